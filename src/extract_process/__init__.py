@@ -1,0 +1,1 @@
+"""From the venues to Parquet in the lake."""

@@ -1,0 +1,248 @@
+"""The backfill's engine: plan from the lake, ask under the weight budget, land month by month."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import pyarrow as pa
+
+from extract_process.binance.archive import BinanceArchive
+from extract_process.binance.messages import VENUE
+from extract_process.binance.rest_api import PAGE_ROWS, BinanceRest
+from extract_process.kline_grid import Range, grid_of, month_of
+from extract_process.kline_plan import MonthPlan, plan_months, plan_pages, proven_absent, wanted_range
+from extract_process.kline_series import KlineSeries, OpenMonth
+from pipeline.datasets import KLINES
+from pipeline.errors import Interrupted, TickhouseError, VenueError, VenueUnavailable
+from pipeline.lifecycle import StopRequest
+from pipeline.object_store import ObjectStore
+from pipeline.timestamps import DAY_US, MINUTE_US, format_instant
+
+log = logging.getLogger(__name__)
+
+SETTLE_US = 5 * MINUTE_US
+"""How long after its close a kline may still be late; a younger absence is asked for again."""
+
+Source = Literal["rest", "archive", "auto"]
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillOptions:
+    """`start` and `end` in microseconds, end exclusive, None for now; `recheck` compares what the lake has already."""
+
+    interval: str
+    start_us: int
+    end_us: int | None = None
+    source: Source = "rest"
+    concurrency: int = 16
+    recheck: bool = False
+
+
+@dataclass(slots=True)
+class BackfillReport:
+    """Counters while it runs, the summary when it is done."""
+
+    rows_wanted: int = 0
+    rows_missing: int = 0
+    rows_received: int = 0
+    rows_landed: int = 0
+    rows_without_data: int = 0
+    months_landed: int = 0
+    disagreements: int = 0
+    gaps: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A piece of work for one of the concurrent workers: one page from REST, or one month from the archive."""
+
+    series: KlineSeries
+    span: Range
+    plan: MonthPlan | None = None
+
+
+class Backfill:
+    """One run over some symbols. `report` and the REST tally may be read while it runs."""
+
+    def __init__(self, rest: BinanceRest, archive: BinanceArchive, store: ObjectStore, options: BackfillOptions) -> None:
+        self.report = BackfillReport()
+        self.rest = rest
+        self._archive = archive
+        self._store = store
+        self._options = options
+        self._series: list[KlineSeries] = []
+        self._jobs: asyncio.Queue[Job] = asyncio.Queue(maxsize=2 * options.concurrency)
+
+    async def run(self, symbols: list[str], stop: StopRequest) -> None:
+        """Leaves the lake complete for the wanted range, or raises after landing what has arrived.
+
+        Raises Interrupted, UsageError (unknown symbol), VenueError, LakeUnavailable.
+        """
+        await self.rest.synchronize_clock()
+        await self.rest.fetch_exchange_info(symbols)
+        try:
+            await self._run_all(symbols, stop)
+        finally:
+            await self._land(self._series, partial=True)
+        if self.report.failures:
+            raise VenueError("; ".join(self.report.failures))
+
+    async def _run_all(self, symbols: list[str], stop: StopRequest) -> None:
+        stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+        with stop.calling(lambda: loop.call_soon_threadsafe(stopped.set)):
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    running = [tasks.create_task(_raise_when(stopped))]
+                    running += [tasks.create_task(self._work()) for _ in range(self._options.concurrency)]
+                    for symbol in symbols:
+                        async for job in self._plan(symbol):
+                            await self._jobs.put(job)
+                    await self._jobs.join()
+                    for task in running:
+                        task.cancel()
+            except BaseExceptionGroup as group:
+                raise _most_telling(group) from group
+
+    async def _plan(self, symbol: str) -> AsyncIterator[Job]:
+        """Everything the lake lacks of one symbol, oldest first; what needs no asking lands at once."""
+        grid = grid_of(self._options.interval)
+        if self._options.interval == "3d":
+            grid = grid.with_phase_of(await self._first_open_time(symbol))
+        server_now = self.rest.server_now()
+        wanted = wanted_range(grid, self._options.start_us, self._options.end_us or server_now, server_now)
+        if wanted is None:
+            return
+        series = KlineSeries(self._store, VENUE, symbol, self._options.interval, grid)
+        self._series.append(series)
+        months = [month for month, _ in grid.split_by_month(wanted)]
+        coverage = {} if self._options.recheck else await asyncio.to_thread(series.lake.read_coverage, months)
+        plans = plan_months(grid, wanted, coverage)
+        missing = [span for plan in plans for span in plan.missing]
+        self.report.rows_wanted += grid.count(wanted)
+        self.report.rows_missing += sum(map(grid.count, missing))
+        absent = await self._absent_before_listing(series, missing, wanted)
+        series.add_absence(absent)
+        jobs = [job for plan in plans for job in self._jobs_of_archive(series, plan, absent)]
+        from_archive = [span for job in jobs if job.plan for span in job.plan.missing]
+        pages = plan_pages(grid, grid.without(missing, absent + from_archive), PAGE_ROWS)
+        jobs += [Job(series, page) for page in pages]
+        for job in jobs:
+            series.expect(job.span)
+        await self._land([series])
+        for job in sorted(jobs, key=lambda job: job.span.first):
+            yield job
+
+    async def _absent_before_listing(self, series: KlineSeries, missing: list[Range], wanted: Range) -> list[Range]:
+        """What of the missing lies before the venue's first kline: one question instead of one per empty page.
+
+        Asked only where the lake holds nothing at the beginning of the wanted range.
+        """
+        if self._options.source == "archive" or not missing or missing[0].first != wanted.first:
+            return []
+        grid = series.grid
+        rows = await self.rest.fetch_klines(series.symbol, self._options.interval, wanted, limit=1)
+        listed = rows["open_time"][0].value if rows.num_rows else grid.after(wanted.last)
+        if listed <= wanted.first:
+            return []
+        before = proven_absent(
+            grid, Range(wanted.first, grid.before(grid.ceiling(listed))), [], self.rest.server_now(), SETTLE_US
+        )
+        return grid.without(missing, grid.without(missing, before))
+
+    async def _first_open_time(self, symbol: str) -> int:
+        span = Range(0, self.rest.server_now())
+        rows = await self.rest.fetch_klines(symbol, self._options.interval, span, limit=1)
+        return int(rows["open_time"][0].value) if rows.num_rows else 0
+
+    def _jobs_of_archive(self, series: KlineSeries, plan: MonthPlan, absent: list[Range]) -> Iterable[Job]:
+        """The month as one job where the archive is to be asked: `auto` only for finished months the lake lacks altogether."""
+        missing = series.grid.without(plan.missing, absent)
+        is_finished = month_of(self.rest.server_now() - DAY_US) > plan.month
+        wanted = self._options.source == "archive" or (self._options.source == "auto" and is_finished and plan.is_new)
+        if wanted and missing:
+            yield Job(series, plan.span, replace(plan, missing=missing))
+
+    async def _work(self) -> None:
+        while True:
+            job = await self._jobs.get()
+            rows = await self._fetch_page(job) if job.plan is None else await self._fetch_archive_month(job, job.plan)
+            job.series.add_answer(job.span, rows)
+            await self._land([job.series])
+            self._jobs.task_done()
+
+    async def _fetch_page(self, job: Job) -> pa.Table:
+        """Closed klines of one page; what the venue proves not to exist is noted on the series."""
+        series, span = job.series, job.span
+        asked_at = self.rest.server_now()
+        rows = await self.rest.fetch_klines(series.symbol, self._options.interval, span)
+        open_times = rows["open_time"].cast(pa.int64()).to_pylist()
+        if open_times and not span.first <= open_times[0] <= open_times[-1] <= series.grid.after(span.last):
+            raise VenueError(f"{series.symbol}: asked for klines from {format_instant(span.first)}, got others")
+        series.add_absence(proven_absent(series.grid, span, open_times, asked_at, SETTLE_US))
+        self.report.rows_received += rows.num_rows
+        return rows
+
+    async def _fetch_archive_month(self, job: Job, plan: MonthPlan) -> pa.Table:
+        """A month from the archive, checked for completeness: `auto` asks REST for what the files lack."""
+        series = job.series
+        tables = [await self._fetch_files(series, plan)]
+        self.report.rows_received += tables[0].num_rows
+        present = list(series.grid.ranges_of(tables[0]["open_time"].cast(pa.int64()).to_pylist()))
+        for hole in series.grid.without(plan.missing, present):
+            if self._options.source == "archive":
+                series.add_unexplained(hole, "archive_has_no_data")
+            else:
+                pages = plan_pages(series.grid, [hole], PAGE_ROWS)
+                tables += [await self._fetch_page(Job(series, page)) for page in pages]
+        return pa.concat_tables(tables)
+
+    async def _fetch_files(self, series: KlineSeries, plan: MonthPlan) -> pa.Table:
+        """The monthly file, else the daily ones; empty where the archive cannot give them and REST must."""
+        try:
+            monthly = await self._archive.fetch_month(series.symbol, self._options.interval, plan.month)
+            if monthly is not None:
+                return monthly
+            days = [] if self._options.source == "auto" else _days_of(plan)
+            daily = [await self._archive.fetch_day(series.symbol, self._options.interval, day) for day in days]
+            return pa.concat_tables([KLINES.schema.empty_table(), *(table for table in daily if table is not None)])
+        except VenueUnavailable as error:
+            if self._options.source == "archive":
+                self.report.failures.append(str(error))
+            log.warning("archive not usable", extra={"symbol": series.symbol, "month": plan.month, "why": str(error)})
+            return KLINES.schema.empty_table()
+
+    async def _land(self, series: list[KlineSeries], *, partial: bool = False) -> None:
+        for one in series:
+            for month in one.take_partial() if partial else one.take_complete():
+                await asyncio.to_thread(self._land_month, one, month)
+
+    def _land_month(self, series: KlineSeries, month: OpenMonth) -> None:
+        landed = series.land(month)
+        self.report.gaps += len(series.grid.joined(month.no_data)) + len(month.unexplained)
+        self.report.rows_without_data += sum(map(series.grid.count, month.no_data))
+        if landed is not None:
+            self.report.months_landed += 1
+            self.report.rows_landed += landed.rows
+            self.report.disagreements += len({found.open_time for found in landed.disagreements})
+            log.info("month landed", extra={"key": landed.key, "new_rows": landed.rows})
+
+
+async def _raise_when(stopped: asyncio.Event) -> None:
+    await stopped.wait()
+    raise Interrupted("stopped by a signal; what has arrived is kept, run again to go on")
+
+
+def _most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Of several errors at once the one a person must know: ours before others, the first of them."""
+    flat = [error for error in group.exceptions if not isinstance(error, BaseExceptionGroup)]
+    ours = [error for error in flat if isinstance(error, TickhouseError)]
+    return (ours or flat or [group])[0]
+
+
+def _days_of(plan: MonthPlan) -> list[str]:
+    days = {instant // DAY_US for span in plan.missing for instant in range(span.first, span.last + 1, DAY_US)}
+    days |= {span.last // DAY_US for span in plan.missing}
+    return [format_instant(day * DAY_US)[:10] for day in sorted(days)]

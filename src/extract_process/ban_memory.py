@@ -1,0 +1,33 @@
+"""Remembers on disk until when a venue has shut this address out, so that a restart does not ask again."""
+
+from pathlib import Path
+
+import orjson
+
+from pipeline.errors import UsageError, VenueBanned
+from pipeline.timestamps import format_instant
+
+
+class BanMemory:
+    """One small file per venue in the spool folder; written whole or not at all."""
+
+    def __init__(self, folder: Path, venue: str) -> None:
+        self._path = folder / f"{venue}-ban.json"
+
+    def remember(self, ban: VenueBanned) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self._path.with_suffix(".draft")
+        draft.write_bytes(orjson.dumps({"until_us": ban.until_us, "why": str(ban)}))
+        draft.replace(self._path)
+
+    def check(self, now_us: int) -> None:
+        """Raises VenueBanned while a remembered ban lasts."""
+        try:
+            ban = orjson.loads(self._path.read_bytes())
+            until_us, why = int(ban["until_us"]), str(ban["why"])
+        except FileNotFoundError:
+            return
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"{self._path} cannot be read ({error}): remove it if no ban is running") from error
+        if now_us < until_us:
+            raise VenueBanned(f"still shut out until {format_instant(until_us)}, asking nothing: {why}", until_us)

@@ -1,0 +1,137 @@
+"""PURE. Binance's letters in our words: bytes of an answer in, records or Arrow columns out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.datasets import DECIMAL, INSTANT, KLINES, NAME
+from pipeline.errors import VenueUnavailable
+
+VENUE = "binance"
+INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
+"""Case-sensitive, as the venue spells them."""
+
+KLINE_COLUMNS = (
+    "open_time",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "close_time",
+    "quote_volume",
+    "trade_count",
+    "taker_buy_volume",
+    "taker_buy_quote_volume",
+    "ignored",
+)
+"""The 12 places of a kline, the same in REST answers and in the archive's CSV; the last one is unused."""
+
+_FIRST_MICROSECONDS = 100_000_000_000_000  # as an instant in ms this is the year 5138, in us 1973
+_MILLISECOND_US = 1_000
+Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeInfo:
+    """What a collector needs of /api/v3/exchangeInfo: status by symbol, and request weight allowed a minute."""
+
+    statuses: dict[str, str]
+    weight_limit: int
+
+
+def parse_server_time(body: bytes) -> int:
+    """/api/v3/time as microseconds since the epoch."""
+    return _parsed(body, lambda answer: int(answer["serverTime"]) * 1_000)
+
+
+def parse_exchange_info(body: bytes) -> ExchangeInfo:
+    """Symbols may be any text (non-ASCII ones exist), statuses any word (new ones appear)."""
+    return _parsed(
+        body,
+        lambda answer: ExchangeInfo(
+            statuses={item["symbol"]: item["status"] for item in answer["symbols"]},
+            weight_limit=next(int(limit["limit"]) for limit in answer["rateLimits"] if _is_weight_a_minute(limit)),
+        ),
+    )
+
+
+def parse_error(body: bytes) -> tuple[int, str]:
+    """`{"code":-1121,"msg":"Invalid symbol."}` as code and text; 0 and the body's start if it is something else."""
+    try:
+        answer = orjson.loads(body)
+        return int(answer["code"]), str(answer["msg"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return 0, body[:200].decode(errors="replace")
+
+
+def parse_klines(body: bytes, *, symbol: str, interval: str, receipt_time: int) -> pa.Table:
+    """An answer of /api/v3/klines as rows of the dataset klines, every one marked closed: ask for closed ones only.
+
+    Raises VenueUnavailable for anything that is not an array of 12-place klines in ascending order (a cut body).
+    """
+    columns = _parsed(body, _columns)
+    times = pc.cast(pa.array(columns["open_time"], pa.int64()), pa.int64())
+    if len(times) > 1 and not pc.all(pc.greater(times[1:], times[:-1])).as_py():
+        raise VenueUnavailable(f"klines of {symbol} {interval} are not in ascending order")
+    return klines_table(columns, symbol=symbol, interval=interval, source="rest", receipt_time=receipt_time)
+
+
+def klines_table(columns: dict[str, Any], *, symbol: str, interval: str, source: str, receipt_time: int) -> pa.Table:
+    """The venue's twelve columns (lists or Arrow arrays) as the dataset's, times of either unit in microseconds."""
+    rows = len(columns["open_time"])
+    constants = {"venue": VENUE, "symbol": symbol, "interval": interval, "source": source}
+    filled: dict[str, Any] = {name: _repeated(value, rows) for name, value in constants.items()}
+    filled["open_time"] = _instants(columns["open_time"], grain=1)
+    filled["close_time"] = _instants(columns["close_time"], grain=_MILLISECOND_US)
+    filled["trade_count"] = pc.cast(pa.array(columns["trade_count"]), pa.int64())
+    filled["is_closed"] = pa.repeat(pa.scalar(True), rows)
+    filled["receipt_time"] = pa.repeat(pa.scalar(receipt_time, INSTANT), rows)
+    return pa.table(
+        [filled[field.name] if field.name in filled else _decimals(columns[field.name]) for field in KLINES.schema],
+        schema=KLINES.schema,
+    )
+
+
+def _columns(answer: list[list[Any]]) -> dict[str, tuple[Any, ...]]:
+    if not isinstance(answer, list):
+        raise TypeError("not an array")
+    if not answer:
+        return dict.fromkeys(KLINE_COLUMNS, ())
+    return dict(zip(KLINE_COLUMNS, zip(*answer, strict=True), strict=True))
+
+
+def _decimals(texts: Any) -> pa.Array:
+    """Exact: text to decimal without a float in between."""
+    array = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else pa.array(texts, pa.string())
+    return pc.cast(array, DECIMAL)
+
+
+def _instants(numbers: Any, grain: int) -> pa.Array:
+    """Milliseconds or microseconds, told apart by magnitude, cut to `grain` microseconds.
+
+    The archive gives close times as ...999999 us since 2025 and REST as ...999 ms: the same kline must be the same row.
+    """
+    values = numbers if isinstance(numbers, pa.Array | pa.ChunkedArray) else pa.array(numbers, pa.int64())
+    in_us = pc.if_else(pc.greater_equal(values, _FIRST_MICROSECONDS), values, pc.multiply(values, 1_000))
+    return pc.cast(pc.multiply(pc.divide(in_us, grain), grain), INSTANT)
+
+
+def _repeated(value: str, rows: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), pa.array([value], pa.string())).cast(NAME)
+
+
+def _is_weight_a_minute(limit: dict[str, Any]) -> bool:
+    return (limit["rateLimitType"], limit["interval"], limit["intervalNum"]) == ("REQUEST_WEIGHT", "MINUTE", 1)
+
+
+def _parsed(body: bytes, read: Callable[[Any], Parsed]) -> Parsed:
+    """A body that is cut or of another shape is the venue's passing trouble: the question is asked again."""
+    try:
+        return read(orjson.loads(body))
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, StopIteration, pa.ArrowException) as error:
+        raise VenueUnavailable(f"unusable answer of {len(body)} bytes ({error}): {body[:80]!r}") from error

@@ -1,0 +1,188 @@
+"""Binance's public REST API under one weight budget: what to do at 429, 418, 403, 5xx and cut answers is decided here."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import orjson
+import pyarrow as pa
+
+from extract_process.ban_memory import BanMemory
+from extract_process.binance.messages import (
+    VENUE,
+    ExchangeInfo,
+    parse_error,
+    parse_exchange_info,
+    parse_klines,
+    parse_server_time,
+)
+from extract_process.kline_grid import Range
+from extract_process.weight_budget import WeightBudget
+from pipeline.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
+from pipeline.retrying import venue_requests
+from pipeline.timestamps import MINUTE_US, SECOND_US, format_instant, now_us
+
+log = logging.getLogger(__name__)
+
+PAGE_ROWS = 1_000
+"""The most klines one request may ask for (weight 2 whatever the limit)."""
+
+_WEIGHTS = {"/api/v3/time": 1, "/api/v3/exchangeInfo": 20, "/api/v3/klines": 2}
+_BUSY_CODES = {-1000, -1001, -1003, -1006, -1007, -1008}
+_FIREWALL_PAUSE_US = 5 * MINUTE_US
+_LONGEST_ANSWERABLE_US = 3 * 24 * 3600 * SECOND_US  # the venue's longest ban
+Parsed = TypeVar("Parsed")
+
+
+@dataclass(slots=True)
+class RequestTally:
+    """What was asked so far: requests and weight sent, answers that had to be asked for again, 429s met."""
+
+    requests: int = 0
+    weight: int = 0
+    retries: int = 0
+    rate_limited: int = 0
+    by_path: dict[str, int] = field(default_factory=dict)
+
+
+class BinanceRest:
+    """Async and safe for many tasks at once. Errors: VenueUnavailable after all retries, VenueRefused, VenueBanned."""
+
+    def __init__(self, client: httpx.AsyncClient, budget: WeightBudget, bans: BanMemory) -> None:
+        """The client's base_url is the venue's; the budget is shared by everything that asks from this address.
+
+        Raises VenueBanned at once while a remembered ban lasts.
+        """
+        bans.check(now_us())
+        self.tally = RequestTally()
+        self.budget = budget
+        self._client = client
+        self._bans = bans
+        self._banned: VenueBanned | None = None
+        self._clock_offset_us = 0
+
+    def server_now(self) -> int:
+        """The venue's clock, microseconds, as far as the last `synchronize_clock` knows."""
+        return now_us() + self._clock_offset_us
+
+    async def synchronize_clock(self) -> None:
+        """Learns the venue's clock: its limits count in minutes of that clock, not of ours."""
+        before = now_us()
+        server_time = await self._get("/api/v3/time", {}, parse_server_time)
+        self._clock_offset_us = server_time - (before + now_us()) // 2
+
+    async def fetch_exchange_info(self, symbols: list[str]) -> ExchangeInfo:
+        """Statuses of these symbols and the weight limit, which the budget takes over.
+
+        Raises UsageError that names the unknown symbols: the venue refuses a list without saying which it means.
+        """
+        try:
+            info = await self._get("/api/v3/exchangeInfo", {"symbols": orjson.dumps(symbols).decode()}, parse_exchange_info)
+        except VenueRefused as error:
+            if error.code not in (-1100, -1121):
+                raise
+            raise UsageError(await self._name_unknown(symbols)) from error
+        self.budget.limit = info.weight_limit
+        return info
+
+    async def fetch_klines(self, symbol: str, interval: str, span: Range, limit: int = PAGE_ROWS) -> pa.Table:
+        """Closed klines with open times in `span` (inclusive), oldest first, at most `limit` rows."""
+
+        def parse(body: bytes) -> pa.Table:
+            return parse_klines(body, symbol=symbol, interval=interval, receipt_time=now_us())
+
+        parameters = {"symbol": symbol, "interval": interval, "limit": str(limit)}
+        parameters |= {"startTime": str(span.first // 1_000), "endTime": str(span.last // 1_000)}
+        return await self._get("/api/v3/klines", parameters, parse)
+
+    async def _name_unknown(self, symbols: list[str]) -> str:
+        unknown = []
+        for symbol in symbols:
+            try:
+                await self._get("/api/v3/exchangeInfo", {"symbol": symbol}, parse_exchange_info)
+            except VenueRefused:
+                unknown.append(symbol)
+        return f"unknown symbol {', '.join(unknown)} on {VENUE}: write it as the venue does, for example BTCUSDT"
+
+    async def _get(self, path: str, parameters: dict[str, str], parse: Callable[[bytes], Parsed]) -> Parsed:
+        """Asks until a usable answer is there; an answer that cannot be parsed counts as none."""
+        async for attempt in venue_requests():
+            with attempt:
+                self.tally.retries += attempt.retry_state.attempt_number > 1
+                return parse(await self._ask(path, parameters))
+        raise AssertionError("tenacity re-raises the last error")
+
+    async def _ask(self, path: str, parameters: dict[str, str]) -> bytes:
+        """One useful answer's body. HTTP 429 is waited out here, by every task that shares the budget."""
+        while True:
+            response = await self._send(path, parameters)
+            if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                return self._body_of(response)
+            self.tally.rate_limited += 1
+            wait_us = _retry_after_us(response) or MINUTE_US - self.server_now() % MINUTE_US
+            self.budget.block_until(self.server_now() + wait_us)
+            log.warning("rate limited (429), everything waits", extra={"seconds": wait_us / 1e6, "path": path})
+
+    async def _send(self, path: str, parameters: dict[str, str]) -> httpx.Response:
+        weight = _WEIGHTS[path]
+        while wait_seconds := self.budget.wait_before(weight, self.server_now()):
+            await asyncio.sleep(wait_seconds)  # noqa: ASYNC110  # what is waited for is the clock
+        if self._banned is not None:
+            raise self._banned
+        sent_us, used_weight = self.server_now(), None
+        self.budget.on_sent(weight, sent_us)
+        self.tally.requests += 1
+        self.tally.weight += weight
+        self.tally.by_path[path] = self.tally.by_path.get(path, 0) + 1
+        try:
+            response = await self._client.get(path, params=parameters)
+            used_weight = _used_weight(response)
+        except httpx.TransportError as error:
+            raise VenueUnavailable(f"{path}: {type(error).__name__} {error}".rstrip()) from error
+        finally:
+            self.budget.on_answer(weight, sent_us, self.server_now(), used_weight)
+        return response
+
+    def _body_of(self, response: httpx.Response) -> bytes:
+        """The body of a 200, or the error that the status stands for."""
+        if response.is_success:
+            return response.content
+        code, text = parse_error(response.content)
+        said = f"{urlsplit(str(response.url)).path} answered {response.status_code} {code}: {text}"
+        if response.status_code == httpx.codes.IM_A_TEAPOT:
+            raise self._ban(said, self._banned_until(response, text))
+        if response.status_code == httpx.codes.FORBIDDEN:
+            raise self._ban(f"refused by the venue's firewall: {said}", now_us() + _FIREWALL_PAUSE_US)
+        if response.is_server_error or code in _BUSY_CODES:
+            raise VenueUnavailable(said)
+        raise VenueRefused(said, code)
+
+    def _ban(self, said: str, until_us: int) -> VenueBanned:
+        """Remembered at once, so that neither another task nor a restart asks before it is over."""
+        self._banned = VenueBanned(f"shut out until {format_instant(until_us)}, asking nothing before: {said}", until_us)
+        self._bans.remember(self._banned)
+        return self._banned
+
+    def _banned_until(self, response: httpx.Response, text: str) -> int:
+        """By Retry-After (seconds), else by "IP banned until <epoch ms>", else the shortest ban there is, two minutes."""
+        if wait_us := _retry_after_us(response):
+            return now_us() + wait_us
+        if named := re.search(r"until (\d{13})", text):
+            return int(named.group(1)) * 1_000 - self._clock_offset_us
+        return now_us() + 2 * MINUTE_US
+
+
+def _retry_after_us(response: httpx.Response) -> int:
+    """0 where the header is missing or no number of seconds."""
+    text = response.headers.get("Retry-After", "")
+    return min(int(text) * SECOND_US, _LONGEST_ANSWERABLE_US) if text.isdigit() else 0
+
+
+def _used_weight(response: httpx.Response) -> int | None:
+    text = response.headers.get("X-MBX-USED-WEIGHT-1M", "")
+    return int(text) if text.isdigit() else None

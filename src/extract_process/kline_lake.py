@@ -1,0 +1,165 @@
+"""What the lake holds of one series of klines, and how a month's object is completed without losing a row."""
+
+import logging
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from extract_process.kline_grid import Grid, Range
+from extract_process.kline_plan import Coverage
+from extract_process.lake_writer import parquet_bytes
+from pipeline.datasets import KLINES
+from pipeline.errors import LakeUnavailable, ObjectChanged, ObjectMissing
+from pipeline.lake_keys import klines_month_key, klines_prefix
+from pipeline.object_store import ObjectStore, ObjectSummary
+
+log = logging.getLogger(__name__)
+
+_MONTH_FILE = re.compile(r"/(\d{4}-\d{2})\.parquet$")
+_NO_DATA = "tickhouse.no_data"
+_COMPARED = (
+    "close_time",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "quote_volume",
+    "trade_count",
+    "taker_buy_volume",
+    "taker_buy_quote_volume",
+)
+_WRITE_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One value of one kline on which the lake and a source differ. The lake's stays."""
+
+    open_time: int
+    column: str
+    in_lake: str
+    offered: str
+
+
+@dataclass(frozen=True, slots=True)
+class LandedMonth:
+    """What a landing did: new rows, ranges that were absent before and are there now, values that differ."""
+
+    key: str
+    rows: int
+    healed: list[Range]
+    disagreements: list[Disagreement]
+
+
+class KlineLake:
+    """One venue, symbol and interval. Blocking: call it from a thread. Errors: LakeUnavailable, UsageError."""
+
+    def __init__(self, store: ObjectStore, venue: str, symbol: str, interval: str, grid: Grid) -> None:
+        self._store = store
+        self._series = (venue, symbol, interval)
+        self._grid = grid
+
+    def read_coverage(self, months: Iterable[str]) -> dict[str, Coverage]:
+        """Coverage of those months that have an object. Reads footers; open times only where a month has holes."""
+        wanted = set(months)
+        coverage = {}
+        for summary in self._store.list_keys(klines_prefix(*self._series)):
+            match = _MONTH_FILE.search(summary.key)
+            if match and match.group(1) in wanted:
+                coverage[match.group(1)] = self._coverage_of(summary)
+        return coverage
+
+    def land(self, month: str, rows: pa.Table, no_data: list[Range]) -> LandedMonth:
+        """Adds rows and proven absences to the month's object; a row that is there already is never overwritten.
+
+        Conditional writes make two backfills of the same month safe: the loser reads again and merges.
+        """
+        key = klines_month_key(*self._series, month)
+        for _ in range(_WRITE_TRIES):
+            etag, stored, known_absences = self._read(key)
+            new = rows.filter(pc.invert(pc.is_in(rows["open_time"], value_set=stored["open_time"])))
+            merged = pa.concat_tables([stored, new]).sort_by("open_time")
+            present = list(self._grid.ranges_of(merged["open_time"].cast(pa.int64()).to_pylist()))
+            absences = self._grid.without(known_absences + no_data, present)
+            extra = {"no_data": orjson.dumps([[span.first, span.last] for span in absences]).decode()}
+            body = parquet_bytes(merged, KLINES, "open_time", extra)
+            try:
+                self._store.write(key, body, replaces=etag, must_be_new=etag is None)
+            except ObjectChanged:
+                log.info("somebody else wrote the month, merging again", extra={"key": key})
+                continue
+            healed = self._grid.without(known_absences, absences)
+            return LandedMonth(key, new.num_rows, healed, compare(stored, rows))
+        raise LakeUnavailable(f"{key} was overwritten by others {_WRITE_TRIES} times in a row: run again")
+
+    def _coverage_of(self, summary: ObjectSummary) -> Coverage:
+        try:
+            file = pq.ParquetFile(self._store.open(summary))
+            no_data = _absences(file.schema_arrow)
+            present = self._if_contiguous(file.metadata)
+            if present is None:
+                open_times = file.read(["open_time"])["open_time"].cast(pa.int64()).to_pylist()
+                present = list(self._grid.ranges_of(sorted(open_times)))
+        except (pa.ArrowException, KeyError, ValueError) as error:
+            log.warning("not a month of klines, asking for it again", extra={"key": summary.key, "why": str(error)})
+            return Coverage()
+        return Coverage(present, no_data)
+
+    def _if_contiguous(self, metadata: pq.FileMetaData) -> list[Range] | None:
+        """One range where the footer's count and statistics leave no room for a hole; None where it takes a look.
+
+        Every row has its own open time (a landing never doubles one), so count = span means no hole.
+        """
+        if metadata.num_rows == 0:
+            return []
+        index = metadata.schema.names.index("open_time")
+        groups = [metadata.row_group(number).column(index).statistics for number in range(metadata.num_row_groups)]
+        if any(group is None or not group.has_min_max for group in groups):
+            return None
+        first, last = min(group.min_raw for group in groups), max(group.max_raw for group in groups)
+        span = Range(first, last)
+        aligned = self._grid.floor(first) == first and self._grid.floor(last) == last
+        return [span] if aligned and self._grid.count(span) == metadata.num_rows else None
+
+    def _read(self, key: str) -> tuple[str | None, pa.Table, list[Range]]:
+        """Etag, rows and absences of a month's object; no etag where there is none yet."""
+        try:
+            stored = self._store.read(key)
+        except ObjectMissing:
+            return None, KLINES.schema.empty_table(), []
+        try:
+            table = pq.read_table(pa.BufferReader(stored.body))
+            return stored.etag, table.select(KLINES.schema.names).cast(KLINES.schema), _absences(table.schema)
+        except (pa.ArrowException, KeyError, ValueError) as error:
+            log.warning("not a month of klines, writing it anew", extra={"key": key, "why": str(error)})
+            return stored.etag, KLINES.schema.empty_table(), []
+
+
+def compare(stored: pa.Table, offered: pa.Table) -> list[Disagreement]:
+    """Every value on which two tables differ for the same open time; receipt and source may differ."""
+    overlap = offered.filter(pc.is_in(offered["open_time"], value_set=stored["open_time"])).sort_by("open_time")
+    mine = stored.filter(pc.is_in(stored["open_time"], value_set=offered["open_time"])).sort_by("open_time")
+    found = []
+    for column in _COMPARED if overlap.num_rows else ():
+        differing = pc.indices_nonzero(pc.not_equal(mine[column], overlap[column])).to_pylist()
+        found += [
+            Disagreement(
+                open_time=mine["open_time"][row].value,
+                column=column,
+                in_lake=str(mine[column][row].as_py()),
+                offered=str(overlap[column][row].as_py()),
+            )
+            for row in differing
+        ]
+    return found
+
+
+def _absences(schema: pa.Schema) -> list[Range]:
+    text = (schema.metadata or {}).get(_NO_DATA.encode(), b"[]")
+    return [Range(int(first), int(last)) for first, last in orjson.loads(text)]

@@ -1,0 +1,1 @@
+"""From notifications to bronze: the loader, its ledger and its quarantine."""

@@ -1,0 +1,63 @@
+"""Whether a Parquet file may enter a table: names, types and nulls against the catalogue. Inserts nothing."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.datasets import Dataset
+from pipeline.errors import ObjectRefused
+
+
+def count_loadable_rows(body: bytes, dataset: Dataset) -> int:
+    """The rows the footer promises, after checking the schema. Reads the footer only.
+
+    Raises ObjectRefused: not_parquet, missing_column, unknown_column, wrong_type.
+    """
+    file = _open(body)
+    _check_schema(file.schema_arrow, dataset)
+    return int(file.metadata.num_rows)
+
+
+def check_every_value(body: bytes, dataset: Dataset) -> None:
+    """Decodes the whole file, to tell a broken object from an engine's refusal.
+
+    Raises ObjectRefused: broken_pages, null_value.
+    """
+    try:
+        table = _open(body).read()
+    except (pa.ArrowException, OSError) as error:
+        raise ObjectRefused("broken_pages", f"the file's pages cannot be decoded: {error}") from error
+    for field in dataset.schema:
+        if not field.nullable and table.column(field.name).null_count:
+            raise ObjectRefused("null_value", f"column {field.name} has nulls where {dataset.name} allows none")
+
+
+def _open(body: bytes) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(pa.BufferReader(body))
+    except (pa.ArrowException, OSError) as error:
+        raise ObjectRefused("not_parquet", f"not a Parquet file of {len(body)} bytes: {error}") from error
+
+
+def _check_schema(schema: pa.Schema, dataset: Dataset) -> None:
+    expected = {field.name: field.type for field in dataset.schema}
+    missing = [name for name in expected if name not in schema.names]
+    unknown = [name for name in schema.names if name not in expected]
+    if missing:
+        raise ObjectRefused("missing_column", f"no column {', '.join(missing)}, which {dataset.name} needs")
+    if unknown:
+        raise ObjectRefused("unknown_column", f"column {', '.join(unknown)} is not in the schema of {dataset.name}")
+    for name, wanted in expected.items():
+        found = schema.field(name).type
+        if _plain(found) != _plain(wanted):
+            raise ObjectRefused("wrong_type", f"column {name} is {found}, {dataset.name} needs {_plain(wanted)}")
+
+
+def _plain(type_: pa.DataType) -> pa.DataType:
+    """The type without how it is encoded: dictionaries and large strings hold the same values."""
+    if pa.types.is_dictionary(type_):
+        return _plain(type_.value_type)
+    if pa.types.is_large_string(type_):
+        return pa.string()
+    if pa.types.is_timestamp(type_) and type_.tz in ("+00:00", "Etc/UTC"):
+        return pa.timestamp(type_.unit, tz="UTC")
+    return type_

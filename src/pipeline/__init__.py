@@ -1,0 +1,1 @@
+"""The floor: what two or more processes share, and nothing else."""

@@ -1,0 +1,66 @@
+"""The border to boto3: clients with bounded waits, and botocore's errors in our words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, NoRegionError
+
+from pipeline.errors import LakeUnavailable, ObjectChanged, ObjectMissing, TickhouseError, UsageError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 5},
+    connect_timeout=5,
+    read_timeout=30,  # longer than SQS's longest poll of 20 s
+    max_pool_connections=32,
+    s3={"addressing_style": "path"},  # LocalStack and moto answer on one host name
+)
+_MISSING = {"NoSuchKey", "NoSuchBucket", "404", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
+_CHANGED = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
+_CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "ExpiredToken", "AccessDenied"}
+
+
+def s3_client() -> "S3Client":
+    """boto3's S3 client for this process's environment; thread-safe."""
+    with aws_errors("S3"):
+        return boto3.client("s3", config=_CONFIG)
+
+
+def sqs_client() -> "SQSClient":
+    """boto3's SQS client for this process's environment; thread-safe."""
+    with aws_errors("SQS"):
+        return boto3.client("sqs", config=_CONFIG)
+
+
+@contextmanager
+def aws_errors(what: str) -> Iterator[None]:
+    """Maps botocore's errors; `what` names the thing that was touched, for the message."""
+    try:
+        yield
+    except (NoCredentialsError, NoRegionError) as error:
+        raise UsageError(
+            f"{what}: {error} Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION "
+            "(and AWS_ENDPOINT_URL for LocalStack)"
+        ) from error
+    except ClientError as error:
+        raise _client_error(what, error) from error
+    except (HTTPClientError, BotoCoreError) as error:
+        raise LakeUnavailable(f"{what}: {error}") from error
+
+
+def _client_error(what: str, error: ClientError) -> TickhouseError:
+    code = error.response.get("Error", {}).get("Code", "")
+    message = f"{what}: {error}"
+    if code in _MISSING:
+        return ObjectMissing(f"{message} (`tickhouse provision` creates bucket and queues)")
+    if code in _CHANGED:
+        return ObjectChanged(message)
+    if code in _CREDENTIALS:
+        return UsageError(message)
+    return LakeUnavailable(message)

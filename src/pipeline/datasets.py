@@ -1,0 +1,103 @@
+"""The one catalogue of what travels: a dataset's folder in the lake, its Parquet schema, its queue and its table."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline.errors import UsageError
+
+DECIMAL = pa.decimal128(38, 18)
+"""Prices and quantities: exact; 18 digits before the point hold the largest real quantity (1e11) with room."""
+
+INSTANT = pa.timestamp("us", tz="UTC")
+NAME = pa.dictionary(pa.int32(), pa.string())
+"""Few distinct values: dictionary-encoded in memory and in the file."""
+
+SCHEMA_VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One kind of row on its way from the venue to the warehouse.
+
+    `name` is the warehouse's word (`bronze_<name>`), `folder` the lake's (`data_sources/<folder>/`).
+    """
+
+    name: str
+    folder: str
+    schema: pa.Schema
+    queue: str
+
+    @property
+    def prefix(self) -> str:
+        """Where the dataset's objects are in the bucket."""
+        return f"data_sources/{self.folder}/"
+
+    @property
+    def bronze_table(self) -> str:
+        return f"bronze_{self.name}"
+
+    @property
+    def notification_id(self) -> str:
+        return f"{self.name.replace('_', '-')}-parquet-notification"
+
+
+KLINES = Dataset(
+    name="klines",
+    folder="klines_pricing",
+    queue="klines-notifications",
+    schema=pa.schema(
+        [
+            pa.field("venue", NAME, nullable=False),
+            pa.field("symbol", NAME, nullable=False),
+            pa.field("interval", NAME, nullable=False),
+            pa.field("open_time", INSTANT, nullable=False),
+            pa.field("close_time", INSTANT, nullable=False),
+            *(pa.field(name, DECIMAL, nullable=False) for name in ("open", "high", "low", "close", "volume")),
+            pa.field("quote_volume", DECIMAL, nullable=False),
+            pa.field("trade_count", pa.int64(), nullable=False),
+            pa.field("taker_buy_volume", DECIMAL, nullable=False),
+            pa.field("taker_buy_quote_volume", DECIMAL, nullable=False),
+            pa.field("is_closed", pa.bool_(), nullable=False),
+            pa.field("source", NAME, nullable=False),
+            pa.field("receipt_time", INSTANT, nullable=False),
+        ]
+    ),
+)
+
+STREAM_EVENTS = Dataset(
+    name="stream_events",
+    folder="stream_events",
+    queue="ops-notifications",
+    schema=pa.schema(
+        [
+            pa.field("venue", NAME, nullable=False),
+            pa.field("symbol", NAME, nullable=False),
+            pa.field("channel", NAME, nullable=False),
+            pa.field("instance", NAME, nullable=False),
+            pa.field("event", NAME, nullable=False),
+            pa.field("from_update_id", pa.uint64()),
+            pa.field("to_update_id", pa.uint64()),
+            pa.field("started_at", INSTANT, nullable=False),
+            pa.field("ended_at", INSTANT),
+            pa.field("cause", NAME, nullable=False),
+            pa.field("detail", pa.string(), nullable=False),
+        ]
+    ),
+)
+
+DATASETS = (KLINES, STREAM_EVENTS)
+QUEUES = tuple(dict.fromkeys(dataset.queue for dataset in DATASETS))
+
+
+def dataset_named(name: str) -> Dataset:
+    """By the warehouse's name (`klines`). Raises UsageError that lists the names."""
+    for dataset in DATASETS:
+        if dataset.name == name:
+            return dataset
+    raise UsageError(f"unknown dataset {name!r}: choose from {', '.join(known.name for known in DATASETS)}")
+
+
+def dataset_of_key(key: str) -> Dataset | None:
+    """The dataset whose prefix an object key has, or None."""
+    return next((dataset for dataset in DATASETS if key.startswith(dataset.prefix)), None)

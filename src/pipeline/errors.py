@@ -1,0 +1,83 @@
+"""Every error tickhouse raises on purpose. Foreign errors are mapped at the border where the library is touched.
+
+TickhouseError                  exit 1: the work failed, the message says what, where and what to do
+├── UsageError                  exit 2: a wrong argument or setting; nothing was done
+├── Interrupted                 exit 1: a signal ended unfinished work cleanly; run again to go on
+├── LakeUnavailable             transient: S3 or SQS could not be reached or answered 5xx
+├── ObjectMissing               the object is not in the bucket
+├── ObjectChanged               somebody else wrote the object since it was read
+├── ObjectRefused               permanent: this object can never be loaded
+├── WarehouseUnavailable        transient: ClickHouse could not be reached, is overloaded or read-only
+├── WarehouseRefused            permanent: ClickHouse understood the statement and refused it
+└── VenueError                  the exchange could not give what was asked
+    ├── VenueUnavailable        transient: no answer, HTTP 5xx, or an answer that is cut or malformed
+    ├── VenueRefused            permanent: the request itself is wrong (HTTP 4xx with the venue's code)
+    └── VenueBanned             the venue shut this address out until `until_us`
+"""
+
+
+class TickhouseError(Exception):
+    """Base of all errors that end in one clear line instead of a traceback."""
+
+
+class UsageError(TickhouseError):
+    """A wrong argument, symbol or environment variable."""
+
+
+class Interrupted(TickhouseError):
+    """A signal ended the work before it was complete; what was done is kept."""
+
+
+class LakeUnavailable(TickhouseError):
+    """S3 or SQS did not answer usefully after the client's own retries."""
+
+
+class ObjectMissing(TickhouseError):
+    """No object has this key."""
+
+
+class ObjectChanged(TickhouseError):
+    """A conditional write lost: the stored object is not the one that was read (HTTP 412)."""
+
+
+class ObjectRefused(TickhouseError):
+    """An object that no retry can load: not Parquet, wrong schema, broken pages.
+
+    `reason` is a short machine-readable word such as `not_parquet` or `wrong_type`.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class WarehouseUnavailable(TickhouseError):
+    """ClickHouse is away, overloaded or read-only; the same statement may succeed later."""
+
+
+class WarehouseRefused(TickhouseError):
+    """ClickHouse refused the statement; the same statement will be refused again."""
+
+
+class VenueError(TickhouseError):
+    """The exchange did not give a usable answer within the retries allowed."""
+
+
+class VenueUnavailable(VenueError):
+    """The venue may answer the same question later; GETs are safe to repeat."""
+
+
+class VenueRefused(VenueError):
+    """The exchange says the request is wrong. `code` is the venue's own (Binance: -1121, ...), 0 if it sent none."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class VenueBanned(VenueError):
+    """This address must not ask before `until_us` (microseconds since the epoch, our clock)."""
+
+    def __init__(self, message: str, until_us: int) -> None:
+        super().__init__(message)
+        self.until_us = until_us

@@ -1,0 +1,59 @@
+"""PURE. The lake's key grammar, both ways: `data_sources/<folder>/name=value/…/<file>.parquet` (Hive partitions)."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from pipeline.datasets import KLINES, Dataset
+from pipeline.timestamps import to_datetime
+
+_UNSAFE = re.compile(r"[\x00-\x20\"#%'*/:=?\\\x7f{\[\]^]")
+"""What Hive itself escapes in a partition value; everything else, letters of any script included, stays readable."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectKey:
+    """An object key taken apart; `partitions` keep the order of the path."""
+
+    folder: str
+    partitions: dict[str, str]
+    file_name: str
+
+
+def klines_month_key(venue: str, symbol: str, interval: str, month: str) -> str:
+    """The one key of a calendar month of klines; `month` is `YYYY-MM` of the open times, UTC."""
+    return object_key(KLINES, {"venue": venue, "symbol": symbol, "interval": interval}, f"{month}.parquet")
+
+
+def klines_prefix(venue: str, symbol: str, interval: str) -> str:
+    """What all month keys of one series begin with."""
+    return klines_month_key(venue, symbol, interval, "").removesuffix(".parquet")
+
+
+def hourly_key(dataset: Dataset, venue: str, first_receipt_us: int, instance: str, sequence: int) -> str:
+    """The key of a micro-batch, by the hour in which its first row was received.
+
+    Fixed before the first upload attempt, so that a retry overwrites instead of doubling.
+    """
+    received = to_datetime(first_receipt_us)
+    partitions = {"venue": venue, "date": f"{received:%Y-%m-%d}", "hour": f"{received:%H}"}
+    return object_key(dataset, partitions, f"{first_receipt_us}-{_escape(instance)}-{sequence}.parquet")
+
+
+def object_key(dataset: Dataset, partitions: dict[str, str], file_name: str) -> str:
+    path = "".join(f"{name}={_escape(value)}/" for name, value in partitions.items())
+    return f"{dataset.prefix}{path}{file_name}"
+
+
+def parse_object_key(key: str) -> ObjectKey | None:
+    """The parts of a key of the lake, or None where it does not follow the grammar."""
+    root, _, rest = key.partition("/")
+    folder, *middle, file_name = rest.split("/") if "/" in rest else ("", "")
+    pairs = [part.partition("=") for part in middle]
+    if root != "data_sources" or not folder or not file_name or any(not sign for _, sign, _ in pairs):
+        return None
+    return ObjectKey(folder, {name: unquote(value) for name, _, value in pairs}, file_name)
+
+
+def _escape(value: str) -> str:
+    return _UNSAFE.sub(lambda match: quote(match.group(), safe=""), value)

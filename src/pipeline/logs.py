@@ -1,0 +1,57 @@
+"""Structured logs: one line per event on stderr, `key=value` text or JSON, never a secret."""
+
+import logging
+import sys
+from typing import Any
+
+import orjson
+from rich.console import Console
+
+from pipeline.settings import LogSettings
+from pipeline.timestamps import format_instant
+
+console = Console(stderr=True)
+"""Where progress bars draw: logs share it, so that neither tears the other."""
+
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_QUIET = ("boto3", "botocore", "urllib3", "httpx", "httpcore", "clickhouse_connect", "werkzeug", "asyncio")
+
+
+def configure(settings: LogSettings) -> None:
+    """Sends every logger to stderr in the chosen format; chatty libraries from WARNING up."""
+    handler = _ConsoleHandler() if console.is_terminal else logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if settings.format == "json" else _TextFormatter())
+    logging.basicConfig(level=settings.level, handlers=[handler], force=True)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
+
+
+def _instant(record: logging.LogRecord) -> str:
+    return format_instant(int(record.created * 1_000) * 1_000)
+
+
+class _ConsoleHandler(logging.Handler):
+    """Writes above a running progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
+        line = f"{_instant(record)} {record.levelname} {record.name}: {record.getMessage()}{fields}"
+        return line if record.exc_info is None else f"{line}\n{self.formatException(record.exc_info)}"
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {"time": _instant(record), "level": record.levelname, "logger": record.name}
+        entry |= {"message": record.getMessage(), **_fields(record)}
+        if record.exc_info is not None:
+            entry["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(entry, default=str).decode()

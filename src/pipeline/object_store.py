@@ -1,0 +1,119 @@
+"""ObjectStore: one bucket of the lake over boto3. Knows bytes, keys and etags; nothing of datasets."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from pipeline.aws import aws_errors, s3_client
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSummary:
+    """One line of a bucket listing; `size` in bytes."""
+
+    key: str
+    etag: str
+    size: int
+    last_modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object's bytes with the etag they belong to."""
+
+    key: str
+    etag: str
+    body: bytes
+
+
+class ObjectStore:
+    """Thread-safe. Errors: ObjectMissing, ObjectChanged, LakeUnavailable, UsageError for credentials."""
+
+    def __init__(self, bucket: str) -> None:
+        self.bucket = bucket
+        self._client = s3_client()
+
+    def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
+        """Stores the bytes and returns their etag.
+
+        With `replaces` (an etag) or `must_be_new` the write is conditional: ObjectChanged if the stored object
+        is another one (S3 conditional writes, If-Match and If-None-Match).
+        """
+        condition = {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"} if must_be_new else {}
+        with aws_errors(self._where(key)):
+            answer = self._client.put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=body,
+                ContentType="application/vnd.apache.parquet" if key.endswith(".parquet") else "application/json",
+                **condition,  # type: ignore[arg-type]  # two optional string parameters
+            )
+        return _bare(answer["ETag"])
+
+    def read(self, key: str) -> StoredObject:
+        with aws_errors(self._where(key)):
+            answer = self._client.get_object(Bucket=self.bucket, Key=key)
+            return StoredObject(key, _bare(answer["ETag"]), answer["Body"].read())
+
+    def open(self, summary: ObjectSummary) -> "RangedReader":
+        """A file that reads only the bytes asked for: a Parquet footer costs one small request."""
+        return RangedReader(self, summary)
+
+    def read_range(self, summary: ObjectSummary, start: int, end: int) -> bytes:
+        """Bytes `start` up to but not including `end` of exactly that version (ObjectChanged otherwise)."""
+        with aws_errors(self._where(summary.key)):
+            answer = self._client.get_object(
+                Bucket=self.bucket, Key=summary.key, Range=f"bytes={start}-{end - 1}", IfMatch=summary.etag
+            )
+            return answer["Body"].read()
+
+    def list_keys(self, prefix: str) -> Iterator[ObjectSummary]:
+        """All objects under a prefix in key order, 1,000 per request."""
+        with aws_errors(self._where(prefix)):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+                for item in page.get("Contents", ()):
+                    yield ObjectSummary(item["Key"], _bare(item["ETag"]), item["Size"], item["LastModified"])
+
+    def copy(self, key: str, to: str) -> None:
+        """A server-side copy inside the bucket."""
+        with aws_errors(self._where(key)):
+            self._client.copy_object(Bucket=self.bucket, Key=to, CopySource={"Bucket": self.bucket, "Key": key})
+
+    def _where(self, key: str) -> str:
+        return f"s3://{self.bucket}/{key}"
+
+
+class RangedReader(io.RawIOBase):
+    """A read-only seekable file over one version of an object."""
+
+    def __init__(self, store: ObjectStore, summary: ObjectSummary) -> None:
+        self._store = store
+        self._summary = summary
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._summary.size}[whence]
+        self._position = origin + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int | None = -1) -> bytes:
+        end = self._summary.size if size is None or size < 0 else min(self._position + size, self._summary.size)
+        if end <= self._position:
+            return b""
+        body = self._store.read_range(self._summary, self._position, end)
+        self._position += len(body)
+        return body
+
+
+def _bare(etag: str) -> str:
+    return etag.strip('"')

@@ -1,0 +1,73 @@
+"""The only reader of the environment: one small model per concern, defaults from the contract.
+
+boto3 reads its own AWS_* variables; they are not repeated here.
+"""
+
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from dotenv import load_dotenv
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings
+
+from pipeline.errors import UsageError
+
+
+class LakeSettings(BaseSettings):
+    """Where objects and notifications live; the endpoint and keys are boto3's own variables."""
+
+    bucket: str = Field("crypto", validation_alias="S3_BUCKET", description="the lake")
+
+
+class WarehouseSettings(BaseSettings, env_prefix="CLICKHOUSE_"):
+    """A ClickHouse server over HTTP, or the embedded engine when `path` is set."""
+
+    host: str = Field("localhost", description="server")
+    port: int = Field(8123, description="HTTP port")
+    username: str = "default"
+    password: str = Field("", repr=False)
+    database: str = Field("crypto", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    path: Path | None = Field(None, description="if set, the embedded engine (chDB) with its data in this folder")
+
+
+class BinanceSettings(BaseSettings, env_prefix="BINANCE_"):
+    """Binance endpoints: a simulator or a proxy can stand in."""
+
+    rest_url: str = "https://data-api.binance.vision"
+    archive_url: str = "https://data.binance.vision"
+
+
+class SpoolSettings(BaseSettings):
+    """What an extractor must remember across a restart."""
+
+    folder: Path = Field(Path("data/spool"), validation_alias="SPOOL_DIR")
+
+
+class LogSettings(BaseSettings, env_prefix="LOG_"):
+    """How processes speak."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["text", "json"] = "text"
+
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+def read(model: type[Settings]) -> Settings:
+    """The settings of one concern from the environment and, in development, `.env` (which never overrides).
+
+    Raises UsageError with the variable's name when a value does not fit.
+    """
+    load_dotenv(".env")
+    try:
+        return model()
+    except ValidationError as error:
+        raise UsageError("; ".join(_line(model, problem) for problem in error.errors())) from error
+
+
+def _line(model: type[BaseSettings], problem: object) -> str:
+    details = dict(problem)  # type: ignore[call-overload]  # pydantic's ErrorDetails is a TypedDict
+    name = str(details["loc"][0])
+    field = model.model_fields.get(name)
+    variable = name if field is None else f"{model.model_config.get('env_prefix', '')}{name}"
+    return f"environment variable {variable.upper()}: {details['msg']}, got {details['input']!r}"

@@ -1,0 +1,193 @@
+"""The warehouse: one code path for a ClickHouse server (HTTP) and the embedded engine (chDB), by clickhouse-connect."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import clickhouse_connect
+from clickhouse_connect.driver.exceptions import (
+    ClickHouseError,
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+)
+
+from pipeline.errors import TickhouseError, UsageError, WarehouseRefused, WarehouseUnavailable
+from pipeline.settings import WarehouseSettings
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+SQL_ROOT = Path(__file__).resolve().parents[2] / "sql" / "clickhouse"
+"""Where the project's SQL files are; the processes run from a checkout."""
+
+_INSERT_SETTINGS = {
+    "async_insert": 0,  # an acknowledged insert is in the table
+    "deduplicate_blocks_in_dependent_materialized_views": 1,  # a retried block reaches silver once
+    "max_insert_threads": 1,  # the blocks of a retry must be the same blocks in the same order,
+    "input_format_parquet_preserve_order": 1,  # since each carries the token plus its number
+    "input_format_parquet_allow_missing_columns": 0,  # never a default in place of a value
+    "input_format_null_as_default": 0,
+}
+_TRANSIENT_CODES = {
+    3: "UNEXPECTED_END_OF_FILE",
+    159: "TIMEOUT_EXCEEDED",
+    164: "READONLY",
+    202: "TOO_MANY_SIMULTANEOUS_QUERIES",
+    209: "SOCKET_TIMEOUT",
+    210: "NETWORK_ERROR",
+    225: "NO_ZOOKEEPER",
+    241: "MEMORY_LIMIT_EXCEEDED",
+    242: "TABLE_IS_READ_ONLY",
+    243: "NOT_ENOUGH_SPACE",
+    252: "TOO_MANY_PARTS",
+    285: "TOO_FEW_LIVE_REPLICAS",
+    319: "UNKNOWN_STATUS_OF_INSERT",
+    473: "DEADLOCK_AVOIDED",
+    999: "KEEPER_EXCEPTION",
+}
+"""ClickHouse error codes after which the same statement may succeed later (src/Common/ErrorCodes.cpp)."""
+
+
+class Warehouse:
+    """One connection with a default database; not for several threads at once.
+
+    Errors: WarehouseUnavailable (retry later), WarehouseRefused (never), UsageError for credentials and settings.
+    """
+
+    def __init__(self, client: "Client", *, embedded: bool) -> None:
+        self._client = client
+        self._embedded = embedded
+
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None, **settings: Any) -> None:
+        """Runs one statement that returns nothing."""
+        with _clickhouse_errors():
+            self._client.command(sql, parameters=dict(parameters or {}), settings=settings)
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Sequence[Any]]:
+        """The rows of a select; parameters are bound on the server (`{name:Type}`)."""
+        with _clickhouse_errors():
+            return list(self._client.query(sql, parameters=dict(parameters or {})).result_rows)
+
+    def query_table(self, sql: str) -> tuple[tuple[str, ...], list[Sequence[Any]]]:
+        """Column names and rows."""
+        with _clickhouse_errors():
+            result = self._client.query(sql)
+            return tuple(result.column_names), list(result.result_rows)
+
+    def insert_rows(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Inserts a few rows, all with the same columns. Without a token: for ledgers, where a repeat is harmless."""
+        columns = list(rows[0])
+        with _clickhouse_errors():
+            self._client.insert(
+                table, [[row[name] for name in columns] for row in rows], column_names=columns, settings={"async_insert": 0}
+            )
+
+    def insert_parquet(self, table: str, body: bytes, *, object_key: str, token: str) -> None:
+        """Appends the rows of a Parquet file as they are, plus the key of the object they came from.
+
+        The same token again inserts nothing, in the table and in what its materialized views feed, as long as
+        the tables' `non_replicated_deduplication_window` remembers it (ClickHouse: insert_deduplication_token).
+        """
+        columns = self._columns(table)
+        names = ", ".join(columns)
+        structure = ", ".join(f"{name} {type_}" for name, type_ in columns.items())
+        insert = f"insert into {table} ({names}, object_key) select {names}, {{object_key:String}} from"
+        parameters = {"object_key": object_key, "structure": structure}
+        settings = _INSERT_SETTINGS | {"insert_deduplication_token": token}
+        with _clickhouse_errors():
+            if self._embedded:
+                with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+                    file.write(body)
+                    file.flush()
+                    parameters["path"] = file.name
+                    source = "file({path:String}, Parquet, {structure:String})"
+                    self._client.command(f"{insert} {source}", parameters=parameters, settings=settings)
+            else:
+                source = "input({structure:String}) format Parquet"
+                self._client.command(f"{insert} {source}", parameters=parameters, data=body, settings=settings)
+
+    def is_alive(self) -> bool:
+        """Whether the engine answers a trivial question right now."""
+        try:
+            self.query("select 1")
+        except WarehouseUnavailable:
+            return False
+        return True
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _columns(self, table: str) -> dict[str, str]:
+        """What a Parquet file fills: every column but those the warehouse adds."""
+        rows = self.query(
+            "select name, type from system.columns where database = currentDatabase() and table = {table:String} "
+            "and name not in ('object_key', 'load_time') order by position",
+            {"table": table},
+        )
+        if not rows:
+            raise WarehouseUnavailable(f"table {table} does not exist yet: run `tickhouse provision --warehouse`")
+        return dict(rows)  # type: ignore[arg-type]  # two strings a row
+
+
+def connect(settings: WarehouseSettings, *, database: str | None = None) -> Warehouse:
+    """Connects to the server, or opens the embedded engine's folder (one process at a time may hold it).
+
+    `database` overrides the default one, for the statement that creates it.
+    """
+    name = settings.database if database is None else database
+    with _clickhouse_errors():
+        if settings.path is not None:
+            return Warehouse(_open_embedded(settings.path, name), embedded=True)
+        client = clickhouse_connect.get_client(
+            host=settings.host,
+            port=settings.port,
+            username=settings.username,
+            password=settings.password,
+            database=name,
+            autogenerate_session_id=False,
+            connect_timeout=5,
+            send_receive_timeout=300,
+        )
+    return Warehouse(client, embedded=False)
+
+
+def _open_embedded(path: Path, database: str) -> "Client":
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        return clickhouse_connect.get_client(interface="chdb", path=str(path), database=database)
+    except ImportError as error:
+        raise UsageError("CLICKHOUSE_PATH is set but chdb is not installed: install the extra `embedded`") from error
+    except ProgrammingError as error:
+        raise UsageError(f"CLICKHOUSE_PATH={path} cannot be opened: is another process using it? ({error})") from error
+
+
+@contextmanager
+def _clickhouse_errors() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise WarehouseUnavailable(f"ClickHouse: {_first_line(error)}") from error
+    except (DatabaseError, InterfaceError, ProgrammingError) as error:
+        raise _database_error(error) from error
+    except ClickHouseError as error:
+        raise WarehouseRefused(f"ClickHouse: {_first_line(error)}") from error
+    except OSError as error:
+        raise WarehouseUnavailable(f"ClickHouse: {error}") from error
+
+
+def _database_error(error: ClickHouseError) -> TickhouseError:
+    code = getattr(error, "code", None)
+    message = f"ClickHouse: {_first_line(error)}"
+    if code in _TRANSIENT_CODES:
+        return WarehouseUnavailable(message)
+    if code in {81, 192, 193, 516}:  # UNKNOWN_DATABASE, UNKNOWN_USER, WRONG_PASSWORD, AUTHENTICATION_FAILED
+        return UsageError(f"{message}; check CLICKHOUSE_* and run `tickhouse provision --warehouse`")
+    return WarehouseRefused(message)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:500]

@@ -1,0 +1,61 @@
+"""Everything an exchange is started with, checked at once; ValueError carries one line for a person."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulated_exchange.faults import Fault
+from simulated_exchange.instruments import MOST, listed_instruments
+from simulated_exchange.market import Halt, Market
+from simulated_exchange.replay import Replay
+
+HIGHEST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeConfig:
+    """`port` 0 is any free one; `now` in milliseconds, None = the wall clock or the end of the recording."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    seed: int = 1
+    symbols: int = 10
+    replay: tuple[Path, ...] = ()
+    now: int | None = None
+    # Limits
+    weight_limit: int = 6_000
+    raw_request_limit: int = 300_000
+    ban_after: int = 10
+    # Trouble
+    latency_ms: int = 0
+    latency_jitter_ms: int = 0
+    faults: tuple[Fault, ...] = ()
+    halts: tuple[Halt, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.symbols <= MOST:
+            raise ValueError(f"symbols must be between 1 and {MOST}, not {self.symbols}")
+        if not 0 <= self.port <= HIGHEST_PORT:
+            raise ValueError(f"port must be between 0 and {HIGHEST_PORT}, not {self.port}")
+        if min(self.weight_limit, self.raw_request_limit) < 1:
+            raise ValueError("limits must be at least 1")
+        if min(self.latency_ms, self.latency_jitter_ms, self.ban_after) < 0:
+            raise ValueError("latency and ban_after cannot be negative")
+        if self.replay and self.halts:
+            raise ValueError("a recording cannot be halted: use --halt without --replay")
+
+
+def open_source(config: ExchangeConfig) -> Market | Replay:
+    """The generated market, or the recordings; ReplayError (a ValueError) if those cannot be read."""
+    if config.replay:
+        return Replay(config.replay)
+    return halted(Market(config.seed, listed_instruments(config.symbols)), config.halts)
+
+
+def halted(market: Market, halts: tuple[Halt, ...]) -> Market:
+    """The same market with other halts; ValueError if one is empty or its symbol is not listed."""
+    for halt in halts:
+        if halt.symbol not in market.instruments:
+            raise ValueError(f"cannot halt {halt.symbol}: it is not listed here")
+        if halt.end <= halt.start:
+            raise ValueError(f"halt of {halt.symbol} ends before it starts")
+    return Market(market.seed, market.instruments, halts)

@@ -1,0 +1,84 @@
+"""The simulator's own endpoints, below /simulator/: change faults and halts, read the tally. Not weighted, not counted."""
+
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import orjson
+
+from simulated_exchange.faults import Fault, fault_from_json
+from simulated_exchange.market import Halt
+from simulated_exchange.rest import Reply, not_found
+
+CONTROL_PREFIX = "/simulator/"
+
+
+class Controlled(Protocol):
+    """What can be done to a running exchange."""
+
+    def tally(self) -> dict[str, Any]: ...
+
+    def set_faults(self, faults: list[Fault]) -> None: ...
+
+    def set_halts(self, halts: list[Halt]) -> None: ...
+
+    def reset(self) -> None: ...
+
+
+def control(exchange: Controlled, method: str, path: str, body: bytes) -> Reply:
+    """200 with JSON, 400 with the reason in `msg`, 404 for anything else."""
+    try:
+        match method, path.removeprefix(CONTROL_PREFIX):
+            case "GET", "tally":
+                return Reply(200, orjson.dumps(exchange.tally()))
+            case "POST", "faults":
+                exchange.set_faults([fault_from_json(item) for item in _json_list(body)])
+            case "DELETE", "faults":
+                exchange.set_faults([])
+            case "POST", "halts":
+                exchange.set_halts([halt_from_json(item) for item in _json_list(body)])
+            case "POST", "reset":
+                exchange.reset()
+            case _:
+                return not_found(path)
+    except ValueError as error:
+        return Reply(400, orjson.dumps({"code": 400, "msg": str(error)}))
+    return Reply(200, b"{}")
+
+
+def halt_from_json(item: Any) -> Halt:
+    """`{"symbol": "BTCUSDT", "start": …, "end": …}`, times ISO or ms, or a string SYMBOL=FROM/TO."""
+    if isinstance(item, str):
+        return parse_halt(item)
+    try:
+        return Halt(str(item["symbol"]), _instant(item["start"]), _instant(item["end"]))
+    except (KeyError, TypeError) as error:
+        raise ValueError("a halt is an object with symbol, start and end, or a string SYMBOL=FROM/TO") from error
+
+
+def parse_halt(text: str) -> Halt:
+    """`SYMBOL=FROM/TO` with ISO instants (UTC where no offset is given); ValueError if it is not one."""
+    symbol, equals, period = text.partition("=")
+    start, slash, end = period.partition("/")
+    if not (symbol and equals and slash):
+        raise ValueError(f"halt {text!r}: expected SYMBOL=FROM/TO")
+    return Halt(symbol, parse_instant(start), parse_instant(end))
+
+
+def parse_instant(text: str) -> int:
+    """An ISO instant as milliseconds; ValueError if it is not one."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an ISO date or instant") from error
+    return round((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _instant(value: object) -> int:
+    return value if isinstance(value, int) else parse_instant(str(value))
+
+
+def _json_list(body: bytes) -> list[Any]:
+    items = orjson.loads(body)
+    if not isinstance(items, list):
+        raise ValueError("expected a JSON list")
+    return items

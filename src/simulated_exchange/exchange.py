@@ -1,0 +1,179 @@
+"""The exchange without its socket: limits, faults, tally and answers put together. `server` carries it to clients."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+from typing import Any
+
+from simulated_exchange.archive import Archive, parse_archive_path
+from simulated_exchange.clock import Clock, OffsetClock
+from simulated_exchange.config import ExchangeConfig, halted, open_source
+from simulated_exchange.control import halt_from_json
+from simulated_exchange.faults import Fault, FaultKind, FaultPlan, fault_from_json
+from simulated_exchange.injections import cut_short, injected_reply
+from simulated_exchange.market import Halt, Market
+from simulated_exchange.parameters import VenueError, time_unit
+from simulated_exchange.rate_limit import Cause, RateLimiter, Verdict
+from simulated_exchange.replay import KLINES_PATH, Replay
+from simulated_exchange.rest import Call, Reply, answer, not_found, over_limit, refusal, weight_of
+from simulated_exchange.tally import Tally
+
+_NO_SUCH_KEY = (
+    b'<?xml version="1.0" encoding="UTF-8"?>\n'
+    b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the exchange sees of an HTTP request; `path` percent-decoded, `time_unit` the header's value."""
+
+    method: str
+    path: str
+    pairs: Sequence[tuple[str, str]]
+    address: str
+    time_unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A reply, and the fault that the socket has to carry out itself: a dropped body or connection."""
+
+    reply: Reply
+    broken_by: FaultKind | None = None
+
+
+class Exchange:
+    """All state of one simulated exchange."""
+
+    def __init__(self, config: ExchangeConfig, clock: Clock | None = None) -> None:
+        """ValueError if the recording cannot be read or a halt names an unlisted symbol."""
+        self._config = config
+        self._source = open_source(config)
+        self._clock = clock or OffsetClock(_start_of_clock(config, self._source))
+        self._archive = Archive(self._source)
+        self._limiter = RateLimiter(config.weight_limit, config.raw_request_limit, config.ban_after)
+        self._limits = config.weight_limit, config.raw_request_limit
+        self._faults = FaultPlan(config.faults, config.seed)
+        self._tally = Tally()
+
+    def tally(self) -> dict[str, Any]:
+        """What has been asked since the start or the last reset; see `Tally.report`."""
+        return self._tally.report()
+
+    def set_faults(self, faults: Sequence[Fault | str | dict[str, Any]]) -> None:
+        """Replaces all scripted faults; ValueError if one is none."""
+        plan = [fault if isinstance(fault, Fault) else fault_from_json(fault) for fault in faults]
+        self._faults = FaultPlan(plan, self._config.seed)
+
+    def set_halts(self, halts: Sequence[Halt | str | dict[str, Any]]) -> None:
+        """Replaces all halts of the generated market; ValueError for a recording or an unknown symbol."""
+        if not isinstance(self._source, Market):
+            raise ValueError("a recording cannot be halted")
+        wanted = tuple(halt if isinstance(halt, Halt) else halt_from_json(halt) for halt in halts)
+        self._source = halted(self._source, wanted)
+        self._archive = Archive(self._source)
+
+    def reset(self) -> None:
+        """Forgets the tally, used weight and bans."""
+        self._tally = Tally()
+        self._limiter.clear()
+
+    def latency_seconds(self, path: str) -> float:
+        """How long the answer to a request is held back."""
+        milliseconds = self._config.latency_ms + self._faults.latency_ms(path)
+        return (milliseconds + self._faults.jitter_ms(self._config.latency_jitter_ms)) / 1000
+
+    def answer_rest(self, request: Request) -> Outcome:
+        """A request to the API: weighed, then answered or refused."""
+        now_us = self._clock.now_us()
+        weight = weight_of(request.path, request.pairs)
+        verdict = self._limiter.admit(request.address, weight, now_us // 1000)
+        if not verdict.is_ban:
+            self._tally.on_weight(weight, now_us // 1000)
+        outcome = self._outcome(request, now_us, verdict)
+        self._record(request, outcome)
+        used = str(verdict.used_weight)
+        headers = {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used, "Date": _date(now_us // 1_000_000)}
+        return replace(outcome, reply=replace(outcome.reply, headers={**headers, **outcome.reply.headers}))
+
+    async def answer_archive(self, request: Request) -> Outcome:
+        """A request to the bulk archive: not weighed and without the API's headers, in real life it is another host."""
+        now = self._clock.now_us() // 1000
+        fault = self._draw(request)
+        injected = self._injected(request, fault, now)
+        outcome = _spoiled(injected or await self._archive_reply(request.path, now), fault, is_injected=bool(injected))
+        self._record(request, outcome)
+        headers = {"Date": _date(now // 1000), **outcome.reply.headers}
+        return replace(outcome, reply=replace(outcome.reply, headers=headers))
+
+    async def _archive_reply(self, path: str, now: int) -> Reply:
+        file = parse_archive_path(path)
+        content = await asyncio.to_thread(self._archive.read, file, now) if file else None
+        faults = self._faults.archive_faults(path.removesuffix(".CHECKSUM")) if content else frozenset()
+        if file and faults:
+            content = await asyncio.to_thread(self._archive.read, file, now, faults)
+        for kind in faults:
+            self._tally.on_fault(kind)
+        if file is None or content is None:
+            return Reply(404, _NO_SUCH_KEY, "application/xml")
+        return Reply(200, content, "text/plain" if file.wants_checksum else "application/zip")
+
+    def _outcome(self, request: Request, now_us: int, verdict: Verdict) -> Outcome:
+        if not verdict.is_served:
+            self._tally.on_refusal(verdict.status, verdict.cause)
+            return Outcome(over_limit(verdict, *self._limits))
+        fault = self._draw(request)
+        injected = self._injected(request, fault, now_us // 1000)
+        return _spoiled(injected or self._real_reply(request, now_us), fault, is_injected=bool(injected))
+
+    def _real_reply(self, request: Request, now_us: int) -> Reply:
+        if request.method != "GET":
+            return not_found(request.path)
+        try:
+            unit = time_unit(request.time_unit)
+        except VenueError as error:
+            return refusal(error)
+        return answer(request.path, Call(self._source, request.pairs, now_us, unit, *self._limits))
+
+    def _draw(self, request: Request) -> Fault | None:
+        fault = self._faults.draw(request.path)
+        if fault:
+            self._tally.on_fault(fault.kind)
+        return fault
+
+    def _injected(self, request: Request, fault: Fault | None, now: int) -> Reply | None:
+        if fault is None:
+            return None
+        banned = None
+        if fault.kind is FaultKind.HTTP_418:
+            banned = self._limiter.ban(request.address, now + fault.amount * 1000, now)
+        reply = injected_reply(fault, banned, *self._limits)
+        if reply and reply.status in (418, 429):
+            self._tally.on_refusal(reply.status, Cause.INJECTED)
+        return reply
+
+    def _record(self, request: Request, outcome: Outcome) -> None:
+        status = 0 if outcome.broken_by else outcome.reply.status
+        self._tally.on_answer(request.path, status)
+        if request.path == KLINES_PATH:
+            self._tally.on_klines(dict(request.pairs), status)
+
+
+def _spoiled(reply: Reply, fault: Fault | None, *, is_injected: bool) -> Outcome:
+    if fault is None or is_injected:
+        return Outcome(reply)
+    if fault.kind is FaultKind.TRUNCATED_BODY:
+        return Outcome(cut_short(reply))
+    return Outcome(reply, fault.kind)
+
+
+def _start_of_clock(config: ExchangeConfig, source: Market | Replay) -> int | None:
+    if config.now is None and isinstance(source, Replay):
+        return source.end
+    return config.now
+
+
+def _date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)

@@ -1,0 +1,106 @@
+"""Creates what the pipeline needs wherever the environment points; every step is safe to repeat."""
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from pipeline.aws import aws_errors, s3_client, sqs_client
+from pipeline.datasets import DATASETS, QUEUES
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+log = logging.getLogger(__name__)
+
+VISIBILITY_SECONDS = "30"
+RETENTION_SECONDS = "1209600"  # 14 days, the most SQS keeps: a loader that was away for a week lost nothing
+MAX_RECEIVE_COUNT = 5
+
+
+def provision_aws(bucket: str) -> None:
+    """Bucket, queues with their dead-letter queues, and S3 -> SQS notifications (contract sections 3 and 4)."""
+    s3, sqs = s3_client(), sqs_client()
+    with aws_errors(f"bucket {bucket}"):
+        _create_bucket(s3, bucket)
+    with aws_errors("queues"):
+        arns = {name: _create_queue(sqs, name, bucket) for name in QUEUES}
+    with aws_errors(f"notifications of bucket {bucket}"):
+        _configure_notifications(s3, bucket, arns)
+    log.info("lake provisioned", extra={"bucket": bucket, "queues": len(arns)})
+
+
+def _create_bucket(s3: "S3Client", bucket: str) -> None:
+    region = s3.meta.region_name
+    where: Any = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    try:
+        s3.create_bucket(Bucket=bucket, **where)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "BucketAlreadyOwnedByYou":
+            raise
+
+
+def _create_queue(sqs: "SQSClient", name: str, bucket: str) -> str:
+    """The queue's ARN. Attributes are set even where the queue exists, so that a change of ours arrives."""
+    dlq_url = sqs.create_queue(QueueName=f"{name}-dlq")["QueueUrl"]
+    sqs.set_queue_attributes(QueueUrl=dlq_url, Attributes={"MessageRetentionPeriod": RETENTION_SECONDS})
+    dead_letters = _arn(sqs, dlq_url)
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = _arn(sqs, url)
+    redrive = {"deadLetterTargetArn": dead_letters, "maxReceiveCount": MAX_RECEIVE_COUNT}
+    sqs.set_queue_attributes(
+        QueueUrl=url,
+        Attributes={
+            "VisibilityTimeout": VISIBILITY_SECONDS,
+            "MessageRetentionPeriod": RETENTION_SECONDS,
+            "ReceiveMessageWaitTimeSeconds": "20",
+            "RedrivePolicy": json.dumps(redrive),
+            "Policy": json.dumps(_allow_bucket(arn, bucket)),
+        },
+    )
+    return arn
+
+
+def _arn(sqs: "SQSClient", url: str) -> str:
+    return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+
+
+def _allow_bucket(queue_arn: str, bucket: str) -> dict[str, Any]:
+    """S3 may send to the queue, for this bucket only (AWS: "Granting permissions to publish event notifications")."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "s3.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": queue_arn,
+                "Condition": {"ArnLike": {"aws:SourceArn": f"arn:aws:s3:::{bucket}"}},
+            }
+        ],
+    }
+
+
+def _configure_notifications(s3: "S3Client", bucket: str, arns: dict[str, str]) -> None:
+    """Ours by id; what others configured on the bucket stays as it is."""
+    current: Any = s3.get_bucket_notification_configuration(Bucket=bucket)
+    current.pop("ResponseMetadata", None)
+    ours = [
+        {
+            "Id": dataset.notification_id,
+            "QueueArn": arns[dataset.queue],
+            "Events": ["s3:ObjectCreated:*"],
+            "Filter": {"Key": {"FilterRules": [_rule("prefix", dataset.prefix), _rule("suffix", ".parquet")]}},
+        }
+        for dataset in DATASETS
+    ]
+    ids = {entry["Id"] for entry in ours}
+    theirs = [entry for entry in current.get("QueueConfigurations", ()) if entry.get("Id") not in ids]
+    current["QueueConfigurations"] = theirs + ours
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=current)
+
+
+def _rule(name: str, value: str) -> dict[str, str]:
+    return {"Name": name, "Value": value}

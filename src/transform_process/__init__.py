@@ -1,0 +1,1 @@
+"""Turns what is loaded into answers; owns the warehouse's schema."""

@@ -1,0 +1,83 @@
+"""Applies sql/clickhouse/schema/NNNN_*.sql in order, each once: `python -m transform_process.migrate`."""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from pipeline.errors import WarehouseRefused
+from pipeline.lifecycle import run_command
+from pipeline.settings import WarehouseSettings, read
+from pipeline.warehouse import SQL_ROOT, Warehouse, connect
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One schema file: one statement."""
+
+    version: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def migrate(settings: WarehouseSettings) -> int:
+    """Creates the database if needed and brings it to the newest schema; returns how many files were applied.
+
+    Raises WarehouseRefused when a file that was applied here has been edited since: a fix is the next number.
+    """
+    server = connect(settings, database="default")
+    server.command(f"create database if not exists {settings.database}")  # a name the settings have checked
+    server.close()
+    warehouse = connect(settings)
+    try:
+        applied = _applied(warehouse)
+        return sum(_apply(warehouse, migration, applied.get(migration.version)) for migration in read_migrations())
+    finally:
+        warehouse.close()
+
+
+def read_migrations(folder: Path = SQL_ROOT / "schema") -> Iterator[Migration]:
+    """The schema files by number."""
+    for path in sorted(folder.glob("[0-9]*_*.sql")):
+        yield Migration(int(path.name.split("_")[0]), path.name, path.read_text(encoding="utf-8").strip())
+
+
+def _apply(warehouse: Warehouse, migration: Migration, checksum: str | None) -> bool:
+    if checksum == migration.checksum:
+        return False
+    if checksum is not None:
+        raise WarehouseRefused(f"{migration.name} was edited after it was applied here: restore it, add the next number")
+    warehouse.command(migration.sql)
+    row = {"version": migration.version, "name": migration.name, "checksum": migration.checksum}
+    warehouse.insert_rows("ops_schema_migrations", [row])
+    log.info("schema applied", extra={"file": migration.name})
+    return True
+
+
+def _applied(warehouse: Warehouse) -> dict[int, str]:
+    if not warehouse.query("select 1 from system.tables where database = currentDatabase() and name = 'ops_schema_migrations'"):
+        return {}
+    return dict(warehouse.query("select version, checksum from ops_schema_migrations final"))  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """Bring the warehouse named by CLICKHOUSE_* to the newest schema."""
+
+    def work() -> None:
+        count = migrate(read(WarehouseSettings))
+        print(f"{count} schema files applied" if count else "the schema is up to date")
+
+    run_command(work)
+
+
+if __name__ == "__main__":
+    typer.run(main)
