@@ -190,7 +190,7 @@ class Backfill:
         series = job.series
         tables = [await self._fetch_files(series, plan)]
         self.report.rows_received += tables[0].num_rows
-        present = list(series.grid.ranges_of(tables[0]["open_time"].cast(pa.int64()).to_pylist()))
+        present = series.grid.ranges_of(tables[0]["open_time"].cast(pa.int64()).to_pylist())
         for hole in series.grid.without(plan.missing, present):
             if self._options.source == "archive":
                 series.add_unexplained(hole, "archive_has_no_data")

@@ -85,7 +85,7 @@ class KlineLake:
             etag, stored, known_absences = self._read(key)
             new = rows.filter(pc.invert(pc.is_in(rows["open_time"], value_set=stored["open_time"])))
             merged = pa.concat_tables([stored, new]).sort_by("open_time")
-            present = list(self._grid.ranges_of(merged["open_time"].cast(pa.int64()).to_pylist()))
+            present = self._grid.ranges_of(merged["open_time"].cast(pa.int64()).to_pylist())
             absences = self._grid.without(known_absences + no_data, present)
             extra = {"no_data": orjson.dumps([[span.first, span.last] for span in absences]).decode()}
             body = parquet_bytes(merged, KLINES, "open_time", extra)
@@ -105,7 +105,7 @@ class KlineLake:
             present = self._if_contiguous(file.metadata)
             if present is None:
                 open_times = file.read(["open_time"])["open_time"].cast(pa.int64()).to_pylist()
-                present = list(self._grid.ranges_of(sorted(open_times)))
+                present = self._grid.ranges_of(sorted(open_times))
         except (pa.ArrowException, KeyError, ValueError) as error:
             log.warning("not a month of klines, asking for it again", extra={"key": summary.key, "why": str(error)})
             return Coverage()

@@ -1,6 +1,6 @@
 """PURE. From what is wanted and what the lake holds to what must be asked: months, and pages of requests."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from extract_process.kline_grid import Grid, Range
@@ -47,7 +47,7 @@ def plan_pages(grid: Grid, spans: Iterable[Range], page_rows: int) -> list[Range
     return [page for span in grid.joined(spans) for page in grid.split(span, page_rows)]
 
 
-def proven_absent(grid: Grid, asked: Range, open_times: Iterable[int], server_now_us: int, settle_us: int) -> list[Range]:
+def proven_absent(grid: Grid, asked: Range, open_times: Sequence[int], server_now_us: int, settle_us: int) -> list[Range]:
     """The part of an answered question for which the venue has no klines.
 
     A kline that closed less than `settle_us` ago may only be late, so its absence proves nothing yet.

@@ -12,7 +12,7 @@ from pipeline.errors import VenueUnavailable
 log = logging.getLogger(__name__)
 
 VENUE_ATTEMPTS = 8
-_venue_wait: wait_base = wait_exponential_jitter(initial=0.25, max=30, jitter=0.5)
+_venue_wait: wait_base = wait_exponential_jitter(multiplier=0.25, max=30, jitter=0.5)
 
 
 def venue_requests() -> AsyncRetrying:

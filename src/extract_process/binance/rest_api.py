@@ -131,7 +131,7 @@ class BinanceRest:
     async def _send(self, path: str, parameters: dict[str, str]) -> httpx.Response:
         weight = _WEIGHTS[path]
         while wait_seconds := self.budget.wait_before(weight, self.server_now()):
-            await asyncio.sleep(wait_seconds)  # noqa: ASYNC110  # what is waited for is the clock
+            await asyncio.sleep(wait_seconds)  # what is waited for is the clock
         if self._banned is not None:
             raise self._banned
         sent_us, used_weight = self.server_now(), None

@@ -1,0 +1,177 @@
+"""What unit and integration tests share: real components on loopback, each test with a lake and a warehouse of its own."""
+
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+from moto.server import ThreadedMotoServer
+
+from pipeline.object_store import ObjectStore
+from pipeline.retrying import instant_retries
+from pipeline.settings import WarehouseSettings
+from pipeline.warehouse import Warehouse, connect
+from tickhouse.provision import provision_aws
+from transform_process.migrate import migrate
+
+ROOT = Path(__file__).resolve().parent
+SHARED = ROOT.parent / "shared"
+"""Recorded data and offline components: beside the checkout where they are present, never part of the project."""
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No variable of the developer's shell or .env reaches a test; the working directory is the test's own."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "CLICKHOUSE_", "BINANCE_", "S3_", "LOG_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("SPOOL_DIR", str(tmp_path / "spool"))
+    monkeypatch.chdir(tmp_path)
+    with instant_retries():
+        yield
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """An in-process S3 + SQS."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def localstack_url() -> Iterator[str]:
+    """The real LocalStack, started without Docker; skipped where the offline components are not beside the checkout."""
+    script = SHARED / "offline" / "bin" / "localstack.sh"
+    if not script.exists():
+        pytest.skip(f"no LocalStack: {script} is not there")
+    port = free_port()
+    log = tempfile.TemporaryFile()
+    process = subprocess.Popen([script, str(port)], stdout=log, stderr=log, start_new_session=True, env=_shell_environment())
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_healthy(f"{url}/_localstack/health", process)
+        yield url
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+        log.close()
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A provisioned bucket with its queues; `environment` points a subprocess at it."""
+
+    store: ObjectStore
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@pytest.fixture
+def moto_lake(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """A fresh lake in moto."""
+    httpx.post(f"{moto_url}/moto-api/reset").raise_for_status()
+    return _lake(moto_url, "testing", monkeypatch)
+
+
+@pytest.fixture
+def localstack_lake(localstack_url: str, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """A fresh lake in LocalStack: an account of its own (LocalStack takes a 12-digit access key as the account)."""
+    return _lake(localstack_url, f"{uuid.uuid4().int % 10**12:012d}", monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def _engine_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="tickhouse-chdb-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def warehouse_settings(_engine_folder: Path, monkeypatch: pytest.MonkeyPatch) -> WarehouseSettings:
+    """A fresh database with the schema in the embedded engine of this process; the environment points at it."""
+    database = f"test_{next(_numbers)}"
+    monkeypatch.setenv("CLICKHOUSE_PATH", str(_engine_folder))
+    monkeypatch.setenv("CLICKHOUSE_DATABASE", database)
+    settings = WarehouseSettings(path=_engine_folder, database=database)
+    migrate(settings)
+    return settings
+
+
+@pytest.fixture
+def warehouse(warehouse_settings: WarehouseSettings) -> Iterator[Warehouse]:
+    """A connection to the fresh database."""
+    connection = connect(warehouse_settings)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of recorded exchange data; skipped where it is not beside the checkout."""
+    folder = SHARED / "data"
+    if not folder.exists():
+        pytest.skip(f"no recorded data: {folder} is not there")
+    return folder
+
+
+def free_port() -> int:
+    """A TCP port of loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _lake(url: str, account: str, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    environment = {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": account,
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "S3_BUCKET": f"crypto-{next(_numbers)}",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    provision_aws(environment["S3_BUCKET"])
+    return Lake(ObjectStore(environment["S3_BUCKET"]), environment)
+
+
+def _shell_environment() -> dict[str, str]:
+    """The machine's own environment: LocalStack brings its own Python and packages."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+
+
+def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"LocalStack ended with {process.returncode}")
+        try:
+            if httpx.get(url, timeout=2).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.25)  # a foreign process tells by nothing but its port that it is ready
+    raise RuntimeError(f"{url} did not answer within {seconds} s")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Where everything must run (CI sets REQUIRE_ALL_TESTS), a skipped test is a failed session."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if os.environ.get("REQUIRE_ALL_TESTS") and skipped:
+        reporter.write_line(f"\nerror: {len(skipped)} tests were skipped where every test must run", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
