@@ -1,7 +1,6 @@
 # Everything here works on a machine that has only Python 3.11+ and make. `make setup PYTHON=python3.13` picks another one.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
-DURATION ?= 60
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -21,7 +20,7 @@ $(READY): requirements-dev.txt pyproject.toml
 	@touch $(READY)
 
 demo: setup ## The whole pipeline on this machine: no Docker, no account, no network
-	$(BIN)/tickhouse demo --duration $(DURATION)
+	$(BIN)/tickhouse demo
 
 test: setup ## Unit and integration tests
 	$(BIN)/python -m pytest

@@ -46,7 +46,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
     """An in-process S3 + SQS."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
@@ -60,7 +60,7 @@ def localstack_url() -> Iterator[str]:
     if not script.exists():
         pytest.skip(f"no LocalStack: {script} is not there")
     port = free_port()
-    log = tempfile.TemporaryFile()
+    log = tempfile.TemporaryFile()  # noqa: SIM115  # closed below, with the process
     process = subprocess.Popen([script, str(port)], stdout=log, stderr=log, start_new_session=True, env=_shell_environment())
     url = f"http://127.0.0.1:{port}"
     try:

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 import httpx
@@ -30,20 +32,18 @@ _FIRST_LIMIT = 1_200
 
 def run_backfill(symbols: list[str], options: BackfillOptions, stop: StopRequest) -> Backfill:
     """Runs to the end and returns the backfill with its report and request tally. Errors: see `Backfill.run`."""
-    return asyncio.run(_run(list(dict.fromkeys(symbols)), options, stop))
+
+    async def run() -> Backfill:
+        async with _backfill(options) as backfill:
+            await backfill.run(symbols, stop)
+        return backfill
+
+    return asyncio.run(run())
 
 
-async def _run(symbols: list[str], options: BackfillOptions, stop: StopRequest) -> Backfill:
-    venue = read(BinanceSettings)
-    limits = httpx.Limits(max_connections=options.concurrency + 1, max_keepalive_connections=options.concurrency + 1)
-    timeout = httpx.Timeout(30, connect=5, pool=None)
-    async with (
-        httpx.AsyncClient(base_url=venue.rest_url, limits=limits, timeout=timeout) as rest_client,
-        httpx.AsyncClient(base_url=venue.archive_url, limits=limits, timeout=timeout) as archive_client,
-    ):
-        rest = BinanceRest(rest_client, WeightBudget(_FIRST_LIMIT), BanMemory(read(SpoolSettings).folder, VENUE))
-        store = ObjectStore(read(LakeSettings).bucket)
-        backfill = Backfill(rest, BinanceArchive(archive_client), store, options)
+async def _run_shown(symbols: list[str], options: BackfillOptions, stop: StopRequest) -> None:
+    """The same with progress while it runs and a summary however it ends."""
+    async with _backfill(options) as backfill:
         display = asyncio.create_task(_show(backfill))
         began = time.monotonic()
         try:
@@ -51,7 +51,23 @@ async def _run(symbols: list[str], options: BackfillOptions, stop: StopRequest) 
         finally:
             display.cancel()
             print_summary(backfill, time.monotonic() - began)
-    return backfill
+
+
+@asynccontextmanager
+async def _backfill(options: BackfillOptions) -> AsyncIterator[Backfill]:
+    """The parts of one run, as the environment names them."""
+    venue = read(BinanceSettings)
+    connections = options.concurrency + 1
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    timeout = httpx.Timeout(30, connect=5, pool=None)
+    bans = BanMemory(read(SpoolSettings).folder, VENUE)
+    store = ObjectStore(read(LakeSettings).bucket)
+    async with (
+        httpx.AsyncClient(base_url=venue.rest_url, limits=limits, timeout=timeout) as rest_client,
+        httpx.AsyncClient(base_url=venue.archive_url, limits=limits, timeout=timeout) as archive_client,
+    ):
+        rest = BinanceRest(rest_client, WeightBudget(_FIRST_LIMIT), bans)
+        yield Backfill(rest, BinanceArchive(archive_client), store, options)
 
 
 async def _show(backfill: Backfill) -> None:
@@ -128,7 +144,7 @@ def main(
         _one_of("--venue", venue, (VENUE,))
         _check_range(options)
         with stop_on_signals() as stop:
-            run_backfill(symbol, options, stop)
+            asyncio.run(_run_shown(symbol, options, stop))
 
     run_command(work)
 

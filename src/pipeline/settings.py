@@ -13,6 +13,9 @@ from pydantic_settings import BaseSettings
 from pipeline.errors import UsageError
 
 
+_HTTP = r"^https?://\S+$"
+
+
 class LakeSettings(BaseSettings):
     """Where objects and notifications live; the endpoint and keys are boto3's own variables."""
 
@@ -33,8 +36,8 @@ class WarehouseSettings(BaseSettings, env_prefix="CLICKHOUSE_"):
 class BinanceSettings(BaseSettings, env_prefix="BINANCE_"):
     """Binance endpoints: a simulator or a proxy can stand in."""
 
-    rest_url: str = "https://data-api.binance.vision"
-    archive_url: str = "https://data.binance.vision"
+    rest_url: str = Field("https://data-api.binance.vision", pattern=_HTTP)
+    archive_url: str = Field("https://data.binance.vision", pattern=_HTTP)
 
 
 class SpoolSettings(BaseSettings):

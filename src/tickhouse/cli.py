@@ -8,9 +8,10 @@ from rich.table import Table
 
 from extract_process import klines
 from load_process import __main__ as load
-from pipeline.lifecycle import run_command
+from pipeline.lifecycle import run_command, stop_on_signals
 from pipeline.settings import LakeSettings, WarehouseSettings, read
 from pipeline.warehouse import connect
+from tickhouse.demo import run_demo
 from tickhouse.provision import provision_aws
 from transform_process import migrate
 
@@ -32,6 +33,17 @@ def provision(
             provision_aws(read(LakeSettings).bucket)
         if warehouse or not aws:
             migrate.migrate(read(WarehouseSettings))
+
+    run_command(work)
+
+
+@app.command()
+def demo() -> None:
+    """The whole pipeline on this machine against a simulated exchange: no Docker, no account, no network."""
+
+    def work() -> None:
+        with stop_on_signals() as stop:
+            run_demo(stop)
 
     run_command(work)
 
