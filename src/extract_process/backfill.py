@@ -97,7 +97,7 @@ class Backfill:
                 async with asyncio.TaskGroup() as tasks:
                     running = [tasks.create_task(_raise_when(stopped))]
                     running += [tasks.create_task(self._work()) for _ in range(self._options.concurrency)]
-                    for symbol in symbols:
+                    for symbol in dict.fromkeys(symbols):
                         async for job in self._plan(symbol):
                             await self._jobs.put(job)
                     await self._jobs.join()

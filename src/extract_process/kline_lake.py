@@ -83,8 +83,8 @@ class KlineLake:
         key = klines_month_key(*self._series, month)
         for _ in range(_WRITE_TRIES):
             etag, stored, known_absences = self._read(key)
-            new = rows.filter(pc.invert(pc.is_in(rows["open_time"], value_set=stored["open_time"])))
-            merged = pa.concat_tables([stored, new]).sort_by("open_time")
+            new = rows.filter(pc.invert(pc.is_in(rows["open_time"], value_set=stored["open_time"]))) if etag else rows
+            merged = _in_order(pa.concat_tables([stored, new]))
             present = self._grid.ranges_of(merged["open_time"].cast(pa.int64()).to_pylist())
             absences = self._grid.without(known_absences + no_data, present)
             extra = {"no_data": orjson.dumps([[span.first, span.last] for span in absences]).decode()}
@@ -158,6 +158,13 @@ def compare(stored: pa.Table, offered: pa.Table) -> list[Disagreement]:
             for row in differing
         ]
     return found
+
+
+def _in_order(rows: pa.Table) -> pa.Table:
+    """By open time; rows that are in order already are not copied."""
+    times = rows["open_time"]
+    is_ascending = rows.num_rows < 2 or pc.all(pc.less(times[:-1], times[1:])).as_py()
+    return rows if is_ascending else rows.sort_by("open_time")
 
 
 def _absences(schema: pa.Schema) -> list[Range]:

@@ -12,7 +12,6 @@ from pydantic_settings import BaseSettings
 
 from pipeline.errors import UsageError
 
-
 _HTTP = r"^https?://\S+$"
 
 

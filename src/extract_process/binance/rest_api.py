@@ -130,8 +130,8 @@ class BinanceRest:
 
     async def _send(self, path: str, parameters: dict[str, str]) -> httpx.Response:
         weight = _WEIGHTS[path]
-        while wait_seconds := self.budget.wait_before(weight, self.server_now()):
-            await asyncio.sleep(wait_seconds)  # what is waited for is the clock
+        while wait_seconds := self.budget.wait_before(weight, self.server_now()):  # noqa: ASYNC110  # for the clock
+            await asyncio.sleep(wait_seconds)
         if self._banned is not None:
             raise self._banned
         sent_us, used_weight = self.server_now(), None

@@ -1,0 +1,129 @@
+"""The klines backfill against its floor: the same requests to the same exchange, answers thrown away unread.
+
+    .venv/bin/python benchmarks/bench_klines_backfill.py [--latency-ms 150] [--rounds 3]
+
+17 months of one-minute klines of one symbol (744,480 rows) through the simulated exchange with Binance's limit of 6,000 weight a
+minute and a fixed latency. Floor and backfill take turns; the ratio of each pair is what counts, the machine's speed is not.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from extract_process.binance.rest_api import PAGE_ROWS
+from extract_process.kline_grid import Range, grid_of
+from pipeline import logs
+from pipeline.settings import LogSettings
+from pipeline.timestamps import parse_instant
+from tickhouse.embedded import embedded_parts, environment_variables
+from tickhouse.provision import provision_aws
+
+START, END = "2024-01-01", "2025-06-01"
+ROWS = 744_480
+CONCURRENCY = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Seconds of the floor, of the backfill (by its own summary) and of its whole process; weights; peak memory."""
+
+    floor: float
+    backfill: float
+    process: float
+    weight: int
+    counted_weight: int
+    peak_megabytes: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--latency-ms", type=int, default=150)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    logs.configure(LogSettings(level="WARNING"))
+    with tempfile.TemporaryDirectory() as folder, embedded_parts(Path(folder)):
+        rounds = [_one_round(arguments.latency_ms, number) for number in range(arguments.rounds)]
+    print(" floor s  backfill s  process s    weight   counted   peak MB")
+    for one in rounds:
+        print(
+            f"{one.floor:8.2f}  {one.backfill:10.2f}  {one.process:9.2f}"
+            f"  {one.weight:8,}  {one.counted_weight:8,}  {one.peak_megabytes:8.0f}"
+        )
+    print(f"median ratio to the floor: backfill {statistics.median(one.backfill / one.floor for one in rounds):.3f}", end=", ")
+    print(f"process {statistics.median(one.process / one.floor for one in rounds):.3f}")
+    print(f"rows a second {ROWS / statistics.median(one.backfill for one in rounds):,.0f}")
+
+
+def _one_round(latency_ms: int, number: int) -> Round:
+    bucket = f"bench-{number}"
+    provision_aws(bucket)
+    with _exchange(latency_ms) as url:
+        asyncio.run(_fetch_and_forget(url))  # the exchange makes its market: not part of either's time
+        httpx.post(f"{url}/simulator/reset").raise_for_status()
+        floor = asyncio.run(_fetch_and_forget(url))
+        httpx.post(f"{url}/simulator/reset").raise_for_status()
+        with environment_variables({"BINANCE_REST_URL": url, "S3_BUCKET": bucket}):
+            process, figures, peak = _run_backfill()
+        tally = httpx.get(f"{url}/simulator/tally").json()
+    assert tally["refused"]["429"]["limiter"] == 0, "the backfill broke the limit"
+    assert figures["rows landed"] == ROWS, figures
+    return Round(floor, figures["seconds"], process, int(figures["weight"]), tally["weight"]["total"], peak)
+
+
+def _run_backfill() -> tuple[float, dict[str, float], float]:
+    """Wall seconds of the process, its summary, and its peak resident memory in MB."""
+    with tempfile.TemporaryFile("w+") as output:
+        began = time.perf_counter()
+        process = subprocess.Popen(_COMMAND, stdout=output, env=dict(os.environ))
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        output.seek(0)
+        pairs = [line.strip().rsplit("  ", 1) for line in output]
+    return seconds, {name.strip(): float(value.replace(",", "")) for name, value in pairs}, usage.ru_maxrss / 1024
+
+
+_COMMAND = [sys.executable, "-m", "extract_process.klines", "--symbol", "BTCUSDT", "--start", START, "--end", END]
+
+
+async def _fetch_and_forget(url: str) -> float:
+    """All pages with the same client and concurrency."""
+    grid = grid_of("1m")
+    pages = iter(list(grid.split(Range(parse_instant(START), grid.before(parse_instant(END))), PAGE_ROWS)))
+    async with httpx.AsyncClient(base_url=url) as client:
+
+        async def work() -> None:
+            for page in pages:
+                times = {"startTime": page.first // 1_000, "endTime": page.last // 1_000, "limit": PAGE_ROWS}
+                answer = await client.get("/api/v3/klines", params={"symbol": "BTCUSDT", "interval": "1m", **times})
+                answer.raise_for_status()
+
+        began = time.perf_counter()
+        await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
+        return time.perf_counter() - began
+
+
+@contextmanager
+def _exchange(latency_ms: int) -> Iterator[str]:
+    """The simulator in a process of its own, fresh limits each time."""
+    command = [sys.executable, "-m", "simulated_exchange", "--port", "0", "--latency-ms", str(latency_ms)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[-1]
+        process.terminate()
+
+
+if __name__ == "__main__":
+    main()
