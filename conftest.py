@@ -1,6 +1,7 @@
 """What unit and integration tests share: real components on loopback, each test with a lake and a warehouse of its own."""
 
 import itertools
+import logging
 import os
 import shutil
 import signal
@@ -46,6 +47,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
     """An in-process S3 + SQS."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -1,5 +1,6 @@
 """The front door for people: `tickhouse …`."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -50,12 +51,15 @@ def demo() -> None:
 
 @app.command()
 def query(sql: Annotated[str, typer.Argument(help="One select, for example: select count() from klines")]) -> None:
-    """Run one SQL query on the warehouse and print the rows."""
+    """Run one SQL query on the warehouse: a table on a terminal, tab-separated lines with a header elsewhere."""
 
     def work() -> None:
         warehouse = connect(read(WarehouseSettings))
         names, rows = warehouse.query_table(sql)
         warehouse.close()
+        if not sys.stdout.isatty():
+            print(*("\t".join(map(str, line)) for line in [names, *rows]), sep="\n")
+            return
         table = Table(*names)
         for row in rows:
             table.add_row(*map(str, row))
@@ -67,3 +71,7 @@ def query(sql: Annotated[str, typer.Argument(help="One select, for example: sele
 def main() -> None:
     """The console script."""
     app()
+
+
+if __name__ == "__main__":
+    main()
