@@ -9,13 +9,13 @@ from typing import Literal
 import pyarrow as pa
 
 from extract_process.binance.archive import BinanceArchive
-from extract_process.binance.messages import VENUE
+from extract_process.binance.messages import EARLIEST_US, VENUE
 from extract_process.binance.rest_api import PAGE_ROWS, BinanceRest
 from extract_process.kline_grid import Range, grid_of, month_of
 from extract_process.kline_plan import MonthPlan, plan_months, plan_pages, proven_absent, wanted_range
 from extract_process.kline_series import KlineSeries, OpenMonth
 from pipeline.datasets import KLINES
-from pipeline.errors import Interrupted, TickhouseError, VenueError, VenueUnavailable
+from pipeline.errors import Interrupted, TickhouseError, VenueError
 from pipeline.lifecycle import StopRequest
 from pipeline.object_store import ObjectStore
 from pipeline.timestamps import DAY_US, MINUTE_US, format_instant
@@ -70,23 +70,23 @@ class Backfill:
     def __init__(self, rest: BinanceRest, archive: BinanceArchive, store: ObjectStore, options: BackfillOptions) -> None:
         self.report = BackfillReport()
         self.rest = rest
-        self._archive = archive
+        self.archive = archive
         self._store = store
         self._options = options
         self._series: list[KlineSeries] = []
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(maxsize=2 * options.concurrency)
+        self._landings: set[asyncio.Task[None]] = set()
 
     async def run(self, symbols: list[str], stop: StopRequest) -> None:
         """Leaves the lake complete for the wanted range, or raises after landing what has arrived.
 
         Raises Interrupted, UsageError (unknown symbol), VenueError, LakeUnavailable.
         """
-        await self.rest.synchronize_clock()
-        await self.rest.fetch_exchange_info(symbols)
         try:
-            await self._run_all(symbols, stop)
+            await self._run_all(list(dict.fromkeys(symbols)), stop)
         finally:
             await self._land(self._series, partial=True)
+            await asyncio.gather(*self._landings)
         if self.report.failures:
             raise VenueError("; ".join(self.report.failures))
 
@@ -96,8 +96,10 @@ class Backfill:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     running = [tasks.create_task(_raise_when(stopped))]
+                    await self.rest.synchronize_clock()
+                    await self.rest.fetch_exchange_info(symbols)
                     running += [tasks.create_task(self._work()) for _ in range(self._options.concurrency)]
-                    for symbol in dict.fromkeys(symbols):
+                    for symbol in symbols:
                         async for job in self._plan(symbol):
                             await self._jobs.put(job)
                     await self._jobs.join()
@@ -112,7 +114,8 @@ class Backfill:
         if self._options.interval == "3d":
             grid = grid.with_phase_of(await self._first_open_time(symbol))
         server_now = self.rest.server_now()
-        wanted = wanted_range(grid, self._options.start_us, self._options.end_us or server_now, server_now)
+        start_us, end_us = max(self._options.start_us, EARLIEST_US), min(self._options.end_us or server_now, server_now)
+        wanted = wanted_range(grid, start_us, end_us, server_now)
         if wanted is None:
             return
         series = KlineSeries(self._store, VENUE, symbol, self._options.interval, grid)
@@ -177,13 +180,21 @@ class Backfill:
         """Closed klines of one page; what the venue proves not to exist is noted on the series."""
         series, span = job.series, job.span
         asked_at = self.rest.server_now()
-        rows = await self.rest.fetch_klines(series.symbol, self._options.interval, span)
+        rows = await self._fetch_rows(series, span)
         open_times = rows["open_time"].cast(pa.int64()).to_pylist()
         if open_times and not span.first <= open_times[0] <= open_times[-1] <= series.grid.after(span.last):
             raise VenueError(f"{series.symbol}: asked for klines from {format_instant(span.first)}, got others")
         series.add_absence(proven_absent(series.grid, span, open_times, asked_at, SETTLE_US))
         self.report.rows_received += rows.num_rows
         return rows
+
+    async def _fetch_rows(self, series: KlineSeries, span: Range) -> pa.Table:
+        """All rows of a page: off-grid klines among them make more than one answer holds."""
+        rows = await self.rest.fetch_klines(series.symbol, self._options.interval, span)
+        last = rows["open_time"][-1].value if rows.num_rows == PAGE_ROWS else span.last
+        if last >= span.last:
+            return rows
+        return pa.concat_tables([rows, await self._fetch_rows(series, Range(last + 1_000, span.last))])
 
     async def _fetch_archive_month(self, job: Job, plan: MonthPlan) -> pa.Table:
         """A month from the archive, checked for completeness: `auto` asks REST for what the files lack."""
@@ -202,22 +213,26 @@ class Backfill:
     async def _fetch_files(self, series: KlineSeries, plan: MonthPlan) -> pa.Table:
         """The monthly file, else the daily ones; empty where the archive cannot give them and REST must."""
         try:
-            monthly = await self._archive.fetch_month(series.symbol, self._options.interval, plan.month)
+            monthly = await self.archive.fetch_month(series.symbol, self._options.interval, plan.month)
             if monthly is not None:
                 return monthly
             days = [] if self._options.source == "auto" else _days_of(plan)
-            daily = [await self._archive.fetch_day(series.symbol, self._options.interval, day) for day in days]
+            daily = [await self.archive.fetch_day(series.symbol, self._options.interval, day) for day in days]
             return pa.concat_tables([KLINES.schema.empty_table(), *(table for table in daily if table is not None)])
-        except VenueUnavailable as error:
+        except VenueError as error:
             if self._options.source == "archive":
                 self.report.failures.append(str(error))
             log.warning("archive not usable", extra={"symbol": series.symbol, "month": plan.month, "why": str(error)})
             return KLINES.schema.empty_table()
 
     async def _land(self, series: list[KlineSeries], *, partial: bool = False) -> None:
+        """Month by month. A landing that has begun goes on where its worker is cancelled; `run` waits for it."""
         for one in series:
             for month in one.take_partial() if partial else one.take_complete():
-                await asyncio.to_thread(self._land_month, one, month)
+                landing = asyncio.create_task(asyncio.to_thread(self._land_month, one, month))
+                self._landings.add(landing)
+                await asyncio.shield(landing)
+                self._landings.discard(landing)
 
     def _land_month(self, series: KlineSeries, month: OpenMonth) -> None:
         landed = series.land(month)

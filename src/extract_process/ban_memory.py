@@ -1,6 +1,7 @@
 """Remembers on disk until when a venue has shut this address out, so that a restart does not ask again."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 import orjson
 
@@ -9,10 +10,11 @@ from pipeline.timestamps import format_instant
 
 
 class BanMemory:
-    """One small file per venue in the spool folder; written whole or not at all."""
+    """One small file per venue and host in the spool folder; written whole or not at all."""
 
-    def __init__(self, folder: Path, venue: str) -> None:
-        self._path = folder / f"{venue}-ban.json"
+    def __init__(self, folder: Path, venue: str, host: str) -> None:
+        """`host` keeps a ban by a simulator or a proxy apart from one by the venue itself."""
+        self._path = folder / f"{venue}-{quote(host)}-ban.json"
 
     def remember(self, ban: VenueBanned) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from extract_process.kline_grid import Grid, Range
 from extract_process.kline_plan import Coverage
 from extract_process.lake_writer import parquet_bytes
-from pipeline.datasets import KLINES
+from pipeline.datasets import INSTANT, KLINES
 from pipeline.errors import LakeUnavailable, ObjectChanged, ObjectMissing
 from pipeline.lake_keys import klines_month_key, klines_prefix
 from pipeline.object_store import ObjectStore, ObjectSummary
@@ -34,7 +34,8 @@ _COMPARED = (
     "taker_buy_volume",
     "taker_buy_quote_volume",
 )
-_WRITE_TRIES = 5
+_TRIES = 5
+_UNREADABLE = (pa.ArrowException, OSError, KeyError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,13 @@ class KlineLake:
     def read_coverage(self, months: Iterable[str]) -> dict[str, Coverage]:
         """Coverage of those months that have an object. Reads footers; open times only where a month has holes."""
         wanted = set(months)
-        coverage = {}
-        for summary in self._store.list_keys(klines_prefix(*self._series)):
-            match = _MONTH_FILE.search(summary.key)
-            if match and match.group(1) in wanted:
-                coverage[match.group(1)] = self._coverage_of(summary)
-        return coverage
+        for _ in range(_TRIES):
+            found = [(_month_in(summary.key), summary) for summary in self._store.list_keys(klines_prefix(*self._series))]
+            try:
+                return {month: self._coverage_of(summary) for month, summary in found if month in wanted}
+            except (ObjectChanged, ObjectMissing) as error:
+                log.info("somebody else wrote a month, looking again", extra={"why": str(error)})
+        raise LakeUnavailable(f"{klines_prefix(*self._series)} kept changing while it was read: run again")
 
     def land(self, month: str, rows: pa.Table, no_data: list[Range]) -> LandedMonth:
         """Adds rows and proven absences to the month's object; a row that is there already is never overwritten.
@@ -81,7 +83,7 @@ class KlineLake:
         Conditional writes make two backfills of the same month safe: the loser reads again and merges.
         """
         key = klines_month_key(*self._series, month)
-        for _ in range(_WRITE_TRIES):
+        for _ in range(_TRIES):
             etag, stored, known_absences = self._read(key)
             new = rows.filter(pc.invert(pc.is_in(rows["open_time"], value_set=stored["open_time"]))) if etag else rows
             merged = _in_order(pa.concat_tables([stored, new]))
@@ -96,17 +98,18 @@ class KlineLake:
                 continue
             healed = self._grid.without(known_absences, absences)
             return LandedMonth(key, new.num_rows, healed, compare(stored, rows))
-        raise LakeUnavailable(f"{key} was overwritten by others {_WRITE_TRIES} times in a row: run again")
+        raise LakeUnavailable(f"{key} was overwritten by others {_TRIES} times in a row: run again")
 
     def _coverage_of(self, summary: ObjectSummary) -> Coverage:
         try:
             file = pq.ParquetFile(self._store.open(summary))
+            _check_schema(file.schema_arrow)
             no_data = _absences(file.schema_arrow)
             present = self._if_contiguous(file.metadata)
             if present is None:
                 open_times = file.read(["open_time"])["open_time"].cast(pa.int64()).to_pylist()
                 present = self._grid.ranges_of(sorted(open_times))
-        except (pa.ArrowException, KeyError, ValueError) as error:
+        except _UNREADABLE as error:
             log.warning("not a month of klines, asking for it again", extra={"key": summary.key, "why": str(error)})
             return Coverage()
         return Coverage(present, no_data)
@@ -135,8 +138,9 @@ class KlineLake:
             return None, KLINES.schema.empty_table(), []
         try:
             table = pq.read_table(pa.BufferReader(stored.body))
+            _check_schema(table.schema)
             return stored.etag, table.select(KLINES.schema.names).cast(KLINES.schema), _absences(table.schema)
-        except (pa.ArrowException, KeyError, ValueError) as error:
+        except _UNREADABLE as error:
             log.warning("not a month of klines, writing it anew", extra={"key": key, "why": str(error)})
             return stored.etag, KLINES.schema.empty_table(), []
 
@@ -161,10 +165,32 @@ def compare(stored: pa.Table, offered: pa.Table) -> list[Disagreement]:
 
 
 def _in_order(rows: pa.Table) -> pa.Table:
-    """By open time; rows that are in order already are not copied."""
+    """By open time, each open time once; rows that are in order already are not copied."""
+    if _is_ascending(rows["open_time"]):
+        return rows
+    rows = rows.sort_by("open_time")
     times = rows["open_time"]
-    is_ascending = rows.num_rows < 2 or pc.all(pc.less(times[:-1], times[1:])).as_py()
-    return rows if is_ascending else rows.sort_by("open_time")
+    if _is_ascending(times):
+        return rows
+    is_first = pc.not_equal(times[1:], times[:-1]).combine_chunks()
+    return rows.filter(pa.concat_arrays([pa.array([True]), is_first]))
+
+
+def _is_ascending(times: pa.ChunkedArray) -> bool:
+    return len(times) < 2 or bool(pc.all(pc.less(times[:-1], times[1:])).as_py())
+
+
+def _month_in(key: str) -> str:
+    """`YYYY-MM` of a month's object; empty for other objects of the series."""
+    match = _MONTH_FILE.search(key)
+    return match.group(1) if match else ""
+
+
+def _check_schema(schema: pa.Schema) -> None:
+    """Raises ValueError where a month's object has not all columns, or not the instants that coverage is read from."""
+    missing = [name for name in KLINES.schema.names if name not in schema.names]
+    if missing or schema.field("open_time").type != INSTANT:
+        raise ValueError(f"no column {', '.join(missing) or f'open_time of {INSTANT}'}")
 
 
 def _absences(schema: pa.Schema) -> list[Range]:

@@ -1,7 +1,7 @@
 """One symbol's klines on their way: months that wait for pages, and their landing with every gap written down."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import orjson
@@ -70,13 +70,15 @@ class KlineSeries:
             self._month(month).tables.append(rows.filter(inside))
             self._month(month).awaited -= 1
 
-    def take_complete(self) -> list[OpenMonth]:
-        """The months for which nothing is awaited any more; they are the caller's now."""
-        return [self._months.pop(name) for name, month in list(self._months.items()) if not month.awaited]
+    def take_complete(self) -> Iterator[OpenMonth]:
+        """The months for which nothing is awaited any more; each is the caller's once it is drawn, the others stay."""
+        while complete := [name for name, month in self._months.items() if not month.awaited]:
+            yield self._months.pop(complete[0])
 
-    def take_partial(self) -> list[OpenMonth]:
+    def take_partial(self) -> Iterator[OpenMonth]:
         """Every month something is known of: what an interrupted run still lands."""
-        return [self._months.pop(name) for name in list(self._months)]
+        while self._months:
+            yield self._months.pop(next(iter(self._months)))
 
     def land(self, month: OpenMonth) -> LandedMonth | None:
         """Writes the gaps down first, then completes the month's object, then writes down what differed.

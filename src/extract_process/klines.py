@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import httpx
 import typer
@@ -42,7 +44,7 @@ def run_backfill(symbols: list[str], options: BackfillOptions, stop: StopRequest
 
 
 async def _run_shown(symbols: list[str], options: BackfillOptions, stop: StopRequest) -> None:
-    """The same with progress while it runs and a summary however it ends."""
+    """The same with progress while it runs and a summary however it ends, except where nothing was begun."""
     async with _backfill(options) as backfill:
         display = asyncio.create_task(_show(backfill))
         began = time.monotonic()
@@ -50,7 +52,9 @@ async def _run_shown(symbols: list[str], options: BackfillOptions, stop: StopReq
             await backfill.run(symbols, stop)
         finally:
             display.cancel()
-            print_summary(backfill, time.monotonic() - began)
+            await asyncio.wait([display])  # the bar is gone before the summary comes
+            if not isinstance(sys.exception(), UsageError):
+                print_summary(backfill, time.monotonic() - began)
 
 
 @asynccontextmanager
@@ -60,7 +64,7 @@ async def _backfill(options: BackfillOptions) -> AsyncIterator[Backfill]:
     connections = options.concurrency + 1
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     timeout = httpx.Timeout(30, connect=5, pool=None)
-    bans = BanMemory(read(SpoolSettings).folder, VENUE)
+    bans = BanMemory(read(SpoolSettings).folder, VENUE, _host(venue.rest_url))
     store = ObjectStore(read(LakeSettings).bucket)
     async with (
         httpx.AsyncClient(base_url=venue.rest_url, limits=limits, timeout=timeout) as rest_client,
@@ -68,6 +72,12 @@ async def _backfill(options: BackfillOptions) -> AsyncIterator[Backfill]:
     ):
         rest = BinanceRest(rest_client, WeightBudget(_FIRST_LIMIT), bans)
         yield Backfill(rest, BinanceArchive(archive_client), store, options)
+
+
+def _host(url: str) -> str:
+    """Name and port, never user and password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
 async def _show(backfill: Backfill) -> None:
@@ -111,6 +121,7 @@ def print_summary(backfill: Backfill, seconds: float) -> None:
         "month objects written": report.months_landed,
         "requests": tally.requests,
         "klines requests": tally.by_path.get("/api/v3/klines", 0),
+        "archive downloads": backfill.archive.requests,
         "weight": tally.weight,
         "asked again": tally.retries,
         "rate limited (429)": tally.rate_limited,

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, NoRegionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
 
 from pipeline.errors import LakeUnavailable, ObjectChanged, ObjectMissing, TickhouseError, UsageError
 
@@ -21,6 +30,9 @@ _CONFIG = Config(
     max_pool_connections=32,
     s3={"addressing_style": "path"},  # LocalStack and moto answer on one host name
 )
+_CONFIGURATION = (PartialCredentialsError, ProfileNotFound, ParamValidationError, ValueError)
+"""ValueError is botocore's for an endpoint that is no URL."""
+
 _MISSING = {"NoSuchKey", "NoSuchBucket", "404", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
 _CHANGED = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 _CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "ExpiredToken", "AccessDenied"}
@@ -29,13 +41,13 @@ _CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTok
 def s3_client() -> "S3Client":
     """boto3's S3 client for this process's environment; thread-safe."""
     with aws_errors("S3"):
-        return boto3.client("s3", config=_CONFIG)
+        return boto3.Session().client("s3", config=_CONFIG)
 
 
 def sqs_client() -> "SQSClient":
     """boto3's SQS client for this process's environment; thread-safe."""
     with aws_errors("SQS"):
-        return boto3.client("sqs", config=_CONFIG)
+        return boto3.Session().client("sqs", config=_CONFIG)
 
 
 @contextmanager
@@ -48,10 +60,16 @@ def aws_errors(what: str) -> Iterator[None]:
             f"{what}: {error} Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION "
             "(and AWS_ENDPOINT_URL for LocalStack)"
         ) from error
+    except _CONFIGURATION as error:
+        raise UsageError(f"{what}: {_one_line(error)}; check AWS_ENDPOINT_URL, AWS_PROFILE and S3_BUCKET") from error
     except ClientError as error:
         raise _client_error(what, error) from error
     except (HTTPClientError, BotoCoreError) as error:
-        raise LakeUnavailable(f"{what}: {error}") from error
+        raise LakeUnavailable(f"{what}: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _client_error(what: str, error: ClientError) -> TickhouseError:

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from pipeline.errors import TickhouseError, UsageError
 from pipeline.settings import LogSettings, read
 
 log = logging.getLogger(__name__)
+
+_NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopRequest:
@@ -49,22 +52,39 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """The first SIGTERM or SIGINT asks, the second ends the process at once with exit code 1."""
+    """The first SIGTERM or SIGINT asks, the second ends the process at once with exit code 1.
+
+    Signals arrive through Python's wakeup file descriptor and are answered in a thread: a handler that runs in the
+    middle of `Event.wait` and sets the same event would wait for a lock its own thread holds.
+    """
     stop = StopRequest()
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(1)
-        log.info("stopping; a second signal ends at once", extra={"signal": signal.Signals(number).name})
-        stop.set()
-
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, on_signal) for number in numbers]
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    threading.Thread(target=_answer_signals, args=(reader, stop), name="signals", daemon=True).start()
+    before_fd = signal.set_wakeup_fd(writer.fileno())
+    before = [signal.signal(number, _leave_to_the_thread) for number in _NUMBERS]
     try:
         yield stop
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in zip(_NUMBERS, before, strict=True):
             signal.signal(number, handler)
+        signal.set_wakeup_fd(before_fd)
+        writer.close()
+
+
+def _answer_signals(reader: socket.socket, stop: StopRequest) -> None:
+    with reader:
+        while number := reader.recv(1):
+            if number[0] not in _NUMBERS:
+                continue
+            if stop.is_set():
+                os._exit(1)
+            log.info("stopping; a second signal ends at once", extra={"signal": signal.Signals(number[0]).name})
+            stop.set()
+
+
+def _leave_to_the_thread(_number: int, _frame: FrameType | None) -> None:
+    """A handler must be set for the signal not to end the process; the wakeup file descriptor does the rest."""
 
 
 def run_command(work: Callable[[], None]) -> None:

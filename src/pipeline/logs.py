@@ -1,10 +1,10 @@
 """Structured logs: one line per event on stderr, `key=value` text or JSON, never a secret."""
 
+import json
 import logging
 import sys
 from typing import Any
 
-import orjson
 from rich.console import Console
 
 from pipeline.settings import LogSettings
@@ -54,4 +54,4 @@ class _JsonFormatter(logging.Formatter):
         entry |= {"message": record.getMessage(), **_fields(record)}
         if record.exc_info is not None:
             entry["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(entry, default=str).decode()
+        return json.dumps(entry, default=str, ensure_ascii=False)

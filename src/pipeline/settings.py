@@ -15,13 +15,13 @@ from pipeline.errors import UsageError
 _HTTP = r"^https?://\S+$"
 
 
-class LakeSettings(BaseSettings):
+class LakeSettings(BaseSettings, env_ignore_empty=True):
     """Where objects and notifications live; the endpoint and keys are boto3's own variables."""
 
     bucket: str = Field("crypto", validation_alias="S3_BUCKET", description="the lake")
 
 
-class WarehouseSettings(BaseSettings, env_prefix="CLICKHOUSE_"):
+class WarehouseSettings(BaseSettings, env_prefix="CLICKHOUSE_", env_ignore_empty=True):
     """A ClickHouse server over HTTP, or the embedded engine when `path` is set."""
 
     host: str = Field("localhost", description="server")
@@ -32,20 +32,20 @@ class WarehouseSettings(BaseSettings, env_prefix="CLICKHOUSE_"):
     path: Path | None = Field(None, description="if set, the embedded engine (chDB) with its data in this folder")
 
 
-class BinanceSettings(BaseSettings, env_prefix="BINANCE_"):
+class BinanceSettings(BaseSettings, env_prefix="BINANCE_", env_ignore_empty=True):
     """Binance endpoints: a simulator or a proxy can stand in."""
 
     rest_url: str = Field("https://data-api.binance.vision", pattern=_HTTP)
     archive_url: str = Field("https://data.binance.vision", pattern=_HTTP)
 
 
-class SpoolSettings(BaseSettings):
+class SpoolSettings(BaseSettings, env_ignore_empty=True):
     """What an extractor must remember across a restart."""
 
     folder: Path = Field(Path("data/spool"), validation_alias="SPOOL_DIR")
 
 
-class LogSettings(BaseSettings, env_prefix="LOG_"):
+class LogSettings(BaseSettings, env_prefix="LOG_", env_ignore_empty=True):
     """How processes speak."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

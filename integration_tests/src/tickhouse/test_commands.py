@@ -5,16 +5,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Lake
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import running_exchange
 
+if TYPE_CHECKING:
+    from conftest import Lake
+
 
 @pytest.fixture
-def environment(moto_lake: Lake, tmp_path: Path) -> Iterator[dict[str, str]]:
+def environment(moto_lake: "Lake", tmp_path: Path) -> Iterator[dict[str, str]]:
     """A shell's environment that points at moto, an embedded warehouse and a simulated exchange."""
     with running_exchange(ExchangeConfig()) as exchange:
         variables = {

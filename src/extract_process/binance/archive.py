@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.csv
 
 from extract_process.binance.messages import KLINE_COLUMNS, klines_table
-from pipeline.datasets import DECIMAL
 from pipeline.errors import VenueRefused, VenueUnavailable
 from pipeline.retrying import venue_requests
 from pipeline.timestamps import now_us
@@ -64,7 +63,7 @@ class BinanceArchive:
         self.requests += 1
         try:
             response = await self._client.get(path)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise VenueUnavailable(f"{path}: {type(error).__name__} {error}".rstrip()) from error
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
@@ -83,17 +82,18 @@ def parse_archive(archive: bytes, *, symbol: str, interval: str) -> pa.Table:
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as files:
             text = files.read(files.namelist()[0])
-        columns = _read_csv(text)
-    except (zipfile.BadZipFile, IndexError, pa.ArrowException) as error:
+        body = text if text[:1].isdigit() else text.partition(b"\n")[2]
+        return klines_table(_read_csv(body), symbol=symbol, interval=interval, source="archive", receipt_time=now_us())
+    except (zipfile.BadZipFile, IndexError, pa.ArrowException, ValueError) as error:
         raise VenueUnavailable(f"archive of {symbol} {interval} cannot be read: {error}") from error
-    return klines_table(columns, symbol=symbol, interval=interval, source="archive", receipt_time=now_us())
 
 
 def _read_csv(text: bytes) -> dict[str, pa.ChunkedArray]:
-    types = {name: pa.int64() if name in _INTEGERS else DECIMAL for name in KLINE_COLUMNS[:-1]}
+    """Numbers as the text they are; an empty file has no columns and raises ArrowInvalid."""
+    types = {name: pa.int64() if name in _INTEGERS else pa.string() for name in KLINE_COLUMNS[:-1]}
     table = pyarrow.csv.read_csv(
         io.BytesIO(text),
-        pyarrow.csv.ReadOptions(column_names=list(KLINE_COLUMNS), skip_rows=0 if text[:1].isdigit() else 1),
+        pyarrow.csv.ReadOptions(column_names=list(KLINE_COLUMNS)),
         convert_options=pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(types)),
     )
     return {name: table.column(name) for name in types}

@@ -31,8 +31,12 @@ KLINE_COLUMNS = (
 )
 """The 12 places of a kline, the same in REST answers and in the archive's CSV; the last one is unused."""
 
+EARLIEST_US = 1_483_228_800_000_000
+"""2017-01-01: the venue has nothing older, and takes no earlier time for an answerable question."""
+
 _FIRST_MICROSECONDS = 100_000_000_000_000  # as an instant in ms this is the year 5138, in us 1973
 _MILLISECOND_US = 1_000
+_LONGEST_SAFE_DECIMAL = 20  # characters: as many digits as decimal128(38, 18) has before the point
 Parsed = TypeVar("Parsed")
 
 
@@ -74,25 +78,44 @@ def parse_klines(body: bytes, *, symbol: str, interval: str, receipt_time: int) 
 
     Raises VenueUnavailable for anything that is not an array of 12-place klines in ascending order (a cut body).
     """
-    columns = _parsed(body, _columns)
-    times = pc.cast(pa.array(columns["open_time"], pa.int64()), pa.int64())
-    if len(times) > 1 and not pc.all(pc.greater(times[1:], times[:-1])).as_py():
-        raise VenueUnavailable(f"klines of {symbol} {interval} are not in ascending order")
-    return klines_table(columns, symbol=symbol, interval=interval, source="rest", receipt_time=receipt_time)
+
+    def read(answer: list[list[Any]]) -> pa.Table:
+        rows = klines_table(
+            _columns(answer),
+            symbol=symbol,
+            interval=interval,
+            source="rest",
+            receipt_time=receipt_time,
+            has_exponents=b"e" in body or b"E" in body,
+        )
+        times = rows["open_time"]
+        if rows.num_rows > 1 and not pc.all(pc.greater(times[1:], times[:-1])).as_py():
+            raise ValueError("klines are not in ascending order")
+        return rows
+
+    return _parsed(body, read)
 
 
-def klines_table(columns: dict[str, Any], *, symbol: str, interval: str, source: str, receipt_time: int) -> pa.Table:
-    """The venue's twelve columns (lists or Arrow arrays) as the dataset's, times of either unit in microseconds."""
+def klines_table(
+    columns: dict[str, Any], *, symbol: str, interval: str, source: str, receipt_time: int, has_exponents: bool = True
+) -> pa.Table:
+    """The venue's twelve columns (lists or Arrow arrays) as the dataset's, times of either unit in microseconds.
+
+    `has_exponents=False` is for text known to write no number as `1e9`: it is read faster.
+    """
     rows = len(columns["open_time"])
     constants = {"venue": VENUE, "symbol": symbol, "interval": interval, "source": source}
     filled: dict[str, Any] = {name: _repeated(value, rows) for name, value in constants.items()}
     filled["open_time"] = _instants(columns["open_time"], grain=1)
     filled["close_time"] = _instants(columns["close_time"], grain=_MILLISECOND_US)
-    filled["trade_count"] = pc.cast(pa.array(columns["trade_count"]), pa.int64())
+    filled["trade_count"] = _integers(columns["trade_count"])
     filled["is_closed"] = pa.repeat(pa.scalar(True), rows)
     filled["receipt_time"] = pa.repeat(pa.scalar(receipt_time, INSTANT), rows)
     return pa.table(
-        [filled[field.name] if field.name in filled else _decimals(columns[field.name]) for field in KLINES.schema],
+        [
+            filled[field.name] if field.name in filled else _decimals(columns[field.name], has_exponents)
+            for field in KLINES.schema
+        ],
         schema=KLINES.schema,
     )
 
@@ -105,9 +128,17 @@ def _columns(answer: list[list[Any]]) -> dict[str, tuple[Any, ...]]:
     return dict(zip(KLINE_COLUMNS, zip(*answer, strict=True), strict=True))
 
 
-def _decimals(texts: Any) -> pa.Array:
-    """Exact: text to decimal without a float in between."""
+def _decimals(texts: Any, has_exponents: bool) -> pa.Array:
+    """Exact: text to decimal without a float in between.
+
+    Arrow's cast of text to decimal128 wraps around silently where the number is too large, so only text that cannot be
+    (short, no exponent) takes it directly. Raises ArrowInvalid for what does not fit, ValueError for a missing value.
+    """
     array = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else pa.array(texts, pa.string())
+    if array.null_count:
+        raise ValueError("a price or quantity is missing")
+    if len(array) and (pc.max(pc.binary_length(array)).as_py() > _LONGEST_SAFE_DECIMAL or has_exponents):
+        array = pc.cast(array, pa.decimal256(76, 18))
     return pc.cast(array, DECIMAL)
 
 
@@ -116,9 +147,16 @@ def _instants(numbers: Any, grain: int) -> pa.Array:
 
     The archive gives close times as ...999999 us since 2025 and REST as ...999 ms: the same kline must be the same row.
     """
-    values = numbers if isinstance(numbers, pa.Array | pa.ChunkedArray) else pa.array(numbers, pa.int64())
+    values = _integers(numbers)
     in_us = pc.if_else(pc.greater_equal(values, _FIRST_MICROSECONDS), values, pc.multiply(values, 1_000))
     return pc.cast(pc.multiply(pc.divide(in_us, grain), grain), INSTANT)
+
+
+def _integers(numbers: Any) -> pa.Array:
+    array = numbers if isinstance(numbers, pa.Array | pa.ChunkedArray) else pa.array(numbers, pa.int64())
+    if array.null_count:
+        raise ValueError("a time or count is missing")
+    return array
 
 
 def _repeated(value: str, rows: int) -> pa.Array:

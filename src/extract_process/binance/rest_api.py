@@ -71,10 +71,12 @@ class BinanceRest:
         return now_us() + self._clock_offset_us
 
     async def synchronize_clock(self) -> None:
-        """Learns the venue's clock: its limits count in minutes of that clock, not of ours."""
-        before = now_us()
+        """Learns the venue's clock: its limits count in minutes of that clock, not of ours.
+
+        Late by the answer's way at most and never early: an early clock would take an open kline for a closed one.
+        """
         server_time = await self._get("/api/v3/time", {}, parse_server_time)
-        self._clock_offset_us = server_time - (before + now_us()) // 2
+        self._clock_offset_us = server_time - now_us()
 
     async def fetch_exchange_info(self, symbols: list[str]) -> ExchangeInfo:
         """Statuses of these symbols and the weight limit, which the budget takes over.
@@ -132,7 +134,7 @@ class BinanceRest:
         weight = _WEIGHTS[path]
         while wait_seconds := self.budget.wait_before(weight, self.server_now()):  # noqa: ASYNC110  # for the clock
             await asyncio.sleep(wait_seconds)
-        if self._banned is not None:
+        if self._banned is not None and now_us() < self._banned.until_us:
             raise self._banned
         sent_us, used_weight = self.server_now(), None
         self.budget.on_sent(weight, sent_us)
@@ -142,7 +144,7 @@ class BinanceRest:
         try:
             response = await self._client.get(path, params=parameters)
             used_weight = _used_weight(response)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise VenueUnavailable(f"{path}: {type(error).__name__} {error}".rstrip()) from error
         finally:
             self.budget.on_answer(weight, sent_us, self.server_now(), used_weight)

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from extract_process.backfill import Backfill, BackfillOptions, BackfillReport, Source
+from extract_process.ban_memory import BanMemory
+from extract_process.binance.archive import BinanceArchive
+from extract_process.binance.rest_api import BinanceRest
+from extract_process.weight_budget import WeightBudget
+from pipeline.errors import Interrupted, UsageError, VenueError, VenueUnavailable
+from pipeline.lifecycle import StopRequest
+from pipeline.object_store import ObjectStore
+from pipeline.timestamps import parse_instant
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Lake
+
+HOUR_MS = 3_600_000
+START = parse_instant("2024-01-01")
+END = parse_instant("2024-03-01")
+HOURS = 60 * 24  # January and February 2024
+FOLDER = "data_sources/klines_pricing/venue=binance/symbol=BTCUSDT/interval=1h"
+
+
+@dataclass
+class Venue:
+    """Hourly klines from `listed` on, without `holes`; its clock stands at `now`. Serves REST and the archive's months."""
+
+    now: int = parse_instant("2024-06-01")
+    listed: int = START
+    holes: set[int] = field(default_factory=set)
+    price: str = "1.5"
+    archived: dict[str, str] = field(default_factory=dict)  # month: price
+    asked: list[tuple[int, int]] = field(default_factory=list)  # ranges of hours, counted from START
+    files: list[str] = field(default_factory=list)
+    status: int = 200
+    stop: StopRequest | None = None
+
+    def kline(self, at_ms: int, price: str) -> list[object]:
+        return [at_ms, price, "2", "1", "1.5", "10", at_ms + HOUR_MS - 1, "15", 3, "5", "7.5", "0"]
+
+    def open_times(self, first_ms: int, last_ms: int) -> list[int]:
+        first = max(-(-first_ms // HOUR_MS) * HOUR_MS, self.listed // 1_000)
+        times = range(first, min(last_ms, self.now // 1_000) + 1, HOUR_MS)
+        return [time for time in times if (time - START // 1_000) // HOUR_MS not in self.holes]
+
+    def rest(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/v3/time":
+            return httpx.Response(200, json={"serverTime": self.now // 1_000})
+        if request.url.path == "/api/v3/exchangeInfo":
+            limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000}
+            if "NOPE" in str(request.url):
+                return httpx.Response(400, json={"code": -1121, "msg": "Invalid symbol."})
+            return httpx.Response(200, json={"rateLimits": [limit], "symbols": [{"symbol": "BTCUSDT", "status": "TRADING"}]})
+        first, last, most = (int(request.url.params[name]) for name in ("startTime", "endTime", "limit"))
+        self.asked.append(((first - START // 1_000) // HOUR_MS, (last - START // 1_000) // HOUR_MS))
+        if self.stop is not None:
+            self.stop.set()
+        if self.status != 200:
+            return httpx.Response(self.status, json={"code": -1000, "msg": "down"})
+        return httpx.Response(200, json=[self.kline(time, self.price) for time in self.open_times(first, last)[:most]])
+
+    def archive(self, request: httpx.Request) -> httpx.Response:
+        self.files.append(request.url.path.rsplit("/", 1)[1])
+        month = request.url.path.split("1h-")[1][:7]
+        if "/monthly/" not in request.url.path or month not in self.archived:
+            return httpx.Response(404)
+        body = zipped(self, month)
+        if request.url.path.endswith(".CHECKSUM"):
+            return httpx.Response(200, content=f"{hashlib.sha256(body).hexdigest()}  file.zip\n".encode())
+        return httpx.Response(200, content=body)
+
+
+def zipped(venue: Venue, month: str) -> bytes:
+    first = parse_instant(f"{month}-01") // 1_000
+    times = [time for time in venue.open_times(first, first + 40 * 24 * HOUR_MS) if iso_month(time) == month]
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as files:
+        lines = [",".join(map(str, venue.kline(time, venue.archived[month]))) for time in times]
+        files.writestr(zipfile.ZipInfo("file.csv"), "\n".join(lines) + "\n")
+    return sink.getvalue()
+
+
+def iso_month(time_ms: int) -> str:
+    return "2024-01" if time_ms < parse_instant("2024-02-01") // 1_000 else "2024-02" if time_ms < END // 1_000 else "later"
+
+
+async def run(
+    venue: Venue,
+    lake: Lake,
+    folder: Path,
+    *,
+    source: Source = "rest",
+    end_us: int | None = END,
+    recheck: bool = False,
+    symbols: tuple[str, ...] = ("BTCUSDT",),
+    stop: StopRequest | None = None,
+) -> BackfillReport:
+    rest_client = httpx.AsyncClient(transport=httpx.MockTransport(venue.rest), base_url="https://rest.test")
+    archive_client = httpx.AsyncClient(transport=httpx.MockTransport(venue.archive), base_url="https://archive.test")
+    async with rest_client, archive_client:
+        rest = BinanceRest(rest_client, WeightBudget(1_200), BanMemory(folder, "binance", "rest.test"))
+        options = BackfillOptions(interval="1h", start_us=START, end_us=end_us, source=source, concurrency=3, recheck=recheck)
+        backfill = Backfill(rest, BinanceArchive(archive_client), lake.store, options)
+        await backfill.run(list(symbols), stop or StopRequest())
+        return backfill.report
+
+
+def table(store: ObjectStore, month: str) -> pa.Table:
+    return pq.read_table(pa.BufferReader(store.read(f"{FOLDER}/{month}.parquet").body))
+
+
+def stored_hours(store: ObjectStore) -> list[int]:
+    keys = [summary.key for summary in store.list_keys(FOLDER)]
+    tables = [pq.read_table(pa.BufferReader(store.read(key).body)) for key in keys]
+    return [(time.value - START) // (HOUR_MS * 1_000) for one in tables for time in one["open_time"]]
+
+
+def events(store: ObjectStore) -> set[tuple[str, str, int, int]]:
+    found = set()
+    for summary in store.list_keys("data_sources/stream_events/"):
+        for row in pq.read_table(pa.BufferReader(store.read(summary.key).body)).to_pylist():
+            ids = [(row[name] - START) // (HOUR_MS * 1_000) for name in ("from_update_id", "to_update_id")]
+            found.add((row["event"], row["cause"], ids[0], ids[1]))
+    return found
+
+
+async def test_a_first_run_lands_every_month_and_a_second_asks_for_nothing(moto_lake: Lake, tmp_path: Path) -> None:
+    venue = Venue()
+    report = await run(venue, moto_lake, tmp_path)
+    assert stored_hours(moto_lake.store) == list(range(HOURS))
+    assert [summary.key for summary in moto_lake.store.list_keys(FOLDER)] == [
+        f"{FOLDER}/2024-01.parquet",
+        f"{FOLDER}/2024-02.parquet",
+    ]
+    assert (report.rows_wanted, report.rows_missing, report.rows_landed, report.months_landed) == (HOURS, HOURS, HOURS, 2)
+    assert (report.gaps, report.disagreements, report.failures) == (0, 0, [])
+    venue.asked.clear()
+    again = await run(venue, moto_lake, tmp_path)
+    assert venue.asked == []
+    assert (again.rows_wanted, again.rows_missing, again.rows_landed, again.months_landed) == (HOURS, 0, 0, 0)
+
+
+async def test_a_gap_in_the_middle_of_a_month_is_all_that_is_asked_for(moto_lake: Lake, tmp_path: Path) -> None:
+    await run(Venue(holes={100, 101}), moto_lake, tmp_path)
+    assert stored_hours(moto_lake.store) == [hour for hour in range(HOURS) if hour not in (100, 101)]
+    assert events(moto_lake.store) == {("gap", "venue_has_no_data", 100, 101)}
+    key = f"{FOLDER}/2024-01.parquet"
+    moto_lake.store.write(key, without_footer(table(moto_lake.store, "2024-01").slice(0, 50)))
+    venue = Venue(holes={100, 101})
+    report = await run(venue, moto_lake, tmp_path)
+    assert sorted(venue.asked) == [(50, 743)]
+    assert report.rows_landed == 744 - 50 - 2
+
+
+def without_footer(rows: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(rows.replace_schema_metadata(None), sink)
+    return sink.getvalue()
+
+
+async def test_what_was_proven_absent_is_not_asked_for_again(moto_lake: Lake, tmp_path: Path) -> None:
+    venue = Venue(listed=parse_instant("2024-01-20"), holes={700})
+    report = await run(venue, moto_lake, tmp_path)
+    assert report.rows_without_data == 19 * 24 + 1
+    assert events(moto_lake.store) == {("gap", "venue_has_no_data", 0, 455), ("gap", "venue_has_no_data", 700, 700)}
+    venue.asked.clear()
+    assert (await run(venue, moto_lake, tmp_path)).rows_missing == 0
+    assert venue.asked == []
+
+
+async def test_the_open_kline_is_never_stored(moto_lake: Lake, tmp_path: Path) -> None:
+    venue = Venue(now=parse_instant("2024-01-02T03:59:59"))
+    await run(venue, moto_lake, tmp_path, end_us=None)
+    assert stored_hours(moto_lake.store) == list(range(27))
+    venue.now = parse_instant("2024-01-02T05:00:01")
+    venue.asked.clear()
+    await run(venue, moto_lake, tmp_path, end_us=None)
+    assert stored_hours(moto_lake.store) == list(range(29))
+    assert venue.asked == [(27, 28)]  # the running month is refreshed from where it ends
+
+
+async def test_a_kline_that_may_only_be_late_is_asked_for_again(moto_lake: Lake, tmp_path: Path) -> None:
+    venue = Venue(now=parse_instant("2024-01-01T05:01"), holes={4})
+    report = await run(venue, moto_lake, tmp_path, end_us=None)
+    assert (stored_hours(moto_lake.store), report.gaps) == ([0, 1, 2, 3], 0)
+    venue.holes, venue.asked = set(), []
+    await run(venue, moto_lake, tmp_path, end_us=None)
+    assert (venue.asked, stored_hours(moto_lake.store)) == ([(4, 4)], [0, 1, 2, 3, 4])
+
+
+async def test_the_archive_gives_whole_months_without_a_question_to_rest(moto_lake: Lake, tmp_path: Path) -> None:
+    venue = Venue(archived={"2024-01": "1.5", "2024-02": "1.5"})
+    await run(venue, moto_lake, tmp_path, source="archive")
+    assert stored_hours(moto_lake.store) == list(range(HOURS))
+    assert venue.asked == []
+    assert table(moto_lake.store, "2024-01")["source"][0].as_py() == "archive"
+
+
+async def test_auto_asks_rest_for_what_the_archive_lacks(moto_lake: Lake, tmp_path: Path) -> None:
+    venue = Venue(archived={"2024-01": "1.5"})
+    await run(venue, moto_lake, tmp_path, source="auto")
+    assert stored_hours(moto_lake.store) == list(range(HOURS))
+    sources = [table(moto_lake.store, month)["source"][0].as_py() for month in ("2024-01", "2024-02")]
+    assert sources == ["archive", "rest"]
+    assert sorted(venue.asked) == [(0, HOURS - 1), (744, HOURS - 1)]  # since when is it listed, and the page of February
+
+
+async def test_what_the_archive_alone_cannot_give_is_a_gap_and_asked_for_again(moto_lake: Lake, tmp_path: Path) -> None:
+    report = await run(Venue(archived={"2024-01": "1.5"}), moto_lake, tmp_path, source="archive")
+    assert stored_hours(moto_lake.store) == list(range(744))
+    assert (report.gaps, events(moto_lake.store)) == (1, {("gap", "archive_has_no_data", 744, HOURS - 1)})
+    venue = Venue()
+    await run(venue, moto_lake, tmp_path)
+    assert stored_hours(moto_lake.store) == list(range(HOURS))
+
+
+async def test_a_recheck_reports_what_differs_and_overwrites_nothing(moto_lake: Lake, tmp_path: Path) -> None:
+    await run(Venue(price="1.5"), moto_lake, tmp_path, end_us=START + 5 * HOUR_MS * 1_000)
+    report = await run(Venue(price="9.5"), moto_lake, tmp_path, end_us=START + 5 * HOUR_MS * 1_000, recheck=True)
+    assert (report.disagreements, report.rows_landed) == (5, 0)
+    assert {str(price.as_py()).rstrip("0") for price in table(moto_lake.store, "2024-01")["open"]} == {"1.5"}
+    assert events(moto_lake.store) == {("disagreement", "rest_differs", hour, hour) for hour in range(5)}
+
+
+async def test_an_unknown_symbol_is_bad_usage_and_nothing_lands(moto_lake: Lake, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^unknown symbol NOPE on binance"):
+        await run(Venue(), moto_lake, tmp_path, symbols=("NOPE",))
+    assert list(moto_lake.store.list_keys("data_sources/")) == []
+
+
+async def test_a_venue_that_stays_down_ends_the_run_as_such(moto_lake: Lake, tmp_path: Path) -> None:
+    with pytest.raises(VenueUnavailable, match=r"answered 500 -1000: down$"):
+        await run(Venue(status=500), moto_lake, tmp_path)
+
+
+async def test_a_stop_keeps_what_has_arrived_and_the_next_run_goes_on(moto_lake: Lake, tmp_path: Path) -> None:
+    stop = StopRequest()
+    with pytest.raises(Interrupted, match=r"run again to go on"):
+        await run(Venue(stop=stop), moto_lake, tmp_path, stop=stop)
+    await run(Venue(), moto_lake, tmp_path)
+    assert stored_hours(moto_lake.store) == list(range(HOURS))
+
+
+async def test_a_broken_archive_file_is_a_failure_that_is_named_at_the_end(moto_lake: Lake, tmp_path: Path) -> None:
+    venue = Venue(archived={"2024-01": "no number", "2024-02": "1.5"})
+    with pytest.raises(VenueError, match=r"^archive of BTCUSDT 1h cannot be read"):
+        await run(venue, moto_lake, tmp_path, source="archive")
+    assert stored_hours(moto_lake.store) == list(range(744, HOURS))
+
+
+async def test_a_symbol_asked_for_twice_is_one_series(moto_lake: Lake, tmp_path: Path) -> None:
+    report = await run(Venue(), moto_lake, tmp_path, symbols=("BTCUSDT", "BTCUSDT"))
+    assert (report.rows_wanted, json.dumps(report.failures)) == (HOURS, "[]")

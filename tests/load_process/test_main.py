@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.load_process.conftest import klines, parquet
+
+from load_process.__main__ import run_loader
+from load_process.loader import LoaderOptions
+from pipeline.errors import ObjectMissing
+from pipeline.lifecycle import StopRequest
+from pipeline.settings import WarehouseSettings
+from pipeline.warehouse import connect
+
+if TYPE_CHECKING:
+    from conftest import Lake
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "load_process", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        check=False,
+        timeout=60,
+    )
+
+
+def test_an_unknown_dataset_is_one_line_and_exit_2() -> None:
+    done = command("--dataset", "candles")
+    assert (done.returncode, done.stderr) == (2, "error: unknown dataset 'candles': choose from klines, stream_events\n")
+
+
+def test_all_queues_are_drained_at_once(moto_lake: Lake, warehouse_settings: WarehouseSettings) -> None:
+    moto_lake.store.write("data_sources/klines_pricing/venue=binance/x.parquet", parquet(klines(0, 1)))
+    run_loader(["klines-notifications", "ops-notifications"], StopRequest(), LoaderOptions(drain=True))
+    warehouse = connect(warehouse_settings)
+    assert warehouse.query("select count() from klines") == [(2,)]
+    warehouse.close()
+
+
+def test_a_queue_that_is_not_there_ends_the_loader(moto_lake: Lake, warehouse_settings: WarehouseSettings) -> None:
+    assert moto_lake.environment
+    assert warehouse_settings.path
+    with pytest.raises(ObjectMissing, match=r"^queue nothing: .*tickhouse provision"):
+        run_loader(["nothing"], StopRequest(), LoaderOptions(drain=True))

@@ -1,0 +1,61 @@
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError, ReadTimeoutError
+
+from pipeline.aws import aws_errors, s3_client, sqs_client
+from pipeline.errors import LakeUnavailable, ObjectChanged, ObjectMissing, TickhouseError, UsageError
+
+
+def client_error(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "said so"}}, "GetObject")
+
+
+@pytest.mark.parametrize(
+    ("foreign", "ours"),
+    [
+        (client_error("NoSuchKey"), ObjectMissing),
+        (client_error("NoSuchBucket"), ObjectMissing),
+        (client_error("404"), ObjectMissing),
+        (client_error("AWS.SimpleQueueService.NonExistentQueue"), ObjectMissing),
+        (client_error("QueueDoesNotExist"), ObjectMissing),
+        (client_error("PreconditionFailed"), ObjectChanged),
+        (client_error("ConditionalRequestConflict"), ObjectChanged),
+        (client_error("412"), ObjectChanged),
+        (client_error("InvalidAccessKeyId"), UsageError),
+        (client_error("SignatureDoesNotMatch"), UsageError),
+        (client_error("AccessDenied"), UsageError),
+        (client_error("ExpiredToken"), UsageError),
+        (NoCredentialsError(), UsageError),
+        (NoRegionError(), UsageError),
+        (client_error("InternalError"), LakeUnavailable),
+        (client_error("SlowDown"), LakeUnavailable),
+        (client_error("ServiceUnavailable"), LakeUnavailable),
+        (EndpointConnectionError(endpoint_url="http://x"), LakeUnavailable),
+        (ReadTimeoutError(endpoint_url="http://x"), LakeUnavailable),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_an_error_of_the_library_is_named_in_our_words(foreign: Exception, ours: type[TickhouseError]) -> None:
+    with pytest.raises(ours, match=r"^s3://b/k: ") as caught, aws_errors("s3://b/k"):
+        raise foreign
+    assert type(caught.value) is ours
+    assert caught.value.__cause__ is foreign
+
+
+def test_an_error_that_is_not_the_librarys_travels_as_it_is() -> None:
+    with pytest.raises(ZeroDivisionError), aws_errors("s3://b/k"):
+        raise ZeroDivisionError
+
+
+def test_a_dead_endpoint_is_given_up_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for config in (s3_client().meta.config, sqs_client().meta.config):
+        known: Any = config  # boto3-stubs do not list what a Config takes
+        assert (known.connect_timeout, known.read_timeout, known.retries["total_max_attempts"]) == (5, 30, 5)
+
+
+def test_without_a_region_it_says_which_variables_to_set(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", f"{tmp_path}/none")
+    with pytest.raises(UsageError, match=r"^SQS: .*AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION"):
+        sqs_client()
