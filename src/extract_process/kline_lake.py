@@ -102,7 +102,7 @@ class KlineLake:
 
     def _coverage_of(self, summary: ObjectSummary) -> Coverage:
         try:
-            file = pq.ParquetFile(self._store.open(summary))
+            file = pq.ParquetFile(self._store.open(summary), page_checksum_verification=True)
             _check_schema(file.schema_arrow)
             no_data = _absences(file.schema_arrow)
             present = self._if_contiguous(file.metadata)
@@ -137,7 +137,7 @@ class KlineLake:
         except ObjectMissing:
             return None, KLINES.schema.empty_table(), []
         try:
-            table = pq.read_table(pa.BufferReader(stored.body))
+            table = pq.read_table(pa.BufferReader(stored.body), page_checksum_verification=True)
             _check_schema(table.schema)
             return stored.etag, table.select(KLINES.schema.names).cast(KLINES.schema), _absences(table.schema)
         except _UNREADABLE as error:

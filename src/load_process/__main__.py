@@ -21,6 +21,7 @@ def run_loader(queue_names: Sequence[str], stop: StopRequest, options: LoaderOpt
     An error that travels out of one loop stops the others and is raised here.
     """
     store = ObjectStore(read(LakeSettings).bucket)
+    next(store.list_keys("data_sources/"), None)  # NotProvisioned, in one line, if there is no such bucket
     warehouses = [connect(read(WarehouseSettings)) for _ in queue_names]
     loops = [
         QueueLoader(MessageQueue(name), store, warehouse, stop, options)

@@ -7,7 +7,7 @@ from load_process.ledger import Ledger, LoadError
 from load_process.notifications import NotificationRefused, parse_notification
 from load_process.object_load import ObjectLoader
 from load_process.visibility import VisibilityHeartbeat
-from pipeline.errors import LakeUnavailable, ObjectMissing, WarehouseRefused, WarehouseUnavailable
+from pipeline.errors import LakeUnavailable, NotProvisioned, WarehouseRefused, WarehouseUnavailable
 from pipeline.lifecycle import StopRequest
 from pipeline.message_queue import Message, MessageQueue
 from pipeline.object_store import ObjectStore
@@ -23,7 +23,7 @@ class LoaderOptions:
     """Seconds; `drain` ends the loop once the queue is empty, deliveries in flight elsewhere included."""
 
     drain: bool = False
-    wait_seconds: int = 20
+    wait_seconds: int = 5  # shorter than the 10 s that Docker gives a stopping process
     visibility_seconds: int = 30
 
 
@@ -52,7 +52,8 @@ class QueueLoader:
                 self._load_batch(messages)
                 if self._options.drain and quiet_polls >= 2 and self._queue.depth().is_empty:
                     return
-                self._on_success()
+                if messages:
+                    self._on_success()
             except (LakeUnavailable, WarehouseUnavailable) as error:
                 self._on_trouble(error)
 
@@ -62,7 +63,7 @@ class QueueLoader:
             raise WarehouseUnavailable("the warehouse still does not answer")
         return self._queue.receive(
             most=10,
-            wait_seconds=1 if self._options.drain else self._options.wait_seconds,
+            wait_seconds=min(1, self._options.wait_seconds) if self._options.drain else self._options.wait_seconds,
             visibility_seconds=self._options.visibility_seconds,
         )
 
@@ -81,26 +82,36 @@ class QueueLoader:
                     self._give_back(message)
 
     def _load_message(self, message: Message) -> None:
-        """Deletes the message as the very last step, unless the engine refused a sound object."""
+        """Deletes the message as the very last step, unless the engine refused a sound object.
+
+        While the warehouse is in trouble the message is kept, hidden by the heartbeat, and tried again here: given back,
+        it would use up its deliveries on something that is not its fault.
+        """
         try:
             for created in parse_notification(message.body):
-                self._objects.load(created, message.receive_count)
+                while True:
+                    try:
+                        self._objects.load(created, message.receive_count)
+                        break
+                    except WarehouseUnavailable as error:
+                        self._on_trouble(error)
+                        if self._stop.is_set():
+                            raise
         except NotificationRefused as error:
-            self._record("", "bad_notification", str(error), "dropped", message)
+            log.warning("not a notification", extra={"queue": self._queue.name, "why": str(error)})
+            self._ledger.record_error(
+                LoadError(self._bucket, "", "", "", "bad_notification", str(error), "dropped", message.receive_count)
+            )
         except WarehouseRefused as error:
-            self._record(message.body, "warehouse_refused", str(error), "retried", message)
+            log.error("not loaded, left for another try", extra={"queue": self._queue.name, "why": str(error)})
             return
         self._queue.delete(message)
-
-    def _record(self, key: str, reason: str, detail: str, fate: str, message: Message) -> None:
-        log.error("not loaded", extra={"queue": self._queue.name, "reason": reason, "why": detail, "fate": fate})
-        self._ledger.record_error(LoadError(self._bucket, key, "", "", reason, detail, fate, message.receive_count))
 
     def _give_back(self, message: Message) -> None:
         """To another loader at once when we stop, to a later try when something is away."""
         try:
             self._queue.extend_visibility(message, 0 if self._stop.is_set() else min(2**message.receive_count, 60))
-        except (LakeUnavailable, ObjectMissing) as error:
+        except (LakeUnavailable, NotProvisioned) as error:
             log.warning("message not given back; it returns by itself", extra={"why": str(error)})
 
     def _on_success(self) -> None:

@@ -49,24 +49,23 @@ class ObjectLoader:
             return
         try:
             rows = count_loadable_rows(stored.body, dataset)
-            self._insert(stored, dataset)
+            check_every_value(stored.body, dataset)  # the engine may insert half of a broken file, or spin on it for ever
         except ObjectRefused as error:
             self._quarantine(stored, dataset, error, attempts)
-        else:
-            self._ledger.record(self._entry(stored, dataset, rows, LOADED, attempts))
-            log.info("loaded", extra={"key": stored.key, "rows": rows, "attempts": attempts})
-
-    def _insert(self, stored: StoredObject, dataset: Dataset) -> None:
+            return
+        token = f"{stored.key}+{stored.etag}"
         try:
-            self._warehouse.insert_parquet(
-                dataset.bronze_table, stored.body, object_key=stored.key, token=f"{stored.key}+{stored.etag}"
+            self._warehouse.insert_parquet(dataset.bronze_table, stored.body, object_key=stored.key, token=token)
+        except WarehouseRefused as error:
+            self._ledger.record_error(
+                self._error(stored.key, stored.etag, dataset.name, "warehouse_refused", str(error), "retried", attempts)
             )
-        except WarehouseRefused:
-            check_every_value(stored.body, dataset)  # raises ObjectRefused where the object itself is to blame
             raise
+        self._ledger.record(self._entry(stored, dataset, rows, LOADED, attempts))
+        log.info("loaded", extra={"key": stored.key, "rows": rows, "attempts": attempts})
 
     def _quarantine(self, stored: StoredObject, dataset: Dataset, error: ObjectRefused, attempts: int) -> None:
-        copy = quarantine(self._store, stored.key, stored.etag, error.reason, str(error))
+        copy = quarantine(self._store, stored, error.reason, str(error))
         self._ledger.record_error(
             self._error(stored.key, stored.etag, dataset.name, error.reason, str(error), QUARANTINED, attempts)
         )

@@ -10,7 +10,7 @@ from pipeline.errors import ObjectRefused
 def count_loadable_rows(body: bytes, dataset: Dataset) -> int:
     """The rows the footer promises, after checking the schema. Reads the footer only.
 
-    Raises ObjectRefused: not_parquet, missing_column, unknown_column, wrong_type.
+    Raises ObjectRefused: not_parquet, missing_column, unknown_column, duplicate_column, wrong_type.
     """
     file = _open(body)
     _check_schema(file.schema_arrow, dataset)
@@ -18,7 +18,7 @@ def count_loadable_rows(body: bytes, dataset: Dataset) -> int:
 
 
 def check_every_value(body: bytes, dataset: Dataset) -> None:
-    """Decodes the whole file, to tell a broken object from an engine's refusal.
+    """Decodes the whole file, so that nothing of a broken object reaches the engine.
 
     Raises ObjectRefused: broken_pages, null_value.
     """
@@ -33,8 +33,8 @@ def check_every_value(body: bytes, dataset: Dataset) -> None:
 
 def _open(body: bytes) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(pa.BufferReader(body))
-    except (pa.ArrowException, OSError) as error:
+        return pq.ParquetFile(pa.BufferReader(body), page_checksum_verification=True)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ObjectRefused("not_parquet", f"not a Parquet file of {len(body)} bytes: {error}") from error
 
 
@@ -46,6 +46,9 @@ def _check_schema(schema: pa.Schema, dataset: Dataset) -> None:
         raise ObjectRefused("missing_column", f"no column {', '.join(missing)}, which {dataset.name} needs")
     if unknown:
         raise ObjectRefused("unknown_column", f"column {', '.join(unknown)} is not in the schema of {dataset.name}")
+    twice = [name for name in expected if schema.names.count(name) > 1]
+    if twice:
+        raise ObjectRefused("duplicate_column", f"column {', '.join(twice)} is there more than once")
     for name, wanted in expected.items():
         found = schema.field(name).type
         if _plain(found) != _plain(wanted):

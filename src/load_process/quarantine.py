@@ -2,21 +2,22 @@
 
 import orjson
 
-from pipeline.object_store import ObjectStore
+from pipeline.object_store import ObjectStore, StoredObject
 from pipeline.timestamps import format_instant, now_us
 
 
-def quarantine(store: ObjectStore, key: str, etag: str, reason: str, detail: str) -> str:
-    """Copies the object to `quarantine/<key>` and writes `quarantine/<key>.reason.json`; returns the copy's key.
+def quarantine(store: ObjectStore, stored: StoredObject, reason: str, detail: str) -> str:
+    """Writes the refused bytes to `quarantine/<key>` and `quarantine/<key>.reason.json`; returns the copy's key.
 
-    The original stays: nothing in the lake is ever deleted. Doing it twice leaves the same two objects.
+    Not a copy of the key, which may hold another version by now, or none. The original stays: nothing in the lake is
+    ever deleted. Doing it twice leaves the same two objects.
     """
-    refused_key = f"quarantine/{key}"
-    store.copy(key, to=refused_key)
+    refused_key = f"quarantine/{stored.key}"
+    store.write(refused_key, stored.body)
     explanation = {
         "bucket": store.bucket,
-        "key": key,
-        "etag": etag,
+        "key": stored.key,
+        "etag": stored.etag,
         "reason": reason,
         "detail": detail,
         "refused_at": format_instant(now_us()),

@@ -5,7 +5,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from pipeline.errors import LakeUnavailable, ObjectMissing
+from pipeline.errors import LakeUnavailable, NotProvisioned
 from pipeline.message_queue import Message, MessageQueue
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,6 @@ class VisibilityHeartbeat:
     def _extend(self, message: Message) -> None:
         try:
             self._queue.extend_visibility(message, self._seconds)
-        except (LakeUnavailable, ObjectMissing) as error:
+        except (LakeUnavailable, NotProvisioned) as error:
             # Harmless: at worst the message is delivered again, and the ledger and the token make that a no-op.
             log.warning("visibility not extended", extra={"queue": self._queue.name, "why": str(error)})

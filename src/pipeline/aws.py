@@ -17,7 +17,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from pipeline.errors import LakeUnavailable, ObjectChanged, ObjectMissing, TickhouseError, UsageError
+from pipeline.errors import LakeUnavailable, NotProvisioned, ObjectChanged, ObjectMissing, TickhouseError, UsageError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -33,7 +33,8 @@ _CONFIG = Config(
 _CONFIGURATION = (PartialCredentialsError, ProfileNotFound, ParamValidationError, ValueError)
 """ValueError is botocore's for an endpoint that is no URL."""
 
-_MISSING = {"NoSuchKey", "NoSuchBucket", "404", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
+_MISSING = {"NoSuchKey", "404"}
+_NOT_PROVISIONED = {"NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
 _CHANGED = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 _CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "ExpiredToken", "AccessDenied"}
 
@@ -76,7 +77,9 @@ def _client_error(what: str, error: ClientError) -> TickhouseError:
     code = error.response.get("Error", {}).get("Code", "")
     message = f"{what}: {error}"
     if code in _MISSING:
-        return ObjectMissing(f"{message} (`tickhouse provision` creates bucket and queues)")
+        return ObjectMissing(message)
+    if code in _NOT_PROVISIONED:
+        return NotProvisioned(f"{message} (`tickhouse provision` creates bucket and queues)")
     if code in _CHANGED:
         return ObjectChanged(message)
     if code in _CREDENTIALS:

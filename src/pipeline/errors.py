@@ -4,6 +4,7 @@ TickhouseError                  exit 1: the work failed, the message says what, 
 ├── UsageError                  exit 2: a wrong argument or setting; nothing was done
 ├── Interrupted                 exit 1: a signal ended unfinished work cleanly; run again to go on
 ├── LakeUnavailable             transient: S3 or SQS could not be reached or answered 5xx
+├── NotProvisioned              there is no such bucket or queue
 ├── ObjectMissing               the object is not in the bucket
 ├── ObjectChanged               somebody else wrote the object since it was read
 ├── ObjectRefused               permanent: this object can never be loaded
@@ -30,6 +31,10 @@ class Interrupted(TickhouseError):
 
 class LakeUnavailable(TickhouseError):
     """S3 or SQS did not answer usefully after the client's own retries."""
+
+
+class NotProvisioned(TickhouseError):
+    """A bucket or queue the pipeline needs does not exist: `tickhouse provision` creates it."""
 
 
 class ObjectMissing(TickhouseError):

@@ -14,16 +14,19 @@ console = Console(stderr=True)
 """Where progress bars draw: logs share it, so that neither tears the other."""
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-_QUIET = ("boto3", "botocore", "urllib3", "httpx", "httpcore", "clickhouse_connect", "werkzeug", "asyncio")
+_QUIET = ("boto3", "botocore", "httpx", "httpcore", "werkzeug", "asyncio")
+_SILENT = ("urllib3", "clickhouse_connect")  # they repeat as warnings what reaches us as an error anyway
 
 
 def configure(settings: LogSettings) -> None:
-    """Sends every logger to stderr in the chosen format; chatty libraries from WARNING up."""
+    """Sends every logger to stderr in the chosen format; chatty libraries from WARNING or ERROR up."""
     handler = _ConsoleHandler() if console.is_terminal else logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if settings.format == "json" else _TextFormatter())
     logging.basicConfig(level=settings.level, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

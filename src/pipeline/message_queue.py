@@ -29,7 +29,7 @@ class QueueDepth:
 
 
 class MessageQueue:
-    """Thread-safe. Errors: ObjectMissing where there is no such queue, LakeUnavailable, UsageError."""
+    """Thread-safe. Errors: NotProvisioned where there is no such queue, LakeUnavailable, UsageError."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -28,7 +28,7 @@ class StoredObject:
 
 
 class ObjectStore:
-    """Thread-safe. Errors: ObjectMissing, ObjectChanged, LakeUnavailable, UsageError for credentials."""
+    """Thread-safe. Errors: ObjectMissing, ObjectChanged, NotProvisioned, LakeUnavailable, UsageError for credentials."""
 
     def __init__(self, bucket: str) -> None:
         self.bucket = bucket
@@ -74,11 +74,6 @@ class ObjectStore:
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
                 for item in page.get("Contents", ()):
                     yield ObjectSummary(item["Key"], _bare(item["ETag"]), item["Size"], item["LastModified"])
-
-    def copy(self, key: str, to: str) -> None:
-        """A server-side copy inside the bucket."""
-        with aws_errors(self._where(key)):
-            self._client.copy_object(Bucket=self.bucket, Key=to, CopySource={"Bucket": self.bucket, "Key": key})
 
     def _where(self, key: str) -> str:
         return f"s3://{self.bucket}/{key}"

@@ -10,7 +10,7 @@ from load_process.loader import LoaderOptions, QueueLoader
 from pipeline.aws import sqs_client
 from pipeline.errors import LakeUnavailable
 from pipeline.lifecycle import StopRequest
-from pipeline.message_queue import Message, MessageQueue
+from pipeline.message_queue import MessageQueue
 from pipeline.object_store import ObjectStore, StoredObject
 from pipeline.warehouse import Warehouse
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 QUEUE = "klines-notifications"
 FOLDER = "data_sources/klines_pricing/venue=binance/symbol=BTCUSDT/interval=1h"
-DRAIN = LoaderOptions(drain=True)
+DRAIN = LoaderOptions(drain=True, wait_seconds=0)
 
 
 def send(*bodies: str) -> None:
@@ -30,20 +30,12 @@ def send(*bodies: str) -> None:
 
 
 def drain(lake: Lake, warehouse: Warehouse) -> None:
-    QueueLoader(QuickQueue(QUEUE), lake.store, warehouse, StopRequest(), DRAIN).run()
+    QueueLoader(MessageQueue(QUEUE), lake.store, warehouse, StopRequest(), DRAIN).run()
 
 
 def seen(warehouse: Warehouse) -> list[tuple[object, ...]]:
     rows = warehouse.query("select toHour(open_time), toString(close) from klines order by open_time")
     return [tuple(row) for row in rows]
-
-
-class QuickQueue(MessageQueue):
-    """Does not wait for the first message: the tests have sent everything before."""
-
-    def receive(self, *, most: int, wait_seconds: int, visibility_seconds: int) -> list[Message]:
-        assert wait_seconds == 1  # draining polls shortly
-        return super().receive(most=most, wait_seconds=0, visibility_seconds=visibility_seconds)
 
 
 def test_what_lands_in_the_lake_is_loaded_and_the_queue_is_empty(moto_lake: Lake, warehouse: Warehouse) -> None:
@@ -106,7 +98,7 @@ def test_a_stop_finishes_the_object_in_hand_and_gives_the_others_back(moto_lake:
         moto_lake.store.write(f"{FOLDER}/{number}.parquet", parquet(klines(number)))
     store, stop = StoppingStore(moto_lake.store.bucket), StopRequest()
     store.stop = stop
-    QueueLoader(QuickQueue(QUEUE), store, warehouse, stop, DRAIN).run()
+    QueueLoader(MessageQueue(QUEUE), store, warehouse, stop, DRAIN).run()
     assert len(seen(warehouse)) == 1
     assert MessageQueue(QUEUE).depth().visible == 2  # at once, not after the visibility timeout
     drain(moto_lake, warehouse)
@@ -135,7 +127,7 @@ def test_passing_trouble_leaves_the_message_for_another_delivery(moto_lake: Lake
     moto_lake.store.write(f"{FOLDER}/a.parquet", parquet(klines(0)))
     store, stop = AwayStore(moto_lake.store.bucket), StopRequest()
     store.stop = stop
-    QueueLoader(QuickQueue(QUEUE), store, warehouse, stop, DRAIN).run()
+    QueueLoader(MessageQueue(QUEUE), store, warehouse, stop, DRAIN).run()
     assert seen(warehouse) == []
     assert not MessageQueue(QUEUE).depth().is_empty
     drain(moto_lake, warehouse)

@@ -11,7 +11,7 @@ from tests.load_process.conftest import klines, parquet
 
 from load_process.__main__ import run_loader
 from load_process.loader import LoaderOptions
-from pipeline.errors import ObjectMissing
+from pipeline.errors import NotProvisioned
 from pipeline.lifecycle import StopRequest
 from pipeline.settings import WarehouseSettings
 from pipeline.warehouse import connect
@@ -40,7 +40,7 @@ def test_an_unknown_dataset_is_one_line_and_exit_2() -> None:
 
 def test_all_queues_are_drained_at_once(moto_lake: Lake, warehouse_settings: WarehouseSettings) -> None:
     moto_lake.store.write("data_sources/klines_pricing/venue=binance/x.parquet", parquet(klines(0, 1)))
-    run_loader(["klines-notifications", "ops-notifications"], StopRequest(), LoaderOptions(drain=True))
+    run_loader(["klines-notifications", "ops-notifications"], StopRequest(), LoaderOptions(drain=True, wait_seconds=0))
     warehouse = connect(warehouse_settings)
     assert warehouse.query("select count() from klines") == [(2,)]
     warehouse.close()
@@ -49,5 +49,5 @@ def test_all_queues_are_drained_at_once(moto_lake: Lake, warehouse_settings: War
 def test_a_queue_that_is_not_there_ends_the_loader(moto_lake: Lake, warehouse_settings: WarehouseSettings) -> None:
     assert moto_lake.environment
     assert warehouse_settings.path
-    with pytest.raises(ObjectMissing, match=r"^queue nothing: .*tickhouse provision"):
-        run_loader(["nothing"], StopRequest(), LoaderOptions(drain=True))
+    with pytest.raises(NotProvisioned, match=r"^queue nothing: .*tickhouse provision"):
+        run_loader(["nothing"], StopRequest(), LoaderOptions(drain=True, wait_seconds=0))

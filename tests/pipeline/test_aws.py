@@ -4,7 +4,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError, ReadTimeoutError
 
 from pipeline.aws import aws_errors, s3_client, sqs_client
-from pipeline.errors import LakeUnavailable, ObjectChanged, ObjectMissing, TickhouseError, UsageError
+from pipeline.errors import LakeUnavailable, NotProvisioned, ObjectChanged, ObjectMissing, TickhouseError, UsageError
 
 
 def client_error(code: str) -> ClientError:
@@ -15,10 +15,10 @@ def client_error(code: str) -> ClientError:
     ("foreign", "ours"),
     [
         (client_error("NoSuchKey"), ObjectMissing),
-        (client_error("NoSuchBucket"), ObjectMissing),
+        (client_error("NoSuchBucket"), NotProvisioned),
         (client_error("404"), ObjectMissing),
-        (client_error("AWS.SimpleQueueService.NonExistentQueue"), ObjectMissing),
-        (client_error("QueueDoesNotExist"), ObjectMissing),
+        (client_error("AWS.SimpleQueueService.NonExistentQueue"), NotProvisioned),
+        (client_error("QueueDoesNotExist"), NotProvisioned),
         (client_error("PreconditionFailed"), ObjectChanged),
         (client_error("ConditionalRequestConflict"), ObjectChanged),
         (client_error("412"), ObjectChanged),

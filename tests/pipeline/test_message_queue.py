@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.aws import sqs_client
-from pipeline.errors import LakeUnavailable, ObjectMissing
+from pipeline.errors import LakeUnavailable, NotProvisioned
 from pipeline.message_queue import Message, MessageQueue, QueueDepth
 
 if TYPE_CHECKING:
@@ -87,16 +87,16 @@ def test_an_extended_message_stays_hidden(queue: MessageQueue) -> None:
 
 def test_a_queue_that_is_not_there_is_missing_and_says_how_to_make_it(moto_lake: Lake) -> None:
     assert moto_lake.environment
-    with pytest.raises(ObjectMissing, match=r"^queue nothing: .*`tickhouse provision` creates bucket and queues"):
+    with pytest.raises(NotProvisioned, match=r"^queue nothing: .*`tickhouse provision` creates bucket and queues"):
         MessageQueue("nothing")
 
 
 def test_a_queue_that_vanished_is_missing(queue: MessageQueue) -> None:
     client = sqs_client()
     client.delete_queue(QueueUrl=client.get_queue_url(QueueName=QUEUE)["QueueUrl"])
-    with pytest.raises(ObjectMissing):
+    with pytest.raises(NotProvisioned):
         receive(queue)
-    with pytest.raises(ObjectMissing):
+    with pytest.raises(NotProvisioned):
         queue.depth()
 
 

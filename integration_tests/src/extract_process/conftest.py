@@ -254,7 +254,7 @@ def command(lake: LakeView) -> Command:
 @pytest.fixture
 def load(warehouse_settings: object) -> Callable[[], None]:
     """Everything that waits in the queues, into the warehouse."""
-    return lambda: run_loader(QUEUES, StopRequest(), LoaderOptions(drain=True, visibility_seconds=30))
+    return lambda: run_loader(QUEUES, StopRequest(), LoaderOptions(drain=True, wait_seconds=0))
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:

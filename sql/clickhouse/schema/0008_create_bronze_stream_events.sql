@@ -1,5 +1,6 @@
 -- Grain: one event as landed, once per object version. No natural key: append-only. Rerun of an insert is safe:
--- the loader's token (key and etag) is remembered for the last 10,000 blocks.
+-- the loader's token (key and etag) is remembered for the last 10,000 blocks. It counts per partition, so the partition
+-- follows from the rows: by load_time a retry in the next month would be another insert.
 create table if not exists bronze_stream_events (
     venue LowCardinality(String) comment 'exchange',
     symbol LowCardinality(String) comment 'market, empty where the event is about a whole connection',
@@ -12,11 +13,11 @@ create table if not exists bronze_stream_events (
     ended_at Nullable(DateTime64(6, 'UTC')) comment 'when it ended',
     cause LowCardinality(String) comment 'sequence, disconnect, venue_has_no_data, ...',
     detail String comment 'what a person would want to know',
-    object_key LowCardinality(String) comment 'object it came from',
+    object_key LowCardinality(String) default getSetting('log_comment') comment 'object it came from: the loader names it in the query''s log_comment',
     load_time DateTime64(6, 'UTC') default now64(6) comment 'when it was inserted'
 )
 engine = MergeTree
-partition by toYYYYMM(load_time)
+partition by toYYYYMM(started_at)
 order by (venue, symbol, channel, started_at)
 settings non_replicated_deduplication_window = 10000
 comment 'What happened to streams and backfills, as landed'

@@ -1,0 +1,109 @@
+"""kill -9 at any moment: the next loader goes on, and every row of every object is there exactly once."""
+
+import random
+import signal
+import subprocess
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from integration_tests.src.load_process.conftest import (
+    LoaderProcess,
+    OwnWarehouse,
+    body_of,
+    klines,
+    month_key,
+    send,
+    slowing_statements,
+    until,
+)
+
+from pipeline.datasets import KLINES
+from pipeline.message_queue import MessageQueue
+from pipeline.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from conftest import Lake
+
+COMMAND = ("--dataset", "klines", "--drain", "--visibility-seconds", "2")
+QUEUE_NAME = KLINES.queue
+
+
+def test_ten_kills_at_random_moments_leave_every_row_once(
+    moto_lake: "Lake", own_warehouse: OwnWarehouse, start_loader: Callable[..., LoaderProcess]
+) -> None:
+    moments = random.Random(20240101)
+    sizes = {f"S{number:03}USDT": moments.choice((1, 50, 5_000)) for number in range(200)}
+    etags = {
+        symbol: moto_lake.store.write(month_key(symbol), body_of(klines(rows, symbol=symbol))) for symbol, rows in sizes.items()
+    }
+
+    for _ in range(10):
+        process = start_loader(*COMMAND).process
+        with pytest.raises(subprocess.TimeoutExpired):  # it must not be done: a kill that hits nothing proves nothing
+            process.communicate(timeout=moments.uniform(0.7, 1.4))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    redrive_dead_letters()
+    last = start_loader(*COMMAND)
+
+    assert last.finish() == 0
+    assert 0 < last.count(" loaded ") < len(sizes), "the kills must come in the middle"
+    per_object = (
+        "select object_key, count(), uniqExact(open_time), sum(trade_count) from {} group by object_key order by object_key"
+    )
+    bronze, silver, view, entries, errors = own_warehouse.run(
+        per_object.format("bronze_klines"),
+        per_object.format("silver_klines final"),
+        "select symbol, count() from klines group by symbol order by symbol",
+        "select key, etag, rows, status from ops_loaded_objects final order by key",
+        "select count() from ops_load_errors",
+    )
+    assert bronze == silver == [[month_key(symbol), rows, rows, rows * (rows - 1) // 2] for symbol, rows in sizes.items()]
+    assert view == [[symbol, rows] for symbol, rows in sizes.items()]
+    assert entries == [[month_key(symbol), etags[symbol], rows, "loaded"] for symbol, rows in sizes.items()]
+    assert errors == [[0]]
+    assert MessageQueue(QUEUE_NAME).depth().is_empty
+
+
+def test_a_kill_in_the_middle_of_an_insert_leaves_every_row_once(
+    moto_lake: "Lake", own_warehouse: OwnWarehouse, start_loader: Callable[..., LoaderProcess]
+) -> None:
+    own_warehouse.run(*slowing_statements(seconds_a_row=0.5))
+    moto_lake.store.write(month_key(), body_of(klines(3)))
+    queue = MessageQueue(QUEUE_NAME)
+    process = start_loader(*COMMAND).process
+    until(lambda: queue.depth().in_flight == 1)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.communicate(timeout=1)  # the insert takes 1.5 seconds
+    process.kill()
+    process.wait()
+    last = start_loader(*COMMAND)
+
+    assert last.finish() == 0
+    assert last.count(" loaded ") == 1, "the kill must come before the ledger row"
+    bronze, silver, entries = own_warehouse.run(
+        "select count(), uniq(open_time) from bronze_klines",
+        "select count(), uniq(open_time) from silver_klines",
+        "select rows, status, attempts from ops_loaded_objects",
+    )
+    assert (bronze, silver, entries) == ([[3, 3]], [[3, 3]], [[3, "loaded", 2]])
+
+
+@pytest.mark.parametrize(("table", "instant"), [("bronze_klines", "open_time"), ("bronze_stream_events", "started_at")])
+def test_a_retry_in_the_next_month_is_still_the_same_insert(warehouse: Warehouse, table: str, instant: str) -> None:
+    """A load that was killed before its ledger row may be repeated after midnight; tokens count per partition."""
+    for load_time in ("2024-01-31 23:59:59", "2024-02-01 00:00:01"):
+        insert = f"insert into {table} ({instant}, load_time) select toDateTime('2024-01-05 00:00:00', 'UTC'), '{load_time}'"
+        warehouse.command(insert, insert_deduplication_token="key+etag")
+
+    assert warehouse.query(f"select count() from {table}") == [(1,)]
+
+
+def redrive_dead_letters() -> None:
+    """What an operator does with objects that were in hand at five kills."""
+    dead = MessageQueue(f"{QUEUE_NAME}-dlq")
+    while messages := dead.receive(most=10, wait_seconds=0, visibility_seconds=30):
+        for message in messages:
+            send(QUEUE_NAME, message.body)
+            dead.delete(message)
