@@ -83,19 +83,24 @@ def _one_round(latency_ms: int, number: int) -> Round:
 
 def _run_backfill() -> tuple[float, dict[str, float], float]:
     """Wall seconds of the process, its summary, and its peak resident memory in MB."""
-    with tempfile.TemporaryFile("w+") as output:
-        began = time.perf_counter()
-        process = subprocess.Popen(_COMMAND, stdout=output, env=dict(os.environ))
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0
-        output.seek(0)
-        pairs = [line.strip().rsplit("  ", 1) for line in output]
-    return seconds, {name.strip(): float(value.replace(",", "")) for name, value in pairs}, usage.ru_maxrss / 1024
+    began = time.perf_counter()
+    answer = subprocess.run(_COMMAND, check=True, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+    seconds = time.perf_counter() - began
+    *summary, peak = answer.stdout.splitlines()
+    pairs = [line.strip().rsplit("  ", 1) for line in summary]
+    return seconds, {name.strip(): float(value.replace(",", "")) for name, value in pairs}, int(peak.split()[1]) / 1024
 
 
-_COMMAND = [sys.executable, "-m", "extract_process.klines", "--symbol", "BTCUSDT", "--start", START, "--end", END]
+_AND_ITS_PEAK = """
+import runpy
+try:
+    runpy.run_module("extract_process.klines", run_name="__main__")
+finally:
+    print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")), end="")
+"""
+"""The process says its own peak (Linux): getrusage would count this process's memory, which it was forked from."""
+
+_COMMAND = [sys.executable, "-c", _AND_ITS_PEAK, "--symbol", "BTCUSDT", "--start", START, "--end", END]
 
 
 async def _fetch_and_forget(url: str) -> float:
