@@ -1,0 +1,163 @@
+"""BookSync against tables of the venue's rules, and against a naive model over random losses, repeats and snapshots."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extract_process.book_sync import Apply, BookSync, Decision, Gap, SnapshotNeeded, Synced
+
+
+def test_first_diff_asks_for_a_snapshot_once() -> None:
+    sync = BookSync()
+
+    assert sync.on_diff(101, 105) == [SnapshotNeeded("start")]
+    assert sync.on_diff(106, 110) == []
+
+
+@pytest.mark.parametrize(
+    ("snapshot_id", "expected"),
+    [
+        (99, [SnapshotNeeded("snapshot_too_old")]),
+        (100, [Synced(100), Apply(105), Apply(110)]),  # U == L + 1: exactly at a diff's border
+        (103, [Synced(103), Apply(105), Apply(110)]),
+        (105, [Synced(105), Apply(110)]),
+        (110, [Synced(110)]),
+        (125, [Synced(125)]),  # newer than all that came
+    ],
+)
+def test_a_snapshot_fits_where_the_venue_says_so(snapshot_id: int, expected: list[Decision]) -> None:
+    sync = BookSync()
+    sync.on_diff(101, 105)
+    sync.on_diff(106, 110)
+
+    assert sync.on_snapshot(snapshot_id) == expected
+
+
+def test_a_diff_after_a_newer_snapshot_is_no_gap_and_is_applied_when_it_passes_it() -> None:
+    sync = BookSync()
+    sync.on_diff(101, 105)
+    sync.on_snapshot(112)
+
+    assert sync.on_diff(106, 110) == []
+    assert sync.on_diff(111, 115) == [Apply(115)]
+
+
+def test_a_hole_is_a_gap_with_both_ends_and_asks_for_a_snapshot() -> None:
+    sync = BookSync()
+    sync.on_diff(101, 105)
+    sync.on_snapshot(105)
+
+    assert sync.on_diff(108, 110) == [Gap(106, 107, "sequence"), SnapshotNeeded("gap")]
+    assert sync.book_id is None
+
+
+def test_a_hole_that_a_snapshot_covers_is_a_gap_and_leaves_the_book_right() -> None:
+    sync = BookSync()
+    sync.on_diff(101, 105)
+    sync.on_snapshot(120)
+
+    assert sync.on_diff(115, 125) == [Gap(106, 114, "sequence"), Apply(125)]
+
+
+def test_a_hole_after_a_disconnect_is_the_connections() -> None:
+    sync = BookSync()
+    sync.on_diff(101, 105)
+    sync.on_disconnect()
+
+    assert sync.on_diff(111, 112) == [Gap(106, 110, "disconnect")]
+
+
+def test_an_overlapping_connection_that_goes_on_without_a_hole_changes_nothing() -> None:
+    sync = BookSync()
+    sync.on_diff(101, 105)
+    sync.on_snapshot(105)
+    sync.on_disconnect()
+
+    assert sync.on_diff(101, 105) == []
+    assert sync.on_diff(104, 108) == [Apply(108)]
+
+
+def test_what_was_missed_while_the_process_was_down_is_a_gap() -> None:
+    assert BookSync(last_update_id=90).on_diff(101, 105) == [Gap(91, 100, "restart"), SnapshotNeeded("start")]
+
+
+def test_a_wrong_book_starts_over() -> None:
+    sync = BookSync()
+    sync.on_diff(101, 105)
+    sync.on_snapshot(105)
+
+    assert sync.on_wrong_book() == [SnapshotNeeded("mismatch")]
+    assert sync.on_diff(106, 107) == []
+    assert sync.on_snapshot(106) == [Synced(106), Apply(107)]
+
+
+PRICES = 7  # update id n sets level n % PRICES to n
+
+
+def _true_book(update_id: int) -> dict[int, int]:
+    return {n % PRICES: n for n in range(max(1, update_id - PRICES + 1), update_id + 1)}
+
+
+class _Model:
+    """A book fed only by the decisions, and every missing id by the gaps."""
+
+    def __init__(self) -> None:
+        self.sync = BookSync()
+        self.book: dict[int, int] | None = None
+        self.missing: set[int] = set()
+        self.is_waiting = False
+        self._diffs: dict[int, tuple[int, int]] = {}
+
+    def diff(self, first: int, last: int) -> None:
+        self._diffs[last] = (first, last)
+        self._take(self.sync.on_diff(first, last))
+
+    def snapshot(self, update_id: int) -> None:
+        self.is_waiting = False
+        self._take(self.sync.on_snapshot(update_id))
+
+    def _take(self, decisions: list[Decision]) -> None:
+        for decision in decisions:
+            match decision:
+                case Gap(first, last, _):
+                    self.missing |= set(range(first, last + 1))
+                case SnapshotNeeded():
+                    assert not self.is_waiting
+                    self.book, self.is_waiting = None, True
+                case Synced(update_id):
+                    self.book = _true_book(update_id)
+                case Apply(last):
+                    assert self.book is not None
+                    first = self._diffs[last][0]
+                    self.book |= {n % PRICES: n for n in range(max(first, last - PRICES + 1), last + 1)}
+
+
+_steps = st.lists(st.sampled_from(["deliver", "drop", "repeat", "snapshot", "old_snapshot", "disconnect"]), max_size=60)
+
+
+@given(steps=_steps, sizes=st.lists(st.integers(1, 5), min_size=60, max_size=60))
+def test_the_book_is_right_whenever_it_claims_to_be_and_gaps_are_what_was_lost(steps: list[str], sizes: list[int]) -> None:
+    model, now, delivered, lost = _Model(), 0, [], set()
+    for step, size in zip(steps, sizes, strict=False):
+        if step in ("deliver", "drop"):
+            first, now = now + 1, now + size
+            if step == "deliver":
+                delivered.append((first, now))
+                model.diff(first, now)
+            else:
+                lost |= set(range(first, now + 1))
+        elif step == "repeat" and delivered:
+            model.diff(*delivered[-1])
+        elif step.endswith("snapshot") and delivered:
+            model.snapshot(now if step == "snapshot" else max(1, now - 8))
+        elif step == "disconnect":
+            model.sync.on_disconnect()
+        if model.sync.book_id is not None:
+            assert model.book == _true_book(model.sync.book_id)
+
+    first_seen, last_seen = (delivered[0][0], delivered[-1][1]) if delivered else (0, 0)
+    assert model.missing == {n for n in lost if first_seen < n < last_seen}
+    if delivered and model.sync.book_id is None:  # never stuck: a fresh snapshot always helps
+        model.snapshot(now)
+        assert model.sync.book_id == now
+        assert model.book == _true_book(now)
