@@ -12,6 +12,10 @@ import typer
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.control import parse_halt, parse_instant
 from simulated_exchange.faults import parse_fault
+from simulated_exchange.session_replay import Start
+from simulated_exchange.socket_limits import SocketLimits
+
+LIMITS = SocketLimits()
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -22,13 +26,27 @@ def simulated_exchange(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     seed: Annotated[int, typer.Option(help="the same seed is the same market")] = 1,
     symbols: Annotated[int, typer.Option(help="how many symbols are listed")] = 10,
-    replay: Annotated[list[Path] | None, typer.Option(help="recorded klines (.jsonl, .jsonl.gz); repeats")] = None,
+    replay: Annotated[list[Path] | None, typer.Option(help="recorded klines or sockets (.jsonl, .jsonl.gz); repeats")] = None,
+    replay_speed: Annotated[float, typer.Option(help="times the recorded pace; 0 = as fast as readers take it")] = 1.0,
+    replay_start: Annotated[
+        Start, typer.Option(help="on any subscription, on all of them, or by the control endpoint")
+    ] = Start.ANY,
     now: Annotated[str | None, typer.Option(help="ISO instant at which the exchange's clock starts")] = None,
+    time_scale: Annotated[float, typer.Option(help="the exchange's clock runs so many times as fast, limits included")] = 1.0,
     weight_limit: Annotated[int, typer.Option(help="REQUEST_WEIGHT per minute")] = 6_000,
     latency_ms: Annotated[int, typer.Option(help="every answer is held back this long")] = 0,
     latency_jitter_ms: Annotated[int, typer.Option(help="and up to this much longer")] = 0,
-    fault: Annotated[list[str] | None, typer.Option(help="KIND[@PATH][:COUNT[:PROBABILITY[:VALUE]]]; repeats")] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="KIND[@PATH][:COUNT[:PROBABILITY[:VALUE]]], of sockets KIND[@STREAM][…[:VALUE[:NUMBERS]]]; repeats"),
+    ] = None,
     halt: Annotated[list[str] | None, typer.Option(help="SYMBOL=FROM/TO, ISO: no klines there; repeats")] = None,
+    ping_seconds: Annotated[float, typer.Option(help="between two pings of a socket")] = LIMITS.ping_seconds,
+    pong_seconds: Annotated[float, typer.Option(help="a client may take for a pong")] = LIMITS.pong_seconds,
+    connection_life_seconds: Annotated[float, typer.Option(help="then a socket is closed")] = LIMITS.life_seconds,
+    shutdown_notice_seconds: Annotated[float, typer.Option(help="serverShutdown so long before; 0 = none")] = 0.0,
+    connect_limit: Annotated[int, typer.Option(help="sockets per address in 5 minutes")] = LIMITS.connects_per_five_minutes,
+    send_buffer_bytes: Annotated[int, typer.Option(help="a reader with more waiting is cut off")] = LIMITS.send_buffer_bytes,
 ) -> None:
     """A Binance-compatible exchange for tests and demos."""
     if find_spec("aiohttp") is None:
@@ -41,8 +59,19 @@ def simulated_exchange(
             seed=seed,
             symbols=symbols,
             replay=tuple(replay or ()),
+            replay_speed=replay_speed,
+            replay_start=replay_start,
             now=parse_instant(now) if now else None,
+            time_scale=time_scale,
             weight_limit=weight_limit,
+            sockets=SocketLimits(
+                connects_per_five_minutes=connect_limit,
+                ping_seconds=ping_seconds,
+                pong_seconds=pong_seconds,
+                life_seconds=connection_life_seconds,
+                notice_seconds=shutdown_notice_seconds,
+                send_buffer_bytes=send_buffer_bytes,
+            ),
             latency_ms=latency_ms,
             latency_jitter_ms=latency_jitter_ms,
             faults=tuple(map(parse_fault, fault or ())),

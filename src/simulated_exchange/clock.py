@@ -13,13 +13,16 @@ class Clock(Protocol):
 
 
 class OffsetClock:
-    """The wall clock, or one that stood at `start` (milliseconds) when it was made; it runs at real speed."""
+    """The wall clock, or one that stood at `start` (milliseconds) when it was made; it runs `scale` times as fast."""
 
-    def __init__(self, start: int | None = None) -> None:
-        self._offset_ns = 0 if start is None else start * 1_000_000 - time.time_ns()
+    def __init__(self, start: int | None = None, scale: float = 1.0) -> None:
+        self._made_ns = time.time_ns()
+        self._start_ns = self._made_ns if start is None else start * 1_000_000
+        self._scale = scale
 
     def now_us(self) -> int:
-        return (time.time_ns() + self._offset_ns) // 1_000
+        passed = time.time_ns() - self._made_ns
+        return (self._start_ns + (passed if self._scale == 1 else int(passed * self._scale))) // 1_000
 
 
 @dataclass(slots=True)

@@ -1,19 +1,23 @@
 """Everything an exchange is started with, checked at once; ValueError carries one line for a person."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from simulated_exchange.faults import Fault
 from simulated_exchange.instruments import MOST, listed_instruments
 from simulated_exchange.market import Halt, Market
 from simulated_exchange.replay import Replay
+from simulated_exchange.session import Session, read_session
+from simulated_exchange.session_replay import Start
+from simulated_exchange.socket_faults import SocketFault
+from simulated_exchange.socket_limits import SocketLimits
 
 HIGHEST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
 class ExchangeConfig:
-    """`port` 0 is any free one; `now` in milliseconds, None = the wall clock or the end of the recording."""
+    """`port` 0 is any free one; `now` in milliseconds, None = the wall clock or where the recording wants it."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -21,14 +25,18 @@ class ExchangeConfig:
     symbols: int = 10
     replay: tuple[Path, ...] = ()
     now: int | None = None
+    time_scale: float = 1.0
+    replay_speed: float = 1.0
+    replay_start: Start = Start.ANY
     # Limits
     weight_limit: int = 6_000
     raw_request_limit: int = 300_000
     ban_after: int = 10
+    sockets: SocketLimits = field(default_factory=SocketLimits)
     # Trouble
     latency_ms: int = 0
     latency_jitter_ms: int = 0
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Fault | SocketFault, ...] = ()
     halts: tuple[Halt, ...] = ()
 
     def __post_init__(self) -> None:
@@ -40,15 +48,18 @@ class ExchangeConfig:
             raise ValueError("limits must be at least 1")
         if min(self.latency_ms, self.latency_jitter_ms, self.ban_after) < 0:
             raise ValueError("latency and ban_after cannot be negative")
+        if self.time_scale <= 0 or self.replay_speed < 0:
+            raise ValueError("time-scale must be more than 0, and replay-speed cannot be negative")
         if self.replay and self.halts:
             raise ValueError("a recording cannot be halted: use --halt without --replay")
 
 
-def open_source(config: ExchangeConfig) -> Market | Replay:
+def open_source(config: ExchangeConfig) -> tuple[Market | Replay, Session | None]:
     """The generated market, or the recordings; ReplayError (a ValueError) if those cannot be read."""
     if config.replay:
-        return Replay(config.replay)
-    return halted(Market(config.seed, listed_instruments(config.symbols)), config.halts)
+        session = read_session(config.replay)
+        return Replay(config.replay, session.instruments if session else None), session
+    return halted(Market(config.seed, listed_instruments(config.symbols)), config.halts), None
 
 
 def halted(market: Market, halts: tuple[Halt, ...]) -> Market:

@@ -1,5 +1,8 @@
-"""The simulator's own endpoints, below /simulator/: change faults and halts, read the tally. Not weighted, not counted."""
+"""The simulator's own endpoints, below /simulator/: faults, halts, the tally, sockets, replay, the true book. Not weighted,
+not counted.
+"""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -8,6 +11,7 @@ import orjson
 from simulated_exchange.faults import Fault, fault_from_json
 from simulated_exchange.market import Halt
 from simulated_exchange.rest import Reply, not_found
+from simulated_exchange.socket_faults import SocketFault
 
 CONTROL_PREFIX = "/simulator/"
 
@@ -17,14 +21,22 @@ class Controlled(Protocol):
 
     def tally(self) -> dict[str, Any]: ...
 
-    def set_faults(self, faults: list[Fault]) -> None: ...
+    def set_faults(self, faults: Sequence[Fault | SocketFault]) -> None: ...
 
-    def set_halts(self, halts: list[Halt]) -> None: ...
+    def set_halts(self, halts: Sequence[Halt]) -> None: ...
 
     def reset(self) -> None: ...
 
+    def disconnect(self, connections: Sequence[int] | None = None) -> None: ...
 
-def control(exchange: Controlled, method: str, path: str, body: bytes) -> Reply:
+    def announce_shutdown(self) -> None: ...
+
+    def start_replay(self) -> None: ...
+
+    def book(self, symbol: str, update_id: int | None = None, limit: int = 1000) -> dict[str, Any]: ...
+
+
+def control(exchange: Controlled, method: str, path: str, query: Mapping[str, str], body: bytes) -> Reply:
     """200 with JSON, 400 with the reason in `msg`, 404 for anything else."""
     try:
         match method, path.removeprefix(CONTROL_PREFIX):
@@ -38,6 +50,16 @@ def control(exchange: Controlled, method: str, path: str, body: bytes) -> Reply:
                 exchange.set_halts([halt_from_json(item) for item in _json_list(body)])
             case "POST", "reset":
                 exchange.reset()
+            case "POST", "disconnect":
+                exchange.disconnect([int(number) for number in _json_list(body)] if body else None)
+            case "POST", "shutdown":
+                exchange.announce_shutdown()
+            case "POST", "replay/start":
+                exchange.start_replay()
+            case "GET", "book":
+                update_id, limit = query.get("updateId"), query.get("limit")
+                book = exchange.book(query.get("symbol", ""), int(update_id) if update_id else None, int(limit or 1000))
+                return Reply(200, orjson.dumps(book))
             case _:
                 return not_found(path)
     except ValueError as error:

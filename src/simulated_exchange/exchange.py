@@ -1,7 +1,7 @@
 """The exchange without its socket: limits, faults, tally and answers put together. `server` carries it to clients."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Any
@@ -17,6 +17,9 @@ from simulated_exchange.parameters import VenueError, time_unit
 from simulated_exchange.rate_limit import Cause, RateLimiter, Verdict
 from simulated_exchange.replay import KLINES_PATH, Replay
 from simulated_exchange.rest import Call, Reply, answer, not_found, over_limit, refusal, weight_of
+from simulated_exchange.session import Session
+from simulated_exchange.socket_faults import SocketFault
+from simulated_exchange.streaming import Streaming, of_sockets
 from simulated_exchange.tally import Tally
 
 _NO_SUCH_KEY = (
@@ -50,22 +53,24 @@ class Exchange:
     def __init__(self, config: ExchangeConfig, clock: Clock | None = None) -> None:
         """ValueError if the recording cannot be read or a halt names an unlisted symbol."""
         self._config = config
-        self._source = open_source(config)
-        self._clock = clock or OffsetClock(_start_of_clock(config, self._source))
-        self._archive = Archive(self._source)
+        self._source, session = open_source(config)
+        self._clock = clock or OffsetClock(_start_of_clock(config, self._source, session), config.time_scale)
+        self._streaming = Streaming(config, self._source, session)
+        self._archive = Archive(self._streaming.klines)
         self._limiter = RateLimiter(config.weight_limit, config.raw_request_limit, config.ban_after)
         self._limits = config.weight_limit, config.raw_request_limit
-        self._faults = FaultPlan(config.faults, config.seed)
+        self._faults = FaultPlan(_of_http(config.faults), config.seed)
         self._tally = Tally()
 
     def tally(self) -> dict[str, Any]:
-        """What has been asked since the start or the last reset; see `Tally.report`."""
-        return self._tally.report()
+        """What has been asked and sent since the start or the last reset; see `Tally.report` and `Streaming.report`."""
+        return {**self._tally.report(), "sockets": self._streaming.report()}
 
-    def set_faults(self, faults: Sequence[Fault | str | dict[str, Any]]) -> None:
-        """Replaces all scripted faults; ValueError if one is none."""
-        plan = [fault if isinstance(fault, Fault) else fault_from_json(fault) for fault in faults]
-        self._faults = FaultPlan(plan, self._config.seed)
+    def set_faults(self, faults: Sequence[Fault | SocketFault | str | dict[str, Any]]) -> None:
+        """Replaces all scripted faults, those of sockets included; ValueError if one is none."""
+        plan = [fault if isinstance(fault, Fault | SocketFault) else fault_from_json(fault) for fault in faults]
+        self._faults = FaultPlan(_of_http(plan), self._config.seed)
+        self._streaming.set_faults(of_sockets(plan))
 
     def set_halts(self, halts: Sequence[Halt | str | dict[str, Any]]) -> None:
         """Replaces all halts of the generated market; ValueError for a recording or an unknown symbol."""
@@ -73,12 +78,38 @@ class Exchange:
             raise ValueError("a recording cannot be halted")
         wanted = tuple(halt if isinstance(halt, Halt) else halt_from_json(halt) for halt in halts)
         self._source = halted(self._source, wanted)
-        self._archive = Archive(self._source)
+        self._streaming.set_source(self._source)
+        self._archive = Archive(self._streaming.klines)
 
     def reset(self) -> None:
-        """Forgets the tally, used weight and bans."""
+        """Forgets the tally, used weight, bans and connection attempts."""
         self._tally = Tally()
         self._limiter.clear()
+        self._streaming.reset()
+
+    def settle(self) -> None:
+        """Everything due at the clock's present time has been written to the sockets."""
+        while self._streaming.pulse(self._clock.now_us()):
+            pass
+
+    def disconnect(self, connections: Sequence[int] | None = None) -> None:
+        """Ends sockets (by their numbers in the tally; None: all) without a close frame."""
+        self._streaming.sockets.disconnect(connections)
+
+    def announce_shutdown(self) -> None:
+        """Sends `serverShutdown` to every socket; ending them is another matter."""
+        self._streaming.sockets.announce_shutdown(self._clock.now_us())
+
+    def start_replay(self) -> None:
+        """Starts a recorded session; ValueError if there is none."""
+        self._streaming.start_replay(self._clock.now_us())
+
+    def book(self, symbol: str, update_id: int | None = None, limit: int = 1000) -> dict[str, Any]:
+        """The true best levels of a running book after the diff that ends with `update_id` (None: the latest).
+
+        ValueError if the book does not run, or not at that id within the last 10 s.
+        """
+        return self._streaming.book(symbol, update_id, limit)
 
     def latency_seconds(self, path: str) -> float:
         """How long the answer to a request is held back."""
@@ -135,7 +166,9 @@ class Exchange:
             unit = time_unit(request.time_unit)
         except VenueError as error:
             return refusal(error)
-        return answer(request.path, Call(self._source, request.pairs, now_us, unit, *self._limits))
+        self._streaming.catch_up(now_us)
+        call = Call(self._streaming.klines, request.pairs, now_us, unit, *self._limits, self._streaming.books)
+        return answer(request.path, call)
 
     def _draw(self, request: Request) -> Fault | None:
         fault = self._faults.draw(request.path)
@@ -169,10 +202,16 @@ def _spoiled(reply: Reply, fault: Fault | None, *, is_injected: bool) -> Outcome
     return Outcome(reply, fault.kind)
 
 
-def _start_of_clock(config: ExchangeConfig, source: Market | Replay) -> int | None:
-    if config.now is None and isinstance(source, Replay):
-        return source.end
-    return config.now
+def _start_of_clock(config: ExchangeConfig, source: Market | Replay, session: Session | None) -> int | None:
+    if config.now is not None:
+        return config.now
+    if session:
+        return session.start
+    return source.end if isinstance(source, Replay) else None
+
+
+def _of_http(faults: Iterable[Fault | SocketFault]) -> list[Fault]:
+    return [fault for fault in faults if isinstance(fault, Fault)]
 
 
 def _date(seconds: int) -> str:

@@ -1,4 +1,6 @@
-"""Scripted trouble: what goes wrong, how often, on which paths. A `FaultPlan` decides; `server` and `archive` carry out."""
+"""Scripted trouble of HTTP: what goes wrong, how often, on which paths. A `FaultPlan` decides; `server` and `archive` carry
+out. Trouble of sockets is in `socket_faults`; the two parsers here know both.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 from typing import Any
+
+from simulated_exchange.socket_faults import SocketFault, SocketFaultKind, parse_socket_fault
 
 REST_PREFIX = "/api/v3/"
 ARCHIVE_PREFIX = "/data/"
@@ -34,6 +38,7 @@ class FaultKind(StrEnum):
 
 
 _MOST_NUMBERS = 3
+_SOCKET_KINDS = frozenset(SocketFaultKind)
 _USUAL_VALUES = {FaultKind.HTTP_429: 1, FaultKind.HTTP_418: 120, FaultKind.LATENCY: 100}
 
 
@@ -69,10 +74,15 @@ class Fault:
         return path.startswith(self.path or (ARCHIVE_PREFIX if self.kind.is_of_archive else REST_PREFIX))
 
 
-def parse_fault(text: str) -> Fault:
-    """`KIND[@PATH][:COUNT[:PROBABILITY[:VALUE]]]`, COUNT `*` = for ever; ValueError says what is wrong with it."""
+def parse_fault(text: str) -> Fault | SocketFault:
+    """`KIND[@PATH][:COUNT[:PROBABILITY[:VALUE]]]`, COUNT `*` = for ever; ValueError says what is wrong with it.
+
+    For the kinds of sockets see `parse_socket_fault`.
+    """
     head, *numbers = text.split(":")
     kind, _, path = head.partition("@")
+    if kind in _SOCKET_KINDS:
+        return parse_socket_fault(text)
     if len(numbers) > _MOST_NUMBERS:
         raise ValueError(f"fault {text!r}: expected KIND[@PATH][:COUNT[:PROBABILITY[:VALUE]]]")
     count, probability, value = [*numbers, "", "", ""][:_MOST_NUMBERS]
@@ -85,13 +95,18 @@ def parse_fault(text: str) -> Fault:
     return Fault(_kind(kind), times, chance, amount, path)
 
 
-def fault_from_json(item: Any) -> Fault:
-    """`{"kind": "http_500", "count": 3, "probability": 0.5, "value": 1, "path": "/api/v3/klines", "after": 2}`."""
+def fault_from_json(item: Any) -> Fault | SocketFault:
+    """`{"kind": "http_500", "count": 3, "probability": 0.5, "value": 1, "path": "/api/v3/klines", "after": 2}`, or
+    `{"kind": "drop", "stream": "btcusdt@depth*", "numbers": [3, 17]}` with the fields of `SocketFault`.
+    """
     if isinstance(item, str):
         return parse_fault(item)
     if not isinstance(item, Mapping) or not isinstance(item.get("kind"), str):
         raise ValueError("a fault is an object with a kind, or a string KIND[@PATH][:COUNT[:PROBABILITY[:VALUE]]]")
     try:
+        if item["kind"] in _SOCKET_KINDS:
+            numbers = tuple(item.get("numbers", ()))
+            return SocketFault(**{**item, "kind": SocketFaultKind(item["kind"]), "numbers": numbers})
         return Fault(**{**item, "kind": _kind(item["kind"])})
     except TypeError as error:
         raise ValueError(f"fault {item['kind']}: {error}") from error
@@ -147,4 +162,4 @@ def _kind(text: str) -> FaultKind:
     try:
         return FaultKind(text)
     except ValueError as error:
-        raise ValueError(f"unknown fault {text!r}; one of {', '.join(FaultKind)}") from error
+        raise ValueError(f"unknown fault {text!r}; one of {', '.join([*FaultKind, *SocketFaultKind])}") from error

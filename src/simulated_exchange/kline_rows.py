@@ -63,6 +63,15 @@ class KlineSource(Protocol):
     def last_price(self, symbol: str, now: int) -> int | None:
         """The price at `now` in ticks, None if the symbol has not traded yet."""
 
+    def traded(self, symbol: str, opened: int, now: int) -> list[Kline]:
+        """Klines that together cover [opened, now]; nothing where there is no more than rows."""
+
+    def minutes(self, symbol: str, start: int, end: int) -> list[Kline]:
+        """The one-minute klines that open in [start, end); nothing where there is no more than rows."""
+
+    def minute_opens(self, symbol: str, start: int, number: int) -> Sequence[int]:
+        """The price at `number` whole minutes from `start` on, in ticks."""
+
     def is_halted(self, symbol: str, now: int) -> bool: ...
 
 

@@ -2,6 +2,7 @@
 (`price_path`); longer klines are exact sums of minutes, seconds are exact parts of one.
 """
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -78,6 +79,32 @@ class Market:
     def is_halted(self, symbol: str, now: int) -> bool:
         return any(halt.symbol == symbol and halt.first_minute <= now < halt.end_minute for halt in self.halts)
 
+    def traded(self, symbol: str, opened: int, now: int) -> list[Kline]:
+        """From `opened` (of a kline of a day at most, or a midnight) to `now`: whole days, minutes of today, seconds."""
+        today, minute, second = now - now % DAY, now - now % MINUTE, now - now % SECOND
+        days = [self._day(symbol, day) for day in range(opened - opened % DAY, today, DAY)]
+        klines = [day for day in days if day]
+        klines += _klines(_between(self._minutes(symbol, today), max(opened, today), minute))
+        for kline in _klines(_between(self._minutes(symbol, today), minute, minute + MINUTE)):
+            seconds = seconds_of(kline, self._salt(symbol))
+            klines += [passed for passed in seconds if max(opened, minute) <= passed.open_time < second]
+            klines.append(_untraded(seconds[(second - minute) // SECOND]))
+        return klines
+
+    def minutes(self, symbol: str, start: int, end: int) -> list[Kline]:
+        """The one-minute klines that open in [start, end), both whole minutes."""
+        days = range(start - start % DAY, end, DAY)
+        return [kline for day in days for kline in _klines(_between(self._minutes(symbol, day), start, end))]
+
+    def minute_opens(self, symbol: str, start: int, number: int) -> Sequence[int]:
+        """The price at `number` whole minutes from `start` on, in ticks, as if there were no halts."""
+        opens = array("q")
+        for day in range(start - start % DAY, start + number * MINUTE, DAY):
+            table = day_of_minutes(self.seed, self.instruments[symbol], day)
+            opens.extend(table.column("open").combine_chunks().to_pylist())
+        first = start % DAY // MINUTE
+        return opens[first : first + number]
+
     def _closed_rows(self, query: KlineQuery, opened: int, left: int) -> tuple[list[bytes], int]:
         """Pieces of text in the order they were looked for, and how many rows of `left` are still wanted."""
         first = max(query.first, query.interval.floor(self.instruments[query.symbol].listed))
@@ -95,21 +122,9 @@ class Market:
     def _open_row(self, query: KlineQuery, opened: int) -> bytes:
         if not query.first <= opened <= query.last:
             return b""
-        parts = self._traded(query.symbol, opened, query.now)
+        parts = self.traded(query.symbol, opened, query.now)
         klines = [merge(parts, opened)] if parts else []
         return text_rows(klines, self.instruments[query.symbol], query.interval, query.unit).text
-
-    def _traded(self, symbol: str, opened: int, now: int) -> list[Kline]:
-        """What has been traded from `opened` to `now`: whole days, whole minutes of today, seconds of this minute."""
-        today, minute, second = now - now % DAY, now - now % MINUTE, now - now % SECOND
-        days = [self._day(symbol, day) for day in range(opened - opened % DAY, today, DAY)]
-        klines = [day for day in days if day]
-        klines += _klines(_between(self._minutes(symbol, today), max(opened, today), minute))
-        for kline in _klines(_between(self._minutes(symbol, today), minute, minute + MINUTE)):
-            seconds = seconds_of(kline, self._salt(symbol))
-            klines += [passed for passed in seconds if max(opened, minute) <= passed.open_time < second]
-            klines.append(_untraded(seconds[(second - minute) // SECOND]))
-        return klines
 
     def _render_block(self, symbol: str, interval: Interval, start: int, unit: TimeUnit) -> Rows:
         instrument = self.instruments[symbol]

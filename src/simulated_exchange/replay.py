@@ -1,9 +1,12 @@
-"""Serves recorded REST klines row for row: lines with `src` `rest` and a klines `url`, as the shared data set has them."""
+"""Serves recorded REST klines row for row: lines with `src` `rest` and a klines `url`, as the shared data set has them.
+
+Recorded socket messages are the business of `session` and `session_replay`.
+"""
 
 import gzip
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 
 from simulated_exchange.instruments import Instrument
-from simulated_exchange.intervals import INTERVALS
-from simulated_exchange.kline_rows import KlineQuery, Rows, TimeUnit, joined_rows
+from simulated_exchange.intervals import INTERVALS, MINUTE
+from simulated_exchange.kline_rows import Kline, KlineQuery, Rows, TimeUnit, joined_rows
 
 KLINES_PATH = "/api/v3/klines"
 
@@ -33,12 +36,15 @@ class ReplayError(ValueError):
 class Replay:
     """A `KlineSource` of recorded rows; where two responses hold the same kline, the later one counts."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        """Reads everything; ReplayError if a file cannot be read or none of them holds a kline."""
+    def __init__(self, paths: Sequence[Path], others: Mapping[str, Instrument] | None = None) -> None:
+        """Reads everything; ReplayError if a file cannot be read or none of them holds a kline and there are no `others`.
+
+        `others` are instruments recorded without klines.
+        """
         series: Series = {}
         for path in paths:
             _read_into(series, path)
-        if not series:
+        if not series and not others:
             raise ReplayError(f"no recorded klines in {', '.join(map(str, paths))}")
         self._recorded = {key: [rows[time] for time in sorted(rows)] for key, rows in series.items()}
         self._rows = {
@@ -47,12 +53,13 @@ class Replay:
             for unit in TimeUnit
         }
         symbols = sorted({symbol for symbol, _ in series})
-        self.instruments = {symbol: self._instrument(symbol) for symbol in symbols}
+        self.instruments = {**(others or {}), **{symbol: self._instrument(symbol) for symbol in symbols}}
 
     @property
-    def end(self) -> int:
-        """The millisecond after the last recorded kline: where the exchange's clock starts."""
-        return max(int(rows[-1][_CLOSE_TIME]) for rows in self._recorded.values()) + 1
+    def end(self) -> int | None:
+        """The millisecond after the last recorded kline: where the exchange's clock starts; None without klines."""
+        closes = [int(rows[-1][_CLOSE_TIME]) for rows in self._recorded.values()]
+        return max(closes) + 1 if closes else None
 
     def rows(self, query: KlineQuery) -> bytes:
         """Recorded rows that have opened by `query.now`, values untouched; nothing for intervals not recorded."""
@@ -70,6 +77,18 @@ class Replay:
         latest = max(opened, key=lambda row: row[_CLOSE_TIME])
         return int(Decimal(latest[_CLOSE]).scaleb(self.instruments[symbol].tick_decimals))
 
+    def traded(self, symbol: str, opened: int, now: int) -> list[Kline]:
+        """Rows are all there is."""
+        return []
+
+    def minutes(self, symbol: str, start: int, end: int) -> list[Kline]:
+        """Rows are all there is."""
+        return []
+
+    def minute_opens(self, symbol: str, start: int, number: int) -> Sequence[int]:
+        """The last recorded price, for a book that runs on after the recording."""
+        return [self.last_price(symbol, start + minute * MINUTE) or 1 for minute in range(number)]
+
     def is_halted(self, symbol: str, now: int) -> bool:
         """A recording does not say."""
         return False
@@ -79,14 +98,14 @@ class Replay:
 
     def _instrument(self, symbol: str) -> Instrument:
         rows = [row for rows in self._of(symbol) for row in rows]
-        quote = next((quote for quote in _QUOTES if symbol.endswith(quote) and symbol != quote), symbol[-3:])
-        tick_decimals = _decimals(price for row in rows for price in row[_PRICES])
+        base, quote = base_and_quote(symbol)
+        tick_decimals = decimals_in_use(price for row in rows for price in row[_PRICES])
         return Instrument(
             symbol=symbol,
-            base=symbol.removesuffix(quote),
+            base=base,
             quote=quote,
             tick_decimals=tick_decimals,
-            step_decimals=min(_decimals(row[_QUANTITIES] for row in rows), 8 - tick_decimals),
+            step_decimals=min(decimals_in_use(row[_QUANTITIES] for row in rows), 8 - tick_decimals),
             listed=min(row[_OPEN_TIME] for row in rows),
             usual_price=float(rows[-1][_CLOSE]),
             usual_quantity=sum(float(row[_QUANTITIES]) for row in rows[-50:]) / 50,
@@ -94,7 +113,7 @@ class Replay:
 
 
 def _read_into(series: Series, path: Path) -> None:
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(lines_of(path), 1):
         try:
             record = orjson.loads(line)
             if record.get("src") != "rest" or urlsplit(record["url"]).path != KLINES_PATH:
@@ -108,7 +127,8 @@ def _read_into(series: Series, path: Path) -> None:
             raise ReplayError(f"{path} line {number}: not a recorded klines response ({error!r})") from error
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def lines_of(path: Path) -> Iterator[bytes]:
+    """The lines of a file, packed or not; ReplayError if it cannot be read."""
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rb") as file:
@@ -138,6 +158,12 @@ def _opened(rows: list[list[Any]], now: int) -> int:
     return bisect_right(rows, now, key=lambda row: int(row[_OPEN_TIME]))
 
 
-def _decimals(texts: Iterable[str]) -> int:
+def base_and_quote(symbol: str) -> tuple[str, str]:
+    """BTCUSDT -> BTC, USDT; a quote asset we do not know has three letters."""
+    quote = next((quote for quote in _QUOTES if symbol.endswith(quote) and symbol != quote), symbol[-3:])
+    return symbol.removesuffix(quote), quote
+
+
+def decimals_in_use(texts: Iterable[str]) -> int:
     """How many decimals are in use, trailing zeros not counted."""
     return max(len(text.partition(".")[2].rstrip("0")) for text in texts)

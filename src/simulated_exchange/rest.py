@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from simulated_exchange.depth import depth_body
+from simulated_exchange.books import Books
 from simulated_exchange.exchange_info import BREAK, STATUSES, TRADING, exchange_info, symbol_info
 from simulated_exchange.kline_rows import KlineQuery, KlineSource, TimeUnit
 from simulated_exchange.parameters import (
@@ -19,6 +19,7 @@ from simulated_exchange.parameters import (
     read_parameters,
     row_limit,
     time_bound,
+    whole_number,
 )
 from simulated_exchange.rate_limit import Verdict
 
@@ -40,6 +41,7 @@ class Call:
     unit: TimeUnit
     weight_limit: int
     raw_request_limit: int
+    books: Books
 
     @property
     def now(self) -> int:
@@ -175,10 +177,39 @@ def _depth(call: Call) -> bytes:
     limit = row_limit(sent, 100, 5000)
     if sent.get("symbolStatus", _status(call, symbol)) != _status(call, symbol):
         raise VenueError(-1220, "The symbol's status does not match the requested symbolStatus.")
-    price = call.source.last_price(symbol, call.now)
-    if price is None:
+    body = call.books.depth(symbol, call.now, limit)
+    if body is None:
         raise VenueError(-1112, "No orders on book for symbol.")
-    return orjson.dumps(depth_body(call.source.instruments[symbol], price, call.now, limit))
+    return body.encode()
+
+
+def _trades(call: Call) -> bytes:
+    """The most recent trades."""
+    sent = read_parameters(call.pairs, ("symbol",), ("limit",))
+    symbol = known_symbol(sent["symbol"], call.source.instruments)
+    return call.books.trades(symbol, call.now, None, row_limit(sent, 500, 1000), call.unit).encode()
+
+
+def _historical_trades(call: Call) -> bytes:
+    """From `fromId` (inclusive) on, or the most recent."""
+    sent = read_parameters(call.pairs, ("symbol",), ("limit", "fromId"))
+    symbol = known_symbol(sent["symbol"], call.source.instruments)
+    from_id = whole_number(sent, "fromId")
+    return call.books.trades(symbol, call.now, from_id, row_limit(sent, 500, 1000), call.unit).encode()
+
+
+def _agg_trades(call: Call) -> bytes:
+    """ "fromId cannot be used together with startTime and endTime" (-1128)."""
+    sent = read_parameters(call.pairs, ("symbol",), ("limit", "fromId", "startTime", "endTime"))
+    symbol = known_symbol(sent["symbol"], call.source.instruments)
+    from_id = whole_number(sent, "fromId")
+    bounds = (
+        time_bound(sent, "startTime", call.now, rounding_up=True),
+        time_bound(sent, "endTime", call.now, rounding_up=False),
+    )
+    if from_id is not None and bounds != (None, None):
+        raise VenueError(-1128, "Combination of optional parameters invalid.")
+    return call.books.aggregates(symbol, call.now, from_id, bounds, row_limit(sent, 500, 1000), call.unit).encode()
 
 
 _ENDPOINTS: dict[str, Callable[[Call], bytes]] = {
@@ -187,5 +218,16 @@ _ENDPOINTS: dict[str, Callable[[Call], bytes]] = {
     "/api/v3/exchangeInfo": _exchange_info,
     "/api/v3/klines": _klines,
     "/api/v3/depth": _depth,
+    "/api/v3/trades": _trades,
+    "/api/v3/historicalTrades": _historical_trades,
+    "/api/v3/aggTrades": _agg_trades,
 }
-_WEIGHTS = {"/api/v3/ping": 1, "/api/v3/time": 1, "/api/v3/exchangeInfo": 20, "/api/v3/klines": 2}
+_WEIGHTS = {
+    "/api/v3/ping": 1,
+    "/api/v3/time": 1,
+    "/api/v3/exchangeInfo": 20,
+    "/api/v3/klines": 2,
+    "/api/v3/trades": 25,
+    "/api/v3/historicalTrades": 25,
+    "/api/v3/aggTrades": 4,
+}

@@ -20,9 +20,14 @@ from simulated_exchange.exchange import Exchange, Request
 from simulated_exchange.faults import ARCHIVE_PREFIX, Fault, FaultKind
 from simulated_exchange.injections import half
 from simulated_exchange.market import Halt
-from simulated_exchange.rest import Reply
+from simulated_exchange.parameters import VenueError
+from simulated_exchange.rest import Reply, refusal
+from simulated_exchange.socket_faults import SocketFault
+from simulated_exchange.websocket import Listener, parse_address, run_pulse
 
 Answer = TypeVar("Answer")
+
+LONGEST_ADDRESS = 16 << 10  # bytes of path and query; the venue's own limit is somewhere between 8 and 16 kB
 
 
 class SimulatedExchange(Exchange):
@@ -33,6 +38,8 @@ class SimulatedExchange(Exchange):
         self.url = ""
         self._address = config.host, config.port
         self._runner: web.ServerRunner | None = None
+        self._pulse: asyncio.Task[None] | None = None
+        self._listener = Listener(self._streaming.sockets, self._clock.now_us, config.sockets.streams_per_connection)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -42,24 +49,36 @@ class SimulatedExchange(Exchange):
         await self.stop()
 
     async def start(self) -> None:
-        """Listens; `url` says where. OSError if the port is taken."""
-        self._runner = runner = web.ServerRunner(web.Server(self._respond, access_log=None), shutdown_timeout=1.0)
+        """Listens; `url` says where (sockets: the same with ws). OSError if the port is taken."""
+        server = web.Server(self._respond, access_log=None, max_line_size=LONGEST_ADDRESS)
+        self._runner = runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
         await web.TCPSite(runner, *self._address).start()
         host, port = runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
+        self._pulse = asyncio.create_task(run_pulse(self._streaming, self._clock, self._config.time_scale))
 
     async def stop(self) -> None:
         """Closes the socket and every connection; harmless when repeated."""
+        if self._pulse:
+            self._pulse.cancel()
+            await asyncio.gather(self._pulse, return_exceptions=True)
+        self._streaming.sockets.disconnect()
         if self._runner:
             await self._runner.cleanup()
 
     async def _respond(self, http: web.BaseRequest) -> web.StreamResponse:
         path = http.path
         if path.startswith(CONTROL_PREFIX):
-            return _response(control(self, http.method, path, await http.read()))
+            return _response(control(self, http.method, path, http.query, await http.read()))
         if latency := self.latency_seconds(path):
             await asyncio.sleep(latency)
+        try:
+            address = parse_address(path, http.rel_url.raw_query_string)
+        except VenueError as error:
+            return _response(refusal(error))
+        if address:
+            return await self._listener.serve(http, address)
         pairs = list(http.query.items())
         request = Request(http.method, path, pairs, http.remote or "", http.headers.get("X-MBX-TIME-UNIT"))
         if path.startswith(ARCHIVE_PREFIX):
@@ -76,6 +95,7 @@ class RunningExchange:
 
     def __init__(self, server: SimulatedExchange, loop: asyncio.AbstractEventLoop) -> None:
         self.url = server.url
+        self.ws_url = server.url.replace("http", "ws", 1)
         self._exchange = server
         self._loop = loop
 
@@ -83,7 +103,7 @@ class RunningExchange:
         """What has been asked since the start or the last reset; see `Tally.report`."""
         return self._in_its_thread(self._exchange.tally)
 
-    def set_faults(self, faults: Sequence[Fault | str | dict[str, Any]]) -> None:
+    def set_faults(self, faults: Sequence[Fault | SocketFault | str | dict[str, Any]]) -> None:
         """Replaces all scripted faults; ValueError if one is none."""
         self._in_its_thread(lambda: self._exchange.set_faults(faults))
 
@@ -92,8 +112,28 @@ class RunningExchange:
         self._in_its_thread(lambda: self._exchange.set_halts(halts))
 
     def reset(self) -> None:
-        """Forgets the tally, used weight and bans."""
+        """Forgets the tally, used weight, bans and connection attempts."""
         self._in_its_thread(self._exchange.reset)
+
+    def settle(self) -> None:
+        """Writes everything that is due at the clock's present time to the sockets: for clocks that stand still."""
+        self._in_its_thread(self._exchange.settle)
+
+    def disconnect(self, connections: Sequence[int] | None = None) -> None:
+        """Ends sockets (by their numbers in the tally; None: all) without a close frame."""
+        self._in_its_thread(lambda: self._exchange.disconnect(connections))
+
+    def announce_shutdown(self) -> None:
+        """Sends `serverShutdown` to every socket."""
+        self._in_its_thread(self._exchange.announce_shutdown)
+
+    def start_replay(self) -> None:
+        """Starts a recorded session; ValueError if there is none."""
+        self._in_its_thread(self._exchange.start_replay)
+
+    def book(self, symbol: str, update_id: int | None = None, limit: int = 1000) -> dict[str, Any]:
+        """The true book after the diff that ends with `update_id`; see `Exchange.book`."""
+        return self._in_its_thread(lambda: self._exchange.book(symbol, update_id, limit))
 
     def _in_its_thread(self, job: Callable[[], Answer]) -> Answer:
         async def run() -> Answer:

@@ -35,7 +35,9 @@ def test_json_that_is_no_fault_is_refused(item: object) -> None:
 
 
 def test_a_plan_hits_after_some_requests_as_often_as_it_should() -> None:
-    plan = FaultPlan([fault_from_json({"kind": "http_500", "count": 2, "after": 1, "path": "/api/v3/klines"})], seed=1)
+    fault = fault_from_json({"kind": "http_500", "count": 2, "after": 1, "path": "/api/v3/klines"})
+    assert isinstance(fault, Fault)
+    plan = FaultPlan([fault], seed=1)
     paths = ["/api/v3/klines", "/api/v3/time", "/api/v3/klines", "/api/v3/klines", "/api/v3/klines"]
     assert [plan.draw(path) is not None for path in paths] == [False, False, True, True, False]
 

@@ -1,0 +1,294 @@
+"""Turns the steps of running books into messages of the streams that somebody wants; what nobody wants is never rendered."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from simulated_exchange.instruments import Instrument
+from simulated_exchange.intervals import MINUTE
+from simulated_exchange.kline_rows import TimeUnit
+from simulated_exchange.live_klines import LiveKlines
+from simulated_exchange.live_market import LiveMarket
+from simulated_exchange.publisher import Publisher
+from simulated_exchange.rolling_day import MiniTicker, RollingDay
+from simulated_exchange.stream_messages import Message, Render, Wording
+from simulated_exchange.stream_names import ALL_MINI_TICKERS, Channel, Stream, parse_stream
+from simulated_exchange.symbol_market import STEP, DepthDiff, Step, SymbolMarket
+from simulated_exchange.trade_log import aggregated
+
+_SECOND = 1000
+_QUIET = 60  # symbols without a running book are in the mini tickers once in so many seconds
+_TICKS_AT_ONCE = 20  # then the event loop gets its turn
+
+
+class Feeds:
+    """The generated market's `MessageSource`."""
+
+    def __init__(self, live: LiveMarket, publisher: Publisher) -> None:
+        self._live = live
+        self._publisher = publisher
+        self._symbols = {symbol.lower(): symbol for symbol in live.klines.instruments}
+        self._wordings: dict[str, Wording] = {}
+        self._feeds: dict[str, SymbolFeed] = {}
+        self._tickers = Tickers(live, self._wording)
+        self._streams: dict[str, Stream] = {}
+
+    def want(self, names: Iterable[str], now: int) -> None:
+        """Somebody subscribes (`now` in microseconds): books start, unless they run or the symbol is not listed yet."""
+        self.advance(now, all_of_it=True)
+        for name in names:
+            stream = None if name in self._streams else parse_stream(name, self._symbols)
+            if stream is None:
+                continue
+            if stream.channel is Channel.ALL_MINI_TICKERS:
+                self._streams[name] = stream
+                self._tickers.load_all()
+                continue
+            market = self._live.start(stream.symbol, now // 1000)
+            if market is None:
+                continue
+            self._streams[name] = stream
+            feed = self._feeds.get(stream.symbol)
+            if feed is None:
+                feed = SymbolFeed(market, self._wording(market.instrument), self._live.klines, self._tickers)
+                self._feeds[stream.symbol] = feed
+            feed.add(stream)
+
+    def unwant(self, names: Iterable[str]) -> None:
+        """Some have lost a subscriber; those without any are no longer made."""
+        for name in names:
+            if name in self._streams and not self._publisher.is_wanted(name):
+                stream = self._streams.pop(name)
+                if stream.symbol:
+                    self._feeds[stream.symbol].remove(stream)
+
+    def advance(self, now: int, *, all_of_it: bool = False) -> None:
+        """Publishes what has happened by `now`, or the next part of it."""
+        wants_all = ALL_MINI_TICKERS in self._streams
+        for market, step in self._live.advance(now // 1000, None if all_of_it else _TICKS_AT_ONCE):
+            feed = self._feeds.get(market.instrument.symbol)
+            if feed:
+                for message in feed.messages(step):
+                    self._publisher.publish(message, step.at * 1000)
+        if wants_all:
+            for message in self._tickers.messages(now // 1000):
+                self._publisher.publish(message, now)
+
+    def is_behind(self, now: int) -> bool:
+        return self._live.is_behind(now // 1000)
+
+    def jump(self, message: Message, number: int) -> tuple[int, int] | None:
+        """Moves the book of a 100 ms diff by `number` updates right after it."""
+        feed = self._feeds.get(message.symbol)
+        if feed is None or self._streams[message.stream].pace != STEP:
+            return None
+        hidden = feed.market.jump(number)
+        for unseen in feed.messages_of_jump(hidden):
+            self._publisher.publish(unseen, hidden.at * 1000)
+        return (hidden.diff.first_id, hidden.diff.last_id) if hidden.diff else None
+
+    def _wording(self, instrument: Instrument) -> Wording:
+        wording = self._wordings.get(instrument.symbol)
+        if wording is None:
+            wording = self._wordings[instrument.symbol] = Wording(instrument)
+        return wording
+
+
+class SymbolFeed:
+    """The wanted streams of one symbol."""
+
+    def __init__(self, market: SymbolMarket, wording: Wording, klines: LiveKlines, tickers: "Tickers") -> None:
+        self.market = market
+        self._wording = wording
+        self._klines = klines
+        self._tickers = tickers
+        self._streams: dict[Channel, list[Stream]] = {}
+        self._slow: dict[str, SlowDepth] = {}
+        self._opened: dict[str, int] = {}
+
+    def add(self, stream: Stream) -> None:
+        self._streams.setdefault(stream.channel, []).append(stream)
+        if stream.channel is Channel.DEPTH and stream.pace > STEP:
+            self._slow[stream.name] = SlowDepth()
+        if stream.interval:
+            self._opened[stream.name] = stream.interval.floor(self.market.at)
+        self.market.wants_tops = Channel.BOOK_TICKER in self._streams
+
+    def remove(self, stream: Stream) -> None:
+        self._streams[stream.channel].remove(stream)
+        if not self._streams[stream.channel]:
+            del self._streams[stream.channel]
+        self._slow.pop(stream.name, None)
+        self.market.wants_tops = Channel.BOOK_TICKER in self._streams
+
+    def messages(self, step: Step) -> list[Message]:
+        """Everything to be sent after one step."""
+        found: list[Message] = []
+        for channel, streams in self._streams.items():
+            match channel:
+                case Channel.TRADE if step.trades:
+                    found += self._trades(streams[0], step)
+                case Channel.AGG_TRADE if step.trades:
+                    found += self._aggregates(streams[0], step)
+                case Channel.BOOK_TICKER if step.tops:
+                    found += self._tops(streams[0], step)
+                case Channel.DEPTH:
+                    for stream in streams:
+                        found += self._depth(stream, step)
+                case Channel.PARTIAL_DEPTH:
+                    found += [self._partial(stream) for stream in streams if step.at % stream.pace < STEP]
+                case Channel.KLINE:
+                    for stream in streams:
+                        found += self._kline_updates(stream, step.at)
+                case Channel.MINI_TICKER if step.at % _SECOND < STEP:
+                    found += self._mini_ticker(streams[0], step.at)
+        return found
+
+    def messages_of_jump(self, hidden: Step) -> list[Message]:
+        """The top of the book is told of, and the slow diffs stay right; the 100 ms diff is lost."""
+        found = [message for stream in self._streams.get(Channel.BOOK_TICKER, ()) for message in self._tops(stream, hidden)]
+        for slow in self._slow.values():
+            slow.add(hidden.diff)
+        return found
+
+    def _trades(self, stream: Stream, step: Step) -> list[Message]:
+        at = step.at * 1000
+        return [_message(stream, it.trade_id, partial(self._wording.trade, it, at)) for it in step.trades]
+
+    def _aggregates(self, stream: Stream, step: Step) -> list[Message]:
+        at = step.at * 1000
+        return [_message(stream, it.aggregate_id, partial(self._wording.aggregate, it, at)) for it in aggregated(step.trades)]
+
+    def _tops(self, stream: Stream, step: Step) -> list[Message]:
+        return [_message(stream, top[0], _always(self._wording.top(top))) for top in step.tops]
+
+    def _depth(self, stream: Stream, step: Step) -> list[Message]:
+        diff = step.diff
+        if stream.pace > STEP:
+            slow = self._slow[stream.name]
+            slow.add(diff)
+            diff = slow.collect() if step.at % stream.pace < STEP else None
+        if diff is None:
+            return []
+        ids = diff.first_id, diff.last_id
+        return [Message(stream.name, stream.symbol, stream.channel, ids, partial(self._wording.diff, diff, step.at * 1000))]
+
+    def _partial(self, stream: Stream) -> Message:
+        book = self.market.book
+        text = self._wording.snapshot(book.update_id, book.bids.levels(stream.levels), book.asks.levels(stream.levels))
+        return _message(stream, book.update_id, _always(text))
+
+    def _kline_updates(self, stream: Stream, at: int) -> list[Message]:
+        """The final state of a kline as soon as it is over, the running one at its pace."""
+        interval = stream.interval
+        if interval is None:
+            return []
+        opened, before = interval.floor(at), self._opened[stream.name]
+        is_over, is_due = opened > before, at % stream.pace < STEP
+        if not is_over and not is_due:
+            return []
+        self._opened[stream.name] = opened
+        current = self._klines.kline(stream.symbol, interval, opened)
+        last, text = self.market.trades.next_id - 1, self._wording.kline
+        found: list[Message] = []
+        final = self._klines.kline(stream.symbol, interval, before) if is_over else None
+        if final:
+            last_before = last - (current.trade_count if current else 0)
+            found.append(_message(stream, before, partial(text, final, interval, last_before, at * 1000, closed=True)))
+        if is_due and current:
+            found.append(_message(stream, opened, partial(text, current, interval, last, at * 1000, closed=False)))
+        return found
+
+    def _mini_ticker(self, stream: Stream, at: int) -> list[Message]:
+        ticker = self._tickers.of(stream.symbol, at)
+        if ticker is None:
+            return []
+        return [_message(stream, at, partial(self._wording.mini_ticker, ticker, at * 1000))]
+
+
+def _message(stream: Stream, number: int, render: Render) -> Message:
+    return Message(stream.name, stream.symbol, stream.channel, (number, number), render)
+
+
+def _always(text: str) -> Render:
+    """For messages without a time in them."""
+    return lambda _: text
+
+
+class SlowDepth:
+    """Ten diffs of 100 ms as one: from the first id to the last, every level as it was in the end."""
+
+    def __init__(self) -> None:
+        self._first_id: int | None = None
+        self._last_id = 0
+        self._bids: dict[int, int] = {}
+        self._asks: dict[int, int] = {}
+
+    def add(self, diff: DepthDiff | None) -> None:
+        if diff:
+            self._first_id = diff.first_id if self._first_id is None else self._first_id
+            self._last_id = diff.last_id
+            self._bids.update(diff.bids)
+            self._asks.update(diff.asks)
+
+    def collect(self) -> DepthDiff | None:
+        if self._first_id is None:
+            return None
+        diff = DepthDiff(self._first_id, self._last_id, sorted(self._bids.items(), reverse=True), sorted(self._asks.items()))
+        self._first_id = None
+        self._bids, self._asks = {}, {}
+        return diff
+
+
+class Tickers:
+    """24 h statistics, looked up in the history when a symbol is first asked for; for all symbols, one after the other."""
+
+    def __init__(self, live: LiveMarket, wording: Callable[[Instrument], Wording]) -> None:
+        self._live = live
+        self._wording = wording
+        self._days: dict[str, RollingDay] = {}
+        self._to_load: deque[str] | None = None
+        self._second = -1
+        self._told: dict[str, int] = {}
+
+    def load_all(self) -> None:
+        """They will be in `messages` as soon as they are loaded."""
+        if self._to_load is None:
+            self._to_load = deque(self._live.klines.instruments)
+
+    def of(self, symbol: str, now: int) -> MiniTicker | None:
+        day = self._days.get(symbol)
+        if day is None:
+            day = self._days[symbol] = RollingDay(self._live.klines, symbol)
+        market = self._live.markets.get(symbol)
+        return day.at(now, market.klines.current if market else None)
+
+    def messages(self, now: int) -> list[Message]:
+        """Once a second all symbols that have traded since they were last told of."""
+        if self._to_load:
+            self.of(self._to_load.popleft(), now - now % MINUTE)
+        second = now // _SECOND
+        if second == self._second:
+            return []
+        self._second = second
+        texts = [
+            (self._wording(self._live.klines.instruments[symbol]), ticker)
+            for number, symbol in enumerate(self._live.klines.instruments)
+            if symbol in self._days and self._has_changed(symbol, number) and (ticker := self.of(symbol, now))
+        ]
+        if not texts:
+            return []
+
+        def render(unit: TimeUnit) -> str:
+            return "[" + ",".join(wording.mini_ticker(ticker, now * 1000, unit) for wording, ticker in texts) + "]"
+
+        return [Message(ALL_MINI_TICKERS, "", Channel.ALL_MINI_TICKERS, (now, now), render)]
+
+    def _has_changed(self, symbol: str, number: int) -> bool:
+        market = self._live.markets.get(symbol)
+        if market is None:
+            return self._second % _QUIET == number % _QUIET or symbol not in self._told
+        if self._told.get(symbol) == market.trades.next_id:
+            return False
+        self._told[symbol] = market.trades.next_id
+        return True

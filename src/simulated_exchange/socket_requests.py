@@ -1,0 +1,149 @@
+"""PURE. The JSON a client sends over a socket, and the venue's replies: SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS,
+SET_PROPERTY, GET_PROPERTY; errors are bare objects with a code and a msg.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+LONGEST_REQUEST = 4_096  # bytes; "one SUBSCRIBE frame above about 4 KB hangs silently"
+
+_METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
+_TEXT_ID = re.compile(r"[0-9A-Za-z]{1,36}")
+_SMALLEST_ID, _LARGEST_ID = -(2**63), 2**63 - 1
+_BAD_ID = "request ID must be an unsigned integer"
+_MISSING = object()
+
+
+class RequestError(Exception):
+    """A refusal: the venue's code and message; `with_id` where the venue repeats the request's id."""
+
+    def __init__(self, code: int, message: str, *, with_id: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.with_id = with_id
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The reply, None where the venue stays silent, and what has changed."""
+
+    reply: bytes | None
+    method: str
+    added: Sequence[str] = ()
+    removed: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class Subscriptions:
+    """What one connection has asked for; `combined` starts false on /ws, true on /stream."""
+
+    combined: bool
+    most: int = 1_024
+    streams: dict[str, None] = field(default_factory=dict)
+
+    def add(self, names: Sequence[str]) -> list[str]:
+        """The new ones among `names`; RequestError, and none of them, if that would be too many."""
+        new = [name for name in dict.fromkeys(names) if name not in self.streams]
+        if len(self.streams) + len(new) > self.most:
+            raise RequestError(4, "Too many subscriptions", with_id=True)
+        self.streams.update(dict.fromkeys(new))
+        return new
+
+    def on_text(self, text: bytes) -> Answer:
+        """One text frame of the client. An unknown stream is accepted (result null) and then silent."""
+        if len(text) > LONGEST_REQUEST:
+            return Answer(None, "oversized")
+        request: dict[str, Any] = {}
+        try:
+            request = _request(text)
+            return self._answer(request)
+        except RequestError as error:
+            body: dict[str, Any] = {"code": error.code, "msg": error.message}
+            if error.with_id:
+                body["id"] = request["id"]
+            return Answer(orjson.dumps(body), "refused")
+
+    def _answer(self, request: dict[str, Any]) -> Answer:
+        method, params = request["method"], request.get("params")
+        added: Sequence[str] = ()
+        removed: Sequence[str] = ()
+        result: Any = None
+        match method:
+            case "SUBSCRIBE":
+                added = self.add(_names(params))
+            case "UNSUBSCRIBE":
+                removed = [name for name in dict.fromkeys(_names(params)) if name in self.streams]
+                for name in removed:
+                    del self.streams[name]
+            case "LIST_SUBSCRIPTIONS":
+                if params:
+                    raise RequestError(2, "Invalid request: too many parameters")
+                result = list(self.streams)
+            case "SET_PROPERTY":
+                self.combined = _new_combined(params)
+            case _:
+                _property(params, 1)
+                result = self.combined
+        return Answer(orjson.dumps({"result": result, "id": request["id"]}), method, added, removed)
+
+
+def _request(text: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(text)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        line, column = (error.lineno, error.colno) if isinstance(error, json.JSONDecodeError) else (1, 1)
+        raise RequestError(3, f"Invalid JSON: expected value at line {line} column {column}") from error
+    if not isinstance(request, dict):
+        raise RequestError(2, "Invalid request: expected an object at line 1 column 1")
+    method = request.get("method", _MISSING)
+    if method is _MISSING:
+        raise RequestError(2, f"Invalid request: missing field `method` at line 1 column {len(text)}")
+    if method not in _METHODS:
+        listed = ", ".join(f"`{name}`" for name in _METHODS)
+        column = text.find(str(method).encode()) + len(str(method).encode()) + 1
+        raise RequestError(2, f"Invalid request: unknown variant `{method}`, expected one of {listed} at line 1 column {column}")
+    if not _is_id(request.get("id", _MISSING)):
+        raise RequestError(2, f"Invalid request: {_BAD_ID}")
+    return request
+
+
+def _is_id(value: object) -> bool:
+    """ "Signed 64-bit int, alphanumeric string up to 36 chars, or null"; leaving it out is an error."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int):
+        return _SMALLEST_ID <= value <= _LARGEST_ID
+    return value is None or (isinstance(value, str) and bool(_TEXT_ID.fullmatch(value)))
+
+
+def _names(params: object) -> list[str]:
+    if not isinstance(params, list):
+        raise RequestError(2, "Invalid request: params must be a list of stream names")
+    names = [name for name in params if isinstance(name, str)]
+    if len(names) < len(params):
+        raise RequestError(2, "Invalid request: params must be a list of stream names")
+    return names
+
+
+def _new_combined(params: object) -> bool:
+    value = _property(params, 2)
+    if not isinstance(value, bool):
+        raise RequestError(1, "Invalid value type: expected Boolean")
+    return value
+
+
+def _property(params: object, length: int) -> object:
+    """The last of `length` parameters, the first of which names the only property there is."""
+    if not isinstance(params, list) or not params or not isinstance(params[0], str):
+        raise RequestError(2, "Invalid request: property name must be a string")
+    if len(params) > length:
+        raise RequestError(2, "Invalid request: too many parameters")
+    if params[0] != "combined":
+        raise RequestError(0, "Unknown property", with_id=True)
+    return params[-1]
