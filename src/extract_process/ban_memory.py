@@ -22,14 +22,15 @@ class BanMemory:
         draft.write_bytes(orjson.dumps({"until_us": ban.until_us, "why": str(ban)}))
         draft.replace(self._path)
 
-    def check(self, now_us: int) -> None:
-        """Raises VenueBanned while a remembered ban lasts."""
+    def remembered(self, now_us: int) -> VenueBanned | None:
+        """The ban that still lasts, if there is one. Raises UsageError where the file is not ours."""
         try:
             ban = orjson.loads(self._path.read_bytes())
             until_us, why = int(ban["until_us"]), str(ban["why"])
         except FileNotFoundError:
-            return
+            return None
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{self._path} cannot be read ({error}): remove it if no ban is running") from error
-        if now_us < until_us:
-            raise VenueBanned(f"still shut out until {format_instant(until_us)}, asking nothing: {why}", until_us)
+        if now_us >= until_us:
+            return None
+        return VenueBanned(f"still shut out until {format_instant(until_us)}, asking nothing: {why}", until_us)

@@ -3,17 +3,14 @@
 from collections import deque
 from dataclasses import dataclass
 
-MOST_BUFFERED = 5_000
-"""Diffs kept while a snapshot is awaited, 8 minutes at 100 ms; beyond that the oldest go and only a newer snapshot fits."""
+from extract_process.id_continuity import Gap, Healed, IdContinuity
+from extract_process.records import DepthDiff
 
+KEPT_WAITING = 20
+"""Diffs kept until the snapshot is asked for (2 s at 100 ms): the answer is newer than all that came before."""
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Diffs that never came: first and last missing update id, inclusive."""
-
-    from_update_id: int
-    to_update_id: int
-    cause: str
+KEPT_UNDER_WAY = 600
+"""Diffs kept while the answer is under way (a minute); beyond that the oldest go and only a newer snapshot fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +29,12 @@ class Synced:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """The book takes this diff: the one just given, or a buffered one by its last update id."""
+    """The book takes this diff: the one just given, or a buffered one."""
 
-    last_update_id: int
+    diff: DepthDiff
 
 
-Decision = Gap | SnapshotNeeded | Synced | Apply
+Decision = Gap | Healed | SnapshotNeeded | Synced | Apply
 
 
 class BookSync:
@@ -52,42 +49,36 @@ class BookSync:
     def __init__(self, last_update_id: int | None = None) -> None:
         """`last_update_id` is what the process remembers from before a restart: what lies between is a gap."""
         self.book_id: int | None = None
-        self._received_id = last_update_id
-        self._break_cause = "sequence" if last_update_id is None else "restart"
-        self._buffer: deque[tuple[int, int]] = deque(maxlen=MOST_BUFFERED)
+        self.ids = IdContinuity(last_update_id)
+        self._buffer: deque[DepthDiff] = deque()
+        self._kept = KEPT_WAITING
         self._awaiting_snapshot = False
 
-    @property
-    def received_id(self) -> int | None:
-        """The last update id that came, what a restart must remember."""
-        return self._received_id
-
-    def on_disconnect(self) -> None:
-        """The next hole, if there is one, is the connection's fault. The book stays: an overlapping connection may go on."""
-        self._break_cause = "disconnect"
-
-    def on_diff(self, first_update_id: int, last_update_id: int) -> list[Decision]:
-        """A diff came. Diffs that came before (another connection's) decide nothing."""
-        if self._received_id is not None and last_update_id <= self._received_id:
-            return []
-        decisions: list[Decision] = []
-        if self._received_id is not None and first_update_id > self._received_id + 1:
-            decisions.append(Gap(self._received_id + 1, first_update_id - 1, self._break_cause))
+    def on_diff(self, diff: DepthDiff) -> list[Decision]:
+        """A diff came. Diffs that came before (another connection's, or late) decide nothing for the book."""
+        received_id = self.ids.last_id
+        findings: list[Decision] = list(self.ids.on_ids(diff.first_update_id, diff.last_update_id))
+        if received_id is not None and diff.last_update_id <= received_id:
+            return findings
+        if findings:  # a hole: what is buffered before it does not go on
             self._buffer.clear()
-        self._received_id, self._break_cause = last_update_id, "sequence"
-        return decisions + self._follow(first_update_id, last_update_id)
+        return findings + self._follow(diff)
+
+    def on_snapshot_asked(self) -> None:
+        """The request is on its way: from here on, diffs are kept until the answer comes."""
+        self._kept = KEPT_UNDER_WAY
 
     def on_snapshot(self, last_update_id: int) -> list[Decision]:
         """A snapshot came, asked for or not. Too old: another is needed. Otherwise buffered diffs that fit follow."""
-        self._awaiting_snapshot = False
-        if self._buffer and last_update_id + 1 < self._buffer[0][0]:
+        self._awaiting_snapshot, self._kept = False, KEPT_WAITING
+        if self._buffer and last_update_id + 1 < self._buffer[0].first_update_id:
             return self._ask("snapshot_too_old")
         self.book_id = last_update_id
         decisions: list[Decision] = [Synced(last_update_id)]
         while self._buffer:
-            first, last = self._buffer.popleft()
-            if last > last_update_id:
-                decisions += self._follow(first, last)
+            diff = self._buffer.popleft()
+            if diff.last_update_id > last_update_id:
+                decisions += self._follow(diff)
         return decisions
 
     def on_wrong_book(self) -> list[Decision]:
@@ -95,16 +86,18 @@ class BookSync:
         self.book_id = None
         return self._ask("mismatch")
 
-    def _follow(self, first: int, last: int) -> list[Decision]:
+    def _follow(self, diff: DepthDiff) -> list[Decision]:
         """The book's side of a diff: apply it, or wait for a snapshot with the diff kept."""
-        if self.book_id is not None and first <= self.book_id + 1:
-            if last <= self.book_id:
+        if self.book_id is not None and diff.first_update_id <= self.book_id + 1:
+            if diff.last_update_id <= self.book_id:
                 return []
-            self.book_id = last
-            return [Apply(last)]
+            self.book_id = diff.last_update_id
+            return [Apply(diff)]
         reason = "start" if self.book_id is None else "gap"
         self.book_id = None
-        self._buffer.append((first, last))
+        self._buffer.append(diff)
+        while len(self._buffer) > self._kept:
+            self._buffer.popleft()
         return self._ask(reason)
 
     def _ask(self, reason: str) -> list[Decision]:

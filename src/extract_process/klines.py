@@ -65,6 +65,8 @@ async def _backfill(options: BackfillOptions) -> AsyncIterator[Backfill]:
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     timeout = httpx.Timeout(30, connect=5, pool=None)
     bans = BanMemory(read(SpoolSettings).folder, VENUE, _host(venue.rest_url))
+    if (ban := bans.remembered(now_us())) is not None:
+        raise ban
     store = ObjectStore(read(LakeSettings).bucket)
     async with (
         httpx.AsyncClient(base_url=venue.rest_url, limits=limits, timeout=timeout) as rest_client,

@@ -13,6 +13,15 @@ INSTANT = pa.timestamp("us", tz="UTC")
 NAME = pa.dictionary(pa.int32(), pa.string())
 """Few distinct values: dictionary-encoded in memory and in the file."""
 
+LEVELS = pa.list_(
+    pa.field(
+        "element",
+        pa.struct([pa.field("price", DECIMAL, nullable=False), pa.field("quantity", DECIMAL, nullable=False)]),
+        nullable=False,
+    )
+)
+"""One side of a book or of a diff, in the venue's order."""
+
 SCHEMA_VERSION = "1"
 
 
@@ -65,6 +74,98 @@ KLINES = Dataset(
     ),
 )
 
+TRADES = Dataset(
+    name="trades",
+    folder="trades",
+    queue="trades-notifications",
+    schema=pa.schema(
+        [
+            pa.field("venue", NAME, nullable=False),
+            pa.field("symbol", NAME, nullable=False),
+            pa.field("trade_id", pa.uint64(), nullable=False),
+            pa.field("price", DECIMAL, nullable=False),
+            pa.field("quantity", DECIMAL, nullable=False),
+            pa.field("is_buyer_maker", pa.bool_(), nullable=False),
+            pa.field("trade_time", INSTANT, nullable=False),
+            pa.field("event_time", INSTANT, nullable=False),
+            pa.field("receipt_time", INSTANT, nullable=False),
+        ]
+    ),
+)
+
+DEPTH_DIFFS = Dataset(
+    name="depth_diffs",
+    folder="depth_diffs",
+    queue="depth-notifications",
+    schema=pa.schema(
+        [
+            pa.field("venue", NAME, nullable=False),
+            pa.field("symbol", NAME, nullable=False),
+            pa.field("first_update_id", pa.uint64(), nullable=False),
+            pa.field("last_update_id", pa.uint64(), nullable=False),
+            pa.field("bids", LEVELS, nullable=False),
+            pa.field("asks", LEVELS, nullable=False),
+            pa.field("event_time", INSTANT, nullable=False),
+            pa.field("receipt_time", INSTANT, nullable=False),
+        ]
+    ),
+)
+
+DEPTH_SNAPSHOTS = Dataset(
+    name="depth_snapshots",
+    folder="depth_snapshots",
+    queue="depth-notifications",
+    schema=pa.schema(
+        [
+            pa.field("venue", NAME, nullable=False),
+            pa.field("symbol", NAME, nullable=False),
+            pa.field("last_update_id", pa.uint64(), nullable=False),
+            pa.field("bids", LEVELS, nullable=False),
+            pa.field("asks", LEVELS, nullable=False),
+            pa.field("reason", NAME, nullable=False),
+            pa.field("receipt_time", INSTANT, nullable=False),
+        ]
+    ),
+)
+
+TICKERS = Dataset(
+    name="tickers",
+    folder="tickers",
+    queue="tickers-notifications",
+    schema=pa.schema(
+        [
+            pa.field("venue", NAME, nullable=False),
+            pa.field("symbol", NAME, nullable=False),
+            pa.field("event_time", INSTANT, nullable=False),
+            pa.field("receipt_time", INSTANT, nullable=False),
+            *(pa.field(name, DECIMAL) for name in ("open", "high", "low")),
+            pa.field("close", DECIMAL, nullable=False),
+            *(pa.field(name, DECIMAL) for name in ("volume", "quote_volume")),
+            *(pa.field(f"best_{side}_{what}", DECIMAL) for side in ("bid", "ask") for what in ("price", "quantity")),
+        ]
+    ),
+)
+
+HEARTBEATS = Dataset(
+    name="heartbeats",
+    folder="heartbeats",
+    queue="ops-notifications",
+    schema=pa.schema(
+        [
+            pa.field("venue", NAME, nullable=False),
+            pa.field("process", NAME, nullable=False),
+            pa.field("instance", NAME, nullable=False),
+            pa.field("started_at", INSTANT, nullable=False),
+            pa.field("beat_time", INSTANT, nullable=False),
+            pa.field("connections", pa.uint32(), nullable=False),
+            pa.field("frames", pa.uint64(), nullable=False),
+            pa.field("rows", pa.uint64(), nullable=False),
+            pa.field("spool_bytes", pa.uint64(), nullable=False),
+            pa.field("detail", pa.string(), nullable=False),
+        ]
+    ),
+)
+
 STREAM_EVENTS = Dataset(
     name="stream_events",
     folder="stream_events",
@@ -86,7 +187,7 @@ STREAM_EVENTS = Dataset(
     ),
 )
 
-DATASETS = (KLINES, STREAM_EVENTS)
+DATASETS = (KLINES, TRADES, DEPTH_DIFFS, DEPTH_SNAPSHOTS, TICKERS, STREAM_EVENTS, HEARTBEATS)
 QUEUES = tuple(dict.fromkeys(dataset.queue for dataset in DATASETS))
 
 

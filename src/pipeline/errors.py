@@ -8,6 +8,7 @@ TickhouseError                  exit 1: the work failed, the message says what, 
 ├── ObjectMissing               the object is not in the bucket
 ├── ObjectChanged               somebody else wrote the object since it was read
 ├── ObjectRefused               permanent: this object can never be loaded
+├── SpoolFull                   the disk of the spool has no room: nothing of this step was kept
 ├── WarehouseUnavailable        transient: ClickHouse could not be reached, is overloaded or read-only
 ├── WarehouseRefused            permanent: ClickHouse understood the statement and refused it
 └── VenueError                  the exchange could not give what was asked
@@ -54,6 +55,10 @@ class ObjectRefused(TickhouseError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class SpoolFull(TickhouseError):
+    """Nothing can be written to SPOOL_DIR until there is room again."""
 
 
 class WarehouseUnavailable(TickhouseError):

@@ -40,6 +40,12 @@ def hourly_key(dataset: Dataset, venue: str, first_receipt_us: int, instance: st
     return object_key(dataset, partitions, f"{first_receipt_us}-{_escape(instance)}-{sequence}.parquet")
 
 
+def stream_klines_key(venue: str, symbol: str, interval: str, first_receipt_us: int, instance: str, sequence: int) -> str:
+    """The key of the klines of one series that a live capture saw close in one micro-batch, beside the months."""
+    partitions = {"venue": venue, "symbol": symbol, "interval": interval}
+    return object_key(KLINES, partitions, f"stream-{first_receipt_us}-{_escape(instance)}-{sequence}.parquet")
+
+
 def object_key(dataset: Dataset, partitions: dict[str, str], file_name: str) -> str:
     path = "".join(f"{name}={_escape(value)}/" for name, value in partitions.items())
     return f"{dataset.prefix}{path}{file_name}"

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings
 from pipeline.errors import UsageError
 
 _HTTP = r"^https?://\S+$"
+_WEBSOCKET = r"^wss?://\S+$"
 
 
 class LakeSettings(BaseSettings, env_ignore_empty=True):
@@ -36,6 +37,7 @@ class BinanceSettings(BaseSettings, env_prefix="BINANCE_", env_ignore_empty=True
     """Binance endpoints: a simulator or a proxy can stand in."""
 
     rest_url: str = Field("https://data-api.binance.vision", pattern=_HTTP)
+    ws_url: str = Field("wss://data-stream.binance.vision", pattern=_WEBSOCKET)
     archive_url: str = Field("https://data.binance.vision", pattern=_HTTP)
 
 

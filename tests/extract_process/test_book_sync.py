@@ -4,91 +4,121 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.book_sync import Apply, BookSync, Decision, Gap, SnapshotNeeded, Synced
+from extract_process.book_sync import KEPT_UNDER_WAY, KEPT_WAITING, Apply, BookSync, Decision, SnapshotNeeded, Synced
+from extract_process.id_continuity import Gap, Healed
+from extract_process.records import DepthDiff
+
+
+def diff(first: int, last: int) -> DepthDiff:
+    return DepthDiff("BTCUSDT", first, last, [], [], 0)
 
 
 def test_first_diff_asks_for_a_snapshot_once() -> None:
     sync = BookSync()
 
-    assert sync.on_diff(101, 105) == [SnapshotNeeded("start")]
-    assert sync.on_diff(106, 110) == []
+    assert sync.on_diff(diff(101, 105)) == [SnapshotNeeded("start")]
+    assert sync.on_diff(diff(106, 110)) == []
 
 
 @pytest.mark.parametrize(
     ("snapshot_id", "expected"),
     [
         (99, [SnapshotNeeded("snapshot_too_old")]),
-        (100, [Synced(100), Apply(105), Apply(110)]),  # U == L + 1: exactly at a diff's border
-        (103, [Synced(103), Apply(105), Apply(110)]),
-        (105, [Synced(105), Apply(110)]),
+        (100, [Synced(100), Apply(diff(101, 105)), Apply(diff(106, 110))]),  # U == L + 1: exactly at a diff's border
+        (103, [Synced(103), Apply(diff(101, 105)), Apply(diff(106, 110))]),
+        (105, [Synced(105), Apply(diff(106, 110))]),
         (110, [Synced(110)]),
         (125, [Synced(125)]),  # newer than all that came
     ],
 )
 def test_a_snapshot_fits_where_the_venue_says_so(snapshot_id: int, expected: list[Decision]) -> None:
     sync = BookSync()
-    sync.on_diff(101, 105)
-    sync.on_diff(106, 110)
+    sync.on_diff(diff(101, 105))
+    sync.on_diff(diff(106, 110))
 
     assert sync.on_snapshot(snapshot_id) == expected
 
 
 def test_a_diff_after_a_newer_snapshot_is_no_gap_and_is_applied_when_it_passes_it() -> None:
     sync = BookSync()
-    sync.on_diff(101, 105)
+    sync.on_diff(diff(101, 105))
     sync.on_snapshot(112)
 
-    assert sync.on_diff(106, 110) == []
-    assert sync.on_diff(111, 115) == [Apply(115)]
+    assert sync.on_diff(diff(106, 110)) == []
+    assert sync.on_diff(diff(111, 115)) == [Apply(diff(111, 115))]
 
 
 def test_a_hole_is_a_gap_with_both_ends_and_asks_for_a_snapshot() -> None:
     sync = BookSync()
-    sync.on_diff(101, 105)
+    sync.on_diff(diff(101, 105))
     sync.on_snapshot(105)
 
-    assert sync.on_diff(108, 110) == [Gap(106, 107, "sequence"), SnapshotNeeded("gap")]
+    assert sync.on_diff(diff(108, 110)) == [Gap(106, 107, "sequence"), SnapshotNeeded("gap")]
     assert sync.book_id is None
 
 
 def test_a_hole_that_a_snapshot_covers_is_a_gap_and_leaves_the_book_right() -> None:
     sync = BookSync()
-    sync.on_diff(101, 105)
+    sync.on_diff(diff(101, 105))
     sync.on_snapshot(120)
 
-    assert sync.on_diff(115, 125) == [Gap(106, 114, "sequence"), Apply(125)]
+    assert sync.on_diff(diff(115, 125)) == [Gap(106, 114, "sequence"), Apply(diff(115, 125))]
 
 
 def test_a_hole_after_a_disconnect_is_the_connections() -> None:
     sync = BookSync()
-    sync.on_diff(101, 105)
-    sync.on_disconnect()
+    sync.on_diff(diff(101, 105))
+    sync.ids.on_break("disconnect")
 
-    assert sync.on_diff(111, 112) == [Gap(106, 110, "disconnect")]
+    assert sync.on_diff(diff(111, 112)) == [Gap(106, 110, "disconnect")]
 
 
 def test_an_overlapping_connection_that_goes_on_without_a_hole_changes_nothing() -> None:
     sync = BookSync()
-    sync.on_diff(101, 105)
+    sync.on_diff(diff(101, 105))
     sync.on_snapshot(105)
-    sync.on_disconnect()
+    sync.ids.on_break("disconnect")
 
-    assert sync.on_diff(101, 105) == []
-    assert sync.on_diff(104, 108) == [Apply(108)]
+    assert sync.on_diff(diff(101, 105)) == []
+    assert sync.on_diff(diff(104, 108)) == [Apply(diff(104, 108))]
 
 
 def test_what_was_missed_while_the_process_was_down_is_a_gap() -> None:
-    assert BookSync(last_update_id=90).on_diff(101, 105) == [Gap(91, 100, "restart"), SnapshotNeeded("start")]
+    assert BookSync(last_update_id=90).on_diff(diff(101, 105)) == [Gap(91, 100, "restart"), SnapshotNeeded("start")]
 
 
 def test_a_wrong_book_starts_over() -> None:
     sync = BookSync()
-    sync.on_diff(101, 105)
+    sync.on_diff(diff(101, 105))
     sync.on_snapshot(105)
 
     assert sync.on_wrong_book() == [SnapshotNeeded("mismatch")]
-    assert sync.on_diff(106, 107) == []
-    assert sync.on_snapshot(106) == [Synced(106), Apply(107)]
+    assert sync.on_diff(diff(106, 107)) == []
+    assert sync.on_snapshot(106) == [Synced(106), Apply(diff(106, 107))]
+
+
+def test_what_comes_too_late_heals_its_gap_and_leaves_the_book_to_the_snapshot() -> None:
+    sync = BookSync()
+    sync.on_diff(diff(101, 105))
+    sync.on_snapshot(105)
+    sync.on_diff(diff(108, 110))
+
+    assert sync.on_diff(diff(106, 107)) == [Healed(106, 107)]
+    assert sync.on_snapshot(108) == [Synced(108), Apply(diff(108, 110))]
+
+
+def test_few_diffs_are_kept_until_the_snapshot_is_asked_for_and_many_while_it_is_under_way() -> None:
+    sync = BookSync()
+    for number in range(1, 101):
+        sync.on_diff(diff(number, number))
+    assert sync.on_snapshot(100 - KEPT_WAITING - 1) == [SnapshotNeeded("snapshot_too_old")]
+
+    sync.on_snapshot_asked()
+    for number in range(101, 101 + KEPT_UNDER_WAY):
+        sync.on_diff(diff(number, number))
+    decisions = sync.on_snapshot(101)
+    assert len(decisions) == 1 + KEPT_UNDER_WAY - 1
+    assert sync.book_id == 100 + KEPT_UNDER_WAY
 
 
 PRICES = 7  # update id n sets level n % PRICES to n
@@ -106,11 +136,10 @@ class _Model:
         self.book: dict[int, int] | None = None
         self.missing: set[int] = set()
         self.is_waiting = False
-        self._diffs: dict[int, tuple[int, int]] = {}
+        self.healed: set[int] = set()
 
     def diff(self, first: int, last: int) -> None:
-        self._diffs[last] = (first, last)
-        self._take(self.sync.on_diff(first, last))
+        self._take(self.sync.on_diff(diff(first, last)))
 
     def snapshot(self, update_id: int) -> None:
         self.is_waiting = False
@@ -121,14 +150,15 @@ class _Model:
             match decision:
                 case Gap(first, last, _):
                     self.missing |= set(range(first, last + 1))
+                case Healed(first, last):
+                    self.healed |= set(range(first, last + 1))
                 case SnapshotNeeded():
                     assert not self.is_waiting
                     self.book, self.is_waiting = None, True
                 case Synced(update_id):
                     self.book = _true_book(update_id)
-                case Apply(last):
+                case Apply(DepthDiff(_, first, last)):
                     assert self.book is not None
-                    first = self._diffs[last][0]
                     self.book |= {n % PRICES: n for n in range(max(first, last - PRICES + 1), last + 1)}
 
 
@@ -151,7 +181,7 @@ def test_the_book_is_right_whenever_it_claims_to_be_and_gaps_are_what_was_lost(s
         elif step.endswith("snapshot") and delivered:
             model.snapshot(now if step == "snapshot" else max(1, now - 8))
         elif step == "disconnect":
-            model.sync.on_disconnect()
+            model.sync.ids.on_break("disconnect")
         if model.sync.book_id is not None:
             assert model.book == _true_book(model.sync.book_id)
 

@@ -1,43 +1,56 @@
 """OrderBook: absolute quantities, prices compared as numbers."""
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.order_book import OrderBook
+from extract_process.order_book import OrderBook, exact_number
 
 
-def test_levels_are_best_first_and_text_is_kept_as_sent() -> None:
-    book = OrderBook()
-    book.replace(bids=[("99999.90", "1.0"), ("100000.10", "2.00")], asks=[("100001", "3"), ("100000.2", "0.10")])
+def number_pairs(*levels: tuple[str, str]) -> list[tuple[Decimal, Decimal]]:
+    return [(Decimal(price), Decimal(quantity)) for price, quantity in levels]
 
-    assert book.top(2) == ([("100000.10", "2.00"), ("99999.90", "1.0")], [("100000.2", "0.10"), ("100001", "3")])
-    assert book.top(1) == ([("100000.10", "2.00")], [("100000.2", "0.10")])
+
+def test_levels_are_best_first_by_number_not_by_text() -> None:
+    book = OrderBook(bids=[("99999.90", "1.0"), ("100000.10", "2.00")], asks=[("100001", "3"), ("100000.2", "0.10")])
+
+    assert book.top(2) == (
+        number_pairs(("100000.1", "2"), ("99999.9", "1")),
+        number_pairs(("100000.2", "0.1"), ("100001", "3")),
+    )
+    assert book.top(1) == (number_pairs(("100000.1", "2")), number_pairs(("100000.2", "0.1")))
 
 
 def test_the_same_price_in_another_spelling_is_the_same_level() -> None:
-    book = OrderBook()
-    book.replace(bids=[("100", "1")], asks=[])
+    book = OrderBook(bids=[("100", "1")])
     book.apply(bids=[("100.00", "5")], asks=[])
 
-    assert book.top(5) == ([("100.00", "5")], [])
+    assert book.top(5) == (number_pairs(("100", "5")), [])
 
 
 def test_zero_removes_a_level_and_removing_what_is_not_there_is_normal() -> None:
-    book = OrderBook()
-    book.replace(bids=[("100", "1")], asks=[("101", "1")])
+    book = OrderBook(bids=[("100", "1")], asks=[("101", "1")])
     book.apply(bids=[("100.0", "0.00000000")], asks=[("150", "0")])
 
-    assert book.top(5) == ([], [("101", "1")])
+    assert book.top(5) == ([], number_pairs(("101", "1")))
 
 
-def test_a_snapshot_replaces_all_there_was() -> None:
-    book = OrderBook()
-    book.replace(bids=[("100", "1")], asks=[])
-    book.replace(bids=[], asks=[("7", "1")])
+def test_quantities_stay_as_sent() -> None:
+    assert OrderBook(bids=[("100", "1.500")]).bids == {exact_number("100"): "1.500"}
 
-    assert book.top(5) == ([], [("7", "1")])
+
+@given(st.decimals(min_value=0, max_value=Decimal("1e19"), places=18, allow_nan=False))
+def test_an_exact_number_is_the_decimal_in_units_of_its_last_place(number: Decimal) -> None:
+    with localcontext(prec=60):
+        assert exact_number(f"{number:f}") == int(number.scaleb(18))
+
+
+@pytest.mark.parametrize("text", ["", ".", "-1", "+1", "1e5", "NaN", "1.2.3", " 1", "1_0", "0.1234567890123456789", "²"])
+def test_what_is_no_plain_decimal_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"plain decimal|invalid literal"):
+        exact_number(text)
 
 
 _levels = st.lists(st.tuples(st.integers(1, 20), st.integers(0, 3)), max_size=40)

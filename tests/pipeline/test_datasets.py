@@ -15,9 +15,34 @@ EVENT_COLUMNS = [
 ]
 
 
-def test_columns_are_those_of_the_contract_in_its_order() -> None:
-    assert KLINES.schema.names == KLINE_COLUMNS
-    assert STREAM_EVENTS.schema.names == EVENT_COLUMNS
+COLUMNS = {
+    "klines": KLINE_COLUMNS,
+    "stream_events": EVENT_COLUMNS,
+    "trades": [
+        *("venue", "symbol", "trade_id", "price", "quantity", "is_buyer_maker", "trade_time", "event_time", "receipt_time")
+    ],
+    "depth_diffs": [*("venue", "symbol", "first_update_id", "last_update_id", "bids", "asks", "event_time", "receipt_time")],
+    "depth_snapshots": ["venue", "symbol", "last_update_id", "bids", "asks", "reason", "receipt_time"],
+    "tickers": [
+        *("venue", "symbol", "event_time", "receipt_time", "open", "high", "low", "close", "volume", "quote_volume"),
+        *("best_bid_price", "best_bid_quantity", "best_ask_price", "best_ask_quantity"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_columns_are_those_of_the_contract_in_its_order(name: str) -> None:
+    assert dataset_named(name).schema.names == COLUMNS[name]
+
+
+@pytest.mark.parametrize("name", ["depth_diffs", "depth_snapshots"])
+def test_levels_are_lists_of_exact_pairs(name: str) -> None:
+    for side in ("bids", "asks"):
+        level = dataset_named(name).schema.field(side).type.value_type
+        assert [(field.name, field.type, field.nullable) for field in level] == [
+            ("price", pa.decimal128(38, 18), False),
+            ("quantity", pa.decimal128(38, 18), False),
+        ]
 
 
 @pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
@@ -38,9 +63,22 @@ def test_prices_and_quantities_are_exact_decimals() -> None:
 def test_folders_tables_queues_and_notification_ids_are_those_of_the_contract() -> None:
     assert [(known.prefix, known.bronze_table, known.queue, known.notification_id) for known in DATASETS] == [
         ("data_sources/klines_pricing/", "bronze_klines", "klines-notifications", "klines-parquet-notification"),
+        ("data_sources/trades/", "bronze_trades", "trades-notifications", "trades-parquet-notification"),
+        ("data_sources/depth_diffs/", "bronze_depth_diffs", "depth-notifications", "depth-diffs-parquet-notification"),
+        (
+            "data_sources/depth_snapshots/",
+            "bronze_depth_snapshots",
+            "depth-notifications",
+            "depth-snapshots-parquet-notification",
+        ),
+        ("data_sources/tickers/", "bronze_tickers", "tickers-notifications", "tickers-parquet-notification"),
         ("data_sources/stream_events/", "bronze_stream_events", "ops-notifications", "stream-events-parquet-notification"),
+        ("data_sources/heartbeats/", "bronze_heartbeats", "ops-notifications", "heartbeats-parquet-notification"),
     ]
-    assert QUEUES == ("klines-notifications", "ops-notifications")
+    assert sorted(QUEUES) == [
+        *("depth-notifications", "klines-notifications", "ops-notifications"),
+        *("tickers-notifications", "trades-notifications"),
+    ]
 
 
 def test_a_dataset_is_found_by_its_name() -> None:
@@ -49,7 +87,7 @@ def test_a_dataset_is_found_by_its_name() -> None:
 
 
 def test_an_unknown_dataset_is_bad_usage_that_lists_the_names() -> None:
-    with pytest.raises(UsageError, match=r"unknown dataset 'candles': choose from klines, stream_events"):
+    with pytest.raises(UsageError, match=r"unknown dataset 'candles': choose from klines, trades, "):
         dataset_named("candles")
 
 

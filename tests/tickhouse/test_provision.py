@@ -12,7 +12,17 @@ from tickhouse.provision import provision_aws
 if TYPE_CHECKING:
     from conftest import Lake
 
-QUEUES = ["klines-notifications", "klines-notifications-dlq", "ops-notifications", "ops-notifications-dlq"]
+NAMES = ["depth-notifications", "klines-notifications", "ops-notifications", "tickers-notifications", "trades-notifications"]
+QUEUES = [queue for name in NAMES for queue in (name, f"{name}-dlq")]
+FOLDERS = {
+    "klines-parquet-notification": ("klines-notifications", "klines_pricing"),
+    "trades-parquet-notification": ("trades-notifications", "trades"),
+    "depth-diffs-parquet-notification": ("depth-notifications", "depth_diffs"),
+    "depth-snapshots-parquet-notification": ("depth-notifications", "depth_snapshots"),
+    "tickers-parquet-notification": ("tickers-notifications", "tickers"),
+    "stream-events-parquet-notification": ("ops-notifications", "stream_events"),
+    "heartbeats-parquet-notification": ("ops-notifications", "heartbeats"),
+}
 
 
 def attributes(queue: str) -> dict[Any, str]:
@@ -38,7 +48,7 @@ def test_queues_are_named_as_in_the_contract(moto_lake: Lake) -> None:
     assert sorted(url.rsplit("/", 1)[1] for url in urls) == QUEUES
 
 
-@pytest.mark.parametrize("queue", ["klines-notifications", "ops-notifications"])
+@pytest.mark.parametrize("queue", NAMES)
 def test_a_message_that_fails_five_times_goes_to_the_dead_letter_queue(queue: str, moto_lake: Lake) -> None:
     assert moto_lake.environment
     policy = json.loads(attributes(queue)["RedrivePolicy"])
@@ -47,7 +57,7 @@ def test_a_message_that_fails_five_times_goes_to_the_dead_letter_queue(queue: st
 
 def test_dead_letters_are_kept_as_long_as_sqs_keeps_anything(moto_lake: Lake) -> None:
     assert moto_lake.environment
-    assert [attributes(name)["MessageRetentionPeriod"] for name in QUEUES] == ["1209600"] * 4
+    assert [attributes(name)["MessageRetentionPeriod"] for name in QUEUES] == ["1209600"] * len(QUEUES)
 
 
 def test_created_parquet_objects_of_each_dataset_are_notified_to_its_queue(moto_lake: Lake) -> None:
@@ -59,18 +69,9 @@ def test_created_parquet_objects_of_each_dataset_are_notified_to_its_queue(moto_
         )
         for name, entry in notifications(moto_lake).items()
     }
-    created = ["s3:ObjectCreated:*"]
     assert found == {
-        "klines-parquet-notification": (
-            "klines-notifications",
-            created,
-            {"prefix": "data_sources/klines_pricing/", "suffix": ".parquet"},
-        ),
-        "stream-events-parquet-notification": (
-            "ops-notifications",
-            created,
-            {"prefix": "data_sources/stream_events/", "suffix": ".parquet"},
-        ),
+        name: (queue, ["s3:ObjectCreated:*"], {"prefix": f"data_sources/{folder}/", "suffix": ".parquet"})
+        for name, (queue, folder) in FOLDERS.items()
     }
 
 
@@ -119,8 +120,7 @@ def test_what_others_configured_stays_and_what_was_changed_of_ours_is_restored(m
     found = {name: (entry["QueueArn"].rsplit(":", 1)[1], entry["Events"]) for name, entry in notifications(moto_lake).items()}
     assert found == {
         "somebody-elses": ("somebody-elses", ["s3:ObjectRemoved:*"]),
-        "klines-parquet-notification": ("klines-notifications", ["s3:ObjectCreated:*"]),
-        "stream-events-parquet-notification": ("ops-notifications", ["s3:ObjectCreated:*"]),
+        **{name: (queue, ["s3:ObjectCreated:*"]) for name, (queue, _) in FOLDERS.items()},
     }
 
 

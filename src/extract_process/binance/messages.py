@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.datasets import DECIMAL, INSTANT, KLINES, NAME
+from extract_process.decimal_text import decimals
+from extract_process.order_book import exact_number
+from extract_process.records import DepthSnapshot, Trade
+from pipeline.datasets import INSTANT, KLINES, NAME
 from pipeline.errors import VenueUnavailable
+from pipeline.timestamps import unit_to_us
 
 VENUE = "binance"
 INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
@@ -36,7 +41,6 @@ EARLIEST_US = 1_483_228_800_000_000
 
 _FIRST_MICROSECONDS = 100_000_000_000_000  # as an instant in ms this is the year 5138, in us 1973
 _MILLISECOND_US = 1_000
-_LONGEST_SAFE_DECIMAL = 20  # characters: as many digits as decimal128(38, 18) has before the point
 Parsed = TypeVar("Parsed")
 
 
@@ -86,7 +90,6 @@ def parse_klines(body: bytes, *, symbol: str, interval: str, receipt_time: int) 
             interval=interval,
             source="rest",
             receipt_time=receipt_time,
-            has_exponents=b"e" in body or b"E" in body,
         )
         times = rows["open_time"]
         if rows.num_rows > 1 and not pc.all(pc.greater(times[1:], times[:-1])).as_py():
@@ -96,13 +99,37 @@ def parse_klines(body: bytes, *, symbol: str, interval: str, receipt_time: int) 
     return _parsed(body, read)
 
 
-def klines_table(
-    columns: dict[str, Any], *, symbol: str, interval: str, source: str, receipt_time: int, has_exponents: bool = True
-) -> pa.Table:
-    """The venue's twelve columns (lists or Arrow arrays) as the dataset's, times of either unit in microseconds.
+def parse_depth(body: bytes, *, symbol: str, reason: str) -> DepthSnapshot:
+    """An answer of /api/v3/depth: `{"lastUpdateId":1027024,"bids":[["4.0","431.0"]],"asks":[…]}`, best levels first."""
 
-    `has_exponents=False` is for text known to write no number as `1e9`: it is read faster.
-    """
+    def read(answer: dict[str, Any]) -> DepthSnapshot:
+        last_update_id, bids, asks = answer["lastUpdateId"], answer["bids"], answer["asks"]
+        if type(last_update_id) is not int or not 0 <= last_update_id < 2**64:
+            raise ValueError(f"lastUpdateId is {last_update_id!r}")
+        for price, quantity in (*bids, *asks):
+            exact_number(price)
+            exact_number(quantity)
+        return DepthSnapshot(symbol, last_update_id, bids, asks, reason)
+
+    return _parsed(body, read)
+
+
+def parse_trades(body: bytes, *, symbol: str) -> list[Trade]:
+    """An answer of /api/v3/trades or /historicalTrades, oldest first. REST says no event time: it is the trade time."""
+
+    def read(answer: list[dict[str, Any]]) -> list[Trade]:
+        if not isinstance(answer, list):
+            raise TypeError("not an array")
+        trades = [_trade(item, symbol) for item in answer]
+        if any(later.trade_id <= earlier.trade_id for earlier, later in pairwise(trades)):
+            raise ValueError("trades are not in ascending order")
+        return trades
+
+    return _parsed(body, read)
+
+
+def klines_table(columns: dict[str, Any], *, symbol: str, interval: str, source: str, receipt_time: int) -> pa.Table:
+    """The venue's twelve columns (lists or Arrow arrays) as the dataset's, times of either unit in microseconds."""
     rows = len(columns["open_time"])
     constants = {"venue": VENUE, "symbol": symbol, "interval": interval, "source": source}
     filled: dict[str, Any] = {name: _repeated(value, rows) for name, value in constants.items()}
@@ -112,12 +139,19 @@ def klines_table(
     filled["is_closed"] = pa.repeat(pa.scalar(True), rows)
     filled["receipt_time"] = pa.repeat(pa.scalar(receipt_time, INSTANT), rows)
     return pa.table(
-        [
-            filled[field.name] if field.name in filled else _decimals(columns[field.name], has_exponents)
-            for field in KLINES.schema
-        ],
+        [filled[field.name] if field.name in filled else _decimals(columns[field.name]) for field in KLINES.schema],
         schema=KLINES.schema,
     )
+
+
+def _trade(item: dict[str, Any], symbol: str) -> Trade:
+    trade_id, is_buyer_maker = item["id"], item["isBuyerMaker"]
+    if type(trade_id) is not int or not 0 <= trade_id < 2**64 or type(is_buyer_maker) is not bool:
+        raise TypeError(f"trade {item!r:.100}")
+    exact_number(item["price"])
+    exact_number(item["qty"])
+    trade_time = unit_to_us(int(item["time"]))
+    return Trade(symbol, trade_id, item["price"], item["qty"], is_buyer_maker, trade_time, trade_time)
 
 
 def _columns(answer: list[list[Any]]) -> dict[str, tuple[Any, ...]]:
@@ -128,18 +162,13 @@ def _columns(answer: list[list[Any]]) -> dict[str, tuple[Any, ...]]:
     return dict(zip(KLINE_COLUMNS, zip(*answer, strict=True), strict=True))
 
 
-def _decimals(texts: Any, has_exponents: bool) -> pa.Array:
-    """Exact: text to decimal without a float in between.
-
-    Arrow's cast of text to decimal128 wraps around silently where the number is too large, so only text that cannot be
-    (short, no exponent) takes it directly. Raises ArrowInvalid for what does not fit, ValueError for a missing value.
-    """
-    array = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else pa.array(texts, pa.string())
-    if array.null_count:
+def _decimals(texts: Any) -> Any:
+    """Exact. Raises ArrowInvalid for what does not fit, ValueError for a missing value."""
+    if not isinstance(texts, pa.Array | pa.ChunkedArray):
+        texts = pa.array(texts, pa.string())
+    if texts.null_count:
         raise ValueError("a price or quantity is missing")
-    if len(array) and (pc.max(pc.binary_length(array)).as_py() > _LONGEST_SAFE_DECIMAL or has_exponents):
-        array = pc.cast(array, pa.decimal256(76, 18))
-    return pc.cast(array, DECIMAL)
+    return decimals(texts)
 
 
 def _instants(numbers: Any, grain: int) -> pa.Array:
@@ -171,5 +200,5 @@ def _parsed(body: bytes, read: Callable[[Any], Parsed]) -> Parsed:
     """A body that is cut or of another shape is the venue's passing trouble: the question is asked again."""
     try:
         return read(orjson.loads(body))
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, StopIteration, pa.ArrowException) as error:
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, StopIteration, pa.ArrowException) as error:
         raise VenueUnavailable(f"unusable answer of {len(body)} bytes ({error}): {body[:80]!r}") from error

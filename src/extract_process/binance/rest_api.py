@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -16,10 +17,12 @@ from extract_process.ban_memory import BanMemory
 from extract_process.binance.messages import (
     VENUE,
     ExchangeInfo,
+    parse_depth,
     parse_error,
     parse_exchange_info,
     parse_klines,
     parse_server_time,
+    parse_trades,
 )
 from extract_process.kline_grid import Range
 from extract_process.weight_budget import WeightBudget
@@ -32,7 +35,16 @@ log = logging.getLogger(__name__)
 PAGE_ROWS = 1_000
 """The most klines one request may ask for (weight 2 whatever the limit)."""
 
-_WEIGHTS = {"/api/v3/time": 1, "/api/v3/exchangeInfo": 20, "/api/v3/klines": 2}
+_WEIGHTS = {
+    "/api/v3/time": 1,
+    "/api/v3/exchangeInfo": 20,
+    "/api/v3/klines": 2,
+    "/api/v3/trades": 25,
+    "/api/v3/historicalTrades": 25,
+}
+_DEPTH_WEIGHTS = ((100, 5), (500, 25), (1_000, 50), (5_000, 250))
+"""Of /api/v3/depth: by the most levels a side that are asked for."""
+
 _BUSY_CODES = {-1000, -1001, -1003, -1006, -1007, -1008}
 _FIREWALL_PAUSE_US = 5 * MINUTE_US
 _LONGEST_ANSWERABLE_US = 3 * 24 * 3600 * SECOND_US  # the venue's longest ban
@@ -56,14 +68,13 @@ class BinanceRest:
     def __init__(self, client: httpx.AsyncClient, budget: WeightBudget, bans: BanMemory) -> None:
         """The client's base_url is the venue's; the budget is shared by everything that asks from this address.
 
-        Raises VenueBanned at once while a remembered ban lasts.
+        While a remembered ban lasts, every request raises VenueBanned at once.
         """
-        bans.check(now_us())
         self.tally = RequestTally()
         self.budget = budget
         self._client = client
         self._bans = bans
-        self._banned: VenueBanned | None = None
+        self._banned = bans.remembered(now_us())
         self._clock_offset_us = 0
 
     def server_now(self) -> int:
@@ -98,9 +109,30 @@ class BinanceRest:
         def parse(body: bytes) -> pa.Table:
             return parse_klines(body, symbol=symbol, interval=interval, receipt_time=now_us())
 
-        parameters = {"symbol": symbol, "interval": interval, "limit": str(limit)}
-        parameters |= {"startTime": str(span.first // 1_000), "endTime": str(span.last // 1_000)}
-        return await self._get("/api/v3/klines", parameters, parse)
+        return await self._get("/api/v3/klines", _klines_parameters(symbol, interval, span, limit), parse)
+
+    async def fetch_depth_body(self, symbol: str, levels: int) -> bytes:
+        """An order book snapshot as the venue sent it, at most 5,000 levels a side; parsed once to know it is whole."""
+        return await self._get(
+            "/api/v3/depth", {"symbol": symbol, "limit": str(levels)}, _whole(partial(parse_depth, symbol=symbol, reason=""))
+        )
+
+    async def fetch_recent_trades_body(self, symbol: str) -> bytes:
+        """The last 1,000 trades, oldest first."""
+        return await self._get(
+            "/api/v3/trades", {"symbol": symbol, "limit": "1000"}, _whole(partial(parse_trades, symbol=symbol))
+        )
+
+    async def fetch_trades_body(self, symbol: str, from_id: int) -> bytes:
+        """1,000 trades from this id on. Raises VenueRefused where the host has no history (data-api.binance.vision)."""
+        parameters = {"symbol": symbol, "fromId": str(from_id), "limit": "1000"}
+        return await self._get("/api/v3/historicalTrades", parameters, _whole(partial(parse_trades, symbol=symbol)))
+
+    async def fetch_klines_body(self, symbol: str, interval: str, span: Range) -> bytes:
+        """The answer that `fetch_klines` parses, as the venue sent it."""
+        parameters = _klines_parameters(symbol, interval, span, PAGE_ROWS)
+        read = partial(parse_klines, symbol=symbol, interval=interval, receipt_time=0)
+        return await self._get("/api/v3/klines", parameters, _whole(read))
 
     async def _name_unknown(self, symbols: list[str]) -> str:
         unknown = []
@@ -131,7 +163,7 @@ class BinanceRest:
             log.warning("rate limited (429), everything waits", extra={"seconds": wait_us / 1e6, "path": path})
 
     async def _send(self, path: str, parameters: dict[str, str]) -> httpx.Response:
-        weight = _WEIGHTS[path]
+        weight = _weight_of(path, parameters)
         while wait_seconds := self.budget.wait_before(weight, self.server_now()):  # noqa: ASYNC110  # for the clock
             await asyncio.sleep(wait_seconds)
         if self._banned is not None and now_us() < self._banned.until_us:
@@ -177,6 +209,27 @@ class BinanceRest:
         if named := re.search(r"until (\d{13})", text):
             return int(named.group(1)) * 1_000 - self._clock_offset_us
         return now_us() + 2 * MINUTE_US
+
+
+def _weight_of(path: str, parameters: dict[str, str]) -> int:
+    if path != "/api/v3/depth":
+        return _WEIGHTS[path]
+    return next(weight for levels, weight in _DEPTH_WEIGHTS if int(parameters["limit"]) <= levels)
+
+
+def _klines_parameters(symbol: str, interval: str, span: Range, limit: int) -> dict[str, str]:
+    parameters = {"symbol": symbol, "interval": interval, "limit": str(limit)}
+    return parameters | {"startTime": str(span.first // 1_000), "endTime": str(span.last // 1_000)}
+
+
+def _whole(parse: Callable[[bytes], object]) -> Callable[[bytes], bytes]:
+    """Hands the body through once it was seen to be parsable."""
+
+    def check(body: bytes) -> bytes:
+        parse(body)
+        return body
+
+    return check
 
 
 def _retry_after_us(response: httpx.Response) -> int:

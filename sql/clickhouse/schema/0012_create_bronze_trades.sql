@@ -1,0 +1,21 @@
+-- Grain: one trade as landed, once per object version. No natural key: append-only. Rerun of an insert is safe: the
+-- loader's token (key and etag) is remembered for the last 10,000 blocks. It counts per partition, so the partition
+-- follows from the rows: by load_time a retry in the next month would be another insert.
+create table if not exists bronze_trades (
+    venue LowCardinality(String) comment 'exchange',
+    symbol LowCardinality(String) comment 'market, in the spelling of the venue',
+    trade_id UInt64 codec(Delta, ZSTD(1)) comment 'the venue''s id, counts up by one in a symbol',
+    price Decimal(38, 18) codec(GCD, ZSTD(1)) comment 'in the quote asset',
+    quantity Decimal(38, 18) codec(GCD, ZSTD(1)) comment 'in the base asset',
+    is_buyer_maker Bool comment 'true: the buyer''s order was in the book, the seller was the aggressor',
+    trade_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when the venue matched it',
+    event_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when the venue sent it; trade_time for a trade that was healed over REST',
+    receipt_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when tickhouse received it',
+    object_key LowCardinality(String) default getSetting('log_comment') comment 'object it came from: the loader names it in the query''s log_comment',
+    load_time DateTime64(6, 'UTC') default now64(6) codec(Delta, ZSTD(1)) comment 'when it was inserted'
+)
+engine = MergeTree
+partition by toYYYYMM(trade_time)
+order by (venue, symbol, trade_id)
+settings non_replicated_deduplication_window = 10000
+comment 'Trades as landed, every version of every object'

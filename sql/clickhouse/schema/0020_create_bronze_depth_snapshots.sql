@@ -1,0 +1,20 @@
+-- Grain: one snapshot of a book with its levels as landed, once per object version. No natural key: append-only.
+-- Rerun of an insert is safe: the loader's token (key and etag) is remembered for the last 10,000 blocks. It counts
+-- per partition, so the partition follows from the rows: by load_time a retry in the next month would be another
+-- insert.
+create table if not exists bronze_depth_snapshots (
+    venue LowCardinality(String) comment 'exchange',
+    symbol LowCardinality(String) comment 'market, in the spelling of the venue',
+    last_update_id UInt64 codec(Delta, ZSTD(1)) comment 'the update the book is at',
+    bids Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) codec(GCD, ZSTD(1)) comment 'best first',
+    asks Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) codec(GCD, ZSTD(1)) comment 'best first',
+    reason LowCardinality(String) comment 'why it was asked for: start, gap, mismatch, proof, ...',
+    receipt_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when tickhouse received it',
+    object_key LowCardinality(String) default getSetting('log_comment') comment 'object it came from: the loader names it in the query''s log_comment',
+    load_time DateTime64(6, 'UTC') default now64(6) codec(Delta, ZSTD(1)) comment 'when it was inserted'
+)
+engine = MergeTree
+partition by toYYYYMM(receipt_time)
+order by (venue, symbol, last_update_id)
+settings non_replicated_deduplication_window = 10000
+comment 'Order book snapshots as landed, every version of every object'

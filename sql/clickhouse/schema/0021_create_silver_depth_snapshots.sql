@@ -1,0 +1,21 @@
+-- Grain: one snapshot of a book with its levels. Natural key: venue, symbol, last_update_id. Rerun is safe: rows of
+-- the same key collapse to the highest first_received: of several recordings the one that was received first,
+-- whatever was loaded first. receipt_time does not follow from the key (two connections, two instances), so the view
+-- merges across partitions.
+create table if not exists silver_depth_snapshots (
+    venue LowCardinality(String) comment 'exchange',
+    symbol LowCardinality(String) comment 'market, in the spelling of the venue',
+    last_update_id UInt64 codec(Delta, ZSTD(1)) comment 'the update the book is at',
+    bids Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) codec(GCD, ZSTD(1)) comment 'best first',
+    asks Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) codec(GCD, ZSTD(1)) comment 'best first',
+    reason LowCardinality(String) comment 'why it was asked for: start, gap, mismatch, proof, ...',
+    receipt_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when tickhouse received it',
+    object_key LowCardinality(String) comment 'object it came from',
+    load_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when it was inserted',
+    first_received UInt64 codec(Delta, ZSTD(1)) comment 'greater for an earlier receipt_time: 2^63 - 1 minus its microseconds'
+)
+engine = ReplacingMergeTree(first_received)
+partition by toYYYYMM(receipt_time)
+order by (venue, symbol, last_update_id)
+settings non_replicated_deduplication_window = 10000
+comment 'Order book snapshots, one row each once merged: query the view depth_snapshots'

@@ -1,0 +1,26 @@
+-- Grain: one ticker update as landed, once per object version. No natural key: append-only. Rerun of an insert is
+-- safe: the loader's token (key and etag) is remembered for the last 10,000 blocks. It counts per partition, so the
+-- partition follows from the rows: by load_time a retry in the next month would be another insert.
+create table if not exists bronze_tickers (
+    venue LowCardinality(String) comment 'exchange',
+    symbol LowCardinality(String) comment 'market, in the spelling of the venue',
+    event_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when the venue sent it',
+    receipt_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when tickhouse received it',
+    open Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'price 24 hours ago, null where the venue does not send it',
+    high Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'highest price of the last 24 hours',
+    low Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'lowest price of the last 24 hours',
+    close Decimal(38, 18) codec(GCD, ZSTD(1)) comment 'last price',
+    volume Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'traded in the last 24 hours, in the base asset',
+    quote_volume Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'traded in the last 24 hours, in the quote asset',
+    best_bid_price Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'null where the venue does not send it',
+    best_bid_quantity Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'null where the venue does not send it',
+    best_ask_price Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'null where the venue does not send it',
+    best_ask_quantity Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'null where the venue does not send it',
+    object_key LowCardinality(String) default getSetting('log_comment') comment 'object it came from: the loader names it in the query''s log_comment',
+    load_time DateTime64(6, 'UTC') default now64(6) codec(Delta, ZSTD(1)) comment 'when it was inserted'
+)
+engine = MergeTree
+partition by toYYYYMM(event_time)
+order by (venue, symbol, event_time)
+settings non_replicated_deduplication_window = 10000
+comment 'Rolling 24 hour tickers as landed, every version of every object'

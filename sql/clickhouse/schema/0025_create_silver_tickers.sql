@@ -1,0 +1,26 @@
+-- Grain: one ticker update. Natural key: venue, symbol, event_time. Rerun is safe: rows of the same key collapse to
+-- the highest first_received: of several recordings the one that was received first, whatever was loaded first.
+create table if not exists silver_tickers (
+    venue LowCardinality(String) comment 'exchange',
+    symbol LowCardinality(String) comment 'market, in the spelling of the venue',
+    event_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when the venue sent it',
+    receipt_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when tickhouse received it',
+    open Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'price 24 hours ago, null where the venue does not send it',
+    high Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'highest price of the last 24 hours',
+    low Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'lowest price of the last 24 hours',
+    close Decimal(38, 18) codec(GCD, ZSTD(1)) comment 'last price',
+    volume Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'traded in the last 24 hours, in the base asset',
+    quote_volume Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'traded in the last 24 hours, in the quote asset',
+    best_bid_price Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'null where the venue does not send it',
+    best_bid_quantity Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'null where the venue does not send it',
+    best_ask_price Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'null where the venue does not send it',
+    best_ask_quantity Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'null where the venue does not send it',
+    object_key LowCardinality(String) comment 'object it came from',
+    load_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when it was inserted',
+    first_received UInt64 codec(Delta, ZSTD(1)) comment 'greater for an earlier receipt_time: 2^63 - 1 minus its microseconds'
+)
+engine = ReplacingMergeTree(first_received)
+partition by toYYYYMM(event_time)
+order by (venue, symbol, event_time)
+settings non_replicated_deduplication_window = 10000
+comment 'Rolling 24 hour tickers, one row each once merged: query the view tickers'

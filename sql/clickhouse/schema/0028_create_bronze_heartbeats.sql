@@ -1,0 +1,22 @@
+-- Grain: one pulse of a process as landed, once per object version. No natural key: append-only. Rerun of an insert
+-- is safe: the loader's token (key and etag) is remembered for the last 10,000 blocks. It counts per partition, so
+-- the partition follows from the rows: by load_time a retry in the next month would be another insert.
+create table if not exists bronze_heartbeats (
+    venue LowCardinality(String) comment 'exchange',
+    process LowCardinality(String) comment 'stream, ...',
+    instance LowCardinality(String) comment 'name of the process among its like',
+    started_at DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when the process started',
+    beat_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when this was written',
+    connections UInt32 comment 'sockets open',
+    frames UInt64 codec(ZSTD(1)) comment 'received since the start',
+    rows UInt64 codec(ZSTD(1)) comment 'landed since the start',
+    spool_bytes UInt64 codec(ZSTD(1)) comment 'on local disk, not yet in the lake',
+    detail String codec(ZSTD(1)) comment 'what a person would want to know',
+    object_key LowCardinality(String) default getSetting('log_comment') comment 'object it came from: the loader names it in the query''s log_comment',
+    load_time DateTime64(6, 'UTC') default now64(6) codec(Delta, ZSTD(1)) comment 'when it was inserted'
+)
+engine = MergeTree
+partition by toYYYYMM(beat_time)
+order by (venue, process, instance, beat_time)
+settings non_replicated_deduplication_window = 10000
+comment 'Heartbeats of processes as landed, every version of every object'

@@ -1,0 +1,19 @@
+-- Grain: one changed level of one diff message. A view: nothing is stored, exact at any moment.
+create view if not exists depth_levels
+comment 'Order book diffs, one row per changed level: what people query'
+as
+select
+    venue,
+    symbol,
+    first_update_id,
+    last_update_id,
+    level.1 as side,
+    level.2 as price,
+    level.3 as quantity,
+    event_time,
+    receipt_time
+from depth_diffs
+array join arrayConcat(
+    arrayMap(bid -> ('bid', bid.price, bid.quantity), bids),
+    arrayMap(ask -> ('ask', ask.price, ask.quantity), asks)
+) as level

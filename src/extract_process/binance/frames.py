@@ -1,0 +1,175 @@
+"""PURE. Binance's stream frames in our records. REST answers are in messages.py.
+
+JSON keys differ only by case (`t`/`T`, `u`/`U`, `e`/`E`, …); prices and quantities stay the venue's text.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from extract_process.dialect import FrameRefused, Reply, ServerShutdown, Unknown
+from extract_process.records import DepthDiff, Kline, Levels, Ticker, Trade
+from pipeline.timestamps import unit_to_us
+
+_MOST_ID = 2**64 - 1
+_LAST_INSTANT_US = 253_402_300_800_000_000  # the year 10000: no column holds a later one
+
+
+Message = Trade | DepthDiff | Ticker | Kline | Reply | ServerShutdown | Unknown
+
+
+def parse_frame(frame: bytes) -> list[Message]:
+    """The messages of a frame, combined (`{"stream":…,"data":…}`) or raw. Raises FrameRefused."""
+    try:
+        message = orjson.loads(frame)
+    except orjson.JSONDecodeError as error:
+        raise FrameRefused("not_json", f"not JSON: {error}") from error
+    try:
+        if type(message) is dict and "data" in message and "stream" in message:
+            message = message["data"]
+        if type(message) is list:
+            return [_parse_event(item) for item in message]
+        return [_parse_event(message)]
+    except KeyError as error:
+        raise FrameRefused("missing_key", f"no key {error}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, FrameRefused):
+            raise
+        raise FrameRefused("wrong_type", str(error)) from error
+
+
+def channel_of_frame(frame: bytes) -> str:
+    """The channel whose row a frame would be; empty for control messages and what cannot be read."""
+    try:
+        messages = parse_frame(frame)
+    except FrameRefused:
+        return ""
+    channels = {DepthDiff: "depth", Trade: "trades", Ticker: "ticker", Kline: "klines"}
+    return channels.get(type(messages[0]), "") if messages else ""
+
+
+def _parse_event(message: Any) -> Message:
+    if type(message) is not dict:
+        raise FrameRefused("wrong_type", f"a message is {type(message).__name__}, not an object")
+    kind = message.get("e")
+    if kind is None:
+        return _parse_control(message)
+    parse = _PARSERS.get(kind) if type(kind) is str else None
+    return Unknown(str(kind)[:40]) if parse is None else parse(message)
+
+
+def _parse_control(message: dict[str, Any]) -> Message:
+    """`{"result":…,"id":1}`, `{"code":2,"msg":"…"}`; bookTicker and partial depth have no `e` either."""
+    if "code" in message:
+        return Reply(message.get("id"), f"{message['code']} {message.get('msg', '')}"[:300])
+    if "error" in message:
+        return Reply(message.get("id"), str(message["error"])[:300])
+    if "result" in message and "id" in message:
+        return Reply(message["id"], "")
+    if "u" in message or "lastUpdateId" in message:
+        return Unknown("bookTicker" if "u" in message else "partialDepth")
+    raise FrameRefused("unknown_shape", "neither an event nor an answer")
+
+
+def _parse_diff(message: dict[str, Any]) -> DepthDiff:
+    """`{"e":"depthUpdate","E":…,"s":"BNBBTC","U":157,"u":160,"b":[["0.0024","10"]],"a":[…]}`."""
+    first, last = message["U"], message["u"]
+    if not (type(first) is type(last) is int and 0 <= first <= last <= _MOST_ID):
+        raise FrameRefused("wrong_id", f"update ids {first!r} to {last!r}")
+    return DepthDiff(_text(message["s"]), first, last, _levels(message["b"]), _levels(message["a"]), _instant(message["E"]))
+
+
+def _parse_trade(message: dict[str, Any]) -> Trade:
+    """`{"e":"trade","E":…,"s":"BNBBTC","t":12345,"p":"0.001","q":"100","T":…,"m":true,"M":true}`."""
+    return Trade(
+        _text(message["s"]),
+        _id(message["t"]),
+        _text(message["p"]),
+        _text(message["q"]),
+        _flag(message["m"]),
+        _instant(message["T"]),
+        _instant(message["E"]),
+    )
+
+
+def _parse_mini_ticker(message: dict[str, Any]) -> Ticker:
+    """`{"e":"24hrMiniTicker","E":…,"s":"BNBBTC","c":"0.0025","o":"0.0010","h":"0.0025","l":"0.0010","v":"10000","q":"18"}`."""
+    open_, high, low, close, volume, quote_volume = (_text(message[key]) for key in "ohlcvq")
+    return Ticker(_text(message["s"]), _instant(message["E"]), open_, high, low, close, volume, quote_volume)
+
+
+def _parse_kline(message: dict[str, Any]) -> Kline:
+    """`{"e":"kline",…,"k":{"t":…,"T":…,"s":…,"i":"1m",…,"x":false,…}}`; `x` marks the final update.
+
+    The close time is cut to milliseconds, as REST gives it: the same kline must be the same row.
+    """
+    kline = message["k"]
+    if type(kline) is not dict:
+        raise FrameRefused("wrong_type", "k is no object")
+    open_, high, low, close, volume, quote_volume, taker, taker_quote = (_text(kline[key]) for key in "ohlcvqVQ")
+    return Kline(
+        _text(kline["s"]),
+        _text(kline["i"]),
+        _instant(kline["t"]),
+        _instant(kline["T"]) // 1_000 * 1_000,
+        open_,
+        high,
+        low,
+        close,
+        volume,
+        quote_volume,
+        _id(kline["n"]),
+        taker,
+        taker_quote,
+        _flag(kline["x"]),
+    )
+
+
+def _parse_shutdown(message: dict[str, Any]) -> ServerShutdown:
+    return ServerShutdown(_instant(message["E"]))
+
+
+_PARSERS: dict[str, Callable[[dict[str, Any]], Message]] = {
+    "depthUpdate": _parse_diff,
+    "trade": _parse_trade,
+    "24hrMiniTicker": _parse_mini_ticker,
+    "kline": _parse_kline,
+    "serverShutdown": _parse_shutdown,
+}
+
+
+def _text(value: object) -> str:
+    if type(value) is not str or not value:
+        raise FrameRefused("wrong_type", f"{value!r:.40} is no text")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if type(value) is not bool:
+        raise FrameRefused("wrong_type", f"{value!r:.40} is neither true nor false")
+    return value
+
+
+def _id(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= _MOST_ID:
+        raise FrameRefused("wrong_id", f"{value!r:.40} is no id")
+    return value
+
+
+def _instant(value: object) -> int:
+    """Milliseconds or, with timeUnit=MICROSECOND, microseconds."""
+    if type(value) is not int or value <= 0 or (instant := unit_to_us(value)) >= _LAST_INSTANT_US:
+        raise FrameRefused("wrong_time", f"{value!r:.40} is no time")
+    return instant
+
+
+def _levels(value: Any) -> Levels:
+    """A list of pairs; the text of their numbers is checked where it becomes decimals."""
+    if type(value) is not list:
+        raise FrameRefused("wrong_type", "levels are no list")
+    for level in value:
+        if type(level) is not list or len(level) != 2:
+            raise FrameRefused("wrong_type", f"{level!r:.60} is no level")
+    levels: Levels = value
+    return levels

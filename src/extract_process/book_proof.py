@@ -1,0 +1,122 @@
+"""PURE. BookProof: whether a running book equals a fresh snapshot, both at the same update id."""
+
+from dataclasses import dataclass
+
+from extract_process.order_book import OrderBook, exact_number
+from extract_process.records import DepthDiff, DepthSnapshot
+
+MOST_KEPT = 600
+"""Diffs kept while the snapshot is under way, a minute; a slower answer proves nothing."""
+
+PROVEN_LEVELS = 1_000
+"""Levels a side that are compared; a snapshot of so many weighs 50."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """The compared levels are equal. `levels` counts both sides."""
+
+    last_update_id: int
+    levels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """The running book is wrong at this update id: how many levels differ, and the first of them in words."""
+
+    last_update_id: int
+    levels: int
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBook:
+    """A book and how far it is complete: a snapshot tells all levels down to its last one and none beyond.
+
+    Bids below `lowest_bid` and asks above `highest_ask` are unknown until they change (the venue's NOTE); None means
+    that the side was sent whole.
+    """
+
+    book: OrderBook
+    lowest_bid: int | None
+    highest_ask: int | None
+
+    def differences(self, other: "KnownBook") -> tuple[int, list[str]]:
+        """How many levels both know among the best 1,000 a side, and every one that differs, in words."""
+        floor = max((price for price in (self.lowest_bid, other.lowest_bid) if price is not None), default=None)
+        ceiling = min((price for price in (self.highest_ask, other.highest_ask) if price is not None), default=None)
+        bids = [price for price in self.book.bids.keys() | other.book.bids.keys() if floor is None or price >= floor]
+        asks = [price for price in self.book.asks.keys() | other.book.asks.keys() if ceiling is None or price <= ceiling]
+        best_bids, best_asks = sorted(bids, reverse=True)[:PROVEN_LEVELS], sorted(asks)[:PROVEN_LEVELS]
+        wrong = _compare("bid", best_bids, self.book.bids, other.book.bids)
+        return len(best_bids) + len(best_asks), wrong + _compare("ask", best_asks, self.book.asks, other.book.asks)
+
+
+def known_book(snapshot: DepthSnapshot, asked_levels: int) -> KnownBook:
+    """The best 1,000 levels of a snapshot (venue order: best first) that was asked for with this limit."""
+    bids, asks = snapshot.bids[:PROVEN_LEVELS], snapshot.asks[:PROVEN_LEVELS]
+    return KnownBook(OrderBook(bids, asks), _border(snapshot.bids, asked_levels), _border(snapshot.asks, asked_levels))
+
+
+class BookProof:
+    """One proof: `on_diff` with every diff the running book takes from the request on, `on_snapshot` with the answer.
+
+    The snapshot is some updates ahead of or behind the book; it is moved forward with the same diffs until both are
+    at one update id. A snapshot in the middle of a diff is no trouble: quantities are absolute.
+    """
+
+    def __init__(self) -> None:
+        self._diffs: list[DepthDiff] = []
+        self._fresh: KnownBook | None = None
+        self._fresh_id = 0
+
+    def on_diff(self, diff: DepthDiff, running: KnownBook) -> Proven | Mismatch | None:
+        """The running book has just taken this diff."""
+        if self._fresh is None:
+            self._diffs = [*self._diffs[1 - MOST_KEPT :], diff] if len(self._diffs) >= MOST_KEPT else [*self._diffs, diff]
+            return None
+        self._forward(diff)
+        return self._verdict(diff.last_update_id, running)
+
+    def on_snapshot(self, fresh: KnownBook, fresh_id: int, running: KnownBook, book_id: int) -> Proven | Mismatch | None:
+        """The answer came; None where the book has yet to reach it (`on_diff` decides)."""
+        self._fresh, self._fresh_id = fresh, fresh_id
+        for diff in self._diffs:
+            self._forward(diff)
+        self._diffs.clear()
+        return self._verdict(book_id, running)
+
+    @property
+    def fresh(self) -> KnownBook | None:
+        """The snapshot moved forward: once compared, the better book to go on with."""
+        return self._fresh
+
+    def _forward(self, diff: DepthDiff) -> None:
+        if self._fresh is not None and diff.first_update_id <= self._fresh_id + 1 and diff.last_update_id > self._fresh_id:
+            self._fresh.book.apply(diff.bids, diff.asks)
+            self._fresh_id = diff.last_update_id
+
+    def _verdict(self, book_id: int, running: KnownBook) -> Proven | Mismatch | None:
+        if self._fresh is None or book_id != self._fresh_id:
+            return None
+        levels, wrong = self._fresh.differences(running)
+        return Mismatch(book_id, len(wrong), wrong[0]) if wrong else Proven(book_id, levels)
+
+
+def _border(levels: list[list[str]], asked_levels: int) -> int | None:
+    """The price of the last level kept, or None where the side is shorter than was asked for."""
+    if len(levels) < min(asked_levels, PROVEN_LEVELS):
+        return None
+    return exact_number(levels[min(len(levels), PROVEN_LEVELS) - 1][0])
+
+
+def _compare(side: str, prices: list[int], fresh: dict[int, str], running: dict[int, str]) -> list[str]:
+    return [
+        f"{side} {price / 1e18:.8f}: venue {fresh.get(price, 'none')}, here {running.get(price, 'none')}"
+        for price in prices
+        if fresh.get(price) != running.get(price) and _number(fresh.get(price)) != _number(running.get(price))
+    ]
+
+
+def _number(quantity: str | None) -> int:
+    return 0 if quantity is None else exact_number(quantity)

@@ -1,0 +1,223 @@
+"""Capture: what happens to every frame of a live capture: on disk first, landed second, judged third.
+
+All of it runs in the event loop, in the callback that read the frames; making objects and uploading do not.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+
+from extract_process.capture_memory import CaptureMemory
+from extract_process.dialect import Dialect, FrameRefused
+from extract_process.flusher import Flusher
+from extract_process.judge import Ask, Judge, Judgement
+from extract_process.landing import Landing
+from extract_process.micro_batch import BatchLimits, MicroBatch
+from extract_process.outbox import Outbox
+from extract_process.records import Heartbeat, StreamEvent
+from extract_process.recovery import Recovered, landing_of
+from extract_process.rest_answers import RestAnswer
+from extract_process.spool import Kind, Spool
+from extract_process.spool_room import SpoolRoom
+from extract_process.stream_key import StreamKey
+from pipeline.errors import SpoolFull
+from pipeline.timestamps import now_us
+
+log = logging.getLogger(__name__)
+
+_LOUD = {"gap": logging.WARNING, "mismatch": logging.ERROR, "refused_frame": logging.WARNING, "disconnected": logging.WARNING}
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureOptions:
+    """Where and how a capture keeps what it received."""
+
+    instance: str
+    symbols: tuple[str, ...]
+    folder: Path
+    limits: BatchLimits
+    fsync_seconds: float
+
+
+@dataclass(slots=True)
+class CaptureCounts:
+    """Since the start of the process."""
+
+    frames: int = 0
+    frame_bytes: int = 0
+    rows: int = 0
+    refused_frames: int = 0
+    discarded_frames: int = 0
+    gaps: int = 0
+
+
+class Capture:
+    """One per process. `ask` takes what the judge wants to know from the venue."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        options: CaptureOptions,
+        room: SpoolRoom,
+        outbox: Outbox,
+        recovered: Recovered,
+        ask: Callable[[Ask], None],
+        on_objects: Callable[[], None],
+    ) -> None:
+        self.counts = CaptureCounts()
+        self.judge = Judge(dialect.venue, options.instance, recovered.last_ids)
+        self.room = room
+        self._dialect = dialect
+        self._options = options
+        self._ask = ask
+        self._spool = Spool(options.folder, recovered.next_sequence, options.fsync_seconds)
+        self._batch = MicroBatch(options.limits)
+        self._landing = self._new_landing()
+        symbols = frozenset(options.symbols)
+        self._flusher = Flusher(outbox, lambda segment: landing_of(segment, dialect, options.instance, symbols), on_objects)
+
+    def land(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
+        """Spools and lands frames; returns their records and control messages. `extra` frames are not judged yet.
+
+        Frames of a channel that is stopped for want of disk space are not recorded, and not returned either.
+        """
+        if self.room.stopped:
+            frames = self._without_stopped(frames)
+        for frame in frames:
+            self._spool.append(Kind.EXTRA_FRAME if extra else Kind.FRAME, receipt_time, frame)
+        if not self._write():
+            self.counts.discarded_frames += len(frames)
+            return []
+        messages: list[object] = []
+        for frame in frames:
+            try:
+                messages += self._dialect.parse_frame(frame)
+            except FrameRefused as refused:
+                self._refuse(frame, receipt_time, refused)
+        rows, frame_bytes = self._landing.rows, sum(map(len, frames))
+        self._landing.add_messages(messages, receipt_time)
+        self._count(self._landing.rows - rows, frame_bytes, receipt_time)
+        self.counts.frames += len(frames)
+        return messages
+
+    def judge_messages(self, messages: Iterable[object], receipt_time: int) -> None:
+        """Judges landed messages, writes down what follows and asks what must be asked."""
+        self._follow(self.judge.on_messages(messages, receipt_time), receipt_time)
+        self.seal_if_due(receipt_time)
+
+    def take_answer(self, answer: RestAnswer, receipt_time: int) -> None:
+        """Spools and lands a REST answer; judging it is the next step. Raises SpoolFull."""
+        self._spool.append(Kind.REST_ANSWER, receipt_time, answer.payload())
+        if not self._write():
+            raise SpoolFull(f"no room in {self._options.folder} for the venue's answer")
+        rows = self._landing.rows
+        self._landing.add_answer(answer, receipt_time)
+        self._count(self._landing.rows - rows, len(answer.body), receipt_time)
+
+    def follow(self, judgement: Judgement) -> None:
+        """Writes down and asks what a judgement outside of the streams led to."""
+        self._follow(judgement, now_us())
+
+    def note(self, event: StreamEvent) -> None:
+        """Writes down one event."""
+        self._follow(Judgement([event], []), now_us())
+
+    def beat(self, heartbeat: Heartbeat) -> None:
+        """One pulse of the process."""
+        self._spool.append(Kind.HEARTBEAT, heartbeat.beat_time, orjson.dumps(asdict(heartbeat)))
+        if self._write():
+            self._landing.add_heartbeat(heartbeat)
+            self._count(1, 0, heartbeat.beat_time)
+
+    def on_break(self, cause: str, concerns: Callable[[StreamKey], bool]) -> None:
+        """Streams were interrupted: holes that show now have this cause."""
+        self.judge.on_break(cause, concerns)
+
+    def on_spool_size(self, used_bytes: int, free_bytes: int) -> None:
+        """Stops channels when the spool is full, and brings them back when there is room."""
+        stopped, resumed = self.room.on_size(used_bytes, free_bytes)
+        for channel in stopped:
+            self._say_stopped(channel, f"the spool holds {used_bytes:,} of {self.room.limit_bytes:,} bytes")
+        for channel in resumed:
+            self.judge.on_break("spool_full", lambda key, channel=channel: key.channel == channel)  # type: ignore[misc]
+            log.warning("channel is recorded again", extra={"channel": channel, "spool_bytes": used_bytes})
+            self.note(self.judge.event("channel_resumed", now_us(), StreamKey(channel, "")))
+
+    def seal_if_due(self, now: int) -> None:
+        if self._batch.is_due(now):
+            self.seal()
+
+    def seal(self) -> None:
+        """Closes the micro-batch and hands it to the flusher."""
+        if self._batch.is_empty:
+            return
+        segment = self._spool.seal()
+        self._flusher.put(segment, CaptureMemory(segment.sequence, self.judge.last_ids()), self._landing)
+        self._landing = self._new_landing()
+        self._batch.clear()
+
+    def close(self, seconds: float) -> bool:
+        """The last batch, within so long; False where it stays in the spool for the next start."""
+        self.seal()
+        self._spool.close()
+        return self._flusher.finish(seconds)
+
+    def _follow(self, judgement: Judgement, receipt_time: int) -> None:
+        for event in judgement.events:
+            self._spool.append(Kind.EVENT, receipt_time, orjson.dumps(asdict(event)))
+        if judgement.events:
+            self._write()
+            for event in judgement.events:  # without disk space they are in memory at least
+                self._landing.add_event(event, receipt_time)
+                self._say(event)
+            self._count(len(judgement.events), 0, receipt_time)
+        for ask in judgement.asks:
+            self._ask(ask)
+
+    def _refuse(self, frame: bytes, receipt_time: int, refused: FrameRefused) -> None:
+        """Kept as an event with its beginning: what it was, nobody knows."""
+        self.counts.refused_frames += 1
+        words = f"{refused}: {frame[:500].decode(errors='replace')}"
+        event = self.judge.event("refused_frame", receipt_time, cause=refused.reason, detail=words)
+        self._follow(Judgement([event], []), receipt_time)
+
+    def _write(self) -> bool:
+        try:
+            self._spool.write()
+        except OSError as error:
+            for channel in self.room.on_disk_full():
+                self._say_stopped(channel, f"the spool cannot be written: {error}")
+            return False
+        return True
+
+    def _without_stopped(self, frames: Sequence[bytes]) -> list[bytes]:
+        kept = []
+        for frame in frames:
+            channel = self._dialect.channel_of_frame(frame)
+            if channel in self.room.stopped:
+                self.counts.discarded_frames += 1
+            else:
+                kept.append(frame)
+        return kept
+
+    def _say_stopped(self, channel: str, why: str) -> None:
+        log.error("channel is no longer recorded", extra={"channel": channel, "why": why})
+        self.note(self.judge.event("channel_stopped", now_us(), StreamKey(channel, ""), cause="spool_full", detail=why))
+
+    def _say(self, event: StreamEvent) -> None:
+        self.counts.gaps += event.event == "gap"
+        level = _LOUD.get(event.event, logging.DEBUG)
+        if log.isEnabledFor(level):
+            said = {name: value for name, value in asdict(event).items() if value not in ("", None) and name != "event"}
+            log.log(level, event.event, extra=said)
+
+    def _count(self, rows: int, frame_bytes: int, now: int) -> None:
+        self._batch.add(rows, frame_bytes, now)
+        self.counts.rows += rows
+        self.counts.frame_bytes += frame_bytes
+
+    def _new_landing(self) -> Landing:
+        return Landing(self._dialect, self._options.instance, frozenset(self._options.symbols))

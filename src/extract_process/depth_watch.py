@@ -1,0 +1,83 @@
+"""PURE. DepthWatch: one symbol's diffs judged, its book kept, and the book proven against fresh snapshots."""
+
+from extract_process.book_proof import BookProof, KnownBook, Mismatch, Proven, known_book
+from extract_process.book_sync import Apply, BookSync, SnapshotNeeded, Synced
+from extract_process.id_continuity import Gap, Healed
+from extract_process.records import DepthDiff, DepthSnapshot
+
+Finding = Gap | Healed | SnapshotNeeded | Synced | Proven | Mismatch
+
+
+class DepthWatch:
+    """Everything that is decided about one symbol's order book. Findings come in the order in which they are true."""
+
+    def __init__(self, last_update_id: int | None = None) -> None:
+        """`last_update_id` is what the process remembers from before a restart."""
+        self._sync = BookSync(last_update_id)
+        self._running: KnownBook | None = None
+        self._proof: BookProof | None = None
+
+    @property
+    def last_update_id(self) -> int | None:
+        """The last update id that came, whatever the state of the book."""
+        return self._sync.ids.last_id
+
+    @property
+    def is_synced(self) -> bool:
+        return self._sync.book_id is not None
+
+    def on_break(self, cause: str) -> None:
+        """The stream was interrupted: a hole that shows now has this cause."""
+        self._sync.ids.on_break(cause)
+
+    def on_diff(self, diff: DepthDiff) -> list[Finding]:
+        return self._take(self._sync.on_diff(diff))
+
+    def on_snapshot_asked(self, *, as_proof: bool) -> None:
+        """A request for this symbol is on its way."""
+        self._sync.on_snapshot_asked()
+        if as_proof and self.is_synced:
+            self._proof = BookProof()
+
+    def on_snapshot(self, snapshot: DepthSnapshot, asked_levels: int) -> list[Finding]:
+        """An answer came: the book's new start where it has none, a proof where one was asked for."""
+        fresh = known_book(snapshot, asked_levels)
+        if not self.is_synced or self._running is None:
+            self._proof = None
+            decisions = self._sync.on_snapshot(snapshot.last_update_id)
+            if self.is_synced:
+                self._running = fresh
+            return self._take(decisions)
+        if self._proof is None:
+            return []
+        book_id = self._sync.book_id or 0
+        return self._conclude(self._proof.on_snapshot(fresh, snapshot.last_update_id, self._running, book_id))
+
+    def _take(self, decisions: list) -> list[Finding]:  # type: ignore[type-arg]
+        findings: list[Finding] = []
+        for decision in decisions:
+            if isinstance(decision, Apply):
+                findings += self._apply(decision.diff)
+            else:
+                findings.append(decision)
+        if not self.is_synced:
+            self._running = self._proof = None
+        return findings
+
+    def _apply(self, diff: DepthDiff) -> list[Finding]:
+        if self._running is None:
+            return []
+        self._running.book.apply(diff.bids, diff.asks)
+        if self._proof is None:
+            return []
+        return self._conclude(self._proof.on_diff(diff, self._running))
+
+    def _conclude(self, verdict: Proven | Mismatch | None) -> list[Finding]:
+        """After a proof the fresh book takes over: its known levels are around today's price."""
+        if verdict is None or self._proof is None:
+            return []
+        if isinstance(verdict, Proven):
+            self._running, self._proof = self._proof.fresh, None
+            return [verdict]
+        self._running = self._proof = None
+        return [verdict, *(d for d in self._sync.on_wrong_book() if isinstance(d, SnapshotNeeded))]

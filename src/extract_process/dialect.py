@@ -1,0 +1,56 @@
+"""PURE. Dialect: how one venue writes what a capture reads, as plain functions. A second venue is a second value.
+
+What is said on a connection beside the data is here too: replies, and that the venue is about to close.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from extract_process.records import DepthSnapshot, Trade
+
+
+class FrameRefused(ValueError):
+    """A frame that is none of the venue's messages. `reason` is a short machine-readable word."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Reply(NamedTuple):
+    """The answer to a control message; `error` is empty when it was accepted."""
+
+    id: int | str | None
+    error: str
+
+
+class ServerShutdown(NamedTuple):
+    """The venue is about to close this connection (since 2026-05-08; no lead time is promised)."""
+
+    event_time: int
+
+
+class Unknown(NamedTuple):
+    """A message of a kind that nobody asked for: tolerated, new kinds appear."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """`parse_frame` raises FrameRefused; the parsers of REST bodies raise VenueUnavailable for what they cannot read."""
+
+    venue: str
+    parse_frame: Callable[[bytes], list[Any]]
+    """Frame to records and control messages, in order."""
+    channel_of_frame: Callable[[bytes], str]
+    """The channel whose row a frame would be, empty for a control message or what cannot be read."""
+    parse_depth: Callable[[bytes, str, str], DepthSnapshot]
+    """Body, symbol, reason."""
+    parse_trades: Callable[[bytes, str], list[Trade]]
+    """Body, symbol."""
+    parse_klines: Callable[[bytes, str, str, int], pa.Table]
+    """Body, symbol, interval, receipt_time."""

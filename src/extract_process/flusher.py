@@ -1,0 +1,83 @@
+"""Flusher: closed segments become objects in the outbox, in a thread of its own, one after the other."""
+
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from extract_process.capture_memory import CaptureMemory
+from extract_process.landing import Landing
+from extract_process.outbox import Outbox
+from extract_process.spool import Segment
+
+log = logging.getLogger(__name__)
+
+MOST_IN_MEMORY = 3
+"""Batches whose rows wait in memory; of more, only the segment on disk waits, and its rows are read again."""
+
+RETRY_SECONDS = 2.0
+"""After trouble with the disk; the segment stays where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A closed segment, what to remember with it, and its rows unless they are to be read from disk."""
+
+    segment: Segment
+    memory: CaptureMemory
+    landing: Landing | None
+
+
+class Flusher:
+    """`put` never blocks. The segment is deleted only when its objects are synced to disk and its ids remembered."""
+
+    def __init__(self, outbox: Outbox, rebuilt: Callable[[Segment], Landing], on_objects: Callable[[], None]) -> None:
+        """`rebuilt` reads a segment's rows from disk; `on_objects` is told that the outbox has more."""
+        self._outbox = outbox
+        self._rebuilt = rebuilt
+        self._on_objects = on_objects
+        self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()  # paths once memory is full
+        self._abandoned = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
+        self._thread.start()
+
+    def put(self, segment: Segment, memory: CaptureMemory, landing: Landing) -> None:
+        in_memory = self._batches.qsize() < MOST_IN_MEMORY
+        self._batches.put(Batch(segment, memory, landing if in_memory else None))
+
+    def finish(self, seconds: float) -> bool:
+        """Works off what was put and ends; False where that took longer (the segments then wait for the next start)."""
+        self._batches.put(None)
+        self._thread.join(seconds)
+        self._abandoned.set()
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            landing = batch.landing
+            while not self._abandoned.is_set():
+                try:
+                    self._flush(batch, landing or self._rebuilt(batch.segment))
+                    break
+                except OSError as error:
+                    log.error("cannot write objects to the spool, trying again", extra={"error": str(error)})
+                    landing = None
+                    self._abandoned.wait(RETRY_SECONDS)
+
+    def _flush(self, batch: Batch, landing: Landing) -> None:
+        _sync(batch.segment)
+        waiting = self._outbox.put(batch.segment.sequence, landing.objects(batch.segment.sequence))
+        batch.memory.save(batch.segment.path.parent)
+        batch.segment.delete()
+        log.debug("flushed", extra={"segment": batch.segment.sequence, "objects": len(waiting), "rows": landing.rows})
+        self._on_objects()
+
+
+def _sync(segment: Segment) -> None:
+    file = os.open(segment.path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -1,0 +1,204 @@
+"""PURE. Judge: what the live messages of all symbols mean: events to write down, and what to ask the venue for."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from extract_process.book_proof import Mismatch, Proven
+from extract_process.book_sync import SnapshotNeeded, Synced
+from extract_process.depth_watch import DepthWatch, Finding
+from extract_process.id_continuity import Gap, Healed, IdContinuity
+from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, Trade
+from extract_process.stream_key import StreamKey
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotAsk:
+    """A snapshot of this symbol is needed; `reason` as it lands in the row."""
+
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealAsk:
+    """These ids are missing and may be had over REST."""
+
+    key: StreamKey
+    from_id: int
+    to_id: int
+
+
+Ask = SnapshotAsk | HealAsk
+
+
+@dataclass(slots=True)
+class Judgement:
+    """What one step led to, in order."""
+
+    events: list[StreamEvent] = field(default_factory=list)
+    asks: list[Ask] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Depth:
+    key: StreamKey
+    watch: DepthWatch
+    last_receipt: int
+
+    @property
+    def last_id(self) -> int | None:
+        return self.watch.last_update_id
+
+
+@dataclass(slots=True)
+class _Ids:
+    key: StreamKey
+    watch: IdContinuity
+    last_receipt: int
+
+    @property
+    def last_id(self) -> int | None:
+        return self.watch.last_id
+
+
+class Judge:
+    """One per process. Every message is judged once, from one connection at a time; landing it is not its matter."""
+
+    def __init__(self, venue: str, instance: str, last_ids: Mapping[StreamKey, tuple[int, int]]) -> None:
+        """`last_ids` is what the process remembers from before a restart: last id and its receipt_time by stream."""
+        self._venue, self._instance = venue, instance
+        self._remembered = dict(last_ids)
+        self._depths: dict[str, _Depth] = {}
+        self._trades: dict[str, _Ids] = {}
+        self._klines: dict[tuple[str, str], _Ids] = {}
+
+    def last_ids(self) -> dict[StreamKey, tuple[int, int]]:
+        """What a restart must remember, streams of earlier runs included."""
+        now = {known.key: (known.last_id, known.last_receipt) for known in self._known()}
+        return self._remembered | {key: (last, receipt) for key, (last, receipt) in now.items() if last is not None}
+
+    def books(self, *, synced: bool) -> list[str]:
+        """The symbols with diffs whose book is synced, or those whose book is not."""
+        return [symbol for symbol, depth in self._depths.items() if depth.watch.is_synced is synced]
+
+    def on_messages(self, messages: Iterable[object], receipt_time: int) -> Judgement:
+        """Messages in the order in which they came; what has no ids decides nothing."""
+        judgement = Judgement()
+        for message in messages:
+            known: _Depth | _Ids
+            findings: Iterable[Finding]
+            if isinstance(message, DepthDiff):
+                known = self._depth(message.symbol)
+                findings = known.watch.on_diff(message)
+            elif isinstance(message, Trade):
+                known = self._trade(message.symbol)
+                findings = known.watch.on_ids(message.trade_id, message.trade_id)
+            elif isinstance(message, Kline) and message.is_closed:
+                known = self._kline(message.symbol, message.interval)
+                findings = known.watch.on_ids(message.open_time, message.open_time)
+            else:
+                continue
+            if findings:
+                self._record(known, findings, receipt_time, judgement)
+            known.last_receipt = receipt_time
+        return judgement
+
+    def on_snapshot_asked(self, symbol: str, *, as_proof: bool) -> None:
+        """The request goes out now: from here on the symbol's diffs matter to the answer."""
+        self._depth(symbol).watch.on_snapshot_asked(as_proof=as_proof)
+
+    def on_snapshot(self, snapshot: DepthSnapshot, asked_levels: int, receipt_time: int) -> Judgement:
+        """The answer: a book's new start, or a proof of the running one."""
+        depth, judgement = self._depth(snapshot.symbol), Judgement()
+        self._record(depth, depth.watch.on_snapshot(snapshot, asked_levels), receipt_time, judgement)
+        return judgement
+
+    def on_healed_ids(self, key: StreamKey, first: int, last: int, now_us: int) -> Judgement:
+        """Rows of an earlier gap came over REST, without a hole between these ids."""
+        known, judgement = self._ids_of(key), Judgement()
+        self._record(known, known.watch.on_ids(first, last), now_us, judgement)
+        return judgement
+
+    def on_break(self, cause: str, concerns: Callable[[StreamKey], bool]) -> None:
+        """The streams concerned were interrupted: holes that show now have this cause."""
+        for known in self._known():
+            if concerns(known.key):
+                known.watch.on_break(cause)
+
+    def follows(self, first_ids: Mapping[StreamKey, int]) -> bool:
+        """Whether streams that begin with these ids go on without a hole where this judge is now."""
+        last_ids = {known.key: known.last_id for known in self._known()}
+        pairs = [(key, last_ids.get(key), first) for key, first in first_ids.items()]
+        return all(last is None or first <= key.grid.after(last) for key, last, first in pairs)
+
+    def event(
+        self,
+        name: str,
+        started_at: int,
+        key: StreamKey | None = None,
+        *,
+        cause: str = "",
+        detail: str = "",
+        ids: tuple[int, int] | None = None,
+        ended_at: int | None = None,
+    ) -> StreamEvent:
+        """An event of this venue and instance; without a key it is about no stream in particular.
+
+        The detail of an event about klines begins with the interval, which has no column of its own.
+        """
+        first, last = ids or (None, None)
+        symbol, channel, interval = (key.symbol, key.channel, key.interval) if key else ("", "", "")
+        words = f"{interval} {detail}".strip()
+        return StreamEvent(self._venue, symbol, channel, self._instance, name, first, last, started_at, ended_at, cause, words)
+
+    def _record(self, known: _Depth | _Ids, findings: Iterable[Finding], now: int, judgement: Judgement) -> None:
+        for finding in findings:
+            if isinstance(finding, SnapshotNeeded):
+                judgement.asks.append(SnapshotAsk(known.key.symbol, finding.reason))
+                continue
+            judgement.events.append(self._event_of(finding, known, now))
+            if isinstance(finding, Gap) and known.key.channel != "depth":
+                judgement.asks.append(HealAsk(known.key, finding.from_id, finding.to_id))
+
+    def _event_of(self, finding: Finding, known: _Depth | _Ids, now: int) -> StreamEvent:
+        key, before = known.key, known.last_receipt or now
+        match finding:
+            case Gap(first, last, cause):
+                return self.event("gap", before, key, cause=cause, ids=(first, last), ended_at=now)
+            case Healed(first, last):
+                return self.event("healed", now, key, ids=(first, last))
+            case Synced(last):
+                return self.event("synced", now, key, ids=(last, last))
+            case Proven(last, levels):
+                return self.event("proven", now, key, ids=(last, last), detail=f"{levels} levels equal")
+            case Mismatch(last, levels, example):
+                return self.event("mismatch", now, key, ids=(last, last), detail=f"{levels} levels differ, first {example}")
+            case _:
+                raise AssertionError(f"no event for {finding}")
+
+    def _known(self) -> Iterable[_Depth | _Ids]:
+        return [*self._depths.values(), *self._trades.values(), *self._klines.values()]
+
+    def _depth(self, symbol: str) -> _Depth:
+        if (known := self._depths.get(symbol)) is None:
+            key = StreamKey("depth", symbol)
+            last_id, receipt_time = self._remembered.get(key, (None, 0))
+            known = self._depths[symbol] = _Depth(key, DepthWatch(last_id), receipt_time)
+        return known
+
+    def _trade(self, symbol: str) -> _Ids:
+        if (known := self._trades.get(symbol)) is None:
+            known = self._trades[symbol] = self._new_ids(StreamKey("trades", symbol))
+        return known
+
+    def _kline(self, symbol: str, interval: str) -> _Ids:
+        if (known := self._klines.get((symbol, interval))) is None:
+            known = self._klines[symbol, interval] = self._new_ids(StreamKey("klines", symbol, interval))
+        return known
+
+    def _ids_of(self, key: StreamKey) -> _Ids:
+        return self._kline(key.symbol, key.interval) if key.interval else self._trade(key.symbol)
+
+    def _new_ids(self, key: StreamKey) -> _Ids:
+        last_id, receipt_time = self._remembered.get(key, (None, 0))
+        return _Ids(key, IdContinuity(last_id, key.grid), receipt_time)

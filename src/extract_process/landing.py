@@ -1,0 +1,127 @@
+"""Landing: the rows of one micro-batch, by dataset, and the objects they become. The same records give the same keys."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+
+import pyarrow as pa
+
+from extract_process.dialect import Dialect
+from extract_process.lake_writer import parquet_bytes
+from extract_process.records import DepthDiff, DepthSnapshot, Heartbeat, Kline, StreamEvent, Ticker, Trade
+from extract_process.rest_answers import RestAnswer
+from extract_process.row_batches import DepthDiffRows, DepthSnapshotRows, KlineRows, RowBatch, TickerRows, TradeRows
+from pipeline.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, HEARTBEATS, KLINES, STREAM_EVENTS, TICKERS, TRADES, Dataset
+from pipeline.lake_keys import hourly_key, stream_klines_key
+
+_BATCHES: dict[type, tuple[Dataset, type[RowBatch], str]] = {
+    Trade: (TRADES, TradeRows, "trade_id"),
+    DepthDiff: (DEPTH_DIFFS, DepthDiffRows, "last_update_id"),
+    DepthSnapshot: (DEPTH_SNAPSHOTS, DepthSnapshotRows, "last_update_id"),
+    Ticker: (TICKERS, TickerRows, "event_time"),
+}
+Landed = Trade | DepthDiff | DepthSnapshot | Ticker | Kline
+
+
+class Landing:
+    """Collects in memory what the spool holds on disk. `symbols` limits tickers, which come for the whole market."""
+
+    def __init__(self, dialect: Dialect, instance: str, symbols: frozenset[str]) -> None:
+        self.rows = 0
+        self._dialect = dialect
+        self._instance = instance
+        self._symbols = symbols
+        self._batches: dict[type, RowBatch] = {}
+        self._klines: dict[tuple[str, str], KlineRows] = {}
+        self._healed_klines: dict[tuple[str, str], list[pa.Table]] = {}
+        self._events: list[StreamEvent] = []
+        self._heartbeats: list[Heartbeat] = []
+        self._first_receipts: dict[object, int] = {}
+
+    def add_messages(self, messages: Iterable[object], receipt_time: int) -> None:
+        """Records of a frame; control messages, open klines and other symbols' tickers have no row."""
+        for message in messages:
+            kind = type(message)
+            if kind in _BATCHES and (kind is not Ticker or message.symbol in self._symbols):  # type: ignore[attr-defined]
+                self._batch(kind, receipt_time).append(message, receipt_time)
+                self.rows += 1
+            elif isinstance(message, Kline) and message.is_closed:
+                series = (message.symbol, message.interval)
+                self._first_receipts.setdefault(series, receipt_time)
+                self._klines.setdefault(series, KlineRows(self._dialect.venue)).append(message, receipt_time)
+                self.rows += 1
+
+    def add_answer(self, answer: RestAnswer, receipt_time: int) -> None:
+        """The rows of a REST answer that was asked for: a snapshot, or what fills a gap."""
+        if answer.what == "depth":
+            self.add_messages([self._dialect.parse_depth(answer.body, answer.symbol, answer.reason)], receipt_time)
+        elif answer.what == "trades":
+            trades = self._dialect.parse_trades(answer.body, answer.symbol)
+            wanted = [trade for trade in trades if answer.from_id <= trade.trade_id <= answer.to_id]
+            self.add_messages(wanted, receipt_time)
+        else:
+            series = (answer.symbol, answer.interval)
+            rows = self._dialect.parse_klines(answer.body, answer.symbol, answer.interval, receipt_time)
+            self._first_receipts.setdefault(series, receipt_time)
+            self._healed_klines.setdefault(series, []).append(rows)
+            self.rows += rows.num_rows
+
+    def add_event(self, event: StreamEvent, receipt_time: int) -> None:
+        self._first_receipts.setdefault(StreamEvent, receipt_time)
+        self._events.append(event)
+        self.rows += 1
+
+    def add_heartbeat(self, heartbeat: Heartbeat) -> None:
+        self._first_receipts.setdefault(Heartbeat, heartbeat.beat_time)
+        self._heartbeats.append(heartbeat)
+        self.rows += 1
+
+    def objects(self, sequence: int) -> Iterator[tuple[str, bytes]]:
+        """Key and bytes of every object: one a dataset, of klines one a series. Called once, at the end.
+
+        Rows whose numbers cannot be read are events instead, so the events come last.
+        """
+        for kind, batch in self._batches.items():
+            dataset, _, id_column = _BATCHES[kind]
+            table = batch.table()
+            self._note_refused(batch)
+            if table.num_rows:
+                yield self._key(dataset, kind, sequence), parquet_bytes(table, dataset, id_column)
+        for series in self._klines.keys() | self._healed_klines.keys():
+            if (rows := self._kline_rows(series)).num_rows:
+                first_receipt = self._first_receipts[series]
+                key = stream_klines_key(self._dialect.venue, *series, first_receipt, self._instance, sequence)
+                yield key, parquet_bytes(rows, KLINES, "open_time")
+        yield from self._small_objects(sequence)
+
+    def _kline_rows(self, series: tuple[str, str]) -> pa.Table:
+        tables = list(self._healed_klines.get(series, []))
+        if (batch := self._klines.get(series)) is not None:
+            tables.insert(0, batch.table())
+            self._note_refused(batch)
+        return pa.concat_tables(tables)
+
+    def _small_objects(self, sequence: int) -> Iterator[tuple[str, bytes]]:
+        if self._events:
+            rows = pa.Table.from_pylist([asdict(event) for event in self._events], schema=STREAM_EVENTS.schema)
+            yield self._key(STREAM_EVENTS, StreamEvent, sequence), parquet_bytes(rows, STREAM_EVENTS, "started_at")
+        if self._heartbeats:
+            rows = pa.Table.from_pylist([asdict(beat) for beat in self._heartbeats], schema=HEARTBEATS.schema)
+            yield self._key(HEARTBEATS, Heartbeat, sequence), parquet_bytes(rows, HEARTBEATS, "beat_time")
+
+    def _key(self, dataset: Dataset, kind: type, sequence: int) -> str:
+        return hourly_key(dataset, self._dialect.venue, self._first_receipts[kind], self._instance, sequence)
+
+    def _batch(self, kind: type, receipt_time: int) -> RowBatch:
+        if (batch := self._batches.get(kind)) is None:
+            self._first_receipts[kind] = receipt_time
+            batch = self._batches[kind] = _BATCHES[kind][1](self._dialect.venue)
+        return batch
+
+    def _note_refused(self, batch: RowBatch) -> None:
+        for record, receipt_time, reason in batch.take_refused():
+            symbol = getattr(record, "symbol", "")
+            event = StreamEvent(
+                self._dialect.venue, symbol, "", self._instance, "refused_row", None, None,
+                receipt_time, None, "unreadable_number", f"{reason}: {str(record)[:500]}",
+            )  # fmt: skip
+            self.add_event(event, receipt_time)

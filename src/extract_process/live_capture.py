@@ -1,0 +1,273 @@
+"""The live capture's composition root: connections, REST questions, spool, flusher and uploader, and how they end."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from extract_process.ban_memory import BanMemory
+from extract_process.binance.dialect import BINANCE
+from extract_process.binance.rest_api import BinanceRest
+from extract_process.binance.streams import (
+    CONNECTS_WINDOW_SECONDS,
+    MOST_CONNECTS,
+    split_over_connections,
+    stream_names,
+)
+from extract_process.capture import Capture, CaptureCounts, CaptureOptions
+from extract_process.capture_folder import capture_folder, measure, outbox_folder
+from extract_process.event_budget import EventBudget
+from extract_process.markets import Wanted
+from extract_process.micro_batch import BatchLimits
+from extract_process.outbox import Outbox
+from extract_process.records import Heartbeat
+from extract_process.recovery import Recovered, recover
+from extract_process.rest_queue import RestQueue
+from extract_process.spool_room import SpoolRoom
+from extract_process.stream_feed import FeedOptions, StreamFeed
+from extract_process.uploader import Uploader
+from extract_process.venue_asks import VenueAsks
+from extract_process.weight_budget import WeightBudget
+from pipeline.errors import LakeUnavailable, UsageError, VenueError
+from pipeline.lifecycle import StopRequest
+from pipeline.object_store import ObjectStore
+from pipeline.settings import BinanceSettings, LakeSettings, SpoolSettings, read
+from pipeline.timestamps import now_us
+
+log = logging.getLogger(__name__)
+
+_FIRST_LIMIT = 1_200
+"""Weight a minute before exchangeInfo has told the real limit."""
+
+_SYMBOLS_PER_REQUEST = 100
+_TICK_SECONDS = 0.25
+_PROOF_SHARE = 0.2
+"""Of the weight limit: what proofs of running books may use."""
+
+_PROOF_WEIGHT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """One capture; the names are those of the command's options."""
+
+    wanted: Wanted
+    instance: str = "main"
+    interval: str = "1m"
+    duration_seconds: float | None = None
+    limits: BatchLimits = field(default_factory=BatchLimits)
+    fsync_seconds: float = 1.0
+    spool_bytes: int = 20 * 1024**3
+    give_up_order: tuple[str, ...] = ("ticker", "klines", "trades", "depth")
+    snapshot_levels: int = 5_000
+    prove_seconds: float = 300.0
+    rotate_seconds: float = 23 * 3600.0
+    overlap_seconds: float = 5.0
+    silence_seconds: float = 60.0
+    first_message_seconds: float = 60.0
+    streams_per_connection: int = 300
+    stop_seconds: float = 30.0
+    heartbeat_seconds: float = 10.0
+
+
+@dataclass(slots=True)
+class CaptureReport:
+    """What was done, for the summary at the end."""
+
+    counts: CaptureCounts
+    objects_uploaded: int = 0
+    objects_left: int = 0
+
+
+def run_capture(options: StreamOptions, stop: StopRequest) -> CaptureReport:
+    """Records until the stop or the duration, then ends cleanly: readers, batches, uploads.
+
+    Errors: UsageError for unknown symbols and a spool in use, NotProvisioned without a bucket. Trouble with the venue
+    or the lake is waited out.
+    """
+    return asyncio.run(_run(options, stop))
+
+
+async def _run(options: StreamOptions, stop: StopRequest) -> CaptureReport:
+    with capture_folder(read(SpoolSettings).folder, BINANCE.venue, options.instance) as folder:
+        store = ObjectStore(read(LakeSettings).bucket)
+        _check_bucket(store)
+        async with _rest(folder) as rest:
+            await _check_symbols(rest, list(options.wanted))
+            outbox = Outbox(outbox_folder(folder))
+            symbols = frozenset(options.wanted)
+            recovered = await asyncio.to_thread(recover, folder, outbox, BINANCE, options.instance, symbols)
+            return await LiveCapture(options, folder, rest, store, outbox, recovered).run(stop)
+
+
+class LiveCapture:
+    """The parts of one capture, put together."""
+
+    def __init__(
+        self,
+        options: StreamOptions,
+        folder: Path,
+        rest: BinanceRest,
+        store: ObjectStore,
+        outbox: Outbox,
+        recovered: Recovered,
+    ) -> None:
+        self._options = options
+        self._folder = folder
+        self._rest = rest
+        self._queue = RestQueue()
+        self._asks = VenueAsks(rest, self._queue, BINANCE, options.snapshot_levels)
+        self._uploader = Uploader(outbox, store)
+        kept = CaptureOptions(options.instance, tuple(options.wanted), folder, options.limits, options.fsync_seconds)
+        room = SpoolRoom(options.spool_bytes, options.give_up_order)
+        self._capture = Capture(BINANCE, kept, room, outbox, recovered, self._asks.put, self._uploader.wake)
+        self._asks.answer_to(self._capture)
+        self._gaps = recovered.gaps
+        self._feeds = self._plan_feeds()
+        self._started_at = now_us()
+        self._spool_bytes = 0
+
+    async def run(self, stop: StopRequest) -> CaptureReport:
+        stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+        with stop.calling(lambda: loop.call_soon_threadsafe(stopping.set)):
+            self._begin()
+            work = asyncio.create_task(self._work())
+            asked = asyncio.create_task(stopping.wait())
+            await asyncio.wait({work, asked}, timeout=self._options.duration_seconds, return_when=asyncio.FIRST_COMPLETED)
+            asked.cancel()
+            work.cancel()
+            await asyncio.wait([work])
+        report = await self._end()
+        if not work.cancelled():
+            work.result()  # a failure of the work itself, after everything was kept
+        return report
+
+    def _begin(self) -> None:
+        judge = self._capture.judge
+        self._capture.note(judge.event("started", self._started_at, detail=f"{len(self._options.wanted)} symbols"))
+        for key, gap in self._gaps:
+            ids = (gap.from_id, gap.to_id)
+            self._capture.note(judge.event("gap", self._started_at, key, cause=gap.cause, ids=ids, ended_at=self._started_at))
+
+    async def _work(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for feed in self._feeds:
+                group.create_task(feed.run())
+            group.create_task(self._queue.run())
+            group.create_task(self._tick())
+            group.create_task(self._prove())
+
+    async def _end(self) -> CaptureReport:
+        """Readers are closed; now the last batch and its upload, under one deadline."""
+        capture, seconds = self._capture, self._options.stop_seconds
+        capture.note(capture.judge.event("stopped", self._started_at, ended_at=now_us()))
+        began = asyncio.get_running_loop().time()
+        if not await asyncio.to_thread(capture.close, seconds):
+            log.error("the last batches stay in the spool: the next start turns them into objects")
+        left = max(0.0, seconds - (asyncio.get_running_loop().time() - began))
+        objects_left = await asyncio.to_thread(self._uploader.finish, left)
+        if objects_left:
+            log.error("objects stay in the spool: the next start uploads them", extra={"objects": objects_left})
+        return CaptureReport(capture.counts, self._uploader.uploaded, objects_left)
+
+    async def _tick(self) -> None:
+        """What is due by the clock and not by a frame: old batches, the spool's size, heartbeats."""
+        loop = asyncio.get_running_loop()
+        last_beat = last_measure = 0.0
+        while True:
+            self._capture.seal_if_due(now_us())
+            if loop.time() - last_measure >= 1.0:
+                last_measure = loop.time()
+                self._spool_bytes, free_bytes = await asyncio.to_thread(measure, self._folder)
+                self._capture.on_spool_size(self._spool_bytes, free_bytes)
+            if loop.time() - last_beat >= self._options.heartbeat_seconds:
+                last_beat = loop.time()
+                self._capture.beat(self._heartbeat())
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def _prove(self) -> None:
+        """One symbol after the other, each every `prove_seconds` as far as the proofs' share of the weight allows."""
+        while True:
+            symbols = self._capture.judge.books(synced=True)
+            fastest = _PROOF_WEIGHT * 60 / (self._rest.budget.limit * _PROOF_SHARE)
+            pause = max(fastest, self._options.prove_seconds / max(1, len(symbols)))
+            for symbol in symbols:
+                await asyncio.sleep(pause)
+                if self._queue.is_idle:
+                    self._asks.prove(symbol)
+            if not symbols:
+                await asyncio.sleep(min(pause, 1.0))
+
+    def _heartbeat(self) -> Heartbeat:
+        counts = self._capture.counts
+        unsynced = len(self._capture.judge.books(synced=False))
+        return Heartbeat(
+            venue=BINANCE.venue,
+            process="stream",
+            instance=self._options.instance,
+            started_at=self._started_at,
+            beat_time=now_us(),
+            connections=sum(feed.connections for feed in self._feeds),
+            frames=counts.frames,
+            rows=counts.rows,
+            spool_bytes=self._spool_bytes,
+            detail=f"{unsynced} books unsynced, {counts.gaps} gaps, {counts.refused_frames} frames refused",
+        )
+
+    def _plan_feeds(self) -> list[StreamFeed]:
+        options = self._options
+        feed_options = FeedOptions(
+            url=read(BinanceSettings).ws_url,
+            rotate_seconds=options.rotate_seconds,
+            overlap_seconds=options.overlap_seconds,
+            silence_seconds=options.silence_seconds,
+            first_message_seconds=options.first_message_seconds,
+        )
+        connects = EventBudget(MOST_CONNECTS * 9 // 10, CONNECTS_WINDOW_SECONDS)
+        parts = split_over_connections(stream_names(options.wanted, options.interval), options.streams_per_connection)
+        return [
+            StreamFeed(f"connection {number} of {len(parts)}", streams, self._capture, connects, feed_options)
+            for number, streams in enumerate(parts, start=1)
+        ]
+
+
+@asynccontextmanager
+async def _rest(folder: Path) -> AsyncIterator[BinanceRest]:
+    venue = read(BinanceSettings)
+    parts = urlsplit(venue.rest_url)
+    host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    bans = BanMemory(folder.parent, BINANCE.venue, host)
+    async with httpx.AsyncClient(base_url=venue.rest_url, timeout=httpx.Timeout(30, connect=5, pool=None)) as client:
+        yield BinanceRest(client, WeightBudget(_FIRST_LIMIT), bans)
+
+
+def _check_bucket(store: ObjectStore) -> None:
+    """Raises NotProvisioned; a lake that is away for the moment is no reason not to record."""
+    try:
+        next(iter(store.list_keys("data_sources/stream_events/")), None)
+    except LakeUnavailable as error:
+        log.error("the lake is away, recording into the spool", extra={"error": str(error)})
+
+
+async def _check_symbols(rest: BinanceRest, symbols: list[str]) -> None:
+    """Raises UsageError for a symbol the venue does not know; REST being away is no reason not to record."""
+    try:
+        await rest.synchronize_clock()
+        for start in range(0, len(symbols), _SYMBOLS_PER_REQUEST):
+            info = await rest.fetch_exchange_info(symbols[start : start + _SYMBOLS_PER_REQUEST])
+            _warn_of_halted(info.statuses.items())
+    except UsageError:
+        raise
+    except VenueError as error:
+        log.error("symbols are not checked, REST is away", extra={"error": str(error)})
+
+
+def _warn_of_halted(statuses: Iterable[tuple[str, str]]) -> None:
+    for symbol, status in statuses:
+        if status != "TRADING":
+            log.warning("symbol is not trading", extra={"symbol": symbol, "status": status})

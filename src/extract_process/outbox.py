@@ -1,0 +1,61 @@
+"""Outbox: finished objects on local disk until S3 has them. Their keys and bytes are fixed before the first attempt."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+_SUFFIX = ".parquet"
+_UNFINISHED = ".unfinished"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingObject:
+    """An object that is complete on disk and not yet known to be in the bucket."""
+
+    key: str
+    path: Path
+
+
+class Outbox:
+    """A folder of files named `<segment>~<key, percent-encoded>`, so that the oldest segment sorts first."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.glob(f"*{_UNFINISHED}"):
+            path.unlink()
+
+    def put(self, sequence: int, objects: Iterable[tuple[str, bytes]]) -> list[WaitingObject]:
+        """All objects of one segment, synced to the disk. The same segment again overwrites its own."""
+        waiting = []
+        for key, body in objects:
+            path = self._folder / f"{sequence:012}~{quote(key, safe='=')}"
+            unfinished = path.with_name(path.name + _UNFINISHED)
+            with unfinished.open("wb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.rename(path)
+            waiting.append(WaitingObject(key, path))
+        _sync_folder(self._folder)
+        return waiting
+
+    def waiting(self) -> list[WaitingObject]:
+        """Oldest segment first."""
+        paths = sorted(self._folder.glob(f"*{_SUFFIX}"))
+        return [WaitingObject(unquote(path.name.partition("~")[2]), path) for path in paths]
+
+    def last_sequence(self) -> int:
+        """The newest segment that has objects here; 0 where there are none."""
+        return max((int(item.path.name.partition("~")[0]) for item in self.waiting()), default=0)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes renames durable (POSIX: the directory is a file of its own)."""
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -1,0 +1,116 @@
+"""Recovery: what a process left behind when it was killed becomes objects, and what it had missed becomes gaps."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from extract_process.accounted_ids import AccountedIds
+from extract_process.capture_memory import CaptureMemory, LastIds, load_memory
+from extract_process.dialect import Dialect, FrameRefused
+from extract_process.id_continuity import Gap
+from extract_process.landing import Landing
+from extract_process.outbox import Outbox
+from extract_process.records import Heartbeat, StreamEvent
+from extract_process.rest_answers import parse_rest_answer
+from extract_process.spool import Kind, Record, Segment, leftover_segments, read_segment
+from extract_process.stream_key import StreamKey, ids_of, key_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Where a capture goes on: the next segment's number, last ids, and holes that nobody had written down."""
+
+    next_sequence: int
+    last_ids: LastIds
+    gaps: list[tuple[StreamKey, Gap]]
+
+
+def recover(folder: Path, outbox: Outbox, dialect: Dialect, instance: str, symbols: frozenset[str]) -> Recovered:
+    """Turns leftover segments into objects under the keys they would have had, with their original receipt times."""
+    memory = load_memory(folder)
+    accounts = Accounts(memory.last_ids)
+    leftovers = leftover_segments(folder)
+    for segment in leftovers:
+        landing = landing_of(segment, dialect, instance, symbols, accounts)
+        outbox.put(segment.sequence, landing.objects(segment.sequence))
+    last_ids, gaps = accounts.settle()
+    last = max([memory.sequence, outbox.last_sequence(), *(segment.sequence for segment in leftovers)])
+    CaptureMemory(last, last_ids).save(folder)
+    for segment in leftovers:
+        log.info("recovered a segment", extra={"segment": str(segment.path), "bytes": segment.delete()})
+    return Recovered(last + 1, last_ids, gaps)
+
+
+def landing_of(
+    segment: Segment, dialect: Dialect, instance: str, symbols: frozenset[str], accounts: "Accounts | None" = None
+) -> Landing:
+    """The rows of a segment, read back from disk."""
+    landing = Landing(dialect, instance, symbols)
+    for record in read_segment(segment):
+        _replay(record, landing, dialect, accounts)
+    return landing
+
+
+def _replay(record: Record, landing: Landing, dialect: Dialect, accounts: "Accounts | None") -> None:
+    """Lands one record as it was landed when it came."""
+    match record.kind:
+        case Kind.FRAME | Kind.EXTRA_FRAME:
+            try:
+                messages = dialect.parse_frame(record.payload)
+            except FrameRefused:
+                return  # its event is a record of its own
+            landing.add_messages(messages, record.receipt_time)
+            if accounts is not None:
+                accounts.add_messages(messages, record.receipt_time)
+        case Kind.REST_ANSWER:
+            landing.add_answer(parse_rest_answer(record.payload), record.receipt_time)
+        case Kind.EVENT:
+            event = StreamEvent(**orjson.loads(record.payload))
+            landing.add_event(event, record.receipt_time)
+            if accounts is not None:
+                accounts.add_event(event)
+        case Kind.HEARTBEAT:
+            landing.add_heartbeat(Heartbeat(**orjson.loads(record.payload)))
+
+
+class Accounts:
+    """Which ids the leftover segments account for, by stream."""
+
+    def __init__(self, last_ids: LastIds) -> None:
+        self._last_ids = dict(last_ids)
+        self._receipts = {key: receipt_time for key, (_, receipt_time) in last_ids.items()}
+        self._accounts: dict[StreamKey, AccountedIds] = {}
+
+    def add_messages(self, messages: Iterable[object], receipt_time: int) -> None:
+        for message in messages:
+            key, ids = key_of(message), ids_of(message)
+            if key is not None and ids is not None:
+                self._account(key).add(*ids)
+                self._receipts[key] = receipt_time
+
+    def add_event(self, event: StreamEvent) -> None:
+        """A gap that was written down is accounted for."""
+        first, last = event.from_update_id, event.to_update_id
+        if event.event == "gap" and first is not None and last is not None:
+            key = StreamKey(event.channel, event.symbol, event.detail.partition(" ")[0] if event.channel == "klines" else "")
+            self._account(key).add(first, last)
+
+    def settle(self) -> tuple[LastIds, list[tuple[StreamKey, Gap]]]:
+        gaps: list[tuple[StreamKey, Gap]] = []
+        for key, account in self._accounts.items():
+            last_id, holes = account.settle()
+            gaps += [(key, hole) for hole in holes]
+            if last_id is not None:
+                self._last_ids[key] = (last_id, self._receipts.get(key, 0))
+        return self._last_ids, gaps
+
+    def _account(self, key: StreamKey) -> AccountedIds:
+        if (account := self._accounts.get(key)) is None:
+            last_id = self._last_ids[key][0] if key in self._last_ids else None
+            account = self._accounts[key] = AccountedIds(last_id, key.grid)
+        return account

@@ -1,0 +1,97 @@
+"""RestQueue: what a live capture asks the venue over REST, most urgent first, under the one weight budget."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from itertools import count
+
+from pipeline.errors import SpoolFull, VenueBanned, VenueError, VenueRefused
+from pipeline.timestamps import now_us
+
+log = logging.getLogger(__name__)
+
+REFUSED_AGAIN_SECONDS = 300.0
+"""A question the venue refused is put again after so long: a halted symbol comes back."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+
+
+class Urgency(IntEnum):
+    """Smaller goes first. Recent trades are only to be had for seconds; a broken book is recorded all the same."""
+
+    RECENT_TRADES = 0
+    BROKEN_BOOK = 1
+    NEW_BOOK = 2
+    HISTORY = 3
+    PROOF = 4
+
+
+@dataclass(order=True, slots=True)
+class _Asked:
+    urgency: Urgency
+    number: int
+    name: str = field(compare=False)
+    work: Callable[[], Awaitable[None]] = field(compare=False)
+    failures: int = field(default=0, compare=False)
+
+
+class RestQueue:
+    """An ask waits once by its name. A failed ask is put again later, for as long as it takes."""
+
+    def __init__(self, workers: int = 4) -> None:
+        self._queue: asyncio.PriorityQueue[_Asked] = asyncio.PriorityQueue()  # bounded by the names: one ask each
+        self._names: set[str] = set()
+        self._numbers = count()
+        self._workers = workers
+        self._pauses: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits; something may be under way."""
+        return self._queue.empty()
+
+    def ask(self, urgency: Urgency, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Queues `work`, unless an ask of this name is queued."""
+        if name not in self._names:
+            self._names.add(name)
+            self._queue.put_nowait(_Asked(urgency, next(self._numbers), name, work))
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._workers):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            asked = await self._queue.get()
+            self._names.discard(asked.name)  # the answer may itself lead to the same question
+            try:
+                await asked.work()
+            except (VenueError, SpoolFull) as error:
+                self._names.add(asked.name)
+                self._put_again(asked, error)
+
+    def _put_again(self, asked: _Asked, error: VenueError | SpoolFull) -> None:
+        asked.failures += 1
+        seconds = _pause_after(error, asked.failures)
+        log.warning("will ask again", extra={"what": asked.name, "seconds": round(seconds, 1), "why": str(error)})
+        task = asyncio.create_task(self._put_later(asked, seconds))
+        self._pauses.add(task)
+        task.add_done_callback(self._pauses.discard)
+
+    async def _put_later(self, asked: _Asked, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._queue.put(asked)
+
+
+def _pause_after(error: VenueError | SpoolFull, failures: int) -> float:
+    """A ban is waited out; other trouble with full jitter, from a second up to a minute."""
+    if isinstance(error, VenueBanned):
+        return max(0.0, (error.until_us - now_us()) / 1e6) + random.random()
+    if isinstance(error, VenueRefused):
+        return REFUSED_AGAIN_SECONDS
+    return 0.2 + random.random() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 10))

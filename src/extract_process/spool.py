@@ -1,0 +1,167 @@
+"""Spool: what came, on local disk before it is only in memory. Segments of records, one segment a micro-batch.
+
+A record is written with one system call, so a killed process loses nothing that was written; an fsync every second
+bounds what a power cut can take. A segment goes when its objects are complete on disk (see outbox).
+"""
+
+import logging
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_HEAD = struct.Struct("<BqII")  # kind, receipt_time in microseconds, length, CRC-32 of the payload
+_SUFFIX = ".segment"
+
+
+class Kind(IntEnum):
+    """What a record's payload is."""
+
+    FRAME = 1
+    EXTRA_FRAME = 2
+    """Of a second connection while the first still delivers."""
+    REST_ANSWER = 3
+    EVENT = 4
+    HEARTBEAT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as read back; `receipt_time` in microseconds."""
+
+    kind: Kind
+    receipt_time: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A closed segment: a file that no longer grows."""
+
+    sequence: int
+    path: Path
+
+    def delete(self) -> int:
+        """Its bytes are free again; returns how many."""
+        size = self.path.stat().st_size
+        self.path.unlink()
+        return size
+
+
+class Spool:
+    """The open segment of one process. `append` collects, `write` makes it durable against a kill.
+
+    Raises OSError (no space left) from `write`; then nothing of that write is in the segment.
+    """
+
+    def __init__(self, folder: Path, first_sequence: int, fsync_seconds: float) -> None:
+        """`first_sequence` must be greater than that of every segment there ever was in this folder."""
+        self._folder = folder
+        self._sequence = first_sequence
+        self._pending: list[bytes] = []
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._is_dirty = False
+        self._open_segment()
+        self._syncer = threading.Thread(target=self._sync_until_closed, args=(fsync_seconds,), name="fsync", daemon=True)
+        self._syncer.start()
+
+    @property
+    def sequence(self) -> int:
+        """Of the open segment."""
+        return self._sequence
+
+    @property
+    def bytes_written(self) -> int:
+        """In the open segment."""
+        return self._size
+
+    def append(self, kind: Kind, receipt_time: int, payload: bytes) -> None:
+        self._pending += (_HEAD.pack(kind, receipt_time, len(payload), zlib.crc32(payload)), payload)
+
+    def write(self) -> None:
+        """Everything appended since, in one system call."""
+        if not self._pending:
+            return
+        data = b"".join(self._pending)
+        self._pending.clear()
+        try:
+            written = os.write(self._file, data)
+            while written < len(data):
+                written += os.write(self._file, data[written:])
+        except OSError:
+            os.ftruncate(self._file, self._size)
+            os.lseek(self._file, self._size, os.SEEK_SET)
+            raise
+        self._size += len(data)
+        self._is_dirty = True
+
+    def seal(self) -> Segment:
+        """Closes the open segment and opens the next."""
+        self.write()
+        with self._lock:
+            os.close(self._file)
+            sealed = Segment(self._sequence, segment_path(self._folder, self._sequence))
+            self._sequence += 1
+            self._open_segment()
+        return sealed
+
+    def close(self) -> None:
+        """Ends the fsync thread; an open segment without records goes."""
+        self.write()
+        self._done.set()
+        self._syncer.join()
+        os.fsync(self._file)
+        os.close(self._file)
+        if not self._size:
+            segment_path(self._folder, self._sequence).unlink()
+
+    def _open_segment(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        self._file = os.open(segment_path(self._folder, self._sequence), flags, 0o644)
+        self._size = 0
+
+    def _sync_until_closed(self, seconds: float) -> None:
+        while not self._done.wait(seconds):
+            if not self._is_dirty:
+                continue
+            self._is_dirty = False
+            with self._lock:
+                duplicate = os.dup(self._file)
+            try:
+                os.fsync(duplicate)
+            except OSError as error:  # writing goes on; the next round tries again
+                log.error("fsync of the spool failed", extra={"folder": str(self._folder), "error": str(error)})
+            finally:
+                os.close(duplicate)
+
+
+def segment_path(folder: Path, sequence: int) -> Path:
+    return folder / f"{sequence:012}{_SUFFIX}"
+
+
+def leftover_segments(folder: Path) -> list[Segment]:
+    """Segments of a process that ended before they were objects, oldest first."""
+    return [Segment(int(path.name.removesuffix(_SUFFIX)), path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
+
+
+def read_segment(segment: Segment) -> Iterator[Record]:
+    """The records in order, up to the first that is torn: the end of a process that was killed while it wrote."""
+    with segment.path.open("rb") as file:
+        while head := file.read(_HEAD.size):
+            if len(head) < _HEAD.size:
+                break
+            kind, receipt_time, length, checksum = _HEAD.unpack(head)
+            payload = file.read(length)
+            if len(payload) < length or zlib.crc32(payload) != checksum:
+                break
+            yield Record(Kind(kind), receipt_time, payload)
+        else:
+            return
+    log.warning("segment has a torn end", extra={"segment": str(segment.path), "bytes": segment.path.stat().st_size})

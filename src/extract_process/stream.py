@@ -1,0 +1,144 @@
+"""The live capture's command: `python -m extract_process.stream --symbol BTCUSDT --symbol ETHUSDT`."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from extract_process.binance.messages import INTERVALS, VENUE
+from extract_process.binance.streams import CHANNELS, MOST_STREAMS
+from extract_process.live_capture import CaptureReport, StreamOptions, run_capture
+from extract_process.markets import MARKETS_FILE, Wanted, read_markets
+from extract_process.micro_batch import BatchLimits
+from pipeline.errors import UsageError
+from pipeline.lifecycle import run_command, stop_on_signals
+
+DEFAULT_CHANNELS = ("trades", "depth")
+SNAPSHOT_LEVELS = (100, 500, 1_000, 5_000)
+MANY_SYMBOLS = 50
+"""Above it, snapshots have 1,000 levels a side instead of 5,000: 24 of the larger fit into a minute's weight."""
+
+_TUNING = "Tuning"
+_LIMITS = BatchLimits()
+_DEFAULTS = StreamOptions(wanted={})
+
+
+def main(
+    symbol: Annotated[list[str] | None, typer.Option(help=f"As the venue spells it; repeats. Default: {MARKETS_FILE}.")] = None,
+    channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: trades, depth.")] = None,
+    venue: Annotated[str, typer.Option(help="The exchange.")] = VENUE,
+    duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
+    instance: Annotated[str, typer.Option(help="Name of this process; two may record the same market.")] = _DEFAULTS.instance,
+    interval: Annotated[str, typer.Option(help="Of the channel klines.")] = _DEFAULTS.interval,
+    snapshot_levels: Annotated[
+        int | None, typer.Option(help="Levels a side of a snapshot: 100, 500, 1000 or 5000.", rich_help_panel=_TUNING)
+    ] = None,
+    prove_every: Annotated[
+        float, typer.Option(min=1, help="Seconds between two proofs of a book.", rich_help_panel=_TUNING)
+    ] = _DEFAULTS.prove_seconds,
+    batch_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Age at which a micro-batch becomes objects.", rich_help_panel=_TUNING)
+    ] = _LIMITS.age_seconds,
+    batch_mb: Annotated[
+        int, typer.Option(min=1, help="Size of frames at which it does.", rich_help_panel=_TUNING)
+    ] = _LIMITS.frame_bytes // 1024**2,
+    fsync_seconds: Annotated[
+        float, typer.Option(min=0.01, help="The most a power cut can take.", rich_help_panel=_TUNING)
+    ] = _DEFAULTS.fsync_seconds,
+    spool_mb: Annotated[
+        int, typer.Option(min=1, help="Size at which channels stop, until there is room.", rich_help_panel=_TUNING)
+    ] = _DEFAULTS.spool_bytes // 1024**2,
+    give_up: Annotated[
+        str, typer.Option(help="Channels in the order in which a full spool stops them.", rich_help_panel=_TUNING)
+    ] = ",".join(_DEFAULTS.give_up_order),
+    rotate_seconds: Annotated[
+        float, typer.Option(min=1, help="Age at which a connection is replaced.", rich_help_panel=_TUNING)
+    ] = _DEFAULTS.rotate_seconds,
+    overlap_seconds: Annotated[
+        float, typer.Option(min=0.1, help="How long both deliver when it is.", rich_help_panel=_TUNING)
+    ] = _DEFAULTS.overlap_seconds,
+    silence_seconds: Annotated[
+        float, typer.Option(min=1, help="Without a byte, a connection is dead.", rich_help_panel=_TUNING)
+    ] = _DEFAULTS.silence_seconds,
+    streams_per_connection: Annotated[
+        int, typer.Option(min=1, max=MOST_STREAMS, help="Streams on one connection.", rich_help_panel=_TUNING)
+    ] = _DEFAULTS.streams_per_connection,
+    stop_seconds: Annotated[
+        float, typer.Option(min=0, help="Deadline of a clean stop; what is left waits in the spool.", rich_help_panel=_TUNING)
+    ] = _DEFAULTS.stop_seconds,
+) -> None:  # fmt: skip
+    """Record the live market until a signal: every message lands as Parquet, every gap is written down."""
+
+    def work() -> None:
+        _one_of("--venue", venue, (VENUE,))
+        wanted = _wanted(venue, symbol or [], channel or [])
+        levels = snapshot_levels or (1_000 if len(wanted) > MANY_SYMBOLS else 5_000)
+        if levels not in SNAPSHOT_LEVELS:
+            raise UsageError(f"--snapshot-levels {levels}: choose from {', '.join(map(str, SNAPSHOT_LEVELS))}")
+        options = StreamOptions(
+            wanted=wanted,
+            instance=instance,
+            interval=_one_of("--interval", interval, INTERVALS),
+            duration_seconds=duration,
+            limits=BatchLimits(frame_bytes=batch_mb * 1024**2, age_seconds=batch_seconds),
+            fsync_seconds=fsync_seconds,
+            spool_bytes=spool_mb * 1024**2,
+            give_up_order=_give_up_order(give_up),
+            snapshot_levels=levels,
+            prove_seconds=prove_every,
+            rotate_seconds=rotate_seconds,
+            overlap_seconds=overlap_seconds,
+            silence_seconds=silence_seconds,
+            streams_per_connection=streams_per_connection,
+            stop_seconds=stop_seconds,
+        )
+        began = time.monotonic()
+        with stop_on_signals() as stop:
+            report = run_capture(options, stop)
+        print_summary(report, time.monotonic() - began)
+
+    run_command(work)
+
+
+def print_summary(report: CaptureReport, seconds: float) -> None:
+    """What was recorded, one figure a line, on stdout."""
+    counts = report.counts
+    figures = {
+        "frames": counts.frames,
+        "bytes received": counts.frame_bytes,
+        "rows landed": counts.rows,
+        "gaps recorded": counts.gaps,
+        "frames refused": counts.refused_frames,
+        "frames discarded": counts.discarded_frames,
+        "objects uploaded": report.objects_uploaded,
+        "objects left in the spool": report.objects_left,
+    }
+    for name, figure in figures.items():
+        print(f"{name:>26}  {figure:,}")
+    print(f"{'seconds':>26}  {seconds:,.1f}", flush=True)
+
+
+def _wanted(venue: str, symbols: list[str], channels: list[str]) -> Wanted:
+    chosen = tuple(dict.fromkeys(_one_of("--channel", channel, CHANNELS) for channel in channels))
+    if symbols:
+        return dict.fromkeys(symbols, chosen or DEFAULT_CHANNELS)
+    markets = read_markets(Path(MARKETS_FILE), venue, CHANNELS)
+    return dict.fromkeys(markets, chosen) if chosen else markets
+
+
+def _give_up_order(text: str) -> tuple[str, ...]:
+    order = tuple(_one_of("--give-up", name.strip(), CHANNELS) for name in text.split(","))
+    if sorted(order) != sorted(CHANNELS):
+        raise UsageError(f"--give-up {text!r}: every channel once, of {', '.join(CHANNELS)}")
+    return order
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise UsageError(f"{name} {value!r}: choose from {', '.join(known)}")
+    return value
+
+
+if __name__ == "__main__":
+    typer.run(main)

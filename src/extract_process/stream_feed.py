@@ -1,0 +1,236 @@
+"""StreamFeed: the streams of one connection kept delivering: reconnects, and overlapping rotation before the venue cuts."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from extract_process.binance.streams import MOST_MESSAGES_A_SECOND, STREAM_PATH, key_of_stream, subscribe_messages
+from extract_process.capture import Capture
+from extract_process.dialect import Reply, ServerShutdown
+from extract_process.event_budget import EventBudget
+from extract_process.first_messages import FirstMessages
+from extract_process.reconnect_delay import ReconnectDelay
+from extract_process.stream_key import first_ids_of
+from extract_process.stream_reader import StreamConnection, open_stream
+from pipeline.errors import VenueUnavailable
+from pipeline.timestamps import now_us
+
+log = logging.getLogger(__name__)
+
+MOST_BACKLOG = 100_000
+"""Records of a second connection that wait to be judged; beyond it the change-over is made at once."""
+
+LONGEST_OVERLAP_SECONDS = 60.0
+REPLY_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class FeedOptions:
+    """`rotate_seconds` is when a connection is replaced, before the venue's 24 h are over."""
+
+    url: str
+    rotate_seconds: float
+    overlap_seconds: float
+    silence_seconds: float
+    first_message_seconds: float
+
+
+@dataclass(slots=True, eq=False)
+class _Link:
+    """One connection of the feed. Until it is the judged one, its records wait in the backlog."""
+
+    connection: StreamConnection
+    is_judged: bool = False
+    backlog: list[tuple[object, int]] = field(default_factory=list)
+    unanswered: set[int] = field(default_factory=set)
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    refused: str = ""
+    rotation_due: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def lost(self) -> asyncio.Future[str]:
+        """Done, with the cause, once the connection is lost."""
+        return self.connection.lost
+
+
+class StreamFeed:
+    """Runs until cancelled, then closes what is open; frames that come while closing are landed and judged too."""
+
+    def __init__(self, name: str, streams: Sequence[str], capture: Capture, connects: EventBudget, options: FeedOptions) -> None:
+        self.name = name
+        self.streams = list(streams)
+        self._capture = capture
+        self._connects = connects
+        self._options = options
+        self._delay = ReconnectDelay()
+        self._links: dict[StreamConnection, _Link] = {}
+        self._keys = [key_of_stream(stream) for stream in streams]
+        self._first = FirstMessages(self._keys)
+
+    @property
+    def connections(self) -> int:
+        """Open now: 1, or 2 in an overlap."""
+        return len(self._links)
+
+    async def run(self) -> None:
+        try:
+            while True:
+                link = await self._connect_until_done()
+                self._promote(link, "connected")
+                await self._follow(link)
+        finally:
+            await asyncio.gather(*(connection.close() for connection in list(self._links)))
+
+    async def _follow(self, link: _Link) -> None:
+        """Stays with the feed's connection and its successors until one is lost without a successor."""
+        while True:
+            seconds = self._options.rotate_seconds * random.uniform(0.9, 1.0)  # not all feeds at once
+            await _first_of(link.lost, link.rotation_due, seconds)
+            if link.lost.done():
+                break
+            link = await self._replace(link)
+        self._say_lost(link)
+        await asyncio.sleep(self._delay.next_delay(link.connection.lived_seconds, random.random()))
+
+    async def _replace(self, link: _Link) -> _Link:
+        """The judged connection after the attempt: the second one, up and delivering before the first was closed."""
+        successor = await self._connect_until_done()
+        await self._overlap(link, successor)
+        if successor.lost.done() and not link.lost.done():
+            self._say_lost(successor)
+            await asyncio.sleep(self._delay.next_delay(successor.connection.lived_seconds, random.random()))
+            link.rotation_due.set()
+            return link
+        if link.lost.done():
+            self._say_lost(link)
+        self._promote(successor, "rotated")
+        await self._retire(link)
+        return successor
+
+    async def _overlap(self, link: _Link, successor: _Link) -> None:
+        """Until both have delivered for a while and the successor's ids go on from the first's."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        waited_for = {link.lost, successor.lost}
+        seconds = self._options.overlap_seconds
+        while loop.time() - began < LONGEST_OVERLAP_SECONDS:
+            await asyncio.wait(waited_for, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if any(lost.done() for lost in waited_for) or len(successor.backlog) > MOST_BACKLOG:
+                return
+            if self._capture.judge.follows(first_ids_of(message for message, _ in successor.backlog)):
+                return
+            seconds = min(1.0, self._options.overlap_seconds)
+
+    def _promote(self, link: _Link, event: str) -> None:
+        """From here on this connection is the judged one; what it delivered so far is judged first."""
+        link.is_judged = True
+        self._note(event, detail=f"{len(self.streams)} streams, {len(link.backlog)} records in the overlap")
+        backlog, link.backlog = link.backlog, []
+        for message, receipt_time in backlog:
+            self._capture.judge_messages([message], receipt_time)
+
+    async def _retire(self, link: _Link) -> None:
+        link.is_judged = False
+        await link.connection.close()
+        self._links.pop(link.connection, None)
+
+    def _say_lost(self, link: _Link) -> None:
+        """A hole that shows now is the connection's fault, if it was the judged one."""
+        self._links.pop(link.connection, None)
+        if link.is_judged:
+            places = {(key.channel, key.symbol.upper()) for key in self._keys}
+            self._capture.on_break("disconnect", lambda key: (key.channel, key.symbol.upper()) in places)
+        detail = f"{link.lost.result()} after {link.connection.lived_seconds:.1f} s"
+        self._note("disconnected", cause="disconnect", detail=detail)
+
+    async def _connect_until_done(self) -> _Link:
+        while True:
+            try:
+                return await self._connect()
+            except VenueUnavailable as error:
+                seconds = self._delay.next_delay(0.0, random.random())
+                log.warning("cannot connect", extra={"feed": self.name, "seconds": round(seconds, 2), "why": str(error)})
+                self._note("connect_failed", detail=str(error))
+                await asyncio.sleep(seconds)
+
+    async def _connect(self) -> _Link:
+        """A connection whose streams are all subscribed. Raises VenueUnavailable."""
+        loop = asyncio.get_running_loop()
+        while seconds := self._connects.wait_before(loop.time()):  # noqa: ASYNC110  # for the clock
+            await asyncio.sleep(seconds)
+        self._connects.on_event(loop.time())
+        connection = await open_stream(self._options.url + STREAM_PATH, self._on_frames, self._options.silence_seconds)
+        link = self._link_of(connection)
+        try:
+            await self._subscribe(link, connection)
+        except BaseException:
+            self._links.pop(connection, None)
+            connection.abort("not subscribed")
+            raise
+        loop.call_later(self._options.first_message_seconds, self._say_silent)
+        return link
+
+    async def _subscribe(self, link: _Link, connection: StreamConnection) -> None:
+        loop = asyncio.get_running_loop()
+        budget = EventBudget(MOST_MESSAGES_A_SECOND - 1, 1.0)  # one is left for a pong
+        for number, message in subscribe_messages(self.streams):
+            while seconds := budget.wait_before(loop.time()):  # noqa: ASYNC110  # for the clock
+                await asyncio.sleep(seconds)
+            budget.on_event(loop.time())
+            link.unanswered.add(number)
+            connection.send(message)
+        if link.unanswered:
+            link.answered.clear()
+            await _first_of(connection.lost, link.answered, REPLY_SECONDS)
+        if connection.lost.done():
+            raise VenueUnavailable(connection.lost.result())
+        if link.refused or link.unanswered:
+            raise VenueUnavailable(link.refused or f"SUBSCRIBE unanswered for {REPLY_SECONDS:.0f} s")
+
+    def _on_frames(self, connection: StreamConnection, frames: list[bytes], receipt_time: int) -> None:
+        link = self._link_of(connection)
+        messages = self._capture.land(frames, receipt_time, extra=not link.is_judged)
+        for message in messages:
+            if isinstance(message, Reply):
+                self._on_reply(link, message)
+            elif isinstance(message, ServerShutdown):
+                self._note("server_shutdown")
+                link.rotation_due.set()
+        self._first.on_messages(messages)
+        if link.is_judged:
+            self._capture.judge_messages(messages, receipt_time)
+        else:
+            link.backlog += [(message, receipt_time) for message in messages]
+            self._capture.seal_if_due(receipt_time)
+
+    def _on_reply(self, link: _Link, reply: Reply) -> None:
+        if reply.error:
+            link.refused = f"SUBSCRIBE refused: {reply.error}"
+        link.unanswered.discard(reply.id if isinstance(reply.id, int) else -1)
+        if reply.error or not link.unanswered:
+            link.answered.set()
+
+    def _say_silent(self) -> None:
+        """A name the venue does not know is answered like any other and then silent."""
+        for key in self._first.take_silent():
+            log.warning("no message yet: is the symbol right, and trading?", extra={"channel": key.channel, "symbol": key.symbol})
+            self._capture.note(self._capture.judge.event("silent_stream", now_us(), key))
+
+    def _link_of(self, connection: StreamConnection) -> _Link:
+        """Frames may come before `_connect` knows that the connection is open."""
+        if (link := self._links.get(connection)) is None:
+            link = self._links[connection] = _Link(connection)
+        return link
+
+    def _note(self, event: str, *, cause: str = "", detail: str = "") -> None:
+        words = f"{self.name}: {detail}" if detail else self.name
+        self._capture.note(self._capture.judge.event(event, now_us(), cause=cause, detail=words))
+
+
+async def _first_of(lost: asyncio.Future[str], event: asyncio.Event, seconds: float) -> None:
+    """Until one of them happens, at most so long."""
+    waiting = asyncio.ensure_future(event.wait())
+    await asyncio.wait([lost, waiting], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
+    waiting.cancel()

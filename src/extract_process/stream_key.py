@@ -1,0 +1,58 @@
+"""PURE. StreamKey: the name of one stream, and which ids a message has in it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from extract_process.id_continuity import EVERY_ID
+from extract_process.kline_grid import Grid, grid_of
+from extract_process.records import DepthDiff, Kline, Ticker, Trade
+
+
+@dataclass(frozen=True, slots=True)
+class StreamKey:
+    """A channel of a symbol; `interval` is empty except for klines, whose ids are open times."""
+
+    channel: str
+    symbol: str
+    interval: str = ""
+
+    @property
+    def grid(self) -> Grid:
+        """Which ids exist."""
+        return grid_of(self.interval) if self.interval else EVERY_ID
+
+
+def key_of(message: object) -> StreamKey | None:
+    """The stream a record belongs to; None for control messages."""
+    match message:
+        case DepthDiff():
+            return StreamKey("depth", message.symbol)
+        case Trade():
+            return StreamKey("trades", message.symbol)
+        case Kline():
+            return StreamKey("klines", message.symbol, message.interval)
+        case Ticker():
+            return StreamKey("ticker", message.symbol)
+    return None
+
+
+def ids_of(message: object) -> tuple[int, int] | None:
+    """First and last id of a record, both included; None for what has no ids of its own (an open kline, a ticker)."""
+    match message:
+        case DepthDiff():
+            return message.first_update_id, message.last_update_id
+        case Trade():
+            return message.trade_id, message.trade_id
+        case Kline() if message.is_closed:
+            return message.open_time, message.open_time
+    return None
+
+
+def first_ids_of(messages: Iterable[object]) -> dict[StreamKey, int]:
+    """With which id each stream begins in these messages."""
+    first_ids: dict[StreamKey, int] = {}
+    for message in messages:
+        key, ids = key_of(message), ids_of(message)
+        if key is not None and ids is not None:
+            first_ids.setdefault(key, ids[0])
+    return first_ids

@@ -1,0 +1,84 @@
+"""Uploader: the outbox's objects into the bucket, oldest first, in a thread of its own, for as long as it takes."""
+
+import logging
+import random
+import threading
+import time
+
+from extract_process.outbox import Outbox, WaitingObject
+from pipeline.errors import TickhouseError
+from pipeline.object_store import ObjectStore
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
+
+
+class Uploader:
+    """No trouble with the lake ends it: the capture goes on, the outbox grows, and uploads resume by themselves.
+
+    A retried upload is the same key and the same bytes, so it does not matter whether the one before it arrived.
+    """
+
+    def __init__(self, outbox: Outbox, store: ObjectStore) -> None:
+        self.uploaded = 0
+        self._outbox = outbox
+        self._store = store
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="uploader", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """The outbox has more."""
+        self._wake.set()
+
+    def finish(self, seconds: float) -> int:
+        """Uploads what waits, at most so long; returns how many objects are left for the next start."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(seconds)
+        return len(self._outbox.waiting())
+
+    def _run(self) -> None:
+        failures = 0
+        while True:
+            self._wake.clear()
+            try:
+                for waiting in self._outbox.waiting():
+                    self._upload(waiting)
+                    failures = self._say_resumed(failures)
+            except (TickhouseError, OSError) as error:
+                failures += 1
+                self._pause(failures, error)
+                continue
+            if self._stopping.is_set() and not self._wake.is_set():
+                return
+            self._wake.wait()
+
+    def _upload(self, waiting: WaitingObject) -> None:
+        began = time.monotonic()
+        body = waiting.path.read_bytes()
+        self._store.write(waiting.key, body)
+        waiting.path.unlink()
+        self.uploaded += 1
+        extra = {"key": waiting.key, "bytes": len(body), "seconds": round(time.monotonic() - began, 3)}
+        log.debug("uploaded", extra=extra)
+
+    def _pause(self, failures: int, error: Exception) -> None:
+        """Full jitter. The same trouble is said at its first, second, fourth, eighth … time."""
+        if failures & (failures - 1) == 0:
+            log.error(
+                "cannot upload, the spool keeps it and tries again",
+                extra={"tries": failures, "waiting": len(self._outbox.waiting()), "error": str(error)},
+            )
+        seconds = random.uniform(0.1, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 10)))
+        if self._stopping.is_set():
+            time.sleep(min(seconds, 1.0))
+        else:
+            self._stopping.wait(seconds)
+
+    def _say_resumed(self, failures: int) -> int:
+        if failures:
+            log.info("uploads resumed", extra={"after_tries": failures, "waiting": len(self._outbox.waiting())})
+        return 0

@@ -1,0 +1,133 @@
+"""VenueAsks: what the judge asked becomes REST requests, and the answers come back into the capture."""
+
+import asyncio
+import logging
+from functools import partial
+
+from extract_process.binance.rest_api import PAGE_ROWS, BinanceRest
+from extract_process.capture import Capture
+from extract_process.dialect import Dialect
+from extract_process.id_continuity import EVERY_ID
+from extract_process.judge import Ask, HealAsk
+from extract_process.kline_grid import Grid, Range
+from extract_process.rest_answers import RestAnswer
+from extract_process.rest_queue import RestQueue, Urgency
+from extract_process.stream_key import StreamKey
+from pipeline.errors import VenueRefused
+from pipeline.timestamps import now_us
+
+log = logging.getLogger(__name__)
+
+TOO_OLD_AGAIN_SECONDS = 1.0
+"""The snapshot's host can lag behind the stream's: ask again a little later."""
+
+PROOF_LEVELS = 1_000
+
+
+class VenueAsks:
+    """Snapshots of `levels` a side; gaps in trades and klines are filled as far as the venue still has them."""
+
+    def __init__(self, rest: BinanceRest, queue: RestQueue, dialect: Dialect, levels: int) -> None:
+        self._rest = rest
+        self._queue = queue
+        self._dialect = dialect
+        self._levels = levels
+        self._capture: Capture | None = None
+
+    def answer_to(self, capture: Capture) -> None:
+        """Where the answers go; before the first ask."""
+        self._capture = capture
+
+    def put(self, ask: Ask) -> None:
+        """Queues what the judge wants to know."""
+        if isinstance(ask, HealAsk):
+            self._put_heal(ask.key, Range(ask.from_id, ask.to_id))
+            return
+        urgency = Urgency.NEW_BOOK if ask.reason == "start" else Urgency.BROKEN_BOOK
+        work = partial(self._fetch_book, ask.symbol, ask.reason, self._levels)
+        put = partial(self._queue.ask, urgency, f"book of {ask.symbol}", work)
+        if ask.reason == "snapshot_too_old":
+            asyncio.get_running_loop().call_later(TOO_OLD_AGAIN_SECONDS, put)
+        else:
+            put()
+
+    def prove(self, symbol: str) -> None:
+        """Queues a proof of a symbol's running book."""
+        work = partial(self._fetch_book, symbol, "proof", min(PROOF_LEVELS, self._levels))
+        self._queue.ask(Urgency.PROOF, f"proof of {symbol}", work)
+
+    def _put_heal(self, key: StreamKey, missing: Range) -> None:
+        if key.channel == "klines":
+            self._queue.ask(Urgency.HISTORY, f"klines {key} {missing}", partial(self._heal_klines, key, missing))
+        else:
+            self._queue.ask(Urgency.RECENT_TRADES, f"trades {key} {missing}", partial(self._heal_recent, key, missing))
+
+    async def _fetch_book(self, symbol: str, reason: str, levels: int) -> None:
+        capture = self._to_capture()
+        capture.judge.on_snapshot_asked(symbol, as_proof=reason == "proof")
+        asked_at = now_us()
+        capture.note(capture.judge.event("snapshot_requested", asked_at, StreamKey("depth", symbol), cause=reason))
+        body = await self._rest.fetch_depth_body(symbol, levels)
+        receipt_time = now_us()
+        capture.take_answer(RestAnswer("depth", symbol, body, reason=reason), receipt_time)
+        snapshot = self._dialect.parse_depth(body, symbol, reason)
+        capture.follow(capture.judge.on_snapshot(snapshot, levels, receipt_time))
+
+    async def _heal_recent(self, key: StreamKey, missing: Range) -> None:
+        """The last 1,000 trades hold a young gap; what they do not hold is history."""
+        first = self._land_trades(key, missing, await self._rest.fetch_recent_trades_body(key.symbol))
+        if first is None or first > missing.first:
+            older = Range(missing.first, missing.last if first is None else min(missing.last, first - 1))
+            self._queue.ask(Urgency.HISTORY, f"history {key} {older}", partial(self._heal_history, key, older))
+
+    async def _heal_history(self, key: StreamKey, missing: Range) -> None:
+        """One page of 1,000 trades, then the next as an ask of its own: a snapshot may go first."""
+        try:
+            body = await self._rest.fetch_trades_body(key.symbol, missing.first)
+        except VenueRefused as error:
+            self._say_unhealed(key, missing, f"{error} (api.binance.com has history, data-api.binance.vision has not)")
+            return
+        trades = self._dialect.parse_trades(body, key.symbol)
+        self._land_trades(key, missing, body)
+        if not trades or trades[-1].trade_id < missing.first:
+            self._say_unhealed(key, missing, "the venue sent no such trades")
+        elif trades[-1].trade_id < missing.last:
+            rest = Range(trades[-1].trade_id + 1, missing.last)
+            self._queue.ask(Urgency.HISTORY, f"history {key} {rest}", partial(self._heal_history, key, rest))
+
+    async def _heal_klines(self, key: StreamKey, missing: Range) -> None:
+        """Through the backfiller's request, page by page."""
+        for page in key.grid.split(missing, PAGE_ROWS):
+            body = await self._rest.fetch_klines_body(key.symbol, key.interval, page)
+            rows = self._dialect.parse_klines(body, key.symbol, key.interval, now_us())
+            open_times = rows["open_time"].cast("int64").to_pylist()
+            answer = RestAnswer("klines", key.symbol, body, interval=key.interval, from_id=page.first, to_id=page.last)
+            self._to_capture().take_answer(answer, now_us())
+            self._say_healed(key, key.grid, open_times)
+            for hole in key.grid.missing(page, key.grid.ranges_of(open_times)):
+                self._say_unhealed(key, hole, "the venue has no such klines", cause="venue_has_no_data")
+
+    def _land_trades(self, key: StreamKey, missing: Range, body: bytes) -> int | None:
+        """Lands those of the answer that are missing; returns the first id of the whole answer."""
+        trades = self._dialect.parse_trades(body, key.symbol)
+        found = [trade.trade_id for trade in trades if missing.first <= trade.trade_id <= missing.last]
+        if found:
+            answer = RestAnswer("trades", key.symbol, body, from_id=missing.first, to_id=missing.last)
+            self._to_capture().take_answer(answer, now_us())
+            self._say_healed(key, EVERY_ID, found)
+        return trades[0].trade_id if trades else None
+
+    def _say_healed(self, key: StreamKey, grid: Grid, ids: list[int]) -> None:
+        capture = self._to_capture()
+        for span in grid.ranges_of(ids):
+            capture.follow(capture.judge.on_healed_ids(key, span.first, span.last, now_us()))
+
+    def _say_unhealed(self, key: StreamKey, missing: Range, why: str, cause: str = "not_available") -> None:
+        log.warning("a gap stays", extra={"channel": key.channel, "symbol": key.symbol, "ids": str(missing), "why": why})
+        capture = self._to_capture()
+        event = capture.judge.event("heal_failed", now_us(), key, cause=cause, ids=(missing.first, missing.last), detail=why)
+        capture.note(event)
+
+    def _to_capture(self) -> Capture:
+        assert self._capture is not None, "answer_to comes before the first ask"
+        return self._capture

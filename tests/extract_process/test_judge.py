@@ -1,0 +1,99 @@
+"""Judge: messages of many symbols to events and questions; what a restart must remember."""
+
+from extract_process.judge import HealAsk, Judge, SnapshotAsk
+from extract_process.records import DepthDiff, DepthSnapshot, Kline, Ticker, Trade
+from extract_process.stream_key import StreamKey
+
+DEPTH, TRADES = StreamKey("depth", "BTCUSDT"), StreamKey("trades", "BTCUSDT")
+KLINES = StreamKey("klines", "BTCUSDT", "1m")
+MINUTE = 60_000_000
+
+
+def trade(trade_id: int, symbol: str = "BTCUSDT") -> Trade:
+    return Trade(symbol, trade_id, "1", "1", True, 5, 5)
+
+
+def diff(first: int, last: int, symbol: str = "BTCUSDT") -> DepthDiff:
+    return DepthDiff(symbol, first, last, [], [], 5)
+
+
+def kline(open_time: int, *, is_closed: bool = True) -> Kline:
+    return Kline("BTCUSDT", "1m", open_time, 0, "1", "1", "1", "1", "1", "1", 1, "1", "1", is_closed)
+
+
+def judge(**last_ids: int) -> Judge:
+    keys = {"depth": DEPTH, "trades": TRADES, "klines": KLINES}
+    return Judge("binance", "main", {keys[name]: (last, 10) for name, last in last_ids.items()})
+
+
+def test_a_hole_in_trades_is_an_event_from_message_to_message_and_a_question() -> None:
+    judged = judge()
+    judged.on_messages([trade(5)], receipt_time=100)
+    judgement = judged.on_messages([trade(8)], receipt_time=200)
+
+    (event,) = judgement.events
+    assert (event.venue, event.symbol, event.channel, event.instance) == ("binance", "BTCUSDT", "trades", "main")
+    assert (event.event, event.from_update_id, event.to_update_id, event.cause) == ("gap", 6, 7, "sequence")
+    assert (event.started_at, event.ended_at) == (100, 200)
+    assert judgement.asks == [HealAsk(TRADES, 6, 7)]
+
+
+def test_a_hole_in_diffs_asks_for_a_snapshot_of_that_symbol_only() -> None:
+    judged = judge()
+    judged.on_messages([diff(1, 5), diff(1, 5, "ETHUSDT")], receipt_time=100)
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        judged.on_snapshot(DepthSnapshot(symbol, 5, [], [], "start"), 1_000, 150)
+    judgement = judged.on_messages([diff(8, 9), diff(6, 9, "ETHUSDT")], receipt_time=200)
+
+    assert [(event.event, event.symbol) for event in judgement.events] == [("gap", "BTCUSDT")]
+    assert judgement.asks == [SnapshotAsk("BTCUSDT", "gap")]
+    assert (judged.books(synced=True), judged.books(synced=False)) == (["ETHUSDT"], ["BTCUSDT"])
+
+
+def test_klines_are_judged_when_they_are_closed_and_their_events_name_the_interval() -> None:
+    judged = judge()
+    judged.on_messages([kline(0), kline(2 * MINUTE, is_closed=False)], receipt_time=100)
+    judgement = judged.on_messages([kline(3 * MINUTE)], receipt_time=200)
+    (event,) = judgement.events
+    assert (event.from_update_id, event.to_update_id, event.detail) == (MINUTE, 2 * MINUTE, "1m")
+    assert judgement.asks == [HealAsk(KLINES, MINUTE, 2 * MINUTE)]
+
+
+def test_what_has_no_ids_decides_nothing() -> None:
+    judgement = judge().on_messages([Ticker("BTCUSDT", 1, "1", "1", "1", "1", "1", "1"), object()], receipt_time=1)
+    assert (judgement.events, judgement.asks) == ([], [])
+
+
+def test_a_restart_remembers_every_stream_and_begins_a_gap_where_the_old_process_ended() -> None:
+    first = judge()
+    first.on_messages([trade(5), diff(1, 9), kline(0)], receipt_time=100)
+    assert first.last_ids() == {TRADES: (5, 100), DEPTH: (9, 100), KLINES: (0, 100)}
+
+    second = Judge("binance", "main", first.last_ids())
+    (event,) = second.on_messages([trade(9)], receipt_time=900).events
+    assert (event.from_update_id, event.to_update_id, event.cause) == (6, 8, "restart")
+    assert (event.started_at, event.ended_at) == (100, 900)
+    assert second.last_ids() == {TRADES: (9, 900), DEPTH: (9, 100), KLINES: (0, 100)}
+
+
+def test_healed_ids_are_events_and_no_second_gap() -> None:
+    judged = judge()
+    judged.on_messages([trade(5), trade(10)], receipt_time=100)
+    healed = judged.on_healed_ids(TRADES, 6, 8, now_us=300)
+    assert [(event.event, event.from_update_id, event.to_update_id) for event in healed.events] == [("healed", 6, 8)]
+    assert judged.on_messages([trade(11)], receipt_time=400).events == []
+
+
+def test_a_break_concerns_the_streams_it_names() -> None:
+    judged = judge()
+    judged.on_messages([trade(1), trade(1, "ETHUSDT")], receipt_time=100)
+    judged.on_break("disconnect", lambda key: key.symbol == "BTCUSDT")
+    events = judged.on_messages([trade(3), trade(3, "ETHUSDT")], receipt_time=200).events
+    assert [(event.symbol, event.cause) for event in events] == [("BTCUSDT", "disconnect"), ("ETHUSDT", "sequence")]
+
+
+def test_streams_follow_where_they_go_on_without_a_hole() -> None:
+    judged = judge()
+    judged.on_messages([trade(5), diff(1, 9)], receipt_time=100)
+    assert judged.follows({TRADES: 6, DEPTH: 3, StreamKey("trades", "NEWUSDT"): 77})
+    assert not judged.follows({TRADES: 7})

@@ -1,0 +1,106 @@
+"""The small pure rules of the live capture: batches, delays, budgets, room, names."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extract_process.event_budget import EventBudget
+from extract_process.first_messages import ALL_SYMBOLS, FirstMessages
+from extract_process.micro_batch import BatchLimits, MicroBatch
+from extract_process.reconnect_delay import LIVED_SECONDS, ReconnectDelay
+from extract_process.records import Kline, Ticker, Trade
+from extract_process.spool_room import DISK_RESERVE_BYTES, SpoolRoom
+from extract_process.stream_key import StreamKey, first_ids_of, ids_of, key_of
+from pipeline.timestamps import HOUR_US, SECOND_US
+
+NOON = 1_704_110_400_000_000
+PLENTY = 10**12
+TRADE = Trade("BTCUSDT", 7, "1", "1", True, 1, 1)
+TICKER = Ticker("BTCUSDT", 1, "1", "1", "1", "1", "1", "1")
+
+
+def kline(*, is_closed: bool) -> Kline:
+    return Kline("BTCUSDT", "1m", 60, 119, "1", "1", "1", "1", "1", "1", 1, "1", "1", is_closed)
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "later", "is_due"),
+    [
+        (1, 1, 9_999_999, False),
+        (1, 1, 10_000_000, True),
+        (100, 1, 0, True),
+        (1, 1_000, 0, True),
+        (99, 999, 0, False),
+    ],
+    ids=["younger", "old", "rows", "bytes", "just below"],
+)
+def test_a_batch_is_closed_by_the_first_limit_it_reaches(rows: int, size: int, later: int, is_due: bool) -> None:
+    batch = MicroBatch(BatchLimits(rows=100, frame_bytes=1_000, age_seconds=10))
+    assert not batch.is_due(NOON)
+    batch.add(rows, size, NOON)
+    assert batch.is_due(NOON + later) is is_due
+    batch.clear()
+    assert batch.is_empty
+    assert not batch.is_due(NOON + HOUR_US)
+
+
+def test_a_batch_does_not_go_on_into_the_next_hour() -> None:
+    batch = MicroBatch(BatchLimits(age_seconds=3_600))
+    batch.add(1, 1, NOON + HOUR_US - SECOND_US)
+    assert not batch.is_due(NOON + HOUR_US - 1)
+    assert batch.is_due(NOON + HOUR_US)
+
+
+def test_delays_grow_until_a_connection_has_lived() -> None:
+    delay = ReconnectDelay(first_seconds=1, most_seconds=8)
+    assert [delay.next_delay(0.0, 1.0) for _ in range(6)] == [1, 2, 4, 8, 8, 8]
+    assert delay.next_delay(LIVED_SECONDS - 1, 1.0) == 8  # accepted and closed soon: no reason to hurry
+    assert delay.next_delay(LIVED_SECONDS, 1.0) == 1
+    assert delay.next_delay(0.0, 0.25) == 0.5
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=60), st.integers(1, 5))
+def test_never_more_events_in_a_window_than_allowed(pauses: list[float], most: int) -> None:
+    budget, now, times = EventBudget(most, 10.0), 0.0, []
+    for pause in pauses:
+        now += pause
+        now += budget.wait_before(now) * 1.000001
+        budget.on_event(now)
+        times.append(now)
+    for start in times:
+        assert sum(1 for time in times if start <= time < start + 10.0) <= most
+
+
+def test_channels_stop_in_order_and_come_back_in_the_opposite_one() -> None:
+    room = SpoolRoom(1_000, ("ticker", "trades", "depth"))
+    assert room.on_size(999, PLENTY) == ([], [])
+    assert room.on_size(1_000, PLENTY) == (["ticker"], [])
+    assert room.on_size(1_019, PLENTY) == ([], [])
+    assert room.on_size(1_020, PLENTY) == (["trades"], [])
+    assert room.stopped == {"ticker", "trades"}
+    assert room.on_size(950, PLENTY) == ([], [])  # not yet: it would be full again at once
+    assert room.on_size(899, PLENTY) == ([], ["trades", "ticker"])
+
+
+def test_a_disk_that_others_fill_stops_channels_too() -> None:
+    room = SpoolRoom(10**12, ("ticker", "depth"))
+    assert room.on_size(1_000, DISK_RESERVE_BYTES - 1) == (["ticker"], [])
+    assert room.on_disk_full() == ["depth"]
+    assert room.on_disk_full() == []
+    assert room.on_size(1_000, DISK_RESERVE_BYTES - 1) == ([], [])
+    assert room.on_size(1_000, PLENTY) == ([], ["depth", "ticker"])
+
+
+def test_silent_streams_are_named_once() -> None:
+    first = FirstMessages([StreamKey("trades", "btcusdt"), StreamKey("trades", "ethusdt"), StreamKey("ticker", ALL_SYMBOLS)])
+    first.on_messages([TRADE, TICKER])
+    assert first.take_silent() == [StreamKey("trades", "ethusdt")]
+    assert first.take_silent() == []
+
+
+def test_records_have_keys_and_those_with_continuity_have_ids() -> None:
+    assert (key_of(TRADE), ids_of(TRADE)) == (StreamKey("trades", "BTCUSDT"), (7, 7))
+    assert (key_of(TICKER), ids_of(TICKER)) == (StreamKey("ticker", "BTCUSDT"), None)
+    assert ids_of(kline(is_closed=True)) == (60, 60)
+    assert ids_of(kline(is_closed=False)) is None
+    assert first_ids_of([kline(is_closed=False), TRADE, TRADE._replace(trade_id=9)]) == {StreamKey("trades", "BTCUSDT"): 7}
