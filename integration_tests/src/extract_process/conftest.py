@@ -204,6 +204,7 @@ def open_venue(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenVenue]:
             exchange = stack.enter_context(running_exchange(config, clock))
             monkeypatch.setenv("BINANCE_REST_URL", exchange.url)
             monkeypatch.setenv("BINANCE_ARCHIVE_URL", exchange.url)
+            monkeypatch.setenv("BINANCE_WS_URL", exchange.ws_url)
             return Venue(exchange, clock)
 
         yield start

@@ -1,0 +1,75 @@
+"""Acceptance c: connections are replaced while they deliver: no gap, no double, whoever wants the change."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pipeline.warehouse import Warehouse
+from simulated_exchange.config import ExchangeConfig
+from simulated_exchange.socket_limits import SocketLimits
+
+from .live import capturing, events_of, ids_in_events, missing_of, rows_of, wait_until
+
+if TYPE_CHECKING:
+    from conftest import Lake
+
+    from .conftest import OpenVenue
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+
+
+def test_rotation_leaves_no_gap_and_no_double_in_silver(
+    open_venue: "OpenVenue", moto_lake: "Lake", warehouse: Warehouse, load: Callable[[], None]
+) -> None:
+    exchange = open_venue(ExchangeConfig(seed=11, time_scale=4)).exchange
+    with capturing(*SYMBOLS, rotate_seconds=1.5, overlap_seconds=0.3):
+        wait_until(lambda: len(events_of(moto_lake.store, "rotated")) >= 8, "eight rotations", 60)
+    load()
+
+    assert events_of(moto_lake.store, "gap") == []
+    assert events_of(moto_lake.store, "disconnected") == []
+    for symbol in SYMBOLS:
+        for view, key, stream in (("trades", "trade_id", "trade"), ("depth_diffs", "last_update_id", "depth@100ms")):
+            _, [[rows, keys, first, last]] = warehouse.query_table(
+                f"select count(), uniqExact({key}), min({key}), max({key}) from {view} where symbol = '{symbol}'"
+            )
+            assert rows == keys > 0
+            assert missing_of(exchange, f"{symbol.lower()}@{stream}") == set()
+            if view == "trades":
+                assert rows == last - first + 1
+    _, [[broken]] = warehouse.query_table(
+        "select countIf(first_update_id != before + 1) from (select first_update_id, lagInFrame(last_update_id, 1,"
+        " toUInt64(first_update_id - 1)) over (partition by symbol order by last_update_id) as before from depth_diffs)"
+    )
+    assert broken == 0
+    _, [[in_bronze, in_silver]] = warehouse.query_table("select (select count() from bronze_trades), (select count() from trades)")
+    assert in_bronze >= in_silver
+
+
+def test_a_venue_that_announces_its_end_is_left_before_it(open_venue: "OpenVenue", moto_lake: "Lake") -> None:
+    exchange = open_venue(ExchangeConfig(seed=12)).exchange
+    with capturing("BTCUSDT"):
+        wait_until(lambda: bool(events_of(moto_lake.store, "synced")), "the book to be synced")
+        exchange.announce_shutdown()
+        wait_until(lambda: bool(events_of(moto_lake.store, "rotated")), "the rotation")
+        exchange.disconnect([1])
+        wait_until(lambda: len(rows_of(moto_lake.store, "trades")) > 5, "more trades")
+    assert len(events_of(moto_lake.store, "server_shutdown")) == 1
+    assert events_of(moto_lake.store, "gap") == []
+
+
+def test_the_venues_own_limit_of_a_connections_life_costs_what_was_missed_and_no_more(
+    open_venue: "OpenVenue", moto_lake: "Lake"
+) -> None:
+    limits = SocketLimits(life_seconds=3.0)
+    exchange = open_venue(ExchangeConfig(seed=13, sockets=limits)).exchange
+    with capturing("BTCUSDT"):
+        wait_until(lambda: len(events_of(moto_lake.store, "disconnected")) >= 2, "two lost connections")
+        wait_until(lambda: len(events_of(moto_lake.store, "connected")) >= 3, "the third connection")
+    for channel, stream in (("depth", "btcusdt@depth@100ms"), ("trades", "btcusdt@trade")):
+        gaps = ids_in_events(moto_lake.store, "gap", channel, "BTCUSDT")
+        assert gaps <= missing_of(exchange, stream)
+        rows = rows_of(moto_lake.store, "trades")
+        last = max(row["trade_id"] for row in rows)
+        if channel == "trades":
+            assert {number for number in missing_of(exchange, stream) if number < last} == gaps
+    assert {row["cause"] for row in events_of(moto_lake.store, "gap")} <= {"disconnect"}
