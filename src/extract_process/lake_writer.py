@@ -32,6 +32,7 @@ def parquet_bytes(table: pa.Table, dataset: Dataset, id_column: str, extra: Mapp
         compression="zstd",
         compression_level=1,
         use_dictionary=named,
+        write_statistics=[field.name for field in dataset.schema if not pa.types.is_nested(field.type)],
         write_page_checksum=True,
     )
     return bytes(sink.getvalue())

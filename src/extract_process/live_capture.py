@@ -1,16 +1,13 @@
 """The live capture's composition root: connections, REST questions, spool, flusher and uploader, and how they end."""
 
 import asyncio
+import gc
 import logging
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import httpx
-
-from extract_process.ban_memory import BanMemory
 from extract_process.binance.dialect import BINANCE
 from extract_process.binance.rest_api import BinanceRest
 from extract_process.binance.streams import (
@@ -22,18 +19,17 @@ from extract_process.binance.streams import (
 from extract_process.capture import Capture, CaptureCounts, CaptureOptions
 from extract_process.capture_folder import capture_folder, measure, outbox_folder
 from extract_process.event_budget import EventBudget
-from extract_process.markets import Wanted
-from extract_process.micro_batch import BatchLimits
 from extract_process.outbox import Outbox
 from extract_process.records import Heartbeat
 from extract_process.recovery import Recovered, recover
 from extract_process.rest_queue import RestQueue
 from extract_process.spool_room import SpoolRoom
 from extract_process.stream_feed import FeedOptions, StreamFeed
+from extract_process.stream_options import StreamOptions
 from extract_process.uploader import Uploader
 from extract_process.venue_asks import VenueAsks
-from extract_process.weight_budget import WeightBudget
-from pipeline.errors import LakeUnavailable, UsageError, VenueError
+from extract_process.venue_rest import check_symbols, open_rest
+from pipeline.errors import LakeUnavailable
 from pipeline.lifecycle import StopRequest
 from pipeline.object_store import ObjectStore
 from pipeline.settings import BinanceSettings, LakeSettings, SpoolSettings, read
@@ -41,38 +37,14 @@ from pipeline.timestamps import now_us
 
 log = logging.getLogger(__name__)
 
-_FIRST_LIMIT = 1_200
-"""Weight a minute before exchangeInfo has told the real limit."""
+GARBAGE_THRESHOLD = 100_000
+"""New containers between two collections, see _garbage_collected_seldom."""
 
-_SYMBOLS_PER_REQUEST = 100
 _TICK_SECONDS = 0.25
 _PROOF_SHARE = 0.2
 """Of the weight limit: what proofs of running books may use."""
 
 _PROOF_WEIGHT = 50
-
-
-@dataclass(frozen=True, slots=True)
-class StreamOptions:
-    """One capture; the names are those of the command's options."""
-
-    wanted: Wanted
-    instance: str = "main"
-    interval: str = "1m"
-    duration_seconds: float | None = None
-    limits: BatchLimits = field(default_factory=BatchLimits)
-    fsync_seconds: float = 1.0
-    spool_bytes: int = 20 * 1024**3
-    give_up_order: tuple[str, ...] = ("ticker", "klines", "trades", "depth")
-    snapshot_levels: int = 5_000
-    prove_seconds: float = 300.0
-    rotate_seconds: float = 23 * 3600.0
-    overlap_seconds: float = 5.0
-    silence_seconds: float = 60.0
-    first_message_seconds: float = 60.0
-    streams_per_connection: int = 300
-    stop_seconds: float = 30.0
-    heartbeat_seconds: float = 10.0
 
 
 @dataclass(slots=True)
@@ -90,15 +62,28 @@ def run_capture(options: StreamOptions, stop: StopRequest) -> CaptureReport:
     Errors: UsageError for unknown symbols and a spool in use, NotProvisioned without a bucket. Trouble with the venue
     or the lake is waited out.
     """
-    return asyncio.run(_run(options, stop))
+    with _garbage_collected_seldom():
+        return asyncio.run(_run(options, stop))
+
+
+@contextmanager
+def _garbage_collected_seldom() -> Iterator[None]:
+    """Decoded levels are lists by the thousand and none is in a cycle: Python's usual threshold of 700 new containers
+    costs more than decoding and Arrow together (benchmarks/bench_extract_hot_path.py)."""
+    before = gc.get_threshold()
+    gc.set_threshold(GARBAGE_THRESHOLD, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 async def _run(options: StreamOptions, stop: StopRequest) -> CaptureReport:
     with capture_folder(read(SpoolSettings).folder, BINANCE.venue, options.instance) as folder:
         store = ObjectStore(read(LakeSettings).bucket)
         _check_bucket(store)
-        async with _rest(folder) as rest:
-            await _check_symbols(rest, list(options.wanted))
+        async with open_rest(folder) as rest:
+            await check_symbols(rest, list(options.wanted))
             outbox = Outbox(outbox_folder(folder))
             symbols = frozenset(options.wanted)
             recovered = await asyncio.to_thread(recover, folder, outbox, BINANCE, options.instance, symbols)
@@ -236,38 +221,9 @@ class LiveCapture:
         ]
 
 
-@asynccontextmanager
-async def _rest(folder: Path) -> AsyncIterator[BinanceRest]:
-    venue = read(BinanceSettings)
-    parts = urlsplit(venue.rest_url)
-    host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-    bans = BanMemory(folder.parent, BINANCE.venue, host)
-    async with httpx.AsyncClient(base_url=venue.rest_url, timeout=httpx.Timeout(30, connect=5, pool=None)) as client:
-        yield BinanceRest(client, WeightBudget(_FIRST_LIMIT), bans)
-
-
 def _check_bucket(store: ObjectStore) -> None:
     """Raises NotProvisioned; a lake that is away for the moment is no reason not to record."""
     try:
         next(iter(store.list_keys("data_sources/stream_events/")), None)
     except LakeUnavailable as error:
         log.error("the lake is away, recording into the spool", extra={"error": str(error)})
-
-
-async def _check_symbols(rest: BinanceRest, symbols: list[str]) -> None:
-    """Raises UsageError for a symbol the venue does not know; REST being away is no reason not to record."""
-    try:
-        await rest.synchronize_clock()
-        for start in range(0, len(symbols), _SYMBOLS_PER_REQUEST):
-            info = await rest.fetch_exchange_info(symbols[start : start + _SYMBOLS_PER_REQUEST])
-            _warn_of_halted(info.statuses.items())
-    except UsageError:
-        raise
-    except VenueError as error:
-        log.error("symbols are not checked, REST is away", extra={"error": str(error)})
-
-
-def _warn_of_halted(statuses: Iterable[tuple[str, str]]) -> None:
-    for symbol, status in statuses:
-        if status != "TRADING":
-            log.warning("symbol is not trading", extra={"symbol": symbol, "status": status})

@@ -8,9 +8,10 @@ import typer
 
 from extract_process.binance.messages import INTERVALS, VENUE
 from extract_process.binance.streams import CHANNELS, MOST_STREAMS
-from extract_process.live_capture import CaptureReport, StreamOptions, run_capture
+from extract_process.live_capture import CaptureReport, run_capture
 from extract_process.markets import MARKETS_FILE, Wanted, read_markets
 from extract_process.micro_batch import BatchLimits
+from extract_process.stream_options import StreamOptions
 from pipeline.errors import UsageError
 from pipeline.lifecycle import run_command, stop_on_signals
 

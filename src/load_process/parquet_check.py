@@ -1,6 +1,7 @@
 """Whether a Parquet file may enter a table: names, types and nulls against the catalogue. Inserts nothing."""
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.datasets import Dataset
@@ -27,8 +28,23 @@ def check_every_value(body: bytes, dataset: Dataset) -> None:
     except (pa.ArrowException, OSError) as error:
         raise ObjectRefused("broken_pages", f"the file's pages cannot be decoded: {error}") from error
     for field in dataset.schema:
-        if not field.nullable and table.column(field.name).null_count:
-            raise ObjectRefused("null_value", f"column {field.name} has nulls where {dataset.name} allows none")
+        path = _null_path(table.column(field.name), field)
+        if path:
+            raise ObjectRefused("null_value", f"column {path} has nulls where {dataset.name} allows none")
+
+
+def _null_path(column: pa.ChunkedArray, field: pa.Field) -> str:
+    """Where the first null is that the field does not allow, at any depth (`bids.element.price`); empty if nowhere."""
+    if not field.nullable and column.null_count:
+        return str(field.name)
+    if pa.types.is_list(field.type):
+        inside = [(pc.list_flatten(column), field.type.value_field)]
+    elif pa.types.is_struct(field.type):
+        inside = [(pc.struct_field(column, child.name), child) for child in field.type]
+    else:
+        return ""
+    found = (_null_path(values, child) for values, child in inside)
+    return next((f"{field.name}.{path}" for path in found if path), "")
 
 
 def _open(body: bytes) -> pq.ParquetFile:
@@ -56,11 +72,16 @@ def _check_schema(schema: pa.Schema, dataset: Dataset) -> None:
 
 
 def _plain(type_: pa.DataType) -> pa.DataType:
-    """The type without how it is encoded: dictionaries and large strings hold the same values."""
+    """The type without how it is encoded or declared: dictionaries and large strings hold the same values, and whether
+    there are nulls is found by looking."""
     if pa.types.is_dictionary(type_):
         return _plain(type_.value_type)
     if pa.types.is_large_string(type_):
         return pa.string()
     if pa.types.is_timestamp(type_) and type_.tz in ("+00:00", "Etc/UTC"):
         return pa.timestamp(type_.unit, tz="UTC")
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        return pa.list_(pa.field("element", _plain(type_.value_type)))
+    if pa.types.is_struct(type_):
+        return pa.struct([pa.field(child.name, _plain(child.type)) for child in type_])
     return type_

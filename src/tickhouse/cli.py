@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from extract_process import klines
+from extract_process import klines, stream
 from load_process import __main__ as load
 from pipeline.lifecycle import run_command, stop_on_signals
 from pipeline.settings import LakeSettings, WarehouseSettings, read
@@ -18,6 +18,7 @@ from transform_process import migrate
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Crypto market data, recorded and queryable.")
 app.command("klines")(klines.main)
+app.command("stream")(stream.main)
 app.command("load")(load.main)
 app.command("migrate")(migrate.main)
 

@@ -14,8 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from extract_process.live_capture import CaptureReport, StreamOptions, run_capture
+from extract_process.live_capture import CaptureReport, run_capture
 from extract_process.micro_batch import BatchLimits
+from extract_process.stream_options import StreamOptions
 from pipeline.lifecycle import StopRequest
 from pipeline.object_store import ObjectStore
 from simulated_exchange.server import RunningExchange
@@ -45,7 +46,7 @@ class LiveRun:
     def _run(self, options: StreamOptions) -> None:
         try:
             self.report = run_capture(options, self._request)
-        except BaseException as failure:
+        except BaseException as failure:  # noqa: BLE001  # raised again by `stop`
             self._failure = failure
 
 

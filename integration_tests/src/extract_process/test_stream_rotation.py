@@ -41,7 +41,9 @@ def test_rotation_leaves_no_gap_and_no_double_in_silver(
         " toUInt64(first_update_id - 1)) over (partition by symbol order by last_update_id) as before from depth_diffs)"
     )
     assert broken == 0
-    _, [[in_bronze, in_silver]] = warehouse.query_table("select (select count() from bronze_trades), (select count() from trades)")
+    _, [[in_bronze, in_silver]] = warehouse.query_table(
+        "select (select count() from bronze_trades), (select count() from trades)"
+    )
     assert in_bronze >= in_silver
 
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -88,7 +88,11 @@ def test_a_full_spool_stops_the_lowest_channel_says_so_and_goes_on_when_there_is
 ) -> None:
     exchange = open_venue(ExchangeConfig(seed=23, time_scale=4)).exchange
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    options = {"spool_bytes": 300_000, "give_up_order": ("ticker", "klines", "trades", "depth"), "snapshot_levels": 100}
+    options: dict[str, Any] = {
+        "spool_bytes": 300_000,
+        "give_up_order": ("ticker", "klines", "trades", "depth"),
+        "snapshot_levels": 100,
+    }
     with capturing(*SYMBOLS, stop_seconds=1.0, **options) as run:
         wait_until(lambda: exchange.tally()["sockets"]["messages"] > 3_000, "more than the spool takes", 60)
     assert run.report is not None
@@ -119,7 +123,10 @@ def test_a_clean_stop_leaves_nothing_behind_and_exits_0(open_venue: "OpenVenue",
     ("arguments", "said"),
     [
         (["--symbol", "NOSUCH"], "error: unknown symbol NOSUCH on binance: write it as the venue does, for example BTCUSDT"),
-        (["--symbol", "BTCUSDT", "--channel", "candles"], "error: --channel 'candles': choose from trades, depth, klines, ticker"),
+        (
+            ["--symbol", "BTCUSDT", "--channel", "candles"],
+            "error: --channel 'candles': choose from trades, depth, klines, ticker",
+        ),
         (["--symbol", "BTCUSDT", "--venue", "mtgox"], "error: --venue 'mtgox': choose from binance"),
         (["--symbol", "BTCUSDT", "--give-up", "depth"], "error: --give-up 'depth': every channel once"),
         (["--symbol", "BTCUSDT", "--snapshot-levels", "7"], "error: --snapshot-levels 7: choose from 100, 500, 1000, 5000"),

@@ -1,0 +1,166 @@
+"""The extract hot path against its floor and against cryptofeed, on the same recorded BTCUSDT diffs, in one run.
+
+    .venv/bin/python benchmarks/bench_extract_hot_path.py [--data ../shared/data] [--rounds 5] [--peer /path/to/python]
+
+- floor: orjson, nested Arrow columns 256 messages at a time, a cast to Decimal128, Parquet with zstd, and nothing else;
+- ours: parse_frame (every type checked), continuity by the judge, DepthDiffRows, Parquet; and the same with the running
+  book that the proofs need;
+- peer: cryptofeed's own message handler (it keeps a book) with a Parquet-writing callback, in the interpreter `--peer`
+  (`python -m venv x && x/bin/pip install cryptofeed pyarrow`); left out without it.
+
+They take turns; CPU seconds of the process, medians; the ratios are what counts, the machine's speed is not.
+"""
+
+import argparse
+import gc
+import gzip
+import resource
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import accumulate, chain
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from extract_process.binance.frames import parse_frame
+from extract_process.judge import Judge
+from extract_process.lake_writer import parquet_bytes
+from extract_process.live_capture import GARBAGE_THRESHOLD
+from extract_process.records import DepthDiff, DepthSnapshot
+from extract_process.row_batches import DepthDiffRows
+from pipeline.datasets import DECIMAL, DEPTH_DIFFS
+
+RECORDINGS = ("binance_session_BTCUSDT_20240808", "binance_depth_nosnapshot_BTCUSDT_20251207")
+PEER = Path(__file__).parent / "peers" / "cryptofeed_hot_path.py"
+Frames = list[list[bytes]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--gc-threshold", type=int, default=GARBAGE_THRESHOLD, help="Python's own is 700")
+    parser.add_argument("--peer", type=Path, help="a Python that has cryptofeed")
+    arguments = parser.parse_args()
+    gc.set_threshold(arguments.gc_threshold, 10, 10)  # as the capture does; the peer runs as it comes
+    recordings = [_frames(arguments.data / f"{name}.jsonl.gz") for name in RECORDINGS]
+    messages = sum(map(len, recordings))
+    levels = sum(len(diff.bids) + len(diff.asks) for frames in recordings for frame in frames for diff in _diffs(frame))
+    print(f"{messages:,} diffs with {levels:,} levels")
+
+    contestants: dict[str, Callable[[], tuple[float, int]]] = {
+        "floor": lambda: _timed(lambda: _floor(recordings)),
+        "ours": lambda: _timed(lambda: _ours(recordings, with_book=False)),
+        "ours with book": lambda: _timed(lambda: _ours(recordings, with_book=True)),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.peer:
+            path = _write_for_peer(recordings, Path(folder))
+            contestants["cryptofeed"] = lambda: _peer(arguments.peer, path)
+        else:
+            print("cryptofeed is left out: name a Python that has it with --peer")
+        results: dict[str, list[tuple[float, int]]] = {name: [] for name in contestants}
+        for number in range(arguments.rounds):
+            for name, run in contestants.items():
+                results[name].append(run())
+            print(f"round {number + 1}: peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
+    _print(results, messages, levels)
+
+
+def _print(results: dict[str, list[tuple[float, int]]], messages: int, levels: int) -> None:
+    print(f"{'':>16}  messages/CPU s  million levels/CPU s  bytes/level")
+    for name, rounds in results.items():
+        seconds = statistics.median(seconds for seconds, _ in rounds)
+        print(f"{name:>16}  {messages / seconds:14,.0f}  {levels / seconds / 1e6:20.2f}  {rounds[0][1] / levels:11.2f}")
+    for other in [name for name in ("floor", "cryptofeed") if name in results]:
+        for ours in ("ours", "ours with book"):
+            pairs = zip(results[ours], results[other], strict=True)
+            ratio = statistics.median(theirs / mine for (mine, _), (theirs, _) in pairs)
+            print(f"{ours} / {other}: {ratio:.2f} times its messages per CPU second")
+
+
+def _timed(run: Callable[[], int]) -> tuple[float, int]:
+    began = time.process_time()
+    written = run()
+    return time.process_time() - began, written
+
+
+def _ours(recordings: Frames, *, with_book: bool) -> int:
+    """Frame bytes in, Parquet bytes out, as in the capture."""
+    written = 0
+    for frames in recordings:
+        judge, rows = Judge("binance", "bench", {}), DepthDiffRows("binance")
+        if with_book:
+            first = _diffs(frames[0])[0]
+            judge.on_snapshot(DepthSnapshot(first.symbol, first.first_update_id - 1, [], [], "start"), 1_000, 0)
+        for number, frame in enumerate(frames):
+            messages = parse_frame(frame)
+            for message in messages:
+                rows.append(message, number)
+            judge.on_messages(messages, number)
+        written += len(parquet_bytes(rows.table(), DEPTH_DIFFS, "last_update_id"))
+    return written
+
+
+def _floor(recordings: Frames) -> int:
+    written = 0
+    for frames in recordings:
+        chunks = []
+        for start in range(0, len(frames), 256):
+            messages = [orjson.loads(frame) for frame in frames[start : start + 256]]
+            chunks.append(_floor_table([message.get("data", message) for message in messages]))
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.concat_tables(chunks), sink, compression="zstd", compression_level=1, use_dictionary=False)
+        written += sink.getvalue().size
+    return written
+
+
+def _floor_table(messages: list[dict[str, Any]]) -> pa.Table:
+    columns = {key: pa.array([message[key] for message in messages]) for key in "UuE"}
+    for side in "ba":
+        flat = list(chain.from_iterable(chain.from_iterable(message[side] for message in messages)))
+        pair = [pa.array(flat[place::2]).cast(DECIMAL) for place in (0, 1)]
+        offsets = pa.array([0, *accumulate(len(message[side]) for message in messages)], pa.int32())
+        columns[side] = pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(pair, ["price", "quantity"]))
+    return pa.table(columns)
+
+
+def _peer(python: Path, frames: Path) -> tuple[float, int]:
+    answer = subprocess.run([python, PEER, frames, "1"], check=True, stdout=subprocess.PIPE, text=True)
+    seconds, written = answer.stdout.split()
+    return float(seconds), int(written)
+
+
+def _write_for_peer(recordings: Frames, folder: Path) -> Path:
+    """Combined frames, as the peer subscribes; each recording with its first update id."""
+    path = folder / "frames"
+    with path.open("wb") as file:
+        for frames in recordings:
+            file.write(b"recording %d\n" % _diffs(frames[0])[0].first_update_id)
+            file.writelines(frame + b"\n" for frame in frames)
+    return path
+
+
+def _frames(path: Path) -> list[bytes]:
+    """The diffs of a recording as combined frames."""
+    frames = []
+    with gzip.open(path) as lines:
+        for line in map(orjson.loads, lines):
+            message = line["raw"].get("data", line["raw"]) if line["src"] == "ws" else {}
+            if message.get("e") == "depthUpdate":
+                frames.append(orjson.dumps({"stream": "btcusdt@depth@100ms", "data": message}))
+    return frames
+
+
+def _diffs(frame: bytes) -> list[DepthDiff]:
+    return [message for message in parse_frame(frame) if isinstance(message, DepthDiff)]
+
+
+if __name__ == "__main__":
+    main()

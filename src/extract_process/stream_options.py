@@ -1,0 +1,29 @@
+"""PURE. What one live capture is told: markets, and how much, how often and how long of everything."""
+
+from dataclasses import dataclass, field
+
+from extract_process.markets import Wanted
+from extract_process.micro_batch import BatchLimits
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """One capture; the names are those of the command's options."""
+
+    wanted: Wanted
+    instance: str = "main"
+    interval: str = "1m"
+    duration_seconds: float | None = None
+    limits: BatchLimits = field(default_factory=BatchLimits)
+    fsync_seconds: float = 1.0
+    spool_bytes: int = 20 * 1024**3
+    give_up_order: tuple[str, ...] = ("ticker", "klines", "trades", "depth")
+    snapshot_levels: int = 5_000
+    prove_seconds: float = 300.0
+    rotate_seconds: float = 23 * 3600.0
+    overlap_seconds: float = 5.0
+    silence_seconds: float = 60.0
+    first_message_seconds: float = 60.0
+    streams_per_connection: int = 300
+    stop_seconds: float = 30.0
+    heartbeat_seconds: float = 10.0
