@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test lint type format up down bench lock clean
+.PHONY: help setup demo test test-long lint type format up down bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -24,6 +24,9 @@ demo: setup ## The whole pipeline on this machine: no Docker, no account, no net
 
 test: setup ## Unit and integration tests
 	$(BIN)/python -m pytest
+
+test-long: setup ## What takes minutes each: the same acceptance at full size
+	$(BIN)/python -m pytest -m long
 
 lint: setup ## Style
 	$(BIN)/ruff check .

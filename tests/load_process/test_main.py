@@ -35,7 +35,8 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_an_unknown_dataset_is_one_line_and_exit_2() -> None:
     done = command("--dataset", "candles")
-    assert (done.returncode, done.stderr) == (2, "error: unknown dataset 'candles': choose from klines, stream_events\n")
+    known = "klines, trades, depth_diffs, depth_snapshots, tickers, stream_events, heartbeats"
+    assert (done.returncode, done.stderr) == (2, f"error: unknown dataset 'candles': choose from {known}\n")
 
 
 def test_all_queues_are_drained_at_once(moto_lake: Lake, warehouse_settings: WarehouseSettings) -> None:

@@ -1,6 +1,9 @@
 """Acceptance b: what was not delivered is written down, exactly that and nothing else; the rest goes on undisturbed."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import RunningExchange
@@ -17,24 +20,32 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT", "币安人生USDT", "NOVAUSDT")
 QUIET = 30
 
 
-def test_gaps_are_exactly_what_was_dropped_and_every_book_is_synced_again(open_venue: "OpenVenue", moto_lake: "Lake") -> None:
+@pytest.mark.parametrize(
+    "times",
+    [pytest.param(1, id="in small"), pytest.param(17, id="1,000 of each and 50 disconnects", marks=pytest.mark.long)],
+)
+def test_gaps_are_exactly_what_was_dropped_and_every_book_is_synced_again(
+    times: int, open_venue: "OpenVenue", moto_lake: "Lake"
+) -> None:
     exchange = open_venue(ExchangeConfig(seed=3, time_scale=4)).exchange
     plan = [
-        SocketFault(SocketFaultKind.DROP, count=60, probability=0.05, after=QUIET),
-        SocketFault(SocketFaultKind.DUPLICATE, count=30, probability=0.03, after=QUIET),
-        SocketFault(SocketFaultKind.REORDER, count=30, probability=0.03, after=QUIET),
+        SocketFault(SocketFaultKind.DROP, count=60 * times, probability=0.05, after=QUIET),
+        SocketFault(SocketFaultKind.DUPLICATE, count=60 * times, probability=0.05, after=QUIET),
+        SocketFault(SocketFaultKind.REORDER, count=60 * times, probability=0.05, after=QUIET),
         SocketFault(SocketFaultKind.GARBAGE, count=10, probability=0.01, after=QUIET),
         SocketFault(SocketFaultKind.WRONG_JSON, count=10, probability=0.01, after=QUIET),
         SocketFault(SocketFaultKind.SEQUENCE_JUMP, stream="*@depth*", count=5, probability=0.01, after=QUIET),
-        SocketFault(SocketFaultKind.DISCONNECT, count=4, probability=0.003, after=QUIET),
+        SocketFault(SocketFaultKind.DISCONNECT, count=3 * times, probability=0.003, after=QUIET),
     ]
     exchange.set_faults(plan)
     with capturing(*SYMBOLS, prove_seconds=5, snapshot_levels=100) as run:  # of weight 5: there are many gaps
         wait_until(
-            lambda: len(exchange.tally()["sockets"]["faults"]) >= sum(fault.count or 0 for fault in plan), "all faults", 90
+            lambda: len(exchange.tally()["sockets"]["faults"]) >= sum(fault.count or 0 for fault in plan),
+            "all faults",
+            90 * times,
         )
         exchange.set_faults([])
-        wait_until(lambda: all(_is_synced(moto_lake, symbol) for symbol in SYMBOLS), "all books to be synced")
+        wait_until(lambda: _are_synced(moto_lake, SYMBOLS), "all books to be synced", 90)
     assert run.report is not None
     assert run.report.counts.refused_frames == 20 == len(events_of(moto_lake.store, "refused_frame"))
 
@@ -76,10 +87,10 @@ def test_trades_that_were_missed_are_healed_over_rest(open_venue: "OpenVenue", m
 def test_a_gap_of_one_symbol_leaves_the_others_alone(open_venue: "OpenVenue", moto_lake: "Lake") -> None:
     exchange = open_venue(ExchangeConfig(seed=5, time_scale=4)).exchange
     with capturing(*SYMBOLS, channels=("depth",)):
-        wait_until(lambda: all(_is_synced(moto_lake, symbol) for symbol in SYMBOLS), "all books to be synced")
+        wait_until(lambda: _are_synced(moto_lake, SYMBOLS), "all books to be synced")
         exchange.set_faults([SocketFault(SocketFaultKind.DROP, stream="ethusdt@depth@100ms", count=3, probability=0.2)])
         wait_until(lambda: len(events_of(moto_lake.store, "gap")) == 3, "the gaps")
-        wait_until(lambda: _is_synced(moto_lake, "ETHUSDT", times=4), "the book to be synced again")
+        wait_until(lambda: _are_synced(moto_lake, ["ETHUSDT"], times=4), "the book to be synced again")
     assert {row["symbol"] for row in events_of(moto_lake.store, "gap")} == {"ETHUSDT"}
     synced = [row["symbol"] for row in events_of(moto_lake.store, "synced")]
     assert {symbol: synced.count(symbol) for symbol in SYMBOLS} == {"BTCUSDT": 1, "ETHUSDT": 4, SYMBOLS[2]: 1, SYMBOLS[3]: 1}
@@ -111,16 +122,15 @@ def test_a_half_open_connection_is_left_and_the_hole_is_written_down(open_venue:
     assert {row["cause"] for row in events_of(moto_lake.store, "gap")} == {"disconnect"}
 
 
-def _is_synced(lake: "Lake", symbol: str, times: int = 1) -> bool:
-    """The last word about a symbol's book is that it is synced (or proven)."""
-    words = [
-        (row["started_at"], row["event"])
-        for name in ("gap", "synced", "proven", "mismatch")
-        for row in events_of(lake.store, name, "depth")
-        if row["symbol"] == symbol
-    ]
-    synced = [word for word in words if word[1] == "synced"]
-    return len(synced) >= times and max(words)[1] in ("synced", "proven")
+def _are_synced(lake: "Lake", symbols: Iterable[str], times: int = 1) -> bool:
+    """The last word about each symbol's book is that it is synced (or proven)."""
+    told = [row for row in rows_of(lake.store, "stream_events") if row["channel"] == "depth"]
+    return all(_is_synced([row for row in told if row["symbol"] == symbol], times) for symbol in symbols)
+
+
+def _is_synced(told: list[dict[str, Any]], times: int) -> bool:
+    words = [(row["started_at"], row["event"]) for row in told if row["event"] in ("gap", "synced", "proven", "mismatch")]
+    return [event for _, event in words].count("synced") >= times and max(words)[1] in ("synced", "proven")
 
 
 def _assert_nothing_was_kept_from_the_lake(exchange: RunningExchange, lake: "Lake") -> None:

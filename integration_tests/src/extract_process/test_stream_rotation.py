@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pipeline.warehouse import Warehouse
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.socket_limits import SocketLimits
@@ -17,14 +19,29 @@ if TYPE_CHECKING:
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
 
+@pytest.mark.parametrize(
+    ("scale", "rotate_seconds", "rotations"),
+    [
+        pytest.param(4, 1.5, 8, id="in small"),
+        pytest.param(4, 15.0, 30, id="every minute for half an hour of the venue's time", marks=pytest.mark.long),
+    ],
+)
 def test_rotation_leaves_no_gap_and_no_double_in_silver(
-    open_venue: "OpenVenue", moto_lake: "Lake", warehouse: Warehouse, load: Callable[[], None]
+    scale: float,
+    rotate_seconds: float,
+    rotations: int,
+    open_venue: "OpenVenue",
+    moto_lake: "Lake",
+    warehouse: Warehouse,
+    load: Callable[[], None],
 ) -> None:
-    exchange = open_venue(ExchangeConfig(seed=11, time_scale=4)).exchange
-    with capturing(*SYMBOLS, rotate_seconds=1.5, overlap_seconds=0.3):
-        wait_until(lambda: len(events_of(moto_lake.store, "rotated")) >= 8, "eight rotations", 60)
+    exchange = open_venue(ExchangeConfig(seed=11, time_scale=scale)).exchange
+    with capturing(*SYMBOLS, rotate_seconds=rotate_seconds, overlap_seconds=0.3):
+        seconds = rotate_seconds * rotations + 60
+        wait_until(lambda: exchange.tally()["sockets"]["connects"] > rotations, "the rotations", seconds)
     load()
 
+    assert len(events_of(moto_lake.store, "rotated")) >= rotations - 1
     assert events_of(moto_lake.store, "gap") == []
     assert events_of(moto_lake.store, "disconnected") == []
     for symbol in SYMBOLS:
