@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 
+from extract_process.durable_folder import sync_folder
 from extract_process.stream_key import StreamKey
 from pipeline.errors import UsageError
 
@@ -32,6 +33,7 @@ class CaptureMemory:
             file.flush()
             os.fsync(file.fileno())
         unfinished.rename(folder / _FILE)
+        sync_folder(folder)
 
 
 def load_memory(folder: Path) -> CaptureMemory:

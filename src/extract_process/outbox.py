@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from extract_process.durable_folder import sync_folder
+
 _SUFFIX = ".parquet"
 _UNFINISHED = ".unfinished"
 
@@ -39,7 +41,7 @@ class Outbox:
                 os.fsync(file.fileno())
             unfinished.rename(path)
             waiting.append(WaitingObject(key, path))
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         return waiting
 
     def waiting(self) -> list[WaitingObject]:
@@ -50,12 +52,3 @@ class Outbox:
     def last_sequence(self) -> int:
         """The newest segment that has objects here; 0 where there are none."""
         return max((int(item.path.name.partition("~")[0]) for item in self.waiting()), default=0)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes renames durable (POSIX: the directory is a file of its own)."""
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

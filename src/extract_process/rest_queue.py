@@ -72,8 +72,9 @@ class RestQueue:
             try:
                 await asked.work()
             except (VenueError, SpoolFull) as error:
-                self._names.add(asked.name)
-                self._put_again(asked, error)
+                if asked.name not in self._names:  # else it was asked again meanwhile, and waits
+                    self._names.add(asked.name)
+                    self._put_again(asked, error)
 
     def _put_again(self, asked: _Asked, error: VenueError | SpoolFull) -> None:
         asked.failures += 1

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from extract_process.durable_folder import sync_folder
+
 log = logging.getLogger(__name__)
 
 _HEAD = struct.Struct("<BqII")  # kind, receipt_time in microseconds, length, CRC-32 of the payload
@@ -136,6 +138,7 @@ class Spool:
                 duplicate = os.dup(self._file)
             try:
                 os.fsync(duplicate)
+                sync_folder(self._folder)  # the segment may be a new one
             except OSError as error:  # writing goes on; the next round tries again
                 log.error("fsync of the spool failed", extra={"folder": str(self._folder), "error": str(error)})
             finally:

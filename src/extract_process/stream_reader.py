@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from websockets.client import ClientProtocol
 from websockets.exceptions import WebSocketException
 from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from pipeline.errors import VenueUnavailable
@@ -53,7 +54,7 @@ class StreamConnection(asyncio.Protocol):
 
     def send(self, message: bytes) -> None:
         """Sends a text message; into a connection that is already lost it goes nowhere, as `lost` says."""
-        if not self.lost.done() and not self._cause:
+        if not self.lost.done() and not self._cause and self._protocol.state is State.OPEN:
             self._protocol.send_text(message)
             self._send_out()
 
@@ -62,8 +63,9 @@ class StreamConnection(asyncio.Protocol):
         if not self._cause and not self.lost.done():
             self._cause = "closed by us"
             if self.opened.done() and not self.opened.exception():
-                self._protocol.send_close(1000)
-                self._send_out()
+                if self._protocol.state is State.OPEN:  # else the venue has said goodbye already
+                    self._protocol.send_close(1000)
+                    self._send_out()
                 await asyncio.wait([self.lost], timeout=CLOSE_SECONDS)
         self.abort("closed by us")
         await asyncio.wait([self.lost], timeout=CLOSE_SECONDS)
@@ -148,6 +150,8 @@ class StreamConnection(asyncio.Protocol):
             return f"handshake refused: {self._protocol.handshake_exc}"
         if self._protocol.close_rcvd is not None:
             return f"closed by the venue: {self._protocol.close_rcvd.code} {self._protocol.close_rcvd.reason}".rstrip()
+        if self._protocol.close_sent is not None:  # no frame of the protocol, or one beyond LARGEST_FRAME
+            return f"refused by us: {self._protocol.close_sent.code} {self._protocol.close_sent.reason}"
         return f"connection lost: {exc or 'end of stream without a close frame'}"
 
 

@@ -37,6 +37,11 @@ def _instant(record: logging.LogRecord) -> str:
     return format_instant(int(record.created * 1_000) * 1_000)
 
 
+def _one_line(text: str) -> str:
+    """What a stranger sent (a frame, an object key) must neither break the line nor steer the terminal."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 class _ConsoleHandler(logging.Handler):
     """Writes above a running progress bar."""
 
@@ -46,8 +51,8 @@ class _ConsoleHandler(logging.Handler):
 
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
-        line = f"{_instant(record)} {record.levelname} {record.name}: {record.getMessage()}{fields}"
+        fields = "".join(f" {name}={_one_line(str(value))}" for name, value in _fields(record).items())
+        line = f"{_instant(record)} {record.levelname} {record.name}: {_one_line(record.getMessage())}{fields}"
         return line if record.exc_info is None else f"{line}\n{self.formatException(record.exc_info)}"
 
 

@@ -50,7 +50,7 @@ def demo() -> None:
     run_command(work)
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # a query may begin with a comment: -- …
 def query(sql: Annotated[str, typer.Argument(help="One select, for example: select count() from klines")]) -> None:
     """Run one SQL query on the warehouse: a table on a terminal, tab-separated lines with a header elsewhere."""
 

@@ -29,6 +29,11 @@ def test_text_is_one_line_with_time_level_logger_message_and_fields(capsys: pyte
     assert time.endswith("Z")
 
 
+def test_what_a_stranger_sent_stays_inside_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure().warning("refused\nframe", extra={"detail": "币\x1b[31m\r\nroot", "size": 3})
+    assert capsys.readouterr().err.endswith(r"refused\nframe detail=币\x1b[31m\r\nroot size=3" + "\n")
+
+
 def test_json_is_one_parsable_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     log = configure(form="json")
     log.info('say "hi" %s', "there\nfriend", extra={"rows": 7, "instant": 1.5, "nothing": None})

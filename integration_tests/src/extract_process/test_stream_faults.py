@@ -1,5 +1,6 @@
 """Acceptance b: what was not delivered is written down, exactly that and nothing else; the rest goes on undisturbed."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ QUIET = 30
 
 @pytest.mark.parametrize(
     "times",
-    [pytest.param(1, id="in small"), pytest.param(17, id="1,000 of each and 50 disconnects", marks=pytest.mark.long)],
+    [pytest.param(1, id="in small"), pytest.param(20, id="1,000 of each and 50 disconnects", marks=pytest.mark.long)],
 )
 def test_gaps_are_exactly_what_was_dropped_and_every_book_is_synced_again(
     times: int, open_venue: "OpenVenue", moto_lake: "Lake"
@@ -35,15 +36,14 @@ def test_gaps_are_exactly_what_was_dropped_and_every_book_is_synced_again(
         SocketFault(SocketFaultKind.GARBAGE, count=10, probability=0.01, after=QUIET),
         SocketFault(SocketFaultKind.WRONG_JSON, count=10, probability=0.01, after=QUIET),
         SocketFault(SocketFaultKind.SEQUENCE_JUMP, stream="*@depth*", count=5, probability=0.01, after=QUIET),
-        SocketFault(SocketFaultKind.DISCONNECT, count=3 * times, probability=0.003, after=QUIET),
     ]
     exchange.set_faults(plan)
     with capturing(*SYMBOLS, prove_seconds=5, snapshot_levels=100) as run:  # of weight 5: there are many gaps
-        wait_until(
-            lambda: len(exchange.tally()["sockets"]["faults"]) >= sum(fault.count or 0 for fault in plan),
-            "all faults",
-            90 * times,
-        )
+        for _ in range(3 * times):  # 60 at full size
+            before = exchange.tally()["sockets"]["messages"]
+            wait_until(lambda before=before: exchange.tally()["sockets"]["messages"] > before + 300, "messages", 60)  # type: ignore[misc]
+            exchange.disconnect()
+        wait_until(lambda: _happened(exchange, plan), "all faults", 90 * times)
         exchange.set_faults([])
         wait_until(lambda: _are_synced(moto_lake, SYMBOLS), "all books to be synced", 90)
     assert run.report is not None
@@ -120,6 +120,13 @@ def test_a_half_open_connection_is_left_and_the_hole_is_written_down(open_venue:
     assert "silent for" in lost["detail"]
     assert ids_in_events(moto_lake.store, "gap", "depth", "BTCUSDT") == missing_of(exchange, "btcusdt@depth@100ms")
     assert {row["cause"] for row in events_of(moto_lake.store, "gap")} == {"disconnect"}
+
+
+def _happened(exchange: RunningExchange, plan: list[SocketFault]) -> bool:
+    """A message that is to be reordered while another of its stream is held back goes its way: a few do not happen."""
+    kinds = Counter(fault["kind"] for fault in exchange.tally()["sockets"]["faults"])
+    few = {SocketFaultKind.REORDER: 0.85}
+    return all(kinds[str(fault.kind)] >= (fault.count or 0) * few.get(fault.kind, 1) for fault in plan)
 
 
 def _are_synced(lake: "Lake", symbols: Iterable[str], times: int = 1) -> bool:

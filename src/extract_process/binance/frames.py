@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from extract_process.binance.messages import INTERVALS
 from extract_process.dialect import FrameRefused, Reply, ServerShutdown, Unknown
 from extract_process.records import DepthDiff, Kline, Levels, Ticker, Trade
 from pipeline.timestamps import unit_to_us
@@ -110,7 +111,7 @@ def _parse_kline(message: dict[str, Any]) -> Kline:
     open_, high, low, close, volume, quote_volume, taker, taker_quote = (_text(kline[key]) for key in "ohlcvqVQ")
     return Kline(
         _text(kline["s"]),
-        _text(kline["i"]),
+        _interval(kline["i"]),
         _instant(kline["t"]),
         _instant(kline["T"]) // 1_000 * 1_000,
         open_,
@@ -142,6 +143,12 @@ _PARSERS: dict[str, Callable[[dict[str, Any]], Message]] = {
 def _text(value: object) -> str:
     if type(value) is not str or not value:
         raise FrameRefused("wrong_type", f"{value!r:.40} is no text")
+    return value
+
+
+def _interval(value: object) -> str:
+    if type(value) is not str or value not in INTERVALS:  # of another one nobody knows which open times exist
+        raise FrameRefused("wrong_interval", f"{value!r:.40} is no interval")
     return value
 
 
