@@ -40,10 +40,14 @@ class Flusher:
         self._on_objects = on_objects
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()  # paths once memory is full
         self._abandoned = threading.Event()
+        self._worked_off = False
         self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
         self._thread.start()
 
     def put(self, segment: Segment, memory: CaptureMemory, landing: Landing) -> None:
+        if not self._thread.is_alive():
+            log.error("no objects are made any more: segments stay in the spool until the next start")
+            return
         in_memory = self._batches.qsize() < MOST_IN_MEMORY
         self._batches.put(Batch(segment, memory, landing if in_memory else None))
 
@@ -52,7 +56,7 @@ class Flusher:
         self._batches.put(None)
         self._thread.join(seconds)
         self._abandoned.set()
-        return not self._thread.is_alive()
+        return self._worked_off and not self._thread.is_alive()
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
@@ -65,6 +69,7 @@ class Flusher:
                     log.error("cannot write objects to the spool, trying again", extra={"error": str(error)})
                     landing = None
                     self._abandoned.wait(RETRY_SECONDS)
+        self._worked_off = not self._abandoned.is_set()
 
     def _flush(self, batch: Batch, landing: Landing) -> None:
         _sync(batch.segment)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from extract_process.durable_folder import sync_folder
 
@@ -33,7 +33,7 @@ class Outbox:
         """All objects of one segment, synced to the disk. The same segment again overwrites its own."""
         waiting = []
         for key, body in objects:
-            path = self._folder / f"{sequence:012}~{quote(key, safe='=')}"
+            path = self._folder / f"{sequence:012}~{_file_name(key)}"
             unfinished = path.with_name(path.name + _UNFINISHED)
             with unfinished.open("wb") as file:
                 file.write(body)
@@ -52,3 +52,8 @@ class Outbox:
     def last_sequence(self) -> int:
         """The newest segment that has objects here; 0 where there are none."""
         return max((int(item.path.name.partition("~")[0]) for item in self.waiting()), default=0)
+
+
+def _file_name(key: str) -> str:
+    """As short as can be: a file name has 255 bytes at most, and a symbol may be Chinese."""
+    return key.replace("%", "%25").replace("/", "%2F")

@@ -100,8 +100,7 @@ def test_a_level_that_was_silently_wrong_is_found_by_the_proof(open_venue: "Open
     exchange = open_venue(ExchangeConfig(seed=6, time_scale=4)).exchange
     with capturing("BTCUSDT", channels=("depth",), prove_seconds=1):
         wait_until(lambda: len(events_of(moto_lake.store, "proven")) >= 1, "a proof")
-        flips = [SocketFault(SocketFaultKind.FLIPPED_LEVEL, count=30)]
-        exchange.set_faults(flips)
+        exchange.set_faults([SocketFault(SocketFaultKind.FLIPPED_LEVEL)])
         wait_until(lambda: len(events_of(moto_lake.store, "mismatch")) >= 1, "the mismatch", 60)
         exchange.set_faults([])
         proofs = len(events_of(moto_lake.store, "proven"))

@@ -1,0 +1,206 @@
+"""RestQueue: the most urgent first, each name once, and no failed ask is forgotten."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from extract_process.rest_queue import REFUSED_AGAIN_SECONDS, RestQueue, Urgency
+from pipeline.errors import SpoolFull, VenueBanned, VenueError, VenueRefused, VenueUnavailable
+from pipeline.timestamps import now_us
+
+Work = Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def working(queue: RestQueue) -> AsyncIterator[asyncio.Task[None]]:
+    """The queue at work until the context ends."""
+    task = asyncio.create_task(queue.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+class Asks:
+    """Works that write down when they ran; one of them can be held up, and fail as often as it is told."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.ran_at: list[int] = []
+        self.go_on = asyncio.Event()
+        self._changed = asyncio.Condition()
+
+    def of(self, name: str, *failures: Exception, is_held: bool = False) -> Work:
+        """Fails with these one after the other, then succeeds."""
+        left = list(failures)
+
+        async def work() -> None:
+            async with self._changed:
+                self.ran.append(name)
+                self.ran_at.append(now_us())
+                self._changed.notify_all()
+            if is_held:
+                await self.go_on.wait()
+            if left:
+                raise left.pop(0)
+
+        return work
+
+    async def until(self, number: int) -> None:
+        """So many works have begun."""
+        async with asyncio.timeout(20), self._changed:
+            await self._changed.wait_for(lambda: len(self.ran) >= number)
+
+
+@pytest.fixture
+def asks() -> Asks:
+    return Asks()
+
+
+async def test_the_most_urgent_goes_first_and_equals_in_the_order_of_asking(asks: Asks) -> None:
+    queue = RestQueue(workers=1)
+    for urgency in reversed(Urgency):
+        for number in (1, 2):
+            queue.ask(urgency, f"{urgency.name} {number}", asks.of(f"{urgency.name} {number}"))
+    async with working(queue):
+        await asks.until(2 * len(Urgency))
+    assert asks.ran == [
+        f"{name} {number}"
+        for name in ("RECENT_TRADES", "BROKEN_BOOK", "NEW_BOOK", "HISTORY", "PROOF")
+        for number in (1, 2)
+    ]  # fmt: skip
+
+
+async def test_a_late_urgent_ask_overtakes_all_that_wait(asks: Asks) -> None:
+    queue = RestQueue(workers=1)
+    async with working(queue):
+        queue.ask(Urgency.PROOF, "under way", asks.of("under way", is_held=True))
+        await asks.until(1)
+        for number in range(500):
+            queue.ask(Urgency.NEW_BOOK, f"book {number}", asks.of(f"book {number}"))
+        queue.ask(Urgency.RECENT_TRADES, "trades", asks.of("trades"))
+        asks.go_on.set()
+        await asks.until(502)
+    assert asks.ran == ["under way", "trades", *(f"book {number}" for number in range(500))]
+
+
+async def test_an_ask_waits_once_by_its_name_however_often_it_is_put(asks: Asks) -> None:
+    queue = RestQueue(workers=1)
+    for _ in range(1_000):
+        queue.ask(Urgency.NEW_BOOK, "book", asks.of("book"))
+    queue.ask(Urgency.PROOF, "last", asks.of("last"))
+    async with working(queue):
+        await asks.until(2)
+    assert asks.ran == ["book", "last"]
+    assert queue.is_idle
+
+
+async def test_an_answer_may_lead_to_the_same_question(asks: Asks) -> None:
+    queue = RestQueue(workers=1)
+    seen: list[int] = []
+
+    async def page() -> None:
+        seen.append(len(seen))
+        if len(seen) < 5:
+            queue.ask(Urgency.HISTORY, "page", page)
+        else:
+            queue.ask(Urgency.PROOF, "end", asks.of("end"))
+
+    queue.ask(Urgency.HISTORY, "page", page)
+    async with working(queue):
+        await asks.until(1)
+    assert seen == [0, 1, 2, 3, 4]
+
+
+async def test_no_more_than_its_workers_are_under_way_and_idle_means_that_nothing_waits(asks: Asks) -> None:
+    queue = RestQueue(workers=3)
+    assert queue.is_idle
+    for number in range(4):
+        queue.ask(Urgency.NEW_BOOK, f"book {number}", asks.of(f"book {number}", is_held=True))
+    assert not queue.is_idle
+    async with working(queue):
+        await asks.until(3)
+        assert len(asks.ran) == 3
+        assert not queue.is_idle
+        asks.go_on.set()
+        await asks.until(4)
+        assert queue.is_idle
+
+
+@pytest.mark.parametrize("trouble", [VenueUnavailable("no answer"), SpoolFull("no room")], ids=["venue", "disk"])
+async def test_a_failed_ask_is_put_again_and_holds_nobody_up(asks: Asks, trouble: Exception) -> None:
+    queue = RestQueue(workers=1)
+    queue.ask(Urgency.RECENT_TRADES, "failing", asks.of("failing", trouble))
+    queue.ask(Urgency.PROOF, "other", asks.of("other"))
+    async with working(queue):
+        await asks.until(2)
+        queue.ask(Urgency.RECENT_TRADES, "failing", asks.of("put while it waits for its next try"))
+        await asks.until(3)
+    assert asks.ran == ["failing", "other", "failing"]
+
+
+async def test_what_was_asked_again_while_it_failed_waits_once(asks: Asks) -> None:
+    queue = RestQueue(workers=1)
+    async with working(queue):
+        queue.ask(Urgency.NEW_BOOK, "book", asks.of("first", VenueUnavailable("no answer"), is_held=True))
+        await asks.until(1)
+        tasks = len(asyncio.all_tasks())
+        queue.ask(Urgency.BROKEN_BOOK, "book", asks.of("second"))
+        asks.go_on.set()
+        await asks.until(2)
+        assert len(asyncio.all_tasks()) == tasks, "nothing waits for a third try"
+        assert queue.is_idle
+    assert asks.ran == ["first", "second"]
+
+
+async def test_a_ban_is_waited_out(asks: Asks) -> None:
+    queue = RestQueue()
+    until = now_us() + 400_000
+    queue.ask(Urgency.BROKEN_BOOK, "book", asks.of("book", VenueBanned("shut out", until)))
+    async with working(queue):
+        await asks.until(2)
+    assert asks.ran_at[0] < until <= asks.ran_at[1]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "soonest", "latest"),
+    [
+        (VenueRefused("halted", -1121), REFUSED_AGAIN_SECONDS, REFUSED_AGAIN_SECONDS),
+        (VenueBanned("shut out", 2**62), 3600.0, 2.0**62),
+        (VenueUnavailable("no answer"), 0.2, 2.2),
+    ],
+    ids=["refused", "banned", "unavailable"],
+)
+async def test_how_long_a_failed_ask_pauses_is_said(
+    asks: Asks, trouble: VenueError, soonest: float, latest: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = RestQueue(workers=1)
+    queue.ask(Urgency.NEW_BOOK, "book of BTCUSDT", asks.of("book", trouble))
+    queue.ask(Urgency.PROOF, "after it", asks.of("after it"))
+    async with working(queue):
+        await asks.until(2)
+    (said,) = (vars(record) for record in caplog.records if record.message == "will ask again")
+    assert (said["what"], said["why"]) == ("book of BTCUSDT", str(trouble))
+    assert soonest <= said["seconds"] <= latest
+
+
+async def test_an_error_that_nobody_foresaw_ends_the_queue(asks: Asks) -> None:
+    queue = RestQueue()
+    queue.ask(Urgency.NEW_BOOK, "book", asks.of("book", ZeroDivisionError("a bug")))
+    async with working(queue) as task:
+        await asyncio.wait([task], timeout=20)
+        error = task.exception()
+    assert isinstance(error, ExceptionGroup)
+    assert error.subgroup(ZeroDivisionError)
+
+
+async def test_work_under_way_ends_with_the_queue(asks: Asks) -> None:
+    queue = RestQueue(workers=2)
+    queue.ask(Urgency.NEW_BOOK, "book", asks.of("book", is_held=True))
+    async with working(queue) as task:
+        await asks.until(1)
+    assert task.cancelled()
+    assert asks.ran == ["book"]

@@ -1,0 +1,154 @@
+"""StreamFeed against real websocket servers: how it subscribes, and what it does with a venue that will not have it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import orjson
+import pytest
+from websockets.asyncio.server import ServerConnection
+
+from extract_process.binance.dialect import BINANCE
+from extract_process.binance.streams import CHANNELS, CONNECTS_WINDOW_SECONDS, MOST_CONNECTS
+from extract_process.capture import Capture, CaptureOptions
+from extract_process.event_budget import EventBudget
+from extract_process.micro_batch import BatchLimits
+from extract_process.outbox import Outbox
+from extract_process.recovery import Recovered, landing_of
+from extract_process.spool import Kind, leftover_segments, read_segment
+from extract_process.spool_room import SpoolRoom
+from extract_process.stream_feed import FeedOptions, StreamFeed
+from extract_process.stream_key import StreamKey
+
+from .socket_venues import SILENCE, Venue, raw_venue_that, venue_that
+
+NAMES = [f"symbol{number}usdt@trade" for number in range(1_000)]
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Capture:
+    options = CaptureOptions("main", ("BTCUSDT",), tmp_path, BatchLimits(), fsync_seconds=60)
+    asks: list[object] = []
+    room = SpoolRoom(10**12, CHANNELS)
+    return Capture(BINANCE, options, room, Outbox(tmp_path / "outbox"), Recovered(1, {}, []), asks.append, lambda: None)
+
+
+@asynccontextmanager
+async def feeding(url: str, capture: Capture, streams: list[str]) -> AsyncIterator[StreamFeed]:
+    """A feed at work until the context ends."""
+    options = FeedOptions(url.removesuffix("/stream"), 3_600, 0.5, SILENCE, 60)
+    connects = EventBudget(MOST_CONNECTS, CONNECTS_WINDOW_SECONDS)
+    feed = StreamFeed("connection 1 of 1", streams, capture, connects, options)
+    task = asyncio.create_task(feed.run())
+    try:
+        yield feed
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        assert capture.close(20)
+
+
+def events(capture_folder: Path) -> list[tuple[str, str]]:
+    """Event and detail of everything that was written down in the open segment."""
+    (segment,) = leftover_segments(capture_folder)
+    written = [orjson.loads(record.payload) for record in read_segment(segment) if record.kind is Kind.EVENT]
+    return [(event["event"], event["detail"]) for event in written]
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Waits for what the other side is about to do."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_many_streams_are_asked_for_without_breaking_the_venues_rule(capture: Capture) -> None:
+    """Five messages a second, pongs included, however unevenly the way there delays them."""
+    came: list[float] = []
+    asked: list[list[str]] = []
+
+    async def behave(venue: ServerConnection) -> None:
+        async for message in venue:
+            came.append(time.monotonic())
+            request = orjson.loads(message)
+            assert request["method"] == "SUBSCRIBE"
+            asked.append(request["params"])
+            await venue.send(orjson.dumps({"result": None, "id": request["id"]}))
+
+    async with venue_that(behave) as url, feeding(url, capture, NAMES):
+        await until(lambda: len(came) == 10)
+    assert [name for names in asked for name in names] == NAMES
+    assert max(map(len, asked)) == 100
+    assert min(later - earlier for earlier, later in zip(came, came[4:], strict=False)) > 1.1, "one place is left for a pong"
+
+
+async def test_a_refused_subscription_is_written_down_and_tried_again(capture: Capture, tmp_path: Path) -> None:
+    tries: list[int] = []
+
+    async def behave(venue: ServerConnection) -> None:
+        async for message in venue:
+            tries.append(1)
+            number = orjson.loads(message)["id"]
+            refusal = {"code": 2, "msg": "Invalid request: unknown property", "id": number}
+            await venue.send(orjson.dumps(refusal if len(tries) == 1 else {"result": None, "id": number}))
+
+    async with venue_that(behave) as url, feeding(url, capture, NAMES[:1]):
+        await until(lambda: len(tries) == 2)
+        await until(lambda: "connected" in dict(events(tmp_path)))
+        assert events(tmp_path)[0] == (
+            "connect_failed",
+            "connection 1 of 1: SUBSCRIBE refused: 2 Invalid request: unknown property",
+        )
+
+
+async def test_a_venue_that_says_goodbye_while_we_subscribe_is_dialled_again(capture: Capture, tmp_path: Path) -> None:
+    """The close frame comes between two SUBSCRIBE messages, and the line stays open."""
+    let_go = asyncio.Event()
+
+    async def behave(venue: Venue) -> None:
+        await venue.shake_hands()
+        venue.send()
+        await venue.reader.read(65_536)
+        venue.protocol.send_close(1008, "Too many requests")
+        venue.send()
+        await let_go.wait()
+
+    async with raw_venue_that(behave) as url, feeding(url, capture, NAMES):
+        await until(lambda: len(events(tmp_path)) >= 1)
+        let_go.set()
+        assert events(tmp_path)[0] == ("connect_failed", "connection 1 of 1: closed by the venue: 1008 Too many requests")
+
+
+async def test_a_venue_that_accepts_and_closes_is_not_dialled_thousands_of_times(capture: Capture, tmp_path: Path) -> None:
+    tries: list[float] = []
+
+    async def behave(venue: ServerConnection) -> None:
+        tries.append(time.monotonic())
+        await venue.send(orjson.dumps({"result": None, "id": orjson.loads(await venue.recv())["id"]}))
+
+    async with venue_that(behave) as url, feeding(url, capture, NAMES[:1]):
+        await asyncio.sleep(1)  # without a delay of our own that was enough for 1,700 connections
+        lost = [detail for event, detail in events(tmp_path) if event == "disconnected"]
+    assert 1 <= len(tries) <= 30
+    assert lost[0].startswith("connection 1 of 1: closed by the venue: 1000 after 0.")
+
+
+async def test_what_came_before_the_subscription_was_answered_is_landed(capture: Capture, tmp_path: Path) -> None:
+    trade = {"e": "trade", "E": 1, "s": "BTCUSDT", "t": 7, "p": "1", "q": "1", "T": 1, "m": True}
+
+    async def behave(venue: ServerConnection) -> None:
+        number = orjson.loads(await venue.recv())["id"]
+        await venue.send(orjson.dumps({"stream": "btcusdt@trade", "data": trade}))
+        await venue.send(orjson.dumps({"result": None, "id": number}))
+        await venue.send(orjson.dumps({"stream": "btcusdt@trade", "data": {**trade, "t": 8}}))
+        await venue.recv()
+
+    async with venue_that(behave) as url, feeding(url, capture, ["btcusdt@trade"]):
+        await until(lambda: capture.counts.frames == 3)
+        (segment,) = leftover_segments(tmp_path)
+        assert landing_of(segment, BINANCE, "main", frozenset({"BTCUSDT"})).rows == 2 + len(events(tmp_path))
+    assert capture.judge.last_ids()[StreamKey("trades", "BTCUSDT")][0] == 8
+    assert capture.counts.gaps == 0
