@@ -208,7 +208,7 @@ def test_wrong_surroundings_are_one_clear_line(
     localstack_lake: "Lake", clickhouse_server: ClickHouseServer, start_loader: Callable[..., LoaderProcess]
 ) -> None:
     cases: list[tuple[list[str], dict[str, str], int, str]] = [
-        (["--dataset", "nonsense"], {}, 2, "unknown dataset 'nonsense': choose from klines, stream_events"),
+        (["--dataset", "nonsense"], {}, 2, "unknown dataset 'nonsense': choose from klines, trades, "),
         ([], {"S3_BUCKET": "nowhere"}, 1, "nowhere"),
         ([], {"CLICKHOUSE_DATABASE": "nowhere"}, 2, "nowhere does not exist"),
         ([], {"CLICKHOUSE_PORT": "none"}, 2, "CLICKHOUSE_PORT"),
