@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pipeline.aws import aws_errors, s3_client
+from pipeline.errors import ObjectTooLarge
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,10 @@ class StoredObject:
 
 
 class ObjectStore:
-    """Thread-safe. Errors: ObjectMissing, ObjectChanged, NotProvisioned, LakeUnavailable, UsageError for credentials."""
+    """Thread-safe.
+
+    Errors: ObjectMissing, ObjectTooLarge, ObjectChanged, NotProvisioned, LakeUnavailable, UsageError for credentials.
+    """
 
     def __init__(self, bucket: str) -> None:
         self.bucket = bucket
@@ -51,9 +55,14 @@ class ObjectStore:
             )
         return _bare(answer["ETag"])
 
-    def read(self, key: str) -> StoredObject:
+    def read(self, key: str, *, most_bytes: int | None = None) -> StoredObject:
+        """The whole object; ObjectTooLarge, before anything is read, if it has more than `most_bytes`."""
         with aws_errors(self._where(key)):
             answer = self._client.get_object(Bucket=self.bucket, Key=key)
+            if most_bytes is not None and answer["ContentLength"] > most_bytes:
+                answer["Body"].close()
+                said = f"{self._where(key)} has {answer['ContentLength']:,} bytes, {most_bytes:,} are allowed"
+                raise ObjectTooLarge(said, _bare(answer["ETag"]))
             return StoredObject(key, _bare(answer["ETag"]), answer["Body"].read())
 
     def open(self, summary: ObjectSummary) -> "RangedReader":

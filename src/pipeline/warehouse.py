@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import clickhouse_connect
+import pyarrow as pa
 from clickhouse_connect.driver.exceptions import (
     ClickHouseError,
     DatabaseError,
@@ -26,10 +27,10 @@ SQL_ROOT = Path(__file__).resolve().parents[2] / "sql" / "clickhouse"
 _INSERT_SETTINGS = {
     "async_insert": 0,  # an acknowledged insert is in the table
     "deduplicate_blocks_in_dependent_materialized_views": 1,  # a retried block reaches silver once
-    "max_insert_threads": 1,  # the blocks of a retry must be the same blocks in the same order,
-    "input_format_parquet_preserve_order": 1,  # since each carries the token plus its number
-    "input_format_parquet_allow_missing_columns": 0,  # never a default in place of a value
+    "max_insert_threads": 1,  # the blocks of a retry must be the same blocks in the same order: each has the token and its number
+    "input_format_arrow_allow_missing_columns": 0,  # never a default in place of a value
     "input_format_null_as_default": 0,
+    "max_partitions_per_insert_block": 0,  # many small objects of a long history are one insert of many months
 }
 _TRANSIENT_CODES = {
     3: "UNEXPECTED_END_OF_FILE",
@@ -84,16 +85,22 @@ class Warehouse:
                 table, [[row[name] for name in columns] for row in rows], column_names=columns, settings={"async_insert": 0}
             )
 
-    def insert_parquet(self, table: str, body: bytes, *, object_key: str, token: str) -> None:
-        """Appends the rows of a Parquet file as they are; the table's `object_key` says where they came from.
+    def delete_object(self, table: str, object_key: str) -> None:
+        """Takes the rows of one object out of a bronze table (a lightweight delete: gone for every later query)."""
+        self.command(f"delete from {table} where object_key = {{key:String}}", {"key": object_key})  # noqa: S608  # our own name
 
-        The key travels as the query's `log_comment` (the column's default reads it), so that the bytes need no rewriting.
-        The same token again inserts nothing, in the table and in what its materialized views feed, as long as
-        the tables' `non_replicated_deduplication_window` remembers it (ClickHouse: insert_deduplication_token).
+    def insert_arrow(self, table: str, rows: pa.Table, *, token: str) -> None:
+        """Appends rows by column name; the column `load_time` is the warehouse's.
+
+        The same rows under the same token again insert nothing, in the table and in what its materialized views feed,
+        as long as the tables' `non_replicated_deduplication_window` remembers it (ClickHouse: insert_deduplication_token).
         """
-        settings = _INSERT_SETTINGS | {"insert_deduplication_token": token, "log_comment": object_key}
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows.schema) as writer:
+            writer.write_table(rows)
+        settings = _INSERT_SETTINGS | {"insert_deduplication_token": token}
         with _clickhouse_errors():
-            self._client.raw_insert(table, self._columns(table), body, settings=settings, fmt="Parquet")
+            self._client.raw_insert(table, rows.schema.names, bytes(sink.getvalue()), settings=settings, fmt="ArrowStream")
 
     def is_alive(self) -> bool:
         """Whether the engine answers a trivial question right now."""
@@ -105,17 +112,6 @@ class Warehouse:
 
     def close(self) -> None:
         self._client.close()
-
-    def _columns(self, table: str) -> list[str]:
-        """What a Parquet file fills: every column but those the warehouse adds."""
-        rows = self.query(
-            "select name from system.columns where database = currentDatabase() and table = {table:String} "
-            "and name not in ('object_key', 'load_time') order by position",
-            {"table": table},
-        )
-        if not rows:
-            raise WarehouseUnavailable(f"table {table} does not exist yet: run `tickhouse provision --warehouse`")
-        return [name for (name,) in rows]
 
 
 def connect(settings: WarehouseSettings, *, database: str | None = None) -> Warehouse:

@@ -1,13 +1,27 @@
 """Parquet objects of the dataset klines, and what a loader says about them."""
 
+from __future__ import annotations
+
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from load_process.batch_insert import BatchInsert
+from load_process.batches import LoadLimits
+from load_process.ledger import Ledger
+from load_process.notifications import ObjectCreated
+from load_process.object_reader import ObjectReader
+from load_process.versions import Fate, Wanted
 from pipeline.datasets import KLINES
 from pipeline.timestamps import parse_instant
+from pipeline.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from conftest import Lake
 
 START = parse_instant("2024-01-01")
 
@@ -35,6 +49,18 @@ def parquet(table: pa.Table) -> bytes:
     sink = io.BytesIO()
     pq.write_table(table, sink)
     return sink.getvalue()
+
+
+def load_objects(lake: Lake, warehouse: Warehouse, *objects: ObjectCreated, attempts: int = 1) -> list[Fate]:
+    """Reads and inserts as a loader does, without a queue; the fate of each."""
+    wanted = [Wanted(created, attempts) for created in objects]
+    with ThreadPoolExecutor(2) as threads:
+        reader = ObjectReader(lake.store, Ledger(warehouse), LoadLimits(), threads)
+        reading = reader.read(wanted)
+        fates = dict(reading.fates)
+        for version, fate in BatchInsert(warehouse, reader, LoadLimits()).insert(reading.objects).items():
+            fates |= dict.fromkeys(reading.wanted_as.get(version, [version]), fate)
+    return [fates[item.version] for item in wanted]
 
 
 def notification(bucket: str, key: str, etag: str) -> str:
