@@ -1,4 +1,4 @@
-"""PURE. How objects become batches: bounded by rows and bytes, and the id and the token of a batch."""
+"""PURE. How objects become batches: bounded by rows and bytes, and the token of a batch."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,13 +9,15 @@ from load_process.versions import ReadObject, Version
 
 @dataclass(frozen=True, slots=True)
 class LoadLimits:
-    """What one insert and one window may hold. An object that is larger alone is a batch of its own.
+    """What one batch and one window may hold. An object that is larger alone is a batch of its own.
 
+    A batch is inserted in slices of `insert_rows`, several at once.
     `window_bytes` bounds what is read at once, as it is in the lake; `object_bytes` and `decoded_bytes` are the most one
     object may have there and in memory: what is larger goes to quarantine, since it would take the process down.
     """
 
     rows: int = 1_000_000
+    insert_rows: int = 250_000
     batch_bytes: int = 256 * 1024**2
     seconds: float = 1.0
     window_bytes: int = 64 * 1024**2
@@ -47,16 +49,7 @@ def _cut(items: Sequence[ReadObject], limits: LoadLimits) -> Iterator[list[ReadO
         yield batch
 
 
-def batch_id(members: Sequence[Version], salt: str = "") -> str:
-    """The same members in the same order are the same batch; `salt` tells a deliberate repetition apart."""
-    return digest_of(members, salt)
-
-
 def token_of(batch: str, members: Sequence[Version]) -> str:
-    """The insert's deduplication token: of the batch and of the members that are left of it."""
-    return f"{batch}:{digest_of(members)}"
-
-
-def digest_of(members: Sequence[Version], salt: str = "") -> str:
-    text = "\0".join([salt, *(part for version in members for part in version)])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    """The insert's deduplication token: of the batch and of the members that are left of it, in their order."""
+    text = "\0".join(part for version in members for part in version)
+    return f"{batch}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"

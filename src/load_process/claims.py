@@ -1,7 +1,7 @@
 """What is about to be inserted together, written down before it is: the manifest of every batch, in ops_load_claims."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from load_process.versions import Version
 from pipeline.warehouse import Warehouse
@@ -16,6 +16,8 @@ class Manifest:
 
     batch: str
     members: tuple[Version, ...]
+    age_seconds: float = field(default=0.0, compare=False)
+    """Since it was claimed, by the warehouse's clock."""
 
 
 class Claims:
@@ -38,13 +40,24 @@ class Claims:
 
     def manifests_with(self, versions: Collection[Version], *, other_than: str = "") -> list[Manifest]:
         """Every manifest that claims one of them, complete."""
-        rows = self._warehouse.query(
-            "select bucket, key, etag, batch from ops_load_claims final "
-            "where key in {keys:Array(String)} and state = 'claimed' and batch != {other_than:String}",
-            {"keys": sorted({version.key for version in versions}), "other_than": other_than},
+        rows = self._warehouse.query_by_keys(
+            "select bucket, key, etag, batch, (toUnixTimestamp64Micro(now64(6)) - toUnixTimestamp64Micro(time)) / 1e6 "
+            "from ops_load_claims final "
+            "where key in %(keys)s and state = 'claimed' and batch != %(other_than)s",
+            [version.key for version in versions],
+            {"other_than": other_than},
         )
-        batches = sorted({row[3] for row in rows if Version(*row[:3]) in versions})
-        return [Manifest(batch, self._members(batch)) for batch in batches]
+        ages = {row[3]: float(row[4]) for row in rows if Version(*row[:3]) in versions}
+        return [Manifest(batch, self._members(batch), age) for batch, age in sorted(ages.items())]
+
+    def time_of(self, batch: str) -> int:
+        """When the batch was claimed, in microseconds, by the warehouse's clock, as `load_time` is."""
+        ((time_us,),) = self._warehouse.query(
+            "select toUnixTimestamp64Micro(min(time)) from ops_load_claims final "
+            "where batch = {batch:String} and state = 'claimed'",
+            {"batch": batch},
+        )
+        return int(time_us)
 
     def _members(self, batch: str) -> tuple[Version, ...]:
         rows = self._warehouse.query(

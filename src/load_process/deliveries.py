@@ -22,6 +22,7 @@ class Deliveries:
     def __init__(self) -> None:
         self._objects: dict[str, tuple[Message, set[Version]]] = {}
         self._wanted: dict[Version, Wanted] = {}
+        self._refused: dict[str, tuple[Message, str]] = {}
 
     def add(self, message: Message, created: Iterable[ObjectCreated]) -> None:
         """A message that names nothing to load is done from the start; a message delivered twice counts once."""
@@ -33,6 +34,20 @@ class Deliveries:
             if known is None or known.attempts < wanted.attempts:
                 self._wanted[wanted.version] = wanted
         self._objects[message.id] = (message, versions)
+
+    def refuse(self, message: Message, why: str) -> None:
+        """A message that says nothing we understand: done once that is noted."""
+        self._objects[message.id] = (message, set())
+        self._refused[message.id] = (message, why)
+
+    def note(self, message: Message) -> None:
+        """That the message was refused is written down."""
+        del self._refused[message.id]
+
+    @property
+    def refused(self) -> list[tuple[Message, str]]:
+        """Those that are not noted yet."""
+        return list(self._refused.values())
 
     @property
     def messages(self) -> list[Message]:
@@ -46,6 +61,6 @@ class Deliveries:
         """A message is done when all its objects are; without a fate for each it is for another time."""
         settled = Settled()
         for message, versions in self._objects.values():
-            is_done = all(fates.get(version) is Fate.DONE for version in versions)
+            is_done = message.id not in self._refused and all(fates.get(version) is Fate.DONE for version in versions)
             (settled.done if is_done else settled.again).append(message)
         return settled

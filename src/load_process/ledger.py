@@ -46,11 +46,8 @@ class Ledger:
 
     def done(self, versions: Collection[Version]) -> set[Version]:
         """Those that need no more work: loaded, or refused for good."""
-        if not versions:
-            return set()
-        rows = self._warehouse.query(
-            "select bucket, key, etag from ops_loaded_objects where key in {keys:Array(String)}",
-            {"keys": sorted({version.key for version in versions})},
+        rows = self._warehouse.query_by_keys(
+            "select bucket, key, etag from ops_loaded_objects where key in %(keys)s", [version.key for version in versions]
         )
         return {Version(*row) for row in rows} & set(versions)
 

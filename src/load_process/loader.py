@@ -1,7 +1,10 @@
 """The loop over one queue: receive, read, insert, delete last. Redelivery is harmless at every step."""
 
 import logging
+import math
 import random
+import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -9,7 +12,7 @@ from load_process.batch_insert import BatchInsert
 from load_process.batches import LoadLimits
 from load_process.deliveries import Deliveries
 from load_process.ledger import Ledger, LoadError
-from load_process.notifications import NotificationRefused, ObjectCreated, parse_notification
+from load_process.notifications import NotificationRefused, parse_notification
 from load_process.object_reader import ObjectReader, Reading
 from load_process.trouble import Trouble
 from load_process.versions import Fate, Version
@@ -24,6 +27,10 @@ log = logging.getLogger(__name__)
 
 READERS = 4
 LONGEST_BACK_OFF_SECONDS = 60
+LATER_SECONDS = 90.0
+"""How long objects of a window are tried again before their messages are given back, and a delivery is spent."""
+
+PAUSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +40,16 @@ class LoaderOptions:
     drain: bool = False
     wait_seconds: int = 5  # shorter than the 10 s that Docker gives a stopping process
     visibility_seconds: int = 30
+    patience_seconds: float = 30.0
+    """With the claims of other loaders: a younger one may belong to one that is alive."""
+
     limits: LoadLimits = field(default_factory=LoadLimits)
 
 
 class QueueLoader:
     """One queue, one loop; more processes on the same queue need no coordination.
 
-    While one window of messages is inserted, the next one is received and read: two warehouse connections.
+    While one window of messages is inserted, the next one is received and read, so each side has its own connections.
     """
 
     def __init__(
@@ -47,7 +57,7 @@ class QueueLoader:
         queue: MessageQueue,
         store: ObjectStore,
         reading_warehouse: Warehouse,
-        inserting_warehouse: Warehouse,
+        inserting_warehouses: Sequence[Warehouse],
         stop: StopRequest,
         options: LoaderOptions,
     ) -> None:
@@ -60,8 +70,9 @@ class QueueLoader:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{queue.name}")
         self._inserter = ThreadPoolExecutor(1, thread_name_prefix=f"insert-{queue.name}")
         self._reader = ObjectReader(store, self._ledger, options.limits, self._readers)
-        again = ObjectReader(store, Ledger(inserting_warehouse), options.limits, self._readers)
-        self._batches = BatchInsert(inserting_warehouse, again, options.limits)
+        again = ObjectReader(store, Ledger(inserting_warehouses[0]), options.limits, self._readers)
+        self._batches = BatchInsert(inserting_warehouses, again, options.limits, options.patience_seconds)
+        self._again = again
         self._trouble = Trouble(queue.name, stop)
         self._heartbeat = VisibilityHeartbeat(queue, options.visibility_seconds)
 
@@ -81,64 +92,97 @@ class QueueLoader:
                 if inserting is not None:
                     inserting.result()
                 inserting = self._inserter.submit(self._insert, window, reading) if window.messages else None
-                if self._options.drain and quiet_polls >= 2 and self._queue.depth().is_empty:
+                if self._options.drain and quiet_polls >= 2 and self._is_drained():
                     return
             if inserting is not None:
                 inserting.result()
 
+    def _is_drained(self) -> bool:
+        try:
+            return self._queue.depth().is_empty
+        except LakeUnavailable as error:
+            self._trouble.wait(error)
+            return False
+
     def _receive(self) -> Deliveries:
-        """As many messages as a window may hold; waits for the first only.
+        """As many messages as come in the time of a window and as it may hold; waits for the first only.
 
         Nothing is received while the warehouse is away: a delivery must not be spent on a try that cannot succeed.
         """
         window, limits = Deliveries(), self._options.limits
-        if self._trouble.is_going_on and not self._warehouse.is_alive():
-            raise WarehouseUnavailable("the warehouse still does not answer")
+        if self._trouble.is_going_on:
+            if not self._warehouse.is_alive():
+                raise WarehouseUnavailable("the warehouse still does not answer")
+            self._trouble.is_over()
         first_wait = min(1, self._options.wait_seconds) if self._options.drain else self._options.wait_seconds
-        size = 0
-        while len(window.messages) < limits.window_messages and size < limits.window_bytes and not self._stop.is_set():
-            messages = self._queue.receive(
-                most=MOST_PER_REQUEST,
-                wait_seconds=0 if window.messages else first_wait,
-                visibility_seconds=self._options.visibility_seconds,
-            )
+        size, deadline = 0, math.inf
+        while (
+            len(window.messages) < limits.window_messages
+            and size < limits.window_bytes
+            and time.monotonic() < deadline
+            and not self._stop.is_set()
+        ):
+            try:
+                messages = self._queue.receive(
+                    most=MOST_PER_REQUEST,
+                    wait_seconds=0 if window.messages else first_wait,
+                    visibility_seconds=self._options.visibility_seconds,
+                )
+            except LakeUnavailable:
+                if window.messages:
+                    break  # what is in hand is loaded first
+                raise
+            deadline = min(deadline, time.monotonic() + limits.seconds)
             self._heartbeat.hold(messages)
             for message in messages:
-                created = self._parse(message)
-                window.add(message, created)
-                size += sum(item.size for item in created)
+                size += self._add(window, message)
             if len(messages) < MOST_PER_REQUEST:
                 break
         return window
 
-    def _parse(self, message: Message) -> list[ObjectCreated]:
+    def _add(self, window: Deliveries, message: Message) -> int:
+        """The bytes that the message announces."""
         try:
-            return parse_notification(message.body)
+            created = parse_notification(message.body)
         except NotificationRefused as error:
             log.warning("not a notification", extra={"queue": self._queue.name, "why": str(error)})
+            window.refuse(message, str(error))
+            return 0
+        window.add(message, created)
+        return sum(item.size for item in created)
+
+    def _note_refused(self, window: Deliveries) -> None:
+        for message, why in window.refused:
             self._ledger.record_error(
-                LoadError(self._bucket, "", "", "", "bad_notification", str(error), "dropped", message.receive_count)
+                LoadError(self._bucket, "", "", "", "bad_notification", why, "dropped", message.receive_count)
             )
-            return []
+            window.note(message)
 
     def _read(self, window: Deliveries) -> Reading:
         """While the warehouse is in trouble the messages are kept, hidden by the heartbeat, and tried again here: given
         back, they would use up their deliveries on something that is not their fault."""
         while not self._stop.is_set():
             try:
+                self._note_refused(window)
                 return self._reader.read(window.wanted())
             except WarehouseUnavailable as error:
                 self._trouble.wait(error)
         return Reading()
 
     def _insert(self, window: Deliveries, reading: Reading) -> None:
+        """What is for later is tried again here for a while, for the same reason."""
         fates = dict(reading.fates)
+        deadline = time.monotonic() + LATER_SECONDS
         while not self._stop.is_set():
             try:
-                for version, fate in self._batches.insert(reading.objects).items():
+                for version, fate in self._batches.insert(reading.objects, self._stop.is_set).items():
                     fates |= dict.fromkeys(reading.wanted_as.get(version, [version]), fate)
                 self._trouble.is_over()
-                break
+                later = [item for item in window.wanted() if fates.get(item.version) is Fate.LATER]
+                if not later or time.monotonic() > deadline or self._stop.wait(PAUSE_SECONDS):
+                    break
+                reading = self._again.read(later)
+                fates |= reading.fates
             except (WarehouseUnavailable, LakeUnavailable) as error:
                 self._trouble.wait(error)
         self._settle(window, fates)

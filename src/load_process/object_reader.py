@@ -30,8 +30,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    key: str
-    etag: str
+    version: Version
     body: bytes | None
     error: ObjectRefused
 
@@ -52,13 +51,19 @@ class ObjectReader:
         """Safe to repeat at any point: what is done is found in the ledger."""
         reading = Reading()
         new = self._without_done(self._of_datasets(wanted, reading), reading)
-        for item, result in zip(new, self._threads.map(self._read, new), strict=True):
+        results = list(zip(new, self._threads.map(self._read, new), strict=True))
+        judged = self._ledger.done([result.version for _, result in results if isinstance(result, _Refused)])
+        for item, result in results:
             if isinstance(result, ReadObject):
                 reading.wanted_as.setdefault(result.version, []).append(item.version)
                 if len(reading.wanted_as[result.version]) == 1:
                     reading.objects.append(result)
+            elif isinstance(result, _Refused) and result.version in judged and not item.again:
+                reading.fates[item.version] = Fate.DONE  # asked for by an older etag, or twice
             else:
                 reading.fates[item.version] = self._settle(item, result)
+                if isinstance(result, _Refused) and reading.fates[item.version] is Fate.DONE:
+                    judged.add(result.version)
         self._drop_done_versions(reading, {item.version for item in new if item.again})
         return reading
 
@@ -67,7 +72,10 @@ class ObjectReader:
         dataset = dataset_of_key(version.key)
         if dataset is None or version.bucket != self._store.bucket:
             return None
-        result = self._read_sound(version.key, dataset, 1)
+        try:
+            result = self._read_sound(version.key, dataset, 1)
+        except ObjectMissing:
+            return None
         if isinstance(result, ReadObject) and result.version == version:
             return result
         return None
@@ -110,12 +118,12 @@ class ObjectReader:
         try:
             stored = self._store.read(key, most_bytes=self._limits.object_bytes)
         except ObjectTooLarge as error:
-            return _Refused(key, error.etag, None, ObjectRefused("too_large", str(error)))
+            return _Refused(Version(self._store.bucket, key, error.etag), None, ObjectRefused("too_large", str(error)))
+        version = Version(self._store.bucket, key, stored.etag)
         try:
             table = read_checked(stored.body, dataset, most_bytes=self._limits.decoded_bytes)
         except ObjectRefused as error:
-            return _Refused(key, stored.etag, stored.body, error)
-        version = Version(self._store.bucket, key, stored.etag)
+            return _Refused(version, stored.body, error)
         return ReadObject(version, dataset, table, value_checksum(table), attempts)
 
     def _settle(self, item: Wanted, result: "_Refused | ObjectMissing | LakeUnavailable") -> Fate:
@@ -134,12 +142,11 @@ class ObjectReader:
         return Fate.DONE
 
     def _quarantine(self, refused: _Refused, dataset: str, attempts: int) -> None:
-        reason, detail = refused.error.reason, str(refused.error)
-        copy = quarantine(self._store, refused.key, refused.etag, refused.body, reason, detail)
-        bucket = self._store.bucket
-        self._ledger.record_error(LoadError(bucket, refused.key, refused.etag, dataset, reason, detail, QUARANTINED, attempts))
-        self._ledger.record([LedgerEntry(bucket, refused.key, refused.etag, dataset, 0, 0, QUARANTINED, attempts)])
-        log.error("quarantined", extra={"key": refused.key, "copy": copy, "reason": reason, "why": detail})
+        version, reason, detail = refused.version, refused.error.reason, str(refused.error)
+        copy = quarantine(self._store, version.key, version.etag, refused.body, reason, detail)
+        self._ledger.record_error(LoadError(*version, dataset, reason, detail, QUARANTINED, attempts))
+        self._ledger.record([LedgerEntry(*version, dataset, 0, 0, QUARANTINED, attempts)])
+        log.error("quarantined", extra={"key": version.key, "copy": copy, "reason": reason, "why": detail})
 
     def _drop(self, item: Wanted, dataset: str, reason: str, detail: str) -> Fate:
         created = item.created

@@ -1,12 +1,16 @@
 """ObjectStore: one bucket of the lake over boto3. Knows bytes, keys and etags; nothing of datasets."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pipeline.aws import aws_errors, s3_client
 from pipeline.errors import ObjectTooLarge
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,14 @@ class ObjectSummary:
     etag: str
     size: int
     last_modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What is directly in a folder of the bucket; `prefix` ends in a slash."""
+
+    prefix: str
+    objects: list[ObjectSummary]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +93,25 @@ class ObjectStore:
         """All objects under a prefix in key order, 1,000 per request."""
         with aws_errors(self._where(prefix)):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
-                for item in page.get("Contents", ()):
-                    yield ObjectSummary(item["Key"], _bare(item["ETag"]), item["Size"], item["LastModified"])
+                yield from _summaries(page)
+
+    def list_folders(self, prefix: str, skip: Callable[[str], bool] = lambda _folder: False) -> Iterator[Folder]:
+        """The folder `prefix` (with its slash) and all folders below it that hold objects themselves, in key order.
+
+        One folder is in memory at a time, 1,000 names come per request, and what `skip` says yes to is not even listed.
+        """
+        objects: list[ObjectSummary] = []
+        inner: list[str] = []
+        with aws_errors(self._where(prefix)):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
+            for page in pages:
+                objects += _summaries(page)
+                inner += [common["Prefix"] for common in page.get("CommonPrefixes", ())]
+        if objects:
+            yield Folder(prefix, objects)
+        for folder in inner:
+            if not skip(folder):
+                yield from self.list_folders(folder, skip)
 
     def _where(self, key: str) -> str:
         return f"s3://{self.bucket}/{key}"
@@ -117,6 +146,11 @@ class RangedReader(io.RawIOBase):
         body = self._store.read_range(self._summary, self._position, end)
         self._position += len(body)
         return body
+
+
+def _summaries(page: "ListObjectsV2OutputTypeDef") -> Iterator[ObjectSummary]:
+    for item in page.get("Contents", ()):
+        yield ObjectSummary(item["Key"], _bare(item["ETag"]), item["Size"], item["LastModified"])
 
 
 def _bare(etag: str) -> str:

@@ -1,0 +1,64 @@
+"""Objects that somebody names, loaded without a queue: what reconcile and redrive do, exactly as the loader does it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from load_process.batch_insert import BatchInsert
+from load_process.batches import LoadLimits
+from load_process.ledger import Ledger
+from load_process.object_reader import ObjectReader
+from load_process.versions import Fate, Version, Wanted
+from pipeline.object_store import ObjectStore
+from pipeline.warehouse import Warehouse
+
+READERS = 4
+PATIENCE_SECONDS = 30.0
+"""With the claims of loaders, which may be alive."""
+
+
+class ObjectLoad:
+    """Errors that travel: WarehouseUnavailable, LakeUnavailable. Safe to repeat."""
+
+    def __init__(self, reader: ObjectReader, batches: BatchInsert, limits: LoadLimits) -> None:
+        self._reader = reader
+        self._batches = batches
+        self._limits = limits
+
+    def load(self, wanted: Iterable[Wanted]) -> dict[Version, Fate]:
+        """One fate for each, by the version it was asked for. What is wanted `again` replaces what bronze has of it."""
+        fates: dict[Version, Fate] = {}
+        for window in self._windows(wanted):
+            again = {item.version for item in window if item.again}
+            reading = self._reader.read(window)
+            fates |= reading.fates
+            inserted: dict[Version, Fate] = {}
+            for item in reading.objects:
+                if again.intersection(reading.wanted_as[item.version]):
+                    inserted |= self._batches.insert_again(item)
+            inserted |= self._batches.insert([item for item in reading.objects if item.version not in inserted])
+            for version, fate in inserted.items():
+                fates |= dict.fromkeys(reading.wanted_as.get(version, [version]), fate)
+        return fates
+
+    def _windows(self, wanted: Iterable[Wanted]) -> Iterator[Sequence[Wanted]]:
+        window: list[Wanted] = []
+        size = 0
+        for item in wanted:
+            window.append(item)
+            size += item.created.size
+            if size >= self._limits.window_bytes or len(window) >= self._limits.window_messages:
+                yield window
+                window, size = [], 0
+        if window:
+            yield window
+
+
+@contextmanager
+def object_load(
+    store: ObjectStore, warehouse: Warehouse, limits: LoadLimits, patience_seconds: float = PATIENCE_SECONDS
+) -> Iterator[ObjectLoad]:
+    """With threads of its own for reading; the warehouse connection is used by the caller's thread only."""
+    with ThreadPoolExecutor(READERS, thread_name_prefix="read") as threads:
+        reader = ObjectReader(store, Ledger(warehouse), limits, threads)
+        yield ObjectLoad(reader, BatchInsert([warehouse], reader, limits, patience_seconds), limits)
