@@ -2,37 +2,57 @@
 
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing
 from typing import Annotated
 
 import typer
 
+from load_process.batches import LoadLimits
 from load_process.loader import LoaderOptions, QueueLoader
+from load_process.scheduled_sweep import ScheduledSweep, SweepOptions
 from pipeline.datasets import DATASETS, dataset_named
 from pipeline.lifecycle import StopRequest, run_command, stop_on_signals
 from pipeline.message_queue import MessageQueue
 from pipeline.object_store import ObjectStore
 from pipeline.settings import LakeSettings, WarehouseSettings, read
-from pipeline.warehouse import connect
+from pipeline.warehouse import Warehouse, connect
+
+INSERTERS = 2
+"""Inserts of one queue under way at once."""
+
+_TUNING = "Tuning"
+_DEFAULTS = LoaderOptions()
+_LIMITS = _DEFAULTS.limits
+_SWEEPS = SweepOptions()
+_MEGA = 1024**2
 
 
-def run_loader(queue_names: Sequence[str], stop: StopRequest, options: LoaderOptions) -> None:
-    """Loads from all queues at once, each with its own thread and connection, so that none waits for another.
+def run_loader(queue_names: Sequence[str], stop: StopRequest, options: LoaderOptions, sweeps: SweepOptions | None = None) -> None:
+    """Loads from all queues at once, each with its own threads and connections, so that none waits for another.
+
+    With `sweeps` a thread beside them compares lake and ledger; that is for a loader that runs until it is stopped.
 
     An error that travels out of one loop stops the others and is raised here.
     """
     store = ObjectStore(read(LakeSettings).bucket)
     next(store.list_keys("data_sources/"), None)  # NotProvisioned, in one line, if there is no such bucket
-    warehouses = [connect(read(WarehouseSettings)) for _ in queue_names]
-    loops = [
-        QueueLoader(MessageQueue(name), store, warehouse, stop, options)
-        for name, warehouse in zip(queue_names, warehouses, strict=True)
-    ]
-    with ThreadPoolExecutor(len(loops)) as threads:
-        done, running = wait([threads.submit(loop.run) for loop in loops], return_when=FIRST_EXCEPTION)
-        if running:
-            stop.set()
-    for warehouse in warehouses:
-        warehouse.close()
+    with ExitStack() as connections:
+
+        def connection() -> Warehouse:
+            return connections.enter_context(closing(connect(read(WarehouseSettings))))
+
+        loops = [
+            QueueLoader(MessageQueue(name), store, connection(), [connection() for _ in range(INSERTERS)], stop, options)
+            for name in queue_names
+        ]
+        runs = [loop.run for loop in loops]
+        if sweeps is not None:
+            datasets = [dataset for dataset in DATASETS if dataset.queue in queue_names]
+            runs.append(ScheduledSweep(datasets, store, connection(), stop, sweeps, options.limits).run)
+        with ThreadPoolExecutor(len(runs)) as threads:
+            done, running = wait([threads.submit(run) for run in runs], return_when=FIRST_EXCEPTION)
+            if running:
+                stop.set()
     for future in done:
         future.result()
 
@@ -40,15 +60,43 @@ def run_loader(queue_names: Sequence[str], stop: StopRequest, options: LoaderOpt
 def main(
     drain: Annotated[bool, typer.Option("--drain", help="Exit when the queues are empty.")] = False,
     dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset's queue; repeats.")] = None,
-    visibility_seconds: Annotated[int, typer.Option(min=1, help="How long a delivery stays hidden unless extended.")] = 30,
-) -> None:
+    reconcile_every: Annotated[
+        int, typer.Option(min=0, help="Seconds between two sweeps for what notifications lost; 0: none, as with --drain.")
+    ] = round(_SWEEPS.every_seconds),
+    visibility_seconds: Annotated[
+        int, typer.Option(min=1, help="How long a delivery stays hidden unless extended.", rich_help_panel=_TUNING)
+    ] = _DEFAULTS.visibility_seconds,
+    batch_rows: Annotated[
+        int, typer.Option(min=1, help="Rows in one insert.", rich_help_panel=_TUNING)
+    ] = _LIMITS.rows,
+    batch_mb: Annotated[
+        int, typer.Option(min=1, help="Decoded megabytes in one insert.", rich_help_panel=_TUNING)
+    ] = _LIMITS.batch_bytes // _MEGA,
+    window_mb: Annotated[
+        int, typer.Option(min=1, help="Megabytes of objects read at once.", rich_help_panel=_TUNING)
+    ] = _LIMITS.window_bytes // _MEGA,
+    object_mb: Annotated[
+        int, typer.Option(min=1, help="A larger object is quarantined.", rich_help_panel=_TUNING)
+    ] = _LIMITS.object_bytes // _MEGA,
+) -> None:  # fmt: skip
     """Load what lands in the lake into ClickHouse, until SIGTERM or SIGINT."""
 
     def work() -> None:
         chosen = [dataset_named(name) for name in dataset] if dataset else list(DATASETS)
         queues = list(dict.fromkeys(known.queue for known in chosen))
+        limits = LoadLimits(
+            rows=batch_rows,
+            batch_bytes=batch_mb * _MEGA,
+            window_bytes=window_mb * _MEGA,
+            object_bytes=object_mb * _MEGA,
+            decoded_bytes=4 * object_mb * _MEGA,
+        )
+        options = LoaderOptions(
+            drain=drain, visibility_seconds=visibility_seconds, patience_seconds=visibility_seconds, limits=limits
+        )
+        sweeps = SweepOptions(every_seconds=reconcile_every) if reconcile_every and not drain else None
         with stop_on_signals() as stop:
-            run_loader(queues, stop, LoaderOptions(drain=drain, visibility_seconds=visibility_seconds))
+            run_loader(queues, stop, options, sweeps)
 
     run_command(work)
 

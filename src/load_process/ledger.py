@@ -1,7 +1,9 @@
 """The load ledger: which version of which object is done, and every failed try."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
+from load_process.versions import Version
 from pipeline.warehouse import Warehouse
 
 LOADED = "loaded"
@@ -42,17 +44,16 @@ class Ledger:
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
 
-    def is_done(self, bucket: str, key: str, etag: str) -> bool:
-        """Whether this version needs no more work: loaded, or refused for good."""
-        rows = self._warehouse.query(
-            "select 1 from ops_loaded_objects "
-            "where bucket = {bucket:String} and key = {key:String} and etag = {etag:String} limit 1",
-            {"bucket": bucket, "key": key, "etag": etag},
+    def done(self, versions: Collection[Version]) -> set[Version]:
+        """Those that need no more work: loaded, or refused for good."""
+        rows = self._warehouse.query_by_keys(
+            "select bucket, key, etag from ops_loaded_objects where key in %(keys)s", [version.key for version in versions]
         )
-        return bool(rows)
+        return {Version(*row) for row in rows} & set(versions)
 
-    def record(self, entry: LedgerEntry) -> None:
-        self._warehouse.insert_rows("ops_loaded_objects", [asdict(entry)])
+    def record(self, entries: Sequence[LedgerEntry]) -> None:
+        """All at once or none of them."""
+        self._warehouse.insert_rows("ops_loaded_objects", [asdict(entry) for entry in entries])
 
     def record_error(self, error: LoadError) -> None:
         self._warehouse.insert_rows("ops_load_errors", [asdict(error)])

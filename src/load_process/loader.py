@@ -1,21 +1,36 @@
-"""The loop over one queue: receive, load, delete last. Redelivery is harmless at every step."""
+"""The loop over one queue: receive, read, insert, delete last. Redelivery is harmless at every step."""
 
 import logging
-from dataclasses import dataclass
+import math
+import random
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 
+from load_process.batch_insert import BatchInsert
+from load_process.batches import LoadLimits
+from load_process.deliveries import Deliveries
 from load_process.ledger import Ledger, LoadError
 from load_process.notifications import NotificationRefused, parse_notification
-from load_process.object_load import ObjectLoader
+from load_process.object_reader import ObjectReader, Reading
+from load_process.trouble import Trouble
+from load_process.versions import Fate, Version
 from load_process.visibility import VisibilityHeartbeat
-from pipeline.errors import LakeUnavailable, NotProvisioned, WarehouseRefused, WarehouseUnavailable
+from pipeline.errors import LakeUnavailable, NotProvisioned, WarehouseUnavailable
 from pipeline.lifecycle import StopRequest
-from pipeline.message_queue import Message, MessageQueue
+from pipeline.message_queue import MOST_PER_REQUEST, Message, MessageQueue
 from pipeline.object_store import ObjectStore
 from pipeline.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
-LONGEST_PAUSE_SECONDS = 30.0
+READERS = 4
+LONGEST_BACK_OFF_SECONDS = 60
+LATER_SECONDS = 90.0
+"""How long objects of a window are tried again before their messages are given back, and a delivery is spent."""
+
+PAUSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,103 +40,166 @@ class LoaderOptions:
     drain: bool = False
     wait_seconds: int = 5  # shorter than the 10 s that Docker gives a stopping process
     visibility_seconds: int = 30
+    patience_seconds: float = 30.0
+    """With the claims of other loaders: a younger one may belong to one that is alive."""
+
+    limits: LoadLimits = field(default_factory=LoadLimits)
 
 
 class QueueLoader:
-    """One queue, one warehouse connection, one loop; more processes on the same queue need no coordination."""
+    """One queue, one loop; more processes on the same queue need no coordination.
+
+    While one window of messages is inserted, the next one is received and read, so each side has its own connections.
+    """
 
     def __init__(
-        self, queue: MessageQueue, store: ObjectStore, warehouse: Warehouse, stop: StopRequest, options: LoaderOptions
+        self,
+        queue: MessageQueue,
+        store: ObjectStore,
+        reading_warehouse: Warehouse,
+        inserting_warehouses: Sequence[Warehouse],
+        stop: StopRequest,
+        options: LoaderOptions,
     ) -> None:
         self._queue = queue
-        self._warehouse = warehouse
-        self._objects = ObjectLoader(store, warehouse)
-        self._ledger = Ledger(warehouse)
+        self._warehouse = reading_warehouse
+        self._ledger = Ledger(reading_warehouse)
         self._bucket = store.bucket
         self._stop = stop
         self._options = options
-        self._pause_seconds = 0.0
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{queue.name}")
+        self._inserter = ThreadPoolExecutor(1, thread_name_prefix=f"insert-{queue.name}")
+        self._reader = ObjectReader(store, self._ledger, options.limits, self._readers)
+        again = ObjectReader(store, Ledger(inserting_warehouses[0]), options.limits, self._readers)
+        self._batches = BatchInsert(inserting_warehouses, again, options.limits, options.patience_seconds)
+        self._again = again
+        self._trouble = Trouble(queue.name, stop)
+        self._heartbeat = VisibilityHeartbeat(queue, options.visibility_seconds)
 
     def run(self) -> None:
-        """Until the stop is asked for, or the queue is drained."""
-        quiet_polls = 0
-        while not self._stop.is_set():
-            try:
-                messages = self._receive()
-                quiet_polls = 0 if messages else quiet_polls + 1
-                self._load_batch(messages)
-                if self._options.drain and quiet_polls >= 2 and self._queue.depth().is_empty:
+        """Until the stop is asked for, or the queue is drained. Everything in hand is settled or given back before."""
+        inserting: Future[None] | None = None
+        with self._readers, self._inserter, self._heartbeat:
+            quiet_polls = 0
+            while not self._stop.is_set():
+                try:
+                    window = self._receive()
+                except (LakeUnavailable, WarehouseUnavailable) as error:
+                    self._trouble.wait(error)
+                    continue
+                quiet_polls = 0 if window.messages else quiet_polls + 1
+                reading = self._read(window)
+                if inserting is not None:
+                    inserting.result()
+                inserting = self._inserter.submit(self._insert, window, reading) if window.messages else None
+                if self._options.drain and quiet_polls >= 2 and self._is_drained():
                     return
-                if messages:
-                    self._on_success()
-            except (LakeUnavailable, WarehouseUnavailable) as error:
-                self._on_trouble(error)
+            if inserting is not None:
+                inserting.result()
 
-    def _receive(self) -> list[Message]:
-        """Nothing is received while the warehouse is away: a delivery must not be spent on a try that cannot succeed."""
-        if self._pause_seconds and not self._warehouse.is_alive():
-            raise WarehouseUnavailable("the warehouse still does not answer")
-        return self._queue.receive(
-            most=10,
-            wait_seconds=min(1, self._options.wait_seconds) if self._options.drain else self._options.wait_seconds,
-            visibility_seconds=self._options.visibility_seconds,
-        )
-
-    def _load_batch(self, messages: list[Message]) -> None:
-        if not messages:
-            return
-        with VisibilityHeartbeat(self._queue, messages, self._options.visibility_seconds) as heartbeat:
-            waiting = list(messages)
-            try:
-                while waiting and not self._stop.is_set():
-                    self._load_message(waiting[0])
-                    heartbeat.settle(waiting.pop(0))
-            finally:
-                for message in waiting:
-                    heartbeat.settle(message)
-                    self._give_back(message)
-
-    def _load_message(self, message: Message) -> None:
-        """Deletes the message as the very last step, unless the engine refused a sound object.
-
-        While the warehouse is in trouble the message is kept, hidden by the heartbeat, and tried again here: given back,
-        it would use up its deliveries on something that is not its fault.
-        """
+    def _is_drained(self) -> bool:
         try:
-            for created in parse_notification(message.body):
-                while True:
-                    try:
-                        self._objects.load(created, message.receive_count)
-                        break
-                    except WarehouseUnavailable as error:
-                        self._on_trouble(error)
-                        if self._stop.is_set():
-                            raise
+            return self._queue.depth().is_empty
+        except LakeUnavailable as error:
+            self._trouble.wait(error)
+            return False
+
+    def _receive(self) -> Deliveries:
+        """As many messages as come in the time of a window and as it may hold; waits for the first only.
+
+        Nothing is received while the warehouse is away: a delivery must not be spent on a try that cannot succeed.
+        """
+        window, limits = Deliveries(), self._options.limits
+        if self._trouble.is_going_on:
+            if not self._warehouse.is_alive():
+                raise WarehouseUnavailable("the warehouse still does not answer")
+            self._trouble.is_over()
+        first_wait = min(1, self._options.wait_seconds) if self._options.drain else self._options.wait_seconds
+        size, deadline = 0, math.inf
+        while (
+            len(window.messages) < limits.window_messages
+            and size < limits.window_bytes
+            and time.monotonic() < deadline
+            and not self._stop.is_set()
+        ):
+            try:
+                messages = self._queue.receive(
+                    most=MOST_PER_REQUEST,
+                    wait_seconds=0 if window.messages else first_wait,
+                    visibility_seconds=self._options.visibility_seconds,
+                )
+            except LakeUnavailable:
+                if window.messages:
+                    break  # what is in hand is loaded first
+                raise
+            deadline = min(deadline, time.monotonic() + limits.seconds)
+            self._heartbeat.hold(messages)
+            for message in messages:
+                size += self._add(window, message)
+            if len(messages) < MOST_PER_REQUEST:
+                break
+        return window
+
+    def _add(self, window: Deliveries, message: Message) -> int:
+        """The bytes that the message announces."""
+        try:
+            created = parse_notification(message.body)
         except NotificationRefused as error:
             log.warning("not a notification", extra={"queue": self._queue.name, "why": str(error)})
+            window.refuse(message, str(error))
+            return 0
+        window.add(message, created)
+        return sum(item.size for item in created)
+
+    def _note_refused(self, window: Deliveries) -> None:
+        for message, why in window.refused:
             self._ledger.record_error(
-                LoadError(self._bucket, "", "", "", "bad_notification", str(error), "dropped", message.receive_count)
+                LoadError(self._bucket, "", "", "", "bad_notification", why, "dropped", message.receive_count)
             )
-        except WarehouseRefused as error:
-            log.error("not loaded, left for another try", extra={"queue": self._queue.name, "why": str(error)})
-            return
-        self._queue.delete(message)
+            window.note(message)
 
-    def _give_back(self, message: Message) -> None:
-        """To another loader at once when we stop, to a later try when something is away."""
+    def _read(self, window: Deliveries) -> Reading:
+        """While the warehouse is in trouble the messages are kept, hidden by the heartbeat, and tried again here: given
+        back, they would use up their deliveries on something that is not their fault."""
+        while not self._stop.is_set():
+            try:
+                self._note_refused(window)
+                return self._reader.read(window.wanted())
+            except WarehouseUnavailable as error:
+                self._trouble.wait(error)
+        return Reading()
+
+    def _insert(self, window: Deliveries, reading: Reading) -> None:
+        """What is for later is tried again here for a while, for the same reason."""
+        fates = dict(reading.fates)
+        deadline = time.monotonic() + LATER_SECONDS
+        while not self._stop.is_set():
+            try:
+                for version, fate in self._batches.insert(reading.objects, self._stop.is_set).items():
+                    fates |= dict.fromkeys(reading.wanted_as.get(version, [version]), fate)
+                self._trouble.is_over()
+                later = [item for item in window.wanted() if fates.get(item.version) is Fate.LATER]
+                if not later or time.monotonic() > deadline or self._stop.wait(PAUSE_SECONDS):
+                    break
+                reading = self._again.read(later)
+                fates |= reading.fates
+            except (WarehouseUnavailable, LakeUnavailable) as error:
+                self._trouble.wait(error)
+        self._settle(window, fates)
+
+    def _settle(self, window: Deliveries, fates: dict[Version, Fate]) -> None:
+        """Deleting is the very last step. What could not be done comes back at once when we stop, later otherwise."""
+        settled = window.settle(fates)
         try:
-            self._queue.extend_visibility(message, 0 if self._stop.is_set() else min(2**message.receive_count, 60))
+            self._queue.delete(settled.done)
+            for message in settled.again:
+                self._queue.extend_visibility([message], 0 if self._stop.is_set() else _back_off(message.receive_count))
         except (LakeUnavailable, NotProvisioned) as error:
-            log.warning("message not given back; it returns by itself", extra={"why": str(error)})
+            log.warning("messages not settled; they return by themselves", extra={"why": str(error)})
+        finally:
+            self._heartbeat.settle(window.messages)
 
-    def _on_success(self) -> None:
-        if self._pause_seconds:
-            log.info("back to normal", extra={"queue": self._queue.name})
-        self._pause_seconds = 0.0
 
-    def _on_trouble(self, error: Exception) -> None:
-        """Says it once, then waits longer and longer until it is over."""
-        level = logging.DEBUG if self._pause_seconds else logging.WARNING
-        log.log(level, "waiting for it to come back", extra={"queue": self._queue.name, "why": str(error)})
-        self._pause_seconds = min(self._pause_seconds * 2 or 0.5, LONGEST_PAUSE_SECONDS)
-        self._stop.wait(self._pause_seconds)
+def _back_off(receive_count: int) -> int:
+    """Seconds until the next try: twice as long each time, with full jitter."""
+    return random.randint(1, min(2**receive_count, LONGEST_BACK_OFF_SECONDS))

@@ -1,6 +1,7 @@
 """PURE. What an S3 event notification says: which objects were created."""
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote_plus
 
 import orjson
@@ -8,11 +9,15 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class ObjectCreated:
-    """One record of a notification; `etag` is empty where the sender left it out."""
+    """One record of a notification; `etag` is empty and `size` 0 where the sender left them out.
+
+    The size in bytes is the sender's word: good for planning, never for trust.
+    """
 
     bucket: str
     key: str
     etag: str
+    size: int = 0
 
 
 class NotificationRefused(ValueError):
@@ -34,6 +39,8 @@ def parse_notification(body: str) -> list[ObjectCreated]:
         raise NotificationRefused(f"not an S3 event notification ({error!r}): {body[:200]}") from error
 
 
-def _object_created(record: dict[str, dict[str, dict[str, str]]]) -> ObjectCreated:
+def _object_created(record: dict[str, Any]) -> ObjectCreated:
     bucket, stored = record["s3"]["bucket"], record["s3"]["object"]
-    return ObjectCreated(bucket["name"], unquote_plus(stored["key"]), stored.get("eTag", "").strip('"'))
+    size = stored.get("size", 0)
+    known_size = size if type(size) is int and size > 0 else 0
+    return ObjectCreated(bucket["name"], unquote_plus(stored["key"]), stored.get("eTag", "").strip('"'), known_size)

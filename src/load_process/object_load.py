@@ -1,84 +1,64 @@
-"""What happens to one created object: ledger, checks, bronze, ledger; or quarantine. Knows no queue."""
+"""Objects that somebody names, loaded without a queue: what reconcile and redrive do, exactly as the loader does it."""
 
-import hashlib
-import logging
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
-from load_process.ledger import LOADED, QUARANTINED, Ledger, LedgerEntry, LoadError
-from load_process.notifications import ObjectCreated
-from load_process.parquet_check import check_every_value, count_loadable_rows
-from load_process.quarantine import quarantine
-from pipeline.datasets import Dataset, dataset_of_key
-from pipeline.errors import ObjectMissing, ObjectRefused, WarehouseRefused
-from pipeline.object_store import ObjectStore, StoredObject
+from load_process.batch_insert import BatchInsert
+from load_process.batches import LoadLimits
+from load_process.ledger import Ledger
+from load_process.object_reader import ObjectReader
+from load_process.versions import Fate, Version, Wanted
+from pipeline.object_store import ObjectStore
 from pipeline.warehouse import Warehouse
 
-log = logging.getLogger(__name__)
+READERS = 4
+PATIENCE_SECONDS = 30.0
+"""With the claims of loaders, which may be alive."""
 
 
-class ObjectLoader:
-    """Brings an object into bronze exactly once per version, whatever is delivered how often.
+class ObjectLoad:
+    """Errors that travel: WarehouseUnavailable, LakeUnavailable. Safe to repeat."""
 
-    Errors that travel: LakeUnavailable, WarehouseUnavailable (try again later) and WarehouseRefused (the engine
-    refuses a sound object: the message runs out of deliveries and waits in the dead-letter queue).
-    """
+    def __init__(self, reader: ObjectReader, batches: BatchInsert, limits: LoadLimits) -> None:
+        self._reader = reader
+        self._batches = batches
+        self._limits = limits
 
-    def __init__(self, store: ObjectStore, warehouse: Warehouse) -> None:
-        self._store = store
-        self._warehouse = warehouse
-        self._ledger = Ledger(warehouse)
+    def load(self, wanted: Iterable[Wanted]) -> dict[Version, Fate]:
+        """One fate for each, by the version it was asked for. What is wanted `again` replaces what bronze has of it."""
+        fates: dict[Version, Fate] = {}
+        for window in self._windows(wanted):
+            again = {item.version for item in window if item.again}
+            reading = self._reader.read(window)
+            fates |= reading.fates
+            inserted: dict[Version, Fate] = {}
+            for item in reading.objects:
+                if again.intersection(reading.wanted_as[item.version]):
+                    inserted |= self._batches.insert_again(item)
+            inserted |= self._batches.insert([item for item in reading.objects if item.version not in inserted])
+            for version, fate in inserted.items():
+                fates |= dict.fromkeys(reading.wanted_as.get(version, [version]), fate)
+        return fates
 
-    def load(self, created: ObjectCreated, attempts: int) -> None:
-        """Safe to repeat at any point: what is done is found in the ledger, a repeated insert by its token."""
-        dataset = dataset_of_key(created.key)
-        if dataset is None or created.bucket != self._store.bucket:
-            detail = f"s3://{created.bucket}/{created.key} is no dataset of bucket {self._store.bucket}"
-            self._drop(created, "", "unknown_prefix", detail, attempts)
-        elif self._ledger.is_done(created.bucket, created.key, created.etag):
-            log.debug("already done", extra={"key": created.key})
-        else:
-            self._load_current_version(created, dataset, attempts)
+    def _windows(self, wanted: Iterable[Wanted]) -> Iterator[Sequence[Wanted]]:
+        window: list[Wanted] = []
+        size = 0
+        for item in wanted:
+            window.append(item)
+            size += item.created.size
+            if size >= self._limits.window_bytes or len(window) >= self._limits.window_messages:
+                yield window
+                window, size = [], 0
+        if window:
+            yield window
 
-    def _load_current_version(self, created: ObjectCreated, dataset: Dataset, attempts: int) -> None:
-        """Loads what the key holds now, which may be newer than what the notification spoke of."""
-        try:
-            stored = self._store.read(created.key)
-        except ObjectMissing as error:
-            self._drop(created, dataset.name, "object_missing", str(error), attempts)
-            return
-        if stored.etag != created.etag and self._ledger.is_done(created.bucket, stored.key, stored.etag):
-            return
-        try:
-            rows = count_loadable_rows(stored.body, dataset)
-            check_every_value(stored.body, dataset)  # the engine may insert half of a broken file, or spin on it for ever
-        except ObjectRefused as error:
-            self._quarantine(stored, dataset, error, attempts)
-            return
-        token = f"{stored.key}+{stored.etag}"
-        try:
-            self._warehouse.insert_parquet(dataset.bronze_table, stored.body, object_key=stored.key, token=token)
-        except WarehouseRefused as error:
-            self._ledger.record_error(
-                self._error(stored.key, stored.etag, dataset.name, "warehouse_refused", str(error), "retried", attempts)
-            )
-            raise
-        self._ledger.record(self._entry(stored, dataset, rows, LOADED, attempts))
-        log.info("loaded", extra={"key": stored.key, "rows": rows, "attempts": attempts})
 
-    def _quarantine(self, stored: StoredObject, dataset: Dataset, error: ObjectRefused, attempts: int) -> None:
-        copy = quarantine(self._store, stored, error.reason, str(error))
-        self._ledger.record_error(
-            self._error(stored.key, stored.etag, dataset.name, error.reason, str(error), QUARANTINED, attempts)
-        )
-        self._ledger.record(self._entry(stored, dataset, 0, QUARANTINED, attempts))
-        log.error("quarantined", extra={"key": stored.key, "copy": copy, "reason": error.reason, "why": str(error)})
-
-    def _drop(self, created: ObjectCreated, dataset: str, reason: str, detail: str, attempts: int) -> None:
-        self._ledger.record_error(self._error(created.key, created.etag, dataset, reason, detail, "dropped", attempts))
-        log.warning("nothing to load", extra={"key": created.key, "reason": reason})
-
-    def _error(self, key: str, etag: str, dataset: str, reason: str, detail: str, fate: str, attempts: int) -> LoadError:
-        return LoadError(self._store.bucket, key, etag, dataset, reason, detail, fate, attempts)
-
-    def _entry(self, stored: StoredObject, dataset: Dataset, rows: int, status: str, attempts: int) -> LedgerEntry:
-        checksum = int.from_bytes(hashlib.sha256(stored.body).digest()[:8])
-        return LedgerEntry(self._store.bucket, stored.key, stored.etag, dataset.name, rows, checksum, status, attempts)
+@contextmanager
+def object_load(
+    store: ObjectStore, warehouse: Warehouse, limits: LoadLimits, patience_seconds: float = PATIENCE_SECONDS
+) -> Iterator[ObjectLoad]:
+    """With threads of its own for reading; the warehouse connection is used by the caller's thread only."""
+    with ThreadPoolExecutor(READERS, thread_name_prefix="read") as threads:
+        reader = ObjectReader(store, Ledger(warehouse), limits, threads)
+        yield ObjectLoad(reader, BatchInsert([warehouse], reader, limits, patience_seconds), limits)

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -12,12 +13,12 @@ log = logging.getLogger(__name__)
 
 
 class VisibilityHeartbeat:
-    """A context around a batch: extends what is not settled yet every third of the visibility timeout."""
+    """A context around a loader's loop: extends what is held every third of the visibility timeout."""
 
-    def __init__(self, queue: MessageQueue, messages: list[Message], visibility_seconds: int) -> None:
+    def __init__(self, queue: MessageQueue, visibility_seconds: int) -> None:
         self._queue = queue
         self._seconds = visibility_seconds
-        self._held = {message.id: message for message in messages}
+        self._held: dict[str, Message] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"visibility-{queue.name}", daemon=True)
@@ -30,21 +31,29 @@ class VisibilityHeartbeat:
         self._ended.set()
         self._thread.join()
 
-    def settle(self, message: Message) -> None:
-        """The delivery is deleted or given back: no more extending."""
+    def hold(self, messages: Iterable[Message]) -> None:
+        """From now on these are extended; a later delivery of the same message takes the place of the earlier."""
         with self._lock:
-            self._held.pop(message.id, None)
+            self._held |= {message.id: message for message in messages}
+
+    def settle(self, messages: Iterable[Message]) -> None:
+        """These are deleted or given back: no more extending."""
+        with self._lock:
+            for message in messages:
+                self._held.pop(message.id, None)
 
     def _beat(self) -> None:
         while not self._ended.wait(self._seconds / 3):
             with self._lock:
                 held = list(self._held.values())
-            for message in held:
-                self._extend(message)
+            self._extend(held)
 
-    def _extend(self, message: Message) -> None:
+    def _extend(self, held: list[Message]) -> None:
         try:
-            self._queue.extend_visibility(message, self._seconds)
+            failed = self._queue.extend_visibility(held, self._seconds) if held else []
         except (LakeUnavailable, NotProvisioned) as error:
-            # Harmless: at worst the message is delivered again, and the ledger and the token make that a no-op.
+            # Harmless: at worst the messages are delivered again, and ledger and token make that a no-op.
             log.warning("visibility not extended", extra={"queue": self._queue.name, "why": str(error)})
+            return
+        if failed:
+            log.debug("deliveries were settled meanwhile", extra={"queue": self._queue.name, "messages": len(failed)})

@@ -7,6 +7,7 @@ TickhouseError                  exit 1: the work failed, the message says what, 
 ├── NotProvisioned              there is no such bucket or queue
 ├── ObjectMissing               the object is not in the bucket
 ├── ObjectChanged               somebody else wrote the object since it was read
+├── ObjectTooLarge              the object has more bytes than the reader is allowed to take
 ├── ObjectRefused               permanent: this object can never be loaded
 ├── SpoolFull                   the disk of the spool has no room: nothing of this step was kept
 ├── WarehouseUnavailable        transient: ClickHouse could not be reached, is overloaded or read-only
@@ -44,6 +45,14 @@ class ObjectMissing(TickhouseError):
 
 class ObjectChanged(TickhouseError):
     """A conditional write lost: the stored object is not the one that was read (HTTP 412)."""
+
+
+class ObjectTooLarge(TickhouseError):
+    """Nothing of the object was read; `etag` says which version it was."""
+
+    def __init__(self, message: str, etag: str) -> None:
+        super().__init__(message)
+        self.etag = etag
 
 
 class ObjectRefused(TickhouseError):

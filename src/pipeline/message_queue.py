@@ -1,8 +1,12 @@
 """MessageQueue: one SQS queue over boto3. Knows bodies and receipts; nothing of what they say."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.aws import aws_errors, sqs_client
+
+MOST_PER_REQUEST = 10
+"""Messages in one request, whatever it does (SQS quota)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +64,34 @@ class MessageQueue:
             for item in answer.get("Messages", ())
         ]
 
-    def delete(self, message: Message) -> None:
-        with aws_errors(f"queue {self.name}"):
-            self._client.delete_message(QueueUrl=self._url, ReceiptHandle=message.receipt)
+    def delete(self, messages: Sequence[Message]) -> list[Message]:
+        """Returns those that were not deleted: they come again."""
+        entries = [{"Id": str(place), "ReceiptHandle": message.receipt} for place, message in enumerate(messages)]
+        failed: list[Message] = []
+        for start in range(0, len(entries), MOST_PER_REQUEST):
+            with aws_errors(f"queue {self.name}"):
+                answer = self._client.delete_message_batch(
+                    QueueUrl=self._url,
+                    Entries=entries[start : start + MOST_PER_REQUEST],  # type: ignore[arg-type]  # a typed dictionary
+                )
+            failed += [messages[int(entry["Id"])] for entry in answer.get("Failed", ())]
+        return failed
 
-    def extend_visibility(self, message: Message, seconds: int) -> None:
-        """Hides the delivery for `seconds` from now on; 0 gives it back at once."""
-        with aws_errors(f"queue {self.name}"):
-            self._client.change_message_visibility(QueueUrl=self._url, ReceiptHandle=message.receipt, VisibilityTimeout=seconds)
+    def extend_visibility(self, messages: Sequence[Message], seconds: int) -> list[Message]:
+        """Hides the deliveries for `seconds` from now on, 0 gives them back at once; returns those that were not."""
+        entries = [
+            {"Id": str(place), "ReceiptHandle": message.receipt, "VisibilityTimeout": seconds}
+            for place, message in enumerate(messages)
+        ]
+        failed: list[Message] = []
+        for start in range(0, len(entries), MOST_PER_REQUEST):
+            with aws_errors(f"queue {self.name}"):
+                answer = self._client.change_message_visibility_batch(
+                    QueueUrl=self._url,
+                    Entries=entries[start : start + MOST_PER_REQUEST],  # type: ignore[arg-type]  # a typed dictionary
+                )
+            failed += [messages[int(entry["Id"])] for entry in answer.get("Failed", ())]
+        return failed
 
     def depth(self) -> QueueDepth:
         with aws_errors(f"queue {self.name}"):

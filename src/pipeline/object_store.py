@@ -1,11 +1,16 @@
 """ObjectStore: one bucket of the lake over boto3. Knows bytes, keys and etags; nothing of datasets."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pipeline.aws import aws_errors, s3_client
+from pipeline.errors import ObjectTooLarge
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,14 @@ class ObjectSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Folder:
+    """What is directly in a folder of the bucket; `prefix` ends in a slash."""
+
+    prefix: str
+    objects: list[ObjectSummary]
+
+
+@dataclass(frozen=True, slots=True)
 class StoredObject:
     """An object's bytes with the etag they belong to."""
 
@@ -28,7 +41,10 @@ class StoredObject:
 
 
 class ObjectStore:
-    """Thread-safe. Errors: ObjectMissing, ObjectChanged, NotProvisioned, LakeUnavailable, UsageError for credentials."""
+    """Thread-safe.
+
+    Errors: ObjectMissing, ObjectTooLarge, ObjectChanged, NotProvisioned, LakeUnavailable, UsageError for credentials.
+    """
 
     def __init__(self, bucket: str) -> None:
         self.bucket = bucket
@@ -51,9 +67,14 @@ class ObjectStore:
             )
         return _bare(answer["ETag"])
 
-    def read(self, key: str) -> StoredObject:
+    def read(self, key: str, *, most_bytes: int | None = None) -> StoredObject:
+        """The whole object; ObjectTooLarge, before anything is read, if it has more than `most_bytes`."""
         with aws_errors(self._where(key)):
             answer = self._client.get_object(Bucket=self.bucket, Key=key)
+            if most_bytes is not None and answer["ContentLength"] > most_bytes:
+                answer["Body"].close()
+                said = f"{self._where(key)} has {answer['ContentLength']:,} bytes, {most_bytes:,} are allowed"
+                raise ObjectTooLarge(said, _bare(answer["ETag"]))
             return StoredObject(key, _bare(answer["ETag"]), answer["Body"].read())
 
     def open(self, summary: ObjectSummary) -> "RangedReader":
@@ -72,8 +93,25 @@ class ObjectStore:
         """All objects under a prefix in key order, 1,000 per request."""
         with aws_errors(self._where(prefix)):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
-                for item in page.get("Contents", ()):
-                    yield ObjectSummary(item["Key"], _bare(item["ETag"]), item["Size"], item["LastModified"])
+                yield from _summaries(page)
+
+    def list_folders(self, prefix: str, skip: Callable[[str], bool] = lambda _folder: False) -> Iterator[Folder]:
+        """The folder `prefix` (with its slash) and all folders below it that hold objects themselves, in key order.
+
+        One folder is in memory at a time, 1,000 names come per request, and what `skip` says yes to is not even listed.
+        """
+        objects: list[ObjectSummary] = []
+        inner: list[str] = []
+        with aws_errors(self._where(prefix)):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
+            for page in pages:
+                objects += _summaries(page)
+                inner += [common["Prefix"] for common in page.get("CommonPrefixes", ())]
+        if objects:
+            yield Folder(prefix, objects)
+        for folder in inner:
+            if not skip(folder):
+                yield from self.list_folders(folder, skip)
 
     def _where(self, key: str) -> str:
         return f"s3://{self.bucket}/{key}"
@@ -108,6 +146,11 @@ class RangedReader(io.RawIOBase):
         body = self._store.read_range(self._summary, self._position, end)
         self._position += len(body)
         return body
+
+
+def _summaries(page: "ListObjectsV2OutputTypeDef") -> Iterator[ObjectSummary]:
+    for item in page.get("Contents", ()):
+        yield ObjectSummary(item["Key"], _bare(item["ETag"]), item["Size"], item["LastModified"])
 
 
 def _bare(etag: str) -> str:

@@ -47,6 +47,13 @@ class SpoolSettings(BaseSettings, env_ignore_empty=True):
     folder: Path = Field(Path("data/spool"), validation_alias="SPOOL_DIR")
 
 
+class RetentionSettings(BaseSettings, env_prefix="RETENTION_", env_ignore_empty=True):
+    """Days after which copies may go; unset keeps them for ever. The lake's data and the ledger are always kept."""
+
+    bronze_days: int | None = Field(None, ge=1, description="rows of bronze tables, from their load on")
+    quarantine_days: int | None = Field(None, ge=1, description="objects under quarantine/")
+
+
 class LogSettings(BaseSettings, env_prefix="LOG_", env_ignore_empty=True):
     """How processes speak."""
 

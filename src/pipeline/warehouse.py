@@ -1,11 +1,12 @@
 """The warehouse: one code path for a ClickHouse server (HTTP) and the embedded engine (chDB), by clickhouse-connect."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import clickhouse_connect
+import pyarrow as pa
 from clickhouse_connect.driver.exceptions import (
     ClickHouseError,
     DatabaseError,
@@ -25,12 +26,12 @@ SQL_ROOT = Path(__file__).resolve().parents[2] / "sql" / "clickhouse"
 
 _INSERT_SETTINGS = {
     "async_insert": 0,  # an acknowledged insert is in the table
-    "deduplicate_blocks_in_dependent_materialized_views": 1,  # a retried block reaches silver once
-    "max_insert_threads": 1,  # the blocks of a retry must be the same blocks in the same order,
-    "input_format_parquet_preserve_order": 1,  # since each carries the token plus its number
-    "input_format_parquet_allow_missing_columns": 0,  # never a default in place of a value
+    "max_insert_threads": 1,  # the blocks of a retry must be the same blocks in the same order: each has the token and its number
+    "input_format_arrow_allow_missing_columns": 0,  # never a default in place of a value
     "input_format_null_as_default": 0,
+    "max_partitions_per_insert_block": 0,  # many small objects of a long history are one insert of many months
 }
+_KEY_BYTES_PER_QUERY = 100_000
 _TRANSIENT_CODES = {
     3: "UNEXPECTED_END_OF_FILE",
     159: "TIMEOUT_EXCEEDED",
@@ -70,6 +71,17 @@ class Warehouse:
         with _clickhouse_errors():
             return list(self._client.query(sql, parameters=dict(parameters or {})).result_rows)
 
+    def query_by_keys(self, sql: str, keys: Collection[str], parameters: Mapping[str, Any] | None = None) -> list[Sequence[Any]]:
+        """The rows of a select with `in %(keys)s`, for any number of keys.
+
+        Bound here and not on the server: a bound parameter travels in the URL or in a form's field, which hold fewer
+        (ClickHouse: http_max_field_value_size, 128 KiB). As many questions as a statement is long (max_query_size, 256 KiB).
+        """
+        rows: list[Sequence[Any]] = []
+        for part in _parts(sorted(set(keys))):
+            rows += self.query(sql, dict(parameters or {}) | {"keys": part})
+        return rows
+
     def query_table(self, sql: str) -> tuple[tuple[str, ...], list[Sequence[Any]]]:
         """Column names and rows."""
         with _clickhouse_errors():
@@ -84,16 +96,47 @@ class Warehouse:
                 table, [[row[name] for name in columns] for row in rows], column_names=columns, settings={"async_insert": 0}
             )
 
-    def insert_parquet(self, table: str, body: bytes, *, object_key: str, token: str) -> None:
-        """Appends the rows of a Parquet file as they are; the table's `object_key` says where they came from.
+    def delete_object(self, table: str, object_key: str, *, since_us: int = 0) -> None:
+        """Takes the rows of one object out of a bronze table (a lightweight delete: gone for every later query).
 
-        The key travels as the query's `log_comment` (the column's default reads it), so that the bytes need no rewriting.
-        The same token again inserts nothing, in the table and in what its materialized views feed, as long as
-        the tables' `non_replicated_deduplication_window` remembers it (ClickHouse: insert_deduplication_token).
+        With `since_us` (microseconds) only those that were inserted from that instant on.
         """
-        settings = _INSERT_SETTINGS | {"insert_deduplication_token": token, "log_comment": object_key}
+        self.command(
+            f"delete from {table} where object_key = {{key:String}} "  # noqa: S608  # our own name
+            "and load_time >= fromUnixTimestamp64Micro({since_us:Int64})",
+            {"key": object_key, "since_us": since_us},
+        )
+
+    def count_of_objects(self, table: str, object_keys: Collection[str], *, since_us: int) -> dict[str, int]:
+        """Rows of a bronze table by object that were inserted from that instant on, for those that have any."""
+        rows = self.query_by_keys(
+            f"select object_key, count() from {table} where object_key in %(keys)s "  # noqa: S608  # our own name
+            "and load_time >= fromUnixTimestamp64Micro(%(since_us)s) group by object_key",
+            object_keys,
+            {"since_us": since_us},
+        )
+        return {str(key): int(count) for key, count in rows}
+
+    def insert_arrow(self, table: str, rows: pa.Table, *, token: str, push_again: bool = False) -> None:
+        """Appends rows by column name; the column `load_time` is the warehouse's.
+
+        The same rows under the same token again insert nothing, in the table and in what its materialized views feed,
+        as long as the tables' `non_replicated_deduplication_window` remembers it (ClickHouse: insert_deduplication_token).
+        WarehouseUnavailable if there is no such table yet: the schema may come later.
+        """
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows.schema) as writer:
+            writer.write_table(rows)
+        settings = _INSERT_SETTINGS | {"insert_deduplication_token": token}
+        settings["deduplicate_blocks_in_dependent_materialized_views"] = 0 if push_again else 1
         with _clickhouse_errors():
-            self._client.raw_insert(table, self._columns(table), body, settings=settings, fmt="Parquet")
+            try:
+                self._client.raw_insert(table, rows.schema.names, bytes(sink.getvalue()), settings=settings, fmt="ArrowStream")
+            except DatabaseError as error:
+                if getattr(error, "code", None) == 60:  # UNKNOWN_TABLE
+                    said = f"ClickHouse: {_first_line(error)}; run `tickhouse provision --warehouse`"
+                    raise WarehouseUnavailable(said) from error
+                raise
 
     def is_alive(self) -> bool:
         """Whether the engine answers a trivial question right now."""
@@ -105,17 +148,6 @@ class Warehouse:
 
     def close(self) -> None:
         self._client.close()
-
-    def _columns(self, table: str) -> list[str]:
-        """What a Parquet file fills: every column but those the warehouse adds."""
-        rows = self.query(
-            "select name from system.columns where database = currentDatabase() and table = {table:String} "
-            "and name not in ('object_key', 'load_time') order by position",
-            {"table": table},
-        )
-        if not rows:
-            raise WarehouseUnavailable(f"table {table} does not exist yet: run `tickhouse provision --warehouse`")
-        return [name for (name,) in rows]
 
 
 def connect(settings: WarehouseSettings, *, database: str | None = None) -> Warehouse:
@@ -138,6 +170,19 @@ def connect(settings: WarehouseSettings, *, database: str | None = None) -> Ware
             send_receive_timeout=300,
         )
     return Warehouse(client)
+
+
+def _parts(keys: Sequence[str]) -> Iterator[list[str]]:
+    part: list[str] = []
+    size = 0
+    for key in keys:
+        if part and size + len(key.encode()) > _KEY_BYTES_PER_QUERY:
+            yield part
+            part, size = [], 0
+        part.append(key)
+        size += len(key.encode())
+    if part:
+        yield part
 
 
 def _open_embedded(path: Path, database: str) -> "Client":

@@ -1,17 +1,17 @@
 """The front door for people: `tickhouse …`."""
 
-import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from extract_process import klines, stream
 from load_process import __main__ as load
+from load_process import reconcile, redrive
 from pipeline.lifecycle import run_command, stop_on_signals
-from pipeline.settings import LakeSettings, WarehouseSettings, read
+from pipeline.settings import LakeSettings, RetentionSettings, WarehouseSettings, read
+from pipeline.tables import print_table
 from pipeline.warehouse import connect
+from tickhouse import audit, clear
 from tickhouse.demo import run_demo
 from tickhouse.provision import provision_aws
 from transform_process import migrate
@@ -20,7 +20,11 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Cr
 app.command("klines")(klines.main)
 app.command("stream")(stream.main)
 app.command("load")(load.main)
+app.command("reconcile")(reconcile.main)
+app.command("redrive")(redrive.main)
 app.command("migrate")(migrate.main)
+app.command("audit")(audit.main)
+app.command("clear")(clear.main)
 
 
 @app.command()
@@ -32,9 +36,9 @@ def provision(
 
     def work() -> None:
         if aws or not warehouse:
-            provision_aws(read(LakeSettings).bucket)
+            provision_aws(read(LakeSettings).bucket, read(RetentionSettings))
         if warehouse or not aws:
-            migrate.migrate(read(WarehouseSettings))
+            migrate.migrate(read(WarehouseSettings), read(RetentionSettings))
 
     run_command(work)
 
@@ -58,13 +62,7 @@ def query(sql: Annotated[str, typer.Argument(help="One select, for example: sele
         warehouse = connect(read(WarehouseSettings))
         names, rows = warehouse.query_table(sql)
         warehouse.close()
-        if not sys.stdout.isatty():
-            print(*("\t".join(map(str, line)) for line in [names, *rows]), sep="\n")
-            return
-        table = Table(*names)
-        for row in rows:
-            table.add_row(*map(str, row))
-        Console().print(table)
+        print_table(names, [tuple(map(str, row)) for row in rows])
 
     run_command(work)
 

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from pipeline.aws import aws_errors, s3_client, sqs_client
 from pipeline.datasets import DATASETS, QUEUES
+from pipeline.settings import RetentionSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -18,10 +19,15 @@ log = logging.getLogger(__name__)
 VISIBILITY_SECONDS = "30"
 RETENTION_SECONDS = "1209600"  # 14 days, the most SQS keeps: a loader that was away for a week lost nothing
 MAX_RECEIVE_COUNT = 5
+QUARANTINE_RULE = "tickhouse-quarantine"
+_NO_LIFECYCLE = {"NoSuchLifecycleConfiguration", "NotImplemented", "MethodNotAllowed"}
 
 
-def provision_aws(bucket: str) -> None:
-    """Bucket, queues with their dead-letter queues, and S3 -> SQS notifications (contract sections 3 and 4)."""
+def provision_aws(bucket: str, retention: RetentionSettings | None = None) -> None:
+    """Bucket, queues with their dead-letter queues, and S3 -> SQS notifications (contract sections 3 and 4).
+
+    With `retention` the bucket's rule on quarantine/ is set or taken away; without, it stays as it is.
+    """
     s3, sqs = s3_client(), sqs_client()
     with aws_errors(f"bucket {bucket}"):
         _create_bucket(s3, bucket)
@@ -29,6 +35,9 @@ def provision_aws(bucket: str) -> None:
         arns = {name: _create_queue(sqs, name, bucket) for name in QUEUES}
     with aws_errors(f"notifications of bucket {bucket}"):
         _configure_notifications(s3, bucket, arns)
+    if retention is not None:
+        with aws_errors(f"lifecycle rules of bucket {bucket}"):
+            _configure_quarantine(s3, bucket, retention.quarantine_days)
     log.info("lake provisioned", extra={"bucket": bucket, "queues": len(arns)})
 
 
@@ -104,3 +113,29 @@ def _configure_notifications(s3: "S3Client", bucket: str, arns: dict[str, str]) 
 
 def _rule(name: str, value: str) -> dict[str, str]:
     return {"Name": name, "Value": value}
+
+
+def _configure_quarantine(s3: "S3Client", bucket: str, days: int | None) -> None:
+    """Ours by id; rules of others stay. Nothing is written where nothing changes."""
+    current = _lifecycle_rules(s3, bucket)
+    theirs = [rule for rule in current if rule.get("ID") != QUARANTINE_RULE]
+    before = [(rule.get("Status"), rule.get("Filter"), rule.get("Expiration")) for rule in current if rule not in theirs]
+    wanted: list[Any] = []
+    if days is not None:
+        wanted = [{"ID": QUARANTINE_RULE, "Status": "Enabled", "Filter": {"Prefix": "quarantine/"}, "Expiration": {"Days": days}}]
+    if before == [(rule["Status"], rule["Filter"], rule["Expiration"]) for rule in wanted]:
+        return
+    if theirs or wanted:
+        s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [*theirs, *wanted]})
+    else:
+        s3.delete_bucket_lifecycle(Bucket=bucket)
+
+
+def _lifecycle_rules(s3: "S3Client", bucket: str) -> list[Any]:
+    """None where there are none yet, or where the store knows no such thing."""
+    try:
+        return list(s3.get_bucket_lifecycle_configuration(Bucket=bucket).get("Rules", []))
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in _NO_LIFECYCLE:
+            return []
+        raise

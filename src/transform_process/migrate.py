@@ -10,8 +10,9 @@ import typer
 
 from pipeline.errors import WarehouseRefused
 from pipeline.lifecycle import run_command
-from pipeline.settings import WarehouseSettings, read
+from pipeline.settings import RetentionSettings, WarehouseSettings, read
 from pipeline.warehouse import SQL_ROOT, Warehouse, connect
+from transform_process.retention import apply_retention
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +30,10 @@ class Migration:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
-def migrate(settings: WarehouseSettings) -> int:
+def migrate(settings: WarehouseSettings, retention: RetentionSettings | None = None) -> int:
     """Creates the database if needed and brings it to the newest schema; returns how many files were applied.
 
+    With `retention` the bronze tables let go what is older, or keep it for ever again; without, they stay as they are.
     Raises WarehouseRefused when a file that was applied here has been edited since: a fix is the next number.
     """
     server = connect(settings, database="default")
@@ -40,7 +42,10 @@ def migrate(settings: WarehouseSettings) -> int:
     warehouse = connect(settings)
     try:
         applied = _applied(warehouse)
-        return sum(_apply(warehouse, migration, applied.get(migration.version)) for migration in read_migrations())
+        count = sum(_apply(warehouse, migration, applied.get(migration.version)) for migration in read_migrations())
+        if retention is not None:
+            apply_retention(warehouse, retention.bronze_days)
+        return count
     finally:
         warehouse.close()
 
@@ -70,10 +75,10 @@ def _applied(warehouse: Warehouse) -> dict[int, str]:
 
 
 def main() -> None:
-    """Bring the warehouse named by CLICKHOUSE_* to the newest schema."""
+    """Bring the warehouse named by CLICKHOUSE_* to the newest schema and to the retention named by RETENTION_*."""
 
     def work() -> None:
-        count = migrate(read(WarehouseSettings))
+        count = migrate(read(WarehouseSettings), read(RetentionSettings))
         print(f"{count} schema files applied" if count else "the schema is up to date")
 
     run_command(work)

@@ -1,15 +1,31 @@
 """Parquet objects of the dataset klines, and what a loader says about them."""
 
+from __future__ import annotations
+
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.datasets import KLINES
+from load_process.batch_insert import BatchInsert
+from load_process.batches import LoadLimits
+from load_process.ledger import Ledger
+from load_process.notifications import ObjectCreated
+from load_process.object_reader import ObjectReader
+from load_process.versions import Fate, Wanted
+from pipeline.datasets import DECIMAL, KLINES
 from pipeline.timestamps import parse_instant
+from pipeline.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from conftest import Lake
 
 START = parse_instant("2024-01-01")
+FOLDER = "data_sources/klines_pricing/venue=binance/symbol=BTCUSDT/interval=1h"
+KEY = f"{FOLDER}/2024-01.parquet"
 
 
 def klines(*hours: int, close: str = "1.5", receipt_time: int = 1_704_200_000_000_000) -> pa.Table:
@@ -35,6 +51,47 @@ def parquet(table: pa.Table) -> bytes:
     sink = io.BytesIO()
     pq.write_table(table, sink)
     return sink.getvalue()
+
+
+def beyond_precision(count: int) -> pa.Array:
+    """Decimals that their 16 bytes hold and their 38 digits do not."""
+    numbers = b"".join((10**38 + number).to_bytes(16, "little", signed=True) for number in range(count))
+    return pa.Array.from_buffers(DECIMAL, count, [None, pa.py_buffer(numbers)])
+
+
+def land(lake: Lake, body: bytes, key: str = KEY) -> ObjectCreated:
+    return ObjectCreated(lake.store.bucket, key, lake.store.write(key, body))
+
+
+def load_objects(lake: Lake, warehouse: Warehouse, *objects: ObjectCreated, attempts: int = 1) -> list[Fate]:
+    """Reads and inserts as a loader does, without a queue; the fate of each."""
+    wanted = [Wanted(created, attempts) for created in objects]
+    with ThreadPoolExecutor(2) as threads:
+        reader = ObjectReader(lake.store, Ledger(warehouse), LoadLimits(), threads)
+        reading = reader.read(wanted)
+        fates = dict(reading.fates)
+        for version, fate in BatchInsert([warehouse], reader, LoadLimits(), 0).insert(reading.objects).items():
+            fates |= dict.fromkeys(reading.wanted_as.get(version, [version]), fate)
+    return [fates[item.version] for item in wanted]
+
+
+def counts(warehouse: Warehouse) -> tuple[int, int, int]:
+    """Rows in bronze, in silver as stored, and as people see them."""
+    (row,) = warehouse.query(
+        "select (select count() from bronze_klines), (select count() from silver_klines), (select count() from klines)"
+    )
+    return row[0], row[1], row[2]
+
+
+def ledger(warehouse: Warehouse) -> list[tuple[object, ...]]:
+    return [
+        tuple(row)
+        for row in warehouse.query("select key, etag, rows, status, attempts from ops_loaded_objects final order by load_time")
+    ]
+
+
+def errors(warehouse: Warehouse) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in warehouse.query("select reason, fate, attempts from ops_load_errors order by time")]
 
 
 def notification(bucket: str, key: str, etag: str) -> str:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
-from tests.load_process.conftest import parquet
+from tests.load_process.conftest import load_objects, parquet
 
 from load_process.notifications import ObjectCreated
-from load_process.object_load import ObjectLoader
-from load_process.parquet_check import check_every_value, count_loadable_rows
+from load_process.parquet_check import read_checked
+from load_process.versions import Fate
 from pipeline.datasets import DATASETS, DEPTH_DIFFS, Dataset
 from pipeline.errors import ObjectRefused
 from pipeline.warehouse import Warehouse
@@ -66,7 +66,7 @@ def body_of(rows: list[Row], dataset: Dataset) -> bytes:
 def load(lake: Lake, warehouse: Warehouse, dataset: Dataset, rows: list[Row], name: str = "one") -> ObjectCreated:
     key = f"{dataset.prefix}venue=binance/{name}.parquet"
     created = ObjectCreated(lake.store.bucket, key, lake.store.write(key, body_of(rows, dataset)))
-    ObjectLoader(lake.store, warehouse).load(created, 1)
+    assert load_objects(lake, warehouse, created) == [Fate.DONE]
     return created
 
 
@@ -117,7 +117,7 @@ def test_delivered_again_it_is_there_once(dataset: Dataset, moto_lake: Lake, war
     rows = rows_of(dataset, 0, 1, 2)
     created = load(moto_lake, warehouse, dataset, rows)
     warehouse.command("truncate table ops_loaded_objects")  # as if the loader had died before it wrote that down
-    ObjectLoader(moto_lake.store, warehouse).load(created, 2)
+    assert load_objects(moto_lake, warehouse, created) == [Fate.DONE]
     assert bronze_count(warehouse, dataset) == 3
     assert seen(warehouse, dataset) == sorted(rows, key=repr)
 
@@ -143,9 +143,8 @@ def test_a_null_deep_inside_a_level_is_found(place: str) -> None:
     (row,) = rows_of(DEPTH_DIFFS, 0)
     row["asks"] = [*row["asks"], {"price": LARGE, "quantity": SMALL} | {place: None}]
     body = parquet(pa.Table.from_pylist([row], schema=loose))
-    assert count_loadable_rows(body, DEPTH_DIFFS) == 1  # whether nulls are declared is no matter, whether they are there is
     with pytest.raises(ObjectRefused, match=rf"column asks\.element\.{place} has nulls"):
-        check_every_value(body, DEPTH_DIFFS)
+        read_checked(body, DEPTH_DIFFS)
 
 
 def test_levels_of_another_shape_are_refused() -> None:
@@ -154,5 +153,5 @@ def test_levels_of_another_shape_are_refused() -> None:
     (row,) = rows_of(DEPTH_DIFFS, 0)
     row["bids"] = [{"price": 1.5, "quantity": 2.5}]
     with pytest.raises(ObjectRefused, match="column bids is list") as caught:
-        count_loadable_rows(parquet(pa.Table.from_pylist([row], schema=schema)), DEPTH_DIFFS)
+        read_checked(parquet(pa.Table.from_pylist([row], schema=schema)), DEPTH_DIFFS)
     assert caught.value.reason == "wrong_type"

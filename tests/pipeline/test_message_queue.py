@@ -63,15 +63,29 @@ def test_a_received_message_is_hidden_but_still_counts(queue: MessageQueue) -> N
 def test_a_deleted_message_never_returns(queue: MessageQueue) -> None:
     send("a")
     (message,) = receive(queue)
-    queue.delete(message)
-    queue.delete(message)  # a second time is harmless
+    assert queue.delete([message]) == []
+    assert queue.delete([message]) == []  # a second time is harmless
     assert queue.depth().is_empty
+
+
+def test_more_messages_than_a_request_holds_are_all_deleted(queue: MessageQueue) -> None:
+    send(*map(str, range(23)))
+    messages = [*receive(queue), *receive(queue), *receive(queue)]
+    assert len(messages) == 23
+    assert queue.delete(messages) == []
+    assert queue.depth().is_empty
+
+
+def test_nothing_to_delete_or_to_extend_is_no_request(queue: MessageQueue) -> None:
+    client = sqs_client()
+    client.delete_queue(QueueUrl=client.get_queue_url(QueueName=QUEUE)["QueueUrl"])  # a request would say so
+    assert queue.delete([]) == queue.extend_visibility([], 30) == []
 
 
 def test_a_message_given_back_returns_at_once_with_its_count(queue: MessageQueue) -> None:
     send("a")
     (first,) = receive(queue)
-    queue.extend_visibility(first, 0)
+    assert queue.extend_visibility([first], 0) == []
     (second,) = receive(queue)
     assert (second.id, second.body, second.receive_count) == (first.id, "a", 2)
     assert second.receipt != first.receipt
@@ -80,9 +94,17 @@ def test_a_message_given_back_returns_at_once_with_its_count(queue: MessageQueue
 def test_an_extended_message_stays_hidden(queue: MessageQueue) -> None:
     send("a")
     (message,) = queue.receive(most=1, wait_seconds=0, visibility_seconds=1)
-    queue.extend_visibility(message, 600)
+    queue.extend_visibility([message], 600)
     assert receive(queue) == []
     assert queue.depth() == QueueDepth(visible=0, in_flight=1, delayed=0)
+
+
+def test_more_messages_than_a_request_holds_are_all_given_back(queue: MessageQueue) -> None:
+    send(*map(str, range(23)))
+    messages = [*receive(queue), *receive(queue), *receive(queue)]
+    assert queue.depth() == QueueDepth(visible=0, in_flight=23, delayed=0)
+    assert queue.extend_visibility(messages, 0) == []
+    assert queue.depth() == QueueDepth(visible=23, in_flight=0, delayed=0)
 
 
 def test_a_queue_that_is_not_there_is_missing_and_says_how_to_make_it(moto_lake: Lake) -> None:
@@ -100,6 +122,19 @@ def test_a_queue_that_vanished_is_missing(queue: MessageQueue) -> None:
         queue.depth()
 
 
-def test_a_receipt_that_nobody_handed_out_is_passing_trouble(queue: MessageQueue) -> None:
+def test_a_receipt_that_nobody_handed_out_is_told_and_spoils_no_other(queue: MessageQueue) -> None:
+    send("a")
+    (message,) = receive(queue)
+    forged = Message("1", "a", "forged", 1)
+    assert queue.extend_visibility([forged, message], 0) == [forged]
+    assert queue.depth() == QueueDepth(visible=1, in_flight=0, delayed=0)
+    (message,) = receive(queue)
+    assert queue.delete([forged, message]) == [forged]
+    assert queue.depth().is_empty
+
+
+def test_a_queue_that_does_not_answer_is_passing_trouble(queue: MessageQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert queue.depth().is_empty  # a client keeps its address
     with pytest.raises(LakeUnavailable, match=f"^queue {QUEUE}: "):
-        queue.extend_visibility(Message("1", "a", "forged", 1), 30)
+        MessageQueue(QUEUE)

@@ -15,7 +15,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
 from pipeline.aws import s3_client
-from pipeline.errors import LakeUnavailable, NotProvisioned, ObjectChanged, ObjectMissing, UsageError
+from pipeline.errors import LakeUnavailable, NotProvisioned, ObjectChanged, ObjectMissing, ObjectTooLarge, UsageError
 from pipeline.object_store import ObjectStore, ObjectSummary, StoredObject
 
 if TYPE_CHECKING:
@@ -34,6 +34,15 @@ def test_bytes_come_back_under_their_key_with_their_etag(moto_lake: Lake) -> Non
     etag = moto_lake.store.write("a/b.parquet", b"hello")
     assert etag == "5d41402abc4b2a76b9719d911017c592"  # the MD5 of hello, without quotes
     assert moto_lake.store.read("a/b.parquet") == StoredObject("a/b.parquet", etag, b"hello")
+
+
+def test_an_object_with_more_bytes_than_allowed_is_not_read_and_says_its_version(moto_lake: Lake) -> None:
+    etag = moto_lake.store.write("k", bytes(1_001))
+    assert moto_lake.store.read("k", most_bytes=1_001).body == bytes(1_001)
+    said = f"^s3://{moto_lake.store.bucket}/k has 1,001 bytes, 1,000 are allowed$"
+    with pytest.raises(ObjectTooLarge, match=said) as caught:
+        moto_lake.store.read("k", most_bytes=1_000)
+    assert caught.value.etag == etag
 
 
 def test_a_key_may_hold_what_a_symbol_may_hold(moto_lake: Lake) -> None:

@@ -1,4 +1,3 @@
-import io
 import os
 import subprocess
 import sys
@@ -6,21 +5,20 @@ from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline.datasets import KLINES
 from pipeline.errors import WarehouseRefused, WarehouseUnavailable
 from pipeline.settings import WarehouseSettings
-from pipeline.timestamps import parse_instant
+from pipeline.timestamps import DAY_US, parse_instant
 from pipeline.warehouse import SQL_ROOT, Warehouse, connect
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 OPEN = parse_instant("2024-01-01")
 
 
-def kline(close: str, *, is_closed: bool = True, receipt_time: int = OPEN + 1, open_time: int = OPEN) -> bytes:
-    """A Parquet file with one kline."""
+def kline(close: str, *, is_closed: bool = True, receipt_time: int = OPEN + 1, open_time: int = OPEN) -> pa.Table:
+    """One kline."""
     values: dict[str, object] = {"venue": "binance", "symbol": "BTCUSDT", "interval": "1m", "source": "rest"}
     values |= {"open_time": open_time, "close_time": open_time + 59_999_000, "receipt_time": receipt_time}
     values |= {"trade_count": 3, "is_closed": is_closed}
@@ -28,20 +26,19 @@ def kline(close: str, *, is_closed: bool = True, receipt_time: int = OPEN + 1, o
         pa.array([values[field.name]]).cast(field.type) if field.name in values else pa.array([Decimal(close)]).cast(field.type)
         for field in KLINES.schema
     ]
-    sink = io.BytesIO()
-    pq.write_table(pa.table(arrays, schema=KLINES.schema), sink)
-    return sink.getvalue()
+    return pa.table(arrays, schema=KLINES.schema)
 
 
-def insert(warehouse: Warehouse, body: bytes, token: str, key: str = "k") -> None:
-    warehouse.insert_parquet("bronze_klines", body, object_key=key, token=token)
+def insert(warehouse: Warehouse, rows: pa.Table, token: str, key: str = "k") -> None:
+    keys = pa.array([key] * rows.num_rows).dictionary_encode()
+    warehouse.insert_arrow("bronze_klines", rows.append_column("object_key", keys), token=token)
 
 
 def count(warehouse: Warehouse, table: str) -> int:
     return int(warehouse.query(f"select count() from {table}")[0][0])
 
 
-def test_a_parquet_file_is_in_bronze_and_silver_with_its_key(warehouse: Warehouse) -> None:
+def test_rows_are_in_bronze_and_silver_with_their_key(warehouse: Warehouse) -> None:
     insert(warehouse, kline("12345678901.123456789012345678"), "t", key="a/币.parquet")
     assert warehouse.query("select object_key, close, toUnixTimestamp64Micro(open_time) from bronze_klines") == [
         ("a/币.parquet", Decimal("12345678901.123456789012345678"), OPEN)
@@ -92,22 +89,60 @@ def test_closed_beats_open_and_among_equals_the_later_receipt_wins(landed: list[
     assert warehouse.query("select toString(close) from silver_klines") == [(winner,)]
 
 
-def test_a_file_with_a_column_missing_is_refused_and_nothing_is_inserted(warehouse: Warehouse) -> None:
-    sink = io.BytesIO()
-    pq.write_table(pq.read_table(io.BytesIO(kline("1.5"))).drop_columns(["close"]), sink)
-    with pytest.raises(WarehouseRefused):
-        insert(warehouse, sink.getvalue(), "t")
+def test_columns_find_their_place_by_name(warehouse: Warehouse) -> None:
+    rows = kline("2.5")
+    insert(warehouse, rows.select(rows.schema.names[::-1]), "t")
+    assert warehouse.query("select venue, toString(close), is_closed from bronze_klines") == [("binance", "2.5", True)]
+
+
+def test_several_months_are_one_insert(warehouse: Warehouse) -> None:
+    """A table has a partition per month; the engine's own limit is a hundred of them in an insert."""
+    months = [kline("1.5", open_time=OPEN + number * 31 * DAY_US) for number in range(120)]
+    for _ in range(2):
+        insert(warehouse, pa.concat_tables(months).unify_dictionaries(), "t")
+    assert (count(warehouse, "bronze_klines"), count(warehouse, "silver_klines")) == (120, 120)
+
+
+def test_a_table_with_a_column_that_bronze_does_not_know_is_refused_and_nothing_is_inserted(warehouse: Warehouse) -> None:
+    with pytest.raises(WarehouseRefused, match="mood"):
+        insert(warehouse, kline("1.5").append_column("mood", pa.array(["good"])), "t")
     assert count(warehouse, "bronze_klines") == 0
 
 
+def test_a_null_is_refused_and_never_a_default(warehouse: Warehouse) -> None:
+    rows = kline("1.5")
+    place = rows.schema.names.index("close")
+    with pytest.raises(WarehouseRefused):
+        insert(warehouse, rows.set_column(place, "close", pa.array([None], KLINES.schema.field("close").type)), "t")
+    assert count(warehouse, "bronze_klines") == 0
+
+
+def test_the_rows_of_one_object_are_taken_out_and_no_others(warehouse: Warehouse) -> None:
+    for key in ("a/币's.parquet", "a/币's.parquet2"):
+        insert(warehouse, kline("1.5"), key, key=key)
+    warehouse.delete_object("bronze_klines", "a/币's.parquet")
+    assert warehouse.query("select object_key from bronze_klines") == [("a/币's.parquet2",)]
+    assert count(warehouse, "silver_klines") == 2
+
+
 def test_a_table_that_is_not_there_yet_is_passing_trouble_that_says_what_to_do(warehouse: Warehouse) -> None:
-    with pytest.raises(WarehouseUnavailable, match=r"^table bronze_nothing does not exist yet: run `tickhouse provision"):
-        warehouse.insert_parquet("bronze_nothing", kline("1.5"), object_key="k", token="t")
+    with pytest.raises(WarehouseUnavailable, match=r"^ClickHouse: .*bronze_nothing.* run `tickhouse provision --warehouse`$"):
+        warehouse.insert_arrow("bronze_nothing", kline("1.5"), token="t")
 
 
 def test_parameters_are_bound_by_the_server(warehouse: Warehouse) -> None:
     hostile = "'; drop table klines -- 币\\"
     assert warehouse.query("select {text:String}", {"text": hostile}) == [(hostile,)]
+
+
+def test_any_number_of_any_keys_can_be_asked_for(warehouse: Warehouse) -> None:
+    """Ten times what a server takes in one parameter."""
+    hostile = ["'; drop table klines --", "币\\'安 %s %(keys)s {x:String}", "\t\n", ""]
+    keys = [f"{'data_sources/klines_pricing/symbol=币安人生USDT/' * 3}{number}" for number in range(10_000)] + hostile
+    sql = "select k from (select arrayJoin(%(keys)s) as k) where k in %(keys)s and k != %(other)s"
+    found = warehouse.query_by_keys(sql, [*keys, *keys], {"other": keys[0]})
+    assert sorted(key for (key,) in found) == sorted(keys[1:])
+    assert warehouse.query_by_keys(sql, [], {"other": ""}) == []
 
 
 def test_a_query_can_tell_its_columns(warehouse: Warehouse) -> None:

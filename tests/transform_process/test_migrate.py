@@ -78,7 +78,7 @@ def test_every_table_and_view_has_a_comment(warehouse: Warehouse) -> None:
 def test_the_engines_are_those_of_the_contract(warehouse: Warehouse) -> None:
     rows = warehouse.query(
         "select name, engine, sorting_key from system.tables "
-        "where database = currentDatabase() and name like '%klines' order by name"
+        "where database = currentDatabase() and match(name, '^(bronze_|silver_)?klines$') order by name"
     )
     assert [tuple(row) for row in rows] == [
         ("bronze_klines", "MergeTree", "venue, symbol, interval, open_time"),

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -79,6 +80,11 @@ def with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
     return table.set_column(place, pa.field(name, values.type, nullable=values.null_count > 0), values)
 
 
+MANY_WINDOWS = ("--window-mb", "1")
+LARGE_ENOUGH = 3_000
+"""Rows of an object, with which a hundred objects are several windows of that size."""
+
+
 def month_key(symbol: str = "BTCUSDT", month: str = "2024-01") -> str:
     return klines_month_key("binance", symbol, "1m", month)
 
@@ -90,7 +96,10 @@ def body_of(table: pa.Table) -> bytes:
 
 def drain(visibility_seconds: int = 30, queues: Sequence[str] = QUEUES, stop: StopRequest | None = None) -> None:
     """What `python -m load_process --drain` does, in this process: only one process may hold the embedded engine's folder."""
-    run_loader(queues, stop or StopRequest(), LoaderOptions(drain=True, wait_seconds=0, visibility_seconds=visibility_seconds))
+    options = LoaderOptions(
+        drain=True, wait_seconds=0, visibility_seconds=visibility_seconds, patience_seconds=visibility_seconds
+    )
+    run_loader(queues, stop or StopRequest(), options)
 
 
 @contextlib.contextmanager
@@ -136,9 +145,9 @@ def load_errors(warehouse: Warehouse) -> list[Row]:
     return select(warehouse, "select * except time from ops_load_errors order by key, reason, detail")
 
 
-def bronze_counts(warehouse: Warehouse) -> dict[str, int]:
+def bronze_counts(warehouse: Warehouse, table: str = "bronze_klines") -> dict[str, int]:
     """Rows by object key, every version of the object counted."""
-    counts = warehouse.query("select object_key, count() from bronze_klines group by object_key order by object_key")
+    counts = warehouse.query(f"select object_key, count() from {table} group by object_key order by object_key")
     return {str(key): int(count) for key, count in counts}
 
 
@@ -148,7 +157,7 @@ def copies_of_messages(queue: MessageQueue, count: int) -> list[str]:
 
     def has_all() -> bool:
         for message in queue.receive(most=10, wait_seconds=1, visibility_seconds=30):
-            queue.delete(message)
+            queue.delete([message])
             if "Records" in message.body:
                 bodies.append(message.body)
         return len(bodies) >= count
@@ -210,6 +219,10 @@ class LoaderProcess:
 
     def count(self, text: str) -> int:
         return sum(text in line for line in self.lines)
+
+    def objects_loaded(self) -> int:
+        """What its log says it loaded, batch by batch."""
+        return sum(int(found[1]) for line in self.lines if (found := re.search(r" loaded .*\bobjects=(\d+)", line)))
 
 
 @pytest.fixture

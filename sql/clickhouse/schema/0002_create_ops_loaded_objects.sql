@@ -5,8 +5,8 @@ create table if not exists ops_loaded_objects (
     etag String comment 'version of the bytes: an object written again under its key is another row',
     dataset LowCardinality(String) comment 'which bronze table it went to',
     rows UInt64 comment 'rows in the Parquet footer',
-    checksum UInt64 comment 'first 64 bits of the SHA-256 of the object''s bytes',
-    status LowCardinality(String) comment 'loaded or quarantined',
+    checksum UInt64 comment 'of the values, whatever the order of rows: ops_accounting computes the same number from bronze',
+    status LowCardinality(String) comment 'loaded, quarantined, or replaced by a redrive of its key',
     attempts UInt32 comment 'deliveries it took',
     load_time DateTime64(6, 'UTC') default now64(6) comment 'when the loader was done with it'
 )

@@ -1,7 +1,6 @@
 -- Grain: one kline per inserted row, on its way from bronze to silver. Rerun is safe: silver collapses by natural key,
 -- and a retried block is recognised by its token here too.
 create materialized view if not exists silver_klines_mv to silver_klines
-comment 'Deduplication of klines'
 as
 select
     venue,
@@ -24,4 +23,5 @@ select
     object_key,
     load_time,
     bitOr(bitShiftLeft(toUInt64(is_closed), 63), toUInt64(toUnixTimestamp64Micro(receipt_time))) as row_version
-from bronze_klines
+from bronze_klines as landed
+comment 'Deduplication of klines'

@@ -1,6 +1,5 @@
 -- Grain: one kline. Natural key: venue, symbol, interval, open_time. A view: nothing is stored, exact at any moment.
 create view if not exists klines
-comment 'Klines without doubles: what people query'
 as
 select
     venue,
@@ -22,3 +21,4 @@ select
     receipt_time
 from silver_klines final
 settings do_not_merge_across_partitions_select_final = 1
+comment 'Klines without doubles: what people query'

@@ -1,7 +1,6 @@
 -- Grain: one event per inserted row, on its way from bronze to silver. Rerun is safe: silver collapses by natural key,
 -- and a retried block is recognised by its token here too.
 create materialized view if not exists silver_stream_events_mv to silver_stream_events
-comment 'Deduplication of stream events'
 as
 select
     venue,
@@ -17,4 +16,5 @@ select
     detail,
     object_key,
     load_time
-from bronze_stream_events
+from bronze_stream_events as landed
+comment 'Deduplication of stream events'

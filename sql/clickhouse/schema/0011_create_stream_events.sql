@@ -1,6 +1,5 @@
 -- Grain: one event. A view: nothing is stored, exact at any moment.
 create view if not exists stream_events
-comment 'Gaps and everything else that happened to streams: what people query'
 as
 select
     venue,
@@ -16,3 +15,4 @@ select
     detail
 from silver_stream_events final
 settings do_not_merge_across_partitions_select_final = 1
+comment 'Gaps and everything else that happened to streams: what people query'

@@ -3,16 +3,16 @@
 create table if not exists silver_trades (
     venue LowCardinality(String) comment 'exchange',
     symbol LowCardinality(String) comment 'market, in the spelling of the venue',
-    trade_id UInt64 codec(Delta, ZSTD(1)) comment 'the venue''s id, counts up by one in a symbol',
-    price Decimal(38, 18) codec(GCD, ZSTD(1)) comment 'in the quote asset',
-    quantity Decimal(38, 18) codec(GCD, ZSTD(1)) comment 'in the base asset',
+    trade_id UInt64 comment 'the venue''s id, counts up by one in a symbol' codec(Delta, ZSTD(1)),
+    price Decimal(38, 18) comment 'in the quote asset' codec(GCD, ZSTD(1)),
+    quantity Decimal(38, 18) comment 'in the base asset' codec(GCD, ZSTD(1)),
     is_buyer_maker Bool comment 'true: the buyer''s order was in the book, the seller was the aggressor',
-    trade_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when the venue matched it',
-    event_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when the venue sent it; trade_time for a trade that was healed over REST',
-    receipt_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when tickhouse received it',
+    trade_time DateTime64(6, 'UTC') comment 'when the venue matched it' codec(Delta, ZSTD(1)),
+    event_time DateTime64(6, 'UTC') comment 'when the venue sent it; trade_time for a trade that was healed over REST' codec(Delta, ZSTD(1)),
+    receipt_time DateTime64(6, 'UTC') comment 'when tickhouse received it' codec(Delta, ZSTD(1)),
     object_key LowCardinality(String) comment 'object it came from',
-    load_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when it was inserted',
-    first_received UInt64 codec(Delta, ZSTD(1)) comment 'greater for an earlier receipt_time: 2^63 - 1 minus its microseconds'
+    load_time DateTime64(6, 'UTC') comment 'when it was inserted' codec(Delta, ZSTD(1)),
+    first_received UInt64 comment 'greater for an earlier receipt_time: 2^63 - 1 minus its microseconds' codec(Delta, ZSTD(1))
 )
 engine = ReplacingMergeTree(first_received)
 partition by toYYYYMM(trade_time)

@@ -1,7 +1,6 @@
 -- Grain: one trade per inserted row, on its way from bronze to silver. Rerun is safe: silver collapses by natural
 -- key, and a retried block is recognised by its token here too.
 create materialized view if not exists silver_trades_mv to silver_trades
-comment 'Deduplication of trades'
 as
 select
     venue,
@@ -16,4 +15,5 @@ select
     object_key,
     load_time,
     toUInt64(9223372036854775807) - toUInt64(toUnixTimestamp64Micro(receipt_time)) as first_received
-from bronze_trades
+from bronze_trades as landed
+comment 'Deduplication of trades'

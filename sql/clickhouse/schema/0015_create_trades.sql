@@ -1,6 +1,5 @@
 -- Grain: one trade. Natural key: venue, symbol, trade_id. A view: nothing is stored, exact at any moment.
 create view if not exists trades
-comment 'Trades without doubles: what people query'
 as
 select
     venue,
@@ -14,3 +13,4 @@ select
     receipt_time
 from silver_trades final
 settings do_not_merge_across_partitions_select_final = 1
+comment 'Trades without doubles: what people query'

@@ -5,14 +5,14 @@
 create table if not exists bronze_depth_diffs (
     venue LowCardinality(String) comment 'exchange',
     symbol LowCardinality(String) comment 'market, in the spelling of the venue',
-    first_update_id UInt64 codec(Delta, ZSTD(1)) comment 'first update in the message',
-    last_update_id UInt64 codec(Delta, ZSTD(1)) comment 'last update in the message; identity of a diff in its symbol',
-    bids Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) codec(GCD, ZSTD(1)) comment 'changed bids: absolute quantities, 0 for a level that is gone',
-    asks Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) codec(GCD, ZSTD(1)) comment 'changed asks: absolute quantities, 0 for a level that is gone',
-    event_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when the venue sent it',
-    receipt_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when tickhouse received it',
+    first_update_id UInt64 comment 'first update in the message' codec(Delta, ZSTD(1)),
+    last_update_id UInt64 comment 'last update in the message; identity of a diff in its symbol' codec(Delta, ZSTD(1)),
+    bids Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) comment 'changed bids: absolute quantities, 0 for a level that is gone' codec(GCD, ZSTD(1)),
+    asks Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) comment 'changed asks: absolute quantities, 0 for a level that is gone' codec(GCD, ZSTD(1)),
+    event_time DateTime64(6, 'UTC') comment 'when the venue sent it' codec(Delta, ZSTD(1)),
+    receipt_time DateTime64(6, 'UTC') comment 'when tickhouse received it' codec(Delta, ZSTD(1)),
     object_key LowCardinality(String) default getSetting('log_comment') comment 'object it came from: the loader names it in the query''s log_comment',
-    load_time DateTime64(6, 'UTC') default now64(6) codec(Delta, ZSTD(1)) comment 'when it was inserted'
+    load_time DateTime64(6, 'UTC') default now64(6) comment 'when it was inserted' codec(Delta, ZSTD(1))
 )
 engine = MergeTree
 partition by toYYYYMM(event_time)

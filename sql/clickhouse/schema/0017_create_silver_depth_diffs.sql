@@ -5,15 +5,15 @@
 create table if not exists silver_depth_diffs (
     venue LowCardinality(String) comment 'exchange',
     symbol LowCardinality(String) comment 'market, in the spelling of the venue',
-    first_update_id UInt64 codec(Delta, ZSTD(1)) comment 'first update in the message',
-    last_update_id UInt64 codec(Delta, ZSTD(1)) comment 'last update in the message; identity of a diff in its symbol',
-    bids Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) codec(GCD, ZSTD(1)) comment 'changed bids: absolute quantities, 0 for a level that is gone',
-    asks Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) codec(GCD, ZSTD(1)) comment 'changed asks: absolute quantities, 0 for a level that is gone',
-    event_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when the venue sent it',
-    receipt_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when tickhouse received it',
+    first_update_id UInt64 comment 'first update in the message' codec(Delta, ZSTD(1)),
+    last_update_id UInt64 comment 'last update in the message; identity of a diff in its symbol' codec(Delta, ZSTD(1)),
+    bids Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) comment 'changed bids: absolute quantities, 0 for a level that is gone' codec(GCD, ZSTD(1)),
+    asks Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) comment 'changed asks: absolute quantities, 0 for a level that is gone' codec(GCD, ZSTD(1)),
+    event_time DateTime64(6, 'UTC') comment 'when the venue sent it' codec(Delta, ZSTD(1)),
+    receipt_time DateTime64(6, 'UTC') comment 'when tickhouse received it' codec(Delta, ZSTD(1)),
     object_key LowCardinality(String) comment 'object it came from',
-    load_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when it was inserted',
-    first_received UInt64 codec(Delta, ZSTD(1)) comment 'greater for an earlier receipt_time: 2^63 - 1 minus its microseconds'
+    load_time DateTime64(6, 'UTC') comment 'when it was inserted' codec(Delta, ZSTD(1)),
+    first_received UInt64 comment 'greater for an earlier receipt_time: 2^63 - 1 minus its microseconds' codec(Delta, ZSTD(1))
 )
 engine = ReplacingMergeTree(first_received)
 partition by toYYYYMM(event_time)

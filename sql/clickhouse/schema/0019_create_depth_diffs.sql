@@ -1,7 +1,6 @@
 -- Grain: one diff message with the levels it changed. Natural key: venue, symbol, last_update_id. A view: nothing is
 -- stored, exact at any moment.
 create view if not exists depth_diffs
-comment 'Order book diffs without doubles: what people query'
 as
 select
     venue,
@@ -13,3 +12,4 @@ select
     event_time,
     receipt_time
 from silver_depth_diffs final
+comment 'Order book diffs without doubles: what people query'

@@ -5,13 +5,13 @@
 create table if not exists bronze_depth_snapshots (
     venue LowCardinality(String) comment 'exchange',
     symbol LowCardinality(String) comment 'market, in the spelling of the venue',
-    last_update_id UInt64 codec(Delta, ZSTD(1)) comment 'the update the book is at',
-    bids Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) codec(GCD, ZSTD(1)) comment 'best first',
-    asks Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) codec(GCD, ZSTD(1)) comment 'best first',
+    last_update_id UInt64 comment 'the update the book is at' codec(Delta, ZSTD(1)),
+    bids Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) comment 'best first' codec(GCD, ZSTD(1)),
+    asks Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) comment 'best first' codec(GCD, ZSTD(1)),
     reason LowCardinality(String) comment 'why it was asked for: start, gap, mismatch, proof, ...',
-    receipt_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when tickhouse received it',
+    receipt_time DateTime64(6, 'UTC') comment 'when tickhouse received it' codec(Delta, ZSTD(1)),
     object_key LowCardinality(String) default getSetting('log_comment') comment 'object it came from: the loader names it in the query''s log_comment',
-    load_time DateTime64(6, 'UTC') default now64(6) codec(Delta, ZSTD(1)) comment 'when it was inserted'
+    load_time DateTime64(6, 'UTC') default now64(6) comment 'when it was inserted' codec(Delta, ZSTD(1))
 )
 engine = MergeTree
 partition by toYYYYMM(receipt_time)

@@ -5,14 +5,14 @@
 create table if not exists silver_depth_snapshots (
     venue LowCardinality(String) comment 'exchange',
     symbol LowCardinality(String) comment 'market, in the spelling of the venue',
-    last_update_id UInt64 codec(Delta, ZSTD(1)) comment 'the update the book is at',
-    bids Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) codec(GCD, ZSTD(1)) comment 'best first',
-    asks Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) codec(GCD, ZSTD(1)) comment 'best first',
+    last_update_id UInt64 comment 'the update the book is at' codec(Delta, ZSTD(1)),
+    bids Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) comment 'best first' codec(GCD, ZSTD(1)),
+    asks Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) comment 'best first' codec(GCD, ZSTD(1)),
     reason LowCardinality(String) comment 'why it was asked for: start, gap, mismatch, proof, ...',
-    receipt_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when tickhouse received it',
+    receipt_time DateTime64(6, 'UTC') comment 'when tickhouse received it' codec(Delta, ZSTD(1)),
     object_key LowCardinality(String) comment 'object it came from',
-    load_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when it was inserted',
-    first_received UInt64 codec(Delta, ZSTD(1)) comment 'greater for an earlier receipt_time: 2^63 - 1 minus its microseconds'
+    load_time DateTime64(6, 'UTC') comment 'when it was inserted' codec(Delta, ZSTD(1)),
+    first_received UInt64 comment 'greater for an earlier receipt_time: 2^63 - 1 minus its microseconds' codec(Delta, ZSTD(1))
 )
 engine = ReplacingMergeTree(first_received)
 partition by toYYYYMM(receipt_time)

@@ -1,7 +1,6 @@
 -- Grain: one snapshot per inserted row, on its way from bronze to silver. Rerun is safe: silver collapses by natural
 -- key, and a retried block is recognised by its token here too.
 create materialized view if not exists silver_depth_snapshots_mv to silver_depth_snapshots
-comment 'Deduplication of order book snapshots'
 as
 select
     venue,
@@ -14,4 +13,5 @@ select
     object_key,
     load_time,
     toUInt64(9223372036854775807) - toUInt64(toUnixTimestamp64Micro(receipt_time)) as first_received
-from bronze_depth_snapshots
+from bronze_depth_snapshots as landed
+comment 'Deduplication of order book snapshots'

@@ -1,7 +1,6 @@
 -- Grain: one snapshot of a book with its levels. Natural key: venue, symbol, last_update_id. A view: nothing is
 -- stored, exact at any moment.
 create view if not exists depth_snapshots
-comment 'Order book snapshots without doubles: what people query'
 as
 select
     venue,
@@ -12,3 +11,4 @@ select
     reason,
     receipt_time
 from silver_depth_snapshots final
+comment 'Order book snapshots without doubles: what people query'

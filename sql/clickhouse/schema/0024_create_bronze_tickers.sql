@@ -4,20 +4,20 @@
 create table if not exists bronze_tickers (
     venue LowCardinality(String) comment 'exchange',
     symbol LowCardinality(String) comment 'market, in the spelling of the venue',
-    event_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when the venue sent it',
-    receipt_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when tickhouse received it',
-    open Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'price 24 hours ago, null where the venue does not send it',
-    high Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'highest price of the last 24 hours',
-    low Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'lowest price of the last 24 hours',
-    close Decimal(38, 18) codec(GCD, ZSTD(1)) comment 'last price',
-    volume Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'traded in the last 24 hours, in the base asset',
-    quote_volume Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'traded in the last 24 hours, in the quote asset',
-    best_bid_price Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'null where the venue does not send it',
-    best_bid_quantity Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'null where the venue does not send it',
-    best_ask_price Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'null where the venue does not send it',
-    best_ask_quantity Nullable(Decimal(38, 18)) codec(ZSTD(1)) comment 'null where the venue does not send it',
+    event_time DateTime64(6, 'UTC') comment 'when the venue sent it' codec(Delta, ZSTD(1)),
+    receipt_time DateTime64(6, 'UTC') comment 'when tickhouse received it' codec(Delta, ZSTD(1)),
+    open Nullable(Decimal(38, 18)) comment 'price 24 hours ago, null where the venue does not send it' codec(ZSTD(1)),
+    high Nullable(Decimal(38, 18)) comment 'highest price of the last 24 hours' codec(ZSTD(1)),
+    low Nullable(Decimal(38, 18)) comment 'lowest price of the last 24 hours' codec(ZSTD(1)),
+    close Decimal(38, 18) comment 'last price' codec(GCD, ZSTD(1)),
+    volume Nullable(Decimal(38, 18)) comment 'traded in the last 24 hours, in the base asset' codec(ZSTD(1)),
+    quote_volume Nullable(Decimal(38, 18)) comment 'traded in the last 24 hours, in the quote asset' codec(ZSTD(1)),
+    best_bid_price Nullable(Decimal(38, 18)) comment 'null where the venue does not send it' codec(ZSTD(1)),
+    best_bid_quantity Nullable(Decimal(38, 18)) comment 'null where the venue does not send it' codec(ZSTD(1)),
+    best_ask_price Nullable(Decimal(38, 18)) comment 'null where the venue does not send it' codec(ZSTD(1)),
+    best_ask_quantity Nullable(Decimal(38, 18)) comment 'null where the venue does not send it' codec(ZSTD(1)),
     object_key LowCardinality(String) default getSetting('log_comment') comment 'object it came from: the loader names it in the query''s log_comment',
-    load_time DateTime64(6, 'UTC') default now64(6) codec(Delta, ZSTD(1)) comment 'when it was inserted'
+    load_time DateTime64(6, 'UTC') default now64(6) comment 'when it was inserted' codec(Delta, ZSTD(1))
 )
 engine = MergeTree
 partition by toYYYYMM(event_time)

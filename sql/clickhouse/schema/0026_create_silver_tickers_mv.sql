@@ -1,7 +1,6 @@
 -- Grain: one ticker update per inserted row, on its way from bronze to silver. Rerun is safe: silver collapses by
 -- natural key, and a retried block is recognised by its token here too.
 create materialized view if not exists silver_tickers_mv to silver_tickers
-comment 'Deduplication of rolling 24 hour tickers'
 as
 select
     venue,
@@ -21,4 +20,5 @@ select
     object_key,
     load_time,
     toUInt64(9223372036854775807) - toUInt64(toUnixTimestamp64Micro(receipt_time)) as first_received
-from bronze_tickers
+from bronze_tickers as landed
+comment 'Deduplication of rolling 24 hour tickers'

@@ -1,6 +1,5 @@
 -- Grain: one ticker update. Natural key: venue, symbol, event_time. A view: nothing is stored, exact at any moment.
 create view if not exists tickers
-comment 'Rolling 24 hour tickers without doubles: what people query'
 as
 select
     venue,
@@ -19,3 +18,4 @@ select
     best_ask_quantity
 from silver_tickers final
 settings do_not_merge_across_partitions_select_final = 1
+comment 'Rolling 24 hour tickers without doubles: what people query'

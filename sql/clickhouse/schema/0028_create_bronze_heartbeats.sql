@@ -5,15 +5,15 @@ create table if not exists bronze_heartbeats (
     venue LowCardinality(String) comment 'exchange',
     process LowCardinality(String) comment 'stream, ...',
     instance LowCardinality(String) comment 'name of the process among its like',
-    started_at DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when the process started',
-    beat_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'when this was written',
+    started_at DateTime64(6, 'UTC') comment 'when the process started' codec(Delta, ZSTD(1)),
+    beat_time DateTime64(6, 'UTC') comment 'when this was written' codec(Delta, ZSTD(1)),
     connections UInt32 comment 'sockets open',
-    frames UInt64 codec(ZSTD(1)) comment 'received since the start',
-    rows UInt64 codec(ZSTD(1)) comment 'landed since the start',
-    spool_bytes UInt64 codec(ZSTD(1)) comment 'on local disk, not yet in the lake',
-    detail String codec(ZSTD(1)) comment 'what a person would want to know',
+    frames UInt64 comment 'received since the start' codec(ZSTD(1)),
+    rows UInt64 comment 'landed since the start' codec(ZSTD(1)),
+    spool_bytes UInt64 comment 'on local disk, not yet in the lake' codec(ZSTD(1)),
+    detail String comment 'what a person would want to know' codec(ZSTD(1)),
     object_key LowCardinality(String) default getSetting('log_comment') comment 'object it came from: the loader names it in the query''s log_comment',
-    load_time DateTime64(6, 'UTC') default now64(6) codec(Delta, ZSTD(1)) comment 'when it was inserted'
+    load_time DateTime64(6, 'UTC') default now64(6) comment 'when it was inserted' codec(Delta, ZSTD(1))
 )
 engine = MergeTree
 partition by toYYYYMM(beat_time)

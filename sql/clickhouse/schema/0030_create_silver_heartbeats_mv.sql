@@ -1,7 +1,6 @@
 -- Grain: one heartbeat per inserted row, on its way from bronze to silver. Rerun is safe: silver collapses by
 -- natural key, and a retried block is recognised by its token here too.
 create materialized view if not exists silver_heartbeats_mv to silver_heartbeats
-comment 'Deduplication of heartbeats of processes'
 as
 select
     venue,
@@ -16,4 +15,5 @@ select
     detail,
     object_key,
     load_time
-from bronze_heartbeats
+from bronze_heartbeats as landed
+comment 'Deduplication of heartbeats of processes'

@@ -1,7 +1,6 @@
 -- Grain: one pulse of a process. Natural key: venue, process, instance, beat_time. A view: nothing is stored, exact
 -- at any moment.
 create view if not exists heartbeats
-comment 'Heartbeats of processes without doubles: what people query'
 as
 select
     venue,
@@ -16,3 +15,4 @@ select
     detail
 from silver_heartbeats final
 settings do_not_merge_across_partitions_select_final = 1
+comment 'Heartbeats of processes without doubles: what people query'

@@ -1,6 +1,5 @@
 -- Grain: one changed level of one diff message. A view: nothing is stored, exact at any moment.
 create view if not exists depth_levels
-comment 'Order book diffs, one row per changed level: what people query'
 as
 select
     venue,
@@ -17,3 +16,4 @@ array join arrayConcat(
     arrayMap(bid -> ('bid', bid.price, bid.quantity), bids),
     arrayMap(ask -> ('ask', ask.price, ask.quantity), asks)
 ) as level
+comment 'Order book diffs, one row per changed level: what people query'

@@ -1,0 +1,180 @@
+"""One insert for many objects, exactly once: manifest, insert with its token, ledger. What a crash left is repeated first."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pyarrow as pa
+
+from load_process.batches import LoadLimits, cut_into_batches, token_of
+from load_process.claims import Claims, Manifest
+from load_process.ledger import LOADED, Ledger, LedgerEntry, LoadError
+from load_process.object_reader import ObjectReader
+from load_process.versions import Fate, ReadObject, Version
+from pipeline.datasets import NAME
+from pipeline.errors import WarehouseRefused
+from pipeline.warehouse import Warehouse
+
+log = logging.getLogger(__name__)
+
+Fates = dict[Version, Fate]
+
+
+class BatchInsert:
+    """Inserts objects that were read; errors that travel: WarehouseUnavailable, LakeUnavailable. Safe to repeat.
+
+    The rows of a batch go in slices, as many at once as there are connections: an insert keeps one core busy.
+    """
+
+    def __init__(
+        self, warehouses: Sequence[Warehouse], reader: ObjectReader, limits: LoadLimits, patience_seconds: float
+    ) -> None:
+        """A claim that is younger than `patience_seconds` belongs to a loader that may be alive: it is left to it."""
+        self._patience_seconds = patience_seconds
+        self._begun: set[str] = set()
+        self._warehouses = warehouses
+        self._reader = reader
+        self._limits = limits
+        self._ledger = Ledger(warehouses[0])
+        self._claims = Claims(warehouses[0])
+
+    def insert(self, objects: Sequence[ReadObject], is_stopping: Callable[[], bool] = lambda: False) -> Fates:
+        """One fate for each of them, but for those of the batches that a stop left out."""
+        fates: Fates = {}
+        for batch in cut_into_batches(objects, self._limits):
+            if is_stopping():
+                break
+            fates |= self._insert_batch(batch)
+        return fates
+
+    def insert_again(self, item: ReadObject) -> Fates:
+        """Replaces what bronze has of the object by what the lake has."""
+        self._warehouses[0].delete_object(item.dataset.bronze_table, item.version.key)
+        return self._insert_claimed([item], has_rivals=False)
+
+    def _insert_batch(self, objects: list[ReadObject]) -> Fates:
+        fates = dict.fromkeys(self._ledger.done([item.version for item in objects]), Fate.DONE)
+        fates |= self._finish_what_others_began([item for item in objects if item.version not in fates])
+        left = [item for item in objects if item.version not in fates]
+        return fates | (self._insert_claimed(left) if left else {})
+
+    def _insert_claimed(self, objects: list[ReadObject], *, has_rivals: bool = True) -> Fates:
+        """Under an id that no batch had before: a token must never come back after its rows were taken out again."""
+        versions = [item.version for item in objects]
+        manifest = Manifest(uuid4().hex, tuple(versions))
+        self._begun.add(manifest.batch)
+        self._claims.claim(manifest)
+        rivals = self._claims.manifests_with(versions, other_than=manifest.batch) if has_rivals else []
+        taken = {version for rival in rivals for version in rival.members}.intersection(versions)
+        done = self._ledger.done(versions) if has_rivals else set()  # whoever was faster than our claim
+        self._claims.release(manifest.batch, taken | done)
+        mine = [item for item in objects if item.version not in taken | done]
+        fates = dict.fromkeys(taken, Fate.LATER) | dict.fromkeys(done, Fate.DONE)
+        return fates | (self._insert_members(manifest.batch, mine) if mine else {})
+
+    def _insert_members(self, batch: str, objects: list[ReadObject], *, push_again: bool = False) -> Fates:
+        versions = [item.version for item in objects]
+        try:
+            self._insert_rows(objects, token_of(batch, versions), push_again=push_again)
+        except WarehouseRefused as error:
+            return self._insert_one_by_one(batch, objects) if len(objects) > 1 else self._on_stuck(objects[0], error)
+        self._ledger.record([_entry(item) for item in objects])
+        self._begun.discard(batch)
+        rows = sum(item.table.num_rows for item in objects)
+        log.info("loaded", extra={"dataset": objects[0].dataset.name, "objects": len(objects), "rows": rows})
+        return dict.fromkeys(versions, Fate.DONE)
+
+    def _insert_one_by_one(self, batch: str, objects: list[ReadObject]) -> Fates:
+        """One of them spoils the insert: each alone shows which. What the engine took before it refused goes first."""
+        claimed_at_us = self._claims.time_of(batch)
+        self._claims.release(batch, [item.version for item in objects])
+        fates = dict.fromkeys(self._ledger.done([item.version for item in objects]), Fate.DONE)
+        left = [item for item in objects if item.version not in fates]
+        for item in left:
+            self._warehouses[0].delete_object(item.dataset.bronze_table, item.version.key, since_us=claimed_at_us)
+        for item in left:
+            fates |= self._insert_claimed([item])
+        return fates
+
+    def _on_stuck(self, item: ReadObject, error: WarehouseRefused) -> Fates:
+        """Its claim stays: whoever tries it again does so alone, and under the token of what the engine may have taken."""
+        log.error("not loaded, left for another try", extra={"key": item.version.key, "why": str(error)})
+        self._ledger.record_error(
+            LoadError(*item.version, item.dataset.name, "warehouse_refused", str(error), "retried", item.attempts)
+        )
+        return {item.version: Fate.STUCK}
+
+    def _finish_what_others_began(self, objects: list[ReadObject]) -> Fates:
+        """Batches that claim one of these and are not in the ledger: a loader died there, or is at it this moment.
+
+        A young claim is waited for. The members of an old one are inserted once more in the same order under the same
+        token: once, whoever else does that. A member that is in the ledger came with another batch, which the loader that
+        died had yet to see: it would have given the member up.
+        """
+        at_hand = {item.version: item for item in objects}
+        fates: Fates = {}
+        for manifest in self._claims.manifests_with(at_hand.keys()):
+            done = self._ledger.done(manifest.members)
+            if manifest.age_seconds < self._patience_seconds and manifest.batch not in self._begun:
+                fates |= {version: Fate.DONE if version in done else Fate.LATER for version in manifest.members}
+                continue
+            self._claims.release(manifest.batch, done)
+            fates |= dict.fromkeys(done, Fate.DONE)
+            left = [version for version in manifest.members if version not in done]
+            members = [at_hand.get(version) or self._reader.read_version(version) for version in left]
+            sound = [member for member in members if member is not None]
+            if len(sound) < len(members):
+                log.warning("a batch cannot be repeated: objects of it were replaced", extra={"batch": manifest.batch})
+                self._claims.release(manifest.batch, left)
+            elif sound:
+                fates |= self._repeat(manifest.batch, sound)
+        return fates
+
+    def _repeat(self, batch: str, objects: list[ReadObject]) -> Fates:
+        """The same insert once more. A kill can leave an engine that knows a token whose rows it never kept (MergeTree
+        notes the block before it adds the part): the views are pushed again, and what bronze lacks is loaded anew."""
+        claimed_at_us, table = self._claims.time_of(batch), objects[0].dataset.bronze_table
+        fates = self._insert_members(batch, objects, push_again=True)
+        keys = [item.version.key for item in objects if fates.get(item.version) is Fate.DONE]
+        counts = self._warehouses[0].count_of_objects(table, keys, since_us=claimed_at_us)
+        for item in objects:
+            if item.version.key in keys and counts.get(item.version.key, 0) < item.table.num_rows:
+                log.warning("rows of a killed insert are loaded anew", extra={"key": item.version.key})
+                self._warehouses[0].delete_object(table, item.version.key, since_us=claimed_at_us)
+                fates |= self._insert_claimed([item], has_rivals=False)
+        return fates
+
+    def _insert_rows(self, objects: list[ReadObject], token: str, *, push_again: bool) -> None:
+        dataset = objects[0].dataset
+        tables = [_with_key(item) for item in objects if item.table.num_rows]
+        if not tables:
+            return
+        rows = pa.concat_tables(tables).unify_dictionaries()
+        slices = deque(
+            (rows.slice(start, self._limits.insert_rows), f"{token}:{start}+{self._limits.insert_rows}")  # of these very rows
+            for start in range(0, rows.num_rows, self._limits.insert_rows)
+        )
+
+        def work(warehouse: Warehouse) -> None:
+            while True:
+                try:
+                    part, part_token = slices.popleft()
+                except IndexError:
+                    return
+                warehouse.insert_arrow(dataset.bronze_table, part, token=part_token, push_again=push_again)
+
+        with ThreadPoolExecutor(len(self._warehouses)) as threads:
+            for done in [threads.submit(work, warehouse) for warehouse in self._warehouses]:
+                done.result()
+
+
+def _with_key(item: ReadObject) -> pa.Table:
+    indices = pa.repeat(pa.scalar(0, pa.int32()), item.table.num_rows)
+    keys = pa.DictionaryArray.from_arrays(indices, [item.version.key])
+    return item.table.append_column(pa.field("object_key", NAME, nullable=False), keys)
+
+
+def _entry(item: ReadObject) -> LedgerEntry:
+    return LedgerEntry(*item.version, item.dataset.name, item.table.num_rows, item.checksum, LOADED, item.attempts)

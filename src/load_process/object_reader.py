@@ -1,0 +1,157 @@
+"""From the lake into memory: an object is read, checked to its last value and summed up, or meets its fate here."""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from load_process.batches import LoadLimits
+from load_process.ledger import QUARANTINED, Ledger, LedgerEntry, LoadError
+from load_process.parquet_check import read_checked
+from load_process.quarantine import quarantine
+from load_process.value_checksum import value_checksum
+from load_process.versions import Fate, ReadObject, Version, Wanted
+from pipeline.datasets import Dataset, dataset_of_key
+from pipeline.errors import LakeUnavailable, ObjectMissing, ObjectRefused, ObjectTooLarge
+from pipeline.object_store import ObjectStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was read of the wanted objects, in their order, and what became of those that have no rows to insert."""
+
+    objects: list[ReadObject] = field(default_factory=list)
+    fates: dict[Version, Fate] = field(default_factory=dict)
+    wanted_as: dict[Version, list[Version]] = field(default_factory=dict)
+    """By the version that was read: how it was asked for, which may be an older etag or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    version: Version
+    body: bytes | None
+    error: ObjectRefused
+
+
+class ObjectReader:
+    """Reads several objects at once; tells ledger and quarantine of those that can never be loaded.
+
+    Errors that travel are the warehouse's; a lake that is away is the fate LATER of each object.
+    """
+
+    def __init__(self, store: ObjectStore, ledger: Ledger, limits: LoadLimits, threads: ThreadPoolExecutor) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._limits = limits
+        self._threads = threads
+
+    def read(self, wanted: Sequence[Wanted]) -> Reading:
+        """Safe to repeat at any point: what is done is found in the ledger."""
+        reading = Reading()
+        new = self._without_done(self._of_datasets(wanted, reading), reading)
+        results = list(zip(new, self._threads.map(self._read, new), strict=True))
+        judged = self._ledger.done([result.version for _, result in results if isinstance(result, _Refused)])
+        for item, result in results:
+            if isinstance(result, ReadObject):
+                reading.wanted_as.setdefault(result.version, []).append(item.version)
+                if len(reading.wanted_as[result.version]) == 1:
+                    reading.objects.append(result)
+            elif isinstance(result, _Refused) and result.version in judged and not item.again:
+                reading.fates[item.version] = Fate.DONE  # asked for by an older etag, or twice
+            else:
+                reading.fates[item.version] = self._settle(item, result)
+                if isinstance(result, _Refused) and reading.fates[item.version] is Fate.DONE:
+                    judged.add(result.version)
+        self._drop_done_versions(reading, {item.version for item in new if item.again})
+        return reading
+
+    def read_version(self, version: Version) -> ReadObject | None:
+        """Exactly this version, or None if the lake no longer has it in a sound state. LakeUnavailable travels."""
+        dataset = dataset_of_key(version.key)
+        if dataset is None or version.bucket != self._store.bucket:
+            return None
+        try:
+            result = self._read_sound(version.key, dataset, 1)
+        except ObjectMissing:
+            return None
+        if isinstance(result, ReadObject) and result.version == version:
+            return result
+        return None
+
+    def _of_datasets(self, wanted: Sequence[Wanted], reading: Reading) -> list[Wanted]:
+        known = []
+        for item in wanted:
+            created = item.created
+            if dataset_of_key(created.key) is not None and created.bucket == self._store.bucket:
+                known.append(item)
+            else:
+                detail = f"s3://{created.bucket}/{created.key} is no dataset of bucket {self._store.bucket}"
+                reading.fates[item.version] = self._drop(item, "", "unknown_prefix", detail)
+        return known
+
+    def _without_done(self, wanted: list[Wanted], reading: Reading) -> list[Wanted]:
+        done = self._ledger.done([item.version for item in wanted if not item.again])
+        reading.fates |= dict.fromkeys(done, Fate.DONE)
+        return [item for item in wanted if item.again or item.version not in done]
+
+    def _drop_done_versions(self, reading: Reading, again: set[Version]) -> None:
+        """The key may hold a newer version than the notification spoke of, and that one may be done."""
+        other = [item.version for item in reading.objects if item.version not in reading.wanted_as[item.version]]
+        done = self._ledger.done(other)
+        for version in done:
+            names = reading.wanted_as[version]
+            if again.isdisjoint(names):
+                reading.fates |= dict.fromkeys(reading.wanted_as.pop(version), Fate.DONE)
+        reading.objects = [item for item in reading.objects if item.version in reading.wanted_as]
+
+    def _read(self, item: Wanted) -> "ReadObject | _Refused | ObjectMissing | LakeUnavailable":
+        dataset = dataset_of_key(item.created.key)
+        assert dataset is not None, "objects of no dataset are sorted out before"
+        try:
+            return self._read_sound(item.created.key, dataset, item.attempts)
+        except (ObjectMissing, LakeUnavailable) as error:
+            return error
+
+    def _read_sound(self, key: str, dataset: Dataset, attempts: int) -> "ReadObject | _Refused":
+        try:
+            stored = self._store.read(key, most_bytes=self._limits.object_bytes)
+        except ObjectTooLarge as error:
+            return _Refused(Version(self._store.bucket, key, error.etag), None, ObjectRefused("too_large", str(error)))
+        version = Version(self._store.bucket, key, stored.etag)
+        try:
+            table = read_checked(stored.body, dataset, most_bytes=self._limits.decoded_bytes)
+        except ObjectRefused as error:
+            return _Refused(version, stored.body, error)
+        return ReadObject(version, dataset, table, value_checksum(table), attempts)
+
+    def _settle(self, item: Wanted, result: "_Refused | ObjectMissing | LakeUnavailable") -> Fate:
+        dataset = dataset_of_key(item.created.key)
+        name = dataset.name if dataset else ""
+        if isinstance(result, ObjectMissing):
+            return self._drop(item, name, "object_missing", str(result))
+        if isinstance(result, LakeUnavailable):
+            log.warning("not read, another try follows", extra={"key": item.created.key, "why": str(result)})
+            return Fate.LATER
+        try:
+            self._quarantine(result, name, item.attempts)
+        except LakeUnavailable as error:
+            log.warning("not quarantined, another try follows", extra={"key": item.created.key, "why": str(error)})
+            return Fate.LATER
+        return Fate.DONE
+
+    def _quarantine(self, refused: _Refused, dataset: str, attempts: int) -> None:
+        version, reason, detail = refused.version, refused.error.reason, str(refused.error)
+        copy = quarantine(self._store, version.key, version.etag, refused.body, reason, detail)
+        self._ledger.record_error(LoadError(*version, dataset, reason, detail, QUARANTINED, attempts))
+        self._ledger.record([LedgerEntry(*version, dataset, 0, 0, QUARANTINED, attempts)])
+        log.error("quarantined", extra={"key": version.key, "copy": copy, "reason": reason, "why": detail})
+
+    def _drop(self, item: Wanted, dataset: str, reason: str, detail: str) -> Fate:
+        created = item.created
+        self._ledger.record_error(
+            LoadError(created.bucket, created.key, created.etag, dataset, reason, detail, "dropped", item.attempts)
+        )
+        log.warning("nothing to load", extra={"key": created.key, "reason": reason})
+        return Fate.DONE

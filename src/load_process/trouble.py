@@ -1,0 +1,34 @@
+"""Something is away: said once when it begins and once when it is over, waited out longer and longer in between."""
+
+import logging
+
+from pipeline.lifecycle import StopRequest
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+class Trouble:
+    """Of one loop; its threads may share it."""
+
+    def __init__(self, queue: str, stop: StopRequest) -> None:
+        self._queue = queue
+        self._stop = stop
+        self._pause_seconds = 0.0
+
+    @property
+    def is_going_on(self) -> bool:
+        return self._pause_seconds > 0
+
+    def wait(self, error: Exception) -> None:
+        level = logging.DEBUG if self.is_going_on else logging.WARNING
+        log.log(level, "waiting for it to come back", extra={"queue": self._queue, "why": str(error)})
+        self._pause_seconds = min(self._pause_seconds * 2 or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+        self._stop.wait(self._pause_seconds)
+
+    def is_over(self) -> None:
+        if self.is_going_on:
+            log.info("back to normal", extra={"queue": self._queue})
+        self._pause_seconds = 0.0

@@ -1,0 +1,109 @@
+"""`tickhouse audit`: is everything that landed in the warehouse, once, with every value; exit 1 if anything is not."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from pipeline.datasets import DATASETS, Dataset, dataset_named
+from pipeline.errors import TickhouseError, UsageError
+from pipeline.lifecycle import run_command
+from pipeline.object_store import ObjectStore
+from pipeline.settings import LakeSettings, RetentionSettings, WarehouseSettings, read
+from pipeline.tables import print_table
+from pipeline.warehouse import connect
+from tickhouse.accounts import Accounts
+from tickhouse.footers import Footers
+
+_GROUPS = ("symbol", "day")
+_SUMMARY = ("dataset", "objects", "footer rows", "bronze rows", "rows", "bytes on disk", "first", "last")
+_FINDINGS = ("dataset", "verdict", "key", "footer rows", "bronze rows", "loaded at")
+_FOOTERS = ("dataset", "objects in the lake", "footer rows", "ledger rows", "bronze rows", "quarantined", "findings")
+
+
+def run_audit(datasets: Sequence[Dataset], *, symbol: str | None, by: Sequence[str], footers: bool, samples: int) -> None:
+    """Prints the tables; raises TickhouseError if something is not as it should be."""
+    kept_days = read(RetentionSettings).bronze_days
+    with closing(connect(read(WarehouseSettings))) as warehouse:
+        accounts = Accounts(warehouse, symbol, kept_days)
+        print_totals(accounts, datasets)
+        if by:
+            print_groups(accounts, datasets, by)
+        wrong = print_verdicts(accounts, datasets, samples)
+        if footers:
+            wrong += print_footers(Footers(ObjectStore(read(LakeSettings).bucket), warehouse), datasets, samples, kept_days)
+    if wrong:
+        raise TickhouseError(f"{wrong} findings: `tickhouse redrive --key KEY --again` loads an object anew")
+
+
+def print_totals(accounts: Accounts, datasets: Sequence[Dataset]) -> None:
+    rows = []
+    for dataset in datasets:
+        found = accounts.totals(dataset)
+        size = "" if found.disk_bytes is None else found.disk_bytes
+        rows.append(
+            (dataset.name, found.objects, found.footer_rows, found.bronze_rows, found.rows, size, found.first, found.last)
+        )
+    print_table(_SUMMARY, rows, title="totals")
+
+
+def print_groups(accounts: Accounts, datasets: Sequence[Dataset], by: Sequence[str]) -> None:
+    rows = [(dataset.name, *row) for dataset in datasets for row in accounts.grouped(dataset, by)]
+    print()
+    print_table(("dataset", *by, "bronze rows", "rows", "first", "last"), rows, title=f"by {' and '.join(by)}")
+
+
+def print_verdicts(accounts: Accounts, datasets: Sequence[Dataset], samples: int) -> int:
+    """How many objects are not as they should be."""
+    verdicts = [(dataset.name, verdict) for dataset in datasets for verdict in accounts.verdicts(dataset, samples)]
+    print()
+    print_table(
+        ("dataset", "verdict", "objects"), [(name, found.word, found.objects) for name, found in verdicts], title="verdicts"
+    )
+    findings = [(name, found.word, *sample) for name, found in verdicts for sample in found.samples]
+    if findings:
+        print()
+        print_table(_FINDINGS, findings, title="not as it should be")
+    return sum(found.objects for _, found in verdicts if not found.is_fine)
+
+
+def print_footers(footers: Footers, datasets: Sequence[Dataset], samples: int, kept_days: int | None) -> int:
+    """How many differences there are."""
+    rows, findings, wrong = [], [], 0
+    for dataset in datasets:
+        found = footers.compare(dataset, kept_days)
+        figures = (found.objects, found.rows, found.ledger_rows, found.bronze_rows, found.quarantined, len(found.findings))
+        rows.append((dataset.name, *figures))
+        findings += [(dataset.name, *finding) for finding in found.findings[:samples]]
+        wrong += len(found.findings)
+    print()
+    print_table(_FOOTERS, rows, title="footers in the lake")
+    if findings:
+        print()
+        print_table(("dataset", "key", "finding"), findings, title="footers that differ")
+    return wrong
+
+
+def main(
+    dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset; repeats.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Only this market, and the objects that hold it.")] = None,
+    by: Annotated[list[str] | None, typer.Option(help="symbol or day, or both: repeats.")] = None,
+    footers: Annotated[bool, typer.Option("--footers", help="Read every Parquet footer in the lake as well.")] = False,
+    samples: Annotated[int, typer.Option(min=0, help="Objects shown of every verdict that is not ok.")] = 10,
+) -> None:
+    """Account for every object: ledger, bronze, what people see, and with --footers the lake; exit 1 if anything differs."""
+
+    def work() -> None:
+        groups = [name for name in _GROUPS if name in (by or ())]
+        for name in by or ():
+            if name not in _GROUPS:
+                raise UsageError(f"--by {name!r}: choose from {', '.join(_GROUPS)}")
+        chosen = [dataset_named(name) for name in dict.fromkeys(dataset)] if dataset else list(DATASETS)
+        if symbol is not None or "symbol" in groups:
+            chosen = [known for known in chosen if "symbol" in known.schema.names]
+        if not chosen:
+            raise UsageError("rows of heartbeats are of no symbol")
+        run_audit(chosen, symbol=symbol, by=groups, footers=footers, samples=samples)
+
+    run_command(work)

@@ -1,0 +1,199 @@
+"""One loader after another, dying wherever it may: each row of each object is in bronze and in silver once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.load_process.conftest import FOLDER, KEY, klines, ledger
+from tests.load_process.mortal_loader import (
+    DEATHS,
+    Death,
+    Killed,
+    MortalWarehouse,
+    bronze,
+    die_inserting,
+    insert,
+    inserter,
+    landed,
+    silver_count,
+)
+
+from load_process.batch_insert import Fates
+from load_process.batches import LoadLimits
+from load_process.claims import Claims, Manifest
+from load_process.versions import Fate, ReadObject, Version
+from pipeline.datasets import KLINES
+from pipeline.errors import WarehouseUnavailable
+from pipeline.settings import WarehouseSettings
+from pipeline.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from conftest import Lake
+
+
+@pytest.mark.parametrize("death", DEATHS.values(), ids=DEATHS)
+def test_what_a_dead_loader_left_is_there_once_whoever_comes_next(
+    death: Death, moto_lake: Lake, warehouse: Warehouse, warehouse_settings: WarehouseSettings
+) -> None:
+    """In the same company, in another order, with others, in part, alone."""
+    companies: dict[str, Callable[[list[ReadObject]], list[list[ReadObject]]]] = {
+        "same": lambda them: [them],
+        "turned": lambda them: [them[::-1]],
+        "more": lambda them: [[landed(moto_lake, "x", 1_000), *them[::-1], landed(moto_lake, "y", 1_001, 1_002)]],
+        "part": lambda them: [them[1:2], them],
+        "alone": lambda them: [[item] for item in them],
+        "twice": lambda them: [them, them[::-1]],
+    }
+    for name, groups_of in companies.items():
+        first = 100 * list(companies).index(name)
+        objects = [
+            landed(moto_lake, f"{name}-{number}", *range(first + 10 * number, first + 11 * number + 1)) for number in range(3)
+        ]
+        die_inserting(moto_lake, warehouse_settings, objects, death)
+        for group in groups_of(objects):
+            assert insert(moto_lake, warehouse, *group) == [Fate.DONE] * len(group)
+    expected = {f"{name}-{number}": number + 1 for name in companies for number in range(3)} | {"x": 1, "y": 2}
+    assert bronze(warehouse) == expected
+    assert silver_count(warehouse) == sum(expected.values())
+    assert len(ledger(warehouse)) == len(expected)
+
+
+def test_a_claim_alone_is_repeated_under_its_own_token(
+    moto_lake: Lake, warehouse: Warehouse, warehouse_settings: WarehouseSettings
+) -> None:
+    """The next loader wants one of three and inserts all of them, as the dead one would have."""
+    objects = [landed(moto_lake, str(number), number) for number in range(3)]
+    die_inserting(moto_lake, warehouse_settings, objects, DEATHS["after the claim"])
+    assert insert(moto_lake, warehouse, objects[1]) == [Fate.DONE]
+    assert bronze(warehouse) == {"0": 1, "1": 1, "2": 1}
+    assert len(ledger(warehouse)) == 3
+    assert warehouse.query("select uniqExact(batch) from ops_load_claims") == [(1,)]
+
+
+def test_an_insert_whose_answer_was_lost_is_repeated_and_doubles_nothing(
+    moto_lake: Lake, warehouse: Warehouse, warehouse_settings: WarehouseSettings
+) -> None:
+    def lose_the_answer() -> None:
+        raise WarehouseUnavailable("connection reset")
+
+    objects = [landed(moto_lake, str(number), number, number + 1) for number in range(3)]
+    flaky = MortalWarehouse(warehouse_settings, Death("insert", is_before=False, nth=1), lose_the_answer)
+    batches = inserter(moto_lake, flaky)
+    with pytest.raises(WarehouseUnavailable):
+        batches.insert(objects)
+    assert set(batches.insert(objects).values()) == {Fate.DONE}  # as the loader's loop does it
+    flaky.close()
+    assert bronze(warehouse) == {"0": 2, "1": 2, "2": 2}
+    assert len(ledger(warehouse)) == 3
+
+
+def test_an_object_that_a_rival_claims_at_the_same_moment_is_for_later(
+    moto_lake: Lake, warehouse: Warehouse, warehouse_settings: WarehouseSettings
+) -> None:
+    """The rival wrote its claim between our look at the claims and ours."""
+    mine, contested, theirs = objects = [landed(moto_lake, str(number), number) for number in range(3)]
+    rival = Manifest("rival", (contested.version, theirs.version))
+    meeting = MortalWarehouse(warehouse_settings, Death("claim", is_before=True), lambda: Claims(warehouse).claim(rival))
+    with closing(meeting):
+        fates = inserter(moto_lake, meeting).insert([mine, contested])
+    assert fates == {mine.version: Fate.DONE, contested.version: Fate.LATER}
+    assert bronze(warehouse) == {"0": 1}
+    assert Claims(warehouse).manifests_with([contested.version]) == [rival]
+
+    assert insert(moto_lake, warehouse, contested) == [Fate.DONE]  # the rival died
+    assert bronze(warehouse) == {"0": 1, "1": 1, "2": 1}
+    assert insert(moto_lake, warehouse, *objects) == [Fate.DONE] * 3
+    assert silver_count(warehouse) == 3
+
+
+def test_two_rivals_that_see_each_other_both_come_back_and_one_of_them_loads_it(
+    moto_lake: Lake, warehouse: Warehouse, warehouse_settings: WarehouseSettings
+) -> None:
+    one, contested, other = [landed(moto_lake, str(number), number) for number in range(3)]
+    seen: list[Fates] = []
+
+    def meet() -> None:
+        """After our claim and before our look the other one claims, looks and gives up."""
+        seen.append(inserter(moto_lake, other_side).insert([contested, other]))
+
+    other_side = MortalWarehouse(warehouse_settings, Death("claim", is_before=True), lambda: claims.claim(mine))
+    claims = Claims(warehouse)
+    mine = Manifest("mine", (one.version, contested.version))
+    meet()
+    assert seen == [{contested.version: Fate.LATER, other.version: Fate.DONE}]
+    claims.release("mine", [contested.version])  # we saw its claim, too
+    assert insert(moto_lake, warehouse, contested) == [Fate.DONE]
+    assert insert(moto_lake, warehouse, one) == [Fate.DONE]
+    other_side.close()
+    assert bronze(warehouse) == {"0": 1, "1": 1, "2": 1}
+
+
+def test_of_two_dead_loaders_that_claimed_the_same_object_only_one_is_repeated(moto_lake: Lake, warehouse: Warehouse) -> None:
+    """Both wrote their claims, and the machine lost its power before either could look."""
+    objects = [landed(moto_lake, str(number), number) for number in range(3)]
+    one, both, other = (item.version for item in objects)
+    Claims(warehouse).claim(Manifest("a", (one, both)))
+    Claims(warehouse).claim(Manifest("b", (both, other)))
+    assert insert(moto_lake, warehouse, objects[1]) == [Fate.DONE]
+    assert insert(moto_lake, warehouse, *objects) == [Fate.DONE] * 3
+    assert bronze(warehouse) == {"0": 1, "1": 1, "2": 1}
+
+
+def test_a_claim_on_what_another_batch_has_loaded_since_is_repeated_without_it(moto_lake: Lake, warehouse: Warehouse) -> None:
+    """The other batch was under way when the dead loader wrote its claim; it died before it saw that."""
+    left, loaded = objects = [landed(moto_lake, str(number), number) for number in range(2)]
+    assert insert(moto_lake, warehouse, loaded) == [Fate.DONE]
+    Claims(warehouse).claim(Manifest("dead", (left.version, loaded.version)))
+    assert insert(moto_lake, warehouse, *objects) == [Fate.DONE] * 2
+    assert bronze(warehouse) == {"0": 1, "1": 1}
+    assert len(ledger(warehouse)) == 2
+
+
+def test_a_batch_of_which_an_object_was_replaced_is_given_up_and_silver_stays_exact(
+    moto_lake: Lake, warehouse: Warehouse, warehouse_settings: WarehouseSettings
+) -> None:
+    objects = [landed(moto_lake, str(number), number) for number in range(3)]
+    die_inserting(moto_lake, warehouse_settings, objects, DEATHS["after the claim"])
+    newer = landed(moto_lake, "1", 1, 9, close="2.5")
+    assert insert(moto_lake, warehouse, newer, objects[2]) == [Fate.DONE] * 2
+    assert insert(moto_lake, warehouse, objects[0]) == [Fate.DONE]
+    assert bronze(warehouse) == {"0": 1, "1": 2, "2": 1}
+    assert [row[0] for row in ledger(warehouse)] == [f"{FOLDER}/{number}.parquet" for number in (1, 2, 0)]
+
+
+def test_a_batch_of_which_an_object_is_gone_is_given_up_too(
+    moto_lake: Lake, warehouse: Warehouse, warehouse_settings: WarehouseSettings
+) -> None:
+    objects = [landed(moto_lake, "0", 0), ReadObject(Version(moto_lake.store.bucket, KEY, "gone"), KLINES, klines(1), 0, 1)]
+    die_inserting(moto_lake, warehouse_settings, objects, DEATHS["after the claim"])
+    assert insert(moto_lake, warehouse, objects[0]) == [Fate.DONE]
+    assert bronze(warehouse) == {"0": 1}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_loaders_that_die_anywhere_in_any_company_leave_every_row_once(
+    seed: int, moto_lake: Lake, warehouse: Warehouse, warehouse_settings: WarehouseSettings
+) -> None:
+    chance = random.Random(seed)
+    objects = [landed(moto_lake, str(hour), *range(hour, hour + chance.randrange(6))) for hour in range(0, 3_000, 375)]
+    for _ in range(12):
+        group = chance.sample(objects, chance.randint(1, 5))
+        death = Death(chance.choice(["claim", "insert", "ledger", "release"]), chance.random() < 0.5, chance.randint(1, 3))
+        with closing(MortalWarehouse(warehouse_settings, death)) as mortal:
+            try:
+                inserter(moto_lake, mortal, LoadLimits(insert_rows=3, rows=chance.choice([4, 100]))).insert(group)
+            except Killed:
+                continue
+    assert insert(moto_lake, warehouse, *chance.sample(objects, 8)) == [Fate.DONE] * 8
+    rows = {
+        item.version.key.rpartition("/")[2].removesuffix(".parquet"): item.table.num_rows
+        for item in objects
+        if item.table.num_rows
+    }
+    assert bronze(warehouse) == rows
+    assert silver_count(warehouse) == sum(rows.values())
+    assert len(ledger(warehouse)) == 8

@@ -1,0 +1,120 @@
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from load_process.deliveries import Deliveries
+from load_process.notifications import ObjectCreated
+from load_process.versions import Fate, Version, Wanted
+from pipeline.message_queue import Message
+
+TRADES = "data_sources/trades/venue=binance/"
+KLINES = "data_sources/klines_pricing/venue=binance/symbol=X/interval=1m/"
+DONE, LATER, STUCK = Fate.DONE, Fate.LATER, Fate.STUCK
+
+
+def message(number: int, receive_count: int = 1, receipt: str = "r") -> Message:
+    return Message(str(number), "", receipt, receive_count)
+
+
+def created(name: str, etag: str = "e") -> ObjectCreated:
+    return ObjectCreated("crypto", f"{TRADES}{name}", etag)
+
+
+def version(name: str) -> Version:
+    return Version("crypto", f"{TRADES}{name}", "e")
+
+
+def window(*messages: tuple[Message, str]) -> Deliveries:
+    """Each message with the objects it names, a letter each."""
+    deliveries = Deliveries()
+    for item, names in messages:
+        deliveries.add(item, [created(name) for name in names])
+    return deliveries
+
+
+def settled(deliveries: Deliveries, fates: Mapping[str, Fate]) -> tuple[list[str], list[str]]:
+    result = deliveries.settle({version(name): fate for name, fate in fates.items()})
+    return [item.id for item in result.done], [item.id for item in result.again]
+
+
+@pytest.mark.parametrize(
+    ("fates", "done", "again"),
+    [
+        ({}, [], ["1", "2", "3"]),
+        ({"a": DONE}, ["1"], ["2", "3"]),
+        ({"a": DONE, "b": DONE}, ["1", "2"], ["3"]),
+        ({"a": DONE, "b": LATER, "c": DONE}, ["1"], ["2", "3"]),
+        ({"a": STUCK, "b": DONE, "c": DONE}, ["3"], ["1", "2"]),
+        ({"a": DONE, "b": DONE, "c": DONE}, ["1", "2", "3"], []),
+        ({"a": DONE, "x": LATER}, ["1"], ["2", "3"]),
+    ],
+)
+def test_a_message_is_done_when_all_that_it_names_is(fates: dict[str, Fate], done: list[str], again: list[str]) -> None:
+    assert settled(window((message(1), "a"), (message(2), "ab"), (message(3), "bc")), fates) == (done, again)
+
+
+def test_a_message_that_names_nothing_is_done_from_the_start() -> None:
+    assert settled(window((message(1), ""), (message(2), "a")), {}) == (["1"], ["2"])
+    assert settled(Deliveries(), {}) == ([], [])
+
+
+def test_a_message_that_is_not_understood_is_done_once_that_is_noted() -> None:
+    deliveries = window((message(1), "a"))
+    deliveries.refuse(message(2, 3), "hello")
+    deliveries.refuse(message(2, 4), "hello")
+    assert [item.id for item in deliveries.messages] == ["1", "2"]
+    assert deliveries.refused == [(message(2, 4), "hello")]
+    assert settled(deliveries, {"a": DONE}) == (["1"], ["2"])
+    deliveries.note(message(2, 4))
+    assert deliveries.refused == []
+    assert settled(deliveries, {"a": DONE}) == (["1", "2"], [])
+
+
+def test_an_object_that_several_messages_name_is_wanted_once_with_the_most_deliveries() -> None:
+    deliveries = window((message(1, 2), "a"), (message(2, 5), "a"), (message(3, 1), "aa"))
+    assert deliveries.wanted() == [Wanted(created("a"), 5)]
+    assert settled(deliveries, {"a": DONE}) == (["1", "2", "3"], [])
+
+
+def test_versions_of_an_object_are_wanted_each() -> None:
+    deliveries = Deliveries()
+    deliveries.add(message(1), [created("a", etag) for etag in ("1", "2", "")])
+    assert [item.created.etag for item in deliveries.wanted()] == ["1", "2", ""]
+
+
+def test_the_size_that_is_claimed_does_not_make_another_object() -> None:
+    deliveries = Deliveries()
+    deliveries.add(message(1), [created("a"), ObjectCreated("crypto", f"{TRADES}a", "e", size=7)])
+    assert len(deliveries.wanted()) == 1
+
+
+def test_a_message_delivered_twice_counts_once_with_its_later_receipt() -> None:
+    deliveries = window((message(1, 1, "old"), "a"), (message(1, 2, "new"), "a"))
+    assert [item.receipt for item in deliveries.messages] == ["new"]
+    assert [item.receipt for item in deliveries.settle({version("a"): DONE}).done] == ["new"]
+    assert deliveries.wanted() == [Wanted(created("a"), 2)]
+
+
+def test_what_was_recorded_live_goes_before_backfilled_history() -> None:
+    keys = [f"{KLINES}2024-01.parquet", f"{KLINES}stream-2.parquet", f"{KLINES}2024-02.parquet", f"{KLINES}stream-1.parquet"]
+    deliveries = Deliveries()
+    deliveries.add(message(1), [ObjectCreated("crypto", key, "e") for key in [*keys, f"{TRADES}a"]])
+    wanted = [item.created.key for item in deliveries.wanted()]
+    assert wanted == [keys[1], keys[3], f"{TRADES}a", keys[0], keys[2]]
+
+
+MESSAGES = st.lists(st.tuples(st.integers(0, 9), st.text("abcd", max_size=3)), max_size=12)
+
+
+@given(MESSAGES, st.dictionaries(st.sampled_from("abcd"), st.sampled_from(Fate)))
+def test_every_message_is_settled_one_way_and_done_only_with_all_its_objects(
+    messages: list[tuple[int, str]], fates: dict[str, Fate]
+) -> None:
+    deliveries = window(*((message(number, receipt=str(place)), names) for place, (number, names) in enumerate(messages)))
+    names_of = dict(messages)  # the last delivery of a message is the one in hand
+    done, again = settled(deliveries, fates)
+    assert sorted(done + again) == sorted(map(str, names_of))
+    assert set(done) == {str(number) for number, names in names_of.items() if all(fates.get(name) is DONE for name in names)}
+    assert {item.version for item in deliveries.wanted()} == {version(name) for _, names in messages for name in names}

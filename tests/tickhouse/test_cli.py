@@ -1,0 +1,74 @@
+"""The front door's commands, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+
+def tickhouse(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tickhouse.cli", *arguments],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        check=False,
+        timeout=120,
+    )
+
+
+def test_the_commands_of_the_operator_are_there() -> None:
+    shown = tickhouse("--help").stdout
+    assert all(f" {name} " in shown for name in ("load", "reconcile", "redrive", "audit", "clear", "migrate", "provision"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["audit", "--by", "week"], "--by 'week': choose from symbol, day"),
+        (["audit", "--dataset", "candles"], "unknown dataset 'candles'"),
+        (["audit", "--dataset", "heartbeats", "--symbol", "BTCUSDT"], "rows of heartbeats are of no symbol"),
+        (["clear"], "choose what to clear: --bronze, --silver, --gold"),
+        (["redrive"], "choose exactly one of --dlq"),
+        (["reconcile", "--since", "soon"], "--since 'soon' is no instant"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], said: str) -> None:
+    done = tickhouse(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {said}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_clearing_asks_and_where_nobody_can_be_asked_it_wants_a_yes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKHOUSE_PATH", str(tmp_path / "engine"))
+    assert tickhouse("migrate").returncode == 0
+    done = tickhouse("clear", "--bronze", "--silver", "--gold")
+    assert (done.returncode, done.stdout) == (0, "nothing to clear\n")
+    insert = (
+        "from pipeline.settings import *\nfrom pipeline.warehouse import connect\n"
+        "row = dict.fromkeys(['venue', 'symbol', 'channel', 'instance', 'event', 'cause', 'detail', 'object_key'], 'x')\n"
+        "connect(read(WarehouseSettings)).insert_rows('bronze_stream_events', [row])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    subprocess.run([sys.executable, "-c", insert], env=environment, check=True, timeout=120)
+    refused = tickhouse("clear", "--bronze")
+    assert refused.returncode == 2
+    assert refused.stderr == "error: this would clear 1 rows in 1 tables of crypto: say --yes where nobody can be asked\n"
+    done = tickhouse("clear", "--bronze", "--yes")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "table\trows",
+        "bronze_stream_events\t1",
+        "cleared; the ledger is kept. To load everything again: tickhouse redrive --prefix data_sources/ --again",
+    ]
+    assert tickhouse("query", "select (select count() from bronze_stream_events), count() from stream_events").stdout.endswith(
+        "0\t1\n"
+    )
