@@ -107,7 +107,7 @@ class Warehouse:
             {"key": object_key, "since_us": since_us},
         )
 
-    def count_of_objects(self, table: str, object_keys: Collection[str], *, since_us: int) -> dict[str, int]:
+    def count_of_objects(self, table: str, object_keys: Collection[str], *, since_us: int = 0) -> dict[str, int]:
         """Rows of a bronze table by object that were inserted from that instant on, for those that have any."""
         rows = self.query_by_keys(
             f"select object_key, count() from {table} where object_key in %(keys)s "  # noqa: S608  # our own name
