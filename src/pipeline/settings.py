@@ -47,6 +47,18 @@ class SpoolSettings(BaseSettings, env_ignore_empty=True):
     folder: Path = Field(Path("data/spool"), validation_alias="SPOOL_DIR")
 
 
+class PubSubSettings(BaseSettings, env_ignore_empty=True):
+    """Google Pub/Sub, or its emulator; the variables are the Google client's own."""
+
+    project: str = Field("tickhouse-local", validation_alias="GOOGLE_CLOUD_PROJECT", pattern=r"^[a-z][a-z0-9.:-]*$")
+    emulator_host: str | None = Field(None, validation_alias="PUBSUB_EMULATOR_HOST", pattern=r"^[^\s/]+:\d+$")
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether somebody said where."""
+        return bool(self.model_fields_set)
+
+
 class LogSettings(BaseSettings, env_prefix="LOG_", env_ignore_empty=True):
     """How processes speak."""
 

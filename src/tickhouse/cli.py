@@ -7,10 +7,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from extract_process import klines, stream
+from extract_process import klines, mirror, mirror_check, stream
 from load_process import __main__ as load
 from pipeline.lifecycle import run_command, stop_on_signals
-from pipeline.settings import LakeSettings, WarehouseSettings, read
+from pipeline.settings import LakeSettings, PubSubSettings, WarehouseSettings, read
 from pipeline.warehouse import connect
 from tickhouse.demo import run_demo
 from tickhouse.provision import provision_aws
@@ -19,6 +19,8 @@ from transform_process import migrate
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Crypto market data, recorded and queryable.")
 app.command("klines")(klines.main)
 app.command("stream")(stream.main)
+app.command("mirror")(mirror.main)
+app.command("mirror-check")(mirror_check.main)
 app.command("load")(load.main)
 app.command("migrate")(migrate.main)
 
@@ -27,14 +29,22 @@ app.command("migrate")(migrate.main)
 def provision(
     aws: Annotated[bool, typer.Option("--aws", help="Only bucket, queues, dead-letter queues, notifications.")] = False,
     warehouse: Annotated[bool, typer.Option("--warehouse", help="Only the ClickHouse schema.")] = False,
+    pubsub: Annotated[
+        bool, typer.Option("--pubsub", help="Only the mirror's topics; without any option if Pub/Sub is configured.")
+    ] = False,
 ) -> None:
     """Create what the pipeline needs wherever the environment points; safe to repeat."""
 
     def work() -> None:
-        if aws or not warehouse:
+        everything = not (aws or warehouse or pubsub)
+        if aws or everything:
             provision_aws(read(LakeSettings).bucket)
-        if warehouse or not aws:
+        if warehouse or everything:
             migrate.migrate(read(WarehouseSettings))
+        if pubsub or (everything and read(PubSubSettings).is_configured):
+            from tickhouse.provision_pubsub import provision_pubsub  # Google's client is loaded only here
+
+            provision_pubsub(read(PubSubSettings))
 
     run_command(work)
 

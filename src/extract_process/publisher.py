@@ -1,0 +1,248 @@
+"""Publisher: brings messages to Pub/Sub in batches, in order under each ordering key, one request a key under way.
+
+A request that fails is made again; nothing else goes out under its key before. What must wait, waits in a Backlog.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from google.api_core.exceptions import GoogleAPIError, InvalidArgument, NotFound
+from google.auth.exceptions import GoogleAuthError
+from google.pubsub_v1 import PublisherAsyncClient, PublishRequest, PubsubMessage
+
+from extract_process.mirror_messages import MessageForms, Outgoing
+from extract_process.publish_backlog import Backlog, BacklogLimits, SharedRoom
+from extract_process.pubsub import REFUSALS
+
+log = logging.getLogger(__name__)
+
+REQUEST_SECONDS = 10.0
+MOST_REQUESTS = 32
+"""Under way at once, over all ordering keys: one HTTP/2 connection takes a hundred."""
+
+_Request = PublishRequest.pb()
+_Message = PubsubMessage.pb()
+
+
+@dataclass(frozen=True, slots=True)
+class PublishOptions:
+    """A batch goes when it is full or its first message has waited `batch_seconds`."""
+
+    batch_seconds: float = 0.1
+    limits: BacklogLimits = field(default_factory=BacklogLimits)
+    room_bytes: int = 16 * 1024**2
+
+
+@dataclass(slots=True)
+class PublishCounts:
+    """Since the start of the process; bytes as Pub/Sub bills them: bodies, attributes and ordering keys."""
+
+    messages: int = 0
+    message_bytes: int = 0
+    requests: int = 0
+    failed_requests: int = 0
+    lost: int = 0
+
+
+class Lane:
+    """The messages of one topic and ordering key. `newest` says a book's or ticker's next message when it is wanted."""
+
+    def __init__(
+        self,
+        topic: str,
+        forms: MessageForms,
+        backlog: Backlog,
+        newest: Callable[[], Outgoing | None] | None,
+        on_lost: Callable[[], None] | None,
+    ) -> None:
+        self.topic = topic
+        self.forms = forms
+        self.key = forms.ordering_key
+        self.backlog = backlog
+        self._newest = newest
+        self._on_lost = on_lost
+        self._filled = asyncio.Event()
+        self._full = asyncio.Event()
+
+    def put(self, message: Outgoing) -> None:
+        self.backlog.put(message)
+        self._filled.set()
+        if self.backlog.has_full_batch:
+            self._full.set()
+
+    def say_newest(self) -> None:
+        """Puts the next message if there is room; otherwise the newest follows as soon as there is."""
+        if self.backlog.has_room:
+            self._put_newest()
+        else:
+            self.backlog.owes_newest = True
+
+    def say_lost(self) -> None:
+        """What was given up is told again from the start."""
+        if self._on_lost is not None:
+            self._on_lost()
+
+    def pay_newest(self) -> None:
+        """After a request: what could not be said while it was under way."""
+        if self.backlog.owes_newest and self.backlog.has_room:
+            self._put_newest()
+
+    def next_attempt(self) -> list[Outgoing]:
+        """The batch to send now; after everything was given up, the newest."""
+        if self.backlog.is_empty and self.backlog.failures:
+            self._put_newest()
+            if self.backlog.is_empty:
+                self.backlog.on_nothing_to_say()
+        batch = self.backlog.take_batch()
+        if not self.backlog.has_full_batch:
+            self._full.clear()
+        return batch
+
+    async def wait_for_batch(self, seconds: float) -> None:
+        """Until something waits, and then until it is a full batch, at most so long."""
+        if self.backlog.is_empty:
+            self._filled.clear()
+            await self._filled.wait()
+        if seconds and not self.backlog.has_full_batch:
+            self._full.clear()
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._full.wait()
+            except TimeoutError:
+                return
+
+    def hurry(self) -> None:
+        """Whatever waits goes now."""
+        self._full.set()
+
+    def _put_newest(self) -> None:
+        self.backlog.owes_newest = False
+        if self._newest is not None and (message := self._newest()) is not None:
+            self.put(message)
+
+
+class Publisher:
+    """`run` sends until cancelled; `finish` sends what waits and ends it."""
+
+    def __init__(self, client: PublisherAsyncClient, options: PublishOptions) -> None:
+        self.counts = PublishCounts()
+        self._client = client
+        self._options = options
+        self._room = SharedRoom(options.room_bytes)
+        self._lanes: list[Lane] = []
+        self._requests = asyncio.Semaphore(MOST_REQUESTS)
+        self._away: dict[str, float] = {}
+        self._is_finishing = False
+        self._drained = asyncio.Event()
+
+    def lane(
+        self,
+        topic: str,
+        forms: MessageForms,
+        newest: Callable[[], Outgoing | None] | None = None,
+        on_lost: Callable[[], None] | None = None,
+    ) -> Lane:
+        """Before `run`. Without `newest` the messages are facts of their own and kept as long as there is room."""
+        lane = Lane(topic, forms, Backlog(self._options.limits, self._room, keeps=newest is None), newest, on_lost)
+        self._lanes.append(lane)
+        return lane
+
+    @property
+    def waiting_bytes(self) -> int:
+        """In memory for requests to come or under way."""
+        return self._room.used_bytes
+
+    @property
+    def is_away(self) -> bool:
+        """Whether requests to some topic fail."""
+        return bool(self._away)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for lane in self._lanes:
+                group.create_task(self._run_lane(lane))
+
+    async def finish(self, seconds: float) -> int:
+        """Everything that waits goes at once, within so long; how many messages are left. `run` must still be running."""
+        self._is_finishing = True
+        for lane in self._lanes:
+            lane.hurry()
+        self._see_whether_drained()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._drained.wait()
+        except TimeoutError:
+            log.error("Pub/Sub did not take everything in time", extra={"seconds": seconds})
+        left = sum(lane.backlog.count for lane in self._lanes)
+        self.counts.lost += left
+        return left
+
+    async def _run_lane(self, lane: Lane) -> None:
+        while True:
+            await lane.wait_for_batch(0.0 if self._is_finishing else self._options.batch_seconds)
+            while batch := lane.next_attempt():
+                async with self._requests:
+                    is_published = await self._publish(lane, batch)
+                if is_published:
+                    lane.pay_newest()
+                    break
+                await asyncio.sleep(lane.backlog.pause_seconds(random.random()))
+            self._see_whether_drained()
+
+    def _see_whether_drained(self) -> None:
+        if self._is_finishing and all(lane.backlog.is_empty for lane in self._lanes):
+            self._drained.set()
+
+    async def _publish(self, lane: Lane, batch: list[Outgoing]) -> bool:
+        backlog = lane.backlog
+        lost = backlog.lost
+        try:
+            await self._client.publish(request=_request(lane, batch), retry=None, timeout=REQUEST_SECONDS)
+        except (GoogleAPIError, GoogleAuthError) as error:
+            self._on_failure(lane, error)
+            self.counts.lost += backlog.lost - lost
+            return False
+        self.counts.requests += 1
+        self.counts.messages += backlog.on_published()
+        self.counts.message_bytes += sum(_billed(lane, message) for message in batch)
+        self._say_back(lane.topic)
+        return True
+
+    def _on_failure(self, lane: Lane, error: Exception) -> None:
+        self.counts.failed_requests += 1
+        self._say_away(lane.topic, error)
+        if isinstance(error, InvalidArgument):
+            must_tell_all = lane.backlog.on_refused()
+        else:
+            is_gone = isinstance(error, (NotFound, *REFUSALS))
+            must_tell_all = lane.backlog.on_failed(asyncio.get_running_loop().time(), is_gone=is_gone)
+        if must_tell_all:
+            lane.say_lost()
+
+    def _say_away(self, topic: str, error: Exception) -> None:
+        if topic not in self._away:
+            self._away[topic] = asyncio.get_running_loop().time()
+            advice = "create it with `tickhouse provision --pubsub`" if isinstance(error, NotFound) else "trying again"
+            log.error("cannot publish", extra={"topic": topic, "why": str(error)[:300], "now": advice})
+
+    def _say_back(self, topic: str) -> None:
+        since = self._away.pop(topic, None)
+        if since is not None:
+            seconds = round(asyncio.get_running_loop().time() - since, 1)
+            log.warning("publishing again", extra={"topic": topic, "away_seconds": seconds})
+
+
+def _request(lane: Lane, batch: list[Outgoing]) -> PublishRequest:
+    """Made of plain protobuf messages: their proto-plus wrappers cost several times as much."""
+    key, attributes_of = lane.key, lane.forms.attributes
+    messages = [_Message(data=message.data, attributes=attributes_of(message), ordering_key=key) for message in batch]
+    request: PublishRequest = PublishRequest.wrap(_Request(topic=lane.topic, messages=messages))
+    return request
+
+
+def _billed(lane: Lane, message: Outgoing) -> int:
+    attributes = sum(len(name) + len(value) for name, value in lane.forms.attributes(message).items())
+    return len(message.data) + attributes + len(lane.key)
