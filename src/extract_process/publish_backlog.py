@@ -74,11 +74,11 @@ class Backlog:
 
     def put(self, message: Outgoing) -> None:
         """Of messages that are kept, the oldest waiting ones go where there is no room."""
-        self._waiting.append(message)
-        self._count(_size(message))
-        while self._keeps and len(self._waiting) > 1 and self._is_full():
+        while self._keeps and self._waiting and self._is_full():
             self._count(-_size(self._waiting.popleft()))
             self.lost += 1
+        self._waiting.append(message)
+        self._count(_size(message))
 
     def take_batch(self) -> list[Outgoing]:
         """The next request: the one that failed again, or the oldest waiting ones. Empty where nothing waits."""
