@@ -60,6 +60,10 @@ class MarketMirror:
         """The symbols whose book is synced, or those whose book is not."""
         return [symbol for symbol, lane in self._books.items() if lane.book.is_synced is synced]
 
+    def last_update_id(self, symbol: str) -> int | None:
+        """The last update id that came for this symbol, whatever the state of its book."""
+        return self._books[symbol].book.last_update_id
+
     def land(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
         """The records and control messages of frames; a frame that cannot be read is counted and left out."""
         messages: list[object] = []
