@@ -142,7 +142,7 @@ class MarketMirror:
                     self.counts.gaps += 1
                     log.warning("gap", extra={"symbol": symbol, "first": first, "last": last, "cause": cause})
                 case Synced(last):
-                    log.info("synced", extra={"symbol": symbol, "last_update_id": last})
+                    log.debug("synced", extra={"symbol": symbol, "last_update_id": last})
                 case Proven():
                     self.counts.proven += 1
                 case Mismatch(last, levels, example):

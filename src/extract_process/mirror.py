@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MOST_BATCH_MESSAGES = 1_000
 """Pub/Sub refuses a request with more."""
 
+MANY_SYMBOLS, FEWER_SNAPSHOT_LEVELS = 50, 500
+"""With more symbols, smaller books: a hundred fit into 200 MB, and their snapshots into half a minute's weight."""
+
 _TUNING = "Tuning"
 _LIMITS = BacklogLimits()
 _DEFAULTS = MirrorOptions(symbols=())
@@ -47,8 +50,8 @@ def main(
         int, typer.Option(min=1, help="Memory for messages that wait; beyond it books conflate.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.room_bytes // 1024**2,
     snapshot_levels: Annotated[
-        int, typer.Option(help="Levels a side of the venue's snapshots: 100, 500 or 1000.", rich_help_panel=_TUNING)
-    ] = _DEFAULTS.snapshot_levels,
+        int | None, typer.Option(help="Levels a side of the venue's snapshots: 100, 500 or 1000.", rich_help_panel=_TUNING)
+    ] = None,
     prove_every: Annotated[
         float, typer.Option(min=1, help="Seconds between two proofs of a book against the venue's.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.prove_seconds,
@@ -61,8 +64,9 @@ def main(
     def work() -> None:
         from extract_process.live_mirror import run_mirror  # Google's client: 30 MB and 0.2 s other commands need not pay
 
+        symbols = _symbols(_one_of("--venue", venue, (VENUE,)), symbol or [])
         options = MirrorOptions(
-            symbols=_symbols(_one_of("--venue", venue, (VENUE,)), symbol or []),
+            symbols=symbols,
             channels=tuple(dict.fromkeys(_one_of("--channel", name, CHANNELS) for name in channel or CHANNELS)),
             levels=levels,
             conflate_seconds=conflate / 1_000,
@@ -71,7 +75,7 @@ def main(
             limits=BacklogLimits(batch_messages=batch_messages),
             room_bytes=room_mb * 1024**2,
             duration_seconds=duration,
-            snapshot_levels=_snapshot_levels(snapshot_levels, levels),
+            snapshot_levels=_snapshot_levels(snapshot_levels or _usual_snapshot_levels(len(symbols), levels), levels),
             prove_seconds=prove_every,
             stop_seconds=stop_seconds,
         )
@@ -111,6 +115,11 @@ def _symbols(venue: str, named: list[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(named))
     markets = read_markets(Path(MARKETS_FILE), venue, (*CHANNELS, "klines"))
     return tuple(symbol for symbol, streams in markets.items() if set(streams) & set(CHANNELS))
+
+
+def _usual_snapshot_levels(symbols: int, levels: int) -> int:
+    is_enough = levels * LEAST_SNAPSHOT_SHARE <= FEWER_SNAPSHOT_LEVELS
+    return FEWER_SNAPSHOT_LEVELS if symbols > MANY_SYMBOLS and is_enough else _DEFAULTS.snapshot_levels
 
 
 def _snapshot_levels(asked: int, levels: int) -> int:

@@ -12,7 +12,7 @@ from extract_process.mirror_messages import Outgoing
 OVERHEAD_BYTES = 200
 """Of a waiting message beside its body, in Python's memory."""
 
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 2.0
 
 
 @dataclass(frozen=True, slots=True)

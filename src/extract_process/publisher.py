@@ -6,6 +6,7 @@ A request that fails is made again; nothing else goes out under its key before. 
 import asyncio
 import logging
 import random
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -124,17 +125,26 @@ class Lane:
             self.put(message)
 
 
+class _Gate:
+    """One topic. While it is away, one lane at a time knocks: hundreds of failing requests would cost more than the outage."""
+
+    def __init__(self) -> None:
+        self.away_since: float | None = None
+        self.knocking = asyncio.Lock()
+
+
 class Publisher:
     """`run` sends until cancelled; `finish` sends what waits and ends it."""
 
     def __init__(self, client: PublisherAsyncClient, options: PublishOptions) -> None:
-        self.counts = PublishCounts()
+        self._counts = PublishCounts()
+        self._left = 0
         self._client = client
         self._options = options
         self._room = SharedRoom(options.room_bytes)
         self._lanes: list[Lane] = []
         self._requests = asyncio.Semaphore(MOST_REQUESTS)
-        self._away: dict[str, float] = {}
+        self._gates: defaultdict[str, _Gate] = defaultdict(_Gate)
         self._is_finishing = False
         self._drained = asyncio.Event()
 
@@ -151,6 +161,11 @@ class Publisher:
         return lane
 
     @property
+    def counts(self) -> PublishCounts:
+        self._counts.lost = sum(lane.backlog.lost for lane in self._lanes) + self._left
+        return self._counts
+
+    @property
     def waiting_bytes(self) -> int:
         """In memory for requests to come or under way."""
         return self._room.used_bytes
@@ -158,7 +173,7 @@ class Publisher:
     @property
     def is_away(self) -> bool:
         """Whether requests to some topic fail."""
-        return bool(self._away)
+        return any(gate.away_since is not None for gate in self._gates.values())
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -177,61 +192,83 @@ class Publisher:
         except TimeoutError:
             log.error("Pub/Sub did not take everything in time", extra={"seconds": seconds})
         left = sum(lane.backlog.count for lane in self._lanes)
-        self.counts.lost += left
+        self._left = left
         return left
 
     async def _run_lane(self, lane: Lane) -> None:
         while True:
             await lane.wait_for_batch(0.0 if self._is_finishing else self._options.batch_seconds)
-            while batch := lane.next_attempt():
-                async with self._requests:
-                    is_published = await self._publish(lane, batch)
-                if is_published:
-                    lane.pay_newest()
-                    break
-                await asyncio.sleep(lane.backlog.pause_seconds(random.random()))
+            await self._deliver(lane)
+            lane.pay_newest()
             self._see_whether_drained()
+
+    async def _deliver(self, lane: Lane) -> None:
+        """Until a batch is published, or there is nothing to say any more."""
+        gate = self._gates[lane.topic]
+        while True:
+            if gate.away_since is not None:
+                await self._wait_at(gate, lane)
+            batch = lane.next_attempt()
+            if not batch or await self._publish(lane, batch):
+                return
+            if gate.away_since is None:  # this very request was refused
+                await asyncio.sleep(lane.backlog.pause_seconds(random.random()))
+
+    async def _wait_at(self, gate: _Gate, lane: Lane) -> None:
+        """Until the topic is back, knocking when it is this lane's turn; without anything to say the turn is over at once."""
+        self._hold(lane)
+        async with gate.knocking:
+            while gate.away_since is not None and (batch := lane.next_attempt()):
+                if await self._publish(lane, batch):
+                    return
+                await asyncio.sleep(lane.backlog.pause_seconds(random.random()))
+        if not lane.backlog.is_empty:
+            self._hold(lane)
 
     def _see_whether_drained(self) -> None:
         if self._is_finishing and all(lane.backlog.is_empty for lane in self._lanes):
             self._drained.set()
 
     async def _publish(self, lane: Lane, batch: list[Outgoing]) -> bool:
-        backlog = lane.backlog
-        lost = backlog.lost
         try:
-            await self._client.publish(request=_request(lane, batch), retry=None, timeout=REQUEST_SECONDS)
+            async with self._requests:
+                await self._client.publish(request=_request(lane, batch), retry=None, timeout=REQUEST_SECONDS)
         except (GoogleAPIError, GoogleAuthError) as error:
             self._on_failure(lane, error)
-            self.counts.lost += backlog.lost - lost
             return False
-        self.counts.requests += 1
-        self.counts.messages += backlog.on_published()
-        self.counts.message_bytes += sum(_billed(lane, message) for message in batch)
+        self._counts.requests += 1
+        self._counts.messages += lane.backlog.on_published()
+        self._counts.message_bytes += sum(_billed(lane, message) for message in batch)
         self._say_back(lane.topic)
         return True
 
     def _on_failure(self, lane: Lane, error: Exception) -> None:
-        self.counts.failed_requests += 1
-        self._say_away(lane.topic, error)
+        self._counts.failed_requests += 1
         if isinstance(error, InvalidArgument):
-            must_tell_all = lane.backlog.on_refused()
-        else:
-            is_gone = isinstance(error, (NotFound, *REFUSALS))
-            must_tell_all = lane.backlog.on_failed(asyncio.get_running_loop().time(), is_gone=is_gone)
-        if must_tell_all:
+            log.error("messages refused", extra={"topic": lane.topic, "why": str(error)[:300]})
+            if lane.backlog.on_refused():
+                lane.say_lost()
+            return
+        self._say_away(lane.topic, error)
+        self._hold(lane, is_gone=isinstance(error, (NotFound, *REFUSALS)))
+
+    def _hold(self, lane: Lane, *, is_gone: bool = False) -> None:
+        """The lane cannot go on for now; what it held for too long is given up."""
+        if lane.backlog.on_failed(asyncio.get_running_loop().time(), is_gone=is_gone):
             lane.say_lost()
 
     def _say_away(self, topic: str, error: Exception) -> None:
-        if topic not in self._away:
-            self._away[topic] = asyncio.get_running_loop().time()
+        gate = self._gates[topic]
+        if gate.away_since is None:
+            gate.away_since = asyncio.get_running_loop().time()
             advice = "create it with `tickhouse provision --pubsub`" if isinstance(error, NotFound) else "trying again"
             log.error("cannot publish", extra={"topic": topic, "why": str(error)[:300], "now": advice})
 
     def _say_back(self, topic: str) -> None:
-        since = self._away.pop(topic, None)
-        if since is not None:
-            seconds = round(asyncio.get_running_loop().time() - since, 1)
+        gate = self._gates[topic]
+        if gate.away_since is not None:
+            seconds = round(asyncio.get_running_loop().time() - gate.away_since, 1)
+            gate.away_since = None
             log.warning("publishing again", extra={"topic": topic, "away_seconds": seconds})
 
 
