@@ -24,6 +24,7 @@ from extract_process.stream_feed import FeedOptions, StreamFeed
 from extract_process.subscription import Subscription, open_subscriber
 from extract_process.venue_books import VenueBooks
 from extract_process.venue_rest import check_symbols, open_rest
+from pipeline.errors import UsageError
 from pipeline.lifecycle import StopRequest
 from pipeline.settings import BinanceSettings, PubSubSettings, SpoolSettings, read
 
@@ -83,18 +84,22 @@ class LiveCheck:
             lambda symbol, last_update_id, top: self._comparisons[symbol].on_venue(last_update_id, top),
         )
         asks.answer_to(self._venue)
+        self._stopping = asyncio.Event()
+        self._other_levels = 0
 
     async def run(self, stop: StopRequest) -> dict[str, SymbolReport]:
-        stopping, loop = asyncio.Event(), asyncio.get_running_loop()
-        with stop.calling(lambda: loop.call_soon_threadsafe(stopping.set)):
+        loop = asyncio.get_running_loop()
+        with stop.calling(lambda: loop.call_soon_threadsafe(self._stopping.set)):
             work = asyncio.create_task(self._work())
-            asked = asyncio.create_task(stopping.wait())
+            asked = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({work, asked}, timeout=self._options.duration_seconds, return_when=asyncio.FIRST_COMPLETED)
             asked.cancel()
             work.cancel()
             await asyncio.wait([work])
         if not work.cancelled():
             work.result()
+        if self._other_levels:
+            raise UsageError(f"the mirror shows {self._other_levels} levels a side: check it with --levels {self._other_levels}")
         for symbol, comparison in self._comparisons.items():
             comparison.finish()
             self._reports[symbol].compared = comparison.counts
@@ -112,7 +117,12 @@ class LiveCheck:
             symbol = message.attributes["symbol"]
             if (book := self._mirrored.get(symbol)) is None:
                 continue
-            heard = book.hear(message.attributes["type"], orjson.loads(message.data))
+            body = orjson.loads(message.data)
+            if body["levels"] != self._options.levels:
+                self._other_levels = body["levels"]
+                self._stopping.set()
+                return
+            heard = book.hear(message.attributes["type"], body)
             self._reports[symbol].heard[heard] += 1
             if heard in (Heard.SNAPSHOT, Heard.DELTA):
                 self._comparisons[symbol].on_mirrored(book.last_update_id, top_of(book.bids, book.asks))

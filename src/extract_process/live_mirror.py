@@ -73,7 +73,7 @@ async def _check_topics(client: PublisherAsyncClient, project: str, options: Mir
         name = topic_name(BINANCE.venue, channel)
         try:
             with pubsub_errors(f"topic {name} of project {project}"):
-                await client.get_topic(topic=topic_path(project, name), timeout=_TOPIC_SECONDS)
+                await client.get_topic(topic=topic_path(project, name), retry=None, timeout=_TOPIC_SECONDS)
         except NotProvisioned:
             raise
         except TickhouseError as error:

@@ -141,6 +141,8 @@ def test_the_proof_tool_finds_right_books_right_and_wrong_ones_wrong(open_venue:
             assert symbol in SYMBOLS
             assert int(equal) > 20, counts
             assert different == "0"
+        code, _, err = run("extract_process.mirror_check", *options("BTCUSDT"), "--levels", "20")
+        assert (code, "--levels 30" in err, "Traceback" in err) == (2, True, False), err
         (mirrors,) = map(int, exchange.tally()["sockets"]["open"])  # its book goes wrong, that of the proof tool does not
         exchange.set_faults([SocketFault(SocketFaultKind.FLIPPED_LEVEL, connection=mirrors, probability=0.3)])
         code, out, err = run("extract_process.mirror_check", *options("BTCUSDT"), "--duration", "8")
