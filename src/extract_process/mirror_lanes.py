@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from extract_process.mirror_book import MirrorBook
 from extract_process.mirror_messages import MessageForms, Outgoing
 from extract_process.mirror_options import MirrorOptions
-from extract_process.publisher import Lane, Publisher
+from extract_process.publish_lane import Lane
+from extract_process.publisher import Publisher
 from extract_process.records import Ticker, Trade
 
 

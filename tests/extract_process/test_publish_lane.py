@@ -2,7 +2,7 @@
 
 from extract_process.mirror_messages import MessageForms, Outgoing
 from extract_process.publish_backlog import Backlog, BacklogLimits, SharedRoom
-from extract_process.publisher import Lane
+from extract_process.publish_lane import Lane
 
 
 class Book:
