@@ -36,7 +36,7 @@ _numbers = itertools.count(1)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No variable of the developer's shell or .env reaches a test; the working directory is the test's own."""
     for name in list(os.environ):
-        if name.startswith(("AWS_", "CLICKHOUSE_", "BINANCE_", "S3_", "LOG_", "RETENTION_")):
+        if name.startswith(("AWS_", "CLICKHOUSE_", "BINANCE_", "S3_", "LOG_", "RETENTION_", "GOOGLE_", "PUBSUB_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("SPOOL_DIR", str(tmp_path / "spool"))
     monkeypatch.chdir(tmp_path)
@@ -95,6 +95,43 @@ def localstack_lake(localstack_url: str, monkeypatch: pytest.MonkeyPatch) -> Lak
     return _lake(localstack_url, f"{uuid.uuid4().int % 10**12:012d}", monkeypatch)
 
 
+class PubSubEmulator:
+    """Google's emulator, one process at a time at one address. It keeps nothing on disk: a kill loses everything."""
+
+    def __init__(self) -> None:
+        self._port = free_port()
+        self.address = f"127.0.0.1:{self._port}"
+        self._command = _emulator_command(self._port)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        null = subprocess.DEVNULL
+        self._process = subprocess.Popen(self._command, stdout=null, stderr=null, start_new_session=True)
+        _wait_until_healthy(f"http://{self.address}", self._process)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture(scope="session")
+def _emulator() -> Iterator[PubSubEmulator]:
+    emulator = PubSubEmulator()
+    emulator.start()
+    yield emulator
+    emulator.kill()
+
+
+@pytest.fixture
+def pubsub_emulator(_emulator: PubSubEmulator, monkeypatch: pytest.MonkeyPatch) -> PubSubEmulator:
+    """The emulator with a project of the test's own, without topics; skipped where the Cloud SDK does not have it."""
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", _emulator.address)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", f"test-{next(_numbers)}")
+    return _emulator
+
+
 @pytest.fixture(scope="session")
 def _engine_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="tickhouse-chdb-"))
@@ -151,6 +188,16 @@ def _lake(url: str, account: str, monkeypatch: pytest.MonkeyPatch) -> Lake:
     return Lake(ObjectStore(environment["S3_BUCKET"]), environment)
 
 
+def _emulator_command(port: int) -> list[str]:
+    """The Cloud SDK's jar, without the launcher that would outlive a kill."""
+    gcloud, java = shutil.which("gcloud"), shutil.which("java")
+    folder = Path(gcloud).resolve().parents[1] / "platform" / "pubsub-emulator" / "lib" if gcloud else Path("/nowhere")
+    jars = sorted(folder.glob("cloud-pubsub-emulator-*-all.jar"))
+    if java is None or not jars:
+        pytest.skip("no Pub/Sub emulator: the Cloud SDK's component pubsub-emulator and Java are needed")
+    return [java, "-jar", str(jars[-1]), "--host=127.0.0.1", f"--port={port}"]
+
+
 def _shell_environment() -> dict[str, str]:
     """The machine's own environment: LocalStack brings its own Python and packages."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
@@ -160,7 +207,7 @@ def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], seconds: flo
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise RuntimeError(f"LocalStack ended with {process.returncode}")
+            raise RuntimeError(f"{url}: the process ended with {process.returncode}")
         try:
             if httpx.get(url, timeout=2).is_success:
                 return

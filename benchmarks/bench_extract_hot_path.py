@@ -29,9 +29,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from extract_process.binance.frames import parse_frame
+from extract_process.garbage_pace import GARBAGE_THRESHOLD
 from extract_process.judge import Judge
 from extract_process.lake_writer import parquet_bytes
-from extract_process.live_capture import GARBAGE_THRESHOLD
 from extract_process.records import DepthDiff, DepthSnapshot
 from extract_process.row_batches import DepthDiffRows
 from pipeline.datasets import DECIMAL, DEPTH_DIFFS

@@ -26,6 +26,7 @@ VARIABLES = [
     *("CLICKHOUSE_HOST", "CLICKHOUSE_PORT", "CLICKHOUSE_USERNAME", "CLICKHOUSE_PASSWORD", "CLICKHOUSE_DATABASE"),
     *("CLICKHOUSE_PATH", "BINANCE_REST_URL", "BINANCE_WS_URL", "BINANCE_ARCHIVE_URL", "SPOOL_DIR", "LOG_LEVEL", "LOG_FORMAT"),
     *("RETENTION_BRONZE_DAYS", "RETENTION_QUARANTINE_DAYS"),
+    *("GOOGLE_CLOUD_PROJECT", "PUBSUB_EMULATOR_HOST"),
 ]
 
 
@@ -112,6 +113,7 @@ def test_the_modules_that_decide_are_pure() -> None:
         "extract_process/binance/frames.py",
         "extract_process/binance/messages.py",
         "extract_process/binance/streams.py",
+        "extract_process/book_comparison.py",
         "extract_process/book_proof.py",
         "extract_process/book_sync.py",
         "extract_process/decimal_text.py",
@@ -124,13 +126,20 @@ def test_the_modules_that_decide_are_pure() -> None:
         "extract_process/kline_grid.py",
         "extract_process/kline_plan.py",
         "extract_process/micro_batch.py",
+        "extract_process/mirror_book.py",
+        "extract_process/mirror_messages.py",
+        "extract_process/mirror_options.py",
+        "extract_process/mirrored_book.py",
         "extract_process/order_book.py",
+        "extract_process/price_texts.py",
+        "extract_process/publish_backlog.py",
         "extract_process/reconnect_delay.py",
         "extract_process/rest_answers.py",
         "extract_process/row_batches.py",
         "extract_process/spool_room.py",
         "extract_process/stream_key.py",
         "extract_process/stream_options.py",
+        "extract_process/top_view.py",
         "extract_process/weight_budget.py",
         "load_process/notifications.py",
     }

@@ -51,6 +51,12 @@ class KnownBook:
         wrong = _compare("bid", best_bids, self.book.bids, other.book.bids)
         return len(best_bids) + len(best_asks), wrong + _compare("ask", best_asks, self.book.asks, other.book.asks)
 
+    def nearest(self, levels: int) -> "KnownBook":
+        """The same book without what lies beyond its best `levels` a side (or beyond what is known)."""
+        highest_ask = _cut(self.book.asks, levels, self.highest_ask, sign=1)
+        lowest_bid = _cut(self.book.bids, levels, self.lowest_bid, sign=-1)
+        return KnownBook(self.book, lowest_bid, highest_ask)
+
 
 def known_book(snapshot: DepthSnapshot, asked_levels: int) -> KnownBook:
     """The best 1,000 levels of a snapshot (venue order: best first) that was asked for with this limit."""
@@ -108,6 +114,15 @@ def _border(levels: list[list[str]], asked_levels: int) -> int | None:
     if len(levels) < min(asked_levels, PROVEN_LEVELS):
         return None
     return exact_number(levels[min(len(levels), PROVEN_LEVELS) - 1][0])
+
+
+def _cut(side: dict[int, str], levels: int, border: int | None, sign: int) -> int | None:
+    """Takes out of a side what is beyond its best levels or the border; the new border."""
+    best_first = sorted(side, reverse=sign < 0)
+    known = [price for price in best_first if border is None or price * sign <= border * sign]
+    for price in best_first[min(levels, len(known)) :]:
+        del side[price]
+    return known[levels - 1] if len(known) > levels else border
 
 
 def _compare(side: str, prices: list[int], fresh: dict[int, str], running: dict[int, str]) -> list[str]:

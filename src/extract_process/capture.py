@@ -4,7 +4,7 @@ All of it runs in the event loop, in the callback that read the frames; making o
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -101,6 +101,8 @@ class Capture:
         self._landing.add_messages(messages, receipt_time)
         self._count(self._landing.rows - rows, frame_bytes, receipt_time)
         self.counts.frames += len(frames)
+        if extra:  # nobody judges them for now
+            self.seal_if_due(receipt_time)
         return messages
 
     def judge_messages(self, messages: Iterable[object], receipt_time: int) -> None:
@@ -124,6 +126,14 @@ class Capture:
     def note(self, event: StreamEvent) -> None:
         """Writes down one event."""
         self._follow(Judgement([event], []), now_us())
+
+    def tell(self, event: str, key: StreamKey | None = None, *, cause: str = "", detail: str = "") -> None:
+        """Writes down what a feed has to say."""
+        self.note(self.judge.event(event, now_us(), key, cause=cause, detail=detail))
+
+    def follows(self, first_ids: Mapping[StreamKey, int]) -> bool:
+        """Whether streams that begin with these ids go on without a hole."""
+        return self.judge.follows(first_ids)
 
     def beat(self, heartbeat: Heartbeat) -> None:
         """One pulse of the process."""

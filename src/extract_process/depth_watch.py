@@ -26,6 +26,21 @@ class DepthWatch:
     def is_synced(self) -> bool:
         return self._sync.book_id is not None
 
+    @property
+    def book_id(self) -> int | None:
+        """The update id the book has reached; None while it is not synced."""
+        return self._sync.book_id
+
+    @property
+    def book(self) -> KnownBook | None:
+        """The running book; another one after a snapshot or a proof."""
+        return self._running
+
+    def keep_nearest(self, levels: int) -> None:
+        """Forgets all but the best `levels` a side: a book grows for as long as the price moves."""
+        if self._running is not None:
+            self._running = self._running.nearest(levels)
+
     def on_break(self, cause: str) -> None:
         """The stream was interrupted: a hole that shows now has this cause."""
         self._sync.ids.on_break(cause)

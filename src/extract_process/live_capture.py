@@ -1,10 +1,7 @@
 """The live capture's composition root: connections, REST questions, spool, flusher and uploader, and how they end."""
 
 import asyncio
-import gc
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from extract_process.binance.streams import (
 from extract_process.capture import Capture, CaptureCounts, CaptureOptions
 from extract_process.capture_folder import capture_folder, measure, outbox_folder
 from extract_process.event_budget import EventBudget
+from extract_process.garbage_pace import garbage_collected_seldom
 from extract_process.outbox import Outbox
 from extract_process.records import Heartbeat
 from extract_process.recovery import Recovered, recover
@@ -36,9 +34,6 @@ from pipeline.settings import BinanceSettings, LakeSettings, SpoolSettings, read
 from pipeline.timestamps import now_us
 
 log = logging.getLogger(__name__)
-
-GARBAGE_THRESHOLD = 100_000
-"""New containers between two collections, see _garbage_collected_seldom."""
 
 _TICK_SECONDS = 0.25
 _PROOF_SHARE = 0.2
@@ -62,20 +57,8 @@ def run_capture(options: StreamOptions, stop: StopRequest) -> CaptureReport:
     Errors: UsageError for unknown symbols and a spool in use, NotProvisioned without a bucket. Trouble with the venue
     or the lake is waited out.
     """
-    with _garbage_collected_seldom():
+    with garbage_collected_seldom():
         return asyncio.run(_run(options, stop))
-
-
-@contextmanager
-def _garbage_collected_seldom() -> Iterator[None]:
-    """Decoded levels are lists by the thousand and none is in a cycle: Python's usual threshold of 700 new containers
-    costs more than decoding and Arrow together (benchmarks/bench_extract_hot_path.py)."""
-    before = gc.get_threshold()
-    gc.set_threshold(GARBAGE_THRESHOLD, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 async def _run(options: StreamOptions, stop: StopRequest) -> CaptureReport:

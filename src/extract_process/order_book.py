@@ -44,7 +44,7 @@ def exact_number(text: str) -> int:
 
 
 def _set_levels(side: dict[int, str], levels: Sequence[Level]) -> None:
-    number = _price_number
+    number = price_number
     for price, quantity in levels:
         if quantity.strip("0."):
             side[number(price)] = quantity
@@ -52,7 +52,7 @@ def _set_levels(side: dict[int, str], levels: Sequence[Level]) -> None:
             side.pop(number(price), None)
 
 
-_price_number = lru_cache(maxsize=50_000)(exact_number)
+price_number = lru_cache(maxsize=50_000)(exact_number)
 """The same prices change again and again: twice as fast, for 10 MB."""
 
 

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from extract_process.binance.streams import MOST_MESSAGES_A_SECOND, STREAM_PATH, key_of_stream, subscribe_messages
-from extract_process.capture import Capture
 from extract_process.dialect import Reply, ServerShutdown
 from extract_process.event_budget import EventBudget
+from extract_process.feed_sink import FeedSink
 from extract_process.first_messages import FirstMessages
 from extract_process.reconnect_delay import ReconnectDelay
 from extract_process.stream_key import first_ids_of
 from extract_process.stream_reader import StreamConnection, open_stream
 from pipeline.errors import VenueUnavailable
-from pipeline.timestamps import now_us
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +59,10 @@ class _Link:
 class StreamFeed:
     """Runs until cancelled, then closes what is open; frames that come while closing are landed and judged too."""
 
-    def __init__(self, name: str, streams: Sequence[str], capture: Capture, connects: EventBudget, options: FeedOptions) -> None:
+    def __init__(self, name: str, streams: Sequence[str], sink: FeedSink, connects: EventBudget, options: FeedOptions) -> None:
         self.name = name
         self.streams = list(streams)
-        self._capture = capture
+        self._sink = sink
         self._connects = connects
         self._options = options
         self._delay = ReconnectDelay()
@@ -121,7 +120,7 @@ class StreamFeed:
             await asyncio.wait(waited_for, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if any(lost.done() for lost in waited_for) or len(successor.backlog) > MOST_BACKLOG:
                 return
-            if self._capture.judge.follows(first_ids_of(message for message, _ in successor.backlog)):
+            if self._sink.follows(first_ids_of(message for message, _ in successor.backlog)):
                 return
             seconds = min(1.0, self._options.overlap_seconds)
 
@@ -131,7 +130,7 @@ class StreamFeed:
         self._note(event, detail=f"{len(self.streams)} streams, {len(link.backlog)} records in the overlap")
         backlog, link.backlog = link.backlog, []
         for message, receipt_time in backlog:
-            self._capture.judge_messages([message], receipt_time)
+            self._sink.judge_messages([message], receipt_time)
 
     async def _retire(self, link: _Link) -> None:
         link.is_judged = False
@@ -143,7 +142,7 @@ class StreamFeed:
         self._links.pop(link.connection, None)
         if link.is_judged:
             places = {(key.channel, key.symbol.upper()) for key in self._keys}
-            self._capture.on_break("disconnect", lambda key: (key.channel, key.symbol.upper()) in places)
+            self._sink.on_break("disconnect", lambda key: (key.channel, key.symbol.upper()) in places)
         detail = f"{link.lost.result()} after {link.connection.lived_seconds:.1f} s"
         self._note("disconnected", cause="disconnect", detail=detail)
 
@@ -193,7 +192,7 @@ class StreamFeed:
 
     def _on_frames(self, connection: StreamConnection, frames: list[bytes], receipt_time: int) -> None:
         link = self._link_of(connection)
-        messages = self._capture.land(frames, receipt_time, extra=not link.is_judged)
+        messages = self._sink.land(frames, receipt_time, extra=not link.is_judged)
         for message in messages:
             if isinstance(message, Reply):
                 self._on_reply(link, message)
@@ -202,10 +201,9 @@ class StreamFeed:
                 link.rotation_due.set()
         self._first.on_messages(messages)
         if link.is_judged:
-            self._capture.judge_messages(messages, receipt_time)
+            self._sink.judge_messages(messages, receipt_time)
         else:
             link.backlog += [(message, receipt_time) for message in messages]
-            self._capture.seal_if_due(receipt_time)
 
     def _on_reply(self, link: _Link, reply: Reply) -> None:
         if reply.error:
@@ -218,7 +216,7 @@ class StreamFeed:
         """A name the venue does not know is answered like any other and then silent."""
         for key in self._first.take_silent():
             log.warning("no message yet: is the symbol right, and trading?", extra={"channel": key.channel, "symbol": key.symbol})
-            self._capture.note(self._capture.judge.event("silent_stream", now_us(), key))
+            self._sink.tell("silent_stream", key)
 
     def _link_of(self, connection: StreamConnection) -> _Link:
         """Frames may come before `_connect` knows that the connection is open."""
@@ -228,7 +226,7 @@ class StreamFeed:
 
     def _note(self, event: str, *, cause: str = "", detail: str = "") -> None:
         words = f"{self.name}: {detail}" if detail else self.name
-        self._capture.note(self._capture.judge.event(event, now_us(), cause=cause, detail=words))
+        self._sink.tell(event, cause=cause, detail=words)
 
 
 async def _first_of(lost: asyncio.Future[str], event: asyncio.Event, seconds: float) -> None:

@@ -4,7 +4,7 @@ TickhouseError                  exit 1: the work failed, the message says what, 
 ├── UsageError                  exit 2: a wrong argument or setting; nothing was done
 ├── Interrupted                 exit 1: a signal ended unfinished work cleanly; run again to go on
 ├── LakeUnavailable             transient: S3 or SQS could not be reached or answered 5xx
-├── NotProvisioned              there is no such bucket or queue
+├── NotProvisioned              there is no such bucket, queue or topic
 ├── ObjectMissing               the object is not in the bucket
 ├── ObjectChanged               somebody else wrote the object since it was read
 ├── ObjectTooLarge              the object has more bytes than the reader is allowed to take
@@ -12,6 +12,8 @@ TickhouseError                  exit 1: the work failed, the message says what, 
 ├── SpoolFull                   the disk of the spool has no room: nothing of this step was kept
 ├── WarehouseUnavailable        transient: ClickHouse could not be reached, is overloaded or read-only
 ├── WarehouseRefused            permanent: ClickHouse understood the statement and refused it
+├── PubSubUnavailable           transient: Pub/Sub could not be reached or is overloaded
+├── PubSubRefused               permanent: Pub/Sub understood and refused, for want of rights for example
 └── VenueError                  the exchange could not give what was asked
     ├── VenueUnavailable        transient: no answer, HTTP 5xx, or an answer that is cut or malformed
     ├── VenueRefused            permanent: the request itself is wrong (HTTP 4xx with the venue's code)
@@ -36,7 +38,7 @@ class LakeUnavailable(TickhouseError):
 
 
 class NotProvisioned(TickhouseError):
-    """A bucket or queue the pipeline needs does not exist: `tickhouse provision` creates it."""
+    """A bucket, queue or topic the pipeline needs does not exist: `tickhouse provision` creates it."""
 
 
 class ObjectMissing(TickhouseError):
@@ -76,6 +78,14 @@ class WarehouseUnavailable(TickhouseError):
 
 class WarehouseRefused(TickhouseError):
     """ClickHouse refused the statement; the same statement will be refused again."""
+
+
+class PubSubUnavailable(TickhouseError):
+    """Pub/Sub did not answer usefully; the same request may succeed later."""
+
+
+class PubSubRefused(TickhouseError):
+    """Pub/Sub refused the request; the same request will be refused again until somebody changes something."""
 
 
 class VenueError(TickhouseError):

@@ -54,6 +54,18 @@ class RetentionSettings(BaseSettings, env_prefix="RETENTION_", env_ignore_empty=
     quarantine_days: int | None = Field(None, ge=1, description="objects under quarantine/")
 
 
+class PubSubSettings(BaseSettings, env_ignore_empty=True):
+    """Google Pub/Sub, or its emulator; the variables are the Google client's own."""
+
+    project: str = Field("tickhouse-local", validation_alias="GOOGLE_CLOUD_PROJECT", pattern=r"^[a-z][a-z0-9.:-]*$")
+    emulator_host: str | None = Field(None, validation_alias="PUBSUB_EMULATOR_HOST", pattern=r"^[^\s/]+:\d+$")
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether somebody said where."""
+        return bool(self.model_fields_set)
+
+
 class LogSettings(BaseSettings, env_prefix="LOG_", env_ignore_empty=True):
     """How processes speak."""
 

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from extract_process import klines, stream
+from extract_process import klines, mirror, mirror_check, stream
 from load_process import __main__ as load
 from load_process import reconcile, redrive
 from pipeline.lifecycle import run_command, stop_on_signals
-from pipeline.settings import LakeSettings, RetentionSettings, WarehouseSettings, read
+from pipeline.settings import LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
 from pipeline.tables import print_table
 from pipeline.warehouse import connect
 from tickhouse import audit, clear
@@ -19,6 +19,8 @@ from transform_process import migrate
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Crypto market data, recorded and queryable.")
 app.command("klines")(klines.main)
 app.command("stream")(stream.main)
+app.command("mirror")(mirror.main)
+app.command("mirror-check")(mirror_check.main)
 app.command("load")(load.main)
 app.command("reconcile")(reconcile.main)
 app.command("redrive")(redrive.main)
@@ -31,14 +33,22 @@ app.command("clear")(clear.main)
 def provision(
     aws: Annotated[bool, typer.Option("--aws", help="Only bucket, queues, dead-letter queues, notifications.")] = False,
     warehouse: Annotated[bool, typer.Option("--warehouse", help="Only the ClickHouse schema.")] = False,
+    pubsub: Annotated[
+        bool, typer.Option("--pubsub", help="Only the mirror's topics; without any option if Pub/Sub is configured.")
+    ] = False,
 ) -> None:
     """Create what the pipeline needs wherever the environment points; safe to repeat."""
 
     def work() -> None:
-        if aws or not warehouse:
+        everything = not (aws or warehouse or pubsub)
+        if aws or everything:
             provision_aws(read(LakeSettings).bucket, read(RetentionSettings))
-        if warehouse or not aws:
+        if warehouse or everything:
             migrate.migrate(read(WarehouseSettings), read(RetentionSettings))
+        if pubsub or (everything and read(PubSubSettings).is_configured):
+            from tickhouse.provision_pubsub import provision_pubsub  # Google's client is loaded only here
+
+            provision_pubsub(read(PubSubSettings))
 
     run_command(work)
 

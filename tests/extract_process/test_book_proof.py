@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.book_proof import Mismatch, Proven, known_book
+from extract_process.book_proof import KnownBook, Mismatch, Proven, known_book
 from extract_process.book_sync import SnapshotNeeded, Synced
 from extract_process.depth_watch import DepthWatch
 from extract_process.id_continuity import Gap
+from extract_process.order_book import OrderBook, exact_number
 from extract_process.records import DepthDiff, DepthSnapshot, Levels
 
 
@@ -164,3 +165,14 @@ def test_quantities_are_compared_as_numbers(quantity: str) -> None:
     other = known_book(DepthSnapshot("X", 1, [["5.00", "1.00"]], [], ""), 5)
     assert one.differences(other) == (1, [])
     assert Decimal(quantity) == 1
+
+
+def test_a_book_cut_to_its_nearest_levels_knows_no_more_than_it_has() -> None:
+    bids, asks = [[str(price), "1"] for price in range(10, 0, -1)], [[str(price), "1"] for price in range(11, 16)]
+    whole = KnownBook(OrderBook(bids, asks), None, exact_number("14"))
+
+    cut = whole.nearest(4)
+
+    assert [price // 10**18 for price in sorted(cut.book.bids)] == [7, 8, 9, 10]
+    assert [price // 10**18 for price in sorted(cut.book.asks)] == [11, 12, 13, 14]  # 15 was beyond the border
+    assert (cut.lowest_bid, cut.highest_ask) == (exact_number("7"), exact_number("14"))

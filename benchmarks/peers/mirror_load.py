@@ -1,0 +1,95 @@
+"""A mirror under load, in a process of its own: `mirror_load.py URL TOPIC SECONDS SNAPSHOT SYMBOL…`. For bench_mirror.py.
+
+Everything of the mirror but the REST side: a snapshot file in the venue's form is the answer to every question. Prints
+what it measured as JSON.
+"""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from extract_process.binance.dialect import BINANCE
+from extract_process.binance.messages import parse_depth
+from extract_process.garbage_pace import garbage_collected_seldom
+from extract_process.market_mirror import MarketMirror
+from extract_process.mirror_options import MirrorOptions
+from extract_process.publisher import Publisher, PublishOptions
+from extract_process.pubsub import open_publisher
+from extract_process.stream_reader import open_stream
+from pipeline.settings import PubSubSettings
+
+WARM_SECONDS = 3.0
+
+
+def main() -> None:
+    url, topic, seconds, snapshot, *symbols = sys.argv[1:]
+    with garbage_collected_seldom():
+        print(orjson.dumps(asyncio.run(_load(url, topic, float(seconds), Path(snapshot).read_bytes(), symbols))).decode())
+
+
+async def _load(url: str, topic: str, seconds: float, snapshot: bytes, symbols: list[str]) -> dict[str, Any]:
+    loop = asyncio.get_running_loop()
+    at_start = memory_mb("VmRSS")
+    async with open_publisher(PubSubSettings()) as client:
+        publisher = Publisher(client, PublishOptions())
+
+        def ask(symbol: str, reason: str) -> None:
+            loop.call_soon(_answer, mirror, snapshot, symbol, reason)
+
+        mirror = MarketMirror(BINANCE, MirrorOptions(tuple(symbols), channels=("depth",)), publisher, lambda _: topic, ask)
+        publishing = asyncio.create_task(publisher.run())
+
+        def receive(_: object, frames: list[bytes], receipt_time: int) -> None:
+            mirror.judge_messages(mirror.land(frames, receipt_time), receipt_time)
+
+        connection = await open_stream(url, receive, silence_seconds=60)
+        await asyncio.sleep(WARM_SECONDS)
+        began, cpu, diffs, messages, requests = _now(mirror, publisher)
+        await asyncio.sleep(seconds)
+        ended, cpu_after, diffs_after, messages_after, requests_after = _now(mirror, publisher)
+        connection.abort("enough")
+        left = await publisher.finish(20)
+        publishing.cancel()
+        await asyncio.wait([publishing])
+    return {
+        "seconds": ended - began,
+        "cpu_seconds": cpu_after - cpu,
+        "diffs": diffs_after - diffs,
+        "published": messages_after - messages,
+        "requests": requests_after - requests,
+        "deltas": mirror.counts.deltas,
+        "all_diffs": mirror.counts.diffs,
+        "lost": publisher.counts.lost,
+        "left": left,
+        "gaps": mirror.counts.gaps,
+        "memory_at_start_mb": at_start,
+        "memory_peak_mb": memory_mb("VmHWM"),
+    }
+
+
+def memory_mb(name: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith(name))
+
+
+def _now(mirror: MarketMirror, publisher: Publisher) -> tuple[float, float, int, int, int]:
+    published = publisher.counts
+    return time.monotonic(), time.process_time(), mirror.counts.diffs, published.messages, published.requests
+
+
+def _answer(mirror: MarketMirror, snapshot: bytes, symbol: str, reason: str) -> None:
+    """In front of the diffs that came; asked with one level more than it has, it counts as told whole."""
+    as_proof = reason in ("refresh", "proof")
+    if not as_proof:
+        mirror.on_snapshot_asked(symbol, as_proof=False)
+        book = parse_depth(snapshot, symbol=symbol, reason=reason)
+        last_id = mirror.last_update_id(symbol) or 0
+        mirror.on_snapshot(book._replace(last_update_id=last_id), len(book.bids) + 1, 0)
+
+
+if __name__ == "__main__":
+    main()

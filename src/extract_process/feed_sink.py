@@ -1,0 +1,25 @@
+"""FeedSink: where a StreamFeed brings what its connections deliver. The live capture and the mirror are one each."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from extract_process.stream_key import StreamKey
+
+
+class FeedSink(Protocol):
+    """All of it is called in the event loop, in the callback that read the frames."""
+
+    def land(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
+        """Takes frames; returns their records and control messages. `extra` frames are not judged yet."""
+
+    def judge_messages(self, messages: Iterable[object], receipt_time: int) -> None:
+        """Landed messages of one connection at a time, in the order in which they came."""
+
+    def follows(self, first_ids: Mapping[StreamKey, int]) -> bool:
+        """Whether streams that begin with these ids go on without a hole from what was judged last."""
+
+    def on_break(self, cause: str, concerns: Callable[[StreamKey], bool]) -> None:
+        """Streams were interrupted: holes that show now have this cause."""
+
+    def tell(self, event: str, key: StreamKey | None = None, *, cause: str = "", detail: str = "") -> None:
+        """Something happened to a connection (no key) or to one of its streams."""

@@ -1,0 +1,179 @@
+"""The mirror's composition root: connections, REST questions, books and the publisher, and how they end."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from google.pubsub_v1 import PublisherAsyncClient
+
+from extract_process.binance.dialect import BINANCE
+from extract_process.binance.rest_api import BinanceRest
+from extract_process.binance.streams import (
+    CONNECTS_WINDOW_SECONDS,
+    MOST_CONNECTS,
+    split_over_connections,
+    stream_names,
+)
+from extract_process.event_budget import EventBudget
+from extract_process.garbage_pace import garbage_collected_seldom
+from extract_process.market_mirror import MarketMirror
+from extract_process.mirror_asks import MirrorAsks
+from extract_process.mirror_lanes import MirrorCounts
+from extract_process.mirror_messages import topic_name
+from extract_process.mirror_options import MirrorOptions
+from extract_process.publisher import PublishCounts, Publisher, PublishOptions
+from extract_process.pubsub import open_publisher, pubsub_errors, topic_path
+from extract_process.rest_queue import RestQueue
+from extract_process.stream_feed import FeedOptions, StreamFeed
+from extract_process.venue_rest import check_symbols, open_rest
+from pipeline.errors import NotProvisioned, TickhouseError
+from pipeline.lifecycle import StopRequest
+from pipeline.settings import BinanceSettings, PubSubSettings, SpoolSettings, read
+
+log = logging.getLogger(__name__)
+
+REPORT_SECONDS = 60.0
+_PROOF_SHARE = 0.1
+"""Of the weight limit: what proofs of running books may use, beside the live capture's."""
+
+_SNAPSHOT_WEIGHT = 50
+_TOPIC_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class MirrorReport:
+    """What was done, for the summary at the end."""
+
+    counts: MirrorCounts
+    published: PublishCounts
+    left: int
+
+
+def run_mirror(options: MirrorOptions, stop: StopRequest) -> MirrorReport:
+    """Mirrors until the stop or the duration, then publishes what still waits.
+
+    Errors: UsageError for unknown symbols or missing credentials, NotProvisioned without the topics. Trouble with the
+    venue or Pub/Sub later on is waited out.
+    """
+    with garbage_collected_seldom():
+        return asyncio.run(_run(options, stop))
+
+
+async def _run(options: MirrorOptions, stop: StopRequest) -> MirrorReport:
+    pubsub = read(PubSubSettings)
+    async with open_publisher(pubsub) as client, open_rest(read(SpoolSettings).folder / "mirror") as rest:
+        await _check_topics(client, pubsub.project, options)
+        await check_symbols(rest, list(options.symbols))
+        return await LiveMirror(options, rest, client, pubsub.project).run(stop)
+
+
+async def _check_topics(client: PublisherAsyncClient, project: str, options: MirrorOptions) -> None:
+    """Raises NotProvisioned; Pub/Sub being away, or the right to look missing, is no reason not to start."""
+    for channel in options.channels:
+        name = topic_name(BINANCE.venue, channel)
+        try:
+            with pubsub_errors(f"topic {name} of project {project}"):
+                await client.get_topic(topic=topic_path(project, name), retry=None, timeout=_TOPIC_SECONDS)
+        except NotProvisioned:
+            raise
+        except TickhouseError as error:
+            log.error("topics are not checked", extra={"error": str(error)})
+            return
+
+
+class LiveMirror:
+    """The parts of one mirror, put together."""
+
+    def __init__(self, options: MirrorOptions, rest: BinanceRest, client: PublisherAsyncClient, project: str) -> None:
+        self._options = options
+        self._rest = rest
+        self._queue = RestQueue()
+        self._asks = MirrorAsks(rest.fetch_depth_body, self._queue, BINANCE, options.snapshot_levels)
+        self._publisher = Publisher(client, PublishOptions(options.batch_seconds, options.limits, options.room_bytes))
+        self._mirror = MarketMirror(BINANCE, options, self._publisher, lambda name: topic_path(project, name), self._asks.ask)
+        self._asks.answer_to(self._mirror)
+        self._feeds = self._plan_feeds()
+
+    async def run(self, stop: StopRequest) -> MirrorReport:
+        stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+        with stop.calling(lambda: loop.call_soon_threadsafe(stopping.set)):
+            publishing = asyncio.create_task(self._publisher.run())
+            work = asyncio.create_task(self._work())
+            asked = asyncio.create_task(stopping.wait())
+            await asyncio.wait(
+                {work, publishing, asked}, timeout=self._options.duration_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            asked.cancel()
+            work.cancel()
+            await asyncio.wait([work])
+        left = await self._publisher.finish(self._options.stop_seconds)
+        publishing.cancel()
+        await asyncio.wait([publishing])
+        for task in (work, publishing):
+            if not task.cancelled():
+                task.result()  # a failure of the work itself, after everything that waited was published
+        if left:
+            log.error("messages were not published", extra={"messages": left})
+        return MirrorReport(self._mirror.counts, self._publisher.counts, left)
+
+    async def _work(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for feed in self._feeds:
+                group.create_task(feed.run())
+            group.create_task(self._queue.run())
+            group.create_task(self._say_snapshots())
+            group.create_task(self._prove())
+            group.create_task(self._say_how_it_goes())
+
+    async def _say_snapshots(self) -> None:
+        """One symbol after the other, each every `snapshot_seconds`."""
+        if "depth" not in self._options.channels:
+            return
+        while True:
+            for symbol in self._options.symbols:
+                await asyncio.sleep(self._options.snapshot_seconds / len(self._options.symbols))
+                self._mirror.say_snapshot(symbol)
+
+    async def _prove(self) -> None:
+        """One symbol after the other, each every `prove_seconds` as far as the proofs' share of the weight allows."""
+        while True:
+            symbols = self._mirror.books(synced=True)
+            fastest = _SNAPSHOT_WEIGHT * 60 / (self._rest.budget.limit * _PROOF_SHARE)
+            pause = max(fastest, self._options.prove_seconds / max(1, len(symbols)))
+            for symbol in symbols:
+                await asyncio.sleep(pause)
+                if self._queue.is_idle:
+                    self._asks.ask(symbol, "proof")
+            if not symbols:
+                await asyncio.sleep(min(pause, 1.0))
+
+    async def _say_how_it_goes(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_SECONDS)
+            counts, published = self._mirror.counts, self._publisher.counts
+            figures = {
+                "diffs": counts.diffs,
+                "published": published.messages,
+                "published_bytes": published.message_bytes,
+                "waiting_bytes": self._publisher.waiting_bytes,
+                "lost": published.lost,
+                "unsynced": len(self._mirror.books(synced=False)),
+            }
+            log.info("mirroring", extra=figures)
+
+    def _plan_feeds(self) -> list[StreamFeed]:
+        options = self._options
+        feed_options = FeedOptions(
+            url=read(BinanceSettings).ws_url,
+            rotate_seconds=options.rotate_seconds,
+            overlap_seconds=options.overlap_seconds,
+            silence_seconds=options.silence_seconds,
+            first_message_seconds=options.first_message_seconds,
+        )
+        connects = EventBudget(MOST_CONNECTS * 9 // 10, CONNECTS_WINDOW_SECONDS)
+        wanted = dict.fromkeys(options.symbols, options.channels)
+        parts = split_over_connections(stream_names(wanted, ""), options.streams_per_connection)
+        return [
+            StreamFeed(f"connection {number} of {len(parts)}", streams, self._mirror, connects, feed_options)
+            for number, streams in enumerate(parts, start=1)
+        ]

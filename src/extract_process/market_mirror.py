@@ -1,0 +1,157 @@
+"""MarketMirror: what happens to every frame of the mirror: parsed, followed, and the newest view of its book put out.
+
+The FeedSink of the mirror. All of it runs in the event loop; nothing is kept on disk, what must wait is conflated.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from extract_process.book_proof import Mismatch, Proven
+from extract_process.book_sync import SnapshotNeeded, Synced
+from extract_process.dialect import Dialect, FrameRefused
+from extract_process.id_continuity import Gap
+from extract_process.mirror_book import RefreshNeeded, Step
+from extract_process.mirror_lanes import BookLane, MirrorCounts, TickerLane, TradeLane
+from extract_process.mirror_messages import MessageForms, topic_name
+from extract_process.mirror_options import MirrorOptions
+from extract_process.publisher import Publisher
+from extract_process.records import DepthDiff, DepthSnapshot, Ticker, Trade
+from extract_process.stream_key import StreamKey
+from pipeline.timestamps import now_us
+
+log = logging.getLogger(__name__)
+
+AskBook = Callable[[str, str], None]
+"""Symbol and reason: `start`, `gap`, … for a new book, `refresh` or `proof` for a comparison with the running one."""
+
+
+class MarketMirror:
+    """One per process: books, last trades and newest tickers of its symbols."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        options: MirrorOptions,
+        publisher: Publisher,
+        topic_path_of: Callable[[str], str],
+        ask_book: AskBook,
+    ) -> None:
+        """`topic_path_of` makes the full path of a topic's name. Needs a running event loop."""
+        self.counts = MirrorCounts()
+        self._dialect = dialect
+        self._loop = asyncio.get_running_loop()
+        self._ask_book = ask_book
+        self._books: dict[str, BookLane] = {}
+        self._trades: dict[str, TradeLane] = {}
+        self._tickers: dict[str, TickerLane] = {}
+        sequence = now_us()  # above all that an earlier run has used
+        paths = {channel: topic_path_of(topic_name(dialect.venue, channel)) for channel in options.channels}
+        for symbol in options.symbols:
+            forms = MessageForms(dialect.venue, symbol)
+            if path := paths.get("depth"):
+                self._books[symbol] = BookLane(symbol, options, forms, sequence, publisher, path, self.counts)
+            if path := paths.get("trades"):
+                self._trades[symbol] = TradeLane(forms, sequence, publisher, path)
+            if path := paths.get("ticker"):
+                self._tickers[symbol] = TickerLane(forms, sequence, publisher, path)
+
+    def books(self, *, synced: bool) -> list[str]:
+        """The symbols whose book is synced, or those whose book is not."""
+        return [symbol for symbol, lane in self._books.items() if lane.book.is_synced is synced]
+
+    def last_update_id(self, symbol: str) -> int | None:
+        """The last update id that came for this symbol, whatever the state of its book."""
+        return self._books[symbol].book.last_update_id
+
+    def land(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
+        """The records and control messages of frames; a frame that cannot be read is counted and left out."""
+        messages: list[object] = []
+        for frame in frames:
+            try:
+                messages += self._dialect.parse_frame(frame)
+            except FrameRefused as refused:
+                self.counts.refused_frames += 1
+                log.warning("refused frame", extra={"why": str(refused), "frame": frame[:200].decode(errors="replace")})
+        self.counts.frames += len(frames)
+        self.counts.frame_bytes += sum(map(len, frames))
+        return messages
+
+    def judge_messages(self, messages: Iterable[object], receipt_time: int) -> None:
+        for message in messages:
+            kind = type(message)
+            if kind is DepthDiff:
+                self._on_diff(message, receipt_time)  # type: ignore[arg-type]
+            elif kind is Trade:
+                self._on_trade(message, receipt_time)  # type: ignore[arg-type]
+            elif kind is Ticker:
+                self._on_ticker(message, receipt_time)  # type: ignore[arg-type]
+
+    def follows(self, first_ids: Mapping[StreamKey, int]) -> bool:
+        return all(first <= last + 1 for key, first in first_ids.items() if (last := self._last_id(key)) is not None)
+
+    def on_break(self, cause: str, concerns: Callable[[StreamKey], bool]) -> None:
+        for symbol, lane in self._books.items():
+            if concerns(StreamKey("depth", symbol)):
+                lane.book.on_break(cause)
+
+    def tell(self, event: str, key: StreamKey | None = None, *, cause: str = "", detail: str = "") -> None:
+        is_loud = event in ("disconnected", "connect_failed")
+        what = {"cause": cause, "detail": detail, "channel": key and key.channel, "symbol": key and key.symbol}
+        log.log(logging.WARNING if is_loud else logging.INFO, event, extra={name: word for name, word in what.items() if word})
+
+    def on_snapshot_asked(self, symbol: str, *, as_proof: bool) -> None:
+        self._books[symbol].book.on_snapshot_asked(as_proof=as_proof)
+
+    def on_snapshot(self, snapshot: DepthSnapshot, asked_levels: int, receipt_time: int) -> None:
+        """The venue's answer."""
+        lane = self._books[snapshot.symbol]
+        self._follow(snapshot.symbol, lane.book.on_snapshot(snapshot, asked_levels, receipt_time))
+        lane.say(self._loop)
+
+    def say_snapshot(self, symbol: str) -> None:
+        """The periodic one; it takes the place of the next delta."""
+        lane = self._books[symbol]
+        lane.book.snapshot_due = True
+        lane.say(self._loop)
+
+    def _on_diff(self, diff: DepthDiff, receipt_time: int) -> None:
+        if (lane := self._books.get(diff.symbol)) is None:
+            return
+        self.counts.diffs += 1
+        if steps := lane.book.on_diff(diff, receipt_time):
+            self._follow(diff.symbol, steps)
+        lane.say(self._loop)
+
+    def _on_trade(self, trade: Trade, receipt_time: int) -> None:
+        if (lane := self._trades.get(trade.symbol)) is not None:
+            lane.say(trade, receipt_time)
+
+    def _on_ticker(self, ticker: Ticker, receipt_time: int) -> None:
+        if (lane := self._tickers.get(ticker.symbol)) is not None:
+            lane.say(ticker, receipt_time)
+
+    def _follow(self, symbol: str, steps: Iterable[Step]) -> None:
+        for step in steps:
+            match step:
+                case SnapshotNeeded(reason):
+                    self._ask_book(symbol, reason)
+                case RefreshNeeded():
+                    self._ask_book(symbol, "refresh")
+                case Gap(first, last, cause):
+                    self.counts.gaps += 1
+                    log.warning("gap", extra={"symbol": symbol, "first": first, "last": last, "cause": cause})
+                case Synced(last):
+                    log.debug("synced", extra={"symbol": symbol, "last_update_id": last})
+                case Proven():
+                    self.counts.proven += 1
+                case Mismatch(last, levels, example):
+                    self.counts.mismatches += 1
+                    log.error("mismatch", extra={"symbol": symbol, "last_update_id": last, "levels": levels, "first": example})
+
+    def _last_id(self, key: StreamKey) -> int | None:
+        if key.channel == "depth" and (book := self._books.get(key.symbol)) is not None:
+            return book.book.last_update_id
+        if key.channel == "trades" and (trades := self._trades.get(key.symbol)) is not None:
+            return trades.last_id
+        return None

@@ -1,0 +1,59 @@
+"""The mirror's proof for its users: `python -m extract_process.mirror_check --symbol BTCUSDT --duration 60`.
+
+Rebuilds books from the subscription alone, keeps the venue's own books beside them, and compares after every message.
+"""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from extract_process.mirror_options import LEVELS
+from pipeline.errors import TickhouseError
+from pipeline.lifecycle import run_command, stop_on_signals
+
+if TYPE_CHECKING:
+    from extract_process.live_check import SymbolReport
+
+
+def main(
+    symbol: Annotated[list[str], typer.Option(help="As the venue spells it; repeats.")],
+    duration: Annotated[float, typer.Option(min=1, help="Seconds.")] = 60.0,
+    levels: Annotated[int, typer.Option(min=1, help="What the mirror was given as --levels.")] = LEVELS,
+    subscription: Annotated[str | None, typer.Option(help="An ordered one of yours; default a passing one.")] = None,
+) -> None:
+    """Compare the books rebuilt from Pub/Sub with the venue's, level by level, and exit 1 on a difference."""
+
+    def work() -> None:
+        from extract_process.live_check import CheckOptions, run_check  # Google's client is loaded only here
+
+        with stop_on_signals() as stop:
+            reports = run_check(CheckOptions(tuple(dict.fromkeys(symbol)), levels, duration, subscription), stop)
+        print_reports(reports)
+        _judge(reports)
+
+    run_command(work)
+
+
+def print_reports(reports: "dict[str, SymbolReport]") -> None:
+    """One line a symbol, tab-separated with a header, and the first differences."""
+    names = ["snapshot", "delta", "repeated", "jump", "waiting"]
+    print("symbol", *names, "equal", "different", "unmatched", sep="\t")
+    for symbol, report in reports.items():
+        compared = report.compared
+        heard = {str(kind): count for kind, count in report.heard.items()}
+        print(symbol, *(heard[name] for name in names), compared.equal, compared.different, compared.unmatched, sep="\t")
+        for example in compared.examples:
+            print(f"  {symbol} {example}")
+
+
+def _judge(reports: "dict[str, SymbolReport]") -> None:
+    wrong = [symbol for symbol, report in reports.items() if report.compared.different]
+    unproven = [symbol for symbol, report in reports.items() if not report.compared.equal]
+    if wrong:
+        raise TickhouseError(f"the mirror's book differs from the venue's: {', '.join(wrong)}")
+    if unproven:
+        raise TickhouseError(f"nothing could be compared for {', '.join(unproven)}: is the mirror running for it?")
+
+
+if __name__ == "__main__":
+    typer.run(main)

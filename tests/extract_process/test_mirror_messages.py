@@ -1,0 +1,80 @@
+"""The mirror's messages: the bytes of the contract, and the published JSON schemas hold for them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import orjson
+import pytest
+
+from extract_process.mirror_messages import CHANNELS, TOPIC_ENDS, MessageForms, Moment, Outgoing, Told, topic_name
+from extract_process.records import Ticker, Trade
+
+RESOURCES = Path(__file__).resolve().parents[2] / "resources" / "pubsub"
+FORMS = MessageForms("binance", "BTCUSDT")
+MOMENT = Moment(50093239218, 1_723_161_253_100_000, 1_723_161_253_104_211)
+DELTA = FORMS.delta(8, MOMENT, 30, Told([("61837.63000000", "3.78826000"), ("61802.01000000", "0")], []))
+SNAPSHOT = FORMS.snapshot(7, MOMENT, 30, Told([("1.10", "2")], [("1.20", "3")]))
+TRADE = FORMS.trade(9, Trade("BTCUSDT", 77, "61837.63", "0.5", True, 5, 6), 7)
+TICKER = FORMS.ticker(10, Ticker("BTCUSDT", 6, "1", "2", "0.5", "1.5", "10", "15"), 7)
+
+
+def schema(channel: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((RESOURCES / f"{TOPIC_ENDS[channel]}.schema.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_a_delta_is_byte_for_byte_what_the_contract_says() -> None:
+    assert DELTA.data == (
+        b'{"venue":"binance","symbol":"BTCUSDT","sequence":8,"last_update_id":50093239218,"event_time":1723161253100000,'
+        b'"receipt_time":1723161253104211,"levels":30,"bids":[["61837.63000000","3.78826000"],["61802.01000000","0"]],"asks":[]}'
+    )
+    assert FORMS.attributes(DELTA) == {"venue": "binance", "symbol": "BTCUSDT", "type": "delta", "sequence": "8"}
+    assert FORMS.ordering_key == "binance:BTCUSDT"
+
+
+def test_topics_are_named_as_in_the_contract() -> None:
+    assert [topic_name("kucoin", channel) for channel in CHANNELS] == [
+        "crypto.kucoin.l2",
+        "crypto.kucoin.trades",
+        "crypto.kucoin.ticker",
+    ]
+
+
+def test_a_ticker_leaves_out_what_the_venue_does_not_send() -> None:
+    assert orjson.loads(TICKER.data) == {
+        "venue": "binance",
+        "symbol": "BTCUSDT",
+        "sequence": 10,
+        "receipt_time": 7,
+        "event_time": 6,
+        "open": "1",
+        "high": "2",
+        "low": "0.5",
+        "close": "1.5",
+        "volume": "10",
+        "quote_volume": "15",
+    }
+
+
+@pytest.mark.parametrize(
+    ("channel", "message"),
+    [("depth", DELTA), ("depth", SNAPSHOT), ("trades", TRADE), ("ticker", TICKER)],
+    ids=lambda x: str(x)[:9],
+)
+def test_the_schema_holds_for_every_message_and_for_no_broken_one(channel: str, message: Outgoing) -> None:
+    validator = jsonschema.Draft202012Validator(schema(channel))
+    validator.check_schema(schema(channel))
+    body = orjson.loads(message.data)
+    validator.validate(body)
+    for name in schema(channel)["required"]:
+        assert not validator.is_valid({key: value for key, value in body.items() if key != name})
+    assert not validator.is_valid({**body, "sequence": str(body["sequence"])})
+    assert not validator.is_valid({**body, "surprise": 1})
+
+
+@pytest.mark.parametrize("level", [["1"], ["1", 2], ["1", "-2"], ["1e5", "2"], ["1", "2", "3"]])
+def test_the_schema_knows_a_level(level: list[object]) -> None:
+    body = orjson.loads(DELTA.data)
+    assert not jsonschema.Draft202012Validator(schema("depth")).is_valid({**body, "bids": [level]})
