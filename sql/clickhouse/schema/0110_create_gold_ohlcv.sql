@@ -1,0 +1,29 @@
+-- Grain: one OHLCV row of one interval. Natural key: interval, venue, symbol, open_time. Rerun is safe: a row that is
+-- built again replaces the older build, the higher build_version wins.
+create table if not exists gold_ohlcv (
+    interval LowCardinality(String) comment '1s, 1m, 5m, 15m, 30m, 1h, 4h, 1d',
+    venue LowCardinality(String) comment 'exchange',
+    symbol LowCardinality(String) comment 'market, in the spelling of the venue',
+    open_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'first instant; intervals begin at multiples of their length since the epoch',
+    open Decimal(38, 18) codec(GCD, ZSTD(1)) comment 'first price',
+    high Decimal(38, 18) codec(GCD, ZSTD(1)) comment 'highest price',
+    low Decimal(38, 18) codec(GCD, ZSTD(1)) comment 'lowest price',
+    close Decimal(38, 18) codec(GCD, ZSTD(1)) comment 'last price',
+    volume Decimal(38, 18) codec(GCD, ZSTD(1)) comment 'traded, in the base asset',
+    quote_volume Decimal(38, 18) codec(GCD, ZSTD(1)) comment 'traded, in the quote asset',
+    trade_count Int64 codec(ZSTD(1)) comment 'number of trades',
+    taker_buy_volume Decimal(38, 18) codec(GCD, ZSTD(1)) comment 'bought by takers, in the base asset',
+    taker_buy_quote_volume Decimal(38, 18) codec(GCD, ZSTD(1)) comment 'bought by takers, in the quote asset',
+    source LowCardinality(String) comment 'trades, klines, or mixed where a longer interval was made of both',
+    is_complete Bool comment 'nothing is missing: the trade ids go on without a hole into the neighbouring intervals, or a closed kline, or complete parts',
+    first_trade_id UInt64 codec(Delta, ZSTD(1)) comment 'source trades: lowest id, else 0',
+    last_trade_id UInt64 codec(Delta, ZSTD(1)) comment 'source trades: highest id, else 0',
+    follows_previous Bool comment 'source trades: the trade before the first one is here too',
+    precedes_next Bool comment 'source trades: the trade after the last one is here too',
+    build_version UInt64 codec(Delta, ZSTD(1)) comment 'which build: see ops_transform_runs',
+    index build_version_minmax build_version type minmax granularity 1
+)
+engine = ReplacingMergeTree(build_version)
+partition by (interval, toYear(open_time))
+order by (interval, venue, symbol, open_time)
+comment 'OHLCV of every interval, one row each once merged: query the views gold_ohlcv_1m and so on'
