@@ -46,13 +46,23 @@ def _roll_up(part: str, interval: str) -> Step:
     return Step(f"ohlcv_{interval}", "ohlcv_roll_up.sql", "gold_ohlcv", parameters)
 
 
+def _indicators(interval: str) -> Step:
+    parameters: dict[str, str | int] = {"interval": interval, "seconds": INTERVAL_SECONDS[interval]}
+    return Step(f"indicators_{interval}", "indicators.sql", "gold_indicators", parameters)
+
+
 _LONGER = [interval for interval in INTERVAL_SECONDS if interval != "1s"]
 
 OHLCV = Transform(
     name="ohlcv",
     sources=("silver_trades", "silver_klines"),
     most_rows=2_000_000,
-    steps=(_base("1s"), _base("1m"), *(_roll_up(part, interval) for part, interval in pairwise(_LONGER))),
+    steps=(
+        _base("1s"),
+        _base("1m"),
+        *(_roll_up(part, interval) for part, interval in pairwise(_LONGER)),
+        *(_indicators(interval) for interval in _LONGER),
+    ),
 )
 
 TRANSFORMS = (OHLCV,)

@@ -1,0 +1,30 @@
+-- Grain: the indicators at one row of gold_ohlcv. Natural key: interval, venue, symbol, open_time. Rerun is safe: a row that
+-- is built again replaces the older build, the higher build_version wins. Definitions: sql/clickhouse/gold/indicators.sql.
+create table if not exists gold_indicators (
+    interval LowCardinality(String) comment '1m, 5m, 15m, 30m, 1h, 4h, 1d',
+    venue LowCardinality(String) comment 'exchange',
+    symbol LowCardinality(String) comment 'market, in the spelling of the venue',
+    open_time DateTime64(6, 'UTC') codec(Delta, ZSTD(1)) comment 'of the row of gold_ohlcv whose close is the newest price used',
+    close Float64 codec(Gorilla, ZSTD(1)) comment 'that close',
+    sma_20 Nullable(Float64) codec(ZSTD(1)) comment 'simple moving average of 20 closes; null while there are fewer',
+    sma_50 Nullable(Float64) codec(ZSTD(1)) comment 'of 50 closes',
+    sma_200 Nullable(Float64) codec(ZSTD(1)) comment 'of 200 closes',
+    ema_12 Nullable(Float64) codec(ZSTD(1)) comment 'exponential moving average, weight 2 / 13',
+    ema_26 Nullable(Float64) codec(ZSTD(1)) comment 'exponential moving average, weight 2 / 27',
+    ema_50 Nullable(Float64) codec(ZSTD(1)) comment 'exponential moving average, weight 2 / 51',
+    rsi_14 Nullable(Float64) codec(ZSTD(1)) comment 'Wilder''s relative strength index, 0 to 100; 0 where no price moved',
+    macd Nullable(Float64) codec(ZSTD(1)) comment 'EMA of 12 less EMA of 26',
+    macd_signal Nullable(Float64) codec(ZSTD(1)) comment 'EMA of 9 of macd',
+    macd_histogram Nullable(Float64) codec(ZSTD(1)) comment 'macd less macd_signal',
+    bollinger_upper Nullable(Float64) codec(ZSTD(1)) comment 'sma_20 and two standard deviations',
+    bollinger_middle Nullable(Float64) codec(ZSTD(1)) comment 'sma_20',
+    bollinger_lower Nullable(Float64) codec(ZSTD(1)) comment 'sma_20 less two standard deviations',
+    atr_14 Nullable(Float64) codec(ZSTD(1)) comment 'Wilder''s average true range',
+    is_complete Bool comment 'this row and the 199 before it are complete and follow each other without a hole',
+    build_version UInt64 codec(Delta, ZSTD(1)) comment 'which build: see ops_transform_runs',
+    index build_version_minmax build_version type minmax granularity 1
+)
+engine = ReplacingMergeTree(build_version)
+partition by (interval, toYear(open_time))
+order by (interval, venue, symbol, open_time)
+comment 'Indicators of every interval, one row each once merged: query the views gold_indicators_1m and so on'
