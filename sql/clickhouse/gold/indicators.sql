@@ -15,25 +15,45 @@
 -- exponentialMovingAverage(h)(x, n) is (1 - w) * sum of w ^ age * x with w = 2 ^ (-1 / h): fed with seed / (1 - w) first, it is
 -- the recursion. w = (p - 1) / (p + 1) for EMA p, 13 / 14 for Wilder.
 insert into gold_indicators
-with touched as (
-    select distinct
+with changed as (
+    select
         venue,
         symbol,
-        arrayJoin([
-            toStartOfInterval(open_time, toIntervalSecond(1440 * {seconds:UInt32})),
-            toStartOfInterval(open_time + toIntervalSecond(1000 * {seconds:UInt32}), toIntervalSecond(1440 * {seconds:UInt32}))
-        ]) as block
+        toDateTime64(toStartOfInterval(open_time, toIntervalSecond(1440 * {seconds:UInt32})), 6, 'UTC') as own_block,
+        own_block + toIntervalSecond(1440 * {seconds:UInt32}) as next_block,
+        min(open_time) as first_time,
+        max(open_time) + toIntervalSecond(1000 * {seconds:UInt32}) as reach
     from gold_ohlcv
     where interval = {interval:String} and build_version = {build_version:UInt64}
+    group by venue, symbol, own_block
+),
+touched as (
+    select
+        venue,
+        symbol,
+        touch.1 as block,
+        min(touch.2) as changed_from
+    from (
+        select
+            venue,
+            symbol,
+            arrayJoin(if(
+                reach < next_block,
+                [(own_block, first_time)],
+                [(own_block, first_time), (next_block, next_block)]
+            )) as touch
+        from changed
+    )
+    group by venue, symbol, block
 ),
 source as (
     select
         venue,
         symbol,
-        arrayJoin(arrayDistinct([
+        toDateTime64(arrayJoin(arrayDistinct([
             toStartOfInterval(open_time, toIntervalSecond(1440 * {seconds:UInt32})),
             toStartOfInterval(open_time + toIntervalSecond(1000 * {seconds:UInt32}), toIntervalSecond(1440 * {seconds:UInt32}))
-        ])) as block,
+        ])), 6, 'UTC') as block,
         open_time,
         high,
         low,
@@ -63,7 +83,7 @@ numbered as (
         sum(close) over series as closes,
         sum(toUInt64(is_complete)) over series as complete_rows
     from source
-    where (venue, symbol, block) in (select * from touched)
+    where (venue, symbol, block) in (select venue, symbol, block from touched)
     window series as (partition by venue, symbol, block order by open_time rows between unbounded preceding and current row)
 ),
 moves as (
@@ -145,5 +165,6 @@ select
     n >= 200 and last_complete = 200 and last_seconds = 199 * {seconds:UInt32} as is_complete,
     {build_version:UInt64} as build_version
 from signals
-where open_time >= block
+inner join touched using (venue, symbol, block)
+where open_time >= changed_from
 settings do_not_merge_across_partitions_select_final = 1
