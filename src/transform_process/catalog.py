@@ -65,4 +65,14 @@ OHLCV = Transform(
     ),
 )
 
-TRANSFORMS = (OHLCV,)
+BOOK = Transform(
+    name="book",
+    sources=("silver_depth_diffs", "silver_depth_snapshots"),
+    most_rows=100_000,
+    steps=(
+        Step("book_top_1s", "book_top_1s.sql", "gold_book_top"),
+        Step("book_coverage", "book_coverage.sql", "gold_book_hours"),
+    ),
+)
+
+TRANSFORMS = (OHLCV, BOOK)
