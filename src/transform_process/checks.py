@@ -1,5 +1,6 @@
 """Data quality: runs sql/clickhouse/checks, keeps the verdicts in ops_check_results, prints them, exits 1 on a failure."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,8 @@ MOST_KEPT = 1_000
 """Findings of one check that get a row each; the count is always whole."""
 
 MOST_SHOWN = 5
+WIDTH = 200
+"""Characters of a line where there is no terminal to ask."""
 
 
 class Finding(NamedTuple):
@@ -126,8 +129,7 @@ def main(
             verdicts = run_checks(warehouse, checks, since_us, until_us)
         finally:
             warehouse.close()
-        out = Console()
-        out.print(verdicts_table(verdicts))
+        Console(width=None if sys.stdout.isatty() else WIDTH).print(verdicts_table(verdicts))
         if has_failed(verdicts):
             failed = [verdict.check.name for verdict in verdicts if verdict.findings and verdict.check.severity == "error"]
             raise TickhouseError(f"data quality: {', '.join(failed)} failed; all findings are in ops_check_results")

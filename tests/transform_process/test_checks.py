@@ -26,6 +26,7 @@ from .warehouse_rows import land, transform, us
 
 START = us("2024-08-09")
 SECONDS = 1200
+VERDICTS = "gold_kline_verdicts_1m(since = '2024-08-08', until = '2024-08-10')"
 STEP = 2
 """Seconds between trades; a diff every second."""
 
@@ -111,7 +112,7 @@ def without_load_time(checks: Iterable[Any]) -> list[Any]:
 def test_sound_data_has_no_findings(warehouse: Warehouse) -> None:
     """The silent half of every check, on data that every check looks at."""
     Data().land(warehouse)
-    assert warehouse.query("select count() from gold_kline_verdicts_1m where verdict = 'match'") == [(18,)]
+    assert warehouse.query(f"select count() from {VERDICTS} where verdict = 'match'") == [(18,)]
     assert warehouse.query("select count() from gold_book_top_1s") == [(SECONDS - 1,)]
     assert check(warehouse, until=START + 59 * MINUTE_US) == {}
     assert warehouse.query("select uniqExact(check_name), min(verdict), max(verdict), max(findings) from ops_check_results") == [

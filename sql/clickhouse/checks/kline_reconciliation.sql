@@ -11,6 +11,5 @@ select
         toString(kline_open), toString(kline_high), toString(kline_low), toString(kline_close), toString(kline_volume),
         toString(trades_open), toString(trades_high), toString(trades_low), toString(trades_close), toString(trades_volume)
     ) as detail
-from gold_kline_verdicts_1m
-where open_time >= {since:DateTime64(6, 'UTC')} and open_time < {until:DateTime64(6, 'UTC')}
-    and verdict = {verdict:String}
+from gold_kline_verdicts_1m(since = {since:DateTime64(6, 'UTC')}, until = {until:DateTime64(6, 'UTC')})
+where verdict = {verdict:String}

@@ -1,8 +1,10 @@
--- Grain: one closed one-minute kline for which there are trades. Natural key: venue, symbol, open_time. A view: exact at any
--- moment. match: trades make the same open, high, low, close and volume. our_gap: they do not, and trade ids are missing in
--- the minute or beside it. venue_differs: they do not, and no trade is missing.
+-- Grain: one closed one-minute kline for which there are trades. Natural key: venue, symbol, open_time. A parameterised view:
+--   select * from gold_kline_verdicts_1m(since = '2024-08-08', until = '2024-08-09')
+-- match: trades make the same open, high, low, close and volume. our_gap: they do not, and trade ids are missing in
+-- the minute or beside it. venue_differs: they do not, and no trade is missing
+-- (a neighbour within an hour proves it).
 create view if not exists gold_kline_verdicts_1m
-comment 'Every kline against our own trades: match, our_gap or venue_differs'
+comment 'Every kline against our own trades: match, our_gap or venue_differs; parameters since, until'
 as
 with made as (
     select
@@ -18,6 +20,8 @@ with made as (
         min(trade_id) as first_trade_id,
         max(trade_id) as last_trade_id
     from trades
+    where trade_time >= {since:DateTime64(6, 'UTC')} - toIntervalHour(1)
+        and trade_time < {until:DateTime64(6, 'UTC')} + toIntervalHour(1)
     group by venue, symbol, open_time
 ),
 neighboured as (
@@ -54,3 +58,4 @@ select
 from klines as kline
 inner join neighboured as ours using (venue, symbol, open_time)
 where kline.interval = '1m' and kline.is_closed
+    and kline.open_time >= {since:DateTime64(6, 'UTC')} and kline.open_time < {until:DateTime64(6, 'UTC')}
