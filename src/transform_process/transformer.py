@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import WarehouseUnavailable
 from pipeline.lifecycle import StopRequest
@@ -95,47 +96,43 @@ class Transformer:
                 yield Load(load_us, rows)
 
     def _run_window(self, transform: Transform, window: Window) -> int:
-        """All steps over one window; the row that moves the watermark is written last."""
+        """All steps over one window; what was done and the watermark are written last, in one insert."""
         began = time.monotonic()
         _, version = self._watermark(transform)
-        built = sum(self._run_step(transform, step, window, version) for step in transform.steps)
+        built: dict[str, int] = {}
+        rows = [self._run_step(step, window, version, built) for step in transform.steps]
+        total = sum(built.values())
         seconds = time.monotonic() - began
-        self._record(transform, "", window, version, built, seconds)
-        figures = {"transform": transform.name, "loaded": window.rows, "built": built, "seconds": round(seconds, 3)}
+        head = _run_row(window, version) | {"transform": transform.name}
+        done = {"step": "", "built_rows": total, "seconds": seconds}
+        self._warehouse.insert_rows("ops_transform_runs", [head | row for row in [*rows, done]])
+        figures = {"transform": transform.name, "loaded": window.rows, "built": total, "seconds": round(seconds, 3)}
         log.info("window done", extra=figures)
-        return built
+        return total
 
-    def _run_step(self, transform: Transform, step: Step, window: Window, version: int) -> int:
+    def _run_step(self, step: Step, window: Window, version: int, built: dict[str, int]) -> dict[str, Any]:
+        """Fills the step's target; `built` counts by target what this version has there so far."""
         began = time.monotonic()
-        before = self._built_rows(step, version)
         parameters = {**step.parameters, **_bounds(window.start_us, window.end_us), "build_version": version}
         self._warehouse.command(read_sql(f"gold/{step.file}"), parameters)
-        built = self._built_rows(step, version) - before
-        self._record(transform, step.name, window, version, built, time.monotonic() - began)
-        return built
-
-    def _built_rows(self, step: Step, version: int) -> int:
-        parameters = {"target": step.target, "build_version": version}
-        [[rows]] = self._warehouse.query(read_sql("transform/built_rows.sql"), parameters)
-        return int(rows)
-
-    def _record(self, transform: Transform, step: str, window: Window, version: int, built: int, seconds: float) -> None:
-        row = {
-            "transform": transform.name,
-            "step": step,
-            "window_start": to_datetime(window.start_us),
-            "window_end": to_datetime(window.end_us),
-            "build_version": version,
-            "loaded_rows": window.rows,
-            "built_rows": built,
-            "seconds": seconds,
-        }
-        self._warehouse.insert_rows("ops_transform_runs", [row])
+        asked = {"target": step.target, "build_version": version}
+        [[count]] = self._warehouse.query(read_sql("transform/built_rows.sql"), asked)
+        before, built[step.target] = built.get(step.target, 0), int(count)
+        return {"step": step.name, "built_rows": int(count) - before, "seconds": time.monotonic() - began}
 
 
 def read_sql(name: str, root: Path = SQL_ROOT) -> str:
     """The statement of a file under sql/clickhouse."""
     return (root / name).read_text(encoding="utf-8").strip()
+
+
+def _run_row(window: Window, version: int) -> dict[str, Any]:
+    return {
+        "window_start": to_datetime(window.start_us),
+        "window_end": to_datetime(window.end_us),
+        "build_version": version,
+        "loaded_rows": window.rows,
+    }
 
 
 def _bounds(start_us: int, end_us: int) -> dict[str, str]:

@@ -1,5 +1,6 @@
 -- Grain: one OHLCV row of one interval. Natural key: interval, venue, symbol, open_time. Rerun is safe: a row that is
 -- built again replaces the older build, the higher build_version wins.
+-- A step reads a few rows of every symbol: small granules keep what it reads besides small.
 create table if not exists gold_ohlcv (
     interval LowCardinality(String) comment '1s, 1m, 5m, 15m, 30m, 1h, 4h, 1d',
     venue LowCardinality(String) comment 'exchange',
@@ -26,4 +27,5 @@ create table if not exists gold_ohlcv (
 engine = ReplacingMergeTree(build_version)
 partition by (interval, toYear(open_time))
 order by (interval, venue, symbol, open_time)
+settings index_granularity = 1024
 comment 'OHLCV of every interval, one row each once merged: query the views gold_ohlcv_1m and so on'

@@ -27,4 +27,5 @@ create table if not exists gold_indicators (
 engine = ReplacingMergeTree(build_version)
 partition by (interval, toYear(open_time))
 order by (interval, venue, symbol, open_time)
+settings index_granularity = 1024
 comment 'Indicators of every interval, one row each once merged: query the views gold_indicators_1m and so on'
