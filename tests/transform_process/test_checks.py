@@ -2,6 +2,7 @@
 
 import io
 import random
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
@@ -17,7 +18,7 @@ from extract_process.row_batches import DepthDiffRows
 from pipeline.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TICKERS, TRADES
 from pipeline.errors import UsageError
 from pipeline.timestamps import HOUR_US, MINUTE_US, SECOND_US, from_datetime
-from pipeline.warehouse import Warehouse
+from pipeline.warehouse import SQL_ROOT, Warehouse
 from transform_process.check_config import read_checks
 from transform_process.checks import Finding, Verdict, has_failed, run_checks, verdicts_table
 
@@ -129,6 +130,7 @@ def test_dropped_trade_ids_fire_unless_an_event_tells_of_them(warehouse: Warehou
     assert [(finding.value, finding.symbol) for finding in found] == [(3.0, "BTCUSDT"), (1.0, "BTCUSDT")]
     assert "ids 100 to 102 are missing, 3 of them are in no gap event" in found[0].detail
     land(warehouse, STREAM_EVENTS, rows.stream_event("gap", "trades", 100, 101, started_us=START))
+    land(warehouse, STREAM_EVENTS, rows.stream_event("gap", "trades", 101, 101, started_us=START))  # told twice, counted once
     land(warehouse, STREAM_EVENTS, rows.stream_event("gap", "trades", 299, 305, started_us=START))
     [left] = check(warehouse, "trade_id_gaps")["trade_id_gaps"]
     assert (left.value, left.detail) == (1.0, "ids 100 to 102 are missing, 1 of them are in no gap event")
@@ -347,6 +349,16 @@ def test_a_wrong_configuration_is_one_clear_line(text: str, problem: str, tmp_pa
     path.write_text(text)
     with pytest.raises(UsageError, match=problem):
         read_checks(path)
+
+
+def test_every_file_is_a_check_and_says_what_offends() -> None:
+    files = sorted((SQL_ROOT / "checks").iterdir())
+    assert {path.name for path in files} == {one.sql_file for one in read_checks()}
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith("-- Offends: ")
+        assert "-- value: " in text
+        assert ";" not in re.sub(r"--.*|'[^']*'", "", text)
 
 
 def test_an_unknown_check_is_refused_with_the_list() -> None:

@@ -1,66 +1,112 @@
 -- Offends: a symbol of which one stream stood still while the other went on: no order book diff for some time among trades, or
 -- no trade among diffs. The silence must lie between the first and the last message of both streams together.
 -- value: seconds of silence. Parameters: max_depth_silence_seconds, max_trades_silence_seconds.
-with messages as (
+with seconds as (
     select
         venue,
         symbol,
-        event_time,
-        false as is_depth
-    from trades
-    where event_time >= {since:DateTime64(6, 'UTC')} and event_time < {until:DateTime64(6, 'UTC')}
+        toStartOfSecond(event_time) as second,
+        countIf(is_depth) as diffs,
+        countIf(not is_depth) as trades_here,
+        min(event_time) as first_time,
+        max(event_time) as last_time,
+        minIf(event_time, is_depth) as first_diff,
+        maxIf(event_time, is_depth) as last_diff,
+        minIf(event_time, not is_depth) as first_trade,
+        maxIf(event_time, not is_depth) as last_trade
+    from (
+        select
+            venue,
+            symbol,
+            event_time,
+            false as is_depth
+        from trades
+        where event_time >= {since:DateTime64(6, 'UTC')} and event_time < {until:DateTime64(6, 'UTC')}
+        union all
+        select
+            venue,
+            symbol,
+            event_time,
+            true as is_depth
+        from depth_diffs
+        where event_time >= {since:DateTime64(6, 'UTC')} and event_time < {until:DateTime64(6, 'UTC')}
+    )
+    group by venue, symbol, second
+),
+counted as (
+    select
+        *,
+        toInt64(sum(diffs) over so_far) as diffs_so_far,
+        toInt64(sum(trades_here) over so_far) as trades_so_far,
+        toInt64(sum(diffs) over symbols) as all_diffs,
+        toInt64(sum(trades_here) over symbols) as all_trades,
+        min(first_time) over symbols as begin_time,
+        max(last_time) over symbols as end_time
+    from seconds
+    window
+        so_far as (partition by venue, symbol order by second rows between unbounded preceding and current row),
+        symbols as (partition by venue, symbol)
+),
+streams as (
+    select
+        venue,
+        symbol,
+        'depth' as silent,
+        {max_depth_silence_seconds:Float64} as max_seconds,
+        first_diff as first_own,
+        last_diff as last_own,
+        trades_so_far - toInt64(trades_here) as others_before,
+        trades_so_far as others_so_far,
+        all_trades as all_others,
+        begin_time,
+        end_time
+    from counted
+    where diffs > 0 and all_trades > 0
     union all
     select
         venue,
         symbol,
-        event_time,
-        true as is_depth
-    from depth_diffs
-    where event_time >= {since:DateTime64(6, 'UTC')} and event_time < {until:DateTime64(6, 'UTC')}
+        'trades' as silent,
+        {max_trades_silence_seconds:Float64} as max_seconds,
+        first_trade as first_own,
+        last_trade as last_own,
+        diffs_so_far - toInt64(diffs) as others_before,
+        diffs_so_far as others_so_far,
+        all_diffs as all_others,
+        begin_time,
+        end_time
+    from counted
+    where trades_here > 0 and all_diffs > 0
 ),
-both as (
-    select
-        venue,
-        symbol,
-        groupArrayIf(toUnixTimestamp64Micro(event_time), is_depth) as depth_times,
-        groupArrayIf(toUnixTimestamp64Micro(event_time), not is_depth) as trade_times,
-        toUnixTimestamp64Micro(min(event_time)) as first_us,
-        toUnixTimestamp64Micro(max(event_time)) as last_us
-    from messages
-    group by venue, symbol
-    having notEmpty(depth_times) and notEmpty(trade_times)
-),
-edges as (
-    select
-        venue,
-        symbol,
-        stream.1 as silent,
-        stream.3 as max_seconds,
-        stream.4 as other_times,
-        arraySort(arrayConcat([first_us, last_us], stream.2)) as times
-    from both
-    array join [
-        ('depth', depth_times, {max_depth_silence_seconds:Float64}, trade_times),
-        ('trades', trade_times, {max_trades_silence_seconds:Float64}, depth_times)
-    ] as stream
-)
-select
-    venue,
-    symbol,
-    fromUnixTimestamp64Micro(from_us, 'UTC') as at,
-    (to_us - from_us) / 1e6 as value,
-    format('no {} for {} s while {} messages of the other stream came', silent, toString(value), toString(others)) as detail,
-    arrayCount(time -> time > from_us and time < to_us, other_times) as others
-from (
+pauses as (
     select
         venue,
         symbol,
         silent,
         max_seconds,
-        other_times,
-        arrayJoin(arrayZip(arrayPopBack(times), arrayPopFront(times))) as pause,
-        pause.1 as from_us,
-        pause.2 as to_us
-    from edges
+        lagInFrame(last_own, 1, begin_time) over stream as from_time,
+        first_own as to_time,
+        others_before - lagInFrame(others_so_far, 1, toInt64(0)) over stream as others
+    from streams
+    window stream as (partition by venue, symbol, silent order by first_own rows between unbounded preceding and current row)
+    union all
+    select
+        venue,
+        symbol,
+        silent,
+        max_seconds,
+        last_own as from_time,
+        end_time as to_time,
+        all_others - others_so_far as others
+    from streams
+    order by last_own desc
+    limit 1 by venue, symbol, silent
 )
+select
+    venue,
+    symbol,
+    from_time as at,
+    dateDiff('microsecond', from_time, to_time) / 1e6 as value,
+    format('no {} for {} s while {} messages of the other stream came', silent, toString(value), toString(others)) as detail
+from pauses
 where value > max_seconds and others > 0

@@ -96,3 +96,4 @@ asof left join snapshots
     on runs.venue = snapshots.venue and runs.symbol = snapshots.symbol and runs.last_update_id >= snapshots.snapshot_id
 group by venue, symbol, hour
 having diffs > 0
+settings use_skip_indexes_if_final = 1

@@ -4,7 +4,8 @@
 -- second's hour to the hour after it; it replaces itself.
 -- How: a diff owns the seconds that end after it and not after the next one. Owners are counted through (place); a level has
 -- its quantity from the place after its change to the place of its next change; unfolded over the places, the levels of one
--- place are a book.
+-- place are a book. A bid that is there at every place is a lower bound of the best bid, so that bids more than 100 basis points
+-- below the highest such bid are in no answer and are left out; the same for asks.
 -- Touched: hours of loaded diffs from the diff before the first loaded one on; hours of loaded snapshots from a minute before
 -- their receipt on, which is more than the clocks may differ; and the hour after each, where it stands on them.
 insert into gold_book_top
@@ -201,12 +202,21 @@ spans as (
         level.2 as price,
         argMax(level.3, last_update_id) as quantity,
         place,
-        leadInFrame(place, 1, any(all_places)) over (
-            partition by venue, symbol, block, snapshot_id, is_bid, price order by place
-            rows between unbounded preceding and unbounded following
-        ) as end_place
+        leadInFrame(place, 1, any(all_places)) over price_level as end_place,
+        min(place) over price_level = 0 and min(quantity) over price_level > 0 as is_always_there
     from changes
     group by venue, symbol, block, snapshot_id, is_bid, price, place
+    window price_level as (
+        partition by venue, symbol, block, snapshot_id, is_bid, price order by place
+        rows between unbounded preceding and unbounded following
+    )
+),
+bounds as (
+    select
+        *,
+        maxIf(price, is_bid and is_always_there) over (partition by venue, symbol, block, snapshot_id) as lowest_best_bid,
+        minIf(price, not is_bid and is_always_there) over (partition by venue, symbol, block, snapshot_id) as highest_best_ask
+    from spans
 ),
 books as (
     select
@@ -220,8 +230,12 @@ books as (
         arrayReduce('max', bids) as best_bid,
         arrayReduce('min', asks) as best_ask,
         best_bid.1 + best_ask.1 as double_middle
-    from spans
-    where quantity > 0 and end_place > place
+    from bounds
+    where quantity > 0 and end_place > place and multiIf(
+        is_bid, price * 100 >= lowest_best_bid * 99,
+        highest_best_ask > 0, price * 100 <= highest_best_ask * 101,
+        true
+    )
     group by venue, symbol, block, snapshot_id, place
 ),
 reaches as (
@@ -274,3 +288,4 @@ inner join (
     where is_wanted
 ) as owners using (venue, symbol, block, snapshot_id, place)
 inner join reaches using (venue, symbol, snapshot_id)
+settings use_skip_indexes_if_final = 1

@@ -142,4 +142,4 @@ select
 from candidates
 order by rank
 limit 1 by venue, symbol, open_time
-settings do_not_merge_across_partitions_select_final = 1
+settings do_not_merge_across_partitions_select_final = 1, use_skip_indexes_if_final = 1
