@@ -14,7 +14,8 @@ from pipeline.warehouse import connect
 from tickhouse import audit, clear
 from tickhouse.demo import run_demo
 from tickhouse.provision import provision_aws
-from transform_process import migrate
+from transform_process import __main__ as transform
+from transform_process import checks, migrate
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Crypto market data, recorded and queryable.")
 app.command("klines")(klines.main)
@@ -24,7 +25,9 @@ app.command("mirror-check")(mirror_check.main)
 app.command("load")(load.main)
 app.command("reconcile")(reconcile.main)
 app.command("redrive")(redrive.main)
+app.command("transform")(transform.main)
 app.command("migrate")(migrate.main)
+app.command("checks")(checks.main)
 app.command("audit")(audit.main)
 app.command("clear")(clear.main)
 

@@ -1,0 +1,99 @@
+-- Fills gold_book_hours: in how many seconds of an hour the book of a symbol is provably right.
+-- Grain: venue, symbol, hour of event_time. Rerun is safe: a row is a function of FINAL silver in the hour before, the hour and
+-- the hour after; it replaces itself.
+-- A diff goes on from the one before if its first_update_id is at most that one's last_update_id + 1 (the venue's rule for a
+-- local book). The book after a diff is proven if the newest snapshot up to it lies in the same unbroken run, at most from
+-- the beginning of the hour before on; it stays proven until the next diff that goes on from it. Time after the last diff of
+-- a run is not proven: nobody knows what was missed.
+-- Touched: the hours of loaded diffs and snapshots, and the hours beside them.
+insert into gold_book_hours
+with touched as (
+    select distinct
+        venue,
+        symbol,
+        arrayJoin([hour - toIntervalHour(1), hour, hour + toIntervalHour(1)]) as hour
+    from (
+        select distinct
+            venue,
+            symbol,
+            toStartOfHour(event_time) as hour
+        from silver_depth_diffs
+        where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+        union distinct
+        select
+            venue,
+            symbol,
+            toStartOfHour(receipt_time)
+        from silver_depth_snapshots
+        where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+    )
+),
+around as (
+    select distinct
+        venue,
+        symbol,
+        arrayJoin([hour - toIntervalHour(1), hour, hour + toIntervalHour(1)]) as hour
+    from touched
+),
+diffs as (
+    select
+        venue,
+        symbol,
+        arrayJoin([
+            toStartOfHour(event_time) - toIntervalHour(1), toStartOfHour(event_time), toStartOfHour(event_time) + toIntervalHour(1)
+        ]) as hour,
+        first_update_id,
+        last_update_id,
+        event_time
+    from silver_depth_diffs final
+    where (venue, symbol, toStartOfHour(event_time)) in (select * from around)
+),
+followed as (
+    select
+        *,
+        row_number() over ids = 1 as is_first,
+        not is_first and first_update_id > lagInFrame(last_update_id) over ids + 1 as is_hole,
+        leadInFrame(first_update_id, 1, 0) over ids as next_first_id,
+        leadInFrame(event_time, 1, event_time) over ids as next_time
+    from diffs
+    where (venue, symbol, hour) in (select * from touched)
+    window ids as (
+        partition by venue, symbol, hour order by last_update_id rows between unbounded preceding and unbounded following
+    )
+),
+runs as (
+    select
+        *,
+        max(if(is_first or is_hole, first_update_id, 0)) over (
+            partition by venue, symbol, hour order by last_update_id rows between unbounded preceding and current row
+        ) as run_first_id,
+        next_first_id > 0 and next_first_id <= last_update_id + 1 as is_followed,
+        if(is_followed, greatest(0, dateDiff(
+            'microsecond', greatest(event_time, toDateTime64(hour, 6, 'UTC')), least(next_time, toDateTime64(hour, 6, 'UTC') + toIntervalHour(1))
+        )), 0) / 1e6 as seconds
+    from followed
+),
+snapshots as (
+    select distinct
+        venue,
+        symbol,
+        last_update_id as snapshot_id
+    from silver_depth_snapshots
+    where (venue, symbol, toStartOfHour(receipt_time)) in (select * from around)
+)
+select
+    runs.venue as venue,
+    runs.symbol as symbol,
+    toDateTime64(hour, 6, 'UTC') as open_time,
+    sumIf(seconds, snapshot_id > 0 and snapshot_id + 1 >= run_first_id) as proven_seconds,
+    sum(seconds) as recorded_seconds,
+    countIf(toStartOfHour(event_time) = hour) as diffs,
+    countIf(toStartOfHour(event_time) = hour and is_hole) as holes,
+    uniqExactIf(snapshot_id, toStartOfHour(event_time) = hour and snapshot_id > 0 and snapshot_id + 1 >= run_first_id) as snapshots,
+    {build_version:UInt64} as build_version
+from runs
+asof left join snapshots
+    on runs.venue = snapshots.venue and runs.symbol = snapshots.symbol and runs.last_update_id >= snapshots.snapshot_id
+group by venue, symbol, hour
+having diffs > 0
+settings use_skip_indexes_if_final = 1

@@ -1,0 +1,291 @@
+-- Fills gold_book_top: the top of the book at the end of every second in which it is provably right (gold_book_coverage says
+-- what that means: the newest snapshot and every diff since, in one unbroken run).
+-- Grain: venue, symbol, second of event_time. Rerun is safe: a row is a function of FINAL silver from the hour before the
+-- second's hour to the hour after it; it replaces itself.
+-- How: a diff owns the seconds that end after it and not after the next one. Owners are counted through (place); a level has
+-- its quantity from the place after its change to the place of its next change; unfolded over the places, the levels of one
+-- place are a book. A bid that is there at every place is a lower bound of the best bid, so that bids more than 100 basis points
+-- below the highest such bid are in no answer and are left out; the same for asks.
+-- Touched: hours of loaded diffs from the diff before the first loaded one on; hours of loaded snapshots from a minute before
+-- their receipt on, which is more than the clocks may differ; and the hour after each, where it stands on them.
+insert into gold_book_top
+with loaded as (
+    select
+        venue,
+        symbol,
+        toStartOfHour(event_time) as hour,
+        min(event_time) as changed_from
+    from silver_depth_diffs
+    where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+    group by venue, symbol, hour
+    union all
+    select
+        venue,
+        symbol,
+        toStartOfHour(receipt_time - toIntervalMinute(1)) as hour,
+        min(receipt_time) - toIntervalMinute(1) as changed_from
+    from silver_depth_snapshots
+    where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+    group by venue, symbol, hour
+),
+touched as (
+    select
+        venue,
+        symbol,
+        arrayJoin([hour - toIntervalHour(1), hour, hour + toIntervalHour(1)]) as block,
+        min(loaded.changed_from) as changed_from
+    from loaded
+    group by venue, symbol, block
+),
+diffs as (
+    select
+        venue,
+        symbol,
+        arrayJoin([
+            toStartOfHour(event_time) - toIntervalHour(1), toStartOfHour(event_time), toStartOfHour(event_time) + toIntervalHour(1)
+        ]) as block,
+        first_update_id,
+        last_update_id,
+        event_time
+    from silver_depth_diffs final
+    where (venue, symbol, toStartOfHour(event_time)) in (
+        select
+            venue,
+            symbol,
+            arrayJoin([block - toIntervalHour(1), block, block + toIntervalHour(1)])
+        from touched
+    )
+),
+followed as (
+    select
+        *,
+        row_number() over ids = 1 as is_first,
+        not is_first and first_update_id > lagInFrame(last_update_id) over ids + 1 as is_hole,
+        leadInFrame(first_update_id, 1, 0) over ids as next_first_id,
+        leadInFrame(event_time, 1, event_time) over ids as next_time
+    from diffs
+    where (venue, symbol, block) in (select venue, symbol, block from touched)
+    window ids as (
+        partition by venue, symbol, block order by last_update_id rows between unbounded preceding and unbounded following
+    )
+),
+runs as (
+    select
+        *,
+        max(if(is_first or is_hole, first_update_id, 0)) over (
+            partition by venue, symbol, block order by last_update_id rows between unbounded preceding and current row
+        ) as run_first_id,
+        next_first_id > 0 and next_first_id <= last_update_id + 1 as is_followed,
+        toUnixTimestamp(event_time) as first_second,
+        if(is_followed, greatest(toUnixTimestamp(next_time), first_second), first_second) as end_second
+    from followed
+),
+snapshots as (
+    select distinct
+        venue,
+        symbol,
+        last_update_id as snapshot_id
+    from silver_depth_snapshots
+    where (venue, symbol, toStartOfHour(receipt_time)) in (
+        select
+            venue,
+            symbol,
+            arrayJoin([block - toIntervalHour(1), block, block + toIntervalHour(1)])
+        from touched
+    )
+),
+standing as (
+    select
+        runs.venue as venue,
+        runs.symbol as symbol,
+        runs.block as block,
+        snapshot_id,
+        last_update_id,
+        greatest(first_second, toUnixTimestamp(block)) as from_second,
+        least(end_second, toUnixTimestamp(block) + 3600) as to_second,
+        next_time >= changed_from and to_second > from_second as is_wanted
+    from runs
+    inner join touched using (venue, symbol, block)
+    asof inner join snapshots
+        on runs.venue = snapshots.venue and runs.symbol = snapshots.symbol and runs.last_update_id >= snapshots.snapshot_id
+    where snapshot_id + 1 >= run_first_id
+),
+places as (
+    select
+        *,
+        sum(toInt64(is_wanted)) over (
+            partition by venue, symbol, block, snapshot_id order by last_update_id rows between unbounded preceding and current row
+        ) - toInt64(is_wanted) as place,
+        sum(toInt64(is_wanted)) over (partition by venue, symbol, block, snapshot_id) as all_places
+    from standing
+),
+changes as (
+    select
+        venue,
+        symbol,
+        block,
+        snapshot_id,
+        all_places,
+        place,
+        last_update_id,
+        arrayJoin(arrayConcat(
+            arrayMap(level -> (true, level.price, level.quantity), levels.bids),
+            arrayMap(level -> (false, level.price, level.quantity), levels.asks)
+        )) as level
+    from (
+        select
+            venue,
+            symbol,
+            last_update_id,
+            bids,
+            asks
+        from silver_depth_diffs final
+        where (venue, symbol, last_update_id) in (
+            select
+                venue,
+                symbol,
+                last_update_id
+            from places
+            where all_places > 0
+        )
+    ) as levels
+    inner join places using (venue, symbol, last_update_id)
+    where all_places > 0 and place < all_places and last_update_id > snapshot_id
+    union all
+    select
+        venue,
+        symbol,
+        block,
+        snapshot_id,
+        all_places,
+        toInt64(0) as place,
+        snapshot_id as last_update_id,
+        arrayJoin(arrayConcat(
+            arrayMap(level -> (true, level.price, level.quantity), levels.bids),
+            arrayMap(level -> (false, level.price, level.quantity), levels.asks)
+        )) as level
+    from (
+        select
+            venue,
+            symbol,
+            last_update_id as snapshot_id,
+            bids,
+            asks
+        from silver_depth_snapshots final
+        where (venue, symbol, last_update_id) in (
+            select
+                venue,
+                symbol,
+                snapshot_id
+            from places
+            where all_places > 0
+        )
+    ) as levels
+    inner join (
+        select distinct
+            venue,
+            symbol,
+            block,
+            snapshot_id,
+            all_places
+        from places
+        where all_places > 0
+    ) as segments using (venue, symbol, snapshot_id)
+),
+spans as (
+    select
+        venue,
+        symbol,
+        block,
+        snapshot_id,
+        level.1 as is_bid,
+        level.2 as price,
+        argMax(level.3, last_update_id) as quantity,
+        place,
+        leadInFrame(place, 1, any(all_places)) over price_level as end_place,
+        min(place) over price_level = 0 and min(quantity) over price_level > 0 as is_always_there
+    from changes
+    group by venue, symbol, block, snapshot_id, is_bid, price, place
+    window price_level as (
+        partition by venue, symbol, block, snapshot_id, is_bid, price order by place
+        rows between unbounded preceding and unbounded following
+    )
+),
+bounds as (
+    select
+        *,
+        maxIf(price, is_bid and is_always_there) over (partition by venue, symbol, block, snapshot_id) as lowest_best_bid,
+        minIf(price, not is_bid and is_always_there) over (partition by venue, symbol, block, snapshot_id) as highest_best_ask
+    from spans
+),
+books as (
+    select
+        venue,
+        symbol,
+        block,
+        snapshot_id,
+        arrayJoin(range(place, end_place)) as place,
+        groupArrayIf((price, quantity), is_bid) as bids,
+        groupArrayIf((price, quantity), not is_bid) as asks,
+        arrayReduce('max', bids) as best_bid,
+        arrayReduce('min', asks) as best_ask,
+        best_bid.1 + best_ask.1 as double_middle
+    from bounds
+    where quantity > 0 and end_place > place and multiIf(
+        is_bid, price * 100 >= lowest_best_bid * 99,
+        highest_best_ask > 0, price * 100 <= highest_best_ask * 101,
+        true
+    )
+    group by venue, symbol, block, snapshot_id, place
+),
+reaches as (
+    select
+        venue,
+        symbol,
+        last_update_id as snapshot_id,
+        if(empty(bids), null, arrayMin(bids.price)) as bid_reach_price,
+        if(empty(asks), null, arrayMax(asks.price)) as ask_reach_price
+    from silver_depth_snapshots final
+    where (venue, symbol, last_update_id) in (
+        select
+            venue,
+            symbol,
+            snapshot_id
+        from places
+        where all_places > 0
+    )
+)
+select
+    venue,
+    symbol,
+    toDateTime64(arrayJoin(range(from_second, to_second)), 6, 'UTC') as open_time,
+    last_update_id,
+    if(empty(bids), null, best_bid.1) as best_bid_price,
+    if(empty(bids), null, best_bid.2) as best_bid_quantity,
+    if(empty(asks), null, best_ask.1) as best_ask_price,
+    if(empty(asks), null, best_ask.2) as best_ask_quantity,
+    arraySum(bid -> if(bid.1 * 20000 >= double_middle * 9990, bid.2, 0), bids) as bid_depth_10bps,
+    arraySum(ask -> if(ask.1 * 20000 <= double_middle * 10010, ask.2, 0), asks) as ask_depth_10bps,
+    arraySum(bid -> if(bid.1 * 20000 >= double_middle * 9950, bid.2, 0), bids) as bid_depth_50bps,
+    arraySum(ask -> if(ask.1 * 20000 <= double_middle * 10050, ask.2, 0), asks) as ask_depth_50bps,
+    arraySum(bid -> if(bid.1 * 20000 >= double_middle * 9900, bid.2, 0), bids) as bid_depth_100bps,
+    arraySum(ask -> if(ask.1 * 20000 <= double_middle * 10100, ask.2, 0), asks) as ask_depth_100bps,
+    bid_reach_price,
+    ask_reach_price,
+    {build_version:UInt64} as build_version
+from books
+inner join (
+    select
+        venue,
+        symbol,
+        block,
+        snapshot_id,
+        place,
+        last_update_id,
+        from_second,
+        to_second
+    from places
+    where is_wanted
+) as owners using (venue, symbol, block, snapshot_id, place)
+inner join reaches using (venue, symbol, snapshot_id)
+settings use_skip_indexes_if_final = 1

@@ -1,0 +1,145 @@
+-- Fills gold_ohlcv for 1s and 1m: from trades, and from klines where trades are missing.
+-- Grain: interval, venue, symbol, open_time. Rerun is safe: a row is a function of FINAL silver alone; it replaces itself.
+-- Touched: the minutes of loaded klines and trades, and of the trades right before and after loaded ones, whose
+-- completeness changes with them. A row made of trades is complete if its ids have no hole (the venue counts them up by
+-- one in a symbol) and the trades before the first and after the last are here too.
+-- Of several candidates: complete trades, a closed kline, incomplete trades, a running kline.
+insert into gold_ohlcv
+with loaded_trades as (
+    select
+        venue,
+        symbol,
+        trade_id,
+        lagInFrame(trade_id, 1, trade_id) over following_ids + 1 = trade_id as is_after_loaded,
+        leadInFrame(trade_id, 1, trade_id) over following_ids = trade_id + 1 as is_before_loaded,
+        trade_time
+    from silver_trades
+    where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+    window following_ids as (
+        partition by venue, symbol order by trade_id rows between unbounded preceding and unbounded following
+    )
+),
+touched as (
+    select distinct
+        venue,
+        symbol,
+        toStartOfMinute(trade_time) as minute
+    from loaded_trades
+    union distinct
+    select
+        venue,
+        symbol,
+        toStartOfMinute(trade_time)
+    from silver_trades
+    where (venue, symbol, trade_id) in (
+        select
+            venue,
+            symbol,
+            arrayJoin(arrayConcat(
+                if(is_after_loaded, [], [toUInt64(trade_id - 1)]),
+                if(is_before_loaded, [], [toUInt64(trade_id + 1)])
+            ))
+        from loaded_trades
+    )
+    union distinct
+    select
+        venue,
+        symbol,
+        toStartOfMinute(open_time)
+    from silver_klines
+    where interval = {interval:String}
+        and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+),
+from_trades as (
+    select
+        venue,
+        symbol,
+        toDateTime64(toStartOfInterval(trade_time, toIntervalSecond({seconds:UInt32})), 6, 'UTC') as start,
+        argMin(price, trade_id) as open,
+        max(price) as high,
+        min(price) as low,
+        argMax(price, trade_id) as close,
+        sum(quantity) as volume,
+        toDecimal128(sum(toDecimal256(price, 18) * quantity), 18) as quote_volume,
+        toInt64(count()) as trade_count,
+        sumIf(quantity, not is_buyer_maker) as taker_buy_volume,
+        toDecimal128(sumIf(toDecimal256(price, 18) * quantity, not is_buyer_maker), 18) as taker_buy_quote_volume,
+        min(trade_id) as first_trade_id,
+        max(trade_id) as last_trade_id
+    from silver_trades final
+    where (venue, symbol, toStartOfMinute(trade_time)) in (select * from touched)
+    group by venue, symbol, start
+),
+neighbours as (
+    select
+        venue,
+        symbol,
+        trade_id
+    from silver_trades
+    where (venue, symbol, trade_id) in (
+        select
+            venue,
+            symbol,
+            arrayJoin([toUInt64(first_trade_id - 1), last_trade_id + 1])
+        from from_trades
+    )
+),
+candidates as (
+    select
+        *,
+        'trades' as source,
+        first_trade_id = 0 or (venue, symbol, toUInt64(first_trade_id - 1)) in (select * from neighbours) as follows_previous,
+        (venue, symbol, last_trade_id + 1) in (select * from neighbours) as precedes_next,
+        trade_count = last_trade_id - first_trade_id + 1 and follows_previous and precedes_next as is_complete,
+        if(is_complete, 0, 2) as rank
+    from from_trades
+    union all
+    select
+        venue,
+        symbol,
+        open_time as start,
+        open,
+        high,
+        low,
+        close,
+        volume,
+        quote_volume,
+        trade_count,
+        taker_buy_volume,
+        taker_buy_quote_volume,
+        0 as first_trade_id,
+        0 as last_trade_id,
+        'klines' as source,
+        false as follows_previous,
+        false as precedes_next,
+        is_closed as is_complete,
+        if(is_closed, 1, 3) as rank
+    from silver_klines final
+    where interval = {interval:String}
+        and (venue, symbol, toStartOfMinute(open_time)) in (select * from touched)
+)
+select
+    {interval:String} as interval,
+    venue,
+    symbol,
+    start as open_time,
+    open,
+    high,
+    low,
+    close,
+    volume,
+    quote_volume,
+    trade_count,
+    taker_buy_volume,
+    taker_buy_quote_volume,
+    source,
+    is_complete,
+    first_trade_id,
+    last_trade_id,
+    follows_previous,
+    precedes_next,
+    {build_version:UInt64} as build_version
+from candidates
+order by rank
+limit 1 by venue, symbol, open_time
+settings do_not_merge_across_partitions_select_final = 1, use_skip_indexes_if_final = 1

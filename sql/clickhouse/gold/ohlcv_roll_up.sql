@@ -1,0 +1,101 @@
+-- Fills gold_ohlcv for 5m, 15m, 30m, 1h, 4h, 1d: each from the next shorter interval, or from the venue's own kline of
+-- this interval where parts are missing.
+-- Grain: interval, venue, symbol, open_time. Rerun is safe: a row is a function of gold_ohlcv of the shorter interval and
+-- of FINAL silver_klines; it replaces itself. Sums and extremes of exact decimals: the way up does not matter.
+-- Touched: the intervals of rows this build made of the shorter interval, and of klines loaded in the window.
+-- Complete: every part is there and complete; or all parts are made of trades whose ids have no hole from before the
+-- first part to after the last one, so that times without a row are times without a trade.
+-- Of several candidates: a complete roll-up, a closed kline, an incomplete roll-up, a running kline.
+insert into gold_ohlcv
+with touched as (
+    select distinct
+        venue,
+        symbol,
+        toDateTime64(toStartOfInterval(open_time, toIntervalSecond({seconds:UInt32})), 6, 'UTC') as start
+    from gold_ohlcv
+    where interval = {part:String} and build_version = {build_version:UInt64}
+    union distinct
+    select
+        venue,
+        symbol,
+        open_time
+    from silver_klines
+    where interval = {interval:String}
+        and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+),
+candidates as (
+    select
+        venue,
+        symbol,
+        toDateTime64(toStartOfInterval(part.open_time, toIntervalSecond({seconds:UInt32})), 6, 'UTC') as start,
+        argMin(part.open, part.open_time) as open,
+        max(part.high) as high,
+        min(part.low) as low,
+        argMax(part.close, part.open_time) as close,
+        sum(part.volume) as volume,
+        sum(part.quote_volume) as quote_volume,
+        sum(part.trade_count) as trade_count,
+        sum(part.taker_buy_volume) as taker_buy_volume,
+        sum(part.taker_buy_quote_volume) as taker_buy_quote_volume,
+        min(part.first_trade_id) as first_trade_id,
+        max(part.last_trade_id) as last_trade_id,
+        multiIf(min(part.source = 'trades'), 'trades', min(part.source = 'klines'), 'klines', 'mixed') as source,
+        argMin(part.follows_previous, part.open_time) as follows_previous,
+        argMax(part.precedes_next, part.open_time) as precedes_next,
+        sum(part.is_complete) = intDiv({seconds:UInt32}, {part_seconds:UInt32}) or (
+            source = 'trades' and trade_count = last_trade_id - first_trade_id + 1 and follows_previous and precedes_next
+        ) as is_complete,
+        if(is_complete, 0, 2) as rank
+    from gold_ohlcv as part final
+    where part.interval = {part:String}
+        and (venue, symbol, toStartOfInterval(part.open_time, toIntervalSecond({seconds:UInt32}))) in (select * from touched)
+    group by venue, symbol, start
+    union all
+    select
+        venue,
+        symbol,
+        open_time as start,
+        open,
+        high,
+        low,
+        close,
+        volume,
+        quote_volume,
+        trade_count,
+        taker_buy_volume,
+        taker_buy_quote_volume,
+        0 as first_trade_id,
+        0 as last_trade_id,
+        'klines' as source,
+        false as follows_previous,
+        false as precedes_next,
+        is_closed as is_complete,
+        if(is_closed, 1, 3) as rank
+    from silver_klines final
+    where interval = {interval:String} and (venue, symbol, open_time) in (select * from touched)
+)
+select
+    {interval:String} as interval,
+    venue,
+    symbol,
+    start as open_time,
+    open,
+    high,
+    low,
+    close,
+    volume,
+    quote_volume,
+    trade_count,
+    taker_buy_volume,
+    taker_buy_quote_volume,
+    source,
+    is_complete,
+    first_trade_id,
+    last_trade_id,
+    follows_previous,
+    precedes_next,
+    {build_version:UInt64} as build_version
+from candidates
+order by rank
+limit 1 by venue, symbol, open_time
+settings do_not_merge_across_partitions_select_final = 1

@@ -1,0 +1,43 @@
+"""The transformer's command: keeps gold fresh until a signal, or does one pass."""
+
+import logging
+from typing import Annotated
+
+import typer
+
+from pipeline.lifecycle import run_command, stop_on_signals
+from pipeline.settings import WarehouseSettings, read
+from pipeline.warehouse import connect
+from transform_process.transformer import Transformer, TransformOptions
+
+log = logging.getLogger(__name__)
+
+
+def main(
+    once: Annotated[bool, typer.Option("--once", help="One pass over what is loaded, then exit.")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build everything anew, from the first load.")] = False,
+    lag_seconds: Annotated[
+        float, typer.Option(min=0, help="Leave younger loads for the next pass: an insert is visible later than its load_time.")
+    ] = 10.0,
+    every_seconds: Annotated[float, typer.Option(min=0.1, help="Pause between passes.")] = 10.0,
+) -> None:
+    """Turn what is loaded into gold tables, until SIGTERM or SIGINT."""
+
+    def work() -> None:
+        options = TransformOptions(lag_seconds=lag_seconds, every_seconds=every_seconds, rebuild=rebuild)
+        with stop_on_signals() as stop:
+            warehouse = connect(read(WarehouseSettings))
+            try:
+                transformer = Transformer(warehouse, stop, options)
+                if once:
+                    log.info("pass done", extra={"built": transformer.run_pass()})
+                else:
+                    transformer.run()
+            finally:
+                warehouse.close()
+
+    run_command(work)
+
+
+if __name__ == "__main__":
+    typer.run(main)

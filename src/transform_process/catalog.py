@@ -1,0 +1,78 @@
+"""PURE. The transforms in the order in which they run: which silver tables move each, and which SQL files it is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+INTERVAL_SECONDS = {"1s": 1, "1m": 60, "5m": 300, "15m": 900, "30m": 1_800, "1h": 3_600, "4h": 14_400, "1d": 86_400}
+"""Every length divides the next one: each is rolled up from the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One statement of sql/clickhouse/gold; beside `parameters` it may use the window and the build_version.
+
+    `target` is the table it fills.
+    """
+
+    name: str
+    file: str
+    target: str
+    parameters: Mapping[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """Steps over one window of load_time of the `sources`, one after the other, each reading what those before it built."""
+
+    name: str
+    sources: tuple[str, ...]
+    most_rows: int
+    steps: tuple[Step, ...]
+
+
+def _base(interval: str) -> Step:
+    parameters: dict[str, str | int] = {"interval": interval, "seconds": INTERVAL_SECONDS[interval]}
+    return Step(f"ohlcv_{interval}", "ohlcv_base.sql", "gold_ohlcv", parameters)
+
+
+def _roll_up(part: str, interval: str) -> Step:
+    parameters: dict[str, str | int] = {
+        "interval": interval,
+        "seconds": INTERVAL_SECONDS[interval],
+        "part": part,
+        "part_seconds": INTERVAL_SECONDS[part],
+    }
+    return Step(f"ohlcv_{interval}", "ohlcv_roll_up.sql", "gold_ohlcv", parameters)
+
+
+def _indicators(interval: str) -> Step:
+    parameters: dict[str, str | int] = {"interval": interval, "seconds": INTERVAL_SECONDS[interval]}
+    return Step(f"indicators_{interval}", "indicators.sql", "gold_indicators", parameters)
+
+
+_LONGER = [interval for interval in INTERVAL_SECONDS if interval != "1s"]
+
+OHLCV = Transform(
+    name="ohlcv",
+    sources=("silver_trades", "silver_klines"),
+    most_rows=2_000_000,
+    steps=(
+        _base("1s"),
+        _base("1m"),
+        *(_roll_up(part, interval) for part, interval in pairwise(_LONGER)),
+        *(_indicators(interval) for interval in _LONGER),
+    ),
+)
+
+BOOK = Transform(
+    name="book",
+    sources=("silver_depth_diffs", "silver_depth_snapshots"),
+    most_rows=100_000,
+    steps=(
+        Step("book_top_1s", "book_top_1s.sql", "gold_book_top"),
+        Step("book_coverage", "book_coverage.sql", "gold_book_hours"),
+    ),
+)
+
+TRANSFORMS = (OHLCV, BOOK)

@@ -1,0 +1,141 @@
+"""Data quality: runs sql/clickhouse/checks, keeps the verdicts in ops_check_results, prints them, exits 1 on a failure."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.errors import TickhouseError, UsageError
+from pipeline.lifecycle import run_command
+from pipeline.settings import WarehouseSettings, read
+from pipeline.timestamps import HOUR_US, format_instant, from_datetime, now_us, parse_instant, to_datetime
+from pipeline.warehouse import SQL_ROOT, Warehouse, connect
+from transform_process.check_config import Check, read_checks
+
+MOST_KEPT = 1_000
+"""Findings of one check that get a row each; the count is always whole."""
+
+MOST_SHOWN = 5
+WIDTH = 200
+"""Characters of a line where there is no terminal to ask."""
+
+
+class Finding(NamedTuple):
+    """One offending row, as every check returns it; `value`'s unit is in the check's file."""
+
+    venue: str
+    symbol: str
+    at: datetime
+    value: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check said."""
+
+    check: Check
+    findings: Sequence[Finding]
+
+    @property
+    def name(self) -> str:
+        return "failed" if self.findings else "passed"
+
+
+def run_checks(warehouse: Warehouse, checks: Sequence[Check], since_us: int, until_us: int) -> list[Verdict]:
+    """Asks all checks about data from `since_us` up to, not including, `until_us`, and writes the verdicts down."""
+    run_time = now_us()
+    verdicts = [Verdict(check, _findings(warehouse, check, since_us, until_us)) for check in checks]
+    for verdict in verdicts:
+        warehouse.insert_rows("ops_check_results", _rows(verdict, run_time, since_us, until_us))
+    return verdicts
+
+
+def has_failed(verdicts: Sequence[Verdict]) -> bool:
+    """Whether a check with the severity `error` has findings."""
+    return any(verdict.findings and verdict.check.severity == "error" for verdict in verdicts)
+
+
+def verdicts_table(verdicts: Sequence[Verdict]) -> Table:
+    """One line a check, and the first findings below it."""
+    table = Table("check", "severity", "verdict", "findings", "first of them", title="data quality")
+    for verdict in verdicts:
+        colour = {"passed": "green", "failed": "red"}[verdict.name] if verdict.check.severity == "error" else "yellow"
+        shown = [_line(finding) for finding in verdict.findings[:MOST_SHOWN]]
+        mark = f"[{'green' if verdict.name == 'passed' else colour}]{verdict.name}[/]"
+        table.add_row(verdict.check.name, verdict.check.severity, mark, f"{len(verdict.findings):,}", "\n".join(shown))
+    return table
+
+
+def _findings(warehouse: Warehouse, check: Check, since_us: int, until_us: int) -> list[Finding]:
+    sql = (SQL_ROOT / "checks" / check.sql_file).read_text(encoding="utf-8").strip()
+    bounds = {"since": _parameter(since_us), "until": _parameter(until_us)}
+    rows = warehouse.query(sql, {**check.limits, **bounds})
+    findings = [Finding(*row[: len(Finding._fields)]) for row in rows]
+    return sorted(findings, key=lambda finding: (finding.venue, finding.symbol, finding.at))
+
+
+def _rows(verdict: Verdict, run_time: int, since_us: int, until_us: int) -> list[dict[str, Any]]:
+    head = {
+        "run_time": to_datetime(run_time),
+        "check_name": verdict.check.name,
+        "severity": verdict.check.severity,
+        "verdict": verdict.name,
+        "findings": len(verdict.findings),
+        "since": to_datetime(since_us),
+        "until": to_datetime(until_us),
+    }
+    nothing = Finding("", "", to_datetime(since_us), 0.0, "")
+    return [head | finding._asdict() for finding in verdict.findings[:MOST_KEPT] or [nothing]]
+
+
+def _line(finding: Finding) -> str:
+    place = " ".join(word for word in (finding.venue, finding.symbol, format_instant(from_datetime(finding.at))) if word)
+    return f"{place}: {finding.detail}"
+
+
+def _parameter(instant_us: int) -> str:
+    return to_datetime(instant_us).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def _instant(text: str, option: str) -> int:
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {text!r} is no instant; write 2024-01-01 or 2024-01-01T12:30") from error
+
+
+def main(
+    since: Annotated[str | None, typer.Option(help="Look at data from this instant on (ISO 8601, UTC).")] = None,
+    until: Annotated[str | None, typer.Option(help="Up to, not including, this instant; default now.")] = None,
+    hours: Annotated[float, typer.Option(min=0.01, help="Without --since: this long before the end.")] = 24.0,
+    check: Annotated[list[str] | None, typer.Option(help="Only this check; repeats.")] = None,
+) -> None:
+    """Check the data in the warehouse; exit 1 if a check of severity `error` (resources/checks.yaml) has findings."""
+
+    def work() -> None:
+        checks = read_checks(only=check or ())
+        until_us = now_us() if until is None else _instant(until, "--until")
+        since_us = until_us - round(hours * HOUR_US) if since is None else _instant(since, "--since")
+        if since_us >= until_us:
+            raise UsageError("--since is not before --until")
+        warehouse = connect(read(WarehouseSettings))
+        try:
+            verdicts = run_checks(warehouse, checks, since_us, until_us)
+        finally:
+            warehouse.close()
+        Console(width=None if sys.stdout.isatty() else WIDTH).print(verdicts_table(verdicts))
+        if has_failed(verdicts):
+            failed = [verdict.check.name for verdict in verdicts if verdict.findings and verdict.check.severity == "error"]
+            raise TickhouseError(f"data quality: {', '.join(failed)} failed; all findings are in ops_check_results")
+
+    run_command(work)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,144 @@
+"""Brings gold up to what is loaded: windows of load_time, touched grains built anew, the watermark last.
+
+Safe to stop, kill and repeat at any point: a window that was not finished is done again, and every row replaces itself.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import WarehouseUnavailable
+from pipeline.lifecycle import StopRequest
+from pipeline.timestamps import SECOND_US, to_datetime
+from pipeline.warehouse import SQL_ROOT, Warehouse
+from transform_process.catalog import TRANSFORMS, Step, Transform
+from transform_process.window import Load, Window, cut_windows
+
+log = logging.getLogger(__name__)
+
+MOST_PAUSE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class TransformOptions:
+    """`lag_seconds`: younger loads are left for the next pass, since an insert has its load_time before it is visible.
+
+    `rebuild` starts at the first load instead of the watermark, once. `most_rows` of silver in a window; None: the
+    transform's own.
+    """
+
+    lag_seconds: float = 10.0
+    every_seconds: float = 10.0
+    rebuild: bool = False
+    most_rows: int | None = None
+
+
+class Transformer:
+    """One pass after the other over all transforms. Errors of the warehouse travel out of `run_pass`."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        stop: StopRequest,
+        options: TransformOptions,
+        transforms: Sequence[Transform] = TRANSFORMS,
+    ) -> None:
+        self._warehouse, self._stop, self._options, self._transforms = warehouse, stop, options, transforms
+        self._to_rebuild = {transform.name for transform in transforms} if options.rebuild else set()
+
+    def run(self) -> None:
+        """Passes until the stop; while the warehouse is away it waits with growing pauses, said once."""
+        pause = 1.0
+        while not self._stop.is_set():
+            try:
+                self.run_pass()
+            except WarehouseUnavailable as error:
+                if pause == 1.0:
+                    log.warning("the warehouse is away: trying again", extra={"why": str(error)})
+                self._stop.wait(pause)
+                pause = min(2 * pause, MOST_PAUSE_SECONDS)
+            else:
+                pause = 1.0
+                self._stop.wait(self._options.every_seconds)
+
+    def run_pass(self) -> int:
+        """Does what was loaded since the last pass, window by window; returns how many gold rows were built."""
+        return sum(self._run_transform(transform) for transform in self._transforms)
+
+    def _run_transform(self, transform: Transform) -> int:
+        start_us, _ = self._watermark(transform)
+        if transform.name in self._to_rebuild:
+            start_us = 0
+        [[clock_us]] = self._warehouse.query(read_sql("transform/clock.sql"))
+        end_us = int(clock_us) - round(self._options.lag_seconds * SECOND_US)
+        if end_us <= start_us:
+            return 0
+        built = 0
+        most_rows = self._options.most_rows or transform.most_rows
+        for window in cut_windows(self._loads(transform, start_us, end_us), start_us, end_us, most_rows):
+            if self._stop.is_set():
+                return built
+            built += self._run_window(transform, window)
+        self._to_rebuild.discard(transform.name)
+        return built
+
+    def _watermark(self, transform: Transform) -> tuple[int, int]:
+        [[watermark_us, version]] = self._warehouse.query(read_sql("transform/watermark.sql"), {"transform": transform.name})
+        return int(watermark_us), int(version)
+
+    def _loads(self, transform: Transform, start_us: int, end_us: int) -> Iterable[Load]:
+        sql = read_sql("transform/loads.sql")
+        for source in transform.sources:
+            for load_us, rows in self._warehouse.query(sql, {"source": source} | _bounds(start_us, end_us)):
+                yield Load(load_us, rows)
+
+    def _run_window(self, transform: Transform, window: Window) -> int:
+        """All steps over one window; what was done and the watermark are written last, in one insert."""
+        began = time.monotonic()
+        _, version = self._watermark(transform)
+        built: dict[str, int] = {}
+        rows = [self._run_step(step, window, version, built) for step in transform.steps]
+        total = sum(built.values())
+        seconds = time.monotonic() - began
+        head = _run_row(window, version) | {"transform": transform.name}
+        done = {"step": "", "built_rows": total, "seconds": seconds}
+        self._warehouse.insert_rows("ops_transform_runs", [head | row for row in [*rows, done]])
+        figures = {"transform": transform.name, "loaded": window.rows, "built": total, "seconds": round(seconds, 3)}
+        log.info("window done", extra=figures)
+        return total
+
+    def _run_step(self, step: Step, window: Window, version: int, built: dict[str, int]) -> dict[str, Any]:
+        """Fills the step's target; `built` counts by target what this version has there so far."""
+        began = time.monotonic()
+        parameters = {**step.parameters, **_bounds(window.start_us, window.end_us), "build_version": version}
+        self._warehouse.command(read_sql(f"gold/{step.file}"), parameters)
+        asked = {"target": step.target, "build_version": version}
+        [[count]] = self._warehouse.query(read_sql("transform/built_rows.sql"), asked)
+        before, built[step.target] = built.get(step.target, 0), int(count)
+        return {"step": step.name, "built_rows": int(count) - before, "seconds": time.monotonic() - began}
+
+
+def read_sql(name: str, root: Path = SQL_ROOT) -> str:
+    """The statement of a file under sql/clickhouse."""
+    return (root / name).read_text(encoding="utf-8").strip()
+
+
+def _run_row(window: Window, version: int) -> dict[str, Any]:
+    return {
+        "window_start": to_datetime(window.start_us),
+        "window_end": to_datetime(window.end_us),
+        "build_version": version,
+        "loaded_rows": window.rows,
+    }
+
+
+def _bounds(start_us: int, end_us: int) -> dict[str, str]:
+    """As server-side parameters of the type DateTime64(6, 'UTC')."""
+    return {"window_start": _instant(start_us), "window_end": _instant(end_us)}
+
+
+def _instant(instant_us: int) -> str:
+    return to_datetime(instant_us).strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -1,0 +1,366 @@
+"""Acceptance e: every check is silent on sound data and fires on the fault it is there for."""
+
+import io
+import random
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+from extract_process.records import DepthDiff
+from extract_process.row_batches import DepthDiffRows
+from pipeline.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TICKERS, TRADES
+from pipeline.errors import UsageError
+from pipeline.timestamps import HOUR_US, MINUTE_US, SECOND_US, from_datetime
+from pipeline.warehouse import SQL_ROOT, Warehouse
+from transform_process.check_config import read_checks
+from transform_process.checks import Finding, Verdict, has_failed, run_checks, verdicts_table
+
+from . import warehouse_rows as rows
+from .warehouse_rows import land, transform, us
+
+START = us("2024-08-09")
+SECONDS = 1200
+VERDICTS = "gold_kline_verdicts_1m(since = '2024-08-08', until = '2024-08-10')"
+STEP = 2
+"""Seconds between trades; a diff every second."""
+
+
+class Data:
+    """Twenty sound minutes of one market; a test spoils one thing before it lands."""
+
+    def __init__(self) -> None:
+        self.trade_ids = list(range(1, SECONDS // STEP + 1))
+        self.diff_ids = list(range(1, SECONDS + 1))
+        self.trade_latency_us: dict[int, int] = {}
+        self.late_from: int | None = None
+        self.late_us = 0
+        self.prices: dict[int, str] = {}
+        self.kline_closes: dict[int, str] = {}
+        self.minutes = list(range(1, 19))
+        self.best_bid = "99"
+
+    def price(self, number: int) -> str:
+        return self.prices.get(number, str(100 + number % 5))
+
+    def latency(self, seconds: int) -> int:
+        """4 to 12 ms, and what a clock that was set adds."""
+        spread = 4_000 + (seconds * 2_503) % 8_000
+        return spread + (self.late_us if self.late_from is not None and seconds >= self.late_from else 0)
+
+    def land(self, warehouse: Warehouse) -> None:
+        times = [(number - 1) * STEP for number in self.trade_ids]
+        trades = rows.trades(
+            self.trade_ids,
+            times_us=[START + time * SECOND_US for time in times],
+            prices=[self.price(number) for number in self.trade_ids],
+        )
+        received = pa.array([START + time * SECOND_US + self.latency(time) for time in times], pa.int64())
+        place = trades.schema.get_field_index("receipt_time")
+        land(
+            warehouse,
+            TRADES,
+            trades.set_column(place, trades.schema.field(place), received.cast(trades.schema.field(place).type)),
+        )
+        diffs = DepthDiffRows("binance")
+        for number in self.diff_ids:
+            event_us = START + (number - 1) * SECOND_US
+            diff = DepthDiff("BTCUSDT", number, number, [[self.best_bid, str(number)]], [], event_us)
+            diffs.append(diff, event_us + self.latency(number - 1))
+        land(warehouse, DEPTH_DIFFS, diffs.table())
+        snapshot = rows.depth_snapshot(1, receipt_us=START + 500_000, bids=[["99", "1"]], asks=[["101", "2"]])
+        land(warehouse, DEPTH_SNAPSHOTS, snapshot)
+        land(warehouse, KLINES, self.klines())
+        transform(warehouse)
+
+    def klines(self) -> pa.Table:
+        """What the venue says: the sound trades, whatever of them we have."""
+        per_minute = 60 // STEP
+        tables = []
+        for minute in self.minutes:
+            prices = [100 + number % 5 for number in range(minute * per_minute + 1, (minute + 1) * per_minute + 1)]
+            table = rows.klines(
+                [START + minute * MINUTE_US], close=self.kline_closes.get(minute, str(prices[-1])), volume="15", trade_count=30
+            )
+            for name, value in (("open", prices[0]), ("high", max(prices)), ("low", min(prices))):
+                place = table.schema.get_field_index(name)
+                column = pa.array([Decimal(value)], table.schema.field(place).type)
+                table = table.set_column(place, table.schema.field(place), column)
+            tables.append(table)
+        return pa.concat_tables(tables)
+
+
+def check(warehouse: Warehouse, *names: str, until: int = START + HOUR_US) -> dict[str, list[Finding]]:
+    """Findings of the checks that have any."""
+    verdicts = run_checks(warehouse, without_load_time(read_checks(only=names)), START - HOUR_US, until)
+    return {verdict.check.name: list(verdict.findings) for verdict in verdicts if verdict.findings}
+
+
+def without_load_time(checks: Iterable[Any]) -> list[Any]:
+    """Recordings are loaded years after their receipt."""
+    return [
+        type(one)(one.name, one.sql_file, one.severity, {**one.limits, "max_load_p99_ms": 1e15}) if one.name == "latency" else one
+        for one in checks
+    ]
+
+
+def test_sound_data_has_no_findings(warehouse: Warehouse) -> None:
+    """The silent half of every check, on data that every check looks at."""
+    Data().land(warehouse)
+    assert warehouse.query(f"select count() from {VERDICTS} where verdict = 'match'") == [(18,)]
+    assert warehouse.query("select count() from gold_book_top_1s") == [(SECONDS - 1,)]
+    assert check(warehouse, until=START + 59 * MINUTE_US) == {}
+    assert warehouse.query("select uniqExact(check_name), min(verdict), max(verdict), max(findings) from ops_check_results") == [
+        (len(read_checks()), "passed", "passed", 0)
+    ]
+
+
+def test_dropped_trade_ids_fire_unless_an_event_tells_of_them(warehouse: Warehouse) -> None:
+    data = Data()
+    for number in (100, 101, 102, 300):
+        data.trade_ids.remove(number)
+    data.land(warehouse)
+    found = check(warehouse, "trade_id_gaps")["trade_id_gaps"]
+    assert [(finding.value, finding.symbol) for finding in found] == [(3.0, "BTCUSDT"), (1.0, "BTCUSDT")]
+    assert "ids 100 to 102 are missing, 3 of them are in no gap event" in found[0].detail
+    land(warehouse, STREAM_EVENTS, rows.stream_event("gap", "trades", 100, 101, started_us=START))
+    land(warehouse, STREAM_EVENTS, rows.stream_event("gap", "trades", 101, 101, started_us=START))  # told twice, counted once
+    land(warehouse, STREAM_EVENTS, rows.stream_event("gap", "trades", 299, 305, started_us=START))
+    [left] = check(warehouse, "trade_id_gaps")["trade_id_gaps"]
+    assert (left.value, left.detail) == (1.0, "ids 100 to 102 are missing, 1 of them are in no gap event")
+    land(warehouse, STREAM_EVENTS, rows.stream_event("gap", "trades", 102, 102, started_us=START))
+    assert check(warehouse, "trade_id_gaps") == {}
+
+
+def test_dropped_update_ids_fire_unless_an_event_tells_of_them(warehouse: Warehouse) -> None:
+    data = Data()
+    del data.diff_ids[499:503]
+    data.land(warehouse)
+    [finding] = check(warehouse, "update_id_gaps")["update_id_gaps"]
+    assert (finding.value, finding.detail) == (4.0, "ids 500 to 503 are missing, 4 of them are in no gap event")
+    land(warehouse, STREAM_EVENTS, rows.stream_event("gap", "depth", 500, 503, started_us=START))
+    assert check(warehouse, "update_id_gaps") == {}
+
+
+def test_missing_klines_fire_unless_an_event_tells_of_them(warehouse: Warehouse) -> None:
+    data = Data()
+    data.minutes = [minute for minute in data.minutes if minute not in (5, 6)]
+    data.land(warehouse)
+    [finding] = check(warehouse, "kline_gaps")["kline_gaps"]
+    assert finding.value == 2.0
+    first = START + 5 * MINUTE_US
+    event = rows.stream_event("gap", "klines", first, first + MINUTE_US, started_us=first, cause="venue_has_no_data")
+    land(warehouse, STREAM_EVENTS, event)
+    assert check(warehouse, "kline_gaps", "open_gaps") == {}
+
+
+def test_the_real_outage_of_march_2023_is_one_finding(warehouse: Warehouse, shared_data: Path) -> None:
+    land(warehouse, KLINES, rows.recorded_klines(shared_data, "BTCUSDT", "1m_20230320_outage"))
+    checks = read_checks(only=["kline_gaps"])
+    [verdict] = run_checks(warehouse, checks, us("2023-03-01"), us("2023-04-01"))
+    [finding] = verdict.findings
+    assert finding.value == 80.0
+    assert "open times 2023-03-24 12:40:00.000000 to 2023-03-24 13:59:00.000000" in finding.detail
+
+
+def test_a_gap_that_was_written_down_stays_open_until_it_is_healed(warehouse: Warehouse) -> None:
+    land(warehouse, STREAM_EVENTS, rows.stream_event("gap", "trades", 5, 9, started_us=START, cause="disconnect"))
+    [finding] = check(warehouse, "open_gaps")["open_gaps"]
+    assert finding.detail == "trades 5 to 9: disconnect"
+    land(warehouse, STREAM_EVENTS, rows.stream_event("healed", "trades", 5, 9, started_us=START + 1))
+    assert check(warehouse, "open_gaps") == {}
+
+
+@pytest.mark.parametrize("skew_ms", [250, -250])
+def test_a_clock_that_was_set_is_measured_within_10_ms(skew_ms: int, warehouse: Warehouse) -> None:
+    data = Data()
+    data.late_from, data.late_us = 600, skew_ms * 1_000
+    data.land(warehouse)
+    [step] = check(warehouse, "clock_step")["clock_step"]
+    assert step.value == pytest.approx(skew_ms, abs=10)
+    assert from_datetime(step.at) == START + 600 * SECOND_US
+
+
+@pytest.mark.parametrize("skew_ms", [250, -250])
+def test_a_clock_that_is_wrong_from_the_beginning_is_measured_within_10_ms(skew_ms: int, warehouse: Warehouse) -> None:
+    data = Data()
+    data.late_from, data.late_us = 0, skew_ms * 1_000
+    data.land(warehouse)
+    found = check(warehouse, "clock_skew", "clock_step", "negative_latency")
+    [skew] = found.pop("clock_skew")
+    assert skew.value == pytest.approx(skew_ms, abs=10)
+    assert list(found) == ([] if skew_ms > 0 else ["negative_latency"])
+
+
+def test_the_recorders_clock_of_the_session_was_behind(warehouse: Warehouse, shared_data: Path) -> None:
+    land(warehouse, TRADES, rows.recorded_trades(shared_data))
+    found = check(warehouse, "clock_skew", "negative_latency")
+    assert {round(finding.value / 1000, 1) for finding in found["clock_skew"]} == {-1.3}
+    assert {finding.value for finding in found["negative_latency"]} == {1.0}
+    assert "of 19904 trades were received before they were sent" in found["negative_latency"][0].detail
+
+
+def test_slow_messages_fire_latency_with_all_its_percentiles(warehouse: Warehouse) -> None:
+    data = Data()
+    data.late_from, data.late_us = 1150, 2_000_000
+    data.land(warehouse)
+    found = check(warehouse, "latency")["latency"]
+    assert {finding.detail.split()[0] for finding in found} == {"trades", "depth_diffs"}
+    assert all(2_000 < finding.value < 2_013 for finding in found)
+    assert all(
+        word in found[0].detail for word in (" avg ", " p50 ", " p99 ", " p999 ", "receipt->load", "0 of 1800 negative"[:5])
+    )
+
+
+def test_a_frozen_depth_stream_fires_while_trades_go_on(warehouse: Warehouse) -> None:
+    data = Data()
+    data.diff_ids = [number for number in data.diff_ids if number <= 1_100]
+    data.land(warehouse)
+    [finding] = check(warehouse, "stream_alignment")["stream_alignment"]
+    assert finding.value == pytest.approx(SECONDS - STEP - 1_099)
+    assert finding.detail.startswith("no depth for")
+
+
+def test_a_frozen_trade_stream_fires_while_diffs_go_on(warehouse: Warehouse) -> None:
+    data = Data()
+    data.trade_ids = data.trade_ids[:400]
+    data.land(warehouse)
+    [finding] = check(warehouse, "stream_alignment")["stream_alignment"]
+    assert finding.detail.startswith("no trades for")
+    assert finding.value > 300
+
+
+def test_a_trade_that_is_there_twice_fires(warehouse: Warehouse) -> None:
+    """Silver keeps one row a key and month: only a venue that dates one trade in two months can get past it."""
+    land(warehouse, TRADES, rows.trades([1, 2]))
+    land(warehouse, TRADES, rows.trades([2]))
+    assert check(warehouse, "duplicates") == {}
+    land(warehouse, TRADES, rows.trades([2], times_us=[us("2024-07-31T23:59:59")]))
+    verdicts = run_checks(warehouse, read_checks(only=["duplicates"]), us("2024-07-01"), us("2024-09-01"))
+    assert [(finding.value, finding.detail) for finding in verdicts[0].findings] == [(2.0, "trades 2 is there 2 times")]
+
+
+def test_a_crossed_book_fires_as_rebuilt_as_snapshot_and_as_ticker(warehouse: Warehouse) -> None:
+    data = Data()
+    data.best_bid = "101"
+    data.land(warehouse)
+    land(warehouse, DEPTH_SNAPSHOTS, rows.depth_snapshot(7, receipt_us=START, bids=[["102", "1"]], asks=[["101", "2"]]))
+    columns: dict[str, Any] = {"venue": ["binance"], "symbol": "BTCUSDT", "event_time": START, "receipt_time": START}
+    columns |= dict.fromkeys(("open", "high", "low", "close", "volume", "quote_volume"), "1")
+    columns |= {"best_bid_price": "5", "best_ask_price": "4", "best_bid_quantity": "1", "best_ask_quantity": "1"}
+    land(warehouse, TICKERS, rows.table_of(TICKERS, columns))
+    found = check(warehouse, "crossed_books")["crossed_books"]
+    assert {finding.detail.split(":")[0] for finding in found} == {"rebuilt book", "snapshot", "ticker"}
+
+
+@pytest.mark.parametrize("price", ["0", "-1", "500", "20"])
+def test_an_impossible_price_fires(price: str, warehouse: Warehouse) -> None:
+    data = Data()
+    data.prices[77] = price
+    data.land(warehouse)
+    [finding] = check(warehouse, "impossible_prices")["impossible_prices"]
+    assert finding.detail.startswith("trade 77: ")
+    assert finding.value == float(price)
+
+
+def test_a_kline_that_contradicts_itself_fires(warehouse: Warehouse) -> None:
+    land(warehouse, KLINES, rows.klines([START], close="103"))
+    [finding] = check(warehouse, "impossible_prices")["impossible_prices"]
+    assert finding.detail.startswith("kline 1m: open 100, high 102")
+
+
+def test_one_altered_kline_is_a_venue_that_differs(warehouse: Warehouse) -> None:
+    data = Data()
+    data.kline_closes[7] = "103.5"
+    data.land(warehouse)
+    found = check(warehouse, "venue_differs", "our_gap")
+    [finding] = found.pop("venue_differs")
+    assert from_datetime(finding.at) == START + 7 * MINUTE_US
+    assert found == {}
+
+
+def test_a_missing_trade_is_our_gap_and_not_the_venues_difference(warehouse: Warehouse) -> None:
+    data = Data()
+    data.trade_ids.remove(7 * 30 + 5)
+    data.land(warehouse)
+    found = check(warehouse, "venue_differs", "our_gap")
+    [finding] = found.pop("our_gap")
+    assert (from_datetime(finding.at), finding.value) == (START + 7 * MINUTE_US, 0.5)
+    assert found == {}
+
+
+def test_an_hour_with_holes_is_a_finding_of_the_coverage_matrix(warehouse: Warehouse) -> None:
+    Data().land(warehouse)
+    [finding] = check(warehouse, "coverage", until=START + 2 * HOUR_US)["coverage"]
+    assert finding.detail == "trades 1, book 0.3331, klines 0.3"
+    assert finding.value == pytest.approx(0.3)
+    assert check(warehouse, "coverage", until=START + MINUTE_US * 59) == {}, "the hour is not over"
+
+
+def test_a_whole_hour_passes_the_coverage_check(warehouse: Warehouse) -> None:
+    land(warehouse, KLINES, rows.klines([START + minute * MINUTE_US for minute in range(60)]))
+    land(warehouse, TRADES, rows.trades([5, 6, 7]))
+    assert check(warehouse, "coverage", until=START + HOUR_US) == {}
+
+
+def test_only_an_error_fails_the_run() -> None:
+    finding = Finding("binance", "BTCUSDT", datetime(2024, 1, 1), 1.0, "why")
+    checks = {one.name: one for one in read_checks()}
+    assert not has_failed([Verdict(checks["duplicates"], []), Verdict(checks["latency"], [finding])])
+    assert has_failed([Verdict(checks["duplicates"], [finding])])
+
+
+def test_the_table_says_what_and_where(warehouse: Warehouse) -> None:
+    land(warehouse, TRADES, rows.trades([1, 2, 5]))
+    verdicts = run_checks(warehouse, read_checks(only=["trade_id_gaps", "duplicates"]), START, START + HOUR_US)
+    written = io.StringIO()
+    Console(width=160, file=written).print(verdicts_table(verdicts))
+    lines = written.getvalue()
+    assert "binance BTCUSDT 2024-08-09T00:00:02Z: ids 3 to 4 are missing" in lines
+    assert "duplicates" in lines
+
+
+def test_findings_are_kept_with_their_run(warehouse: Warehouse) -> None:
+    land(warehouse, TRADES, rows.trades(random.Random(1).sample(range(1, 100), 40)))
+    run_checks(warehouse, read_checks(only=["trade_id_gaps"]), START, START + HOUR_US)
+    kept = warehouse.query("select count(), any(findings), any(verdict), any(severity) from ops_check_results")
+    assert kept[0][0] == kept[0][1] > 10
+    assert kept[0][2:] == ("failed", "error")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("- a", "expected check names"),
+        ("duplicates: {severity: fatal}", "severity must be one of error, warning, got 'fatal'"),
+        ("duplicates: {severity: error, limit: 3}", "unknown setting limit"),
+        ("nothing: {severity: error}", "there is no sql/clickhouse/checks/nothing.sql"),
+        ("{", "expected"),
+    ],
+)
+def test_a_wrong_configuration_is_one_clear_line(text: str, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "checks.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=problem):
+        read_checks(path)
+
+
+def test_every_file_is_a_check_and_says_what_offends() -> None:
+    files = sorted((SQL_ROOT / "checks").iterdir())
+    assert {path.name for path in files} == {one.sql_file for one in read_checks()}
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith("-- Offends: ")
+        assert "-- value: " in text
+        assert ";" not in re.sub(r"--.*|'[^']*'", "", text)
+
+
+def test_an_unknown_check_is_refused_with_the_list() -> None:
+    with pytest.raises(UsageError, match="unknown check 'x': choose from latency, "):
+        read_checks(only=["x"])

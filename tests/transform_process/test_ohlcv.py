@@ -1,0 +1,267 @@
+import random
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.datasets import Dataset
+from pipeline.lifecycle import StopRequest
+from pipeline.timestamps import HOUR_US, MINUTE_US, from_datetime
+from pipeline.warehouse import Warehouse
+from transform_process.catalog import INTERVAL_SECONDS
+from transform_process.transformer import Transformer, TransformOptions
+
+from . import warehouse_rows as rows
+from .warehouse_rows import KLINES, TRADES, Row, land, select, transform, us
+
+START = us("2024-08-09")
+VALUES = ("open", "high", "low", "close", "volume")
+
+
+def ohlcv(warehouse: Warehouse, interval: str) -> list[Row]:
+    return select(warehouse, f"select * from gold_ohlcv_{interval} order by venue, symbol, open_time")
+
+
+def gold(warehouse: Warehouse) -> dict[str, list[Row]]:
+    return {interval: ohlcv(warehouse, interval) for interval in INTERVAL_SECONDS}
+
+
+def values(row: Row) -> list[Any]:
+    return [row[name] for name in VALUES]
+
+
+def test_recorded_trades_make_the_recorded_klines_of_the_ten_whole_minutes(warehouse: Warehouse, shared_data: Path) -> None:
+    land(warehouse, TRADES, rows.recorded_trades(shared_data))
+    transform(warehouse)
+    found = {row["open_time"]: row for row in ohlcv(warehouse, "1m")}
+    minutes = [us("2024-08-08T23:55") + number * MINUTE_US for number in range(10)]
+    recorded = {
+        row["open_time"]: row
+        for row in rows.recorded_klines(shared_data, "BTCUSDT")
+        .slice((minutes[0] - us("2024-01-01")) // MINUTE_US, 10)
+        .to_pylist()
+    }
+    assert [from_datetime(instant) for instant in recorded] == minutes
+    for instant, kline in recorded.items():
+        assert values(found[instant]) == values(kline)
+        assert (found[instant]["source"], found[instant]["is_complete"]) == ("trades", True)
+    first, last = min(found), max(found)
+    assert [found[first]["is_complete"], found[last]["is_complete"]] == [False, False], "the session cuts these minutes"
+
+
+def test_seconds_sum_up_to_minutes(warehouse: Warehouse, shared_data: Path) -> None:
+    land(warehouse, TRADES, rows.recorded_trades(shared_data))
+    transform(warehouse)
+    sums = "sum(volume), sum(quote_volume), sum(trade_count), sum(taker_buy_volume), sum(taker_buy_quote_volume)"
+    sums += ", max(high), min(low)"
+    expected = "sum(quantity), sum(price * toDecimal256(quantity, 18)), count(), sumIf(quantity, not is_buyer_maker), "
+    expected += "sumIf(price * toDecimal256(quantity, 18), not is_buyer_maker), max(price), min(price)"
+    of_trades = warehouse.query(f"select {expected} from trades")
+    for interval in INTERVAL_SECONDS:
+        assert warehouse.query(f"select {sums} from gold_ohlcv_{interval}") == of_trades, interval
+
+
+@pytest.mark.parametrize(("interval", "file"), [("30m", "30m_2024"), ("1h", "1h_2024")])
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT"])
+def test_minutes_roll_up_to_the_recorded_rest_klines(
+    interval: str, file: str, symbol: str, warehouse: Warehouse, shared_data: Path
+) -> None:
+    land(warehouse, KLINES, rows.recorded_klines(shared_data, symbol))
+    transform(warehouse)
+    recorded = rows.recorded_rest_klines(shared_data, f"binance_rest_klines_{symbol}_{file}.jsonl.gz")
+    found = ohlcv(warehouse, interval)
+    assert len(found) == 366 * 24 * HOUR_US // (INTERVAL_SECONDS[interval] * 1_000_000)
+    worst = Decimal(0)
+    for row in found:
+        kline = recorded[from_datetime(row["open_time"])]
+        assert values(row)[:4] == [Decimal(text) for text in kline[1:5]]
+        worst = max(worst, abs(row["volume"] - Decimal(kline[5])))
+        assert (row["source"], row["is_complete"]) == ("klines", True)
+    assert worst <= Decimal("0.000001")
+
+
+def test_vwap_is_quote_volume_by_volume(warehouse: Warehouse) -> None:
+    land(warehouse, TRADES, rows.trades([1, 2, 3], prices=["100", "110", "111"]))
+    transform(warehouse)
+    [row] = ohlcv(warehouse, "1d")
+    assert row["vwap"] == Decimal("107")
+    assert row["taker_buy_volume"] == Decimal("1")
+    assert row["taker_buy_quote_volume"] == Decimal("105.5")
+
+
+def test_an_interval_without_volume_has_no_vwap(warehouse: Warehouse) -> None:
+    land(warehouse, KLINES, rows.klines([START], volume="0"))
+    transform(warehouse)
+    assert ohlcv(warehouse, "1m")[0]["vwap"] is None
+
+
+def minutes_of_trades(*ids: int) -> Any:
+    """One trade a minute."""
+    return rows.trades(ids, times_us=[START + number * MINUTE_US for number in ids])
+
+
+def completeness(warehouse: Warehouse, interval: str = "1m") -> list[tuple[int, str, bool]]:
+    length = INTERVAL_SECONDS[interval] * 1_000_000
+    return [
+        ((from_datetime(row["open_time"]) - START) // length, row["source"], row["is_complete"])
+        for row in ohlcv(warehouse, interval)
+    ]
+
+
+def test_a_row_is_complete_once_the_trades_around_it_are_here(warehouse: Warehouse) -> None:
+    land(warehouse, TRADES, minutes_of_trades(1, 2, 4, 5, 6))
+    transform(warehouse)
+    expected = [(1, False), (2, False), (4, False), (5, True), (6, False)]
+    assert completeness(warehouse) == [(minute, "trades", complete) for minute, complete in expected]
+    land(warehouse, TRADES, minutes_of_trades(3))
+    transform(warehouse)
+    expected = [(1, False), (2, True), (3, True), (4, True), (5, True), (6, False)]
+    assert completeness(warehouse) == [(minute, "trades", complete) for minute, complete in expected]
+
+
+def test_the_first_trade_of_a_market_has_nothing_before_it(warehouse: Warehouse) -> None:
+    land(warehouse, TRADES, minutes_of_trades(0, 1))
+    transform(warehouse)
+    assert completeness(warehouse) == [(0, "trades", True), (1, "trades", False)]
+
+
+def test_a_kline_stands_in_where_trades_are_missing(warehouse: Warehouse) -> None:
+    land(warehouse, TRADES, minutes_of_trades(1, 2, 3, 5))
+    land(warehouse, KLINES, rows.klines([START + minute * MINUTE_US for minute in range(5)]))
+    transform(warehouse)
+    sources = ["klines", "klines", "trades", "klines", "klines"]
+    assert completeness(warehouse) == [*((minute, source, True) for minute, source in enumerate(sources)), (5, "trades", False)]
+    assert completeness(warehouse, "5m") == [(0, "mixed", True), (1, "trades", False)]
+
+
+def test_an_open_kline_is_not_complete_and_gives_way_to_the_closed_one(warehouse: Warehouse) -> None:
+    land(warehouse, KLINES, rows.klines([START], closed=False, close="100.5"))
+    transform(warehouse)
+    assert completeness(warehouse) == [(0, "klines", False)]
+    land(warehouse, KLINES, rows.klines([START]))
+    transform(warehouse)
+    assert completeness(warehouse) == [(0, "klines", True)]
+    assert ohlcv(warehouse, "1m")[0]["close"] == Decimal(101)
+
+
+def test_times_without_a_trade_do_not_make_a_longer_interval_incomplete(warehouse: Warehouse) -> None:
+    land(warehouse, TRADES, rows.trades([7, 8, 9, 10], times_us=[START + minute * MINUTE_US for minute in (-1, 0, 3, 7)]))
+    transform(warehouse)
+    assert completeness(warehouse, "5m") == [(-1, "trades", False), (0, "trades", True), (1, "trades", False)]
+
+
+def test_the_venues_own_hour_stands_in_where_minutes_are_missing(warehouse: Warehouse) -> None:
+    land(warehouse, KLINES, rows.klines([START]))
+    land(warehouse, KLINES, rows.klines([START], interval="1h", minutes=60, close="77"))
+    transform(warehouse)
+    assert completeness(warehouse, "30m") == [(0, "klines", False)]
+    assert completeness(warehouse, "1h") == [(0, "klines", True)]
+    assert ohlcv(warehouse, "1h")[0]["close"] == Decimal(77)
+    assert completeness(warehouse, "4h") == [(0, "klines", False)]
+
+
+def test_symbols_and_venues_do_not_mix(warehouse: Warehouse) -> None:
+    land(warehouse, TRADES, rows.trades([1, 2]))
+    land(warehouse, TRADES, rows.trades([1, 2, 3], symbol="ETHUSDT"))
+    transform(warehouse)
+    assert [(row["symbol"], row["trade_count"]) for row in ohlcv(warehouse, "1d")] == [("BTCUSDT", 2), ("ETHUSDT", 3)]
+
+
+def damaged(table: Any) -> Any:
+    """The object before its repair: every tenth row is missing."""
+    return table.take([place for place in range(table.num_rows) if place % 10])
+
+
+def load_days(warehouse: Warehouse, days: list[int], objects: list[tuple[int, Dataset, Any]], seed: int) -> None:
+    """Every object three times in random order within its day, one of them damaged first, with passes in between."""
+    dice = random.Random(seed)
+    for day in days:
+        of_day = [(dataset, table) for found, dataset, table in objects if found == day] * 3
+        dice.shuffle(of_day)
+        land(warehouse, of_day[0][0], damaged(of_day[0][1]))
+        for place, (dataset, table) in enumerate(of_day):
+            if place % 12 == 1:
+                transform(warehouse)
+            land(warehouse, dataset, table)
+    transform(warehouse)
+
+
+def empty(warehouse: Warehouse) -> None:
+    tables = "select name from system.tables where database = currentDatabase() and engine like '%MergeTree' "
+    tables += "and name like {like:String}"
+    for like in ("bronze_%", "silver_%", "gold_%", "ops_transform_runs"):
+        for (table,) in warehouse.query(tables, {"like": like}):
+            warehouse.command("truncate table {table:Identifier}", {"table": table})
+
+
+def test_gold_does_not_depend_on_order_repetition_or_repair(warehouse: Warehouse, shared_data: Path) -> None:
+    """Acceptance c."""
+    trades = rows.by_part(rows.recorded_trades(shared_data), "trade_time", lambda instant: (instant.day, instant.minute))
+    first = (us("2024-08-07") - us("2024-01-01")) // MINUTE_US
+    year = rows.recorded_klines(shared_data, "BTCUSDT")
+    klines = rows.by_part(year.slice(first, 3 * 1440), "open_time", lambda instant: (instant.day, instant.hour // 12))
+    objects = [(key[0], TRADES, table) for key, table in trades.items()] + [
+        (key[0], KLINES, table) for key, table in klines.items()
+    ]
+    load_days(warehouse, [7, 8, 9], objects, seed=1)
+    forwards = gold(warehouse)
+    warehouse.command("truncate table gold_ohlcv")
+    transform(warehouse, rebuild=True)
+    assert gold(warehouse) == forwards
+    empty(warehouse)
+    load_days(warehouse, [9, 8, 7], objects, seed=2)
+    assert gold(warehouse) == forwards
+    assert {interval: len(found) for interval, found in forwards.items() if interval != "1s"} == {
+        "1m": 4320,
+        "5m": 864,
+        "15m": 288,
+        "30m": 144,
+        "1h": 72,
+        "4h": 18,
+        "1d": 3,
+    }
+    assert {row["source"] for row in forwards["1m"]} == {"trades", "klines"}
+    assert all(row["is_complete"] for row in forwards["1m"])
+    [[in_bronze, in_silver]] = warehouse.query("select (select count() from bronze_trades), count() from trades")
+    assert in_silver == 19_904
+    assert in_bronze >= 3 * in_silver
+
+
+def test_a_transform_run_twice_changes_nothing(warehouse: Warehouse, shared_data: Path) -> None:
+    land(warehouse, TRADES, rows.recorded_trades(shared_data))
+    assert transform(warehouse) > 0
+    before = gold(warehouse)
+    assert transform(warehouse) == 0, "nothing was loaded since"
+    assert transform(warehouse, rebuild=True) > 0
+    assert gold(warehouse) == before
+
+
+def test_small_windows_give_the_same_gold_as_one(warehouse: Warehouse, shared_data: Path) -> None:
+    for table in rows.by_part(rows.recorded_trades(shared_data), "trade_time", lambda instant: instant.minute).values():
+        land(warehouse, TRADES, table)
+    transform(warehouse)
+    at_once = gold(warehouse)
+    warehouse.command("truncate table gold_ohlcv")
+    transform(warehouse, rebuild=True, most_rows=3_000)
+    windows = warehouse.query("select count() from ops_transform_runs where transform = 'ohlcv' and step = ''")
+    assert windows[0][0] > 4
+    assert gold(warehouse) == at_once
+
+
+def test_every_step_is_written_down(warehouse: Warehouse) -> None:
+    land(warehouse, TRADES, rows.trades([1, 2]))
+    transform(warehouse)
+    runs = select(warehouse, "select * from ops_transform_runs where transform = 'ohlcv' order by run_time, step != ''")
+    steps = [run for run in runs if run["step"]]
+    assert {run["step"] for run in steps} >= {f"ohlcv_{interval}" for interval in INTERVAL_SECONDS}
+    [done] = [run for run in runs if not run["step"]]
+    assert (done["loaded_rows"], done["built_rows"]) == (2, sum(run["built_rows"] for run in steps))
+    assert done["window_end"] > done["window_start"] == datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def test_young_loads_are_left_for_the_next_pass(warehouse: Warehouse) -> None:
+    land(warehouse, TRADES, rows.trades([1, 2]))
+    assert Transformer(warehouse, StopRequest(), TransformOptions(lag_seconds=60)).run_pass() == 0
+    assert transform(warehouse) > 0
