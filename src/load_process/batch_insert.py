@@ -50,9 +50,12 @@ class BatchInsert:
         return fates
 
     def insert_again(self, item: ReadObject) -> Fates:
-        """Replaces what bronze has of the object by what the lake has."""
-        self._warehouses[0].delete_object(item.dataset.bronze_table, item.version.key)
-        return self._insert_claimed([item], has_rivals=False)
+        """Replaces what bronze has of the object by what the lake has: the old rows go when the new ones are there."""
+        began_us = self._warehouses[0].now_us()
+        fates = self._insert_claimed([item], has_rivals=False)
+        if fates[item.version] is Fate.DONE:
+            self._warehouses[0].delete_object(item.dataset.bronze_table, item.version.key, until_us=began_us)
+        return fates
 
     def _insert_batch(self, objects: list[ReadObject]) -> Fates:
         fates = dict.fromkeys(self._ledger.done([item.version for item in objects]), Fate.DONE)

@@ -26,9 +26,7 @@ class LedgerLookup:
         self._warehouse = warehouse
 
     def now_us(self) -> int:
-        """The warehouse's clock, by which `load_time` is."""
-        ((now,),) = self._warehouse.query("select toUnixTimestamp64Micro(now64(6))")
-        return int(now)
+        return self._warehouse.now_us()
 
     def in_folder(self, bucket: str, dataset: str, folder: str) -> dict[Version, str]:
         """The status of every version that was directly in the folder."""

@@ -32,6 +32,7 @@ _INSERT_SETTINGS = {
     "max_partitions_per_insert_block": 0,  # many small objects of a long history are one insert of many months
 }
 _KEY_BYTES_PER_QUERY = 100_000
+_NEVER_US = 7_258_118_400_000_000  # the year 2200
 _TRANSIENT_CODES = {
     3: "UNEXPECTED_END_OF_FILE",
     159: "TIMEOUT_EXCEEDED",
@@ -96,15 +97,21 @@ class Warehouse:
                 table, [[row[name] for name in columns] for row in rows], column_names=columns, settings={"async_insert": 0}
             )
 
-    def delete_object(self, table: str, object_key: str, *, since_us: int = 0) -> None:
+    def now_us(self) -> int:
+        """The warehouse's clock, by which `load_time` is."""
+        ((now,),) = self.query("select toUnixTimestamp64Micro(now64(6))")
+        return int(now)
+
+    def delete_object(self, table: str, object_key: str, *, since_us: int = 0, until_us: int = _NEVER_US) -> None:
         """Takes the rows of one object out of a bronze table (a lightweight delete: gone for every later query).
 
-        With `since_us` (microseconds) only those that were inserted from that instant on.
+        Only those that were inserted from `since_us` on and before `until_us`, in microseconds.
         """
         self.command(
             f"delete from {table} where object_key = {{key:String}} "  # noqa: S608  # our own name
-            "and load_time >= fromUnixTimestamp64Micro({since_us:Int64})",
-            {"key": object_key, "since_us": since_us},
+            "and load_time >= fromUnixTimestamp64Micro({since_us:Int64}) "
+            "and load_time < fromUnixTimestamp64Micro({until_us:Int64})",
+            {"key": object_key, "since_us": since_us, "until_us": until_us},
         )
 
     def count_of_objects(self, table: str, object_keys: Collection[str], *, since_us: int = 0) -> dict[str, int]:

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from pipeline.aws import aws_errors, s3_client, sqs_client
 from pipeline.datasets import DATASETS, QUEUES
+from pipeline.errors import UsageError
 from pipeline.settings import RetentionSettings
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ def _create_bucket(s3: "S3Client", bucket: str) -> None:
     try:
         s3.create_bucket(Bucket=bucket, **where)
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") != "BucketAlreadyOwnedByYou":
+        code = error.response.get("Error", {}).get("Code")
+        if code == "BucketAlreadyExists":
+            raise UsageError(f"S3_BUCKET: {bucket} belongs to another AWS account: choose another name") from error
+        if code != "BucketAlreadyOwnedByYou":
             raise
 
 

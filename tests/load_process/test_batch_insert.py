@@ -125,3 +125,16 @@ def test_what_is_inserted_again_takes_the_place_of_what_bronze_had(moto_lake: La
         assert bronze(warehouse) == {"0": 2, "1": 1}
     assert counts(warehouse)[2] == 3
     assert len(ledger(warehouse)) == 2
+
+
+def test_what_is_to_be_inserted_again_and_is_refused_is_not_lost(moto_lake: Lake, warehouse: Warehouse) -> None:
+    item = landed(moto_lake, "0", *range(4))
+    insert(moto_lake, warehouse, item)
+    warehouse.command("alter table bronze_klines add constraint picky check toHour(open_time) != 3")
+    try:
+        assert inserter(moto_lake, warehouse).insert_again(item) == {item.version: Fate.STUCK}
+    finally:
+        warehouse.command("alter table bronze_klines drop constraint picky")
+    assert warehouse.query("select uniqExact(open_time) from bronze_klines") == [(4,)]
+    assert inserter(moto_lake, warehouse).insert_again(item) == {item.version: Fate.DONE}
+    assert (bronze(warehouse), silver_count(warehouse)) == ({"0": 4}, 4)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.aws import s3_client, sqs_client
-from pipeline.errors import TickhouseError
+from pipeline.errors import TickhouseError, UsageError
 from tickhouse.provision import provision_aws
 
 if TYPE_CHECKING:
@@ -137,3 +137,15 @@ def test_a_bucket_name_that_s3_refuses_is_an_error_of_ours(moto_lake: Lake) -> N
     assert moto_lake.environment
     with pytest.raises(TickhouseError, match=r"^bucket Not_A_Bucket!: "):
         provision_aws("Not_A_Bucket!")
+
+
+def test_a_bucket_name_that_another_account_has_is_a_setting_to_change(moto_lake: Lake) -> None:
+    def by_another_account(request: Any, **_: object) -> None:
+        request.headers["x-moto-account-id"] = "222222222222"
+
+    other = s3_client()
+    other.meta.events.register("before-sign.s3", by_another_account)
+    other.create_bucket(Bucket="taken")
+    assert moto_lake.environment
+    with pytest.raises(UsageError, match=r"^S3_BUCKET: taken belongs to another AWS account: choose another name$"):
+        provision_aws("taken")
