@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for_all
@@ -9,6 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import pytest
 from integration_tests.src.load_process.conftest import (
     FIRST_US,
     LARGE_ENOUGH,
@@ -257,8 +259,9 @@ def test_drain_waits_for_a_delivery_that_another_loader_holds(localstack_lake: "
     assert_queues_are_empty([KLINES.queue])
 
 
+@pytest.mark.parametrize("away_seconds", [0, pytest.param(60, marks=pytest.mark.long)])
 def test_a_server_that_goes_away_and_comes_back_gets_everything_once(
-    localstack_lake: "Lake", clickhouse_server: ClickHouseServer, start_loader: Callable[..., LoaderProcess]
+    away_seconds: float, localstack_lake: "Lake", clickhouse_server: ClickHouseServer, start_loader: Callable[..., LoaderProcess]
 ) -> None:
     symbols = [f"S{number:02}USDT" for number in range(100)]
     for symbol in symbols:
@@ -266,7 +269,10 @@ def test_a_server_that_goes_away_and_comes_back_gets_everything_once(
     loader = start_loader("--drain", "--dataset=klines", "--visibility-seconds=1", *MANY_WINDOWS, LOG_LEVEL="DEBUG")
     loader.wait_for_line(" loaded ")
     clickhouse_server.stop()
+    returns_at = time.monotonic() + away_seconds
     for _ in range(3):  # after half a second, and one more
+        loader.wait_for_line("waiting for it to come back")
+    while time.monotonic() < returns_at:
         loader.wait_for_line("waiting for it to come back")
     clickhouse_server.start()
 
