@@ -111,9 +111,10 @@ class QueueLoader:
         """
         window, limits = Deliveries(), self._options.limits
         if self._trouble.is_going_on:
+            began = time.monotonic()
             if not self._warehouse.is_alive():
                 raise WarehouseUnavailable("the warehouse still does not answer")
-            self._trouble.is_over()
+            self._trouble.is_over(began)
         first_wait = min(1, self._options.wait_seconds) if self._options.drain else self._options.wait_seconds
         size, deadline = 0, math.inf
         while (
@@ -174,10 +175,11 @@ class QueueLoader:
         fates = dict(reading.fates)
         deadline = time.monotonic() + LATER_SECONDS
         while not self._stop.is_set():
+            began = time.monotonic()
             try:
                 for version, fate in self._batches.insert(reading.objects, self._stop.is_set).items():
                     fates |= dict.fromkeys(reading.wanted_as.get(version, [version]), fate)
-                self._trouble.is_over()
+                self._trouble.is_over(began)
                 later = [item for item in window.wanted() if fates.get(item.version) is Fate.LATER]
                 if not later or time.monotonic() > deadline or self._stop.wait(PAUSE_SECONDS):
                     break

@@ -1,6 +1,7 @@
 """Something is away: said once when it begins and once when it is over, waited out longer and longer in between."""
 
 import logging
+import time
 
 from pipeline.lifecycle import StopRequest
 
@@ -17,18 +18,22 @@ class Trouble:
         self._queue = queue
         self._stop = stop
         self._pause_seconds = 0.0
+        self._failed_at = 0.0
 
     @property
     def is_going_on(self) -> bool:
         return self._pause_seconds > 0
 
     def wait(self, error: Exception) -> None:
+        self._failed_at = time.monotonic()
         level = logging.DEBUG if self.is_going_on else logging.WARNING
         log.log(level, "waiting for it to come back", extra={"queue": self._queue, "why": str(error)})
         self._pause_seconds = min(self._pause_seconds * 2 or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         self._stop.wait(self._pause_seconds)
 
-    def is_over(self) -> None:
-        if self.is_going_on:
+    def is_over(self, since: float) -> None:
+        """What began at `since` (time.monotonic) succeeded. Had it begun before the last failure, it would prove nothing: a
+        server that shuts down finishes what it has."""
+        if self.is_going_on and since > self._failed_at:
             log.info("back to normal", extra={"queue": self._queue})
-        self._pause_seconds = 0.0
+            self._pause_seconds = 0.0

@@ -145,13 +145,14 @@ class LakeView:
         return [(row["symbol"], row["from_update_id"], row["to_update_id"], row["cause"]) for row in self.events("gap")]
 
     def cut_out(self, key: str, start: str, end: str, *, with_footer: bool) -> None:
-        """Rewrites a month's object without the klines of [start, end)."""
+        """Rewrites a month's object without the klines of [start, end); its footer is right about the rows, or lost."""
         table = self.table(key)
         opened = table["open_time"].cast(pa.int64()).to_pylist()
         kept = table.filter(pa.array([not us(start) <= at < us(end) for at in opened]))
         assert kept.num_rows < table.num_rows
         sink = pa.BufferOutputStream()
-        pq.write_table(kept if with_footer else kept.replace_schema_metadata(None), sink, compression="zstd")
+        footer = {**kept.schema.metadata, b"tickhouse.row_count": str(kept.num_rows)} if with_footer else None
+        pq.write_table(kept.replace_schema_metadata(footer), sink, compression="zstd")
         self.store.write(key, sink.getvalue().to_pybytes())
 
     def delete(self, key: str) -> None:

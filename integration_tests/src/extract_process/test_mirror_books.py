@@ -14,7 +14,7 @@ from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.socket_faults import SocketFault, SocketFaultKind
 from tickhouse.provision_pubsub import provision_pubsub
 
-from .live import wait_until
+from .live import happened, wait_until
 from .mirroring import VenueComparison, mirroring, subscribing
 
 if TYPE_CHECKING:
@@ -55,20 +55,19 @@ def test_the_recording_through_pubsub_gives_the_true_top_30_after_every_message(
 def test_books_are_right_through_every_fault(open_venue: "OpenVenue") -> None:
     exchange = open_venue(ExchangeConfig(seed=3, time_scale=2)).exchange
     quiet = 20
-    exchange.set_faults(
-        [
-            SocketFault(SocketFaultKind.DROP, stream="*@depth*", count=30, probability=0.05, after=quiet),
-            SocketFault(SocketFaultKind.DUPLICATE, count=20, probability=0.03, after=quiet),
-            SocketFault(SocketFaultKind.REORDER, count=20, probability=0.03, after=quiet),
-            SocketFault(SocketFaultKind.GARBAGE, count=5, probability=0.01, after=quiet),
-            SocketFault(SocketFaultKind.SEQUENCE_JUMP, stream="*@depth*", count=5, probability=0.01, after=quiet),
-            SocketFault(SocketFaultKind.DISCONNECT, count=2, probability=0.003, after=quiet),
-        ]
-    )
+    plan = [
+        SocketFault(SocketFaultKind.DROP, stream="*@depth*", count=30, probability=0.05, after=quiet),
+        SocketFault(SocketFaultKind.DUPLICATE, count=20, probability=0.03, after=quiet),
+        SocketFault(SocketFaultKind.REORDER, count=20, probability=0.03, after=quiet),
+        SocketFault(SocketFaultKind.GARBAGE, count=5, probability=0.01, after=quiet),
+        SocketFault(SocketFaultKind.SEQUENCE_JUMP, stream="*@depth*", count=5, probability=0.01, after=quiet),
+        SocketFault(SocketFaultKind.DISCONNECT, count=2, probability=0.003, after=quiet),
+    ]
+    exchange.set_faults(plan)
     compare = VenueComparison(exchange)
     with subscribing(on_state=compare) as subscriber:
         with mirroring(*SYMBOLS, snapshot_levels=500) as run:
-            subscriber.pull_until(lambda: len(exchange.tally()["sockets"]["faults"]) >= 82, "all faults", 120)
+            subscriber.pull_until(lambda: happened(exchange, plan), "all faults", 120)
             exchange.set_faults([])
             before = dict(compare.equal)
             subscriber.pull_until(

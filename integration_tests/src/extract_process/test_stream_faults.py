@@ -1,6 +1,5 @@
 """Acceptance b: what was not delivered is written down, exactly that and nothing else; the rest goes on undisturbed."""
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import RunningExchange
 from simulated_exchange.socket_faults import SocketFault, SocketFaultKind
 
-from .live import capturing, events_of, ids_in_events, missing_of, rows_of, wait_until
+from .live import capturing, events_of, happened, ids_in_events, missing_of, rows_of, wait_until
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -43,7 +42,7 @@ def test_gaps_are_exactly_what_was_dropped_and_every_book_is_synced_again(
             before = exchange.tally()["sockets"]["messages"]
             wait_until(lambda before=before: exchange.tally()["sockets"]["messages"] > before + 300, "messages", 60)  # type: ignore[misc]
             exchange.disconnect()
-        wait_until(lambda: _happened(exchange, plan), "all faults", 90 * times)
+        wait_until(lambda: happened(exchange, plan), "all faults", 90 * times)
         exchange.set_faults([])
         wait_until(lambda: _are_synced(moto_lake, SYMBOLS), "all books to be synced", 90)
     assert run.report is not None
@@ -119,13 +118,6 @@ def test_a_half_open_connection_is_left_and_the_hole_is_written_down(open_venue:
     assert "silent for" in lost["detail"]
     assert ids_in_events(moto_lake.store, "gap", "depth", "BTCUSDT") == missing_of(exchange, "btcusdt@depth@100ms")
     assert {row["cause"] for row in events_of(moto_lake.store, "gap")} == {"disconnect"}
-
-
-def _happened(exchange: RunningExchange, plan: list[SocketFault]) -> bool:
-    """A message that is to be reordered while another of its stream is held back goes its way: a few do not happen."""
-    kinds = Counter(fault["kind"] for fault in exchange.tally()["sockets"]["faults"])
-    few = {SocketFaultKind.REORDER: 0.85}
-    return all(kinds[str(fault.kind)] >= (fault.count or 0) * few.get(fault.kind, 1) for fault in plan)
 
 
 def _are_synced(lake: "Lake", symbols: Iterable[str], times: int = 1) -> bool:
