@@ -21,7 +21,7 @@ class LoadLimits:
     batch_bytes: int = 256 * 1024**2
     seconds: float = 1.0
     window_bytes: int = 64 * 1024**2
-    window_messages: int = 1_000
+    window_messages: int = 250
     object_bytes: int = 512 * 1024**2
     decoded_bytes: int = 2 * 1024**3
 

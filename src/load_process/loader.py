@@ -110,11 +110,9 @@ class QueueLoader:
         Nothing is received while the warehouse is away: a delivery must not be spent on a try that cannot succeed.
         """
         window, limits = Deliveries(), self._options.limits
-        if self._trouble.is_going_on:
-            began = time.monotonic()
-            if not self._warehouse.is_alive():
-                raise WarehouseUnavailable("the warehouse still does not answer")
-            self._trouble.is_over(began)
+        began = time.monotonic()
+        if self._trouble.is_going_on and not self._warehouse.is_alive():
+            raise WarehouseUnavailable("the warehouse still does not answer")
         first_wait = min(1, self._options.wait_seconds) if self._options.drain else self._options.wait_seconds
         size, deadline = 0, math.inf
         while (
@@ -133,6 +131,7 @@ class QueueLoader:
                 if window.messages:
                     break  # what is in hand is loaded first
                 raise
+            self._trouble.is_over(began)  # both answer again
             deadline = min(deadline, time.monotonic() + limits.seconds)
             self._heartbeat.hold(messages)
             for message in messages:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -234,6 +235,29 @@ def test_what_was_received_before_the_queue_went_away_is_loaded(
     assert seen(warehouse) == [(number, "1.5") for number in range(15)]
     assert {row[4] for row in ledger(warehouse)} == {1}
     assert queue.depth().is_empty
+
+
+class AwayQueue(MessageQueue):
+    """Does not answer for a while, though the warehouse does."""
+
+    received = 0
+
+    def receive(self, *, most: int, wait_seconds: int, visibility_seconds: int) -> list[Message]:
+        self.received += 1
+        if self.received <= 3:
+            raise LakeUnavailable("SQS answered 503")
+        return super().receive(most=most, wait_seconds=wait_seconds, visibility_seconds=visibility_seconds)
+
+
+def test_a_queue_that_is_away_is_said_once_whatever_the_warehouse_answers(
+    moto_lake: Lake, warehouse: Warehouse, connections: list[Warehouse], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    moto_lake.store.write(f"{FOLDER}/0.parquet", parquet(klines(0)))
+    run(moto_lake.store, connections, queue=AwayQueue(QUEUE))
+    assert seen(warehouse) == [(0, "1.5")]
+    said = [record.message for record in caplog.records if record.name == "load_process.trouble"]
+    assert said == ["waiting for it to come back", "back to normal"]
 
 
 class ForgetfulLedger(Warehouse):
