@@ -17,11 +17,11 @@ class LoadLimits:
     """
 
     rows: int = 1_000_000
-    insert_rows: int = 250_000
+    insert_rows: int = 500_000
     batch_bytes: int = 256 * 1024**2
     seconds: float = 1.0
     window_bytes: int = 64 * 1024**2
-    window_messages: int = 250
+    window_messages: int = 500
     object_bytes: int = 512 * 1024**2
     decoded_bytes: int = 2 * 1024**3
 
