@@ -50,7 +50,7 @@ down: ## Stop them
 
 lock: ## After changing dependencies (needs Poetry 2 with poetry-plugin-export)
 	poetry lock
-	poetry export --format requirements.txt --output requirements.txt
+	poetry export --format requirements.txt --extras exchange --output requirements.txt
 	poetry export --format requirements.txt --all-extras --with dev --output requirements-dev.txt
 
 clean: ## Forget the environment, not the data
