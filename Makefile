@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-long lint type format up up-simulated down compose-check bench lock clean
+.PHONY: help setup demo test test-long lint type format up up-simulated down compose-check vulnerabilities bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -58,6 +58,10 @@ down: ## Stop them; the data stays in the volumes
 compose-check: ## Proof of the Docker stack, from nothing: up, restarts, kill -9, down and up; needs no internet
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found"; exit 2; }
 	$(PYTHON) -m integration_tests.compose.check
+
+vulnerabilities: ## Known ones in the image's locked requirements (asks PyPI; a package nobody can judge counts as a failure)
+	test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet pip-audit; }
+	.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt
 
 lock: ## After changing dependencies (needs Poetry 2 with poetry-plugin-export)
 	poetry lock

@@ -50,7 +50,7 @@ def main() -> None:
         check_accounts(stack)
         check_down_and_up(stack)
         say(f"all of it in {time.monotonic() - began_up:.0f} s, images prepared in {began_up - began:.0f} s")
-    except CheckFailed as error:
+    except (CheckFailed, KeyboardInterrupt) as error:
         fail(error)
         fail(CheckFailed(stack.compose("logs", "--no-color", "--tail", "15")[-12000:]))
         sys.exit(1)
@@ -103,6 +103,7 @@ def check_disturbances(stack: Stack) -> None:
     """After each of them data recorded after it must arrive in the warehouse, and all services be well."""
     for service in DISTURBED:
         for how in ("restart", "kill -9"):
+            lake = objects(stack) if service == "localstack" else {}
             began = time.monotonic()
             if how == "restart":
                 stack.compose("restart", service)
@@ -110,6 +111,9 @@ def check_disturbances(stack: Stack) -> None:
                 stack.kill(service)
             check_flow(stack)
             expect(True, f"{how} {service}: trades recorded after it were loaded {time.monotonic() - began:.0f} s after it began")
+            if lake:
+                after = objects(stack)
+                expect({key: after.get(key) for key in lake} == lake, f"all {len(lake)} objects are in the bucket again")
 
 
 def check_flow(stack: Stack) -> None:

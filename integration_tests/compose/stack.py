@@ -117,5 +117,6 @@ def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
-def fail(error: Exception) -> None:
-    print(f"FAIL {error}", file=sys.stderr, flush=True)
+def fail(error: BaseException) -> None:
+    """What ended the check."""
+    print(f"FAIL {error or type(error).__name__}", file=sys.stderr, flush=True)

@@ -41,7 +41,7 @@ def deploy_queues(resources: dict[str, Any]) -> None:
 
 def attributes(queue: str) -> dict[str, Any]:
     url = sqs_client().get_queue_url(QueueName=queue)["QueueUrl"]
-    found: dict[str, Any] = dict(sqs_client().get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"])
+    found: Any = sqs_client().get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     if "RedrivePolicy" in found:
         found["RedrivePolicy"] = json.loads(found["RedrivePolicy"])
     return {name: found.get(name) for name in SAME}
@@ -78,7 +78,7 @@ def test_provision_after_the_template_adds_no_second_notification(moto_lake: Lak
     """CloudFormation gives notifications ids of its own, and S3 refuses two with overlapping prefixes."""
     current: Any = s3_client().get_bucket_notification_configuration(Bucket=moto_lake.store.bucket)
     ours = current["QueueConfigurations"]
-    chosen = [{**entry, "Id": f"chosen-by-aws-{number}"} for number, entry in enumerate(ours)]
+    chosen: Any = [{**entry, "Id": f"chosen-by-aws-{number}"} for number, entry in enumerate(ours)]
     s3_client().put_bucket_notification_configuration(
         Bucket=moto_lake.store.bucket, NotificationConfiguration={"QueueConfigurations": chosen}
     )
