@@ -49,6 +49,7 @@ def main() -> None:
         check_disturbances(stack)
         check_accounts(stack)
         check_down_and_up(stack)
+        check_origin(stack)
         say(f"all of it in {time.monotonic() - began_up:.0f} s, images prepared in {began_up - began:.0f} s")
     except (CheckFailed, KeyboardInterrupt) as error:
         fail(error)
@@ -131,6 +132,9 @@ def check_accounts(stack: Stack) -> None:
     stack.compose("stop", "mirror", "stream")
     audited = stack.wait_for("the audit finds everything loaded", lambda: bool(stack.execute("loader", *AUDIT)))
     expect(True, f"tickhouse audit --footers: every object is in bronze once, value for value ({audited:.0f} s)")
+    lake = objects(stack)
+    orphans = {name.split()[0] for name in ledger(stack)} - lake.keys()
+    expect(not orphans, f"every loaded object is one of the {len(lake)} in the bucket")
     for channel in ("trades", "depth"):
         found = continuity(stack, channel)
         claim = (
@@ -170,6 +174,17 @@ def check_down_and_up(stack: Stack) -> None:
         older = f"select count() from bronze_{view} where object_key in (select key from ops_loaded_objects final)"
         more = stack.number(f"select count() from bronze_{view}")
         expect(more >= count and stack.number(older) == more, f"bronze_{view}: {count:,} rows before, {more:,} now")
+
+
+def check_origin(stack: Stack) -> None:
+    """Without the profile the same volumes would get real prices beside simulated ones."""
+    stack.compose("stop", "exchange")
+    try:
+        stack.compose("run", "--rm", "--no-deps", "-T", "provision")
+    except CheckFailed as refusal:
+        expect("this lake holds simulated data" in str(refusal), "live data is refused on a lake of simulated data")
+    else:
+        raise CheckFailed("a lake of simulated data let itself be used for live data")
 
 
 if __name__ == "__main__":
