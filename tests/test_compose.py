@@ -134,3 +134,10 @@ def test_a_lake_has_one_origin_for_ever(tmp_path: Path) -> None:
 def test_the_development_container_is_json_with_remarks() -> None:
     text = (ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8")
     assert json.loads(re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE))["name"] == "tickhouse"
+
+
+def test_localstack_gets_the_hook_that_keeps_bodies_out_of_memory() -> None:
+    service = SERVICES["localstack"]
+    assert service["volumes"] == ["./resources/localstack:/etc/localstack/init/start.d:ro"]
+    assert service["image"] == "localstack/localstack:4.14.0", "the hook hangs on the inside of this version: look at it first"
+    assert [path.name for path in (ROOT / "resources" / "localstack").glob("*.py")] == ["objects_on_disk.py"]

@@ -5,7 +5,7 @@ doubled, nothing fetched or loaded twice. Needs Docker with Compose 2.20 or newe
 """
 
 import argparse
-import os
+import json
 import socket
 import sys
 import time
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="leave the stack running at the end, or where it failed")
     options = parser.parse_args()
     began = time.monotonic()
-    stack = Stack(PROJECT, ("simulated", "console"), VARIABLES)
+    stack = Stack(PROJECT, ("simulated", "console"), VARIABLES | {name: str(port) for name, port in PORTS.items()})
     try:
         stack.compose("down", "--volumes", "--remove-orphans")
         refuse_taken_ports()
@@ -63,11 +63,10 @@ def main() -> None:
 
 def refuse_taken_ports() -> None:
     """Another stack on the same ports would answer in place of this one."""
-    for variable, default in PORTS.items():
-        port = int(os.environ.get(variable) or default)
+    for port in PORTS.values():
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
-                raise CheckFailed(f"port {port} of 127.0.0.1 is taken: end what listens there (`make down`?), or set {variable}")
+                raise CheckFailed(f"port {port} of 127.0.0.1 is taken: end what listens there (`make down`?)")
 
 
 def check_coming_up(stack: Stack) -> None:
@@ -82,6 +81,9 @@ def check_coming_up(stack: Stack) -> None:
         expect(True, f"{view} grows over HTTP: {seen} rows, more after {grown:.1f} s")
     stack.wait_for("all klines are loaded", lambda: stack.number("select count() from klines") == KLINES)
     expect(True, f"all {KLINES:,} klines of two months are in klines, {time.monotonic() - began:.0f} s after up")
+    hooks = json.loads(stack.execute("localstack", "curl", "-sf", "http://localhost:4566/_localstack/init"))
+    states = {script["name"]: script["state"] for script in hooks["scripts"]}
+    expect(states == {"objects_on_disk.py": "SUCCESSFUL"}, f"LocalStack took its hook: {states}")
     found = objects(stack)
     folders = sorted({key.split("/")[1] for key in found if key.startswith("data_sources/")})
     expect(

@@ -25,7 +25,8 @@ class Stack:
     def __init__(self, project: str, profiles: tuple[str, ...], variables: dict[str, str]) -> None:
         options = [word for profile in profiles for word in ("--profile", profile)]
         self._compose = ["docker", "compose", "--project-name", project, *options]
-        self.environment = {**os.environ, "COMPOSE_PROFILES": "", "COMPOSE_PROJECT_NAME": project, **variables}
+        ours = {"COMPOSE_PROFILES": "", "COMPOSE_PROJECT_NAME": project, "COMPOSE_ENV_FILES": "/dev/null"}
+        self.environment = {**os.environ, **ours, **variables}
         self._account = (variables["CLICKHOUSE_USERNAME"], variables["CLICKHOUSE_PASSWORD"])
 
     def compose(self, *words: str, timeout: float = 600.0) -> str:
@@ -79,7 +80,7 @@ class Stack:
     def query(self, sql: str) -> list[list[Any]]:
         """Rows of a select, over HTTP; numbers wider than 32 bits come as text."""
         user, password = self._account
-        port = self.environment.get("CLICKHOUSE_HTTP_PORT") or "8123"
+        port = self.environment["CLICKHOUSE_HTTP_PORT"]
         request = urllib.request.Request(
             f"http://localhost:{port}/?{urllib.parse.urlencode({'database': 'crypto', 'default_format': 'JSONCompact'})}",
             sql.encode(),

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 _WHOLE: "TagTypeDef" = {"Key": "tickhouse-lake", "Value": "whole"}
 """The bucket's tag: it lives and dies with the bucket, so a bucket that has it forgot nothing since it was whole."""
 
+MANY = 400_000
+_ADVICE = "LocalStack holds the name of every object in memory: time for a real S3, or for larger batches (--batch-seconds 60)"
+
 
 class LakeKeeper:
     """Not for several processes at once on one copy. Errors: LakeUnavailable, NotProvisioned, UsageError."""
@@ -34,6 +37,7 @@ class LakeKeeper:
         self._copy = copy
         self._is_stopping = is_stopping
         self._alike: dict[str, str] = {}  # key -> etag of what is in the bucket and, the same, in the copy
+        self._said_many = False
 
     def is_whole(self) -> bool:
         """Whether the bucket has all the copy has, but for what somebody deleted on purpose."""
@@ -79,6 +83,9 @@ class LakeKeeper:
                 self._copy.forget(key)
                 log.info("deleted from the lake, and from its copy", extra={"key": key})
         self._alike = found
+        if len(found) > MANY and not self._said_many:
+            log.warning(_ADVICE, extra={"objects": len(found)})
+            self._said_many = True
 
     def _copy_unless_there(self, key: str, etag: str) -> None:
         if self._copy.etag(key) == etag:
