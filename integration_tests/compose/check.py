@@ -46,6 +46,7 @@ def main() -> None:
         check_coming_up(stack)
         check_image(stack)
         run_readme_commands(stack)
+        check_scaling(stack)
         check_disturbances(stack)
         check_accounts(stack)
         check_down_and_up(stack)
@@ -100,6 +101,15 @@ def check_image(stack: Stack) -> None:
         expect((uid, wrote) == ("10001", "no"), f"{service} runs as user {uid} and cannot write to its root")
     tools = stack.execute("loader", "sh", "-c", "command -v gcc cc make pip pip3 git curl; true").split()
     expect(tools == [], "no compiler, pip, git or curl in the image")
+
+
+def check_scaling(stack: Stack) -> None:
+    """Three loaders on the same queues; the accounts at the end say whether they did the same work twice."""
+    stack.compose("up", "--detach", "--no-recreate", "--scale", "loader=3", "loader")
+    loaders = len(stack.compose("ps", "--quiet", "loader").split())
+    check_flow(stack)
+    expect(loaders == 3, "three loaders share the queues")
+    stack.compose("up", "--detach", "--no-recreate", "--scale", "loader=1", "loader")
 
 
 def check_disturbances(stack: Stack) -> None:
