@@ -1,6 +1,9 @@
 """What came out of a stack: are all ids there once or written down as a gap; does the bucket have what it had."""
 
+import base64
 import json
+import urllib.parse
+import urllib.request
 from dataclasses import dataclass
 
 from integration_tests.compose.stack import CheckFailed, Stack
@@ -59,6 +62,17 @@ def objects(stack: Stack) -> dict[str, str]:
     """Key -> etag of everything in the bucket, asked of S3 itself."""
     listing = stack.execute("localstack", "awslocal", "s3api", "list-objects-v2", "--bucket", "crypto", "--output", "json")
     return {entry["Key"]: entry["ETag"] for entry in json.loads(listing or "{}").get("Contents", [])}
+
+
+def folders_on_the_console(port: int) -> list[str]:
+    """What MinIO's page shows under data_sources/ to whoever logs in there, asked as the page asks."""
+    address = f"http://localhost:{port}/api/v1"
+    jar = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    login = json.dumps({"accessKey": "minioadmin", "secretKey": "minioadmin"}).encode()
+    jar.open(urllib.request.Request(f"{address}/login", login, {"Content-Type": "application/json"}), timeout=30).close()
+    prefix = urllib.parse.quote(base64.b64encode(b"data_sources/"))
+    with jar.open(f"{address}/buckets/crypto/objects?prefix={prefix}", timeout=30) as answer:
+        return sorted(entry["name"] for entry in json.load(answer)["objects"])
 
 
 def ledger(stack: Stack) -> dict[str, tuple[str, str]]:

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 
-from integration_tests.compose.accounts import continuity, expect, ledger, objects
+from integration_tests.compose.accounts import continuity, expect, folders_on_the_console, ledger, objects
 from integration_tests.compose.images import image_facts, prepare_images
 from integration_tests.compose.readme_commands import run_readme_commands
 from integration_tests.compose.stack import CheckFailed, Stack, fail, say
@@ -90,6 +90,8 @@ def check_coming_up(stack: Stack) -> None:
     expect(
         {"klines_pricing", "trades", "depth_diffs"} <= set(folders), f"{len(found)} objects in the bucket: {', '.join(folders)}"
     )
+    shown = folders_on_the_console(PORTS["MINIO_CONSOLE_PORT"])
+    expect({f"data_sources/{folder}/" for folder in folders} <= set(shown), "the console shows the same folders")
 
 
 def check_image(stack: Stack) -> None:
