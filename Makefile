@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-long lint type format up down bench lock clean
+.PHONY: help setup demo test test-long lint type format up up-simulated down compose-check vulnerabilities bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -42,15 +42,30 @@ format: setup ## Put the style right
 bench: setup ## Comparisons as ratios, side by side in one run
 	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
-up: ## The services the pipeline needs, in Docker
-	docker compose up --build --detach --wait
+up: ## The whole pipeline in Docker, recording the live exchange: docker compose up --build
+	docker compose up --build --detach
+	@docker compose --profile console up --detach minio || echo "the console on port 9001 is not there; everything else is"
 
-down: ## Stop them
-	docker compose down
+up-simulated: ## The same on a simulated exchange, without internet, with volumes of its own
+	docker compose --project-name tickhouse-simulated --profile simulated up --build --detach
+	@docker compose --project-name tickhouse-simulated --profile simulated --profile console up --detach minio || \
+		echo "the console on port 9001 is not there; everything else is"
+
+down: ## Stop them; the data stays in the volumes
+	docker compose --profile "*" down
+	docker compose --project-name tickhouse-simulated --profile "*" down
+
+compose-check: ## Proof of the Docker stack, from nothing: up, restarts, kill -9, down and up; needs no internet
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found"; exit 2; }
+	$(PYTHON) -m integration_tests.compose.check
+
+vulnerabilities: ## Known ones in the image's locked requirements (asks PyPI; a package nobody can judge counts as a failure)
+	test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet pip-audit; }
+	.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt
 
 lock: ## After changing dependencies (needs Poetry 2 with poetry-plugin-export)
 	poetry lock
-	poetry export --format requirements.txt --output requirements.txt
+	poetry export --format requirements.txt --extras exchange --output requirements.txt
 	poetry export --format requirements.txt --all-extras --with dev --output requirements-dev.txt
 
 clean: ## Forget the environment, not the data

@@ -26,7 +26,7 @@ VARIABLES = [
     *("CLICKHOUSE_HOST", "CLICKHOUSE_PORT", "CLICKHOUSE_USERNAME", "CLICKHOUSE_PASSWORD", "CLICKHOUSE_DATABASE"),
     *("CLICKHOUSE_PATH", "BINANCE_REST_URL", "BINANCE_WS_URL", "BINANCE_ARCHIVE_URL", "SPOOL_DIR", "LOG_LEVEL", "LOG_FORMAT"),
     *("RETENTION_BRONZE_DAYS", "RETENTION_QUARANTINE_DAYS"),
-    *("GOOGLE_CLOUD_PROJECT", "PUBSUB_EMULATOR_HOST"),
+    *("GOOGLE_CLOUD_PROJECT", "PUBSUB_EMULATOR_HOST", "LAKE_COPY_DIR"),
 ]
 
 
@@ -143,6 +143,7 @@ def test_the_modules_that_decide_are_pure() -> None:
         "extract_process/weight_budget.py",
         "load_process/notifications.py",
         "transform_process/catalog.py",
+        "transform_process/cluster_ddl.py",
         "transform_process/window.py",
     }
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import orjson
 
-from extract_process.durable_folder import sync_folder
 from extract_process.stream_key import StreamKey
+from pipeline.durable_folder import sync_folder
 from pipeline.errors import UsageError
 
 _FILE = "last_ids.json"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.aws import aws_errors, s3_client
 from pipeline.errors import ObjectTooLarge
+from pipeline.lake_copy import configured_copy
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
@@ -46,15 +47,17 @@ class ObjectStore:
     Errors: ObjectMissing, ObjectTooLarge, ObjectChanged, NotProvisioned, LakeUnavailable, UsageError for credentials.
     """
 
-    def __init__(self, bucket: str) -> None:
+    def __init__(self, bucket: str, *, copies: bool = True) -> None:
         self.bucket = bucket
         self._client = s3_client()
+        self._copy = configured_copy() if copies else None
 
     def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
         """Stores the bytes and returns their etag.
 
         With `replaces` (an etag) or `must_be_new` the write is conditional: ObjectChanged if the stored object
-        is another one (S3 conditional writes, If-Match and If-None-Match).
+        is another one (S3 conditional writes, If-Match and If-None-Match). With LAKE_COPY_DIR set, what returned is
+        on that disk too.
         """
         condition = {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"} if must_be_new else {}
         with aws_errors(self._where(key)):
@@ -65,6 +68,8 @@ class ObjectStore:
                 ContentType="application/vnd.apache.parquet" if key.endswith(".parquet") else "application/json",
                 **condition,  # type: ignore[arg-type]  # two optional string parameters
             )
+        if self._copy is not None:
+            self._copy.keep(key, body)
         return _bare(answer["ETag"])
 
     def read(self, key: str, *, most_bytes: int | None = None) -> StoredObject:

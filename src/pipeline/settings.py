@@ -20,6 +20,7 @@ class LakeSettings(BaseSettings, env_ignore_empty=True):
     """Where objects and notifications live; the endpoint and keys are boto3's own variables."""
 
     bucket: str = Field("crypto", validation_alias="S3_BUCKET", description="the lake")
+    copy_dir: Path | None = Field(None, validation_alias="LAKE_COPY_DIR", description="if set, a file of each object too")
 
 
 class WarehouseSettings(BaseSettings, env_prefix="CLICKHOUSE_", env_ignore_empty=True):

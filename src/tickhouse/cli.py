@@ -11,7 +11,7 @@ from pipeline.lifecycle import run_command, stop_on_signals
 from pipeline.settings import LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
 from pipeline.tables import print_table
 from pipeline.warehouse import connect
-from tickhouse import audit, clear
+from tickhouse import audit, clear, keep
 from tickhouse.demo import run_demo
 from tickhouse.provision import provision_aws
 from transform_process import __main__ as transform
@@ -30,6 +30,7 @@ app.command("migrate")(migrate.main)
 app.command("checks")(checks.main)
 app.command("audit")(audit.main)
 app.command("clear")(clear.main)
+app.command("keep")(keep.main)
 
 
 @app.command()

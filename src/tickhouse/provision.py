@@ -97,7 +97,7 @@ def _allow_bucket(queue_arn: str, bucket: str) -> dict[str, Any]:
 
 
 def _configure_notifications(s3: "S3Client", bucket: str, arns: dict[str, str]) -> None:
-    """Ours by id; what others configured on the bucket stays as it is."""
+    """Ours by id, or by doing the same (CloudFormation chooses ids itself, and S3 refuses two that overlap); others stay."""
     current: Any = s3.get_bucket_notification_configuration(Bucket=bucket)
     current.pop("ResponseMetadata", None)
     ours = [
@@ -110,9 +110,16 @@ def _configure_notifications(s3: "S3Client", bucket: str, arns: dict[str, str]) 
         for dataset in DATASETS
     ]
     ids = {entry["Id"] for entry in ours}
-    theirs = [entry for entry in current.get("QueueConfigurations", ()) if entry.get("Id") not in ids]
+    same = [_what_it_does(entry) for entry in ours]
+    found = current.get("QueueConfigurations", ())
+    theirs = [entry for entry in found if entry.get("Id") not in ids and _what_it_does(entry) not in same]
     current["QueueConfigurations"] = theirs + ours
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=current)
+
+
+def _what_it_does(entry: Any) -> object:
+    rules = entry.get("Filter", {}).get("Key", {}).get("FilterRules", ())
+    return entry["QueueArn"], sorted(entry["Events"]), sorted((rule["Name"].lower(), rule["Value"]) for rule in rules)
 
 
 def _rule(name: str, value: str) -> dict[str, str]:

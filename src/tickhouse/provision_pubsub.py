@@ -18,6 +18,7 @@ from google.pubsub_v1 import (
 from extract_process.binance.messages import VENUE
 from extract_process.mirror_messages import CHANNELS, topic_name
 from extract_process.pubsub import credentials_needed, pubsub_errors, subscription_path, topic_path
+from pipeline.errors import NotProvisioned
 from pipeline.settings import PubSubSettings
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,20 @@ def provision_pubsub(settings: PubSubSettings) -> None:
                 lambda wanted=subscription: subscriber.create_subscription(request=wanted, timeout=_SECONDS),  # type: ignore[misc]
             )
     log.info("Pub/Sub provisioned", extra={"project": settings.project})
+
+
+def has_forgotten(settings: PubSubSettings) -> bool:
+    """Whether what `provision_pubsub` creates last is not there. Raises UsageError, PubSubRefused, PubSubUnavailable."""
+    with credentials_needed():
+        subscriber = SubscriberClient()
+    name = _example(settings.project, VENUES[-1]).name
+    with subscriber:
+        try:
+            with pubsub_errors(f"subscription {name}"):
+                subscriber.get_subscription(subscription=name, timeout=_SECONDS)
+        except NotProvisioned:
+            return True
+    return False
 
 
 def _create(what: str, create: Callable[[], object]) -> None:

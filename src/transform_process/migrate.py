@@ -2,16 +2,19 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from pipeline.errors import WarehouseRefused
+from pipeline.errors import UsageError, WarehouseRefused
 from pipeline.lifecycle import run_command
 from pipeline.settings import RetentionSettings, WarehouseSettings, read
 from pipeline.warehouse import SQL_ROOT, Warehouse, connect
+from transform_process.cluster_ddl import on_cluster
 from transform_process.retention import apply_retention
 
 log = logging.getLogger(__name__)
@@ -74,14 +77,30 @@ def _applied(warehouse: Warehouse) -> dict[int, str]:
     return dict(warehouse.query("select version, checksum from ops_schema_migrations final"))  # type: ignore[arg-type]
 
 
-def main() -> None:
+def main(
+    print_for_cluster: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Apply nothing: print the schema as this cluster of servers wants it, replicated."),
+    ] = None,
+) -> None:
     """Bring the warehouse named by CLICKHOUSE_* to the newest schema and to the retention named by RETENTION_*."""
 
     def work() -> None:
+        if print_for_cluster is not None:
+            print_schema(print_for_cluster)
+            return
         count = migrate(read(WarehouseSettings), read(RetentionSettings))
         print(f"{count} schema files applied" if count else "the schema is up to date")
 
     run_command(work)
+
+
+def print_schema(cluster: str) -> None:
+    """All statements, for clickhouse-client --multiquery on any of the servers. Raises UsageError for an odd name."""
+    if not re.fullmatch(r"[\w{}.-]+", cluster):
+        raise UsageError(f"--print-for-cluster {cluster!r}: a cluster's name has letters, digits, _, - and dots only")
+    for migration in read_migrations():
+        print(f"-- {migration.name}\n{on_cluster(migration.sql, cluster)};\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,56 @@
+"""Where the images come from: a registry, or, where no registry can be reached, stand-ins under the same names."""
+
+import json
+import re
+import time
+from dataclasses import dataclass
+
+from integration_tests.compose.stack import ROOT, CheckFailed, Stack, say
+
+STAND_INS = ROOT.parent / "shared" / "offline" / "bin" / "build-all.sh"
+_VARIABLE = {
+    "localstack/localstack": "LOCALSTACK_TAG",
+    "clickhouse/clickhouse-server": "CLICKHOUSE_TAG",
+    "quay.io/minio/minio": "MINIO_TAG",
+    "gcr.io/google.com/cloudsdktool/google-cloud-cli": "PUBSUB_TAG",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """The image of our own processes."""
+
+    megabytes: int
+    user: str
+
+
+def prepare_images(stack: Stack) -> None:
+    """Builds the stand-ins where their folder is beside the checkout; pulls nothing otherwise, `up` does that by itself."""
+    if not STAND_INS.exists():
+        say(f"images come from their registries: {STAND_INS} is not there")
+        return
+    began = time.monotonic()
+    wanted = set(stack.compose("config", "--images").split())
+    tags = {variable: image for image in wanted for name, variable in _VARIABLE.items() if image.startswith(f"{name}:")}
+    base = python_image()
+    version = re.sub(r"^python:(3\.\d+).*$", r"\1", base)
+    stack.run(
+        ["env", *(f"{name}={tag}" for name, tag in tags.items()), f"PYTHON_VERSIONS={version}", str(STAND_INS)], timeout=900
+    )
+    stack.run(["docker", "tag", f"python:{version}-slim-bookworm", base])
+    say(f"stand-ins for {len(tags) + 1} images are there after {time.monotonic() - began:.0f} s")
+
+
+def python_image() -> str:
+    """The base image that the Dockerfile names."""
+    found = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    if found is None:
+        raise CheckFailed("the Dockerfile names no PYTHON_IMAGE")
+    return found[1]
+
+
+def image_facts(stack: Stack) -> ImageFacts:
+    container = stack.compose("ps", "--quiet", "loader").split()[0]
+    image = stack.run(["docker", "inspect", "--format", "{{.Image}}", container]).strip()
+    found = json.loads(stack.run(["docker", "image", "inspect", image]))[0]
+    return ImageFacts(found["Size"] // 1_000_000, found["Config"]["User"])

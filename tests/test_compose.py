@@ -1,0 +1,143 @@
+"""docker-compose.yml, Dockerfile and what belongs to them, as far as no Docker is needed to see it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+from conftest import ROOT
+from integration_tests.compose.check import DISTURBED, ONCE, PORTS
+from integration_tests.compose.readme_commands import commands, expectation
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+SERVICES: dict[str, Any] = COMPOSE["services"]
+OURS = [name for name, service in SERVICES.items() if "build" in service]
+EXTRACTORS = ["klines", "stream", "mirror"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_listens_on_this_machine_only(name: str) -> None:
+    for port in SERVICES[name].get("ports", []):
+        assert re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z_]+:-\d+\}:\d+", port)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_image_is_one_of_a_kind(name: str) -> None:
+    tag = SERVICES[name]["image"].rpartition(":")[2]
+    assert re.search(r"\d+\.\d+\.\d+|RELEASE\.\d{4}-", tag), "a tag that moves is another image next year"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_a_limit_a_policy_and_logs_that_end(name: str) -> None:
+    service = SERVICES[name]
+    assert (service["mem_limit"][-1], "max-size" in service["logging"]["options"]) in {("m", True), ("g", True)}
+    assert service["restart"].startswith("on-failure" if name in ONCE else "unless-stopped")
+    assert service["init"] is True, "kill -9 inside must end the container, whatever the process is"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_processes_have_no_rights_they_do_not_need(name: str) -> None:
+    service = SERVICES[name]
+    assert (service["read_only"], service["cap_drop"], service["tmpfs"]) == (True, ["ALL"], ["/tmp"])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_whoever_writes_to_the_lake_writes_its_copy(name: str) -> None:
+    assert (SERVICES[name]["environment"]["LAKE_COPY_DIR"], "lake:/lake" in SERVICES[name]["volumes"]) == ("/lake/objects", True)
+
+
+def test_all_of_ours_are_one_image() -> None:
+    assert len({SERVICES[name]["image"] for name in OURS}) == 1
+    assert set(SERVICES) == {*OURS, "localstack", "clickhouse", "pubsub", "minio"}
+
+
+def test_every_service_that_stays_is_disturbed_by_the_check() -> None:
+    assert set(DISTURBED) == set(SERVICES) - set(ONCE)
+
+
+def test_every_published_port_is_looked_at_before_the_check() -> None:
+    published = {
+        match[1]: int(match[2])
+        for service in SERVICES.values()
+        for port in service.get("ports", [])
+        if (match := re.fullmatch(r"127\.0\.0\.1:\$\{([A-Z_]+):-(\d+)\}:\d+", port))
+    }
+    assert published == PORTS
+
+
+def test_an_image_that_cannot_be_had_stops_nobody_else() -> None:
+    for name, service in SERVICES.items():
+        assert "minio" not in service.get("depends_on", {}), name
+    assert SERVICES["minio"]["profiles"] == ["console"]
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+def test_an_extractor_asks_the_lake_which_exchange_it_is_of(name: str) -> None:
+    assert SERVICES[name]["entrypoint"] == ["/app/resources/docker/from-venue"]
+    assert SERVICES[name]["depends_on"] == {"keeper": {"condition": "service_healthy"}}
+
+
+def test_digests_are_those_of_the_tags() -> None:
+    text = (ROOT / "resources" / "docker" / "digests.yml").read_text(encoding="utf-8")
+    pinned = dict(re.findall(r"([\w./-]+:[\w.-]+)@(sha256:[0-9a-f]{64})", text))
+    base = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert base
+    assert set(pinned) == {base[1], *(SERVICES[name]["image"] for name in ("localstack", "clickhouse", "pubsub"))}
+
+
+def test_what_comes_into_the_image_is_named() -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert {f"!{name}" for names in copied for name in names.split()} == {line for line in lines if line.startswith("!")}
+
+
+def test_every_command_to_verify_in_the_readme_has_an_expectation() -> None:
+    found = [command for command in commands() if not command.startswith("export ")]
+    assert len(found) > 10
+    for command in found:
+        assert expectation(command)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "resources" / "clickhouse").rglob("*.xml")), ids=lambda path: path.name)
+def test_a_configuration_of_the_server_is_xml_with_its_root(path: Path) -> None:
+    assert ET.parse(path).getroot().tag == "clickhouse"
+
+
+def test_people_read_with_a_user_that_can_only_read() -> None:
+    reader = ET.parse(ROOT / "resources" / "clickhouse" / "users.d" / "reader.xml").getroot()
+    assert [query.text for query in reader.findall("users/reader/grants/query")] == ["GRANT SELECT, SHOW ON *.*"]
+    assert reader.findtext("profiles/reader/readonly") == "2"
+
+
+def claim(lake: Path, origin: str) -> subprocess.CompletedProcess[str]:
+    script = (ROOT / "resources" / "docker" / "claim-lake").read_text(encoding="utf-8").replace("/lake/", f"{lake}/")
+    return subprocess.run(
+        ["sh", "-c", script, "claim-lake", origin, "echo", "started"], capture_output=True, text=True, timeout=10
+    )
+
+
+def test_a_lake_has_one_origin_for_ever(tmp_path: Path) -> None:
+    assert [claim(tmp_path, "simulated").stdout for _ in range(2)] == ["started\n", "started\n"]
+    refused = claim(tmp_path, "live")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "this lake holds simulated data" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["ORIGIN"]
+
+
+def test_the_development_container_is_json_with_remarks() -> None:
+    text = (ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8")
+    assert json.loads(re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE))["name"] == "tickhouse"
+
+
+def test_localstack_gets_the_hook_that_keeps_bodies_out_of_memory() -> None:
+    service = SERVICES["localstack"]
+    assert service["volumes"] == ["./resources/localstack:/etc/localstack/init/start.d:ro"]
+    assert service["image"] == "localstack/localstack:4.14.0", "the hook hangs on the inside of this version: look at it first"
+    assert [path.name for path in (ROOT / "resources" / "localstack").glob("*.py")] == ["objects_on_disk.py"]

@@ -1,0 +1,108 @@
+"""resources/aws/tickhouse.yaml: valid for AWS, and the same lake that `tickhouse provision` makes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from cfnlint.api import lint_file
+from cfnlint.decode import cfn_yaml
+from conftest import ROOT
+
+from pipeline.aws import s3_client, sqs_client
+from pipeline.datasets import DATASETS, QUEUES
+from pipeline.settings import RetentionSettings
+from tickhouse.provision import provision_aws
+
+if TYPE_CHECKING:
+    from conftest import Lake
+
+TEMPLATE = ROOT / "resources" / "aws" / "tickhouse.yaml"
+SAME = ["VisibilityTimeout", "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds", "RedrivePolicy"]
+
+
+@pytest.fixture(scope="module")
+def resources() -> dict[str, Any]:
+    return dict(cfn_yaml.load(str(TEMPLATE))["Resources"])
+
+
+def deploy_queues(resources: dict[str, Any]) -> None:
+    """Into an account that has none yet; moto knows no queue policies."""
+    queues = {name: resource for name, resource in resources.items() if resource["Type"] == "AWS::SQS::Queue"}
+    for url in sqs_client().list_queues()["QueueUrls"]:
+        sqs_client().delete_queue(QueueUrl=url)
+    boto3.client("cloudformation").create_stack(
+        StackName="tickhouse",
+        TemplateBody=json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": queues}),
+    )
+
+
+def attributes(queue: str) -> dict[str, Any]:
+    url = sqs_client().get_queue_url(QueueName=queue)["QueueUrl"]
+    found: Any = sqs_client().get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    if "RedrivePolicy" in found:
+        found["RedrivePolicy"] = json.loads(found["RedrivePolicy"])
+    return {name: found.get(name) for name in SAME}
+
+
+def statements(resources: dict[str, Any], policy: str) -> list[dict[str, Any]]:
+    return list(resources[policy]["Properties"]["PolicyDocument"]["Statement"])
+
+
+def test_the_template_is_valid_for_aws() -> None:
+    assert lint_file(TEMPLATE) == []
+
+
+def test_a_stack_has_the_queues_that_provision_makes(moto_lake: Lake, resources: dict[str, Any]) -> None:
+    assert moto_lake.environment
+    names = [name for queue in QUEUES for name in (queue, f"{queue}-dlq")]
+    provisioned = {name: attributes(name) for name in names if not name.endswith("-dlq")}
+    deploy_queues(resources)
+    assert {name: attributes(name) for name in provisioned} == provisioned
+    assert [attributes(name)["MessageRetentionPeriod"] for name in names] == ["1209600"] * len(names)
+
+
+def test_every_dataset_notifies_its_queue(resources: dict[str, Any]) -> None:
+    configured = resources["Lake"]["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
+    found = {}
+    for entry in configured:
+        rules = {rule["Name"]: rule["Value"] for rule in entry["Filter"]["S3Key"]["Rules"]}
+        assert (entry["Event"], rules["suffix"]) == ("s3:ObjectCreated:*", ".parquet")
+        found[rules["prefix"]] = resources[entry["Queue"]["Fn::GetAtt"][0]]["Properties"]["QueueName"]
+    assert found == {dataset.prefix: dataset.queue for dataset in DATASETS}
+
+
+def test_provision_after_the_template_adds_no_second_notification(moto_lake: Lake) -> None:
+    """CloudFormation gives notifications ids of its own, and S3 refuses two with overlapping prefixes."""
+    current: Any = s3_client().get_bucket_notification_configuration(Bucket=moto_lake.store.bucket)
+    ours = current["QueueConfigurations"]
+    chosen: Any = [{**entry, "Id": f"chosen-by-aws-{number}"} for number, entry in enumerate(ours)]
+    s3_client().put_bucket_notification_configuration(
+        Bucket=moto_lake.store.bucket, NotificationConfiguration={"QueueConfigurations": chosen}
+    )
+    provision_aws(moto_lake.store.bucket, RetentionSettings())
+    after: Any = s3_client().get_bucket_notification_configuration(Bucket=moto_lake.store.bucket)
+    assert sorted(entry["Id"] for entry in after["QueueConfigurations"]) == sorted(entry["Id"] for entry in ours)
+
+
+@pytest.mark.parametrize("policy", ["ExtractorPolicy", "LoaderPolicy"])
+def test_nobody_may_do_everything_or_delete_objects(policy: str, resources: dict[str, Any]) -> None:
+    for statement in statements(resources, policy):
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        assert not [action for action in actions if "*" in action or action.startswith("s3:Delete")]
+        assert statement["Resource"] != "*"
+
+
+def test_the_extractor_reads_and_writes_data_and_nothing_else(resources: dict[str, Any]) -> None:
+    assert {
+        action
+        for statement in statements(resources, "ExtractorPolicy")
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    } == {"s3:PutObject", "s3:GetObject", "s3:ListBucket"}
+
+
+def test_the_loader_writes_to_quarantine_only(resources: dict[str, Any]) -> None:
+    writing = [statement for statement in statements(resources, "LoaderPolicy") if "s3:PutObject" in statement["Action"]]
+    assert [statement["Resource"] for statement in writing] == [{"Fn::Sub": "${Lake.Arn}/quarantine/*"}]
