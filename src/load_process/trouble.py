@@ -17,12 +17,14 @@ class Trouble:
         self._queue = queue
         self._stop = stop
         self._pause_seconds = 0.0
+        self.why = ""
 
     @property
     def is_going_on(self) -> bool:
         return self._pause_seconds > 0
 
     def wait(self, error: Exception) -> None:
+        self.why = str(error)
         level = logging.DEBUG if self.is_going_on else logging.WARNING
         log.log(level, "waiting for it to come back", extra={"queue": self._queue, "why": str(error)})
         self._pause_seconds = min(self._pause_seconds * 2 or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)

@@ -66,6 +66,23 @@ class PubSubSettings(BaseSettings, env_ignore_empty=True):
         return bool(self.model_fields_set)
 
 
+class MetricsSettings(BaseSettings, env_prefix="METRICS_", env_ignore_empty=True):
+    """Where a long-running process answers /metrics, /healthz and /readyz."""
+
+    port: int | None = Field(None, ge=0, le=65535, description="unset: nowhere; 0: any free port, the log names it")
+    host: str = Field("127.0.0.1", description="loopback unless told otherwise; 0.0.0.0 in a container")
+
+
+class StatusSettings(BaseSettings, env_prefix="STATUS_", env_ignore_empty=True):
+    """The status page: where it listens, whom it asks, and as whom it reads the warehouse."""
+
+    host: str = Field("127.0.0.1", description="loopback unless told otherwise: the page has no password")
+    port: int = Field(8080, ge=0, le=65535, description="of the page")
+    targets: str = Field("", description="processes whose /metrics the page reads: stream=http://127.0.0.1:9101 loader=…")
+    username: str = Field("", description="a reader of the warehouse; empty: CLICKHOUSE_USERNAME and its password")
+    password: str = Field("", repr=False, description="of the reader")
+
+
 class LogSettings(BaseSettings, env_prefix="LOG_", env_ignore_empty=True):
     """How processes speak."""
 
