@@ -2,6 +2,7 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
+DURATION ?= 60
 READY := .venv/.ready
 
 .PHONY: help setup demo test test-long lint type format up down bench lock clean
@@ -20,7 +21,7 @@ $(READY): requirements-dev.txt pyproject.toml
 	@touch $(READY)
 
 demo: setup ## The whole pipeline on this machine: no Docker, no account, no network
-	$(BIN)/tickhouse demo
+	$(BIN)/tickhouse demo --duration $(DURATION)
 
 test: setup ## Unit and integration tests
 	$(BIN)/python -m pytest

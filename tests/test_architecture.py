@@ -143,6 +143,8 @@ def test_the_modules_that_decide_are_pure() -> None:
         "extract_process/top_view.py",
         "extract_process/weight_budget.py",
         "load_process/notifications.py",
+        "status_page/candles.py",
+        "status_page/verdicts.py",
         "transform_process/catalog.py",
         "transform_process/window.py",
     }

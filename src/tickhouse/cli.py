@@ -11,7 +11,8 @@ from pipeline.lifecycle import run_command, stop_on_signals
 from pipeline.settings import LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
 from pipeline.tables import print_table
 from pipeline.warehouse import connect
-from tickhouse import audit, clear
+from status_page import __main__ as page
+from tickhouse import audit, clear, local
 from tickhouse.demo import run_demo
 from tickhouse.provision import provision_aws
 from transform_process import __main__ as transform
@@ -30,6 +31,8 @@ app.command("migrate")(migrate.main)
 app.command("checks")(checks.main)
 app.command("audit")(audit.main)
 app.command("clear")(clear.main)
+app.command("local")(local.main)
+app.command("page")(page.main)
 
 
 @app.command()
@@ -57,12 +60,14 @@ def provision(
 
 
 @app.command()
-def demo() -> None:
-    """The whole pipeline on this machine against a simulated exchange: no Docker, no account, no network."""
+def demo(
+    duration: Annotated[float, typer.Option(min=0, help="Seconds: the rest of them a live market is recorded.")] = 60,
+) -> None:
+    """The whole pipeline on this machine against a simulated exchange, with the status page: no Docker, no network."""
 
     def work() -> None:
         with stop_on_signals() as stop:
-            run_demo(stop)
+            run_demo(stop, duration)
 
     run_command(work)
 

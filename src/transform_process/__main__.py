@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from pipeline.lifecycle import run_command, stop_on_signals
-from pipeline.metrics import observed
 from pipeline.settings import WarehouseSettings, read
 from pipeline.warehouse import connect
 from transform_process.transformer import Transformer, TransformOptions
@@ -33,8 +32,7 @@ def main(
                 if once:
                     log.info("pass done", extra={"built": transformer.run_pass()})
                 else:
-                    with observed(transformer.counts.process()):
-                        transformer.run()
+                    transformer.run()
             finally:
                 warehouse.close()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.errors import WarehouseUnavailable
 from pipeline.lifecycle import StopRequest
+from pipeline.metrics import observed
 from pipeline.timestamps import SECOND_US, to_datetime
 from pipeline.warehouse import SQL_ROOT, Warehouse
 from transform_process.catalog import TRANSFORMS, Step, Transform
@@ -53,6 +54,10 @@ class Transformer:
 
     def run(self) -> None:
         """Passes until the stop; while the warehouse is away it waits with growing pauses, said once."""
+        with observed(self.counts.process()):
+            self._run_passes()
+
+    def _run_passes(self) -> None:
         pause = 1.0
         while not self._stop.is_set():
             try:

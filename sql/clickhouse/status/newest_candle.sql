@@ -1,0 +1,11 @@
+-- When the newest kline of one market and interval opened, in microseconds; 0 without any. Rerun is safe: it only reads.
+select max(opened)
+from (
+    select toUnixTimestamp64Micro(max(open_time)) as opened
+    from gold_ohlcv
+    where interval = {interval:String} and venue = {venue:String} and symbol = {symbol:String}
+    union all
+    select toUnixTimestamp64Micro(max(open_time))
+    from silver_klines
+    where venue = {venue:String} and symbol = {symbol:String} and interval = {interval:String}
+)
