@@ -5,7 +5,9 @@ import sys
 
 
 def test_demo_proves_every_claim_and_ends_with_zero() -> None:
-    done = subprocess.run([sys.executable, "-m", "tickhouse.cli", "demo", "--duration", "20"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-m", "tickhouse.cli", "demo", "--duration", "20"], capture_output=True, text=True, timeout=120
+    )
 
     assert done.returncode == 0, done.stderr
     claims = [line for line in done.stdout.splitlines() if line.startswith(("ok", "FAIL"))]
