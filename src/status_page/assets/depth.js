@@ -24,7 +24,7 @@ export function drawDepth(svg, book) {
   });
   const digits = Math.max(0, Math.min(10, 2 - Math.floor(Math.log10(reach))));
   svg.replaceChildren(...nodes);
-  const words = `bids ${amount(within[0])}, asks ${amount(within[1])} within ${((reach / middle) * 1e4).toFixed(1)} bps of ${middle.toFixed(digits)}, spread ${(((sides[1][0].price - sides[0][0].price) / middle) * 1e4).toFixed(2)} bps`;
+  const words = `bids ${amount(within[0])}, asks ${amount(within[1])} within ${((reach / middle) * 1e4).toFixed(1)} bps of ${middle.toFixed(digits)}, spread ${(((sides[1][0].price - sides[0][0].price) / middle) * 1e4).toPrecision(2)} bps`;
   svg.setAttribute("aria-label", `Depth chart: ${words}`);
   return words;
 }

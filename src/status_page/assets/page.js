@@ -149,6 +149,10 @@ function showCoverage(state) {
   table.replaceChildren(make("caption", "Complete minutes of each hour by market", { class: "hidden" }), make("thead"), make("tbody"));
   table.tHead.append(head);
   table.tBodies[0].append(...(body.length ? body : [make("tr")]));
+  if (!table.dataset.seen && body.length) {
+    table.dataset.seen = "yes";
+    table.parentElement.scrollLeft = table.scrollWidth; // now is at the right
+  }
 }
 
 function showLimits(state) {
