@@ -56,6 +56,15 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False) -> Iter
             watcher.close()
 
 
+@contextmanager
+def own_look(settings: StatusSettings) -> Iterator[Watcher]:
+    """A watcher without a page, for whoever asks only now and then."""
+    with ExitStack() as parts:
+        questions = parts.enter_context(closing(Questions(lambda: _connect(settings))))
+        lake = LakeWatch(ObjectStore(read(LakeSettings).bucket), questions)
+        yield parts.enter_context(closing(Watcher(questions, questions, lake, Processes(parse_targets(settings.targets)))))
+
+
 def _listen(settings: StatusSettings, or_any_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     for port in (settings.port, 0) if or_any_port else (settings.port,):

@@ -70,8 +70,15 @@ class Watcher:
     def close(self) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(30)
+            if thread.ident is not None:
+                thread.join(30)
         self._processes.close()
+
+    def look(self) -> bytes:
+        """One whole look, now, without threads: for a command that asks once."""
+        self._look_slowly()
+        self._look_fast()
+        return self._state
 
     def state(self) -> tuple[int, bytes]:
         """A number that grows with every look, and the look as JSON."""
