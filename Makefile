@@ -5,7 +5,7 @@ BIN := .venv/bin
 DURATION ?= 60
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-long lint type format up down bench lock clean
+.PHONY: help setup demo test test-long lint type format up down bench docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -48,6 +48,9 @@ up: ## The services the pipeline needs, in Docker
 
 down: ## Stop them
 	docker compose down
+
+docs: setup ## The page of settings, from the code that reads them
+	$(BIN)/python -m tickhouse.settings_table > docs/settings.md
 
 lock: ## After changing dependencies (needs Poetry 2 with poetry-plugin-export)
 	poetry lock

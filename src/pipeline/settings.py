@@ -27,24 +27,24 @@ class WarehouseSettings(BaseSettings, env_prefix="CLICKHOUSE_", env_ignore_empty
 
     host: str = Field("localhost", description="server")
     port: int = Field(8123, description="HTTP port")
-    username: str = "default"
-    password: str = Field("", repr=False)
-    database: str = Field("crypto", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    username: str = Field("default", description="account that may create, insert and alter")
+    password: str = Field("", repr=False, description="of the account")
+    database: str = Field("crypto", description="where all tables are", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     path: Path | None = Field(None, description="if set, the embedded engine (chDB) with its data in this folder")
 
 
 class BinanceSettings(BaseSettings, env_prefix="BINANCE_", env_ignore_empty=True):
     """Binance endpoints: a simulator or a proxy can stand in."""
 
-    rest_url: str = Field("https://data-api.binance.vision", pattern=_HTTP)
-    ws_url: str = Field("wss://data-stream.binance.vision", pattern=_WEBSOCKET)
-    archive_url: str = Field("https://data.binance.vision", pattern=_HTTP)
+    rest_url: str = Field("https://data-api.binance.vision", pattern=_HTTP, description="whom to ask over REST")
+    ws_url: str = Field("wss://data-stream.binance.vision", pattern=_WEBSOCKET, description="where to listen")
+    archive_url: str = Field("https://data.binance.vision", pattern=_HTTP, description="bulk history")
 
 
 class SpoolSettings(BaseSettings, env_ignore_empty=True):
     """What an extractor must remember across a restart."""
 
-    folder: Path = Field(Path("data/spool"), validation_alias="SPOOL_DIR")
+    folder: Path = Field(Path("data/spool"), validation_alias="SPOOL_DIR", description="a local disk that lasts")
 
 
 class RetentionSettings(BaseSettings, env_prefix="RETENTION_", env_ignore_empty=True):
@@ -57,8 +57,15 @@ class RetentionSettings(BaseSettings, env_prefix="RETENTION_", env_ignore_empty=
 class PubSubSettings(BaseSettings, env_ignore_empty=True):
     """Google Pub/Sub, or its emulator; the variables are the Google client's own."""
 
-    project: str = Field("tickhouse-local", validation_alias="GOOGLE_CLOUD_PROJECT", pattern=r"^[a-z][a-z0-9.:-]*$")
-    emulator_host: str | None = Field(None, validation_alias="PUBSUB_EMULATOR_HOST", pattern=r"^[^\s/]+:\d+$")
+    project: str = Field(
+        "tickhouse-local",
+        validation_alias="GOOGLE_CLOUD_PROJECT",
+        description="where the topics are",
+        pattern=r"^[a-z][a-z0-9.:-]*$",
+    )
+    emulator_host: str | None = Field(
+        None, validation_alias="PUBSUB_EMULATOR_HOST", description="unset: Google itself", pattern=r"^[^\s/]+:\d+$"
+    )
 
     @property
     def is_configured(self) -> bool:
@@ -86,8 +93,8 @@ class StatusSettings(BaseSettings, env_prefix="STATUS_", env_ignore_empty=True):
 class LogSettings(BaseSettings, env_prefix="LOG_", env_ignore_empty=True):
     """How processes speak."""
 
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    format: Literal["text", "json"] = "text"
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much is said")
+    format: Literal["text", "json"] = Field("text", description="`json`: one object a line")
 
 
 Settings = TypeVar("Settings", bound=BaseSettings)

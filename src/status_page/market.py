@@ -18,6 +18,8 @@ _LIVE_US, _MOST_LIVE_US = 3 * MINUTE_US, 60 * MINUTE_US
 _MOST_MINUTES_US = 2 * 24 * 60 * MINUTE_US
 _DIFFS_US = 60 * MINUTE_US
 _MOST_REMEMBERED = 64
+_MOST_HOLES = 4
+_END_US = 4_000_000_000 * SECOND_US
 
 Series = tuple[str, str, str]
 """Venue, symbol, interval."""
@@ -57,20 +59,32 @@ class Markets:
         seconds = INTERVALS[interval]
         now = now_us()
         market: dict[str, Any] = {"venue": venue, "symbol": symbol}
-        [[newest]] = self._questions.ask("newest_candle", market | {"interval": interval})
-        since = max(0, int(newest) - most * seconds * SECOND_US)
-        stored = [candle(row) for row in self._questions.ask("candles", market | {"interval": interval, "since_us": since})]
+        stored = self._stored(market | {"interval": interval}, seconds, most)
         young = stored[-1].opened if stored else 0
         part_seconds = min(60, seconds)
         minutes: list[Candle] = []
         if seconds > 60:
             since = max(young, now - _MOST_MINUTES_US)
-            minutes = [candle(row) for row in self._questions.ask("candles", market | {"interval": "1m", "since_us": since})]
+            asked = market | {"interval": "1m", "since_us": since, "until_us": _END_US}
+            minutes = [candle(row) for row in self._questions.ask("candles", asked)]
         behind = now - (minutes[-1].opened if minutes else young)
         back = min(max(_LIVE_US, behind), _MOST_LIVE_US) if seconds >= 60 else MINUTE_US
         since = (now - back) // (part_seconds * SECOND_US) * part_seconds * SECOND_US
         rows = self._questions.ask("live_candles", market | {"seconds": part_seconds, "since_us": since})
         return with_the_youngest(stored, minutes, map(candle, rows), seconds)[-most:]
+
+    def _stored(self, series: dict[str, Any], seconds: int, most: int) -> list[Candle]:
+        """The last ones there are, over a few holes of any length: a backfill may end long before the capture began."""
+        stored: list[Candle] = []
+        for _ in range(_MOST_HOLES):
+            until = stored[0].opened if stored else _END_US
+            [[newest]] = self._questions.ask("newest_candle", series | {"until_us": until})
+            if not newest or len(stored) >= most:
+                break
+            since = int(newest) - (most - len(stored) - 1) * seconds * SECOND_US
+            rows = self._questions.ask("candles", series | {"since_us": max(0, since), "until_us": until})
+            stored = [*map(candle, rows), *stored]
+        return stored
 
     def _book(self, venue: str, symbol: str) -> dict[str, Any] | None:
         """None without a diff in the last hour of loads."""

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from pipeline.errors import UsageError
 from pipeline.lifecycle import run_command
 from tickhouse import doctor_machine, doctor_services, doctor_venue
 from tickhouse.finding import Finding, examined
@@ -30,11 +31,15 @@ CHECKS: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
 )
 """In the order in which a person would mend them."""
 
+LOCAL = ("python", "settings", "disk", "ports", "exchange", "clock", "websocket")
+"""What `tickhouse local` needs: it brings everything else."""
+
 _MARKS = {"ok": "[green]ok[/]   ", "warning": "[yellow]warn[/] ", "bad": "[red]BAD[/]  ", "skipped": "[dim]–[/]    "}
 
 
 def main(
     json: Annotated[bool, typer.Option("--json", help="A JSON list, for scripts.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="Only what `tickhouse local` needs.")] = False,
     check: Annotated[list[str] | None, typer.Option(help="Only this one; repeats.")] = None,
 ) -> None:
     """Check this machine, S3, SQS, ClickHouse, Pub/Sub and the exchange; every fault comes with its fix; exit 1 if any."""
@@ -43,8 +48,9 @@ def main(
         known = [name for name, _ in CHECKS]
         for name in check or ():
             if name not in known:
-                raise typer.BadParameter(f"{name!r}: choose from {', '.join(known)}", param_hint="--check")
-        findings = [finding for name, look in CHECKS if not check or name in check for finding in examined(name, look)]
+                raise UsageError(f"--check {name!r}: choose from {', '.join(known)}")
+        wanted = check or (LOCAL if local else known)
+        findings = [finding for name, look in CHECKS if name in wanted for finding in examined(name, look)]
         _show(findings, as_json=json)
         if any(finding.verdict == "bad" for finding in findings):
             sys.exit(1)

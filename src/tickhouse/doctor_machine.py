@@ -15,33 +15,12 @@ from extract_process.binance.streams import CHANNELS
 from extract_process.markets import MARKETS_FILE, read_markets
 from extract_process.spool_room import DISK_RESERVE_BYTES
 from pipeline.errors import UsageError
-from pipeline.settings import (
-    BinanceSettings,
-    LakeSettings,
-    LogSettings,
-    MetricsSettings,
-    PubSubSettings,
-    RetentionSettings,
-    SpoolSettings,
-    StatusSettings,
-    WarehouseSettings,
-    read,
-)
+from pipeline.settings import MetricsSettings, SpoolSettings, StatusSettings, WarehouseSettings, read
 from tickhouse.finding import Finding, Ill
+from tickhouse.settings_table import MODELS
 
 OLDEST_PYTHON = (3, 11)
 ROOMY_BYTES = 5 * 1024**3
-_MODELS = (
-    LakeSettings,
-    WarehouseSettings,
-    BinanceSettings,
-    SpoolSettings,
-    RetentionSettings,
-    PubSubSettings,
-    MetricsSettings,
-    StatusSettings,
-    LogSettings,
-)
 
 
 def check_python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> Iterator[Finding]:
@@ -53,7 +32,7 @@ def check_python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> Iter
 
 def check_settings() -> Iterator[Finding]:
     wrong = []
-    for model in _MODELS:
+    for model in MODELS:
         try:
             read(model)
         except UsageError as error:

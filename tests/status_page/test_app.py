@@ -30,10 +30,10 @@ WRONG = (
 OPENED = datetime.now(UTC).replace(second=0, microsecond=0, tzinfo=None) - timedelta(hours=1)
 
 
-def insert_klines(warehouse: Warehouse, symbol: str = "BTCUSDT", count: int = 30) -> None:
+def insert_klines(warehouse: Warehouse, symbol: str = "BTCUSDT", count: int = 30, days_ago: int = 0) -> None:
     rows = []
     for number in range(count):
-        opened = OPENED + timedelta(minutes=number)
+        opened = OPENED + timedelta(minutes=number) - timedelta(days=days_ago)
         prices = {"open": 100, "high": 110, "low": 90, "close": 100 + number}
         money = ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
         rows.append(
@@ -90,6 +90,14 @@ def test_klines_are_those_of_the_warehouse(url: str) -> None:
     hourly = httpx.get(f"{url}/api/klines", params={"venue": "binance", "symbol": "BTCUSDT", "interval": "1h"}).json()
     assert sum(row[5] for row in hourly) == 45.0
     assert httpx.get(f"{url}/api/klines", params={"venue": "binance", "symbol": "NONE"}).json() == []
+
+
+def test_klines_of_long_ago_are_shown_beyond_a_hole(url: str, warehouse: Warehouse) -> None:
+    insert_klines(warehouse, "ETHUSDT")
+    insert_klines(warehouse, "ETHUSDT", days_ago=9)
+    rows = httpx.get(f"{url}/api/klines", params={"venue": "binance", "symbol": "ETHUSDT", "interval": "1m"}).json()
+    assert len(rows) == 60
+    assert rows[30][0] - rows[29][0] > 8 * 86_400_000_000
 
 
 def test_what_is_no_name_is_refused_and_a_strangers_name_for_this_address_too(url: str) -> None:
