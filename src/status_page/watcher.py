@@ -16,6 +16,7 @@ from pipeline.metrics import Process, Pulse, Reading
 from pipeline.timestamps import DAY_US, HOUR_US, now_us
 from status_page import verdicts
 from status_page.lake_watch import LakeWatch
+from status_page.limits import limits_of
 from status_page.processes import OWN, Processes, ProcessState
 from status_page.questions import Questions
 from status_page.verdicts import BAD, LakeState, Recorder, Stage
@@ -48,6 +49,7 @@ class Watcher:
         self._coverage_hours = coverage_hours
         self._queues: dict[str, MessageQueue] = {}
         self._parts: dict[str, Any] = {}
+        self._seen: list[ProcessState] = []
         self._trouble: dict[str, str] = {}
         self._state = b"{}"
         self._version = 0
@@ -176,7 +178,7 @@ class Watcher:
             "coverage_hours": self._coverage_hours,
             "trouble": dict(self._trouble),
             **{name: self._parts.get(name, []) for name in ("queues", "processes", "markets", "coverage", "checks", "events")},
-            **self._figures(),
+            **limits_of(self._parts.get("heartbeats", ()), self._seen),
         }
         body = orjson.dumps(state)
         with self._changed:
@@ -198,7 +200,7 @@ class Watcher:
         for part, stage in (("queues", "lake"), ("lake", "lake"), ("loads", "warehouse"), ("watermarks", "gold")):
             if part in self._trouble:
                 stages[stage] = verdicts.away_stage(stage, self._trouble[part])
-        for process in getattr(self, "_seen", ()):
+        for process in self._seen:
             stage = {"stream": "venue", "loader": "warehouse", "transformer": "gold"}.get(process.name.split("-")[0], "")
             if process.trouble and stage and process.address and process.trouble[0].startswith("does not answer"):
                 stages[stage] = Stage(stage, BAD, stages[stage].age_seconds, f"{process.name} {process.trouble[0]}")
@@ -211,7 +213,7 @@ class Watcher:
             if process == "stream":
                 name = f"{venue} {instance}"
                 seen[name] = Recorder(name, int(beat), bool(stopped))
-        for process in getattr(self, "_seen", ()):
+        for process in self._seen:
             for labels, value in process.value("tickhouse_stream_last_receipt_timestamp_seconds"):
                 if value:
                     name = f"{labels.get('venue', '')} {labels.get('instance', '')}"
@@ -227,34 +229,6 @@ class Watcher:
         ]
         unready = [f"{one['name']}: {one['trouble'][0]}" for one in self._parts.get("processes", ()) if one["trouble"]]
         return [*dead, *failed, *unready]
-
-    def _figures(self) -> dict[str, Any]:
-        """Request weight and spool: the processes' own figures, and the last heartbeat's where they cannot be asked."""
-        weights, spools = [], {}
-        for venue, process, instance, beat, _, _, spool_bytes, _, stopped in self._parts.get("heartbeats", ()):
-            if process == "stream" and not stopped:
-                spools[venue, instance] = {
-                    "venue": venue,
-                    "instance": instance,
-                    "bytes": int(spool_bytes),
-                    "limit": 0,
-                    "at": beat,
-                }
-        for process in getattr(self, "_seen", ()):
-            for kind in ("stream", "mirror"):
-                limits = {_where(labels): value for labels, value in process.value(f"tickhouse_{kind}_weight_limit")}
-                for labels, used in process.value(f"tickhouse_{kind}_used_weight"):
-                    limit = limits.get(_where(labels), 0)
-                    weights.append({"process": process.name, "venue": labels.get("venue", ""), "used": used, "limit": limit})
-            limits = {_where(labels): value for labels, value in process.value("tickhouse_stream_spool_limit_bytes")}
-            for labels, size in process.value("tickhouse_stream_spool_bytes"):
-                where = _where(labels)
-                spools[where] = {"venue": where[0], "instance": where[1], "bytes": size, "limit": limits.get(where, 0), "at": 0}
-        return {"weights": weights, "spools": list(spools.values())}
-
-
-def _where(labels: Any) -> tuple[str, str]:
-    return labels.get("venue", ""), labels.get("instance", "")
 
 
 def _described(state: ProcessState) -> dict[str, Any]:
