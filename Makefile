@@ -2,9 +2,10 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
+DURATION ?= 60
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-long lint type format up up-simulated down compose-check vulnerabilities bench lock clean
+.PHONY: help setup demo test test-long lint type format up up-simulated down compose-check vulnerabilities bench docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -20,7 +21,7 @@ $(READY): requirements-dev.txt pyproject.toml
 	@touch $(READY)
 
 demo: setup ## The whole pipeline on this machine: no Docker, no account, no network
-	$(BIN)/tickhouse demo
+	$(BIN)/tickhouse demo --duration $(DURATION)
 
 test: setup ## Unit and integration tests
 	$(BIN)/python -m pytest
@@ -62,6 +63,9 @@ compose-check: ## Proof of the Docker stack, from nothing: up, restarts, kill -9
 vulnerabilities: ## Known ones in the image's locked requirements (asks PyPI; a package nobody can judge counts as a failure)
 	test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet pip-audit; }
 	.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt
+
+docs: setup ## The page of settings, from the code that reads them
+	$(BIN)/python -m tickhouse.settings_table > docs/settings.md
 
 lock: ## After changing dependencies (needs Poetry 2 with poetry-plugin-export)
 	poetry lock

@@ -27,6 +27,7 @@ VARIABLES = [
     *("CLICKHOUSE_PATH", "BINANCE_REST_URL", "BINANCE_WS_URL", "BINANCE_ARCHIVE_URL", "SPOOL_DIR", "LOG_LEVEL", "LOG_FORMAT"),
     *("RETENTION_BRONZE_DAYS", "RETENTION_QUARANTINE_DAYS"),
     *("GOOGLE_CLOUD_PROJECT", "PUBSUB_EMULATOR_HOST", "LAKE_COPY_DIR"),
+    *("METRICS_PORT", "METRICS_HOST", "STATUS_HOST", "STATUS_PORT", "STATUS_TARGETS", "STATUS_USERNAME", "STATUS_PASSWORD"),
 ]
 
 
@@ -142,6 +143,8 @@ def test_the_modules_that_decide_are_pure() -> None:
         "extract_process/top_view.py",
         "extract_process/weight_budget.py",
         "load_process/notifications.py",
+        "status_page/candles.py",
+        "status_page/verdicts.py",
         "transform_process/catalog.py",
         "transform_process/cluster_ddl.py",
         "transform_process/window.py",

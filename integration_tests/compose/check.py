@@ -24,11 +24,31 @@ VARIABLES = {
     "KLINES_OPTIONS": "--symbol BTCUSDT --symbol ETHUSDT --start 2024-01-01 --end 2024-03-01",
     "STREAM_OPTIONS": "--batch-seconds 2",
     "GOOGLE_CLOUD_PROJECT": "tickhouse-local",
+    "STATUS_USERNAME": "tickhouse",  # the stand-in of ClickHouse has one account
+    "STATUS_PASSWORD": "tickhouse",
 }
 KLINES = 2 * 60 * 24 * 60  # two symbols, 60 days of minutes
 ONCE = ("provision", "klines")
-DISTURBED = ("transform", "mirror", "loader", "stream", "keeper", "pubsub", "minio", "clickhouse", "localstack", "exchange")
-PORTS = {"LOCALSTACK_PORT": 4566, "CLICKHOUSE_HTTP_PORT": 8123, "PUBSUB_PORT": 8085, "MINIO_CONSOLE_PORT": 9001}
+DISTURBED = (
+    "status",
+    "transform",
+    "mirror",
+    "loader",
+    "stream",
+    "keeper",
+    "pubsub",
+    "minio",
+    "clickhouse",
+    "localstack",
+    "exchange",
+)
+PORTS = {
+    "LOCALSTACK_PORT": 4566,
+    "CLICKHOUSE_HTTP_PORT": 8123,
+    "PUBSUB_PORT": 8085,
+    "MINIO_CONSOLE_PORT": 9001,
+    "STATUS_PORT": 8080,
+}
 
 
 def main() -> None:

@@ -52,6 +52,7 @@ class CaptureCounts:
     refused_frames: int = 0
     discarded_frames: int = 0
     gaps: int = 0
+    last_receipt_time: int = 0
 
 
 class Capture:
@@ -101,6 +102,7 @@ class Capture:
         self._landing.add_messages(messages, receipt_time)
         self._count(self._landing.rows - rows, frame_bytes, receipt_time)
         self.counts.frames += len(frames)
+        self.counts.last_receipt_time = receipt_time
         if extra:  # nobody judges them for now
             self.seal_if_due(receipt_time)
         return messages

@@ -15,6 +15,7 @@ from extract_process.binance.streams import (
 )
 from extract_process.capture import Capture, CaptureCounts, CaptureOptions
 from extract_process.capture_folder import capture_folder, measure, outbox_folder
+from extract_process.capture_metrics import Vitals, connection_trouble, readings_of
 from extract_process.event_budget import EventBudget
 from extract_process.garbage_pace import garbage_collected_seldom
 from extract_process.outbox import Outbox
@@ -29,6 +30,7 @@ from extract_process.venue_asks import VenueAsks
 from extract_process.venue_rest import check_symbols, open_rest
 from pipeline.errors import LakeUnavailable
 from pipeline.lifecycle import StopRequest
+from pipeline.metrics import Process, Pulse, observed
 from pipeline.object_store import ObjectStore
 from pipeline.settings import BinanceSettings, LakeSettings, SpoolSettings, read
 from pipeline.timestamps import now_us
@@ -99,10 +101,13 @@ class LiveCapture:
         self._feeds = self._plan_feeds()
         self._started_at = now_us()
         self._spool_bytes = 0
+        self._unsynced = 0
+        self._pulse = Pulse("the event loop")
 
     async def run(self, stop: StopRequest) -> CaptureReport:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
-        with stop.calling(lambda: loop.call_soon_threadsafe(stopping.set)):
+        part = Process("stream", lambda: readings_of(self.vitals()), lambda: list(self.vitals().trouble), self._pulse.trouble)
+        with observed(part), stop.calling(lambda: loop.call_soon_threadsafe(stopping.set)):
             self._begin()
             work = asyncio.create_task(self._work())
             asked = asyncio.create_task(stopping.wait())
@@ -148,11 +153,13 @@ class LiveCapture:
         loop = asyncio.get_running_loop()
         last_beat = last_measure = 0.0
         while True:
+            self._pulse.beat()
             self._capture.seal_if_due(now_us())
             if loop.time() - last_measure >= 1.0:
                 last_measure = loop.time()
                 self._spool_bytes, free_bytes = await asyncio.to_thread(measure, self._folder)
                 self._capture.on_spool_size(self._spool_bytes, free_bytes)
+                self._unsynced = len(self._capture.judge.books(synced=False))
             if loop.time() - last_beat >= self._options.heartbeat_seconds:
                 last_beat = loop.time()
                 self._capture.beat(self._heartbeat())
@@ -170,6 +177,34 @@ class LiveCapture:
                     self._asks.prove(symbol)
             if not symbols:
                 await asyncio.sleep(min(pause, 1.0))
+
+    def vitals(self) -> Vitals:
+        """From any thread: nothing is looked at that the event loop changes in the middle of."""
+        counts, capture = self._capture.counts, self._capture
+        figures: dict[str, float] = {
+            "frames_total": counts.frames,
+            "frame_bytes_total": counts.frame_bytes,
+            "rows_total": counts.rows,
+            "gaps_total": counts.gaps,
+            "refused_frames_total": counts.refused_frames,
+            "discarded_frames_total": counts.discarded_frames,
+            "objects_uploaded_total": self._uploader.uploaded,
+            "objects_waiting": self._uploader.waiting,
+            "spool_bytes": self._spool_bytes,
+            "spool_limit_bytes": self._options.spool_bytes,
+            "connections": sum(feed.connections for feed in self._feeds),
+            "connections_wanted": len(self._feeds),
+            "books_unsynced": self._unsynced,
+            "channels_stopped": len(capture.room.stopped),
+            "used_weight": self._rest.budget.used_weight,
+            "weight_limit": self._rest.budget.limit,
+            "last_receipt_timestamp_seconds": counts.last_receipt_time / 1e6,
+        }
+        trouble = list(connection_trouble(figures))
+        trouble += [f"channel {name} is not recorded: the spool is full" for name in sorted(capture.room.stopped)]
+        if self._uploader.failures:
+            trouble.append(f"uploads to the lake failed {self._uploader.failures} times in a row")
+        return Vitals("stream", BINANCE.venue, self._options.instance, figures, tuple(trouble))
 
     def _heartbeat(self) -> Heartbeat:
         counts = self._capture.counts

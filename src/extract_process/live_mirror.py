@@ -14,6 +14,7 @@ from extract_process.binance.streams import (
     split_over_connections,
     stream_names,
 )
+from extract_process.capture_metrics import Vitals, connection_trouble, readings_of
 from extract_process.event_budget import EventBudget
 from extract_process.garbage_pace import garbage_collected_seldom
 from extract_process.market_mirror import MarketMirror
@@ -28,11 +29,13 @@ from extract_process.stream_feed import FeedOptions, StreamFeed
 from extract_process.venue_rest import check_symbols, open_rest
 from pipeline.errors import NotProvisioned, TickhouseError
 from pipeline.lifecycle import StopRequest
+from pipeline.metrics import Process, Pulse, observed
 from pipeline.settings import BinanceSettings, PubSubSettings, SpoolSettings, read
 
 log = logging.getLogger(__name__)
 
 REPORT_SECONDS = 60.0
+_BEAT_SECONDS = 1.0
 _PROOF_SHARE = 0.1
 """Of the weight limit: what proofs of running books may use, beside the live capture's."""
 
@@ -93,10 +96,12 @@ class LiveMirror:
         self._mirror = MarketMirror(BINANCE, options, self._publisher, lambda name: topic_path(project, name), self._asks.ask)
         self._asks.answer_to(self._mirror)
         self._feeds = self._plan_feeds()
+        self._pulse = Pulse("the event loop")
 
     async def run(self, stop: StopRequest) -> MirrorReport:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
-        with stop.calling(lambda: loop.call_soon_threadsafe(stopping.set)):
+        part = Process("mirror", lambda: readings_of(self.vitals()), lambda: list(self.vitals().trouble), self._pulse.trouble)
+        with observed(part), stop.calling(lambda: loop.call_soon_threadsafe(stopping.set)):
             publishing = asyncio.create_task(self._publisher.run())
             work = asyncio.create_task(self._work())
             asked = asyncio.create_task(stopping.wait())
@@ -124,6 +129,7 @@ class LiveMirror:
             group.create_task(self._say_snapshots())
             group.create_task(self._prove())
             group.create_task(self._say_how_it_goes())
+            group.create_task(self._beat())
 
     async def _say_snapshots(self) -> None:
         """One symbol after the other, each every `snapshot_seconds`."""
@@ -146,6 +152,35 @@ class LiveMirror:
                     self._asks.ask(symbol, "proof")
             if not symbols:
                 await asyncio.sleep(min(pause, 1.0))
+
+    async def _beat(self) -> None:
+        while True:
+            self._pulse.beat()
+            await asyncio.sleep(_BEAT_SECONDS)
+
+    def vitals(self) -> Vitals:
+        """From any thread."""
+        counts, published = self._mirror.counts, self._publisher.counts
+        figures: dict[str, float] = {
+            "frames_total": counts.frames,
+            "frame_bytes_total": counts.frame_bytes,
+            "diffs_total": counts.diffs,
+            "gaps_total": counts.gaps,
+            "refused_frames_total": counts.refused_frames,
+            "messages_published_total": published.messages,
+            "messages_lost_total": published.lost,
+            "publish_failures_total": published.failed_requests,
+            "waiting_bytes": self._publisher.waiting_bytes,
+            "connections": sum(feed.connections for feed in self._feeds),
+            "connections_wanted": len(self._feeds),
+            "books_unsynced": len(self._mirror.books(synced=False)),
+            "used_weight": self._rest.budget.used_weight,
+            "weight_limit": self._rest.budget.limit,
+        }
+        trouble = list(connection_trouble(figures))
+        if self._publisher.is_away:
+            trouble.append("Pub/Sub does not take messages")
+        return Vitals("mirror", BINANCE.venue, "main", figures, tuple(trouble))
 
     async def _say_how_it_goes(self) -> None:
         while True:

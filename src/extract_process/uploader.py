@@ -18,10 +18,12 @@ class Uploader:
     """No trouble with the lake ends it: the capture goes on, the outbox grows, and uploads resume by themselves.
 
     A retried upload is the same key and the same bytes, so it does not matter whether the one before it arrived.
+    `failures`: tries in a row that did not succeed.
     """
 
     def __init__(self, outbox: Outbox, store: ObjectStore) -> None:
         self.uploaded = 0
+        self.failures = 0
         self._outbox = outbox
         self._store = store
         self._wake = threading.Event()
@@ -33,6 +35,11 @@ class Uploader:
         """The outbox has more."""
         self._wake.set()
 
+    @property
+    def waiting(self) -> int:
+        """Objects the lake does not have yet."""
+        return len(self._outbox.waiting())
+
     def finish(self, seconds: float) -> int:
         """Uploads what waits, at most so long; returns how many objects are left for the next start."""
         self._stopping.set()
@@ -41,16 +48,15 @@ class Uploader:
         return len(self._outbox.waiting())
 
     def _run(self) -> None:
-        failures = 0
         while True:
             self._wake.clear()
             try:
                 for waiting in self._outbox.waiting():
                     self._upload(waiting)
-                    failures = self._say_resumed(failures)
+                    self.failures = self._say_resumed(self.failures)
             except (TickhouseError, OSError) as error:
-                failures += 1
-                self._pause(failures, error)
+                self.failures += 1
+                self._pause(self.failures, error)
                 continue
             if self._stopping.is_set() and not self._wake.is_set():
                 return

@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from load_process.batches import LoadLimits
+from load_process.load_metrics import loader_process
 from load_process.loader import LoaderOptions, QueueLoader
 from load_process.scheduled_sweep import ScheduledSweep, SweepOptions
 from pipeline.datasets import DATASETS, dataset_named
 from pipeline.lifecycle import StopRequest, run_command, stop_on_signals
 from pipeline.message_queue import MessageQueue
+from pipeline.metrics import observed
 from pipeline.object_store import ObjectStore
 from pipeline.settings import LakeSettings, WarehouseSettings, read
 from pipeline.warehouse import Warehouse, connect
@@ -49,7 +51,7 @@ def run_loader(queue_names: Sequence[str], stop: StopRequest, options: LoaderOpt
         if sweeps is not None:
             datasets = [dataset for dataset in DATASETS if dataset.queue in queue_names]
             runs.append(ScheduledSweep(datasets, store, connection(), stop, sweeps, options.limits).run)
-        with ThreadPoolExecutor(len(runs)) as threads:
+        with observed(loader_process([loop.counts for loop in loops])), ThreadPoolExecutor(len(runs)) as threads:
             done, running = wait([threads.submit(run) for run in runs], return_when=FIRST_EXCEPTION)
             if running:
                 stop.set()

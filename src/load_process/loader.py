@@ -12,6 +12,7 @@ from load_process.batch_insert import BatchInsert
 from load_process.batches import LoadLimits
 from load_process.deliveries import Deliveries
 from load_process.ledger import Ledger, LoadError
+from load_process.load_metrics import LoadCounts
 from load_process.notifications import NotificationRefused, parse_notification
 from load_process.object_reader import ObjectReader, Reading
 from load_process.trouble import Trouble
@@ -74,6 +75,7 @@ class QueueLoader:
         self._batches = BatchInsert(inserting_warehouses, again, options.limits, options.patience_seconds)
         self._again = again
         self._trouble = Trouble(queue.name, stop)
+        self.counts = LoadCounts(queue.name, self._trouble)
         self._heartbeat = VisibilityHeartbeat(queue, options.visibility_seconds)
 
     def run(self) -> None:
@@ -82,6 +84,7 @@ class QueueLoader:
         with self._readers, self._inserter, self._heartbeat:
             quiet_polls = 0
             while not self._stop.is_set():
+                self.counts.pulse.beat()
                 try:
                     window = self._receive()
                 except (LakeUnavailable, WarehouseUnavailable) as error:
@@ -171,7 +174,7 @@ class QueueLoader:
 
     def _insert(self, window: Deliveries, reading: Reading) -> None:
         """What is for later is tried again here for a while, for the same reason."""
-        fates = dict(reading.fates)
+        fates, objects = dict(reading.fates), list(reading.objects)
         deadline = time.monotonic() + LATER_SECONDS
         while not self._stop.is_set():
             began = time.monotonic()
@@ -186,6 +189,7 @@ class QueueLoader:
                 fates |= reading.fates
             except (WarehouseUnavailable, LakeUnavailable) as error:
                 self._trouble.wait(error)
+        self.counts.on_window(fates, objects, len(window.refused))
         self._settle(window, fates)
 
     def _settle(self, window: Deliveries, fates: dict[Version, Fate]) -> None:

@@ -19,6 +19,7 @@ class Trouble:
         self._stop = stop
         self._pause_seconds = 0.0
         self._failed_at = 0.0
+        self.why = ""
 
     @property
     def is_going_on(self) -> bool:
@@ -26,6 +27,7 @@ class Trouble:
 
     def wait(self, error: Exception) -> None:
         self._failed_at = time.monotonic()
+        self.why = str(error)
         level = logging.DEBUG if self.is_going_on else logging.WARNING
         log.log(level, "waiting for it to come back", extra={"queue": self._queue, "why": str(error)})
         self._pause_seconds = min(self._pause_seconds * 2 or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)

@@ -14,7 +14,7 @@ console = Console(stderr=True)
 """Where progress bars draw: logs share it, so that neither tears the other."""
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-_QUIET = ("boto3", "botocore", "httpx", "httpcore", "werkzeug", "asyncio")
+_QUIET = ("boto3", "botocore", "httpx", "httpcore", "werkzeug", "asyncio", "uvicorn")
 _SILENT = ("urllib3", "clickhouse_connect")  # they repeat as warnings what reaches us as an error anyway
 
 

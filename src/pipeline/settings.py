@@ -28,24 +28,24 @@ class WarehouseSettings(BaseSettings, env_prefix="CLICKHOUSE_", env_ignore_empty
 
     host: str = Field("localhost", description="server")
     port: int = Field(8123, description="HTTP port")
-    username: str = "default"
-    password: str = Field("", repr=False)
-    database: str = Field("crypto", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    username: str = Field("default", description="account that may create, insert and alter")
+    password: str = Field("", repr=False, description="of the account")
+    database: str = Field("crypto", description="where all tables are", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     path: Path | None = Field(None, description="if set, the embedded engine (chDB) with its data in this folder")
 
 
 class BinanceSettings(BaseSettings, env_prefix="BINANCE_", env_ignore_empty=True):
     """Binance endpoints: a simulator or a proxy can stand in."""
 
-    rest_url: str = Field("https://data-api.binance.vision", pattern=_HTTP)
-    ws_url: str = Field("wss://data-stream.binance.vision", pattern=_WEBSOCKET)
-    archive_url: str = Field("https://data.binance.vision", pattern=_HTTP)
+    rest_url: str = Field("https://data-api.binance.vision", pattern=_HTTP, description="whom to ask over REST")
+    ws_url: str = Field("wss://data-stream.binance.vision", pattern=_WEBSOCKET, description="where to listen")
+    archive_url: str = Field("https://data.binance.vision", pattern=_HTTP, description="bulk history")
 
 
 class SpoolSettings(BaseSettings, env_ignore_empty=True):
     """What an extractor must remember across a restart."""
 
-    folder: Path = Field(Path("data/spool"), validation_alias="SPOOL_DIR")
+    folder: Path = Field(Path("data/spool"), validation_alias="SPOOL_DIR", description="a local disk that lasts")
 
 
 class RetentionSettings(BaseSettings, env_prefix="RETENTION_", env_ignore_empty=True):
@@ -58,8 +58,15 @@ class RetentionSettings(BaseSettings, env_prefix="RETENTION_", env_ignore_empty=
 class PubSubSettings(BaseSettings, env_ignore_empty=True):
     """Google Pub/Sub, or its emulator; the variables are the Google client's own."""
 
-    project: str = Field("tickhouse-local", validation_alias="GOOGLE_CLOUD_PROJECT", pattern=r"^[a-z][a-z0-9.:-]*$")
-    emulator_host: str | None = Field(None, validation_alias="PUBSUB_EMULATOR_HOST", pattern=r"^[^\s/]+:\d+$")
+    project: str = Field(
+        "tickhouse-local",
+        validation_alias="GOOGLE_CLOUD_PROJECT",
+        description="where the topics are",
+        pattern=r"^[a-z][a-z0-9.:-]*$",
+    )
+    emulator_host: str | None = Field(
+        None, validation_alias="PUBSUB_EMULATOR_HOST", description="unset: Google itself", pattern=r"^[^\s/]+:\d+$"
+    )
 
     @property
     def is_configured(self) -> bool:
@@ -67,11 +74,28 @@ class PubSubSettings(BaseSettings, env_ignore_empty=True):
         return bool(self.model_fields_set)
 
 
+class MetricsSettings(BaseSettings, env_prefix="METRICS_", env_ignore_empty=True):
+    """Where a long-running process answers /metrics, /healthz and /readyz."""
+
+    port: int | None = Field(None, ge=0, le=65535, description="unset: nowhere; 0: any free port, the log names it")
+    host: str = Field("127.0.0.1", description="loopback unless told otherwise; 0.0.0.0 in a container")
+
+
+class StatusSettings(BaseSettings, env_prefix="STATUS_", env_ignore_empty=True):
+    """The status page: where it listens, whom it asks, and as whom it reads the warehouse."""
+
+    host: str = Field("127.0.0.1", description="loopback unless told otherwise: the page has no password")
+    port: int = Field(8080, ge=0, le=65535, description="of the page")
+    targets: str = Field("", description="processes whose /metrics the page reads: stream=http://127.0.0.1:9101 loader=…")
+    username: str = Field("", description="a reader of the warehouse; empty: CLICKHOUSE_USERNAME and its password")
+    password: str = Field("", repr=False, description="of the reader")
+
+
 class LogSettings(BaseSettings, env_prefix="LOG_", env_ignore_empty=True):
     """How processes speak."""
 
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    format: Literal["text", "json"] = "text"
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much is said")
+    format: Literal["text", "json"] = Field("text", description="`json`: one object a line")
 
 
 Settings = TypeVar("Settings", bound=BaseSettings)

@@ -31,6 +31,7 @@ _INSERT_SETTINGS = {
     "input_format_null_as_default": 0,
     "max_partitions_per_insert_block": 0,  # many small objects of a long history are one insert of many months
 }
+_READER_SETTINGS = {"readonly": 2, "max_execution_time": 20}
 _KEY_BYTES_PER_QUERY = 100_000
 _NEVER_US = 7_258_118_400_000_000  # the year 2200
 _TRANSIENT_CODES = {
@@ -157,15 +158,30 @@ class Warehouse:
         self._client.close()
 
 
-def connect(settings: WarehouseSettings, *, database: str | None = None) -> Warehouse:
+def connect_reader(settings: WarehouseSettings) -> Warehouse:
+    """Connects for reading only: the engine itself refuses everything else, and ends what takes too long.
+
+    An account that may only read anyway is left as it is: it must not change settings.
+    """
+    warehouse = connect(settings)
+    if warehouse.query("select getSetting('readonly')")[0][0]:
+        return warehouse
+    warehouse.close()
+    return connect(settings, restrictions=_READER_SETTINGS)
+
+
+def connect(
+    settings: WarehouseSettings, *, database: str | None = None, restrictions: Mapping[str, Any] | None = None
+) -> Warehouse:
     """Connects to the server, or opens the embedded engine's folder (one process at a time may hold it).
 
-    `database` overrides the default one, for the statement that creates it.
+    `database` overrides the default one, for the statement that creates it; `restrictions` are ClickHouse's settings of
+    every statement of this connection.
     """
     name = settings.database if database is None else database
     with _clickhouse_errors():
         if settings.path is not None:
-            return Warehouse(_open_embedded(settings.path, name))
+            return Warehouse(_open_embedded(settings.path, name, restrictions))
         client = clickhouse_connect.get_client(
             host=settings.host,
             port=settings.port,
@@ -173,6 +189,7 @@ def connect(settings: WarehouseSettings, *, database: str | None = None) -> Ware
             password=settings.password,
             database=name,
             autogenerate_session_id=False,
+            settings=dict(restrictions or {}),
             connect_timeout=5,
             send_receive_timeout=300,
         )
@@ -192,10 +209,12 @@ def _parts(keys: Sequence[str]) -> Iterator[list[str]]:
         yield part
 
 
-def _open_embedded(path: Path, database: str) -> "Client":
+def _open_embedded(path: Path, database: str, restrictions: Mapping[str, Any] | None) -> "Client":
     path.mkdir(parents=True, exist_ok=True)
     try:
-        return clickhouse_connect.get_client(interface="chdb", path=str(path), database=database)
+        return clickhouse_connect.get_client(
+            interface="chdb", path=str(path), database=database, settings=dict(restrictions or {})
+        )
     except ImportError as error:
         raise UsageError("CLICKHOUSE_PATH is set but chdb is not installed: install the extra `embedded`") from error
     except ProgrammingError as error:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.errors import TickhouseError
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.control import parse_halt, parse_instant
 from simulated_exchange.faults import parse_fault
@@ -78,7 +79,7 @@ def simulated_exchange(
             halts=tuple(map(parse_halt, halt or ())),
         )
         asyncio.run(import_module("simulated_exchange.server").serve(config))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, TickhouseError) as error:
         _leave(str(error))
 
 

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
+from pipeline.metrics import Process, Reading, observed
 from simulated_exchange.clock import Clock
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.control import CONTROL_PREFIX, control
@@ -162,9 +163,24 @@ async def serve(config: ExchangeConfig) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    loop = asyncio.get_running_loop()
     async with SimulatedExchange(config) as server:
-        print(f"simulated exchange on {server.url}", flush=True)
-        await stop.wait()
+        with observed(Process("simulated_exchange", lambda: _figures(server, loop), list)):
+            print(f"simulated exchange on {server.url}", flush=True)
+            await stop.wait()
+
+
+def _figures(server: SimulatedExchange, loop: asyncio.AbstractEventLoop) -> list[Reading]:
+    """Counted in the exchange's own thread, asked for from the thread of /metrics."""
+
+    async def count() -> list[Reading]:
+        tally = server.tally()
+        return [
+            Reading("tickhouse_exchange_requests_total", tally["requests_total"], "REST requests answered"),
+            Reading("tickhouse_exchange_weight_total", tally["weight"]["total"], "request weight of them"),
+        ]
+
+    return asyncio.run_coroutine_threadsafe(count(), loop).result(timeout=5)
 
 
 async def _live(server: SimulatedExchange, started: "Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]") -> None:

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import orjson
 import typer
 
 from extract_process import klines, mirror, mirror_check, stream
@@ -11,29 +12,59 @@ from pipeline.lifecycle import run_command, stop_on_signals
 from pipeline.settings import LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
 from pipeline.tables import print_table
 from pipeline.warehouse import connect
-from tickhouse import audit, clear, keep
+from status_page import __main__ as page
+from tickhouse import audit, clear, doctor, keep, local, status
 from tickhouse.demo import run_demo
 from tickhouse.provision import provision_aws
 from transform_process import __main__ as transform
 from transform_process import checks, migrate
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Crypto market data, recorded and queryable.")
-app.command("klines")(klines.main)
-app.command("stream")(stream.main)
-app.command("mirror")(mirror.main)
-app.command("mirror-check")(mirror_check.main)
-app.command("load")(load.main)
-app.command("reconcile")(reconcile.main)
-app.command("redrive")(redrive.main)
-app.command("transform")(transform.main)
-app.command("migrate")(migrate.main)
-app.command("checks")(checks.main)
-app.command("audit")(audit.main)
-app.command("clear")(clear.main)
-app.command("keep")(keep.main)
+_TEACHING = """Crypto market data: recorded to Parquet, loaded into ClickHouse exactly once, queryable in SQL.
+
+Begin with [bold]tickhouse demo[/] (no network), or [bold]tickhouse local --symbol BTCUSDT[/] (the live market, on this
+machine alone, kept in ./data). Both show http://localhost:8080. When local has ended, ask what it recorded:
+[bold]CLICKHOUSE_PATH=data/warehouse tickhouse query "select * from trades limit 5"[/].
+
+Something is wrong? [bold]tickhouse status[/] says where, [bold]tickhouse doctor[/] says what to do.
+"""
+_START, _LOOK, _RUN, _OPERATE = "Start here", "Look", "Run: one process each", "Operate"
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich", help=_TEACHING)
 
 
-@app.command()
+@app.command(rich_help_panel=_START)
+def demo(
+    duration: Annotated[float, typer.Option(min=0, help="Seconds: the rest of them a live market is recorded.")] = 60,
+) -> None:
+    """The whole pipeline on this machine against a simulated exchange, with the status page: no Docker, no network."""
+
+    def work() -> None:
+        with stop_on_signals() as stop:
+            run_demo(stop, duration)
+
+    run_command(work)
+
+
+app.command("local", rich_help_panel=_START)(local.main)
+app.command("status", rich_help_panel=_LOOK)(status.main)
+app.command("page", rich_help_panel=_LOOK)(page.main)
+app.command("doctor", rich_help_panel=_LOOK)(doctor.main)
+app.command("audit", rich_help_panel=_LOOK)(audit.main)
+app.command("checks", rich_help_panel=_LOOK)(checks.main)
+app.command("klines", rich_help_panel=_RUN)(klines.main)
+app.command("stream", rich_help_panel=_RUN)(stream.main)
+app.command("load", rich_help_panel=_RUN)(load.main)
+app.command("transform", rich_help_panel=_RUN)(transform.main)
+app.command("mirror", rich_help_panel=_RUN)(mirror.main)
+app.command("mirror-check", rich_help_panel=_OPERATE)(mirror_check.main)
+app.command("migrate", rich_help_panel=_OPERATE)(migrate.main)
+app.command("reconcile", rich_help_panel=_OPERATE)(reconcile.main)
+app.command("redrive", rich_help_panel=_OPERATE)(redrive.main)
+app.command("clear", rich_help_panel=_OPERATE)(clear.main)
+app.command("keep", rich_help_panel=_OPERATE)(keep.main)
+
+
+@app.command(rich_help_panel=_OPERATE)
 def provision(
     aws: Annotated[bool, typer.Option("--aws", help="Only bucket, queues, dead-letter queues, notifications.")] = False,
     warehouse: Annotated[bool, typer.Option("--warehouse", help="Only the ClickHouse schema.")] = False,
@@ -57,25 +88,21 @@ def provision(
     run_command(work)
 
 
-@app.command()
-def demo() -> None:
-    """The whole pipeline on this machine against a simulated exchange: no Docker, no account, no network."""
-
-    def work() -> None:
-        with stop_on_signals() as stop:
-            run_demo(stop)
-
-    run_command(work)
-
-
-@app.command(context_settings={"ignore_unknown_options": True})  # a query may begin with a comment: -- …
-def query(sql: Annotated[str, typer.Argument(help="One select, for example: select count() from klines")]) -> None:
+@app.command(rich_help_panel=_LOOK, context_settings={"ignore_unknown_options": True})  # a query may begin with a comment: -- …
+def query(
+    sql: Annotated[str, typer.Argument(help="One select, for example: select count() from klines")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a row, for scripts.")] = False,
+) -> None:
     """Run one SQL query on the warehouse: a table on a terminal, tab-separated lines with a header elsewhere."""
 
     def work() -> None:
         warehouse = connect(read(WarehouseSettings))
         names, rows = warehouse.query_table(sql)
         warehouse.close()
+        if json:
+            for row in rows:
+                print(orjson.dumps(dict(zip(names, row, strict=True)), default=str).decode())
+            return
         print_table(names, [tuple(map(str, row)) for row in rows])
 
     run_command(work)

@@ -24,15 +24,18 @@ from pipeline.errors import TickhouseError, UsageError
 from pipeline.lifecycle import StopRequest
 from pipeline.message_queue import MessageQueue
 from pipeline.object_store import ObjectStore
-from pipeline.settings import LakeSettings, WarehouseSettings, read
+from pipeline.settings import LakeSettings, StatusSettings, WarehouseSettings, read
 from pipeline.timestamps import DAY_US, MINUTE_US, now_us
 from pipeline.warehouse import Warehouse, connect
+from status_page.server import running_page
 from tickhouse.embedded import embedded_parts, environment_variables
+from tickhouse.live_demo import live_claims, run_live
 from tickhouse.provision import provision_aws
 from transform_process.migrate import migrate
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
 DAYS = 90
+MOST_HASTY_SECONDS = 8.0
 HALT_MINUTES = 80  # the length of the real outage of 2023-03-24
 
 
@@ -58,26 +61,34 @@ class Check:
     holds: bool
 
 
-def run_demo(stop: StopRequest) -> None:
-    """Backfills, loads, does it all again, prints figures and checks. Raises TickhouseError if a check fails."""
-    out = Console()
+def run_demo(stop: StopRequest, seconds: float) -> None:
+    """Backfills, loads, does it all again, then records live until `seconds` are over; prints figures and checks.
+
+    The status page is served meanwhile. Raises TickhouseError if a check fails.
+    """
+    out, began = Console(), time.monotonic()
     with ExitStack() as parts:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="tickhouse-demo-", ignore_cleanup_errors=True)))
         parts.enter_context(embedded_parts(folder))
         end_us = now_us() // DAY_US * DAY_US
         halt_us = end_us - 30 * DAY_US + 760 * MINUTE_US
         exchange = parts.enter_context(_simulated_exchange(halt_us))
-        variables = {"BINANCE_REST_URL": exchange.url, "BINANCE_ARCHIVE_URL": exchange.url}
+        variables = {"BINANCE_REST_URL": exchange.url, "BINANCE_ARCHIVE_URL": exchange.url, "BINANCE_WS_URL": exchange.ws_url}
         parts.enter_context(environment_variables(variables))
         bucket = read(LakeSettings).bucket
         provision_aws(bucket)
         migrate(read(WarehouseSettings))
         warehouse = connect(read(WarehouseSettings))
         parts.callback(warehouse.close)
+        url = parts.enter_context(running_page(read(StatusSettings), or_any_port=True))
+        out.print(f"status page: [link={url}]{url}[/link], for {seconds:.0f} seconds")
         out.print(f"{DAYS} days of 1m klines of {' and '.join(SYMBOLS)}, from a simulated exchange")
         options = BackfillOptions(interval="1m", start_us=end_us - DAYS * DAY_US, end_us=end_us)
         runs = [_run_once(options, bucket, warehouse, stop) for _ in range(2)]
         checks = _check(runs, warehouse, bucket, halt_us, exchange.tally())
+        out.print("recording the live market: trades and order books")
+        run_live(SYMBOLS, stop, max(MOST_HASTY_SECONDS, seconds - (time.monotonic() - began)))
+        checks += [Check(*claim) for claim in live_claims(warehouse, exchange.tally()["sockets"]["streams"])]
     out.print(_figures_table(runs))
     for check in checks:
         out.print(f"[green]ok[/]   {check.claim}" if check.holds else f"[red]FAIL[/] {check.claim}")

@@ -48,7 +48,7 @@ class LakeKeeper:
             return False
         return _WHOLE in tags
 
-    def restore(self, on_klines: Callable[[], None]) -> int:
+    def restore(self, on_klines: Callable[[], None] = lambda: None) -> int:
         """Puts back what the bucket lacks, and returns how many objects; every put notifies like any other.
 
         Klines come first and are reported, because a backfiller would ask the venue again for what it does not see. The

@@ -12,9 +12,11 @@ from typing import Any
 
 from pipeline.errors import WarehouseUnavailable
 from pipeline.lifecycle import StopRequest
+from pipeline.metrics import observed
 from pipeline.timestamps import SECOND_US, to_datetime
 from pipeline.warehouse import SQL_ROOT, Warehouse
 from transform_process.catalog import TRANSFORMS, Step, Transform
+from transform_process.transform_metrics import TransformCounts
 from transform_process.window import Load, Window, cut_windows
 
 log = logging.getLogger(__name__)
@@ -47,10 +49,15 @@ class Transformer:
         transforms: Sequence[Transform] = TRANSFORMS,
     ) -> None:
         self._warehouse, self._stop, self._options, self._transforms = warehouse, stop, options, transforms
+        self.counts = TransformCounts()
         self._to_rebuild = {transform.name for transform in transforms} if options.rebuild else set()
 
     def run(self) -> None:
         """Passes until the stop; while the warehouse is away it waits with growing pauses, said once."""
+        with observed(self.counts.process()):
+            self._run_passes()
+
+    def _run_passes(self) -> None:
         pause = 1.0
         while not self._stop.is_set():
             try:
@@ -58,10 +65,12 @@ class Transformer:
             except WarehouseUnavailable as error:
                 if pause == 1.0:
                     log.warning("the warehouse is away: trying again", extra={"why": str(error)})
+                self.counts.on_away(str(error))
                 self._stop.wait(pause)
                 pause = min(2 * pause, MOST_PAUSE_SECONDS)
             else:
                 pause = 1.0
+                self.counts.on_pass()
                 self._stop.wait(self._options.every_seconds)
 
     def run_pass(self) -> int:
@@ -107,6 +116,7 @@ class Transformer:
         done = {"step": "", "built_rows": total, "seconds": seconds}
         self._warehouse.insert_rows("ops_transform_runs", [head | row for row in [*rows, done]])
         figures = {"transform": transform.name, "loaded": window.rows, "built": total, "seconds": round(seconds, 3)}
+        self.counts.on_window(transform.name, window.end_us, total)
         log.info("window done", extra=figures)
         return total
 

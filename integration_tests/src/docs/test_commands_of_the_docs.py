@@ -1,0 +1,74 @@
+"""Every command, query and program in README, recipes and troubleshooting is run: what a stranger reads is true."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import ROOT
+from integration_tests.src.docs.shell import Shell, blocks_of, commands_of
+
+from simulated_exchange.config import ExchangeConfig
+from simulated_exchange.server import running_exchange
+
+PAGES = ("README.md", "docs/troubleshooting.md", "docs/recipes.md")
+ASK_ALL = """
+from pipeline.settings import WarehouseSettings, read
+from pipeline.warehouse import connect
+warehouse = connect(read(WarehouseSettings))
+for statement in {statements!r}:
+    warehouse.query_table(statement)
+"""
+
+
+@pytest.fixture
+def shell(moto_url: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    """A fresh machine: nothing provisioned, nothing recorded; an exchange, S3 and SQS are in reach."""
+    httpx.post(f"{moto_url}/moto-api/reset").raise_for_status()
+    shutil.copytree(ROOT / "resources", tmp_path / "resources")
+    for name in (".env.example", "docker-compose.yml"):
+        shutil.copy(ROOT / name, tmp_path)
+    try:
+        request.getfixturevalue("pubsub_emulator")
+        has_pubsub = True
+    except pytest.skip.Exception as why:
+        print(f"{why}: the mirror's commands are only asked for their help")
+        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "")
+        has_pubsub = False
+    with running_exchange(ExchangeConfig()) as exchange:
+        urls = {"BINANCE_REST_URL": exchange.url, "BINANCE_ARCHIVE_URL": exchange.url, "BINANCE_WS_URL": exchange.ws_url}
+        lake = {"AWS_ENDPOINT_URL": moto_url, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+        shell = Shell({**os.environ, **urls, **lake, "AWS_DEFAULT_REGION": "us-east-1"}, has_pubsub=has_pubsub)
+        yield shell
+        shell.stop()
+
+
+def statements_of(page: str) -> list[str]:
+    return [part.strip() for block in blocks_of(ROOT / page, "sql") for part in block.split(";") if part.strip()]
+
+
+@pytest.mark.long
+def test_every_command_of_the_docs_does_what_it_says(shell: Shell) -> None:
+    for page in PAGES:
+        for words in commands_of(ROOT / page):
+            shell.run(words)
+        if statements := statements_of(page):
+            shell.run_script(ASK_ALL.format(statements=statements))
+        for program in blocks_of(ROOT / page, "python"):
+            assert "BTCUSDT" in shell.run_script(program)
+    assert len(shell.ran) > 45
+
+
+def test_every_page_that_is_named_is_there() -> None:
+    for page in (*PAGES, "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/settings.md"):
+        for target in _links(ROOT / page):
+            assert (ROOT / page).parent.joinpath(target).exists(), f"{page} names {target}"
+
+
+def _links(page: Path) -> Iterator[str]:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            yield target

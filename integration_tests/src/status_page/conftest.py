@@ -1,0 +1,89 @@
+"""A running pipeline with a page in front of it, and a browser to look at it."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from pipeline.settings import LakeSettings, StatusSettings, WarehouseSettings, read
+from pipeline.timestamps import now_us, to_datetime
+from pipeline.warehouse import Warehouse, connect
+from simulated_exchange.config import ExchangeConfig
+from simulated_exchange.server import running_exchange
+from status_page.server import running_page
+from tickhouse.embedded import embedded_parts, environment_variables
+from tickhouse.live_pipeline import LivePipeline, live_pipeline
+from tickhouse.provision import provision_aws
+from transform_process.catalog import TRANSFORMS
+from transform_process.migrate import migrate
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The page's address and the parts it tells about."""
+
+    url: str
+    parts: LivePipeline
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """A headless Chromium; skipped where none is installed."""
+    program = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    with sync_playwright() as playwright:
+        program = program or playwright.chromium.executable_path
+        if not Path(program).exists():
+            pytest.skip(f"no browser: {', '.join(_BROWSERS)} are not installed, nor is Playwright's own")
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses its sandbox to root
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        browser.close()
+
+
+OpenPipeline = Callable[[Callable[[Warehouse], None]], Watched]
+
+
+@pytest.fixture
+def open_pipeline(tmp_path: Path) -> Iterator[OpenPipeline]:
+    """Starts capture, loader, transformer and page on embedded parts and a simulated exchange, on top of older data."""
+    with ExitStack() as stack:
+        yield lambda fill: stack.enter_context(_pipeline(tmp_path, fill))
+
+
+@contextmanager
+def _pipeline(folder: Path, fill: Callable[[Warehouse], None]) -> Iterator[Watched]:
+    with ExitStack() as stack:
+        stack.enter_context(embedded_parts(folder))
+        exchange = stack.enter_context(running_exchange(ExchangeConfig()))
+        stack.enter_context(environment_variables({"BINANCE_REST_URL": exchange.url, "BINANCE_WS_URL": exchange.ws_url}))
+        provision_aws(read(LakeSettings).bucket)
+        migrate(read(WarehouseSettings))
+        with closing(connect(read(WarehouseSettings))) as warehouse:
+            fill(warehouse)
+            _skip_what_is_there(warehouse)
+        channels = ("trades", "depth")
+        parts = stack.enter_context(live_pipeline({"BTCUSDT": channels, "ETHUSDT": channels}, batch_seconds=2.0))
+        url = stack.enter_context(running_page(StatusSettings(port=0)))
+        yield Watched(url, parts)
+
+
+def _skip_what_is_there(warehouse: Warehouse) -> None:
+    """The transformer begins with what is loaded from now on."""
+    now = to_datetime(now_us())
+    head = {
+        "step": "",
+        "window_start": now,
+        "window_end": now,
+        "build_version": 1,
+        "loaded_rows": 0,
+        "built_rows": 0,
+        "seconds": 0,
+    }
+    warehouse.insert_rows("ops_transform_runs", [head | {"transform": transform.name} for transform in TRANSFORMS])

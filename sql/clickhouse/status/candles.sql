@@ -1,0 +1,24 @@
+-- Klines of one market and interval since an instant: gold where the transformer was, else what was backfilled.
+-- Rerun is safe: it only reads. One row a kline, oldest first; times in microseconds.
+select
+    toUnixTimestamp64Micro(open_time) as opened,
+    argMax(open, rank),
+    argMax(high, rank),
+    argMax(low, rank),
+    argMax(close, rank),
+    argMax(volume, rank),
+    argMax(is_complete, rank)
+from (
+    select open_time, open, high, low, close, volume, is_complete, 2 as rank
+    from gold_ohlcv final
+    where interval = {interval:String} and venue = {venue:String} and symbol = {symbol:String}
+        and open_time >= fromUnixTimestamp64Micro({since_us:Int64}) and open_time < fromUnixTimestamp64Micro({until_us:Int64})
+    union all
+    select open_time, open, high, low, close, volume, is_closed, 1
+    from silver_klines final
+    where venue = {venue:String} and symbol = {symbol:String} and interval = {interval:String}
+        and open_time >= fromUnixTimestamp64Micro({since_us:Int64}) and open_time < fromUnixTimestamp64Micro({until_us:Int64})
+)
+group by opened
+order by opened
+limit 5000

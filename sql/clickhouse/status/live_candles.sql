@@ -1,0 +1,14 @@
+-- What the trades since an instant make of the latest klines, before the transformer has seen them. One row a kline, oldest
+-- first; times in microseconds. Rerun is safe: it only reads.
+select
+    toUnixTimestamp64Micro(toDateTime64(toStartOfInterval(trade_time, toIntervalSecond({seconds:UInt32})), 6, 'UTC')) as opened,
+    argMin(price, trade_id),
+    max(price),
+    min(price),
+    argMax(price, trade_id),
+    sum(quantity),
+    false
+from silver_trades final
+where venue = {venue:String} and symbol = {symbol:String} and trade_time >= fromUnixTimestamp64Micro({since_us:Int64})
+group by opened
+order by opened

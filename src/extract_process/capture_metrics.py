@@ -1,0 +1,56 @@
+"""What a live capture and a mirror tell about themselves: figures, and what keeps them from their work."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pipeline.metrics import Reading
+
+_HELP = {
+    "frames_total": "frames received and kept",
+    "frame_bytes_total": "bytes of them",
+    "rows_total": "rows landed",
+    "gaps_total": "gaps written down",
+    "refused_frames_total": "frames that are not a message of the venue's",
+    "discarded_frames_total": "frames given up because the spool was full",
+    "objects_uploaded_total": "objects brought to the lake",
+    "objects_waiting": "objects on local disk that the lake does not have yet",
+    "spool_bytes": "on local disk, not yet in the lake",
+    "spool_limit_bytes": "size at which channels stop",
+    "connections": "sockets open",
+    "connections_wanted": "sockets that should be open",
+    "books_unsynced": "order books that wait for a snapshot",
+    "channels_stopped": "channels that are not recorded because the spool is full",
+    "used_weight": "request weight used in the venue's current minute",
+    "weight_limit": "request weight the venue allows a minute",
+    "last_receipt_timestamp_seconds": "when the last frame was received",
+    "diffs_total": "order book diffs applied",
+    "messages_published_total": "messages Pub/Sub has taken",
+    "messages_lost_total": "messages given up because Pub/Sub was away too long",
+    "publish_failures_total": "requests Pub/Sub did not take",
+    "waiting_bytes": "messages in memory that wait for Pub/Sub",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """Of one process and venue at one moment; `figures` by the names in this module."""
+
+    process: str
+    venue: str
+    instance: str
+    figures: Mapping[str, float]
+    trouble: tuple[str, ...] = field(default=())
+
+
+def readings_of(vitals: Vitals) -> Iterator[Reading]:
+    labels = {"venue": vitals.venue, "instance": vitals.instance}
+    for name, value in vitals.figures.items():
+        yield Reading(f"tickhouse_{vitals.process}_{name}", value, _HELP[name], labels)
+
+
+def connection_trouble(figures: Mapping[str, float]) -> Iterable[str]:
+    """Sockets and books that are missing."""
+    if figures["connections"] < figures["connections_wanted"]:
+        yield f"{figures['connections']:.0f} of {figures['connections_wanted']:.0f} connections to the venue are open"
+    if figures["books_unsynced"]:
+        yield f"{figures['books_unsynced']:.0f} order books wait for a snapshot"

@@ -1,0 +1,60 @@
+"""What a loader tells about itself: what became of objects, and which of its queues is in trouble."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from load_process.trouble import Trouble
+from load_process.versions import Fate, ReadObject, Version
+from pipeline.metrics import Process, Pulse, Reading
+from pipeline.timestamps import now_us
+
+STUCK_SECONDS = 300.0
+"""A window may take long: a gigabyte of backfill, or objects that are tried again for a while. Longer is stuck."""
+
+
+class LoadCounts:
+    """Of one queue, since the start of the process. One thread writes; readers may see a window half counted."""
+
+    def __init__(self, queue: str, trouble: Trouble) -> None:
+        self.pulse = Pulse(f"the loop of {queue}", STUCK_SECONDS)
+        self._queue = queue
+        self._trouble = trouble
+        self._fates: Counter[Fate] = Counter()
+        self._rows = 0
+        self._windows = 0
+        self._refused = 0
+        self._last_load_us = 0
+
+    def on_window(self, fates: Mapping[Version, Fate], objects: list[ReadObject], refused: int) -> None:
+        """Everything of a window has its fate."""
+        self._fates.update(fates.values())
+        self._rows += sum(item.table.num_rows for item in objects if fates.get(item.version) is Fate.DONE)
+        self._windows += 1
+        self._refused += refused
+        if any(fate is Fate.DONE for fate in fates.values()):
+            self._last_load_us = now_us()
+
+    def trouble(self) -> list[str]:
+        return [f"{self._queue} waits: {self._trouble.why}"] if self._trouble.is_going_on else []
+
+    def readings(self) -> Iterator[Reading]:
+        labels = {"queue": self._queue}
+        for fate in Fate:
+            fated = {**labels, "fate": fate.value}
+            yield Reading("tickhouse_loader_objects_total", self._fates[fate], "objects of finished windows, by fate", fated)
+        yield Reading("tickhouse_loader_rows_total", self._rows, "rows inserted", labels)
+        yield Reading("tickhouse_loader_windows_total", self._windows, "windows of messages settled", labels)
+        yield Reading("tickhouse_loader_refused_messages_total", self._refused, "messages that are no notification", labels)
+        yield Reading("tickhouse_loader_waiting", float(self._trouble.is_going_on), "1: lake or warehouse is away", labels)
+        name = "tickhouse_loader_last_load_timestamp_seconds"
+        yield Reading(name, self._last_load_us / 1e6, "when an object was loaded for the last time; 0: not yet", labels)
+
+
+def loader_process(counts: list[LoadCounts]) -> Process:
+    """All queues of this process."""
+    return Process(
+        "loader",
+        lambda: (reading for queue in counts for reading in queue.readings()),
+        lambda: [words for queue in counts for words in queue.trouble()],
+        lambda: [words for queue in counts for words in queue.pulse.trouble()],
+    )

@@ -1,0 +1,200 @@
+"""What a running process tells about itself: figures for Prometheus, whether it lives, whether it is ready.
+
+Figures are read when somebody asks, from counters the process keeps anyway: nothing is done per message. One HTTP server a
+process, at METRICS_PORT; without it there is none.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from pipeline.errors import UsageError
+from pipeline.settings import MetricsSettings, read
+
+log = logging.getLogger(__name__)
+
+TEXT = "text/plain; charset=utf-8"
+FROZEN_SECONDS = 60.0
+"""A loop that has not come round for so long is stuck: the process does not live, whatever its threads do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One figure. A counter's name ends in `_total`; all names begin with `tickhouse_`, units are in the name."""
+
+    name: str
+    value: float
+    help: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class Pulse:
+    """Says when a loop came round for the last time."""
+
+    def __init__(self, name: str, frozen_seconds: float = FROZEN_SECONDS) -> None:
+        self.name = name
+        self._frozen_seconds = frozen_seconds
+        self._last = time.monotonic()
+
+    def beat(self) -> None:
+        self._last = time.monotonic()
+
+    def trouble(self) -> list[str]:
+        """Empty while it beats."""
+        age = time.monotonic() - self._last
+        return [f"{self.name} has not come round for {age:.0f} s"] if age > self._frozen_seconds else []
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Process:
+    """One part that runs here. `trouble` names what keeps it from its work now, `frozen` what only a restart would mend."""
+
+    name: str
+    readings: Callable[[], Iterable[Reading]]
+    trouble: Callable[[], list[str]]
+    frozen: Callable[[], list[str]] = list
+
+
+class Observed:
+    """The parts of this process that can be asked; thread-safe."""
+
+    def __init__(self) -> None:
+        self._parts: list[Process] = []
+        self._lock = threading.Lock()
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self.registry.register(self)
+
+    def parts(self) -> list[Process]:
+        with self._lock:
+            return list(self._parts)
+
+    def add(self, part: Process) -> None:
+        with self._lock:
+            self._parts.append(part)
+
+    def remove(self, part: Process) -> None:
+        with self._lock:
+            self._parts.remove(part)
+
+    def trouble(self) -> list[str]:
+        """What keeps any part from its work; also when there is no part at all yet."""
+        parts = self.parts()
+        return [f"{part.name}: {words}" for part in parts for words in part.trouble()] if parts else ["nothing runs here yet"]
+
+    def frozen(self) -> list[str]:
+        return [f"{part.name}: {words}" for part in self.parts() for words in part.frozen()]
+
+    def readings(self) -> list[Reading]:
+        ready = [
+            Reading("tickhouse_ready", float(not part.trouble()), "1: it can do its work", {"process": part.name})
+            for part in self.parts()
+        ]
+        return [*ready, *chain.from_iterable(part.readings() for part in self.parts())]
+
+    def collect(self) -> Iterator[Metric]:
+        """As prometheus-client asks."""
+        families: dict[str, Metric] = {}
+        for reading in self.readings():
+            kind = CounterMetricFamily if reading.name.endswith("_total") else GaugeMetricFamily
+            family = families.setdefault(reading.name, kind(reading.name, reading.help))
+            family.add_sample(reading.name, dict(reading.labels), reading.value)
+        yield from families.values()
+
+    def page(self) -> bytes:
+        """All figures in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+
+OBSERVED = Observed()
+"""Of this process."""
+
+
+@contextmanager
+def observed(part: Process) -> Iterator[None]:
+    """While the context lasts the part is asked; the first one opens the port, the last one closes it."""
+    with _served():
+        OBSERVED.add(part)
+        try:
+            yield
+        finally:
+            OBSERVED.remove(part)
+
+
+_open: list[ThreadingHTTPServer] = []
+_users = 0
+_opening = threading.Lock()
+
+
+@contextmanager
+def _served() -> Iterator[None]:
+    global _users
+    with _opening:
+        settings = read(MetricsSettings)
+        if settings.port is not None and not _open:
+            _open.append(_listen(settings))
+        _users += 1
+    try:
+        yield
+    finally:
+        with _opening:
+            _users -= 1
+            while _open and not _users:
+                server = _open.pop()
+                server.shutdown()
+                server.server_close()
+
+
+def _listen(settings: MetricsSettings) -> ThreadingHTTPServer:
+    try:
+        server = ThreadingHTTPServer((settings.host, settings.port or 0), _Answers)
+    except OSError as error:
+        where = f"METRICS_HOST={settings.host}, METRICS_PORT={settings.port}"
+        raise UsageError(f"{where}: cannot listen there ({error.strerror}); choose another port for each process") from error
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    log.info("metrics served", extra={"address": f"http://{settings.host}:{server.server_address[1]}/metrics"})
+    return server
+
+
+def answer(path: str) -> tuple[int, str, bytes] | None:
+    """Status, content type and body of /metrics, /healthz and /readyz; None for any other path."""
+    if path == "/metrics":
+        return 200, CONTENT_TYPE_LATEST, OBSERVED.page()
+    if path == "/healthz":
+        return _verdict(OBSERVED.frozen())
+    if path == "/readyz":
+        return _verdict(OBSERVED.frozen() + OBSERVED.trouble())
+    return None
+
+
+def _verdict(trouble: list[str]) -> tuple[int, str, bytes]:
+    words = "\n".join(trouble) or "ok"
+    return 503 if trouble else 200, TEXT, f"{words}\n".encode()
+
+
+class _Answers(BaseHTTPRequestHandler):
+    """GET only; a slow or silent client costs one thread for a few seconds and nothing else."""
+
+    timeout = 10
+
+    def do_GET(self) -> None:
+        status, kind, body = answer(self.path.split("?")[0]) or (404, TEXT, b"/metrics, /healthz, /readyz\n")
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the library's name
+        log.debug("asked", extra={"request": format % args})

@@ -1,0 +1,33 @@
+"""The page's command: `python -m status_page`, until a signal."""
+
+import logging
+from typing import Annotated
+
+import typer
+
+from pipeline.lifecycle import run_command, stop_on_signals
+from pipeline.settings import StatusSettings, read
+from status_page.server import running_page
+
+log = logging.getLogger(__name__)
+
+
+def main(
+    host: Annotated[str | None, typer.Option(help="Where to listen; default STATUS_HOST, loopback.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default STATUS_PORT, 8080; 0: any free one.")] = None,
+) -> None:
+    """Serve the status page, until SIGTERM or SIGINT. It reads, and changes nothing."""
+
+    def work() -> None:
+        settings = read(StatusSettings)
+        chosen = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+        with stop_on_signals() as stop, running_page(settings.model_copy(update=chosen)) as url:
+            print(f"status page on {url}", flush=True)
+            while not stop.wait(3600):
+                pass
+
+    run_command(work)
+
+
+if __name__ == "__main__":
+    typer.run(main)

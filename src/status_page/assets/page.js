@@ -1,0 +1,239 @@
+// The page: asks for what is there, then listens. Text from anywhere reaches the document as text only, never as markup.
+import { candleChart } from "./candles.js";
+import { drawDepth } from "./depth.js";
+
+const WORDS = { good: "healthy", slow: "late", bad: "trouble", idle: "idle" };
+const STAGES = {
+  venue: ["Venue", "last message received"],
+  lake: ["Lake", "newest object in S3"],
+  warehouse: ["Warehouse", "newest message one can query"],
+  gold: ["Gold", "loads are in gold up to"],
+};
+const INTERVALS = ["1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d"];
+const place = (id) => document.getElementById(id);
+const chart = candleChart(place("candles"));
+let source = null;
+let heard = performance.now();
+let series = null;
+
+function make(tag, text = "", attributes = {}) {
+  const node = document.createElement(tag);
+  node.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
+}
+
+const say = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+const clock = (us) => new Date(us / 1000).toISOString().slice(0, 19).replace("T", " ");
+const count = (value) => Number(value).toLocaleString("en");
+const size = (bytes) => bytes < 1e6 ? `${count(Math.round(bytes / 1e3))} kB` : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+
+function ago(seconds) {
+  if (seconds === null) return "–";
+  if (seconds < 120) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
+}
+
+function fill(id, rows) {
+  const body = place(id);
+  const said = JSON.stringify(rows);
+  if (body.dataset.said === said) return; // a reader's place in the table is kept
+  body.dataset.said = said;
+  body.replaceChildren(...rows.map((cells) => {
+    const line = make("tr");
+    line.append(...cells.map(([text, name = "", verdict = ""]) => {
+      const cell = make("td", verdict ? "" : text, name ? { class: name } : {});
+      if (verdict) cell.append(make("span", text, { class: "verdict", "data-verdict": verdict }));
+      return cell;
+    }));
+    return line;
+  }));
+}
+
+function showState(state) {
+  heard = performance.now();
+  if (!state.stages) return;
+  showVerdict(state.verdict, state.words);
+  say(place("at"), clock(state.at));
+  showStages(state.stages);
+  showMarkets(state.markets);
+  showCoverage(state);
+  fill("queues", state.queues.map((queue) => [
+    [queue.name], [count(queue.waiting), "number"], [count(queue.in_flight), "number"],
+    [count(queue.dead), "number", queue.dead ? "bad" : ""],
+  ]));
+  showLimits(state);
+  showProcesses(state.processes);
+  fill("checks", state.checks.length ? state.checks.map(([name, severity, verdict, findings, at, detail]) => [
+    [detail && verdict === "failed" ? `${name}: ${detail}` : name, "detail"],
+    [verdict, "", verdict === "passed" ? "good" : severity === "error" ? "bad" : "slow"], [count(findings), "number"], [clock(at), "when"],
+  ]) : [[["no check has run yet: tickhouse checks"]]]);
+  fill("events", state.events.map(([at, venue, symbol, channel, instance, event, cause, detail, from, to]) => [
+    [clock(at), "when"], [[venue, symbol, channel].filter(Boolean).join(" ")],
+    [event, "", { gap: "bad", mismatch: "bad", healed: "good", proven: "good", synced: "good", refused_frame: "slow", disconnected: "slow", channel_stopped: "bad" }[event] || "idle"],
+    [cause], [[detail, from === null ? "" : `${count(from)} – ${count(to)}`].filter(Boolean).join(" · "), "detail"],
+  ]));
+}
+
+function showVerdict(verdict, words) {
+  place("verdict").dataset.verdict = verdict;
+  say(place("verdict-word"), WORDS[verdict]);
+  say(place("words"), words);
+  document.title = `${WORDS[verdict]} · tickhouse`;
+}
+
+function showStages(stages) {
+  const list = place("stages");
+  if (list.children.length !== stages.length) {
+    list.replaceChildren(...stages.map((stage) => {
+      const item = make("li", "", { id: `stage-${stage.name}` });
+      const head = make("strong");
+      head.append(make("span", STAGES[stage.name][0]), make("span", "", { class: "word" }));
+      item.append(head, make("p", STAGES[stage.name][1]), make("p", "", { class: "age" }), make("p", "", { class: "words" }));
+      return item;
+    }));
+  }
+  for (const stage of stages) {
+    const item = place(`stage-${stage.name}`);
+    item.dataset.verdict = stage.verdict;
+    say(item.querySelector(".word"), WORDS[stage.verdict]);
+    say(item.querySelector(".age"), ago(stage.age_seconds));
+    say(item.querySelector(".words"), stage.words);
+  }
+}
+
+function showMarkets(markets) {
+  const select = place("symbol");
+  const names = markets.map(([venue, symbol]) => `${venue} ${symbol}`);
+  if (names.join() !== select.dataset.names) {
+    const before = select.value || localStorage.getItem("symbol");
+    select.dataset.names = names.join();
+    select.replaceChildren(...names.map((name) => make("option", name, { value: name })));
+    if (names.includes(before)) select.value = before;
+  }
+  if (!series && names.length) watch();
+}
+
+function showCoverage(state) {
+  const hours = state.coverage_hours;
+  say(place("coverage-hours"), String(hours));
+  const said = JSON.stringify(state.coverage) + Math.floor(state.at / 3.6e9);
+  const table = place("coverage");
+  if (table.dataset.said === said) return;
+  table.dataset.said = said;
+  const first = Math.floor(state.at / 3.6e9) - hours + 1;
+  const rows = new Map();
+  for (const [venue, symbol, hour, minutes, complete, proven, gaps, healed] of state.coverage) {
+    const name = `${venue} ${symbol}`;
+    if (!rows.has(name)) rows.set(name, new Array(hours).fill(null));
+    const index = hour / 3.6e9 - first;
+    if (index >= 0 && index < hours) rows.get(name)[index] = { minutes, complete, proven, gaps, healed };
+  }
+  const head = make("tr");
+  head.append(make("th", "market", { scope: "col" }), ...Array.from({ length: hours }, (_, index) => make("th", String((first + index) % 24).padStart(2, "0"), { scope: "col" })));
+  const body = [...rows].map(([name, cells]) => {
+    const line = make("tr");
+    line.append(make("th", name, { scope: "row" }), ...cells.map((cell, index) => {
+      const elapsed = first + index === Math.floor(state.at / 3.6e9) ? Math.max(1, Math.floor((state.at % 3.6e9) / 6e7)) : 60;
+      const share = cell ? Math.min(1, cell.complete / elapsed) : 0;
+      const grade = !cell || !cell.minutes ? "none" : share > 0.97 ? "full" : share >= 0.5 ? "most" : "some";
+      const words = cell ? `${cell.complete} of ${elapsed} minutes complete, book proven for ${cell.proven} s, ${cell.gaps} gaps, ${cell.healed} healings` : "nothing";
+      const data = make("td");
+      const mark = make("span", cell && cell.gaps ? "●" : "", { class: "cell", "data-share": grade, title: words });
+      data.append(mark, make("span", words, { class: "hidden" }));
+      return data;
+    }));
+    return line;
+  });
+  table.replaceChildren(make("caption", "Complete minutes of each hour by market", { class: "hidden" }), make("thead"), make("tbody"));
+  table.tHead.append(head);
+  table.tBodies[0].append(...(body.length ? body : [make("tr")]));
+  if (!table.dataset.seen && body.length) {
+    table.dataset.seen = "yes";
+    table.parentElement.scrollLeft = table.scrollWidth; // now is at the right
+  }
+}
+
+function showLimits(state) {
+  const lines = [
+    ...state.weights.map((one) => [`Request weight, ${one.process} ${one.venue}`, one.used, one.limit, (value) => count(value)]),
+    ...state.spools.map((one) => [`Spool, ${one.venue} ${one.instance}`, one.bytes, one.limit, size]),
+  ];
+  place("limits").replaceChildren(...(lines.length ? lines.flatMap(([name, value, limit, write]) => {
+    const term = make("dt");
+    term.append(make("span", name), make("span", limit ? `${write(value)} of ${write(limit)}` : write(value)));
+    const detail = make("dd");
+    if (limit) detail.append(make("meter", "", { min: 0, max: limit, high: limit * 0.9, value, "aria-label": name }));
+    return [term, detail];
+  }) : [make("dt", "No running process tells: see STATUS_TARGETS"), make("dd")]));
+}
+
+function showProcesses(processes) {
+  const lines = processes.map((one) => {
+    const line = make("li");
+    line.append(make("span", one.trouble.length ? "not ready" : "ready", { class: "verdict", "data-verdict": one.trouble.length ? "bad" : "good" }),
+      make("span", ` ${one.name}${one.trouble.length ? `: ${one.trouble.join("; ")}` : ""}`));
+    return line;
+  });
+  place("processes").replaceChildren(...(lines.length ? lines : [make("li", "None is named in STATUS_TARGETS", { class: "quiet" })]));
+}
+
+function showMarket(market) {
+  if (!series || market.venue !== series.venue || market.symbol !== series.symbol || market.interval !== series.interval) return;
+  chart.update(market.klines);
+  showKlines();
+  const book = market.book;
+  const top = book && book.bids.length && book.asks.length;
+  fill("top", top ? [["ask", book.asks[0]], ["bid", book.bids[0]]].map(([side, [price, quantity]]) =>
+    [[side, side], [short(price), `number ${side}`], [short(quantity), "number"]]) : [[["no book within the last hour"]]]);
+  if (top) say(place("depth-words"), drawDepth(place("depth"), book) + (book.is_proven ? "" : " · not proven: diffs are missing") + ` · ${clock(book.event_time)}`);
+  else { place("depth").replaceChildren(); say(place("depth-words"), "no book yet"); }
+}
+
+const short = (text) => text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+
+function showKlines() {
+  const last = chart.last();
+  const words = last ? `${series.symbol} ${series.interval}: open ${last.open}, high ${last.high}, low ${last.low}, close ${last.close}, volume ${last.volume.toPrecision(6)} · ${clock(last.opened)}` : "no klines yet";
+  say(place("candles-words"), words);
+  place("candles").setAttribute("aria-label", `Candles. ${words}`);
+}
+
+async function watch() {
+  const [venue, symbol] = place("symbol").value.split(" ");
+  if (!symbol) return;
+  const wanted = { venue, symbol, interval: place("interval").value };
+  series = wanted;
+  localStorage.setItem("symbol", `${venue} ${symbol}`);
+  localStorage.setItem("interval", wanted.interval);
+  const query = new URLSearchParams(wanted);
+  listen(query);
+  const answer = await fetch(`/api/klines?${query}`);
+  if (series !== wanted || !answer.ok) return;
+  chart.show(await answer.json());
+  showKlines();
+}
+
+function listen(query) {
+  if (source) source.close();
+  source = new EventSource(query ? `/api/events?${query}` : "/api/events");
+  source.addEventListener("state", (event) => showState(JSON.parse(event.data)));
+  source.addEventListener("market", (event) => { const market = JSON.parse(event.data); if (market.klines) showMarket(market); });
+}
+
+place("interval").replaceChildren(...INTERVALS.map((name) => make("option", name, { value: name })));
+place("interval").value = localStorage.getItem("interval") || "1m";
+place("symbol").addEventListener("change", watch);
+place("interval").addEventListener("change", watch);
+place("theme").addEventListener("click", () => {
+  const isDark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  document.documentElement.dataset.theme = isDark ? "light" : "dark";
+  localStorage.setItem("theme", document.documentElement.dataset.theme);
+  chart.paint();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chart.paint());
+setInterval(() => {
+  if (performance.now() - heard > 10000) showVerdict("bad", "this page hears nothing from its server: is it running?");
+}, 1000);
+listen(null);

@@ -1,0 +1,46 @@
+"""Looks at the youngest objects of the lake, and at which of them the ledger does not know yet."""
+
+from collections.abc import Iterable, Iterator
+
+from pipeline.datasets import DEPTH_DIFFS, HEARTBEATS, STREAM_EVENTS, TICKERS, TRADES
+from pipeline.lake_keys import hourly_key
+from pipeline.object_store import ObjectStore, ObjectSummary
+from pipeline.timestamps import HOUR_US, MINUTE_US, from_datetime
+from status_page.questions import Questions
+from status_page.verdicts import LakeState
+
+_LIVE = (TRADES, DEPTH_DIFFS, TICKERS, STREAM_EVENTS, HEARTBEATS)
+_LOOK_BACK_US = 15 * MINUTE_US
+_MOST_KEYS = 500
+"""Of the youngest objects; a backlog is longer than that only where the queue's depth tells it."""
+
+
+class LakeWatch:
+    """Errors: the lake's and the warehouse's. Objects the ledger knows are not asked for again."""
+
+    def __init__(self, store: ObjectStore, questions: Questions) -> None:
+        self._store = store
+        self._questions = questions
+        self._known: set[str] = set()
+
+    def look(self, venues: Iterable[str], now_us: int) -> LakeState:
+        """`venues` as far as anybody knows them."""
+        young = [item for item in self._listed(venues, now_us) if now_us - from_datetime(item.last_modified) < _LOOK_BACK_US]
+        young.sort(key=lambda item: item.last_modified)
+        young = young[-_MOST_KEYS:]
+        keys = {item.key for item in young}
+        self._known &= keys
+        if unknown := keys - self._known:
+            self._known |= {str(key) for (key,) in self._questions.ask_by_keys("loaded_keys", unknown)}
+        waiting = [from_datetime(item.last_modified) for item in young if item.key not in self._known]
+        newest = from_datetime(young[-1].last_modified) if young else 0
+        return LakeState(newest, waiting)
+
+    def _listed(self, venues: Iterable[str], now_us: int) -> Iterator[ObjectSummary]:
+        """This hour's folders, and the last one's as long as it may matter."""
+        hours = [now_us] if now_us % HOUR_US > _LOOK_BACK_US else [now_us - HOUR_US, now_us]
+        for venue in venues:
+            for dataset in _LIVE:
+                for hour in hours:
+                    folder = hourly_key(dataset, venue, hour, "", 0).rpartition("/")[0]
+                    yield from self._store.list_keys(f"{folder}/")

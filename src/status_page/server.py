@@ -1,0 +1,89 @@
+"""Serves the page in a thread of its own: a command of its own, or beside everything else in one process."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+import uvicorn
+
+from pipeline.errors import UsageError
+from pipeline.metrics import observed
+from pipeline.object_store import ObjectStore
+from pipeline.settings import LakeSettings, StatusSettings, WarehouseSettings, read
+from pipeline.warehouse import Warehouse, connect_reader
+from status_page.app import page_app
+from status_page.lake_watch import LakeWatch
+from status_page.market import Markets
+from status_page.processes import Processes, parse_targets
+from status_page.questions import Questions
+from status_page.watcher import Watcher
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_END_SECONDS = 3
+
+
+@contextmanager
+def running_page(settings: StatusSettings, *, or_any_port: bool = False) -> Iterator[str]:
+    """The page's address, as long as the context lasts. Raises UsageError if the port is taken.
+
+    With `or_any_port` it takes a free one instead.
+    """
+    listener = _listen(settings, or_any_port)
+    host, port = settings.host, listener.getsockname()[1]
+    with ExitStack() as parts:
+        parts.callback(listener.close)
+        questions, slow, market = (parts.enter_context(closing(Questions(lambda: _connect(settings)))) for _ in range(3))
+        lake = LakeWatch(ObjectStore(read(LakeSettings).bucket), questions)
+        watcher = Watcher(questions, slow, lake, Processes(parse_targets(settings.targets)))
+        closed = threading.Event()
+        hosts = list(_LOOPBACK) if host in _LOOPBACK else ["*"]
+        app = page_app(watcher, Markets(market), closed.is_set, hosts)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=_END_SECONDS, lifespan="off"
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="status-page", daemon=True)
+        parts.enter_context(observed(watcher.process()))
+        watcher.start()
+        thread.start()
+        try:
+            yield f"http://{'localhost' if host in _LOOPBACK else host}:{port}"
+        finally:
+            closed.set()
+            server.should_exit = True
+            thread.join(_END_SECONDS + 5)
+            watcher.close()
+
+
+@contextmanager
+def own_look(settings: StatusSettings) -> Iterator[Watcher]:
+    """A watcher without a page, for whoever asks only now and then."""
+    with ExitStack() as parts:
+        questions = parts.enter_context(closing(Questions(lambda: _connect(settings))))
+        lake = LakeWatch(ObjectStore(read(LakeSettings).bucket), questions)
+        yield parts.enter_context(closing(Watcher(questions, questions, lake, Processes(parse_targets(settings.targets)))))
+
+
+def _listen(settings: StatusSettings, or_any_port: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    for port in (settings.port, 0) if or_any_port else (settings.port,):
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, port))
+            listener.listen(128)
+        except OSError as error:
+            listener.close()
+            reason = error.strerror
+            continue
+        return listener
+    where = f"STATUS_HOST={settings.host}, STATUS_PORT={settings.port}"
+    raise UsageError(f"{where}: cannot listen there ({reason}); choose another with --port or STATUS_PORT")
+
+
+def _connect(settings: StatusSettings) -> Warehouse:
+    warehouse = read(WarehouseSettings)
+    if settings.username:
+        warehouse = warehouse.model_copy(update={"username": settings.username, "password": settings.password})
+    return connect_reader(warehouse)

@@ -1,0 +1,139 @@
+"""PURE. From figures to verdicts: how fresh each stage of the road is, and what to call it. Instants are microseconds."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+SECOND_US = 1_000_000
+
+GOOD, SLOW, BAD, IDLE = "good", "slow", "bad", "idle"
+"""As it should be; late; broken; nothing is running here, and nobody says it should."""
+
+STILL_SECONDS = 4.0
+"""An object waits so long in the lake and nothing was loaded since it came: no loader is at work. One takes 1 to 3 s."""
+
+LATE_SECONDS, TOO_LATE_SECONDS = 10.0, 60.0
+"""Objects that wait although others are loaded: the loader is behind."""
+
+QUIET_SECONDS = 30.0
+"""Batches are 10 s, heartbeats too: the lake gets an object at least that often while something is recorded."""
+
+GOLD_LATE_SECONDS, GOLD_TOO_LATE_SECONDS = 45.0, 120.0
+"""The transformer looks every 10 s at loads older than 10 s."""
+
+FORGOTTEN_SECONDS = 600.0
+"""A recorder that has not been heard of for so long has left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the road from the venue to gold. `age_seconds` is how old its newest data is, None where there is none."""
+
+    name: str
+    verdict: str
+    age_seconds: float | None
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """What is known of a live capture: its last sign of life, and whether it has said goodbye."""
+
+    name: str
+    seen_us: int
+    has_stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LakeState:
+    """`newest_us` is the newest object's; `waiting_us` are those the ledger does not know, oldest first."""
+
+    newest_us: int
+    waiting_us: Sequence[int]
+
+
+def recorder_stage(recorders: Sequence[Recorder], now_us: int) -> Stage:
+    """Are the venues listened to."""
+    active = [recorder for recorder in recorders if _is_active(recorder, now_us)]
+    if not active:
+        return Stage("venue", IDLE, None, "nothing is being recorded")
+    oldest = min(active, key=lambda recorder: recorder.seen_us)
+    age = _age(oldest.seen_us, now_us)
+    if age > QUIET_SECONDS * 2:
+        return Stage("venue", BAD, age, f"{oldest.name} has not been heard of for {age:.0f} s")
+    if age > QUIET_SECONDS:
+        return Stage("venue", SLOW, age, f"{oldest.name} was last heard of {age:.0f} s ago")
+    return Stage("venue", GOOD, age, f"{len(active)} recording" if len(active) > 1 else f"{oldest.name} is recording")
+
+
+def is_recording(recorders: Iterable[Recorder], now_us: int) -> bool:
+    return any(_is_active(recorder, now_us) for recorder in recorders)
+
+
+def lake_stage(lake: LakeState, recording: bool, now_us: int) -> Stage:
+    """Do objects arrive in S3."""
+    if not lake.newest_us:
+        return Stage("lake", BAD if recording else IDLE, None, "no object in this hour or the last")
+    age = _age(lake.newest_us, now_us)
+    if not recording:
+        return Stage("lake", IDLE, age, "nothing is being recorded")
+    if age > QUIET_SECONDS * 2:
+        return Stage("lake", BAD, age, f"no new object for {age:.0f} s although something is recorded")
+    return Stage("lake", SLOW if age > QUIET_SECONDS else GOOD, age, "objects arrive")
+
+
+def warehouse_stage(lake: LakeState, last_load_us: int, newest_event_us: int, now_us: int) -> Stage:
+    """Is what is in the lake loaded. Its age is that of the newest message one can query."""
+    age = _age(newest_event_us, now_us) if newest_event_us else None
+    if not lake.waiting_us:
+        return Stage("warehouse", GOOD if newest_event_us else IDLE, age, "everything in the lake is loaded")
+    waits = _age(lake.waiting_us[0], now_us)
+    count = f"{len(lake.waiting_us)} objects wait" if len(lake.waiting_us) > 1 else "1 object waits"
+    words = f"{count}, the oldest for {waits:.0f} s"
+    if waits > STILL_SECONDS and last_load_us <= lake.waiting_us[0]:
+        return Stage("warehouse", BAD, age, f"{words}, and nothing is being loaded: is a loader running?")
+    if waits > TOO_LATE_SECONDS:
+        return Stage("warehouse", BAD, age, f"{words}: the loader is too slow")
+    return Stage("warehouse", SLOW if waits > LATE_SECONDS else GOOD, age, words)
+
+
+def gold_stage(watermark_us: int | None, last_load_us: int, now_us: int) -> Stage:
+    """Has the transformer seen what is loaded."""
+    if not last_load_us:
+        return Stage("gold", IDLE, None, "nothing is loaded yet")
+    if watermark_us is None:
+        waited = _age(last_load_us, now_us)
+        return Stage("gold", IDLE if waited > FORGOTTEN_SECONDS else SLOW, None, "no transformer has run here yet")
+    behind = max(0, last_load_us - watermark_us) / SECOND_US
+    age = _age(watermark_us, now_us)
+    waits = min(behind, age)
+    if waits > GOLD_TOO_LATE_SECONDS:
+        return Stage("gold", BAD, age, f"{waits:.0f} s of loads are not in gold: is a transformer running?")
+    return Stage("gold", SLOW if waits > GOLD_LATE_SECONDS else GOOD, age, f"loads up to {age:.0f} s ago are in gold")
+
+
+def away_stage(name: str, why: str) -> Stage:
+    """What would tell does not answer."""
+    return Stage(name, BAD, None, why)
+
+
+def overall(stages: Iterable[Stage], others: Iterable[str]) -> tuple[str, str]:
+    """Verdict and words for the top of the page. `others` are troubles beside the stages, each a sentence."""
+    stages, others = list(stages), list(others)
+    worst = [stage for stage in stages if stage.verdict == BAD]
+    if worst:
+        return BAD, "; ".join(f"{stage.name}: {stage.words}" for stage in worst)
+    if others:
+        return SLOW, "; ".join(others)
+    if late := [stage for stage in stages if stage.verdict == SLOW]:
+        return SLOW, "; ".join(f"{stage.name}: {stage.words}" for stage in late)
+    if all(stage.verdict == IDLE for stage in stages):
+        return IDLE, "nothing is running here"
+    return GOOD, "everything is as it should be"
+
+
+def _is_active(recorder: Recorder, now_us: int) -> bool:
+    return not recorder.has_stopped and _age(recorder.seen_us, now_us) < FORGOTTEN_SECONDS
+
+
+def _age(instant_us: int, now_us: int) -> float:
+    return max(0, now_us - instant_us) / SECOND_US

@@ -1,0 +1,70 @@
+"""`tickhouse doctor`: is everything here that the pipeline needs; what is not is named with the fix in one line."""
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from pipeline.errors import UsageError
+from pipeline.lifecycle import run_command
+from tickhouse import doctor_machine, doctor_services, doctor_venue
+from tickhouse.finding import Finding, examined
+
+CHECKS: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
+    ("python", doctor_machine.check_python),
+    ("settings", doctor_machine.check_settings),
+    ("disk", doctor_machine.check_disk),
+    ("ports", doctor_machine.check_ports),
+    ("markets", doctor_machine.check_markets),
+    ("S3", doctor_services.check_s3),
+    ("SQS", doctor_services.check_sqs),
+    ("notifications", doctor_services.check_notifications),
+    ("ClickHouse", doctor_services.check_warehouse),
+    ("Pub/Sub", doctor_services.check_pubsub),
+    ("exchange", doctor_venue.check_rest),
+    ("clock", doctor_venue.check_clock),
+    ("websocket", doctor_venue.check_websocket),
+)
+"""In the order in which a person would mend them."""
+
+LOCAL = ("python", "settings", "disk", "ports", "exchange", "clock", "websocket")
+"""What `tickhouse local` needs: it brings everything else."""
+
+_MARKS = {"ok": "[green]ok[/]   ", "warning": "[yellow]warn[/] ", "bad": "[red]BAD[/]  ", "skipped": "[dim]–[/]    "}
+
+
+def main(
+    json: Annotated[bool, typer.Option("--json", help="A JSON list, for scripts.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="Only what `tickhouse local` needs.")] = False,
+    check: Annotated[list[str] | None, typer.Option(help="Only this one; repeats.")] = None,
+) -> None:
+    """Check this machine, S3, SQS, ClickHouse, Pub/Sub and the exchange; every fault comes with its fix; exit 1 if any."""
+
+    def work() -> None:
+        known = [name for name, _ in CHECKS]
+        for name in check or ():
+            if name not in known:
+                raise UsageError(f"--check {name!r}: choose from {', '.join(known)}")
+        wanted = check or (LOCAL if local else known)
+        findings = [finding for name, look in CHECKS if name in wanted for finding in examined(name, look)]
+        _show(findings, as_json=json)
+        if any(finding.verdict == "bad" for finding in findings):
+            sys.exit(1)
+
+    run_command(work)
+
+
+def _show(findings: Iterable[Finding], *, as_json: bool) -> None:
+    if as_json:
+        rows = [{"check": one.check, "verdict": one.verdict, "what": one.what, "fix": one.fix} for one in findings]
+        print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode(), flush=True)
+        return
+    out = Console(soft_wrap=True, highlight=False)
+    for one in findings:
+        out.print(f"{_MARKS[one.verdict]} {one.check}: {escape(one.what)}")
+        if one.fix:
+            out.print(f"      fix: {escape(one.fix)}")

@@ -1,0 +1,34 @@
+"""What a check of the doctor found: what is so, and what to do about it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from pipeline.errors import TickhouseError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`verdict` is ok, warning, bad or skipped; `fix` is one line, empty where there is nothing to do."""
+
+    check: str
+    verdict: str
+    what: str
+    fix: str = ""
+
+
+class Ill(Exception):
+    """A check that cannot go on: what is wrong, and the fix."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.fix = fix
+
+
+def examined(name: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What the check found. What the check itself did not foresee is a finding as well."""
+    try:
+        return list(look())
+    except Ill as ill:
+        return [Finding(name, "bad", str(ill), ill.fix)]
+    except TickhouseError as error:
+        return [Finding(name, "bad", str(error), "correct the setting that the message names, in the environment or .env")]

@@ -1,0 +1,102 @@
+"""`tickhouse local`: the live venue, recorded on this machine: no Docker, no account; lake and warehouse are kept in a folder."""
+
+import fcntl
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from extract_process.binance.streams import CHANNELS
+from extract_process.stream import DEFAULT_CHANNELS
+from load_process.reconcile import run_reconcile
+from pipeline.aws import aws_errors, s3_client
+from pipeline.datasets import DATASETS
+from pipeline.errors import UsageError
+from pipeline.lake_copy import configured_copy
+from pipeline.lifecycle import StopRequest, run_command, stop_on_signals
+from pipeline.settings import LakeSettings, StatusSettings, WarehouseSettings, read
+from status_page.server import running_page
+from tickhouse.embedded import embedded_parts
+from tickhouse.lake_keeper import LakeKeeper
+from tickhouse.live_pipeline import bring_gold_up, live_pipeline
+from tickhouse.provision import provision_aws
+from transform_process.migrate import migrate
+
+log = logging.getLogger(__name__)
+
+BATCH_SECONDS = 3.0
+"""Small objects, soon on the page: a laptop records a few symbols."""
+
+
+def run_local(
+    symbols: list[str],
+    channels: tuple[str, ...],
+    folder: Path,
+    settings: StatusSettings,
+    stop: StopRequest,
+    seconds: float | None,
+) -> None:
+    """Until the stop or so many seconds. Errors: UsageError for unknown symbols, a folder in use or a port that is taken."""
+    with ExitStack() as parts:
+        parts.enter_context(_held(folder))
+        parts.enter_context(embedded_parts(folder))
+        migrate(read(WarehouseSettings))
+        _open_lake(read(LakeSettings).bucket, stop)
+        with live_pipeline(dict.fromkeys(symbols, channels), BATCH_SECONDS, on_end=stop.set):
+            url = parts.enter_context(running_page(settings))
+            print(f"recording {', '.join(symbols)} into {folder}; status page on {url}; Ctrl-C ends", flush=True)
+            stop.wait(seconds if seconds is not None else _FOREVER)
+        bring_gold_up()
+
+
+_FOREVER = 10 * 365 * 86_400.0
+
+
+def _open_lake(bucket: str, stop: StopRequest) -> None:
+    """What the folder holds is in the bucket before anybody is notified; what had not been loaded is loaded now."""
+    with aws_errors(f"bucket {bucket}"):
+        s3_client().create_bucket(Bucket=bucket)
+    copy = configured_copy()
+    assert copy is not None, "embedded_parts names its folder"
+    objects = LakeKeeper(bucket, copy, stop.is_set).restore()
+    provision_aws(bucket)
+    if objects:
+        log.info("lake restored", extra={"objects": objects})
+        run_reconcile(list(DATASETS), stop, min_age_seconds=0)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """One process at a time; the lock goes with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "local.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(f"{folder} is in use by another `tickhouse local`: end it, or choose another --data") from error
+        yield
+
+
+def main(
+    symbol: Annotated[list[str], typer.Option(help="As the venue spells it; repeats.")],
+    channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: trades, depth.")] = None,
+    data: Annotated[Path, typer.Option(help="Where lake, warehouse and spool are kept between runs.")] = Path("data"),
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Of the status page; default STATUS_PORT, 8080.")] = None,
+    duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
+) -> None:
+    """Record the live market on this machine alone, and serve the status page: no Docker, no account, kept in ./data."""
+
+    def work() -> None:
+        channels = tuple(dict.fromkeys(channel or DEFAULT_CHANNELS))
+        for name in channels:
+            if name not in CHANNELS:
+                raise UsageError(f"--channel {name!r}: choose from {', '.join(CHANNELS)}")
+        settings = read(StatusSettings)
+        chosen = settings if port is None else settings.model_copy(update={"port": port})
+        with stop_on_signals() as stop:
+            run_local(list(dict.fromkeys(symbol)), channels, data.resolve(), chosen, stop, duration)
+
+    run_command(work)

@@ -1,0 +1,61 @@
+"""The table of every setting, made of the models that read them: `python -m tickhouse.settings_table > docs/settings.md`."""
+
+from collections.abc import Iterator
+
+from pydantic import AliasChoices
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from pipeline import settings
+
+MODELS: tuple[type[BaseSettings], ...] = tuple(
+    model for model in vars(settings).values() if isinstance(model, type) and model.__module__ == settings.__name__
+)
+"""Every concern of pipeline.settings, in its order."""
+
+_HEAD = """# Settings
+
+Everything is read from the environment, and in development from `.env`, which never overrides. This page is made of the code
+that reads them (`make docs`); a test keeps it true. [.env.example](../.env.example) is the same to copy.
+
+The lake's endpoint and keys are boto3's own variables: `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+`AWS_DEFAULT_REGION`, `AWS_PROFILE`; credentials of Google are its client's: `GOOGLE_APPLICATION_CREDENTIALS`.
+"""
+
+
+def settings_page() -> str:
+    """Markdown: one table a concern."""
+    return "\n".join([_HEAD, *(_table(model) for model in MODELS)])
+
+
+def _table(model: type[BaseSettings]) -> str:
+    rows = [f"| `{name}` | {default} | {meaning} |" for name, default, meaning in _rows(model)]
+    return "\n".join([f"## {_first_line(model)}", "", "| variable | default | meaning |", "|---|---|---|", *rows, ""])
+
+
+def _rows(model: type[BaseSettings]) -> Iterator[tuple[str, str, str]]:
+    prefix = str(model.model_config.get("env_prefix", ""))
+    for name, field in model.model_fields.items():
+        yield _variable(prefix, name, field), _default(field), field.description or ""
+
+
+def _variable(prefix: str, name: str, field: FieldInfo) -> str:
+    alias = field.validation_alias
+    if isinstance(alias, AliasChoices):
+        return " or ".join(map(str, alias.choices))
+    return str(alias) if alias is not None else f"{prefix}{name}".upper()
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is None or field.default is PydanticUndefined:
+        return "unset"
+    return f"`{field.default}`" if str(field.default) else "empty"
+
+
+def _first_line(model: type[BaseSettings]) -> str:
+    return (model.__doc__ or "").strip().splitlines()[0].rstrip(".")
+
+
+if __name__ == "__main__":
+    print(settings_page(), end="")

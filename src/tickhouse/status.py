@@ -1,0 +1,134 @@
+"""`tickhouse status`: the status page's look at the pipeline on a terminal, or as JSON for scripts."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import httpx
+import orjson
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.errors import TickhouseError
+from pipeline.lifecycle import run_command, stop_on_signals
+from pipeline.settings import StatusSettings, WarehouseSettings, read
+from status_page.server import own_look
+from status_page.verdicts import BAD
+
+_COLOURS = {"good": "green", "slow": "yellow", "bad": "red", "idle": "dim"}
+_WORDS = {"good": "healthy", "slow": "late", "bad": "trouble", "idle": "idle"}
+_REFRESH_SECONDS = 2.0
+_EVENTS = 8
+
+State = dict[str, Any]
+
+
+@contextmanager
+def looking(url: str | None) -> Iterator[Callable[[], State]]:
+    """Asks the page at `url`; else, if the embedded engine is set, a page on this machine; else looks by itself.
+
+    The page comes first there because one process at a time may hold the engine's folder.
+    """
+    settings = read(StatusSettings)
+    usual = f"http://127.0.0.1:{settings.port}"
+    if url is not None:
+        yield lambda: _ask(url)
+    elif read(WarehouseSettings).path is not None and _answers(usual):
+        yield lambda: _ask(usual)
+    else:
+        with own_look(settings) as watcher:
+            yield lambda: orjson.loads(watcher.look())
+
+
+def drawn(state: State) -> RenderableType:
+    """The state as tables for a terminal."""
+    road = Table("stage", "verdict", "age", "", title=f"tickhouse: {_coloured(state['verdict'])}  {escape(state['words'])}")
+    for stage in state["stages"]:
+        age = "–" if stage["age_seconds"] is None else f"{stage['age_seconds']:,.1f} s"
+        road.add_row(stage["name"], _coloured(stage["verdict"]), age, escape(stage["words"]))
+    queues = Table("queue", "waiting", "in hand", "dead letters")
+    for queue in state["queues"]:
+        dead = f"[red]{queue['dead']:,}[/]" if queue["dead"] else "0"
+        queues.add_row(queue["name"], f"{queue['waiting']:,}", f"{queue['in_flight']:,}", dead)
+    parts: list[RenderableType] = [road, queues]
+    if limits := [*_limits(state)]:
+        parts.append(Table.grid(padding=(0, 2)))
+        for name, words in limits:
+            parts[-1].add_row(name, words)  # type: ignore[union-attr]  # the grid of the line above
+    events = Table("when", "market", "event", "cause", "detail")
+    for at, venue, symbol, channel, _, event, cause, detail, *_ in state["events"][:_EVENTS]:
+        when = datetime.fromtimestamp(at / 1e6, UTC).strftime("%H:%M:%S")
+        events.add_row(when, " ".join(filter(None, (venue, symbol, channel))), event, cause, escape(detail[:60]))
+    return Group(*parts, events)
+
+
+def plain(state: State) -> str:
+    """One line a fact, tab-separated, for what is no terminal."""
+    lines = [f"overall\t{state['verdict']}\t\t{state['words']}"]
+    for stage in state["stages"]:
+        age = "" if stage["age_seconds"] is None else f"{stage['age_seconds']:.1f}"
+        lines.append(f"{stage['name']}\t{stage['verdict']}\t{age}\t{stage['words']}")
+    lines += [f"{queue['name']}\t{queue['waiting']}\t{queue['in_flight']}\t{queue['dead']}" for queue in state["queues"]]
+    return "\n".join(lines)
+
+
+def _limits(state: State) -> Iterator[tuple[str, str]]:
+    for one in state["weights"]:
+        yield f"request weight, {one['process']} {one['venue']}", f"{one['used']:,.0f} of {one['limit']:,.0f}"
+    for one in state["spools"]:
+        yield f"spool, {one['venue']} {one['instance']}", f"{one['bytes'] / 1e6:,.1f} MB"
+    for one in state["processes"]:
+        yield one["name"], "[green]ready[/]" if not one["trouble"] else f"[red]not ready[/]: {escape(one['trouble'][0])}"
+
+
+def _coloured(verdict: str) -> str:
+    return f"[{_COLOURS[verdict]}]{_WORDS[verdict]}[/]"
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz", timeout=2, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _ask(url: str) -> State:
+    try:
+        answer = httpx.get(f"{url.rstrip('/')}/api/status", timeout=20, trust_env=False).raise_for_status()
+        state: State = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        why = str(error) or "no answer"
+        raise TickhouseError(f"status page at {url}: {why}; is it running? `tickhouse page` starts it") from error
+    return state
+
+
+def main(
+    json: Annotated[bool, typer.Option("--json", help="One JSON document, for scripts.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="On a terminal: show it once instead of live.")] = False,
+    url: Annotated[str | None, typer.Option(help="Ask this status page instead of looking by myself.")] = None,
+) -> None:
+    """Show how fresh every stage is, queues, limits and events: live on a terminal; exit 1 if something is broken."""
+
+    def work() -> None:
+        with stop_on_signals() as stop, looking(url) as look:
+            state = look()
+            if json:
+                print(orjson.dumps(state, option=orjson.OPT_INDENT_2).decode(), flush=True)
+            elif not sys.stdout.isatty():
+                print(plain(state), flush=True)
+            elif once:
+                Console().print(drawn(state))
+            else:
+                with Live(drawn(state), auto_refresh=False, screen=False) as live:
+                    while not stop.wait(_REFRESH_SECONDS):
+                        live.update(drawn(look()), refresh=True)
+                return
+        if state["verdict"] == BAD:
+            raise TickhouseError(state["words"])
+
+    run_command(work)

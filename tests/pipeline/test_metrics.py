@@ -1,0 +1,86 @@
+"""/metrics, /healthz and /readyz: real HTTP on loopback."""
+
+import socket
+
+import httpx
+import pytest
+from conftest import free_port
+from prometheus_client.parser import text_string_to_metric_families
+
+from pipeline.errors import UsageError
+from pipeline.metrics import OBSERVED, Process, Pulse, Reading, answer, observed
+
+
+def process(name: str = "loader", trouble: list[str] | None = None, frozen: list[str] | None = None) -> Process:
+    def readings() -> list[Reading]:
+        return [
+            Reading("tickhouse_things_total", 3, "things", {"queue": 'a "b"\n'}),
+            Reading("tickhouse_room_bytes", 7.5, "room"),
+        ]
+
+    return Process(name, readings, lambda: trouble or [], lambda: frozen or [])
+
+
+@pytest.fixture
+def url(monkeypatch: pytest.MonkeyPatch) -> str:
+    port = free_port()
+    monkeypatch.setenv("METRICS_PORT", str(port))
+    return f"http://127.0.0.1:{port}"
+
+
+def test_figures_are_served_in_the_text_format_while_the_process_runs(url: str) -> None:
+    with observed(process()):
+        text = httpx.get(f"{url}/metrics").text
+        samples = {s.name: s for family in text_string_to_metric_families(text) for s in family.samples}
+        assert samples["tickhouse_things_total"].value == 3
+        assert samples["tickhouse_things_total"].labels == {"queue": 'a "b"\n'}
+        assert samples["tickhouse_room_bytes"].value == 7.5
+        assert samples["tickhouse_ready"].labels == {"process": "loader"}
+        assert samples["process_resident_memory_bytes"].value > 0
+        assert httpx.get(f"{url}/healthz").text == "ok\n"
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/metrics")
+
+
+def test_trouble_makes_it_unready_and_only_a_standstill_makes_it_dead(url: str) -> None:
+    with observed(process(trouble=["the warehouse is away"])):
+        assert httpx.get(f"{url}/healthz").status_code == 200
+        ready = httpx.get(f"{url}/readyz")
+        assert (ready.status_code, ready.text) == (503, "loader: the warehouse is away\n")
+        assert 'tickhouse_ready{process="loader"} 0.0' in httpx.get(f"{url}/metrics").text
+    with observed(process(frozen=["the loop has not come round for 99 s"])):
+        assert httpx.get(f"{url}/healthz").status_code == 503
+        assert httpx.get(f"{url}/readyz").status_code == 503
+
+
+def test_parts_of_one_process_share_the_port(url: str) -> None:
+    with observed(process("loader")), observed(process("stream", trouble=["no connection"])):
+        assert httpx.get(f"{url}/readyz").text == "stream: no connection\n"
+        assert httpx.get(f"{url}/metrics").text.count('tickhouse_things_total{queue="a \\"b\\"\\n"} 3.0') == 2
+    assert OBSERVED.parts() == []
+
+
+def test_anything_else_is_not_found(url: str) -> None:
+    with observed(process()):
+        assert httpx.get(f"{url}/").status_code == 404
+        assert httpx.post(f"{url}/metrics").status_code == 501
+
+
+def test_without_a_port_nothing_listens_and_nothing_is_ready_before_it_began() -> None:
+    said = answer("/readyz")
+    assert said is not None
+    assert said[0] == 503
+
+
+def test_a_port_in_use_is_one_line_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setenv("METRICS_PORT", str(taken.getsockname()[1]))
+        with pytest.raises(UsageError, match=r"cannot listen there .* choose another port"), observed(process()):
+            pass
+
+
+def test_a_loop_that_stands_still_is_named() -> None:
+    assert Pulse("the loop").trouble() == []
+    assert Pulse("the loop", frozen_seconds=-1).trouble() == ["the loop has not come round for 0 s"]

@@ -1,0 +1,164 @@
+"""The page's addresses over real HTTP: what they answer, what they refuse, and that nothing gets in."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import orjson
+import pytest
+
+from pipeline.errors import UsageError, WarehouseUnavailable
+from pipeline.settings import StatusSettings, WarehouseSettings
+from pipeline.warehouse import Warehouse, connect_reader
+from status_page.app import ASSETS
+from status_page.server import running_page
+
+if TYPE_CHECKING:
+    from conftest import Lake
+
+WRONG = (
+    {"venue": "binance", "symbol": "BTCUSDT' or 1=1 --"},
+    {"venue": "binance", "symbol": "{x:String}"},
+    {"venue": "", "symbol": "BTCUSDT"},
+    {"venue": "binance", "symbol": "B" * 41},
+    {"venue": "binance", "symbol": "BTCUSDT", "interval": "1m; drop table klines"},
+    {"venue": "binance", "symbol": "<script>"},
+)
+OPENED = datetime.now(UTC).replace(second=0, microsecond=0, tzinfo=None) - timedelta(hours=1)
+
+
+def insert_klines(warehouse: Warehouse, symbol: str = "BTCUSDT", count: int = 30, days_ago: int = 0) -> None:
+    rows = []
+    for number in range(count):
+        opened = OPENED + timedelta(minutes=number) - timedelta(days=days_ago)
+        prices = {"open": 100, "high": 110, "low": 90, "close": 100 + number}
+        money = ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
+        rows.append(
+            {
+                "venue": "binance",
+                "symbol": symbol,
+                "interval": "1m",
+                "open_time": opened,
+                "close_time": opened + timedelta(seconds=59),
+                **{name: Decimal(value) for name, value in prices.items()},
+                **{name: Decimal("1.5") for name in money},
+                "trade_count": 3,
+                "is_closed": True,
+                "source": "rest",
+                "receipt_time": opened + timedelta(minutes=2),
+                "object_key": "x",
+            }
+        )
+    warehouse.insert_rows("bronze_klines", rows)
+
+
+@pytest.fixture
+def url(moto_lake: "Lake", warehouse: Warehouse) -> Iterator[str]:
+    insert_klines(warehouse)
+    with running_page(StatusSettings(port=0)) as url:
+        yield url
+
+
+def test_the_page_and_its_assets_come_from_here_alone(url: str) -> None:
+    page = httpx.get(url)
+    assert page.status_code == 200
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert "http" not in page.text.replace("https://www.tradingview.com/lightweight-charts/", "")
+    for asset in ("page.js", "page.css", "candles.js", "vendor/lightweight-charts.standalone.production.js"):
+        assert httpx.get(f"{url}/assets/{asset}").status_code == 200
+    assert httpx.get(f"{url}/assets/../app.py").status_code == 404
+
+
+def test_the_state_is_json_for_scripts_and_health_is_honest(url: str) -> None:
+    state = httpx.get(f"{url}/api/status", timeout=30).json()
+    assert [stage["name"] for stage in state["stages"]] == ["venue", "lake", "warehouse", "gold"]
+    assert {queue["name"] for queue in state["queues"]} >= {"klines-notifications", "ops-notifications"}
+    assert state["verdict"] == "idle"
+    assert state["trouble"] == {}
+    assert httpx.get(f"{url}/healthz").text == "ok\n"
+    assert httpx.get(f"{url}/readyz").text == "ok\n"
+    assert "tickhouse_status_looks_total" in httpx.get(f"{url}/metrics").text
+
+
+def test_klines_are_those_of_the_warehouse(url: str) -> None:
+    rows = httpx.get(f"{url}/api/klines", params={"venue": "binance", "symbol": "BTCUSDT", "interval": "1m"}).json()
+    assert len(rows) == 30
+    assert rows[-1][1:6] == [100.0, 110.0, 90.0, 129.0, 1.5]
+    hourly = httpx.get(f"{url}/api/klines", params={"venue": "binance", "symbol": "BTCUSDT", "interval": "1h"}).json()
+    assert sum(row[5] for row in hourly) == 45.0
+    assert httpx.get(f"{url}/api/klines", params={"venue": "binance", "symbol": "NONE"}).json() == []
+
+
+def test_klines_of_long_ago_are_shown_beyond_a_hole(url: str, warehouse: Warehouse) -> None:
+    insert_klines(warehouse, "ETHUSDT")
+    insert_klines(warehouse, "ETHUSDT", days_ago=9)
+    rows = httpx.get(f"{url}/api/klines", params={"venue": "binance", "symbol": "ETHUSDT", "interval": "1m"}).json()
+    assert len(rows) == 60
+    assert rows[30][0] - rows[29][0] > 8 * 86_400_000_000
+
+
+def test_what_is_no_name_is_refused_and_a_strangers_name_for_this_address_too(url: str) -> None:
+    for path in ("klines", "market", "events"):
+        for wrong in WRONG:
+            assert httpx.get(f"{url}/api/{path}", params=wrong).status_code == 400
+    assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_nothing_can_be_written(url: str, warehouse_settings: WarehouseSettings) -> None:
+    assert httpx.post(f"{url}/api/status").status_code == 405
+    reader = connect_reader(warehouse_settings)
+    for statement in ("create table x (a Int8) engine = Memory", "truncate table bronze_klines", "drop table bronze_klines"):
+        with pytest.raises(WarehouseUnavailable, match="readonly"):
+            reader.command(statement)
+    assert reader.query("select count() from klines") == [(30,)]
+    reader.close()
+
+
+def test_events_bring_state_and_market(url: str) -> None:
+    seen: dict[str, Any] = {}
+    asked = {"venue": "binance", "symbol": "BTCUSDT", "interval": "1m"}
+    with httpx.stream("GET", f"{url}/api/events", params=asked, timeout=30) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        name = ""
+        for line in answer.iter_lines():
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                seen[name] = orjson.loads(line.removeprefix("data: "))
+            if {"state", "market"} <= set(seen):
+                break
+    assert seen["market"]["klines"][-1][4] == 129.0
+    assert seen["market"]["book"] is None
+    assert len(seen["state"]["stages"]) == 4
+
+
+def test_without_a_lake_the_page_says_so_and_is_not_ready(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with running_page(StatusSettings(port=0)) as url:
+        state = httpx.get(f"{url}/api/status", timeout=60).json()
+        assert state["verdict"] == "bad"
+        assert "http://127.0.0.1:9" in state["words"]
+        assert httpx.get(f"{url}/readyz").status_code == 503
+
+
+def test_a_port_in_use_is_one_line_or_another_port(moto_lake: "Lake", warehouse: Warehouse) -> None:
+    with running_page(StatusSettings(port=0)) as url:
+        taken = int(url.rpartition(":")[2])
+        with pytest.raises(UsageError, match="choose another with --port"), running_page(StatusSettings(port=taken)):
+            pass
+        with running_page(StatusSettings(port=taken), or_any_port=True) as other:
+            assert other != url
+
+
+def test_the_vendored_library_is_the_one_its_note_names() -> None:
+    note = (ASSETS / "vendor" / "README.md").read_text()
+    body = (ASSETS / "vendor" / "lightweight-charts.standalone.production.js").read_bytes()
+    assert hashlib.sha256(body).hexdigest() in note
+    assert f"v{note.split()[1]}".encode() in body[:200]
+    assert "Apache License" in (ASSETS / "vendor" / "lightweight-charts.LICENSE").read_text()

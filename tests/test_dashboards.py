@@ -1,0 +1,78 @@
+"""Alert rules and the Grafana dashboard: every figure they name is one a process tells, and every alert has been seen to fire."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from extract_process import capture_metrics
+from extract_process.capture_metrics import Vitals, readings_of
+from load_process.load_metrics import LoadCounts
+from load_process.trouble import Trouble
+from pipeline.lifecycle import StopRequest
+from pipeline.metrics import Observed, Process
+from transform_process.transform_metrics import TransformCounts
+
+FOLDER = Path(__file__).resolve().parents[1] / "resources" / "dashboards"
+OTHERS = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total"}
+"""Prometheus's own, and those of its client library."""
+
+
+def told() -> set[str]:
+    transforms = TransformCounts()
+    transforms.on_window("ohlcv", 1, 1)
+    readings = [*LoadCounts("q", Trouble("q", StopRequest())).readings(), *transforms.readings()]
+    for process in ("stream", "mirror"):
+        readings += readings_of(Vitals(process, "binance", "main", dict.fromkeys(capture_metrics._HELP, 0.0)))
+    observed = Observed()
+    observed.add(Process("loader", list, list))
+    return {reading.name for reading in [*readings, *observed.readings()]} | OTHERS
+
+
+def named(expression: str) -> set[str]:
+    bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^]]*\]|by \([^)]*\)', "", expression)
+    return {
+        word for word in re.findall(r"[a-z_]{2,}", bare) if word not in ("time", "rate", "increase", "sum", "min", "max", "by")
+    }
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((FOLDER / "alerts.yml").read_text(encoding="utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def test_alerts_ask_for_figures_that_exist_and_say_what_to_do() -> None:
+    for rule in rules():
+        assert named(rule["expr"]) <= told(), rule["alert"]
+        assert set(rule["annotations"]) == {"summary", "action"}
+        assert rule["labels"]["severity"] in ("warning", "critical")
+
+
+def test_panels_ask_for_figures_that_exist() -> None:
+    dashboard = json.loads((FOLDER / "grafana.json").read_text(encoding="utf-8"))
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    assert len(expressions) > 15
+    assert set().union(*map(named, expressions)) <= told()
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard["panels"]]
+    assert len(set(places)) == len(places)
+
+
+def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_is_silent() -> None:
+    cases = yaml.safe_load((FOLDER / "alerts_test.yml").read_text(encoding="utf-8"))["tests"]
+    expected = [(case["alertname"], bool(case["exp_alerts"])) for test in cases for case in test["alert_rule_test"]]
+    assert set(expected) == {(rule["alert"], fires) for rule in rules() for fires in (True, False)}
+
+
+def test_the_cases_hold() -> None:
+    """Where promtool (of Prometheus) is installed; the tests above hold everywhere."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        print("promtool is not installed: the cases of alerts_test.yml were not evaluated")
+        return
+    for command in (["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]):
+        done = subprocess.run([promtool, *command], cwd=FOLDER, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,51 @@
+"""What the documents say to type can be typed: programs, options and values are parsed. `make test-long` runs all of it."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from conftest import ROOT
+from integration_tests.src.docs.shell import commands_of
+
+from tickhouse.cli import app
+
+PAGES = ("README.md", "docs/recipes.md", "docs/troubleshooting.md", "CONTRIBUTING.md")
+TARGETS = {line.split(":")[0] for line in (ROOT / "Makefile").read_text().splitlines() if ":" in line}
+
+
+def module_command(name: str) -> Any:
+    """What `python -m name` parses its arguments with."""
+    try:
+        module = importlib.import_module(f"{name}.__main__")
+    except ModuleNotFoundError:
+        module = importlib.import_module(name)
+    if hasattr(module, "app"):
+        return typer.main.get_command(module.app)
+    alone = typer.Typer()
+    alone.command()(module.main)
+    return typer.main.get_command(alone)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_page_can_be_parsed(page: str) -> None:
+    for words in commands_of(ROOT / page):
+        words = [word for word in words if "=" not in word or not word.split("=")[0].isupper()]
+        words = words[2:] if words[:2] == ["poetry", "run"] else words
+        if not words or words[0] in ("export", "source", "cp", "docker", "promtool") or words[0].endswith(("/pip", "/python")):
+            continue
+        if words[0] == "make":
+            assert words[1] in TARGETS, words
+        elif words[0] == "tickhouse":
+            group: Any = typer.main.get_command(app)
+            assert words[1] in group.commands, words
+            group.commands[words[1]].make_context(words[1], words[2:])
+        else:
+            assert words[:2] in (["python", "-m"], ["python", "-c"]), f"{page}: nobody knows how to run {words}"
+            if words[2] != "venv":
+                module_command(words[2]).make_context(words[2], words[3:])
+
+
+def test_the_picture_of_the_readme_is_there() -> None:
+    assert Path(ROOT / "docs" / "status-page.png").read_bytes()[:4] == b"\x89PNG"

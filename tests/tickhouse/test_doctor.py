@@ -1,0 +1,193 @@
+"""The doctor on a healthy installation, and with one fault after the other: each is named with the right fix."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+from conftest import ROOT, free_port
+
+from pipeline.aws import s3_client, sqs_client
+from pipeline.settings import WarehouseSettings, read
+from pipeline.timestamps import now_us
+from pipeline.warehouse import connect
+from simulated_exchange.config import ExchangeConfig
+from simulated_exchange.server import running_exchange
+from tickhouse.doctor import CHECKS
+from tickhouse.doctor_machine import check_python
+from tickhouse.finding import Finding, examined
+
+if TYPE_CHECKING:
+    from conftest import Lake
+
+Patch = pytest.MonkeyPatch
+
+
+@pytest.fixture(scope="module")
+def exchange_url() -> Iterator[str]:
+    with running_exchange(ExchangeConfig()) as exchange:
+        yield exchange.url
+
+
+@pytest.fixture
+def healthy(
+    exchange_url: str, moto_lake: "Lake", warehouse_settings: WarehouseSettings, tmp_path: Path, monkeypatch: Patch
+) -> "Lake":
+    (tmp_path / "resources").mkdir()
+    shutil.copy(ROOT / "resources" / "markets.yaml", tmp_path / "resources")
+    monkeypatch.setenv("BINANCE_REST_URL", exchange_url)
+    monkeypatch.setenv("BINANCE_WS_URL", exchange_url.replace("http", "ws", 1))
+    monkeypatch.setenv("STATUS_PORT", str(free_port()))
+    return moto_lake
+
+
+def found(name: str) -> list[Finding]:
+    return examined(name, dict(CHECKS)[name])
+
+
+def bucket(lake: "Lake") -> str:
+    return lake.environment["S3_BUCKET"]
+
+
+def wrong_setting(_lake: "Lake", patch: Patch) -> None:
+    patch.setenv("CLICKHOUSE_PORT", "many")
+
+
+def spool_is_a_file(_lake: "Lake", patch: Patch) -> None:
+    Path("spool-file").write_text("")
+    patch.setenv("SPOOL_DIR", "spool-file/spool")
+
+
+def port_taken(_lake: "Lake", patch: Patch) -> None:
+    patch.setenv("STATUS_PORT", str(urlsplit(os.environ["BINANCE_REST_URL"]).port))  # the exchange listens there
+
+
+def markets_broken(_lake: "Lake", _patch: Patch) -> None:
+    Path("resources/markets.yaml").write_text("binance: {majors: {enabled: yes}}")
+
+
+def s3_away(_lake: "Lake", patch: Patch) -> None:
+    patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+
+
+def no_credentials(_lake: "Lake", patch: Patch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        patch.delenv(name)
+    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    patch.setenv("HOME", "/nowhere")
+
+
+def no_bucket(_lake: "Lake", patch: Patch) -> None:
+    patch.setenv("S3_BUCKET", "nowhere")
+
+
+def no_queue(_lake: "Lake", _patch: Patch) -> None:
+    queues = sqs_client()
+    queues.delete_queue(QueueUrl=queues.get_queue_url(QueueName="trades-notifications")["QueueUrl"])
+
+
+def dead_letter(_lake: "Lake", _patch: Patch) -> None:
+    queues = sqs_client()
+    queues.send_message(QueueUrl=queues.get_queue_url(QueueName="trades-notifications-dlq")["QueueUrl"], MessageBody="x")
+
+
+def no_notifications(lake: "Lake", _patch: Patch) -> None:
+    s3_client().put_bucket_notification_configuration(Bucket=bucket(lake), NotificationConfiguration={})
+
+
+def server_away(_lake: "Lake", patch: Patch) -> None:
+    patch.delenv("CLICKHOUSE_PATH")
+    patch.setenv("CLICKHOUSE_PORT", "9")
+
+
+def no_schema(_lake: "Lake", patch: Patch) -> None:
+    patch.setenv("CLICKHOUSE_DATABASE", "another")
+
+
+def pubsub_away(_lake: "Lake", patch: Patch) -> None:
+    patch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:9")
+
+
+def exchange_away(_lake: "Lake", patch: Patch) -> None:
+    patch.setenv("BINANCE_REST_URL", "http://127.0.0.1:9")
+
+
+def websocket_away(_lake: "Lake", patch: Patch) -> None:
+    patch.setenv("BINANCE_WS_URL", "ws://127.0.0.1:9")
+
+
+def banned(_lake: "Lake", patch: Patch) -> None:
+    patch.setenv("SPOOL_DIR", "spool")
+    Path("spool").mkdir()
+    patch.setenv("BINANCE_REST_URL", "http://127.0.0.1:9")
+    body = {"until_us": now_us() + 60_000_000, "why": "418"}
+    Path("spool/binance-127.0.0.1%3A9-ban.json").write_text(json.dumps(body))
+
+
+FAULTS: list[tuple[Callable[["Lake", Patch], None], str, str, str]] = [
+    (wrong_setting, "settings", "CLICKHOUSE_PORT", "correct it in the environment or in .env"),
+    (spool_is_a_file, "disk", "cannot be written", "make the folder writable for this user, or set SPOOL_DIR"),
+    (port_taken, "ports", "is taken by another program", "set STATUS_PORT to a free port"),
+    (markets_broken, "markets", "majors", "correct resources/markets.yaml"),
+    (s3_away, "S3", "http://127.0.0.1:9", "start S3 and SQS (make up), or correct AWS_ENDPOINT_URL"),
+    (no_credentials, "S3", "credentials", "set AWS_ACCESS_KEY_ID"),
+    (no_bucket, "S3", "NoSuchBucket", "tickhouse provision --aws"),
+    (no_queue, "SQS", "trades-notifications", "tickhouse provision --aws"),
+    (dead_letter, "SQS", "1 dead letters in trades-notifications-dlq", "tickhouse redrive --dlq trades-notifications-dlq"),
+    (no_notifications, "notifications", "nobody is told of new objects of klines", "tickhouse provision --aws, then"),
+    (server_away, "ClickHouse", "localhost:9 does not answer", "start ClickHouse (make up), or correct CLICKHOUSE_HOST"),
+    (no_schema, "ClickHouse", "0 of", "tickhouse provision --warehouse"),
+    (pubsub_away, "Pub/Sub", "topic crypto.binance", "start the emulator"),
+    (exchange_away, "exchange", "http://127.0.0.1:9 does not answer", "correct BINANCE_REST_URL"),
+    (websocket_away, "websocket", "ws://127.0.0.1:9 takes no websocket", "correct BINANCE_WS_URL"),
+    (banned, "exchange", "has shut this address out until", "wait until then"),
+]
+
+
+@pytest.mark.parametrize(("inject", "check", "what", "fix"), FAULTS, ids=[fault[0].__name__ for fault in FAULTS])
+def test_each_fault_is_named_with_its_fix(
+    healthy: "Lake", monkeypatch: Patch, inject: Callable[["Lake", Patch], None], check: str, what: str, fix: str
+) -> None:
+    before = found(check)
+    assert [finding for finding in before if finding.verdict in ("bad", "warning")] == []
+    inject(healthy, monkeypatch)
+    ill = [finding for finding in found(check) if finding.verdict in ("bad", "warning")]
+    assert len(ill) == 1, ill
+    assert what in ill[0].what
+    assert ill[0].fix.startswith(fix) or fix in ill[0].fix
+    assert "\n" not in ill[0].fix
+
+
+def test_a_wrong_clock_is_measured(healthy: "Lake", monkeypatch: Patch) -> None:
+    [good] = found("clock")
+    assert good.verdict == "ok"
+    with running_exchange(ExchangeConfig(now=now_us() // 1_000 + 90_000)) as future:
+        monkeypatch.setenv("BINANCE_REST_URL", future.url)
+        [ill] = found("clock")
+    assert (ill.verdict, "behind the exchange's" in ill.what) == ("bad", True)
+    assert ill.fix.startswith("let the machine keep time: timedatectl")
+
+
+def test_an_old_python_is_told() -> None:
+    [ill] = examined("python", lambda: check_python((3, 10, 4)))
+    assert (ill.verdict, ill.fix) == ("bad", "install Python 3.11 or newer, then: make setup PYTHON=/path/to/python3.11")
+
+
+def test_an_engine_in_use_is_told_and_the_command_ends_with_one(healthy: "Lake") -> None:
+    """This process holds the engine's folder, so the doctor's cannot."""
+    with closing(connect(read(WarehouseSettings))):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        command = [sys.executable, "-m", "tickhouse.cli", "doctor", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    assert done.stdout, done.stderr
+    findings = {row["check"]: row for row in json.loads(done.stdout)}
+    assert done.returncode == 1, done.stderr
+    assert findings["ClickHouse"]["fix"].startswith("one process at a time may hold the folder")
+    assert {name for name, row in findings.items() if row["verdict"] == "bad"} == {"ClickHouse"}
