@@ -126,7 +126,7 @@ def _count(backfill: Backfill, bucket: str, warehouse: Warehouse, seconds: float
         rows_in_bronze=bronze,
         rows_in_silver=silver,
         gaps=gaps,
-        klines_requests=backfill.rest.tally.by_path.get("/api/v3/klines", 0),
+        klines_requests=backfill.rest.tally.klines,
         weight=backfill.rest.tally.weight,
         seconds=seconds,
     )

@@ -15,14 +15,13 @@ from google.pubsub_v1 import (
     Topic,
 )
 
-from extract_process.binance.messages import VENUE
 from extract_process.mirror_messages import CHANNELS, topic_name
 from extract_process.pubsub import credentials_needed, pubsub_errors, subscription_path, topic_path
+from extract_process.venues import venue_names
 from pipeline.settings import PubSubSettings
 
 log = logging.getLogger(__name__)
 
-VENUES = (VENUE,)
 DEAD_LETTERS = "crypto.dead-letters"
 MAX_DELIVERY_ATTEMPTS = 5
 _SECONDS = 30.0
@@ -39,10 +38,10 @@ def provision_pubsub(settings: PubSubSettings) -> None:
     with credentials_needed():
         publisher, subscriber = PublisherClient(), SubscriberClient()
     with publisher, subscriber:
-        for name in (DEAD_LETTERS, *(topic_name(venue, channel) for venue in VENUES for channel in CHANNELS)):
+        for name in (DEAD_LETTERS, *(topic_name(venue, channel) for venue in venue_names() for channel in CHANNELS)):
             topic = Topic(name=topic_path(settings.project, name))
             _create(f"topic {name}", lambda topic=topic: publisher.create_topic(request=topic, timeout=_SECONDS))  # type: ignore[misc]
-        for subscription in (_dead_letters(settings.project), *(_example(settings.project, venue) for venue in VENUES)):
+        for subscription in (_dead_letters(settings.project), *(_example(settings.project, venue) for venue in venue_names())):
             _create(
                 f"subscription {subscription.name}",
                 lambda wanted=subscription: subscriber.create_subscription(request=wanted, timeout=_SECONDS),  # type: ignore[misc]
