@@ -36,7 +36,7 @@ _numbers = itertools.count(1)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No variable of the developer's shell or .env reaches a test; the working directory is the test's own."""
     for name in list(os.environ):
-        if name.startswith(("AWS_", "CLICKHOUSE_", "BINANCE_", "S3_", "LOG_", "RETENTION_", "GOOGLE_", "PUBSUB_")):
+        if name.startswith(("AWS_", "CLICKHOUSE_", "BINANCE_", "KUCOIN_", "S3_", "LOG_", "RETENTION_", "GOOGLE_", "PUBSUB_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("SPOOL_DIR", str(tmp_path / "spool"))
     monkeypatch.chdir(tmp_path)
