@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from extract_process.venues import venue_names
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -151,6 +153,30 @@ def test_the_modules_that_decide_are_pure() -> None:
         "transform_process/catalog.py",
         "transform_process/window.py",
     }
+
+
+VENUE_FOLDERS = sorted(path.parent.name for path in SOURCE.glob("extract_process/*/venue.py"))
+
+
+def test_every_venue_folder_is_a_line_of_the_registry() -> None:
+    assert sorted(venue_names()) == VENUE_FOLDERS
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nobody_outside_a_venues_folder_knows_it(path: Path) -> None:
+    folder = path.parent.name if path.parent.parent.name == "extract_process" else ""
+    others = {f"extract_process.{name}" for name in VENUE_FOLDERS if name != folder}
+    assert {
+        module for module in imported(parse(path)) if any((module + ".").startswith(other + ".") for other in others)
+    } == set()
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if path.parent.name in ("extract_process", "load_process")], ids=name_of
+)
+def test_no_decision_hangs_on_a_venues_name(path: Path) -> None:
+    words = {node.value for node in ast.walk(parse(path)) if isinstance(node, ast.Constant)} & set(VENUE_FOLDERS)
+    assert words == set() or path.name == "venues.py"
 
 
 @pytest.mark.parametrize(

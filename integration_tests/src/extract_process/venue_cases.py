@@ -47,14 +47,14 @@ class VenueCase:
 
 def _binance_kline(exchange: RunningExchange, opened: datetime) -> list[str]:
     at = round(opened.timestamp()) * 1_000
-    asked = {"symbol": "BTCUSDT", "interval": "1m", "startTime": at, "endTime": at}
+    asked: dict[str, str | int] = {"symbol": "BTCUSDT", "interval": "1m", "startTime": at, "endTime": at}
     [row] = httpx.get(f"{exchange.url}/api/v3/klines", params=asked).raise_for_status().json()
     return list(row[1:6])
 
 
 def _kucoin_kline(exchange: RunningExchange, opened: datetime) -> list[str]:
     at = round(opened.timestamp())
-    asked = {"symbol": "BTC-USDT", "type": "1min", "startAt": at, "endAt": at + 1}
+    asked: dict[str, str | int] = {"symbol": "BTC-USDT", "type": "1min", "startAt": at, "endAt": at + 1}
     answer = httpx.get(f"{exchange.url}/api/v1/market/candles", params=asked).raise_for_status().json()
     [[_, open_, close, high, low, volume, _]] = answer["data"]
     return [open_, high, low, close, volume]
