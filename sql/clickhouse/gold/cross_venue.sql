@@ -1,6 +1,7 @@
 -- Fills gold_cross_venue: the spread of a market at two venues and which of them leads, by books or by trades (basis).
 -- Grain: basis, market, pair of symbols, minute. Rerun is safe: a row is a function of FINAL gold_book_top or gold_ohlcv of 1s in
--- that minute at both venues; it replaces itself. A second without a price has the one before, within the minute.
+-- that minute at both venues; it replaces itself. By trades, a second without one has the price of the one before, up to the
+-- last trade of the minute; by books, only seconds in which both are proven count.
 -- Lead: the shift of -5 to 5 seconds at which the one-second returns of a and b correlate best; the smallest shift of equals,
 -- nothing where fewer than 20 returns overlap or one side does not move.
 -- Touched: the minutes of what this build made, at either venue.
@@ -50,8 +51,11 @@ minutes as (
         symbol,
         toStartOfMinute(open_time) as minute,
         mapFromArrays(groupArray(toSecond(open_time)), groupArray(price)) as by_second,
-        arrayFill(price -> price != 0, arrayMap(second -> by_second[toUInt8(second)], range(60))) as filled,
-        arrayMap(price -> toFloat64(price), filled) as numbers
+        arrayMap(second -> by_second[toUInt8(second)], range(60)) as present,
+        if({basis:String} = 'book', present, arrayFill(price -> price != 0, present)) as filled,
+        max(toSecond(open_time)) as last_second,
+        arrayMap((price, second) -> if(second > last_second, 0, toFloat64(price)), filled, range(60)) as numbers,
+        argMax(price, open_time) as last_price
     from prices
     inner join names using (venue, symbol)
     where (market, toStartOfMinute(open_time)) in (select market, minute from touched)
@@ -65,8 +69,8 @@ pairs as (
         b.venue as venue_b,
         b.symbol as symbol_b,
         a.minute as minute,
-        a.filled[60] as last_price_a,
-        b.filled[60] as last_price_b,
+        a.last_price as last_price_a,
+        b.last_price as last_price_b,
         a.numbers as numbers_a,
         b.numbers as numbers_b
     from minutes as a
@@ -77,8 +81,8 @@ compared as (
     select
         *,
         arrayFilter((x, p, q) -> p > 0 and q > 0, arrayMap((p, q) -> (q - p) / ((p + q) / 2) * 1e4, numbers_a, numbers_b), numbers_a, numbers_b) as spreads,
-        arrayMap(at -> if(numbers_a[at - 1] > 0, log(numbers_a[at] / numbers_a[at - 1]), nan), range(2, 61)) as returns_a,
-        arrayMap(at -> if(numbers_b[at - 1] > 0, log(numbers_b[at] / numbers_b[at - 1]), nan), range(2, 61)) as returns_b,
+        arrayMap(at -> if(numbers_a[at - 1] > 0 and numbers_a[at] > 0, log(numbers_a[at] / numbers_a[at - 1]), nan), range(2, 61)) as returns_a,
+        arrayMap(at -> if(numbers_b[at - 1] > 0 and numbers_b[at] > 0, log(numbers_b[at] / numbers_b[at - 1]), nan), range(2, 61)) as returns_b,
         arrayMap(
             shift -> (
                 shift,
