@@ -11,13 +11,15 @@ import pytest
 
 from pipeline.warehouse import Warehouse
 from simulated_exchange.config import ExchangeConfig
+from simulated_exchange.kucoin.limits import KucoinLimits
 
+from .conftest import us
 from .live import capturing, events_of, rows_of, wait_until
 
 if TYPE_CHECKING:
     from conftest import Lake
 
-    from .conftest import OpenVenue
+    from .conftest import Command, LakeView, OpenVenue
 
 RECORDING = "kucoin_session_20210425.jsonl.gz"
 SYMBOLS = ("BCHSV-USDT", "ANKR-BTC", "FET-BTC", "CAPP-BTC", "COV-BTC")
@@ -85,3 +87,33 @@ def states_of(warehouse: Warehouse, symbol: str) -> Iterator[tuple[int, tuple[De
             for price in [price for price, quantity in levels if not quantity]:
                 book.pop(price, None)
         yield last_update_id, (max(bids), bids[max(bids)], min(asks), asks[min(asks)])
+
+
+def test_a_capture_pings_often_enough_where_the_venue_closes_silent_clients(open_venue: "OpenVenue", moto_lake: "Lake") -> None:
+    limits = KucoinLimits(ping_seconds=0.3, silence_seconds=1.2)
+    exchange = open_venue(ExchangeConfig(symbols=2, kucoin=limits)).exchange
+    with capturing("BTC-USDT", venue="kucoin"):
+        wait_until(lambda: exchange.tally()["kucoin"]["sockets"]["client_messages"].get("ping", 0) >= 10, "ten pings")
+    sockets = exchange.tally()["kucoin"]["sockets"]
+    assert sockets["connects"] == 1
+    assert sockets["disconnects"] == {"client": 1}
+    assert events_of(moto_lake.store, "gap") == []
+
+
+def test_the_klines_command_completes_the_lake_and_asks_nothing_twice(
+    open_venue: "OpenVenue", command: "Command", lake: "LakeView"
+) -> None:
+    exchange = open_venue(ExchangeConfig(symbols=4)).exchange
+    options = ["--venue", "kucoin", "--symbol", "NOVA-USDT", "--start", "2024-03-01", "--end", "2024-04-01"]
+    first, second = command.run(*options), command.run(*options)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr
+    asked = exchange.tally()["kucoin"]["requests"]["/api/v1/market/candles"]["200"]
+    table = lake.table("data_sources/klines_pricing/venue=kucoin/symbol=NOVA-USDT/interval=1m/2024-03.parquet")
+    opened = table["open_time"].cast("int64").to_pylist()
+    assert opened == list(range(us("2024-03-12T10:00"), us("2024-04-01"), 60_000_000))
+    assert lake.gaps() == [("NOVA-USDT", us("2024-03-01"), us("2024-03-12T09:59"), "venue_has_no_data")]
+    assert asked <= 4 + -(-len(opened) // 1_500)
+    assert "rows landed" in first.stdout
+    archive = command.run("--venue", "kucoin", "--symbol", "NOVA-USDT", "--source", "archive")
+    assert archive.returncode == 2
+    assert "error: --source archive: kucoin has no bulk files, only rest" in archive.stderr
