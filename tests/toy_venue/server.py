@@ -16,12 +16,12 @@ LISTED_MS = 1_704_067_200_000 + 90 * 60_000
 
 
 class ToyExchange:
-    """Diff n sets the bid 100 - n % 7 to n; every fifth diff has a trade with the id n // 5 + 1. `skip` are never sent."""
+    """Diff n sets the bid 100 - n % 7 to n; every fifth diff has a trade with the id n // 5. `skip` are never sent."""
 
-    def __init__(self, skip: frozenset[int] = frozenset()) -> None:
+    def __init__(self) -> None:
         self.url = ""
         self.number = 1_000
-        self._skip = skip
+        self.skip = frozenset[int]()
         self._bids: dict[int, int] = {}
         self._listeners: dict[web.WebSocketResponse, set[str]] = {}
 
@@ -40,7 +40,7 @@ class ToyExchange:
             await asyncio.sleep(0.01)
             self.number += 1
             self._bids[100 - self.number % 7] = self.number
-            if self.number not in self._skip:
+            if self.number not in self.skip:
                 await self._tell(f"depth {SYMBOL}", self._diff())
             if self.number % 5 == 0:
                 await self._tell(f"trades {SYMBOL}", {"kind": "trade", "market": SYMBOL, **self._trade(self.number // 5)})
@@ -91,9 +91,9 @@ class ToyExchange:
 
 
 @contextmanager
-def running_toy(skip: frozenset[int] = frozenset()) -> Iterator[ToyExchange]:
+def running_toy() -> Iterator[ToyExchange]:
     """The venue in a thread of its own."""
-    exchange, started = ToyExchange(skip), Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]()
+    exchange, started = ToyExchange(), Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]()
 
     async def live() -> None:
         stop, runner = asyncio.Event(), await exchange.start()
