@@ -47,7 +47,8 @@ async def _run_shown(symbols: list[str], options: BackfillOptions, stop: StopReq
         finally:
             display.cancel()
             await asyncio.wait([display])  # the bar is gone before the summary comes
-            if not isinstance(sys.exception(), UsageError):
+            failure = sys.exception()
+            if failure is None or (backfill.rest.tally.requests and not isinstance(failure, UsageError)):
                 print_summary(backfill, time.monotonic() - began)
 
 
