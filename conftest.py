@@ -29,6 +29,20 @@ ROOT = Path(__file__).resolve().parent
 SHARED = ROOT.parent / "shared"
 """Recorded data and offline components: beside the checkout where they are present, never part of the project."""
 
+_OURS = (
+    "AWS_",
+    "CLICKHOUSE_",
+    "BINANCE_",
+    "KUCOIN_",
+    "S3_",
+    "LAKE_",
+    "LOG_",
+    "RETENTION_",
+    "GOOGLE_",
+    "PUBSUB_",
+    "METRICS_",
+    "STATUS_",
+)
 _numbers = itertools.count(1)
 
 
@@ -36,9 +50,7 @@ _numbers = itertools.count(1)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No variable of the developer's shell or .env reaches a test; the working directory is the test's own."""
     for name in list(os.environ):
-        if name.startswith(
-            ("AWS_", "CLICKHOUSE_", "BINANCE_", "S3_", "LAKE_", "LOG_", "RETENTION_", "GOOGLE_", "PUBSUB_", "METRICS_", "STATUS_")
-        ):
+        if name.startswith(_OURS):
             monkeypatch.delenv(name)
     monkeypatch.setenv("SPOOL_DIR", str(tmp_path / "spool"))
     monkeypatch.chdir(tmp_path)

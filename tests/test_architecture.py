@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from extract_process.venues import venue_names
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -25,6 +27,7 @@ VARIABLES = [
     *("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "S3_BUCKET"),
     *("CLICKHOUSE_HOST", "CLICKHOUSE_PORT", "CLICKHOUSE_USERNAME", "CLICKHOUSE_PASSWORD", "CLICKHOUSE_DATABASE"),
     *("CLICKHOUSE_PATH", "BINANCE_REST_URL", "BINANCE_WS_URL", "BINANCE_ARCHIVE_URL", "SPOOL_DIR", "LOG_LEVEL", "LOG_FORMAT"),
+    "KUCOIN_REST_URL",
     *("RETENTION_BRONZE_DAYS", "RETENTION_QUARANTINE_DAYS"),
     *("GOOGLE_CLOUD_PROJECT", "PUBSUB_EMULATOR_HOST", "LAKE_COPY_DIR"),
     *("METRICS_PORT", "METRICS_HOST", "STATUS_HOST", "STATUS_PORT", "STATUS_TARGETS", "STATUS_USERNAME", "STATUS_PASSWORD"),
@@ -124,6 +127,11 @@ def test_the_modules_that_decide_are_pure() -> None:
         "extract_process/first_messages.py",
         "extract_process/id_continuity.py",
         "extract_process/judge.py",
+        "extract_process/kucoin/frames.py",
+        "extract_process/kucoin/intervals.py",
+        "extract_process/kucoin/messages.py",
+        "extract_process/kucoin/pool_budget.py",
+        "extract_process/kucoin/topics.py",
         "extract_process/kline_grid.py",
         "extract_process/kline_plan.py",
         "extract_process/micro_batch.py",
@@ -149,6 +157,30 @@ def test_the_modules_that_decide_are_pure() -> None:
         "transform_process/cluster_ddl.py",
         "transform_process/window.py",
     }
+
+
+VENUE_FOLDERS = sorted(path.parent.name for path in SOURCE.glob("extract_process/*/venue.py"))
+
+
+def test_every_venue_folder_is_a_line_of_the_registry() -> None:
+    assert sorted(venue_names()) == VENUE_FOLDERS
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nobody_outside_a_venues_folder_knows_it(path: Path) -> None:
+    folder = path.parent.name if path.parent.parent.name == "extract_process" else ""
+    others = {f"extract_process.{name}" for name in VENUE_FOLDERS if name != folder}
+    assert {
+        module for module in imported(parse(path)) if any((module + ".").startswith(other + ".") for other in others)
+    } == set()
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if path.parent.name in ("extract_process", "load_process")], ids=name_of
+)
+def test_no_decision_hangs_on_a_venues_name(path: Path) -> None:
+    words = {node.value for node in ast.walk(parse(path)) if isinstance(node, ast.Constant)} & set(VENUE_FOLDERS)
+    assert words == set() or path.name == "venues.py"
 
 
 @pytest.mark.parametrize(

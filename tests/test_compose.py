@@ -18,7 +18,7 @@ from integration_tests.compose.readme_commands import commands, expectation
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if "build" in service]
-EXTRACTORS = ["klines", "stream", "mirror"]
+EXTRACTORS = ["klines", "stream", "stream-kucoin", "mirror"]
 
 
 @pytest.mark.parametrize("name", SERVICES)

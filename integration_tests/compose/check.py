@@ -35,6 +35,7 @@ DISTURBED = (
     "mirror",
     "loader",
     "stream",
+    "stream-kucoin",
     "keeper",
     "pubsub",
     "minio",
@@ -117,7 +118,7 @@ def check_coming_up(stack: Stack) -> None:
 def check_image(stack: Stack) -> None:
     facts = image_facts(stack)
     expect(facts.megabytes < 700, f"the image has {facts.megabytes} MB")
-    for service in ("stream", "loader", "keeper"):
+    for service in ("stream", "loader", "status", "keeper"):
         uid = stack.execute(service, "id", "-u").strip()
         wrote = stack.execute(service, "sh", "-c", "touch /app/x /x 2>/dev/null && echo yes || echo no").strip()
         expect((uid, wrote) == ("10001", "no"), f"{service} runs as user {uid} and cannot write to its root")
@@ -163,7 +164,7 @@ def check_accounts(stack: Stack) -> None:
     proof = ("/app/resources/docker/from-venue", "tickhouse", "mirror-check", "--symbol", "BTCUSDT", "--duration", "8")
     stack.execute("mirror", *proof)
     expect(True, "mirror-check: the mirrored book equals the exchange's")
-    stack.compose("stop", "mirror", "stream")
+    stack.compose("stop", "mirror", "stream", "stream-kucoin")
     audited = stack.wait_for("the audit finds everything loaded", lambda: bool(stack.execute("loader", *AUDIT)))
     expect(True, f"tickhouse audit --footers: every object is in bronze once, value for value ({audited:.0f} s)")
     lake = objects(stack)
@@ -198,7 +199,7 @@ def check_down_and_up(stack: Stack) -> None:
     asked = [line for line in stack.compose("logs", "--no-log-prefix", "klines").splitlines() if "klines requests" in line]
     expect(len(asked) == 1 and asked[0].split()[-1] == "0", "the backfill asked the exchange for no kline again")
     check_flow(stack)
-    stack.compose("stop", "mirror", "stream")
+    stack.compose("stop", "mirror", "stream", "stream-kucoin")
     stack.wait_for("the audit finds everything loaded", lambda: bool(stack.execute("loader", *AUDIT)))
     now = ledger(stack)
     expect(

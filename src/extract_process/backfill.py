@@ -8,12 +8,11 @@ from typing import Literal
 
 import pyarrow as pa
 
-from extract_process.binance.archive import BinanceArchive
-from extract_process.binance.messages import EARLIEST_US, VENUE
-from extract_process.binance.rest_api import PAGE_ROWS, BinanceRest
 from extract_process.kline_grid import Range, grid_of, month_of
 from extract_process.kline_plan import MonthPlan, plan_months, plan_pages, proven_absent, wanted_range
 from extract_process.kline_series import KlineSeries, OpenMonth
+from extract_process.venue import Archive, Venue, VenueRest
+from extract_process.venues import DEFAULT_VENUE
 from pipeline.datasets import KLINES
 from pipeline.errors import Interrupted, TickhouseError, VenueError
 from pipeline.lifecycle import StopRequest
@@ -38,6 +37,7 @@ class BackfillOptions:
     source: Source = "rest"
     concurrency: int = 16
     recheck: bool = False
+    venue: str = DEFAULT_VENUE
 
 
 @dataclass(slots=True)
@@ -67,8 +67,12 @@ class Job:
 class Backfill:
     """One run over some symbols. `report` and the REST tally may be read while it runs."""
 
-    def __init__(self, rest: BinanceRest, archive: BinanceArchive, store: ObjectStore, options: BackfillOptions) -> None:
+    def __init__(
+        self, venue: Venue, rest: VenueRest, archive: Archive | None, store: ObjectStore, options: BackfillOptions
+    ) -> None:
+        """`archive` is None where the venue has none: then `options.source` is `rest`."""
         self.report = BackfillReport()
+        self._venue = venue
         self.rest = rest
         self.archive = archive
         self._store = store
@@ -97,7 +101,7 @@ class Backfill:
                 async with asyncio.TaskGroup() as tasks:
                     running = [tasks.create_task(_raise_when(stopped))]
                     await self.rest.synchronize_clock()
-                    await self.rest.fetch_exchange_info(symbols)
+                    await self.rest.fetch_statuses(symbols)
                     running += [tasks.create_task(self._work()) for _ in range(self._options.concurrency)]
                     for symbol in symbols:
                         async for job in self._plan(symbol):
@@ -111,14 +115,17 @@ class Backfill:
     async def _plan(self, symbol: str) -> AsyncIterator[Job]:
         """Everything the lake lacks of one symbol, oldest first; what needs no asking lands at once."""
         grid = grid_of(self._options.interval)
-        if self._options.interval == "3d":
+        if self._options.interval in self._venue.floating_intervals:
             grid = grid.with_phase_of(await self._first_open_time(symbol))
         server_now = self.rest.server_now()
-        start_us, end_us = max(self._options.start_us, EARLIEST_US), min(self._options.end_us or server_now, server_now)
+        start_us, end_us = (
+            max(self._options.start_us, self._venue.earliest_us),
+            min(self._options.end_us or server_now, server_now),
+        )
         wanted = wanted_range(grid, start_us, end_us, server_now)
         if wanted is None:
             return
-        series = KlineSeries(self._store, VENUE, symbol, self._options.interval, grid)
+        series = KlineSeries(self._store, self._venue.name, symbol, self._options.interval, grid)
         self._series.append(series)
         months = [month for month, _ in grid.split_by_month(wanted)]
         coverage = {} if self._options.recheck else await asyncio.to_thread(series.lake.read_coverage, months)
@@ -130,7 +137,7 @@ class Backfill:
         series.add_absence(absent)
         jobs = [job for plan in plans for job in self._jobs_of_archive(series, plan, absent)]
         from_archive = [span for job in jobs if job.plan for span in job.plan.missing]
-        pages = plan_pages(grid, grid.without(missing, absent + from_archive), PAGE_ROWS)
+        pages = plan_pages(grid, grid.without(missing, absent + from_archive), self._venue.page_rows)
         jobs += [Job(series, page) for page in pages]
         for job in jobs:
             series.expect(job.span)
@@ -146,8 +153,8 @@ class Backfill:
         if self._options.source == "archive" or not missing or missing[0].first != wanted.first:
             return []
         grid = series.grid
-        rows = await self.rest.fetch_klines(series.symbol, self._options.interval, wanted, limit=1)
-        listed = rows["open_time"][0].value if rows.num_rows else grid.after(wanted.last)
+        first = await self.rest.fetch_first_open_time(series.symbol, self._options.interval, wanted)
+        listed = grid.after(wanted.last) if first is None else first
         if listed <= wanted.first:
             return []
         before = proven_absent(
@@ -157,8 +164,7 @@ class Backfill:
 
     async def _first_open_time(self, symbol: str) -> int:
         span = Range(0, self.rest.server_now())
-        rows = await self.rest.fetch_klines(symbol, self._options.interval, span, limit=1)
-        return int(rows["open_time"][0].value) if rows.num_rows else 0
+        return await self.rest.fetch_first_open_time(symbol, self._options.interval, span) or 0
 
     def _jobs_of_archive(self, series: KlineSeries, plan: MonthPlan, absent: list[Range]) -> Iterable[Job]:
         """The month as one job where the archive is to be asked: `auto` only for finished months the lake lacks altogether."""
@@ -191,7 +197,7 @@ class Backfill:
     async def _fetch_rows(self, series: KlineSeries, span: Range) -> pa.Table:
         """All rows of a page: off-grid klines among them make more than one answer holds."""
         rows = await self.rest.fetch_klines(series.symbol, self._options.interval, span)
-        last = rows["open_time"][-1].value if rows.num_rows == PAGE_ROWS else span.last
+        last = rows["open_time"][-1].value if rows.num_rows == self._venue.page_rows else span.last
         if last >= span.last:
             return rows
         return pa.concat_tables([rows, await self._fetch_rows(series, Range(last + 1_000, span.last))])
@@ -206,12 +212,13 @@ class Backfill:
             if self._options.source == "archive":
                 series.add_unexplained(hole, "archive_has_no_data")
             else:
-                pages = plan_pages(series.grid, [hole], PAGE_ROWS)
+                pages = plan_pages(series.grid, [hole], self._venue.page_rows)
                 tables += [await self._fetch_page(Job(series, page)) for page in pages]
         return pa.concat_tables(tables)
 
     async def _fetch_files(self, series: KlineSeries, plan: MonthPlan) -> pa.Table:
         """The monthly file, else the daily ones; empty where the archive cannot give them and REST must."""
+        assert self.archive is not None, "a job of the archive needs one"
         try:
             monthly = await self.archive.fetch_month(series.symbol, self._options.interval, plan.month)
             if monthly is not None:

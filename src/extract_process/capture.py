@@ -13,7 +13,7 @@ import orjson
 from extract_process.capture_memory import CaptureMemory
 from extract_process.dialect import Dialect, FrameRefused
 from extract_process.flusher import Flusher
-from extract_process.judge import Ask, Judge, Judgement
+from extract_process.judge import Ask, Judge, Judgement, judge_rules
 from extract_process.landing import Landing
 from extract_process.micro_batch import BatchLimits, MicroBatch
 from extract_process.outbox import Outbox
@@ -69,7 +69,7 @@ class Capture:
         on_objects: Callable[[], None],
     ) -> None:
         self.counts = CaptureCounts()
-        self.judge = Judge(dialect.venue, options.instance, recovered.last_ids)
+        self.judge = Judge(dialect.venue, options.instance, recovered.last_ids, judge_rules(dialect))
         self.room = room
         self._dialect = dialect
         self._options = options
@@ -95,7 +95,7 @@ class Capture:
         messages: list[object] = []
         for frame in frames:
             try:
-                messages += self._dialect.parse_frame(frame)
+                messages += self._dialect.parse_frame(frame, receipt_time)
             except FrameRefused as refused:
                 self._refuse(frame, receipt_time, refused)
         rows, frame_bytes = self._landing.rows, sum(map(len, frames))

@@ -27,6 +27,10 @@ class Reply(NamedTuple):
     error: str
 
 
+class Welcome(NamedTuple):
+    """The venue is ready to be asked, where it says so."""
+
+
 class ServerShutdown(NamedTuple):
     """The venue is about to close this connection (since 2026-05-08; no lead time is promised)."""
 
@@ -44,8 +48,8 @@ class Dialect:
     """`parse_frame` raises FrameRefused; the parsers of REST bodies raise VenueUnavailable for what they cannot read."""
 
     venue: str
-    parse_frame: Callable[[bytes], list[Any]]
-    """Frame to records and control messages, in order."""
+    parse_frame: Callable[[bytes, int], list[Any]]
+    """Frame and receipt_time to records and control messages, in order."""
     channel_of_frame: Callable[[bytes], str]
     """The channel whose row a frame would be, empty for a control message or what cannot be read."""
     parse_depth: Callable[[bytes, str, str], DepthSnapshot]
@@ -54,3 +58,7 @@ class Dialect:
     """Body, symbol."""
     parse_klines: Callable[[bytes, str, str, int], pa.Table]
     """Body, symbol, interval, receipt_time."""
+    sparse_channels: frozenset[str] = frozenset()
+    """Channels whose ids grow without being consecutive: a jump is a hole only where the stream was interrupted."""
+    settle_seconds: float | None = None
+    """Set where streamed klines never say that they are closed: the next one tells it, and so much later REST has it."""

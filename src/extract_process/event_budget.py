@@ -4,7 +4,7 @@ from collections import deque
 
 
 class EventBudget:
-    """Binance: 300 connection attempts every 5 minutes per address; 5 client messages a second per connection."""
+    """A venue's rule on connection attempts per address, or on client messages per connection."""
 
     def __init__(self, most: int, window_seconds: float) -> None:
         self._most = most

@@ -8,6 +8,9 @@ from extract_process.kline_grid import Grid, Range
 EVERY_ID = Grid(step_us=1)
 """Ids that count up by one: trades, update ids."""
 
+UNBROKEN = "sequence"
+"""The cause of a hole in a stream that nothing interrupted."""
+
 MOST_OPEN_GAPS = 100
 """Holes of one stream that a late message can still fill; of older ones the event `gap` is the last word."""
 
@@ -33,14 +36,18 @@ class IdContinuity:
     """One stream's ids, in the order of arrival, from one connection at a time.
 
     `grid` says which ids exist: every integer, or the open times of an interval. What came before is harmless.
+    Where ids are `sparse` (they grow, and not every one exists) a jump is a gap only after an interruption: it may
+    say too much, never too little.
     """
 
-    def __init__(self, last_id: int | None = None, grid: Grid = EVERY_ID) -> None:
+    def __init__(self, last_id: int | None = None, grid: Grid = EVERY_ID, *, sparse: bool = False) -> None:
         """`last_id` is what the process remembers from before a restart: what lies between is a gap."""
         self.last_id: int | None = None
         self._grid = grid
         self._next = 0
-        self._cause = "sequence" if last_id is None else "restart"
+        self._is_sparse = sparse
+        self._cause = UNBROKEN if last_id is None else "restart"
+        self._asked_to: int | None = None
         self._open: deque[Range] = deque(maxlen=MOST_OPEN_GAPS)
         if last_id is not None:
             self._move_to(last_id)
@@ -51,17 +58,42 @@ class IdContinuity:
 
     def on_ids(self, first: int, last: int) -> list[Gap | Healed]:
         """A message with these ids came (both included; a trade has first == last)."""
-        if self.last_id is None or first <= self._next <= last:
+        if self.last_id is None or first <= self._next <= last or (self._is_sparse and self._goes_on(first)):
             self._move_to(last)
-            self._cause = "sequence"
+            self._cause = UNBROKEN
             return []
         if last < self._next:
+            if self._is_sparse:  # what was here already comes again: nothing is missing in between
+                self._cause = UNBROKEN
             return self._heal(first, last)
         gap = Gap(self._next, self._grid.before(first), self._cause)
         self._open.append(Range(gap.from_id, gap.to_id))
         self._move_to(last)
-        self._cause = "sequence"
+        self._cause = UNBROKEN
         return [gap]
+
+    def on_healed(self, first: int, last: int) -> list[Gap | Healed]:
+        """These ids came by another way, without a hole between them."""
+        return self._heal(first, last) if last < self._next else self.on_ids(first, last)
+
+    def on_running(self, open_time: int) -> Range | None:
+        """A kline that is not over yet: those before it are. Which of them are to be had now; said once."""
+        over = self._grid.before(open_time)
+        if self.last_id is None:
+            self._move_to(over)
+        first = self._next if self._asked_to is None else max(self._next, self._grid.after(self._asked_to))
+        if first > over:
+            return None
+        self._asked_to = over
+        return Range(first, over)
+
+    def on_absent(self, last: int) -> None:
+        """The venue has nothing up to this id: what comes after it goes on without a hole."""
+        if self.last_id is None or last > self.last_id:
+            self._move_to(last)
+
+    def _goes_on(self, first: int) -> bool:
+        return self._cause == UNBROKEN and first > self._next
 
     def _move_to(self, last: int) -> None:
         self.last_id, self._next = last, self._grid.after(last)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from extract_process.book_proof import Mismatch, Proven
 from extract_process.book_sync import SnapshotNeeded, Synced
 from extract_process.depth_watch import DepthWatch, Finding
+from extract_process.dialect import Dialect
 from extract_process.id_continuity import Gap, Healed, IdContinuity
 from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, Trade
 from extract_process.stream_key import StreamKey
@@ -28,7 +29,28 @@ class HealAsk:
     to_id: int
 
 
-Ask = SnapshotAsk | HealAsk
+@dataclass(frozen=True, slots=True)
+class ClosedAsk:
+    """These klines are over and the stream never says how they ended: REST does."""
+
+    key: StreamKey
+    from_id: int
+    to_id: int
+
+
+Ask = SnapshotAsk | HealAsk | ClosedAsk
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeRules:
+    """What of a venue's dialect matters here; see Dialect."""
+
+    sparse_channels: frozenset[str] = frozenset()
+    klines_never_close: bool = False
+
+
+def judge_rules(dialect: Dialect) -> JudgeRules:
+    return JudgeRules(dialect.sparse_channels, dialect.settle_seconds is not None)
 
 
 @dataclass(slots=True)
@@ -64,9 +86,15 @@ class _Ids:
 class Judge:
     """One per process. Every message is judged once, from one connection at a time; landing it is not its matter."""
 
-    def __init__(self, venue: str, instance: str, last_ids: Mapping[StreamKey, tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        venue: str,
+        instance: str,
+        last_ids: Mapping[StreamKey, tuple[int, int]],
+        rules: JudgeRules = JudgeRules(),  # frozen
+    ) -> None:
         """`last_ids` is what the process remembers from before a restart: last id and its receipt_time by stream."""
-        self._venue, self._instance = venue, instance
+        self._venue, self._instance, self._rules = venue, instance, rules
         self._remembered = dict(last_ids)
         self._depths: dict[str, _Depth] = {}
         self._trades: dict[str, _Ids] = {}
@@ -96,6 +124,11 @@ class Judge:
             elif isinstance(message, Kline) and message.is_closed:
                 known = self._kline(message.symbol, message.interval)
                 findings = known.watch.on_ids(message.open_time, message.open_time)
+            elif isinstance(message, Kline) and self._rules.klines_never_close:
+                known = self._kline(message.symbol, message.interval)
+                if over := known.watch.on_running(message.open_time):
+                    judgement.asks.append(ClosedAsk(known.key, over.first, over.last))
+                findings = ()
             else:
                 continue
             if findings:
@@ -116,8 +149,13 @@ class Judge:
     def on_healed_ids(self, key: StreamKey, first: int, last: int, now_us: int) -> Judgement:
         """Rows of an earlier gap came over REST, without a hole between these ids."""
         known, judgement = self._ids_of(key), Judgement()
-        self._record(known, known.watch.on_ids(first, last), now_us, judgement)
+        self._record(known, known.watch.on_healed(first, last), now_us, judgement)
         return judgement
+
+    def on_absent_ids(self, key: StreamKey, first: int, last: int, now_us: int) -> Judgement:
+        """The venue was asked for these klines and has none: a gap of its own, never to be asked for again."""
+        self._ids_of(key).watch.on_absent(last)
+        return Judgement([self.event("gap", now_us, key, cause="venue_has_no_data", ids=(first, last), ended_at=now_us)])
 
     def on_break(self, cause: str, concerns: Callable[[StreamKey], bool]) -> None:
         """The streams concerned were interrupted: holes that show now have this cause."""
@@ -129,7 +167,7 @@ class Judge:
         """Whether streams that begin with these ids go on without a hole where this judge is now."""
         last_ids = {known.key: known.last_id for known in self._known()}
         pairs = [(key, last_ids.get(key), first) for key, first in first_ids.items()]
-        return all(last is None or first <= key.grid.after(last) for key, last, first in pairs)
+        return all(last is None or first <= self._latest_start(key, last) for key, last, first in pairs)
 
     def event(
         self,
@@ -176,6 +214,10 @@ class Judge:
             case _:
                 raise AssertionError(f"no event for {finding}")
 
+    def _latest_start(self, key: StreamKey, last: int) -> int:
+        """The highest first id with which a stream certainly goes on from `last`."""
+        return last if key.channel in self._rules.sparse_channels else key.grid.after(last)
+
     def _known(self) -> Iterable[_Depth | _Ids]:
         return [*self._depths.values(), *self._trades.values(), *self._klines.values()]
 
@@ -201,4 +243,5 @@ class Judge:
 
     def _new_ids(self, key: StreamKey) -> _Ids:
         last_id, receipt_time = self._remembered.get(key, (None, 0))
-        return _Ids(key, IdContinuity(last_id, key.grid), receipt_time)
+        sparse = key.channel in self._rules.sparse_channels
+        return _Ids(key, IdContinuity(last_id, key.grid, sparse=sparse), receipt_time)

@@ -5,31 +5,25 @@ import logging
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Annotated
-from urllib.parse import urlsplit
 
-import httpx
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from extract_process.backfill import Backfill, BackfillOptions, Source
-from extract_process.ban_memory import BanMemory
-from extract_process.binance.archive import BinanceArchive
-from extract_process.binance.messages import INTERVALS, VENUE
-from extract_process.binance.rest_api import BinanceRest
-from extract_process.weight_budget import WeightBudget
+from extract_process.venue import Venue
+from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from pipeline.errors import UsageError
 from pipeline.lifecycle import StopRequest, run_command, stop_on_signals
 from pipeline.logs import console
 from pipeline.object_store import ObjectStore
-from pipeline.settings import BinanceSettings, LakeSettings, SpoolSettings, read
+from pipeline.settings import LakeSettings, SpoolSettings, read
 from pipeline.timestamps import format_instant, now_us, parse_instant
 
 log = logging.getLogger(__name__)
 
-_FIRST_LIMIT = 1_200
-"""Weight a minute before exchangeInfo has told the real limit: the lowest the venue ever had."""
+_DEFAULT = venue_named(DEFAULT_VENUE)
 
 
 def run_backfill(symbols: list[str], options: BackfillOptions, stop: StopRequest) -> Backfill:
@@ -53,33 +47,19 @@ async def _run_shown(symbols: list[str], options: BackfillOptions, stop: StopReq
         finally:
             display.cancel()
             await asyncio.wait([display])  # the bar is gone before the summary comes
-            if not isinstance(sys.exception(), UsageError):
+            failure = sys.exception()
+            if failure is None or (backfill.rest.tally.requests and not isinstance(failure, UsageError)):
                 print_summary(backfill, time.monotonic() - began)
 
 
 @asynccontextmanager
 async def _backfill(options: BackfillOptions) -> AsyncIterator[Backfill]:
     """The parts of one run, as the environment names them."""
-    venue = read(BinanceSettings)
-    connections = options.concurrency + 1
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    timeout = httpx.Timeout(30, connect=5, pool=None)
-    bans = BanMemory(read(SpoolSettings).folder, VENUE, _host(venue.rest_url))
-    if (ban := bans.remembered(now_us())) is not None:
-        raise ban
+    venue, connections = venue_named(options.venue), options.concurrency + 1
     store = ObjectStore(read(LakeSettings).bucket)
-    async with (
-        httpx.AsyncClient(base_url=venue.rest_url, limits=limits, timeout=timeout) as rest_client,
-        httpx.AsyncClient(base_url=venue.archive_url, limits=limits, timeout=timeout) as archive_client,
-    ):
-        rest = BinanceRest(rest_client, WeightBudget(_FIRST_LIMIT), bans)
-        yield Backfill(rest, BinanceArchive(archive_client), store, options)
-
-
-def _host(url: str) -> str:
-    """Name and port, never user and password."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    archives = nullcontext() if venue.open_archive is None else venue.open_archive(connections)
+    async with venue.open_rest(read(SpoolSettings).folder, connections) as rest, archives as archive:
+        yield Backfill(venue, rest, archive, store, options)
 
 
 async def _show(backfill: Backfill) -> None:
@@ -122,8 +102,8 @@ def print_summary(backfill: Backfill, seconds: float) -> None:
         "disagreements": report.disagreements,
         "month objects written": report.months_landed,
         "requests": tally.requests,
-        "klines requests": tally.by_path.get("/api/v3/klines", 0),
-        "archive downloads": backfill.archive.requests,
+        "klines requests": tally.klines,
+        "archive downloads": backfill.archive.requests if backfill.archive else 0,
         "weight": tally.weight,
         "asked again": tally.retries,
         "rate limited (429)": tally.rate_limited,
@@ -134,11 +114,13 @@ def print_summary(backfill: Backfill, seconds: float) -> None:
 
 
 def main(
-    symbol: Annotated[list[str], typer.Option(help="Market as the venue spells it, for example BTCUSDT; repeats.")],
-    interval: Annotated[str, typer.Option(help=f"One of {', '.join(INTERVALS)}.")] = "1m",
+    symbol: Annotated[
+        list[str], typer.Option(help=f"Market as the venue spells it, for example {_DEFAULT.symbol_example}; repeats.")
+    ],
+    interval: Annotated[str, typer.Option(help=f"One of {', '.join(_DEFAULT.intervals)}.")] = "1m",
     start: Annotated[str, typer.Option(help="First open time, ISO 8601, UTC.")] = "2024-01-01",
     end: Annotated[str | None, typer.Option(help="Open times before this, ISO 8601, UTC; default now.")] = None,
-    venue: Annotated[str, typer.Option(help="The exchange.")] = VENUE,
+    venue: Annotated[str, typer.Option(help=f"The exchange: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
     source: Annotated[str, typer.Option(help="rest, archive (bulk files) or auto (archive for finished months).")] = "rest",
     recheck: Annotated[bool, typer.Option("--recheck", help="Ask for everything again and report what differs.")] = False,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Requests under way at once.")] = 16,
@@ -146,15 +128,16 @@ def main(
     """Complete the lake's klines: asks the venue only for what is missing and lands it as Parquet, month by month."""
 
     def work() -> None:
+        exchange = venue_named(venue)
         options = BackfillOptions(
-            interval=_one_of("--interval", interval, INTERVALS),
+            venue=venue,
+            interval=_one_of("--interval", interval, exchange.intervals),
             start_us=_instant("--start", start),
             end_us=None if end is None else _instant("--end", end),
-            source=_source(source),
+            source=_source(exchange, source),
             concurrency=concurrency,
             recheck=recheck,
         )
-        _one_of("--venue", venue, (VENUE,))
         _check_range(options)
         with stop_on_signals() as stop:
             asyncio.run(_run_shown(symbol, options, stop))
@@ -182,8 +165,10 @@ def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
     return value
 
 
-def _source(value: str) -> Source:
+def _source(venue: Venue, value: str) -> Source:
     _one_of("--source", value, ("rest", "archive", "auto"))
+    if value != "rest" and venue.open_archive is None:
+        raise UsageError(f"--source {value}: {venue.name} has no bulk files, only rest")
     return value  # type: ignore[return-value]  # checked on the line above
 
 

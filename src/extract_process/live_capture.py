@@ -3,36 +3,30 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from extract_process.binance.dialect import BINANCE
-from extract_process.binance.rest_api import BinanceRest
-from extract_process.binance.streams import (
-    CONNECTS_WINDOW_SECONDS,
-    MOST_CONNECTS,
-    split_over_connections,
-    stream_names,
-)
 from extract_process.capture import Capture, CaptureCounts, CaptureOptions
 from extract_process.capture_folder import capture_folder, measure, outbox_folder
 from extract_process.capture_metrics import Vitals, connection_trouble, readings_of
-from extract_process.event_budget import EventBudget
 from extract_process.garbage_pace import garbage_collected_seldom
 from extract_process.outbox import Outbox
 from extract_process.records import Heartbeat
 from extract_process.recovery import Recovered, recover
 from extract_process.rest_queue import RestQueue
 from extract_process.spool_room import SpoolRoom
-from extract_process.stream_feed import FeedOptions, StreamFeed
+from extract_process.stream_feed import FeedOptions, StreamFeed, plan_feeds
 from extract_process.stream_options import StreamOptions
 from extract_process.uploader import Uploader
-from extract_process.venue_asks import VenueAsks
-from extract_process.venue_rest import check_symbols, open_rest
+from extract_process.venue import VenueRest
+from extract_process.venue_asks import PROOF_LEVELS, VenueAsks
+from extract_process.venue_rest import CONNECTIONS, check_symbols
+from extract_process.venues import venue_named
 from pipeline.errors import LakeUnavailable
 from pipeline.lifecycle import StopRequest
 from pipeline.metrics import Process, Pulse, observed
 from pipeline.object_store import ObjectStore
-from pipeline.settings import BinanceSettings, LakeSettings, SpoolSettings, read
+from pipeline.settings import LakeSettings, SpoolSettings, read
 from pipeline.timestamps import now_us
 
 log = logging.getLogger(__name__)
@@ -40,8 +34,6 @@ log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.25
 _PROOF_SHARE = 0.2
 """Of the weight limit: what proofs of running books may use."""
-
-_PROOF_WEIGHT = 50
 
 
 @dataclass(slots=True)
@@ -64,14 +56,15 @@ def run_capture(options: StreamOptions, stop: StopRequest) -> CaptureReport:
 
 
 async def _run(options: StreamOptions, stop: StopRequest) -> CaptureReport:
-    with capture_folder(read(SpoolSettings).folder, BINANCE.venue, options.instance) as folder:
+    venue = venue_named(options.venue)
+    with capture_folder(read(SpoolSettings).folder, venue.name, options.instance) as folder:
         store = ObjectStore(read(LakeSettings).bucket)
         _check_bucket(store)
-        async with open_rest(folder) as rest:
+        async with venue.open_rest(folder.parent, CONNECTIONS) as rest:
             await check_symbols(rest, list(options.wanted))
             outbox = Outbox(outbox_folder(folder))
             symbols = frozenset(options.wanted)
-            recovered = await asyncio.to_thread(recover, folder, outbox, BINANCE, options.instance, symbols)
+            recovered = await asyncio.to_thread(recover, folder, outbox, venue.dialect, options.instance, symbols)
             return await LiveCapture(options, folder, rest, store, outbox, recovered).run(stop)
 
 
@@ -82,20 +75,22 @@ class LiveCapture:
         self,
         options: StreamOptions,
         folder: Path,
-        rest: BinanceRest,
+        rest: VenueRest,
         store: ObjectStore,
         outbox: Outbox,
         recovered: Recovered,
     ) -> None:
         self._options = options
+        self._venue = venue_named(options.venue)
         self._folder = folder
         self._rest = rest
+        self._snapshot_levels = options.snapshot_levels or self._venue.usual_levels(len(options.wanted))
         self._queue = RestQueue()
-        self._asks = VenueAsks(rest, self._queue, BINANCE, options.snapshot_levels)
+        self._asks = VenueAsks(rest, self._queue, self._venue, self._snapshot_levels)
         self._uploader = Uploader(outbox, store)
         kept = CaptureOptions(options.instance, tuple(options.wanted), folder, options.limits, options.fsync_seconds)
         room = SpoolRoom(options.spool_bytes, options.give_up_order)
-        self._capture = Capture(BINANCE, kept, room, outbox, recovered, self._asks.put, self._uploader.wake)
+        self._capture = Capture(self._venue.dialect, kept, room, outbox, recovered, self._asks.put, self._uploader.wake)
         self._asks.answer_to(self._capture)
         self._gaps = recovered.gaps
         self._feeds = self._plan_feeds()
@@ -169,7 +164,7 @@ class LiveCapture:
         """One symbol after the other, each every `prove_seconds` as far as the proofs' share of the weight allows."""
         while True:
             symbols = self._capture.judge.books(synced=True)
-            fastest = _PROOF_WEIGHT * 60 / (self._rest.budget.limit * _PROOF_SHARE)
+            fastest = self._rest.snapshot_pause(min(PROOF_LEVELS, self._snapshot_levels), _PROOF_SHARE)
             pause = max(fastest, self._options.prove_seconds / max(1, len(symbols)))
             for symbol in symbols:
                 await asyncio.sleep(pause)
@@ -204,13 +199,13 @@ class LiveCapture:
         trouble += [f"channel {name} is not recorded: the spool is full" for name in sorted(capture.room.stopped)]
         if self._uploader.failures:
             trouble.append(f"uploads to the lake failed {self._uploader.failures} times in a row")
-        return Vitals("stream", BINANCE.venue, self._options.instance, figures, tuple(trouble))
+        return Vitals("stream", self._venue.name, self._options.instance, figures, tuple(trouble))
 
     def _heartbeat(self) -> Heartbeat:
         counts = self._capture.counts
         unsynced = len(self._capture.judge.books(synced=False))
         return Heartbeat(
-            venue=BINANCE.venue,
+            venue=self._venue.name,
             process="stream",
             instance=self._options.instance,
             started_at=self._started_at,
@@ -225,18 +220,14 @@ class LiveCapture:
     def _plan_feeds(self) -> list[StreamFeed]:
         options = self._options
         feed_options = FeedOptions(
-            url=read(BinanceSettings).ws_url,
             rotate_seconds=options.rotate_seconds,
             overlap_seconds=options.overlap_seconds,
             silence_seconds=options.silence_seconds,
             first_message_seconds=options.first_message_seconds,
+            streams_per_connection=options.streams_per_connection,
         )
-        connects = EventBudget(MOST_CONNECTS * 9 // 10, CONNECTS_WINDOW_SECONDS)
-        parts = split_over_connections(stream_names(options.wanted, options.interval), options.streams_per_connection)
-        return [
-            StreamFeed(f"connection {number} of {len(parts)}", streams, self._capture, connects, feed_options)
-            for number, streams in enumerate(parts, start=1)
-        ]
+        find_address = partial(self._venue.find_address, self._rest)
+        return plan_feeds(self._venue, options.wanted, options.interval, self._capture, find_address, feed_options)
 
 
 def _check_bucket(store: ObjectStore) -> None:

@@ -2,31 +2,26 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 
 import orjson
 from google.pubsub_v1 import PubsubMessage
 
-from extract_process.binance.dialect import BINANCE
-from extract_process.binance.streams import (
-    CONNECTS_WINDOW_SECONDS,
-    MOST_CONNECTS,
-    split_over_connections,
-    stream_names,
-)
 from extract_process.book_comparison import BookComparison, ComparisonCounts, top_of
-from extract_process.event_budget import EventBudget
 from extract_process.mirror_asks import MirrorAsks
 from extract_process.mirror_messages import topic_name
 from extract_process.mirror_options import MirrorOptions
 from extract_process.mirrored_book import Heard, MirroredBook
 from extract_process.rest_queue import RestQueue
-from extract_process.stream_feed import FeedOptions, StreamFeed
+from extract_process.stream_feed import FeedOptions, StreamFeed, plan_feeds
 from extract_process.subscription import Subscription, open_subscriber
+from extract_process.venue import Venue, VenueRest
 from extract_process.venue_books import VenueBooks
-from extract_process.venue_rest import check_symbols, open_rest
+from extract_process.venue_rest import CONNECTIONS, check_symbols
+from extract_process.venues import DEFAULT_VENUE, venue_named
 from pipeline.errors import UsageError
 from pipeline.lifecycle import StopRequest
-from pipeline.settings import BinanceSettings, PubSubSettings, SpoolSettings, read
+from pipeline.settings import PubSubSettings, SpoolSettings, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +32,7 @@ class CheckOptions:
     levels: int
     duration_seconds: float
     subscription: str | None = None
+    venue: str = DEFAULT_VENUE
 
 
 @dataclass(slots=True)
@@ -53,15 +49,16 @@ def run_check(options: CheckOptions, stop: StopRequest) -> dict[str, SymbolRepor
 
 
 async def _run(options: CheckOptions, stop: StopRequest) -> dict[str, SymbolReport]:
-    pubsub = read(PubSubSettings)
-    async with open_subscriber(pubsub) as client, open_rest(read(SpoolSettings).folder / "mirror") as rest:
+    pubsub, venue = read(PubSubSettings), venue_named(options.venue)
+    async with open_subscriber(pubsub) as client, venue.open_rest(read(SpoolSettings).folder, CONNECTIONS) as rest:
         await check_symbols(rest, list(options.symbols))
-        subscription = Subscription(client, pubsub.project, topic_name(BINANCE.venue, "depth"), options.subscription)
+        subscription = Subscription(client, pubsub.project, topic_name(venue.name, "depth"), options.subscription)
         await subscription.open()
         try:
             queue = RestQueue()
-            asks = MirrorAsks(rest.fetch_depth_body, queue, BINANCE, MirrorOptions(()).snapshot_levels)
-            return await LiveCheck(options, subscription, asks, queue).run(stop)
+            levels = venue.usual_mirror_levels(MirrorOptions(()).snapshot_levels)
+            asks = MirrorAsks(rest.fetch_depth_body, queue, venue.dialect, levels)
+            return await LiveCheck(options, venue, rest, subscription, asks, queue).run(stop)
         finally:
             await subscription.close()
 
@@ -69,15 +66,25 @@ async def _run(options: CheckOptions, stop: StopRequest) -> dict[str, SymbolRepo
 class LiveCheck:
     """The parts of one check."""
 
-    def __init__(self, options: CheckOptions, subscription: Subscription, asks: MirrorAsks, queue: RestQueue) -> None:
+    def __init__(
+        self,
+        options: CheckOptions,
+        venue: Venue,
+        rest: VenueRest,
+        subscription: Subscription,
+        asks: MirrorAsks,
+        queue: RestQueue,
+    ) -> None:
         self._options = options
+        self._exchange = venue
+        self._find_address = partial(venue.find_address, rest)
         self._subscription = subscription
         self._queue = queue
         self._mirrored = {symbol: MirroredBook() for symbol in options.symbols}
         self._comparisons = {symbol: BookComparison() for symbol in options.symbols}
         self._reports = {symbol: SymbolReport() for symbol in options.symbols}
         self._venue = VenueBooks(
-            BINANCE,
+            venue.dialect,
             options.symbols,
             options.levels,
             asks.ask,
@@ -130,15 +137,11 @@ class LiveCheck:
     def _feeds(self) -> list[StreamFeed]:
         defaults = MirrorOptions(self._options.symbols)
         feed_options = FeedOptions(
-            url=read(BinanceSettings).ws_url,
             rotate_seconds=defaults.rotate_seconds,
             overlap_seconds=defaults.overlap_seconds,
             silence_seconds=defaults.silence_seconds,
             first_message_seconds=defaults.first_message_seconds,
+            streams_per_connection=defaults.streams_per_connection,
         )
-        connects = EventBudget(MOST_CONNECTS * 9 // 10, CONNECTS_WINDOW_SECONDS)
-        names = stream_names(dict.fromkeys(self._options.symbols, ("depth",)), "")
-        return [
-            StreamFeed(f"connection {number}", streams, self._venue, connects, feed_options)
-            for number, streams in enumerate(split_over_connections(names, defaults.streams_per_connection), start=1)
-        ]
+        wanted = dict.fromkeys(self._options.symbols, ("depth",))
+        return plan_feeds(self._exchange, wanted, "", self._venue, self._find_address, feed_options)

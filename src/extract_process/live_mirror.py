@@ -3,19 +3,11 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 from google.pubsub_v1 import PublisherAsyncClient
 
-from extract_process.binance.dialect import BINANCE
-from extract_process.binance.rest_api import BinanceRest
-from extract_process.binance.streams import (
-    CONNECTS_WINDOW_SECONDS,
-    MOST_CONNECTS,
-    split_over_connections,
-    stream_names,
-)
 from extract_process.capture_metrics import Vitals, connection_trouble, readings_of
-from extract_process.event_budget import EventBudget
 from extract_process.garbage_pace import garbage_collected_seldom
 from extract_process.market_mirror import MarketMirror
 from extract_process.mirror_asks import MirrorAsks
@@ -25,12 +17,14 @@ from extract_process.mirror_options import MirrorOptions
 from extract_process.publisher import PublishCounts, Publisher, PublishOptions
 from extract_process.pubsub import open_publisher, pubsub_errors, topic_path
 from extract_process.rest_queue import RestQueue
-from extract_process.stream_feed import FeedOptions, StreamFeed
-from extract_process.venue_rest import check_symbols, open_rest
+from extract_process.stream_feed import FeedOptions, StreamFeed, plan_feeds
+from extract_process.venue import VenueRest
+from extract_process.venue_rest import CONNECTIONS, check_symbols
+from extract_process.venues import venue_named
 from pipeline.errors import NotProvisioned, TickhouseError
 from pipeline.lifecycle import StopRequest
 from pipeline.metrics import Process, Pulse, observed
-from pipeline.settings import BinanceSettings, PubSubSettings, SpoolSettings, read
+from pipeline.settings import PubSubSettings, SpoolSettings, read
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +33,6 @@ _BEAT_SECONDS = 1.0
 _PROOF_SHARE = 0.1
 """Of the weight limit: what proofs of running books may use, beside the live capture's."""
 
-_SNAPSHOT_WEIGHT = 50
 _TOPIC_SECONDS = 10.0
 
 
@@ -64,7 +57,8 @@ def run_mirror(options: MirrorOptions, stop: StopRequest) -> MirrorReport:
 
 async def _run(options: MirrorOptions, stop: StopRequest) -> MirrorReport:
     pubsub = read(PubSubSettings)
-    async with open_publisher(pubsub) as client, open_rest(read(SpoolSettings).folder / "mirror") as rest:
+    bans = read(SpoolSettings).folder
+    async with open_publisher(pubsub) as client, venue_named(options.venue).open_rest(bans, CONNECTIONS) as rest:
         await _check_topics(client, pubsub.project, options)
         await check_symbols(rest, list(options.symbols))
         return await LiveMirror(options, rest, client, pubsub.project).run(stop)
@@ -73,7 +67,7 @@ async def _run(options: MirrorOptions, stop: StopRequest) -> MirrorReport:
 async def _check_topics(client: PublisherAsyncClient, project: str, options: MirrorOptions) -> None:
     """Raises NotProvisioned; Pub/Sub being away, or the right to look missing, is no reason not to start."""
     for channel in options.channels:
-        name = topic_name(BINANCE.venue, channel)
+        name = topic_name(options.venue, channel)
         try:
             with pubsub_errors(f"topic {name} of project {project}"):
                 await client.get_topic(topic=topic_path(project, name), retry=None, timeout=_TOPIC_SECONDS)
@@ -87,13 +81,16 @@ async def _check_topics(client: PublisherAsyncClient, project: str, options: Mir
 class LiveMirror:
     """The parts of one mirror, put together."""
 
-    def __init__(self, options: MirrorOptions, rest: BinanceRest, client: PublisherAsyncClient, project: str) -> None:
+    def __init__(self, options: MirrorOptions, rest: VenueRest, client: PublisherAsyncClient, project: str) -> None:
         self._options = options
+        self._venue = venue_named(options.venue)
         self._rest = rest
         self._queue = RestQueue()
-        self._asks = MirrorAsks(rest.fetch_depth_body, self._queue, BINANCE, options.snapshot_levels)
+        self._asks = MirrorAsks(rest.fetch_depth_body, self._queue, self._venue.dialect, options.snapshot_levels)
         self._publisher = Publisher(client, PublishOptions(options.batch_seconds, options.limits, options.room_bytes))
-        self._mirror = MarketMirror(BINANCE, options, self._publisher, lambda name: topic_path(project, name), self._asks.ask)
+        self._mirror = MarketMirror(
+            self._venue.dialect, options, self._publisher, lambda name: topic_path(project, name), self._asks.ask
+        )
         self._asks.answer_to(self._mirror)
         self._feeds = self._plan_feeds()
         self._pulse = Pulse("the event loop")
@@ -144,7 +141,7 @@ class LiveMirror:
         """One symbol after the other, each every `prove_seconds` as far as the proofs' share of the weight allows."""
         while True:
             symbols = self._mirror.books(synced=True)
-            fastest = _SNAPSHOT_WEIGHT * 60 / (self._rest.budget.limit * _PROOF_SHARE)
+            fastest = self._rest.snapshot_pause(self._options.snapshot_levels, _PROOF_SHARE)
             pause = max(fastest, self._options.prove_seconds / max(1, len(symbols)))
             for symbol in symbols:
                 await asyncio.sleep(pause)
@@ -180,7 +177,7 @@ class LiveMirror:
         trouble = list(connection_trouble(figures))
         if self._publisher.is_away:
             trouble.append("Pub/Sub does not take messages")
-        return Vitals("mirror", BINANCE.venue, "main", figures, tuple(trouble))
+        return Vitals("mirror", self._venue.name, "main", figures, tuple(trouble))
 
     async def _say_how_it_goes(self) -> None:
         while True:
@@ -199,16 +196,12 @@ class LiveMirror:
     def _plan_feeds(self) -> list[StreamFeed]:
         options = self._options
         feed_options = FeedOptions(
-            url=read(BinanceSettings).ws_url,
             rotate_seconds=options.rotate_seconds,
             overlap_seconds=options.overlap_seconds,
             silence_seconds=options.silence_seconds,
             first_message_seconds=options.first_message_seconds,
+            streams_per_connection=options.streams_per_connection,
         )
-        connects = EventBudget(MOST_CONNECTS * 9 // 10, CONNECTS_WINDOW_SECONDS)
         wanted = dict.fromkeys(options.symbols, options.channels)
-        parts = split_over_connections(stream_names(wanted, ""), options.streams_per_connection)
-        return [
-            StreamFeed(f"connection {number} of {len(parts)}", streams, self._mirror, connects, feed_options)
-            for number, streams in enumerate(parts, start=1)
-        ]
+        find_address = partial(self._venue.find_address, self._rest)
+        return plan_feeds(self._venue, wanted, "", self._mirror, find_address, feed_options)

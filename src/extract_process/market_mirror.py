@@ -69,7 +69,7 @@ class MarketMirror:
         messages: list[object] = []
         for frame in frames:
             try:
-                messages += self._dialect.parse_frame(frame)
+                messages += self._dialect.parse_frame(frame, receipt_time)
             except FrameRefused as refused:
                 self.counts.refused_frames += 1
                 log.warning("refused frame", extra={"why": str(refused), "frame": frame[:200].decode(errors="replace")})
@@ -88,7 +88,12 @@ class MarketMirror:
                 self._on_ticker(message, receipt_time)  # type: ignore[arg-type]
 
     def follows(self, first_ids: Mapping[StreamKey, int]) -> bool:
-        return all(first <= last + 1 for key, first in first_ids.items() if (last := self._last_id(key)) is not None)
+        pairs = [
+            (first, last, key.channel in self._dialect.sparse_channels)
+            for key, first in first_ids.items()
+            if (last := self._last_id(key)) is not None
+        ]
+        return all(first <= last if is_sparse else first <= last + 1 for first, last, is_sparse in pairs)
 
     def on_break(self, cause: str, concerns: Callable[[StreamKey], bool]) -> None:
         for symbol, lane in self._books.items():

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from extract_process.binance.messages import VENUE
 from extract_process.markets import MARKETS_FILE, read_markets
 from extract_process.mirror_messages import CHANNELS
-from extract_process.mirror_options import LEAST_SNAPSHOT_SHARE, SNAPSHOT_LEVELS, MirrorOptions
+from extract_process.mirror_options import LEAST_SNAPSHOT_SHARE, MOST_SNAPSHOT_LEVELS, MirrorOptions
 from extract_process.publish_backlog import BacklogLimits
+from extract_process.venue import Venue
+from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from pipeline.errors import UsageError
 from pipeline.lifecycle import run_command, stop_on_signals
 
@@ -38,7 +39,7 @@ def main(
         float, typer.Option(min=0.1, help="Seconds between two snapshots of a symbol.")
     ] = _DEFAULTS.snapshot_seconds,
     channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: all.")] = None,
-    venue: Annotated[str, typer.Option(help="The exchange.")] = VENUE,
+    venue: Annotated[str, typer.Option(help=f"The exchange: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
     duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
     batch_ms: Annotated[
         int, typer.Option(min=0, help="A batch goes when its first message is so old …", rich_help_panel=_TUNING)
@@ -50,7 +51,7 @@ def main(
         int, typer.Option(min=1, help="Memory for messages that wait; beyond it books conflate.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.room_bytes // 1024**2,
     snapshot_levels: Annotated[
-        int | None, typer.Option(help="Levels a side of the venue's snapshots: 100, 500 or 1000.", rich_help_panel=_TUNING)
+        int | None, typer.Option(help="Levels a side of the venue's snapshots; default what is enough.", rich_help_panel=_TUNING)
     ] = None,
     prove_every: Annotated[
         float, typer.Option(min=1, help="Seconds between two proofs of a book against the venue's.", rich_help_panel=_TUNING)
@@ -64,9 +65,11 @@ def main(
     def work() -> None:
         from extract_process.live_mirror import run_mirror  # Google's client: 30 MB and 0.2 s other commands need not pay
 
-        symbols = _symbols(_one_of("--venue", venue, (VENUE,)), symbol or [])
+        exchange = venue_named(venue)
+        symbols = _symbols(exchange, symbol or [])
         options = MirrorOptions(
             symbols=symbols,
+            venue=venue,
             channels=tuple(dict.fromkeys(_one_of("--channel", name, CHANNELS) for name in channel or CHANNELS)),
             levels=levels,
             conflate_seconds=conflate / 1_000,
@@ -75,7 +78,7 @@ def main(
             limits=BacklogLimits(batch_messages=batch_messages),
             room_bytes=room_mb * 1024**2,
             duration_seconds=duration,
-            snapshot_levels=_snapshot_levels(snapshot_levels or _usual_snapshot_levels(len(symbols), levels), levels),
+            snapshot_levels=_snapshot_levels(exchange, snapshot_levels, len(symbols), levels),
             prove_seconds=prove_every,
             stop_seconds=stop_seconds,
         )
@@ -110,25 +113,28 @@ def print_summary(report: "MirrorReport", seconds: float) -> None:
     print(f"{'seconds':>22}  {seconds:,.1f}", flush=True)
 
 
-def _symbols(venue: str, named: list[str]) -> tuple[str, ...]:
+def _symbols(venue: Venue, named: list[str]) -> tuple[str, ...]:
     if named:
         return tuple(dict.fromkeys(named))
-    markets = read_markets(Path(MARKETS_FILE), venue, (*CHANNELS, "klines"))
+    markets = read_markets(Path(MARKETS_FILE), venue.name, venue.channels)
     return tuple(symbol for symbol, streams in markets.items() if set(streams) & set(CHANNELS))
 
 
-def _usual_snapshot_levels(symbols: int, levels: int) -> int:
+def _snapshot_levels(venue: Venue, asked: int | None, symbols: int, levels: int) -> int:
+    known = [number for number in venue.snapshot_levels if number <= MOST_SNAPSHOT_LEVELS]
+    if asked not in (None, *known):
+        raise UsageError(f"--snapshot-levels {asked}: choose from {', '.join(map(str, known))}")
+    taken = asked or _usual_snapshot_levels(venue, symbols, levels)
+    if taken < levels * LEAST_SNAPSHOT_SHARE:
+        most = taken // LEAST_SNAPSHOT_SHARE
+        raise UsageError(f"--levels {levels}: at most {most} with --snapshot-levels {taken}, so that deeper ones can move in")
+    return taken
+
+
+def _usual_snapshot_levels(venue: Venue, symbols: int, levels: int) -> int:
     is_enough = levels * LEAST_SNAPSHOT_SHARE <= FEWER_SNAPSHOT_LEVELS
-    return FEWER_SNAPSHOT_LEVELS if symbols > MANY_SYMBOLS and is_enough else _DEFAULTS.snapshot_levels
-
-
-def _snapshot_levels(asked: int, levels: int) -> int:
-    if asked not in SNAPSHOT_LEVELS:
-        raise UsageError(f"--snapshot-levels {asked}: choose from {', '.join(map(str, SNAPSHOT_LEVELS))}")
-    if asked < levels * LEAST_SNAPSHOT_SHARE:
-        most = asked // LEAST_SNAPSHOT_SHARE
-        raise UsageError(f"--levels {levels}: at most {most} with --snapshot-levels {asked}, so that deeper ones can move in")
-    return asked
+    most = FEWER_SNAPSHOT_LEVELS if symbols > MANY_SYMBOLS and is_enough else MOST_SNAPSHOT_LEVELS
+    return venue.usual_mirror_levels(most)
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:

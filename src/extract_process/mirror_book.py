@@ -14,7 +14,7 @@ from extract_process.records import DepthDiff, DepthSnapshot
 from extract_process.top_view import PriceChanges, TopView
 
 THIN_SHARE = 4
-"""A side that knows fewer levels than this part of a snapshot is thin."""
+"""A side that knows fewer levels than this part of a snapshot is thin, and one with few more than are shown."""
 
 REFRESH_AGAIN_US = 1_000_000
 """Between the answer that should have made a thin book thick and the next question."""
@@ -38,7 +38,7 @@ class MirrorBook:
         self._levels = levels
         self._kept = snapshot_levels
         self._watch = DepthWatch()
-        self._view = TopView(levels, snapshot_levels // THIN_SHARE)
+        self._view = TopView(levels, max(snapshot_levels // THIN_SHARE, min(levels * 3 // 2, snapshot_levels)))
         self._texts = PriceTexts()
         self._event_time = self._receipt_time = 0
         self._refresh_asked = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from extract_process.mirror_options import LEVELS
+from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from pipeline.errors import TickhouseError
 from pipeline.lifecycle import run_command, stop_on_signals
 
@@ -19,6 +20,7 @@ def main(
     symbol: Annotated[list[str], typer.Option(help="As the venue spells it; repeats.")],
     duration: Annotated[float, typer.Option(min=1, help="Seconds.")] = 60.0,
     levels: Annotated[int, typer.Option(min=1, help="What the mirror was given as --levels.")] = LEVELS,
+    venue: Annotated[str, typer.Option(help=f"The exchange: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
     subscription: Annotated[str | None, typer.Option(help="An ordered one of yours; default a passing one.")] = None,
 ) -> None:
     """Compare the books rebuilt from Pub/Sub with the venue's, level by level, and exit 1 on a difference."""
@@ -26,8 +28,9 @@ def main(
     def work() -> None:
         from extract_process.live_check import CheckOptions, run_check  # Google's client is loaded only here
 
+        options = CheckOptions(tuple(dict.fromkeys(symbol)), levels, duration, subscription, venue_named(venue).name)
         with stop_on_signals() as stop:
-            reports = run_check(CheckOptions(tuple(dict.fromkeys(symbol)), levels, duration, subscription), stop)
+            reports = run_check(options, stop)
         print_reports(reports)
         _judge(reports)
 

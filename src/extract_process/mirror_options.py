@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 
 from extract_process.publish_backlog import BacklogLimits
+from extract_process.venues import DEFAULT_VENUE
 
 LEVELS = 30
-SNAPSHOT_LEVELS = (100, 500, 1_000)
-"""What a snapshot of the venue can be asked with, and a proof compares."""
+MOST_SNAPSHOT_LEVELS = 1_000
+"""What a proof compares; venues may have more."""
 
-LEAST_SNAPSHOT_SHARE = 4
+LEAST_SNAPSHOT_SHARE = 3
 """A snapshot has at least so many times the levels that are shown."""
 
 
@@ -17,6 +18,7 @@ class MirrorOptions:
     """One mirror; the names are those of the command's options."""
 
     symbols: tuple[str, ...]
+    venue: str = DEFAULT_VENUE
     channels: tuple[str, ...] = ("depth", "trades", "ticker")
     levels: int = LEVELS
     conflate_seconds: float = 0.0

@@ -33,7 +33,7 @@ class Recovered:
 def recover(folder: Path, outbox: Outbox, dialect: Dialect, instance: str, symbols: frozenset[str]) -> Recovered:
     """Turns leftover segments into objects under the keys they would have had, with their original receipt times."""
     memory = load_memory(folder)
-    accounts = Accounts(memory.last_ids)
+    accounts = Accounts(memory.last_ids, dialect.sparse_channels)
     leftovers = leftover_segments(folder)
     for segment in leftovers:
         landing = landing_of(segment, dialect, instance, symbols, accounts)
@@ -61,7 +61,7 @@ def _replay(record: Record, landing: Landing, dialect: Dialect, accounts: "Accou
     match record.kind:
         case Kind.FRAME | Kind.EXTRA_FRAME:
             try:
-                messages = dialect.parse_frame(record.payload)
+                messages = dialect.parse_frame(record.payload, record.receipt_time)
             except FrameRefused:
                 return  # its event is a record of its own
             landing.add_messages(messages, record.receipt_time)
@@ -81,8 +81,10 @@ def _replay(record: Record, landing: Landing, dialect: Dialect, accounts: "Accou
 class Accounts:
     """Which ids the leftover segments account for, by stream."""
 
-    def __init__(self, last_ids: LastIds) -> None:
+    def __init__(self, last_ids: LastIds, sparse_channels: frozenset[str] = frozenset()) -> None:
+        """Ids of sparse channels are no matter of holes: only how far they came is accounted for."""
         self._last_ids = dict(last_ids)
+        self._sparse_channels = sparse_channels
         self._receipts = {key: receipt_time for key, (_, receipt_time) in last_ids.items()}
         self._accounts: dict[StreamKey, AccountedIds] = {}
 
@@ -104,7 +106,7 @@ class Accounts:
         gaps: list[tuple[StreamKey, Gap]] = []
         for key, account in self._accounts.items():
             last_id, holes = account.settle()
-            gaps += [(key, hole) for hole in holes]
+            gaps += [(key, hole) for hole in holes if key.channel not in self._sparse_channels]
             if last_id is not None:
                 self._last_ids[key] = (last_id, self._receipts.get(key, 0))
         return self._last_ids, gaps

@@ -6,19 +6,21 @@ from typing import Annotated
 
 import typer
 
-from extract_process.binance.messages import INTERVALS, VENUE
-from extract_process.binance.streams import CHANNELS, MOST_STREAMS
 from extract_process.live_capture import CaptureReport, run_capture
 from extract_process.markets import MARKETS_FILE, Wanted, read_markets
 from extract_process.micro_batch import BatchLimits
 from extract_process.stream_options import StreamOptions
+from extract_process.venue import Venue
+from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from pipeline.errors import UsageError
 from pipeline.lifecycle import run_command, stop_on_signals
 
 DEFAULT_CHANNELS = ("trades", "depth")
-SNAPSHOT_LEVELS = (100, 500, 1_000, 5_000)
-MANY_SYMBOLS = 50
-"""Above it, snapshots have 1,000 levels a side instead of 5,000: 24 of the larger fit into a minute's weight."""
+CHANNELS = ("trades", "depth", "klines", "ticker")
+"""All there are; a venue may lack some."""
+
+MOST_STREAMS = 1_024
+"""On one connection, at the venue that allows most."""
 
 _TUNING = "Tuning"
 _LIMITS = BatchLimits()
@@ -28,12 +30,12 @@ _DEFAULTS = StreamOptions(wanted={})
 def main(
     symbol: Annotated[list[str] | None, typer.Option(help=f"As the venue spells it; repeats. Default: {MARKETS_FILE}.")] = None,
     channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: trades, depth.")] = None,
-    venue: Annotated[str, typer.Option(help="The exchange.")] = VENUE,
+    venue: Annotated[str, typer.Option(help=f"The exchange: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
     duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
     instance: Annotated[str, typer.Option(help="Name of this process; two may record the same market.")] = _DEFAULTS.instance,
     interval: Annotated[str, typer.Option(help="Of the channel klines.")] = _DEFAULTS.interval,
     snapshot_levels: Annotated[
-        int | None, typer.Option(help="Levels a side of a snapshot: 100, 500, 1000 or 5000.", rich_help_panel=_TUNING)
+        int | None, typer.Option(help="Levels a side of a snapshot; default what the venue can.", rich_help_panel=_TUNING)
     ] = None,
     prove_every: Annotated[
         float, typer.Option(min=1, help="Seconds between two proofs of a book.", rich_help_panel=_TUNING)
@@ -72,21 +74,21 @@ def main(
     """Record the live market until a signal: every message lands as Parquet, every gap is written down."""
 
     def work() -> None:
-        _one_of("--venue", venue, (VENUE,))
-        wanted = _wanted(venue, symbol or [], channel or [])
-        levels = snapshot_levels or (1_000 if len(wanted) > MANY_SYMBOLS else 5_000)
-        if levels not in SNAPSHOT_LEVELS:
-            raise UsageError(f"--snapshot-levels {levels}: choose from {', '.join(map(str, SNAPSHOT_LEVELS))}")
+        exchange = venue_named(venue)
+        if snapshot_levels not in (None, *exchange.snapshot_levels):
+            known = ", ".join(map(str, exchange.snapshot_levels))
+            raise UsageError(f"--snapshot-levels {snapshot_levels}: choose from {known}")
         options = StreamOptions(
-            wanted=wanted,
+            wanted=_wanted(exchange, symbol or [], channel or []),
+            venue=venue,
             instance=instance,
-            interval=_one_of("--interval", interval, INTERVALS),
+            interval=_one_of("--interval", interval, exchange.intervals),
             duration_seconds=duration,
             limits=BatchLimits(frame_bytes=batch_mb * 1024**2, age_seconds=batch_seconds),
             fsync_seconds=fsync_seconds,
             spool_bytes=spool_mb * 1024**2,
             give_up_order=_give_up_order(give_up),
-            snapshot_levels=levels,
+            snapshot_levels=snapshot_levels,
             prove_seconds=prove_every,
             rotate_seconds=rotate_seconds,
             overlap_seconds=overlap_seconds,
@@ -120,11 +122,11 @@ def print_summary(report: CaptureReport, seconds: float) -> None:
     print(f"{'seconds':>26}  {seconds:,.1f}", flush=True)
 
 
-def _wanted(venue: str, symbols: list[str], channels: list[str]) -> Wanted:
-    chosen = tuple(dict.fromkeys(_one_of("--channel", channel, CHANNELS) for channel in channels))
+def _wanted(venue: Venue, symbols: list[str], channels: list[str]) -> Wanted:
+    chosen = tuple(dict.fromkeys(_one_of("--channel", channel, venue.channels) for channel in channels))
     if symbols:
         return dict.fromkeys(symbols, chosen or DEFAULT_CHANNELS)
-    markets = read_markets(Path(MARKETS_FILE), venue, CHANNELS)
+    markets = read_markets(Path(MARKETS_FILE), venue.name, venue.channels)
     return dict.fromkeys(markets, chosen) if chosen else markets
 
 

@@ -3,18 +3,18 @@
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from extract_process.binance.streams import MOST_MESSAGES_A_SECOND, STREAM_PATH, key_of_stream, subscribe_messages
-from extract_process.dialect import Reply, ServerShutdown
+from extract_process.dialect import Reply, ServerShutdown, Welcome
 from extract_process.event_budget import EventBudget
 from extract_process.feed_sink import FeedSink
 from extract_process.first_messages import FirstMessages
 from extract_process.reconnect_delay import ReconnectDelay
-from extract_process.stream_key import first_ids_of
+from extract_process.stream_key import StreamKey, first_ids_of
 from extract_process.stream_reader import StreamConnection, open_stream
-from pipeline.errors import VenueUnavailable
+from extract_process.venue import Address, Venue, split_over_connections
+from pipeline.errors import VenueError, VenueUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -23,19 +23,19 @@ MOST_BACKLOG = 100_000
 
 LONGEST_OVERLAP_SECONDS = 60.0
 REPLY_SECONDS = 10.0
-SUBSCRIBE_WINDOW_SECONDS = 1.25
-"""The venue counts in a second of its own clock: messages may be that much closer together there than they were here."""
+CONNECTS_SHARE = 0.9
+"""Of the connects the venue allows an address: others may be there too."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedOptions:
     """`rotate_seconds` is when a connection is replaced, before the venue's 24 h are over."""
 
-    url: str
     rotate_seconds: float
     overlap_seconds: float
     silence_seconds: float
     first_message_seconds: float
+    streams_per_connection: int
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +47,7 @@ class _Link:
     backlog: list[tuple[object, int]] = field(default_factory=list)
     unanswered: set[int] = field(default_factory=set)
     answered: asyncio.Event = field(default_factory=asyncio.Event)
+    welcomed: asyncio.Event = field(default_factory=asyncio.Event)
     refused: str = ""
     rotation_due: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -59,15 +60,28 @@ class _Link:
 class StreamFeed:
     """Runs until cancelled, then closes what is open; frames that come while closing are landed and judged too."""
 
-    def __init__(self, name: str, streams: Sequence[str], sink: FeedSink, connects: EventBudget, options: FeedOptions) -> None:
+    def __init__(
+        self,
+        name: str,
+        streams: Sequence[str],
+        sink: FeedSink,
+        connects: EventBudget,
+        options: FeedOptions,
+        venue: Venue,
+        find_address: Callable[[], Awaitable[Address]],
+    ) -> None:
+        """`find_address` is asked anew for every connection; it raises VenueError."""
         self.name = name
         self.streams = list(streams)
         self._sink = sink
+        self._venue = venue
+        self._find_address = find_address
         self._connects = connects
         self._options = options
         self._delay = ReconnectDelay()
         self._links: dict[StreamConnection, _Link] = {}
-        self._keys = [key_of_stream(stream) for stream in streams]
+        self._keys = [venue.key_of_stream(stream) for stream in streams]
+        self._places = {(key.channel, key.symbol.upper()) for key in self._keys}
         self._first = FirstMessages(self._keys)
 
     @property
@@ -98,7 +112,7 @@ class StreamFeed:
     async def _replace(self, link: _Link) -> _Link:
         """The judged connection after the attempt: the second one, up and delivering before the first was closed."""
         successor = await self._connect_until_done()
-        await self._overlap(link, successor)
+        is_seamless = await self._overlap(link, successor)
         if successor.lost.done() and not link.lost.done():
             self._say_lost(successor)
             await asyncio.sleep(self._delay.next_delay(successor.connection.lived_seconds, random.random()))
@@ -106,12 +120,14 @@ class StreamFeed:
             return link
         if link.lost.done():
             self._say_lost(link)
+        elif not is_seamless:
+            self._sink.on_break("rotation", self._is_ours)
         self._promote(successor, "rotated")
         await self._retire(link)
         return successor
 
-    async def _overlap(self, link: _Link, successor: _Link) -> None:
-        """Until both have delivered for a while and the successor's ids go on from the first's."""
+    async def _overlap(self, link: _Link, successor: _Link) -> bool:
+        """Until both have delivered for a while and the successor's ids go on from the first's: whether they do."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         waited_for = {link.lost, successor.lost}
@@ -119,10 +135,11 @@ class StreamFeed:
         while loop.time() - began < LONGEST_OVERLAP_SECONDS:
             await asyncio.wait(waited_for, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if any(lost.done() for lost in waited_for) or len(successor.backlog) > MOST_BACKLOG:
-                return
+                return False
             if self._sink.follows(first_ids_of(message for message, _ in successor.backlog)):
-                return
+                return True
             seconds = min(1.0, self._options.overlap_seconds)
+        return False
 
     def _promote(self, link: _Link, event: str) -> None:
         """From here on this connection is the judged one; what it delivered so far is judged first."""
@@ -141,8 +158,7 @@ class StreamFeed:
         """A hole that shows now is the connection's fault, if it was the judged one."""
         self._links.pop(link.connection, None)
         if link.is_judged:
-            places = {(key.channel, key.symbol.upper()) for key in self._keys}
-            self._sink.on_break("disconnect", lambda key: (key.channel, key.symbol.upper()) in places)
+            self._sink.on_break("disconnect", self._is_ours)
         detail = f"{link.lost.result()} after {link.connection.lived_seconds:.1f} s"
         self._note("disconnected", cause="disconnect", detail=detail)
 
@@ -150,21 +166,23 @@ class StreamFeed:
         while True:
             try:
                 return await self._connect()
-            except VenueUnavailable as error:
+            except VenueError as error:
                 seconds = self._delay.next_delay(0.0, random.random())
                 log.warning("cannot connect", extra={"feed": self.name, "seconds": round(seconds, 2), "why": str(error)})
                 self._note("connect_failed", detail=str(error))
                 await asyncio.sleep(seconds)
 
     async def _connect(self) -> _Link:
-        """A connection whose streams are all subscribed. Raises VenueUnavailable."""
+        """A connection whose streams are all subscribed. Raises VenueError."""
         loop = asyncio.get_running_loop()
         while seconds := self._connects.wait_before(loop.time()):  # noqa: ASYNC110  # for the clock
             await asyncio.sleep(seconds)
         self._connects.on_event(loop.time())
-        connection = await open_stream(self._options.url + STREAM_PATH, self._on_frames, self._options.silence_seconds)
+        address = await self._find_address()
+        connection = await open_stream(address.url, self._on_frames, self._options.silence_seconds)
         link = self._link_of(connection)
         try:
+            await self._begin(link, address)
             await self._subscribe(link, connection)
         except BaseException:
             self._links.pop(connection, None)
@@ -173,10 +191,28 @@ class StreamFeed:
         loop.call_later(self._options.first_message_seconds, self._say_silent)
         return link
 
+    async def _begin(self, link: _Link, address: Address) -> None:
+        """Waits for the welcome and starts the pings, where the venue wants them."""
+        if address.ping is not None:
+            self._ping_later(link.connection, address.ping, address.ping_seconds)
+        if address.says_welcome:
+            await _first_of(link.lost, link.welcomed, REPLY_SECONDS)
+            if not link.welcomed.is_set():
+                raise VenueUnavailable(link.lost.result() if link.lost.done() else f"no welcome for {REPLY_SECONDS:.0f} s")
+
+    def _ping_later(self, connection: StreamConnection, ping: Callable[[], bytes], seconds: float) -> None:
+        def send() -> None:
+            if not connection.lost.done():
+                connection.send(ping())
+                self._ping_later(connection, ping, seconds)
+
+        asyncio.get_running_loop().call_later(seconds, send)
+
     async def _subscribe(self, link: _Link, connection: StreamConnection) -> None:
         loop = asyncio.get_running_loop()
-        budget = EventBudget(MOST_MESSAGES_A_SECOND - 1, SUBSCRIBE_WINDOW_SECONDS)  # one is left for a pong
-        for number, message in subscribe_messages(self.streams):
+        limit = self._venue.sockets.messages
+        budget = EventBudget(limit.most - 1, limit.seconds)  # one is left for a ping or a pong
+        for number, message in self._venue.subscribe_messages(self.streams):
             while seconds := budget.wait_before(loop.time()):  # noqa: ASYNC110  # for the clock
                 await asyncio.sleep(seconds)
             budget.on_event(loop.time())
@@ -188,7 +224,7 @@ class StreamFeed:
         if connection.lost.done():
             raise VenueUnavailable(connection.lost.result())
         if link.refused or link.unanswered:
-            raise VenueUnavailable(link.refused or f"SUBSCRIBE unanswered for {REPLY_SECONDS:.0f} s")
+            raise VenueUnavailable(link.refused or f"subscription unanswered for {REPLY_SECONDS:.0f} s")
 
     def _on_frames(self, connection: StreamConnection, frames: list[bytes], receipt_time: int) -> None:
         link = self._link_of(connection)
@@ -196,6 +232,8 @@ class StreamFeed:
         for message in messages:
             if isinstance(message, Reply):
                 self._on_reply(link, message)
+            elif isinstance(message, Welcome):
+                link.welcomed.set()
             elif isinstance(message, ServerShutdown):
                 self._note("server_shutdown")
                 link.rotation_due.set()
@@ -207,7 +245,7 @@ class StreamFeed:
 
     def _on_reply(self, link: _Link, reply: Reply) -> None:
         if reply.error:
-            link.refused = f"SUBSCRIBE refused: {reply.error}"
+            link.refused = f"subscription refused: {reply.error}"
         link.unanswered.discard(reply.id if isinstance(reply.id, int) else -1)
         if reply.error or not link.unanswered:
             link.answered.set()
@@ -218,6 +256,9 @@ class StreamFeed:
             log.warning("no message yet: is the symbol right, and trading?", extra={"channel": key.channel, "symbol": key.symbol})
             self._sink.tell("silent_stream", key)
 
+    def _is_ours(self, key: StreamKey) -> bool:
+        return (key.channel, key.symbol.upper()) in self._places
+
     def _link_of(self, connection: StreamConnection) -> _Link:
         """Frames may come before `_connect` knows that the connection is open."""
         if (link := self._links.get(connection)) is None:
@@ -227,6 +268,25 @@ class StreamFeed:
     def _note(self, event: str, *, cause: str = "", detail: str = "") -> None:
         words = f"{self.name}: {detail}" if detail else self.name
         self._sink.tell(event, cause=cause, detail=words)
+
+
+def plan_feeds(
+    venue: Venue,
+    wanted: Mapping[str, Sequence[str]],
+    interval: str,
+    sink: FeedSink,
+    find_address: Callable[[], Awaitable[Address]],
+    options: FeedOptions,
+) -> list[StreamFeed]:
+    """One feed a connection for the wanted channels of each symbol, all under the venue's limit of connects."""
+    limit = venue.sockets.connects
+    connects = EventBudget(int(limit.most * CONNECTS_SHARE), limit.seconds)
+    most = min(options.streams_per_connection, venue.sockets.streams_per_connection)
+    parts = split_over_connections(venue.stream_names(wanted, interval), most)
+    return [
+        StreamFeed(f"connection {number} of {len(parts)}", streams, sink, connects, options, venue, find_address)
+        for number, streams in enumerate(parts, start=1)
+    ]
 
 
 async def _first_of(lost: asyncio.Future[str], event: asyncio.Event, seconds: float) -> None:

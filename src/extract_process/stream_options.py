@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from extract_process.markets import Wanted
 from extract_process.micro_batch import BatchLimits
+from extract_process.venues import DEFAULT_VENUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +12,7 @@ class StreamOptions:
     """One capture; the names are those of the command's options."""
 
     wanted: Wanted
+    venue: str = DEFAULT_VENUE
     instance: str = "main"
     interval: str = "1m"
     duration_seconds: float | None = None
@@ -18,7 +20,7 @@ class StreamOptions:
     fsync_seconds: float = 1.0
     spool_bytes: int = 20 * 1024**3
     give_up_order: tuple[str, ...] = ("ticker", "klines", "trades", "depth")
-    snapshot_levels: int = 5_000
+    snapshot_levels: int | None = None
     prove_seconds: float = 300.0
     rotate_seconds: float = 23 * 3600.0
     overlap_seconds: float = 5.0

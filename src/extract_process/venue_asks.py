@@ -4,16 +4,15 @@ import asyncio
 import logging
 from functools import partial
 
-from extract_process.binance.rest_api import PAGE_ROWS, BinanceRest
 from extract_process.capture import Capture
-from extract_process.dialect import Dialect
 from extract_process.id_continuity import EVERY_ID
-from extract_process.judge import Ask, HealAsk
-from extract_process.kline_grid import Grid, Range
+from extract_process.judge import Ask, ClosedAsk, HealAsk
+from extract_process.kline_grid import Range
 from extract_process.rest_answers import RestAnswer
 from extract_process.rest_queue import RestQueue, Urgency
 from extract_process.stream_key import StreamKey
-from pipeline.errors import VenueRefused
+from extract_process.venue import Venue, VenueRest
+from pipeline.errors import VenueRefused, VenueUnavailable
 from pipeline.timestamps import now_us
 
 log = logging.getLogger(__name__)
@@ -27,10 +26,11 @@ PROOF_LEVELS = 1_000
 class VenueAsks:
     """Snapshots of `levels` a side; gaps in trades and klines are filled as far as the venue still has them."""
 
-    def __init__(self, rest: BinanceRest, queue: RestQueue, dialect: Dialect, levels: int) -> None:
+    def __init__(self, rest: VenueRest, queue: RestQueue, venue: Venue, levels: int) -> None:
         self._rest = rest
         self._queue = queue
-        self._dialect = dialect
+        self._venue = venue
+        self._dialect = venue.dialect
         self._levels = levels
         self._capture: Capture | None = None
 
@@ -42,6 +42,10 @@ class VenueAsks:
         """Queues what the judge wants to know."""
         if isinstance(ask, HealAsk):
             self._put_heal(ask.key, Range(ask.from_id, ask.to_id))
+            return
+        if isinstance(ask, ClosedAsk):
+            put = partial(self._put_heal, ask.key, Range(ask.from_id, ask.to_id))
+            asyncio.get_running_loop().call_later(self._dialect.settle_seconds or 0.0, put)
             return
         urgency = Urgency.NEW_BOOK if ask.reason == "start" else Urgency.BROKEN_BOOK
         work = partial(self._fetch_book, ask.symbol, ask.reason, self._levels)
@@ -74,7 +78,7 @@ class VenueAsks:
         capture.follow(capture.judge.on_snapshot(snapshot, levels, receipt_time))
 
     async def _heal_recent(self, key: StreamKey, missing: Range) -> None:
-        """The last 1,000 trades hold a young gap; what they do not hold is history."""
+        """The venue's last trades hold a young gap; what they do not hold is history."""
         first = self._land_trades(key, missing, await self._rest.fetch_recent_trades_body(key.symbol))
         if first is None or first > missing.first:
             older = Range(missing.first, missing.last if first is None else min(missing.last, first - 1))
@@ -85,7 +89,7 @@ class VenueAsks:
         try:
             body = await self._rest.fetch_trades_body(key.symbol, missing.first)
         except VenueRefused as error:
-            self._say_unhealed(key, missing, f"{error} (api.binance.com has history, data-api.binance.vision has not)")
+            self._say_unhealed(key, missing, str(error))
             return
         trades = self._dialect.parse_trades(body, key.symbol)
         self._land_trades(key, missing, body)
@@ -97,15 +101,13 @@ class VenueAsks:
 
     async def _heal_klines(self, key: StreamKey, missing: Range) -> None:
         """Through the backfiller's request, page by page."""
-        for page in key.grid.split(missing, PAGE_ROWS):
+        for page in key.grid.split(missing, self._venue.page_rows):
             body = await self._rest.fetch_klines_body(key.symbol, key.interval, page)
             rows = self._dialect.parse_klines(body, key.symbol, key.interval, now_us())
             open_times = rows["open_time"].cast("int64").to_pylist()
             answer = RestAnswer("klines", key.symbol, body, interval=key.interval, from_id=page.first, to_id=page.last)
             self._to_capture().take_answer(answer, now_us())
-            self._say_healed(key, key.grid, open_times)
-            for hole in key.grid.missing(page, key.grid.ranges_of(open_times)):
-                self._say_unhealed(key, hole, "the venue has no such klines", cause="venue_has_no_data")
+            self._say_klines(key, page, key.grid.ranges_of(open_times))
 
     def _land_trades(self, key: StreamKey, missing: Range, body: bytes) -> int | None:
         """Lands those of the answer that are missing; returns the first id of the whole answer."""
@@ -114,12 +116,33 @@ class VenueAsks:
         if found:
             answer = RestAnswer("trades", key.symbol, body, from_id=missing.first, to_id=missing.last)
             self._to_capture().take_answer(answer, now_us())
-            self._say_healed(key, EVERY_ID, found)
+        if key.channel in self._dialect.sparse_channels:
+            self._say_reached(key, missing, [trade.trade_id for trade in trades])
+        else:
+            self._say_healed(key, EVERY_ID.ranges_of(found))
         return trades[0].trade_id if trades else None
 
-    def _say_healed(self, key: StreamKey, grid: Grid, ids: list[int]) -> None:
+    def _say_reached(self, key: StreamKey, missing: Range, ids: list[int]) -> None:
+        """Sparse ids: the answer is all there was from its first trade on. Raises VenueUnavailable while it lags."""
+        if not ids or ids[-1] <= missing.last:
+            raise VenueUnavailable(f"the venue's last trades of {key.symbol} do not reach {missing.last} yet")
+        if ids[0] <= missing.last:
+            self._say_healed(key, [Range(max(missing.first, ids[0]), missing.last)])
+
+    def _say_klines(self, key: StreamKey, asked: Range, found: list[Range]) -> None:
+        """In the order of their open times; what is missing is told as what it is."""
+        capture, absent = self._to_capture(), key.grid.missing(asked, found)
+        for span in sorted((*found, *absent), key=lambda span: span.first):
+            if span not in absent:
+                self._say_healed(key, [span])
+            elif self._dialect.settle_seconds is None:
+                self._say_unhealed(key, span, "the venue has no such klines", cause="venue_has_no_data")
+            else:
+                capture.follow(capture.judge.on_absent_ids(key, span.first, span.last, now_us()))
+
+    def _say_healed(self, key: StreamKey, spans: list[Range]) -> None:
         capture = self._to_capture()
-        for span in grid.ranges_of(ids):
+        for span in spans:
             capture.follow(capture.judge.on_healed_ids(key, span.first, span.last, now_us()))
 
     def _say_unhealed(self, key: StreamKey, missing: Range, why: str, cause: str = "not_available") -> None:

@@ -39,7 +39,7 @@ class VenueBooks:
         messages: list[object] = []
         for frame in frames:
             try:
-                messages += self._dialect.parse_frame(frame)
+                messages += self._dialect.parse_frame(frame, receipt_time)
             except FrameRefused as refused:
                 log.warning("refused frame", extra={"why": str(refused)})
         return messages

@@ -118,6 +118,13 @@ class ObjectStore:
             if not skip(folder):
                 yield from self.list_folders(folder, skip)
 
+    def folders_in(self, prefix: str) -> list[str]:
+        """The names of the folders directly in `prefix` (with its slash)."""
+        with aws_errors(self._where(prefix)):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
+            found = [common["Prefix"] for page in pages for common in page.get("CommonPrefixes", ())]
+        return [folder.removeprefix(prefix).rstrip("/") for folder in found]
+
     def _where(self, key: str) -> str:
         return f"s3://{self.bucket}/{key}"
 

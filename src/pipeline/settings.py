@@ -42,6 +42,12 @@ class BinanceSettings(BaseSettings, env_prefix="BINANCE_", env_ignore_empty=True
     archive_url: str = Field("https://data.binance.vision", pattern=_HTTP, description="bulk history")
 
 
+class KucoinSettings(BaseSettings, env_prefix="KUCOIN_", env_ignore_empty=True):
+    """KuCoin's endpoint; where its sockets are, its answer to the token call says."""
+
+    rest_url: str = Field("https://api.kucoin.com", pattern=_HTTP, description="whom to ask over REST, and for a token")
+
+
 class SpoolSettings(BaseSettings, env_ignore_empty=True):
     """What an extractor must remember across a restart."""
 

@@ -49,7 +49,7 @@ def simulated_exchange(
     connect_limit: Annotated[int, typer.Option(help="sockets per address in 5 minutes")] = LIMITS.connects_per_five_minutes,
     send_buffer_bytes: Annotated[int, typer.Option(help="a reader with more waiting is cut off")] = LIMITS.send_buffer_bytes,
 ) -> None:
-    """A Binance-compatible exchange for tests and demos."""
+    """A Binance- and KuCoin-compatible exchange for tests and demos."""
     if find_spec("aiohttp") is None:
         _leave("the simulated exchange needs aiohttp: install the extra, pip install 'tickhouse[embedded]'")
 

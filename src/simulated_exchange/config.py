@@ -5,6 +5,8 @@ from pathlib import Path
 
 from simulated_exchange.faults import Fault
 from simulated_exchange.instruments import MOST, listed_instruments
+from simulated_exchange.kucoin.limits import KucoinLimits
+from simulated_exchange.kucoin.recording import read_recording
 from simulated_exchange.market import Halt, Market
 from simulated_exchange.replay import Replay
 from simulated_exchange.session import Session, read_session
@@ -33,6 +35,7 @@ class ExchangeConfig:
     raw_request_limit: int = 300_000
     ban_after: int = 10
     sockets: SocketLimits = field(default_factory=SocketLimits)
+    kucoin: KucoinLimits = field(default_factory=KucoinLimits)
     # Trouble
     latency_ms: int = 0
     latency_jitter_ms: int = 0
@@ -54,12 +57,24 @@ class ExchangeConfig:
             raise ValueError("a recording cannot be halted: use --halt without --replay")
 
 
-def open_source(config: ExchangeConfig) -> tuple[Market | Replay, Session | None]:
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What one exchange shows: a source for each venue, and the recorded sessions if there are any."""
+
+    source: Market | Replay
+    session: Session | None
+    kucoin_source: Market | Replay
+    kucoin_session: Session | None
+
+
+def open_source(config: ExchangeConfig) -> Opened:
     """The generated market, or the recordings; ReplayError (a ValueError) if those cannot be read."""
-    if config.replay:
-        session = read_session(config.replay)
-        return Replay(config.replay, session.instruments if session else None), session
-    return halted(Market(config.seed, listed_instruments(config.symbols)), config.halts), None
+    if not config.replay:
+        market = halted(Market(config.seed, listed_instruments(config.symbols)), config.halts)
+        return Opened(market, None, market, None)
+    session, kucoin = read_session(config.replay), read_recording(config.replay)
+    found = dict(session.instruments) if session else {} if kucoin else None
+    return Opened(Replay(config.replay, found), session, Replay((), dict(kucoin.instruments) if kucoin else {}), kucoin)
 
 
 def halted(market: Market, halts: tuple[Halt, ...]) -> Market:

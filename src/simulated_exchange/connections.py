@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from simulated_exchange.kline_rows import TimeUnit
 from simulated_exchange.socket_limits import SECOND_US, Heartbeat, SlidingCount, SocketLimits
-from simulated_exchange.socket_requests import Subscriptions
+from simulated_exchange.socket_requests import Answer, Subscriptions
 
 POLICY_VIOLATION, GOING_AWAY = 1008, 1001
 
@@ -29,6 +29,29 @@ class Wire(Protocol):
 
     def abort(self) -> None:
         """Ends the TCP connection at once; what has not left yet is lost."""
+
+
+class ClientRequests(Protocol):
+    """What a connection has asked for, and the venue's replies."""
+
+    combined: bool
+    streams: dict[str, None]
+
+    def add(self, names: Sequence[str]) -> list[str]:
+        """Streams named in the address: the new ones among them."""
+
+    def on_text(self, text: bytes) -> Answer:
+        """One text frame of the client."""
+
+
+class Pulse(Protocol):
+    """Who pings whom, and since when nobody has answered."""
+
+    def ping(self, now: int) -> bytes | None: ...
+
+    def pong(self, payload: bytes) -> None: ...
+
+    def is_dead(self, now: int) -> bool: ...
 
 
 class Ending(StrEnum):
@@ -53,9 +76,9 @@ class Connection:
         self.wire = wire
         self.unit = unit
         self.log = log
-        self.requests = Subscriptions(combined, limits.streams_per_connection)
+        self.requests: ClientRequests = Subscriptions(combined, limits.streams_per_connection)
         self.messages = SlidingCount(limits.client_messages_per_second, SECOND_US)
-        self.heartbeat = Heartbeat(
+        self.heartbeat: Pulse = Heartbeat(
             int(limits.ping_seconds * SECOND_US), int(limits.pong_seconds * SECOND_US), now + int(limits.ping_seconds * SECOND_US)
         )
         self.ends_at = now + int(limits.life_seconds * SECOND_US)

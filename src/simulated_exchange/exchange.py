@@ -12,6 +12,8 @@ from simulated_exchange.config import ExchangeConfig, halted, open_source
 from simulated_exchange.control import halt_from_json
 from simulated_exchange.faults import Fault, FaultKind, FaultPlan, fault_from_json
 from simulated_exchange.injections import cut_short, injected_reply
+from simulated_exchange.kucoin.rest import SOCKET_PATH
+from simulated_exchange.kucoin.side import KucoinSide
 from simulated_exchange.market import Halt, Market
 from simulated_exchange.parameters import VenueError, time_unit
 from simulated_exchange.rate_limit import Cause, RateLimiter, Verdict
@@ -53,9 +55,13 @@ class Exchange:
     def __init__(self, config: ExchangeConfig, clock: Clock | None = None) -> None:
         """ValueError if the recording cannot be read or a halt names an unlisted symbol."""
         self._config = config
-        self._source, session = open_source(config)
-        self._clock = clock or OffsetClock(_start_of_clock(config, self._source, session), config.time_scale)
+        opened = open_source(config)
+        self._source, session = opened.source, opened.session
+        self._clock = clock or OffsetClock(
+            _start_of_clock(config, self._source, session or opened.kucoin_session), config.time_scale
+        )
         self._streaming = Streaming(config, self._source, session)
+        self.kucoin = KucoinSide(config, opened.kucoin_source, opened.kucoin_session)
         self._archive = Archive(self._streaming.klines)
         self._limiter = RateLimiter(config.weight_limit, config.raw_request_limit, config.ban_after)
         self._limits = config.weight_limit, config.raw_request_limit
@@ -64,13 +70,14 @@ class Exchange:
 
     def tally(self) -> dict[str, Any]:
         """What has been asked and sent since the start or the last reset; see `Tally.report` and `Streaming.report`."""
-        return {**self._tally.report(), "sockets": self._streaming.report()}
+        return {**self._tally.report(), "sockets": self._streaming.report(), "kucoin": self.kucoin.report()}
 
     def set_faults(self, faults: Sequence[Fault | SocketFault | str | dict[str, Any]]) -> None:
         """Replaces all scripted faults, those of sockets included; ValueError if one is none."""
         plan = [fault if isinstance(fault, Fault | SocketFault) else fault_from_json(fault) for fault in faults]
         self._faults = FaultPlan(_of_http(plan), self._config.seed)
         self._streaming.set_faults(of_sockets(plan))
+        self.kucoin.set_faults(plan)
 
     def set_halts(self, halts: Sequence[Halt | str | dict[str, Any]]) -> None:
         """Replaces all halts of the generated market; ValueError for a recording or an unknown symbol."""
@@ -79,6 +86,7 @@ class Exchange:
         wanted = tuple(halt if isinstance(halt, Halt) else halt_from_json(halt) for halt in halts)
         self._source = halted(self._source, wanted)
         self._streaming.set_source(self._source)
+        self.kucoin.set_source(self._source)
         self._archive = Archive(self._streaming.klines)
 
     def reset(self) -> None:
@@ -86,15 +94,21 @@ class Exchange:
         self._tally = Tally()
         self._limiter.clear()
         self._streaming.reset()
+        self.kucoin.reset()
 
     def settle(self) -> None:
         """Everything due at the clock's present time has been written to the sockets."""
-        while self._streaming.pulse(self._clock.now_us()):
+        while self.pulse(self._clock.now_us()):
             pass
+
+    def pulse(self, now: int) -> bool:
+        """What is due at `now` (microseconds) on all sockets; True if there is more to do at once."""
+        return any([self._streaming.pulse(now), self.kucoin.pulse(now)])
 
     def disconnect(self, connections: Sequence[int] | None = None) -> None:
         """Ends sockets (by their numbers in the tally; None: all) without a close frame."""
         self._streaming.sockets.disconnect(connections)
+        self.kucoin.sockets.disconnect(connections)
 
     def announce_shutdown(self) -> None:
         """Sends `serverShutdown` to every socket; ending them is another matter."""
@@ -102,13 +116,17 @@ class Exchange:
 
     def start_replay(self) -> None:
         """Starts a recorded session; ValueError if there is none."""
-        self._streaming.start_replay(self._clock.now_us())
+        self.kucoin.start_replay(self._clock.now_us())
+        if not self.kucoin.has_recording:
+            self._streaming.start_replay(self._clock.now_us())
 
     def book(self, symbol: str, update_id: int | None = None, limit: int = 1000) -> dict[str, Any]:
         """The true best levels of a running book after the diff that ends with `update_id` (None: the latest).
 
         ValueError if the book does not run, or not at that id within the last 10 s.
         """
+        if self.kucoin.knows(symbol):
+            return self.kucoin.book(symbol, update_id, limit)
         return self._streaming.book(symbol, update_id, limit)
 
     def latency_seconds(self, path: str) -> float:
@@ -128,6 +146,14 @@ class Exchange:
         used = str(verdict.used_weight)
         headers = {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used, "Date": _date(now_us // 1_000_000)}
         return replace(outcome, reply=replace(outcome.reply, headers={**headers, **outcome.reply.headers}))
+
+    def answer_kucoin(self, request: Request, host: str) -> Outcome:
+        """A request to the other venue; `host` is how the client calls this machine: its sockets are there too."""
+        endpoint = f"ws://{host}{SOCKET_PATH}"
+        reply, broken = self.kucoin.answer(
+            request.method, request.path, dict(request.pairs), request.address, endpoint, self._clock.now_us(), self._faults
+        )
+        return Outcome(reply, broken)
 
     async def answer_archive(self, request: Request) -> Outcome:
         """A request to the bulk archive: not weighed and without the API's headers, in real life it is another host."""

@@ -194,13 +194,15 @@ def _flipped(payload: bytes) -> dict[str, Any] | None:
             "price": price,
             "true_quantity": quantity,
             "sent_quantity": wrong,
-            "true_level": f'["{price}","{quantity}"]',
-            "sent_level": f'["{price}","{wrong}"]',
+            "true_level": f'["{price}","{quantity}"',
+            "sent_level": f'["{price}","{wrong}"',
         }
     return None
 
 
 def _levels(diff: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    for side, key in (("bids", "b"), ("asks", "a")):
-        for price, quantity in diff[key]:
+    """Of either venue's diff."""
+    changes = diff["data"]["changes"] if "data" in diff else {"bids": diff["b"], "asks": diff["a"]}
+    for side in ("bids", "asks"):
+        for price, quantity, *_ in changes[side]:
             yield side, price, quantity

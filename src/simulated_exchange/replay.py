@@ -37,14 +37,14 @@ class Replay:
     """A `KlineSource` of recorded rows; where two responses hold the same kline, the later one counts."""
 
     def __init__(self, paths: Sequence[Path], others: Mapping[str, Instrument] | None = None) -> None:
-        """Reads everything; ReplayError if a file cannot be read or none of them holds a kline and there are no `others`.
+        """Reads everything; ReplayError if a file cannot be read or none of them holds a kline and `others` is None.
 
         `others` are instruments recorded without klines.
         """
         series: Series = {}
         for path in paths:
             _read_into(series, path)
-        if not series and not others:
+        if not series and others is None:
             raise ReplayError(f"no recorded klines in {', '.join(map(str, paths))}")
         self._recorded = {key: [rows[time] for time in sorted(rows)] for key, rows in series.items()}
         self._rows = {

@@ -20,11 +20,14 @@ from simulated_exchange.control import CONTROL_PREFIX, control
 from simulated_exchange.exchange import Exchange, Request
 from simulated_exchange.faults import ARCHIVE_PREFIX, Fault, FaultKind
 from simulated_exchange.injections import half
+from simulated_exchange.kline_rows import TimeUnit
+from simulated_exchange.kucoin.rest import SOCKET_PATH, is_path, said
+from simulated_exchange.kucoin.sockets import KucoinListener
 from simulated_exchange.market import Halt
 from simulated_exchange.parameters import VenueError
 from simulated_exchange.rest import Reply, refusal
 from simulated_exchange.socket_faults import SocketFault
-from simulated_exchange.websocket import Listener, parse_address, run_pulse
+from simulated_exchange.websocket import Address, Listener, parse_address, run_pulse
 
 Answer = TypeVar("Answer")
 
@@ -41,6 +44,7 @@ class SimulatedExchange(Exchange):
         self._runner: web.ServerRunner | None = None
         self._pulse: asyncio.Task[None] | None = None
         self._listener = Listener(self._streaming.sockets, self._clock.now_us, config.sockets.streams_per_connection)
+        self._kucoin_listener = KucoinListener(self.kucoin.sockets, self._clock.now_us, 0)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -57,7 +61,7 @@ class SimulatedExchange(Exchange):
         await web.TCPSite(runner, *self._address).start()
         host, port = runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
-        self._pulse = asyncio.create_task(run_pulse(self._streaming, self._clock, self._config.time_scale))
+        self._pulse = asyncio.create_task(run_pulse(self.pulse, self._clock, self._config.time_scale))
 
     async def stop(self) -> None:
         """Closes the socket and every connection; harmless when repeated."""
@@ -65,6 +69,7 @@ class SimulatedExchange(Exchange):
             self._pulse.cancel()
             await asyncio.gather(self._pulse, return_exceptions=True)
         self._streaming.sockets.disconnect()
+        self.kucoin.sockets.disconnect()
         if self._runner:
             await self._runner.cleanup()
 
@@ -82,8 +87,14 @@ class SimulatedExchange(Exchange):
             return await self._listener.serve(http, address)
         pairs = list(http.query.items())
         request = Request(http.method, path, pairs, http.remote or "", http.headers.get("X-MBX-TIME-UNIT"))
+        if path == SOCKET_PATH:
+            if not self.kucoin.tokens.take(http.query.get("token", ""), self._clock.now_us()):
+                return _response(said(401, "401", "token is invalid"))
+            return await self._kucoin_listener.serve(http, Address([], combined=False, unit=TimeUnit.MILLISECOND))
         if path.startswith(ARCHIVE_PREFIX):
             outcome = await self.answer_archive(request)
+        elif is_path(path):
+            outcome = self.answer_kucoin(request, http.host)
         else:
             outcome = self.answer_rest(request)
         if outcome.broken_by:

@@ -1,6 +1,6 @@
 """Recorded socket sessions: lines with `src` `ws`, and the REST depth snapshots among them, as the shared data set has them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from pathlib import Path
@@ -26,6 +26,9 @@ _EVENTS = {
 _IDS = {Channel.DEPTH: ("U", "u"), Channel.TRADE: ("t", "t"), Channel.AGG_TRADE: ("a", "a"), Channel.BOOK_TICKER: ("u", "u")}
 
 
+Levels = list[list[str]]
+
+
 class Recorded(NamedTuple):
     """One message, or a depth snapshot (`stream` empty); `offset` in microseconds since the file's first line."""
 
@@ -46,13 +49,17 @@ class Session:
     start: int
     """Milliseconds: where the exchange's clock starts."""
 
+    describe: "Callable[[str, Session], Instrument]"
+    changes_of: "Callable[[str], tuple[Levels, Levels]]"
+    """Bids and asks that a diff changes, by its text."""
+
     streams: frozenset[str] = field(init=False)
     instruments: dict[str, Instrument] = field(init=False)
 
     def __post_init__(self) -> None:
         self.streams = frozenset(line.stream for line in self.lines if line.stream)
         symbols = sorted({line.symbol for line in self.lines if line.symbol})
-        self.instruments = {symbol: _instrument(symbol, self) for symbol in symbols}
+        self.instruments = {symbol: self.describe(symbol, self) for symbol in symbols}
 
     def of(self, symbol: str, channel: Channel) -> Iterator[tuple[int, Recorded]]:
         """The messages of one symbol and channel with their places in the recording."""
@@ -68,12 +75,20 @@ class Session:
 
 def read_session(paths: Sequence[Path]) -> Session | None:
     """None if there are no socket messages in the files; ReplayError if one cannot be read."""
-    files = [list(_read(path)) for path in paths]
+    return session_of([list(_read(path)) for path in paths], _instrument, _changes_of)
+
+
+def session_of(
+    files: "Sequence[list[tuple[int, Recorded]]]",
+    describe: "Callable[[str, Session], Instrument]",
+    changes_of: "Callable[[str], tuple[Levels, Levels]]",
+) -> Session | None:
+    """Files side by side, those without a message left out; None if no file has any."""
     found = [(start, lines) for start, lines in map(_with_offsets, files) if any(line.stream for line in lines)]
     if not found:
         return None
     lines = list(merge(*(lines for _, lines in found), key=lambda line: line.offset))
-    return Session(lines, found[0][0] // 1000)
+    return Session(lines, found[0][0] // 1000, describe, changes_of)
 
 
 def stream_of(message: Any) -> str:
@@ -115,6 +130,11 @@ def _message(raw: Any, received: int) -> tuple[int, Recorded]:
     first, last = _ids(channel, data)
     event = data.get("E", 0) * 1000 if isinstance(data, dict) else 0
     return received or event, Recorded(0, stream, symbol, channel, first, last, orjson.dumps(data).decode())
+
+
+def _changes_of(text: str) -> tuple[Levels, Levels]:
+    diff = orjson.loads(text)
+    return diff["b"], diff["a"]
 
 
 def _ids(channel: Channel, data: Any) -> tuple[int, int]:

@@ -115,6 +115,11 @@ class SessionReplay:
         newest = from_id is None and start is None
         return orjson.dumps(trades[-limit:] if newest else trades[:limit]).decode()
 
+    def passed(self, symbol: str, kind: str) -> list[Recorded]:
+        """The messages of a symbol that the replay has passed, of streams whose names begin so."""
+        lines = self._session.lines[: self._place]
+        return [line for line in lines if line.symbol == symbol and line.stream.startswith(kind)]
+
     def _publish(self, end: int, now: int) -> None:
         batch_bytes = 0
         for line in self._session.lines[self._place : end]:
@@ -153,6 +158,7 @@ class RecordedBook:
     def __init__(self, session: Session, symbol: str) -> None:
         self._snapshot = next(((place, line) for place, line in session.snapshots() if line.symbol == symbol), None)
         self._diffs = list(session.of(symbol, Channel.DEPTH))
+        self._changes_of = session.changes_of
         self._applied = 0
         self._served = False
         body: dict[str, Any] = {"bids": [], "asks": [], "lastUpdateId": 0}
@@ -181,8 +187,7 @@ class RecordedBook:
             self._applied += 1
             if line.last_id <= self._update_id:
                 continue
-            diff = orjson.loads(line.text)
-            for side, levels in ((self._bids, diff["b"]), (self._asks, diff["a"])):
+            for side, levels in zip((self._bids, self._asks), self._changes_of(line.text), strict=True):
                 for price, quantity in levels:
                     if quantity.strip("0."):
                         side[Decimal(price)] = (price, quantity)

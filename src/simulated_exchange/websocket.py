@@ -16,7 +16,6 @@ from simulated_exchange.kline_rows import TimeUnit
 from simulated_exchange.parameters import time_unit
 from simulated_exchange.sockets import Sockets
 from simulated_exchange.stream_messages import CLOSE, PONG, frame
-from simulated_exchange.streaming import Streaming
 
 LARGEST_MESSAGE = 1 << 20  # bytes from a client; far above what the venue reads
 
@@ -67,11 +66,15 @@ class Listener:
         wire = TransportWire(http.transport)
         connection = self._sockets.open(wire, http.remote or "", now, combined=address.combined, unit=address.unit)
         try:
-            self._sockets.subscribe(connection, address.streams, now)
+            self.begin(connection, http, address, now)
             await self._listen(socket, connection, wire)
         finally:
             self._sockets.on_closed(connection, self._now())
         return socket
+
+    def begin(self, connection: Connection, http: web.BaseRequest, address: Address, now: int) -> None:
+        """What happens on a connection that has just shaken hands."""
+        self._sockets.subscribe(connection, address.streams, now)
 
     async def _listen(self, socket: web.WebSocketResponse, connection: Connection, wire: "TransportWire") -> None:
         while True:
@@ -127,11 +130,11 @@ class TransportWire:
         self._transport.close()
 
 
-async def run_pulse(streaming: Streaming, clock: Clock, scale: float) -> None:
+async def run_pulse(pulse: Callable[[int], bool], clock: Clock, scale: float) -> None:
     """Lets messages out every 10 ms of the exchange's clock, as long as anything is running; until cancelled."""
     pause = max(_SHORTEST_PAUSE, _PULSE_SECONDS / scale)
     while True:
-        behind = streaming.pulse(clock.now_us())
+        behind = pulse(clock.now_us())
         await asyncio.sleep(0 if behind else pause)
 
 

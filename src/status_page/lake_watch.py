@@ -1,6 +1,6 @@
 """Looks at the youngest objects of the lake, and at which of them the ledger does not know yet."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from pipeline.datasets import DEPTH_DIFFS, HEARTBEATS, STREAM_EVENTS, TICKERS, TRADES
 from pipeline.lake_keys import hourly_key
@@ -23,9 +23,8 @@ class LakeWatch:
         self._questions = questions
         self._known: set[str] = set()
 
-    def look(self, venues: Iterable[str], now_us: int) -> LakeState:
-        """`venues` as far as anybody knows them."""
-        young = [item for item in self._listed(venues, now_us) if now_us - from_datetime(item.last_modified) < _LOOK_BACK_US]
+    def look(self, now_us: int) -> LakeState:
+        young = [item for item in self._listed(now_us) if now_us - from_datetime(item.last_modified) < _LOOK_BACK_US]
         young.sort(key=lambda item: item.last_modified)
         young = young[-_MOST_KEYS:]
         keys = {item.key for item in young}
@@ -36,11 +35,12 @@ class LakeWatch:
         newest = from_datetime(young[-1].last_modified) if young else 0
         return LakeState(newest, waiting)
 
-    def _listed(self, venues: Iterable[str], now_us: int) -> Iterator[ObjectSummary]:
-        """This hour's folders, and the last one's as long as it may matter."""
+    def _listed(self, now_us: int) -> Iterator[ObjectSummary]:
+        """Of every venue with a live capture (its pulse is in the lake first): this hour's folders, the last one's as long as
+        it may matter."""
         hours = [now_us] if now_us % HOUR_US > _LOOK_BACK_US else [now_us - HOUR_US, now_us]
-        for venue in venues:
+        for folder in self._store.folders_in(HEARTBEATS.prefix):
+            venue = folder.removeprefix("venue=")
             for dataset in _LIVE:
                 for hour in hours:
-                    folder = hourly_key(dataset, venue, hour, "", 0).rpartition("/")[0]
-                    yield from self._store.list_keys(f"{folder}/")
+                    yield from self._store.list_keys(hourly_key(dataset, venue, hour, "", 0).rpartition("/")[0] + "/")

@@ -28,7 +28,6 @@ WATCHED_SECONDS = 15.0
 """So long after the last question somebody counts as watching."""
 
 COVERAGE_HOURS = 24
-_USUAL_VENUES = ("binance",)
 
 
 class Watcher:
@@ -124,7 +123,7 @@ class Watcher:
         self._part("processes", lambda: [_described(state) for state in self._look_at_processes()])
         self._part("heartbeats", lambda: self._questions.ask("heartbeats", {"since_us": now - DAY_US}))
         self._part("events", lambda: self._questions.ask("events", {"since_us": now - 7 * DAY_US}))
-        self._part("lake", lambda: self._lake.look(self._venues(), now_us()))
+        self._part("lake", lambda: self._lake.look(now_us()))
         self._part("loads", lambda: self._questions.ask("loads", {"since_us": now - HOUR_US})[0])
         self._part("watermarks", lambda: self._questions.ask("watermarks"))
         self._part("queues", self._look_at_queues)
@@ -160,11 +159,6 @@ class Watcher:
                 self._queues[queue] = MessageQueue(queue)
         depth, dead = self._queues[name].depth(), self._queues[f"{name}-dlq"].depth()
         return {"name": name, "waiting": depth.visible, "in_flight": depth.in_flight, "dead": dead.visible + dead.in_flight}
-
-    def _venues(self) -> list[str]:
-        return sorted(
-            {*_USUAL_VENUES, *(venue for venue, *_ in self._parts.get("heartbeats", ())), *(v for v, _ in self.markets())}
-        )
 
     def _publish(self) -> None:
         now = now_us()

@@ -28,14 +28,15 @@ from pipeline.settings import LakeSettings, StatusSettings, WarehouseSettings, r
 from pipeline.timestamps import DAY_US, MINUTE_US, now_us
 from pipeline.warehouse import Warehouse, connect
 from status_page.server import running_page
+from tickhouse.demo_live import MARKETS, Check, LiveFigures, check_live, compare_venues, count_live, record_live
 from tickhouse.embedded import embedded_parts, environment_variables
-from tickhouse.live_demo import live_claims, run_live
 from tickhouse.provision import provision_aws
 from transform_process.migrate import migrate
 
-SYMBOLS = ["BTCUSDT", "ETHUSDT"]
 DAYS = 90
-MOST_HASTY_SECONDS = 8.0
+LIVE_SECONDS = 15.0
+"""At least: a proof of every book, and some seconds to compare."""
+
 HALT_MINUTES = 80  # the length of the real outage of 2023-03-24
 
 
@@ -53,14 +54,6 @@ class Figures:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One claim about the figures, and whether it holds."""
-
-    claim: str
-    holds: bool
-
-
 def run_demo(stop: StopRequest, seconds: float) -> None:
     """Backfills, loads, does it all again, then records live until `seconds` are over; prints figures and checks.
 
@@ -74,6 +67,7 @@ def run_demo(stop: StopRequest, seconds: float) -> None:
         halt_us = end_us - 30 * DAY_US + 760 * MINUTE_US
         exchange = parts.enter_context(_simulated_exchange(halt_us))
         variables = {"BINANCE_REST_URL": exchange.url, "BINANCE_ARCHIVE_URL": exchange.url, "BINANCE_WS_URL": exchange.ws_url}
+        variables |= {"KUCOIN_REST_URL": exchange.url}
         parts.enter_context(environment_variables(variables))
         bucket = read(LakeSettings).bucket
         provision_aws(bucket)
@@ -82,14 +76,18 @@ def run_demo(stop: StopRequest, seconds: float) -> None:
         parts.callback(warehouse.close)
         url = parts.enter_context(running_page(read(StatusSettings), or_any_port=True))
         out.print(f"status page: [link={url}]{url}[/link], for {seconds:.0f} seconds")
-        out.print(f"{DAYS} days of 1m klines of {' and '.join(SYMBOLS)}, from a simulated exchange")
-        options = BackfillOptions(interval="1m", start_us=end_us - DAYS * DAY_US, end_us=end_us)
-        runs = [_run_once(options, bucket, warehouse, stop) for _ in range(2)]
+        markets = ", ".join(f"{' and '.join(symbols)} ({venue})" for venue, symbols in MARKETS.items())
+        out.print(f"{DAYS} days of 1m klines of {markets}, from a simulated exchange")
+        runs = [_run_once(end_us, bucket, warehouse, stop) for _ in range(2)]
+        out.print(_figures_table(runs))
         checks = _check(runs, warehouse, bucket, halt_us, exchange.tally())
-        out.print("recording the live market: trades and order books")
-        run_live(SYMBOLS, stop, max(MOST_HASTY_SECONDS, seconds - (time.monotonic() - began)))
-        checks += [Check(*claim) for claim in live_claims(warehouse, exchange.tally()["sockets"]["streams"])]
-    out.print(_figures_table(runs))
+        out.print("recording both venues live: trades and order books")
+        exchange.reset()
+        record_live(stop, max(LIVE_SECONDS, seconds - (time.monotonic() - began)))
+        cross, live = compare_venues(warehouse), count_live(warehouse, exchange.tally())
+        out.print(_live_table(live))
+        out.print(_cross_table(cross))
+        checks += check_live(live, cross)
     for check in checks:
         out.print(f"[green]ok[/]   {check.claim}" if check.holds else f"[red]FAIL[/] {check.claim}")
     if not all(check.holds for check in checks):
@@ -97,29 +95,33 @@ def run_demo(stop: StopRequest, seconds: float) -> None:
 
 
 def _simulated_exchange(halt_us: int) -> Any:
-    """The exchange in a thread of its own; one symbol was halted for a while, so that there is a gap to record."""
+    """The exchange in a thread of its own; one market was halted for a while, so that there is a gap to record."""
     try:
         from simulated_exchange.config import ExchangeConfig
         from simulated_exchange.market import Halt
         from simulated_exchange.server import running_exchange
     except ImportError as error:
         raise UsageError("aiohttp is not installed: install the extra `embedded`, or run `make setup`") from error
-    halt = Halt(SYMBOLS[0], halt_us // 1_000, halt_us // 1_000 + HALT_MINUTES * 60_000)
+    halt = Halt(MARKETS["binance"][0], halt_us // 1_000, halt_us // 1_000 + HALT_MINUTES * 60_000)
     return running_exchange(ExchangeConfig(halts=(halt,)))
 
 
-def _run_once(options: BackfillOptions, bucket: str, warehouse: Warehouse, stop: StopRequest) -> Figures:
-    """The backfill with a loader at work beside it, until the queues are empty."""
+def _run_once(end_us: int, bucket: str, warehouse: Warehouse, stop: StopRequest) -> Figures:
+    """The backfill of both venues with a loader at work beside it, until the queues are empty."""
+    start_us = end_us - DAYS * DAY_US
     began = time.monotonic()
     end_of_run = StopRequest()
     loader = _in_background(lambda: run_loader(QUEUES, end_of_run, LoaderOptions(wait_seconds=1)))
     try:
-        backfill = run_backfill(SYMBOLS, options, stop)
+        backfills = [
+            run_backfill(list(symbols), BackfillOptions("1m", start_us, end_us, venue=venue), stop)
+            for venue, symbols in MARKETS.items()
+        ]
         run_loader(QUEUES, stop, LoaderOptions(drain=True))
     finally:
         end_of_run.set()
         loader.join()
-    return _count(backfill, bucket, warehouse, time.monotonic() - began)
+    return _count(backfills, bucket, warehouse, time.monotonic() - began)
 
 
 def _in_background(work: Callable[[], None]) -> threading.Thread:
@@ -128,17 +130,17 @@ def _in_background(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def _count(backfill: Backfill, bucket: str, warehouse: Warehouse, seconds: float) -> Figures:
+def _count(backfills: list[Backfill], bucket: str, warehouse: Warehouse, seconds: float) -> Figures:
     counts = "select (select count() from bronze_klines), (select count() from klines), count() from stream_events"
     bronze, silver, gaps = warehouse.query(f"{counts} where event = 'gap'")[0]
     return Figures(
-        rows_asked=backfill.report.rows_missing,
+        rows_asked=sum(backfill.report.rows_missing for backfill in backfills),
         rows_in_parquet=_lake_rows(bucket).num_rows,
         rows_in_bronze=bronze,
         rows_in_silver=silver,
         gaps=gaps,
-        klines_requests=backfill.rest.tally.by_path.get("/api/v3/klines", 0),
-        weight=backfill.rest.tally.weight,
+        klines_requests=sum(backfill.rest.tally.klines for backfill in backfills),
+        weight=sum(backfill.rest.tally.weight for backfill in backfills),
         seconds=seconds,
     )
 
@@ -152,31 +154,55 @@ def _lake_rows(bucket: str) -> pa.Table:
 
 def _check(runs: list[Figures], warehouse: Warehouse, bucket: str, halt_us: int, tally: dict[str, Any]) -> list[Check]:
     first, second = runs
-    wanted = DAYS * 1440 * len(SYMBOLS)
+    wanted = DAYS * 1440 * sum(map(len, MARKETS.values()))
+    halted = HALT_MINUTES * len(MARKETS)
     gap = warehouse.query("select from_update_id, to_update_id from stream_events where event = 'gap'")
-    sums = warehouse.query("select sum(close), sum(quote_volume), uniqExact(symbol, open_time) from klines")[0]
+    sums = warehouse.query("select sum(close), sum(quote_volume), uniqExact(venue, symbol, open_time) from klines")[0]
     lake = _lake_rows(bucket)
     exact = (pc.sum(lake["close"]).as_py(), pc.sum(lake["quote_volume"]).as_py(), lake.num_rows)
     dead_letters = [MessageQueue(f"{name}-dlq").depth() for name in QUEUES]
-    expected_gap = [(halt_us, halt_us + (HALT_MINUTES - 1) * MINUTE_US)]
+    expected_gap = [(halt_us, halt_us + (HALT_MINUTES - 1) * MINUTE_US)] * len(MARKETS)
     return [
         Check(
-            f"every kline there is was recorded: {wanted:,} less a halt of {HALT_MINUTES} minutes",
-            first.rows_in_parquet == wanted - HALT_MINUTES,
+            f"every kline there is was recorded: {wanted:,} less a halt of {HALT_MINUTES} minutes at both venues",
+            first.rows_in_parquet == wanted - halted,
         ),
         Check("bronze holds what Parquet holds, row for row", first.rows_in_bronze == first.rows_in_parquet),
         Check("silver holds each kline once", first.rows_in_silver == first.rows_in_parquet),
         Check("prices and volumes are equal to the last decimal", tuple(sums) == exact),
-        Check("the halt is written down as one gap, with its first and last missing kline", gap == expected_gap),
+        Check("the halt is written down as one gap a venue, with its first and last missing kline", gap == expected_gap),
         Check("the second run asked the exchange for no kline", second.klines_requests == 0),
         Check(
             "the second run doubled nothing",
             (second.rows_in_parquet, second.rows_in_bronze, second.rows_in_silver, second.gaps)
             == (first.rows_in_parquet, first.rows_in_bronze, first.rows_in_silver, first.gaps),
         ),
-        Check("the exchange counted the same request weight as we did", tally["weight"]["total"] == first.weight + second.weight),
+        Check(
+            "the exchanges counted the same request weight as we did",
+            tally["weight"]["total"] + tally["kucoin"]["weight"]["total"] == first.weight + second.weight,
+        ),
         Check("no message ended in a dead-letter queue", all(depth.is_empty for depth in dead_letters)),
     ]
+
+
+def _live_table(figures: list[LiveFigures]) -> Table:
+    table = Table(*(name.replace("_", " ") for name in LiveFigures.__slots__), title="live, end to end")
+    for one in figures:
+        table.add_row(*(str(getattr(one, name)) for name in LiveFigures.__slots__))
+    return table
+
+
+def _cross_table(rows: list[tuple[Any, ...]]) -> Table:
+    table = Table(
+        "market", "by", "common seconds", "spread, bps", "lead, s", "correlation", title="kucoin above binance, in one minute"
+    )
+    for market, basis, seconds, spread, lead, correlation in rows:
+        table.add_row(market, basis, str(seconds), f"{spread:+.3f}", *_lead(lead, correlation))
+    return table
+
+
+def _lead(seconds: int | None, correlation: float | None) -> tuple[str, str]:
+    return ("", "") if seconds is None or correlation is None else (f"{seconds:+d}", f"{correlation:.2f}")
 
 
 def _figures_table(runs: list[Figures]) -> Table:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Annotated
 
 import orjson
@@ -9,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from pipeline.errors import UsageError
 from pipeline.lifecycle import run_command
 from tickhouse import doctor_machine, doctor_services, doctor_venue
@@ -25,11 +27,14 @@ CHECKS: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
     ("notifications", doctor_services.check_notifications),
     ("ClickHouse", doctor_services.check_warehouse),
     ("Pub/Sub", doctor_services.check_pubsub),
+)
+"""Of what is the same whatever the venue, in the order in which a person would mend them."""
+
+VENUE_CHECKS: tuple[tuple[str, Callable[[str], Iterable[Finding]]], ...] = (
     ("exchange", doctor_venue.check_rest),
     ("clock", doctor_venue.check_clock),
     ("websocket", doctor_venue.check_websocket),
 )
-"""In the order in which a person would mend them."""
 
 LOCAL = ("python", "settings", "disk", "ports", "exchange", "clock", "websocket")
 """What `tickhouse local` needs: it brings everything else."""
@@ -41,21 +46,29 @@ def main(
     json: Annotated[bool, typer.Option("--json", help="A JSON list, for scripts.")] = False,
     local: Annotated[bool, typer.Option("--local", help="Only what `tickhouse local` needs.")] = False,
     check: Annotated[list[str] | None, typer.Option(help="Only this one; repeats.")] = None,
+    venue: Annotated[str, typer.Option(help=f"Whom to look at: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
 ) -> None:
     """Check this machine, S3, SQS, ClickHouse, Pub/Sub and the exchange; every fault comes with its fix; exit 1 if any."""
 
     def work() -> None:
-        known = [name for name, _ in CHECKS]
+        looks = checks_of(venue)
+        known = [name for name, _ in looks]
         for name in check or ():
             if name not in known:
                 raise UsageError(f"--check {name!r}: choose from {', '.join(known)}")
         wanted = check or (LOCAL if local else known)
-        findings = [finding for name, look in CHECKS if name in wanted for finding in examined(name, look)]
+        findings = [finding for name, look in looks if name in wanted for finding in examined(name, look)]
         _show(findings, as_json=json)
         if any(finding.verdict == "bad" for finding in findings):
             sys.exit(1)
 
     run_command(work)
+
+
+def checks_of(venue: str) -> list[tuple[str, Callable[[], Iterable[Finding]]]]:
+    """All of them, in the order in which a person would mend what they find. Raises UsageError for an unknown venue."""
+    name = venue_named(venue).name
+    return [*CHECKS, *((check, partial(look, name)) for check, look in VENUE_CHECKS)]
 
 
 def _show(findings: Iterable[Finding], *, as_json: bool) -> None:

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import httpx
 
-from extract_process.binance.messages import VENUE
-from extract_process.binance.streams import CHANNELS
 from extract_process.markets import MARKETS_FILE, read_markets
 from extract_process.spool_room import DISK_RESERVE_BYTES
+from extract_process.venues import DEFAULT_VENUE, venue_named
 from pipeline.errors import UsageError
 from pipeline.settings import MetricsSettings, SpoolSettings, StatusSettings, WarehouseSettings, read
 from tickhouse.finding import Finding, Ill
@@ -88,7 +87,7 @@ def check_ports() -> Iterator[Finding]:
 
 def check_markets() -> Iterator[Finding]:
     try:
-        markets = read_markets(Path(MARKETS_FILE), VENUE, (*CHANNELS,))
+        markets = read_markets(Path(MARKETS_FILE), DEFAULT_VENUE, venue_named(DEFAULT_VENUE).channels)
     except UsageError as error:
         raise Ill(str(error), f"correct {MARKETS_FILE}, or name markets with --symbol; run commands in the checkout") from error
     yield Finding("markets", "ok", f"{len(markets)} symbols are enabled in {MARKETS_FILE}")

@@ -92,9 +92,9 @@ def check_pubsub() -> Iterator[Finding]:
 
     from extract_process.mirror_messages import CHANNELS, topic_name
     from extract_process.pubsub import credentials_needed, pubsub_errors, topic_path
-    from tickhouse.provision_pubsub import VENUES
+    from extract_process.venues import venue_names
 
-    names = [topic_name(venue, channel) for venue in VENUES for channel in CHANNELS]
+    names = [topic_name(venue, channel) for venue in venue_names() for channel in CHANNELS]
     try:
         with credentials_needed(), PublisherClient() as client:
             for name in names:

@@ -1,69 +1,76 @@
-"""The doctor's look at the exchange: reached over REST and websocket, not banned, and clocks that agree."""
+"""The doctor's look at an exchange: reached over REST and websocket, not banned, and clocks that agree."""
 
 import asyncio
 import time
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
-import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from extract_process.ban_memory import BanMemory
-from extract_process.binance.messages import VENUE
-from extract_process.binance.streams import STREAM_PATH
-from pipeline.settings import BinanceSettings, SpoolSettings, read
-from pipeline.timestamps import format_instant, now_us
+from extract_process.venue import Venue, VenueRest
+from extract_process.venues import venue_named
+from pipeline.errors import VenueBanned, VenueError
+from pipeline.settings import SpoolSettings, read
+from pipeline.timestamps import SECOND_US, now_us
 from tickhouse.finding import Finding, Ill
 
 MOST_SKEW_SECONDS = 1.0
 _SECONDS = 8.0
 
 
-def check_rest() -> Iterator[Finding]:
-    url = read(BinanceSettings).rest_url
-    parts = urlsplit(url)
-    host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-    ban = BanMemory(read(SpoolSettings).folder, VENUE, host).remembered(now_us())
-    if ban is not None:
-        what = f"{url} has shut this address out until {format_instant(ban.until_us)}"
-        raise Ill(what, "wait until then: asking earlier makes it longer")
-    _, _, seconds = _server_time(url)
-    yield Finding("exchange", "ok", f"{url} answers within {seconds * 1_000:.0f} ms")
+def check_rest(name: str) -> Iterator[Finding]:
+    venue = venue_named(name)
+    _, seconds = asyncio.run(_compare_clocks(venue))
+    yield Finding("exchange", "ok", f"{name} answers within {seconds * 1_000:.0f} ms")
 
 
-def check_clock() -> Iterator[Finding]:
-    ours, theirs, seconds = _server_time(read(BinanceSettings).rest_url)
-    skew = ours - theirs
+def check_clock(name: str) -> Iterator[Finding]:
+    skew, seconds = asyncio.run(_compare_clocks(venue_named(name)))
     words = f"this machine's clock is {abs(skew):.3f} s {'ahead of' if skew > 0 else 'behind'} the exchange's"
     if abs(skew) > MOST_SKEW_SECONDS + seconds:
         raise Ill(words, "let the machine keep time: timedatectl set-ntp true (or chronyc makestep)")
     yield Finding("clock", "ok", words)
 
 
-def check_websocket() -> Iterator[Finding]:
-    url = read(BinanceSettings).ws_url
+def check_websocket(name: str) -> Iterator[Finding]:
+    venue = venue_named(name)
+    yield Finding("websocket", "ok", f"{asyncio.run(_knock(venue))} takes websockets")
 
-    async def knock() -> None:
-        async with connect(f"{url}{STREAM_PATH}", open_timeout=_SECONDS, close_timeout=1, proxy=None):
-            pass
 
+async def _compare_clocks(venue: Venue) -> tuple[float, float]:
+    """How far our clock is ahead of the venue's, and how long the question took: seconds."""
+    async with venue.open_rest(read(SpoolSettings).folder, 1) as rest:
+        began = time.monotonic()
+        await _asked(venue, rest)
+        return (now_us() - rest.server_now()) / SECOND_US, time.monotonic() - began
+
+
+async def _asked(venue: Venue, rest: VenueRest) -> None:
+    setting = f"{venue.name.upper()}_REST_URL"
     try:
-        asyncio.run(knock())
-    except (OSError, WebSocketException, TimeoutError) as error:
-        fix = "correct BINANCE_WS_URL; behind a proxy or firewall allow it, or use python -m simulated_exchange"
-        raise Ill(f"{url} takes no websocket: {' '.join(str(error).split()) or type(error).__name__}", fix) from error
-    yield Finding("websocket", "ok", f"{url} takes websockets")
+        async with asyncio.timeout(_SECONDS):
+            await rest.synchronize_clock()
+    except VenueBanned as error:
+        raise Ill(str(error), "wait until then: asking earlier makes it longer") from error
+    except (VenueError, TimeoutError) as error:
+        fix = f"is this machine online? correct {setting}; where the venue is blocked use python -m simulated_exchange"
+        raise Ill(f"{venue.name} does not answer over REST: {_words(error)}", fix) from error
 
 
-def _server_time(url: str) -> tuple[float, float, float]:
-    """Our clock in the middle of the request, the venue's, and how long it took: seconds."""
-    began, clock = time.monotonic(), time.time()
-    try:
-        answer = httpx.get(f"{url}/api/v3/time", timeout=_SECONDS).raise_for_status()
-        theirs = int(answer.json()["serverTime"]) / 1_000
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
-        fix = "is this machine online? correct BINANCE_REST_URL; where the venue is blocked use python -m simulated_exchange"
-        raise Ill(f"{url} does not answer: {' '.join(str(error).split()) or type(error).__name__}", fix) from error
-    seconds = time.monotonic() - began
-    return clock + seconds / 2, theirs, seconds
+async def _knock(venue: Venue) -> str:
+    """The address that took us, without what is secret in it."""
+    async with venue.open_rest(read(SpoolSettings).folder, 1) as rest:
+        await _asked(venue, rest)
+        url = (await venue.find_address(rest)).url
+        shown = url.partition("?")[0]
+        try:
+            async with connect(url, open_timeout=_SECONDS, close_timeout=1, proxy=None):
+                return shown
+        except (OSError, WebSocketException, TimeoutError) as error:
+            setting = f"{venue.name.upper()}_WS_URL"
+            fix = f"correct {setting}; behind a proxy or firewall allow it, or use python -m simulated_exchange"
+            raise Ill(f"{shown} takes no websocket: {_words(error)}", fix) from error
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,11 +1,11 @@
-"""Capture, loader and transformer beside each other in this process, started and ended in the order that loses nothing."""
+"""Captures, loader and transformer beside each other in this process, started and ended in the order that loses nothing."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from extract_process.live_capture import run_capture
-from extract_process.micro_batch import BatchLimits
 from extract_process.stream_options import StreamOptions
 from load_process.__main__ import run_loader
 from load_process.loader import LoaderOptions
@@ -21,39 +21,32 @@ from transform_process.transformer import Transformer, TransformOptions
 class LivePipeline:
     """Its parts; each can be stopped and started again."""
 
-    capture: Part
+    captures: tuple[Part, ...]
     loader: Part
     transformer: Part
 
 
 @contextmanager
-def live_pipeline(
-    wanted: Mapping[str, Sequence[str]], batch_seconds: float, on_end: Callable[[], object] = lambda: None
-) -> Iterator[LivePipeline]:
+def live_pipeline(captures: Sequence[StreamOptions], on_end: Callable[[], object] = lambda: None) -> Iterator[LivePipeline]:
     """Runs as long as the context lasts; `on_end` is called when a part ends by itself. Raises what it ended with.
 
-    In the end the capture lands what it has, the queues are emptied, and gold is brought up to it.
+    In the end the captures land what they have, the queues are emptied, and gold is brought up to it.
     """
-    options = StreamOptions(
-        wanted={symbol: tuple(channels) for symbol, channels in wanted.items()}, limits=BatchLimits(age_seconds=batch_seconds)
-    )
     parts = LivePipeline(
-        Part("capture", lambda stop: run_capture(options, stop), on_end=on_end),
+        tuple(Part(f"capture {options.venue}", partial(run_capture, options), on_end=on_end) for options in captures),
         Part("loader", lambda stop: run_loader(QUEUES, stop, LoaderOptions(wait_seconds=1)), on_end=on_end),
         Part("transformer", _keep_gold_fresh, on_end=on_end),
     )
-    parts.loader.start()
-    parts.transformer.start()
-    parts.capture.start()
+    running = [parts.loader, parts.transformer, *parts.captures]
+    for part in running:
+        part.start()
     try:
         yield parts
     finally:
-        try:
-            parts.capture.stop()
-        finally:
-            parts.transformer.stop()
-            parts.loader.stop()
-            run_loader(QUEUES, StopRequest(), LoaderOptions(drain=True))
+        with ExitStack() as ending:
+            ending.callback(run_loader, QUEUES, StopRequest(), LoaderOptions(drain=True))
+            for part in running:
+                ending.callback(part.stop)
 
 
 def bring_gold_up() -> None:

@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
-from extract_process.binance.streams import CHANNELS
+from extract_process.micro_batch import BatchLimits
 from extract_process.stream import DEFAULT_CHANNELS
+from extract_process.stream_options import StreamOptions
+from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from load_process.reconcile import run_reconcile
 from pipeline.aws import aws_errors, s3_client
 from pipeline.datasets import DATASETS
@@ -32,6 +34,7 @@ BATCH_SECONDS = 3.0
 
 
 def run_local(
+    venue: str,
     symbols: list[str],
     channels: tuple[str, ...],
     folder: Path,
@@ -45,7 +48,8 @@ def run_local(
         parts.enter_context(embedded_parts(folder))
         migrate(read(WarehouseSettings))
         _open_lake(read(LakeSettings).bucket, stop)
-        with live_pipeline(dict.fromkeys(symbols, channels), BATCH_SECONDS, on_end=stop.set):
+        options = StreamOptions(dict.fromkeys(symbols, channels), limits=BatchLimits(age_seconds=BATCH_SECONDS), venue=venue)
+        with live_pipeline([options], on_end=stop.set):
             url = parts.enter_context(running_page(settings))
             print(f"recording {', '.join(symbols)} into {folder}; status page on {url}; Ctrl-C ends", flush=True)
             stop.wait(seconds if seconds is not None else _FOREVER)
@@ -82,7 +86,10 @@ def _held(folder: Path) -> Iterator[None]:
 
 def main(
     symbol: Annotated[list[str], typer.Option(help="As the venue spells it; repeats.")],
-    channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: trades, depth.")] = None,
+    channel: Annotated[
+        list[str] | None, typer.Option(help="trades, depth, klines, ticker; repeats. Default: trades, depth.")
+    ] = None,
+    venue: Annotated[str, typer.Option(help=f"One of {', '.join(venue_names())}.")] = DEFAULT_VENUE,
     data: Annotated[Path, typer.Option(help="Where lake, warehouse and spool are kept between runs.")] = Path("data"),
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Of the status page; default STATUS_PORT, 8080.")] = None,
     duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
@@ -92,11 +99,11 @@ def main(
     def work() -> None:
         channels = tuple(dict.fromkeys(channel or DEFAULT_CHANNELS))
         for name in channels:
-            if name not in CHANNELS:
-                raise UsageError(f"--channel {name!r}: choose from {', '.join(CHANNELS)}")
+            if name not in venue_named(venue).channels:
+                raise UsageError(f"--channel {name!r}: choose from {', '.join(venue_named(venue).channels)}")
         settings = read(StatusSettings)
         chosen = settings if port is None else settings.model_copy(update={"port": port})
         with stop_on_signals() as stop:
-            run_local(list(dict.fromkeys(symbol)), channels, data.resolve(), chosen, stop, duration)
+            run_local(venue, list(dict.fromkeys(symbol)), channels, data.resolve(), chosen, stop, duration)
 
     run_command(work)

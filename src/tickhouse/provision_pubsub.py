@@ -15,15 +15,14 @@ from google.pubsub_v1 import (
     Topic,
 )
 
-from extract_process.binance.messages import VENUE
 from extract_process.mirror_messages import CHANNELS, topic_name
 from extract_process.pubsub import credentials_needed, pubsub_errors, subscription_path, topic_path
+from extract_process.venues import venue_names
 from pipeline.errors import NotProvisioned
 from pipeline.settings import PubSubSettings
 
 log = logging.getLogger(__name__)
 
-VENUES = (VENUE,)
 DEAD_LETTERS = "crypto.dead-letters"
 MAX_DELIVERY_ATTEMPTS = 5
 _SECONDS = 30.0
@@ -40,10 +39,10 @@ def provision_pubsub(settings: PubSubSettings) -> None:
     with credentials_needed():
         publisher, subscriber = PublisherClient(), SubscriberClient()
     with publisher, subscriber:
-        for name in (DEAD_LETTERS, *(topic_name(venue, channel) for venue in VENUES for channel in CHANNELS)):
+        for name in (DEAD_LETTERS, *(topic_name(venue, channel) for venue in venue_names() for channel in CHANNELS)):
             topic = Topic(name=topic_path(settings.project, name))
             _create(f"topic {name}", lambda topic=topic: publisher.create_topic(request=topic, timeout=_SECONDS))  # type: ignore[misc]
-        for subscription in (_dead_letters(settings.project), *(_example(settings.project, venue) for venue in VENUES)):
+        for subscription in (_dead_letters(settings.project), *(_example(settings.project, venue) for venue in venue_names())):
             _create(
                 f"subscription {subscription.name}",
                 lambda wanted=subscription: subscriber.create_subscription(request=wanted, timeout=_SECONDS),  # type: ignore[misc]
@@ -55,7 +54,7 @@ def has_forgotten(settings: PubSubSettings) -> bool:
     """Whether what `provision_pubsub` creates last is not there. Raises UsageError, PubSubRefused, PubSubUnavailable."""
     with credentials_needed():
         subscriber = SubscriberClient()
-    name = _example(settings.project, VENUES[-1]).name
+    name = _example(settings.project, venue_names()[-1]).name
     with subscriber:
         try:
             with pubsub_errors(f"subscription {name}"):

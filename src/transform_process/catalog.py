@@ -51,6 +51,14 @@ def _indicators(interval: str) -> Step:
     return Step(f"indicators_{interval}", "indicators.sql", "gold_indicators", parameters)
 
 
+def _symbols(of: str) -> Step:
+    return Step(f"symbol_names_{of}", "symbol_names.sql", "gold_symbol_names")
+
+
+def _cross_venue(basis: str) -> Step:
+    return Step(f"cross_venue_{basis}", "cross_venue.sql", "gold_cross_venue", {"basis": basis})
+
+
 _LONGER = [interval for interval in INTERVAL_SECONDS if interval != "1s"]
 
 OHLCV = Transform(
@@ -62,6 +70,8 @@ OHLCV = Transform(
         _base("1m"),
         *(_roll_up(part, interval) for part, interval in pairwise(_LONGER)),
         *(_indicators(interval) for interval in _LONGER),
+        _symbols("trades"),
+        _cross_venue("trades"),
     ),
 )
 
@@ -72,6 +82,8 @@ BOOK = Transform(
     steps=(
         Step("book_top_1s", "book_top_1s.sql", "gold_book_top"),
         Step("book_coverage", "book_coverage.sql", "gold_book_hours"),
+        _symbols("book"),
+        _cross_venue("book"),
     ),
 )
 

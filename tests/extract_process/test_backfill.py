@@ -16,6 +16,7 @@ from extract_process.backfill import Backfill, BackfillOptions, BackfillReport, 
 from extract_process.ban_memory import BanMemory
 from extract_process.binance.archive import BinanceArchive
 from extract_process.binance.rest_api import BinanceRest
+from extract_process.binance.venue import VENUE
 from extract_process.weight_budget import WeightBudget
 from pipeline.errors import Interrupted, UsageError, VenueError, VenueUnavailable
 from pipeline.lifecycle import StopRequest
@@ -113,7 +114,7 @@ async def run(
     async with rest_client, archive_client:
         rest = BinanceRest(rest_client, WeightBudget(1_200), BanMemory(folder, "binance", "rest.test"))
         options = BackfillOptions(interval="1h", start_us=START, end_us=end_us, source=source, concurrency=3, recheck=recheck)
-        backfill = Backfill(rest, BinanceArchive(archive_client), lake.store, options)
+        backfill = Backfill(VENUE, rest, BinanceArchive(archive_client), lake.store, options)
         await backfill.run(list(symbols), stop or StopRequest())
         return backfill.report
 

@@ -43,7 +43,7 @@ class Capturing:
         self._spool.append(Kind.FRAME, NOON + number, frame)
         self._spool.write()
         landing = Landing(BINANCE, "main", SYMBOLS)
-        landing.add_messages(BINANCE.parse_frame(frame), NOON + number)
+        landing.add_messages(BINANCE.parse_frame(frame, NOON), NOON + number)
         self.in_memory.append(weakref.ref(landing))
         self.flusher.put(self._spool.seal(), CaptureMemory(number, {TRADES: (number, NOON + number)}), landing)
         return number
@@ -78,7 +78,7 @@ def expected(*numbers: int) -> dict[str, bytes]:
     objects: dict[str, bytes] = {}
     for number in numbers:
         landing = Landing(BINANCE, "main", SYMBOLS)
-        landing.add_messages(BINANCE.parse_frame(trade(number)), NOON + number)
+        landing.add_messages(BINANCE.parse_frame(trade(number), NOON), NOON + number)
         objects |= dict(landing.objects(number))
     return objects
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extract_process.id_continuity import Gap, Healed, IdContinuity
-from extract_process.kline_grid import grid_of
+from extract_process.kline_grid import Range, grid_of
 
 
 def test_ids_that_follow_each_other_say_nothing() -> None:
@@ -78,3 +78,53 @@ def test_gaps_less_what_was_healed_is_what_never_came(steps: list[tuple[str, int
             missing ^= touched
     if came:
         assert missing == {number for number in range(first_delivered, max(came) + 1) if number not in came}
+
+
+def test_sparse_ids_may_jump_while_nothing_interrupts_them() -> None:
+    ids = IdContinuity(sparse=True)
+    assert [ids.on_ids(number, number) for number in (10, 13, 14, 40)] == [[], [], [], []]
+    ids.on_break("disconnect")
+    assert ids.on_ids(47, 47) == [Gap(41, 46, "disconnect")]
+    assert ids.on_ids(52, 52) == []
+    assert ids.on_healed(43, 46) == [Healed(43, 46)]
+
+
+def test_a_sparse_stream_that_begins_with_what_is_here_has_lost_nothing() -> None:
+    ids = IdContinuity(sparse=True)
+    ids.on_ids(10, 10)
+    ids.on_break("disconnect")
+    assert ids.on_ids(10, 10) == []
+    assert ids.on_ids(15, 15) == []
+
+
+def test_a_restart_of_a_sparse_stream_is_a_gap_unless_the_next_id_follows() -> None:
+    assert IdContinuity(last_id=10, sparse=True).on_ids(15, 15) == [Gap(11, 14, "restart")]
+    assert IdContinuity(last_id=10, sparse=True).on_ids(11, 11) == []
+
+
+def test_an_answer_that_heals_does_not_hide_an_interruption() -> None:
+    ids = IdContinuity(sparse=True)
+    ids.on_ids(10, 10)
+    ids.on_break("disconnect")
+    assert ids.on_ids(20, 20) == [Gap(11, 19, "disconnect")]
+    ids.on_break("disconnect")
+    assert ids.on_healed(11, 19) == [Healed(11, 19)]
+    assert ids.on_ids(30, 30) == [Gap(21, 29, "disconnect")]
+
+
+def test_a_running_kline_tells_once_which_are_over() -> None:
+    minute = 60_000_000
+    ids = IdContinuity(grid=grid_of("1m"))
+    assert ids.on_running(5 * minute) is None
+    assert ids.on_running(7 * minute) == Range(5 * minute, 6 * minute)
+    assert ids.on_running(7 * minute) is None
+    assert ids.on_healed(5 * minute, 5 * minute) == []
+    ids.on_absent(6 * minute)
+    assert ids.on_running(8 * minute) == Range(7 * minute, 7 * minute)
+    assert ids.last_id == 6 * minute
+
+
+def test_a_restart_asks_for_the_klines_that_ended_meanwhile() -> None:
+    minute = 60_000_000
+    ids = IdContinuity(last_id=3 * minute, grid=grid_of("1m"))
+    assert ids.on_running(6 * minute) == Range(4 * minute, 5 * minute)

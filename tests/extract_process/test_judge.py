@@ -1,6 +1,6 @@
 """Judge: messages of many symbols to events and questions; what a restart must remember."""
 
-from extract_process.judge import HealAsk, Judge, SnapshotAsk
+from extract_process.judge import ClosedAsk, HealAsk, Judge, JudgeRules, SnapshotAsk
 from extract_process.records import DepthDiff, DepthSnapshot, Kline, Ticker, Trade
 from extract_process.stream_key import StreamKey
 
@@ -97,3 +97,30 @@ def test_streams_follow_where_they_go_on_without_a_hole() -> None:
     judged.on_messages([trade(5), diff(1, 9)], receipt_time=100)
     assert judged.follows({TRADES: 6, DEPTH: 3, StreamKey("trades", "NEWUSDT"): 77})
     assert not judged.follows({TRADES: 7})
+
+
+def test_where_klines_never_close_the_next_one_asks_for_those_before() -> None:
+    minute = 60_000_000
+    judge = Judge("kucoin", "main", {}, JudgeRules(frozenset({"trades"}), klines_never_close=True))
+    key = StreamKey("klines", "A-B", "1m")
+
+    def running(opened: int) -> list[object]:
+        kline = Kline("A-B", "1m", opened, opened + minute - 1_000, "1", "1", "1", "1", "1", "1", 0, "0", "0", False)
+        judgement = judge.on_messages([kline], opened)
+        assert judgement.events == []
+        return list(judgement.asks)
+
+    assert running(10 * minute) == running(10 * minute) == []
+    assert running(12 * minute) == [ClosedAsk(key, 10 * minute, 11 * minute)]
+    assert judge.on_healed_ids(key, 10 * minute, 10 * minute, 0).events == []
+    (gap,) = judge.on_absent_ids(key, 11 * minute, 11 * minute, 0).events
+    assert (gap.event, gap.cause, gap.from_update_id) == ("gap", "venue_has_no_data", 11 * minute)
+    assert judge.last_ids()[key][0] == 11 * minute
+
+
+def test_sparse_trades_go_on_only_from_one_that_is_here_already() -> None:
+    judge = Judge("kucoin", "main", {}, JudgeRules(frozenset({"trades"})))
+    key = StreamKey("trades", "A-B")
+    judge.on_messages([Trade("A-B", number, "1", "1", True, 1, 1) for number in (5, 9)], 1)
+    assert judge.follows({key: 9})
+    assert not judge.follows({key: 10})

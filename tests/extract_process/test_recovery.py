@@ -111,7 +111,7 @@ def test_the_objects_are_those_the_living_process_would_have_made(tmp_path: Path
     killed_with(tmp_path, 4, (Kind.FRAME, trade(7)), (Kind.FRAME, diff(50, 60)), (Kind.FRAME, trade(8)))
     landing = Landing(BINANCE, "main", SYMBOLS)
     for number, frame in enumerate((trade(7), diff(50, 60), trade(8))):
-        landing.add_messages(BINANCE.parse_frame(frame), NOON + number)
+        landing.add_messages(BINANCE.parse_frame(frame, NOON), NOON + number)
     living = dict(landing.objects(4))
     assert {item.key: item.path.read_bytes() for item in recovered(tmp_path)[1].waiting()} == living
 
@@ -133,7 +133,7 @@ def test_only_the_missing_trades_of_an_answer_are_landed() -> None:
 
 def test_a_row_whose_number_cannot_be_read_is_an_event_with_what_came() -> None:
     landing = Landing(BINANCE, "main", SYMBOLS)
-    landing.add_messages(BINANCE.parse_frame(trade(7).replace(b'"p":"1"', b'"p":"one"')), NOON)
+    landing.add_messages(BINANCE.parse_frame(trade(7).replace(b'"p":"1"', b'"p":"one"'), NOON), NOON)
     ((key, parquet),) = landing.objects(1)
     assert key.startswith("data_sources/stream_events/")
     (row,) = pq.read_table(io.BytesIO(parquet)).to_pylist()

@@ -12,6 +12,7 @@ from websockets.asyncio.server import ServerConnection
 
 from extract_process.binance.dialect import BINANCE
 from extract_process.binance.streams import CHANNELS, CONNECTS_WINDOW_SECONDS, MOST_CONNECTS
+from extract_process.binance.venue import VENUE
 from extract_process.capture import Capture, CaptureOptions
 from extract_process.event_budget import EventBudget
 from extract_process.micro_batch import BatchLimits
@@ -21,6 +22,7 @@ from extract_process.spool import Kind, leftover_segments, read_segment
 from extract_process.spool_room import SpoolRoom
 from extract_process.stream_feed import FeedOptions, StreamFeed
 from extract_process.stream_key import StreamKey
+from extract_process.venue import Address
 
 from .socket_venues import SILENCE, Venue, raw_venue_that, venue_that
 
@@ -38,9 +40,13 @@ def capture(tmp_path: Path) -> Capture:
 @asynccontextmanager
 async def feeding(url: str, capture: Capture, streams: list[str]) -> AsyncIterator[StreamFeed]:
     """A feed at work until the context ends."""
-    options = FeedOptions(url.removesuffix("/stream"), 3_600, 0.5, SILENCE, 60)
+
+    async def find_address() -> Address:
+        return Address(url)
+
+    options = FeedOptions(3_600, 0.5, SILENCE, 60, 300)
     connects = EventBudget(MOST_CONNECTS, CONNECTS_WINDOW_SECONDS)
-    feed = StreamFeed("connection 1 of 1", streams, capture, connects, options)
+    feed = StreamFeed("connection 1 of 1", streams, capture, connects, options, VENUE, find_address)
     task = asyncio.create_task(feed.run())
     try:
         yield feed
@@ -100,7 +106,7 @@ async def test_a_refused_subscription_is_written_down_and_tried_again(capture: C
         await until(lambda: "connected" in dict(events(tmp_path)))
         assert events(tmp_path)[0] == (
             "connect_failed",
-            "connection 1 of 1: SUBSCRIBE refused: 2 Invalid request: unknown property",
+            "connection 1 of 1: subscription refused: 2 Invalid request: unknown property",
         )
 
 

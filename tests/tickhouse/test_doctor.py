@@ -20,7 +20,7 @@ from pipeline.timestamps import now_us
 from pipeline.warehouse import connect
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import running_exchange
-from tickhouse.doctor import CHECKS
+from tickhouse.doctor import checks_of
 from tickhouse.doctor_machine import check_python
 from tickhouse.finding import Finding, examined
 
@@ -49,7 +49,7 @@ def healthy(
 
 
 def found(name: str) -> list[Finding]:
-    return examined(name, dict(CHECKS)[name])
+    return examined(name, dict(checks_of("binance"))[name])
 
 
 def bucket(lake: "Lake") -> str:
@@ -145,9 +145,9 @@ FAULTS: list[tuple[Callable[["Lake", Patch], None], str, str, str]] = [
     (server_away, "ClickHouse", "localhost:9 does not answer", "start ClickHouse (make up), or correct CLICKHOUSE_HOST"),
     (no_schema, "ClickHouse", "0 of", "tickhouse provision --warehouse"),
     (pubsub_away, "Pub/Sub", "topic crypto.binance", "start the emulator"),
-    (exchange_away, "exchange", "http://127.0.0.1:9 does not answer", "correct BINANCE_REST_URL"),
-    (websocket_away, "websocket", "ws://127.0.0.1:9 takes no websocket", "correct BINANCE_WS_URL"),
-    (banned, "exchange", "has shut this address out until", "wait until then"),
+    (exchange_away, "exchange", "binance does not answer over REST", "correct BINANCE_REST_URL"),
+    (websocket_away, "websocket", "takes no websocket", "correct BINANCE_WS_URL"),
+    (banned, "exchange", "shut out until", "wait until then"),
 ]
 
 

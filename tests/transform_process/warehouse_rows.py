@@ -80,10 +80,11 @@ def trades(
     prices: Sequence[str] | None = None,
     symbol: str = "BTCUSDT",
     latency_us: int = 5_000,
+    venue: str = "binance",
 ) -> pa.Table:
     """Trades one second apart from 2024-08-09 unless told otherwise."""
     times = list(times_us or [us("2024-08-09") + 1_000_000 * number for number in range(len(ids))])
-    columns: Row = {"venue": "binance", "symbol": symbol, "trade_id": list(ids), "quantity": "0.5"}
+    columns: Row = {"venue": venue, "symbol": symbol, "trade_id": list(ids), "quantity": "0.5"}
     columns |= {"price": list(prices or ["100"] * len(ids)), "is_buyer_maker": [number % 2 == 0 for number in ids]}
     columns |= {"trade_time": times, "event_time": times, "receipt_time": [time + latency_us for time in times]}
     return table_of(TRADES, columns)
@@ -100,10 +101,11 @@ def klines(
     trade_count: int = 3,
     closed: bool = True,
     receipt_time: int = RECEIVED_US,
+    venue: str = "binance",
 ) -> pa.Table:
     """Klines with made-up values."""
     opened = list(opens_us)
-    columns: Row = {"venue": "binance", "symbol": symbol, "interval": interval, "open_time": opened}
+    columns: Row = {"venue": venue, "symbol": symbol, "interval": interval, "open_time": opened}
     columns |= {"close_time": [time + minutes * MINUTE_US - 1_000 for time in opened], "open": "100", "high": "102", "low": "99"}
     columns |= {
         "close": close if isinstance(close, str) else list(close),
@@ -116,16 +118,27 @@ def klines(
     return table_of(KLINES, columns)
 
 
-def depth_diff(first: int, last: int, *, event_us: int, bids: Any = (), asks: Any = (), latency_us: int = 5_000) -> pa.Table:
+def depth_diff(
+    first: int,
+    last: int,
+    *,
+    event_us: int,
+    bids: Any = (),
+    asks: Any = (),
+    latency_us: int = 5_000,
+    market: tuple[str, str] = ("binance", "BTCUSDT"),
+) -> pa.Table:
     """One diff; levels are pairs of text."""
-    batch = DepthDiffRows("binance")
-    batch.append(DepthDiff("BTCUSDT", first, last, list(bids), list(asks), event_us), event_us + latency_us)
+    batch = DepthDiffRows(market[0])
+    batch.append(DepthDiff(market[1], first, last, list(bids), list(asks), event_us), event_us + latency_us)
     return batch.table()
 
 
-def depth_snapshot(last: int, *, receipt_us: int, bids: Any, asks: Any) -> pa.Table:
-    batch = DepthSnapshotRows("binance")
-    batch.append(DepthSnapshot("BTCUSDT", last, list(bids), list(asks), "start"), receipt_us)
+def depth_snapshot(
+    last: int, *, receipt_us: int, bids: Any, asks: Any, market: tuple[str, str] = ("binance", "BTCUSDT")
+) -> pa.Table:
+    batch = DepthSnapshotRows(market[0])
+    batch.append(DepthSnapshot(market[1], last, list(bids), list(asks), "start"), receipt_us)
     return batch.table()
 
 

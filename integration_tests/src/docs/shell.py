@@ -37,13 +37,19 @@ FINDINGS = {"checks", "transform_process.checks", "doctor", "status"}
 PUBSUB = {"mirror", "mirror-check", "extract_process.mirror"}
 
 
+OF_THE_STACK = "### Verify"
+"""What `make compose-check` runs."""
+
+
 def commands_of(page: Path) -> Iterator[list[str]]:
     """The words of every command: lines indented by four outside of fences, each side of `&&` on its own."""
-    is_fenced = False
+    is_fenced = is_of_the_stack = False
     for line in page.read_text(encoding="utf-8").splitlines():
         if line.startswith("```"):
             is_fenced = not is_fenced
-        elif line.startswith("    ") and not is_fenced:
+        elif line.startswith("#") and not is_fenced:
+            is_of_the_stack = line == OF_THE_STACK
+        elif line.startswith("    ") and not (is_fenced or is_of_the_stack):
             words = shlex.split(line, comments=True)
             while "&&" in words:
                 place = words.index("&&")
@@ -78,7 +84,8 @@ class Shell:
         elif words[0] == "make":
             subprocess.run(["make", "-n", words[1]], cwd=ROOT, check=True, capture_output=True, timeout=30)
         elif words[0] == "docker":
-            assert f"  {words[-1]}:" in Path("docker-compose.yml").read_text(encoding="utf-8")
+            compose = Path("docker-compose.yml").read_text(encoding="utf-8")
+            assert all(f"\n  {service}:" in compose for service in words[3:] if not service.startswith("-")), words
         elif words[0] == "promtool":
             if shutil.which("promtool"):
                 subprocess.run(words, check=True, capture_output=True, timeout=60)

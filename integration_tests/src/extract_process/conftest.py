@@ -206,6 +206,7 @@ def open_venue(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenVenue]:
             monkeypatch.setenv("BINANCE_REST_URL", exchange.url)
             monkeypatch.setenv("BINANCE_ARCHIVE_URL", exchange.url)
             monkeypatch.setenv("BINANCE_WS_URL", exchange.ws_url)
+            monkeypatch.setenv("KUCOIN_REST_URL", exchange.url)
             return Venue(exchange, clock)
 
         yield start

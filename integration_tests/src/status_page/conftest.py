@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from extract_process.micro_batch import BatchLimits
+from extract_process.stream_options import StreamOptions
 from pipeline.settings import LakeSettings, StatusSettings, WarehouseSettings, read
 from pipeline.timestamps import now_us, to_datetime
 from pipeline.warehouse import Warehouse, connect
@@ -68,8 +70,9 @@ def _pipeline(folder: Path, fill: Callable[[Warehouse], None]) -> Iterator[Watch
         with closing(connect(read(WarehouseSettings))) as warehouse:
             fill(warehouse)
             _skip_what_is_there(warehouse)
-        channels = ("trades", "depth")
-        parts = stack.enter_context(live_pipeline({"BTCUSDT": channels, "ETHUSDT": channels}, batch_seconds=2.0))
+        channels: tuple[str, ...] = ("trades", "depth")
+        wanted = dict.fromkeys(("BTCUSDT", "ETHUSDT"), channels)
+        parts = stack.enter_context(live_pipeline([StreamOptions(wanted, limits=BatchLimits(age_seconds=2.0))]))
         url = stack.enter_context(running_page(StatusSettings(port=0)))
         yield Watched(url, parts)
 

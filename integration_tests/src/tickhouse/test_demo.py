@@ -6,11 +6,11 @@ import sys
 
 def test_demo_proves_every_claim_and_ends_with_zero() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tickhouse.cli", "demo", "--duration", "20"], capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "tickhouse.cli", "demo", "--duration", "20"], capture_output=True, text=True, timeout=240
     )
 
     assert done.returncode == 0, done.stderr
     claims = [line for line in done.stdout.splitlines() if line.startswith(("ok", "FAIL"))]
     assert len(claims) == 13
     assert all(claim.startswith("ok") for claim in claims), done.stdout
-    assert "│ rows in silver  │ 259,120   │ 259,120    │" in done.stdout
+    assert "│ rows in silver  │ 518,240   │ 518,240    │" in done.stdout

@@ -6,7 +6,7 @@ from extract_process.dialect import Dialect
 
 BINANCE = Dialect(
     venue=VENUE,
-    parse_frame=parse_frame,
+    parse_frame=lambda frame, _: parse_frame(frame),
     channel_of_frame=channel_of_frame,
     parse_depth=lambda body, symbol, reason: parse_depth(body, symbol=symbol, reason=reason),
     parse_trades=lambda body, symbol: parse_trades(body, symbol=symbol),

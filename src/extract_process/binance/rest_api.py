@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ from extract_process.binance.messages import (
     parse_trades,
 )
 from extract_process.kline_grid import Range
+from extract_process.venue import RequestTally
 from extract_process.weight_budget import WeightBudget
 from pipeline.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
 from pipeline.retrying import venue_requests
@@ -45,21 +45,11 @@ _WEIGHTS = {
 _DEPTH_WEIGHTS = ((100, 5), (500, 25), (1_000, 50), (5_000, 250))
 """Of /api/v3/depth: by the most levels a side that are asked for."""
 
+_SYMBOLS_PER_REQUEST = 100
 _BUSY_CODES = {-1000, -1001, -1003, -1006, -1007, -1008}
 _FIREWALL_PAUSE_US = 5 * MINUTE_US
 _LONGEST_ANSWERABLE_US = 3 * 24 * 3600 * SECOND_US  # the venue's longest ban
 Parsed = TypeVar("Parsed")
-
-
-@dataclass(slots=True)
-class RequestTally:
-    """What was asked so far: requests and weight sent, answers that had to be asked for again, 429s met."""
-
-    requests: int = 0
-    weight: int = 0
-    retries: int = 0
-    rate_limited: int = 0
-    by_path: dict[str, int] = field(default_factory=dict)
 
 
 class BinanceRest:
@@ -103,13 +93,21 @@ class BinanceRest:
         self.budget.limit = info.weight_limit
         return info
 
-    async def fetch_klines(self, symbol: str, interval: str, span: Range, limit: int = PAGE_ROWS) -> pa.Table:
-        """Closed klines with open times in `span` (inclusive), oldest first, at most `limit` rows."""
+    async def fetch_statuses(self, symbols: list[str]) -> dict[str, bool]:
+        """Whether each of these symbols trades now; new words for what is no trading appear. Raises UsageError."""
+        statuses: dict[str, str] = {}
+        for start in range(0, len(symbols), _SYMBOLS_PER_REQUEST):
+            statuses |= (await self.fetch_exchange_info(symbols[start : start + _SYMBOLS_PER_REQUEST])).statuses
+        return {symbol: status == "TRADING" for symbol, status in statuses.items()}
 
-        def parse(body: bytes) -> pa.Table:
-            return parse_klines(body, symbol=symbol, interval=interval, receipt_time=now_us())
+    async def fetch_first_open_time(self, symbol: str, interval: str, wanted: Range) -> int | None:
+        """One question: with a startTime the venue sends the oldest klines from there."""
+        rows = await self._fetch_klines(symbol, interval, wanted, limit=1)
+        return int(rows["open_time"][0].value) if rows.num_rows else None
 
-        return await self._get("/api/v3/klines", _klines_parameters(symbol, interval, span, limit), parse)
+    async def fetch_klines(self, symbol: str, interval: str, span: Range) -> pa.Table:
+        """Closed klines with open times in `span` (inclusive), oldest first, at most 1,000 rows."""
+        return await self._fetch_klines(symbol, interval, span, PAGE_ROWS)
 
     async def fetch_depth_body(self, symbol: str, levels: int) -> bytes:
         """An order book snapshot as the venue sent it, at most 5,000 levels a side; parsed once to know it is whole."""
@@ -126,13 +124,29 @@ class BinanceRest:
     async def fetch_trades_body(self, symbol: str, from_id: int) -> bytes:
         """1,000 trades from this id on. Raises VenueRefused where the host has no history (data-api.binance.vision)."""
         parameters = {"symbol": symbol, "fromId": str(from_id), "limit": "1000"}
-        return await self._get("/api/v3/historicalTrades", parameters, _whole(partial(parse_trades, symbol=symbol)))
+        try:
+            return await self._get("/api/v3/historicalTrades", parameters, _whole(partial(parse_trades, symbol=symbol)))
+        except VenueRefused as error:
+            hint = "api.binance.com has history, data-api.binance.vision has not"
+            raise VenueRefused(f"{error} ({hint})", error.code) from error
+
+    def snapshot_pause(self, levels: int, share: float) -> float:
+        """Seconds between two snapshots of so many levels that together use this share of the limit a minute."""
+        return _weight_of("/api/v3/depth", {"limit": str(levels)}) * 60 / (self.budget.limit * share)
 
     async def fetch_klines_body(self, symbol: str, interval: str, span: Range) -> bytes:
         """The answer that `fetch_klines` parses, as the venue sent it."""
+        self.tally.klines += 1
         parameters = _klines_parameters(symbol, interval, span, PAGE_ROWS)
         read = partial(parse_klines, symbol=symbol, interval=interval, receipt_time=0)
         return await self._get("/api/v3/klines", parameters, _whole(read))
+
+    async def _fetch_klines(self, symbol: str, interval: str, span: Range, limit: int) -> pa.Table:
+        def parse(body: bytes) -> pa.Table:
+            return parse_klines(body, symbol=symbol, interval=interval, receipt_time=now_us())
+
+        self.tally.klines += 1
+        return await self._get("/api/v3/klines", _klines_parameters(symbol, interval, span, limit), parse)
 
     async def _name_unknown(self, symbols: list[str]) -> str:
         unknown = []

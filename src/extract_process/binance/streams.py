@@ -51,13 +51,6 @@ def key_of_stream(stream: str) -> StreamKey:
     return StreamKey({suffix: channel for channel, suffix in _SUFFIXES.items()}[kind], symbol)
 
 
-def split_over_connections(names: Sequence[str], streams_per_connection: int) -> list[list[str]]:
-    """The streams of each connection, as evenly as it goes."""
-    connections = max(1, -(-len(names) // streams_per_connection))
-    size = max(1, -(-len(names) // connections))
-    return [list(names[start : start + size]) for start in range(0, len(names), size)]
-
-
 def subscribe_messages(names: Sequence[str]) -> Iterator[tuple[int, bytes]]:
     """The SUBSCRIBE messages for these streams with their ids, at most 100 names each."""
     for number, start in enumerate(range(0, len(names), NAMES_PER_SUBSCRIBE), start=1):

@@ -3,8 +3,9 @@
 import orjson
 import pytest
 
-from extract_process.binance.streams import key_of_stream, split_over_connections, stream_names, subscribe_messages
+from extract_process.binance.streams import key_of_stream, stream_names, subscribe_messages
 from extract_process.stream_key import StreamKey
+from extract_process.venue import split_over_connections
 
 
 def test_streams_are_lower_case_and_a_symbols_are_together() -> None:

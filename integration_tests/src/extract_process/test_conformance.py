@@ -1,0 +1,152 @@
+"""The conformance suite of a venue's live side: the same troubles for each, and the same promises kept."""
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from simulated_exchange.config import ExchangeConfig
+from simulated_exchange.faults import Fault, FaultKind
+from simulated_exchange.market import Halt
+from simulated_exchange.server import RunningExchange
+from simulated_exchange.socket_faults import SocketFault, SocketFaultKind
+
+from .live import capturing, events_of, ids_in_events, rows_of, wait_until
+from .venue_cases import CASES, VenueCase
+
+if TYPE_CHECKING:
+    from conftest import Lake
+
+    from .conftest import OpenVenue
+
+pytestmark = pytest.mark.parametrize("case", CASES, ids=lambda case: case.venue)
+
+
+def test_lost_doubled_and_late_diffs_are_told_to_the_id_and_the_book_starts_anew(
+    case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake"
+) -> None:
+    faults = (
+        SocketFault(SocketFaultKind.DROP, case.depth, numbers=(12, 13)),
+        SocketFault(SocketFaultKind.DUPLICATE, case.depth, numbers=(20,)),
+        SocketFault(SocketFaultKind.REORDER, case.depth, numbers=(26,)),
+        SocketFault(SocketFaultKind.SEQUENCE_JUMP, case.depth, numbers=(33,), value=9),
+    )
+    exchange = open_venue(ExchangeConfig(symbols=2, faults=faults)).exchange
+    with capturing(case.symbol, venue=case.venue, channels=("depth",), prove_seconds=1.0):
+        wait_until(lambda: case.sent(exchange, case.depth) > 45, "45 diffs")
+        wait_until(lambda: len(events_of(moto_lake.store, "proven")) >= 2, "proofs after the troubles")
+    told = {name: ids_in_events(moto_lake.store, name, "depth", case.symbol) for name in ("gap", "healed")}
+    assert told["gap"] - told["healed"] == case.missing(exchange, case.depth)
+    assert told["healed"], "the late diff came after all"
+    assert events_of(moto_lake.store, "mismatch") == []
+    assert len(events_of(moto_lake.store, "synced")) >= 3, "once at the start, once after every hole"
+    rows = rows_of(moto_lake.store, "depth_diffs")
+    assert len(rows) == len({row["last_update_id"] for row in rows}) + 1, "the doubled diff lands twice, silver merges it"
+    assert {row["venue"] for row in rows} == {case.venue}
+
+
+def test_an_interruption_is_written_down_and_trades_are_healed_over_rest(
+    case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake"
+) -> None:
+    exchange = open_venue(ExchangeConfig(symbols=2)).exchange
+    with capturing(case.symbol, venue=case.venue):
+        wait_until(lambda: case.sent(exchange, case.trades) > 5 and case.sent(exchange, case.depth) > 5, "first messages")
+        exchange.disconnect()
+        before = case.sockets(exchange)["connects"]
+        wait_until(lambda: case.sockets(exchange)["connects"] > before, "the next connection")
+        after = case.sent(exchange, case.trades)
+        wait_until(lambda: case.sent(exchange, case.trades) > after + 5, "trades on it")
+        wait_until(lambda: missed(case, moto_lake, "trades") == set(), "the trades of the gap", 20)
+    (gap,) = events_of(moto_lake.store, "gap", "depth")
+    assert gap["cause"] == "disconnect"
+    landed = {row["trade_id"] for row in rows_of(moto_lake.store, "trades")}
+    log = case.sockets(exchange)["streams"][case.trades]
+    wanted = {case.trade_id_of(number) for number in range(log["first_id"], log["last_id"] + 1)}
+    assert wanted <= landed, "every trade between the first and the last is here"
+    assert_new_tokens(case, exchange)
+
+
+def missed(case: VenueCase, lake: "Lake", channel: str) -> set[int]:
+    gaps, healed = (ids_in_events(lake.store, name, channel, case.symbol) for name in ("gap", "healed"))
+    return gaps - healed
+
+
+def assert_new_tokens(case: VenueCase, exchange: RunningExchange) -> None:
+    """Where the venue has tokens: one for every connection, none twice."""
+    if case.part is not None:
+        tokens = exchange.tally()[case.part]["tokens"]
+        assert tokens["reused"] == 0
+        assert tokens["used"] == case.sockets(exchange)["connects"] >= 2
+
+
+def test_a_rotation_leaves_no_hole(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
+    exchange = open_venue(ExchangeConfig(symbols=2)).exchange
+    with capturing(case.symbol, venue=case.venue, rotate_seconds=2.0):
+        wait_until(lambda: case.sockets(exchange)["connects"] >= 3, "two rotations")
+        wait_until(lambda: len(events_of(moto_lake.store, "rotated")) >= 2, "their events")
+    assert events_of(moto_lake.store, "gap") == []
+    ids = sorted({(row["first_update_id"], row["last_update_id"]) for row in rows_of(moto_lake.store, "depth_diffs")})
+    assert all(later[0] == earlier[1] + 1 for earlier, later in pairwise(ids))
+    assert_new_tokens(case, exchange)
+
+
+def test_a_snapshot_that_comes_late_or_from_the_past_makes_no_wrong_book(
+    case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake"
+) -> None:
+    faults = (
+        Fault(FaultKind.LATENCY, count=2, value=1_200, path=case.book_path),
+        Fault(FaultKind.TRUNCATED_BODY, count=1, path=case.book_path),
+        Fault(FaultKind.HTTP_500, count=1, path=case.book_path),
+    )
+    open_venue(ExchangeConfig(symbols=2, faults=faults))
+    with capturing(case.symbol, venue=case.venue, channels=("depth",), prove_seconds=1.0):
+        wait_until(lambda: len(events_of(moto_lake.store, "proven")) >= 3, "proofs", 40)
+    assert events_of(moto_lake.store, "mismatch") == []
+    assert events_of(moto_lake.store, "gap") == []
+
+
+def test_a_flipped_level_is_found_by_the_proof(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
+    faults = (SocketFault(SocketFaultKind.FLIPPED_LEVEL, case.depth, count=20, after=5),)
+    open_venue(ExchangeConfig(symbols=2, faults=faults))
+    with capturing(case.symbol, venue=case.venue, channels=("depth",), prove_seconds=1.0):
+        wait_until(lambda: events_of(moto_lake.store, "mismatch") != [], "the mismatch", 40)
+        wait_until(lambda: len(events_of(moto_lake.store, "synced")) >= 2, "a new book", 40)
+
+
+def test_a_halt_is_silence_and_no_gap(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
+    exchange = open_venue(ExchangeConfig(symbols=2)).exchange
+    with capturing(case.symbol, venue=case.venue):
+        wait_until(lambda: case.sent(exchange, case.trades) > 3, "trades before the halt")
+        exchange.set_halts([Halt("BTCUSDT", 0, 4_000_000_000_000)])
+        sent: list[int] = []
+        wait_until(lambda: stands_still(sent, case.sent(exchange, case.depth)), "silence")
+        silent = case.sent(exchange, case.depth)
+        exchange.set_halts([])
+        wait_until(lambda: case.sent(exchange, case.depth) > silent + 5, "diffs after the halt")
+    assert events_of(moto_lake.store, "gap") == []
+
+
+def stands_still(seen: list[int], count: int) -> bool:
+    """Whether the last ten looks, 50 ms apart, saw the same."""
+    seen.append(count)
+    return len(seen) >= 10 and len(set(seen[-10:])) == 1
+
+
+def test_every_kline_of_the_stream_is_the_one_that_rest_has(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
+    exchange = open_venue(ExchangeConfig(symbols=2, time_scale=30.0)).exchange
+    with capturing(case.symbol, venue=case.venue, channels=("klines",)):
+        wait_until(lambda: len(rows_of(moto_lake.store, "klines_pricing")) >= 4, "four minutes of the exchange's clock", 40)
+    rows = {row["open_time"]: row for row in rows_of(moto_lake.store, "klines_pricing")}
+    assert all(row["is_closed"] and row["venue"] == case.venue for row in rows.values())
+    settled = sorted(rows)
+    assert [(later - earlier).total_seconds() for earlier, later in pairwise(settled)] == [60.0] * (len(settled) - 1)
+    for opened, row in rows.items():
+        assert case.kline(exchange, opened) == (row["open"], row["high"], row["low"], row["close"], row["volume"])
+
+
+def test_tickers_land_as_the_venue_sent_them(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
+    open_venue(ExchangeConfig(symbols=2))
+    with capturing(case.symbol, venue=case.venue, channels=("ticker",)):
+        wait_until(lambda: len(rows_of(moto_lake.store, "tickers")) > 3, "tickers")
+    rows: list[dict[str, Any]] = rows_of(moto_lake.store, "tickers")
+    assert {(row["venue"], row["symbol"]) for row in rows} == {(case.venue, case.symbol)}

@@ -1,0 +1,126 @@
+-- Fills gold_cross_venue: the spread of a market at two venues and which of them leads, by books or by trades (basis).
+-- Grain: basis, market, pair of symbols, minute. Rerun is safe: a row is a function of FINAL gold_book_top or gold_ohlcv of 1s in
+-- that minute at both venues; it replaces itself. By trades, a second without one has the price of the one before, up to the
+-- last trade of the minute; by books, only seconds in which both are proven count.
+-- Lead: the shift of -5 to 5 seconds at which the one-second returns of a and b correlate best; the smallest shift of equals,
+-- nothing where fewer than 20 returns overlap or one side does not move.
+-- Touched: the minutes of what this build made, at either venue.
+insert into gold_cross_venue
+with touched as (
+    select distinct names.market as market, toStartOfMinute(made.open_time) as minute
+    from (
+        select venue, symbol, open_time from gold_book_top
+        where {basis:String} = 'book' and build_version = {build_version:UInt64}
+        union all
+        select venue, symbol, open_time from gold_ohlcv
+        where {basis:String} = 'trades' and interval = '1s' and build_version = {build_version:UInt64}
+    ) as made
+    inner join (select venue, symbol, market from gold_symbol_map) as names using (venue, symbol)
+),
+names as (
+    select venue, symbol, market
+    from gold_symbol_map
+    where market in (select market from touched)
+),
+prices as (
+    select
+        venue,
+        symbol,
+        open_time,
+        assumeNotNull(toDecimal128((toDecimal256(best_bid_price, 18) + toDecimal256(best_ask_price, 18)) / toDecimal256(2, 0), 18)) as price
+    from gold_book_top final
+    where {basis:String} = 'book' and (venue, symbol) in (select venue, symbol from names)
+        and best_bid_price is not null and best_ask_price is not null
+        and open_time >= (select min(minute) from touched)
+        and toStartOfMinute(open_time) in (select minute from touched)
+    union all
+    select
+        venue,
+        symbol,
+        open_time,
+        close as price
+    from gold_ohlcv final
+    where {basis:String} = 'trades' and interval = '1s' and (venue, symbol) in (select venue, symbol from names)
+        and open_time >= (select min(minute) from touched)
+        and toStartOfMinute(open_time) in (select minute from touched)
+),
+minutes as (
+    select
+        market,
+        venue,
+        symbol,
+        toStartOfMinute(open_time) as minute,
+        mapFromArrays(groupArray(toSecond(open_time)), groupArray(price)) as by_second,
+        arrayMap(second -> by_second[toUInt8(second)], range(60)) as present,
+        if({basis:String} = 'book', present, arrayFill(price -> price != 0, present)) as filled,
+        max(toSecond(open_time)) as last_second,
+        arrayMap((price, second) -> if(second > last_second, 0, toFloat64(price)), filled, range(60)) as numbers,
+        argMax(price, open_time) as last_price
+    from prices
+    inner join names using (venue, symbol)
+    where (market, toStartOfMinute(open_time)) in (select market, minute from touched)
+    group by market, venue, symbol, minute
+),
+pairs as (
+    select
+        a.market as market,
+        a.venue as venue_a,
+        a.symbol as symbol_a,
+        b.venue as venue_b,
+        b.symbol as symbol_b,
+        a.minute as minute,
+        a.last_price as last_price_a,
+        b.last_price as last_price_b,
+        a.numbers as numbers_a,
+        b.numbers as numbers_b
+    from minutes as a
+    inner join minutes as b on a.market = b.market and a.minute = b.minute
+    where a.venue < b.venue
+),
+compared as (
+    select
+        *,
+        arrayFilter((x, p, q) -> p > 0 and q > 0, arrayMap((p, q) -> (q - p) / ((p + q) / 2) * 1e4, numbers_a, numbers_b), numbers_a, numbers_b) as spreads,
+        arrayMap(at -> if(numbers_a[at - 1] > 0 and numbers_a[at] > 0, log(numbers_a[at] / numbers_a[at - 1]), nan), range(2, 61)) as returns_a,
+        arrayMap(at -> if(numbers_b[at - 1] > 0 and numbers_b[at] > 0, log(numbers_b[at] / numbers_b[at - 1]), nan), range(2, 61)) as returns_b,
+        arrayMap(
+            shift -> (
+                shift,
+                arrayFilter(
+                    pair -> not isNaN(pair.1) and not isNaN(pair.2),
+                    arrayMap(at -> (returns_a[at], returns_b[at + shift]), range(greatest(1, 1 - shift), least(60, 60 - shift)))
+                )
+            ),
+            range(-5, 6)
+        ) as overlaps,
+        arrayMap(
+            overlap -> (
+                if(length(overlap.2) < 20, nan, arrayReduce('corr', overlap.2.1, overlap.2.2)),
+                -abs(overlap.1),
+                overlap.1
+            ),
+            overlaps
+        ) as correlations,
+        arrayReverseSort(arrayFilter(found -> isFinite(found.1), correlations)) as best
+    from pairs
+)
+select
+    {basis:String} as basis,
+    market,
+    venue_a,
+    symbol_a,
+    venue_b,
+    symbol_b,
+    toDateTime64(minute, 6, 'UTC') as open_time,
+    length(spreads) as common_seconds,
+    last_price_a,
+    last_price_b,
+    arrayAvg(spreads) as average_spread_bps,
+    arrayMin(spreads) as lowest_spread_bps,
+    arrayMax(spreads) as highest_spread_bps,
+    if(empty(best), null, best[1].3) as lead_seconds,
+    if(empty(best), null, best[1].1) as lead_correlation,
+    {build_version:UInt64} as build_version
+from compared
+where notEmpty(spreads)
+settings do_not_merge_across_partitions_select_final = 1

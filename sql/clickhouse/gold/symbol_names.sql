@@ -1,0 +1,23 @@
+-- Fills gold_symbol_names: every symbol of the loaded trades, klines, diffs and snapshots with its letters.
+-- Grain: venue, symbol. Rerun is safe: the same symbol gives the same row; symbols that are known already are left alone.
+insert into gold_symbol_names
+with loaded as (
+    select distinct venue, symbol from silver_trades
+    where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+    union distinct
+    select distinct venue, symbol from silver_klines
+    where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+    union distinct
+    select distinct venue, symbol from silver_depth_diffs
+    where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+    union distinct
+    select distinct venue, symbol from silver_depth_snapshots
+    where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+)
+select
+    venue,
+    symbol,
+    upperUTF8(replaceRegexpAll(toString(symbol), '[-_/:. ]', '')) as market,
+    {build_version:UInt64} as build_version
+from loaded
+where (venue, symbol) not in (select venue, symbol from gold_symbol_names)

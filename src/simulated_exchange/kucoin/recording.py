@@ -1,0 +1,69 @@
+"""Recorded KuCoin connections: messages by topic and the REST snapshots among them, as the shared data set has them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+
+from simulated_exchange.instruments import DECIMALS, Instrument
+from simulated_exchange.replay import ReplayError, lines_of
+from simulated_exchange.session import Recorded, Session, session_of
+from simulated_exchange.stream_names import Channel
+
+_BOOK_PATHS = ("/api/v3/market/orderbook/level2", "/api/v1/market/orderbook/level2_100")
+
+
+def read_recording(paths: Sequence[Path]) -> Session | None:
+    """None if there are no KuCoin messages in the files; ReplayError if one cannot be read."""
+    return session_of([list(_read(path)) for path in paths], _instrument, changes_of)
+
+
+def changes_of(text: str) -> tuple[list[list[str]], list[list[str]]]:
+    """Bids and asks that a level2 message changes: price and quantity, in the order of their sequences."""
+    changes = orjson.loads(text)["data"]["changes"]
+    bids, asks = (sorted(changes[side], key=lambda change: int(change[2])) for side in ("bids", "asks"))
+    return [change[:2] for change in bids if float(change[0])], [change[:2] for change in asks if float(change[0])]
+
+
+def _read(path: Path) -> Iterator[tuple[int, Recorded]]:
+    """(receive time in microseconds, line)."""
+    for number, text in enumerate(lines_of(path), 1):
+        try:
+            record = orjson.loads(text)
+            received, raw = int(record.get("recv_ns", 0)) // 1_000, record.get("raw")
+            message = orjson.loads(raw) if isinstance(raw, str) else raw
+            if record.get("src") == "ws" and isinstance(message, dict) and message.get("type") == "message":
+                yield received, _message(message)
+            elif record.get("src") == "rest" and urlsplit(record["url"]).path in _BOOK_PATHS:
+                yield received, _snapshot(record["url"], message["data"])
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+            raise ReplayError(f"{path} line {number}: not a recorded message ({error!r})") from error
+
+
+def _message(message: dict[str, Any]) -> Recorded:
+    topic, data = message["topic"], message["data"]
+    kind, _, symbol = topic.partition(":")
+    match kind:
+        case "/market/level2":
+            channel, first, last = Channel.DEPTH, data["sequenceStart"], data["sequenceEnd"]
+        case "/market/match":
+            channel, first, last = Channel.OTHER, int(data["sequence"]), int(data["sequence"])
+        case "/market/candles":
+            channel, first, last, symbol = Channel.KLINE, 0, 0, symbol.rpartition("_")[0]
+        case _:
+            channel, first, last = Channel.OTHER, 0, 0
+    return Recorded(0, topic, symbol, channel, first, last, orjson.dumps(message).decode())
+
+
+def _snapshot(url: str, data: dict[str, Any]) -> Recorded:
+    symbol, sequence = parse_qs(urlsplit(url).query)["symbol"][0], int(data["sequence"])
+    body = {"lastUpdateId": sequence, "bids": data["bids"], "asks": data["asks"]}
+    return Recorded(0, "", symbol, Channel.DEPTH, sequence, sequence, orjson.dumps(body).decode())
+
+
+def _instrument(symbol: str, session: Session) -> Instrument:
+    """Prices and sizes are only ever repeated as recorded: their decimals do not matter."""
+    base, _, quote = symbol.partition("-")
+    return Instrument(symbol, base, quote, DECIMALS, 0, session.start, 1.0, 1.0)

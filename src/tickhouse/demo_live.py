@@ -1,0 +1,90 @@
+"""The live part of `tickhouse demo`: both venues recorded side by side, loaded, and compared in gold."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from extract_process.micro_batch import BatchLimits
+from extract_process.stream_options import StreamOptions
+from pipeline.lifecycle import StopRequest
+from pipeline.warehouse import Warehouse
+from tickhouse.live_pipeline import bring_gold_up, live_pipeline
+
+MARKETS = {"binance": ("BTCUSDT", "ETHUSDT"), "kucoin": ("BTC-USDT", "ETH-USDT")}
+"""The same two markets, as each venue spells them."""
+
+CROSS_VENUE = (
+    "select market, basis, common_seconds, average_spread_bps, lead_seconds, lead_correlation from gold_cross_venue_1m "
+    "order by common_seconds desc, market, basis limit 1 by market, basis"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One claim about the figures, and whether it holds."""
+
+    claim: str
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFigures:
+    """What one venue sent and what became of it."""
+
+    venue: str
+    trades_sent: int
+    trades: int
+    diffs_sent: int
+    diffs: int
+    gaps: int
+    proofs: int
+    mismatches: int
+
+
+def record_live(stop: StopRequest, seconds: float) -> None:
+    """Both venues for so long, one capture each as two processes would; ends with everything loaded and in gold."""
+    captures = [
+        StreamOptions(
+            wanted=dict.fromkeys(symbols, ("trades", "depth")),
+            venue=venue,
+            limits=BatchLimits(age_seconds=2.0),
+            prove_seconds=4.0,
+        )
+        for venue, symbols in MARKETS.items()
+    ]
+    with live_pipeline(captures, on_end=stop.set):
+        stop.wait(seconds)
+    bring_gold_up()
+
+
+def compare_venues(warehouse: Warehouse) -> list[tuple[Any, ...]]:
+    """The fullest minute of every market across venues."""
+    return [tuple(row) for row in warehouse.query(CROSS_VENUE)]
+
+
+def count_live(warehouse: Warehouse, tally: dict[str, Any]) -> list[LiveFigures]:
+    """By venue: the exchange's own count of what it sent against the views of the warehouse."""
+    return [_count(warehouse, venue, tally.get(venue, tally)) for venue in MARKETS]
+
+
+def check_live(figures: list[LiveFigures], cross: list[tuple[Any, ...]]) -> list[Check]:
+    markets = {row[0] for row in cross}
+    return [
+        Check("every live trade of both venues is in the warehouse once", all(it.trades == it.trades_sent > 0 for it in figures)),
+        Check("every diff of the books too, without a gap", all(it.diffs == it.diffs_sent > 0 and not it.gaps for it in figures)),
+        Check("fresh snapshots equal the running books", all(it.proofs and not it.mismatches for it in figures)),
+        Check("BTC-USDT is BTCUSDT: both markets are compared across venues", markets == set(MARKETS["binance"])),
+    ]
+
+
+def _count(warehouse: Warehouse, venue: str, tally: dict[str, Any]) -> LiveFigures:
+    sent = {"trade": 0, "depth": 0}
+    for stream in tally["sockets"]["streams"].values():
+        sent[stream["channel"]] += stream["messages"]
+    counts = (
+        "select (select count() from trades where venue = {venue:String}),"
+        " (select count() from depth_diffs where venue = {venue:String}),"
+        " countIf(event = 'gap'), countIf(event = 'proven'), countIf(event = 'mismatch')"
+        " from stream_events where venue = {venue:String} and channel in ('trades', 'depth')"
+    )
+    [(trades, diffs, gaps, proofs, mismatches)] = warehouse.query(counts, {"venue": venue})
+    return LiveFigures(venue, sent["trade"], trades, sent["depth"], diffs, gaps, proofs, mismatches)

@@ -1,0 +1,1 @@
+"""The toy venue's messages, its REST API and its streams."""
