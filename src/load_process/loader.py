@@ -93,6 +93,7 @@ class QueueLoader:
                     inserting.result()
                 inserting = self._inserter.submit(self._insert, window, reading) if window.messages else None
                 if self._options.drain and quiet_polls >= 2 and self._is_drained():
+                    self._trouble.is_over(math.inf)
                     return
             if inserting is not None:
                 inserting.result()

@@ -9,6 +9,7 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
+SETTLED_SECONDS = 1.0
 
 
 class Trouble:
@@ -32,8 +33,8 @@ class Trouble:
         self._stop.wait(self._pause_seconds)
 
     def is_over(self, since: float) -> None:
-        """What began at `since` (time.monotonic) succeeded. Had it begun before the last failure, it would prove nothing: a
-        server that shuts down finishes what it has."""
-        if self.is_going_on and since > self._failed_at:
+        """What began at `since` (time.monotonic) succeeded. It must have begun a while after the last failure: a server that
+        shuts down finishes what it has, and answers one connection and not the other."""
+        if self.is_going_on and since > self._failed_at + self._pause_seconds + SETTLED_SECONDS:
             log.info("back to normal", extra={"queue": self._queue})
             self._pause_seconds = 0.0

@@ -3,8 +3,10 @@ import time
 
 import pytest
 
-from load_process.trouble import Trouble
+from load_process.trouble import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Trouble
 from pipeline.lifecycle import StopRequest
+
+AFTER_ALL_PAUSES = 2 * LONGEST_PAUSE_SECONDS
 
 
 @pytest.fixture
@@ -20,15 +22,17 @@ def test_it_is_said_once_and_its_end_once(trouble: Trouble, caplog: pytest.LogCa
         trouble.wait(OSError("away"))
     assert trouble.is_going_on
     for _ in range(3):
-        trouble.is_over(time.monotonic())
+        trouble.is_over(time.monotonic() + AFTER_ALL_PAUSES)
     assert not trouble.is_going_on
     assert [record.message for record in caplog.records] == ["waiting for it to come back", "back to normal"]
 
 
-def test_what_was_begun_before_the_failure_does_not_end_it(trouble: Trouble, caplog: pytest.LogCaptureFixture) -> None:
-    began = time.monotonic()
+@pytest.mark.parametrize("after", [-1.0, 0.0, FIRST_PAUSE_SECONDS])
+def test_what_began_before_or_soon_after_the_failure_does_not_end_it(
+    after: float, trouble: Trouble, caplog: pytest.LogCaptureFixture
+) -> None:
     trouble.wait(OSError("away"))
-    trouble.is_over(began)
+    trouble.is_over(time.monotonic() + after)
     trouble.wait(OSError("away"))
     assert trouble.is_going_on
     assert [record.message for record in caplog.records] == ["waiting for it to come back"]

@@ -295,9 +295,14 @@ class ClickHouseServer:
         until(self._is_alive)
 
     def stop(self) -> None:
+        """As Docker does: asked, and killed where it goes on serving the connections it has."""
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(timeout=20)
+            try:
+                self.process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
             self.process = None
 
     def _is_alive(self) -> bool:
