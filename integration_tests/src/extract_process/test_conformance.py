@@ -106,10 +106,12 @@ def test_a_snapshot_that_comes_late_or_from_the_past_makes_no_wrong_book(
 
 
 def test_a_flipped_level_is_found_by_the_proof(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
-    faults = (SocketFault(SocketFaultKind.FLIPPED_LEVEL, case.depth, count=20, after=5),)
-    open_venue(ExchangeConfig(symbols=2, faults=faults))
+    exchange = open_venue(ExchangeConfig(symbols=2)).exchange
     with capturing(case.symbol, venue=case.venue, channels=("depth",), prove_seconds=1.0):
+        wait_until(lambda: events_of(moto_lake.store, "proven") != [], "a right book", 40)
+        exchange.set_faults([SocketFault(SocketFaultKind.FLIPPED_LEVEL, case.depth)])
         wait_until(lambda: events_of(moto_lake.store, "mismatch") != [], "the mismatch", 40)
+        exchange.set_faults([])
         wait_until(lambda: len(events_of(moto_lake.store, "synced")) >= 2, "a new book", 40)
 
 
