@@ -166,7 +166,8 @@ class BatchInsert:
                     part, part_token = slices.popleft()
                 except IndexError:
                     return
-                warehouse.insert_arrow(dataset.bronze_table, part, token=part_token, push_again=push_again)
+                # The engine makes a block of every chunk, which costs a tenth of the insert when an object has few rows.
+                warehouse.insert_arrow(dataset.bronze_table, part.combine_chunks(), token=part_token, push_again=push_again)
 
         with ThreadPoolExecutor(len(self._warehouses)) as threads:
             for done in [threads.submit(work, warehouse) for warehouse in self._warehouses]:

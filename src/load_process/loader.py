@@ -4,6 +4,7 @@ import logging
 import math
 import random
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -33,6 +34,9 @@ LATER_SECONDS = 90.0
 
 PAUSE_SECONDS = 2.0
 
+MOST_WINDOWS = 3
+"""Beside the one that is received: rows are in memory of one that is inserted and one that is read."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoaderOptions:
@@ -50,7 +54,8 @@ class LoaderOptions:
 class QueueLoader:
     """One queue, one loop; more processes on the same queue need no coordination.
 
-    While one window of messages is inserted, the next one is received and read, so each side has its own connections.
+    Windows of messages pass through stages of a thread each: while one is settled, the next is inserted, the one after that
+    is read, and one more is received. Stages that ask the warehouse have connections of their own.
     """
 
     def __init__(
@@ -68,8 +73,10 @@ class QueueLoader:
         self._bucket = store.bucket
         self._stop = stop
         self._options = options
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{queue.name}")
-        self._inserter = ThreadPoolExecutor(1, thread_name_prefix=f"insert-{queue.name}")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"get-{queue.name}")
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix=f"read-{queue.name}")
+        self._inserting = ThreadPoolExecutor(1, thread_name_prefix=f"insert-{queue.name}")
+        self._settling = ThreadPoolExecutor(1, thread_name_prefix=f"settle-{queue.name}")
         self._reader = ObjectReader(store, self._ledger, options.limits, self._readers)
         again = ObjectReader(store, Ledger(inserting_warehouses[0]), options.limits, self._readers)
         self._batches = BatchInsert(inserting_warehouses, again, options.limits, options.patience_seconds)
@@ -80,8 +87,8 @@ class QueueLoader:
 
     def run(self) -> None:
         """Until the stop is asked for, or the queue is drained. Everything in hand is settled or given back before."""
-        inserting: Future[None] | None = None
-        with self._readers, self._inserter, self._heartbeat:
+        in_hand: deque[Future[None]] = deque()
+        with self._readers, self._reading, self._inserting, self._settling, self._heartbeat:
             quiet_polls = 0
             while not self._stop.is_set():
                 self.counts.pulse.beat()
@@ -91,15 +98,17 @@ class QueueLoader:
                     self._trouble.wait(error)
                     continue
                 quiet_polls = 0 if window.messages else quiet_polls + 1
-                reading = self._read(window)
-                if inserting is not None:
-                    inserting.result()
-                inserting = self._inserter.submit(self._insert, window, reading) if window.messages else None
+                if window.messages:
+                    while len(in_hand) >= MOST_WINDOWS:
+                        in_hand.popleft().result()
+                    in_hand.append(self._process(window))
+                elif in_hand:
+                    in_hand.popleft().result()
                 if self._options.drain and quiet_polls >= 2 and self._is_drained():
                     self._trouble.is_over(math.inf)
                     return
-            if inserting is not None:
-                inserting.result()
+            while in_hand:
+                in_hand.popleft().result()
 
     def _is_drained(self) -> bool:
         try:
@@ -115,7 +124,7 @@ class QueueLoader:
         """
         window, limits = Deliveries(), self._options.limits
         began = time.monotonic()
-        if self._trouble.is_going_on and not self._warehouse.is_alive():
+        if self._trouble.is_going_on and not self._reading.submit(self._warehouse.is_alive).result():
             raise WarehouseUnavailable("the warehouse still does not answer")
         first_wait = min(1, self._options.wait_seconds) if self._options.drain else self._options.wait_seconds
         size, deadline = 0, math.inf
@@ -162,10 +171,16 @@ class QueueLoader:
             )
             window.note(message)
 
+    def _process(self, window: Deliveries) -> Future[None]:
+        reading = self._reading.submit(self._read, window)
+        inserting = self._inserting.submit(self._insert, window, reading)
+        return self._settling.submit(self._settle, window, inserting)
+
     def _read(self, window: Deliveries) -> Reading:
         """While the warehouse is in trouble the messages are kept, hidden by the heartbeat, and tried again here: given
         back, they would use up their deliveries on something that is not their fault."""
         while not self._stop.is_set():
+            self.counts.pulse.beat()
             try:
                 self._note_refused(window)
                 return self._reader.read(window.wanted())
@@ -173,12 +188,14 @@ class QueueLoader:
                 self._trouble.wait(error)
         return Reading()
 
-    def _insert(self, window: Deliveries, reading: Reading) -> None:
+    def _insert(self, window: Deliveries, read: Future[Reading]) -> dict[Version, Fate]:
         """What is for later is tried again here for a while, for the same reason."""
+        reading = read.result()
         fates, objects = dict(reading.fates), list(reading.objects)
         deadline = time.monotonic() + LATER_SECONDS
         while not self._stop.is_set():
             began = time.monotonic()
+            self.counts.pulse.beat()
             try:
                 for version, fate in self._batches.insert(reading.objects, self._stop.is_set).items():
                     fates |= dict.fromkeys(reading.wanted_as.get(version, [version]), fate)
@@ -191,11 +208,11 @@ class QueueLoader:
             except (WarehouseUnavailable, LakeUnavailable) as error:
                 self._trouble.wait(error)
         self.counts.on_window(fates, objects, len(window.refused))
-        self._settle(window, fates)
+        return fates
 
-    def _settle(self, window: Deliveries, fates: dict[Version, Fate]) -> None:
+    def _settle(self, window: Deliveries, inserted: Future[dict[Version, Fate]]) -> None:
         """Deleting is the very last step. What could not be done comes back at once when we stop, later otherwise."""
-        settled = window.settle(fates)
+        settled = window.settle(inserted.result())
         try:
             self._queue.delete(settled.done)
             for message in settled.again:

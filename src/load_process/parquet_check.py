@@ -24,10 +24,11 @@ def read_checked(body: bytes, dataset: Dataset, *, most_bytes: int = 2 * 1024**3
     wrong_type, too_large (`most_bytes` once decoded), broken_pages, wrong_row_count, null_value, wrong_value.
     """
     file = _open(body)
-    metadata = file.schema_arrow.metadata or {}
+    schema = file.schema_arrow
+    metadata = schema.metadata or {}
     _check_version(metadata, dataset)
     try:
-        _check_schema(file.schema_arrow, dataset)
+        _check_schema(schema, dataset)
     except UnicodeDecodeError as error:  # a time zone that is no text: pyarrow decodes it when it is asked for
         raise ObjectRefused("not_parquet", f"not a Parquet file of {len(body)} bytes: {error}") from error
     _check_size(file.metadata, most_bytes)
@@ -37,6 +38,8 @@ def read_checked(body: bytes, dataset: Dataset, *, most_bytes: int = 2 * 1024**3
         path = _null_path(table.column(field.name), field)
         if path:
             raise ObjectRefused("null_value", f"column {path} has nulls where {dataset.name} allows none")
+    if table.schema.equals(dataset.schema):
+        return table.replace_schema_metadata(None)
     return table.cast(dataset.schema)
 
 
@@ -54,8 +57,11 @@ def _decode(file: pq.ParquetFile) -> pa.Table:
 
 
 def _with_every_column(table: pa.Table, dataset: Dataset) -> pa.Table:
+    names = table.schema.names
+    if names == dataset.schema.names:
+        return table
     for field in dataset.schema:
-        if field.name not in table.schema.names:
+        if field.name not in names:
             table = table.append_column(field.name, pa.nulls(table.num_rows, field.type))
     return table.select(dataset.schema.names)
 
@@ -111,6 +117,8 @@ def _open(body: bytes) -> pq.ParquetFile:
 
 
 def _check_schema(schema: pa.Schema, dataset: Dataset) -> None:
+    if schema.equals(dataset.schema):
+        return
     expected = {field.name: field.type for field in dataset.schema}
     missing = [field.name for field in dataset.schema if not field.nullable and field.name not in schema.names]
     unknown = [name for name in schema.names if name not in expected]
