@@ -1,7 +1,8 @@
 """`make compose-check`: the simulated profile of docker-compose.yml from nothing to nothing, and what must hold in between.
 
 Up, rows and objects, the README's commands, restart and kill -9 of every service, down and up again: nothing lost, nothing
-doubled, nothing fetched or loaded twice. Needs Docker with Compose 2.20 or newer, and no internet. Exit 1 with what failed.
+doubled, nothing fetched or loaded twice. Needs Docker with Compose 2.20 or newer, and no internet. Exit 1 with what failed,
+3 where the images that stand in for those of a registry cannot be built, so that nothing was tried.
 """
 
 import argparse
@@ -11,11 +12,12 @@ import sys
 import time
 
 from integration_tests.compose.accounts import continuity, expect, folders_on_the_console, ledger, objects
-from integration_tests.compose.images import image_facts, prepare_images
+from integration_tests.compose.images import ImagesMissing, image_facts, prepare_images
 from integration_tests.compose.readme_commands import run_readme_commands
 from integration_tests.compose.stack import CheckFailed, Stack, fail, say
 
 PROJECT = "tickhouse-check"
+IMAGES_MISSING = 3
 VARIABLES = {
     "CLICKHOUSE_USERNAME": "tickhouse",
     "CLICKHOUSE_PASSWORD": "tickhouse",
@@ -73,6 +75,9 @@ def main() -> None:
         check_down_and_up(stack)
         check_origin(stack)
         say(f"all of it in {time.monotonic() - began_up:.0f} s, images prepared in {began_up - began:.0f} s")
+    except ImagesMissing as error:
+        fail(error)
+        sys.exit(IMAGES_MISSING)
     except (CheckFailed, KeyboardInterrupt) as error:
         fail(error)
         fail(CheckFailed(stack.compose("logs", "--no-color", "--tail", "15")[-12000:]))

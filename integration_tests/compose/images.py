@@ -16,6 +16,10 @@ _VARIABLE = {
 }
 
 
+class ImagesMissing(CheckFailed):
+    """There is nothing to run the check with; it says nothing about the stack."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
     """The image of our own processes."""
@@ -34,9 +38,11 @@ def prepare_images(stack: Stack) -> None:
     tags = {variable: image for image in wanted for name, variable in _VARIABLE.items() if image.startswith(f"{name}:")}
     base = python_image()
     version = re.sub(r"^python:(3\.\d+).*$", r"\1", base)
-    stack.run(
-        ["env", *(f"{name}={tag}" for name, tag in tags.items()), f"PYTHON_VERSIONS={version}", str(STAND_INS)], timeout=900
-    )
+    build = ["env", *(f"{name}={tag}" for name, tag in tags.items()), f"PYTHON_VERSIONS={version}", str(STAND_INS)]
+    try:
+        stack.run(build, timeout=900)
+    except CheckFailed as error:
+        raise ImagesMissing(str(error)) from error
     stack.run(["docker", "tag", f"python:{version}-slim-bookworm", base])
     say(f"stand-ins for {len(tags) + 1} images are there after {time.monotonic() - began:.0f} s")
 

@@ -5,7 +5,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -211,16 +211,23 @@ class QueueLoader:
         return fates
 
     def _settle(self, window: Deliveries, inserted: Future[dict[Version, Fate]]) -> None:
-        """Deleting is the very last step. What could not be done comes back at once when we stop, later otherwise."""
+        """Deleting is the very last step."""
         settled = window.settle(inserted.result())
         try:
             self._queue.delete(settled.done)
-            for message in settled.again:
-                self._queue.extend_visibility([message], 0 if self._stop.is_set() else _back_off(message.receive_count))
+            self._give_back(settled.again)
         except (LakeUnavailable, NotProvisioned) as error:
             log.warning("messages not settled; they return by themselves", extra={"why": str(error)})
         finally:
             self._heartbeat.settle(window.messages)
+
+    def _give_back(self, messages: Iterable[Message]) -> None:
+        """What could not be done comes back at once when we stop, later otherwise."""
+        by_delay: dict[int, list[Message]] = {}
+        for message in messages:
+            by_delay.setdefault(0 if self._stop.is_set() else _back_off(message.receive_count), []).append(message)
+        for seconds, together in by_delay.items():
+            self._queue.extend_visibility(together, seconds)
 
 
 def _back_off(receive_count: int) -> int:
