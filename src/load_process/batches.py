@@ -1,6 +1,7 @@
 """PURE. How objects become batches: bounded by rows and bytes, and the token of a batch."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,19 +12,25 @@ from load_process.versions import ReadObject, Version
 class LoadLimits:
     """What one batch and one window may hold. An object that is larger alone is a batch of its own.
 
-    A batch is inserted in slices of `insert_rows`, several at once.
+    A batch is inserted in equal slices, several at once, of at most `insert_rows` and about `insert_bytes`.
     `window_bytes` bounds what is read at once, as it is in the lake; `object_bytes` and `decoded_bytes` are the most one
     object may have there and in memory: what is larger goes to quarantine, since it would take the process down.
     """
 
     rows: int = 1_000_000
     insert_rows: int = 500_000
+    insert_bytes: int = 128 * 1024**2
     batch_bytes: int = 256 * 1024**2
     seconds: float = 1.0
     window_bytes: int = 64 * 1024**2
     window_messages: int = 500
     object_bytes: int = 512 * 1024**2
     decoded_bytes: int = 2 * 1024**3
+
+    def rows_an_insert(self, rows: int, size: int) -> int:
+        """How many of the `rows` of a batch, which are `size` bytes in memory, a slice of it has; the last may have fewer."""
+        slices = max(math.ceil(rows / self.insert_rows), math.ceil(size / self.insert_bytes), 1)
+        return max(math.ceil(rows / slices), 1)
 
 
 def cut_into_batches(objects: Iterable[ReadObject], limits: LoadLimits) -> Iterator[list[ReadObject]]:

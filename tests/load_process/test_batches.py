@@ -88,3 +88,23 @@ def test_a_token_is_the_same_in_every_process() -> None:
 def test_the_same_table_of_two_versions_are_two_members() -> None:
     items = [read(0), replace(read(0), version=Version("crypto", "0", "f"))]
     assert cut(items, LoadLimits()) == [["0", "0"]]
+
+
+@given(
+    rows=st.integers(0, 10_000_000),
+    size=st.integers(0, 2**34),
+    limits=st.builds(LoadLimits, insert_rows=st.integers(1, 10**6), insert_bytes=st.integers(1, 2**30)),
+)
+def test_slices_of_an_insert_keep_both_limits_and_are_no_more_than_that_takes(rows: int, size: int, limits: LoadLimits) -> None:
+    """Rows are taken for equally large; a row that is larger than the limit alone is a slice."""
+    slice_rows = limits.rows_an_insert(rows, size)
+    assert 1 <= slice_rows <= limits.insert_rows
+    assert slice_rows == 1 or (slice_rows - 1) * size <= limits.insert_bytes * rows
+    needed = max(rows / limits.insert_rows, size / limits.insert_bytes)
+    assert rows <= slice_rows * (needed + 1), "no more slices than the limits ask for"
+
+
+def test_a_batch_of_wide_rows_goes_in_several_slices() -> None:
+    assert LoadLimits().rows_an_insert(125_000, 160 * 1024**2) == 62_500
+    assert LoadLimits().rows_an_insert(1_000_000, 200 * 1024**2) == 500_000
+    assert LoadLimits().rows_an_insert(2_000, 400_000) == 2_000
