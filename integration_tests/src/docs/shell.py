@@ -132,10 +132,10 @@ class Shell:
             command[command.index("--port") + 1 :] = [str(free_port())]
         own = {**self._environment, **variables, "METRICS_PORT": str(metrics)}
         self._lasting = subprocess.Popen(command, env=own, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not self._is_ready(f"http://127.0.0.1:{metrics}/readyz", name):
             assert self._lasting.poll() is None, f"{command} ended with {self._lasting.returncode}"
-            assert time.monotonic() < deadline, f"{command} was not ready within a minute"
+            assert time.monotonic() < deadline, f"{command} was not ready within two minutes"
             time.sleep(0.2)
 
     def _is_ready(self, url: str, name: str) -> bool:
