@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PLAIN = re.compile(r"(?!.*(?://|/\.|^\.))[A-Za-z0-9=._/-]+")
-"""Keys that object_store sends as they are; others it would encode in its own way."""
+_NAME = "[A-Za-z0-9=_-][A-Za-z0-9=._-]*"
+_PLAIN = re.compile(f"{_NAME}(/{_NAME})*")
+"""Keys that object_store sends as they are. From others it would take slashes and dots, or encode them in its own way."""
 
 _CREDENTIALS_LIVE = timedelta(minutes=5)
 """Shorter than the ten minutes that botocore's credentials are still good for when it hands them out."""
