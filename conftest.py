@@ -18,11 +18,11 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
-from pipeline.object_store import ObjectStore
-from pipeline.retrying import instant_retries
-from pipeline.settings import WarehouseSettings
-from pipeline.warehouse import Warehouse, connect
 from tickhouse.provision import provision_aws
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.retrying import instant_retries
+from tickhouse_core.settings import WarehouseSettings
+from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import migrate
 
 ROOT = Path(__file__).resolve().parent

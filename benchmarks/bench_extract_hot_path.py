@@ -34,7 +34,7 @@ from extract_process.judge import Judge
 from extract_process.lake_writer import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot
 from extract_process.row_batches import DepthDiffRows
-from pipeline.datasets import DECIMAL, DEPTH_DIFFS
+from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS
 
 RECORDINGS = ("binance_session_BTCUSDT_20240808", "binance_depth_nosnapshot_BTCUSDT_20251207")
 PEER = Path(__file__).parent / "peers" / "cryptofeed_hot_path.py"

@@ -23,11 +23,11 @@ import httpx
 
 from extract_process.binance.rest_api import PAGE_ROWS
 from extract_process.kline_grid import Range, grid_of
-from pipeline import logs
-from pipeline.settings import LogSettings
-from pipeline.timestamps import parse_instant
 from tickhouse.embedded import embedded_parts, environment_variables
 from tickhouse.provision import provision_aws
+from tickhouse_core import logs
+from tickhouse_core.settings import LogSettings
+from tickhouse_core.timestamps import parse_instant
 
 START, END = "2024-01-01", "2025-06-01"
 ROWS = 744_480

@@ -26,8 +26,8 @@ import httpx
 import numpy as np
 import pyarrow.parquet as pq
 
-from pipeline.object_store import ObjectStore
 from tickhouse.provision import provision_aws
+from tickhouse_core.object_store import ObjectStore
 
 BUCKET = "crypto"
 

@@ -33,15 +33,15 @@ import pyarrow as pa
 from extract_process.lake_writer import parquet_bytes
 from load_process.__main__ import INSERTERS
 from load_process.loader import LoaderOptions, QueueLoader
-from pipeline.aws import sqs_client
-from pipeline.datasets import DECIMAL, DEPTH_DIFFS, KLINES, LEVELS, Dataset
-from pipeline.lifecycle import StopRequest
-from pipeline.message_queue import MessageQueue
-from pipeline.object_store import ObjectStore
-from pipeline.settings import WarehouseSettings, read
-from pipeline.timestamps import MINUTE_US
-from pipeline.warehouse import connect
 from tickhouse.provision import provision_aws
+from tickhouse_core.aws import sqs_client
+from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS, KLINES, LEVELS, Dataset
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.timestamps import MINUTE_US
+from tickhouse_core.warehouse import connect
 from transform_process.migrate import migrate
 
 START_US = 1_704_067_200_000_000

@@ -35,7 +35,7 @@ from extract_process.mirror_book import MirrorBook
 from extract_process.mirror_messages import MessageForms, Outgoing
 from extract_process.pubsub import open_publisher, topic_path
 from extract_process.records import DepthDiff, DepthSnapshot
-from pipeline.settings import PubSubSettings
+from tickhouse_core.settings import PubSubSettings
 
 RECORDING = "binance_session_BTCUSDT_20240808.jsonl.gz"
 FORMS = MessageForms("binance", "BTCUSDT")

@@ -14,10 +14,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import logs
-from pipeline.lifecycle import StopRequest
-from pipeline.settings import LogSettings, WarehouseSettings
-from pipeline.warehouse import Warehouse, connect
+from tickhouse_core import logs
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.settings import LogSettings, WarehouseSettings
+from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import migrate
 from transform_process.transformer import Transformer, TransformOptions
 

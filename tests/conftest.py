@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.settings import WarehouseSettings
-from pipeline.warehouse import connect
+from tickhouse_core.settings import WarehouseSettings
+from tickhouse_core.warehouse import connect
 from transform_process.migrate import migrate
 
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 MODULES = sorted(SOURCE.rglob("*.py"))
 FLOOR_OF = {
-    "pipeline": 0,
+    "tickhouse_core": 0,
     "extract_process": 1,
     "load_process": 1,
     "transform_process": 1,
@@ -112,7 +112,7 @@ def test_no_module_or_class_has_a_name_that_says_nothing(path: Path) -> None:
 def test_the_modules_that_decide_are_pure() -> None:
     pure = {name_of(path) for path in MODULES if is_pure(path)}
     assert pure >= {
-        "pipeline/lake_keys.py",
+        "tickhouse_core/lake_keys.py",
         "extract_process/accounted_ids.py",
         "extract_process/binance/frames.py",
         "extract_process/binance/messages.py",
@@ -186,12 +186,12 @@ def test_no_decision_hangs_on_a_venues_name(path: Path) -> None:
 @pytest.mark.parametrize(
     ("package", "source", "wrong"),
     [
-        ("pipeline", "from load_process import loader", {"load_process"}),
+        ("tickhouse_core", "from load_process import loader", {"load_process"}),
         ("load_process", "import extract_process.records", {"extract_process.records"}),
         ("load_process", "def f():\n    from tickhouse import cli", {"tickhouse"}),
         ("load_process", "from . import ledger", {"."}),
-        ("load_process", "from pipeline import errors\nimport load_process.ledger", set()),
-        ("tickhouse", "import load_process, pipeline.errors", set()),
+        ("load_process", "from tickhouse_core import errors\nimport load_process.ledger", set()),
+        ("tickhouse", "import load_process, tickhouse_core.errors", set()),
     ],
 )
 def test_the_rule_on_imports_sees_what_it_forbids(package: str, source: str, wrong: set[str]) -> None:
@@ -204,7 +204,7 @@ def test_the_rule_on_imports_sees_what_it_forbids(package: str, source: str, wro
         ("import asyncio.queues", {"asyncio.queues"}),
         ("from os import environ", {"os"}),
         ("x = datetime.now()", {"now"}),
-        ("from pipeline.timestamps import now_us\nx = now_us()", {"now_us"}),
+        ("from tickhouse_core.timestamps import now_us\nx = now_us()", {"now_us"}),
         ("from datetime import datetime\nx = datetime(2024, 1, 1)", set()),
     ],
 )

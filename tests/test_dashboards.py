@@ -13,8 +13,8 @@ from extract_process import capture_metrics
 from extract_process.capture_metrics import Vitals, readings_of
 from load_process.load_metrics import LoadCounts
 from load_process.trouble import Trouble
-from pipeline.lifecycle import StopRequest
-from pipeline.metrics import Observed, Process
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.metrics import Observed, Process
 from transform_process.transform_metrics import TransformCounts
 
 FOLDER = Path(__file__).resolve().parents[1] / "resources" / "dashboards"

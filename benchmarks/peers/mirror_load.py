@@ -20,7 +20,7 @@ from extract_process.mirror_options import MirrorOptions
 from extract_process.publisher import Publisher, PublishOptions
 from extract_process.pubsub import open_publisher
 from extract_process.stream_reader import open_stream
-from pipeline.settings import PubSubSettings
+from tickhouse_core.settings import PubSubSettings
 
 WARM_SECONDS = 3.0
 

@@ -13,11 +13,11 @@ from extract_process.kline_plan import MonthPlan, plan_months, plan_pages, prove
 from extract_process.kline_series import KlineSeries, OpenMonth
 from extract_process.venue import Archive, Venue, VenueRest
 from extract_process.venues import DEFAULT_VENUE
-from pipeline.datasets import KLINES
-from pipeline.errors import Interrupted, TickhouseError, VenueError
-from pipeline.lifecycle import StopRequest
-from pipeline.object_store import ObjectStore
-from pipeline.timestamps import DAY_US, MINUTE_US, format_instant
+from tickhouse_core.datasets import KLINES
+from tickhouse_core.errors import Interrupted, TickhouseError, VenueError
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.timestamps import DAY_US, MINUTE_US, format_instant
 
 log = logging.getLogger(__name__)
 

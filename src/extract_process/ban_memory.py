@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import orjson
 
-from pipeline.errors import UsageError, VenueBanned
-from pipeline.timestamps import format_instant
+from tickhouse_core.errors import UsageError, VenueBanned
+from tickhouse_core.timestamps import format_instant
 
 
 class BanMemory:

@@ -23,8 +23,8 @@ from extract_process.rest_answers import RestAnswer
 from extract_process.spool import Kind, Spool
 from extract_process.spool_room import SpoolRoom
 from extract_process.stream_key import StreamKey
-from pipeline.errors import SpoolFull
-from pipeline.timestamps import now_us
+from tickhouse_core.errors import SpoolFull
+from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import UsageError
+from tickhouse_core.errors import UsageError
 
 _INSTANCE = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 

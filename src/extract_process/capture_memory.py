@@ -8,8 +8,8 @@ from pathlib import Path
 import orjson
 
 from extract_process.stream_key import StreamKey
-from pipeline.durable_folder import sync_folder
-from pipeline.errors import UsageError
+from tickhouse_core.durable_folder import sync_folder
+from tickhouse_core.errors import UsageError
 
 _FILE = "last_ids.json"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.metrics import Reading
+from tickhouse_core.metrics import Reading
 
 _HELP = {
     "frames_total": "frames received and kept",

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.datasets import DECIMAL
+from tickhouse_core.datasets import DECIMAL
 
 _LONGEST_SAFE = 20  # characters: as many digits as decimal128(38, 18) has before the point
 

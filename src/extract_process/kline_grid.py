@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from pipeline.timestamps import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_datetime, to_datetime
+from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_datetime, to_datetime
 
 _UNITS_US = {"s": SECOND_US, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US, "w": 7 * DAY_US}
 _MONDAY_US = 4 * DAY_US  # 1970-01-05, the first Monday

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from extract_process.kline_grid import Grid, Range
 from extract_process.kline_plan import Coverage
 from extract_process.lake_writer import parquet_bytes
-from pipeline.datasets import INSTANT, KLINES
-from pipeline.errors import LakeUnavailable, ObjectChanged, ObjectMissing
-from pipeline.lake_keys import klines_month_key, klines_prefix
-from pipeline.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.datasets import INSTANT, KLINES
+from tickhouse_core.errors import LakeUnavailable, ObjectChanged, ObjectMissing
+from tickhouse_core.lake_keys import klines_month_key, klines_prefix
+from tickhouse_core.object_store import ObjectStore, ObjectSummary
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from extract_process.kline_grid import Grid, Range
 from extract_process.kline_lake import KlineLake, LandedMonth
 from extract_process.lake_writer import write_events
 from extract_process.records import StreamEvent
-from pipeline.datasets import INSTANT, KLINES
-from pipeline.object_store import ObjectStore
-from pipeline.timestamps import format_instant, now_us
+from tickhouse_core.datasets import INSTANT, KLINES
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.timestamps import format_instant, now_us
 
 log = logging.getLogger(__name__)
 

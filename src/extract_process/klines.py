@@ -14,12 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from extract_process.backfill import Backfill, BackfillOptions, Source
 from extract_process.venue import Venue
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
-from pipeline.errors import UsageError
-from pipeline.lifecycle import StopRequest, run_command, stop_on_signals
-from pipeline.logs import console
-from pipeline.object_store import ObjectStore
-from pipeline.settings import LakeSettings, SpoolSettings, read
-from pipeline.timestamps import format_instant, now_us, parse_instant
+from tickhouse_core.errors import UsageError
+from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
+from tickhouse_core.logs import console
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.settings import LakeSettings, SpoolSettings, read
+from tickhouse_core.timestamps import format_instant, now_us, parse_instant
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from extract_process.records import StreamEvent
-from pipeline.datasets import SCHEMA_VERSION, STREAM_EVENTS, Dataset
-from pipeline.lake_keys import hourly_key
-from pipeline.object_store import ObjectStore
+from tickhouse_core.datasets import SCHEMA_VERSION, STREAM_EVENTS, Dataset
+from tickhouse_core.lake_keys import hourly_key
+from tickhouse_core.object_store import ObjectStore
 
 
 def parquet_bytes(table: pa.Table, dataset: Dataset, id_column: str, extra: Mapping[str, str] | None = None) -> bytes:

@@ -10,8 +10,8 @@ from extract_process.lake_writer import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot, Heartbeat, Kline, StreamEvent, Ticker, Trade
 from extract_process.rest_answers import RestAnswer
 from extract_process.row_batches import DepthDiffRows, DepthSnapshotRows, KlineRows, RowBatch, TickerRows, TradeRows
-from pipeline.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, HEARTBEATS, KLINES, STREAM_EVENTS, TICKERS, TRADES, Dataset
-from pipeline.lake_keys import hourly_key, stream_klines_key
+from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, HEARTBEATS, KLINES, STREAM_EVENTS, TICKERS, TRADES, Dataset
+from tickhouse_core.lake_keys import hourly_key, stream_klines_key
 
 _BATCHES: dict[type, tuple[Dataset, type[RowBatch], str]] = {
     Trade: (TRADES, TradeRows, "trade_id"),

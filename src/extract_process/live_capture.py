@@ -22,12 +22,12 @@ from extract_process.venue import VenueRest
 from extract_process.venue_asks import PROOF_LEVELS, VenueAsks
 from extract_process.venue_rest import CONNECTIONS, check_symbols
 from extract_process.venues import venue_named
-from pipeline.errors import LakeUnavailable
-from pipeline.lifecycle import StopRequest
-from pipeline.metrics import Process, Pulse, observed
-from pipeline.object_store import ObjectStore
-from pipeline.settings import LakeSettings, SpoolSettings, read
-from pipeline.timestamps import now_us
+from tickhouse_core.errors import LakeUnavailable
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.metrics import Process, Pulse, observed
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.settings import LakeSettings, SpoolSettings, read
+from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
 

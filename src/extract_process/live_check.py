@@ -19,9 +19,9 @@ from extract_process.venue import Venue, VenueRest
 from extract_process.venue_books import VenueBooks
 from extract_process.venue_rest import CONNECTIONS, check_symbols
 from extract_process.venues import DEFAULT_VENUE, venue_named
-from pipeline.errors import UsageError
-from pipeline.lifecycle import StopRequest
-from pipeline.settings import PubSubSettings, SpoolSettings, read
+from tickhouse_core.errors import UsageError
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.settings import PubSubSettings, SpoolSettings, read
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,10 @@ from extract_process.stream_feed import FeedOptions, StreamFeed, plan_feeds
 from extract_process.venue import VenueRest
 from extract_process.venue_rest import CONNECTIONS, check_symbols
 from extract_process.venues import venue_named
-from pipeline.errors import NotProvisioned, TickhouseError
-from pipeline.lifecycle import StopRequest
-from pipeline.metrics import Process, Pulse, observed
-from pipeline.settings import PubSubSettings, SpoolSettings, read
+from tickhouse_core.errors import NotProvisioned, TickhouseError
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.metrics import Process, Pulse, observed
+from tickhouse_core.settings import PubSubSettings, SpoolSettings, read
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from extract_process.mirror_options import MirrorOptions
 from extract_process.publisher import Publisher
 from extract_process.records import DepthDiff, DepthSnapshot, Ticker, Trade
 from extract_process.stream_key import StreamKey
-from pipeline.timestamps import now_us
+from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
 

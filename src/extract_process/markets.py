@@ -6,7 +6,7 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from pipeline.errors import UsageError
+from tickhouse_core.errors import UsageError
 
 MARKETS_FILE = Path("resources/markets.yaml")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.timestamps import HOUR_US, SECOND_US
+from tickhouse_core.timestamps import HOUR_US, SECOND_US
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from extract_process.mirror_options import LEAST_SNAPSHOT_SHARE, MOST_SNAPSHOT_L
 from extract_process.publish_backlog import BacklogLimits
 from extract_process.venue import Venue
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
-from pipeline.errors import UsageError
-from pipeline.lifecycle import run_command, stop_on_signals
+from tickhouse_core.errors import UsageError
+from tickhouse_core.lifecycle import run_command, stop_on_signals
 
 if TYPE_CHECKING:
     from extract_process.live_mirror import MirrorReport

@@ -8,7 +8,7 @@ from typing import Protocol
 from extract_process.dialect import Dialect
 from extract_process.records import DepthSnapshot
 from extract_process.rest_queue import RestQueue, Urgency
-from pipeline.timestamps import now_us
+from tickhouse_core.timestamps import now_us
 
 TOO_OLD_AGAIN_SECONDS = 1.0
 """The snapshot's host can lag behind the stream's: ask again a little later."""

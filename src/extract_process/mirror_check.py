@@ -9,8 +9,8 @@ import typer
 
 from extract_process.mirror_options import LEVELS
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
-from pipeline.errors import TickhouseError
-from pipeline.lifecycle import run_command, stop_on_signals
+from tickhouse_core.errors import TickhouseError
+from tickhouse_core.lifecycle import run_command, stop_on_signals
 
 if TYPE_CHECKING:
     from extract_process.live_check import SymbolReport

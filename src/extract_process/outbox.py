@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from pipeline.durable_folder import sync_folder
+from tickhouse_core.durable_folder import sync_folder
 
 _SUFFIX = ".parquet"
 _UNFINISHED = ".unfinished"

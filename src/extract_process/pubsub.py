@@ -11,8 +11,8 @@ from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 from google.pubsub_v1 import PublisherAsyncClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 
-from pipeline.errors import NotProvisioned, PubSubRefused, PubSubUnavailable, UsageError
-from pipeline.settings import PubSubSettings
+from tickhouse_core.errors import NotProvisioned, PubSubRefused, PubSubUnavailable, UsageError
+from tickhouse_core.settings import PubSubSettings
 
 REFUSALS = (
     google_errors.InvalidArgument,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import count
 
-from pipeline.errors import SpoolFull, VenueBanned, VenueError, VenueRefused
-from pipeline.timestamps import now_us
+from tickhouse_core.errors import SpoolFull, VenueBanned, VenueError, VenueRefused
+from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from extract_process.decimal_text import decimals
 from extract_process.records import Levels
-from pipeline.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, INSTANT, KLINES, LEVELS, NAME, TICKERS, TRADES, Dataset
+from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, INSTANT, KLINES, LEVELS, NAME, TICKERS, TRADES, Dataset
 
 CHUNK_RECORDS = 256
 

@@ -12,8 +12,8 @@ from extract_process.micro_batch import BatchLimits
 from extract_process.stream_options import StreamOptions
 from extract_process.venue import Venue
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
-from pipeline.errors import UsageError
-from pipeline.lifecycle import run_command, stop_on_signals
+from tickhouse_core.errors import UsageError
+from tickhouse_core.lifecycle import run_command, stop_on_signals
 
 DEFAULT_CHANNELS = ("trades", "depth")
 CHANNELS = ("trades", "depth", "klines", "ticker")

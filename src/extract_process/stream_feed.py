@@ -14,7 +14,7 @@ from extract_process.reconnect_delay import ReconnectDelay
 from extract_process.stream_key import StreamKey, first_ids_of
 from extract_process.stream_reader import StreamConnection, open_stream
 from extract_process.venue import Address, Venue, split_over_connections
-from pipeline.errors import VenueError, VenueUnavailable
+from tickhouse_core.errors import VenueError, VenueUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from pipeline.errors import VenueUnavailable
-from pipeline.timestamps import now_us
+from tickhouse_core.errors import VenueUnavailable
+from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from google.pubsub_v1 import Subscription as SubscriptionRequest
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 
 from extract_process.pubsub import credentials_needed, pubsub_errors, subscription_path, topic_path
-from pipeline.settings import PubSubSettings
+from tickhouse_core.settings import PubSubSettings
 
 log = logging.getLogger(__name__)
 

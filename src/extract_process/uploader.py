@@ -6,8 +6,8 @@ import threading
 import time
 
 from extract_process.outbox import Outbox, WaitingObject
-from pipeline.errors import TickhouseError
-from pipeline.object_store import ObjectStore
+from tickhouse_core.errors import TickhouseError
+from tickhouse_core.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
 

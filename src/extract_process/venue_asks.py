@@ -12,8 +12,8 @@ from extract_process.rest_answers import RestAnswer
 from extract_process.rest_queue import RestQueue, Urgency
 from extract_process.stream_key import StreamKey
 from extract_process.venue import Venue, VenueRest
-from pipeline.errors import VenueRefused, VenueUnavailable
-from pipeline.timestamps import now_us
+from tickhouse_core.errors import VenueRefused, VenueUnavailable
+from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import logging
 
 from extract_process.venue import VenueRest
-from pipeline.errors import UsageError, VenueError
+from tickhouse_core.errors import UsageError, VenueError
 
 log = logging.getLogger(__name__)
 

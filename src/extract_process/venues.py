@@ -3,7 +3,7 @@
 from importlib import import_module
 
 from extract_process.venue import Venue
-from pipeline.errors import UsageError
+from tickhouse_core.errors import UsageError
 
 _MODULES = {
     "binance": "extract_process.binance.venue",

@@ -11,13 +11,13 @@ from load_process.batches import LoadLimits
 from load_process.load_metrics import loader_process
 from load_process.loader import LoaderOptions, QueueLoader
 from load_process.scheduled_sweep import ScheduledSweep, SweepOptions
-from pipeline.datasets import DATASETS, dataset_named
-from pipeline.lifecycle import StopRequest, run_command, stop_on_signals
-from pipeline.message_queue import MessageQueue
-from pipeline.metrics import observed
-from pipeline.object_store import ObjectStore
-from pipeline.settings import LakeSettings, WarehouseSettings, read
-from pipeline.warehouse import Warehouse, connect
+from tickhouse_core.datasets import DATASETS, dataset_named
+from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.metrics import observed
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.settings import LakeSettings, WarehouseSettings, read
+from tickhouse_core.warehouse import Warehouse, connect
 
 INSERTERS = 2
 """Inserts of one queue under way at once."""

@@ -13,9 +13,9 @@ from load_process.claims import Claims, Manifest
 from load_process.ledger import LOADED, Ledger, LedgerEntry, LoadError
 from load_process.object_reader import ObjectReader
 from load_process.versions import Fate, ReadObject, Version
-from pipeline.datasets import NAME
-from pipeline.errors import WarehouseRefused
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import NAME
+from tickhouse_core.errors import WarehouseRefused
+from tickhouse_core.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from load_process.versions import Version
-from pipeline.warehouse import Warehouse
+from tickhouse_core.warehouse import Warehouse
 
 CLAIMED = "claimed"
 RELEASED = "released"

@@ -11,10 +11,10 @@ from load_process.named_load import MOST_AT_ONCE, NamedLoad, Outcome
 from load_process.notifications import NotificationRefused, parse_notification
 from load_process.versions import Fate
 from load_process.visibility import VisibilityHeartbeat
-from pipeline.datasets import QUEUES
-from pipeline.errors import LakeUnavailable, NotProvisioned, UsageError
-from pipeline.lifecycle import StopRequest
-from pipeline.message_queue import MOST_PER_REQUEST, Message, MessageQueue
+from tickhouse_core.datasets import QUEUES
+from tickhouse_core.errors import LakeUnavailable, NotProvisioned, UsageError
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import MOST_PER_REQUEST, Message, MessageQueue
 
 log = logging.getLogger(__name__)
 

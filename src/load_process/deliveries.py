@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from load_process.notifications import ObjectCreated
 from load_process.versions import Fate, Version, Wanted
-from pipeline.message_queue import Message
+from tickhouse_core.message_queue import Message
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """PURE. Instants as an operator writes them on the command line."""
 
-from pipeline.errors import UsageError
-from pipeline.timestamps import parse_instant
+from tickhouse_core.errors import UsageError
+from tickhouse_core.timestamps import parse_instant
 
 
 def parse_instant_option(name: str, text: str) -> int:

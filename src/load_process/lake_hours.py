@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from pipeline.lake_keys import parse_object_key
-from pipeline.timestamps import DAY_US, HOUR_US, from_datetime
+from tickhouse_core.lake_keys import parse_object_key
+from tickhouse_core.timestamps import DAY_US, HOUR_US, from_datetime
 
 Span = tuple[int, int]
 """From and up to, not including: instants in microseconds."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
 from load_process.versions import Version
-from pipeline.warehouse import Warehouse
+from tickhouse_core.warehouse import Warehouse
 
 LOADED = "loaded"
 QUARANTINED = "quarantined"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from load_process.ledger import Ledger, LedgerEntry
 from load_process.versions import Version
-from pipeline.warehouse import Warehouse
+from tickhouse_core.warehouse import Warehouse
 
 REPLACED = "replaced"
 """Was loaded, and bronze holds another version of the object in its place."""

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 
 from load_process.trouble import Trouble
 from load_process.versions import Fate, ReadObject, Version
-from pipeline.metrics import Process, Pulse, Reading
-from pipeline.timestamps import now_us
+from tickhouse_core.metrics import Process, Pulse, Reading
+from tickhouse_core.timestamps import now_us
 
 STUCK_SECONDS = 300.0
 """A window may take long: a gigabyte of backfill, or objects that are tried again for a while. Longer is stuck."""

@@ -19,11 +19,11 @@ from load_process.object_reader import ObjectReader, Reading
 from load_process.trouble import Trouble
 from load_process.versions import Fate, Version
 from load_process.visibility import VisibilityHeartbeat
-from pipeline.errors import LakeUnavailable, NotProvisioned, WarehouseUnavailable
-from pipeline.lifecycle import StopRequest
-from pipeline.message_queue import MOST_PER_REQUEST, Message, MessageQueue
-from pipeline.object_store import ObjectStore
-from pipeline.warehouse import Warehouse
+from tickhouse_core.errors import LakeUnavailable, NotProvisioned, WarehouseUnavailable
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import MOST_PER_REQUEST, Message, MessageQueue
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 

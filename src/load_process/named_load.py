@@ -13,9 +13,9 @@ from load_process.ledger_lookup import REPLACED, LedgerLookup, LedgerWord
 from load_process.notifications import ObjectCreated
 from load_process.object_load import PATIENCE_SECONDS, ObjectLoad, object_load
 from load_process.versions import Fate, Version, Wanted
-from pipeline.lifecycle import StopRequest
-from pipeline.object_store import ObjectStore, ObjectSummary
-from pipeline.warehouse import Warehouse
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.warehouse import Warehouse
 
 MOST_AT_ONCE = 500
 """Objects whose names go into one question to the ledger."""

@@ -9,8 +9,8 @@ from load_process.batches import LoadLimits
 from load_process.ledger import Ledger
 from load_process.object_reader import ObjectReader
 from load_process.versions import Fate, Version, Wanted
-from pipeline.object_store import ObjectStore
-from pipeline.warehouse import Warehouse
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.warehouse import Warehouse
 
 READERS = 4
 PATIENCE_SECONDS = 30.0

@@ -11,9 +11,9 @@ from load_process.parquet_check import read_checked
 from load_process.quarantine import quarantine
 from load_process.value_checksum import value_checksum
 from load_process.versions import Fate, ReadObject, Version, Wanted
-from pipeline.datasets import Dataset, dataset_of_key
-from pipeline.errors import LakeUnavailable, ObjectMissing, ObjectRefused, ObjectTooLarge
-from pipeline.object_store import ObjectStore
+from tickhouse_core.datasets import Dataset, dataset_of_key
+from tickhouse_core.errors import LakeUnavailable, ObjectMissing, ObjectRefused, ObjectTooLarge
+from tickhouse_core.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.datasets import SCHEMA_VERSION, Dataset
-from pipeline.errors import ObjectRefused
+from tickhouse_core.datasets import SCHEMA_VERSION, Dataset
+from tickhouse_core.errors import ObjectRefused
 
 KNOWN_SCHEMA_VERSIONS = frozenset({SCHEMA_VERSION})
 

@@ -4,8 +4,8 @@ import shlex
 
 import orjson
 
-from pipeline.object_store import ObjectStore
-from pipeline.timestamps import format_instant, now_us
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.timestamps import format_instant, now_us
 
 
 def quarantine(store: ObjectStore, key: str, etag: str, body: bytes | None, reason: str, detail: str) -> str:

@@ -11,13 +11,13 @@ from load_process.instants import parse_instant_option
 from load_process.ledger_lookup import LedgerLookup
 from load_process.named_load import named_load
 from load_process.sweep import Sweep, SweepCounts
-from pipeline.datasets import DATASETS, Dataset, dataset_named
-from pipeline.errors import Interrupted, TickhouseError
-from pipeline.lifecycle import StopRequest, run_command, stop_on_signals
-from pipeline.object_store import ObjectStore
-from pipeline.settings import LakeSettings, WarehouseSettings, read
-from pipeline.tables import print_table
-from pipeline.warehouse import connect
+from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
+from tickhouse_core.errors import Interrupted, TickhouseError
+from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.settings import LakeSettings, WarehouseSettings, read
+from tickhouse_core.tables import print_table
+from tickhouse_core.warehouse import connect
 
 HEADER = ("dataset", "folders", "objects", "missing", "loaded", "quarantined", "not loaded", "orphans")
 

@@ -24,14 +24,14 @@ from load_process.selection import (
     objects_of_time,
     parse_gap,
 )
-from pipeline.datasets import Dataset, dataset_named
-from pipeline.errors import Interrupted, TickhouseError, UsageError
-from pipeline.lifecycle import StopRequest, run_command, stop_on_signals
-from pipeline.object_store import ObjectStore, ObjectSummary
-from pipeline.settings import LakeSettings, WarehouseSettings, read
-from pipeline.tables import print_table
-from pipeline.timestamps import format_instant, now_us
-from pipeline.warehouse import Warehouse, connect
+from tickhouse_core.datasets import Dataset, dataset_named
+from tickhouse_core.errors import Interrupted, TickhouseError, UsageError
+from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
+from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.settings import LakeSettings, WarehouseSettings, read
+from tickhouse_core.tables import print_table
+from tickhouse_core.timestamps import format_instant, now_us
+from tickhouse_core.warehouse import Warehouse, connect
 
 
 @dataclass(frozen=True, slots=True)

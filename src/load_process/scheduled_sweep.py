@@ -8,13 +8,13 @@ from load_process.batches import LoadLimits
 from load_process.ledger_lookup import LedgerLookup
 from load_process.named_load import named_load
 from load_process.sweep import Sweep, SweepCounts
-from pipeline.datasets import Dataset
-from pipeline.errors import TickhouseError
-from pipeline.lifecycle import StopRequest
-from pipeline.message_queue import MessageQueue
-from pipeline.object_store import ObjectStore
-from pipeline.timestamps import HOUR_US, SECOND_US, now_us
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import Dataset
+from tickhouse_core.errors import TickhouseError
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.timestamps import HOUR_US, SECOND_US, now_us
+from tickhouse_core.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 

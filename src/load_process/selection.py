@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from load_process.lake_hours import Span, is_outside, span_of
-from pipeline.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset, dataset_of_key
-from pipeline.errors import UsageError
-from pipeline.lake_keys import parse_object_key
-from pipeline.object_store import ObjectStore, ObjectSummary
-from pipeline.timestamps import DAY_US, HOUR_US, from_datetime
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset, dataset_of_key
+from tickhouse_core.errors import UsageError
+from tickhouse_core.lake_keys import parse_object_key
+from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.timestamps import DAY_US, HOUR_US, from_datetime
+from tickhouse_core.warehouse import Warehouse
 
 DATASETS_OF_CHANNEL = {
     "klines": (KLINES,),

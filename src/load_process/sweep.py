@@ -9,10 +9,10 @@ from load_process.ledger import LOADED
 from load_process.ledger_lookup import REPLACED, LedgerLookup
 from load_process.named_load import MOST_AT_ONCE, NamedLoad, Outcome, wanted_of
 from load_process.versions import Version, Wanted
-from pipeline.datasets import Dataset
-from pipeline.lifecycle import StopRequest
-from pipeline.object_store import Folder, ObjectStore, ObjectSummary
-from pipeline.timestamps import SECOND_US, from_datetime, now_us
+from tickhouse_core.datasets import Dataset
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.object_store import Folder, ObjectStore, ObjectSummary
+from tickhouse_core.timestamps import SECOND_US, from_datetime, now_us
 
 log = logging.getLogger(__name__)
 

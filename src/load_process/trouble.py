@@ -3,7 +3,7 @@
 import logging
 import time
 
-from pipeline.lifecycle import StopRequest
+from tickhouse_core.lifecycle import StopRequest
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from load_process.notifications import ObjectCreated
-from pipeline.datasets import Dataset
+from tickhouse_core.datasets import Dataset
 
 
 class Version(NamedTuple):

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from pipeline.errors import LakeUnavailable, NotProvisioned
-from pipeline.message_queue import Message, MessageQueue
+from tickhouse_core.errors import LakeUnavailable, NotProvisioned
+from tickhouse_core.message_queue import Message, MessageQueue
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from pipeline.errors import TickhouseError
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.control import parse_halt, parse_instant
 from simulated_exchange.faults import parse_fault
 from simulated_exchange.session_replay import Start
 from simulated_exchange.socket_limits import SocketLimits
+from tickhouse_core.errors import TickhouseError
 
 LIMITS = SocketLimits()
 

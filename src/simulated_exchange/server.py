@@ -13,7 +13,6 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
-from pipeline.metrics import Process, Reading, observed
 from simulated_exchange.clock import Clock
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.control import CONTROL_PREFIX, control
@@ -28,6 +27,7 @@ from simulated_exchange.parameters import VenueError
 from simulated_exchange.rest import Reply, refusal
 from simulated_exchange.socket_faults import SocketFault
 from simulated_exchange.websocket import Address, Listener, parse_address, run_pulse
+from tickhouse_core.metrics import Process, Reading, observed
 
 Answer = TypeVar("Answer")
 

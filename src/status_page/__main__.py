@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.lifecycle import run_command, stop_on_signals
-from pipeline.settings import StatusSettings, read
 from status_page.server import running_page
+from tickhouse_core.lifecycle import run_command, stop_on_signals
+from tickhouse_core.settings import StatusSettings, read
 
 log = logging.getLogger(__name__)
 

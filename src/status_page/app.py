@@ -19,11 +19,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.errors import TickhouseError
-from pipeline.metrics import answer
 from status_page.candles import INTERVALS
 from status_page.market import Markets, Series
 from status_page.watcher import Watcher
+from tickhouse_core.errors import TickhouseError
+from tickhouse_core.metrics import answer
 
 ASSETS = Path(__file__).parent / "assets"
 MOST_WATCHERS = 50

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from pipeline.datasets import DEPTH_DIFFS, HEARTBEATS, STREAM_EVENTS, TICKERS, TRADES
-from pipeline.lake_keys import hourly_key
-from pipeline.object_store import ObjectStore, ObjectSummary
-from pipeline.timestamps import HOUR_US, MINUTE_US, from_datetime
 from status_page.questions import Questions
 from status_page.verdicts import LakeState
+from tickhouse_core.datasets import DEPTH_DIFFS, HEARTBEATS, STREAM_EVENTS, TICKERS, TRADES
+from tickhouse_core.lake_keys import hourly_key
+from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.timestamps import HOUR_US, MINUTE_US, from_datetime
 
 _LIVE = (TRADES, DEPTH_DIFFS, TICKERS, STREAM_EVENTS, HEARTBEATS)
 _LOOK_BACK_US = 15 * MINUTE_US

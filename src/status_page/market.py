@@ -5,9 +5,9 @@ import time
 from collections import OrderedDict
 from typing import Any
 
-from pipeline.timestamps import SECOND_US, now_us, to_datetime
 from status_page.candles import INTERVALS, MINUTE_US, Candle, candle, with_the_youngest
 from status_page.questions import Questions
+from tickhouse_core.timestamps import SECOND_US, now_us, to_datetime
 
 KLINES_SHOWN = 500
 LEVELS_SHOWN = 200

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline.errors import UsageError
-from pipeline.metrics import OBSERVED, Reading
+from tickhouse_core.errors import UsageError
+from tickhouse_core.metrics import OBSERVED, Reading
 
 _SECONDS = 2.0
 _MOST_BYTES = 2_000_000

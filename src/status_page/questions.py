@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from pipeline.errors import TickhouseError, WarehouseUnavailable
-from pipeline.warehouse import SQL_ROOT, Warehouse
+from tickhouse_core.errors import TickhouseError, WarehouseUnavailable
+from tickhouse_core.warehouse import SQL_ROOT, Warehouse
 
 
 @cache

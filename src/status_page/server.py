@@ -7,17 +7,17 @@ from contextlib import ExitStack, closing, contextmanager
 
 import uvicorn
 
-from pipeline.errors import UsageError
-from pipeline.metrics import observed
-from pipeline.object_store import ObjectStore
-from pipeline.settings import LakeSettings, StatusSettings, WarehouseSettings, read
-from pipeline.warehouse import Warehouse, connect_reader
 from status_page.app import page_app
 from status_page.lake_watch import LakeWatch
 from status_page.market import Markets
 from status_page.processes import Processes, parse_targets
 from status_page.questions import Questions
 from status_page.watcher import Watcher
+from tickhouse_core.errors import UsageError
+from tickhouse_core.metrics import observed
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.settings import LakeSettings, StatusSettings, WarehouseSettings, read
+from tickhouse_core.warehouse import Warehouse, connect_reader
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _END_SECONDS = 3

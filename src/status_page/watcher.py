@@ -9,17 +9,17 @@ from typing import Any
 
 import orjson
 
-from pipeline.datasets import QUEUES
-from pipeline.errors import TickhouseError
-from pipeline.message_queue import MessageQueue
-from pipeline.metrics import Process, Pulse, Reading
-from pipeline.timestamps import DAY_US, HOUR_US, now_us
 from status_page import verdicts
 from status_page.lake_watch import LakeWatch
 from status_page.limits import limits_of
 from status_page.processes import OWN, Processes, ProcessState
 from status_page.questions import Questions
 from status_page.verdicts import BAD, LakeState, Recorder, Stage
+from tickhouse_core.datasets import QUEUES
+from tickhouse_core.errors import TickhouseError
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.metrics import Process, Pulse, Reading
+from tickhouse_core.timestamps import DAY_US, HOUR_US, now_us
 
 log = logging.getLogger(__name__)
 

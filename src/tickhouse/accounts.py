@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.datasets import KLINES, Dataset
-from pipeline.lake_keys import object_key
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import KLINES, Dataset
+from tickhouse_core.lake_keys import object_key
+from tickhouse_core.warehouse import Warehouse
 
 TIME_OF = {
     "klines": "open_time",

@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from pipeline.datasets import DATASETS, Dataset, dataset_named
-from pipeline.errors import TickhouseError, UsageError
-from pipeline.lifecycle import run_command
-from pipeline.object_store import ObjectStore
-from pipeline.settings import LakeSettings, RetentionSettings, WarehouseSettings, read
-from pipeline.tables import print_table
-from pipeline.warehouse import connect
 from tickhouse.accounts import Accounts
 from tickhouse.footers import Footers
+from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
+from tickhouse_core.errors import TickhouseError, UsageError
+from tickhouse_core.lifecycle import run_command
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.settings import LakeSettings, RetentionSettings, WarehouseSettings, read
+from tickhouse_core.tables import print_table
+from tickhouse_core.warehouse import connect
 
 _GROUPS = ("symbol", "day")
 _SUMMARY = ("dataset", "objects", "footer rows", "bronze rows", "rows", "bytes on disk", "first", "last")

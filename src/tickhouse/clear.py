@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from pipeline.errors import TickhouseError, UsageError
-from pipeline.lifecycle import run_command
-from pipeline.settings import WarehouseSettings, read
-from pipeline.tables import print_table
-from pipeline.warehouse import Warehouse, connect
+from tickhouse_core.errors import TickhouseError, UsageError
+from tickhouse_core.lifecycle import run_command
+from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.tables import print_table
+from tickhouse_core.warehouse import Warehouse, connect
 
 LAYERS = ("bronze", "silver", "gold")
 

@@ -8,14 +8,14 @@ import typer
 from extract_process import klines, mirror, mirror_check, stream
 from load_process import __main__ as load
 from load_process import reconcile, redrive
-from pipeline.lifecycle import run_command, stop_on_signals
-from pipeline.settings import LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
-from pipeline.tables import print_table
-from pipeline.warehouse import connect
 from status_page import __main__ as page
 from tickhouse import audit, clear, doctor, keep, local, status
 from tickhouse.demo import run_demo
 from tickhouse.provision import provision_aws
+from tickhouse_core.lifecycle import run_command, stop_on_signals
+from tickhouse_core.settings import LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
+from tickhouse_core.tables import print_table
+from tickhouse_core.warehouse import connect
 from transform_process import __main__ as transform
 from transform_process import checks, migrate
 

@@ -19,18 +19,18 @@ from extract_process.backfill import Backfill, BackfillOptions
 from extract_process.klines import run_backfill
 from load_process.__main__ import run_loader
 from load_process.loader import LoaderOptions
-from pipeline.datasets import KLINES, QUEUES
-from pipeline.errors import TickhouseError, UsageError
-from pipeline.lifecycle import StopRequest
-from pipeline.message_queue import MessageQueue
-from pipeline.object_store import ObjectStore
-from pipeline.settings import LakeSettings, StatusSettings, WarehouseSettings, read
-from pipeline.timestamps import DAY_US, MINUTE_US, now_us
-from pipeline.warehouse import Warehouse, connect
 from status_page.server import running_page
 from tickhouse.demo_live import MARKETS, Check, LiveFigures, check_live, compare_venues, count_live, record_live
 from tickhouse.embedded import embedded_parts, environment_variables
 from tickhouse.provision import provision_aws
+from tickhouse_core.datasets import KLINES, QUEUES
+from tickhouse_core.errors import TickhouseError, UsageError
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.settings import LakeSettings, StatusSettings, WarehouseSettings, read
+from tickhouse_core.timestamps import DAY_US, MINUTE_US, now_us
+from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import migrate
 
 DAYS = 90

@@ -5,9 +5,9 @@ from typing import Any
 
 from extract_process.micro_batch import BatchLimits
 from extract_process.stream_options import StreamOptions
-from pipeline.lifecycle import StopRequest
-from pipeline.warehouse import Warehouse
 from tickhouse.live_pipeline import bring_gold_up, live_pipeline
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.warehouse import Warehouse
 
 MARKETS = {"binance": ("BTCUSDT", "ETHUSDT"), "kucoin": ("BTC-USDT", "ETH-USDT")}
 """The same two markets, as each venue spells them."""

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
-from pipeline.errors import UsageError
-from pipeline.lifecycle import run_command
 from tickhouse import doctor_machine, doctor_services, doctor_venue
 from tickhouse.finding import Finding, examined
+from tickhouse_core.errors import UsageError
+from tickhouse_core.lifecycle import run_command
 
 CHECKS: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
     ("python", doctor_machine.check_python),

@@ -13,10 +13,10 @@ import httpx
 from extract_process.markets import MARKETS_FILE, read_markets
 from extract_process.spool_room import DISK_RESERVE_BYTES
 from extract_process.venues import DEFAULT_VENUE, venue_named
-from pipeline.errors import UsageError
-from pipeline.settings import MetricsSettings, SpoolSettings, StatusSettings, WarehouseSettings, read
 from tickhouse.finding import Finding, Ill
 from tickhouse.settings_table import MODELS
+from tickhouse_core.errors import UsageError
+from tickhouse_core.settings import MetricsSettings, SpoolSettings, StatusSettings, WarehouseSettings, read
 
 OLDEST_PYTHON = (3, 11)
 ROOMY_BYTES = 5 * 1024**3

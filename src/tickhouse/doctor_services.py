@@ -3,14 +3,21 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from pipeline.aws import aws_errors, s3_client
-from pipeline.datasets import DATASETS, QUEUES
-from pipeline.errors import LakeUnavailable, NotProvisioned, TickhouseError, UsageError, WarehouseRefused, WarehouseUnavailable
-from pipeline.message_queue import MessageQueue
-from pipeline.object_store import ObjectStore
-from pipeline.settings import LakeSettings, PubSubSettings, WarehouseSettings, read
-from pipeline.warehouse import connect
 from tickhouse.finding import Finding, Ill
+from tickhouse_core.aws import aws_errors, s3_client
+from tickhouse_core.datasets import DATASETS, QUEUES
+from tickhouse_core.errors import (
+    LakeUnavailable,
+    NotProvisioned,
+    TickhouseError,
+    UsageError,
+    WarehouseRefused,
+    WarehouseUnavailable,
+)
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.settings import LakeSettings, PubSubSettings, WarehouseSettings, read
+from tickhouse_core.warehouse import connect
 from transform_process.migrate import read_migrations
 
 _PROBE = "doctor/probe"

@@ -9,10 +9,10 @@ from websockets.exceptions import WebSocketException
 
 from extract_process.venue import Venue, VenueRest
 from extract_process.venues import venue_named
-from pipeline.errors import VenueBanned, VenueError
-from pipeline.settings import SpoolSettings, read
-from pipeline.timestamps import SECOND_US, now_us
 from tickhouse.finding import Finding, Ill
+from tickhouse_core.errors import VenueBanned, VenueError
+from tickhouse_core.settings import SpoolSettings, read
+from tickhouse_core.timestamps import SECOND_US, now_us
 
 MOST_SKEW_SECONDS = 1.0
 _SECONDS = 8.0

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import UsageError
-from pipeline.settings import LakeSettings, read
+from tickhouse_core.errors import UsageError
+from tickhouse_core.settings import LakeSettings, read
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pipeline.errors import TickhouseError
+from tickhouse_core.errors import TickhouseError
 
 
 @dataclass(frozen=True, slots=True)

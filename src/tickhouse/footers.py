@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 
 from load_process.ledger import LOADED, QUARANTINED
 from load_process.versions import Version
-from pipeline.datasets import Dataset
-from pipeline.errors import ObjectChanged, ObjectMissing
-from pipeline.object_store import ObjectStore, ObjectSummary
-from pipeline.timestamps import SECOND_US, from_datetime, now_us
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import Dataset
+from tickhouse_core.errors import ObjectChanged, ObjectMissing
+from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.timestamps import SECOND_US, from_datetime, now_us
+from tickhouse_core.warehouse import Warehouse
 
 READERS = 16
 _AT_ONCE = 500

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from pipeline.errors import LakeUnavailable, NotProvisioned, PubSubUnavailable, UsageError
-from pipeline.lake_copy import configured_copy
-from pipeline.lifecycle import StopRequest, run_command, stop_on_signals
-from pipeline.settings import LakeSettings, PubSubSettings, RetentionSettings, read
 from tickhouse.lake_keeper import LakeKeeper
 from tickhouse.provision import provision_aws
+from tickhouse_core.errors import LakeUnavailable, NotProvisioned, PubSubUnavailable, UsageError
+from tickhouse_core.lake_copy import configured_copy
+from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
+from tickhouse_core.settings import LakeSettings, PubSubSettings, RetentionSettings, read
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from pipeline.aws import aws_errors, s3_client
-from pipeline.datasets import KLINES
-from pipeline.errors import NotProvisioned, ObjectChanged, ObjectMissing
-from pipeline.lake_copy import CopiedObject, LakeCopy
-from pipeline.object_store import ObjectStore
+from tickhouse_core.aws import aws_errors, s3_client
+from tickhouse_core.datasets import KLINES
+from tickhouse_core.errors import NotProvisioned, ObjectChanged, ObjectMissing
+from tickhouse_core.lake_copy import CopiedObject, LakeCopy
+from tickhouse_core.object_store import ObjectStore
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import TaggingTypeDef, TagTypeDef

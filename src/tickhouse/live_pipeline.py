@@ -9,11 +9,11 @@ from extract_process.live_capture import run_capture
 from extract_process.stream_options import StreamOptions
 from load_process.__main__ import run_loader
 from load_process.loader import LoaderOptions
-from pipeline.datasets import QUEUES
-from pipeline.lifecycle import StopRequest
-from pipeline.settings import WarehouseSettings, read
-from pipeline.warehouse import connect
 from tickhouse.side_by_side import Part
+from tickhouse_core.datasets import QUEUES
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.warehouse import connect
 from transform_process.transformer import Transformer, TransformOptions
 
 

@@ -14,17 +14,17 @@ from extract_process.stream import DEFAULT_CHANNELS
 from extract_process.stream_options import StreamOptions
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from load_process.reconcile import run_reconcile
-from pipeline.aws import aws_errors, s3_client
-from pipeline.datasets import DATASETS
-from pipeline.errors import UsageError
-from pipeline.lake_copy import configured_copy
-from pipeline.lifecycle import StopRequest, run_command, stop_on_signals
-from pipeline.settings import LakeSettings, StatusSettings, WarehouseSettings, read
 from status_page.server import running_page
 from tickhouse.embedded import embedded_parts
 from tickhouse.lake_keeper import LakeKeeper
 from tickhouse.live_pipeline import bring_gold_up, live_pipeline
 from tickhouse.provision import provision_aws
+from tickhouse_core.aws import aws_errors, s3_client
+from tickhouse_core.datasets import DATASETS
+from tickhouse_core.errors import UsageError
+from tickhouse_core.lake_copy import configured_copy
+from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
+from tickhouse_core.settings import LakeSettings, StatusSettings, WarehouseSettings, read
 from transform_process.migrate import migrate
 
 log = logging.getLogger(__name__)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from pipeline.aws import aws_errors, s3_client, sqs_client
-from pipeline.datasets import DATASETS, QUEUES
-from pipeline.errors import UsageError
-from pipeline.settings import RetentionSettings
+from tickhouse_core.aws import aws_errors, s3_client, sqs_client
+from tickhouse_core.datasets import DATASETS, QUEUES
+from tickhouse_core.errors import UsageError
+from tickhouse_core.settings import RetentionSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -7,12 +7,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from pipeline import settings
+from tickhouse_core import settings
 
 MODELS: tuple[type[BaseSettings], ...] = tuple(
     model for model in vars(settings).values() if isinstance(model, type) and model.__module__ == settings.__name__
 )
-"""Every concern of pipeline.settings, in its order."""
+"""Every concern of tickhouse_core.settings, in its order."""
 
 _HEAD = """# Settings
 

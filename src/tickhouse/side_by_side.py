@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Callable
 
-from pipeline.errors import TickhouseError
-from pipeline.lifecycle import StopRequest
+from tickhouse_core.errors import TickhouseError
+from tickhouse_core.lifecycle import StopRequest
 
 Work = Callable[[StopRequest], object]
 

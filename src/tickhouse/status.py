@@ -14,11 +14,11 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.errors import TickhouseError
-from pipeline.lifecycle import run_command, stop_on_signals
-from pipeline.settings import StatusSettings, WarehouseSettings, read
 from status_page.server import own_look
 from status_page.verdicts import BAD
+from tickhouse_core.errors import TickhouseError
+from tickhouse_core.lifecycle import run_command, stop_on_signals
+from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
 
 _COLOURS = {"good": "green", "slow": "yellow", "bad": "red", "idle": "dim"}
 _WORDS = {"good": "healthy", "slow": "late", "bad": "trouble", "idle": "idle"}

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.lifecycle import run_command, stop_on_signals
-from pipeline.settings import WarehouseSettings, read
-from pipeline.warehouse import connect
+from tickhouse_core.lifecycle import run_command, stop_on_signals
+from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.warehouse import connect
 from transform_process.transformer import Transformer, TransformOptions
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from pipeline.errors import UsageError
-from pipeline.warehouse import SQL_ROOT
+from tickhouse_core.errors import UsageError
+from tickhouse_core.warehouse import SQL_ROOT
 
 CHECKS_FILE = SQL_ROOT.parents[1] / "resources" / "checks.yaml"
 _SEVERITIES = ("error", "warning")

@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.errors import TickhouseError, UsageError
-from pipeline.lifecycle import run_command
-from pipeline.settings import WarehouseSettings, read
-from pipeline.timestamps import HOUR_US, format_instant, from_datetime, now_us, parse_instant, to_datetime
-from pipeline.warehouse import SQL_ROOT, Warehouse, connect
+from tickhouse_core.errors import TickhouseError, UsageError
+from tickhouse_core.lifecycle import run_command
+from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.timestamps import HOUR_US, format_instant, from_datetime, now_us, parse_instant, to_datetime
+from tickhouse_core.warehouse import SQL_ROOT, Warehouse, connect
 from transform_process.check_config import Check, read_checks
 
 MOST_KEPT = 1_000

@@ -3,8 +3,8 @@
 import logging
 import re
 
-from pipeline.datasets import DATASETS
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import DATASETS
+from tickhouse_core.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from pipeline.metrics import Process, Pulse, Reading
-from pipeline.timestamps import now_us
+from tickhouse_core.metrics import Process, Pulse, Reading
+from tickhouse_core.timestamps import now_us
 
 STUCK_SECONDS = 900.0
 """A window of a large backfill takes minutes; longer is stuck."""

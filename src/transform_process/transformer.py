@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import WarehouseUnavailable
-from pipeline.lifecycle import StopRequest
-from pipeline.metrics import observed
-from pipeline.timestamps import SECOND_US, to_datetime
-from pipeline.warehouse import SQL_ROOT, Warehouse
+from tickhouse_core.errors import WarehouseUnavailable
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.metrics import observed
+from tickhouse_core.timestamps import SECOND_US, to_datetime
+from tickhouse_core.warehouse import SQL_ROOT, Warehouse
 from transform_process.catalog import TRANSFORMS, Step, Transform
 from transform_process.transform_metrics import TransformCounts
 from transform_process.window import Load, Window, cut_windows

@@ -18,10 +18,10 @@ from extract_process.binance.archive import BinanceArchive
 from extract_process.binance.rest_api import BinanceRest
 from extract_process.binance.venue import VENUE
 from extract_process.weight_budget import WeightBudget
-from pipeline.errors import Interrupted, UsageError, VenueError, VenueUnavailable
-from pipeline.lifecycle import StopRequest
-from pipeline.object_store import ObjectStore
-from pipeline.timestamps import parse_instant
+from tickhouse_core.errors import Interrupted, UsageError, VenueError, VenueUnavailable
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.timestamps import parse_instant
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from extract_process.ban_memory import BanMemory
-from pipeline.errors import UsageError, VenueBanned
+from tickhouse_core.errors import UsageError, VenueBanned
 
 HOST = "data-api.binance.vision"
 NOON = 1_704_110_400_000_000  # 2024-01-01 12:00

@@ -13,9 +13,9 @@ from extract_process.binance.messages import parse_klines
 from extract_process.kline_grid import Range, grid_of
 from extract_process.kline_lake import Disagreement, KlineLake, compare
 from extract_process.kline_plan import Coverage
-from pipeline.datasets import KLINES
-from pipeline.object_store import ObjectStore, ObjectSummary
-from pipeline.timestamps import parse_instant
+from tickhouse_core.datasets import KLINES
+from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.timestamps import parse_instant
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from extract_process.kline_grid import Range, grid_of
 from extract_process.kline_plan import Coverage, MonthPlan, plan_months, plan_pages, proven_absent, wanted_range
-from pipeline.timestamps import MINUTE_US, parse_instant
+from tickhouse_core.timestamps import MINUTE_US, parse_instant
 
 HOUR = grid_of("1h")
 FIVE_MINUTES = 5 * MINUTE_US

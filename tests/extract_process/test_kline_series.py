@@ -10,8 +10,8 @@ import pytest
 from extract_process.binance.messages import parse_klines
 from extract_process.kline_grid import Range, grid_of
 from extract_process.kline_series import KlineSeries, OpenMonth
-from pipeline.object_store import ObjectStore
-from pipeline.timestamps import parse_instant
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.timestamps import parse_instant
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -11,8 +11,8 @@ import pytest
 from extract_process.binance.messages import parse_klines
 from extract_process.lake_writer import parquet_bytes, write_events
 from extract_process.records import StreamEvent
-from pipeline.datasets import KLINES, STREAM_EVENTS
-from pipeline.timestamps import parse_instant
+from tickhouse_core.datasets import KLINES, STREAM_EVENTS
+from tickhouse_core.timestamps import parse_instant
 
 if TYPE_CHECKING:
     from conftest import Lake

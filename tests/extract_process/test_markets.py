@@ -6,7 +6,7 @@ import pytest
 
 from extract_process.binance.streams import CHANNELS
 from extract_process.markets import MARKETS_FILE, read_markets
-from pipeline.errors import UsageError
+from tickhouse_core.errors import UsageError
 
 
 def markets(tmp_path: Path, text: str) -> Path:

@@ -3,7 +3,7 @@ from dataclasses import FrozenInstanceError, asdict, fields
 import pytest
 
 from extract_process.records import StreamEvent
-from pipeline.datasets import STREAM_EVENTS
+from tickhouse_core.datasets import STREAM_EVENTS
 
 EVENT = StreamEvent("binance", "BTCUSDT", "klines", "backfill", "gap", 1, 2, 1, 3, "venue_has_no_data", "x")
 

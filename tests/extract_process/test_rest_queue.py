@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from extract_process.rest_queue import REFUSED_AGAIN_SECONDS, RestQueue, Urgency
-from pipeline.errors import SpoolFull, VenueBanned, VenueError, VenueRefused, VenueUnavailable
-from pipeline.timestamps import now_us
+from tickhouse_core.errors import SpoolFull, VenueBanned, VenueError, VenueRefused, VenueUnavailable
+from tickhouse_core.timestamps import now_us
 
 Work = Callable[[], Awaitable[None]]
 

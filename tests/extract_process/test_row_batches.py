@@ -23,7 +23,7 @@ from extract_process.row_batches import (
     TickerRows,
     TradeRows,
 )
-from pipeline.datasets import DEPTH_DIFFS, TRADES
+from tickhouse_core.datasets import DEPTH_DIFFS, TRADES
 
 NOON = 1_704_110_400_000_000
 

@@ -11,7 +11,7 @@ from extract_process.reconnect_delay import LIVED_SECONDS, ReconnectDelay
 from extract_process.records import Kline, Ticker, Trade
 from extract_process.spool_room import DISK_RESERVE_BYTES, SpoolRoom
 from extract_process.stream_key import StreamKey, first_ids_of, ids_of, key_of
-from pipeline.timestamps import HOUR_US, SECOND_US
+from tickhouse_core.timestamps import HOUR_US, SECOND_US
 
 NOON = 1_704_110_400_000_000
 PLENTY = 10**12

@@ -16,7 +16,7 @@ from extract_process.capture_memory import CaptureMemory, load_memory
 from extract_process.outbox import Outbox
 from extract_process.spool import Kind, Record, Segment, Spool, leftover_segments, read_segment
 from extract_process.stream_key import StreamKey
-from pipeline.errors import UsageError
+from tickhouse_core.errors import UsageError
 
 _kinds = st.sampled_from(list(Kind))
 _records = st.lists(st.builds(Record, _kinds, st.integers(0, 2**60), st.binary(max_size=200)), max_size=20)

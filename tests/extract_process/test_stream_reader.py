@@ -11,7 +11,7 @@ from websockets.sync.server import ServerConnection as BlockingConnection
 from websockets.sync.server import serve as serve_blocking
 
 from extract_process.stream_reader import StreamConnection, open_stream
-from pipeline.timestamps import now_us
+from tickhouse_core.timestamps import now_us
 
 from .socket_venues import SILENCE, Received, Venue, end_of, opened, raw_venue_that, venue_that
 

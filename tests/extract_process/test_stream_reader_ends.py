@@ -11,7 +11,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from extract_process.stream_reader import LARGEST_FRAME, open_stream
-from pipeline.errors import VenueUnavailable
+from tickhouse_core.errors import VenueUnavailable
 
 from .socket_venues import SILENCE, Received, Venue, end_of, opened, raw_venue_that, venue_that
 

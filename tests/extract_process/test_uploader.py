@@ -14,8 +14,8 @@ import pytest
 
 from extract_process.outbox import Outbox
 from extract_process.uploader import Uploader
-from pipeline.aws import s3_client
-from pipeline.object_store import ObjectStore
+from tickhouse_core.aws import s3_client
+from tickhouse_core.object_store import ObjectStore
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -16,9 +16,9 @@ from load_process.ledger import Ledger
 from load_process.notifications import ObjectCreated
 from load_process.object_reader import ObjectReader
 from load_process.versions import Fate, Wanted
-from pipeline.datasets import DECIMAL, KLINES
-from pipeline.timestamps import parse_instant
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import DECIMAL, KLINES
+from tickhouse_core.timestamps import parse_instant
+from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -19,9 +19,9 @@ from load_process.ledger import Ledger
 from load_process.object_reader import ObjectReader
 from load_process.value_checksum import value_checksum
 from load_process.versions import Fate, ReadObject, Version
-from pipeline.datasets import KLINES
-from pipeline.settings import WarehouseSettings
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import KLINES
+from tickhouse_core.settings import WarehouseSettings
+from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -11,12 +11,12 @@ from tests.load_process.test_every_dataset import body_of, rows_of
 from load_process.loader import LoaderOptions, QueueLoader
 from load_process.named_load import Outcome
 from load_process.redrive import Selection, run_redrive
-from pipeline.aws import sqs_client
-from pipeline.datasets import TRADES, Dataset
-from pipeline.lifecycle import StopRequest
-from pipeline.message_queue import MessageQueue
-from pipeline.settings import WarehouseSettings, read
-from pipeline.warehouse import Warehouse, connect
+from tickhouse_core.aws import sqs_client
+from tickhouse_core.datasets import TRADES, Dataset
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -10,7 +10,7 @@ from tests.load_process.mortal_loader import bronze, insert, inserter, landed, s
 from load_process.batches import LoadLimits
 from load_process.value_checksum import value_checksum
 from load_process.versions import Fate
-from pipeline.warehouse import Warehouse
+from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake

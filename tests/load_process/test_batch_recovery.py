@@ -26,10 +26,10 @@ from load_process.batch_insert import Fates
 from load_process.batches import LoadLimits
 from load_process.claims import Claims, Manifest
 from load_process.versions import Fate, ReadObject, Version
-from pipeline.datasets import KLINES
-from pipeline.errors import WarehouseUnavailable
-from pipeline.settings import WarehouseSettings
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import KLINES
+from tickhouse_core.errors import WarehouseUnavailable
+from tickhouse_core.settings import WarehouseSettings
+from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -7,7 +7,7 @@ from tests.load_process.conftest import klines
 
 from load_process.batches import LoadLimits, cut_into_batches, token_of
 from load_process.versions import ReadObject, Version
-from pipeline.datasets import KLINES, TRADES, Dataset
+from tickhouse_core.datasets import KLINES, TRADES, Dataset
 
 ONE_ROW = klines(0).nbytes
 VERSIONS = st.builds(Version, st.sampled_from(["crypto", "crypt"]), st.sampled_from(["a", "b", "o/a", "ab"]), st.text(max_size=2))

@@ -4,7 +4,7 @@ import pytest
 
 from load_process.claims import Claims, Manifest
 from load_process.versions import Version
-from pipeline.warehouse import Warehouse
+from tickhouse_core.warehouse import Warehouse
 
 A, B, C, D = VERSIONS = [Version("crypto", f"data_sources/x/{name}.parquet", "1") for name in ("a 币", "b's", "c", "d")]
 ONE = Manifest("one", (C, A, B))

@@ -10,10 +10,10 @@ from tests.load_process.test_every_dataset import body_of
 from load_process.dead_letters import DEAD_LETTER_QUEUES
 from load_process.named_load import Outcome
 from load_process.redrive import Selection
-from pipeline.datasets import STREAM_EVENTS, TICKERS, TRADES
-from pipeline.errors import LakeUnavailable, TickhouseError, UsageError
-from pipeline.message_queue import MessageQueue
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import STREAM_EVENTS, TICKERS, TRADES
+from tickhouse_core.errors import LakeUnavailable, TickhouseError, UsageError
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake

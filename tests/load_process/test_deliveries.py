@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from load_process.deliveries import Deliveries
 from load_process.notifications import ObjectCreated
 from load_process.versions import Fate, Version, Wanted
-from pipeline.message_queue import Message
+from tickhouse_core.message_queue import Message
 
 TRADES = "data_sources/trades/venue=binance/"
 KLINES = "data_sources/klines_pricing/venue=binance/symbol=X/interval=1m/"

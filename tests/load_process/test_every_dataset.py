@@ -13,9 +13,9 @@ from tests.load_process.conftest import load_objects, parquet
 from load_process.notifications import ObjectCreated
 from load_process.parquet_check import read_checked
 from load_process.versions import Fate
-from pipeline.datasets import DATASETS, DEPTH_DIFFS, Dataset
-from pipeline.errors import ObjectRefused
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import DATASETS, DEPTH_DIFFS, Dataset
+from tickhouse_core.errors import ObjectRefused
+from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake

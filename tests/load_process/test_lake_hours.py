@@ -1,7 +1,7 @@
 import pytest
 
 from load_process.lake_hours import is_outside, span_of
-from pipeline.timestamps import DAY_US, HOUR_US, parse_instant
+from tickhouse_core.timestamps import DAY_US, HOUR_US, parse_instant
 
 DAY = parse_instant("2024-02-29")
 TRADES = "data_sources/trades/venue=binance/"

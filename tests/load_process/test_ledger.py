@@ -2,7 +2,7 @@ import pytest
 
 from load_process.ledger import LOADED, QUARANTINED, Ledger, LedgerEntry, LoadError
 from load_process.versions import Version
-from pipeline.warehouse import Warehouse
+from tickhouse_core.warehouse import Warehouse
 
 KEY = "data_sources/klines_pricing/symbol=币安 'quoted' %3D/2024-01.parquet"
 VERSION = Version("crypto", KEY, "abc")

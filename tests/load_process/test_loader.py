@@ -12,13 +12,13 @@ from tests.load_process.conftest import FOLDER, errors, klines, ledger, notifica
 
 from load_process.batches import LoadLimits
 from load_process.loader import LoaderOptions, QueueLoader
-from pipeline.aws import sqs_client
-from pipeline.errors import LakeUnavailable, WarehouseUnavailable
-from pipeline.lifecycle import StopRequest
-from pipeline.message_queue import Message, MessageQueue, QueueDepth
-from pipeline.object_store import ObjectStore, StoredObject
-from pipeline.settings import WarehouseSettings
-from pipeline.warehouse import Warehouse, connect
+from tickhouse_core.aws import sqs_client
+from tickhouse_core.errors import LakeUnavailable, WarehouseUnavailable
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import Message, MessageQueue, QueueDepth
+from tickhouse_core.object_store import ObjectStore, StoredObject
+from tickhouse_core.settings import WarehouseSettings
+from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:
     from conftest import Lake

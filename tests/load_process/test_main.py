@@ -11,10 +11,10 @@ from tests.load_process.conftest import klines, parquet
 
 from load_process.__main__ import run_loader
 from load_process.loader import LoaderOptions
-from pipeline.errors import NotProvisioned
-from pipeline.lifecycle import StopRequest
-from pipeline.settings import WarehouseSettings
-from pipeline.warehouse import connect
+from tickhouse_core.errors import NotProvisioned
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.settings import WarehouseSettings
+from tickhouse_core.warehouse import connect
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -26,10 +26,10 @@ from load_process.notifications import ObjectCreated
 from load_process.object_reader import ObjectReader, Reading
 from load_process.value_checksum import value_checksum
 from load_process.versions import Fate, Version, Wanted
-from pipeline.datasets import DATASETS, KLINES
-from pipeline.errors import LakeUnavailable
-from pipeline.object_store import ObjectStore, StoredObject
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import DATASETS, KLINES
+from tickhouse_core.errors import LakeUnavailable
+from tickhouse_core.object_store import ObjectStore, StoredObject
+from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -12,8 +12,8 @@ from tests.load_process.conftest import beyond_precision, klines, parquet
 
 from extract_process.lake_writer import parquet_bytes
 from load_process.parquet_check import read_checked
-from pipeline.datasets import DECIMAL, KLINES, STREAM_EVENTS, TICKERS, Dataset
-from pipeline.errors import ObjectRefused
+from tickhouse_core.datasets import DECIMAL, KLINES, STREAM_EVENTS, TICKERS, Dataset
+from tickhouse_core.errors import ObjectRefused
 
 SOUND = parquet(klines(*range(24)))
 CHECKSUMMED = parquet_bytes(klines(*range(24)), KLINES, "open_time")

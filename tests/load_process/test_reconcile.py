@@ -19,12 +19,12 @@ from load_process.named_load import named_load
 from load_process.reconcile import run_reconcile
 from load_process.sweep import Sweep, SweepCounts
 from load_process.versions import Version
-from pipeline.aws import s3_client, sqs_client
-from pipeline.datasets import DATASETS, KLINES, TRADES, Dataset
-from pipeline.errors import Interrupted, WarehouseRefused, WarehouseUnavailable
-from pipeline.lifecycle import StopRequest
-from pipeline.timestamps import parse_instant
-from pipeline.warehouse import Warehouse
+from tickhouse_core.aws import s3_client, sqs_client
+from tickhouse_core.datasets import DATASETS, KLINES, TRADES, Dataset
+from tickhouse_core.errors import Interrupted, WarehouseRefused, WarehouseUnavailable
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.timestamps import parse_instant
+from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake

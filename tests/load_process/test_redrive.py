@@ -27,9 +27,9 @@ from tests.load_process.test_every_dataset import EVERY, body_of, seen
 from load_process.ledger import QUARANTINED, Ledger, LedgerEntry
 from load_process.named_load import Outcome
 from load_process.redrive import Selection
-from pipeline.datasets import KLINES, TRADES, Dataset
-from pipeline.errors import UsageError
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import KLINES, TRADES, Dataset
+from tickhouse_core.errors import UsageError
+from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -15,10 +15,10 @@ from load_process.__main__ import run_loader
 from load_process.batches import LoadLimits
 from load_process.loader import LoaderOptions
 from load_process.scheduled_sweep import ScheduledSweep, SweepOptions
-from pipeline.datasets import TRADES
-from pipeline.lifecycle import StopRequest
-from pipeline.settings import WarehouseSettings
-from pipeline.warehouse import Warehouse, connect
+from tickhouse_core.datasets import TRADES
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.settings import WarehouseSettings
+from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:
     from conftest import Lake

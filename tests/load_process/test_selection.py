@@ -9,10 +9,10 @@ from tests.load_process.operating import counts, land, redrive, statuses
 from load_process.named_load import Outcome
 from load_process.redrive import Selection
 from load_process.selection import GapName, parse_gap
-from pipeline.datasets import KLINES, TICKERS, TRADES
-from pipeline.errors import UsageError
-from pipeline.timestamps import HOUR_US, parse_instant
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import KLINES, TICKERS, TRADES
+from tickhouse_core.errors import UsageError
+from tickhouse_core.timestamps import HOUR_US, parse_instant
+from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from load_process.trouble import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Trouble
-from pipeline.lifecycle import StopRequest
+from tickhouse_core.lifecycle import StopRequest
 
 AFTER_ALL_PAUSES = 2 * LONGEST_PAUSE_SECONDS
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.load_process.test_every_dataset import EVERY, rows_of
 
 from load_process.value_checksum import BLOCK, value_checksum
-from pipeline.datasets import DECIMAL, INSTANT, LEVELS, NAME, Dataset
+from tickhouse_core.datasets import DECIMAL, INSTANT, LEVELS, NAME, Dataset
 
 Row = dict[str, Any]
 

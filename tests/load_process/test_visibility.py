@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from load_process.visibility import VisibilityHeartbeat
-from pipeline.errors import LakeUnavailable
-from pipeline.message_queue import Message, MessageQueue
+from tickhouse_core.errors import LakeUnavailable
+from tickhouse_core.message_queue import Message, MessageQueue
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -10,11 +10,11 @@ import httpx
 import orjson
 import pytest
 
-from pipeline.errors import UsageError, WarehouseUnavailable
-from pipeline.settings import StatusSettings, WarehouseSettings
-from pipeline.warehouse import Warehouse, connect_reader
 from status_page.app import ASSETS
 from status_page.server import running_page
+from tickhouse_core.errors import UsageError, WarehouseUnavailable
+from tickhouse_core.settings import StatusSettings, WarehouseSettings
+from tickhouse_core.warehouse import Warehouse, connect_reader
 
 if TYPE_CHECKING:
     from conftest import Lake

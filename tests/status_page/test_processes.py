@@ -3,9 +3,9 @@
 import pytest
 from conftest import free_port
 
-from pipeline.errors import UsageError
-from pipeline.metrics import Process, Reading, observed
 from status_page.processes import Processes, parse_targets
+from tickhouse_core.errors import UsageError
+from tickhouse_core.metrics import Process, Reading, observed
 
 
 def test_targets_are_names_with_addresses() -> None:

@@ -8,12 +8,12 @@ from tests.load_process.operating import key_of, land, purge, rows_number
 from tests.load_process.test_every_dataset import body_of
 
 from load_process.redrive import Selection, run_redrive
-from pipeline.datasets import DATASETS, HEARTBEATS, KLINES, TRADES, Dataset
-from pipeline.errors import TickhouseError
-from pipeline.lifecycle import StopRequest
-from pipeline.warehouse import Warehouse
 from tickhouse.audit import run_audit
 from tickhouse.footers import Footers
+from tickhouse_core.datasets import DATASETS, HEARTBEATS, KLINES, TRADES, Dataset
+from tickhouse_core.errors import TickhouseError
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -11,10 +11,10 @@ from cfnlint.api import lint_file
 from cfnlint.decode import cfn_yaml
 from conftest import ROOT
 
-from pipeline.aws import s3_client, sqs_client
-from pipeline.datasets import DATASETS, QUEUES
-from pipeline.settings import RetentionSettings
 from tickhouse.provision import provision_aws
+from tickhouse_core.aws import s3_client, sqs_client
+from tickhouse_core.datasets import DATASETS, QUEUES
+from tickhouse_core.settings import RetentionSettings
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -7,10 +7,10 @@ from tests.load_process.test_every_dataset import body_of, seen
 
 from load_process.named_load import Outcome
 from load_process.redrive import Selection, run_redrive
-from pipeline.datasets import HEARTBEATS, TRADES
-from pipeline.lifecycle import StopRequest
-from pipeline.warehouse import Warehouse
 from tickhouse.clear import clear_tables, tables_of
+from tickhouse_core.datasets import HEARTBEATS, TRADES
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -53,7 +53,7 @@ def test_clearing_asks_and_where_nobody_can_be_asked_it_wants_a_yes(tmp_path: Pa
     done = tickhouse("clear", "--bronze", "--silver", "--gold")
     assert (done.returncode, done.stdout) == (0, "nothing to clear\n")
     insert = (
-        "from pipeline.settings import *\nfrom pipeline.warehouse import connect\n"
+        "from tickhouse_core.settings import *\nfrom tickhouse_core.warehouse import connect\n"
         "row = dict.fromkeys(['venue', 'symbol', 'channel', 'instance', 'event', 'cause', 'detail', 'object_key'], 'x')\n"
         "connect(read(WarehouseSettings)).insert_rows('bronze_stream_events', [row])"
     )

@@ -14,15 +14,15 @@ from urllib.parse import urlsplit
 import pytest
 from conftest import ROOT, free_port
 
-from pipeline.aws import s3_client, sqs_client
-from pipeline.settings import WarehouseSettings, read
-from pipeline.timestamps import now_us
-from pipeline.warehouse import connect
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import running_exchange
 from tickhouse.doctor import checks_of
 from tickhouse.doctor_machine import check_python
 from tickhouse.finding import Finding, examined
+from tickhouse_core.aws import s3_client, sqs_client
+from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.timestamps import now_us
+from tickhouse_core.warehouse import connect
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from pipeline.aws import s3_client
-from pipeline.errors import TickhouseError
-from pipeline.lake_copy import LakeCopy
-from pipeline.lifecycle import StopRequest
-from pipeline.message_queue import MessageQueue
-from pipeline.object_store import ObjectStore
 from tickhouse.keep import run_keeper
 from tickhouse.lake_keeper import LakeKeeper
 from tickhouse.provision import provision_aws
+from tickhouse_core.aws import s3_client
+from tickhouse_core.errors import TickhouseError
+from tickhouse_core.lake_copy import LakeCopy
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.object_store import ObjectStore
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.aws import s3_client, sqs_client
-from pipeline.errors import TickhouseError, UsageError
 from tickhouse.provision import provision_aws
+from tickhouse_core.aws import s3_client, sqs_client
+from tickhouse_core.errors import TickhouseError, UsageError
 
 if TYPE_CHECKING:
     from conftest import Lake

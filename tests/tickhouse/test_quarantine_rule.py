@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from pipeline.aws import s3_client
-from pipeline.settings import RetentionSettings
 from tickhouse.provision import provision_aws
+from tickhouse_core.aws import s3_client
+from tickhouse_core.settings import RetentionSettings
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -20,10 +20,10 @@ from extract_process.live_capture import run_capture
 from extract_process.markets import read_markets
 from extract_process.micro_batch import BatchLimits
 from extract_process.stream_options import StreamOptions
-from pipeline.errors import UsageError
-from pipeline.lifecycle import StopRequest
-from pipeline.object_store import ObjectStore
-from pipeline.timestamps import parse_instant
+from tickhouse_core.errors import UsageError
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.timestamps import parse_instant
 
 from .server import SYMBOL, running_toy
 

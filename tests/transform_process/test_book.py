@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.timestamps import SECOND_US, from_datetime, to_datetime
-from pipeline.warehouse import Warehouse
+from tickhouse_core.timestamps import SECOND_US, from_datetime, to_datetime
+from tickhouse_core.warehouse import Warehouse
 
 from . import warehouse_rows as rows
 from .warehouse_rows import DEPTH_DIFFS, DEPTH_SNAPSHOTS, Row, land, select, transform, us

@@ -8,7 +8,7 @@ from transform_process.cluster_ddl import on_cluster
 from transform_process.migrate import read_migrations
 
 if TYPE_CHECKING:
-    from pipeline.warehouse import Warehouse
+    from tickhouse_core.warehouse import Warehouse
 
 MIGRATIONS = list(read_migrations())
 

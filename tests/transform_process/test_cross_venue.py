@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.warehouse import Warehouse
+from tickhouse_core.warehouse import Warehouse
 
 from .warehouse_rows import (
     DEPTH_DIFFS,

@@ -8,8 +8,8 @@ import pytest
 import talib
 from numpy.typing import NDArray
 
-from pipeline.timestamps import MINUTE_US
-from pipeline.warehouse import Warehouse
+from tickhouse_core.timestamps import MINUTE_US
+from tickhouse_core.warehouse import Warehouse
 from transform_process.catalog import INTERVAL_SECONDS
 
 from . import warehouse_rows as rows

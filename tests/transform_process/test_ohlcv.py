@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.datasets import Dataset
-from pipeline.lifecycle import StopRequest
-from pipeline.timestamps import HOUR_US, MINUTE_US, from_datetime
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import Dataset
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.timestamps import HOUR_US, MINUTE_US, from_datetime
+from tickhouse_core.warehouse import Warehouse
 from transform_process.catalog import INTERVAL_SECONDS
 from transform_process.transformer import Transformer, TransformOptions
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipeline.datasets import DATASETS
-from pipeline.settings import RetentionSettings, WarehouseSettings
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import DATASETS
+from tickhouse_core.settings import RetentionSettings, WarehouseSettings
+from tickhouse_core.warehouse import Warehouse
 from transform_process.migrate import migrate
 from transform_process.retention import apply_retention
 

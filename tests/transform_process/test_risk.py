@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.timestamps import DAY_US, to_datetime
-from pipeline.warehouse import Warehouse
+from tickhouse_core.timestamps import DAY_US, to_datetime
+from tickhouse_core.warehouse import Warehouse
 
 from . import warehouse_rows as rows
 from .warehouse_rows import KLINES, TRADES, Row, land, select, transform, us

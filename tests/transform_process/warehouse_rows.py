@@ -16,10 +16,10 @@ from extract_process.lake_writer import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot
 from extract_process.row_batches import DepthDiffRows, DepthSnapshotRows
 from load_process.parquet_check import read_checked
-from pipeline.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TRADES, Dataset
-from pipeline.lifecycle import StopRequest
-from pipeline.timestamps import MINUTE_US
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TRADES, Dataset
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.timestamps import MINUTE_US
+from tickhouse_core.warehouse import Warehouse
 from transform_process.transformer import Transformer, TransformOptions
 
 SESSION = "binance_session_BTCUSDT_20240808.jsonl.gz"

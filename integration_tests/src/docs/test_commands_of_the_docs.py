@@ -16,8 +16,8 @@ from simulated_exchange.server import running_exchange
 
 PAGES = ("README.md", "docs/troubleshooting.md", "docs/recipes.md")
 ASK_ALL = """
-from pipeline.settings import WarehouseSettings, read
-from pipeline.warehouse import connect
+from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.warehouse import connect
 warehouse = connect(read(WarehouseSettings))
 for statement in {statements!r}:
     warehouse.query_table(statement)

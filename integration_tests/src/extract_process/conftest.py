@@ -21,12 +21,12 @@ from extract_process.backfill import Backfill, BackfillOptions, Source
 from extract_process.klines import run_backfill
 from load_process.__main__ import run_loader
 from load_process.loader import LoaderOptions
-from pipeline.datasets import QUEUES
-from pipeline.lifecycle import StopRequest
-from pipeline.object_store import ObjectStore
 from simulated_exchange.clock import Clock, StandingClock
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import RunningExchange, running_exchange
+from tickhouse_core.datasets import QUEUES
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.object_store import ObjectStore
 
 if TYPE_CHECKING:
     from conftest import Lake

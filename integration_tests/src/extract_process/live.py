@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 from extract_process.live_capture import CaptureReport, run_capture
 from extract_process.micro_batch import BatchLimits
 from extract_process.stream_options import StreamOptions
-from pipeline.lifecycle import StopRequest
-from pipeline.object_store import ObjectStore
 from simulated_exchange.server import RunningExchange
 from simulated_exchange.socket_faults import SocketFault, SocketFaultKind
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.object_store import ObjectStore
 
 SOURCES = Path(__file__).resolve().parents[3] / "src"
 Ids = set[int]

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from integration_tests.src.extract_process.conftest import Asked, us
 
-from pipeline.errors import VenueError
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.faults import Fault, FaultKind
+from tickhouse_core.errors import VenueError
 
 if TYPE_CHECKING:
     from integration_tests.src.extract_process.conftest import Command, LakeView, OpenVenue, RunBackfill, Venue
 
     from extract_process.backfill import Source
-    from pipeline.warehouse import Warehouse
+    from tickhouse_core.warehouse import Warehouse
 
 NOW = "2025-03-10T12:00"
 HOUR_US = 3_600_000_000

@@ -19,7 +19,7 @@ from simulated_exchange.config import ExchangeConfig
 if TYPE_CHECKING:
     from integration_tests.src.extract_process.conftest import Command, LakeView, OpenVenue, RunBackfill, Venue
 
-    from pipeline.warehouse import Warehouse
+    from tickhouse_core.warehouse import Warehouse
 
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from integration_tests.src.extract_process.conftest import from_json, us, wait_until
 
-from pipeline.errors import VenueBanned, VenueUnavailable
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.faults import Fault, FaultKind
+from tickhouse_core.errors import VenueBanned, VenueUnavailable
 
 if TYPE_CHECKING:
     from integration_tests.src.extract_process.conftest import Command, LakeView, OpenVenue, RunBackfill, Venue
@@ -256,5 +256,5 @@ def test_log_is_json_where_that_is_wanted(venue: "Venue", command: "Command", la
 
 def said(caplog: pytest.LogCaptureFixture) -> str:
     """Messages and their fields, as a person reads them."""
-    records = (record for record in caplog.records if record.name.startswith(("extract_process", "pipeline")))
+    records = (record for record in caplog.records if record.name.startswith(("extract_process", "tickhouse_core")))
     return "\n".join(f"{record.getMessage()} {getattr(record, 'why', '')}" for record in records)

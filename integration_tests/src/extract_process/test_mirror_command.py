@@ -17,10 +17,10 @@ from google.pubsub_v1 import SubscriberClient
 
 from extract_process.mirrored_book import Heard
 from extract_process.pubsub import subscription_path
-from pipeline.settings import PubSubSettings, read
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.socket_faults import SocketFault, SocketFaultKind
 from tickhouse.provision_pubsub import provision_pubsub
+from tickhouse_core.settings import PubSubSettings, read
 
 from .mirroring import Subscriber, VenueComparison, subscribing
 

@@ -9,10 +9,10 @@ import pytest
 
 from extract_process.mirrored_book import Heard
 from extract_process.venues import venue_named
-from pipeline.settings import PubSubSettings, read
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.socket_faults import SocketFault, SocketFaultKind
 from tickhouse.provision_pubsub import provision_pubsub
+from tickhouse_core.settings import PubSubSettings, read
 
 from .live import SOURCES
 from .mirroring import VenueComparison, mirroring, subscribing

@@ -8,11 +8,11 @@ import httpx
 import orjson
 from websockets.sync.client import connect
 
-from pipeline.timestamps import DAY_US, MINUTE_US
-from pipeline.warehouse import Warehouse
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.market import Halt
 from simulated_exchange.socket_limits import SocketLimits
+from tickhouse_core.timestamps import DAY_US, MINUTE_US
+from tickhouse_core.warehouse import Warehouse
 
 from .live import capturing, events_of, rows_of, wait_until
 

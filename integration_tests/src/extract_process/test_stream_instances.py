@@ -7,8 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.warehouse import Warehouse
 from simulated_exchange.config import ExchangeConfig
+from tickhouse_core.warehouse import Warehouse
 
 from .live import capturing, events_of, missing_of, wait_until
 

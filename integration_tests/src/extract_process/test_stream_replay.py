@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from pipeline.warehouse import Warehouse
 from simulated_exchange.config import ExchangeConfig
+from tickhouse_core.warehouse import Warehouse
 
 from .live import capturing, events_of, rows_of, tables_of, wait_until
 

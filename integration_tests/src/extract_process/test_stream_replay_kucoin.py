@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from pipeline.warehouse import Warehouse
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.kucoin.limits import KucoinLimits
+from tickhouse_core.warehouse import Warehouse
 
 from .conftest import us
 from .live import capturing, events_of, rows_of, wait_until

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.warehouse import Warehouse
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.socket_limits import SocketLimits
+from tickhouse_core.warehouse import Warehouse
 
 from .live import capturing, events_of, ids_in_events, missing_of, rows_of, wait_until
 

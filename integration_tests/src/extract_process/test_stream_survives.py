@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.warehouse import Warehouse
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import RunningExchange
+from tickhouse_core.warehouse import Warehouse
 
 from .live import capturing, events_of, ids_in_events, missing_of, rows_of, start_command, wait_until
 

@@ -24,14 +24,14 @@ from extract_process.binance.messages import klines_table
 from extract_process.lake_writer import parquet_bytes
 from load_process.__main__ import run_loader
 from load_process.loader import LoaderOptions
-from pipeline.aws import sqs_client
-from pipeline.datasets import KLINES, QUEUES
-from pipeline.lake_keys import klines_month_key
-from pipeline.lifecycle import StopRequest
-from pipeline.message_queue import MessageQueue
-from pipeline.settings import WarehouseSettings, read
-from pipeline.timestamps import MINUTE_US
-from pipeline.warehouse import Warehouse, connect
+from tickhouse_core.aws import sqs_client
+from tickhouse_core.datasets import KLINES, QUEUES
+from tickhouse_core.lake_keys import klines_month_key
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.timestamps import MINUTE_US
+from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import migrate
 
 Row = dict[str, Any]
@@ -250,7 +250,7 @@ class OwnWarehouse:
     def run(self, *statements: str) -> list[list[list[Any]]]:
         """Runs statements in a process that ends; the rows of each, Decimals and instants as text."""
         program = (
-            "import json, sys; from pipeline.settings import *; from pipeline.warehouse import connect\n"
+            "import json, sys; from tickhouse_core.settings import *; from tickhouse_core.warehouse import connect\n"
             "from transform_process.migrate import migrate\n"
             "migrate(read(WarehouseSettings)); warehouse = connect(read(WarehouseSettings))\n"
             "print(json.dumps([[list(row) for row in warehouse.query(sql)] for sql in sys.argv[1:]], default=str))"

@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from load_process.batches import LoadLimits
 from load_process.loader import LoaderOptions, QueueLoader
-from pipeline.lifecycle import StopRequest
-from pipeline.message_queue import Message, MessageQueue
-from pipeline.object_store import ObjectStore, StoredObject
-from pipeline.settings import WarehouseSettings, read
-from pipeline.warehouse import Warehouse, connect
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import Message, MessageQueue
+from tickhouse_core.object_store import ObjectStore, StoredObject
+from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

@@ -39,10 +39,10 @@ from integration_tests.src.load_process.conftest import (
 from extract_process.lake_writer import write_events
 from extract_process.records import StreamEvent
 from load_process.value_checksum import value_checksum
-from pipeline.datasets import KLINES, STREAM_EVENTS
-from pipeline.message_queue import MessageQueue
-from pipeline.timestamps import to_datetime
-from pipeline.warehouse import Warehouse, connect
+from tickhouse_core.datasets import KLINES, STREAM_EVENTS
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.timestamps import to_datetime
+from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:
     from conftest import Lake

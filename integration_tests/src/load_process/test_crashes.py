@@ -16,11 +16,11 @@ import pytest
 
 from load_process.parquet_check import read_checked
 from load_process.value_checksum import value_checksum
-from pipeline.aws import sqs_client
-from pipeline.datasets import KLINES
-from pipeline.message_queue import MessageQueue
-from pipeline.object_store import ObjectStore
-from pipeline.settings import WarehouseSettings
+from tickhouse_core.aws import sqs_client
+from tickhouse_core.datasets import KLINES
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.settings import WarehouseSettings
 from transform_process.migrate import migrate
 
 from .conftest import body_of, copies_of_messages, klines, month_key, send

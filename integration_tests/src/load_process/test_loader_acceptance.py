@@ -35,11 +35,11 @@ from load_process.__main__ import run_loader
 from load_process.batches import LoadLimits
 from load_process.loader import LoaderOptions
 from load_process.value_checksum import value_checksum
-from pipeline.aws import s3_client
-from pipeline.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TRADES, Dataset
-from pipeline.lifecycle import StopRequest
-from pipeline.message_queue import MessageQueue
-from pipeline.warehouse import Warehouse, connect
+from tickhouse_core.aws import s3_client
+from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TRADES, Dataset
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:
     from conftest import Lake

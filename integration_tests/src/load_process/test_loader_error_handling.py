@@ -29,11 +29,11 @@ from integration_tests.src.load_process.conftest import (
 from load_process.__main__ import run_loader
 from load_process.batches import LoadLimits
 from load_process.loader import LoaderOptions
-from pipeline.aws import s3_client, sqs_client
-from pipeline.datasets import KLINES, STREAM_EVENTS
-from pipeline.lifecycle import StopRequest
-from pipeline.message_queue import MessageQueue, QueueDepth
-from pipeline.warehouse import Warehouse
+from tickhouse_core.aws import s3_client, sqs_client
+from tickhouse_core.datasets import KLINES, STREAM_EVENTS
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import MessageQueue, QueueDepth
+from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake

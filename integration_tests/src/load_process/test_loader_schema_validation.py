@@ -21,8 +21,8 @@ from integration_tests.src.load_process.conftest import (
     with_column,
 )
 
-from pipeline.datasets import KLINES
-from pipeline.warehouse import Warehouse
+from tickhouse_core.datasets import KLINES
+from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -20,10 +20,10 @@ from integration_tests.src.load_process.conftest import (
     until,
 )
 
-from pipeline.aws import sqs_client
-from pipeline.datasets import KLINES
-from pipeline.message_queue import MessageQueue
-from pipeline.warehouse import Warehouse
+from tickhouse_core.aws import sqs_client
+from tickhouse_core.datasets import KLINES
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake

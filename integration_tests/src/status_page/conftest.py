@@ -12,15 +12,15 @@ from playwright.sync_api import Browser, sync_playwright
 
 from extract_process.micro_batch import BatchLimits
 from extract_process.stream_options import StreamOptions
-from pipeline.settings import LakeSettings, StatusSettings, WarehouseSettings, read
-from pipeline.timestamps import now_us, to_datetime
-from pipeline.warehouse import Warehouse, connect
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import running_exchange
 from status_page.server import running_page
 from tickhouse.embedded import embedded_parts, environment_variables
 from tickhouse.live_pipeline import LivePipeline, live_pipeline
 from tickhouse.provision import provision_aws
+from tickhouse_core.settings import LakeSettings, StatusSettings, WarehouseSettings, read
+from tickhouse_core.timestamps import now_us, to_datetime
+from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.catalog import TRANSFORMS
 from transform_process.migrate import migrate
 

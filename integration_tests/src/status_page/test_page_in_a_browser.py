@@ -7,7 +7,7 @@ from typing import Any
 from integration_tests.src.status_page.conftest import OpenPipeline, Watched
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from pipeline.warehouse import Warehouse
+from tickhouse_core.warehouse import Warehouse
 
 TRADES, KLINES = 8_000_000, 2_000_000
 LOAD_SECONDS = 1.0

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pytest
 
 from extract_process.lake_writer import parquet_bytes
-from pipeline.datasets import KLINES
-from pipeline.lifecycle import StopRequest
-from pipeline.settings import WarehouseSettings, read
-from pipeline.warehouse import Warehouse, connect
+from tickhouse_core.datasets import KLINES
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import migrate
 from transform_process.transformer import Transformer, TransformOptions
 
@@ -172,7 +172,7 @@ def test_an_insert_under_way_holds_the_watermark(clickhouse_server: "ClickHouseS
         view = f"create materialized view sleeps_{number} to sleeps as select sleepEachRow(0.2) as slept from bronze_klines"
         warehouse.command(view)
     program = (
-        "from pipeline.settings import *; from pipeline.warehouse import connect; import sys; import pyarrow as pa; "
+        "from tickhouse_core.settings import *; from tickhouse_core.warehouse import connect; import sys; import pyarrow as pa; "
         "import pyarrow.parquet as pq\n"
         "rows = pq.read_table(pa.BufferReader(sys.stdin.buffer.read()))\n"
         "rows = rows.append_column('object_key', pa.array(['k'] * len(rows)))\n"

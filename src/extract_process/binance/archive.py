@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.csv
 
 from extract_process.binance.messages import KLINE_COLUMNS, klines_table
-from pipeline.errors import VenueRefused, VenueUnavailable
-from pipeline.retrying import venue_requests
-from pipeline.timestamps import now_us
+from tickhouse_core.errors import VenueRefused, VenueUnavailable
+from tickhouse_core.retrying import venue_requests
+from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import orjson
 from extract_process.binance.messages import INTERVALS
 from extract_process.dialect import FrameRefused, Reply, ServerShutdown, Unknown
 from extract_process.records import DepthDiff, Kline, Levels, Ticker, Trade
-from pipeline.timestamps import unit_to_us
+from tickhouse_core.timestamps import unit_to_us
 
 _MOST_ID = 2**64 - 1
 _LAST_INSTANT_US = 253_402_300_800_000_000  # the year 10000: no column holds a later one

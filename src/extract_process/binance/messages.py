@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from extract_process.decimal_text import decimals
 from extract_process.order_book import exact_number
 from extract_process.records import DepthSnapshot, Trade
-from pipeline.datasets import INSTANT, KLINES, NAME
-from pipeline.errors import VenueUnavailable
-from pipeline.timestamps import unit_to_us
+from tickhouse_core.datasets import INSTANT, KLINES, NAME
+from tickhouse_core.errors import VenueUnavailable
+from tickhouse_core.timestamps import unit_to_us
 
 VENUE = "binance"
 INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")

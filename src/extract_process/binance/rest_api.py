@@ -26,9 +26,9 @@ from extract_process.binance.messages import (
 from extract_process.kline_grid import Range
 from extract_process.venue import RequestTally
 from extract_process.weight_budget import WeightBudget
-from pipeline.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
-from pipeline.retrying import venue_requests
-from pipeline.timestamps import MINUTE_US, SECOND_US, format_instant, now_us
+from tickhouse_core.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
+from tickhouse_core.retrying import venue_requests
+from tickhouse_core.timestamps import MINUTE_US, SECOND_US, format_instant, now_us
 
 log = logging.getLogger(__name__)
 

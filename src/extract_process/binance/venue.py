@@ -23,7 +23,7 @@ from extract_process.binance.streams import (
 from extract_process.venue import Address, Limit, SocketRules, Venue, VenueRest
 from extract_process.venue_client import open_client
 from extract_process.weight_budget import WeightBudget
-from pipeline.settings import BinanceSettings, read
+from tickhouse_core.settings import BinanceSettings, read
 
 _FIRST_LIMIT = 1_200
 """Weight a minute before exchangeInfo has told the real limit: the lowest the venue ever had."""

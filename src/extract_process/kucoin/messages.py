@@ -12,9 +12,9 @@ from extract_process.decimal_text import decimals
 from extract_process.kucoin.intervals import close_time_of
 from extract_process.order_book import exact_number
 from extract_process.records import DepthSnapshot, Trade
-from pipeline.datasets import INSTANT, KLINES, NAME
-from pipeline.errors import VenueUnavailable
-from pipeline.timestamps import SECOND_US
+from tickhouse_core.datasets import INSTANT, KLINES, NAME
+from tickhouse_core.errors import VenueUnavailable
+from tickhouse_core.timestamps import SECOND_US
 
 VENUE = "kucoin"
 SUCCESS = "200000"

@@ -27,9 +27,9 @@ from extract_process.kucoin.messages import (
 )
 from extract_process.kucoin.pool_budget import PoolBudget
 from extract_process.venue import RequestTally
-from pipeline.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
-from pipeline.retrying import venue_requests
-from pipeline.timestamps import DAY_US, MINUTE_US, SECOND_US, format_instant, now_us
+from tickhouse_core.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
+from tickhouse_core.retrying import venue_requests
+from tickhouse_core.timestamps import DAY_US, MINUTE_US, SECOND_US, format_instant, now_us
 
 log = logging.getLogger(__name__)
 

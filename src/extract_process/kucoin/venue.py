@@ -26,8 +26,8 @@ from extract_process.kucoin.topics import (
 )
 from extract_process.venue import Address, Limit, SocketRules, Venue, VenueRest
 from extract_process.venue_client import open_client
-from pipeline.settings import KucoinSettings, read
-from pipeline.timestamps import now_us
+from tickhouse_core.settings import KucoinSettings, read
+from tickhouse_core.timestamps import now_us
 
 _POOL_LIMIT = 2_000
 """Weight in 30 s, until the first answer has told the real limit."""

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from extract_process.binance.archive import BinanceArchive, parse_archive
-from pipeline.errors import VenueRefused, VenueUnavailable
-from pipeline.timestamps import MINUTE_US, now_us
+from tickhouse_core.errors import VenueRefused, VenueUnavailable
+from tickhouse_core.timestamps import MINUTE_US, now_us
 
 OPEN_MS = 1_733_011_200_000  # 2024-12-01
 OPEN_US = 1_735_689_600_000_000  # 2025-01-01

@@ -17,9 +17,9 @@ from extract_process.binance.messages import (
     parse_klines,
     parse_server_time,
 )
-from pipeline.datasets import KLINES
-from pipeline.errors import VenueUnavailable
-from pipeline.timestamps import MINUTE_US, parse_instant
+from tickhouse_core.datasets import KLINES
+from tickhouse_core.errors import VenueUnavailable
+from tickhouse_core.timestamps import MINUTE_US, parse_instant
 
 OPEN_MS = 1_704_067_200_000
 RECEIVED = 1_704_067_400_000_000

@@ -13,8 +13,8 @@ from extract_process.ban_memory import BanMemory
 from extract_process.binance.rest_api import BinanceRest
 from extract_process.kline_grid import Range
 from extract_process.weight_budget import WeightBudget
-from pipeline.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
-from pipeline.timestamps import MINUTE_US, SECOND_US, now_us
+from tickhouse_core.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
+from tickhouse_core.timestamps import MINUTE_US, SECOND_US, now_us
 
 HOST = "venue.test"
 OPEN_MS = 1_704_067_200_000

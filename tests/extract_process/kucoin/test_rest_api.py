@@ -13,12 +13,12 @@ from extract_process.kucoin.messages import parse_depth
 from extract_process.kucoin.pool_budget import PoolBudget
 from extract_process.kucoin.rest_api import KucoinRest
 from extract_process.venue_client import open_client
-from pipeline.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
-from pipeline.timestamps import parse_instant
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.faults import Fault, FaultKind
 from simulated_exchange.kucoin.limits import KucoinLimits
 from simulated_exchange.server import SimulatedExchange
+from tickhouse_core.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
+from tickhouse_core.timestamps import parse_instant
 
 CANDLES = "/api/v1/market/candles"
 HOUR = Range(parse_instant("2024-05-01"), parse_instant("2024-05-01T00:59"))

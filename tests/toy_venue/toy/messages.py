@@ -11,8 +11,8 @@ from extract_process.dialect import Dialect, FrameRefused, Reply, Unknown
 from extract_process.kline_grid import grid_of
 from extract_process.order_book import exact_number
 from extract_process.records import DepthDiff, DepthSnapshot, Trade
-from pipeline.datasets import INSTANT, KLINES, NAME
-from pipeline.errors import VenueUnavailable
+from tickhouse_core.datasets import INSTANT, KLINES, NAME
+from tickhouse_core.errors import VenueUnavailable
 
 VENUE_NAME = "toy"
 Parsed = TypeVar("Parsed")

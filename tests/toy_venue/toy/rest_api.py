@@ -11,9 +11,9 @@ from extract_process.toy.messages import Parsed, parse_depth, parse_klines, pars
 from extract_process.kline_grid import Range
 from extract_process.venue import RequestTally
 from extract_process.weight_budget import WeightBudget
-from pipeline.errors import UsageError, VenueRefused, VenueUnavailable
-from pipeline.retrying import venue_requests
-from pipeline.timestamps import now_us
+from tickhouse_core.errors import UsageError, VenueRefused, VenueUnavailable
+from tickhouse_core.retrying import venue_requests
+from tickhouse_core.timestamps import now_us
 
 PAGE_ROWS = 500
 WEIGHT_LIMIT = 600

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings
 from extract_process.stream_key import StreamKey
 from extract_process.venue import Address, Limit, SocketRules, Venue, VenueRest
 from extract_process.venue_client import open_client
-from pipeline.settings import read
+from tickhouse_core.settings import read
 
 NAMES_PER_MESSAGE = 10
 

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.aws import s3_client
-from pipeline.errors import LakeUnavailable, ObjectMissing
-from pipeline.object_store import ObjectStore
-from pipeline.quick_get import QuickGet
+from tickhouse_core.aws import s3_client
+from tickhouse_core.errors import LakeUnavailable, ObjectMissing
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.quick_get import QuickGet
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -1,8 +1,8 @@
 import pyarrow as pa
 import pytest
 
-from pipeline.datasets import DATASETS, KLINES, QUEUES, STREAM_EVENTS, Dataset, dataset_named, dataset_of_key
-from pipeline.errors import UsageError
+from tickhouse_core.datasets import DATASETS, KLINES, QUEUES, STREAM_EVENTS, Dataset, dataset_named, dataset_of_key
+from tickhouse_core.errors import UsageError
 
 KLINE_COLUMNS = [
     *("venue", "symbol", "interval", "open_time", "close_time"),

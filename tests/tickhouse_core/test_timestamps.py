@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.timestamps import format_instant, from_datetime, now_us, parse_instant, to_datetime, unit_to_us
+from tickhouse_core.timestamps import format_instant, from_datetime, now_us, parse_instant, to_datetime, unit_to_us
 
 INSTANTS = st.integers(from_datetime(datetime(1, 1, 1)), from_datetime(datetime(9999, 12, 31, 23, 59, 59, 999_999)))
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline import logs
-from pipeline.settings import LogSettings, WarehouseSettings
+from tickhouse_core import logs
+from tickhouse_core.settings import LogSettings, WarehouseSettings
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.aws import sqs_client
-from pipeline.errors import LakeUnavailable, NotProvisioned
-from pipeline.message_queue import Message, MessageQueue, QueueDepth
+from tickhouse_core.aws import sqs_client
+from tickhouse_core.errors import LakeUnavailable, NotProvisioned
+from tickhouse_core.message_queue import Message, MessageQueue, QueueDepth
 
 if TYPE_CHECKING:
     from conftest import Lake

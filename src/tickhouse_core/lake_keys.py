@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from pipeline.datasets import KLINES, Dataset
-from pipeline.timestamps import to_datetime
+from tickhouse_core.datasets import KLINES, Dataset
+from tickhouse_core.timestamps import to_datetime
 
 _UNSAFE = re.compile(r"[\x00-\x20\"#%'*/:=?\\\x7f{\[\]^]")
 """What Hive itself escapes in a partition value; everything else, letters of any script included, stays readable."""

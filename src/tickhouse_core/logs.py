@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline.settings import LogSettings
-from pipeline.timestamps import format_instant
+from tickhouse_core.settings import LogSettings
+from tickhouse_core.timestamps import format_instant
 
 console = Console(stderr=True)
 """Where progress bars draw: logs share it, so that neither tears the other."""

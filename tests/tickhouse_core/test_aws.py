@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError, ReadTimeoutError
 
-from pipeline.aws import aws_errors, s3_client, sqs_client
-from pipeline.errors import LakeUnavailable, NotProvisioned, ObjectChanged, ObjectMissing, TickhouseError, UsageError
+from tickhouse_core.aws import aws_errors, s3_client, sqs_client
+from tickhouse_core.errors import LakeUnavailable, NotProvisioned, ObjectChanged, ObjectMissing, TickhouseError, UsageError
 
 
 def client_error(code: str) -> ClientError:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from pipeline import logs
-from pipeline.errors import TickhouseError, UsageError
-from pipeline.settings import LogSettings, read
+from tickhouse_core import logs
+from tickhouse_core.errors import TickhouseError, UsageError
+from tickhouse_core.settings import LogSettings, read
 
 log = logging.getLogger(__name__)
 

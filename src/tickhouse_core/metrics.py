@@ -17,8 +17,8 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from pipeline.errors import UsageError
-from pipeline.settings import MetricsSettings, read
+from tickhouse_core.errors import UsageError
+from tickhouse_core.settings import MetricsSettings, read
 
 log = logging.getLogger(__name__)
 

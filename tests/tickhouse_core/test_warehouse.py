@@ -7,11 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.datasets import KLINES
-from pipeline.errors import WarehouseRefused, WarehouseUnavailable
-from pipeline.settings import WarehouseSettings
-from pipeline.timestamps import DAY_US, parse_instant
-from pipeline.warehouse import SQL_ROOT, Warehouse, connect
+from tickhouse_core.datasets import KLINES
+from tickhouse_core.errors import WarehouseRefused, WarehouseUnavailable
+from tickhouse_core.settings import WarehouseSettings
+from tickhouse_core.timestamps import DAY_US, parse_instant
+from tickhouse_core.warehouse import SQL_ROOT, Warehouse, connect
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 OPEN = parse_instant("2024-01-01")
@@ -169,7 +169,9 @@ def test_a_server_that_is_not_there_is_passing_trouble() -> None:
 
 def test_a_second_process_that_opens_the_folder_gets_one_clear_line(warehouse_settings: WarehouseSettings) -> None:
     program = (
-        "from pipeline.lifecycle import run_command\nfrom pipeline.settings import *\nfrom pipeline.warehouse import connect\n"
+        "from tickhouse_core.lifecycle import run_command\n"
+        "from tickhouse_core.settings import *\n"
+        "from tickhouse_core.warehouse import connect\n"
         "run_command(lambda: connect(read(WarehouseSettings)))"
     )
     holder = connect(warehouse_settings)

@@ -7,8 +7,8 @@ import pytest
 from conftest import free_port
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline.errors import UsageError
-from pipeline.metrics import OBSERVED, Process, Pulse, Reading, answer, observed
+from tickhouse_core.errors import UsageError
+from tickhouse_core.metrics import OBSERVED, Process, Pulse, Reading, answer, observed
 
 
 def process(name: str = "loader", trouble: list[str] | None = None, frozen: list[str] | None = None) -> Process:

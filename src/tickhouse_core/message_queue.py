@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.aws import aws_errors, sqs_client
+from tickhouse_core.aws import aws_errors, sqs_client
 
 MOST_PER_REQUEST = 10
 """Messages in one request, whatever it does (SQS quota)."""

@@ -2,8 +2,8 @@ import inspect
 
 import pytest
 
-from pipeline import errors
-from pipeline.errors import (
+from tickhouse_core import errors
+from tickhouse_core.errors import (
     Interrupted,
     ObjectRefused,
     TickhouseError,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.errors import UsageError
+from tickhouse_core.errors import UsageError
 
 DECIMAL = pa.decimal128(38, 18)
 """Prices and quantities: exact; 18 digits before the point hold the largest real quantity (1e11) with room."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pipeline.aws import aws_errors, s3_client
-from pipeline.errors import ObjectTooLarge
-from pipeline.lake_copy import configured_copy
-from pipeline.quick_get import QuickGet
+from tickhouse_core.aws import aws_errors, s3_client
+from tickhouse_core.errors import ObjectTooLarge
+from tickhouse_core.lake_copy import configured_copy
+from tickhouse_core.quick_get import QuickGet
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef

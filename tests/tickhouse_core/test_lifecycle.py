@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.lifecycle import StopRequest, stop_on_signals
+from tickhouse_core.lifecycle import StopRequest, stop_on_signals
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
-COMMAND = "from pipeline.lifecycle import run_command\nfrom pipeline.errors import *\n"
+COMMAND = "from tickhouse_core.lifecycle import run_command\nfrom tickhouse_core.errors import *\n"
 WAITING = """
-from pipeline.lifecycle import run_command, stop_on_signals
-from pipeline.errors import Interrupted
+from tickhouse_core.lifecycle import run_command, stop_on_signals
+from tickhouse_core.errors import Interrupted
 def work():
     with stop_on_signals() as stop:
         print('ready', flush=True)

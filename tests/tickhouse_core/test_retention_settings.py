@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline.errors import UsageError
-from pipeline.settings import RetentionSettings, read
+from tickhouse_core.errors import UsageError
+from tickhouse_core.settings import RetentionSettings, read
 
 
 def test_unset_and_empty_keep_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

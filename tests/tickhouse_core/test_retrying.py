@@ -2,8 +2,8 @@ import logging
 
 import pytest
 
-from pipeline.errors import VenueRefused, VenueUnavailable
-from pipeline.retrying import VENUE_ATTEMPTS, instant_retries, venue_requests
+from tickhouse_core.errors import VenueRefused, VenueUnavailable
+from tickhouse_core.retrying import VENUE_ATTEMPTS, instant_retries, venue_requests
 
 
 async def ask(answers: list[Exception | str], asked: list[int]) -> str:
@@ -39,7 +39,7 @@ async def test_what_is_refused_is_not_asked_again() -> None:
 
 
 async def test_what_is_waited_for_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, logger="pipeline.retrying"):
+    with caplog.at_level(logging.WARNING, logger="tickhouse_core.retrying"):
         await ask([VenueUnavailable("cut answer"), "done"], [])
     (record,) = caplog.records
     assert record.getMessage() == "asking again"

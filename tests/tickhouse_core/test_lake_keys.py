@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.datasets import KLINES, STREAM_EVENTS
-from pipeline.lake_keys import ObjectKey, hourly_key, klines_month_key, klines_prefix, object_key, parse_object_key
+from tickhouse_core.datasets import KLINES, STREAM_EVENTS
+from tickhouse_core.lake_keys import ObjectKey, hourly_key, klines_month_key, klines_prefix, object_key, parse_object_key
 
 TEXT = st.text(st.characters(codec="utf-8"))
 NAMES = st.from_regex(r"[a-z_]{1,10}", fullmatch=True)

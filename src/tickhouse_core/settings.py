@@ -10,7 +10,7 @@ from dotenv import load_dotenv
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings
 
-from pipeline.errors import UsageError
+from tickhouse_core.errors import UsageError
 
 _HTTP = r"^https?://\S+$"
 _WEBSOCKET = r"^wss?://\S+$"

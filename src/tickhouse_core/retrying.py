@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 from tenacity.wait import wait_base, wait_none
 
-from pipeline.errors import VenueUnavailable
+from tickhouse_core.errors import VenueUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from clickhouse_connect.driver.exceptions import (
     ProgrammingError,
 )
 
-from pipeline.errors import TickhouseError, UsageError, WarehouseRefused, WarehouseUnavailable
-from pipeline.settings import WarehouseSettings
+from tickhouse_core.errors import TickhouseError, UsageError, WarehouseRefused, WarehouseUnavailable
+from tickhouse_core.settings import WarehouseSettings
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

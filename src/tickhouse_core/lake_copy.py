@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from pipeline.durable_folder import sync_folder
-from pipeline.errors import LakeUnavailable
-from pipeline.settings import LakeSettings, read
+from tickhouse_core.durable_folder import sync_folder
+from tickhouse_core.errors import LakeUnavailable
+from tickhouse_core.settings import LakeSettings, read
 
 _EMPTY = "%00"
 _PLAIN = " !#$&'()*+,:;=@[]^_`{}~"

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
-from pipeline.aws import s3_client
-from pipeline.errors import LakeUnavailable, NotProvisioned, ObjectChanged, ObjectMissing, ObjectTooLarge, UsageError
-from pipeline.object_store import ObjectStore, ObjectSummary, StoredObject
+from tickhouse_core.aws import s3_client
+from tickhouse_core.errors import LakeUnavailable, NotProvisioned, ObjectChanged, ObjectMissing, ObjectTooLarge, UsageError
+from tickhouse_core.object_store import ObjectStore, ObjectSummary, StoredObject
 
 if TYPE_CHECKING:
     from conftest import Lake

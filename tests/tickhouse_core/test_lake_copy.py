@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import LakeUnavailable, ObjectChanged
-from pipeline.lake_copy import LakeCopy, etag_of
-from pipeline.object_store import ObjectStore
+from tickhouse_core.errors import LakeUnavailable, ObjectChanged
+from tickhouse_core.lake_copy import LakeCopy, etag_of
+from tickhouse_core.object_store import ObjectStore
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UsageError
-from pipeline.settings import BinanceSettings, LakeSettings, LogSettings, SpoolSettings, WarehouseSettings, read
+from tickhouse_core.errors import UsageError
+from tickhouse_core.settings import BinanceSettings, LakeSettings, LogSettings, SpoolSettings, WarehouseSettings, read
 
 
 @pytest.fixture(autouse=True)
