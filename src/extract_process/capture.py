@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 _LOUD = {
     "gap": logging.WARNING,
     "mismatch": logging.ERROR,
+    "implausible_id": logging.WARNING,
+    "new_numbering": logging.ERROR,
+    "unproven": logging.WARNING,
     "not_judged": logging.ERROR,
     "not_subscribed": logging.WARNING,
     "refused_frame": logging.WARNING,
@@ -43,8 +46,8 @@ _LOUD = {
 _MOST_EVENTS, _MOST_LINES = 3, 8
 """Of a kind that are said one by one: a venue's garbage is counted, not amplified."""
 
-_COUNTED = frozenset({"not_judged", "refused_row", "venue_error"})
-"""Events that account for no ids when they have none: the first few, then how many."""
+_COUNTED = frozenset({"implausible_id", "not_judged", "refused_row", "venue_error"})
+"""Events that account for no ids (a refused_row does where it has some): the first few, then how many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from extract_process.book_proof import Mismatch, Proven
+from extract_process.book_proof import Mismatch, Proven, Unproven
 from extract_process.book_sync import SnapshotNeeded, Synced
 from extract_process.dialect import DATA_ERRORS, Dialect
-from extract_process.id_continuity import Gap
+from extract_process.id_continuity import Gap, Implausible, NewNumbering
 from extract_process.mirror_book import RefreshNeeded, Step
 from extract_process.mirror_lanes import BookLane, MirrorCounts, TickerLane, TradeLane
 from extract_process.mirror_messages import MessageForms, topic_name
@@ -56,7 +56,7 @@ class MarketMirror:
             if path := paths.get("depth"):
                 self._books[symbol] = BookLane(symbol, options, forms, sequence, publisher, path, self.counts)
             if path := paths.get("trades"):
-                self._trades[symbol] = TradeLane(forms, sequence, publisher, path)
+                self._trades[symbol] = TradeLane(forms, sequence, publisher, path, sparse="trades" in dialect.sparse_channels)
             if path := paths.get("ticker"):
                 self._tickers[symbol] = TickerLane(forms, sequence, publisher, path)
 
@@ -178,7 +178,15 @@ class MarketMirror:
 
     def _on_trade(self, trade: Trade, receipt_time: int) -> None:
         if (lane := self._trades.get(trade.symbol)) is not None:
-            lane.say(trade, receipt_time)
+            self._say_numbering("trades", trade.symbol, lane.say(trade, receipt_time))
+
+    def _say_numbering(self, channel: str, symbol: str, findings: Iterable[object]) -> None:
+        for finding in findings:
+            if isinstance(finding, NewNumbering):
+                ids = {"first": finding.first_id, "last": finding.last_id, "before": finding.before}
+                log.error("new numbering", extra={"channel": channel, "symbol": symbol, **ids})
+            elif isinstance(finding, Implausible):
+                self._warn("implausible id", {"channel": channel, "symbol": symbol, "id": finding.last_id})
 
     def _on_ticker(self, ticker: Ticker, receipt_time: int) -> None:
         if (lane := self._tickers.get(ticker.symbol)) is not None:
@@ -194,6 +202,10 @@ class MarketMirror:
                 case Gap(first, last, cause):
                     self.counts.gaps += 1
                     log.warning("gap", extra={"symbol": symbol, "first": first, "last": last, "cause": cause})
+                case NewNumbering() | Implausible():
+                    self._say_numbering("depth", symbol, [step])
+                case Unproven(last, other):
+                    self._warn("unproven", {"symbol": symbol, "last_update_id": last, "snapshot": other})
                 case Synced(last):
                     log.debug("synced", extra={"symbol": symbol, "last_update_id": last})
                 case Proven():

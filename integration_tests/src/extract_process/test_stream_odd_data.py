@@ -9,7 +9,7 @@ import pytest
 from tickhouse_core.object_store import ObjectStore
 
 from .live import capturing, events_of, ids_in_events, rows_of, wait_until
-from .odd_venue import OddVenue, diff, odd_venue, trade, until_subscribed
+from .odd_venue import NOW_US, OddVenue, diff, odd_venue, trade, until_subscribed
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -184,3 +184,49 @@ def test_silent_streams_are_one_line_a_connection(
         wait_until(lambda: len(events_of(moto_lake.store, "silent_stream")) == 60, "the events")
     (line,) = [record for record in caplog.records if record.getMessage().startswith("no message yet")]
     assert vars(line)["silent"] == "60 of 62 streams"
+
+
+def test_ids_that_begin_anew_are_said_once_and_followed(
+    moto_lake: "Lake", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = moto_lake.store
+    with odd_venue(monkeypatch, "BTCUSDT") as venue:
+        with capturing("BTCUSDT", prove_seconds=1.0):
+            until_subscribed(venue)
+            venue.say(*(frame for number in (1_001, 1_002) for frame in (diff("BTCUSDT", number), trade("BTCUSDT", number))))
+            venue.book_ids["BTCUSDT"] = 1_002
+            wait_until(lambda: bool(events_of(store, "synced")), "the first book")
+            venue.book_ids["BTCUSDT"] = 8
+            venue.say(*(frame for number in range(1, 9) for frame in (diff("BTCUSDT", number), trade("BTCUSDT", number))))
+            venue.say(*(frame for number in range(12, 15) for frame in (diff("BTCUSDT", number), trade("BTCUSDT", number))))
+            venue.book_ids["BTCUSDT"] = 14
+            wait_until(lambda: any(row["from_update_id"] <= 14 for row in events_of(store, "synced")), "the new book")
+            wait_until(lambda: any(row["from_update_id"] == 14 for row in events_of(store, "proven")), "its proof")
+        with capturing("BTCUSDT"):
+            until_subscribed(venue)
+            venue.say(diff("BTCUSDT", 17), trade("BTCUSDT", 17))
+            wait_until(lambda: bool(ids_in_events(store, "gap", "trades", "BTCUSDT") & {16}), "the gap of the restart")
+    for channel in ("trades", "depth"):
+        (numbering,) = events_of(store, "new_numbering", channel)
+        assert (numbering["from_update_id"], numbering["to_update_id"]) == (1, 3)
+        gaps = [(row["from_update_id"], row["to_update_id"], row["cause"]) for row in events_of(store, "gap", channel)]
+        assert gaps == [(9, 11, "sequence"), (15, 16, "restart")]
+    said = [record for record in caplog.records if record.getMessage() == "new_numbering"]
+    assert [record.levelno for record in said] == [logging.ERROR] * 2
+
+
+def test_an_absurd_id_is_said_and_never_remembered(moto_lake: "Lake", monkeypatch: pytest.MonkeyPatch) -> None:
+    store, most = moto_lake.store, 2**64 - 1
+    with odd_venue(monkeypatch, "BTCUSDT") as venue:
+        with capturing("BTCUSDT"):
+            until_books_are_synced(venue, store, ("BTCUSDT",))
+            venue.say(trade("BTCUSDT", 101), diff("BTCUSDT", most, at=NOW_US), trade("BTCUSDT", most, at=NOW_US))
+            venue.say(*(frame for number in (102, 103) for frame in (diff("BTCUSDT", number), trade("BTCUSDT", number))))
+            wait_until(lambda: 103 in depth_ids(store, "BTCUSDT"), "the diffs")
+        with capturing("BTCUSDT"):
+            until_subscribed(venue)
+            venue.say(diff("BTCUSDT", 104), trade("BTCUSDT", 104))
+            wait_until(lambda: 104 in depth_ids(store, "BTCUSDT"), "the last diff")
+    assert {row["event"] for row in rows_of(store, "stream_events")}.isdisjoint({"gap", "healed", "new_numbering"})
+    said = [(row["channel"], row["from_update_id"]) for row in events_of(store, "implausible_id")]
+    assert sorted(said) == [("depth", most), ("trades", most)]
