@@ -35,11 +35,13 @@ _LOUD = {
     "mismatch": logging.ERROR,
     "implausible_id": logging.WARNING,
     "new_numbering": logging.ERROR,
+    "sync_delayed": logging.WARNING,
     "unproven": logging.WARNING,
     "not_judged": logging.ERROR,
     "not_subscribed": logging.WARNING,
     "refused_frame": logging.WARNING,
     "refused_row": logging.WARNING,
+    "clock_step": logging.WARNING,
     "disconnected": logging.WARNING,
     "venue_error": logging.WARNING,
 }
@@ -215,7 +217,7 @@ class Capture:
             self.note(self.judge.event("channel_resumed", now_us(), StreamKey(channel, "")))
 
     def seal_if_due(self, now: int) -> None:
-        if self._batch.is_due(now):
+        if self._batch.is_due(now, time.monotonic()):
             self.seal()
 
     def seal(self) -> None:
@@ -294,7 +296,7 @@ class Capture:
             log.log(level, event.event, extra=said)
 
     def _count(self, rows: int, frame_bytes: int, now: int) -> None:
-        self._batch.add(rows, frame_bytes, now)
+        self._batch.add(rows, frame_bytes, now, time.monotonic())
         self.counts.rows += rows
         self.counts.frame_bytes += frame_bytes
 

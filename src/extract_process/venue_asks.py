@@ -10,15 +10,13 @@ from extract_process.judge import Ask, ClosedAsk, HealAsk
 from extract_process.kline_grid import Range
 from extract_process.rest_answers import RestAnswer
 from extract_process.rest_queue import RestQueue, Urgency
+from extract_process.snapshot_pace import SnapshotPace
 from extract_process.stream_key import StreamKey
 from extract_process.venue import Venue, VenueRest
 from tickhouse_core.errors import VenueRefused, VenueUnavailable
 from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
-
-TOO_OLD_AGAIN_SECONDS = 1.0
-"""The snapshot's host can lag behind the stream's: ask again a little later."""
 
 PROOF_LEVELS = 1_000
 
@@ -32,6 +30,7 @@ class VenueAsks:
         self._venue = venue
         self._dialect = venue.dialect
         self._levels = levels
+        self._pace = SnapshotPace()
         self._capture: Capture | None = None
 
     def answer_to(self, capture: Capture) -> None:
@@ -49,11 +48,9 @@ class VenueAsks:
             return
         urgency = Urgency.NEW_BOOK if ask.reason == "start" else Urgency.BROKEN_BOOK
         work = partial(self._fetch_book, ask.symbol, ask.reason, self._levels)
-        put = partial(self._queue.ask, urgency, f"book of {ask.symbol}", work)
-        if ask.reason == "snapshot_too_old":
-            asyncio.get_running_loop().call_later(TOO_OLD_AGAIN_SECONDS, put)
-        else:
-            put()
+        loop = asyncio.get_running_loop()
+        pause = self._pace.pause_before(ask.symbol, ask.reason, loop.time())
+        loop.call_later(pause, self._queue.ask, urgency, f"book of {ask.symbol}", work)
 
     def prove(self, symbol: str) -> None:
         """Queues a proof of a symbol's running book."""

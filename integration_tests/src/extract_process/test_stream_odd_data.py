@@ -9,7 +9,7 @@ import pytest
 from tickhouse_core.object_store import ObjectStore
 
 from .live import capturing, events_of, ids_in_events, rows_of, wait_until
-from .odd_venue import NOW_US, OddVenue, diff, odd_venue, trade, until_subscribed
+from .odd_venue import LEVELS, NOW_US, OddVenue, diff, odd_venue, trade, until_subscribed
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -230,3 +230,28 @@ def test_an_absurd_id_is_said_and_never_remembered(moto_lake: "Lake", monkeypatc
     assert {row["event"] for row in rows_of(store, "stream_events")}.isdisjoint({"gap", "healed", "new_numbering"})
     said = [(row["channel"], row["from_update_id"]) for row in events_of(store, "implausible_id")]
     assert sorted(said) == [("depth", most), ("trades", most)]
+
+
+def test_a_snapshot_that_stays_behind_the_stream_starts_the_book(moto_lake: "Lake", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer is the book of 60 diffs before; a diff comes every 25 ms."""
+    store = moto_lake.store
+    with odd_venue(monkeypatch, "BTCUSDT") as venue, capturing("BTCUSDT"):
+        until_subscribed(venue)
+        at = 1_000
+
+        def depth(symbol: str) -> dict[str, Any]:
+            return {"lastUpdateId": at - 60, "bids": LEVELS[0], "asks": LEVELS[1]}
+
+        venue.depth_of = depth
+
+        def is_synced_after_one_more() -> bool:
+            nonlocal at
+            at += 1
+            venue.say(diff("BTCUSDT", at))
+            return at % 40 == 0 and bool(events_of(store, "synced"))
+
+        wait_until(is_synced_after_one_more, "the book", 60)
+    requests = events_of(store, "snapshot_requested")
+    assert len(requests) >= 2, "the first answers were too old"
+    assert {row["cause"] for row in requests[1:]} == {"snapshot_too_old"}
+    assert events_of(store, "gap") == []
