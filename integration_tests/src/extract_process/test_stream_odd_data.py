@@ -112,9 +112,9 @@ def test_garbage_is_counted_and_not_amplified(
     assert run.report is not None
     assert run.report.counts.refused_frames == garbage
     details = [row["detail"] for row in events_of(store, "refused_frame")]
-    assert len(details) == 4
-    assert details[-1].startswith(f"{garbage - 3:,} more in ")
-    assert sum(record.getMessage() == "refused_frame" for record in caplog.records) == 4
+    assert len(details) == 21
+    assert details[-1].startswith(f"{garbage - 20:,} more in ")
+    assert sum(record.getMessage() == "refused_frame" for record in caplog.records) <= 10
 
 
 def test_markets_that_nobody_asked_for_leave_a_number_and_nothing_else(
@@ -130,8 +130,8 @@ def test_markets_that_nobody_asked_for_leave_a_number_and_nothing_else(
     assert run.report.counts.unsubscribed_rows == strangers + 1
     assert [row["symbol"] for row in rows_of(store, "trades")] == ["BTCUSDT"]
     assert rows_of(store, "depth_diffs") == []
-    assert len(events_of(store, "not_subscribed")) == 4
-    assert sum(record.getMessage() == "not_subscribed" for record in caplog.records) == 4
+    assert len(events_of(store, "not_subscribed")) == 21
+    assert sum(record.getMessage() == "not_subscribed" for record in caplog.records) <= 10
 
 
 def test_a_flood_does_not_keep_a_capture_from_its_end(moto_lake: "Lake", monkeypatch: pytest.MonkeyPatch) -> None:
