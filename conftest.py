@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 from moto.server import ThreadedMotoServer
+from tests.waiting import patience
 
 from tickhouse.provision import provision_aws
 from tickhouse_core.object_store import ObjectStore
@@ -218,7 +219,7 @@ def _shell_environment() -> dict[str, str]:
 
 
 def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"{url}: the process ended with {process.returncode}")
