@@ -32,7 +32,7 @@ def read_checked(body: bytes, dataset: Dataset, *, most_bytes: int = 2 * 1024**3
     except UnicodeDecodeError as error:  # a time zone that is no text: pyarrow decodes it when it is asked for
         raise ObjectRefused("not_parquet", f"not a Parquet file of {len(body)} bytes: {error}") from error
     _check_size(file.metadata, most_bytes)
-    table = _with_every_column(_decode(file), dataset)
+    table = _with_every_column(_decode(_with_names_as_indices(file, body, dataset)), dataset)
     _check_row_count(metadata, table.num_rows)
     for field in dataset.schema:
         path = _null_path(table.column(field.name), field)
@@ -41,6 +41,17 @@ def read_checked(body: bytes, dataset: Dataset, *, most_bytes: int = 2 * 1024**3
     if table.schema.equals(dataset.schema):
         return table.replace_schema_metadata(None)
     return table.cast(dataset.schema)
+
+
+def _with_names_as_indices(file: pq.ParquetFile, body: bytes, dataset: Dataset) -> pq.ParquetFile:
+    """Names come out of the file as it encodes them, a dictionary: making strings of them first costs as much as all else."""
+    found = file.schema_arrow
+    names = [field.name for field in dataset.schema if pa.types.is_dictionary(field.type) and field.name in found.names]
+    plain = [name for name in names if pa.types.is_string(found.field(name).type)]
+    if not plain:
+        return file
+    source = pa.BufferReader(body)
+    return pq.ParquetFile(source, metadata=file.metadata, read_dictionary=plain, page_checksum_verification=True)
 
 
 def _decode(file: pq.ParquetFile) -> pa.Table:

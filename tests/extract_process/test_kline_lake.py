@@ -63,7 +63,7 @@ def absences(store: ObjectStore) -> object:
 def test_a_first_landing_makes_the_months_object(lake: KlineLake, moto_lake: Lake) -> None:
     landed = lake.land("2024-01", klines(0, 1, 2), [])
     assert (landed.key, landed.rows, landed.healed, landed.disagreements) == (KEY, 3, [], [])
-    assert stored(moto_lake.store).schema.equals(KLINES.schema)
+    assert stored(moto_lake.store).schema.names == KLINES.schema.names
     assert stored_hours(moto_lake.store) == [0, 1, 2]
 
 

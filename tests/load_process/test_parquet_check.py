@@ -98,6 +98,13 @@ def test_the_same_values_in_another_encoding_are_loadable(name: str, array: pa.A
     assert table.column(name).to_pylist() == array.cast(KLINES.schema.field(name).type).to_pylist()
 
 
+@pytest.mark.parametrize("store_schema", [True, False], ids=["names were dictionaries", "names are strings"])
+def test_objects_of_both_generations_are_the_same_rows(store_schema: bool) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(klines(*range(24)), sink, store_schema=store_schema)
+    assert read_checked(sink.getvalue().to_pybytes(), KLINES).equals(klines(*range(24)))
+
+
 def test_the_order_of_the_columns_does_not_matter() -> None:
     table = klines(0, 1)
     assert read_checked(parquet(table.select(table.schema.names[::-1])), KLINES).equals(table)
