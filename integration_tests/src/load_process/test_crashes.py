@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from load_process.parquet_check import read_checked
+from tickhouse_core.parquet_check import read_checked
 from load_process.value_checksum import value_checksum
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import KLINES
