@@ -26,7 +26,7 @@ from extract_process.binance.messages import (
 from extract_process.kline_grid import Range
 from extract_process.venue import RequestTally
 from extract_process.weight_budget import WeightBudget
-from tickhouse_core.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
+from tickhouse_core.errors import UnknownSymbols, VenueBanned, VenueRefused, VenueUnavailable
 from tickhouse_core.retrying import venue_requests
 from tickhouse_core.timestamps import MINUTE_US, SECOND_US, format_instant, now_us
 
@@ -82,22 +82,28 @@ class BinanceRest:
     async def fetch_exchange_info(self, symbols: list[str]) -> ExchangeInfo:
         """Statuses of these symbols and the weight limit, which the budget takes over.
 
-        Raises UsageError that names the unknown symbols: the venue refuses a list without saying which it means.
+        Raises UnknownSymbols: the venue refuses a list without saying which it means, so each is asked for.
         """
         try:
             info = await self._get("/api/v3/exchangeInfo", {"symbols": orjson.dumps(symbols).decode()}, parse_exchange_info)
         except VenueRefused as error:
             if error.code not in (-1100, -1121):
                 raise
-            raise UsageError(await self._name_unknown(symbols)) from error
+            raise _unknown(await self._find_unknown(symbols)) from error
         self.budget.limit = info.weight_limit
         return info
 
     async def fetch_statuses(self, symbols: list[str]) -> dict[str, bool]:
-        """Whether each of these symbols trades now; new words for what is no trading appear. Raises UsageError."""
+        """Whether each of these symbols trades now; new words for what is no trading appear. Raises UnknownSymbols."""
         statuses: dict[str, str] = {}
+        unknown: list[str] = []
         for start in range(0, len(symbols), _SYMBOLS_PER_REQUEST):
-            statuses |= (await self.fetch_exchange_info(symbols[start : start + _SYMBOLS_PER_REQUEST])).statuses
+            try:
+                statuses |= (await self.fetch_exchange_info(symbols[start : start + _SYMBOLS_PER_REQUEST])).statuses
+            except UnknownSymbols as error:
+                unknown += error.symbols
+        if unknown:
+            raise _unknown(unknown)
         return {symbol: status == "TRADING" for symbol, status in statuses.items()}
 
     async def fetch_first_open_time(self, symbol: str, interval: str, wanted: Range) -> int | None:
@@ -148,14 +154,14 @@ class BinanceRest:
         self.tally.klines += 1
         return await self._get("/api/v3/klines", _klines_parameters(symbol, interval, span, limit), parse)
 
-    async def _name_unknown(self, symbols: list[str]) -> str:
+    async def _find_unknown(self, symbols: list[str]) -> list[str]:
         unknown = []
         for symbol in symbols:
             try:
                 await self._get("/api/v3/exchangeInfo", {"symbol": symbol}, parse_exchange_info)
             except VenueRefused:
                 unknown.append(symbol)
-        return f"unknown symbol {', '.join(unknown)} on {VENUE}: write it as the venue does, for example BTCUSDT"
+        return unknown
 
     async def _get(self, path: str, parameters: dict[str, str], parse: Callable[[bytes], Parsed]) -> Parsed:
         """Asks until a usable answer is there; an answer that cannot be parsed counts as none."""
@@ -223,6 +229,11 @@ class BinanceRest:
         if named := re.search(r"until (\d{13})", text):
             return int(named.group(1)) * 1_000 - self._clock_offset_us
         return now_us() + 2 * MINUTE_US
+
+
+def _unknown(symbols: list[str]) -> UnknownSymbols:
+    said = f"unknown symbol {', '.join(symbols)} on {VENUE}: write it as the venue does, for example BTCUSDT"
+    return UnknownSymbols(said, tuple(symbols))
 
 
 def _weight_of(path: str, parameters: dict[str, str]) -> int:

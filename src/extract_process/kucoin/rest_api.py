@@ -27,7 +27,7 @@ from extract_process.kucoin.messages import (
 )
 from extract_process.kucoin.pool_budget import PoolBudget
 from extract_process.venue import RequestTally
-from tickhouse_core.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
+from tickhouse_core.errors import UnknownSymbols, VenueBanned, VenueRefused, VenueUnavailable
 from tickhouse_core.retrying import venue_requests
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, SECOND_US, format_instant, now_us
 
@@ -79,10 +79,11 @@ class KucoinRest:
         self._clock_offset_us = server_time - now_us()
 
     async def fetch_statuses(self, symbols: list[str]) -> dict[str, bool]:
-        """Whether each of these symbols trades now. Raises UsageError that names the unknown ones."""
+        """Whether each of these symbols trades now. Raises UnknownSymbols."""
         known = await self._get(_SYMBOLS, {}, parse_symbols)
         if unknown := [symbol for symbol in symbols if symbol not in known]:
-            raise UsageError(f"unknown symbol {', '.join(unknown)} on {VENUE}: write it as the venue does, for example BTC-USDT")
+            said = f"unknown symbol {', '.join(unknown)} on {VENUE}: write it as the venue does, for example BTC-USDT"
+            raise UnknownSymbols(said, tuple(unknown))
         return {symbol: known[symbol] for symbol in symbols}
 
     async def fetch_first_open_time(self, symbol: str, interval: str, wanted: Range) -> int | None:
