@@ -12,7 +12,7 @@ import httpx
 import orjson
 import pyarrow as pa
 
-from extract_process.ban_memory import BanMemory
+from extract_process.ban_memory import LONGEST_BAN_US, BanMemory
 from extract_process.binance.messages import (
     VENUE,
     ExchangeInfo,
@@ -48,7 +48,6 @@ _DEPTH_WEIGHTS = ((100, 5), (500, 25), (1_000, 50), (5_000, 250))
 _SYMBOLS_PER_REQUEST = 100
 _BUSY_CODES = {-1000, -1001, -1003, -1006, -1007, -1008}
 _FIREWALL_PAUSE_US = 5 * MINUTE_US
-_LONGEST_ANSWERABLE_US = 3 * 24 * 3600 * SECOND_US  # the venue's longest ban
 Parsed = TypeVar("Parsed")
 
 
@@ -223,12 +222,18 @@ class BinanceRest:
         return self._banned
 
     def _banned_until(self, response: httpx.Response, text: str) -> int:
-        """By Retry-After (seconds), else by "IP banned until <epoch ms>", else the shortest ban there is, two minutes."""
+        """By Retry-After (seconds), else by "IP banned until <epoch ms>", else the shortest ban there is, two minutes.
+
+        Never longer than the longest one; digits that are no instant to come count as none.
+        """
         if wait_us := _retry_after_us(response):
             return now_us() + wait_us
-        if named := re.search(r"until (\d{13})", text):
-            return int(named.group(1)) * 1_000 - self._clock_offset_us
-        return now_us() + 2 * MINUTE_US
+        now = now_us()
+        if named := re.search(r"until ([0-9]{13})(?![0-9])", text):
+            until_us = int(named.group(1)) * 1_000 - self._clock_offset_us
+            if until_us > now:
+                return min(until_us, now + LONGEST_BAN_US)
+        return now + 2 * MINUTE_US
 
 
 def _unknown(symbols: list[str]) -> UnknownSymbols:
@@ -258,11 +263,17 @@ def _whole(parse: Callable[[bytes], object]) -> Callable[[bytes], bytes]:
 
 
 def _retry_after_us(response: httpx.Response) -> int:
-    """0 where the header is missing or no number of seconds."""
-    text = response.headers.get("Retry-After", "")
-    return min(int(text) * SECOND_US, _LONGEST_ANSWERABLE_US) if text.isdigit() else 0
+    """0 where the header is missing or no number of seconds; at most the venue's longest ban, however many digits it has."""
+    digits = _digits_in(response, "Retry-After")
+    return min(int(digits[:12] or 0) * SECOND_US, LONGEST_BAN_US)
 
 
 def _used_weight(response: httpx.Response) -> int | None:
-    text = response.headers.get("X-MBX-USED-WEIGHT-1M", "")
-    return int(text) if text.isdigit() else None
+    """None where the header is missing or no weight that anybody could have used."""
+    digits = _digits_in(response, "X-MBX-USED-WEIGHT-1M")
+    return int(digits) if 0 < len(digits) < 10 else None
+
+
+def _digits_in(response: httpx.Response, header: str) -> str:
+    text = response.headers.get(header, "")
+    return text if re.fullmatch("[0-9]+", text) else ""
