@@ -89,6 +89,13 @@ def test_a_row_that_is_there_is_never_overwritten(lake: KlineLake, moto_lake: La
     assert [time.value - START for time in table["receipt_time"]] == [7, 7, 8]
 
 
+def test_rows_that_come_twice_count_once(lake: KlineLake, moto_lake: Lake) -> None:
+    lake.land("2024-01", klines(0, 1), [])
+    landed = lake.land("2024-01", pa.concat_tables([klines(2, 3), klines(0, 1, 2), klines(3)]), [])
+    assert (landed.rows, landed.disagreements) == (2, [])
+    assert stored_hours(moto_lake.store) == [0, 1, 2, 3]
+
+
 def test_a_disagreement_is_found_with_both_values(lake: KlineLake) -> None:
     lake.land("2024-01", klines(0, 1, price="1.5"), [])
     landed = lake.land("2024-01", klines(1, 2, price="9.5"), [])
@@ -127,7 +134,7 @@ def test_a_month_without_any_kline_is_an_object_that_says_so(lake: KlineLake, mo
 def test_a_row_that_appears_where_there_was_none_heals_the_absence(lake: KlineLake, moto_lake: Lake) -> None:
     lake.land("2024-01", klines(4), [hours(0, 3)])
     landed = lake.land("2024-01", klines(1, 2), [])
-    assert landed.healed == [hours(1, 2)]
+    assert landed.healed == [(hours(1, 2), "venue_has_no_data")]
     assert absences(moto_lake.store) == [[hour(0), hour(0)], [hour(3), hour(3)]]
 
 
