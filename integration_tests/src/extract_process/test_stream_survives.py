@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.waiting import wait_until
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import RunningExchange
 from tickhouse_core.warehouse import Warehouse
 
-from .live import capturing, events_of, ids_in_events, missing_of, rows_of, start_command, wait_until
+from .live import capturing, events_of, ids_in_events, missing_of, rows_of, start_command
 
 if TYPE_CHECKING:
     from conftest import Lake
