@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.waiting import patience
 
-from load_process.parquet_check import read_checked
 from load_process.value_checksum import value_checksum
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.parquet_check import read_checked
 
 from .conftest import body_of, copies_of_messages, klines, month_key, send
 from .crashing_loader import OUTAGES, POINTS, in_process, make_warehouse, run_to_the_end, run_until_death
@@ -37,8 +38,8 @@ LONG_SEEDS = int(os.environ.get("CRASH_SEEDS", "200"))
 PRELOADED = ["integration_tests.src.load_process.crashing_loader", "pandas"]
 """Not chdb: it starts threads. pandas is a second of the processor's time, and clickhouse_connect imports it to insert rows."""
 
-LONGEST_SECONDS = 120
-"""A process that takes longer hangs; one takes about a second."""
+LONGEST_SECONDS = 30
+"""A process that takes longer on an idle machine hangs; one takes about a second."""
 
 QUERIES = (
     "select object_key, count(), uniqExact(open_time) from bronze_klines group by object_key order by object_key",
@@ -69,7 +70,7 @@ class Children:
         with self._lock:
             process = self._context.Process(target=in_process, args=(log, target, *arguments))
             process.start()
-        is_over = bool(wait([process.sentinel], LONGEST_SECONDS))
+        is_over = bool(wait([process.sentinel], patience(LONGEST_SECONDS)))
         with self._lock:
             if not is_over:
                 process.kill()
