@@ -29,9 +29,10 @@ test: setup ## Unit and integration tests
 test-long: setup ## What takes minutes each: the same acceptance at full size
 	$(BIN)/python -m pytest -m long
 
-lint: setup ## Style
+lint: setup ## Style, and who imports whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
 
 type: setup ## Types
 	$(BIN)/mypy

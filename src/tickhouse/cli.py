@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import closing
+from importlib.metadata import version as version_of
 from typing import Annotated
 
 import typer
@@ -32,6 +33,21 @@ Something is wrong? [bold]tickhouse status[/] says where, [bold]tickhouse doctor
 _START, _LOOK, _RUN, _OPERATE = "Start here", "Look", "Run: one process each", "Operate"
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich", help=_TEACHING)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"tickhouse {version_of('tickhouse')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Only `--version` is the program's own; everything else belongs to a command."""
 
 
 @app.command(rich_help_panel=_START)

@@ -21,9 +21,6 @@ from tickhouse_core.settings import WarehouseSettings
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-SQL_ROOT = Path(__file__).resolve().parents[2] / "sql" / "clickhouse"
-"""Where the project's SQL files are; the processes run from a checkout."""
-
 _INSERT_SETTINGS = {
     "async_insert": 0,  # an acknowledged insert is in the table
     "max_insert_threads": 1,  # the blocks of a retry must be the same blocks in the same order: each has the token and its number

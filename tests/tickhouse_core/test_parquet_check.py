@@ -150,6 +150,13 @@ def test_a_value_that_would_lose_something_is_refused_with_the_type_to_write(nam
     assert re.match(rf"column {name} is .*, klines needs .* does not fit without loss .*; write values of that type$", str(error))
 
 
+@pytest.mark.parametrize("store_schema", [True, False], ids=["names were dictionaries", "names are strings"])
+def test_objects_of_both_generations_are_the_same_rows(store_schema: bool) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(klines(*range(24)), sink, store_schema=store_schema)
+    assert read_checked(sink.getvalue().to_pybytes(), KLINES).equals(klines(*range(24)))
+
+
 @pytest.mark.parametrize("make_list", [pa.list_, pa.large_list])
 def test_levels_of_other_decimals_in_another_order_are_the_same_levels(make_list: Callable[[pa.DataType], pa.DataType]) -> None:
     theirs = make_list(pa.struct([("quantity", pa.decimal128(30, 10)), ("price", pa.decimal64(18, 8))]))

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tickhouse_core.parquet_check import read_checked
 from load_process.value_checksum import value_checksum
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.parquet_check import read_checked
 from tickhouse_core.settings import WarehouseSettings
 from transform_process.migrate import migrate
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from extract_process.decimal_text import decimals
+from extract_process.kline_values import check_klines
 from extract_process.order_book import exact_number
 from extract_process.records import DepthSnapshot, Trade
 from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME
@@ -129,7 +130,10 @@ def parse_trades(body: bytes, *, symbol: str) -> list[Trade]:
 
 
 def klines_table(columns: dict[str, Any], *, symbol: str, interval: str, source: str, receipt_time: int) -> pa.Table:
-    """The venue's twelve columns (lists or Arrow arrays) as the dataset's, times of either unit in microseconds."""
+    """The venue's twelve columns (lists or Arrow arrays) as the dataset's, times of either unit in microseconds.
+
+    Raises ValueError or ArrowInvalid for values that no kline can have.
+    """
     rows = len(columns["open_time"])
     constants = {"venue": VENUE, "symbol": symbol, "interval": interval, "source": source}
     filled: dict[str, Any] = {name: _repeated(value, rows) for name, value in constants.items()}
@@ -138,9 +142,11 @@ def klines_table(columns: dict[str, Any], *, symbol: str, interval: str, source:
     filled["trade_count"] = _integers(columns["trade_count"])
     filled["is_closed"] = pa.repeat(pa.scalar(True), rows)
     filled["receipt_time"] = pa.repeat(pa.scalar(receipt_time, INSTANT), rows)
-    return pa.table(
-        [filled[field.name] if field.name in filled else _decimals(columns[field.name]) for field in KLINES.schema],
-        schema=KLINES.schema,
+    return check_klines(
+        pa.table(
+            [filled[field.name] if field.name in filled else _decimals(columns[field.name]) for field in KLINES.schema],
+            schema=KLINES.schema,
+        )
     )
 
 

@@ -9,6 +9,7 @@ import orjson
 import pyarrow as pa
 
 from extract_process.decimal_text import decimals
+from extract_process.kline_values import check_klines
 from extract_process.kucoin.intervals import close_time_of
 from extract_process.order_book import exact_number
 from extract_process.records import DepthSnapshot, Trade
@@ -136,7 +137,7 @@ def _klines_table(candles: list[_Candle], opens: list[int], *, symbol: str, inte
     columns |= {"quote_volume": _decimals([candle.turnover for candle in candles])}
     columns |= {name: _decimals(["0"] * rows) for name in ("taker_buy_volume", "taker_buy_quote_volume")}
     columns |= {"trade_count": pa.repeat(pa.scalar(0, pa.int64()), rows), "is_closed": pa.repeat(pa.scalar(True), rows)}
-    return pa.table([columns[field.name] for field in KLINES.schema], schema=KLINES.schema)
+    return check_klines(pa.table([columns[field.name] for field in KLINES.schema], schema=KLINES.schema))
 
 
 def _decimals(texts: list[str]) -> Any:
