@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tickhouse_core.errors import WarehouseRefused
+from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.settings import WarehouseSettings
-from tickhouse_core.warehouse import SQL_ROOT, Warehouse
+from tickhouse_core.warehouse import Warehouse
 from transform_process.migrate import Migration, migrate, read_migrations
 
 FILES = sorted((SQL_ROOT / "schema").iterdir())
