@@ -180,7 +180,8 @@ class Installer:
                 return
             self._uses_uv = False
             print(f"uv failed, pip goes on and takes longer:\n{_said(done)}")
-        done = _step(f"{what}, by pip", self._pip("install", "--quiet", "--no-input", *arguments))
+        # As with uv, bytecode is made when a module is first imported: compiling everything takes pip longer than the rest.
+        done = _step(f"{what}, by pip", self._pip("install", "--quiet", "--no-input", "--no-compile", *arguments))
         if done.returncode:
             raise SetUpFailed(f"pip cannot install {what}:\n{_said(done)}")
 
