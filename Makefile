@@ -4,8 +4,9 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 DURATION ?= 60
 READY := .venv/.ready
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --durations 10
 
-.PHONY: help setup demo test test-long lint type format up up-simulated down compose-check vulnerabilities bench docs lock clean
+.PHONY: help setup demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -23,8 +24,11 @@ $(READY): requirements-dev.txt pyproject.toml
 demo: setup ## The whole pipeline on this machine: no Docker, no account, no network
 	$(BIN)/tickhouse demo --duration $(DURATION)
 
-test: setup ## Unit and integration tests
-	$(BIN)/python -m pytest
+test: setup ## Unit tests and the heart of the integration tests: less than 5 minutes on 2 cores
+	$(PYTEST) -m "not slow and not stack and not long"
+
+test-all: setup ## Every test at CI size, whole programs (LocalStack, browser, emulator, demo) too: less than 20 minutes
+	$(PYTEST) -m "not long"
 
 test-long: setup ## What takes minutes each: the same acceptance at full size
 	$(BIN)/python -m pytest -m long

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from integration_tests.src.extract_process.conftest import Asked, Kline, kline_of, us
+from tests.commands import run_here
 from tests.waiting import wait_until
 
 from simulated_exchange.clock import StandingClock
@@ -499,10 +500,8 @@ def test_overlapping_ranges_merge_and_only_the_new_part_is_asked(
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else "",
 )
-def test_usage_error_is_one_line_and_exit_code_2(
-    arguments: list[str], named: str, venue: "Venue", command: "Command", lake: "LakeView"
-) -> None:
-    ended = command.run(*arguments)
+def test_usage_error_is_one_line_and_exit_code_2(arguments: list[str], named: str, venue: "Venue", lake: "LakeView") -> None:
+    ended = run_here("extract_process.klines", *arguments)
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert re.fullmatch(r"error: .+\n", ended.stderr), ended.stderr

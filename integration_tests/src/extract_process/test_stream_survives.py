@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.commands import run_here
 from tests.waiting import wait_until
 
 from simulated_exchange.config import ExchangeConfig
@@ -139,11 +140,10 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     arguments: list[str], said: str, open_venue: "OpenVenue", moto_lake: "Lake"
 ) -> None:
     open_venue()
-    with start_command(*arguments, **moto_lake.environment) as process:
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert [line for line in err.splitlines() if line.startswith(said)]
-    assert "Traceback" not in err
+    ended = run_here("extract_process.stream", *arguments)
+    assert ended.returncode == 2
+    assert [line for line in ended.stderr.splitlines() if line.startswith(said)]
+    assert "Traceback" not in ended.stderr
 
 
 def _end_cleanly(lake: "Lake", exchange: RunningExchange) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from tests.commands import run_here
 from tests.waiting import wait_until
 
 from extract_process.lake_writer import parquet_bytes
@@ -204,8 +205,9 @@ def test_an_insert_under_way_holds_the_watermark(clickhouse_server: "ClickHouseS
     ],
 )
 def test_wrong_usage_is_one_clear_line(arguments: tuple[str, ...], line: str, own_folder: Callable[[], Warehouse]) -> None:
-    code, _, errors = run(*arguments)
-    assert code == 2
+    ended = run_here(*arguments)
+    errors = ended.stderr
+    assert ended.returncode == 2
     assert [text for text in errors.splitlines() if text.startswith("error: ")] == [errors.strip().splitlines()[-1]]
     assert line in errors
 
