@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from integration_tests.src.extract_process.conftest import Asked, Kline, kline_of, us
 from tests.commands import run_here
-from tests.waiting import wait_until
+from tests.waiting import patience, wait_until
 
 from simulated_exchange.clock import StandingClock
 from simulated_exchange.config import ExchangeConfig
@@ -529,7 +529,7 @@ def test_sigterm_keeps_what_has_arrived_and_the_next_run_asks_only_for_the_rest(
     with command.start("--symbol", "BTCUSDT", "--start", "2024-01-01", "--end", "2024-01-21", "--concurrency", "2") as process:
         wait_until(lambda: len(venue.asked()) >= 12, "a quarter of the pages is asked for")
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=patience(20))
 
     assert process.returncode == 1
     assert [line for line in err.splitlines() if line.startswith("error:")] == err.splitlines()[-1:]
@@ -552,7 +552,7 @@ def test_sigterm_while_many_months_are_landing_keeps_them_all(venue: "Venue", co
         wait_until(lambda: bool(lake.months("BTCUSDT", "1d")), "the first of sixty months has landed")
         answered = len(venue.asked())
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=patience(20))
 
     assert answered == 1 + 2, "both pages were answered before the signal"
     assert lake.klines("BTCUSDT", "1d") == expected
@@ -563,7 +563,7 @@ def test_sigterm_ends_a_run_that_waits_before_its_first_page(venue: "Venue", com
     with command.start("--symbol", "BTCUSDT", "--interval", "1d") as process:
         wait_until(lambda: "http_429" in venue.exchange.tally()["faults"], "it was told to wait")
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=patience(10))
 
     assert process.returncode == 1
     assert "signal" in err.splitlines()[-1]

@@ -15,6 +15,7 @@ import pytest
 from conftest import ROOT
 from google.pubsub_v1 import SubscriberClient
 from tests.commands import run_here
+from tests.waiting import patience
 
 from extract_process.mirrored_book import Heard
 from extract_process.pubsub import subscription_path
@@ -42,13 +43,13 @@ def start(module: str, *arguments: str, **environment: str) -> "subprocess.Popen
 
 def run(module: str, *arguments: str, **environment: str) -> tuple[int, str, str]:
     with start(module, *arguments, **environment) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=patience(60))
     return process.returncode, out, err
 
 
 def stopped(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=patience(30))
     return process.returncode, out, err
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.commands import run_here
-from tests.waiting import wait_until
+from tests.waiting import patience, wait_until
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import RunningExchange
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 STREAMS = (("trades", "trade", "trade_id"), ("depth", "depth@100ms", "last_update_id"))
 ARGUMENTS = [*(word for symbol in SYMBOLS for word in ("--symbol", symbol)), "--batch-seconds", "1", "--snapshot-levels", "100"]
-KILLS = 20
 
 
-def test_twenty_kills_lose_nothing_that_is_not_written_down(
-    open_venue: "OpenVenue", moto_lake: "Lake", warehouse: Warehouse, load: Callable[[], None]
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.long)])
+def test_kills_lose_nothing_that_is_not_written_down(
+    kills: int, open_venue: "OpenVenue", moto_lake: "Lake", warehouse: Warehouse, load: Callable[[], None]
 ) -> None:
     exchange = open_venue(ExchangeConfig(seed=21, time_scale=4)).exchange
     chance = random.Random(21)
-    for _ in range(KILLS):
+    for _ in range(kills):
         with start_command(*ARGUMENTS, **moto_lake.environment) as process:
             before = exchange.tally()["sockets"]["messages"]
             wait_until(lambda before=before: exchange.tally()["sockets"]["messages"] > before, "messages")  # type: ignore[misc]
@@ -153,7 +153,7 @@ def _end_cleanly(lake: "Lake", exchange: RunningExchange) -> None:
         wait_until(lambda: exchange.tally()["sockets"]["messages"] > before + 100, "messages")
         process.send_signal(signal.SIGTERM)
         try:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=patience(60))
         except subprocess.TimeoutExpired:
             process.kill()
             raise

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 from tests.commands import run_here
-from tests.waiting import wait_until
+from tests.waiting import patience, wait_until
 
 from extract_process.lake_writer import parquet_bytes
 from tickhouse_core.datasets import KLINES
@@ -46,7 +46,7 @@ def command(*arguments: str) -> "subprocess.Popen[str]":
 
 def finish(process: "subprocess.Popen[str]", seconds: float = 120) -> tuple[int, str, str]:
     with process:
-        output, errors = process.communicate(timeout=seconds)
+        output, errors = process.communicate(timeout=patience(seconds))
     return process.returncode, output, errors
 
 
