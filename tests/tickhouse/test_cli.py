@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from tests.commands import run_here, run_python
 
 
 def tickhouse(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    return run_python("-m", "tickhouse.cli", *arguments, code=code)
+    return run_python("-m", "tickhouse", *arguments, code=code)
 
 
 def test_the_commands_of_the_operator_are_there() -> None:
@@ -58,3 +60,8 @@ def test_clearing_asks_and_where_nobody_can_be_asked_it_wants_a_yes(tmp_path: Pa
     assert tickhouse("query", "select (select count() from bronze_stream_events), count() from stream_events").stdout.endswith(
         "0\t1\n"
     )
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert tickhouse("--version").stdout == f"tickhouse {project['version']}\n"

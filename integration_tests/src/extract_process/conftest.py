@@ -142,7 +142,13 @@ class LakeView:
         return sorted(rows, key=lambda row: (row["symbol"], row["from_update_id"]))
 
     def gaps(self) -> list[tuple[str, int, int, str]]:
-        return [(row["symbol"], row["from_update_id"], row["to_update_id"], row["cause"]) for row in self.events("gap")]
+        return self._ranges("gap")
+
+    def healed(self) -> list[tuple[str, int, int, str]]:
+        return self._ranges("healed")
+
+    def _ranges(self, event: str) -> list[tuple[str, int, int, str]]:
+        return [(row["symbol"], row["from_update_id"], row["to_update_id"], row["cause"]) for row in self.events(event)]
 
     def cut_out(self, key: str, start: str, end: str, *, with_footer: bool) -> None:
         """Rewrites a month's object without the klines of [start, end); its footer is right about the rows, or lost."""
