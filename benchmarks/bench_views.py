@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.settings import WarehouseSettings
-from tickhouse_core.warehouse import SQL_ROOT, Warehouse, connect
+from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import migrate
 
 LOAD_TRADES = """

@@ -2,6 +2,7 @@
 
 TickhouseError                  exit 1: the work failed, the message says what, where and what to do
 ├── UsageError                  exit 2: a wrong argument or setting; nothing was done
+│   └── UnknownSymbols          the exchange does not know some of the symbols
 ├── Interrupted                 exit 1: a signal ended unfinished work cleanly; run again to go on
 ├── LakeUnavailable             transient: S3 or SQS could not be reached or answered 5xx
 ├── NotProvisioned              there is no such bucket, queue or topic
@@ -27,6 +28,14 @@ class TickhouseError(Exception):
 
 class UsageError(TickhouseError):
     """A wrong argument, symbol or environment variable."""
+
+
+class UnknownSymbols(UsageError):
+    """The exchange does not know these `symbols`; the message says which and how they are spelled."""
+
+    def __init__(self, message: str, symbols: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.symbols = symbols
 
 
 class Interrupted(TickhouseError):

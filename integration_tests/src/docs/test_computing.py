@@ -31,7 +31,7 @@ LOAD = (
     CONNECT
     + """
 import pyarrow as pa
-from load_process.parquet_check import read_checked
+from tickhouse_core.parquet_check import read_checked
 from tickhouse_core.datasets import TRADES
 migrate(settings)
 rows = read_checked(open({path!r}, "rb").read(), TRADES)

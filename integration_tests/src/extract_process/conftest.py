@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -142,7 +141,13 @@ class LakeView:
         return sorted(rows, key=lambda row: (row["symbol"], row["from_update_id"]))
 
     def gaps(self) -> list[tuple[str, int, int, str]]:
-        return [(row["symbol"], row["from_update_id"], row["to_update_id"], row["cause"]) for row in self.events("gap")]
+        return self._ranges("gap")
+
+    def healed(self) -> list[tuple[str, int, int, str]]:
+        return self._ranges("healed")
+
+    def _ranges(self, event: str) -> list[tuple[str, int, int, str]]:
+        return [(row["symbol"], row["from_update_id"], row["to_update_id"], row["cause"]) for row in self.events(event)]
 
     def cut_out(self, key: str, start: str, end: str, *, with_footer: bool) -> None:
         """Rewrites a month's object without the klines of [start, end); its footer is right about the rows, or lost."""
@@ -258,14 +263,6 @@ def command(lake: LakeView) -> Command:
 def load(warehouse_settings: object) -> Callable[[], None]:
     """Everything that waits in the queues, into the warehouse."""
     return lambda: run_loader(QUEUES, StopRequest(), LoaderOptions(drain=True, wait_seconds=0))
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
-    """A foreign process tells only by its traces how far it is."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"never came true: {what}"
-        time.sleep(0.01)
 
 
 def from_json(text: str) -> Any:

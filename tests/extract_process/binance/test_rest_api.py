@@ -225,8 +225,16 @@ BAN_TEXT = "Way too much request weight used; IP banned until {}. Please use the
         ({"retry_after": "600"}, BAN_TEXT.format(OPEN_MS), 600),
         ({}, BAN_TEXT.format("{in_an_hour}"), 3_600),
         ({}, "I'm a teapot", 120),
+        ({}, BAN_TEXT.format("99999999999999999999999"), 120),
+        ({}, BAN_TEXT.format("9999999999999"), 259_200),
+        ({}, BAN_TEXT.format("1000000000000"), 120),
+        ({"retry_after": "9" * 5_000}, "I'm a teapot", 259_200),
+        ({"retry_after": "-1"}, "I'm a teapot", 120),
     ],
-    ids=["Retry-After", "named instant", "neither"],
+    ids=[
+        *("Retry-After", "named instant", "neither", "no instant", "the year 2286", "long ago"),
+        *("5,000 digits", "negative"),
+    ],
 )
 async def test_a_ban_stops_everything_and_is_remembered_across_a_restart(
     headers: dict[str, str], text: str, seconds: int, tmp_path: Path
