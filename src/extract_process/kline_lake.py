@@ -13,10 +13,12 @@ import pyarrow.parquet as pq
 from extract_process.kline_grid import Grid, Range
 from extract_process.kline_plan import NO_DATA, Coverage
 from extract_process.lake_writer import parquet_bytes
-from tickhouse_core.datasets import INSTANT, KLINES
-from tickhouse_core.errors import LakeUnavailable, ObjectChanged, ObjectMissing
+from tickhouse_core.datasets import KLINES
+from tickhouse_core.errors import LakeUnavailable, ObjectChanged, ObjectMissing, ObjectRefused
 from tickhouse_core.lake_keys import klines_month_key, klines_prefix
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.parquet_check import is_as_we_write, read_checked
+from tickhouse_core.quarantine import quarantine
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ _COMPARED = (
     "taker_buy_quote_volume",
 )
 _TRIES = 5
-_UNREADABLE = (pa.ArrowException, OSError, KeyError, ValueError)
+_UNREADABLE = (ObjectRefused, pa.ArrowException, OSError, KeyError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +128,20 @@ class KlineLake:
     def _coverage_of(self, summary: ObjectSummary) -> Coverage:
         try:
             file = pq.ParquetFile(self._store.open(summary), page_checksum_verification=True)
-            _check_schema(file.schema_arrow)
             no_data = _absences(file.schema_arrow)
+            if not is_as_we_write(file, KLINES):  # what the loader refuses is not there
+                rows = read_checked(self._store.read_range(summary, 0, summary.size), KLINES, summary.key)
+                return Coverage(self._ranges_of(rows), no_data)
             present = self._if_contiguous(file.metadata)
             if present is None:
-                open_times = file.read(["open_time"])["open_time"].cast(pa.int64()).to_pylist()
-                present = self._grid.ranges_of(sorted(open_times))
+                present = self._ranges_of(file.read(["open_time"]))
         except _UNREADABLE as error:
             log.warning("not a month of klines, asking for it again", extra={"key": summary.key, "why": str(error)})
             return Coverage()
         return Coverage(present, no_data)
+
+    def _ranges_of(self, rows: pa.Table) -> list[Range]:
+        return self._grid.ranges_of(sorted(set(rows["open_time"].cast(pa.int64()).to_pylist())))
 
     def _if_contiguous(self, metadata: pq.FileMetaData) -> list[Range] | None:
         """One range where the footer's count and statistics leave no room for a hole; None where it takes a look.
@@ -160,12 +166,13 @@ class KlineLake:
         except ObjectMissing:
             return _Stored(None, KLINES.schema.empty_table(), [], [])
         try:
-            table = pq.read_table(pa.BufferReader(stored.body), page_checksum_verification=True)
-            _check_schema(table.schema)
-            rows = table.select(KLINES.schema.names).cast(KLINES.schema)
-            return _Stored(stored.etag, rows, _absences(table.schema), _open_gaps(table.schema))
+            table = read_checked(stored.body, KLINES, key)
+            footer = pq.read_schema(pa.BufferReader(stored.body))
+            return _Stored(stored.etag, table, _absences(footer), _open_gaps(footer))
         except _UNREADABLE as error:
-            log.warning("not a month of klines, writing it anew", extra={"key": key, "why": str(error)})
+            reason = error.reason if isinstance(error, ObjectRefused) else "broken_footer"
+            copy = quarantine(self._store, key, stored.etag, stored.body, reason, str(error))
+            log.warning("not a month of klines, writing it anew", extra={"key": key, "copy": copy, "why": str(error)})
             return _Stored(stored.etag, KLINES.schema.empty_table(), [], [])
 
 
@@ -223,13 +230,6 @@ def _month_in(key: str) -> str:
     """`YYYY-MM` of a month's object; empty for other objects of the series."""
     match = _MONTH_FILE.search(key)
     return match.group(1) if match else ""
-
-
-def _check_schema(schema: pa.Schema) -> None:
-    """Raises ValueError where a month's object has not all columns, or not the instants that coverage is read from."""
-    missing = [name for name in KLINES.schema.names if name not in schema.names]
-    if missing or schema.field("open_time").type != INSTANT:
-        raise ValueError(f"no column {', '.join(missing) or f'open_time of {INSTANT}'}")
 
 
 def _footer(absences: list[Range], gaps: list[tuple[Range, str]]) -> dict[str, str]:

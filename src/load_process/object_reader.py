@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 from load_process.batches import LoadLimits
 from load_process.ledger import QUARANTINED, Ledger, LedgerEntry, LoadError
-from load_process.parquet_check import read_checked
-from load_process.quarantine import quarantine
 from load_process.value_checksum import value_checksum
 from load_process.versions import Fate, ReadObject, Version, Wanted
 from tickhouse_core.datasets import Dataset, dataset_of_key
 from tickhouse_core.errors import LakeUnavailable, ObjectMissing, ObjectRefused, ObjectTooLarge
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.parquet_check import read_checked
+from tickhouse_core.quarantine import quarantine
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class ObjectReader:
             return _Refused(Version(self._store.bucket, key, error.etag), None, ObjectRefused("too_large", str(error)))
         version = Version(self._store.bucket, key, stored.etag)
         try:
-            table = read_checked(stored.body, dataset, most_bytes=self._limits.decoded_bytes)
+            table = read_checked(stored.body, dataset, key, most_bytes=self._limits.decoded_bytes)
         except ObjectRefused as error:
             return _Refused(version, stored.body, error)
         return ReadObject(version, dataset, table, value_checksum(table), attempts)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
 def tickhouse(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tickhouse.cli", *arguments],
+        [sys.executable, "-m", "tickhouse", *arguments],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -72,3 +74,8 @@ def test_clearing_asks_and_where_nobody_can_be_asked_it_wants_a_yes(tmp_path: Pa
     assert tickhouse("query", "select (select count() from bronze_stream_events), count() from stream_events").stdout.endswith(
         "0\t1\n"
     )
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert tickhouse("--version").stdout == f"tickhouse {project['version']}\n"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tickhouse_core.warehouse import SQL_ROOT
+from tickhouse_core.resources import SQL_ROOT
 from transform_process.catalog import INTERVAL_SECONDS, TRANSFORMS, Step
 
 FILES = sorted((SQL_ROOT / "gold").iterdir())

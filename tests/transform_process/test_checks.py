@@ -17,8 +17,9 @@ from extract_process.records import DepthDiff
 from extract_process.row_batches import DepthDiffRows
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TICKERS, TRADES
 from tickhouse_core.errors import UsageError
+from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.timestamps import HOUR_US, MINUTE_US, SECOND_US, from_datetime
-from tickhouse_core.warehouse import SQL_ROOT, Warehouse
+from tickhouse_core.warehouse import Warehouse
 from transform_process.check_config import read_checks
 from transform_process.checks import Finding, Verdict, has_failed, run_checks, verdicts_table
 

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from extract_process.lake_writer import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot
 from extract_process.row_batches import DepthDiffRows, DepthSnapshotRows
-from load_process.parquet_check import read_checked
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TRADES, Dataset
 from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.parquet_check import read_checked
 from tickhouse_core.timestamps import MINUTE_US
 from tickhouse_core.warehouse import Warehouse
 from transform_process.transformer import Transformer, TransformOptions

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -264,14 +263,6 @@ def command(lake: LakeView) -> Command:
 def load(warehouse_settings: object) -> Callable[[], None]:
     """Everything that waits in the queues, into the warehouse."""
     return lambda: run_loader(QUEUES, StopRequest(), LoaderOptions(drain=True, wait_seconds=0))
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
-    """A foreign process tells only by its traces how far it is."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"never came true: {what}"
-        time.sleep(0.01)
 
 
 def from_json(text: str) -> Any:

@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.waiting import wait_until
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.faults import Fault, FaultKind
@@ -11,7 +12,7 @@ from simulated_exchange.market import Halt
 from simulated_exchange.server import RunningExchange
 from simulated_exchange.socket_faults import SocketFault, SocketFaultKind
 
-from .live import capturing, events_of, ids_in_events, rows_of, wait_until
+from .live import capturing, events_of, ids_in_events, rows_of
 from .venue_cases import CASES, VenueCase
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from integration_tests.src.extract_process.conftest import Asked, Kline, kline_of, us, wait_until
+from integration_tests.src.extract_process.conftest import Asked, Kline, kline_of, us
+from tests.waiting import wait_until
 
 from simulated_exchange.clock import StandingClock
 from simulated_exchange.config import ExchangeConfig

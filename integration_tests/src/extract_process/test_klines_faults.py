@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from integration_tests.src.extract_process.conftest import from_json, us, wait_until
+from integration_tests.src.extract_process.conftest import from_json, us
+from tests.waiting import wait_until
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.faults import Fault, FaultKind

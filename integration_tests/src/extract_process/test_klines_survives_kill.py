@@ -6,7 +6,8 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from integration_tests.src.extract_process.conftest import us, wait_until
+from integration_tests.src.extract_process.conftest import us
+from tests.waiting import wait_until
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.faults import Fault, FaultKind

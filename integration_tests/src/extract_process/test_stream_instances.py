@@ -7,10 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.waiting import wait_until
+
 from simulated_exchange.config import ExchangeConfig
 from tickhouse_core.warehouse import Warehouse
 
-from .live import capturing, events_of, missing_of, wait_until
+from .live import capturing, events_of, missing_of
 
 if TYPE_CHECKING:
     from .conftest import LakeView, OpenVenue

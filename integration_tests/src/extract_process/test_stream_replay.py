@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from tests.waiting import wait_until
 
 from simulated_exchange.config import ExchangeConfig
 from tickhouse_core.warehouse import Warehouse
 
-from .live import capturing, events_of, rows_of, tables_of, wait_until
+from .live import capturing, events_of, rows_of, tables_of
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from tests.waiting import wait_until
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.kucoin.limits import KucoinLimits
 from tickhouse_core.warehouse import Warehouse
 
 from .conftest import us
-from .live import capturing, events_of, rows_of, wait_until
+from .live import capturing, events_of, rows_of
 
 if TYPE_CHECKING:
     from conftest import Lake

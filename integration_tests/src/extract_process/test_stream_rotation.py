@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import wait_until
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.socket_limits import SocketLimits
 from tickhouse_core.warehouse import Warehouse
 
-from .live import capturing, events_of, ids_in_events, missing_of, rows_of, wait_until
+from .live import capturing, events_of, ids_in_events, missing_of, rows_of
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.waiting import wait_until
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import RunningExchange
 from tickhouse_core.heartbeats import batch_seconds_of
 from tickhouse_core.warehouse import Warehouse
 
-from .live import capturing, events_of, ids_in_events, missing_of, rows_of, start_command, wait_until
+from .live import capturing, events_of, ids_in_events, missing_of, rows_of, start_command
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -133,7 +134,6 @@ def test_a_clean_stop_leaves_nothing_behind_and_exits_0(open_venue: "OpenVenue",
         (["--symbol", "BTCUSDT", "--give-up", "depth"], "error: --give-up 'depth': every channel once"),
         (["--symbol", "BTCUSDT", "--snapshot-levels", "7"], "error: --snapshot-levels 7: choose from 100, 500, 1000, 5000"),
         (["--symbol", "BTCUSDT", "--instance", "a b"], "error: --instance 'a b': 1 to 40 letters"),
-        ([], "error: resources/markets.yaml cannot be read"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(

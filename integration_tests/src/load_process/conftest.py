@@ -8,8 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.waiting import wait_until
 
 from extract_process.binance.messages import klines_table
 from extract_process.lake_writer import parquet_bytes
@@ -111,14 +110,6 @@ def in_background(work: Callable[[], None]) -> Iterator["Future[None]"]:
     future.result()
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Polls for what only an outside view can tell."""
-    deadline, pause = time.monotonic() + seconds, threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        pause.wait(0.02)
-
-
 def table_rows(table: pa.Table) -> list[Row]:
     return sorted_rows(table.to_pylist())
 
@@ -162,7 +153,7 @@ def copies_of_messages(queue: MessageQueue, count: int) -> list[str]:
                 bodies.append(message.body)
         return len(bodies) >= count
 
-    until(has_all)
+    wait_until(has_all)
     assert len(bodies) == count
     return bodies
 
@@ -292,7 +283,7 @@ class ClickHouseServer:
             env=os.environ | {"CLICKHOUSE_PASSWORD": self.settings.password},
             stderr=subprocess.DEVNULL,
         )
-        until(self._is_alive)
+        wait_until(self._is_alive)
 
     def stop(self) -> None:
         """As Docker does: asked, and killed where it goes on serving the connections it has."""

@@ -17,8 +17,8 @@ from integration_tests.src.load_process.conftest import (
     month_key,
     send,
     slowing_statements,
-    until,
 )
+from tests.waiting import wait_until
 
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import KLINES
@@ -80,7 +80,7 @@ def test_a_kill_in_the_middle_of_an_insert_leaves_every_row_once(
     queue = MessageQueue(QUEUE_NAME)
     send(QUEUE_NAME, *copies_of_messages(queue, 1))  # without the bucket's test event
     process = start_loader(*COMMAND).process
-    until(lambda: queue.depth().in_flight == 1)
+    wait_until(lambda: queue.depth().in_flight == 1)
     with pytest.raises(subprocess.TimeoutExpired):
         process.communicate(timeout=1)  # the insert takes 1.5 seconds
     process.kill()

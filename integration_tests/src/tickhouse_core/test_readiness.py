@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 from conftest import free_port
+from tests.waiting import patience
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import running_exchange
@@ -42,11 +43,11 @@ def running(*command: str, **environment: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(patience(60)) == 0
 
 
 def wait_for(url: str, code: int, words: str = "", seconds: float = 30) -> str:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     said = ""
     while time.monotonic() < deadline:
         try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from tests.waiting import wait_until
 
 from extract_process.lake_writer import parquet_bytes
 from tickhouse_core.datasets import KLINES
@@ -22,7 +23,7 @@ from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import migrate
 from transform_process.transformer import Transformer, TransformOptions
 
-from ..load_process.conftest import ROOT, clickhouse_server, klines, until
+from ..load_process.conftest import ROOT, clickhouse_server, klines
 
 if TYPE_CHECKING:
     from ..load_process.conftest import ClickHouseServer
@@ -110,7 +111,7 @@ def test_the_loop_keeps_gold_fresh_and_ends_on_sigterm(clickhouse_server: "Click
     try:
         for count in (10, 20):
             land(warehouse, count)
-            until(partial(has_minutes, warehouse, count), 60)
+            wait_until(partial(has_minutes, warehouse, count), f"{count} minutes", 60)
         process.send_signal(signal.SIGTERM)
         assert finish(process, 30)[0] == 0
     finally:
@@ -123,14 +124,14 @@ def test_the_loop_waits_for_a_server_that_is_away(clickhouse_server: "ClickHouse
     try:
         warehouse = connect(clickhouse_server.settings)
         land(warehouse, 10)
-        until(partial(has_minutes, warehouse, 10), 60)
+        wait_until(partial(has_minutes, warehouse, 10), "10 minutes", 60)
         warehouse.close()
         clickhouse_server.stop()
         time.sleep(0.5)  # the loop meets the silence
         clickhouse_server.start()
         warehouse = connect(clickhouse_server.settings)
         land(warehouse, 20)
-        until(partial(has_minutes, warehouse, 20), 60)
+        wait_until(partial(has_minutes, warehouse, 20), "20 minutes", 60)
         warehouse.close()
         process.send_signal(signal.SIGTERM)
         code, _, errors = finish(process, 30)
@@ -185,7 +186,7 @@ def test_an_insert_under_way_holds_the_watermark(clickhouse_server: "ClickHouseS
         inserting.stdin.write(body)
         inserting.stdin.close()
         running = "select count() from system.processes where query_kind = 'Insert'"
-        until(lambda: warehouse.query(running) == [(1,)], 20)
+        wait_until(lambda: warehouse.query(running) == [(1,)], "the running transform")
         one_pass(warehouse)
         assert warehouse.query(running) == [(1,)], "the pass was to run beside the insert"
         assert inserting.wait(30) == 0

@@ -11,11 +11,10 @@ import orjson
 from extract_process.binance.messages import INTERVALS
 from extract_process.dialect import FrameRefused, Reply, ServerShutdown, Unknown
 from extract_process.records import DepthDiff, Kline, Levels, Ticker, Trade
+from tickhouse_core.datasets import MARKET_TIMES
 from tickhouse_core.timestamps import unit_to_us
 
 _MOST_ID = 2**64 - 1
-_LAST_INSTANT_US = 253_402_300_800_000_000  # the year 10000: no column holds a later one
-
 
 Message = Trade | DepthDiff | Ticker | Kline | Reply | ServerShutdown | Unknown
 
@@ -166,7 +165,7 @@ def _id(value: object) -> int:
 
 def _instant(value: object) -> int:
     """Milliseconds or, with timeUnit=MICROSECOND, microseconds."""
-    if type(value) is not int or value <= 0 or (instant := unit_to_us(value)) >= _LAST_INSTANT_US:
+    if type(value) is not int or not MARKET_TIMES.holds(instant := unit_to_us(value)):
         raise FrameRefused("wrong_time", f"{value!r:.40} is no time")
     return instant
 

@@ -13,7 +13,7 @@ from extract_process.decimal_text import decimals
 from extract_process.kline_values import check_klines
 from extract_process.order_book import exact_number
 from extract_process.records import DepthSnapshot, Trade
-from tickhouse_core.datasets import INSTANT, KLINES, NAME
+from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME
 from tickhouse_core.errors import VenueUnavailable
 from tickhouse_core.timestamps import unit_to_us
 
@@ -157,6 +157,8 @@ def _trade(item: dict[str, Any], symbol: str) -> Trade:
     exact_number(item["price"])
     exact_number(item["qty"])
     trade_time = unit_to_us(int(item["time"]))
+    if not MARKET_TIMES.holds(trade_time):
+        raise ValueError(f"the time of trade {trade_id} is {item['time']!r:.40}")
     return Trade(symbol, trade_id, item["price"], item["qty"], is_buyer_maker, trade_time, trade_time)
 
 
@@ -184,6 +186,10 @@ def _instants(numbers: Any, grain: int) -> pa.Array:
     """
     values = _integers(numbers)
     in_us = pc.if_else(pc.greater_equal(values, _FIRST_MICROSECONDS), values, pc.multiply(values, 1_000))
+    if len(values):
+        least, first, last = pc.min(values).as_py(), pc.min(in_us).as_py(), pc.max(in_us).as_py()
+        if least < 0 or not (MARKET_TIMES.holds(first) and MARKET_TIMES.holds(last)):  # a product of less than 0 may wrap
+            raise ValueError(f"times from {first} to {last} us are none that a market can have")
     return pc.cast(pc.multiply(pc.divide(in_us, grain), grain), INSTANT)
 
 

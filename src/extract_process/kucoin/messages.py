@@ -13,7 +13,7 @@ from extract_process.kline_values import check_klines
 from extract_process.kucoin.intervals import close_time_of
 from extract_process.order_book import exact_number
 from extract_process.records import DepthSnapshot, Trade
-from tickhouse_core.datasets import INSTANT, KLINES, NAME
+from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME
 from tickhouse_core.errors import VenueUnavailable
 from tickhouse_core.timestamps import SECOND_US
 
@@ -117,6 +117,8 @@ def parse_klines(body: bytes, *, symbol: str, interval: str, receipt_time: int) 
             raise TypeError("not an array")
         candles = [_Candle(*row) for row in reversed(data)]
         opens = [int(candle.time) * SECOND_US for candle in candles]
+        if not all(map(MARKET_TIMES.holds, opens)):
+            raise ValueError("a candle has a time that no market can have")
         if any(later <= earlier for earlier, later in pairwise(opens)):
             raise ValueError("candles are not in descending order")
         return _klines_table(candles, opens, symbol=symbol, interval=interval, receipt_time=receipt_time)
@@ -150,6 +152,8 @@ def _trade(item: dict[str, Any], symbol: str) -> Trade:
     exact_number(item["price"])
     exact_number(item["size"])
     at = int(item["time"]) // 1_000
+    if not MARKET_TIMES.holds(at):
+        raise ValueError(f"the time of trade {sequence} is {item['time']!r:.40}")
     return Trade(symbol, sequence, item["price"], item["size"], side == "sell", at, at)
 
 
