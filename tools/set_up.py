@@ -202,7 +202,7 @@ class Installer:
 
 
 def pip_options(listed: str) -> dict[str, str]:
-    """What `pip install` goes by, from the output of `pip config list`: variables above `install` above `global`."""
+    """The settings pip installs with, from what `pip config list` prints: variables above `install` above `global`."""
     found: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
     for line in listed.splitlines():
         name, separator, value = line.partition("=")
