@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pytest
 from tests.commands import run_here
 from tests.load_process.conftest import FOLDER, klines, parquet
@@ -19,7 +18,7 @@ from load_process.sweep import Sweep, SweepCounts
 from load_process.versions import Version
 from tickhouse_core.aws import s3_client, sqs_client
 from tickhouse_core.datasets import DATASETS, KLINES, TRADES, Dataset
-from tickhouse_core.errors import Interrupted, WarehouseRefused, WarehouseUnavailable
+from tickhouse_core.errors import Interrupted, WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.timestamps import parse_instant
 from tickhouse_core.warehouse import Warehouse
@@ -155,18 +154,15 @@ def test_the_messages_that_come_after_the_sweep_change_nothing(moto_lake: Lake, 
     assert counts(warehouse) == (6, 6)
 
 
-class Refusing(Warehouse):
-    """An engine that refuses what is inserted into bronze."""
-
-    def insert_arrow(self, table: str, rows: pa.Table, *, token: str, push_again: bool = False) -> None:
-        raise WarehouseRefused("ClickHouse: no")
-
-
 def test_what_the_engine_refuses_is_left_and_said(moto_lake: Lake, warehouse: Warehouse) -> None:
     land(moto_lake, 1, 2)
-    refusing, stop, found = Refusing(warehouse._client), StopRequest(), SweepCounts()
-    with named_load(moto_lake.store, refusing, LoadLimits(), stop, waits=False) as load:
-        Sweep(moto_lake.store, LedgerLookup(warehouse), load, stop, 0).run(TRADES, found)
+    stop, found = StopRequest(), SweepCounts()
+    warehouse.command("alter table bronze_trades add constraint none_at_all check trade_id < 0")
+    try:
+        with named_load(moto_lake.store, warehouse, LoadLimits(), stop, waits=False) as load:
+            Sweep(moto_lake.store, LedgerLookup(warehouse), load, stop, 0).run(TRADES, found)
+    finally:
+        warehouse.command("alter table bronze_trades drop constraint none_at_all")
     assert found == SweepCounts(folders=1, objects=2, missing=2, left=2)
 
 

@@ -154,7 +154,7 @@ def test_the_book_does_not_depend_on_the_order_in_which_objects_came(
         land(warehouse, DEPTH_DIFFS, part)
     transform(warehouse)
     stepwise = all_of_the_book(warehouse)
-    for table in ("gold_book_top", "gold_book_hours"):
+    for table in ("stored_book_top", "stored_book_hours"):
         warehouse.command(f"truncate table {table}")
     transform(warehouse, rebuild=True)
     assert all_of_the_book(warehouse) == stepwise

@@ -216,7 +216,7 @@ def test_gold_does_not_depend_on_order_repetition_or_repair(
     ]
     load_days(warehouse, days, objects, seed=1, pass_every=pass_every)
     forwards = gold(warehouse)
-    warehouse.command("truncate table gold_ohlcv")
+    warehouse.command("truncate table stored_ohlcv")
     transform(warehouse, rebuild=True)
     assert gold(warehouse) == forwards
     empty(warehouse)
@@ -247,7 +247,7 @@ def test_small_windows_give_the_same_gold_as_one(warehouse: Warehouse, shared_da
         land(warehouse, TRADES, table)
     transform(warehouse)
     at_once = gold(warehouse)
-    warehouse.command("truncate table gold_ohlcv")
+    warehouse.command("truncate table stored_ohlcv")
     transform(warehouse, rebuild=True, most_rows=3_000)
     windows = warehouse.query("select count() from ops_transform_runs where transform = 'ohlcv' and step = ''")
     assert windows[0][0] > 4

@@ -24,6 +24,7 @@ from load_process.loader import LoaderOptions
 from simulated_exchange.clock import Clock, StandingClock
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import RunningExchange, running_exchange
+from tickhouse_core.aws import s3_client
 from tickhouse_core.datasets import QUEUES
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
@@ -162,7 +163,7 @@ class LakeView:
         self.store.write(key, sink.getvalue().to_pybytes())
 
     def delete(self, key: str) -> None:
-        self.store._client.delete_object(Bucket=self.store.bucket, Key=key)
+        s3_client().delete_object(Bucket=self.store.bucket, Key=key)
 
 
 def _klines_of(table: pa.Table) -> list[Kline]:

@@ -100,6 +100,7 @@ def test_a_rotation_leaves_no_hole(case: VenueCase, open_venue: "OpenVenue", mot
         wait_until(lambda: len(events_of(moto_lake.store, "rotated")) >= 2, "their events")
     assert events_of(moto_lake.store, "gap") == []
     ids = sorted({(row["first_update_id"], row["last_update_id"]) for row in rows_of(moto_lake.store, "depth_diffs")})
+    assert len(ids) > 20, "two connections' diffs"
     assert all(later[0] == earlier[1] + 1 for earlier, later in pairwise(ids))
     assert_new_tokens(case, exchange)
 
@@ -139,6 +140,7 @@ def test_a_halt_is_silence_and_no_gap(case: VenueCase, open_venue: "OpenVenue", 
         silent = case.sent(exchange, case.depth)
         exchange.set_halts([])
         wait_until(lambda: case.sent(exchange, case.depth) > silent + 5, "diffs after the halt")
+    assert len(rows_of(moto_lake.store, "depth_diffs")) > silent, "what came after the halt landed too"
     assert events_of(moto_lake.store, "gap") == []
 
 

@@ -13,6 +13,7 @@ from tests.waiting import patience, wait_until
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import RunningExchange
+from tickhouse_core.heartbeats import batch_seconds_of
 from tickhouse_core.warehouse import Warehouse
 
 from .live import capturing, events_of, ids_in_events, missing_of, rows_of, start_command
@@ -118,7 +119,8 @@ def test_a_clean_stop_leaves_nothing_behind_and_exits_0(open_venue: "OpenVenue",
     (started,) = events_of(moto_lake.store, "started")
     (stopped,) = events_of(moto_lake.store, "stopped")
     assert stopped["ended_at"] > started["started_at"]
-    assert rows_of(moto_lake.store, "heartbeats")[0]["process"] == "stream"
+    [*_, beat] = rows_of(moto_lake.store, "heartbeats")
+    assert (beat["process"], batch_seconds_of(beat["detail"])) == ("stream", 1.0)
 
 
 @pytest.mark.parametrize(
