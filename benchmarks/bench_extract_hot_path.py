@@ -6,7 +6,7 @@
 - ours: parse_frame (every type checked), continuity by the judge, DepthDiffRows, Parquet; and the same with the running
   book that the proofs need;
 - peer: cryptofeed's own message handler (it keeps a book) with a Parquet-writing callback, in the interpreter `--peer`
-  (`python -m venv x && x/bin/pip install cryptofeed pyarrow`); left out without it.
+  (CONTRIBUTING.md says how it is made); left out without it.
 
 They take turns; CPU seconds of the process, medians; the ratios are what counts, the machine's speed is not.
 """

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from integration_tests.src.extract_process.conftest import Asked, Kline, kline_of, us
-from tests.waiting import wait_until
+from tests.commands import run_here
+from tests.waiting import patience, wait_until
 
 from simulated_exchange.clock import StandingClock
 from simulated_exchange.config import ExchangeConfig
@@ -499,10 +500,8 @@ def test_overlapping_ranges_merge_and_only_the_new_part_is_asked(
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else "",
 )
-def test_usage_error_is_one_line_and_exit_code_2(
-    arguments: list[str], named: str, venue: "Venue", command: "Command", lake: "LakeView"
-) -> None:
-    ended = command.run(*arguments)
+def test_usage_error_is_one_line_and_exit_code_2(arguments: list[str], named: str, venue: "Venue", lake: "LakeView") -> None:
+    ended = run_here("extract_process.klines", *arguments)
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert re.fullmatch(r"error: .+\n", ended.stderr), ended.stderr
@@ -530,7 +529,7 @@ def test_sigterm_keeps_what_has_arrived_and_the_next_run_asks_only_for_the_rest(
     with command.start("--symbol", "BTCUSDT", "--start", "2024-01-01", "--end", "2024-01-21", "--concurrency", "2") as process:
         wait_until(lambda: len(venue.asked()) >= 12, "a quarter of the pages is asked for")
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=patience(20))
 
     assert process.returncode == 1
     assert [line for line in err.splitlines() if line.startswith("error:")] == err.splitlines()[-1:]
@@ -553,7 +552,7 @@ def test_sigterm_while_many_months_are_landing_keeps_them_all(venue: "Venue", co
         wait_until(lambda: bool(lake.months("BTCUSDT", "1d")), "the first of sixty months has landed")
         answered = len(venue.asked())
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=patience(20))
 
     assert answered == 1 + 2, "both pages were answered before the signal"
     assert lake.klines("BTCUSDT", "1d") == expected
@@ -564,7 +563,7 @@ def test_sigterm_ends_a_run_that_waits_before_its_first_page(venue: "Venue", com
     with command.start("--symbol", "BTCUSDT", "--interval", "1d") as process:
         wait_until(lambda: "http_429" in venue.exchange.tally()["faults"], "it was told to wait")
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=patience(10))
 
     assert process.returncode == 1
     assert "signal" in err.splitlines()[-1]

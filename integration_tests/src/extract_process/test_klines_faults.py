@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from integration_tests.src.extract_process.conftest import from_json, us
-from tests.waiting import wait_until
+from tests.waiting import patience, wait_until
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.faults import Fault, FaultKind
@@ -122,7 +122,7 @@ def test_exchange_that_is_away_is_one_line_and_exit_code_1(lake: "LakeView", com
     with process:
         wait_until(lambda: venue.exchange.tally()["faults"].get("dropped_connection", 0) >= 3, "it asks again")
         process.terminate()
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=patience(10))
 
     assert process.returncode == 1
     assert "asking again attempt=2" in err

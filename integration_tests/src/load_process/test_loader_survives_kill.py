@@ -32,8 +32,9 @@ COMMAND = ("--dataset", "klines", "--drain", "--visibility-seconds", "2")
 QUEUE_NAME = KLINES.queue
 
 
-def test_ten_kills_at_random_moments_leave_every_row_once(
-    moto_lake: "Lake", own_warehouse: OwnWarehouse, start_loader: Callable[..., LoaderProcess]
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.long)])
+def test_kills_at_random_moments_leave_every_row_once(
+    kills: int, moto_lake: "Lake", own_warehouse: OwnWarehouse, start_loader: Callable[..., LoaderProcess]
 ) -> None:
     moments = random.Random(20240101)
     sizes = {f"S{number:03}USDT": moments.choice((1, 50, 5_000)) for number in range(200)}
@@ -42,7 +43,7 @@ def test_ten_kills_at_random_moments_leave_every_row_once(
     }
     receive_again_and_again(QUEUE_NAME)
 
-    for _ in range(10):
+    for _ in range(kills):
         batch_rows = moments.choice((1, 1, 6_000))  # objects come again alone and in other company
         loader = start_loader(*COMMAND, "--batch-rows", str(batch_rows))
         for _ in range(moments.randrange(5)):
