@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from extract_process.id_continuity import Gap, Healed, IdContinuity
+from extract_process.id_continuity import UNREADABLE, Gap, Healed, IdContinuity
 from extract_process.records import DepthDiff
 
 KEPT_WAITING = 20
@@ -64,6 +64,11 @@ class BookSync:
             self._buffer.clear()
         return findings + self._follow(diff)
 
+    def on_unreadable(self, first: int, last: int) -> list[Decision]:
+        """A diff came whose levels cannot be read: the book starts over behind it."""
+        findings: list[Decision] = list(self.ids.on_unreadable(first, last))
+        return findings + self.start_over(UNREADABLE) if findings else []
+
     def on_snapshot_asked(self) -> None:
         """The request is on its way: from here on, diffs are kept until the answer comes."""
         self._kept = KEPT_UNDER_WAY
@@ -81,10 +86,11 @@ class BookSync:
                 decisions += self._follow(diff)
         return decisions
 
-    def on_wrong_book(self) -> list[Decision]:
-        """The book was proven different from the venue's: start over."""
+    def start_over(self, reason: str) -> list[Decision]:
+        """The book is wrong or cannot be followed, and so is what waits for its snapshot."""
         self.book_id = None
-        return self._ask("mismatch")
+        self._buffer.clear()
+        return self._ask(reason)
 
     def _follow(self, diff: DepthDiff) -> list[Decision]:
         """The book's side of a diff: apply it, or wait for a snapshot with the diff kept."""

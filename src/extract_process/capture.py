@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 
 from extract_process.capture_memory import CaptureMemory
-from extract_process.dialect import Dialect, FrameRefused
+from extract_process.dialect import DATA_ERRORS, Dialect, FrameRefused
 from extract_process.flusher import Flusher
 from extract_process.judge import Ask, Judge, Judgement, judge_rules
 from extract_process.landing import Landing
@@ -28,7 +28,14 @@ from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
 
-_LOUD = {"gap": logging.WARNING, "mismatch": logging.ERROR, "refused_frame": logging.WARNING, "disconnected": logging.WARNING}
+_LOUD = {
+    "gap": logging.WARNING,
+    "mismatch": logging.ERROR,
+    "not_judged": logging.ERROR,
+    "refused_frame": logging.WARNING,
+    "refused_row": logging.WARNING,
+    "disconnected": logging.WARNING,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,8 @@ class Capture:
                 messages += self._dialect.parse_frame(frame, receipt_time)
             except FrameRefused as refused:
                 self._refuse(frame, receipt_time, refused)
+            except DATA_ERRORS as error:
+                self._refuse(frame, receipt_time, FrameRefused("unreadable", f"{type(error).__name__}: {error}"[:300]))
         rows, frame_bytes = self._landing.rows, sum(map(len, frames))
         self._landing.add_messages(messages, receipt_time)
         self._count(self._landing.rows - rows, frame_bytes, receipt_time)

@@ -48,6 +48,14 @@ class DepthWatch:
     def on_diff(self, diff: DepthDiff) -> list[Finding]:
         return self._take(self._sync.on_diff(diff))
 
+    def on_unreadable(self, first: int, last: int) -> list[Finding]:
+        """A diff with these ids came and cannot be read."""
+        return self._take(self._sync.on_unreadable(first, last))
+
+    def start_over(self, reason: str) -> list[Finding]:
+        """Whatever state the book is in, it begins anew with a snapshot."""
+        return self._take(self._sync.start_over(reason))
+
     def on_snapshot_asked(self, *, as_proof: bool) -> None:
         """A request for this symbol is on its way."""
         self._sync.on_snapshot_asked()
@@ -95,4 +103,4 @@ class DepthWatch:
             self._running, self._proof = self._proof.fresh, None
             return [verdict]
         self._running = self._proof = None
-        return [verdict, *(d for d in self._sync.on_wrong_book() if isinstance(d, SnapshotNeeded))]
+        return [verdict, *(d for d in self._sync.start_over("mismatch") if isinstance(d, SnapshotNeeded))]

@@ -11,6 +11,9 @@ EVERY_ID = Grid(step_us=1)
 UNBROKEN = "sequence"
 """The cause of a hole in a stream that nothing interrupted."""
 
+UNREADABLE = "unreadable_number"
+"""The cause of a gap of ids that came with a number that cannot be read."""
+
 MOST_OPEN_GAPS = 100
 """Holes of one stream that a late message can still fill; of older ones the event `gap` is the last word."""
 
@@ -71,6 +74,15 @@ class IdContinuity:
         self._move_to(last)
         self._cause = UNBROKEN
         return [gap]
+
+    def on_unreadable(self, first: int, last: int) -> list[Gap | Healed]:
+        """A message with these ids came and is no row: those that were never accounted for are a gap of their own."""
+        if self.last_id is not None and last < self._next:
+            return []
+        first = first if self.last_id is None else max(first, self._next)
+        gaps = [finding for finding in self.on_ids(first, last) if isinstance(finding, Gap)]
+        self._open.append(Range(first, last))
+        return [*gaps, Gap(first, last, UNREADABLE)]
 
     def on_healed(self, first: int, last: int) -> list[Gap | Healed]:
         """These ids came by another way, without a hole between them."""

@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from extract_process.book_proof import Mismatch, Proven
 from extract_process.book_sync import SnapshotNeeded, Synced
-from extract_process.dialect import Dialect, FrameRefused
+from extract_process.dialect import DATA_ERRORS, Dialect
 from extract_process.id_continuity import Gap
 from extract_process.mirror_book import RefreshNeeded, Step
 from extract_process.mirror_lanes import BookLane, MirrorCounts, TickerLane, TradeLane
 from extract_process.mirror_messages import MessageForms, topic_name
 from extract_process.mirror_options import MirrorOptions
 from extract_process.publisher import Publisher
-from extract_process.records import DepthDiff, DepthSnapshot, Ticker, Trade
-from extract_process.stream_key import StreamKey
+from extract_process.records import DepthDiff, DepthSnapshot, Ticker, Trade, UnreadableRow
+from extract_process.stream_key import StreamKey, key_of
 from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class MarketMirror:
         for frame in frames:
             try:
                 messages += self._dialect.parse_frame(frame, receipt_time)
-            except FrameRefused as refused:
+            except DATA_ERRORS as refused:  # FrameRefused is one of them
                 self.counts.refused_frames += 1
                 log.warning("refused frame", extra={"why": str(refused), "frame": frame[:200].decode(errors="replace")})
         self.counts.frames += len(frames)
@@ -79,13 +79,43 @@ class MarketMirror:
 
     def judge_messages(self, messages: Iterable[object], receipt_time: int) -> None:
         for message in messages:
-            kind = type(message)
-            if kind is DepthDiff:
-                self._on_diff(message, receipt_time)  # type: ignore[arg-type]
-            elif kind is Trade:
-                self._on_trade(message, receipt_time)  # type: ignore[arg-type]
-            elif kind is Ticker:
-                self._on_ticker(message, receipt_time)  # type: ignore[arg-type]
+            try:
+                self._on_message(message, receipt_time)
+            except DATA_ERRORS as error:  # one symbol's trouble is not the others'
+                self._on_failure(message, error)
+
+    def _on_message(self, message: object, receipt_time: int) -> None:
+        kind = type(message)
+        if kind is DepthDiff:
+            self._on_diff(message, receipt_time)  # type: ignore[arg-type]
+        elif kind is Trade:
+            self._on_trade(message, receipt_time)  # type: ignore[arg-type]
+        elif kind is Ticker:
+            self._on_ticker(message, receipt_time)  # type: ignore[arg-type]
+        elif kind is UnreadableRow:
+            self._on_unreadable(message)  # type: ignore[arg-type]
+
+    def _on_unreadable(self, row: UnreadableRow) -> None:
+        if not any(row.symbol in lanes for lanes in (self._books, self._trades, self._tickers)):
+            return
+        self.counts.refused_rows += 1
+        ids = {"first": row.first_id, "last": row.last_id} if row.first_id is not None else {}
+        log.warning("refused row", extra={"channel": row.channel, "symbol": row.symbol, **ids, "why": row.why})
+        if (
+            (lane := self._books.get(row.symbol))
+            and row.channel == "depth"
+            and row.first_id is not None
+            and row.last_id is not None
+        ):
+            self._follow(row.symbol, lane.book.on_unreadable(row.first_id, row.last_id))
+
+    def _on_failure(self, message: object, error: Exception) -> None:
+        """Code that fell over a message: what is known of its book is no longer sure."""
+        key = key_of(message)
+        symbol, channel = (key.symbol, key.channel) if key else ("", "")
+        log.error("not judged", extra={"channel": channel, "symbol": symbol, "why": f"{type(error).__name__}: {error}"[:300]})
+        if channel == "depth" and (lane := self._books.get(symbol)) is not None:
+            self._follow(symbol, lane.book.start_over("not_judged"))
 
     def follows(self, first_ids: Mapping[StreamKey, int]) -> bool:
         pairs = [
@@ -111,7 +141,10 @@ class MarketMirror:
     def on_snapshot(self, snapshot: DepthSnapshot, asked_levels: int, receipt_time: int) -> None:
         """The venue's answer."""
         lane = self._books[snapshot.symbol]
-        self._follow(snapshot.symbol, lane.book.on_snapshot(snapshot, asked_levels, receipt_time))
+        try:
+            self._follow(snapshot.symbol, lane.book.on_snapshot(snapshot, asked_levels, receipt_time))
+        except DATA_ERRORS as error:
+            self._on_failure(snapshot, error)
         lane.say(self._loop)
 
     def say_snapshot(self, symbol: str) -> None:

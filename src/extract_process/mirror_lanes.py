@@ -20,6 +20,7 @@ class MirrorCounts:
     diffs: int = 0
     gaps: int = 0
     refused_frames: int = 0
+    refused_rows: int = 0
     snapshots: int = 0
     deltas: int = 0
     proven: int = 0

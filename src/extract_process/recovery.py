@@ -9,7 +9,7 @@ import orjson
 
 from extract_process.accounted_ids import AccountedIds
 from extract_process.capture_memory import CaptureMemory, LastIds, load_memory
-from extract_process.dialect import Dialect, FrameRefused
+from extract_process.dialect import DATA_ERRORS, Dialect
 from extract_process.id_continuity import Gap
 from extract_process.landing import Landing
 from extract_process.outbox import Outbox
@@ -62,7 +62,7 @@ def _replay(record: Record, landing: Landing, dialect: Dialect, accounts: "Accou
         case Kind.FRAME | Kind.EXTRA_FRAME:
             try:
                 messages = dialect.parse_frame(record.payload, record.receipt_time)
-            except FrameRefused:
+            except DATA_ERRORS:  # FrameRefused is one of them
                 return  # its event is a record of its own
             landing.add_messages(messages, record.receipt_time)
             if accounts is not None:

@@ -92,7 +92,7 @@ def test_a_wrong_book_starts_over() -> None:
     sync.on_diff(diff(101, 105))
     sync.on_snapshot(105)
 
-    assert sync.on_wrong_book() == [SnapshotNeeded("mismatch")]
+    assert sync.start_over("mismatch") == [SnapshotNeeded("mismatch")]
     assert sync.on_diff(diff(106, 107)) == []
     assert sync.on_snapshot(106) == [Synced(106), Apply(diff(106, 107))]
 
