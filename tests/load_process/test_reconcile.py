@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.commands import run_here
 from tests.load_process.conftest import FOLDER, klines, parquet
 from tests.load_process.operating import counts, drain, key_of, land, purge, rows_number, statuses, verdicts
 from tests.load_process.test_every_dataset import body_of, seen
@@ -198,14 +196,7 @@ def test_a_stop_ends_it_between_folders(moto_lake: Lake, warehouse: Warehouse) -
     [(["--since", "yesterday"], "--since 'yesterday' is no instant"), (["--dataset", "candles"], "unknown dataset 'candles'")],
 )
 def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], said: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "load_process.reconcile", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        check=False,
-        timeout=60,
-    )
+    done = run_here("load_process.reconcile", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {said}")
     assert done.stderr.count("\n") == 1

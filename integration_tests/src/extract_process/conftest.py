@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.waiting import patience
 
 from extract_process.backfill import Backfill, BackfillOptions, Source
 from extract_process.klines import run_backfill
@@ -181,7 +182,7 @@ class Command:
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         with self.start(*arguments, **environment) as process:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=patience(60))
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

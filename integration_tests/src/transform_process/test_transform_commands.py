@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
-from tests.waiting import wait_until
+from tests.commands import run_here
+from tests.waiting import patience, wait_until
 
 from extract_process.lake_writer import parquet_bytes
 from tickhouse_core.datasets import KLINES
@@ -46,7 +47,7 @@ def command(*arguments: str) -> "subprocess.Popen[str]":
 
 def finish(process: "subprocess.Popen[str]", seconds: float = 120) -> tuple[int, str, str]:
     with process:
-        output, errors = process.communicate(timeout=seconds)
+        output, errors = process.communicate(timeout=patience(seconds))
     return process.returncode, output, errors
 
 
@@ -159,6 +160,7 @@ def test_the_loop_waits_for_a_server_that_is_away(clickhouse_server: "ClickHouse
         process.kill()
 
 
+@pytest.mark.heart
 def test_a_killed_pass_is_done_again_and_gold_is_what_a_rebuild_makes(own_folder: Callable[[], Warehouse]) -> None:
     assert run("transform_process.migrate")[0] == 0
     warehouse = own_folder()
@@ -208,6 +210,7 @@ def test_an_insert_under_way_holds_the_watermark(clickhouse_server: "ClickHouseS
     warehouse.close()
 
 
+@pytest.mark.heart
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -217,12 +220,14 @@ def test_an_insert_under_way_holds_the_watermark(clickhouse_server: "ClickHouseS
     ],
 )
 def test_wrong_usage_is_one_clear_line(arguments: tuple[str, ...], line: str, own_folder: Callable[[], Warehouse]) -> None:
-    code, _, errors = run(*arguments)
-    assert code == 2
+    ended = run_here(*arguments)
+    errors = ended.stderr
+    assert ended.returncode == 2
     assert [text for text in errors.splitlines() if text.startswith("error: ")] == [errors.strip().splitlines()[-1]]
     assert line in errors
 
 
+@pytest.mark.heart
 def test_a_warehouse_without_a_schema_is_one_clear_line(own_folder: Callable[[], Warehouse]) -> None:
     code, _, errors = run("transform_process", "--once")
     assert code == 2
