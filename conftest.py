@@ -1,5 +1,7 @@
-"""What unit and integration tests share: real components on loopback, each test with a lake and a warehouse of its own."""
+"""What unit and integration tests share: real components on loopback, each test with a lake of its own and an empty warehouse."""
 
+import copy
+import copyreg
 import itertools
 import logging
 import os
@@ -8,15 +10,21 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
+from moto.sqs.models import sqs_backends
+from tests.waiting import patience
 
 from tickhouse.provision import provision_aws
 from tickhouse_core.object_store import ObjectStore
@@ -96,17 +104,57 @@ class Lake:
     environment: dict[str, str] = field(default_factory=dict)
 
 
+class _Moto:
+    """The in-process S3 + SQS with one provisioned lake that is put back a test: to provision it anew are 38 requests."""
+
+    def __init__(self, url: str) -> None:
+        self.environment = _lake_environment(url, "testing")
+        self._reset = f"{url}/moto-api/reset"
+        self._client = httpx.Client(trust_env=False)
+        self._client.post(self._reset).raise_for_status()
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            provision_aws(self.environment["S3_BUCKET"])
+        s3, sqs = self._backends()
+        copyreg.pickle(type(threading.RLock()), lambda _: (threading.RLock, ()))  # a bucket's copy gets a lock of its own
+        copyreg.pickle(threading.Condition, lambda _: (threading.Condition, ()))  # and a queue's
+        self._provisioned = copy.deepcopy((s3.buckets, sqs.queues, s3_backends.bucket_accounts))
+
+    def put_back(self) -> None:
+        """Everything as it was after the provisioning, whatever a test left or broke, in whichever service."""
+        self._client.post(self._reset).raise_for_status()
+        s3, sqs = self._backends()
+        s3.buckets, sqs.queues, s3_backends.bucket_accounts = copy.deepcopy(self._provisioned)
+
+    def close(self) -> None:
+        self._client.close()
+
+    @staticmethod
+    def _backends() -> Any:
+        return s3_backends[DEFAULT_ACCOUNT_ID]["aws"], sqs_backends[DEFAULT_ACCOUNT_ID]["us-east-1"]
+
+
+@pytest.fixture(scope="session")
+def _moto(moto_url: str) -> Iterator[_Moto]:
+    moto = _Moto(moto_url)
+    yield moto
+    moto.close()
+
+
 @pytest.fixture
-def moto_lake(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Lake:
+def moto_lake(_moto: _Moto, monkeypatch: pytest.MonkeyPatch) -> Lake:
     """A fresh lake in moto."""
-    httpx.post(f"{moto_url}/moto-api/reset").raise_for_status()
-    return _lake(moto_url, "testing", monkeypatch)
+    _moto.put_back()
+    return _lake(_moto.environment, monkeypatch)
 
 
 @pytest.fixture
 def localstack_lake(localstack_url: str, monkeypatch: pytest.MonkeyPatch) -> Lake:
     """A fresh lake in LocalStack: an account of its own (LocalStack takes a 12-digit access key as the account)."""
-    return _lake(localstack_url, f"{uuid.uuid4().int % 10**12:012d}", monkeypatch)
+    lake = _lake(_lake_environment(localstack_url, f"{uuid.uuid4().int % 10**12:012d}"), monkeypatch)
+    provision_aws(lake.store.bucket)
+    return lake
 
 
 class PubSubEmulator:
@@ -146,27 +194,86 @@ def pubsub_emulator(_emulator: PubSubEmulator, monkeypatch: pytest.MonkeyPatch) 
     return _emulator
 
 
+class _Schema:
+    """The one database of this process, emptied between tests; a migration would take 2.5 s a test.
+
+    A connection of its own keeps the engine running, whose start takes 0.2 s, until a test may want another folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = WarehouseSettings(path=folder, database="tests")
+        self._connection: Warehouse | None = None
+        migrate(self.settings)
+        self._as_migrated = _statements(self.open())
+
+    def open(self) -> Warehouse:
+        self._connection = self._connection or connect(self.settings)
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def empty(self) -> None:
+        """What a test added is dropped, what it altered is made anew, and no table keeps a row."""
+        warehouse = self.open()
+        found = _statements(warehouse)
+        for name in reversed([name for name in found if name not in self._as_migrated]):
+            warehouse.command(f"drop table {name}")
+        if any(found.get(name) != statement for name, statement in self._as_migrated.items()):
+            warehouse.command(f"drop database {self.settings.database}")
+            migrate(self.settings)
+            return
+        for (table,) in warehouse.query(
+            "select name from system.tables where database = currentDatabase() and engine like '%MergeTree' "
+            "and total_rows > 0 and name != 'ops_schema_migrations'"
+        ):
+            warehouse.command(f"truncate table {table}")
+
+
+def _statements(warehouse: Warehouse) -> dict[str, str]:
+    """How each table and view was created, by name; views after tables."""
+    return dict(
+        warehouse.query(
+            "select name, create_table_query from system.tables where database = currentDatabase() order by engine like '%View'"
+        )  # type: ignore[arg-type]  # rows are sequences of two
+    )
+
+
+_schemas: list[_Schema] = []
+
+
 @pytest.fixture(scope="session")
-def _engine_folder() -> Iterator[Path]:
+def _schema() -> Iterator[_Schema]:
     folder = Path(tempfile.mkdtemp(prefix="tickhouse-chdb-"))
-    yield folder
+    _schemas.append(_Schema(folder))
+    yield _schemas[-1]
+    _schemas.pop().close()
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def _engine_is_free(request: pytest.FixtureRequest) -> None:
+    """chDB has one folder a process: a test that does not use the shared one may open its own."""
+    if "warehouse_settings" not in request.fixturenames:
+        for schema in _schemas:
+            schema.close()
+
+
 @pytest.fixture
-def warehouse_settings(_engine_folder: Path, monkeypatch: pytest.MonkeyPatch) -> WarehouseSettings:
-    """A fresh database with the schema in the embedded engine of this process; the environment points at it."""
-    database = f"test_{next(_numbers)}"
-    monkeypatch.setenv("CLICKHOUSE_PATH", str(_engine_folder))
-    monkeypatch.setenv("CLICKHOUSE_DATABASE", database)
-    settings = WarehouseSettings(path=_engine_folder, database=database)
-    migrate(settings)
-    return settings
+def warehouse_settings(_schema: _Schema, monkeypatch: pytest.MonkeyPatch) -> Iterator[WarehouseSettings]:
+    """A database with the schema and without rows in the embedded engine of this process; the environment points at it."""
+    _schema.open()
+    monkeypatch.setenv("CLICKHOUSE_PATH", str(_schema.settings.path))
+    monkeypatch.setenv("CLICKHOUSE_DATABASE", _schema.settings.database)
+    yield _schema.settings
+    _schema.empty()
 
 
 @pytest.fixture
 def warehouse(warehouse_settings: WarehouseSettings) -> Iterator[Warehouse]:
-    """A connection to the fresh database."""
+    """A connection to the emptied database."""
     connection = connect(warehouse_settings)
     yield connection
     connection.close()
@@ -188,18 +295,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _lake(url: str, account: str, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    environment = {
+def _lake_environment(url: str, account: str) -> dict[str, str]:
+    return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": account,
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": "us-east-1",
         "S3_BUCKET": f"crypto-{next(_numbers)}",
     }
+
+
+def _lake(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Lake:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    provision_aws(environment["S3_BUCKET"])
-    return Lake(ObjectStore(environment["S3_BUCKET"]), environment)
+    return Lake(ObjectStore(environment["S3_BUCKET"]), dict(environment))
 
 
 def _emulator_command(port: int) -> list[str]:
@@ -218,7 +327,7 @@ def _shell_environment() -> dict[str, str]:
 
 
 def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"{url}: the process ended with {process.returncode}")
@@ -231,10 +340,31 @@ def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], seconds: flo
     raise RuntimeError(f"{url} did not answer within {seconds} s")
 
 
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+_WHOLE_PROGRAMS = {"localstack_lake": "localstack", "pubsub_emulator": "emulator", "clickhouse_server": "", "browser": ""}
+"""Fixtures that bring up a program; those that live as long as the session, and the group of tests that shares one."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What uses a whole program is of the stack, an integration test is slow unless it is of the heart; those come first."""
+    for item in items:
+        if item.nodeid.startswith("integration_tests/") and item.get_closest_marker("heart") is None:
+            item.add_marker(pytest.mark.slow)
+        for fixture, group in _WHOLE_PROGRAMS.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.stack)
+                if group:
+                    item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.nodeid.startswith("tests/"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """Where everything must run (CI sets REQUIRE_ALL_TESTS), a skipped test is a failed session."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")  # the controller's: it hears of all workers' tests
     skipped = reporter.stats.get("skipped", []) if reporter else []
     if reporter and skipped and os.environ.get("REQUIRE_ALL_TESTS"):
-        reporter.write_line(f"\nerror: {len(skipped)} tests were skipped where every test must run", red=True)
+        reporter.write_line(f"\nerror: {len(skipped)} tests were skipped where every test must run:", red=True)
+        for report in skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+            reporter.write_line(f"  {report.nodeid}: {reason}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

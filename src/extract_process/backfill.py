@@ -8,13 +8,13 @@ from typing import Literal
 
 import pyarrow as pa
 
+from extract_process.archive_month import fetch_archived_month, first_archived, is_archived
 from extract_process.kline_grid import Range, grid_of, month_of
 from extract_process.kline_plan import MonthPlan, plan_months, plan_pages, proven_absent, wanted_range
 from extract_process.kline_series import KlineSeries, OpenMonth
 from extract_process.venue import Archive, Venue, VenueRest
 from extract_process.venues import DEFAULT_VENUE
-from tickhouse_core.datasets import KLINES
-from tickhouse_core.errors import Interrupted, TickhouseError, VenueError
+from tickhouse_core.errors import Interrupted, TickhouseError, UnknownSymbols, UsageError, VenueError
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, format_instant
@@ -23,6 +23,12 @@ log = logging.getLogger(__name__)
 
 SETTLE_US = 5 * MINUTE_US
 """How long after its close a kline may still be late; a younger absence is asked for again."""
+
+_LONGEST_MONTH_US = 31 * DAY_US
+_ARCHIVE_ROWS = 5_000_000
+"""Klines of archived months in memory at once, about 200 bytes each: one month of 1s klines, or a hundred of 1m."""
+
+_FAILURES_SAID = 3
 
 Source = Literal["rest", "archive", "auto"]
 
@@ -49,10 +55,13 @@ class BackfillReport:
     rows_received: int = 0
     rows_landed: int = 0
     rows_without_data: int = 0
+    rows_unproven: int = 0
     months_landed: int = 0
     disagreements: int = 0
     gaps: int = 0
+    unusable_files: int = 0
     failures: list[str] = field(default_factory=list)
+    """What is missing although nothing proves that the venue has none: one line per month."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +87,17 @@ class Backfill:
         self._store = store
         self._options = options
         self._series: list[KlineSeries] = []
+        self._only_archived: set[str] = set()
+        rows_of_a_month = grid_of(options.interval).count(Range(0, _LONGEST_MONTH_US))
+        self._archive_room = asyncio.Semaphore(max(1, _ARCHIVE_ROWS // rows_of_a_month))
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(maxsize=2 * options.concurrency)
         self._landings: set[asyncio.Task[None]] = set()
 
     async def run(self, symbols: list[str], stop: StopRequest) -> None:
         """Leaves the lake complete for the wanted range, or raises after landing what has arrived.
 
-        Raises Interrupted, UsageError (unknown symbol), VenueError, LakeUnavailable.
+        Raises Interrupted, UsageError (unknown symbol), VenueError (also where rows are missing without a proof),
+        LakeUnavailable.
         """
         try:
             await self._run_all(list(dict.fromkeys(symbols)), stop)
@@ -92,7 +105,9 @@ class Backfill:
             await self._land(self._series, partial=True)
             await asyncio.gather(*self._landings)
         if self.report.failures:
-            raise VenueError("; ".join(self.report.failures))
+            may_hint = self._options.source == "archive" and not self._only_archived
+            hint = "; --source auto asks REST for them" if may_hint else ""
+            raise VenueError(_in_few_words(self.report.failures) + hint)
 
     async def _run_all(self, symbols: list[str], stop: StopRequest) -> None:
         stopped, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -101,7 +116,7 @@ class Backfill:
                 async with asyncio.TaskGroup() as tasks:
                     running = [tasks.create_task(_raise_when(stopped))]
                     await self.rest.synchronize_clock()
-                    await self.rest.fetch_statuses(symbols)
+                    self._only_archived = await self._unknown_to_rest(symbols)
                     running += [tasks.create_task(self._work()) for _ in range(self._options.concurrency)]
                     for symbol in symbols:
                         async for job in self._plan(symbol):
@@ -112,17 +127,41 @@ class Backfill:
             except BaseExceptionGroup as group:
                 raise _most_telling(group) from group
 
+    async def _unknown_to_rest(self, symbols: list[str]) -> set[str]:
+        """Symbols that the exchange has forgotten and the archive has not: delisted ones.
+
+        Raises UsageError for those that neither knows, and for any unknown one where only REST is to be asked.
+        """
+        try:
+            await self.rest.fetch_statuses(symbols)
+            return set()
+        except UnknownSymbols as error:
+            if self.archive is None or self._options.source == "rest":
+                raise
+            unknown = error.symbols
+        if known := [symbol for symbol in symbols if symbol not in unknown]:
+            await self.rest.fetch_statuses(known)  # tells the limit, which the refusal did not
+        found = {symbol for symbol in unknown if await is_archived(self.archive, symbol, self._options.interval, *self._bounds())}
+        if strangers := [symbol for symbol in unknown if symbol not in found]:
+            raise UsageError(
+                f"{', '.join(strangers)}: unknown to the exchange and to the archive in this range: "
+                f"write it as the venue does, for example {self._venue.symbol_example}"
+            )
+        log.warning("unknown to the exchange, asking only the archive", extra={"symbols": sorted(found)})
+        return found
+
+    def _bounds(self) -> tuple[int, int]:
+        """The wanted instants, from when the venue began up to now at most."""
+        server_now = self.rest.server_now()
+        start_us = max(self._options.start_us, self._venue.earliest_us)
+        return start_us, min(self._options.end_us or server_now, server_now)
+
     async def _plan(self, symbol: str) -> AsyncIterator[Job]:
         """Everything the lake lacks of one symbol, oldest first; what needs no asking lands at once."""
         grid = grid_of(self._options.interval)
         if self._options.interval in self._venue.floating_intervals:
             grid = grid.with_phase_of(await self._first_open_time(symbol))
-        server_now = self.rest.server_now()
-        start_us, end_us = (
-            max(self._options.start_us, self._venue.earliest_us),
-            min(self._options.end_us or server_now, server_now),
-        )
-        wanted = wanted_range(grid, start_us, end_us, server_now)
+        wanted = wanted_range(grid, *self._bounds(), self.rest.server_now())
         if wanted is None:
             return
         series = KlineSeries(self._store, self._venue.name, symbol, self._options.interval, grid)
@@ -150,7 +189,7 @@ class Backfill:
 
         Asked only where the lake holds nothing at the beginning of the wanted range.
         """
-        if self._options.source == "archive" or not missing or missing[0].first != wanted.first:
+        if self._source_of(series.symbol) == "archive" or not missing or missing[0].first != wanted.first:
             return []
         grid = series.grid
         first = await self.rest.fetch_first_open_time(series.symbol, self._options.interval, wanted)
@@ -162,7 +201,12 @@ class Backfill:
         )
         return grid.without(missing, grid.without(missing, before))
 
+    def _source_of(self, symbol: str) -> Source:
+        return "archive" if symbol in self._only_archived else self._options.source
+
     async def _first_open_time(self, symbol: str) -> int:
+        if self.archive is not None and symbol in self._only_archived:
+            return await first_archived(self.archive, symbol, self._options.interval, *self._bounds())
         span = Range(0, self.rest.server_now())
         return await self.rest.fetch_first_open_time(symbol, self._options.interval, span) or 0
 
@@ -170,17 +214,24 @@ class Backfill:
         """The month as one job where the archive is to be asked: `auto` only for finished months the lake lacks altogether."""
         missing = series.grid.without(plan.missing, absent)
         is_finished = month_of(self.rest.server_now() - DAY_US) > plan.month
-        wanted = self._options.source == "archive" or (self._options.source == "auto" and is_finished and plan.is_new)
+        source = self._source_of(series.symbol)
+        wanted = source == "archive" or (source == "auto" and is_finished and plan.is_new)
         if wanted and missing:
             yield Job(series, plan.span, replace(plan, missing=missing))
 
     async def _work(self) -> None:
         while True:
             job = await self._jobs.get()
-            rows = await self._fetch_page(job) if job.plan is None else await self._fetch_archive_month(job, job.plan)
-            job.series.add_answer(job.span, rows)
-            await self._land([job.series])
+            if job.plan is None:
+                await self._settle(job, await self._fetch_page(job))
+            else:
+                async with self._archive_room:
+                    await self._settle(job, await self._fetch_archive_month(job, job.plan))
             self._jobs.task_done()
+
+    async def _settle(self, job: Job, rows: pa.Table) -> None:
+        job.series.add_answer(job.span, rows)
+        await self._land([job.series])
 
     async def _fetch_page(self, job: Job) -> pa.Table:
         """Closed klines of one page; what the venue proves not to exist is noted on the series."""
@@ -204,33 +255,26 @@ class Backfill:
 
     async def _fetch_archive_month(self, job: Job, plan: MonthPlan) -> pa.Table:
         """A month from the archive, checked for completeness: `auto` asks REST for what the files lack."""
-        series = job.series
-        tables = [await self._fetch_files(series, plan)]
-        self.report.rows_received += tables[0].num_rows
-        present = series.grid.ranges_of(tables[0]["open_time"].cast(pa.int64()).to_pylist())
-        for hole in series.grid.without(plan.missing, present):
-            if self._options.source == "archive":
-                series.add_unexplained(hole, "archive_has_no_data")
-            else:
-                pages = plan_pages(series.grid, [hole], self._venue.page_rows)
-                tables += [await self._fetch_page(Job(series, page)) for page in pages]
-        return pa.concat_tables(tables)
-
-    async def _fetch_files(self, series: KlineSeries, plan: MonthPlan) -> pa.Table:
-        """The monthly file, else the daily ones; empty where the archive cannot give them and REST must."""
         assert self.archive is not None, "a job of the archive needs one"
-        try:
-            monthly = await self.archive.fetch_month(series.symbol, self._options.interval, plan.month)
-            if monthly is not None:
-                return monthly
-            days = [] if self._options.source == "auto" else _days_of(plan)
-            daily = [await self.archive.fetch_day(series.symbol, self._options.interval, day) for day in days]
-            return pa.concat_tables([KLINES.schema.empty_table(), *(table for table in daily if table is not None)])
-        except VenueError as error:
-            if self._options.source == "archive":
-                self.report.failures.append(str(error))
-            log.warning("archive not usable", extra={"symbol": series.symbol, "month": plan.month, "why": str(error)})
-            return KLINES.schema.empty_table()
+        series, interval = job.series, self._options.interval
+        may_ask_rest = self._source_of(series.symbol) != "archive"
+        month = await fetch_archived_month(
+            self.archive, series.symbol, interval, series.grid, plan, always_daily=not may_ask_rest
+        )
+        self.report.rows_received += month.rows.num_rows
+        self.report.unusable_files += len(month.unusable)
+        if may_ask_rest:
+            pages = plan_pages(series.grid, month.missing, self._venue.page_rows)
+            return pa.concat_tables([month.rows, *[await self._fetch_page(Job(series, page)) for page in pages]])
+        for hole in month.missing:
+            series.add_unexplained(hole, "archive_has_no_data")
+        if rows := sum(map(series.grid.count, month.missing)):
+            self.report.rows_unproven += rows
+            self.report.failures.append(
+                f"{series.symbol} {interval} {plan.month}: {rows:,} klines from {format_instant(month.missing[0].first)} to "
+                f"{format_instant(series.grid.after(month.missing[-1].last))} are missing without a proof: {month.why_missing}"
+            )
+        return month.rows
 
     async def _land(self, series: list[KlineSeries], *, partial: bool = False) -> None:
         """Month by month. A landing that has begun goes on where its worker is cancelled; `run` waits for it."""
@@ -264,7 +308,7 @@ def _most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return (ours or flat or [group])[0]
 
 
-def _days_of(plan: MonthPlan) -> list[str]:
-    days = {instant // DAY_US for span in plan.missing for instant in range(span.first, span.last + 1, DAY_US)}
-    days |= {span.last // DAY_US for span in plan.missing}
-    return [format_instant(day * DAY_US)[:10] for day in sorted(days)]
+def _in_few_words(failures: list[str]) -> str:
+    """The first of them: a run over years may have hundreds."""
+    more = f"; and {len(failures) - _FAILURES_SAID} more months" if len(failures) > _FAILURES_SAID else ""
+    return "; ".join(failures[:_FAILURES_SAID]) + more

@@ -1,16 +1,21 @@
 """Remembers on disk until when a venue has shut this address out, so that a restart does not ask again."""
 
+import os
 from pathlib import Path
 from urllib.parse import quote
 
 import orjson
 
+from tickhouse_core.durable_folder import sync_folder
 from tickhouse_core.errors import UsageError, VenueBanned
-from tickhouse_core.timestamps import format_instant
+from tickhouse_core.timestamps import DAY_US, format_instant
+
+LONGEST_BAN_US = 3 * DAY_US
+"""Binance bans for two minutes to three days; KuCoin's firewall for less. What claims to last longer is not believed."""
 
 
 class BanMemory:
-    """One small file per venue and host in the spool folder; written whole or not at all."""
+    """One small file per venue and host in the spool folder; written whole or not at all, a power cut included."""
 
     def __init__(self, folder: Path, venue: str, host: str) -> None:
         """`host` keeps a ban by a simulator or a proxy apart from one by the venue itself."""
@@ -19,14 +24,22 @@ class BanMemory:
     def remember(self, ban: VenueBanned) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_suffix(".draft")
-        draft.write_bytes(orjson.dumps({"until_us": ban.until_us, "why": str(ban)}))
+        with draft.open("wb") as file:
+            file.write(orjson.dumps({"until_us": ban.until_us, "why": str(ban)}))
+            file.flush()
+            os.fsync(file.fileno())
         draft.replace(self._path)
+        sync_folder(self._path.parent)
 
     def remembered(self, now_us: int) -> VenueBanned | None:
-        """The ban that still lasts, if there is one. Raises UsageError where the file is not ours."""
+        """The ban that still lasts, if there is one; never longer than the longest ban after the file was written.
+
+        Raises UsageError where the file is not ours.
+        """
         try:
-            ban = orjson.loads(self._path.read_bytes())
-            until_us, why = int(ban["until_us"]), str(ban["why"])
+            with self._path.open("rb") as file:
+                ban, written_us = orjson.loads(file.read()), os.fstat(file.fileno()).st_mtime_ns // 1_000
+            until_us, why = min(int(ban["until_us"]), written_us + LONGEST_BAN_US), str(ban["why"])
         except FileNotFoundError:
             return None
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -11,17 +11,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from extract_process.kline_grid import Grid, Range
-from extract_process.kline_plan import Coverage
+from extract_process.kline_plan import NO_DATA, Coverage
 from extract_process.lake_writer import parquet_bytes
-from tickhouse_core.datasets import INSTANT, KLINES
-from tickhouse_core.errors import LakeUnavailable, ObjectChanged, ObjectMissing
+from tickhouse_core.datasets import KLINES
+from tickhouse_core.errors import LakeUnavailable, ObjectChanged, ObjectMissing, ObjectRefused
 from tickhouse_core.lake_keys import klines_month_key, klines_prefix
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.parquet_check import is_as_we_write, read_checked
+from tickhouse_core.quarantine import quarantine
 
 log = logging.getLogger(__name__)
 
 _MONTH_FILE = re.compile(r"/(\d{4}-\d{2})\.parquet$")
 _NO_DATA = "tickhouse.no_data"
+_OPEN_GAPS = "tickhouse.open_gaps"
 _COMPARED = (
     "close_time",
     "open",
@@ -35,7 +38,7 @@ _COMPARED = (
     "taker_buy_quote_volume",
 )
 _TRIES = 5
-_UNREADABLE = (pa.ArrowException, OSError, KeyError, ValueError)
+_UNREADABLE = (ObjectRefused, pa.ArrowException, OSError, KeyError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,14 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class LandedMonth:
-    """What a landing did: new rows, ranges that were absent before and are there now, values that differ."""
+    """What a landing did: new rows (each open time once), what was missing before and is there now, values that differ.
+
+    `healed` has each range with the cause of the gap it was, or was a part of.
+    """
 
     key: str
     rows: int
-    healed: list[Range]
+    healed: list[tuple[Range, str]]
     disagreements: list[Disagreement]
 
 
@@ -77,42 +83,65 @@ class KlineLake:
                 log.info("somebody else wrote a month, looking again", extra={"why": str(error)})
         raise LakeUnavailable(f"{klines_prefix(*self._series)} kept changing while it was read: run again")
 
-    def land(self, month: str, rows: pa.Table, no_data: list[Range]) -> LandedMonth:
-        """Adds rows and proven absences to the month's object; a row that is there already is never overwritten.
+    def open_gaps(self, month: str) -> list[Range]:
+        """Ranges of the month that were written down as gaps without a proof, and are still missing."""
+        return [span for span, _ in self._read(klines_month_key(*self._series, month)).open_gaps]
 
-        Conditional writes make two backfills of the same month safe: the loser reads again and merges.
+    def land(
+        self, month: str, rows: pa.Table, no_data: list[Range], unexplained: Sequence[tuple[Range, str]] = ()
+    ) -> LandedMonth:
+        """Adds rows and absences to the month's object; a row that is there already is never overwritten.
+
+        `no_data` is proven and never asked for again; `unexplained` (with its cause) is kept so that the rows are known
+        to heal a gap when they come. Conditional writes make two backfills of the same month safe: the loser reads again
+        and merges.
         """
         key = klines_month_key(*self._series, month)
+        rows = in_order(rows)
         for _ in range(_TRIES):
-            etag, stored, known_absences = self._read(key)
-            new = rows.filter(pc.invert(pc.is_in(rows["open_time"], value_set=stored["open_time"]))) if etag else rows
-            merged = _in_order(pa.concat_tables([stored, new]))
+            known = self._read(key)
+            new = without_rows_of(known.rows, rows)
+            merged = in_order(pa.concat_tables([known.rows, new]))
             present = self._grid.ranges_of(merged["open_time"].cast(pa.int64()).to_pylist())
-            absences = self._grid.without(known_absences + no_data, present)
-            extra = {"no_data": orjson.dumps([[span.first, span.last] for span in absences]).decode()}
-            body = parquet_bytes(merged, KLINES, "open_time", extra)
+            absences = self._grid.without(known.no_data + no_data, present)
+            told = [*known.open_gaps, *unexplained]
+            gaps = self._still_open(told, present + absences)
+            body = parquet_bytes(merged, KLINES, "open_time", _footer(absences, gaps))
             try:
-                self._store.write(key, body, replaces=etag, must_be_new=etag is None)
+                self._store.write(key, body, replaces=known.etag, must_be_new=known.etag is None)
             except ObjectChanged:
                 log.info("somebody else wrote the month, merging again", extra={"key": key})
                 continue
-            healed = self._grid.without(known_absences, absences)
-            return LandedMonth(key, new.num_rows, healed, compare(stored, rows))
+            healed = [(span, NO_DATA) for span in self._grid.without(known.no_data, absences)]
+            for gap, cause in told:
+                healed += [(span, cause) for span in self._grid.without([gap], self._grid.without([gap], present))]
+            return LandedMonth(key, new.num_rows, healed, compare(known.rows, rows))
         raise LakeUnavailable(f"{key} was overwritten by others {_TRIES} times in a row: run again")
+
+    def _still_open(self, gaps: list[tuple[Range, str]], closed: list[Range]) -> list[tuple[Range, str]]:
+        """Without what is there now or proven absent; each range once, with the cause it was first written down with."""
+        still: list[tuple[Range, str]] = []
+        for gap, cause in gaps:
+            still += [(span, cause) for span in self._grid.without([gap], closed + [span for span, _ in still])]
+        return still
 
     def _coverage_of(self, summary: ObjectSummary) -> Coverage:
         try:
             file = pq.ParquetFile(self._store.open(summary), page_checksum_verification=True)
-            _check_schema(file.schema_arrow)
             no_data = _absences(file.schema_arrow)
+            if not is_as_we_write(file, KLINES):  # what the loader refuses is not there
+                rows = read_checked(self._store.read_range(summary, 0, summary.size), KLINES, summary.key)
+                return Coverage(self._ranges_of(rows), no_data)
             present = self._if_contiguous(file.metadata)
             if present is None:
-                open_times = file.read(["open_time"])["open_time"].cast(pa.int64()).to_pylist()
-                present = self._grid.ranges_of(sorted(open_times))
+                present = self._ranges_of(file.read(["open_time"]))
         except _UNREADABLE as error:
             log.warning("not a month of klines, asking for it again", extra={"key": summary.key, "why": str(error)})
             return Coverage()
         return Coverage(present, no_data)
+
+    def _ranges_of(self, rows: pa.Table) -> list[Range]:
+        return self._grid.ranges_of(sorted(set(rows["open_time"].cast(pa.int64()).to_pylist())))
 
     def _if_contiguous(self, metadata: pq.FileMetaData) -> list[Range] | None:
         """One range where the footer's count and statistics leave no room for a hole; None where it takes a look.
@@ -130,19 +159,36 @@ class KlineLake:
         aligned = self._grid.floor(first) == first and self._grid.floor(last) == last
         return [span] if aligned and self._grid.count(span) == metadata.num_rows else None
 
-    def _read(self, key: str) -> tuple[str | None, pa.Table, list[Range]]:
-        """Etag, rows and absences of a month's object; no etag where there is none yet."""
+    def _read(self, key: str) -> "_Stored":
+        """A month's object; without an etag where there is none yet."""
         try:
             stored = self._store.read(key)
         except ObjectMissing:
-            return None, KLINES.schema.empty_table(), []
+            return _Stored(None, KLINES.schema.empty_table(), [], [])
         try:
-            table = pq.read_table(pa.BufferReader(stored.body), page_checksum_verification=True)
-            _check_schema(table.schema)
-            return stored.etag, table.select(KLINES.schema.names).cast(KLINES.schema), _absences(table.schema)
+            table = read_checked(stored.body, KLINES, key)
+            footer = pq.read_schema(pa.BufferReader(stored.body))
+            return _Stored(stored.etag, table, _absences(footer), _open_gaps(footer))
         except _UNREADABLE as error:
-            log.warning("not a month of klines, writing it anew", extra={"key": key, "why": str(error)})
-            return stored.etag, KLINES.schema.empty_table(), []
+            reason = error.reason if isinstance(error, ObjectRefused) else "broken_footer"
+            copy = quarantine(self._store, key, stored.etag, stored.body, reason, str(error))
+            log.warning("not a month of klines, writing it anew", extra={"key": key, "copy": copy, "why": str(error)})
+            return _Stored(stored.etag, KLINES.schema.empty_table(), [], [])
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A month's object as it was read: its rows, and what its footer says of missing ones."""
+
+    etag: str | None
+    rows: pa.Table
+    no_data: list[Range]
+    open_gaps: list[tuple[Range, str]]
+
+
+def without_rows_of(known: pa.Table, rows: pa.Table) -> pa.Table:
+    """The rows whose open time `known` does not have."""
+    return rows.filter(pc.invert(pc.is_in(rows["open_time"], value_set=known["open_time"]))) if known.num_rows else rows
 
 
 def compare(stored: pa.Table, offered: pa.Table) -> list[Disagreement]:
@@ -164,7 +210,7 @@ def compare(stored: pa.Table, offered: pa.Table) -> list[Disagreement]:
     return found
 
 
-def _in_order(rows: pa.Table) -> pa.Table:
+def in_order(rows: pa.Table) -> pa.Table:
     """By open time, each open time once; rows that are in order already are not copied."""
     if _is_ascending(rows["open_time"]):
         return rows
@@ -186,13 +232,19 @@ def _month_in(key: str) -> str:
     return match.group(1) if match else ""
 
 
-def _check_schema(schema: pa.Schema) -> None:
-    """Raises ValueError where a month's object has not all columns, or not the instants that coverage is read from."""
-    missing = [name for name in KLINES.schema.names if name not in schema.names]
-    if missing or schema.field("open_time").type != INSTANT:
-        raise ValueError(f"no column {', '.join(missing) or f'open_time of {INSTANT}'}")
+def _footer(absences: list[Range], gaps: list[tuple[Range, str]]) -> dict[str, str]:
+    """What a month's footer says of missing klines: ranges in microseconds, gaps with their cause."""
+    footer = {"no_data": orjson.dumps([[span.first, span.last] for span in absences]).decode()}
+    if gaps:
+        footer["open_gaps"] = orjson.dumps([[span.first, span.last, cause] for span, cause in gaps]).decode()
+    return footer
 
 
 def _absences(schema: pa.Schema) -> list[Range]:
     text = (schema.metadata or {}).get(_NO_DATA.encode(), b"[]")
     return [Range(int(first), int(last)) for first, last in orjson.loads(text)]
+
+
+def _open_gaps(schema: pa.Schema) -> list[tuple[Range, str]]:
+    text = (schema.metadata or {}).get(_OPEN_GAPS.encode(), b"[]")
+    return [(Range(int(first), int(last)), str(cause)) for first, last, cause in orjson.loads(text)]

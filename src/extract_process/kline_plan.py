@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from extract_process.kline_grid import Grid, Range
 
+NO_DATA = "venue_has_no_data"
+"""The cause of a gap that the venue proved to have no klines in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Coverage:

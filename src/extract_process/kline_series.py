@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from extract_process.kline_grid import Grid, Range
 from extract_process.kline_lake import KlineLake, LandedMonth
+from extract_process.kline_plan import NO_DATA
 from extract_process.lake_writer import write_events
 from extract_process.records import StreamEvent
 from tickhouse_core.datasets import INSTANT, KLINES
@@ -17,8 +18,6 @@ from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import format_instant, now_us
 
 log = logging.getLogger(__name__)
-
-NO_DATA = "venue_has_no_data"
 
 
 @dataclass(slots=True)
@@ -87,12 +86,14 @@ class KlineSeries:
         None if there was nothing to land.
         """
         rows = pa.concat_tables([KLINES.schema.empty_table(), *month.tables])
-        gaps = [(span, NO_DATA) for span in self.grid.joined(month.no_data)] + month.unexplained
+        known = self.lake.open_gaps(month.month) if month.unexplained else []
+        unexplained = [(part, cause) for span, cause in month.unexplained for part in self.grid.without([span], known)]
+        gaps = [(span, NO_DATA) for span in self.grid.joined(month.no_data)] + unexplained
         self._write([self._range_event("gap", span, cause) for span, cause in gaps])
-        if not rows.num_rows and not month.no_data:
+        if not rows.num_rows and not month.no_data and not unexplained:
             return None
-        landed = self.lake.land(month.month, rows, month.no_data)
-        self._write([self._range_event("healed", span, NO_DATA) for span in landed.healed])
+        landed = self.lake.land(month.month, rows, month.no_data, unexplained)
+        self._write([self._range_event("healed", span, cause) for span, cause in landed.healed])
         self._write(self._disagreements(landed, source=str(rows["source"][0].as_py()) if rows.num_rows else ""))
         return landed
 

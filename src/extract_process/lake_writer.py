@@ -15,6 +15,9 @@ from tickhouse_core.object_store import ObjectStore
 def parquet_bytes(table: pa.Table, dataset: Dataset, id_column: str, extra: Mapping[str, str] | None = None) -> bytes:
     """A Parquet file of the dataset's schema: zstd, exact decimals, and a footer that says what is inside.
 
+    Names are dictionary-encoded in the file and plain strings to every reader, as the partition columns of the key are:
+    `pyarrow.dataset.dataset(folder, partitioning="hive")` takes them for one column only if the types agree.
+
     Footer keys: `tickhouse.dataset`, `.schema_version`, `.row_count`, `.first_id`, `.last_id` of `id_column`
     (instants in microseconds, absent when there are no rows), and `extra`.
     """
@@ -26,15 +29,18 @@ def parquet_bytes(table: pa.Table, dataset: Dataset, id_column: str, extra: Mapp
     metadata = {f"tickhouse.{name}": value for name, value in (footer | dict(extra or {})).items()}
     sink = pa.BufferOutputStream()
     named = [field.name for field in dataset.schema if pa.types.is_dictionary(field.type)]
-    pq.write_table(
-        table.unify_dictionaries().replace_schema_metadata(metadata),
+    with pq.ParquetWriter(
         sink,
+        table.schema,
         compression="zstd",
         compression_level=1,
         use_dictionary=named,
         write_statistics=[field.name for field in dataset.schema if not pa.types.is_nested(field.type)],
         write_page_checksum=True,
-    )
+        store_schema=False,  # pyarrow's own copy of the schema would make names dictionaries for pyarrow alone
+    ) as writer:
+        writer.write_table(table.unify_dictionaries())
+        writer.add_key_value_metadata(metadata)
     return bytes(sink.getvalue())
 
 

@@ -1,4 +1,4 @@
-"""Markets: which symbols and channels are collected, from `resources/markets.yaml` or from the command line."""
+"""Markets: which symbols and channels are collected, from a markets file or from the command line."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,8 +7,10 @@ import yaml
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from tickhouse_core.errors import UsageError
+from tickhouse_core.resources import RESOURCES
 
 MARKETS_FILE = Path("resources/markets.yaml")
+"""The user's own, seen from the working directory."""
 
 Symbol = Annotated[str, Field(pattern=r"^\S+$")]
 Wanted = dict[str, tuple[str, ...]]
@@ -21,6 +23,11 @@ class Tier(BaseModel, extra="forbid"):
     enabled: bool
     streams: list[str] = Field(min_length=1)
     symbols: list[Symbol] = Field(min_length=1)
+
+
+def markets_file() -> Path:
+    """MARKETS_FILE where there is one, else the file that comes with tickhouse: BTC and ETH against USDT."""
+    return MARKETS_FILE if MARKETS_FILE.exists() else RESOURCES / "markets.yaml"
 
 
 def read_markets(path: Path, venue: str, known_channels: tuple[str, ...]) -> Wanted:

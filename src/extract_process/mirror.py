@@ -1,12 +1,11 @@
 """The mirror's command: `python -m extract_process.mirror --symbol BTCUSDT --symbol ETHUSDT`."""
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from extract_process.markets import MARKETS_FILE, read_markets
+from extract_process.markets import MARKETS_FILE, markets_file, read_markets
 from extract_process.mirror_messages import CHANNELS
 from extract_process.mirror_options import LEAST_SNAPSHOT_SHARE, MOST_SNAPSHOT_LEVELS, MirrorOptions
 from extract_process.publish_backlog import BacklogLimits
@@ -117,7 +116,7 @@ def print_summary(report: "MirrorReport", seconds: float) -> None:
 def _symbols(venue: Venue, named: list[str]) -> tuple[str, ...]:
     if named:
         return tuple(dict.fromkeys(named))
-    markets = read_markets(Path(MARKETS_FILE), venue.name, venue.channels)
+    markets = read_markets(markets_file(), venue.name, venue.channels)
     return tuple(symbol for symbol, streams in markets.items() if set(streams) & set(CHANNELS))
 
 

@@ -1,13 +1,12 @@
 """The live capture's command: `python -m extract_process.stream --symbol BTCUSDT --symbol ETHUSDT`."""
 
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from extract_process.live_capture import CaptureReport, run_capture
-from extract_process.markets import MARKETS_FILE, Wanted, read_markets
+from extract_process.markets import MARKETS_FILE, Wanted, markets_file, read_markets
 from extract_process.micro_batch import BatchLimits
 from extract_process.stream_options import StreamOptions
 from extract_process.venue import Venue
@@ -127,7 +126,7 @@ def _wanted(venue: Venue, symbols: list[str], channels: list[str]) -> Wanted:
     chosen = tuple(dict.fromkeys(_one_of("--channel", channel, venue.channels) for channel in channels))
     if symbols:
         return dict.fromkeys(symbols, chosen or DEFAULT_CHANNELS)
-    markets = read_markets(Path(MARKETS_FILE), venue.name, venue.channels)
+    markets = read_markets(markets_file(), venue.name, venue.channels)
     return dict.fromkeys(markets, chosen) if chosen else markets
 
 

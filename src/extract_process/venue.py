@@ -56,7 +56,7 @@ class VenueRest(Protocol):
     async def fetch_statuses(self, symbols: list[str]) -> dict[str, bool]:
         """Whether each of these symbols trades now; learns the limit where the venue says it.
 
-        Raises UsageError that names the unknown ones.
+        Raises UnknownSymbols that names all unknown ones.
         """
 
     async def fetch_first_open_time(self, symbol: str, interval: str, wanted: Range) -> int | None:
@@ -85,15 +85,21 @@ class VenueRest(Protocol):
 
 
 class Archive(Protocol):
-    """The venue's bulk files. None where a file is not published, which proves nothing about the market."""
+    """The venue's bulk files. None where a file is not published, which proves nothing about the market.
+
+    Errors name the file: VenueRefused where it is unusable for good, VenueUnavailable where it was after all retries.
+    """
 
     requests: int
 
     async def fetch_month(self, symbol: str, interval: str, month: str) -> pa.Table | None:
-        """All klines of a calendar month (`YYYY-MM`), by open time."""
+        """All klines of a calendar month (`YYYY-MM`), in the file's order."""
 
     async def fetch_day(self, symbol: str, interval: str, day: str) -> pa.Table | None:
         """All klines of a day (`YYYY-MM-DD`)."""
+
+    async def publishes(self, symbol: str, interval: str, date: str) -> bool:
+        """Whether there is a file of this month or day."""
 
 
 @dataclass(frozen=True, slots=True)

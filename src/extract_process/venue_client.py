@@ -6,13 +6,20 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from extract_process.body_limit import ACCEPTED, limit_body
+
 
 @asynccontextmanager
 async def open_client(url: str, connections: int) -> AsyncIterator[tuple[httpx.AsyncClient, str]]:
-    """A client for so many requests at once, and the host's name and port (never user and password)."""
+    """A client for so many requests at once, and the host's name and port (never user and password).
+
+    Answers are bounded: see `limit_body`.
+    """
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     timeout = httpx.Timeout(30, connect=5, pool=None)
-    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=timeout) as client:
+    hooks = {"response": [limit_body]}
+    client = httpx.AsyncClient(base_url=url, limits=limits, timeout=timeout, headers=ACCEPTED, event_hooks=hooks)
+    async with client:
         yield client, host_of(url)
 
 

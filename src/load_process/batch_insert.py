@@ -28,6 +28,21 @@ class BatchInsert:
     """Inserts objects that were read; errors that travel: WarehouseUnavailable, LakeUnavailable. Safe to repeat.
 
     The rows of a batch go in slices, as many at once as there are connections: an insert keeps one core busy.
+
+    What a kill or an outage leaves, and what whoever tries next does about it:
+
+    | it happens after | claim | bronze | ledger | the next try |
+    |---|---|---|---|---|
+    | 1. the read | - | - | - | claims and inserts |
+    | 2. the claim | yes | - | - | repeats the claim's insert under its token |
+    | 3. a part of the insert | yes | some rows | - | the same: the engine takes only the slices that it lacks |
+    | 4. the insert | yes | all rows | - | the same: the engine takes nothing, and pushes to the views again |
+    | 5. the engine noted a slice it then lost | yes | too few rows | - | repeats, counts, deletes what is left, claims anew |
+    | 6. the count of a repeated insert | yes | all rows | - | as 4 |
+    | 7. the deletion of 5, or its new claim | both | none or some | - | as 5 for the old claim, as 2 to 4 for the new one |
+    | 8. the ledger | yes | all rows | loaded | nothing: the version is done |
+
+    So the ledger comes last: of a repeated insert only after the rows were counted.
     """
 
     def __init__(
@@ -79,17 +94,24 @@ class BatchInsert:
         fates = dict.fromkeys(taken, Fate.LATER) | dict.fromkeys(done, Fate.DONE)
         return fates | (self._insert_members(manifest.batch, mine) if mine else {})
 
-    def _insert_members(self, batch: str, objects: list[ReadObject], *, push_again: bool = False) -> Fates:
+    def _insert_members(self, batch: str, objects: list[ReadObject], *, is_repeat: bool = False) -> Fates:
         versions = [item.version for item in objects]
         try:
-            self._insert_rows(objects, token_of(batch, versions), push_again=push_again)
+            self._insert_rows(objects, token_of(batch, versions), push_again=is_repeat)
         except WarehouseRefused as error:
             return self._insert_one_by_one(batch, objects) if len(objects) > 1 else self._on_stuck(objects[0], error)
-        self._ledger.record([_entry(item) for item in objects])
+        lacking = self._lacking(batch, objects) if is_repeat else set()
+        whole = [item for item in objects if item.version not in lacking]
+        if whole:
+            self._ledger.record([_entry(item) for item in whole])
+            rows = sum(item.table.num_rows for item in whole)
+            log.info("loaded", extra={"dataset": whole[0].dataset.name, "objects": len(whole), "rows": rows})
+        fates = dict.fromkeys([item.version for item in whole], Fate.DONE)
+        for item in objects:
+            if item.version in lacking:
+                fates |= self._load_anew(batch, item)
         self._begun.discard(batch)
-        rows = sum(item.table.num_rows for item in objects)
-        log.info("loaded", extra={"dataset": objects[0].dataset.name, "objects": len(objects), "rows": rows})
-        return dict.fromkeys(versions, Fate.DONE)
+        return fates
 
     def _insert_one_by_one(self, batch: str, objects: list[ReadObject]) -> Fates:
         """One of them spoils the insert: each alone shows which. What the engine took before it refused goes first."""
@@ -134,22 +156,23 @@ class BatchInsert:
                 log.warning("a batch cannot be repeated: objects of it were replaced", extra={"batch": manifest.batch})
                 self._claims.release(manifest.batch, left)
             elif sound:
-                fates |= self._repeat(manifest.batch, sound)
+                fates |= self._insert_members(manifest.batch, sound, is_repeat=True)
         return fates
 
-    def _repeat(self, batch: str, objects: list[ReadObject]) -> Fates:
-        """The same insert once more. A kill can leave an engine that knows a token whose rows it never kept (MergeTree
-        notes the block before it adds the part): the views are pushed again, and what bronze lacks is loaded anew."""
-        claimed_at_us, table = self._claims.time_of(batch), objects[0].dataset.bronze_table
-        fates = self._insert_members(batch, objects, push_again=True)
-        keys = [item.version.key for item in objects if fates.get(item.version) is Fate.DONE]
-        counts = self._warehouses[0].count_of_objects(table, keys, since_us=claimed_at_us)
-        for item in objects:
-            if item.version.key in keys and counts.get(item.version.key, 0) < item.table.num_rows:
-                log.warning("rows of a killed insert are loaded anew", extra={"key": item.version.key})
-                self._warehouses[0].delete_object(table, item.version.key, since_us=claimed_at_us)
-                fates |= self._insert_claimed([item], has_rivals=False)
-        return fates
+    def _lacking(self, batch: str, objects: list[ReadObject]) -> set[Version]:
+        """Those of a repeated insert of which bronze has another number of rows: a kill can leave an engine that knows a
+        token whose rows it never kept (MergeTree notes the block before it adds the part)."""
+        claimed_at_us = self._claims.time_of(batch)
+        keys = [item.version.key for item in objects]
+        counts = self._warehouses[0].count_of_objects(objects[0].dataset.bronze_table, keys, since_us=claimed_at_us)
+        return {item.version for item in objects if counts.get(item.version.key, 0) != item.table.num_rows}
+
+    def _load_anew(self, batch: str, item: ReadObject) -> Fates:
+        """Under a new token, without what the batch left of it."""
+        log.warning("rows of a killed insert are loaded anew", extra={"key": item.version.key})
+        table, claimed_at_us = item.dataset.bronze_table, self._claims.time_of(batch)
+        self._warehouses[0].delete_object(table, item.version.key, since_us=claimed_at_us)
+        return self._insert_claimed([item], has_rivals=False)
 
     def _insert_rows(self, objects: list[ReadObject], token: str, *, push_again: bool) -> None:
         dataset = objects[0].dataset

@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -24,8 +23,9 @@ from status_page.market import Markets, Series
 from status_page.watcher import Watcher
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.metrics import answer
+from tickhouse_core.resources import packaged
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = packaged("status_page", "assets")
 MOST_WATCHERS = 50
 EVERY_SECONDS = 1.0
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")

@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any
 
 from tickhouse_core.errors import TickhouseError, WarehouseUnavailable
-from tickhouse_core.warehouse import SQL_ROOT, Warehouse
+from tickhouse_core.resources import SQL_ROOT
+from tickhouse_core.warehouse import Warehouse
 
 
 @cache

@@ -149,7 +149,7 @@ def _lake_rows(bucket: str) -> pa.Table:
     """All klines in the lake, as any Parquet reader sees them."""
     store = ObjectStore(bucket)
     files = [pa.BufferReader(store.read(found.key).body) for found in store.list_keys(KLINES.prefix)]
-    return pa.concat_tables([KLINES.schema.empty_table(), *map(pq.read_table, files)])
+    return pa.concat_tables([KLINES.schema.empty_table(), *(pq.read_table(file).cast(KLINES.schema) for file in files)])
 
 
 def _check(runs: list[Figures], warehouse: Warehouse, bucket: str, halt_us: int, tally: dict[str, Any]) -> list[Check]:

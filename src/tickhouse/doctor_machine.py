@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from extract_process.markets import MARKETS_FILE, read_markets
+from extract_process.markets import markets_file, read_markets
 from extract_process.spool_room import DISK_RESERVE_BYTES
 from extract_process.venues import DEFAULT_VENUE, venue_named
 from tickhouse.finding import Finding, Ill
@@ -86,11 +86,12 @@ def check_ports() -> Iterator[Finding]:
 
 
 def check_markets() -> Iterator[Finding]:
+    path = markets_file()
     try:
-        markets = read_markets(Path(MARKETS_FILE), DEFAULT_VENUE, venue_named(DEFAULT_VENUE).channels)
+        markets = read_markets(path, DEFAULT_VENUE, venue_named(DEFAULT_VENUE).channels)
     except UsageError as error:
-        raise Ill(str(error), f"correct {MARKETS_FILE}, or name markets with --symbol; run commands in the checkout") from error
-    yield Finding("markets", "ok", f"{len(markets)} symbols are enabled in {MARKETS_FILE}")
+        raise Ill(str(error), f"correct {path}, or name markets with --symbol") from error
+    yield Finding("markets", "ok", f"{len(markets)} symbols are enabled in {path}")
 
 
 def _is_free(host: str, port: int) -> bool:

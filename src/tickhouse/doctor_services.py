@@ -86,7 +86,7 @@ def check_warehouse() -> Iterator[Finding]:
         what = f"{applied} of {wanted} schema files are applied in database {settings.database}"
         raise Ill(what, "tickhouse provision --warehouse")
     if applied > wanted:
-        raise Ill(f"database {settings.database} knows {applied} schema files, this checkout {wanted}", "use a newer tickhouse")
+        raise Ill(f"database {settings.database} knows {applied} schema files, this tickhouse {wanted}", "use a newer tickhouse")
     yield Finding("ClickHouse", "ok", f"{version} at {where}, schema up to date")
 
 

@@ -1,10 +1,12 @@
-"""The border to boto3: clients with bounded waits, and botocore's errors in our words."""
+"""The border to botocore: clients with bounded waits, and botocore's errors in our words."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, cast
 
-import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -16,10 +18,21 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
+from botocore.loaders import Loader, create_loader
 
-from tickhouse_core.errors import LakeUnavailable, NotProvisioned, ObjectChanged, ObjectMissing, TickhouseError, UsageError
+from tickhouse_core.errors import (
+    AccessRefused,
+    LakeRefused,
+    LakeUnavailable,
+    NotProvisioned,
+    ObjectChanged,
+    ObjectMissing,
+    TickhouseError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
+    from botocore.client import BaseClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
@@ -33,22 +46,55 @@ _CONFIG = Config(
 _CONFIGURATION = (PartialCredentialsError, ProfileNotFound, ParamValidationError, ValueError)
 """ValueError is botocore's for an endpoint that is no URL."""
 
+_creating = threading.Lock()
+"""botocore lets threads share a client, not its making: the loader's cache has no lock of its own."""
+
 _MISSING = {"NoSuchKey", "404"}
 _NOT_PROVISIONED = {"NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
 _CHANGED = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
-_CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "ExpiredToken", "AccessDenied"}
+_ACCESS = {
+    *("AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed"),
+    *("InvalidClientTokenId", "UnrecognizedClientException", "InvalidToken", "ExpiredToken", "ExpiredTokenException"),
+    *("TokenRefreshRequired", "InvalidSecurity", "AccountProblem", "NotSignedUp", "OptInRequired"),
+}
+"""Some come as 400. AWS: "S3 error responses", "SQS common errors"."""
+
+_TRANSIENT = {
+    *("RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete", "OperationAborted", "InternalError"),
+    *("IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"),
+    *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException"),
+    *("TooManyRequestsException", "RequestLimitExceeded", "BandwidthLimitExceeded", "LimitExceededException"),
+    *("KMS.ThrottlingException", "OverLimit", "SlowDown"),
+}
+"""4xx by their number, of the moment by their meaning: too much at once, or damaged on the way."""
+
+_TRANSIENT_STATUS = {408, 425, 429}
 
 
 def s3_client() -> "S3Client":
-    """boto3's S3 client for this process's environment; thread-safe."""
+    """botocore's S3 client for this process's environment; thread-safe."""
     with aws_errors("S3"):
-        return boto3.Session().client("s3", config=_CONFIG)
+        return cast("S3Client", _client("s3"))
 
 
 def sqs_client() -> "SQSClient":
-    """boto3's SQS client for this process's environment; thread-safe."""
+    """botocore's SQS client for this process's environment; thread-safe."""
     with aws_errors("SQS"):
-        return boto3.Session().client("sqs", config=_CONFIG)
+        return cast("SQSClient", _client("sqs"))
+
+
+def _client(service: str) -> "BaseClient":
+    """Credentials, region and endpoint of the environment as it is now: only the descriptions of services are shared."""
+    session = botocore.session.get_session()
+    with _creating:
+        session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+        return session.create_client(service, config=_CONFIG)
+
+
+@cache
+def _loader(data_path: str | None) -> Loader:
+    """Reads and parses a service's description once a process: it is most of the time that a client takes to make."""
+    return create_loader(data_path)
 
 
 @contextmanager
@@ -82,6 +128,13 @@ def _client_error(what: str, error: ClientError) -> TickhouseError:
         return NotProvisioned(f"{message} (`tickhouse provision` creates bucket and queues)")
     if code in _CHANGED:
         return ObjectChanged(message)
-    if code in _CREDENTIALS:
-        return UsageError(message)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _TRANSIENT or status in _TRANSIENT_STATUS or status >= 500:
+        return LakeUnavailable(message)
+    if code in _ACCESS or status in (401, 403):
+        return AccessRefused(f"{message}; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights of their owner")
+    if code == "InvalidBucketName":
+        return UsageError(f"{message}; check S3_BUCKET")
+    if 300 <= status < 500:
+        return LakeRefused(f"{message}; check S3_BUCKET, AWS_DEFAULT_REGION and AWS_ENDPOINT_URL")
     return LakeUnavailable(message)

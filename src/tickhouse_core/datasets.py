@@ -26,6 +26,41 @@ SCHEMA_VERSION = "1"
 
 
 @dataclass(frozen=True, slots=True)
+class InstantRange:
+    """The instants that a column can hold, in microseconds: from `first` on, up to but not including `end`."""
+
+    first: int
+    end: int
+
+    def holds(self, instant_us: int) -> bool:
+        return self.first <= instant_us < self.end
+
+
+_END_US = 4_102_444_800_000_000  # 2100-01-01: ClickHouse's DateTime, which gold counts in, ends in 2106
+MARKET_TIMES = InstantRange(1_230_940_800_000_000, _END_US)
+"""What a venue can say, and when it can be received: nothing was traded before the first Bitcoin block, 2009-01-03.
+
+It does not follow the clock, so that a file is judged the same on every day and machine.
+"""
+
+_SPAN_TIMES = InstantRange(0, _END_US)
+"""A gap of klines begins where a backfill was asked to begin, which may be before the first market."""
+
+_NAME_BYTES = 256
+"""Of a venue, symbol, interval, cause, ...: far longer than any, and short enough for every page and index."""
+
+_DETAIL_BYTES = 1024**2
+"""Of what an event or a heartbeat says about itself, as JSON."""
+
+_INSTANT_RANGES = {"started_at": _SPAN_TIMES, "ended_at": _SPAN_TIMES}
+
+
+def instant_range(column: str) -> InstantRange:
+    """What is plausible in a column of instants: outside of it an object is quarantined and a venue's message refused."""
+    return _INSTANT_RANGES.get(column, MARKET_TIMES)
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """One kind of row on its way from the venue to the warehouse.
 
@@ -189,6 +224,13 @@ STREAM_EVENTS = Dataset(
 
 DATASETS = (KLINES, TRADES, DEPTH_DIFFS, DEPTH_SNAPSHOTS, TICKERS, STREAM_EVENTS, HEARTBEATS)
 QUEUES = tuple(dict.fromkeys(dataset.queue for dataset in DATASETS))
+
+
+def most_text_bytes(field: pa.Field) -> int | None:
+    """The longest text, in bytes of UTF-8, that a column may hold; None for a column of something else."""
+    if pa.types.is_dictionary(field.type) or pa.types.is_string(field.type):
+        return _DETAIL_BYTES if field.name == "detail" else _NAME_BYTES
+    return None
 
 
 def dataset_named(name: str) -> Dataset:

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from tickhouse_core.errors import UsageError
-from tickhouse_core.warehouse import SQL_ROOT
+from tickhouse_core.resources import RESOURCES, SQL_ROOT
 
-CHECKS_FILE = SQL_ROOT.parents[1] / "resources" / "checks.yaml"
+CHECKS_FILE = RESOURCES / "checks.yaml"
 _SEVERITIES = ("error", "warning")
 
 

@@ -12,9 +12,10 @@ from rich.table import Table
 
 from tickhouse_core.errors import TickhouseError, UsageError
 from tickhouse_core.lifecycle import run_command
+from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.timestamps import HOUR_US, format_instant, from_datetime, now_us, parse_instant, to_datetime
-from tickhouse_core.warehouse import SQL_ROOT, Warehouse, connect
+from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.check_config import Check, read_checks
 
 MOST_KEPT = 1_000

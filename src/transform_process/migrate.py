@@ -12,8 +12,9 @@ import typer
 
 from tickhouse_core.errors import UsageError, WarehouseRefused
 from tickhouse_core.lifecycle import run_command
+from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.settings import RetentionSettings, WarehouseSettings, read
-from tickhouse_core.warehouse import SQL_ROOT, Warehouse, connect
+from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.cluster_ddl import on_cluster
 from transform_process.retention import apply_retention
 

@@ -13,8 +13,9 @@ from typing import Any
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.metrics import observed
+from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.timestamps import SECOND_US, to_datetime
-from tickhouse_core.warehouse import SQL_ROOT, Warehouse
+from tickhouse_core.warehouse import Warehouse
 from transform_process.catalog import TRANSFORMS, Step, Transform
 from transform_process.transform_metrics import TransformCounts
 from transform_process.window import Load, Window, cut_windows

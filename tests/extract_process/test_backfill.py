@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import zipfile
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
     from conftest import Lake
 
+NO_FILE = (
+    "^BTCUSDT 1h 2024-02: 696 klines from 2024-02-01T00:00:00Z to 2024-03-01T00:00:00Z are missing without a proof: "
+    "no file of the archive has them; --source auto asks REST for them$"
+)
 HOUR_MS = 3_600_000
 START = parse_instant("2024-01-01")
 END = parse_instant("2024-03-01")
@@ -44,6 +49,10 @@ class Venue:
     holes: set[int] = field(default_factory=set)
     price: str = "1.5"
     archived: dict[str, str] = field(default_factory=dict)  # month: price
+    first_days: int = 31  # of a month in its monthly file
+    daily: bool = False
+    without_checksum: bool = False
+    knows: tuple[str, ...] = ("BTCUSDT",)
     asked: list[tuple[int, int]] = field(default_factory=list)  # ranges of hours, counted from START
     files: list[str] = field(default_factory=list)
     status: int = 200
@@ -62,9 +71,13 @@ class Venue:
             return httpx.Response(200, json={"serverTime": self.now // 1_000})
         if request.url.path == "/api/v3/exchangeInfo":
             limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000}
-            if "NOPE" in str(request.url):
+            asked = json.loads(request.url.params.get("symbols") or json.dumps([request.url.params["symbol"]]))
+            if any(symbol not in self.knows for symbol in asked):
                 return httpx.Response(400, json={"code": -1121, "msg": "Invalid symbol."})
-            return httpx.Response(200, json={"rateLimits": [limit], "symbols": [{"symbol": "BTCUSDT", "status": "TRADING"}]})
+            symbols = [{"symbol": symbol, "status": "TRADING"} for symbol in asked]
+            return httpx.Response(200, json={"rateLimits": [limit], "symbols": symbols})
+        if request.url.params["symbol"] not in self.knows:
+            return httpx.Response(400, json={"code": -1121, "msg": "Invalid symbol."})
         first, last, most = (int(request.url.params[name]) for name in ("startTime", "endTime", "limit"))
         self.asked.append(((first - START // 1_000) // HOUR_MS, (last - START // 1_000) // HOUR_MS))
         if self.stop is not None:
@@ -74,22 +87,27 @@ class Venue:
         return httpx.Response(200, json=[self.kline(time, self.price) for time in self.open_times(first, last)[:most]])
 
     def archive(self, request: httpx.Request) -> httpx.Response:
-        self.files.append(request.url.path.rsplit("/", 1)[1])
-        month = request.url.path.split("1h-")[1][:7]
-        if "/monthly/" not in request.url.path or month not in self.archived:
+        name = request.url.path.rsplit("/", 1)[1]
+        self.files.append(name)
+        date = name.split("1h-")[1].split(".")[0]
+        is_there = date[:7] in self.archived and ("/monthly/" in request.url.path or self.daily)
+        if not is_there or name.startswith("NOPE") or (self.without_checksum and name.endswith(".CHECKSUM")):
             return httpx.Response(404)
-        body = zipped(self, month)
-        if request.url.path.endswith(".CHECKSUM"):
+        body = zipped(self, date)
+        if name.endswith(".CHECKSUM"):
             return httpx.Response(200, content=f"{hashlib.sha256(body).hexdigest()}  file.zip\n".encode())
         return httpx.Response(200, content=body)
 
 
-def zipped(venue: Venue, month: str) -> bytes:
-    first = parse_instant(f"{month}-01") // 1_000
-    times = [time for time in venue.open_times(first, first + 40 * 24 * HOUR_MS) if iso_month(time) == month]
+def zipped(venue: Venue, date: str) -> bytes:
+    """The file of a day or of the first days of a month, its first kline twice."""
+    is_day = len(date) > len("2024-01")
+    first = parse_instant(date if is_day else f"{date}-01") // 1_000
+    days = 1 if is_day else venue.first_days
+    times = [time for time in venue.open_times(first, first + days * 24 * HOUR_MS - 1) if iso_month(time) == date[:7]]
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w") as files:
-        lines = [",".join(map(str, venue.kline(time, venue.archived[month]))) for time in times]
+        lines = [",".join(map(str, venue.kline(time, venue.archived[date[:7]]))) for time in [times[0], *times]]
         files.writestr(zipfile.ZipInfo("file.csv"), "\n".join(lines) + "\n")
     return sink.getvalue()
 
@@ -108,14 +126,17 @@ async def run(
     recheck: bool = False,
     symbols: tuple[str, ...] = ("BTCUSDT",),
     stop: StopRequest | None = None,
+    fails: str | None = None,
 ) -> BackfillReport:
+    """`fails`: what the VenueError at the end says."""
     rest_client = httpx.AsyncClient(transport=httpx.MockTransport(venue.rest), base_url="https://rest.test")
     archive_client = httpx.AsyncClient(transport=httpx.MockTransport(venue.archive), base_url="https://archive.test")
     async with rest_client, archive_client:
         rest = BinanceRest(rest_client, WeightBudget(1_200), BanMemory(folder, "binance", "rest.test"))
         options = BackfillOptions(interval="1h", start_us=START, end_us=end_us, source=source, concurrency=3, recheck=recheck)
         backfill = Backfill(VENUE, rest, BinanceArchive(archive_client), lake.store, options)
-        await backfill.run(list(symbols), stop or StopRequest())
+        with pytest.raises(VenueError, match=fails) if fails else nullcontext():
+            await backfill.run(list(symbols), stop or StopRequest())
         return backfill.report
 
 
@@ -220,12 +241,71 @@ async def test_auto_asks_rest_for_what_the_archive_lacks(moto_lake: Lake, tmp_pa
 
 
 async def test_what_the_archive_alone_cannot_give_is_a_gap_and_asked_for_again(moto_lake: Lake, tmp_path: Path) -> None:
-    report = await run(Venue(archived={"2024-01": "1.5"}), moto_lake, tmp_path, source="archive")
+    report = await run(Venue(archived={"2024-01": "1.5"}), moto_lake, tmp_path, source="archive", fails=NO_FILE)
     assert stored_hours(moto_lake.store) == list(range(744))
-    assert (report.gaps, events(moto_lake.store)) == (1, {("gap", "archive_has_no_data", 744, HOURS - 1)})
-    venue = Venue()
-    await run(venue, moto_lake, tmp_path)
+    gap = ("gap", "archive_has_no_data", 744, HOURS - 1)
+    assert (report.gaps, report.rows_unproven, events(moto_lake.store)) == (1, 696, {gap})
+    await run(Venue(archived={"2024-01": "1.5"}), moto_lake, tmp_path, source="archive", fails=NO_FILE)
+    assert events(moto_lake.store) == {gap}, "written down once"
+    report = await run(Venue(holes={800}), moto_lake, tmp_path)
+    assert stored_hours(moto_lake.store) == [hour for hour in range(HOURS) if hour != 800]
+    healed = {("healed", "archive_has_no_data", 744, 799), ("healed", "archive_has_no_data", 801, HOURS - 1)}
+    assert events(moto_lake.store) == {gap, ("gap", "venue_has_no_data", 800, 800)} | healed
+
+
+async def test_daily_files_fill_a_monthly_one_that_is_cut(moto_lake: Lake, tmp_path: Path) -> None:
+    """A monthly file with 7 days of a month whose daily files are whole."""
+    venue = Venue(archived={"2024-01": "1.5", "2024-02": "1.5"}, first_days=7, daily=True)
+    report = await run(venue, moto_lake, tmp_path, source="archive")
     assert stored_hours(moto_lake.store) == list(range(HOURS))
+    assert (report.rows_landed, report.rows_unproven, events(moto_lake.store)) == (HOURS, 0, set()), "repeats do not count"
+    assert "BTCUSDT-1h-2024-01-07.zip" not in venue.files, "days that are there are not asked for"
+
+
+async def test_auto_asks_rest_only_for_what_monthly_and_daily_files_lack(moto_lake: Lake, tmp_path: Path) -> None:
+    venue = Venue(archived={"2024-01": "1.5", "2024-02": "1.5"}, first_days=7)
+    await run(venue, moto_lake, tmp_path, source="auto")
+    assert stored_hours(moto_lake.store) == list(range(HOURS))
+    assert sorted(venue.asked) == [(0, HOURS - 1), (7 * 24, 743), (744 + 7 * 24, HOURS - 1)]
+
+
+async def test_a_gap_is_healed_in_parts_as_the_files_come(moto_lake: Lake, tmp_path: Path) -> None:
+    cut = Venue(archived={"2024-01": "1.5", "2024-02": "1.5"}, first_days=7)
+    missing = "BTCUSDT 1h 2024-0[12]: [0-9]+ klines from 2024-0[12]-08T00:00:00Z to 2024-0[23]-01T00:00:00Z are missing"
+    await run(cut, moto_lake, tmp_path, source="archive", fails=missing)
+    later = Venue(archived={"2024-01": "1.5", "2024-02": "1.5"}, first_days=20)
+    report = await run(later, moto_lake, tmp_path, source="archive", fails="2024-02-21T00:00:00Z to 2024-03-01T00:00:00Z")
+    assert report.rows_landed == 2 * 13 * 24
+    found = {event for event in events(moto_lake.store) if event[2] < 744}
+    assert found == {("gap", "archive_has_no_data", 7 * 24, 743), ("healed", "archive_has_no_data", 7 * 24, 20 * 24 - 1)}
+
+
+@pytest.mark.parametrize("daily", [True, False])
+async def test_a_file_without_a_checksum_is_not_taken_and_named(daily: bool, moto_lake: Lake, tmp_path: Path) -> None:
+    venue = Venue(archived={"2024-01": "1.5", "2024-02": "1.5"}, daily=daily, without_checksum=True)
+    report = await run(venue, moto_lake, tmp_path, source="archive", fails=r"BTCUSDT-1h-2024-0[12].zip has no CHECKSUM beside it")
+    assert stored_hours(moto_lake.store) == []
+    assert report.unusable_files == (2 + 2 * 2 if daily else 2), "two unusable daily files end a month"
+    assert len(venue.files) == len(set(venue.files)), "none is asked for again"
+
+
+async def test_a_symbol_that_only_the_archive_knows_is_fetched_from_there(moto_lake: Lake, tmp_path: Path) -> None:
+    for source, months in (("archive", "2024-01"), ("auto", "2024-02")):
+        venue = Venue(archived={"2024-01": "1.5", months: "1.5"}, knows=())
+        if source == "archive":
+            await run(venue, moto_lake, tmp_path, source="archive", fails="no file of the archive has them")
+        else:
+            await run(venue, moto_lake, tmp_path, source="auto")
+        assert venue.asked == [], "REST does not know it"
+    assert stored_hours(moto_lake.store) == list(range(HOURS))
+
+
+@pytest.mark.parametrize("source", ["archive", "auto"])
+async def test_a_symbol_that_nobody_knows_is_refused(source: Source, moto_lake: Lake, tmp_path: Path) -> None:
+    venue = Venue(archived={"2024-01": "1.5"}, daily=True)
+    with pytest.raises(UsageError, match=r"^NOPE: unknown to the exchange and to the archive in this range: .*BTCUSDT$"):
+        await run(venue, moto_lake, tmp_path, source=source, symbols=("BTCUSDT", "NOPE"))
+    assert list(moto_lake.store.list_keys("data_sources/")) == []
 
 
 async def test_a_recheck_reports_what_differs_and_overwrites_nothing(moto_lake: Lake, tmp_path: Path) -> None:
@@ -257,8 +337,8 @@ async def test_a_stop_keeps_what_has_arrived_and_the_next_run_goes_on(moto_lake:
 
 async def test_a_broken_archive_file_is_a_failure_that_is_named_at_the_end(moto_lake: Lake, tmp_path: Path) -> None:
     venue = Venue(archived={"2024-01": "no number", "2024-02": "1.5"})
-    with pytest.raises(VenueError, match=r"^archive of BTCUSDT 1h cannot be read"):
-        await run(venue, moto_lake, tmp_path, source="archive")
+    file = r"^BTCUSDT 1h 2024-01: 744 klines .* are missing without a proof: /data/.*/BTCUSDT-1h-2024-01.zip cannot be read: "
+    await run(venue, moto_lake, tmp_path, source="archive", fails=file)
     assert stored_hours(moto_lake.store) == list(range(744, HOURS))
 
 

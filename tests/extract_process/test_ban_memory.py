@@ -4,6 +4,7 @@ import pytest
 
 from extract_process.ban_memory import BanMemory
 from tickhouse_core.errors import UsageError, VenueBanned
+from tickhouse_core.timestamps import DAY_US, MINUTE_US, now_us
 
 HOST = "data-api.binance.vision"
 NOON = 1_704_110_400_000_000  # 2024-01-01 12:00
@@ -22,6 +23,17 @@ def test_a_ban_is_remembered_by_another_process_until_it_is_over(tmp_path: Path)
     assert ban.until_us == NOON
     assert str(ban) == "still shut out until 2024-01-01T12:00:00Z, asking nothing: way too much weight"
     assert restarted.remembered(NOON) is None
+
+
+def test_a_ban_ends_three_days_after_it_was_written_whatever_the_file_says(tmp_path: Path) -> None:
+    """Files of older versions: a ban "until 99999999999999999999999" was remembered until 2286."""
+    memory = BanMemory(tmp_path, "binance", HOST)
+    memory.remember(VenueBanned("for ever", until_us=9_999_999_999_999_000))
+    now = now_us()
+    ban = memory.remembered(now)
+    assert ban is not None
+    assert abs(ban.until_us - now - 3 * DAY_US) < MINUTE_US
+    assert memory.remembered(now + 3 * DAY_US) is None
 
 
 def test_the_latest_ban_counts(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from tests.waiting import wait_until
 
 from extract_process.binance.dialect import BINANCE
 from extract_process.capture_memory import CaptureMemory, load_memory
@@ -83,14 +84,6 @@ def expected(*numbers: int) -> dict[str, bytes]:
     return objects
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """A thread tells only by its traces how far it is."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 class Gate:
     """Holds the flusher up behind each batch until it is open."""
 
@@ -124,7 +117,7 @@ def test_a_segment_becomes_objects_and_goes_and_its_ids_are_remembered(tmp_path:
 def test_of_many_batches_a_few_wait_in_memory_and_the_rest_on_disk(tmp_path: Path, gate: Gate) -> None:
     capturing = Capturing(tmp_path, gate)
     capturing.put()
-    until(lambda: gate.passed == 1)
+    wait_until(lambda: gate.passed == 1)
     numbers = [capturing.put() for _ in range(MOST_IN_MEMORY + 20)]
     assert capturing.batches_in_memory <= 1 + MOST_IN_MEMORY
     assert capturing.segments() == numbers
@@ -145,7 +138,7 @@ def test_trouble_with_the_disk_keeps_the_segment_and_is_tried_again(
     capturing = Capturing(tmp_path, gate)
     shutil.rmtree(tmp_path / "outbox")
     numbers = [capturing.put(), capturing.put()]
-    until(lambda: bool(caplog.records))
+    wait_until(lambda: bool(caplog.records))
     assert {record.message for record in caplog.records} == {"cannot write objects to the spool, trying again"}
     assert capturing.segments() == numbers
     assert load_memory(tmp_path).sequence == 0
@@ -160,7 +153,7 @@ def test_trouble_with_the_disk_keeps_the_segment_and_is_tried_again(
 def test_an_end_under_a_deadline_leaves_the_rest_to_the_next_start(tmp_path: Path, gate: Gate) -> None:
     capturing = Capturing(tmp_path, gate)
     first = capturing.put()
-    until(lambda: gate.passed == 1)
+    wait_until(lambda: gate.passed == 1)
     left = [capturing.put() for _ in range(5)]
     capturing.close_spool()
     began = time.monotonic()

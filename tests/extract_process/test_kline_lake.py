@@ -13,8 +13,10 @@ from extract_process.binance.messages import parse_klines
 from extract_process.kline_grid import Range, grid_of
 from extract_process.kline_lake import Disagreement, KlineLake, compare
 from extract_process.kline_plan import Coverage
-from tickhouse_core.datasets import KLINES
+from tickhouse_core.datasets import INSTANT, KLINES
+from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.parquet_check import read_checked
 from tickhouse_core.timestamps import parse_instant
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ def hours(first: int, last: int) -> Range:
     return Range(hour(first), hour(last))
 
 
-def klines(*numbers: int, price: str = "1.5", receipt_time: int = 7) -> pa.Table:
+def klines(*numbers: int, price: str = "1.5", receipt_time: int = START) -> pa.Table:
     rows = [[hour(n) // 1_000, price, "2", "1", "1.5", "10", hour(n + 1) // 1_000 - 1, "15", 3, "5", "7.5", "0"] for n in numbers]
     return parse_klines(json.dumps(rows).encode(), symbol="BTCUSDT", interval="1h", receipt_time=receipt_time)
 
@@ -63,7 +65,7 @@ def absences(store: ObjectStore) -> object:
 def test_a_first_landing_makes_the_months_object(lake: KlineLake, moto_lake: Lake) -> None:
     landed = lake.land("2024-01", klines(0, 1, 2), [])
     assert (landed.key, landed.rows, landed.healed, landed.disagreements) == (KEY, 3, [], [])
-    assert stored(moto_lake.store).schema.equals(KLINES.schema)
+    assert stored(moto_lake.store).schema.names == KLINES.schema.names
     assert stored_hours(moto_lake.store) == [0, 1, 2]
 
 
@@ -79,12 +81,19 @@ def test_rows_in_any_order_land_in_the_order_of_time(lake: KlineLake, moto_lake:
 
 
 def test_a_row_that_is_there_is_never_overwritten(lake: KlineLake, moto_lake: Lake) -> None:
-    lake.land("2024-01", klines(0, 1, price="1.5", receipt_time=7), [])
-    landed = lake.land("2024-01", klines(1, 2, price="9.5", receipt_time=8), [])
+    lake.land("2024-01", klines(0, 1, price="1.5", receipt_time=START + 7), [])
+    landed = lake.land("2024-01", klines(1, 2, price="9.5", receipt_time=START + 8), [])
     assert landed.rows == 1
     table = stored(moto_lake.store)
     assert [str(price.as_py()) for price in table["open"]] == [f"{price}{'0' * 17}" for price in ("1.5", "1.5", "9.5")]
-    assert [time.value for time in table["receipt_time"]] == [7, 7, 8]
+    assert [time.value - START for time in table["receipt_time"]] == [7, 7, 8]
+
+
+def test_rows_that_come_twice_count_once(lake: KlineLake, moto_lake: Lake) -> None:
+    lake.land("2024-01", klines(0, 1), [])
+    landed = lake.land("2024-01", pa.concat_tables([klines(2, 3), klines(0, 1, 2), klines(3)]), [])
+    assert (landed.rows, landed.disagreements) == (2, [])
+    assert stored_hours(moto_lake.store) == [0, 1, 2, 3]
 
 
 def test_a_disagreement_is_found_with_both_values(lake: KlineLake) -> None:
@@ -94,7 +103,7 @@ def test_a_disagreement_is_found_with_both_values(lake: KlineLake) -> None:
 
 
 def test_the_same_values_from_another_source_at_another_time_agree() -> None:
-    offered = klines(0, 1, receipt_time=99)
+    offered = klines(0, 1, receipt_time=START + 99)
     source = pa.array(["archive", "archive"]).dictionary_encode()
     offered = offered.set_column(offered.schema.get_field_index("source"), KLINES.schema.field("source"), source)
     assert compare(klines(0, 1), offered) == []
@@ -125,7 +134,7 @@ def test_a_month_without_any_kline_is_an_object_that_says_so(lake: KlineLake, mo
 def test_a_row_that_appears_where_there_was_none_heals_the_absence(lake: KlineLake, moto_lake: Lake) -> None:
     lake.land("2024-01", klines(4), [hours(0, 3)])
     landed = lake.land("2024-01", klines(1, 2), [])
-    assert landed.healed == [hours(1, 2)]
+    assert landed.healed == [(hours(1, 2), "venue_has_no_data")]
     assert absences(moto_lake.store) == [[hour(0), hour(0)], [hour(3), hour(3)]]
 
 
@@ -137,7 +146,7 @@ def test_a_present_row_is_never_called_absent(lake: KlineLake, moto_lake: Lake) 
 def test_the_same_rows_are_the_same_bytes(lake: KlineLake, moto_lake: Lake) -> None:
     lake.land("2024-01", klines(0, 1, 2), [hours(5, 6)])
     first = moto_lake.store.read(KEY)
-    lake.land("2024-01", klines(0, 1, 2, receipt_time=99), [hours(5, 6)])
+    lake.land("2024-01", klines(0, 1, 2, receipt_time=START + 99), [hours(5, 6)])
     assert moto_lake.store.read(KEY) == first
 
 
@@ -204,6 +213,58 @@ def test_a_parquet_file_of_something_else_is_written_anew(lake: KlineLake, moto_
     assert stored_hours(moto_lake.store) == [0, 1]
 
 
+def as_another_tool_writes(rows: pa.Table) -> bytes:
+    """Smaller decimals, nanoseconds, plain text, an index, and no venue, symbol and interval but in the key."""
+    columns: dict[str, pa.ChunkedArray] = {}
+    for field in rows.drop_columns(["venue", "symbol", "interval"]).schema:
+        smaller = {pa.decimal128(38, 18): pa.decimal128(18, 8), INSTANT: pa.timestamp("ns", "UTC")}.get(field.type, field.type)
+        columns[field.name] = rows[field.name].cast(smaller)
+    columns |= {"trade_count": rows["trade_count"].cast(pa.int16()), "source": rows["source"].cast(pa.string())}
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns).append_column("__index_level_0__", pa.array(range(rows.num_rows))), sink)
+    return sink.getvalue()
+
+
+def test_a_month_of_another_tool_counts_as_it_would_load_and_is_completed_with_its_rows_kept(
+    lake: KlineLake, moto_lake: Lake
+) -> None:
+    body = as_another_tool_writes(klines(0, 1, 2))
+    moto_lake.store.write(KEY, body)
+    assert lake.read_coverage(["2024-01"])["2024-01"].present == [hours(0, 2)]
+    assert lake.land("2024-01", klines(2, 3, price="9.5"), []).rows == 1
+    landed = stored(moto_lake.store).cast(KLINES.schema)
+    assert landed.drop_columns(["open"]).equals(klines(0, 1, 2, 3).drop_columns(["open"]))
+    assert [str(price.as_py())[:3] for price in stored(moto_lake.store)["open"]] == ["1.5", "1.5", "1.5", "9.5"]
+    assert read_checked(body, KLINES, KEY).equals(klines(0, 1, 2))  # the loader's judgement
+
+
+def unfit(rows: pa.Table, what: str) -> pa.Table:
+    def changed(name: str, column: pa.ChunkedArray) -> pa.Table:
+        return rows.set_column(rows.schema.names.index(name), name, column)
+
+    return {
+        "extra": lambda: rows.append_column("mood", pa.array(["good"] * rows.num_rows)),
+        "instant": lambda: changed("close_time", pa.array([-1] * rows.num_rows, INSTANT)),
+        "digits": lambda: changed("open", rows["open"].cast(pa.float64())),
+        "null": lambda: changed("trade_count", pa.nulls(rows.num_rows, pa.int64())),
+    }[what]()
+
+
+@pytest.mark.parametrize("what", ["extra", "instant", "digits", "null"])
+def test_what_the_loader_refuses_is_no_complete_month_and_is_kept_aside_before_it_is_written_anew(
+    what: str, lake: KlineLake, moto_lake: Lake
+) -> None:
+    sink = io.BytesIO()
+    pq.write_table(unfit(klines(0, 1, 2), what), sink)
+    moto_lake.store.write(KEY, sink.getvalue())
+    with pytest.raises(ObjectRefused):
+        read_checked(sink.getvalue(), KLINES, KEY)
+    assert lake.read_coverage(["2024-01"]) == {"2024-01": Coverage([], [])}
+    assert lake.land("2024-01", klines(1), []).rows == 1
+    assert moto_lake.store.read(f"quarantine/{KEY}").body == sink.getvalue()
+    assert stored_hours(moto_lake.store) == [1]
+
+
 def test_coverage_is_by_month_and_only_of_months_that_were_asked_for(lake: KlineLake) -> None:
     lake.land("2024-01", klines(0, 1, 2), [])
     lake.land("2024-02", klines(31 * 24), [])
@@ -234,7 +295,7 @@ def test_klines_off_the_grid_are_kept_but_cover_nothing(lake: KlineLake, moto_la
         ).encode(),
         symbol="BTCUSDT",
         interval="1h",
-        receipt_time=7,
+        receipt_time=START,
     )
     lake.land("2024-01", pa.concat_tables([klines(0), half, klines(3)]), [])
     assert stored(moto_lake.store).num_rows == 3
@@ -267,7 +328,7 @@ def noisy_month() -> pa.Table:
     for n in range(744):
         of_row = texts[n * 8 : n * 8 + 8]
         rows.append([hour(n) // 1_000, *of_row[:5], hour(n + 1) // 1_000 - 1, of_row[5], n, *of_row[6:], "0"])
-    return parse_klines(json.dumps(rows).encode(), symbol="BTCUSDT", interval="1h", receipt_time=7)
+    return parse_klines(json.dumps(rows).encode(), symbol="BTCUSDT", interval="1h", receipt_time=START)
 
 
 def test_symbols_of_any_script_have_their_own_month(moto_lake: Lake) -> None:

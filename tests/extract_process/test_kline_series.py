@@ -9,6 +9,7 @@ import pytest
 
 from extract_process.binance.messages import parse_klines
 from extract_process.kline_grid import Range, grid_of
+from extract_process.kline_plan import Coverage
 from extract_process.kline_series import KlineSeries, OpenMonth
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import parse_instant
@@ -133,10 +134,26 @@ def test_an_absence_across_months_is_an_event_in_each(series: KlineSeries, moto_
 def test_what_is_missing_without_a_proof_is_a_gap_but_not_an_absence(series: KlineSeries, moto_lake: Lake) -> None:
     series.add_unexplained(hours(1, 1), "archive_has_no_data")
     (month,) = drawn(series).values()
-    assert series.land(month) is None
+    series.land(month)
     (event,) = events(moto_lake.store)
     assert (event["event"], event["cause"], event["from_update_id"]) == ("gap", "archive_has_no_data", hour(1))
-    assert series.lake.read_coverage(["2024-01"]) == {}
+    assert series.lake.read_coverage(["2024-01"]) == {"2024-01": Coverage()}, "asked for again"
+
+
+def test_an_unexplained_gap_is_written_once_and_healed_in_parts(series: KlineSeries, moto_lake: Lake) -> None:
+    cause = "archive_has_no_data"
+    series.land(OpenMonth("2024-01", unexplained=[(hours(0, 2), cause)]))
+    series.land(OpenMonth("2024-01", unexplained=[(hours(0, 3), cause)]))
+    series.land(OpenMonth("2024-01", tables=[klines(1)]))
+    series.land(OpenMonth("2024-01", tables=[klines(0, 3)], no_data=[hours(2, 2)]))
+    told = [(event["event"], event["cause"], event["from_update_id"], event["to_update_id"]) for event in events(moto_lake.store)]
+    assert told[:3] == [("gap", cause, hour(0), hour(2)), ("gap", cause, hour(3), hour(3)), ("healed", cause, hour(1), hour(1))]
+    assert told[3:] == [
+        ("gap", "venue_has_no_data", hour(2), hour(2)),
+        ("healed", cause, hour(0), hour(0)),
+        ("healed", cause, hour(3), hour(3)),
+    ]
+    assert series.lake.open_gaps("2024-01") == [], "nothing of it is healed twice"
 
 
 def test_a_range_that_was_healed_gets_a_second_event(series: KlineSeries, moto_lake: Lake) -> None:

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from extract_process.binance.streams import CHANNELS
-from extract_process.markets import MARKETS_FILE, read_markets
+from extract_process.markets import MARKETS_FILE, markets_file, read_markets
 from tickhouse_core.errors import UsageError
 
 
@@ -26,9 +27,17 @@ def test_enabled_tiers_are_joined_symbol_by_symbol(tmp_path: Path) -> None:
     assert read_markets(path, "binance", CHANNELS) == {"BTCUSDT": ("trades", "depth"), "ETHUSDT": ("trades", "depth", "klines")}
 
 
-def test_the_file_of_the_project_is_read() -> None:
-    path = Path(__file__).parents[2] / MARKETS_FILE
-    assert read_markets(path, "binance", CHANNELS)["BTCUSDT"] == ("trades", "depth")
+def test_in_a_folder_without_a_file_the_one_of_tickhouse_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read_markets(markets_file(), "binance", CHANNELS)["BTCUSDT"] == ("trades", "depth")
+    assert markets_file().samefile(ROOT / MARKETS_FILE)
+
+
+def test_a_file_in_the_working_directory_comes_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("resources").mkdir()
+    MARKETS_FILE.write_text("binance: {mine: {enabled: true, streams: [trades], symbols: [XRPUSDT]}}")
+    assert read_markets(markets_file(), "binance", CHANNELS) == {"XRPUSDT": ("trades",)}
 
 
 @pytest.mark.parametrize(

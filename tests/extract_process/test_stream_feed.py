@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
 import pytest
+from tests.waiting import until
 from websockets.asyncio.server import ServerConnection
 
 from extract_process.binance.dialect import BINANCE
@@ -62,13 +63,6 @@ def events(capture_folder: Path) -> list[tuple[str, str]]:
     (segment,) = leftover_segments(capture_folder)
     written = [orjson.loads(record.payload) for record in read_segment(segment) if record.kind is Kind.EVENT]
     return [(event["event"], event["detail"]) for event in written]
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Waits for what the other side is about to do."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 async def test_many_streams_are_asked_for_without_breaking_the_venues_rule(capture: Capture) -> None:

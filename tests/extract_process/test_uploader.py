@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
+from tests.waiting import wait_until
 
 from extract_process.outbox import Outbox
 from extract_process.uploader import Uploader
@@ -93,14 +94,6 @@ def bodies(store: ObjectStore) -> dict[str, bytes]:
     return {item.key: store.read(item.key).body for item in store.list_keys("data_sources/")}
 
 
-def until(condition: Callable[[], bool], seconds: float = 40) -> None:
-    """A thread tells only by its traces how far it is."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def said(caplog: pytest.LogCaptureFixture, message: str) -> list[dict[str, object]]:
     return [vars(record) for record in caplog.records if record.message == message]
 
@@ -123,7 +116,7 @@ def test_what_comes_later_goes_out_without_an_end(outbox: Outbox, moto_lake: "La
     for number, item in enumerate(OBJECTS, start=1):
         outbox.put(number, [item])
         uploader.wake()
-        until(lambda number=number: uploader.uploaded == number)  # type: ignore[misc]
+        wait_until(lambda number=number: uploader.uploaded == number)  # type: ignore[misc]
     assert bodies(moto_lake.store) == dict(OBJECTS)
     assert uploader.finish(20) == 0
 
@@ -137,7 +130,7 @@ def test_uploads_resume_by_themselves_with_the_same_key_and_bytes(
     for number, item in enumerate(OBJECTS, start=1):
         outbox.put(number, [item])
     uploader = Uploader(outbox, ObjectStore(moto_lake.store.bucket))
-    until(lambda: uploader.uploaded == 3)
+    wait_until(lambda: uploader.uploaded == 3)
     first, *others = gate.puts[5:]
     assert gate.puts[:5] == [first] * 5
     assert len(others) == 2
@@ -156,11 +149,11 @@ def test_a_lake_that_is_made_later_gets_everything_in_order(
     uploader = Uploader(outbox, later)
     outbox.put(1, OBJECTS)
     uploader.wake()
-    until(lambda: bool(said(caplog, "cannot upload, the spool keeps it and tries again")))
+    wait_until(lambda: bool(said(caplog, "cannot upload, the spool keeps it and tries again")))
     assert "tickhouse provision" in str(said(caplog, "cannot upload, the spool keeps it and tries again")[0]["error"])
     assert len(outbox.waiting()) == 3
     s3_client().create_bucket(Bucket=later.bucket)
-    until(lambda: outbox.waiting() == [])
+    wait_until(lambda: outbox.waiting() == [])
     assert bodies(later) == dict(OBJECTS)
     assert uploader.finish(20) == 0
 
@@ -170,14 +163,14 @@ def test_an_end_under_a_deadline_says_what_is_left_and_leaves_it(outbox: Outbox,
     gate.is_open.clear()
     outbox.put(1, OBJECTS)
     uploader = Uploader(outbox, ObjectStore(moto_lake.store.bucket))
-    until(lambda: len(gate.puts) == 1)
+    wait_until(lambda: len(gate.puts) == 1)
     began = time.monotonic()
     assert uploader.finish(0.2) == 3
     assert time.monotonic() - began < 2
     assert {item.key: item.path.read_bytes() for item in outbox.waiting()} == dict(OBJECTS)
     assert uploader.uploaded == 0
     gate.is_open.set()
-    until(lambda: outbox.waiting() == [])
+    wait_until(lambda: outbox.waiting() == [])
 
 
 def test_what_a_run_without_a_lake_left_the_next_one_uploads(

@@ -12,7 +12,8 @@ from tests.load_process.test_every_dataset import EVERY, Row, rows_of
 from load_process.ledger import LOADED, QUARANTINED, Ledger, LedgerEntry
 from load_process.value_checksum import constant_of, row_without_values, value_checksum
 from tickhouse_core.datasets import DATASETS, DEPTH_DIFFS, KLINES, STREAM_EVENTS, TRADES, Dataset
-from tickhouse_core.warehouse import SQL_ROOT, Warehouse
+from tickhouse_core.resources import SQL_ROOT
+from tickhouse_core.warehouse import Warehouse
 
 BUCKET = "crypto"
 WIDEST = Decimal("99999999999999999999.999999999999999999")

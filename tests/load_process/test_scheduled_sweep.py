@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.load_process.operating import counts, drain, key_of, land, purge, rows_number, send
 from tests.load_process.test_every_dataset import body_of
+from tests.waiting import wait_until
 
 from load_process.__main__ import run_loader
 from load_process.batches import LoadLimits
@@ -24,14 +24,6 @@ if TYPE_CHECKING:
     from conftest import Lake
 
 OFTEN = SweepOptions(every_seconds=0.1, min_age_seconds=0, hours=1_000_000)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Polls another thread's doing: it tells by nothing but its effect."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -59,7 +51,7 @@ def test_a_running_loader_finds_what_no_message_told_it(
     loader = threading.Thread(target=run_loader, args=([TRADES.queue], stop, LoaderOptions(wait_seconds=0), OFTEN))
     loader.start()
     try:
-        wait_for(lambda: counts(warehouse) == (4, 4))
+        wait_until(lambda: counts(warehouse) == (4, 4))
     finally:
         stop.set()
         loader.join(60)
@@ -78,10 +70,10 @@ def test_trouble_is_said_once_and_the_next_rounds_try_again(
         return [r.getMessage() for r in caplog.records if r.name == "load_process.scheduled_sweep" and r.levelno == level]
 
     with sweeping(moto_lake, warehouse_settings, OFTEN, LoadLimits()):
-        wait_for(lambda: len(said(logging.DEBUG)) >= 2)
+        wait_until(lambda: len(said(logging.DEBUG)) >= 2)
         warehouse.command("rename table ops_loaded_objects_away to ops_loaded_objects")
-        wait_for(lambda: counts(warehouse) == (2, 2))
-        wait_for(lambda: "reconciling again" in said(logging.INFO))
+        wait_until(lambda: counts(warehouse) == (2, 2))
+        wait_until(lambda: "reconciling again" in said(logging.INFO))
     assert said(logging.WARNING) == ["not reconciled, the next round tries again"]
 
 
@@ -93,10 +85,10 @@ def test_a_queue_that_is_behind_is_left_to_the_loader(
     purge()
     send(TRADES.queue, "hello", "hello")
     with sweeping(moto_lake, warehouse_settings, OFTEN, LoadLimits(window_messages=1)):
-        wait_for(lambda: caplog.messages.count("not reconciled, the queue is behind") >= 3)
+        wait_until(lambda: caplog.messages.count("not reconciled, the queue is behind") >= 3)
         assert counts(warehouse) == (0, 0)
         drain(moto_lake)
-        wait_for(lambda: counts(warehouse) == (2, 2))
+        wait_until(lambda: counts(warehouse) == (2, 2))
 
 
 def test_it_looks_at_the_last_hours_only(moto_lake: Lake, warehouse: Warehouse, warehouse_settings: WarehouseSettings) -> None:
@@ -105,6 +97,6 @@ def test_it_looks_at_the_last_hours_only(moto_lake: Lake, warehouse: Warehouse, 
         moto_lake.store.write(key, body_of(rows_number(number), TRADES))
     purge()
     with sweeping(moto_lake, warehouse_settings, SweepOptions(every_seconds=0.1, min_age_seconds=0, hours=1), LoadLimits()):
-        wait_for(lambda: counts(warehouse) == (2, 2))
+        wait_until(lambda: counts(warehouse) == (2, 2))
     ((key,),) = warehouse.query("select key from ops_loaded_objects")
     assert "/date=2999-01-01/" in key

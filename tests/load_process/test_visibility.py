@@ -4,6 +4,8 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tests.waiting import patience
+
 from load_process.visibility import VisibilityHeartbeat
 from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.message_queue import Message, MessageQueue
@@ -35,7 +37,7 @@ class Extended(MessageQueue):
 
 def wait_for(queue: Extended, beats: int) -> None:
     for _ in range(beats):
-        assert queue.beat.acquire(timeout=10)
+        assert queue.beat.acquire(timeout=patience(10))
 
 
 def quick(queue: MessageQueue) -> VisibilityHeartbeat:

@@ -1,6 +1,5 @@
 """What tests of sockets share: a client, and ways to read from it. Not a test."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -37,13 +36,6 @@ async def read_until(socket: ClientConnection, wanted: Callable[[Message], bool]
     while not wanted(messages[-1]):
         messages.append(await read(socket))
     return messages
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Waits for something the exchange is about to notice."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 def get(client: httpx.Client, path: str, **asked: Any) -> Any:

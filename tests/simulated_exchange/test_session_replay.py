@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from tests.waiting import until
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -19,7 +20,7 @@ from simulated_exchange.server import RunningExchange, running_exchange
 from simulated_exchange.session import read_session, stream_of
 from simulated_exchange.session_replay import Start
 
-from .sockets import Message, apply, ask, connected, get, read, read_until, until
+from .sockets import Message, apply, ask, connected, get, read, read_until
 
 SESSION = "binance_session_BTCUSDT_20240808"
 FOUR = "binance_session_4symbols_20211012"

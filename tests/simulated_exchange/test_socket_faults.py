@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from tests.waiting import until
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -20,7 +21,7 @@ from simulated_exchange.socket_faults import SocketFault, SocketFaultKind, Socke
 from simulated_exchange.stream_messages import Message
 from simulated_exchange.stream_names import Channel
 
-from .sockets import apply, ask, connected, read, until
+from .sockets import apply, ask, connected, read
 
 DEPTH = "btcusdt@depth@100ms"
 

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from tests.waiting import until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from simulated_exchange.clock import OffsetClock, StandingClock
@@ -12,7 +13,7 @@ from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import RunningExchange, running_exchange
 from simulated_exchange.socket_limits import SocketLimits
 
-from .sockets import ask, connected, read, read_until, until
+from .sockets import ask, connected, read, read_until
 
 MINUTE = 60_000
 NOW = 1_750_000_012_345

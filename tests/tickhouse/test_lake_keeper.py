@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests.waiting import wait_until
 
 from tickhouse.keep import run_keeper
 from tickhouse.lake_keeper import LakeKeeper
@@ -40,15 +40,15 @@ def store(moto_lake: Lake) -> ObjectStore:
     return ObjectStore(moto_lake.store.bucket, copies=False)
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Looks from outside; what fails while there is no bucket counts as no."""
-    deadline = time.monotonic() + seconds
-    while True:
+def eventually(is_so: Callable[[], bool], what: str = "what comes next") -> None:
+    """`wait_until`; what fails while there is no bucket counts as no."""
+
+    def holds() -> bool:
         with suppress(TickhouseError):
-            if is_so():
-                return
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+            return is_so()
+        return False
+
+    wait_until(holds, what)
 
 
 def keeper_of(store: ObjectStore, copy: LakeCopy, *, stopping: bool = False) -> LakeKeeper:
@@ -166,10 +166,10 @@ def test_the_command_restores_again_and_again_and_says_when_all_is_well(
     looks.start()
     try:
         for _ in range(2):
-            wait_until(lambda: ready.exists() and content(store) == {TRADES: b"trades"})
+            eventually(lambda: ready.exists() and content(store) == {TRADES: b"trades"})
             httpx.post(f"{moto_url}/moto-api/reset").raise_for_status()
             ready.unlink()
-        wait_until(lambda: ready.exists() and content(store) == {TRADES: b"trades"})
+        eventually(lambda: ready.exists() and content(store) == {TRADES: b"trades"})
     finally:
         stop.set()
         looks.join(20)

@@ -11,7 +11,7 @@ from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import WarehouseRefused, WarehouseUnavailable
 from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.timestamps import DAY_US, parse_instant
-from tickhouse_core.warehouse import SQL_ROOT, Warehouse, connect
+from tickhouse_core.warehouse import Warehouse, connect
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 OPEN = parse_instant("2024-01-01")
@@ -189,8 +189,3 @@ def test_a_second_process_that_opens_the_folder_gets_one_clear_line(warehouse_se
     said = done.stderr.splitlines()[-1]  # the engine itself may have written a line of its own before
     assert said.startswith(f"error: CLICKHOUSE_PATH={warehouse_settings.path} cannot be opened: is another process using it?")
     assert "Traceback" not in done.stderr
-
-
-def test_the_sql_files_are_where_the_processes_look() -> None:
-    assert SQL_ROOT.parts[-2:] == ("sql", "clickhouse")
-    assert (SQL_ROOT / "schema" / "0001_create_ops_schema_migrations.sql").is_file()

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from extract_process.lake_writer import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot
 from extract_process.row_batches import DepthDiffRows, DepthSnapshotRows
-from load_process.parquet_check import read_checked
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TRADES, Dataset
 from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.parquet_check import read_checked
 from tickhouse_core.timestamps import MINUTE_US
 from tickhouse_core.warehouse import Warehouse
 from transform_process.transformer import Transformer, TransformOptions
@@ -142,9 +142,19 @@ def depth_snapshot(
     return batch.table()
 
 
-def stream_event(event: str, channel: str, first: int | None, last: int | None, *, started_us: int, cause: str = "") -> pa.Table:
-    columns: Row = {"venue": ["binance"], "symbol": ["BTCUSDT"], "channel": [channel], "instance": ["test"], "event": [event]}
-    columns |= {"from_update_id": [first], "to_update_id": [last], "started_at": [started_us], "ended_at": [None]}
+def stream_event(
+    event: str,
+    channel: str,
+    first: int | None,
+    last: int | None,
+    *,
+    started_us: int,
+    ended_us: int | None = None,
+    cause: str = "",
+    instance: str = "test",
+) -> pa.Table:
+    columns: Row = {"venue": ["binance"], "symbol": ["BTCUSDT"], "channel": [channel], "instance": [instance], "event": [event]}
+    columns |= {"from_update_id": [first], "to_update_id": [last], "started_at": [started_us], "ended_at": [ended_us]}
     return table_of(STREAM_EVENTS, columns | {"cause": [cause], "detail": [""]})
 
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.waiting import patience
 
 from extract_process.backfill import Backfill, BackfillOptions, Source
 from extract_process.klines import run_backfill
@@ -24,6 +24,7 @@ from load_process.loader import LoaderOptions
 from simulated_exchange.clock import Clock, StandingClock
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import RunningExchange, running_exchange
+from tickhouse_core.aws import s3_client
 from tickhouse_core.datasets import QUEUES
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
@@ -142,7 +143,13 @@ class LakeView:
         return sorted(rows, key=lambda row: (row["symbol"], row["from_update_id"]))
 
     def gaps(self) -> list[tuple[str, int, int, str]]:
-        return [(row["symbol"], row["from_update_id"], row["to_update_id"], row["cause"]) for row in self.events("gap")]
+        return self._ranges("gap")
+
+    def healed(self) -> list[tuple[str, int, int, str]]:
+        return self._ranges("healed")
+
+    def _ranges(self, event: str) -> list[tuple[str, int, int, str]]:
+        return [(row["symbol"], row["from_update_id"], row["to_update_id"], row["cause"]) for row in self.events(event)]
 
     def cut_out(self, key: str, start: str, end: str, *, with_footer: bool) -> None:
         """Rewrites a month's object without the klines of [start, end); its footer is right about the rows, or lost."""
@@ -156,7 +163,7 @@ class LakeView:
         self.store.write(key, sink.getvalue().to_pybytes())
 
     def delete(self, key: str) -> None:
-        self.store._client.delete_object(Bucket=self.store.bucket, Key=key)
+        s3_client().delete_object(Bucket=self.store.bucket, Key=key)
 
 
 def _klines_of(table: pa.Table) -> list[Kline]:
@@ -175,7 +182,7 @@ class Command:
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         with self.start(*arguments, **environment) as process:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=patience(60))
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
@@ -258,14 +265,6 @@ def command(lake: LakeView) -> Command:
 def load(warehouse_settings: object) -> Callable[[], None]:
     """Everything that waits in the queues, into the warehouse."""
     return lambda: run_loader(QUEUES, StopRequest(), LoaderOptions(drain=True, wait_seconds=0))
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
-    """A foreign process tells only by its traces how far it is."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"never came true: {what}"
-        time.sleep(0.01)
 
 
 def from_json(text: str) -> Any:

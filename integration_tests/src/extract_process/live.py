@@ -5,15 +5,16 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tests.waiting import patience
+from tests.waiting import wait_until as wait_until
 
 from extract_process.live_capture import CaptureReport, run_capture
 from extract_process.micro_batch import BatchLimits
@@ -39,7 +40,7 @@ class LiveRun:
 
     def stop(self) -> CaptureReport:
         self._request.set()
-        self._thread.join(60)
+        self._thread.join(patience(60))
         if self._failure is not None:
             raise self._failure
         assert self.report is not None, "the capture did not end within a minute"
@@ -100,13 +101,6 @@ def missing_of(exchange: RunningExchange, stream: str) -> Ids:
     """What the exchange never sent on a stream, between the first and the last id it sent."""
     told = exchange.tally()["sockets"]["streams"][stream]
     return {number for first, last in told["missing"] for number in range(first, last + 1)}
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited {seconds} s for {what}"
-        time.sleep(0.05)
 
 
 def happened(exchange: RunningExchange, plan: Sequence[SocketFault]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from google.api_core.exceptions import DeadlineExceeded
 from google.pubsub_v1 import PubsubMessage, SubscriberClient, Subscription
+from tests.waiting import patience
 
 from extract_process.live_mirror import MirrorReport, run_mirror
 from extract_process.mirror_options import MirrorOptions
@@ -87,9 +88,10 @@ class Subscriber:
         return len(answer.received_messages)
 
     def pull_until(self, condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
+        allowed = patience(seconds)
+        deadline = time.monotonic() + allowed
         while not condition():
-            assert time.monotonic() < deadline, f"waited {seconds} s for {what}; heard {dict(self.heard)}"
+            assert time.monotonic() < deadline, f"waited {allowed:.0f} s for {what}; heard {dict(self.heard)}"
             self.pull()
 
     def pull_all(self) -> None:

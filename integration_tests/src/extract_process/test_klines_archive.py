@@ -22,6 +22,8 @@ NOW = "2025-03-10T12:00"
 HOUR_US = 3_600_000_000
 NO_FILE = "archive_has_no_data"
 DECEMBER = "/data/spot/monthly/klines/BTCUSDT/1h/BTCUSDT-1h-2024-12"
+DAYS_OF_DECEMBER = "/data/spot/daily/klines/BTCUSDT/1h/BTCUSDT-1h-2024-12"
+BROKEN = (FaultKind.ARCHIVE_BAD_CHECKSUM, FaultKind.ARCHIVE_TRUNCATED, FaultKind.HTTP_500, FaultKind.HTTP_403)
 
 
 @pytest.fixture
@@ -65,6 +67,7 @@ def test_every_interval_of_the_archive_equals_rest(
     assert lake.gaps() == []
 
 
+@pytest.mark.heart
 def test_auto_takes_finished_months_from_the_archive_and_the_running_one_from_rest(
     venue: "Venue", backfill: "RunBackfill", lake: "LakeView"
 ) -> None:
@@ -84,23 +87,34 @@ def test_archive_takes_daily_files_of_the_running_month_and_says_what_is_not_pub
 ) -> None:
     expected = venue.klines("BTCUSDT", "1h", "2025-02-20", "2025-03-10")
 
-    backfill("BTCUSDT", interval="1h", start="2025-02-20", source="archive")
+    with pytest.raises(VenueError, match=r"2025-03: 12 klines from 2025-03-10T00:00:00Z to 2025-03-10T12:00:00Z are missing"):
+        backfill("BTCUSDT", interval="1h", start="2025-02-20", source="archive")
 
     assert lake.klines("BTCUSDT", "1h") == expected
     assert venue.asked() == []
-    assert lake.gaps() == [("BTCUSDT", us("2025-03-10"), us("2025-03-10T11:00"), NO_FILE)]
+    today = ("BTCUSDT", us("2025-03-10"), us("2025-03-10T11:00"), NO_FILE)
+    assert lake.gaps() == [today]
 
     backfill("BTCUSDT", interval="1h", start="2025-02-20", source="rest")
     assert len(lake.klines("BTCUSDT", "1h")) == len(expected) + 12, "not proven absent: another source is asked for it"
+    assert lake.gaps() == [today]
+    assert lake.healed() == [today]
 
 
-def test_month_before_the_listing_is_no_error(venue: "Venue", backfill: "RunBackfill", lake: "LakeView") -> None:
+def test_months_before_the_listing_are_missing_until_rest_proves_them_absent(
+    venue: "Venue", backfill: "RunBackfill", lake: "LakeView"
+) -> None:
     expected = venue.klines("NOVAUSDT", "1d", "2024-02-01", "2024-05-01")
 
-    backfill("NOVAUSDT", interval="1d", start="2024-02-01", end="2024-05-01", source="archive")
-
+    with pytest.raises(VenueError, match=r"2024-02: 29 klines .* are missing without a proof"):
+        backfill("NOVAUSDT", interval="1d", start="2024-02-01", end="2024-05-01", source="archive")
     assert lake.klines("NOVAUSDT", "1d") == expected
     assert {cause for *_, cause in lake.gaps()} == {NO_FILE}
+
+    backfill("NOVAUSDT", interval="1d", start="2024-02-01", end="2024-05-01", source="auto")
+    backfill("NOVAUSDT", interval="1d", start="2024-02-01", end="2024-05-01", source="archive")
+    assert {cause for *_, cause in lake.gaps()} == {NO_FILE, "venue_has_no_data"}
+    assert lake.healed() == [], "what is proven absent did not come"
 
 
 # Broken files
@@ -130,22 +144,28 @@ def test_file_that_comes_broken_is_asked_for_again(
     assert [record.levelname for record in caplog.records if record.message == "asking again"] == ["WARNING"]
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        Fault(FaultKind.ARCHIVE_BAD_CHECKSUM, path=DECEMBER),
-        Fault(FaultKind.ARCHIVE_TRUNCATED, path=DECEMBER),
-        Fault(FaultKind.HTTP_500, path=DECEMBER),
-        Fault(FaultKind.HTTP_403, path=DECEMBER),
-    ],
-    ids=lambda fault: fault.kind,
-)
+@pytest.mark.parametrize("kind", BROKEN)
+def test_daily_files_stand_in_for_a_monthly_one_that_stays_broken(
+    kind: FaultKind, venue: "Venue", backfill: "RunBackfill", lake: "LakeView", caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = venue.klines("BTCUSDT", "1h", "2024-12-01", "2025-01-01")
+    venue.exchange.set_faults([Fault(kind, path=DECEMBER)])
+
+    report = backfill("BTCUSDT", interval="1h", start="2024-12-01", end="2025-01-01", source="archive").report
+
+    assert lake.klines("BTCUSDT", "1h") == expected
+    assert (report.unusable_files, report.rows_unproven) == (1, 0)
+    [unusable] = [record for record in caplog.records if record.message == "archive not usable"]
+    assert "BTCUSDT-1h-2024-12.zip" in unusable.__dict__["why"]
+
+
+@pytest.mark.parametrize("kind", BROKEN)
 def test_file_that_stays_broken_is_replaced_by_rest_in_auto_and_named_in_archive(
-    fault: Fault, venue: "Venue", backfill: "RunBackfill", lake: "LakeView", caplog: pytest.LogCaptureFixture
+    kind: FaultKind, venue: "Venue", backfill: "RunBackfill", lake: "LakeView", caplog: pytest.LogCaptureFixture
 ) -> None:
     expected = venue.klines("BTCUSDT", "1h", "2024-11-01", "2025-02-01")
     december = [kline for kline in expected if us("2024-12-01") <= kline.open_time < us("2025-01-01")]
-    venue.exchange.set_faults([fault])
+    venue.exchange.set_faults([Fault(kind, path=DECEMBER), Fault(kind, path=DAYS_OF_DECEMBER)])
 
     with pytest.raises(VenueError, match=r"BTCUSDT-1h-2024-12\.zip"):
         backfill("BTCUSDT", interval="1h", start="2024-11-01", end="2025-02-01", source="archive")
@@ -162,7 +182,7 @@ def test_file_that_stays_broken_is_replaced_by_rest_in_auto_and_named_in_archive
 
 
 def test_broken_file_is_one_line_and_exit_code_1(venue: "Venue", command: "Command", lake: "LakeView") -> None:
-    venue.exchange.set_faults(["http_403@" + DECEMBER])
+    venue.exchange.set_faults(["http_403@" + DECEMBER, "http_403@" + DAYS_OF_DECEMBER])
     range_ = ("--start", "2024-12-01", "--end", "2025-01-01", "--interval", "1h")
 
     archive = command.run("--symbol", "BTCUSDT", *range_, "--source", "archive")
@@ -192,15 +212,18 @@ def test_rows_the_archive_lacks_are_a_gap_in_archive_until_another_source_has_th
     expected = venue.klines("BTCUSDT", "1m", "2024-12-01", "2025-01-01")
     venue.exchange.set_faults([FaultKind.ARCHIVE_MISSING_ROWS])
 
-    backfill("BTCUSDT", start="2024-12-01", end="2025-01-01", source="archive")
+    with pytest.raises(VenueError, match=r"60 klines from 2024-12-31T23:00:00Z to 2025-01-01T00:00:00Z are missing"):
+        backfill("BTCUSDT", start="2024-12-01", end="2025-01-01", source="archive")
     assert lake.klines("BTCUSDT", "1m") == expected[:-60]
     assert lake.gaps() == [("BTCUSDT", us("2024-12-31T23:00"), us("2024-12-31T23:59"), NO_FILE)]
 
     backfill("BTCUSDT", start="2024-12-01", end="2025-01-01")
     assert venue.asked() == [Asked("BTCUSDT", us("2024-12-31T23:00"), us("2024-12-31T23:59"))]
     assert lake.klines("BTCUSDT", "1m") == expected
+    assert lake.healed() == lake.gaps()
 
 
+@pytest.mark.heart
 def test_halt_inside_an_archived_month_is_proven_by_rest_in_auto(
     venue: "Venue", backfill: "RunBackfill", lake: "LakeView"
 ) -> None:

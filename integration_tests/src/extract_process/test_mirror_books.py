@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from tests.waiting import wait_until
 
 from extract_process.mirrored_book import Heard
 from simulated_exchange.config import ExchangeConfig
@@ -14,7 +15,7 @@ from simulated_exchange.socket_faults import SocketFault, SocketFaultKind
 from tickhouse.provision_pubsub import provision_pubsub
 from tickhouse_core.settings import PubSubSettings, read
 
-from .live import happened, wait_until
+from .live import happened
 from .mirroring import VenueComparison, mirroring, subscribing
 
 if TYPE_CHECKING:

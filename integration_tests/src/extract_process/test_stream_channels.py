@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import orjson
+import pytest
+from tests.waiting import wait_until
 from websockets.sync.client import connect
 
 from simulated_exchange.config import ExchangeConfig
@@ -14,7 +16,7 @@ from simulated_exchange.socket_limits import SocketLimits
 from tickhouse_core.timestamps import DAY_US, MINUTE_US
 from tickhouse_core.warehouse import Warehouse
 
-from .live import capturing, events_of, rows_of, wait_until
+from .live import capturing, events_of, rows_of
 
 if TYPE_CHECKING:
     from .conftest import Kline, LakeView, OpenVenue, Venue
@@ -33,6 +35,7 @@ KEYS = {
 FOLDERS = {"klines": "klines_pricing"}
 
 
+@pytest.mark.heart
 def test_all_channels_land_once_and_say_what_the_venue_says(
     open_venue: "OpenVenue", lake: "LakeView", warehouse: Warehouse, load: Callable[[], None]
 ) -> None:

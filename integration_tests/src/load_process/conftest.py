@@ -4,12 +4,11 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +18,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.commands import run_python
+from tests.waiting import patience, wait_until
 
 from extract_process.binance.messages import klines_table
 from extract_process.lake_writer import parquet_bytes
@@ -111,14 +112,6 @@ def in_background(work: Callable[[], None]) -> Iterator["Future[None]"]:
     future.result()
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Polls for what only an outside view can tell."""
-    deadline, pause = time.monotonic() + seconds, threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        pause.wait(0.02)
-
-
 def table_rows(table: pa.Table) -> list[Row]:
     return sorted_rows(table.to_pylist())
 
@@ -162,7 +155,7 @@ def copies_of_messages(queue: MessageQueue, count: int) -> list[str]:
                 bodies.append(message.body)
         return len(bodies) >= count
 
-    until(has_all)
+    wait_until(has_all)
     assert len(bodies) == count
     return bodies
 
@@ -212,7 +205,7 @@ class LoaderProcess:
     def finish(self, seconds: float = 60) -> int:
         """The exit code; the rest of the log is in `lines`."""
         with self.process:
-            output, errors = self.process.communicate(timeout=seconds)
+            output, errors = self.process.communicate(timeout=patience(seconds))
         assert output == ""
         self.lines += errors.splitlines(keepends=True)
         return self.process.returncode
@@ -255,20 +248,24 @@ class OwnWarehouse:
             "migrate(read(WarehouseSettings)); warehouse = connect(read(WarehouseSettings))\n"
             "print(json.dumps([[list(row) for row in warehouse.query(sql)] for sql in sys.argv[1:]], default=str))"
         )
-        command = [sys.executable, "-c", program, *statements]
-        done = subprocess.run(command, env=_process_environment(), capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
-        answer: list[list[list[Any]]] = json.loads(done.stdout)
+        answer: list[list[list[Any]]] = json.loads(run_python("-c", program, *statements).stdout)
         return answer
 
 
+@pytest.fixture(scope="session")
+def _migrated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse's folder with the schema that no process has open."""
+    folder = tmp_path_factory.mktemp("migrated") / "warehouse"
+    run_python("-m", "transform_process.migrate", environment={"CLICKHOUSE_PATH": str(folder)})
+    return folder
+
+
 @pytest.fixture
-def own_warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OwnWarehouse:
+def own_warehouse(_migrated_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OwnWarehouse:
     """A folder with the schema; the environment points at it."""
+    shutil.copytree(_migrated_folder, tmp_path / "warehouse", symlinks=True)
     monkeypatch.setenv("CLICKHOUSE_PATH", str(tmp_path / "warehouse"))
-    own = OwnWarehouse()
-    own.run()
-    return own
+    return OwnWarehouse()
 
 
 @dataclass
@@ -292,7 +289,7 @@ class ClickHouseServer:
             env=os.environ | {"CLICKHOUSE_PASSWORD": self.settings.password},
             stderr=subprocess.DEVNULL,
         )
-        until(self._is_alive)
+        wait_until(self._is_alive)
 
     def stop(self) -> None:
         """As Docker does: asked, and killed where it goes on serving the connections it has."""

@@ -1,25 +1,30 @@
 """A loader in a process of its own that is killed (SIGKILL, by itself) at a named point. Not a test.
 
-The real loader with real parts; the parts that touch the world are subclasses that count calls and end the process there.
+The real loader with real parts; the parts that touch the world are subclasses that count calls and end the process there,
+or let the warehouse be unavailable for one call.
 """
 
+import faulthandler
 import os
 import random
 import signal
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from load_process.batches import LoadLimits
 from load_process.loader import LoaderOptions, QueueLoader
+from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import Message, MessageQueue
 from tickhouse_core.object_store import ObjectStore, StoredObject
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect
+from transform_process.migrate import read_migrations
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -30,9 +35,14 @@ POINTS = (
     "mid_insert",
     "view_push",
     "after_insert",
+    "lost_rows",
     "after_ledger",
     "after_delete",
 )
+OUTAGES = ("ack_lost", "first_call", "second_call")
+"""When the warehouse is unavailable, once, to the loader that comes last: after an insert that it took; or at the first or the
+second call that follows on a repeated insert."""
+
 SLOW_VIEW = "create materialized view if not exists slow_mv to slow as select sleepEachRow(0.001) as slept from bronze_klines"
 """Makes the push to the views of klines take its time, so that a kill falls into it."""
 
@@ -49,12 +59,14 @@ class Death:
         self._delay_seconds = delay_seconds
         self._lock = threading.Lock()
 
-    def at(self, point: str) -> None:
+    def at(self, point: str, before: Callable[[], None] = lambda: None) -> None:
+        """`before` is done right before the end."""
         if point != self._point:
             return
         with self._lock:
             self._left -= 1
             if self._left == 0:
+                before()
                 self._die()
 
     def soon_after(self, *points: str) -> None:
@@ -105,9 +117,94 @@ class DeadlyWarehouse(Warehouse):
         self._death.at({"ops_load_claims": "after_claim", "ops_loaded_objects": "after_ledger"}.get(table, ""))
 
     def insert_arrow(self, table: str, rows: pa.Table, *, token: str, push_again: bool = False) -> None:
+        began_us = self.now_us()
         self._death.soon_after("mid_insert", "view_push")
         super().insert_arrow(table, rows, token=token, push_again=push_again)
         self._death.at("after_insert")
+        self._death.at("lost_rows", before=lambda: self._lose(table, rows, began_us))
+
+    def _lose(self, table: str, rows: pa.Table, since_us: int) -> None:
+        """As a kill can leave it: the engine knows the token and has no row (MergeTree notes the block, then adds the part)."""
+        for name in (table, table.replace("bronze_", "silver_")):
+            for key in rows["object_key"].unique().to_pylist():
+                self.delete_object(name, key, since_us=since_us)
+
+
+class Outage:
+    """One failed call; several connections share it."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._calls_to_go = 0
+        self._is_over = False
+        self._lock = threading.Lock()
+
+    def on_insert(self, *, is_repeat: bool) -> None:
+        """After an insert that the engine took."""
+        with self._lock:
+            if self._kind == "ack_lost":
+                self._fail_once()
+            elif is_repeat:
+                self._calls_to_go = OUTAGES.index(self._kind)
+
+    def on_call(self) -> None:
+        """Before a question, a statement, or an insert of a few rows."""
+        with self._lock:
+            self._calls_to_go -= 1
+            if self._calls_to_go == 0:
+                self._fail_once()
+
+    def _fail_once(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            raise WarehouseUnavailable("unavailable for this one call")
+
+
+class UnreliableWarehouse(Warehouse):
+    def __init__(self, client: "Client", outage: Outage) -> None:
+        super().__init__(client)
+        self._outage = outage
+
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None, **settings: Any) -> None:
+        self._outage.on_call()
+        super().command(sql, parameters, **settings)
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Sequence[Any]]:
+        self._outage.on_call()
+        return super().query(sql, parameters)
+
+    def insert_rows(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._outage.on_call()
+        super().insert_rows(table, rows)
+
+    def insert_arrow(self, table: str, rows: pa.Table, *, token: str, push_again: bool = False) -> None:
+        super().insert_arrow(table, rows, token=token, push_again=push_again)
+        self._outage.on_insert(is_repeat=push_again)
+
+
+def in_process(log: Path, target: Callable[..., None], *arguments: Any) -> None:
+    """Runs `target` with all that this process says in `log`, a crash of the engine included."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)
+    faulthandler.enable(file=2)
+    target(*arguments)
+
+
+def make_warehouse(folder: Path) -> None:
+    """With the tables of klines and of the loader only: a sixth of the files, and opened in a third of the time."""
+    settings = WarehouseSettings(path=folder)
+    server = connect(settings, database="default")
+    server.command(f"create database {settings.database}")
+    server.close()
+    warehouse = connect(settings)
+    for migration in read_migrations():
+        if migration.name[5:].startswith(("create_ops_load", "create_ops_accounting_klines")) or (
+            migration.version < 100 and "klines" in migration.name
+        ):
+            warehouse.command(migration.sql)
+    warehouse.close()
 
 
 def run_until_death(bucket: str, queue: str, environment: Mapping[str, str], point: str, seed: int) -> None:
@@ -123,14 +220,16 @@ def run_until_death(bucket: str, queue: str, environment: Mapping[str, str], poi
 
 
 def run_to_the_end(
-    bucket: str, queue: str, environment: Mapping[str, str], queries: Collection[str], answers: Connection
+    bucket: str, queue: str, environment: Mapping[str, str], outage: str, queries: Collection[str], answers: Connection
 ) -> None:
-    """The loader that comes after them; sends what the warehouse holds then."""
+    """The loader that comes after them, which an outage does not end; sends what the warehouse holds then."""
     os.environ.update(environment)
-    warehouses = [connect(read(WarehouseSettings)) for _ in range(3)]
-    warehouses[0].command("drop view if exists slow_mv")
-    _drain(ObjectStore(bucket), MessageQueue(queue), warehouses)
-    answers.send([[tuple(row) for row in warehouses[0].query(sql)] for sql in queries])
+    first = connect(read(WarehouseSettings))
+    first.command("drop view if exists slow_mv")
+    failing = Outage(outage)
+    others = [UnreliableWarehouse(connect(read(WarehouseSettings))._client, failing) for _ in range(2)]
+    _drain(ObjectStore(bucket), MessageQueue(queue), [first, *others])
+    answers.send([[tuple(row) for row in first.query(sql)] for sql in queries])
 
 
 def _drain(store: ObjectStore, queue: MessageQueue, warehouses: Sequence[Warehouse]) -> None:

@@ -32,9 +32,9 @@ from integration_tests.src.load_process.conftest import (
     send,
     slow_down,
     table_rows,
-    until,
     view_rows,
 )
+from tests.waiting import wait_until
 
 from extract_process.lake_writer import write_events
 from extract_process.records import StreamEvent
@@ -82,7 +82,7 @@ def test_ledger_tells_rows_etag_checksum_and_deliveries(localstack_lake: "Lake",
             refused_once.append(message.body)
         return any("Records" in body for body in refused_once)
 
-    until(is_refused)
+    wait_until(is_refused)
     drain()
 
     [entry] = ledger(warehouse)
@@ -228,7 +228,7 @@ def test_a_slow_load_stays_hidden_from_others_and_is_deleted_last(localstack_lak
     send(KLINES.queue, *copies_of_messages(queue, 1))  # without the bucket's test event
     observed: set[tuple[bool, bool]] = set()
     with in_background(lambda: drain(visibility_seconds=1, queues=[KLINES.queue])) as loader:
-        until(lambda: queue.depth().in_flight == 1)
+        wait_until(lambda: queue.depth().in_flight == 1)
 
         def is_over() -> bool:
             is_deleted = queue.depth().is_empty  # asked first: a row that comes between the two questions is no mistake
@@ -236,7 +236,7 @@ def test_a_slow_load_stays_hidden_from_others_and_is_deleted_last(localstack_lak
             assert not any("Records" in message.body for message in queue.receive(most=10, wait_seconds=0, visibility_seconds=0))
             return loader.done()
 
-        until(is_over)
+        wait_until(is_over)
 
     assert observed - {(True, False)} == {(False, False), (True, True)}
     assert [entry["attempts"] for entry in ledger(warehouse)] == [1]

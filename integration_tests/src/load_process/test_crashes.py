@@ -5,33 +5,41 @@ import os
 import random
 import shutil
 import signal
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.context import ForkServerContext
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.waiting import patience
 
-from load_process.parquet_check import read_checked
 from load_process.value_checksum import value_checksum
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.settings import WarehouseSettings
-from transform_process.migrate import migrate
+from tickhouse_core.parquet_check import read_checked
 
 from .conftest import body_of, copies_of_messages, klines, month_key, send
-from .crashing_loader import POINTS, run_to_the_end, run_until_death
+from .crashing_loader import OUTAGES, POINTS, in_process, make_warehouse, run_to_the_end, run_until_death
 
 if TYPE_CHECKING:
     from conftest import Lake
 
-IN_ALL = 200
-AT_ONCE = 25
-"""Seeds in one test: the objects in the lake are made once for all of them."""
+SEEDS = len(POINTS) * len(OUTAGES)
+"""By default: a kill at every point, with every outage after it."""
+
+LONG_SEEDS = int(os.environ.get("CRASH_SEEDS", "200"))
+"""With `-m long`."""
+
+PRELOADED = ["integration_tests.src.load_process.crashing_loader", "pandas"]
+"""Not chdb: it starts threads. pandas is a second of the processor's time, and clickhouse_connect imports it to insert rows."""
+
+LONGEST_SECONDS = 30
+"""A process that takes longer on an idle machine hangs; one takes about a second."""
 
 QUERIES = (
     "select object_key, count(), uniqExact(open_time) from bronze_klines group by object_key order by object_key",
@@ -42,27 +50,49 @@ QUERIES = (
 )
 
 
-def seeds(count: int) -> list[range]:
-    return [range(start, min(start + AT_ONCE, count)) for start in range(0, count, AT_ONCE)]
+class Children:
+    """Starts processes in no time, since everything is imported once; what one says is shown if it fails.
+
+    multiprocessing is not for several threads: each start also collects the exit codes of the others' processes, and of two
+    threads that read the same code the second gets 255. Hence the lock, and waiting outside of it.
+    """
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(PRELOADED)
+        self._lock = threading.Lock()
+
+    def pipe(self) -> tuple[Connection, Connection]:
+        return self._context.Pipe(duplex=False)
+
+    def run(self, log: Path, target: Callable[..., None], *arguments: Any) -> int:
+        """The exit code, which is 0 or that of a kill: anything else fails with all that the process said."""
+        with self._lock:
+            process = self._context.Process(target=in_process, args=(log, target, *arguments))
+            process.start()
+        is_over = bool(wait([process.sentinel], patience(LONGEST_SECONDS)))
+        with self._lock:
+            if not is_over:
+                process.kill()
+            process.join()
+            code = process.exitcode
+        said = log.read_text(errors="replace") if log.exists() else ""
+        assert is_over, f"{target.__name__} hangs; it said:\n{said}"
+        assert code in (0, -signal.SIGKILL), f"{target.__name__} ended with {code}; it said:\n{said}"
+        return code
 
 
 @pytest.fixture(scope="session")
-def fork_server() -> ForkServerContext:
-    """Starts processes in no time: everything is imported once."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["integration_tests.src.load_process.crashing_loader"])  # not chdb: it starts threads
-    return context
+def children() -> Children:
+    return Children()
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServerContext) -> Path:
-    """A migrated warehouse that nobody has open."""
-    folder = tmp_path_factory.mktemp("template") / "warehouse"
-    process = fork_server.Process(target=migrate, args=(WarehouseSettings(path=folder),))
-    process.start()
-    process.join()
-    assert process.exitcode == 0
-    return folder
+def template(tmp_path_factory: pytest.TempPathFactory, children: Children) -> Path:
+    """A warehouse with its tables that nobody has open."""
+    folder = tmp_path_factory.mktemp("template")
+    assert children.run(folder / "log", make_warehouse, folder / "warehouse") == 0
+    return folder / "warehouse"
 
 
 @pytest.fixture
@@ -75,50 +105,47 @@ def notifications(moto_lake: "Lake") -> list[str]:
     return copies_of_messages(MessageQueue(KLINES.queue), 12)
 
 
-@pytest.mark.parametrize("batch", seeds(IN_ALL), ids=lambda batch: f"seeds {batch.start} to {batch.stop - 1}")
 def test_killed_anywhere_every_row_is_there_once(
-    batch: range,
-    notifications: list[str],
-    moto_lake: "Lake",
-    template: Path,
-    tmp_path: Path,
-    fork_server: ForkServerContext,
+    notifications: list[str], moto_lake: "Lake", template: Path, tmp_path: Path, children: Children
 ) -> None:
-    _check(batch, notifications, moto_lake, template, tmp_path, fork_server)
+    _check(range(SEEDS), notifications, moto_lake, template, tmp_path, children)
 
 
 @pytest.mark.long
-def test_killed_anywhere_a_thousand_times(
-    notifications: list[str], moto_lake: "Lake", template: Path, tmp_path: Path, fork_server: ForkServerContext
+@pytest.mark.parametrize("start", range(1_000, 1_000 + LONG_SEEDS, 100))
+def test_killed_anywhere_hundreds_of_times(
+    start: int, notifications: list[str], moto_lake: "Lake", template: Path, tmp_path: Path, children: Children
 ) -> None:
-    _check(range(1_000, 2_000), notifications, moto_lake, template, tmp_path, fork_server)
+    batch = range(start, min(start + 100, 1_000 + LONG_SEEDS))
+    _check(batch, notifications, moto_lake, template, tmp_path, children)
 
 
-def _check(
-    batch: range, notifications: list[str], lake: "Lake", template: Path, tmp_path: Path, fork_server: ForkServerContext
-) -> None:
+def _check(batch: range, notifications: list[str], lake: "Lake", template: Path, tmp_path: Path, children: Children) -> None:
     expected = _expected(lake.store)
 
-    def check(seed: int) -> int:
+    def check(seed: int) -> bool:
         folder = tmp_path / f"{seed}"
-        shutil.copytree(template, folder, symlinks=True)
-        environment = {**os.environ, "CLICKHOUSE_PATH": str(folder)}
-        chance, killed = random.Random(seed), 0
+        shutil.copytree(template, folder / "warehouse", symlinks=True)
+        environment = {**os.environ, "CLICKHOUSE_PATH": str(folder / "warehouse")}
+        outage, point = divmod(seed % SEEDS, len(POINTS))
+        chance, is_killed = random.Random(seed), False
         for attempt in range(chance.choice([1, 1, 2])):
             arguments = (
                 lake.store.bucket,
                 _deliver(notifications, chance),
                 environment,
-                chance.choice(POINTS),
+                chance.choice(POINTS) if attempt else POINTS[point],
                 seed * 10 + attempt,
             )
-            killed += _run(fork_server, run_until_death, *arguments) == -signal.SIGKILL
-        theirs, ours = fork_server.Pipe(duplex=False)
-        last = (lake.store.bucket, _deliver(notifications, chance), environment, QUERIES, ours)
-        assert _run(fork_server, run_to_the_end, *last) == 0
-        assert theirs.recv() == expected, f"seed {seed}"
+            is_killed |= children.run(folder / "log", run_until_death, *arguments) == -signal.SIGKILL
+        theirs, ours = children.pipe()
+        last = (lake.store.bucket, _deliver(notifications, chance), environment, OUTAGES[outage], QUERIES, ours)
+        assert children.run(folder / "log", run_to_the_end, *last) == 0
+        found = theirs.recv() if theirs.poll() else None
+        said = (folder / "log").read_text(errors="replace")
+        assert found == expected, f"seed {seed}: {POINTS[point]}, then {OUTAGES[outage]}; the last loader said:\n{said}"
         shutil.rmtree(folder)
-        return killed > 0
+        return is_killed
 
     with ThreadPoolExecutor(2) as threads:
         killed = sum(threads.map(check, batch))
@@ -133,14 +160,6 @@ def _deliver(notifications: list[str], chance: random.Random) -> str:
     chance.shuffle(bodies)
     send(name, *bodies)
     return name
-
-
-def _run(fork_server: ForkServerContext, target: Callable[..., None], *arguments: Any) -> int | None:
-    process = fork_server.Process(target=target, args=arguments)
-    process.start()
-    process.join(60)
-    assert process.exitcode is not None, "the loader hangs"
-    return process.exitcode
 
 
 def _expected(store: ObjectStore) -> list[list[tuple[Any, ...]]]:

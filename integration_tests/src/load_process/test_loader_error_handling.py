@@ -23,8 +23,8 @@ from integration_tests.src.load_process.conftest import (
     month_key,
     send,
     slow_down,
-    until,
 )
+from tests.waiting import wait_until
 
 from load_process.__main__ import run_loader
 from load_process.batches import LoadLimits
@@ -138,10 +138,10 @@ def test_trouble_of_the_warehouse_leaves_messages_and_ends_by_itself(
     localstack_lake.store.write(month_key(), body_of(klines()))
     queue = MessageQueue(KLINES.queue)
     with in_background(lambda: drain(visibility_seconds=1, queues=[KLINES.queue])) as loader:
-        until(lambda: caplog.text.count("waiting for it to come back") == 2)  # an empty poll lies between two tries
+        wait_until(lambda: caplog.text.count("waiting for it to come back") == 2)  # an empty poll lies between two tries
         assert not queue.depth().is_empty
         warehouse.command("rename table away to bronze_klines")
-        until(loader.done)
+        wait_until(loader.done)
 
     assert bronze_counts(warehouse) == {month_key(): 3}
     assert load_errors(warehouse) == []
@@ -172,12 +172,12 @@ def test_a_stop_finishes_the_batch_in_hand_and_gives_the_rest_back(localstack_la
     for symbol in SYMBOLS:
         localstack_lake.store.write(month_key(symbol), body_of(klines(symbol=symbol)))
     queue, stop = MessageQueue(KLINES.queue), StopRequest()
-    until(lambda: queue.depth().visible >= len(SYMBOLS))
+    wait_until(lambda: queue.depth().visible >= len(SYMBOLS))
     options = LoaderOptions(wait_seconds=1, visibility_seconds=30, limits=LoadLimits(window_messages=10))
     with in_background(lambda: run_loader([KLINES.queue], stop, options)) as loader:
-        until(lambda: bool(warehouse.query("select 1 from system.processes where query ilike 'insert into bronze_klines%'")))
+        wait_until(lambda: bool(warehouse.query("select 1 from system.processes where query ilike 'insert into bronze_klines%'")))
         stop.set()
-        until(loader.done)
+        wait_until(loader.done)
 
     loaded = [entry["key"] for entry in ledger(warehouse)]
     assert 0 < len(loaded) <= 10

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 from conftest import free_port
+from tests.waiting import patience
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import running_exchange
@@ -42,11 +43,11 @@ def running(*command: str, **environment: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(patience(60)) == 0
 
 
 def wait_for(url: str, code: int, words: str = "", seconds: float = 30) -> str:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     said = ""
     while time.monotonic() < deadline:
         try:
@@ -65,10 +66,13 @@ def test_a_capture_is_ready_while_venue_and_lake_are_there(moto_lake: "Lake") ->
     with ExitStack() as stack:
         exchange = stack.enter_context(running_exchange(config))
         venue = {"BINANCE_REST_URL": exchange.url, "BINANCE_WS_URL": exchange.ws_url, **moto_lake.environment}
-        with running("extract_process.stream", "--symbol", "BTCUSDT", "--stop-seconds", "1", **venue) as url:
+        with running(
+            "extract_process.stream", "--symbol", "BTCUSDT", "--stop-seconds", "1", "--batch-seconds", "60", **venue
+        ) as url:
             assert wait_for(f"{url}/readyz", 200) == "ok\n"
             figures = wait_for(f"{url}/metrics", 200, 'tickhouse_stream_connections{instance="main",venue="binance"} 1.0')
             assert 'tickhouse_ready{process="stream"} 1.0' in figures
+            assert 'tickhouse_stream_batch_seconds{instance="main",venue="binance"} 60.0' in figures
             stack.close()
             assert "0 of 1 connections to the venue are open" in wait_for(f"{url}/readyz", 503)
             assert wait_for(f"{url}/healthz", 200) == "ok\n"

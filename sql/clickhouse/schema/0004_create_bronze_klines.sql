@@ -19,7 +19,7 @@ create table if not exists bronze_klines (
     is_closed Bool comment 'false while the interval was still running',
     source LowCardinality(String) comment 'rest, archive or stream',
     receipt_time DateTime64(6, 'UTC') comment 'when tickhouse received it' codec(Delta, ZSTD(1)),
-    object_key LowCardinality(String) default getSetting('log_comment') comment 'object it came from: the loader names it in the query''s log_comment',
+    object_key LowCardinality(String) comment 'object it came from',
     load_time DateTime64(6, 'UTC') default now64(6) comment 'when it was inserted' codec(Delta, ZSTD(1))
 )
 engine = MergeTree

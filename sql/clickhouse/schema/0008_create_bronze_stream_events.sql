@@ -13,7 +13,7 @@ create table if not exists bronze_stream_events (
     ended_at Nullable(DateTime64(6, 'UTC')) comment 'when it ended',
     cause LowCardinality(String) comment 'sequence, disconnect, venue_has_no_data, ...',
     detail String comment 'what a person would want to know',
-    object_key LowCardinality(String) default getSetting('log_comment') comment 'object it came from: the loader names it in the query''s log_comment',
+    object_key LowCardinality(String) comment 'object it came from',
     load_time DateTime64(6, 'UTC') default now64(6) comment 'when it was inserted'
 )
 engine = MergeTree

@@ -11,7 +11,7 @@ create table if not exists bronze_depth_diffs (
     asks Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) comment 'changed asks: absolute quantities, 0 for a level that is gone' codec(GCD, ZSTD(1)),
     event_time DateTime64(6, 'UTC') comment 'when the venue sent it' codec(Delta, ZSTD(1)),
     receipt_time DateTime64(6, 'UTC') comment 'when tickhouse received it' codec(Delta, ZSTD(1)),
-    object_key LowCardinality(String) default getSetting('log_comment') comment 'object it came from: the loader names it in the query''s log_comment',
+    object_key LowCardinality(String) comment 'object it came from',
     load_time DateTime64(6, 'UTC') default now64(6) comment 'when it was inserted' codec(Delta, ZSTD(1))
 )
 engine = MergeTree

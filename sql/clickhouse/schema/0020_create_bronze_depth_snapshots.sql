@@ -10,7 +10,7 @@ create table if not exists bronze_depth_snapshots (
     asks Array(Tuple(price Decimal(38, 18), quantity Decimal(38, 18))) comment 'best first' codec(GCD, ZSTD(1)),
     reason LowCardinality(String) comment 'why it was asked for: start, gap, mismatch, proof, ...',
     receipt_time DateTime64(6, 'UTC') comment 'when tickhouse received it' codec(Delta, ZSTD(1)),
-    object_key LowCardinality(String) default getSetting('log_comment') comment 'object it came from: the loader names it in the query''s log_comment',
+    object_key LowCardinality(String) comment 'object it came from',
     load_time DateTime64(6, 'UTC') default now64(6) comment 'when it was inserted' codec(Delta, ZSTD(1))
 )
 engine = MergeTree

@@ -16,7 +16,7 @@ create table if not exists bronze_tickers (
     best_bid_quantity Nullable(Decimal(38, 18)) comment 'null where the venue does not send it' codec(ZSTD(1)),
     best_ask_price Nullable(Decimal(38, 18)) comment 'null where the venue does not send it' codec(ZSTD(1)),
     best_ask_quantity Nullable(Decimal(38, 18)) comment 'null where the venue does not send it' codec(ZSTD(1)),
-    object_key LowCardinality(String) default getSetting('log_comment') comment 'object it came from: the loader names it in the query''s log_comment',
+    object_key LowCardinality(String) comment 'object it came from',
     load_time DateTime64(6, 'UTC') default now64(6) comment 'when it was inserted' codec(Delta, ZSTD(1))
 )
 engine = MergeTree

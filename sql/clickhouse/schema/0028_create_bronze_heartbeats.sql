@@ -12,7 +12,7 @@ create table if not exists bronze_heartbeats (
     rows UInt64 comment 'landed since the start' codec(ZSTD(1)),
     spool_bytes UInt64 comment 'on local disk, not yet in the lake' codec(ZSTD(1)),
     detail String comment 'what a person would want to know' codec(ZSTD(1)),
-    object_key LowCardinality(String) default getSetting('log_comment') comment 'object it came from: the loader names it in the query''s log_comment',
+    object_key LowCardinality(String) comment 'object it came from',
     load_time DateTime64(6, 'UTC') default now64(6) comment 'when it was inserted' codec(Delta, ZSTD(1))
 )
 engine = MergeTree

@@ -13,11 +13,10 @@ from extract_process.binance.messages import INTERVALS
 from extract_process.decimal_text import UnreadableNumber, plain_levels, plain_number
 from extract_process.dialect import FrameRefused, Reply, ServerShutdown, Unknown
 from extract_process.records import DepthDiff, Kline, Levels, Ticker, Trade, UnreadableRow
+from tickhouse_core.datasets import MARKET_TIMES
 from tickhouse_core.timestamps import unit_to_us
 
 _MOST_ID = 2**64 - 1
-_LAST_INSTANT_US = 253_402_300_800_000_000  # the year 10000: no column holds a later one
-
 
 _DIGITS = b"0123456789"
 _DIGITS_AS_0 = bytes.maketrans(_DIGITS, b"0" * 10)
@@ -211,7 +210,7 @@ def _id(value: object) -> int:
 
 def _instant(value: object) -> int:
     """Milliseconds or, with timeUnit=MICROSECOND, microseconds."""
-    if type(value) is not int or value <= 0 or (instant := unit_to_us(value)) >= _LAST_INSTANT_US:
+    if type(value) is not int or not MARKET_TIMES.holds(instant := unit_to_us(value)):
         raise FrameRefused("wrong_time", f"{value!r:.40} is no time")
     return instant
 

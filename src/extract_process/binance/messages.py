@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from extract_process.decimal_text import UnreadableNumber, decimals, plain_levels, plain_number
+from extract_process.kline_values import check_klines
 from extract_process.records import DepthSnapshot, Trade
-from tickhouse_core.datasets import INSTANT, KLINES, NAME
+from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME
 from tickhouse_core.errors import VenueUnavailable
 from tickhouse_core.timestamps import unit_to_us
 
@@ -130,7 +131,10 @@ def parse_trades(body: bytes, *, symbol: str) -> list[Trade]:
 
 
 def klines_table(columns: dict[str, Any], *, symbol: str, interval: str, source: str, receipt_time: int) -> pa.Table:
-    """The venue's twelve columns (lists or Arrow arrays) as the dataset's, times of either unit in microseconds."""
+    """The venue's twelve columns (lists or Arrow arrays) as the dataset's, times of either unit in microseconds.
+
+    Raises ValueError or ArrowInvalid for values that no kline can have.
+    """
     rows = len(columns["open_time"])
     constants = {"venue": VENUE, "symbol": symbol, "interval": interval, "source": source}
     filled: dict[str, Any] = {name: _repeated(value, rows) for name, value in constants.items()}
@@ -139,9 +143,11 @@ def klines_table(columns: dict[str, Any], *, symbol: str, interval: str, source:
     filled["trade_count"] = _integers(columns["trade_count"])
     filled["is_closed"] = pa.repeat(pa.scalar(True), rows)
     filled["receipt_time"] = pa.repeat(pa.scalar(receipt_time, INSTANT), rows)
-    return pa.table(
-        [filled[field.name] if field.name in filled else _decimals(columns[field.name]) for field in KLINES.schema],
-        schema=KLINES.schema,
+    return check_klines(
+        pa.table(
+            [filled[field.name] if field.name in filled else _decimals(columns[field.name]) for field in KLINES.schema],
+            schema=KLINES.schema,
+        )
     )
 
 
@@ -150,6 +156,8 @@ def _trade(item: dict[str, Any], symbol: str) -> Trade | None:
     if type(trade_id) is not int or not 0 <= trade_id < 2**64 or type(is_buyer_maker) is not bool:
         raise TypeError(f"trade {item!r:.100}")
     trade_time = unit_to_us(int(item["time"]))
+    if not MARKET_TIMES.holds(trade_time):
+        raise ValueError(f"the time of trade {trade_id} is {item['time']!r:.40}")
     try:
         price, quantity = plain_number(item["price"]), plain_number(item["qty"])
     except UnreadableNumber:
@@ -181,6 +189,10 @@ def _instants(numbers: Any, grain: int) -> pa.Array:
     """
     values = _integers(numbers)
     in_us = pc.if_else(pc.greater_equal(values, _FIRST_MICROSECONDS), values, pc.multiply(values, 1_000))
+    if len(values):
+        least, first, last = pc.min(values).as_py(), pc.min(in_us).as_py(), pc.max(in_us).as_py()
+        if least < 0 or not (MARKET_TIMES.holds(first) and MARKET_TIMES.holds(last)):  # a product of less than 0 may wrap
+            raise ValueError(f"times from {first} to {last} us are none that a market can have")
     return pc.cast(pc.multiply(pc.divide(in_us, grain), grain), INSTANT)
 
 

@@ -11,7 +11,7 @@ import httpx
 import orjson
 import pyarrow as pa
 
-from extract_process.ban_memory import BanMemory
+from extract_process.ban_memory import LONGEST_BAN_US, BanMemory
 from extract_process.binance.messages import (
     VENUE,
     ExchangeInfo,
@@ -23,7 +23,7 @@ from extract_process.binance.messages import (
 from extract_process.kline_grid import Range
 from extract_process.venue import RequestTally
 from extract_process.weight_budget import WeightBudget
-from tickhouse_core.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
+from tickhouse_core.errors import UnknownSymbols, VenueBanned, VenueRefused, VenueUnavailable
 from tickhouse_core.retrying import venue_requests
 from tickhouse_core.timestamps import MINUTE_US, SECOND_US, format_instant, now_us
 
@@ -45,7 +45,6 @@ _DEPTH_WEIGHTS = ((100, 5), (500, 25), (1_000, 50), (5_000, 250))
 _SYMBOLS_PER_REQUEST = 100
 _BUSY_CODES = {-1000, -1001, -1003, -1006, -1007, -1008}
 _FIREWALL_PAUSE_US = 5 * MINUTE_US
-_LONGEST_ANSWERABLE_US = 3 * 24 * 3600 * SECOND_US  # the venue's longest ban
 Parsed = TypeVar("Parsed")
 
 
@@ -79,22 +78,28 @@ class BinanceRest:
     async def fetch_exchange_info(self, symbols: list[str]) -> ExchangeInfo:
         """Statuses of these symbols and the weight limit, which the budget takes over.
 
-        Raises UsageError that names the unknown symbols: the venue refuses a list without saying which it means.
+        Raises UnknownSymbols: the venue refuses a list without saying which it means, so each is asked for.
         """
         try:
             info = await self._get("/api/v3/exchangeInfo", {"symbols": orjson.dumps(symbols).decode()}, parse_exchange_info)
         except VenueRefused as error:
             if error.code not in (-1100, -1121):
                 raise
-            raise UsageError(await self._name_unknown(symbols)) from error
+            raise _unknown(await self._find_unknown(symbols)) from error
         self.budget.limit = info.weight_limit
         return info
 
     async def fetch_statuses(self, symbols: list[str]) -> dict[str, bool]:
-        """Whether each of these symbols trades now; new words for what is no trading appear. Raises UsageError."""
+        """Whether each of these symbols trades now; new words for what is no trading appear. Raises UnknownSymbols."""
         statuses: dict[str, str] = {}
+        unknown: list[str] = []
         for start in range(0, len(symbols), _SYMBOLS_PER_REQUEST):
-            statuses |= (await self.fetch_exchange_info(symbols[start : start + _SYMBOLS_PER_REQUEST])).statuses
+            try:
+                statuses |= (await self.fetch_exchange_info(symbols[start : start + _SYMBOLS_PER_REQUEST])).statuses
+            except UnknownSymbols as error:
+                unknown += error.symbols
+        if unknown:
+            raise _unknown(unknown)
         return {symbol: status == "TRADING" for symbol, status in statuses.items()}
 
     async def fetch_first_open_time(self, symbol: str, interval: str, wanted: Range) -> int | None:
@@ -140,14 +145,14 @@ class BinanceRest:
         self.tally.klines += 1
         return await self._get("/api/v3/klines", _klines_parameters(symbol, interval, span, limit), parse)
 
-    async def _name_unknown(self, symbols: list[str]) -> str:
+    async def _find_unknown(self, symbols: list[str]) -> list[str]:
         unknown = []
         for symbol in symbols:
             try:
                 await self._get("/api/v3/exchangeInfo", {"symbol": symbol}, parse_exchange_info)
             except VenueRefused:
                 unknown.append(symbol)
-        return f"unknown symbol {', '.join(unknown)} on {VENUE}: write it as the venue does, for example BTCUSDT"
+        return unknown
 
     async def _get(self, path: str, parameters: dict[str, str], parse: Callable[[bytes], Parsed]) -> Parsed:
         """Asks until a usable answer is there; an answer that cannot be parsed counts as none."""
@@ -209,12 +214,23 @@ class BinanceRest:
         return self._banned
 
     def _banned_until(self, response: httpx.Response, text: str) -> int:
-        """By Retry-After (seconds), else by "IP banned until <epoch ms>", else the shortest ban there is, two minutes."""
+        """By Retry-After (seconds), else by "IP banned until <epoch ms>", else the shortest ban there is, two minutes.
+
+        Never longer than the longest one; digits that are no instant to come count as none.
+        """
         if wait_us := _retry_after_us(response):
             return now_us() + wait_us
-        if named := re.search(r"until (\d{13})", text):
-            return int(named.group(1)) * 1_000 - self._clock_offset_us
-        return now_us() + 2 * MINUTE_US
+        now = now_us()
+        if named := re.search(r"until ([0-9]{13})(?![0-9])", text):
+            until_us = int(named.group(1)) * 1_000 - self._clock_offset_us
+            if until_us > now:
+                return min(until_us, now + LONGEST_BAN_US)
+        return now + 2 * MINUTE_US
+
+
+def _unknown(symbols: list[str]) -> UnknownSymbols:
+    said = f"unknown symbol {', '.join(symbols)} on {VENUE}: write it as the venue does, for example BTCUSDT"
+    return UnknownSymbols(said, tuple(symbols))
 
 
 def _weight_of(path: str, parameters: dict[str, str]) -> int:
@@ -229,11 +245,17 @@ def _klines_parameters(symbol: str, interval: str, span: Range, limit: int) -> d
 
 
 def _retry_after_us(response: httpx.Response) -> int:
-    """0 where the header is missing or no number of seconds."""
-    text = response.headers.get("Retry-After", "")
-    return min(int(text) * SECOND_US, _LONGEST_ANSWERABLE_US) if text.isdigit() else 0
+    """0 where the header is missing or no number of seconds; at most the venue's longest ban, however many digits it has."""
+    digits = _digits_in(response, "Retry-After")
+    return min(int(digits[:12] or 0) * SECOND_US, LONGEST_BAN_US)
 
 
 def _used_weight(response: httpx.Response) -> int | None:
-    text = response.headers.get("X-MBX-USED-WEIGHT-1M", "")
-    return int(text) if text.isdigit() else None
+    """None where the header is missing or no weight that anybody could have used."""
+    digits = _digits_in(response, "X-MBX-USED-WEIGHT-1M")
+    return int(digits) if 0 < len(digits) < 10 else None
+
+
+def _digits_in(response: httpx.Response, header: str) -> str:
+    text = response.headers.get(header, "")
+    return text if re.fullmatch("[0-9]+", text) else ""

@@ -12,9 +12,9 @@ from extract_process.decimal_text import UnreadableNumber, plain_levels, plain_n
 from extract_process.dialect import FrameRefused, Reply, Unknown, Welcome
 from extract_process.kucoin.intervals import OUR_NAMES, close_time_of
 from extract_process.records import DepthDiff, Kline, Levels, Ticker, Trade, UnreadableRow
+from tickhouse_core.datasets import MARKET_TIMES
 
 _MOST_ID = 2**64 - 1
-_LAST_INSTANT_US = 253_402_300_800_000_000  # the year 10000: no column holds a later one
 
 Message = Trade | DepthDiff | Ticker | Kline | UnreadableRow | Reply | Welcome | Unknown
 
@@ -166,10 +166,10 @@ def _number_or_none(value: object) -> str | None:
 
 def _instant(value: object, factor: int) -> int:
     """Microseconds from a number of units of `factor` microseconds; 0: of nanoseconds."""
-    if type(value) is not int or value <= 0:
+    if type(value) is not int:
         raise FrameRefused("wrong_time", f"{value!r:.40} is no time")
     instant = value * factor if factor else value // 1_000
-    if instant >= _LAST_INSTANT_US:
+    if not MARKET_TIMES.holds(instant):
         raise FrameRefused("wrong_time", f"{value!r:.40} is no time")
     return instant
 

@@ -9,9 +9,10 @@ import orjson
 import pyarrow as pa
 
 from extract_process.decimal_text import UnreadableNumber, decimals, plain_levels, plain_number
+from extract_process.kline_values import check_klines
 from extract_process.kucoin.intervals import close_time_of
 from extract_process.records import DepthSnapshot, Trade
-from tickhouse_core.datasets import INSTANT, KLINES, NAME
+from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME
 from tickhouse_core.errors import VenueUnavailable
 from tickhouse_core.timestamps import SECOND_US
 
@@ -118,6 +119,8 @@ def parse_klines(body: bytes, *, symbol: str, interval: str, receipt_time: int) 
             raise TypeError("not an array")
         candles = [_Candle(*row) for row in reversed(data)]
         opens = [int(candle.time) * SECOND_US for candle in candles]
+        if not all(map(MARKET_TIMES.holds, opens)):
+            raise ValueError("a candle has a time that no market can have")
         if any(later <= earlier for earlier, later in pairwise(opens)):
             raise ValueError("candles are not in descending order")
         return _klines_table(candles, opens, symbol=symbol, interval=interval, receipt_time=receipt_time)
@@ -136,7 +139,7 @@ def _klines_table(candles: list[_Candle], opens: list[int], *, symbol: str, inte
     columns |= {"quote_volume": _decimals([candle.turnover for candle in candles])}
     columns |= {name: _decimals(["0"] * rows) for name in ("taker_buy_volume", "taker_buy_quote_volume")}
     columns |= {"trade_count": pa.repeat(pa.scalar(0, pa.int64()), rows), "is_closed": pa.repeat(pa.scalar(True), rows)}
-    return pa.table([columns[field.name] for field in KLINES.schema], schema=KLINES.schema)
+    return check_klines(pa.table([columns[field.name] for field in KLINES.schema], schema=KLINES.schema))
 
 
 def _decimals(texts: list[str]) -> Any:
@@ -149,6 +152,8 @@ def _trade(item: dict[str, Any], symbol: str) -> Trade | None:
     if not 0 <= sequence < 2**64 or side not in ("buy", "sell"):
         raise ValueError(f"trade {item!r:.100}")
     at = int(item["time"]) // 1_000
+    if not MARKET_TIMES.holds(at):
+        raise ValueError(f"the time of trade {sequence} is {item['time']!r:.40}")
     try:
         price, size = plain_number(item["price"]), plain_number(item["size"])
     except UnreadableNumber:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -25,7 +26,7 @@ from extract_process.kucoin.messages import (
 )
 from extract_process.kucoin.pool_budget import PoolBudget
 from extract_process.venue import RequestTally
-from tickhouse_core.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
+from tickhouse_core.errors import UnknownSymbols, VenueBanned, VenueRefused, VenueUnavailable
 from tickhouse_core.retrying import venue_requests
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, SECOND_US, format_instant, now_us
 
@@ -43,6 +44,7 @@ _FEW, _MANY = "/api/v1/market/orderbook/level2_20", "/api/v1/market/orderbook/le
 _WEIGHTS = {_TOKEN: 10, _TIME: 3, _SYMBOLS: 4, _CANDLES: 3, _TRADES: 3, _FEW: 2, _MANY: 2}
 _WINDOWS_A_MINUTE = 2
 _OVERLOADED_US = 2 * SECOND_US
+_LONGEST_RESET_US = MINUTE_US  # the window is 30 s
 _FIREWALL_PAUSE_US = 5 * MINUTE_US
 _TOO_MANY = "429000"
 _SUCCESS_MARK, _MARK_WITHIN = f'"code":"{SUCCESS}"'.encode(), 40
@@ -77,10 +79,11 @@ class KucoinRest:
         self._clock_offset_us = server_time - now_us()
 
     async def fetch_statuses(self, symbols: list[str]) -> dict[str, bool]:
-        """Whether each of these symbols trades now. Raises UsageError that names the unknown ones."""
+        """Whether each of these symbols trades now. Raises UnknownSymbols."""
         known = await self._get(_SYMBOLS, {}, parse_symbols)
         if unknown := [symbol for symbol in symbols if symbol not in known]:
-            raise UsageError(f"unknown symbol {', '.join(unknown)} on {VENUE}: write it as the venue does, for example BTC-USDT")
+            said = f"unknown symbol {', '.join(unknown)} on {VENUE}: write it as the venue does, for example BTC-USDT"
+            raise UnknownSymbols(said, tuple(unknown))
         return {symbol: known[symbol] for symbol in symbols}
 
     async def fetch_first_open_time(self, symbol: str, interval: str, wanted: Range) -> int | None:
@@ -218,6 +221,6 @@ def _candles_parameters(symbol: str, interval: str, span: Range) -> dict[str, st
 def _tally_of(response: httpx.Response) -> tuple[int, int, int] | None:
     """Limit, what is left, microseconds to the window's end; None unless all three are there."""
     limit, left, reset = (response.headers.get(name, "") for name in _TALLY)
-    if not (limit.isdigit() and left.isdigit() and reset.isdigit()):
+    if not all(re.fullmatch("[0-9]{1,9}", text) for text in (limit, left, reset)):
         return None
-    return int(limit), int(left), int(reset) * 1_000
+    return int(limit), int(left), min(int(reset) * 1_000, _LONGEST_RESET_US)

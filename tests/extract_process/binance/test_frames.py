@@ -94,6 +94,11 @@ def test_times_in_microseconds_are_what_they_are() -> None:
         (orjson.dumps({**TRADE, "m": "true"}), "wrong_type"),
         (orjson.dumps({**TRADE, "T": 0}), "wrong_time"),
         (orjson.dumps({**TRADE, "T": 10**18}), "wrong_time"),
+        (orjson.dumps({**TRADE, "T": 4_102_444_800_000}), "wrong_time"),  # the year 2100
+        (orjson.dumps({**TRADE, "E": 1_230_940_799_999_999}), "wrong_time"),  # before the first Bitcoin block
+        (orjson.dumps({**DIFF, "E": -MS}), "wrong_time"),
+        (orjson.dumps({**TICKER, "E": MS * 1_000_000}), "wrong_time"),  # nanoseconds
+        (orjson.dumps({**KLINE, "k": {**KLINE["k"], "t": 60_000}}), "wrong_time"),  # type: ignore[dict-item]
         (orjson.dumps({**DIFF, "U": 161}), "wrong_id"),
         (orjson.dumps({**DIFF, "s": ""}), "wrong_type"),
         (orjson.dumps({**DIFF, "b": None}), "wrong_type"),

@@ -16,6 +16,7 @@ from extract_process.binance.messages import (
     parse_exchange_info,
     parse_klines,
     parse_server_time,
+    parse_trades,
 )
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import VenueUnavailable
@@ -100,11 +101,22 @@ def test_a_kline_is_the_same_row_in_milliseconds_and_in_microseconds(unit: int, 
     assert table["close_time"][0].value == 1_704_067_259_999_000
 
 
-@given(st.integers(parse_instant("2017-01-01"), parse_instant("2100-01-01")))
+@given(st.integers(parse_instant("2017-01-01"), parse_instant("2099-12-31")))
 def test_an_open_time_in_microseconds_keeps_every_one_of_them(open_us: int) -> None:
     table = parse([[open_us, *KLINE[1:6], open_us + MINUTE_US - 1, *KLINE[7:]]])
     assert table["open_time"][0].value == open_us
     assert table["close_time"][0].value == (open_us + MINUTE_US - 1) // 1_000 * 1_000
+
+
+@pytest.mark.parametrize("opened", [0, -(2**62), 60_000, 1_230_940_799_999, 4_102_444_800_000, OPEN_MS * 1_000_000, 2**62])
+def test_a_kline_or_trade_of_a_time_that_no_market_can_have_is_refused(opened: int) -> None:
+    with pytest.raises(VenueUnavailable, match="that a market can have"):
+        parse([[opened, *KLINE[1:6], OPEN_MS + 59_999, *KLINE[7:]]])
+    with pytest.raises(VenueUnavailable, match="that a market can have"):
+        parse([[OPEN_MS, *KLINE[1:6], opened, *KLINE[7:]]])
+    trade = {"id": 7, "price": "1", "qty": "2", "time": opened, "isBuyerMaker": True}
+    with pytest.raises(VenueUnavailable, match="the time of trade 7 is"):
+        parse_trades(json.dumps([trade]).encode(), symbol="BTCUSDT")
 
 
 def test_lists_and_arrow_columns_give_the_same_table() -> None:

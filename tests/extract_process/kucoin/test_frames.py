@@ -57,6 +57,8 @@ def test_welcome_and_pong() -> None:
         level2([], [], sequenceStart=10),
         level2([], [], sequenceEnd="9"),
         level2([], [], time="soon"),
+        level2([], [], time=1_700_000_000),  # seconds: a day of 1970
+        level2([], [], time=4_102_444_800_000),
         b'{"type":"message","topic":"/market/match:A-B","subject":"s","data":{"side":"hold"}}',
         b'{"type":"message","topic":"/market/candles:A-B_7min","subject":"s","data":{}}',
         b'{"type":"message","topic":"/market/level2:A-B","subject":"s","data":[]}',

@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from extract_process.ban_memory import BanMemory
 from extract_process.kline_grid import Range
-from extract_process.kucoin.messages import parse_depth
+from extract_process.kucoin.messages import parse_depth, parse_klines, parse_trades
 from extract_process.kucoin.pool_budget import PoolBudget
 from extract_process.kucoin.rest_api import KucoinRest
 from extract_process.venue_client import open_client
@@ -108,3 +109,13 @@ async def test_every_token_is_another_one(tmp_path: Path) -> None:
         first, second = await rest.fetch_token(), await rest.fetch_token()
     assert first.token != second.token
     assert (first.ping_seconds, first.endpoint[:5]) == (7.0, "ws://")
+
+
+@pytest.mark.parametrize("opened", ["0", "-60", "1230940740", "4102444800", "1700000000000"])
+def test_a_candle_or_trade_of_a_time_that_no_market_can_have_is_refused(opened: str) -> None:
+    candle = [opened, "1", "1", "1", "1", "5", "5"]
+    with pytest.raises(VenueUnavailable, match="a time that no market can have"):
+        parse_klines(orjson.dumps({"data": [candle]}), symbol="BTC-USDT", interval="1m", receipt_time=HOUR.first)
+    trade = {"sequence": "7", "price": "1", "size": "2", "side": "buy", "time": f"{opened}000000000"}
+    with pytest.raises(VenueUnavailable, match="the time of trade 7 is"):
+        parse_trades(orjson.dumps({"data": [trade]}), symbol="BTC-USDT")
