@@ -6,10 +6,11 @@ BIN := .venv/bin
 POETRY := .venv-tools/bin/poetry
 EXPORT := $(POETRY) export --format requirements.txt --output
 DURATION ?= 60
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --durations 10
 SET_UP = $(PYTHON) tools/set_up.py $(if $(filter command environment,$(origin PYTHON)),--this-python) \
 	$(if $(INSTALLER),--installer $(INSTALLER))
 
-.PHONY: help setup python tools demo test test-long lint type format up up-simulated down compose-check vulnerabilities bench docs lock clean
+.PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -25,8 +26,11 @@ demo: python ## The whole pipeline on this machine: no Docker, no account, no ne
 	@$(SET_UP) demo
 	$(BIN)/tickhouse demo --duration $(DURATION)
 
-test: setup ## Unit and integration tests
-	$(BIN)/python -m pytest
+test: setup ## Unit tests and the heart of the integration tests: less than 5 minutes on 2 cores
+	$(PYTEST) -m "not slow and not stack and not long"
+
+test-all: setup ## Every test at CI size, whole programs (LocalStack, browser, emulator, demo) too: less than 20 minutes
+	$(PYTEST) -m "not long"
 
 test-long: setup ## What takes minutes each: the same acceptance at full size
 	$(BIN)/python -m pytest -m long

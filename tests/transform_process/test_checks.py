@@ -242,9 +242,7 @@ def test_slow_messages_fire_latency_with_all_its_percentiles(warehouse: Warehous
     found = check(warehouse, "latency")["latency"]
     assert {finding.detail.split()[0] for finding in found} == {"trades", "depth_diffs"}
     assert all(2_000 < finding.value < 2_013 for finding in found)
-    assert all(
-        word in found[0].detail for word in (" avg ", " p50 ", " p99 ", " p999 ", "receipt->load", "0 of 1800 negative"[:5])
-    )
+    assert all(word in found[0].detail for word in (" avg ", " p50 ", " p99 ", " p999 ", "receipt->load", "; 0 of "))
 
 
 def test_a_frozen_depth_stream_fires_while_trades_go_on(warehouse: Warehouse) -> None:
