@@ -346,8 +346,10 @@ _WHOLE_PROGRAMS = {"localstack_lake": "localstack", "pubsub_emulator": "emulator
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What uses a whole program is of the stack; the longest tests, which are integration tests, come first."""
+    """What uses a whole program is of the stack, an integration test is slow unless it is of the heart; those come first."""
     for item in items:
+        if item.nodeid.startswith("integration_tests/") and item.get_closest_marker("heart") is None:
+            item.add_marker(pytest.mark.slow)
         for fixture, group in _WHOLE_PROGRAMS.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.stack)

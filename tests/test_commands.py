@@ -1,8 +1,11 @@
 """A command that fails shows what it said, and one that is run here ends as its process would."""
 
 import logging
+import os
+from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from tests.commands import run_here, run_python
 
 
@@ -34,3 +37,15 @@ def test_a_command_run_here_leaves_the_tests_logging_alone() -> None:
     before = (list(root.handlers), root.level)
     run_here("tickhouse.cli", "redrive", environment={"LOG_LEVEL": "DEBUG"})
     assert (root.handlers, root.level) == before
+
+
+def test_a_skip_where_every_test_must_run_fails_the_session_and_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n stack\n xdist_group\n", encoding="utf-8")
+    test = "import pytest\ndef test_one():\n    pytest.skip('no moon tonight')\ndef test_two():\n    pass\n"
+    (tmp_path / "test_sky.py").write_text(test, encoding="utf-8")
+    arguments = ("-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", "--numprocesses", "1", "test_sky.py")
+    strict = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}", "REQUIRE_ALL_TESTS": "1"}
+    failed = run_python(*arguments, code=1, environment=strict)
+    assert "error: 1 tests were skipped where every test must run" in failed.stdout
+    assert "test_sky.py::test_one: Skipped: no moon tonight" in failed.stdout
+    run_python(*arguments, environment=strict | {"REQUIRE_ALL_TESTS": ""})

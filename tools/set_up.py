@@ -180,7 +180,8 @@ class Installer:
                 return
             self._uses_uv = False
             print(f"uv failed, pip goes on and takes longer:\n{_said(done)}")
-        done = _step(f"{what}, by pip", self._pip("install", "--quiet", "--no-input", *arguments))
+        # As with uv, bytecode is made when a module is first imported: compiling everything takes pip longer than the rest.
+        done = _step(f"{what}, by pip", self._pip("install", "--quiet", "--no-input", "--no-compile", *arguments))
         if done.returncode:
             raise SetUpFailed(f"pip cannot install {what}:\n{_said(done)}")
 
@@ -201,7 +202,7 @@ class Installer:
 
 
 def pip_options(listed: str) -> dict[str, str]:
-    """What `pip install` goes by, from the output of `pip config list`: variables above `install` above `global`."""
+    """The settings pip installs with, from what `pip config list` prints: variables above `install` above `global`."""
     found: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
     for line in listed.splitlines():
         name, separator, value = line.partition("=")

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from extract_process.book_proof import Mismatch, Proven
+from extract_process.book_proof import Mismatch, Proven, Unproven
 from extract_process.book_sync import SnapshotNeeded, Synced
 from extract_process.depth_watch import DepthWatch, Finding
 from extract_process.dialect import DATA_ERRORS, Dialect
-from extract_process.id_continuity import UNREADABLE, Gap, Healed, IdContinuity
+from extract_process.id_continuity import UNREADABLE, Gap, Healed, IdContinuity, Implausible, NewNumbering
 from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, Trade, UnreadableRow
 from extract_process.stream_key import StreamKey, ids_of, key_of
 
@@ -121,7 +121,7 @@ class Judge:
                     findings = known.watch.on_diff(message)
                 elif isinstance(message, Trade):
                     known = self._trade(message.symbol)
-                    findings = known.watch.on_ids(message.trade_id, message.trade_id)
+                    findings = known.watch.on_ids(message.trade_id, message.trade_id, message.event_time)
                 elif isinstance(message, Kline) and message.is_closed:
                     known = self._kline(message.symbol, message.interval)
                     findings = known.watch.on_ids(message.open_time, message.open_time)
@@ -237,6 +237,14 @@ class Judge:
                 return self.event("gap", before, key, cause=cause, ids=(first, last), ended_at=now)
             case Healed(first, last):
                 return self.event("healed", now, key, ids=(first, last))
+            case NewNumbering(first, last, before_it):
+                return self.event("new_numbering", now, key, ids=(first, last), detail=f"ids begin anew after {before_it}")
+            case Implausible(first, last, before_it):
+                return self.event("implausible_id", now, key, ids=(first, last), detail=f"the last one was {before_it}")
+            case Unproven(last, other):
+                where = "ahead of" if finding.is_ahead else "behind"
+                words = f"the snapshot stays {where} the stream, at {other}"
+                return self.event("unproven", now, key, ids=(last, last), detail=words)
             case Synced(last):
                 return self.event("synced", now, key, ids=(last, last))
             case Proven(last, levels):
@@ -257,7 +265,7 @@ class Judge:
         if (known := self._depths.get(symbol)) is None:
             key = StreamKey("depth", symbol)
             last_id, receipt_time = self._remembered.get(key, (None, 0))
-            known = self._depths[symbol] = _Depth(key, DepthWatch(last_id), receipt_time)
+            known = self._depths[symbol] = _Depth(key, DepthWatch(last_id, receipt_time), receipt_time)
         return known
 
     def _trade(self, symbol: str) -> _Ids:
@@ -276,4 +284,4 @@ class Judge:
     def _new_ids(self, key: StreamKey) -> _Ids:
         last_id, receipt_time = self._remembered.get(key, (None, 0))
         sparse = key.channel in self._rules.sparse_channels
-        return _Ids(key, IdContinuity(last_id, key.grid, sparse=sparse), receipt_time)
+        return _Ids(key, IdContinuity(last_id, key.grid, sparse=sparse, last_at=receipt_time), receipt_time)

@@ -150,6 +150,7 @@ class LiveCapture:
         last_beat = last_measure = 0.0
         while True:
             self._pulse.beat()
+            self._capture.say_left_out()
             self._capture.seal_if_due(now_us())
             if loop.time() - last_measure >= 1.0:
                 last_measure = loop.time()

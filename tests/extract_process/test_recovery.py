@@ -150,3 +150,18 @@ def test_an_unreadable_row_whose_events_a_kill_has_cost_is_a_gap_of_the_next_sta
     killed_with(tmp_path, 1, *((Kind.FRAME, frame) for frame in frames))
     result, _ = recovered(tmp_path)
     assert [gap for _, gap in result.gaps] == [Gap(6, 6, "restart")]
+
+
+def test_a_new_numbering_and_an_absurd_id_of_a_killed_process_are_no_gap(tmp_path: Path) -> None:
+    """What the judge found out is in the spool behind the frames that showed it."""
+    most = 2**64 - 1
+    judged = Judge("binance", "main", {})
+    records: list[tuple[Kind, bytes]] = []
+    for number in (101, 102, most, 103, 1, 2, 8, 9):
+        records.append((Kind.FRAME, trade(number)))
+        events = judged.on_messages(BINANCE.parse_frame(trade(number), NOON), NOON).events
+        records += [(Kind.EVENT, orjson.dumps(asdict(event))) for event in events]
+    killed_with(tmp_path, 1, *records, (Kind.FRAME, trade(11)))
+    found, _ = recovered(tmp_path)
+    assert [gap for _, gap in found.gaps] == [Gap(10, 10, "restart")]
+    assert {key: last for key, (last, _) in found.last_ids.items()} == {TRADES: 11}

@@ -24,9 +24,13 @@ def code(sql: str) -> str:
 
 
 def aliases(sql: str) -> set[str]:
-    """Names of tables, subqueries and named steps, and of what else ends with a parenthesis."""
-    found = re.findall(r"(?:\b(?:from|join) \w+(?: final)?|\)) as (\w+)|\b(\w+) as \(", code(sql))
-    return {name for pair in found for name in pair if name}
+    """Names of tables, subqueries and named steps; a column's is followed by a comma, or by what it is selected from."""
+    found = re.findall(
+        r"\b(?:from|join) \w+(?: final)? as (\w+)|\b(\w+) as \("
+        r"|\) as (\w+)(?= (?:using|on)\b|\n *(?:\)|where|group|window|inner|left|comment|$))",
+        code(sql),
+    )
+    return {name for one in found for name in one if name}
 
 
 def _with_sources(wanted: Iterable[Migration], made: Mapping[str, Migration]) -> set[Migration]:

@@ -62,6 +62,7 @@ def test_every_command_of_the_docs_does_what_it_says(shell: Shell) -> None:
     assert len(shell.ran) > 45
 
 
+@pytest.mark.heart
 def test_every_page_that_is_named_is_there() -> None:
     named = [
         (page, target)

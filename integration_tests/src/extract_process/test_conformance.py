@@ -27,6 +27,7 @@ QUICK = ExchangeConfig(symbols=2, time_scale=5.0)
 pytestmark = pytest.mark.parametrize("case", CASES, ids=lambda case: case.venue)
 
 
+@pytest.mark.heart
 def test_lost_doubled_and_late_diffs_are_told_to_the_id_and_the_book_starts_anew(
     case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake"
 ) -> None:
@@ -50,6 +51,7 @@ def test_lost_doubled_and_late_diffs_are_told_to_the_id_and_the_book_starts_anew
     assert {row["venue"] for row in rows} == {case.venue}
 
 
+@pytest.mark.heart
 def test_an_interruption_is_written_down_and_trades_are_healed_over_rest(
     case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake"
 ) -> None:
@@ -93,6 +95,7 @@ def assert_new_tokens(case: VenueCase, exchange: RunningExchange) -> None:
         assert tokens["used"] == case.sockets(exchange)["connects"] >= 2
 
 
+@pytest.mark.heart
 def test_a_rotation_leaves_no_hole(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
     exchange = open_venue(QUICK).exchange
     with capturing(case.symbol, venue=case.venue, rotate_seconds=2.0):
@@ -120,6 +123,7 @@ def test_a_snapshot_that_comes_late_or_from_the_past_makes_no_wrong_book(
     assert events_of(moto_lake.store, "gap") == []
 
 
+@pytest.mark.heart
 def test_a_flipped_level_is_found_by_the_proof(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
     exchange = open_venue(QUICK).exchange
     with capturing(case.symbol, venue=case.venue, channels=("depth",), prove_seconds=1.0):
@@ -162,6 +166,7 @@ def test_every_kline_of_the_stream_is_the_one_that_rest_has(case: VenueCase, ope
         assert case.kline(exchange, opened) == (row["open"], row["high"], row["low"], row["close"], row["volume"])
 
 
+@pytest.mark.heart
 def test_tickers_land_as_the_venue_sent_them(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
     open_venue(QUICK)
     with capturing(case.symbol, venue=case.venue, channels=("ticker",)):

@@ -33,6 +33,7 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT")
 # Recorded history
 
 
+@pytest.mark.heart
 def test_every_recorded_row_is_in_the_view_with_all_its_columns_and_nothing_is_asked_twice(
     shared_data: Path,
     open_venue: "OpenVenue",
@@ -62,6 +63,7 @@ def test_every_recorded_row_is_in_the_view_with_all_its_columns_and_nothing_is_a
     assert lake.gaps() == []
 
 
+@pytest.mark.heart
 def test_outage_of_march_2023_is_a_recorded_gap_that_is_not_asked_for_again(
     shared_data: Path,
     open_venue: "OpenVenue",
@@ -238,6 +240,7 @@ def test_market_that_is_listed_after_the_range_costs_one_question_once(
     assert lake.klines("币安人生USDT", "1m") == []
 
 
+@pytest.mark.heart
 def test_halt_is_a_recorded_gap_with_exact_borders(venue: "Venue", backfill: "RunBackfill", lake: "LakeView") -> None:
     venue.exchange.set_halts(["BTCUSDT=2024-01-05T03:10/2024-01-05T09:25", "BTCUSDT=2024-01-30T00:00/2024-02-03T00:00"])
     expected = venue.klines("BTCUSDT", "5m", "2024-01-01", "2024-02-15")
@@ -482,6 +485,7 @@ def test_overlapping_ranges_merge_and_only_the_new_part_is_asked(
 # The command
 
 
+@pytest.mark.heart
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -522,6 +526,7 @@ def test_command_prints_a_summary_and_ends_with_0(venue: "Venue", command: "Comm
     assert summary["weight"] == str(venue.exchange.tally()["weight"]["total"])
 
 
+@pytest.mark.heart
 def test_sigterm_keeps_what_has_arrived_and_the_next_run_asks_only_for_the_rest(
     open_venue: "OpenVenue", command: "Command", lake: "LakeView", backfill: "RunBackfill"
 ) -> None:

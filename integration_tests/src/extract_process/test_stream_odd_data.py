@@ -1,6 +1,7 @@
 """A venue that says what nobody expects: nothing of it ends the capture, and every id is a row or part of a gap."""
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from tickhouse_core.object_store import ObjectStore
 
 from .live import capturing, events_of, ids_in_events, rows_of, wait_until
-from .odd_venue import OddVenue, diff, odd_venue, trade, until_subscribed
+from .odd_venue import NOW_US, OddVenue, diff, odd_venue, trade, until_subscribed
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -98,3 +99,134 @@ def test_an_odd_number_is_the_same_in_the_lake_as_written_plainly(moto_lake: "La
     assert [(float(level["price"]), float(level["quantity"])) for level in levels] == [(99.5, 1e-8), (101.05, 0.5)]
     (row,) = rows_of(store, "trades")
     assert (float(row["price"]), float(row["quantity"])) == (100_000.0, 2.0)
+
+
+def test_garbage_is_counted_and_not_amplified(
+    moto_lake: "Lake", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, garbage = moto_lake.store, 20_000
+    with odd_venue(monkeypatch, "BTCUSDT") as venue, capturing("BTCUSDT") as run:
+        until_subscribed(venue)
+        venue.say(trade("BTCUSDT", 1), *[b"1"] * garbage, trade("BTCUSDT", 2))
+        wait_until(lambda: len(rows_of(store, "trades")) == 2, "both trades")
+    assert run.report is not None
+    assert run.report.counts.refused_frames == garbage
+    details = [row["detail"] for row in events_of(store, "refused_frame")]
+    assert len(details) == 4
+    assert details[-1].startswith(f"{garbage - 3:,} more in ")
+    assert sum(record.getMessage() == "refused_frame" for record in caplog.records) == 4
+
+
+def test_markets_that_nobody_asked_for_leave_a_number_and_nothing_else(
+    moto_lake: "Lake", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, strangers = moto_lake.store, 2_000
+    with odd_venue(monkeypatch, "BTCUSDT") as venue, capturing("BTCUSDT") as run:
+        until_subscribed(venue)
+        venue.say(*(diff(f"S{number}", 1) for number in range(strangers)), trade("S1", 5), trade("BTCUSDT", 1))
+        wait_until(lambda: bool(rows_of(store, "trades")), "the trade")
+        assert venue.requests["/api/v3/depth"] == 0, "no snapshot is asked for either"
+    assert run.report is not None
+    assert run.report.counts.unsubscribed_rows == strangers + 1
+    assert [row["symbol"] for row in rows_of(store, "trades")] == ["BTCUSDT"]
+    assert rows_of(store, "depth_diffs") == []
+    assert len(events_of(store, "not_subscribed")) == 4
+    assert sum(record.getMessage() == "not_subscribed" for record in caplog.records) == 4
+
+
+def test_a_flood_does_not_keep_a_capture_from_its_end(moto_lake: "Lake", monkeypatch: pytest.MonkeyPatch) -> None:
+    """The venue sends without a pause for as long as there is somebody."""
+    with odd_venue(monkeypatch, "BTCUSDT") as venue:
+        over = threading.Event()
+
+        def flood() -> None:
+            while not over.is_set():
+                venue.say(*[b"1"] * 5_000)
+
+        flooding = threading.Thread(target=flood, name="flood")
+        with capturing("BTCUSDT", duration_seconds=4.0) as run:
+            until_subscribed(venue)
+            flooding.start()
+            wait_until(lambda: run.report is not None, "the end by itself", 30)
+        over.set()
+        flooding.join(30)
+    assert run.report is not None
+    assert run.report.counts.refused_frames > 5_000
+
+
+def test_an_error_message_while_running_is_said_in_the_venues_words(
+    moto_lake: "Lake", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = moto_lake.store
+    with odd_venue(monkeypatch, "BTCUSDT") as venue, capturing("BTCUSDT"):
+        until_subscribed(venue)
+        wait_until(lambda: bool(events_of(store, "connected")), "the connection")
+        venue.say(
+            b'{"error": {"code": 3, "msg": "Invalid JSON"}, "id": null}', b'{"code": 2, "msg": "Invalid request", "id": 77}'
+        )
+        venue.say(trade("BTCUSDT", 1))
+        wait_until(lambda: bool(rows_of(store, "trades")), "the trade")
+        assert venue.connects == 1
+    details = [row["detail"] for row in events_of(store, "venue_error")]
+    assert len(details) == 2
+    assert "Invalid JSON" in details[0]
+    assert details[1].endswith("2 Invalid request")
+    assert sum(record.getMessage() == "venue_error" for record in caplog.records) == 2
+
+
+def test_silent_streams_are_one_line_a_connection(
+    moto_lake: "Lake", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    quiet = tuple(f"Q{number}USDT" for number in range(30))
+    with odd_venue(monkeypatch, *quiet, "BTCUSDT") as venue, capturing(*quiet, "BTCUSDT", first_message_seconds=1.0):
+        until_subscribed(venue)
+        venue.say(trade("BTCUSDT", 1), diff("BTCUSDT", 101))
+        wait_until(lambda: len(events_of(moto_lake.store, "silent_stream")) == 60, "the events")
+    (line,) = [record for record in caplog.records if record.getMessage().startswith("no message yet")]
+    assert vars(line)["silent"] == "60 of 62 streams"
+
+
+def test_ids_that_begin_anew_are_said_once_and_followed(
+    moto_lake: "Lake", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = moto_lake.store
+    with odd_venue(monkeypatch, "BTCUSDT") as venue:
+        with capturing("BTCUSDT", prove_seconds=1.0):
+            until_subscribed(venue)
+            venue.say(*(frame for number in (1_001, 1_002) for frame in (diff("BTCUSDT", number), trade("BTCUSDT", number))))
+            venue.book_ids["BTCUSDT"] = 1_002
+            wait_until(lambda: bool(events_of(store, "synced")), "the first book")
+            venue.book_ids["BTCUSDT"] = 8
+            venue.say(*(frame for number in range(1, 9) for frame in (diff("BTCUSDT", number), trade("BTCUSDT", number))))
+            venue.say(*(frame for number in range(12, 15) for frame in (diff("BTCUSDT", number), trade("BTCUSDT", number))))
+            venue.book_ids["BTCUSDT"] = 14
+            wait_until(lambda: any(row["from_update_id"] <= 14 for row in events_of(store, "synced")), "the new book")
+            wait_until(lambda: any(row["from_update_id"] == 14 for row in events_of(store, "proven")), "its proof")
+        with capturing("BTCUSDT"):
+            until_subscribed(venue)
+            venue.say(diff("BTCUSDT", 17), trade("BTCUSDT", 17))
+            wait_until(lambda: bool(ids_in_events(store, "gap", "trades", "BTCUSDT") & {16}), "the gap of the restart")
+    for channel in ("trades", "depth"):
+        (numbering,) = events_of(store, "new_numbering", channel)
+        assert (numbering["from_update_id"], numbering["to_update_id"]) == (1, 3)
+        gaps = [(row["from_update_id"], row["to_update_id"], row["cause"]) for row in events_of(store, "gap", channel)]
+        assert gaps == [(9, 11, "sequence"), (15, 16, "restart")]
+    said = [record for record in caplog.records if record.getMessage() == "new_numbering"]
+    assert [record.levelno for record in said] == [logging.ERROR] * 2
+
+
+def test_an_absurd_id_is_said_and_never_remembered(moto_lake: "Lake", monkeypatch: pytest.MonkeyPatch) -> None:
+    store, most = moto_lake.store, 2**64 - 1
+    with odd_venue(monkeypatch, "BTCUSDT") as venue:
+        with capturing("BTCUSDT"):
+            until_books_are_synced(venue, store, ("BTCUSDT",))
+            venue.say(trade("BTCUSDT", 101), diff("BTCUSDT", most, at=NOW_US), trade("BTCUSDT", most, at=NOW_US))
+            venue.say(*(frame for number in (102, 103) for frame in (diff("BTCUSDT", number), trade("BTCUSDT", number))))
+            wait_until(lambda: 103 in depth_ids(store, "BTCUSDT"), "the diffs")
+        with capturing("BTCUSDT"):
+            until_subscribed(venue)
+            venue.say(diff("BTCUSDT", 104), trade("BTCUSDT", 104))
+            wait_until(lambda: 104 in depth_ids(store, "BTCUSDT"), "the last diff")
+    assert {row["event"] for row in rows_of(store, "stream_events")}.isdisjoint({"gap", "healed", "new_numbering"})
+    said = [(row["channel"], row["from_update_id"]) for row in events_of(store, "implausible_id")]
+    assert sorted(said) == [("depth", most), ("trades", most)]

@@ -28,6 +28,7 @@ STREAMS = (("trades", "trade", "trade_id"), ("depth", "depth@100ms", "last_updat
 ARGUMENTS = [*(word for symbol in SYMBOLS for word in ("--symbol", symbol)), "--batch-seconds", "1", "--snapshot-levels", "100"]
 
 
+@pytest.mark.heart
 @pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.long)])
 def test_kills_lose_nothing_that_is_not_written_down(
     kills: int, open_venue: "OpenVenue", moto_lake: "Lake", warehouse: Warehouse, load: Callable[[], None]
@@ -62,6 +63,7 @@ def test_kills_lose_nothing_that_is_not_written_down(
     assert causes == {"restart"}
 
 
+@pytest.mark.heart
 def test_a_lake_that_goes_away_gets_everything_later(
     open_venue: "OpenVenue", moto_lake: "Lake", moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +115,7 @@ def test_a_full_spool_stops_the_lowest_channel_says_so_and_goes_on_when_there_is
         assert missing_of(exchange, f"{symbol.lower()}@trade") <= gaps
 
 
+@pytest.mark.heart
 def test_a_clean_stop_leaves_nothing_behind_and_exits_0(open_venue: "OpenVenue", moto_lake: "Lake") -> None:
     exchange = open_venue(ExchangeConfig(seed=24)).exchange
     _end_cleanly(moto_lake, exchange)
@@ -123,6 +126,7 @@ def test_a_clean_stop_leaves_nothing_behind_and_exits_0(open_venue: "OpenVenue",
     assert (beat["process"], batch_seconds_of(beat["detail"])) == ("stream", 1.0)
 
 
+@pytest.mark.heart
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -32,6 +32,7 @@ COMMAND = ("--dataset", "klines", "--drain", "--visibility-seconds", "2")
 QUEUE_NAME = KLINES.queue
 
 
+@pytest.mark.heart
 @pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.long)])
 def test_kills_at_random_moments_leave_every_row_once(
     kills: int, moto_lake: "Lake", own_warehouse: OwnWarehouse, start_loader: Callable[..., LoaderProcess]
@@ -73,6 +74,7 @@ def test_kills_at_random_moments_leave_every_row_once(
     assert MessageQueue(QUEUE_NAME).depth().is_empty
 
 
+@pytest.mark.heart
 def test_a_kill_in_the_middle_of_an_insert_leaves_every_row_once(
     moto_lake: "Lake", own_warehouse: OwnWarehouse, start_loader: Callable[..., LoaderProcess]
 ) -> None:
@@ -98,6 +100,7 @@ def test_a_kill_in_the_middle_of_an_insert_leaves_every_row_once(
     assert (bronze, silver, entries) == ([[3, 3]], [[3, 3]], [[3, "loaded", 2]])
 
 
+@pytest.mark.heart
 @pytest.mark.parametrize(("table", "instant"), [("bronze_klines", "open_time"), ("bronze_stream_events", "started_at")])
 def test_a_retry_in_the_next_month_is_still_the_same_insert(warehouse: Warehouse, table: str, instant: str) -> None:
     """A load that was killed before its ledger row may be repeated after midnight; tokens count per partition."""

@@ -57,6 +57,7 @@ def test_migrate_says_whether_there_was_something_to_do(environment: dict[str, s
     assert second.stdout.strip() == "the schema is up to date"
 
 
+@pytest.mark.heart
 @pytest.mark.parametrize(
     ("change", "command", "code", "line"),
     [

@@ -19,8 +19,8 @@ __all__ = ["any_warehouse", "clickhouse_server"]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS = 60
 WIDE = "Decimal(76, 18)"
-MOST = Decimal(2**255)
-"""The engine's widest integer ends here; a product or a dividend beyond it wraps without an error."""
+MOST = Decimal(10) ** 76
+"""The digits of the widest decimal: what needs more, in a product or inside a quotient, wraps without an error."""
 
 MANY = "numbers(1000)"
 PARAMETERS = {
@@ -71,7 +71,7 @@ def test_every_decimal_that_people_query_is_wide(any_warehouse: Warehouse) -> No
 
 
 def test_a_third_factor_beyond_the_engines_widest_integer_needs_the_checked_functions(any_warehouse: Warehouse) -> None:
-    """A product has the scales of its factors added: 54 decimals leave 5.7e22 before the point, whatever the type."""
+    """A product has the scales of its factors added: 54 decimals leave 22 digits before the point, whatever the type."""
     number = "toDecimal256('1000000000000', 18)"
     [[plain]] = any_warehouse.query(f"select {number} * {number} * {number}")
     assert plain != Decimal(10) ** 36, "the engine has become wider: the documents' limits can go"

@@ -160,6 +160,7 @@ def test_the_loop_waits_for_a_server_that_is_away(clickhouse_server: "ClickHouse
         process.kill()
 
 
+@pytest.mark.heart
 def test_a_killed_pass_is_done_again_and_gold_is_what_a_rebuild_makes(own_folder: Callable[[], Warehouse]) -> None:
     assert run("transform_process.migrate")[0] == 0
     warehouse = own_folder()
@@ -209,6 +210,7 @@ def test_an_insert_under_way_holds_the_watermark(clickhouse_server: "ClickHouseS
     warehouse.close()
 
 
+@pytest.mark.heart
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -225,6 +227,7 @@ def test_wrong_usage_is_one_clear_line(arguments: tuple[str, ...], line: str, ow
     assert line in errors
 
 
+@pytest.mark.heart
 def test_a_warehouse_without_a_schema_is_one_clear_line(own_folder: Callable[[], Warehouse]) -> None:
     code, _, errors = run("transform_process", "--once")
     assert code == 2
