@@ -1,30 +1,36 @@
-# Everything here works on a machine that has only Python 3.11+ and make. `make setup PYTHON=python3.13` picks another one.
+# Everything here works on a machine that has only Python 3.11+ and make. `make setup PYTHON=python3.13` picks another one,
+# `INSTALLER=pip` does without uv.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
+POETRY := .venv-tools/bin/poetry
+EXPORT := $(POETRY) export --format requirements.txt --output
 DURATION ?= 60
-READY := .venv/.ready
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --durations 10
+SET_UP = $(PYTHON) tools/set_up.py $(if $(filter command environment,$(origin PYTHON)),--this-python) \
+	$(if $(INSTALLER),--installer $(INSTALLER))
 
-.PHONY: help setup demo test test-long lint type format up up-simulated down compose-check vulnerabilities bench docs lock clean
+.PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
-setup: $(READY) ## .venv with everything: locked and hashed requirements, all extras, dev tools
+setup: python ## .venv with everything: locked and hashed requirements, all extras, dev tools
+	@$(SET_UP) dev
 
-$(READY): requirements-dev.txt pyproject.toml
-	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found: install one, or make setup PYTHON=/path/to/python"; exit 2; }
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $(READY)
+python:
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 to 3.14 found: install one, or make setup PYTHON=/path/to/python"; exit 2; }
 
-demo: setup ## The whole pipeline on this machine: no Docker, no account, no network
+demo: python ## The whole pipeline on this machine: no Docker, no account, no network. Installs only what it needs
+	@$(SET_UP) demo
 	$(BIN)/tickhouse demo --duration $(DURATION)
 
-test: setup ## Unit and integration tests
-	$(BIN)/python -m pytest
+test: setup ## Unit tests and the heart of the integration tests: less than 5 minutes on 2 cores
+	$(PYTEST) -m "not slow and not stack and not long"
+
+test-all: setup ## Every test at CI size, whole programs (LocalStack, browser, emulator, demo) too: less than 20 minutes
+	$(PYTEST) -m "not long"
 
 test-long: setup ## What takes minutes each: the same acceptance at full size
 	$(BIN)/python -m pytest -m long
@@ -61,17 +67,23 @@ compose-check: ## Proof of the Docker stack, from nothing: up, restarts, kill -9
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found"; exit 2; }
 	$(PYTHON) -m integration_tests.compose.check
 
-vulnerabilities: ## Known ones in the image's locked requirements (asks PyPI; a package nobody can judge counts as a failure)
-	test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet pip-audit; }
-	.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt
+vulnerabilities: tools ## Known ones in the image's locked requirements (asks PyPI; a package nobody can judge counts as a failure)
+	.venv-tools/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt
 
 docs: setup ## The page of settings, from the code that reads them
 	$(BIN)/python -m tickhouse.settings_table > docs/settings.md
 
-lock: ## After changing dependencies (needs Poetry 2 with poetry-plugin-export)
-	poetry lock
-	poetry export --format requirements.txt --extras exchange --output requirements.txt
-	poetry export --format requirements.txt --all-extras --with dev --output requirements-dev.txt
+lock: tools ## After changing dependencies: poetry.lock, and the requirement files from it
+	$(POETRY) lock
+	$(EXPORT) requirements.txt --extras exchange
+	$(EXPORT) requirements-demo.txt --extras embedded --with build
+	$(EXPORT) requirements-dev.txt --all-extras --with dev,build
+	$(EXPORT) requirements-build.txt --only build
+	$(EXPORT) requirements-uv.txt --only uv
+	$(EXPORT) requirements-tools.txt --only tools
+
+tools: python
+	@$(SET_UP) tools
 
 clean: ## Forget the environment, not the data
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-tools .mypy_cache .ruff_cache .pytest_cache

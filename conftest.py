@@ -14,7 +14,6 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -195,19 +194,42 @@ def pubsub_emulator(_emulator: PubSubEmulator, monkeypatch: pytest.MonkeyPatch) 
     return _emulator
 
 
-@pytest.fixture(scope="session")
-def _engine_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="tickhouse-chdb-"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@dataclass(frozen=True)
 class _Schema:
-    """The one database of this process: emptied between tests in 15 ms, where a migration would take 2.5 s."""
+    """The one database of this process, emptied between tests; a migration would take 2.5 s a test.
 
-    settings: WarehouseSettings
-    as_migrated: dict[str, str]
+    A connection of its own keeps the engine running, whose start takes 0.2 s, until a test may want another folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = WarehouseSettings(path=folder, database="tests")
+        self._connection: Warehouse | None = None
+        migrate(self.settings)
+        self._as_migrated = _statements(self.open())
+
+    def open(self) -> Warehouse:
+        self._connection = self._connection or connect(self.settings)
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def empty(self) -> None:
+        """What a test added is dropped, what it altered is made anew, and no table keeps a row."""
+        warehouse = self.open()
+        found = _statements(warehouse)
+        for name in reversed([name for name in found if name not in self._as_migrated]):
+            warehouse.command(f"drop table {name}")
+        if any(found.get(name) != statement for name, statement in self._as_migrated.items()):
+            warehouse.command(f"drop database {self.settings.database}")
+            migrate(self.settings)
+            return
+        for (table,) in warehouse.query(
+            "select name from system.tables where database = currentDatabase() and engine like '%MergeTree' "
+            "and total_rows > 0 and name != 'ops_schema_migrations'"
+        ):
+            warehouse.command(f"truncate table {table}")
 
 
 def _statements(warehouse: Warehouse) -> dict[str, str]:
@@ -219,38 +241,34 @@ def _statements(warehouse: Warehouse) -> dict[str, str]:
     )
 
 
+_schemas: list[_Schema] = []
+
+
 @pytest.fixture(scope="session")
-def _schema(_engine_folder: Path) -> _Schema:
-    settings = WarehouseSettings(path=_engine_folder, database="tests")
-    migrate(settings)
-    with closing(connect(settings)) as warehouse:
-        return _Schema(settings, _statements(warehouse))
+def _schema() -> Iterator[_Schema]:
+    folder = Path(tempfile.mkdtemp(prefix="tickhouse-chdb-"))
+    _schemas.append(_Schema(folder))
+    yield _schemas[-1]
+    _schemas.pop().close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _engine_is_free(request: pytest.FixtureRequest) -> None:
+    """chDB has one folder a process: a test that does not use the shared one may open its own."""
+    if "warehouse_settings" not in request.fixturenames:
+        for schema in _schemas:
+            schema.close()
 
 
 @pytest.fixture
 def warehouse_settings(_schema: _Schema, monkeypatch: pytest.MonkeyPatch) -> Iterator[WarehouseSettings]:
     """A database with the schema and without rows in the embedded engine of this process; the environment points at it."""
+    _schema.open()
     monkeypatch.setenv("CLICKHOUSE_PATH", str(_schema.settings.path))
     monkeypatch.setenv("CLICKHOUSE_DATABASE", _schema.settings.database)
     yield _schema.settings
-    _empty(_schema)
-
-
-def _empty(schema: _Schema) -> None:
-    """What a test added is dropped, what it altered is made anew, and no table keeps a row."""
-    with closing(connect(schema.settings)) as warehouse:
-        found = _statements(warehouse)
-        for name in reversed([name for name in found if name not in schema.as_migrated]):
-            warehouse.command(f"drop table {name}")
-        if any(found.get(name) != statement for name, statement in schema.as_migrated.items()):
-            warehouse.command(f"drop database {schema.settings.database}")
-            migrate(schema.settings)
-            return
-        for (table,) in warehouse.query(
-            "select name from system.tables where database = currentDatabase() and engine like '%MergeTree' "
-            "and total_rows > 0 and name != 'ops_schema_migrations'"
-        ):
-            warehouse.command(f"truncate table {table}")
+    _schema.empty()
 
 
 @pytest.fixture
@@ -322,10 +340,31 @@ def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], seconds: flo
     raise RuntimeError(f"{url} did not answer within {seconds} s")
 
 
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+_WHOLE_PROGRAMS = {"localstack_lake": "localstack", "pubsub_emulator": "emulator", "clickhouse_server": "", "browser": ""}
+"""Fixtures that bring up a program; those that live as long as the session, and the group of tests that shares one."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What uses a whole program is of the stack, an integration test is slow unless it is of the heart; those come first."""
+    for item in items:
+        if item.nodeid.startswith("integration_tests/") and item.get_closest_marker("heart") is None:
+            item.add_marker(pytest.mark.slow)
+        for fixture, group in _WHOLE_PROGRAMS.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.stack)
+                if group:
+                    item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.nodeid.startswith("tests/"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """Where everything must run (CI sets REQUIRE_ALL_TESTS), a skipped test is a failed session."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")  # the controller's: it hears of all workers' tests
     skipped = reporter.stats.get("skipped", []) if reporter else []
     if reporter and skipped and os.environ.get("REQUIRE_ALL_TESTS"):
-        reporter.write_line(f"\nerror: {len(skipped)} tests were skipped where every test must run", red=True)
+        reporter.write_line(f"\nerror: {len(skipped)} tests were skipped where every test must run:", red=True)
+        for report in skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+            reporter.write_line(f"  {report.nodeid}: {reason}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -6,7 +6,7 @@
 - ours: parse_frame (every type checked), continuity by the judge, DepthDiffRows, Parquet; and the same with the running
   book that the proofs need;
 - peer: cryptofeed's own message handler (it keeps a book) with a Parquet-writing callback, in the interpreter `--peer`
-  (`python -m venv x && x/bin/pip install cryptofeed pyarrow`); left out without it.
+  (CONTRIBUTING.md says how it is made); left out without it.
 
 They take turns; CPU seconds of the process, medians; the ratios are what counts, the machine's speed is not.
 """
@@ -48,11 +48,14 @@ def main() -> None:
     parser.add_argument("--gc-threshold", type=int, default=GARBAGE_THRESHOLD, help="Python's own is 700")
     parser.add_argument("--peer", type=Path, help="a Python that has cryptofeed")
     arguments = parser.parse_args()
+    if missing := [name for name in RECORDINGS if not (arguments.data / f"{name}.jsonl.gz").exists()]:
+        print(f"nothing is measured: {arguments.data} has no {missing[0]}.jsonl.gz; name the folder of recorded data with --data")
+        return
     gc.set_threshold(arguments.gc_threshold, 10, 10)  # as the capture does; the peer runs as it comes
     recordings = [_frames(arguments.data / f"{name}.jsonl.gz") for name in RECORDINGS]
     messages = sum(map(len, recordings))
     levels = sum(len(diff.bids) + len(diff.asks) for frames in recordings for frame in frames for diff in _diffs(frame))
-    print(f"{messages:,} diffs with {levels:,} levels")
+    print(f"{messages:,} diffs with {levels:,} levels, {arguments.rounds} rounds", flush=True)
 
     contestants: dict[str, Callable[[], tuple[float, int]]] = {
         "floor": lambda: _timed(lambda: _floor(recordings)),

@@ -1,15 +1,15 @@
 """The loader against the engine's own speed: the same Parquet files into the same tables with the same views, in one run.
 
-    .venv/bin/python benchmarks/bench_load.py [--rounds 3] [--part klines|depth|small]
+    .venv/bin/python benchmarks/bench_load.py [--full] [--rounds 3] [--part klines|depth|small]
 
 - engine: `insert into bronze_… select … from file('*.parquet')` of all files at once, with the engine's own defaults;
 - loader: notifications waiting in SQS, objects in S3, from the first receive until the last ledger entry: GET, every value
   decoded and checked, checksum, manifest, insert, ledger. S3 and SQS are what AWS_ENDPOINT_URL names, else moto in a
   process of its own (which hands out 50 messages a second: for `small` take LocalStack).
 
-klines: 10 objects of 100,000 rows and one of 1,000,000; depth: 10 objects with 5 million levels together; small: 1,000
-objects of 2,000 rows against one object with the same rows. Each measurement has a process and a database of its own;
-they take turns, the ratios are medians.
+klines: 10 objects and one object with the same rows; depth: 10 objects of 40 levels a message; small: many objects of 2,000
+rows against one object with the same rows. A fifth of the full size unless --full: 1,000,000 klines, 5 million levels, 1,000
+small objects. Each measurement has a process and a database of its own; they take turns, the ratios are medians.
 """
 
 import argparse
@@ -45,11 +45,17 @@ from tickhouse_core.warehouse import connect
 from transform_process.migrate import migrate
 
 START_US = 1_704_067_200_000_000
-PARTS = {"klines": (KLINES, ["ten", "one"]), "depth": (DEPTH_DIFFS, ["ten"]), "small": (KLINES, ["thousand", "one"])}
+PARTS = {"klines": (KLINES, ["ten", "one"]), "depth": (DEPTH_DIFFS, ["ten"]), "small": (KLINES, ["many", "one"])}
+FULL = {"klines": 1_000_000, "depth": 125_000, "small": 2_000_000}
+"""Rows at full size."""
+
+SMALL_ROWS = 2_000
+LEVELS_A_MESSAGE = 40
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="five times the rows: some ten minutes")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--part", choices=PARTS, action="append")
     parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
@@ -59,22 +65,28 @@ def main() -> None:
         _measure(contestant, PARTS[dataset][0], Path(folder), Path(warehouse))
         return
     with tempfile.TemporaryDirectory() as folder:
+        _run("migrate", "klines", Path(folder), Path(folder) / "migrated")
         for part in arguments.part or PARTS:
-            _compare(part, Path(folder), arguments.rounds)
+            rows = FULL[part] if arguments.full else FULL[part] // 5
+            _compare(part, rows, Path(folder), arguments.rounds)
 
 
-def _compare(part: str, folder: Path, rounds: int) -> None:
+def _compare(part: str, rows: int, folder: Path, rounds: int) -> None:
     dataset, shapes = PARTS[part]
-    files = {shape: _write_objects(part, shape, folder / f"{part}-{shape}") for shape in shapes}
+    files = {shape: _write_objects(part, shape, rows, folder / f"{part}-{shape}") for shape in shapes}
     results: dict[tuple[str, str], list[float]] = {}
     memory: dict[tuple[str, str], float] = {}
     for _ in range(rounds):
         for shape, objects in files.items():
             for contestant in ("engine", "loader"):
+                shutil.rmtree(folder / "warehouse", ignore_errors=True)
+                shutil.copytree(folder / "migrated", folder / "warehouse", symlinks=True)
                 told = _run(contestant, part, objects, folder / "warehouse")
                 results.setdefault((contestant, shape), []).append(told["seconds"])
                 memory[contestant, shape] = told["peak_mb"]
-    print(f"\n{part}: {dataset.name}")
+    levels = f" with {rows * LEVELS_A_MESSAGE:,} levels" if dataset is DEPTH_DIFFS else ""
+    objects_of = ", ".join(f"{shape}: {len(list(objects.iterdir())):,} objects" for shape, objects in files.items())
+    print(f"\n{part}: {rows:,} rows of {dataset.name}{levels}; {objects_of}; {rounds} rounds")
     for (contestant, shape), seconds in results.items():
         print(f"{contestant:>10} {shape:>9}  {statistics.median(seconds):6.2f} s  peak {memory[contestant, shape]:,.0f} MB")
     for shape in shapes:
@@ -82,12 +94,11 @@ def _compare(part: str, folder: Path, rounds: int) -> None:
         ratio = statistics.median(theirs / ours for theirs, ours in pairs)
         print(f"loader / engine, {shape}: {ratio:.2f} of the engine's own speed")
     if part == "small":
-        pairs = zip(results["loader", "thousand"], results["loader", "one"], strict=True)
-        print(f"1,000 small objects: {statistics.median(small / one for small, one in pairs):.2f} times as long as one large")
+        pairs = zip(results["loader", "many"], results["loader", "one"], strict=True)
+        print(f"many small objects: {statistics.median(small / one for small, one in pairs):.2f} times as long as one large")
 
 
 def _run(contestant: str, part: str, objects: Path, warehouse: Path) -> dict[str, float]:
-    shutil.rmtree(warehouse, ignore_errors=True)
     command = [sys.executable, __file__, "--measure", contestant, part, str(objects), str(warehouse)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -97,7 +108,10 @@ def _run(contestant: str, part: str, objects: Path, warehouse: Path) -> dict[str
 def _measure(contestant: str, dataset: Dataset, folder: Path, warehouse: Path) -> None:
     os.environ["CLICKHOUSE_PATH"] = str(warehouse)
     settings = read(WarehouseSettings)
-    migrate(settings)
+    if contestant == "migrate":
+        migrate(settings)
+        print(json.dumps({}))
+        return
     seconds = _engine(dataset, folder, settings) if contestant == "engine" else _loader(dataset, folder, settings)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(json.dumps({"seconds": seconds, "peak_mb": peak}))
@@ -147,7 +161,8 @@ def _lake() -> Iterator[ObjectStore]:
         yield ObjectStore(f"bench-{uuid.uuid4().hex}")
         return
     program = (
-        "import sys; from moto.server import ThreadedMotoServer as S; s = S(ip_address='127.0.0.1', port=0, verbose=False)\n"
+        "import logging, sys; logging.getLogger('werkzeug').setLevel('ERROR')\n"
+        "from moto.server import ThreadedMotoServer as S; s = S(ip_address='127.0.0.1', port=0, verbose=False)\n"
     )
     program += "s.start(); print(s.get_host_and_port()[1], flush=True); sys.stdin.read(); s.stop()"
     process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -169,17 +184,14 @@ def _wait_for_notifications(dataset: Dataset, count: int) -> None:
         time.sleep(0.1)
 
 
-def _write_objects(part: str, shape: str, folder: Path) -> Path:
+def _write_objects(part: str, shape: str, rows: int, folder: Path) -> Path:
     folder.mkdir()
-    if part == "depth":
-        for number in range(10):
-            body = parquet_bytes(_depth(12_500, 40, number), DEPTH_DIFFS, "last_update_id")
-            (folder / f"{number:04}.parquet").write_bytes(body)
-        return folder
-    total = 1_000_000 if part == "klines" else 2_000_000
-    objects = {"ten": 10, "one": 1, "thousand": 1_000}[shape]
+    objects = {"ten": 10, "one": 1, "many": rows // SMALL_ROWS}[shape]
     for number in range(objects):
-        body = parquet_bytes(_klines(total // objects, number), KLINES, "open_time")
+        if part == "depth":
+            body = parquet_bytes(_depth(rows // objects, LEVELS_A_MESSAGE, number), DEPTH_DIFFS, "last_update_id")
+        else:
+            body = parquet_bytes(_klines(rows // objects, number), KLINES, "open_time")
         (folder / f"{number:04}.parquet").write_bytes(body)
     return folder
 

@@ -56,7 +56,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each load")
     parser.add_argument("--rate", type=int, default=5_000, help="raw messages a second of the paced load")
     arguments = parser.parse_args()
+    if not (arguments.data / RECORDING).exists():
+        print(f"nothing is measured: {arguments.data} has no {RECORDING}; name the folder of recorded data with --data")
+        return
     recording = _read(arguments.data / RECORDING)
+    print(f"{len(recording.diffs):,} recorded diffs; each load {arguments.seconds:.0f} s", flush=True)
     _print_volume(recording)
     with garbage_collected_seldom(), _emulator() as address:
         if address is None:

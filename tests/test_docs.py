@@ -30,7 +30,9 @@ def module_command(name: str) -> Any:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_a_page_can_be_parsed(page: str) -> None:
-    for words in commands_of(ROOT / page):
+    found = list(commands_of(ROOT / page))
+    assert found
+    for words in found:
         words = [word for word in words if "=" not in word or not word.split("=")[0].isupper()]
         words = words[2:] if words[:2] == ["poetry", "run"] else words
         if not words or words[0] in ("export", "source", "cp", "docker", "promtool") or words[0].endswith(("/pip", "/python")):

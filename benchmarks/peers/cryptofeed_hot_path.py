@@ -1,7 +1,7 @@
 """cryptofeed's Binance handler with a Parquet-writing callback: the peer of bench_extract_hot_path, in an interpreter of its own.
 
 Reads recorded frames (one a line) from a file, prints CPU seconds and bytes written, one line a round. Needs
-`pip install cryptofeed pyarrow` in some other environment; it is no dependency of the project.
+an environment with requirements.txt beside this file (Python 3.13); it is no dependency of the project.
 """
 
 import asyncio

@@ -19,6 +19,10 @@ class AccountedIds:
         else:
             self._ranges.append(Range(first, last))
 
+    def forget(self, first: int, last: int) -> None:
+        """Rows with these ids belong to no numbering, or to another one."""
+        self._ranges = [span for span in self._ranges if not (first <= span.first and span.last <= last)]
+
     def settle(self) -> tuple[int | None, list[Gap]]:
         """The last id, and the holes before it that nobody wrote down: a process was killed before it could."""
         last, gaps = self._last_id, []

@@ -35,7 +35,7 @@ class ArchivedMonth:
     def why_missing(self) -> str:
         """For people: what was wrong with the files, or that there are none."""
         if not self.unusable:
-            return "the archive has no file with them"
+            return "no file of the archive has them"
         more = f" (and {len(self.unusable) - 1} more files)" if len(self.unusable) > 1 else ""
         return self.unusable[0] + more
 

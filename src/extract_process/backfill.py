@@ -105,7 +105,8 @@ class Backfill:
             await self._land(self._series, partial=True)
             await asyncio.gather(*self._landings)
         if self.report.failures:
-            hint = "; --source auto asks REST for them" if self._options.source == "archive" else ""
+            may_hint = self._options.source == "archive" and not self._only_archived
+            hint = "; --source auto asks REST for them" if may_hint else ""
             raise VenueError(_in_few_words(self.report.failures) + hint)
 
     async def _run_all(self, symbols: list[str], stop: StopRequest) -> None:

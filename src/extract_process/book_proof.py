@@ -30,6 +30,18 @@ class Mismatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Unproven:
+    """Book and snapshot never came to one update id: the snapshot stayed behind the stream, or ahead of it."""
+
+    last_update_id: int
+    snapshot_id: int
+
+    @property
+    def is_ahead(self) -> bool:
+        return self.snapshot_id > self.last_update_id
+
+
+@dataclass(frozen=True, slots=True)
 class KnownBook:
     """A book and how far it is complete: a snapshot tells all levels down to its last one and none beyond.
 
@@ -75,14 +87,19 @@ class BookProof:
         self._diffs: list[DepthDiff] = []
         self._fresh: KnownBook | None = None
         self._fresh_id = 0
+        self._waited = 0
 
-    def on_diff(self, diff: DepthDiff, running: KnownBook) -> Proven | Mismatch | None:
+    def on_diff(self, diff: DepthDiff, running: KnownBook) -> Proven | Mismatch | Unproven | None:
         """The running book has just taken this diff."""
         if self._fresh is None:
             self._diffs = [*self._diffs[1 - MOST_KEPT :], diff] if len(self._diffs) >= MOST_KEPT else [*self._diffs, diff]
             return None
         self._forward(diff)
-        return self._verdict(diff.last_update_id, running)
+        self._waited += 1
+        verdict = self._verdict(diff.last_update_id, running)
+        if verdict is None and self._waited > MOST_KEPT:
+            return Unproven(diff.last_update_id, self._fresh_id)
+        return verdict
 
     def on_snapshot(self, fresh: KnownBook, fresh_id: int, running: KnownBook, book_id: int) -> Proven | Mismatch | None:
         """The answer came; None where the book has yet to reach it (`on_diff` decides)."""

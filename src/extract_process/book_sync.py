@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from extract_process.id_continuity import Gap, Healed, IdContinuity
+from extract_process.id_continuity import UNREADABLE, IdContinuity, IdFinding, NewNumbering
 from extract_process.records import DepthDiff
 
 KEPT_WAITING = 20
@@ -11,6 +11,10 @@ KEPT_WAITING = 20
 
 KEPT_UNDER_WAY = 600
 """Diffs kept while the answer is under way (a minute); beyond that the oldest go and only a newer snapshot fits."""
+
+
+MOST_BEHIND_BOOK = 600
+"""Diffs that a snapshot can be ahead of the stream (a minute); beyond it, it belongs to another numbering."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Apply:
     diff: DepthDiff
 
 
-Decision = Gap | Healed | SnapshotNeeded | Synced | Apply
+Decision = IdFinding | SnapshotNeeded | Synced | Apply
 
 
 class BookSync:
@@ -46,10 +50,11 @@ class BookSync:
     diffs). A snapshot can repair the book over a hole in the recording, and the hole is a gap all the same.
     """
 
-    def __init__(self, last_update_id: int | None = None) -> None:
+    def __init__(self, last_update_id: int | None = None, last_at: int = 0) -> None:
         """`last_update_id` is what the process remembers from before a restart: what lies between is a gap."""
         self.book_id: int | None = None
-        self.ids = IdContinuity(last_update_id)
+        self.ids = IdContinuity(last_update_id, last_at=last_at)
+        self._behind_book = 0
         self._buffer: deque[DepthDiff] = deque()
         self._kept = KEPT_WAITING
         self._awaiting_snapshot = False
@@ -57,12 +62,19 @@ class BookSync:
     def on_diff(self, diff: DepthDiff) -> list[Decision]:
         """A diff came. Diffs that came before (another connection's, or late) decide nothing for the book."""
         received_id = self.ids.last_id
-        findings: list[Decision] = list(self.ids.on_ids(diff.first_update_id, diff.last_update_id))
-        if received_id is not None and diff.last_update_id <= received_id:
+        findings: list[Decision] = list(self.ids.on_ids(diff.first_update_id, diff.last_update_id, diff.event_time))
+        if findings and isinstance(findings[0], NewNumbering):
+            return findings + self.start_over("new_numbering") + self._follow(diff)
+        if diff.last_update_id == received_id or self.ids.last_id != diff.last_update_id:
             return findings
         if findings:  # a hole: what is buffered before it does not go on
             self._buffer.clear()
         return findings + self._follow(diff)
+
+    def on_unreadable(self, first: int, last: int) -> list[Decision]:
+        """A diff came whose levels cannot be read: the book starts over behind it."""
+        findings: list[Decision] = list(self.ids.on_unreadable(first, last))
+        return findings + self.start_over(UNREADABLE) if findings else []
 
     def on_snapshot_asked(self) -> None:
         """The request is on its way: from here on, diffs are kept until the answer comes."""
@@ -73,7 +85,7 @@ class BookSync:
         self._awaiting_snapshot, self._kept = False, KEPT_WAITING
         if self._buffer and last_update_id + 1 < self._buffer[0].first_update_id:
             return self._ask("snapshot_too_old")
-        self.book_id = last_update_id
+        self.book_id, self._behind_book = last_update_id, 0
         decisions: list[Decision] = [Synced(last_update_id)]
         while self._buffer:
             diff = self._buffer.popleft()
@@ -81,19 +93,24 @@ class BookSync:
                 decisions += self._follow(diff)
         return decisions
 
-    def on_wrong_book(self) -> list[Decision]:
-        """The book was proven different from the venue's: start over."""
+    def start_over(self, reason: str) -> list[Decision]:
+        """The book is wrong or cannot be followed, and so is what waits for its snapshot."""
         self.book_id = None
-        return self._ask("mismatch")
+        self._buffer.clear()
+        return self._ask(reason)
 
     def _follow(self, diff: DepthDiff) -> list[Decision]:
         """The book's side of a diff: apply it, or wait for a snapshot with the diff kept."""
         if self.book_id is not None and diff.first_update_id <= self.book_id + 1:
-            if diff.last_update_id <= self.book_id:
+            if diff.last_update_id > self.book_id:
+                self.book_id, self._behind_book = diff.last_update_id, 0
+                return [Apply(diff)]
+            self._behind_book += 1
+            if self._behind_book <= MOST_BEHIND_BOOK:
                 return []
-            self.book_id = diff.last_update_id
-            return [Apply(diff)]
-        reason = "start" if self.book_id is None else "gap"
+            reason = "snapshot_ahead"
+        else:
+            reason = "start" if self.book_id is None else "gap"
         self.book_id = None
         self._buffer.append(diff)
         while len(self._buffer) > self._kept:

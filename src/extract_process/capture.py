@@ -4,6 +4,7 @@ All of it runs in the event loop, in the callback that read the frames; making o
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,15 +12,16 @@ from pathlib import Path
 import orjson
 
 from extract_process.capture_memory import CaptureMemory
-from extract_process.dialect import Dialect, FrameRefused
+from extract_process.dialect import DATA_ERRORS, Dialect, FrameRefused
 from extract_process.flusher import Flusher
 from extract_process.judge import Ask, Judge, Judgement, judge_rules
 from extract_process.landing import Landing
 from extract_process.micro_batch import BatchLimits, MicroBatch
 from extract_process.outbox import Outbox
-from extract_process.records import Heartbeat, StreamEvent
+from extract_process.records import Heartbeat, StreamEvent, Ticker, UnreadableRow
 from extract_process.recovery import Recovered, landing_of
 from extract_process.rest_answers import RestAnswer
+from extract_process.said_seldom import SaidSeldom
 from extract_process.spool import Kind, Spool
 from extract_process.spool_room import SpoolRoom
 from extract_process.stream_key import StreamKey
@@ -28,7 +30,24 @@ from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
 
-_LOUD = {"gap": logging.WARNING, "mismatch": logging.ERROR, "refused_frame": logging.WARNING, "disconnected": logging.WARNING}
+_LOUD = {
+    "gap": logging.WARNING,
+    "mismatch": logging.ERROR,
+    "implausible_id": logging.WARNING,
+    "new_numbering": logging.ERROR,
+    "unproven": logging.WARNING,
+    "not_judged": logging.ERROR,
+    "not_subscribed": logging.WARNING,
+    "refused_frame": logging.WARNING,
+    "refused_row": logging.WARNING,
+    "disconnected": logging.WARNING,
+    "venue_error": logging.WARNING,
+}
+_MOST_EVENTS, _MOST_LINES = 3, 8
+"""Of a kind that are said one by one: a venue's garbage is counted, not amplified."""
+
+_COUNTED = frozenset({"implausible_id", "not_judged", "refused_row", "venue_error"})
+"""Events that account for no ids (a refused_row does where it has some): the first few, then how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +69,7 @@ class CaptureCounts:
     frame_bytes: int = 0
     rows: int = 0
     refused_frames: int = 0
+    unsubscribed_rows: int = 0
     discarded_frames: int = 0
     gaps: int = 0
     last_receipt_time: int = 0
@@ -77,27 +97,29 @@ class Capture:
         self._spool = Spool(options.folder, recovered.next_sequence, options.fsync_seconds)
         self._batch = MicroBatch(options.limits)
         self._landing = self._new_landing()
+        self._wanted = frozenset((None, *options.symbols, *(symbol.upper() for symbol in options.symbols)))
+        self._events, self._lines = SaidSeldom(_MOST_EVENTS), SaidSeldom(_MOST_LINES)
         symbols = frozenset(options.symbols)
         self._flusher = Flusher(outbox, lambda segment: landing_of(segment, dialect, options.instance, symbols), on_objects)
 
     def land(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
         """Spools and lands frames; returns their records and control messages. `extra` frames are not judged yet.
 
-        Frames of a channel that is stopped for want of disk space are not recorded, and not returned either.
+        Frames of a channel that is stopped for want of disk space are not recorded, and not returned either; nor are
+        those that cannot be read, and rows of symbols that were not subscribed.
         """
         if self.room.stopped:
             frames = self._without_stopped(frames)
-        for frame in frames:
-            self._spool.append(Kind.EXTRA_FRAME if extra else Kind.FRAME, receipt_time, frame)
-        if not self._write():
-            self.counts.discarded_frames += len(frames)
-            return []
         messages: list[object] = []
+        spooled = 0
         for frame in frames:
-            try:
-                messages += self._dialect.parse_frame(frame, receipt_time)
-            except FrameRefused as refused:
-                self._refuse(frame, receipt_time, refused)
+            if found := self._read(frame, receipt_time):
+                self._spool.append(Kind.EXTRA_FRAME if extra else Kind.FRAME, receipt_time, frame)
+                messages += found
+                spooled += 1
+        if not self._write():
+            self.counts.discarded_frames += spooled
+            return []
         rows, frame_bytes = self._landing.rows, sum(map(len, frames))
         self._landing.add_messages(messages, receipt_time)
         self._count(self._landing.rows - rows, frame_bytes, receipt_time)
@@ -106,6 +128,40 @@ class Capture:
         if extra:  # nobody judges them for now
             self.seal_if_due(receipt_time)
         return messages
+
+    def _read(self, frame: bytes, receipt_time: int) -> list[object]:
+        """What of a frame is to be kept."""
+        try:
+            found = self._dialect.parse_frame(frame, receipt_time)
+        except FrameRefused as refused:
+            self._refuse(frame, receipt_time, refused)
+            return []
+        except DATA_ERRORS as error:
+            self._refuse(frame, receipt_time, FrameRefused("unreadable", f"{type(error).__name__}: {error}"[:300]))
+            return []
+        if all(getattr(message, "symbol", None) in self._wanted for message in found):
+            return found
+        return [message for message in found if self._is_wanted(message, receipt_time)]
+
+    def _is_wanted(self, message: object, receipt_time: int) -> bool:
+        """Nothing is kept of a market that nobody asked for, not even its name. Tickers come for the whole market."""
+        symbol = getattr(message, "symbol", None)
+        if symbol in self._wanted:
+            return True
+        if not isinstance(message, Ticker) and not (isinstance(message, UnreadableRow) and message.channel == "ticker"):
+            self.counts.unsubscribed_rows += 1
+            if self._events.may_say("not_subscribed", time.monotonic()):
+                event = self.judge.event("not_subscribed", receipt_time, detail=f"{type(message).__name__} of {symbol!r:.40}")
+                self._follow(Judgement([event], []), receipt_time)
+        return False
+
+    def say_left_out(self, *, at_once: bool = False) -> None:
+        """What happened too often to be said one by one, as numbers; call it now and then."""
+        now = time.monotonic()
+        for name, count, seconds in self._events.take_left_out(now, at_once=at_once):
+            self._write_down([self.judge.event(name, now_us(), detail=f"{count:,} more in {seconds:.0f} s")], now_us())
+        for name, count, seconds in self._lines.take_left_out(now, at_once=at_once):
+            log.warning(name, extra={"more": count, "seconds": round(seconds)})
 
     def judge_messages(self, messages: Iterable[object], receipt_time: int) -> None:
         """Judges landed messages, writes down what follows and asks what must be asked."""
@@ -173,25 +229,36 @@ class Capture:
 
     def close(self, seconds: float) -> bool:
         """The last batch, within so long; False where it stays in the spool for the next start."""
+        self.say_left_out(at_once=True)
         self.seal()
         self._spool.close()
         return self._flusher.finish(seconds)
 
     def _follow(self, judgement: Judgement, receipt_time: int) -> None:
-        for event in judgement.events:
-            self._spool.append(Kind.EVENT, receipt_time, orjson.dumps(asdict(event)))
         if judgement.events:
-            self._write()
-            for event in judgement.events:  # without disk space they are in memory at least
-                self._landing.add_event(event, receipt_time)
-                self._say(event)
-            self._count(len(judgement.events), 0, receipt_time)
+            self._write_down([event for event in judgement.events if self._is_said(event)], receipt_time)
         for ask in judgement.asks:
             self._ask(ask)
 
+    def _is_said(self, event: StreamEvent) -> bool:
+        if event.event not in _COUNTED or (event.from_update_id is not None and event.event == "refused_row"):
+            return True
+        return self._events.may_say(event.event, time.monotonic())
+
+    def _write_down(self, events: Sequence[StreamEvent], receipt_time: int) -> None:
+        for event in events:
+            self._spool.append(Kind.EVENT, receipt_time, orjson.dumps(asdict(event)))
+        self._write()
+        for event in events:  # without disk space they are in memory at least
+            self._landing.add_event(event, receipt_time)
+            self._say(event)
+        self._count(len(events), 0, receipt_time)
+
     def _refuse(self, frame: bytes, receipt_time: int, refused: FrameRefused) -> None:
-        """Kept as an event with its beginning: what it was, nobody knows."""
+        """Kept as an event with its beginning: what it was, nobody knows. Of many, the first few and a number."""
         self.counts.refused_frames += 1
+        if not self._events.may_say("refused_frame", time.monotonic()):
+            return
         words = f"{refused}: {frame[:500].decode(errors='replace')}"
         event = self.judge.event("refused_frame", receipt_time, cause=refused.reason, detail=words)
         self._follow(Judgement([event], []), receipt_time)
@@ -222,7 +289,7 @@ class Capture:
     def _say(self, event: StreamEvent) -> None:
         self.counts.gaps += event.event == "gap"
         level = _LOUD.get(event.event, logging.DEBUG)
-        if log.isEnabledFor(level):
+        if log.isEnabledFor(level) and (level < logging.WARNING or self._lines.may_say(event.event, time.monotonic())):
             said = {name: value for name, value in asdict(event).items() if value not in ("", None) and name != "event"}
             log.log(level, event.event, extra=said)
 

@@ -13,6 +13,8 @@ _HELP = {
     "refused_frames_total": "frames that are not a message of the venue's",
     "discarded_frames_total": "frames given up because the spool was full",
     "objects_uploaded_total": "objects brought to the lake",
+    "last_upload_timestamp_seconds": "when the last object reached the lake; before the first one, the start",
+    "batch_seconds": "age at which a batch becomes objects",
     "objects_waiting": "objects on local disk that the lake does not have yet",
     "spool_bytes": "on local disk, not yet in the lake",
     "spool_limit_bytes": "size at which channels stop",

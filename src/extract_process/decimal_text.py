@@ -1,12 +1,64 @@
-"""PURE. Decimal text to exact Arrow decimals, without a float in between and without Arrow's silent overflow."""
+"""PURE. What a price or quantity is: a decimal that the lake's decimal128(38, 18) holds exactly, never negative, as text.
 
+Frames and answers are held to it where they are parsed (`plain_number`, `plain_levels`), so that lake, book, proof and
+mirror never meet anything else. `decimals` makes Arrow columns of such texts, without a float in between.
+"""
+
+import re
+import reprlib
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tickhouse_core.datasets import DECIMAL
+
+_PLAIN = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,18})?")
+_MANY_PLAIN = re.compile(r"(?:[0-9]{1,20}(?:\.[0-9]{1,18})?,)*+")
+_WRITTEN_OTHERWISE = re.compile(r"([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]{1,2}))?")
+_LONGEST_WRITTEN = 64
+_DIGITS = 18  # after the point
+_TOO_MUCH = 10**38  # in units of 1e-18
+
+
+class UnreadableNumber(ValueError):
+    """A price or quantity that is none."""
+
+
+def plain_number(text: object) -> str:
+    """The number as plain digits with at most one point: as sent, or `0.00000001` for `1e-8`, `0.5` for `.5`.
+
+    Raises UnreadableNumber for what is no text, negative, or not exactly a decimal of 20 digits before the point and 18
+    after it.
+    """
+    return text if type(text) is str and _PLAIN.fullmatch(text) else _rewritten(text)
+
+
+def plain_levels(levels: list[list[str]]) -> list[list[str]]:
+    """Pairs whose texts are all plain numbers; the very list where they are already. Raises UnreadableNumber."""
+    flat = [*chain.from_iterable(levels), ""]
+    try:
+        joined = ",".join(flat)
+    except TypeError:  # one is no text
+        joined = ""
+    if joined.count(",") == len(flat) - 1 and _MANY_PLAIN.fullmatch(joined):
+        return levels
+    return [[plain_number(text) for text in level] for level in levels]
+
+
+def _rewritten(text: object) -> str:
+    parts = _WRITTEN_OTHERWISE.fullmatch(text) if type(text) is str and len(text) <= _LONGEST_WRITTEN else None
+    if parts is None or not (digits := parts[1] + parts[2]):
+        raise UnreadableNumber(f"{reprlib.repr(text)} is no plain number")
+    places = _DIGITS - len(parts[2]) + int(parts[3] or 0)
+    units, rest = divmod(int(digits), 10**-places) if places < 0 else (int(digits) * 10**places, 0)
+    if rest or units >= _TOO_MUCH:
+        raise UnreadableNumber(f"{reprlib.repr(text)} is no decimal of 20 digits before the point and {_DIGITS} after it")
+    whole, fraction = divmod(units, 10**_DIGITS)
+    return f"{whole}.{fraction:018}".rstrip("0").rstrip(".")
+
 
 _LONGEST_SAFE = 20  # characters: as many digits as decimal128(38, 18) has before the point
 

@@ -1,19 +1,19 @@
 """PURE. DepthWatch: one symbol's diffs judged, its book kept, and the book proven against fresh snapshots."""
 
-from extract_process.book_proof import BookProof, KnownBook, Mismatch, Proven, known_book
+from extract_process.book_proof import BookProof, KnownBook, Mismatch, Proven, Unproven, known_book
 from extract_process.book_sync import Apply, BookSync, SnapshotNeeded, Synced
-from extract_process.id_continuity import Gap, Healed
+from extract_process.id_continuity import IdFinding
 from extract_process.records import DepthDiff, DepthSnapshot
 
-Finding = Gap | Healed | SnapshotNeeded | Synced | Proven | Mismatch
+Finding = IdFinding | SnapshotNeeded | Synced | Proven | Mismatch | Unproven
 
 
 class DepthWatch:
     """Everything that is decided about one symbol's order book. Findings come in the order in which they are true."""
 
-    def __init__(self, last_update_id: int | None = None) -> None:
-        """`last_update_id` is what the process remembers from before a restart."""
-        self._sync = BookSync(last_update_id)
+    def __init__(self, last_update_id: int | None = None, last_at: int = 0) -> None:
+        """`last_update_id` is what the process remembers from before a restart, `last_at` when it came."""
+        self._sync = BookSync(last_update_id, last_at)
         self._running: KnownBook | None = None
         self._proof: BookProof | None = None
 
@@ -47,6 +47,14 @@ class DepthWatch:
 
     def on_diff(self, diff: DepthDiff) -> list[Finding]:
         return self._take(self._sync.on_diff(diff))
+
+    def on_unreadable(self, first: int, last: int) -> list[Finding]:
+        """A diff with these ids came and cannot be read."""
+        return self._take(self._sync.on_unreadable(first, last))
+
+    def start_over(self, reason: str) -> list[Finding]:
+        """Whatever state the book is in, it begins anew with a snapshot."""
+        return self._take(self._sync.start_over(reason))
 
     def on_snapshot_asked(self, *, as_proof: bool) -> None:
         """A request for this symbol is on its way."""
@@ -87,12 +95,16 @@ class DepthWatch:
             return []
         return self._conclude(self._proof.on_diff(diff, self._running))
 
-    def _conclude(self, verdict: Proven | Mismatch | None) -> list[Finding]:
+    def _conclude(self, verdict: Proven | Mismatch | Unproven | None) -> list[Finding]:
         """After a proof the fresh book takes over: its known levels are around today's price."""
         if verdict is None or self._proof is None:
             return []
         if isinstance(verdict, Proven):
             self._running, self._proof = self._proof.fresh, None
             return [verdict]
+        if isinstance(verdict, Unproven) and not verdict.is_ahead:
+            self._proof = None
+            return [verdict]
+        reason = "unproven" if isinstance(verdict, Unproven) else "mismatch"
         self._running = self._proof = None
-        return [verdict, *(d for d in self._sync.on_wrong_book() if isinstance(d, SnapshotNeeded))]
+        return [verdict, *(d for d in self._sync.start_over(reason) if isinstance(d, SnapshotNeeded))]

@@ -20,6 +20,10 @@ class FrameRefused(ValueError):
         self.reason = reason
 
 
+DATA_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What code raises on data that nobody thought of. It costs the message or the symbol that had it, and is said."""
+
+
 class Reply(NamedTuple):
     """The answer to a control message; `error` is empty when it was accepted."""
 

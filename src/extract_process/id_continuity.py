@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 
 from extract_process.kline_grid import Grid, Range
 
@@ -10,6 +11,9 @@ EVERY_ID = Grid(step_us=1)
 
 UNBROKEN = "sequence"
 """The cause of a hole in a stream that nothing interrupted."""
+
+UNREADABLE = "unreadable_number"
+"""The cause of a gap of ids that came with a number that cannot be read."""
 
 MOST_OPEN_GAPS = 100
 """Holes of one stream that a late message can still fill; of older ones the event `gap` is the last word."""
@@ -24,6 +28,34 @@ class Gap:
     cause: str
 
 
+EVIDENCE = 3
+"""Rising ids in a row that only a new numbering explains."""
+
+MOST_JUMP = 10**9
+"""Ids that a stream moves on by at once, beside one a microsecond that has passed; more is no hole but no such id."""
+
+_MOST_SPARSE_JUMP = 2**62
+_UNKNOWN_PAUSE = 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class NewNumbering:
+    """The stream's ids have begun anew: so far with these, after `before`. What lies between nobody can know."""
+
+    first_id: int
+    last_id: int
+    before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Implausible:
+    """A message with ids that the stream cannot have reached since `before`: nothing follows from it alone."""
+
+    first_id: int
+    last_id: int
+    before: int
+
+
 @dataclass(frozen=True, slots=True)
 class Healed:
     """Ids of an earlier gap (all of it or a part) that came after all."""
@@ -32,16 +64,26 @@ class Healed:
     to_id: int
 
 
+IdFinding = Gap | Healed | NewNumbering | Implausible
+
+
 class IdContinuity:
     """One stream's ids, in the order of arrival, from one connection at a time.
 
     `grid` says which ids exist: every integer, or the open times of an interval. What came before is harmless.
     Where ids are `sparse` (they grow, and not every one exists) a jump is a gap only after an interruption: it may
     say too much, never too little.
+
+    A venue can number anew (a testnet is wiped, a spool moves to another host). Ids far beyond the last one decide
+    nothing, nor do ids from before all that was seen, or below the last and with a younger event time: three of them in
+    a row, rising and with nothing of the old numbering between them, are a new one, holes inside of them included.
     """
 
-    def __init__(self, last_id: int | None = None, grid: Grid = EVERY_ID, *, sparse: bool = False) -> None:
-        """`last_id` is what the process remembers from before a restart: what lies between is a gap."""
+    def __init__(self, last_id: int | None = None, grid: Grid = EVERY_ID, *, sparse: bool = False, last_at: int = 0) -> None:
+        """`last_id` is what the process remembers from before a restart: what lies between is a gap.
+
+        `last_at` is when it came, in microseconds; 0: unknown.
+        """
         self.last_id: int | None = None
         self._grid = grid
         self._next = 0
@@ -49,6 +91,11 @@ class IdContinuity:
         self._cause = UNBROKEN if last_id is None else "restart"
         self._asked_to: int | None = None
         self._open: deque[Range] = deque(maxlen=MOST_OPEN_GAPS)
+        self._is_numbered = grid == EVERY_ID
+        self._most_jump = (_MOST_SPARSE_JUMP if sparse else MOST_JUMP) if self._is_numbered else 2**64
+        self._latest_at = last_at
+        self._began = 0 if last_id is None else last_id + 1
+        self._run: list[Range] = []
         if last_id is not None:
             self._move_to(last_id)
 
@@ -56,25 +103,42 @@ class IdContinuity:
         """The next hole, if there is one, has this cause (`disconnect`, `spool_full`)."""
         self._cause = cause
 
-    def on_ids(self, first: int, last: int) -> list[Gap | Healed]:
-        """A message with these ids came (both included; a trade has first == last)."""
+    def on_ids(self, first: int, last: int, at: int = 0) -> list[IdFinding]:
+        """A message with these ids came (both included; a trade has first == last); `at` is its event time."""
+        if self.last_id is None:
+            self._began = first
+        elif last < self._next:
+            return self._on_late(first, last, at)
+        elif last - self._next > self._most_jump and last - self._next > self._most_jump + self._pause_until(at):
+            return self._on_run(first, last, at) or [Implausible(first, last, self.last_id)]
+        if self._run:
+            self._run = []
+        if at > self._latest_at:
+            self._latest_at = at
         if self.last_id is None or first <= self._next <= last or (self._is_sparse and self._goes_on(first)):
             self._move_to(last)
             self._cause = UNBROKEN
             return []
-        if last < self._next:
-            if self._is_sparse:  # what was here already comes again: nothing is missing in between
-                self._cause = UNBROKEN
-            return self._heal(first, last)
         gap = Gap(self._next, self._grid.before(first), self._cause)
         self._open.append(Range(gap.from_id, gap.to_id))
         self._move_to(last)
         self._cause = UNBROKEN
         return [gap]
 
-    def on_healed(self, first: int, last: int) -> list[Gap | Healed]:
+    def on_unreadable(self, first: int, last: int) -> list[IdFinding]:
+        """A message with these ids came and is no row: those that were never accounted for are a gap of their own."""
+        if self.last_id is not None and last < self._next:
+            return []
+        first = first if self.last_id is None else max(first, self._next)
+        gaps = self.on_ids(first, last)
+        if self.last_id != last:
+            return gaps  # implausible ids: as if it had not come
+        self._open.append(Range(first, last))
+        return [*gaps, Gap(first, last, UNREADABLE)]
+
+    def on_healed(self, first: int, last: int) -> list[IdFinding]:
         """These ids came by another way, without a hole between them."""
-        return self._heal(first, last) if last < self._next else self.on_ids(first, last)
+        return [*self._heal(first, last)] if last < self._next else self.on_ids(first, last)
 
     def on_running(self, open_time: int) -> Range | None:
         """A kline that is not over yet: those before it are. Which of them are to be had now; said once."""
@@ -91,6 +155,38 @@ class IdContinuity:
         """The venue has nothing up to this id: what comes after it goes on without a hole."""
         if self.last_id is None or last > self.last_id:
             self._move_to(last)
+
+    def _on_late(self, first: int, last: int, at: int) -> list[IdFinding]:
+        """Below the last id: a late message, a repeated one, or a new numbering."""
+        if self._is_sparse:  # what was here already comes again: nothing is missing in between
+            self._cause = UNBROKEN
+        if healed := self._heal(first, last):
+            return [*healed]
+        if self._is_numbered and (last < self._began or at > self._latest_at > 0):
+            return self._on_run(first, last, at)
+        return []
+
+    def _on_run(self, first: int, last: int, at: int) -> list[IdFinding]:
+        """One more message that does not belong to the numbering; what follows once there are enough of them."""
+        if self._run and not 0 < first - self._run[-1].last <= self._most_jump:
+            self._run = []
+        self._run.append(Range(first, last))
+        if len(self._run) < EVIDENCE or self.last_id is None:
+            return []
+        run, self._run = self._run, []
+        findings: list[IdFinding] = [NewNumbering(run[0].first, last, self.last_id)]
+        self._open.clear()
+        self._began, self._latest_at, self._cause = run[0].first, at, UNBROKEN
+        self._move_to(last)
+        for before, after in pairwise(run):
+            if after.first > self._grid.after(before.last) and not self._is_sparse:
+                hole = Range(self._grid.after(before.last), self._grid.before(after.first))
+                self._open.append(hole)
+                findings.append(Gap(hole.first, hole.last, UNBROKEN))
+        return findings
+
+    def _pause_until(self, at: int) -> int:
+        return max(0, at - self._latest_at) if self._latest_at else _UNKNOWN_PAUSE
 
     def _goes_on(self, first: int) -> bool:
         return self._cause == UNBROKEN and first > self._next

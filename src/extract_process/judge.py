@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from extract_process.book_proof import Mismatch, Proven
+from extract_process.book_proof import Mismatch, Proven, Unproven
 from extract_process.book_sync import SnapshotNeeded, Synced
 from extract_process.depth_watch import DepthWatch, Finding
-from extract_process.dialect import Dialect
-from extract_process.id_continuity import Gap, Healed, IdContinuity
-from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, Trade
-from extract_process.stream_key import StreamKey
+from extract_process.dialect import DATA_ERRORS, Dialect
+from extract_process.id_continuity import UNREADABLE, Gap, Healed, IdContinuity, Implausible, NewNumbering
+from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, Trade, UnreadableRow
+from extract_process.stream_key import StreamKey, ids_of, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,27 +114,56 @@ class Judge:
         judgement = Judgement()
         for message in messages:
             known: _Depth | _Ids
-            findings: Iterable[Finding]
-            if isinstance(message, DepthDiff):
-                known = self._depth(message.symbol)
-                findings = known.watch.on_diff(message)
-            elif isinstance(message, Trade):
-                known = self._trade(message.symbol)
-                findings = known.watch.on_ids(message.trade_id, message.trade_id)
-            elif isinstance(message, Kline) and message.is_closed:
-                known = self._kline(message.symbol, message.interval)
-                findings = known.watch.on_ids(message.open_time, message.open_time)
-            elif isinstance(message, Kline) and self._rules.klines_never_close:
-                known = self._kline(message.symbol, message.interval)
-                if over := known.watch.on_running(message.open_time):
-                    judgement.asks.append(ClosedAsk(known.key, over.first, over.last))
-                findings = ()
-            else:
-                continue
-            if findings:
-                self._record(known, findings, receipt_time, judgement)
-            known.last_receipt = receipt_time
+            findings: Iterable[Finding] = ()
+            try:
+                if isinstance(message, DepthDiff):
+                    known = self._depth(message.symbol)
+                    findings = known.watch.on_diff(message)
+                elif isinstance(message, Trade):
+                    known = self._trade(message.symbol)
+                    findings = known.watch.on_ids(message.trade_id, message.trade_id, message.event_time)
+                elif isinstance(message, Kline) and message.is_closed:
+                    known = self._kline(message.symbol, message.interval)
+                    findings = known.watch.on_ids(message.open_time, message.open_time)
+                elif isinstance(message, Kline) and self._rules.klines_never_close:
+                    known = self._kline(message.symbol, message.interval)
+                    if over := known.watch.on_running(message.open_time):
+                        judgement.asks.append(ClosedAsk(known.key, over.first, over.last))
+                elif isinstance(message, UnreadableRow):
+                    self._on_unreadable(message, receipt_time, judgement)
+                    continue
+                else:
+                    continue
+                if findings:
+                    self._record(known, findings, receipt_time, judgement)
+                known.last_receipt = receipt_time
+            except DATA_ERRORS as error:  # one symbol's trouble is not the others'
+                self._on_failure(message, error, receipt_time, judgement)
         return judgement
+
+    def _on_unreadable(self, row: UnreadableRow, now: int, judgement: Judgement) -> None:
+        """The event has the row's ids, and the gap behind it says that they are nowhere else."""
+        key = StreamKey(row.channel, row.symbol, row.interval)
+        if row.first_id is None or row.last_id is None:
+            judgement.events.append(self.event("refused_row", now, key, cause=UNREADABLE, detail=row.why))
+            return
+        known = self._depth(key.symbol) if key.channel == "depth" else self._ids_of(key)
+        findings: Iterable[Finding] = known.watch.on_unreadable(row.first_id, row.last_id)
+        for finding in findings:
+            if isinstance(finding, Gap) and finding.cause == UNREADABLE:
+                ids = (finding.from_id, finding.to_id)
+                judgement.events.append(self.event("refused_row", now, key, cause=UNREADABLE, ids=ids, detail=row.why))
+            self._record(known, (finding,), now, judgement)
+        known.last_receipt = now
+
+    def _on_failure(self, message: object, error: Exception, now: int, judgement: Judgement) -> None:
+        """Code that fell over a message: the message is landed, its book begins anew."""
+        key, ids = key_of(message), ids_of(message)
+        words = f"{type(error).__name__}: {error}"[:300]
+        judgement.events.append(self.event("not_judged", now, key, cause=type(error).__name__, ids=ids, detail=words))
+        if key is not None and key.channel == "depth":
+            depth = self._depth(key.symbol)
+            self._record(depth, depth.watch.start_over("not_judged"), now, judgement)
 
     def on_snapshot_asked(self, symbol: str, *, as_proof: bool) -> None:
         """The request goes out now: from here on the symbol's diffs matter to the answer."""
@@ -143,7 +172,10 @@ class Judge:
     def on_snapshot(self, snapshot: DepthSnapshot, asked_levels: int, receipt_time: int) -> Judgement:
         """The answer: a book's new start, or a proof of the running one."""
         depth, judgement = self._depth(snapshot.symbol), Judgement()
-        self._record(depth, depth.watch.on_snapshot(snapshot, asked_levels), receipt_time, judgement)
+        try:
+            self._record(depth, depth.watch.on_snapshot(snapshot, asked_levels), receipt_time, judgement)
+        except DATA_ERRORS as error:
+            self._on_failure(snapshot, error, receipt_time, judgement)
         return judgement
 
     def on_healed_ids(self, key: StreamKey, first: int, last: int, now_us: int) -> Judgement:
@@ -205,6 +237,14 @@ class Judge:
                 return self.event("gap", before, key, cause=cause, ids=(first, last), ended_at=now)
             case Healed(first, last):
                 return self.event("healed", now, key, ids=(first, last))
+            case NewNumbering(first, last, before_it):
+                return self.event("new_numbering", now, key, ids=(first, last), detail=f"ids begin anew after {before_it}")
+            case Implausible(first, last, before_it):
+                return self.event("implausible_id", now, key, ids=(first, last), detail=f"the last one was {before_it}")
+            case Unproven(last, other):
+                where = "ahead of" if finding.is_ahead else "behind"
+                words = f"the snapshot stays {where} the stream, at {other}"
+                return self.event("unproven", now, key, ids=(last, last), detail=words)
             case Synced(last):
                 return self.event("synced", now, key, ids=(last, last))
             case Proven(last, levels):
@@ -225,7 +265,7 @@ class Judge:
         if (known := self._depths.get(symbol)) is None:
             key = StreamKey("depth", symbol)
             last_id, receipt_time = self._remembered.get(key, (None, 0))
-            known = self._depths[symbol] = _Depth(key, DepthWatch(last_id), receipt_time)
+            known = self._depths[symbol] = _Depth(key, DepthWatch(last_id, receipt_time), receipt_time)
         return known
 
     def _trade(self, symbol: str) -> _Ids:
@@ -244,4 +284,4 @@ class Judge:
     def _new_ids(self, key: StreamKey) -> _Ids:
         last_id, receipt_time = self._remembered.get(key, (None, 0))
         sparse = key.channel in self._rules.sparse_channels
-        return _Ids(key, IdContinuity(last_id, key.grid, sparse=sparse), receipt_time)
+        return _Ids(key, IdContinuity(last_id, key.grid, sparse=sparse, last_at=receipt_time), receipt_time)

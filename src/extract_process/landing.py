@@ -6,10 +6,12 @@ from dataclasses import asdict
 import pyarrow as pa
 
 from extract_process.dialect import Dialect
+from extract_process.id_continuity import UNREADABLE
 from extract_process.lake_writer import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot, Heartbeat, Kline, StreamEvent, Ticker, Trade
 from extract_process.rest_answers import RestAnswer
 from extract_process.row_batches import DepthDiffRows, DepthSnapshotRows, KlineRows, RowBatch, TickerRows, TradeRows
+from extract_process.stream_key import ids_of, key_of
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, HEARTBEATS, KLINES, STREAM_EVENTS, TICKERS, TRADES, Dataset
 from tickhouse_core.lake_keys import hourly_key, stream_klines_key
 
@@ -119,9 +121,11 @@ class Landing:
 
     def _note_refused(self, batch: RowBatch) -> None:
         for record, receipt_time, reason in batch.take_refused():
-            symbol = getattr(record, "symbol", "")
-            event = StreamEvent(
-                self._dialect.venue, symbol, "", self._instance, "refused_row", None, None,
-                receipt_time, None, "unreadable_number", f"{reason}: {str(record)[:500]}",
-            )  # fmt: skip
-            self.add_event(event, receipt_time)
+            key, (first, last) = key_of(record), ids_of(record) or (None, None)
+            channel, symbol, interval = (key.channel, key.symbol, f"{key.interval} ") if key else ("", "", "")
+            for name in ("refused_row",) if first is None else ("refused_row", "gap"):
+                event = StreamEvent(
+                    self._dialect.venue, symbol, channel, self._instance, name, first, last,
+                    receipt_time, receipt_time, UNREADABLE, f"{interval}{reason}: {str(record)[:500]}".lstrip(),
+                )  # fmt: skip
+                self.add_event(event, receipt_time)

@@ -23,6 +23,7 @@ from extract_process.venue_asks import PROOF_LEVELS, VenueAsks
 from extract_process.venue_rest import CONNECTIONS, check_symbols
 from extract_process.venues import venue_named
 from tickhouse_core.errors import LakeUnavailable
+from tickhouse_core.heartbeats import heartbeat_detail
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.metrics import Process, Pulse, observed
 from tickhouse_core.object_store import ObjectStore
@@ -149,6 +150,7 @@ class LiveCapture:
         last_beat = last_measure = 0.0
         while True:
             self._pulse.beat()
+            self._capture.say_left_out()
             self._capture.seal_if_due(now_us())
             if loop.time() - last_measure >= 1.0:
                 last_measure = loop.time()
@@ -185,6 +187,8 @@ class LiveCapture:
             "discarded_frames_total": counts.discarded_frames,
             "objects_uploaded_total": self._uploader.uploaded,
             "objects_waiting": self._uploader.waiting,
+            "last_upload_timestamp_seconds": self._uploader.last_upload,
+            "batch_seconds": self._options.limits.age_seconds,
             "spool_bytes": self._spool_bytes,
             "spool_limit_bytes": self._options.spool_bytes,
             "connections": sum(feed.connections for feed in self._feeds),
@@ -214,7 +218,10 @@ class LiveCapture:
             frames=counts.frames,
             rows=counts.rows,
             spool_bytes=self._spool_bytes,
-            detail=f"{unsynced} books unsynced, {counts.gaps} gaps, {counts.refused_frames} frames refused",
+            detail=heartbeat_detail(
+                f"{unsynced} books unsynced, {counts.gaps} gaps, {counts.refused_frames} frames refused",
+                self._options.limits.age_seconds,
+            ),
         )
 
     def _plan_feeds(self) -> list[StreamFeed]:

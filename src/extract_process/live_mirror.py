@@ -153,6 +153,7 @@ class LiveMirror:
     async def _beat(self) -> None:
         while True:
             self._pulse.beat()
+            self._mirror.say_left_out()
             await asyncio.sleep(_BEAT_SECONDS)
 
     def vitals(self) -> Vitals:

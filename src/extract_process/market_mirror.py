@@ -7,20 +7,23 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from extract_process.book_proof import Mismatch, Proven
+from extract_process.book_proof import Mismatch, Proven, Unproven
 from extract_process.book_sync import SnapshotNeeded, Synced
-from extract_process.dialect import Dialect, FrameRefused
-from extract_process.id_continuity import Gap
+from extract_process.dialect import DATA_ERRORS, Dialect
+from extract_process.id_continuity import Gap, Implausible, NewNumbering
 from extract_process.mirror_book import RefreshNeeded, Step
 from extract_process.mirror_lanes import BookLane, MirrorCounts, TickerLane, TradeLane
 from extract_process.mirror_messages import MessageForms, topic_name
 from extract_process.mirror_options import MirrorOptions
 from extract_process.publisher import Publisher
-from extract_process.records import DepthDiff, DepthSnapshot, Ticker, Trade
-from extract_process.stream_key import StreamKey
+from extract_process.records import DepthDiff, DepthSnapshot, Ticker, Trade, UnreadableRow
+from extract_process.said_seldom import SaidSeldom
+from extract_process.stream_key import StreamKey, key_of
 from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
+
+_MOST_LINES = 8
 
 AskBook = Callable[[str, str], None]
 """Symbol and reason: `start`, `gap`, … for a new book, `refresh` or `proof` for a comparison with the running one."""
@@ -45,6 +48,7 @@ class MarketMirror:
         self._books: dict[str, BookLane] = {}
         self._trades: dict[str, TradeLane] = {}
         self._tickers: dict[str, TickerLane] = {}
+        self._lines = SaidSeldom(_MOST_LINES)
         sequence = now_us()  # above all that an earlier run has used
         paths = {channel: topic_path_of(topic_name(dialect.venue, channel)) for channel in options.channels}
         for symbol in options.symbols:
@@ -52,7 +56,7 @@ class MarketMirror:
             if path := paths.get("depth"):
                 self._books[symbol] = BookLane(symbol, options, forms, sequence, publisher, path, self.counts)
             if path := paths.get("trades"):
-                self._trades[symbol] = TradeLane(forms, sequence, publisher, path)
+                self._trades[symbol] = TradeLane(forms, sequence, publisher, path, sparse="trades" in dialect.sparse_channels)
             if path := paths.get("ticker"):
                 self._tickers[symbol] = TickerLane(forms, sequence, publisher, path)
 
@@ -70,22 +74,54 @@ class MarketMirror:
         for frame in frames:
             try:
                 messages += self._dialect.parse_frame(frame, receipt_time)
-            except FrameRefused as refused:
+            except DATA_ERRORS as refused:  # FrameRefused is one of them
                 self.counts.refused_frames += 1
-                log.warning("refused frame", extra={"why": str(refused), "frame": frame[:200].decode(errors="replace")})
+                self._warn("refused frame", {"why": str(refused)[:300], "frame": frame[:200].decode(errors="replace")})
         self.counts.frames += len(frames)
         self.counts.frame_bytes += sum(map(len, frames))
         return messages
 
     def judge_messages(self, messages: Iterable[object], receipt_time: int) -> None:
         for message in messages:
-            kind = type(message)
-            if kind is DepthDiff:
-                self._on_diff(message, receipt_time)  # type: ignore[arg-type]
-            elif kind is Trade:
-                self._on_trade(message, receipt_time)  # type: ignore[arg-type]
-            elif kind is Ticker:
-                self._on_ticker(message, receipt_time)  # type: ignore[arg-type]
+            try:
+                self._on_message(message, receipt_time)
+            except DATA_ERRORS as error:  # one symbol's trouble is not the others'
+                self._on_failure(message, error)
+
+    def _on_message(self, message: object, receipt_time: int) -> None:
+        kind = type(message)
+        if kind is DepthDiff:
+            self._on_diff(message, receipt_time)  # type: ignore[arg-type]
+        elif kind is Trade:
+            self._on_trade(message, receipt_time)  # type: ignore[arg-type]
+        elif kind is Ticker:
+            self._on_ticker(message, receipt_time)  # type: ignore[arg-type]
+        elif kind is UnreadableRow:
+            self._on_unreadable(message)  # type: ignore[arg-type]
+
+    def _on_unreadable(self, row: UnreadableRow) -> None:
+        if not any(row.symbol in lanes for lanes in (self._books, self._trades, self._tickers)):
+            return
+        self.counts.refused_rows += 1
+        ids = {"first": row.first_id, "last": row.last_id} if row.first_id is not None else {}
+        self._warn("refused row", {"channel": row.channel, "symbol": row.symbol, **ids, "why": row.why})
+        if (
+            (lane := self._books.get(row.symbol))
+            and row.channel == "depth"
+            and row.first_id is not None
+            and row.last_id is not None
+        ):
+            self._follow(row.symbol, lane.book.on_unreadable(row.first_id, row.last_id))
+
+    def _on_failure(self, message: object, error: Exception) -> None:
+        """Code that fell over a message: what is known of its book is no longer sure."""
+        key = key_of(message)
+        symbol, channel = (key.symbol, key.channel) if key else ("", "")
+        if self._lines.may_say("not judged", self._loop.time()):
+            why = f"{type(error).__name__}: {error}"[:300]
+            log.error("not judged", extra={"channel": channel, "symbol": symbol, "why": why})
+        if channel == "depth" and (lane := self._books.get(symbol)) is not None:
+            self._follow(symbol, lane.book.start_over("not_judged"))
 
     def follows(self, first_ids: Mapping[StreamKey, int]) -> bool:
         pairs = [
@@ -101,7 +137,7 @@ class MarketMirror:
                 lane.book.on_break(cause)
 
     def tell(self, event: str, key: StreamKey | None = None, *, cause: str = "", detail: str = "") -> None:
-        is_loud = event in ("disconnected", "connect_failed")
+        is_loud = event in ("disconnected", "connect_failed", "venue_error")
         what = {"cause": cause, "detail": detail, "channel": key and key.channel, "symbol": key and key.symbol}
         log.log(logging.WARNING if is_loud else logging.INFO, event, extra={name: word for name, word in what.items() if word})
 
@@ -111,8 +147,20 @@ class MarketMirror:
     def on_snapshot(self, snapshot: DepthSnapshot, asked_levels: int, receipt_time: int) -> None:
         """The venue's answer."""
         lane = self._books[snapshot.symbol]
-        self._follow(snapshot.symbol, lane.book.on_snapshot(snapshot, asked_levels, receipt_time))
+        try:
+            self._follow(snapshot.symbol, lane.book.on_snapshot(snapshot, asked_levels, receipt_time))
+        except DATA_ERRORS as error:
+            self._on_failure(snapshot, error)
         lane.say(self._loop)
+
+    def say_left_out(self) -> None:
+        """How many lines of a kind were not said one by one; call it now and then."""
+        for name, count, seconds in self._lines.take_left_out(self._loop.time()):
+            log.warning(name, extra={"more": count, "seconds": round(seconds)})
+
+    def _warn(self, words: str, what: Mapping[str, object]) -> None:
+        if self._lines.may_say(words, self._loop.time()):
+            log.warning(words, extra=dict(what))
 
     def say_snapshot(self, symbol: str) -> None:
         """The periodic one; it takes the place of the next delta."""
@@ -130,7 +178,15 @@ class MarketMirror:
 
     def _on_trade(self, trade: Trade, receipt_time: int) -> None:
         if (lane := self._trades.get(trade.symbol)) is not None:
-            lane.say(trade, receipt_time)
+            self._say_numbering("trades", trade.symbol, lane.say(trade, receipt_time))
+
+    def _say_numbering(self, channel: str, symbol: str, findings: Iterable[object]) -> None:
+        for finding in findings:
+            if isinstance(finding, NewNumbering):
+                ids = {"first": finding.first_id, "last": finding.last_id, "before": finding.before}
+                log.error("new numbering", extra={"channel": channel, "symbol": symbol, **ids})
+            elif isinstance(finding, Implausible):
+                self._warn("implausible id", {"channel": channel, "symbol": symbol, "id": finding.last_id})
 
     def _on_ticker(self, ticker: Ticker, receipt_time: int) -> None:
         if (lane := self._tickers.get(ticker.symbol)) is not None:
@@ -146,6 +202,10 @@ class MarketMirror:
                 case Gap(first, last, cause):
                     self.counts.gaps += 1
                     log.warning("gap", extra={"symbol": symbol, "first": first, "last": last, "cause": cause})
+                case NewNumbering() | Implausible():
+                    self._say_numbering("depth", symbol, [step])
+                case Unproven(last, other):
+                    self._warn("unproven", {"symbol": symbol, "last_update_id": last, "snapshot": other})
                 case Synced(last):
                     log.debug("synced", extra={"symbol": symbol, "last_update_id": last})
                 case Proven():

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tickhouse_core.heartbeats import DEFAULT_BATCH_SECONDS
 from tickhouse_core.timestamps import HOUR_US, SECOND_US
 
 
@@ -11,7 +12,7 @@ class BatchLimits:
 
     rows: int = 1_000_000
     frame_bytes: int = 64 * 1024 * 1024
-    age_seconds: float = 10.0
+    age_seconds: float = DEFAULT_BATCH_SECONDS
 
 
 class MicroBatch:

@@ -97,6 +97,7 @@ def print_summary(report: "MirrorReport", seconds: float) -> None:
         "bytes received": counts.frame_bytes,
         "diffs": counts.diffs,
         "gaps": counts.gaps,
+        "rows refused": counts.refused_rows,
         "books proven": counts.proven,
         "books found wrong": counts.mismatches,
         "snapshots": counts.snapshots,

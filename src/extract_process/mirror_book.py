@@ -74,6 +74,14 @@ class MirrorBook:
             self._cut()
         return self._with_refresh(findings, receipt_time)
 
+    def on_unreadable(self, first: int, last: int) -> list[Step]:
+        """A diff with these ids came and cannot be read."""
+        return list(self._watch.on_unreadable(first, last))
+
+    def start_over(self, reason: str) -> list[Step]:
+        """The book begins anew with a snapshot; until then nothing is said of it."""
+        return list(self._watch.start_over(reason))
+
     def on_snapshot_asked(self, *, as_proof: bool) -> None:
         self._watch.on_snapshot_asked(as_proof=as_proof)
 

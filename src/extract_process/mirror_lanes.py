@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
+from extract_process.id_continuity import IdContinuity, IdFinding
 from extract_process.mirror_book import MirrorBook
 from extract_process.mirror_messages import MessageForms, Outgoing
 from extract_process.mirror_options import MirrorOptions
@@ -20,6 +21,7 @@ class MirrorCounts:
     diffs: int = 0
     gaps: int = 0
     refused_frames: int = 0
+    refused_rows: int = 0
     snapshots: int = 0
     deltas: int = 0
     proven: int = 0
@@ -80,17 +82,25 @@ class BookLane:
 class TradeLane:
     """Each trade once, in the order of its id, whichever connection brought it."""
 
-    def __init__(self, forms: MessageForms, sequence: int, publisher: Publisher, topic: str) -> None:
-        self.last_id: int | None = None
+    def __init__(self, forms: MessageForms, sequence: int, publisher: Publisher, topic: str, *, sparse: bool) -> None:
+        """`sparse` as in IdContinuity."""
+        self._ids = IdContinuity(sparse=sparse)
         self._forms = forms
         self._sequence = sequence
         self._lane = publisher.lane(topic, forms)
 
-    def say(self, trade: Trade, receipt_time: int) -> None:
-        if self.last_id is None or trade.trade_id > self.last_id:
-            self.last_id = trade.trade_id
+    @property
+    def last_id(self) -> int | None:
+        return self._ids.last_id
+
+    def say(self, trade: Trade, receipt_time: int) -> list[IdFinding]:
+        """What its id says of the stream."""
+        before = self._ids.last_id
+        findings = self._ids.on_ids(trade.trade_id, trade.trade_id, trade.event_time)
+        if self._ids.last_id == trade.trade_id != before:
             self._sequence += 1
             self._lane.put(self._forms.trade(self._sequence, trade, receipt_time))
+        return findings
 
 
 class TickerLane:

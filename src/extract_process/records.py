@@ -76,6 +76,17 @@ class Kline(NamedTuple):
     is_closed: bool
 
 
+class UnreadableRow(NamedTuple):
+    """A message that would be a row but for a number that cannot be read; its ids, where it has any."""
+
+    channel: str
+    symbol: str
+    interval: str
+    first_id: int | None
+    last_id: int | None
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
     """One thing that happened to a stream or a backfill; a row of the dataset stream_events.

@@ -9,7 +9,7 @@ import orjson
 
 from extract_process.accounted_ids import AccountedIds
 from extract_process.capture_memory import CaptureMemory, LastIds, load_memory
-from extract_process.dialect import Dialect, FrameRefused
+from extract_process.dialect import DATA_ERRORS, Dialect
 from extract_process.id_continuity import Gap
 from extract_process.landing import Landing
 from extract_process.outbox import Outbox
@@ -62,7 +62,7 @@ def _replay(record: Record, landing: Landing, dialect: Dialect, accounts: "Accou
         case Kind.FRAME | Kind.EXTRA_FRAME:
             try:
                 messages = dialect.parse_frame(record.payload, record.receipt_time)
-            except FrameRefused:
+            except DATA_ERRORS:  # FrameRefused is one of them
                 return  # its event is a record of its own
             landing.add_messages(messages, record.receipt_time)
             if accounts is not None:
@@ -87,6 +87,7 @@ class Accounts:
         self._sparse_channels = sparse_channels
         self._receipts = {key: receipt_time for key, (_, receipt_time) in last_ids.items()}
         self._accounts: dict[StreamKey, AccountedIds] = {}
+        self._gaps: list[tuple[StreamKey, Gap]] = []
 
     def add_messages(self, messages: Iterable[object], receipt_time: int) -> None:
         for message in messages:
@@ -96,20 +97,31 @@ class Accounts:
                 self._receipts[key] = receipt_time
 
     def add_event(self, event: StreamEvent) -> None:
-        """A gap that was written down is accounted for."""
+        """A gap that was written down is accounted for; a new numbering is a stream of its own from there on."""
         first, last = event.from_update_id, event.to_update_id
-        if event.event == "gap" and first is not None and last is not None:
-            key = StreamKey(event.channel, event.symbol, event.detail.partition(" ")[0] if event.channel == "klines" else "")
+        if first is None or last is None or event.event not in ("gap", "new_numbering", "implausible_id"):
+            return
+        key = StreamKey(event.channel, event.symbol, event.detail.partition(" ")[0] if event.channel == "klines" else "")
+        if event.event != "gap":
+            self._account(key).forget(first, last)
+        if event.event == "new_numbering":
+            self._gaps += self._holes_of(key)[1]
+            self._accounts[key] = AccountedIds(None, key.grid)
+        if event.event != "implausible_id":
             self._account(key).add(first, last)
 
     def settle(self) -> tuple[LastIds, list[tuple[StreamKey, Gap]]]:
-        gaps: list[tuple[StreamKey, Gap]] = []
-        for key, account in self._accounts.items():
-            last_id, holes = account.settle()
-            gaps += [(key, hole) for hole in holes if key.channel not in self._sparse_channels]
+        gaps = self._gaps
+        for key in self._accounts:
+            last_id, holes = self._holes_of(key)
+            gaps += holes
             if last_id is not None:
                 self._last_ids[key] = (last_id, self._receipts.get(key, 0))
         return self._last_ids, gaps
+
+    def _holes_of(self, key: StreamKey) -> tuple[int | None, list[tuple[StreamKey, Gap]]]:
+        last_id, holes = self._accounts[key].settle()
+        return last_id, [(key, hole) for hole in holes if key.channel not in self._sparse_channels]
 
     def _account(self, key: StreamKey) -> AccountedIds:
         if (account := self._accounts.get(key)) is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import count
 
+from extract_process.dialect import DATA_ERRORS
 from tickhouse_core.errors import SpoolFull, VenueBanned, VenueError, VenueRefused
 from tickhouse_core.timestamps import now_us
 
@@ -71,12 +72,14 @@ class RestQueue:
             self._names.discard(asked.name)  # the answer may itself lead to the same question
             try:
                 await asked.work()
-            except (VenueError, SpoolFull) as error:
+            except (VenueError, SpoolFull, *DATA_ERRORS) as error:
+                if isinstance(error, DATA_ERRORS) and not asked.failures:
+                    log.exception("cannot make anything of an answer", extra={"what": asked.name})
                 if asked.name not in self._names:  # else it was asked again meanwhile, and waits
                     self._names.add(asked.name)
                     self._put_again(asked, error)
 
-    def _put_again(self, asked: _Asked, error: VenueError | SpoolFull) -> None:
+    def _put_again(self, asked: _Asked, error: Exception) -> None:
         asked.failures += 1
         seconds = _pause_after(error, asked.failures)
         log.warning("will ask again", extra={"what": asked.name, "seconds": round(seconds, 1), "why": str(error)})
@@ -89,7 +92,7 @@ class RestQueue:
         await self._queue.put(asked)
 
 
-def _pause_after(error: VenueError | SpoolFull, failures: int) -> float:
+def _pause_after(error: Exception, failures: int) -> float:
     """A ban is waited out; other trouble with full jitter, from a second up to a minute."""
     if isinstance(error, VenueBanned):
         return max(0.0, (error.until_us - now_us()) / 1e6) + random.random()

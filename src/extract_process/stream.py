@@ -112,6 +112,7 @@ def print_summary(report: CaptureReport, seconds: float) -> None:
         "rows landed": counts.rows,
         "gaps recorded": counts.gaps,
         "frames refused": counts.refused_frames,
+        "rows not subscribed": counts.unsubscribed_rows,
         "frames discarded": counts.discarded_frames,
         "objects uploaded": report.objects_uploaded,
         "objects left in the spool": report.objects_left,

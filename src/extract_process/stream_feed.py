@@ -22,6 +22,9 @@ MOST_BACKLOG = 100_000
 """Records of a second connection that wait to be judged; beyond it the change-over is made at once."""
 
 LONGEST_OVERLAP_SECONDS = 60.0
+MOST_NAMED = 10
+"""Silent streams that a line names; there is an event for each."""
+
 REPLY_SECONDS = 10.0
 CONNECTS_SHARE = 0.9
 """Of the connects the venue allows an address: others may be there too."""
@@ -49,12 +52,18 @@ class _Link:
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     welcomed: asyncio.Event = field(default_factory=asyncio.Event)
     refused: str = ""
+    last_words: str = ""
     rotation_due: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def lost(self) -> asyncio.Future[str]:
         """Done, with the cause, once the connection is lost."""
         return self.connection.lost
+
+    @property
+    def words_of_loss(self) -> str:
+        """With what the venue said before: a close frame often has no reason in it."""
+        return f"{self.lost.result()}, after it said: {self.last_words}" if self.last_words else self.lost.result()
 
 
 class StreamFeed:
@@ -159,7 +168,7 @@ class StreamFeed:
         self._links.pop(link.connection, None)
         if link.is_judged:
             self._sink.on_break("disconnect", self._is_ours)
-        detail = f"{link.lost.result()} after {link.connection.lived_seconds:.1f} s"
+        detail = f"{link.words_of_loss} after {link.connection.lived_seconds:.1f} s"
         self._note("disconnected", cause="disconnect", detail=detail)
 
     async def _connect_until_done(self) -> _Link:
@@ -198,7 +207,8 @@ class StreamFeed:
         if address.says_welcome:
             await _first_of(link.lost, link.welcomed, REPLY_SECONDS)
             if not link.welcomed.is_set():
-                raise VenueUnavailable(link.lost.result() if link.lost.done() else f"no welcome for {REPLY_SECONDS:.0f} s")
+                silence = f"no welcome for {REPLY_SECONDS:.0f} s, but: {link.last_words}".removesuffix(", but: ")
+                raise VenueUnavailable(link.words_of_loss if link.lost.done() else silence)
 
     def _ping_later(self, connection: StreamConnection, ping: Callable[[], bytes], seconds: float) -> None:
         def send() -> None:
@@ -222,7 +232,7 @@ class StreamFeed:
             link.answered.clear()
             await _first_of(connection.lost, link.answered, REPLY_SECONDS)
         if connection.lost.done():
-            raise VenueUnavailable(connection.lost.result())
+            raise VenueUnavailable(link.words_of_loss)
         if link.refused or link.unanswered:
             raise VenueUnavailable(link.refused or f"subscription unanswered for {REPLY_SECONDS:.0f} s")
 
@@ -245,16 +255,24 @@ class StreamFeed:
 
     def _on_reply(self, link: _Link, reply: Reply) -> None:
         if reply.error:
-            link.refused = f"subscription refused: {reply.error}"
+            link.last_words = reply.error
+            if link.unanswered and (reply.id is None or reply.id in link.unanswered):
+                link.refused = f"subscription refused: {reply.error}"
+            else:  # it answers nothing that was asked
+                self._note("venue_error", detail=reply.error)
         link.unanswered.discard(reply.id if isinstance(reply.id, int) else -1)
         if reply.error or not link.unanswered:
             link.answered.set()
 
     def _say_silent(self) -> None:
         """A name the venue does not know is answered like any other and then silent."""
-        for key in self._first.take_silent():
-            log.warning("no message yet: is the symbol right, and trading?", extra={"channel": key.channel, "symbol": key.symbol})
+        silent = self._first.take_silent()
+        for key in silent:
             self._sink.tell("silent_stream", key)
+        if silent:
+            named = ", ".join(f"{key.channel} {key.symbol.upper()}" for key in silent[:MOST_NAMED])
+            what = {"feed": self.name, "silent": f"{len(silent)} of {len(self.streams)} streams", "streams": named}
+            log.warning("no message yet: is the symbol right, and trading?", extra=what)
 
     def _is_ours(self, key: StreamKey) -> bool:
         return (key.channel, key.symbol.upper()) in self._places

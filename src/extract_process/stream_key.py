@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from extract_process.id_continuity import EVERY_ID
 from extract_process.kline_grid import Grid, grid_of
-from extract_process.records import DepthDiff, Kline, Ticker, Trade
+from extract_process.records import DepthDiff, DepthSnapshot, Kline, Ticker, Trade, UnreadableRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class StreamKey:
 def key_of(message: object) -> StreamKey | None:
     """The stream a record belongs to; None for control messages."""
     match message:
-        case DepthDiff():
+        case DepthDiff() | DepthSnapshot():
             return StreamKey("depth", message.symbol)
         case Trade():
             return StreamKey("trades", message.symbol)
@@ -33,11 +33,13 @@ def key_of(message: object) -> StreamKey | None:
             return StreamKey("klines", message.symbol, message.interval)
         case Ticker():
             return StreamKey("ticker", message.symbol)
+        case UnreadableRow():
+            return StreamKey(message.channel, message.symbol, message.interval)
     return None
 
 
 def ids_of(message: object) -> tuple[int, int] | None:
-    """First and last id of a record, both included; None for what has no ids of its own (an open kline, a ticker)."""
+    """First and last id of a record, both included; None for what has no row or no ids (an open kline, a ticker)."""
     match message:
         case DepthDiff():
             return message.first_update_id, message.last_update_id

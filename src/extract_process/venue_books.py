@@ -9,7 +9,7 @@ from extract_process.book_sync import SnapshotNeeded
 from extract_process.depth_watch import DepthWatch
 from extract_process.dialect import Dialect, FrameRefused
 from extract_process.order_book import exact_number
-from extract_process.records import DepthDiff, DepthSnapshot
+from extract_process.records import DepthDiff, DepthSnapshot, UnreadableRow
 from extract_process.stream_key import StreamKey
 
 log = logging.getLogger(__name__)
@@ -46,9 +46,14 @@ class VenueBooks:
 
     def judge_messages(self, messages: Iterable[object], receipt_time: int) -> None:
         for message in messages:
-            if isinstance(message, DepthDiff) and (watch := self._watches.get(message.symbol)) is not None:
+            if not isinstance(message, DepthDiff | UnreadableRow) or (watch := self._watches.get(message.symbol)) is None:
+                continue
+            if isinstance(message, DepthDiff):
                 self._follow(message.symbol, watch.on_diff(message))
                 self._say_top(message.symbol, watch, receipt_time)
+            elif message.first_id is not None and message.last_id is not None:
+                log.warning("refused row", extra={"symbol": message.symbol, "why": message.why})
+                self._follow(message.symbol, watch.on_unreadable(message.first_id, message.last_id))
 
     def follows(self, first_ids: Mapping[StreamKey, int]) -> bool:
         last_ids = {StreamKey("depth", symbol): watch.last_update_id for symbol, watch in self._watches.items()}

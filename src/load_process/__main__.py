@@ -1,5 +1,6 @@
 """The loader's command: one loop per queue, until a signal or until the queues are drained."""
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
@@ -11,7 +12,9 @@ from load_process.batches import LoadLimits
 from load_process.load_metrics import loader_process
 from load_process.loader import LoaderOptions, QueueLoader
 from load_process.scheduled_sweep import ScheduledSweep, SweepOptions
+from load_process.trouble import Trouble
 from tickhouse_core.datasets import DATASETS, dataset_named
+from tickhouse_core.errors import AccessRefused
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.metrics import observed
@@ -36,16 +39,17 @@ def run_loader(queue_names: Sequence[str], stop: StopRequest, options: LoaderOpt
 
     An error that travels out of one loop stops the others and is raised here.
     """
-    store = ObjectStore(read(LakeSettings).bucket)
-    next(store.list_keys("data_sources/"), None)  # NotProvisioned, in one line, if there is no such bucket
+    access = _when_allowed(queue_names, stop, waits=not options.drain)
+    if access is None:
+        return
+    store, queues = access
     with ExitStack() as connections:
 
         def connection() -> Warehouse:
             return connections.enter_context(closing(connect(read(WarehouseSettings))))
 
         loops = [
-            QueueLoader(MessageQueue(name), store, connection(), [connection() for _ in range(INSERTERS)], stop, options)
-            for name in queue_names
+            QueueLoader(queue, store, connection(), [connection() for _ in range(INSERTERS)], stop, options) for queue in queues
         ]
         runs = [loop.run for loop in loops]
         if sweeps is not None:
@@ -57,6 +61,28 @@ def run_loader(queue_names: Sequence[str], stop: StopRequest, options: LoaderOpt
                 stop.set()
     for future in done:
         future.result()
+
+
+def _when_allowed(queue_names: Sequence[str], stop: StopRequest, *, waits: bool) -> tuple[ObjectStore, list[MessageQueue]] | None:
+    """Bucket and queues; None after a stop. NotProvisioned, in one line, where one of them is not there.
+
+    Keys or rights that are refused at the start are said once and waited out: nothing was received yet. Every try takes the
+    keys as they are by then.
+    """
+    trouble = Trouble(", ".join(queue_names), stop)
+    while not stop.is_set():
+        try:
+            store = ObjectStore(read(LakeSettings).bucket)
+            store.check_access()
+            access = store, [MessageQueue(name) for name in queue_names]
+        except AccessRefused as error:
+            if not waits:
+                raise
+            trouble.wait(error)
+        else:
+            trouble.is_over(math.inf)
+            return access
+    return None
 
 
 def main(

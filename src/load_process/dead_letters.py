@@ -8,11 +8,10 @@ from itertools import chain
 from load_process.deliveries import Deliveries
 from load_process.ledger import Ledger, LoadError
 from load_process.named_load import MOST_AT_ONCE, NamedLoad, Outcome
-from load_process.notifications import NotificationRefused, parse_notification
 from load_process.versions import Fate
 from load_process.visibility import VisibilityHeartbeat
 from tickhouse_core.datasets import QUEUES
-from tickhouse_core.errors import LakeUnavailable, NotProvisioned, UsageError
+from tickhouse_core.errors import NotProvisioned, TickhouseError, UsageError
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import MOST_PER_REQUEST, Message, MessageQueue
 
@@ -80,10 +79,7 @@ class DeadLetters:
             quiet_polls = 0 if messages else quiet_polls + 1
             self._heartbeat.hold(messages)
             for message in messages:
-                try:
-                    window.add(message, parse_notification(message.body))
-                except NotificationRefused as error:
-                    window.refuse(message, str(error))
+                window.take(message)
         return window
 
     def _settle(self, window: Deliveries, counts: DeadLetterCounts, again: bool) -> None:
@@ -105,5 +101,5 @@ class DeadLetters:
         self._heartbeat.settle(self._kept)
         try:
             self._queue.extend_visibility(self._kept, 0)
-        except (LakeUnavailable, NotProvisioned) as error:
+        except TickhouseError as error:
             log.warning("messages not given back; they return by themselves", extra={"why": str(error)})

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from load_process.notifications import ObjectCreated
+from load_process.notifications import NotificationRefused, ObjectCreated, parse_notification
 from load_process.versions import Fate, Version, Wanted
 from tickhouse_core.message_queue import Message
 
@@ -23,6 +23,26 @@ class Deliveries:
         self._objects: dict[str, tuple[Message, set[Version]]] = {}
         self._wanted: dict[Version, Wanted] = {}
         self._refused: dict[str, tuple[Message, str]] = {}
+        self._put_off: dict[str, str] = {}
+
+    def take(self, message: Message) -> list[ObjectCreated]:
+        """What the message names, added; a message that nobody can read is refused, and names nothing.
+
+        Anybody who may send to the queue writes the body. So whatever else happens here is a fault of ours that one message
+        brought to light: it must not end the loader and all its queues. The message comes again, and after its deliveries
+        waits in the dead-letter queue.
+        """
+        try:
+            created = parse_notification(message.body)
+        except NotificationRefused as error:
+            self.refuse(message, str(error))
+            return []
+        except Exception as error:  # noqa: BLE001  # a body of anybody's: see above
+            self._objects[message.id] = (message, set())
+            self._put_off[message.id] = f"{type(error).__name__}: {error}"
+            return []
+        self.add(message, created)
+        return created
 
     def add(self, message: Message, created: Iterable[ObjectCreated]) -> None:
         """A message that names nothing to load is done from the start; a message delivered twice counts once."""
@@ -39,6 +59,10 @@ class Deliveries:
         """A message that says nothing we understand: done once that is noted."""
         self._objects[message.id] = (message, set())
         self._refused[message.id] = (message, why)
+
+    def trouble_with(self, message: Message) -> str:
+        """Why the message was refused or put off; empty where it was read."""
+        return self._put_off.get(message.id) or self._refused.get(message.id, (message, ""))[1]
 
     def note(self, message: Message) -> None:
         """That the message was refused is written down."""
@@ -61,6 +85,7 @@ class Deliveries:
         """A message is done when all its objects are; without a fate for each it is for another time."""
         settled = Settled()
         for message, versions in self._objects.values():
-            is_done = message.id not in self._refused and all(fates.get(version) is Fate.DONE for version in versions)
+            is_open = message.id in self._refused or message.id in self._put_off
+            is_done = not is_open and all(fates.get(version) is Fate.DONE for version in versions)
             (settled.done if is_done else settled.again).append(message)
         return settled

@@ -14,12 +14,11 @@ from load_process.batches import LoadLimits
 from load_process.deliveries import Deliveries
 from load_process.ledger import Ledger, LoadError
 from load_process.load_metrics import LoadCounts
-from load_process.notifications import NotificationRefused, parse_notification
 from load_process.object_reader import ObjectReader, Reading
 from load_process.trouble import Trouble
 from load_process.versions import Fate, Version
 from load_process.visibility import VisibilityHeartbeat
-from tickhouse_core.errors import LakeUnavailable, NotProvisioned, WarehouseUnavailable
+from tickhouse_core.errors import AccessRefused, LakeUnavailable, TickhouseError, WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import MOST_PER_REQUEST, Message, MessageQueue
 from tickhouse_core.object_store import ObjectStore
@@ -94,8 +93,8 @@ class QueueLoader:
                 self.counts.pulse.beat()
                 try:
                     window = self._receive()
-                except (LakeUnavailable, WarehouseUnavailable) as error:
-                    self._trouble.wait(error)
+                except (LakeUnavailable, WarehouseUnavailable, AccessRefused) as error:
+                    self._wait_out(error)
                     continue
                 quiet_polls = 0 if window.messages else quiet_polls + 1
                 if window.messages:
@@ -109,6 +108,12 @@ class QueueLoader:
                     return
             while in_hand:
                 in_hand.popleft().result()
+
+    def _wait_out(self, error: TickhouseError) -> None:
+        """Keys that are refused may be renewed; a run that is to come to an end does not wait for that."""
+        if self._options.drain and isinstance(error, AccessRefused):
+            raise error
+        self._trouble.wait(error)
 
     def _is_drained(self) -> bool:
         try:
@@ -155,13 +160,9 @@ class QueueLoader:
 
     def _add(self, window: Deliveries, message: Message) -> int:
         """The bytes that the message announces."""
-        try:
-            created = parse_notification(message.body)
-        except NotificationRefused as error:
-            log.warning("not a notification", extra={"queue": self._queue.name, "why": str(error)})
-            window.refuse(message, str(error))
-            return 0
-        window.add(message, created)
+        created = window.take(message)
+        if why := window.trouble_with(message):
+            log.warning("not a notification", extra={"queue": self._queue.name, "why": why})
         return sum(item.size for item in created)
 
     def _note_refused(self, window: Deliveries) -> None:
@@ -177,15 +178,15 @@ class QueueLoader:
         return self._settling.submit(self._settle, window, inserting)
 
     def _read(self, window: Deliveries) -> Reading:
-        """While the warehouse is in trouble the messages are kept, hidden by the heartbeat, and tried again here: given
-        back, they would use up their deliveries on something that is not their fault."""
+        """While the warehouse or our access is in trouble the messages are kept, hidden by the heartbeat, and tried again
+        here: given back, they would use up their deliveries on something that is not their fault."""
         while not self._stop.is_set():
             self.counts.pulse.beat()
             try:
                 self._note_refused(window)
                 return self._reader.read(window.wanted())
-            except WarehouseUnavailable as error:
-                self._trouble.wait(error)
+            except (WarehouseUnavailable, LakeUnavailable, AccessRefused) as error:
+                self._wait_out(error)
         return Reading()
 
     def _insert(self, window: Deliveries, read: Future[Reading]) -> dict[Version, Fate]:
@@ -205,8 +206,8 @@ class QueueLoader:
                     break
                 reading = self._again.read(later)
                 fates |= reading.fates
-            except (WarehouseUnavailable, LakeUnavailable) as error:
-                self._trouble.wait(error)
+            except (WarehouseUnavailable, LakeUnavailable, AccessRefused) as error:
+                self._wait_out(error)
         self.counts.on_window(fates, objects, len(window.refused))
         return fates
 
@@ -216,7 +217,7 @@ class QueueLoader:
         try:
             self._queue.delete(settled.done)
             self._give_back(settled.again)
-        except (LakeUnavailable, NotProvisioned) as error:
+        except TickhouseError as error:
             log.warning("messages not settled; they return by themselves", extra={"why": str(error)})
         finally:
             self._heartbeat.settle(window.messages)

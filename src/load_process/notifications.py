@@ -1,23 +1,35 @@
-"""PURE. What an S3 event notification says: which objects were created."""
+"""PURE. What a message of S3's says, straight, through SNS or through EventBridge: which objects were created.
 
-from dataclasses import dataclass
+Whoever can send to the queue writes these bodies: every field is checked for its type and size before it is used.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 import orjson
+
+MOST_KEY_BYTES = 1_024
+"""Of a key in UTF-8 (AWS: "Creating object key names"); obstore's client panics at some 65,000."""
+
+_MOST_TEXT_BYTES = 255
+"""Of a bucket's name (63 at most) and of an etag: what is longer is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectCreated:
-    """One record of a notification; `etag` is empty and `size` 0 where the sender left them out.
+    """One created object; `etag` is empty and `size` 0 where the sender left them out.
 
-    The size in bytes is the sender's word: good for planning, never for trust.
+    The size in bytes is the sender's word: good for planning, never for trust. `spellings` are other keys that the same text
+    may mean, because some senders do not encode keys, or not `+`: worth a try where no object has `key`.
     """
 
     bucket: str
     key: str
     etag: str
     size: int = 0
+    spellings: tuple[str, ...] = field(default=(), compare=False)
 
 
 class NotificationRefused(ValueError):
@@ -27,20 +39,97 @@ class NotificationRefused(ValueError):
 def parse_notification(body: str) -> list[ObjectCreated]:
     """The created objects a message body names: none for `s3:TestEvent` and for other events, or several.
 
-    Keys are URL-encoded with `+` for a space, each sender in its own way; `unquote_plus` reads them all
-    (AWS: "Event message structure", object key name). Raises NotificationRefused for anything else.
+    Three shapes: S3's own (`Records`, AWS: "Event message structure"), the same as the `Message` of an SNS notification, and
+    EventBridge's (`detail-type` "Object Created", AWS: "EventBridge event message structure"), which may come through SNS too.
+    Raises NotificationRefused for anything else.
     """
+    return [*_created_in(_loaded(body, body), body, through_sns=False)]
+
+
+def _created_in(event: Any, body: str, *, through_sns: bool) -> Iterator[ObjectCreated]:
+    if not isinstance(event, dict):
+        raise _refused("a JSON object is expected", body)
+    match event.get("Type"):
+        case "Notification" if "Records" not in event and not through_sns:
+            inner = event.get("Message")
+            if not isinstance(inner, str):
+                raise _refused("the Message of an SNS notification is no text", body)
+            yield from _created_in(_loaded(inner, body), body, through_sns=True)
+            return
+        case "SubscriptionConfirmation" | "UnsubscribeConfirmation" as asked:  # the body has a token, which is not repeated
+            raise NotificationRefused(
+                f"not an S3 event notification: an SNS topic's {asked}, and nothing comes from the topic before it is "
+                "answered: subscribe the queue as its owner, or use `aws sns confirm-subscription`"
+            )
+    if "detail-type" in event:
+        yield from _of_event_bridge(event, body)
+    elif event.get("Event") != "s3:TestEvent":
+        yield from _of_records(event.get("Records"), body)
+
+
+def _of_records(records: Any, body: str) -> Iterator[ObjectCreated]:
+    """Keys are URL-encoded with `+` for a space, each sender in its own way; `unquote_plus` reads them all."""
+    if not isinstance(records, list):
+        raise _refused("Records are no list", body)
+    for record in records:
+        name = _inside(record, body, "eventName")
+        if not isinstance(name, str):
+            raise _refused("an eventName is no text", body)
+        if "ObjectCreated" not in name:
+            continue
+        said = _inside(record, body, "s3", "object", "key")
+        key = unquote_plus(said) if isinstance(said, str) else said
+        others = (unquote(said), said) if isinstance(said, str) else ()
+        yield _object_created(_inside(record, body, "s3"), key, others, body)
+
+
+def _of_event_bridge(event: dict[str, Any], body: str) -> Iterator[ObjectCreated]:
+    """Keys come as they are, never encoded; other events of S3 (deleted, restored, ...) name nothing to load."""
+    if event.get("source") != "aws.s3" or not isinstance(event["detail-type"], str):
+        raise _refused("an event of something else than S3", body)
+    if event["detail-type"] == "Object Created":
+        detail = _inside(event, body, "detail")
+        yield _object_created(detail, _inside(detail, body, "object", "key"), (), body)
+
+
+def _object_created(named: Any, key: Any, others: tuple[str, ...], body: str) -> ObjectCreated:
+    bucket, stored = _inside(named, body, "bucket", "name"), _inside(named, body, "object")
+    etag, size = stored.get("eTag", stored.get("etag", "")), stored.get("size", 0)
+    return ObjectCreated(
+        _text(bucket, "bucket name", _MOST_TEXT_BYTES, body),
+        _text(key, "key", MOST_KEY_BYTES, body),
+        _text(etag, "eTag", _MOST_TEXT_BYTES, body).strip('"'),
+        size if type(size) is int and size > 0 else 0,
+        tuple(other for other in dict.fromkeys(others) if other != key),
+    )
+
+
+def _inside(value: Any, body: str, *path: str) -> Any:
+    for name in path:
+        if not isinstance(value, dict) or name not in value:
+            raise _refused(f"no {name}", body)
+        value = value[name]
+    if path[-1] in ("s3", "object", "detail") and not isinstance(value, dict):
+        raise _refused(f"{path[-1]} is no JSON object", body)
+    return value
+
+
+def _text(value: Any, name: str, most_bytes: int, body: str) -> str:
+    if not isinstance(value, str):
+        raise _refused(f"a {name} is no text", body)
+    size = len(value.encode(errors="replace"))
+    if size > most_bytes:
+        raise _refused(f"a {name} has {size:,} bytes, {most_bytes:,} at most are possible", body)
+    return value
+
+
+def _loaded(text: str, body: str) -> Any:
     try:
-        event = orjson.loads(body)
-        if event.get("Event") == "s3:TestEvent":
-            return []
-        return [_object_created(record) for record in event["Records"] if "ObjectCreated" in record["eventName"]]
-    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
-        raise NotificationRefused(f"not an S3 event notification ({error!r}): {body[:200]}") from error
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise _refused(str(error), body) from error
 
 
-def _object_created(record: dict[str, Any]) -> ObjectCreated:
-    bucket, stored = record["s3"]["bucket"], record["s3"]["object"]
-    size = stored.get("size", 0)
-    known_size = size if type(size) is int and size > 0 else 0
-    return ObjectCreated(bucket["name"], unquote_plus(stored["key"]), stored.get("eTag", "").strip('"'), known_size)
+def _refused(why: str, body: str) -> NotificationRefused:
+    start = body[:200].encode(errors="replace").decode()  # it goes into a table, which takes UTF-8 only
+    return NotificationRefused(f"not an S3 event notification ({why}): {start}")

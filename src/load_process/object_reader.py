@@ -10,12 +10,22 @@ from load_process.ledger import QUARANTINED, Ledger, LedgerEntry, LoadError
 from load_process.value_checksum import value_checksum
 from load_process.versions import Fate, ReadObject, Version, Wanted
 from tickhouse_core.datasets import Dataset, dataset_of_key
-from tickhouse_core.errors import LakeUnavailable, ObjectMissing, ObjectRefused, ObjectTooLarge
+from tickhouse_core.errors import (
+    AccessRefused,
+    LakeRefused,
+    LakeUnavailable,
+    NotProvisioned,
+    ObjectMissing,
+    ObjectRefused,
+    ObjectTooLarge,
+)
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.parquet_check import read_checked
 from tickhouse_core.quarantine import quarantine
 
 log = logging.getLogger(__name__)
+
+_ACCESS = "access_refused"
 
 
 @dataclass(slots=True)
@@ -29,16 +39,28 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """Neither read nor known to be broken: the lake refused it, or our own code failed on it."""
+
+    reason: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Refused:
     version: Version
     body: bytes | None
     error: ObjectRefused
 
 
+_Result = ReadObject | _Refused | _Unreadable | ObjectMissing | LakeUnavailable
+
+
 class ObjectReader:
     """Reads several objects at once; tells ledger and quarantine of those that can never be loaded.
 
-    Errors that travel are the warehouse's; a lake that is away is the fate LATER of each object.
+    A lake that is away is the fate LATER of each object, one that refuses an object, or one that we fail on, STUCK. Errors
+    that travel: the warehouse's, NotProvisioned, and AccessRefused where the lake refuses this process altogether.
     """
 
     def __init__(self, store: ObjectStore, ledger: Ledger, limits: LoadLimits, threads: ThreadPoolExecutor) -> None:
@@ -52,6 +74,8 @@ class ObjectReader:
         reading = Reading()
         new = self._without_done(self._of_datasets(wanted, reading), reading)
         results = list(zip(new, self._threads.map(self._read, new), strict=True))
+        if any(isinstance(result, _Unreadable) and result.reason == _ACCESS for _, result in results):
+            self._store.check_access()  # of all objects: then no delivery is spent on it
         judged = self._ledger.done([result.version for _, result in results if isinstance(result, _Refused)])
         for item, result in results:
             if isinstance(result, ReadObject):
@@ -72,13 +96,10 @@ class ObjectReader:
         dataset = dataset_of_key(version.key)
         if dataset is None or version.bucket != self._store.bucket:
             return None
-        try:
-            result = self._read_sound(version.key, dataset, 1)
-        except ObjectMissing:
-            return None
-        if isinstance(result, ReadObject) and result.version == version:
-            return result
-        return None
+        result = self._try(version.key, dataset, 1)
+        if isinstance(result, LakeUnavailable):
+            raise result
+        return result if isinstance(result, ReadObject) and result.version == version else None
 
     def etag_now(self, key: str) -> str | None:
         """Of the version that the lake has of the key at this moment, None if it has none. LakeUnavailable travels."""
@@ -111,13 +132,38 @@ class ObjectReader:
                 reading.fates |= dict.fromkeys(reading.wanted_as.pop(version), Fate.DONE)
         reading.objects = [item for item in reading.objects if item.version in reading.wanted_as]
 
-    def _read(self, item: Wanted) -> "ReadObject | _Refused | ObjectMissing | LakeUnavailable":
+    def _read(self, item: Wanted) -> _Result:
         dataset = dataset_of_key(item.created.key)
         assert dataset is not None, "objects of no dataset are sorted out before"
+        result = self._try(item.created.key, dataset, item.attempts)
+        if isinstance(result, ObjectMissing):
+            for key in item.created.spellings:
+                of_spelling = dataset_of_key(key)
+                found = result if of_spelling is None else self._try(key, of_spelling, item.attempts)
+                if not isinstance(found, ObjectMissing):
+                    return found
+        return result
+
+    def _try(self, key: str, dataset: Dataset, attempts: int) -> _Result:
+        """The last word on one object, whatever is in it.
+
+        Anybody who may write to the lake chooses the bytes. So an error that nobody foresaw is a fault of ours that one
+        object brought to light: it must not end the loader and all its queues. The object is tried again, and then its
+        message waits in the dead-letter queue.
+        """
         try:
-            return self._read_sound(item.created.key, dataset, item.attempts)
+            return self._read_sound(key, dataset, attempts)
         except (ObjectMissing, LakeUnavailable) as error:
             return error
+        except NotProvisioned:
+            raise
+        except AccessRefused as error:
+            return _Unreadable(_ACCESS, str(error))
+        except LakeRefused as error:
+            return _Unreadable("lake_refused", str(error))
+        except Exception as error:
+            log.debug("an error that nobody foresaw", extra={"key": key}, exc_info=True)
+            return _Unreadable("unforeseen", f"{type(error).__name__}: {error}"[:500])
 
     def _read_sound(self, key: str, dataset: Dataset, attempts: int) -> "ReadObject | _Refused":
         try:
@@ -131,7 +177,7 @@ class ObjectReader:
             return _Refused(version, stored.body, error)
         return ReadObject(version, dataset, table, value_checksum(table), attempts)
 
-    def _settle(self, item: Wanted, result: "_Refused | ObjectMissing | LakeUnavailable") -> Fate:
+    def _settle(self, item: Wanted, result: _Refused | _Unreadable | ObjectMissing | LakeUnavailable) -> Fate:
         dataset = dataset_of_key(item.created.key)
         name = dataset.name if dataset else ""
         if isinstance(result, ObjectMissing):
@@ -139,12 +185,24 @@ class ObjectReader:
         if isinstance(result, LakeUnavailable):
             log.warning("not read, another try follows", extra={"key": item.created.key, "why": str(result)})
             return Fate.LATER
+        if isinstance(result, _Unreadable):
+            return self._stick(item, name, result)
         try:
             self._quarantine(result, name, item.attempts)
         except LakeUnavailable as error:
             log.warning("not quarantined, another try follows", extra={"key": item.created.key, "why": str(error)})
             return Fate.LATER
+        except (AccessRefused, LakeRefused) as error:
+            return self._stick(item, name, _Unreadable("not_quarantined", f"{result.error.reason}: {result.error}; {error}"))
         return Fate.DONE
+
+    def _stick(self, item: Wanted, dataset: str, result: _Unreadable) -> Fate:
+        created = item.created
+        log.error("not read, left for another try", extra={"key": created.key, "reason": result.reason, "why": result.why})
+        self._ledger.record_error(
+            LoadError(created.bucket, created.key, created.etag, dataset, result.reason, result.why, "retried", item.attempts)
+        )
+        return Fate.STUCK
 
     def _quarantine(self, refused: _Refused, dataset: str, attempts: int) -> None:
         version, reason, detail = refused.version, refused.error.reason, str(refused.error)

@@ -58,4 +58,4 @@ class Fate(Enum):
     """The lake is away or another loader has it: worth another try soon."""
 
     STUCK = "stuck"
-    """The engine refuses a sound object: another try, and then the dead-letter queue."""
+    """The engine refuses a sound object, or the lake refuses to give it: another try, and then the dead-letter queue."""

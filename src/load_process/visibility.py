@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from tickhouse_core.errors import LakeUnavailable, NotProvisioned
+from tickhouse_core.errors import TickhouseError
 from tickhouse_core.message_queue import Message, MessageQueue
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class VisibilityHeartbeat:
     def _extend(self, held: list[Message]) -> None:
         try:
             failed = self._queue.extend_visibility(held, self._seconds) if held else []
-        except (LakeUnavailable, NotProvisioned) as error:
+        except TickhouseError as error:
             # Harmless: at worst the messages are delivered again, and ledger and token make that a no-op.
             log.warning("visibility not extended", extra={"queue": self._queue.name, "why": str(error)})
             return

@@ -22,6 +22,7 @@ class LakeWatch:
         self._store = store
         self._questions = questions
         self._known: set[str] = set()
+        self._newest_us = 0
 
     def look(self, now_us: int) -> LakeState:
         young = [item for item in self._listed(now_us) if now_us - from_datetime(item.last_modified) < _LOOK_BACK_US]
@@ -32,8 +33,9 @@ class LakeWatch:
         if unknown := keys - self._known:
             self._known |= {str(key) for (key,) in self._questions.ask_by_keys("loaded_keys", unknown)}
         waiting = [from_datetime(item.last_modified) for item in young if item.key not in self._known]
-        newest = from_datetime(young[-1].last_modified) if young else 0
-        return LakeState(newest, waiting)
+        if young:
+            self._newest_us = from_datetime(young[-1].last_modified)
+        return LakeState(self._newest_us, waiting)
 
     def _listed(self, now_us: int) -> Iterator[ObjectSummary]:
         """Of every venue with a live capture (its pulse is in the lake first): this hour's folders, the last one's as long as

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tickhouse_core.heartbeats import DEFAULT_BATCH_SECONDS
+
 SECOND_US = 1_000_000
 
 GOOD, SLOW, BAD, IDLE = "good", "slow", "bad", "idle"
@@ -15,13 +17,16 @@ LATE_SECONDS, TOO_LATE_SECONDS = 10.0, 60.0
 """Objects that wait although others are loaded: the loader is behind."""
 
 QUIET_SECONDS = 30.0
-"""Batches are 10 s, heartbeats too: the lake gets an object at least that often while something is recorded."""
+"""The least silence that is late, however small the batches are."""
+
+BATCH_SLACK_SECONDS = 20.0
+"""A heartbeat every 10 s opens a batch if nothing else does; the rest is for the upload."""
 
 GOLD_LATE_SECONDS, GOLD_TOO_LATE_SECONDS = 45.0, 120.0
-"""The transformer looks every 10 s at loads older than 10 s."""
+"""The transformer looks every 10 s at loads older than 10 s, and loads come as often as batches of 10 s end."""
 
 FORGOTTEN_SECONDS = 600.0
-"""A recorder that has not been heard of for so long has left."""
+"""A recorder that has not been heard of for so long, or for four times what is late for it, has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +41,21 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """What is known of a live capture: its last sign of life, and whether it has said goodbye."""
+    """What is known of a live capture: its last sign of life, whether it has said goodbye, the age of its batches.
+
+    `is_asked`: the sign of life is its own answer, which no batch delays.
+    """
 
     name: str
     seen_us: int
     has_stopped: bool
+    batch_seconds: float = DEFAULT_BATCH_SECONDS
+    is_asked: bool = False
+
+    @property
+    def quiet_seconds(self) -> float:
+        """A longer silence of it is late."""
+        return QUIET_SECONDS if self.is_asked else quiet_seconds_of(self.batch_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +66,46 @@ class LakeState:
     waiting_us: Sequence[int]
 
 
+def quiet_seconds_of(batch_seconds: float) -> float:
+    """The lake gets an object at least that often from a capture whose batches are so old."""
+    return max(QUIET_SECONDS, batch_seconds + BATCH_SLACK_SECONDS)
+
+
+def batch_seconds_now(recorders: Iterable[Recorder], now_us: int) -> tuple[float, float]:
+    """The shortest and the longest age of the batches of who is recording; the default where nobody is."""
+    ages = [recorder.batch_seconds for recorder in recorders if _is_active(recorder, now_us)] or [DEFAULT_BATCH_SECONDS]
+    return min(ages), max(ages)
+
+
 def recorder_stage(recorders: Sequence[Recorder], now_us: int) -> Stage:
     """Are the venues listened to."""
     active = [recorder for recorder in recorders if _is_active(recorder, now_us)]
     if not active:
         return Stage("venue", IDLE, None, "nothing is being recorded")
-    oldest = min(active, key=lambda recorder: recorder.seen_us)
-    age = _age(oldest.seen_us, now_us)
-    if age > QUIET_SECONDS * 2:
-        return Stage("venue", BAD, age, f"{oldest.name} has not been heard of for {age:.0f} s")
-    if age > QUIET_SECONDS:
-        return Stage("venue", SLOW, age, f"{oldest.name} was last heard of {age:.0f} s ago")
-    return Stage("venue", GOOD, age, f"{len(active)} recording" if len(active) > 1 else f"{oldest.name} is recording")
+    latest = max(active, key=lambda recorder: _age(recorder.seen_us, now_us) / recorder.quiet_seconds)
+    age = _age(latest.seen_us, now_us)
+    if age > latest.quiet_seconds * 2:
+        return Stage("venue", BAD, age, f"{latest.name} has not been heard of for {age:.0f} s")
+    if age > latest.quiet_seconds:
+        return Stage("venue", SLOW, age, f"{latest.name} was last heard of {age:.0f} s ago")
+    return Stage("venue", GOOD, age, f"{len(active)} recording" if len(active) > 1 else f"{latest.name} is recording")
 
 
 def is_recording(recorders: Iterable[Recorder], now_us: int) -> bool:
     return any(_is_active(recorder, now_us) for recorder in recorders)
 
 
-def lake_stage(lake: LakeState, recording: bool, now_us: int) -> Stage:
-    """Do objects arrive in S3."""
+def lake_stage(lake: LakeState, recording: bool, now_us: int, batch_seconds: float = DEFAULT_BATCH_SECONDS) -> Stage:
+    """Do objects arrive in S3, as often as the shortest batches make them."""
+    quiet_seconds = quiet_seconds_of(batch_seconds)
     if not lake.newest_us:
         return Stage("lake", BAD if recording else IDLE, None, "no object in this hour or the last")
     age = _age(lake.newest_us, now_us)
     if not recording:
         return Stage("lake", IDLE, age, "nothing is being recorded")
-    if age > QUIET_SECONDS * 2:
+    if age > quiet_seconds * 2:
         return Stage("lake", BAD, age, f"no new object for {age:.0f} s although something is recorded")
-    return Stage("lake", SLOW if age > QUIET_SECONDS else GOOD, age, "objects arrive")
+    return Stage("lake", SLOW if age > quiet_seconds else GOOD, age, "objects arrive")
 
 
 def warehouse_stage(lake: LakeState, last_load_us: int, newest_event_us: int, now_us: int) -> Stage:
@@ -96,8 +123,9 @@ def warehouse_stage(lake: LakeState, last_load_us: int, newest_event_us: int, no
     return Stage("warehouse", SLOW if waits > LATE_SECONDS else GOOD, age, words)
 
 
-def gold_stage(watermark_us: int | None, last_load_us: int, now_us: int) -> Stage:
-    """Has the transformer seen what is loaded."""
+def gold_stage(watermark_us: int | None, last_load_us: int, now_us: int, batch_seconds: float = DEFAULT_BATCH_SECONDS) -> Stage:
+    """Has the transformer seen what is loaded. Its watermark moves only with loads: as seldom as the longest batches end."""
+    more_seconds = max(0.0, batch_seconds - DEFAULT_BATCH_SECONDS)
     if not last_load_us:
         return Stage("gold", IDLE, None, "nothing is loaded yet")
     if watermark_us is None:
@@ -106,9 +134,11 @@ def gold_stage(watermark_us: int | None, last_load_us: int, now_us: int) -> Stag
     behind = max(0, last_load_us - watermark_us) / SECOND_US
     age = _age(watermark_us, now_us)
     waits = min(behind, age)
-    if waits > GOLD_TOO_LATE_SECONDS:
+    if waits > GOLD_TOO_LATE_SECONDS + more_seconds:
         return Stage("gold", BAD, age, f"{waits:.0f} s of loads are not in gold: is a transformer running?")
-    return Stage("gold", SLOW if waits > GOLD_LATE_SECONDS else GOOD, age, f"loads up to {age:.0f} s ago are in gold")
+    return Stage(
+        "gold", SLOW if waits > GOLD_LATE_SECONDS + more_seconds else GOOD, age, f"loads up to {age:.0f} s ago are in gold"
+    )
 
 
 def away_stage(name: str, why: str) -> Stage:
@@ -132,7 +162,8 @@ def overall(stages: Iterable[Stage], others: Iterable[str]) -> tuple[str, str]:
 
 
 def _is_active(recorder: Recorder, now_us: int) -> bool:
-    return not recorder.has_stopped and _age(recorder.seen_us, now_us) < FORGOTTEN_SECONDS
+    forgotten = max(FORGOTTEN_SECONDS, 4 * recorder.quiet_seconds)
+    return not recorder.has_stopped and _age(recorder.seen_us, now_us) < forgotten
 
 
 def _age(instant_us: int, now_us: int) -> float:

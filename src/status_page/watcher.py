@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +17,7 @@ from status_page.questions import Questions
 from status_page.verdicts import BAD, LakeState, Recorder, Stage
 from tickhouse_core.datasets import QUEUES
 from tickhouse_core.errors import TickhouseError
+from tickhouse_core.heartbeats import DEFAULT_BATCH_SECONDS, LONGEST_BATCH_SECONDS, batch_seconds_of
 from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.metrics import Process, Pulse, Reading
 from tickhouse_core.timestamps import DAY_US, HOUR_US, now_us
@@ -182,14 +183,15 @@ class Watcher:
     def _stages(self, now: int) -> list[Stage]:
         recorders = self._recorders()
         recording = verdicts.is_recording(recorders, now)
+        shortest, longest = verdicts.batch_seconds_now(recorders, now)
         lake = self._parts.get("lake") or LakeState(0, ())
         last_load, newest_event = self._parts.get("loads") or (0, 0)
         watermarks = [watermark for _, watermark, _ in self._parts.get("watermarks", ())]
         stages = {
             "venue": verdicts.recorder_stage(recorders, now),
-            "lake": verdicts.lake_stage(lake, recording, now),
+            "lake": verdicts.lake_stage(lake, recording, now, shortest),
             "warehouse": verdicts.warehouse_stage(lake, int(last_load), int(newest_event), now),
-            "gold": verdicts.gold_stage(min(watermarks, default=None), int(last_load), now),
+            "gold": verdicts.gold_stage(min(watermarks, default=None), int(last_load), now, longest),
         }
         for part, stage in (("queues", "lake"), ("lake", "lake"), ("loads", "warehouse"), ("watermarks", "gold")):
             if part in self._trouble:
@@ -203,15 +205,17 @@ class Watcher:
     def _recorders(self) -> list[Recorder]:
         """By their own word where they can be asked, else by their last heartbeat in the warehouse."""
         seen: dict[str, Recorder] = {}
-        for venue, process, instance, beat, *_, stopped in self._parts.get("heartbeats", ()):
+        for venue, process, instance, beat, *_, detail, stopped in self._parts.get("heartbeats", ()):
             if process == "stream":
                 name = f"{venue} {instance}"
-                seen[name] = Recorder(name, int(beat), bool(stopped))
+                seen[name] = Recorder(name, int(beat), bool(stopped), batch_seconds_of(str(detail)))
         for process in self._seen:
+            batches = {_name(labels): value for labels, value in process.value("tickhouse_stream_batch_seconds")}
             for labels, value in process.value("tickhouse_stream_last_receipt_timestamp_seconds"):
                 if value:
-                    name = f"{labels.get('venue', '')} {labels.get('instance', '')}"
-                    seen[name] = Recorder(name, int(value * 1e6), False)
+                    name = _name(labels)
+                    batch_seconds = min(batches.get(name, DEFAULT_BATCH_SECONDS), LONGEST_BATCH_SECONDS)
+                    seen[name] = Recorder(name, int(value * 1e6), False, batch_seconds, is_asked=True)
         return list(seen.values())
 
     def _other_troubles(self) -> list[str]:
@@ -223,6 +227,11 @@ class Watcher:
         ]
         unready = [f"{one['name']}: {one['trouble'][0]}" for one in self._parts.get("processes", ()) if one["trouble"]]
         return [*dead, *failed, *unready]
+
+
+def _name(labels: Mapping[str, str]) -> str:
+    """Of a recorder, the same by its heartbeat and by its figures."""
+    return f"{labels.get('venue', '')} {labels.get('instance', '')}"
 
 
 def _described(state: ProcessState) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from load_process.versions import Version
 from tickhouse_core.datasets import KLINES, Dataset
 from tickhouse_core.lake_keys import object_key
 from tickhouse_core.warehouse import Warehouse
@@ -126,6 +127,17 @@ class Accounts:
             f"and (object_key, object_etag) in ({versions} status = 'loaded') "
             f"and ({key}) not in (select {key} from {silver}{of_symbol}) {tail} settings transform_null_in = 1",
         }
+
+    def quarantined(self, dataset: Dataset) -> list[tuple[Version, str, str]]:
+        """Every version that was refused for good, with the reason and the detail of the last time, by key."""
+        rows = self._ask(
+            "select bucket, key, etag, said.reason, said.detail from ops_loaded_objects as done final "  # noqa: S608
+            "left join (select bucket, key, etag, argMax(reason, time) as reason, argMax(detail, time) as detail "
+            "from ops_load_errors where fate = 'quarantined' group by bucket, key, etag) as said using (bucket, key, etag) "
+            f"where done.dataset = '{dataset.name}' and status = 'quarantined'{self._of_objects('key', dataset)} "
+            "order by key, etag"
+        )
+        return [(Version(bucket, key, etag), reason, detail) for bucket, key, etag, reason, detail in rows]
 
     def grouped(self, dataset: Dataset, by: Sequence[str]) -> list[Sequence[Any]]:
         """By `symbol`, `day` or both: rows in bronze, rows that people see, first and last."""

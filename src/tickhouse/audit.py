@@ -1,13 +1,15 @@
 """`tickhouse audit`: is everything that landed in the warehouse, once, with every value; exit 1 if anything is not."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Annotated
 
 import typer
 
+from load_process.versions import Version
 from tickhouse.accounts import Accounts
-from tickhouse.footers import Footers
+from tickhouse.footers import READERS, Footers
 from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
 from tickhouse_core.errors import TickhouseError, UsageError
 from tickhouse_core.lifecycle import run_command
@@ -31,10 +33,14 @@ def run_audit(datasets: Sequence[Dataset], *, symbol: str | None, by: Sequence[s
         if by:
             print_groups(accounts, datasets, by)
         wrong = print_verdicts(accounts, datasets, samples)
+        wrong += print_quarantined(accounts, datasets, samples)
         if footers:
             wrong += print_footers(Footers(ObjectStore(read(LakeSettings).bucket), warehouse), datasets, samples, kept_days)
     if wrong:
-        raise TickhouseError(f"{wrong} findings: `tickhouse redrive --key KEY --again` loads an object anew")
+        raise TickhouseError(
+            f"{wrong} findings: `tickhouse redrive --key KEY --again` loads an object anew; one in quarantine loads when a "
+            "repaired object is written under its key"
+        )
 
 
 def print_totals(accounts: Accounts, datasets: Sequence[Dataset]) -> None:
@@ -70,6 +76,27 @@ def print_verdicts(accounts: Accounts, datasets: Sequence[Dataset], samples: int
         print()
         print_table(_FINDINGS, findings, title="not as it should be")
     return sum(found.objects for _, found in verdicts if not found.is_fine)
+
+
+def print_quarantined(accounts: Accounts, datasets: Sequence[Dataset], samples: int) -> int:
+    """How many objects of the lake were refused for good as they are now; one that was repaired or taken away is none."""
+    refused = [(dataset.name, *found) for dataset in datasets for found in accounts.quarantined(dataset)]
+    if not refused:
+        return 0
+    lake = ObjectStore(read(LakeSettings).bucket)
+    with ThreadPoolExecutor(READERS, thread_name_prefix="audit") as threads:
+        are_current = list(threads.map(lambda item: _is_current(lake, item[1]), refused))
+    current = [item for item, is_current in zip(refused, are_current, strict=True) if is_current]
+    if current and samples:
+        print()
+        lines = [(name, version.key, reason, detail[:200]) for name, version, reason, detail in current[:samples]]
+        print_table(("dataset", "key", "reason", "detail"), lines, title="in quarantine")
+    return len(current)
+
+
+def _is_current(lake: ObjectStore, version: Version) -> bool:
+    found = next(lake.list_keys(version.key), None)  # the shortest key with a prefix is listed first
+    return found is not None and Version(lake.bucket, found.key, found.etag) == version
 
 
 def print_footers(footers: Footers, datasets: Sequence[Dataset], samples: int, kept_days: int | None) -> int:

@@ -13,7 +13,8 @@ from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.tables import print_table
 from tickhouse_core.warehouse import Warehouse, connect
 
-LAYERS = ("bronze", "silver", "gold")
+_PREFIXES = {"bronze": "bronze", "silver": "silver", "gold": "stored"}
+"""First words of the tables of each layer: what begins with gold are views."""
 
 
 def tables_of(warehouse: Warehouse, layers: Sequence[str], symbol: str | None) -> list[tuple[str, int]]:
@@ -24,7 +25,7 @@ def tables_of(warehouse: Warehouse, layers: Sequence[str], symbol: str | None) -
             "select name from system.tables where database = currentDatabase() and engine like '%MergeTree' "
             "and splitByChar('_', name)[1] in {layers:Array(String)} and ({symbol:String} = '' or (database, name) in "
             "(select (database, table) from system.columns where name = 'symbol')) order by name",
-            {"layers": list(layers), "symbol": symbol or ""},
+            {"layers": [_PREFIXES[layer] for layer in layers], "symbol": symbol or ""},
         )
     ]
     counted = [(table, _count(warehouse, table, symbol)) for table in tables]
@@ -64,7 +65,7 @@ def main(
     """Empty layers of the warehouse; the lake and the ledger are kept, so that everything can be loaded again."""
 
     def work() -> None:
-        layers = [name for name, chosen in zip(LAYERS, (bronze, silver, gold), strict=True) if chosen]
+        layers = [name for name, chosen in zip(_PREFIXES, (bronze, silver, gold), strict=True) if chosen]
         if not layers:
             raise UsageError("choose what to clear: --bronze, --silver, --gold")
         settings = read(WarehouseSettings)

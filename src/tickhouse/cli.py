@@ -1,9 +1,10 @@
 """The front door for people: `tickhouse …`."""
 
+import sys
+from contextlib import closing
 from importlib.metadata import version as version_of
 from typing import Annotated
 
-import orjson
 import typer
 
 from extract_process import klines, mirror, mirror_check, stream
@@ -11,6 +12,7 @@ from load_process import __main__ as load
 from load_process import reconcile, redrive
 from status_page import __main__ as page
 from tickhouse import audit, clear, doctor, keep, local, status
+from tickhouse.answers import JSON_FORMAT, JSON_SETTINGS, TABLE_FORMAT, json_lines, table_of
 from tickhouse.demo import run_demo
 from tickhouse.provision import provision_aws
 from tickhouse_core.lifecycle import run_command, stop_on_signals
@@ -112,14 +114,12 @@ def query(
     """Run one SQL query on the warehouse: a table on a terminal, tab-separated lines with a header elsewhere."""
 
     def work() -> None:
-        warehouse = connect(read(WarehouseSettings))
-        names, rows = warehouse.query_table(sql)
-        warehouse.close()
-        if json:
-            for row in rows:
-                print(orjson.dumps(dict(zip(names, row, strict=True)), default=str).decode())
-            return
-        print_table(names, [tuple(map(str, row)) for row in rows])
+        with closing(connect(read(WarehouseSettings))) as warehouse:
+            if json:
+                for line in json_lines(warehouse.query_as(JSON_FORMAT, sql, JSON_SETTINGS)):
+                    print(line)
+                return
+            print_table(*table_of(warehouse.query_as(TABLE_FORMAT, sql), null="NULL" if sys.stdout.isatty() else r"\N"))
 
     run_command(work)
 

@@ -20,7 +20,16 @@ from botocore.exceptions import (
 )
 from botocore.loaders import Loader, create_loader
 
-from tickhouse_core.errors import LakeUnavailable, NotProvisioned, ObjectChanged, ObjectMissing, TickhouseError, UsageError
+from tickhouse_core.errors import (
+    AccessRefused,
+    LakeRefused,
+    LakeUnavailable,
+    NotProvisioned,
+    ObjectChanged,
+    ObjectMissing,
+    TickhouseError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -43,7 +52,23 @@ _creating = threading.Lock()
 _MISSING = {"NoSuchKey", "404"}
 _NOT_PROVISIONED = {"NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
 _CHANGED = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
-_CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "ExpiredToken", "AccessDenied"}
+_ACCESS = {
+    *("AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed"),
+    *("InvalidClientTokenId", "UnrecognizedClientException", "InvalidToken", "ExpiredToken", "ExpiredTokenException"),
+    *("TokenRefreshRequired", "InvalidSecurity", "AccountProblem", "NotSignedUp", "OptInRequired"),
+}
+"""Some come as 400. AWS: "S3 error responses", "SQS common errors"."""
+
+_TRANSIENT = {
+    *("RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete", "OperationAborted", "InternalError"),
+    *("IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"),
+    *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException"),
+    *("TooManyRequestsException", "RequestLimitExceeded", "BandwidthLimitExceeded", "LimitExceededException"),
+    *("KMS.ThrottlingException", "OverLimit", "SlowDown"),
+}
+"""4xx by their number, of the moment by their meaning: too much at once, or damaged on the way."""
+
+_TRANSIENT_STATUS = {408, 425, 429}
 
 
 def s3_client() -> "S3Client":
@@ -103,6 +128,13 @@ def _client_error(what: str, error: ClientError) -> TickhouseError:
         return NotProvisioned(f"{message} (`tickhouse provision` creates bucket and queues)")
     if code in _CHANGED:
         return ObjectChanged(message)
-    if code in _CREDENTIALS:
-        return UsageError(message)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _TRANSIENT or status in _TRANSIENT_STATUS or status >= 500:
+        return LakeUnavailable(message)
+    if code in _ACCESS or status in (401, 403):
+        return AccessRefused(f"{message}; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights of their owner")
+    if code == "InvalidBucketName":
+        return UsageError(f"{message}; check S3_BUCKET")
+    if 300 <= status < 500:
+        return LakeRefused(f"{message}; check S3_BUCKET, AWS_DEFAULT_REGION and AWS_ENDPOINT_URL")
     return LakeUnavailable(message)

@@ -2,9 +2,11 @@
 
 TickhouseError                  exit 1: the work failed, the message says what, where and what to do
 ├── UsageError                  exit 2: a wrong argument or setting; nothing was done
-│   └── UnknownSymbols          the exchange does not know some of the symbols
+│   ├── UnknownSymbols          the exchange does not know some of the symbols
+│   └── AccessRefused           S3 or SQS refused the credentials, or them for this thing; a long process waits and tries again
 ├── Interrupted                 exit 1: a signal ended unfinished work cleanly; run again to go on
 ├── LakeUnavailable             transient: S3 or SQS could not be reached or answered 5xx
+├── LakeRefused                 permanent: S3 or SQS understood the request and refused it (an unknown 4xx)
 ├── NotProvisioned              there is no such bucket, queue or topic
 ├── ObjectMissing               the object is not in the bucket
 ├── ObjectChanged               somebody else wrote the object since it was read
@@ -38,12 +40,23 @@ class UnknownSymbols(UsageError):
         self.symbols = symbols
 
 
+class AccessRefused(UsageError):
+    """S3 or SQS answered 401 or 403, for everything or for this one thing: somebody must change keys or rights.
+
+    S3 also answers so for an object that is not there where the bucket may not be listed.
+    """
+
+
 class Interrupted(TickhouseError):
     """A signal ended the work before it was complete; what was done is kept."""
 
 
 class LakeUnavailable(TickhouseError):
     """S3 or SQS did not answer usefully after the client's own retries."""
+
+
+class LakeRefused(TickhouseError):
+    """S3 or SQS refused the request; the same request will be refused again until somebody changes something."""
 
 
 class NotProvisioned(TickhouseError):

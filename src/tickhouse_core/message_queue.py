@@ -33,7 +33,7 @@ class QueueDepth:
 
 
 class MessageQueue:
-    """Thread-safe. Errors: NotProvisioned where there is no such queue, LakeUnavailable, UsageError."""
+    """Thread-safe. Errors: NotProvisioned where there is no such queue, LakeUnavailable, LakeRefused, AccessRefused."""
 
     def __init__(self, name: str) -> None:
         self.name = name

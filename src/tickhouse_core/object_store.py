@@ -45,7 +45,7 @@ class StoredObject:
 class ObjectStore:
     """Thread-safe.
 
-    Errors: ObjectMissing, ObjectTooLarge, ObjectChanged, NotProvisioned, LakeUnavailable, UsageError for credentials.
+    Errors: ObjectMissing, ObjectTooLarge, ObjectChanged, NotProvisioned, LakeUnavailable, LakeRefused, AccessRefused.
     """
 
     def __init__(self, bucket: str, *, copies: bool = True) -> None:
@@ -105,6 +105,11 @@ class ObjectStore:
         with aws_errors(self._where(prefix)):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
                 yield from _summaries(page)
+
+    def check_access(self) -> None:
+        """One cheap question that any process may ask: AccessRefused means its keys or rights, not a single object's."""
+        with aws_errors(self._where("data_sources/")):
+            self._client.list_objects_v2(Bucket=self.bucket, Prefix="data_sources/", MaxKeys=1)
 
     def list_folders(self, prefix: str, skip: Callable[[str], bool] = lambda _folder: False) -> Iterator[Folder]:
         """The folder `prefix` (with its slash) and all folders below it that hold objects themselves, in key order.

@@ -46,8 +46,14 @@ class QuickGet:
                 return None
             return etag, found.bytes().to_bytes()
         except (BaseError, FileNotFoundError, ValueError) as error:
-            log.debug("asking boto3 instead", extra={"bucket": self._bucket, "key": key, "why": str(error).partition("\n")[0]})
-            return None
+            why = str(error)
+        except BaseException as error:
+            # A panic of Rust code, for a key of 65,000 characters for one, is no Exception and would end the process.
+            if type(error).__module__ != "pyo3_runtime":
+                raise
+            why = f"the client panicked: {error}"
+        log.debug("asking boto3 instead", extra={"bucket": self._bucket, "key": key[:1_024], "why": why.partition("\n")[0]})
+        return None
 
     @cached_property
     def _store(self) -> S3Store:

@@ -87,6 +87,24 @@ class Warehouse:
             result = self._client.query(sql)
             return tuple(result.column_names), list(result.result_rows)
 
+    def query_as(self, output_format: str, sql: str, settings: Mapping[str, Any] | None = None) -> bytes:
+        """What the engine itself writes for a statement, in one of its formats; `settings` shape it.
+
+        An account that must not change settings (readonly = 1) gets the format's own defaults. Nothing for a statement that
+        has no result.
+        """
+        context = self._client.create_query_context(sql)
+        if context.is_command or context.is_insert:
+            self.command(sql)
+            return b""
+        shaping = dict(settings or {})
+        if shaping and int(self.query("select getSetting('readonly')")[0][0]) == 1:
+            shaping = {}
+        with _clickhouse_errors():
+            # The whole answer is there before the first byte goes out: an error on the way is an error, not text in a row.
+            answer = self._client.raw_query(sql, fmt=output_format, settings=shaping | {"wait_end_of_query": 1})
+        return bytes(answer)
+
     def insert_rows(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Inserts a few rows, all with the same columns. Without a token: for ledgers, where a repeat is harmless."""
         columns = list(rows[0])

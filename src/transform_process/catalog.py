@@ -33,7 +33,7 @@ class Transform:
 
 def _base(interval: str) -> Step:
     parameters: dict[str, str | int] = {"interval": interval, "seconds": INTERVAL_SECONDS[interval]}
-    return Step(f"ohlcv_{interval}", "ohlcv_base.sql", "gold_ohlcv", parameters)
+    return Step(f"ohlcv_{interval}", "ohlcv_base.sql", "stored_ohlcv", parameters)
 
 
 def _roll_up(part: str, interval: str) -> Step:
@@ -43,20 +43,20 @@ def _roll_up(part: str, interval: str) -> Step:
         "part": part,
         "part_seconds": INTERVAL_SECONDS[part],
     }
-    return Step(f"ohlcv_{interval}", "ohlcv_roll_up.sql", "gold_ohlcv", parameters)
+    return Step(f"ohlcv_{interval}", "ohlcv_roll_up.sql", "stored_ohlcv", parameters)
 
 
 def _indicators(interval: str) -> Step:
     parameters: dict[str, str | int] = {"interval": interval, "seconds": INTERVAL_SECONDS[interval]}
-    return Step(f"indicators_{interval}", "indicators.sql", "gold_indicators", parameters)
+    return Step(f"indicators_{interval}", "indicators.sql", "stored_indicators", parameters)
 
 
 def _symbols(of: str) -> Step:
-    return Step(f"symbol_names_{of}", "symbol_names.sql", "gold_symbol_names")
+    return Step(f"symbol_names_{of}", "symbol_names.sql", "stored_symbol_names")
 
 
 def _cross_venue(basis: str) -> Step:
-    return Step(f"cross_venue_{basis}", "cross_venue.sql", "gold_cross_venue", {"basis": basis})
+    return Step(f"cross_venue_{basis}", "cross_venue.sql", "stored_cross_venue", {"basis": basis})
 
 
 _LONGER = [interval for interval in INTERVAL_SECONDS if interval != "1s"]
@@ -80,8 +80,8 @@ BOOK = Transform(
     sources=("silver_depth_diffs", "silver_depth_snapshots"),
     most_rows=100_000,
     steps=(
-        Step("book_top_1s", "book_top_1s.sql", "gold_book_top"),
-        Step("book_coverage", "book_coverage.sql", "gold_book_hours"),
+        Step("book_top_1s", "book_top_1s.sql", "stored_book_top"),
+        Step("book_coverage", "book_coverage.sql", "stored_book_hours"),
         _symbols("book"),
         _cross_venue("book"),
     ),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 NO_FILE = (
     "^BTCUSDT 1h 2024-02: 696 klines from 2024-02-01T00:00:00Z to 2024-03-01T00:00:00Z are missing without a proof: "
-    "the archive has no file with them; --source auto asks REST for them$"
+    "no file of the archive has them; --source auto asks REST for them$"
 )
 HOUR_MS = 3_600_000
 START = parse_instant("2024-01-01")
@@ -293,7 +293,7 @@ async def test_a_symbol_that_only_the_archive_knows_is_fetched_from_there(moto_l
     for source, months in (("archive", "2024-01"), ("auto", "2024-02")):
         venue = Venue(archived={"2024-01": "1.5", months: "1.5"}, knows=())
         if source == "archive":
-            await run(venue, moto_lake, tmp_path, source="archive", fails="no file with them")
+            await run(venue, moto_lake, tmp_path, source="archive", fails="no file of the archive has them")
         else:
             await run(venue, moto_lake, tmp_path, source="auto")
         assert venue.asked == [], "REST does not know it"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.book_proof import KnownBook, Mismatch, Proven, known_book
+from extract_process.book_proof import BookProof, KnownBook, Mismatch, Proven, Unproven, known_book
 from extract_process.book_sync import SnapshotNeeded, Synced
 from extract_process.depth_watch import DepthWatch
 from extract_process.id_continuity import Gap
@@ -176,3 +176,16 @@ def test_a_book_cut_to_its_nearest_levels_knows_no_more_than_it_has() -> None:
     assert [price // 10**18 for price in sorted(cut.book.bids)] == [7, 8, 9, 10]
     assert [price // 10**18 for price in sorted(cut.book.asks)] == [11, 12, 13, 14]  # 15 was beyond the border
     assert (cut.lowest_bid, cut.highest_ask) == (exact_number("7"), exact_number("14"))
+
+
+@pytest.mark.parametrize(("fresh_id", "is_ahead"), [(5_000, True), (5, False)])
+def test_a_proof_that_never_concludes_says_so(fresh_id: int, is_ahead: bool) -> None:
+    """The answer is of another numbering, or of a host that stays behind."""
+    running = known_book(DepthSnapshot("BTCUSDT", 10, [["9", "1"]], [["11", "1"]], ""), 5)
+    proof = BookProof()
+    fresh = known_book(DepthSnapshot("BTCUSDT", fresh_id, [["9", "1"]], [["11", "1"]], ""), 5)
+    assert proof.on_snapshot(fresh, fresh_id, running, 10) is None
+    verdicts = [proof.on_diff(DepthDiff("BTCUSDT", number, number, [], [], 0), running) for number in range(11, 612)]
+    assert verdicts[:-1] == [None] * 600
+    assert verdicts[-1] == Unproven(611, fresh_id)
+    assert verdicts[-1].is_ahead is is_ahead

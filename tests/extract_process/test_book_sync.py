@@ -4,8 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.book_sync import KEPT_UNDER_WAY, KEPT_WAITING, Apply, BookSync, Decision, SnapshotNeeded, Synced
-from extract_process.id_continuity import Gap, Healed
+from extract_process.book_sync import (
+    KEPT_UNDER_WAY,
+    KEPT_WAITING,
+    MOST_BEHIND_BOOK,
+    Apply,
+    BookSync,
+    Decision,
+    SnapshotNeeded,
+    Synced,
+)
+from extract_process.id_continuity import Gap, Healed, NewNumbering
 from extract_process.records import DepthDiff
 
 
@@ -92,7 +101,7 @@ def test_a_wrong_book_starts_over() -> None:
     sync.on_diff(diff(101, 105))
     sync.on_snapshot(105)
 
-    assert sync.on_wrong_book() == [SnapshotNeeded("mismatch")]
+    assert sync.start_over("mismatch") == [SnapshotNeeded("mismatch")]
     assert sync.on_diff(diff(106, 107)) == []
     assert sync.on_snapshot(106) == [Synced(106), Apply(diff(106, 107))]
 
@@ -191,3 +200,25 @@ def test_the_book_is_right_whenever_it_claims_to_be_and_gaps_are_what_was_lost(s
         model.snapshot(now)
         assert model.sync.book_id == now
         assert model.book == _true_book(now)
+
+
+def test_a_snapshot_of_another_numbering_does_not_freeze_the_book() -> None:
+    """It is far ahead of the stream: after a minute of diffs that it has already, another one is asked for."""
+    sync = BookSync()
+    sync.on_diff(diff(1, 1))
+    sync.on_snapshot_asked()
+    assert sync.on_snapshot(1_000_000) == [Synced(1_000_000)]
+    found = [(number, decision) for number in range(2, 1_000) for decision in sync.on_diff(diff(number, number))]
+    assert found == [(MOST_BEHIND_BOOK + 2, SnapshotNeeded("snapshot_ahead"))]
+    assert sync.on_snapshot(990)[0] == Synced(990)
+    assert sync.book_id == 999
+
+
+def test_a_new_numbering_asks_for_a_new_book() -> None:
+    sync = BookSync()
+    sync.on_diff(diff(101, 110))
+    sync.on_snapshot(105)
+    assert [sync.on_diff(diff(number, number)) for number in (1, 2)] == [[], []]
+    assert sync.on_diff(diff(3, 3)) == [NewNumbering(1, 3, before=110), SnapshotNeeded("new_numbering")]
+    assert sync.on_diff(diff(4, 4)) == []
+    assert sync.on_snapshot(3) == [Synced(3), Apply(diff(4, 4))]

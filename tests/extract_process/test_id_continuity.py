@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.id_continuity import Gap, Healed, IdContinuity
+from extract_process.id_continuity import MOST_JUMP, Gap, Healed, IdContinuity, Implausible, NewNumbering
 from extract_process.kline_grid import Range, grid_of
 
 
@@ -68,11 +68,13 @@ def test_gaps_less_what_was_healed_is_what_never_came(steps: list[tuple[str, int
         else:
             span, now = (now + 1, now + size), now + size
             if step == "lose":
-                lost.append(span)
+                if came:  # ids from before the first one may be those of a new numbering
+                    lost.append(span)
                 continue
         came |= set(range(span[0], span[1] + 1))
         first_delivered = first_delivered or span[0]
         for finding in ids.on_ids(*span):
+            assert isinstance(finding, Gap | Healed)
             touched = set(range(finding.from_id, finding.to_id + 1))
             assert touched.isdisjoint(missing) if isinstance(finding, Gap) else touched <= missing
             missing ^= touched
@@ -128,3 +130,63 @@ def test_a_restart_asks_for_the_klines_that_ended_meanwhile() -> None:
     minute = 60_000_000
     ids = IdContinuity(last_id=3 * minute, grid=grid_of("1m"))
     assert ids.on_running(6 * minute) == Range(4 * minute, 5 * minute)
+
+
+def told(ids: IdContinuity, *spans: tuple[int, int], at: int = 0) -> list[object]:
+    return [finding for first, last in spans for finding in ids.on_ids(first, last, at)]
+
+
+def test_rising_ids_from_before_all_that_was_seen_are_a_new_numbering() -> None:
+    ids = IdContinuity()
+    assert told(ids, (101, 138), (139, 139), (1, 2), (3, 4)) == []
+    assert told(ids, (10, 11)) == [NewNumbering(1, 11, before=139), Gap(5, 9, "sequence")]
+    assert told(ids, (12, 12), (15, 15), (13, 14)) == [Gap(13, 14, "sequence"), Healed(13, 14)]
+    assert ids.last_id == 15
+
+
+def test_ids_below_the_last_are_a_new_numbering_only_if_they_are_younger() -> None:
+    """In an overlap the second connection repeats what the first has delivered, as often as it likes."""
+    ids = IdContinuity()
+    for number in range(1, 100):
+        ids.on_ids(number, number, number)
+    for number in range(1, 100):
+        assert ids.on_ids(number, number, number) == []
+    assert told(ids, (1, 1), (2, 2), at=1_000) == []
+    assert ids.on_ids(3, 3, 1_001) == [NewNumbering(1, 3, before=99)]
+
+
+def test_what_is_late_by_chance_is_no_evidence() -> None:
+    ids = IdContinuity()
+    assert told(ids, (100, 100), (1, 1), (2, 2), (101, 101), (3, 3), (4, 4), (102, 102)) == []
+    assert told(ids, (4, 4), (3, 3), (2, 2), (1, 1)) == [], "falling ids are none either"
+    assert ids.last_id == 102
+
+
+def test_one_absurd_id_decides_nothing_and_three_are_a_new_numbering() -> None:
+    ids = IdContinuity()
+    most = 2**64 - 1
+    assert told(ids, (101, 102), (most, most)) == [Implausible(most, most, before=102)]
+    assert told(ids, (103, 103), (104, 104)) == []
+    assert told(ids, (most - 2, most - 2), (105, 105), (most - 1, most - 1)) == [
+        Implausible(most - 2, most - 2, before=104),
+        Implausible(most - 1, most - 1, before=105),
+    ]
+    assert ids.on_ids(106, most, 0) == [Implausible(106, most, before=105)], "nor one that begins where it should"
+    assert ids.last_id == 105
+    far = 10**15
+    assert told(ids, (far, far), (far + 1, far + 1)) == [Implausible(far, far, 105), Implausible(far + 1, far + 1, 105)]
+    assert told(ids, (far + 2, far + 2)) == [NewNumbering(far, far + 2, before=105)]
+    assert told(ids, (far + 4, far + 4)) == [Gap(far + 3, far + 3, "sequence")]
+
+
+def test_a_long_pause_allows_a_long_jump() -> None:
+    day = 24 * 3_600_000_000
+    ids = IdContinuity(10, last_at=1_000)
+    assert ids.on_ids(10 + MOST_JUMP + day, 10 + MOST_JUMP + day, 1_000 + day) == [Gap(11, 9 + MOST_JUMP + day, "restart")]
+    ids = IdContinuity(10, last_at=1_000)
+    assert isinstance(ids.on_ids(10 + MOST_JUMP + day, 10 + MOST_JUMP + day, 2_000)[0], Implausible)
+
+
+def test_ids_that_begin_anew_while_the_process_was_down_are_no_gap() -> None:
+    ids = IdContinuity(1_000_000)
+    assert told(ids, (1, 1), (2, 2), (8, 8)) == [NewNumbering(1, 8, before=1_000_000), Gap(3, 7, "sequence")]

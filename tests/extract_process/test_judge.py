@@ -1,7 +1,7 @@
 """Judge: messages of many symbols to events and questions; what a restart must remember."""
 
-from extract_process.judge import ClosedAsk, HealAsk, Judge, JudgeRules, SnapshotAsk
-from extract_process.records import DepthDiff, DepthSnapshot, Kline, Ticker, Trade
+from extract_process.judge import ClosedAsk, HealAsk, Judge, Judgement, JudgeRules, SnapshotAsk
+from extract_process.records import DepthDiff, DepthSnapshot, Kline, Ticker, Trade, UnreadableRow
 from extract_process.stream_key import StreamKey
 
 DEPTH, TRADES = StreamKey("depth", "BTCUSDT"), StreamKey("trades", "BTCUSDT")
@@ -124,3 +124,39 @@ def test_sparse_trades_go_on_only_from_one_that_is_here_already() -> None:
     judge.on_messages([Trade("A-B", number, "1", "1", True, 1, 1) for number in (5, 9)], 1)
     assert judge.follows({key: 9})
     assert not judge.follows({key: 10})
+
+
+def test_an_unreadable_row_is_an_event_with_its_ids_a_gap_behind_it_and_a_new_book() -> None:
+    judged = judge()
+    judged.on_messages([diff(1, 5), diff(1, 5, "ETHUSDT"), trade(5)], receipt_time=100)
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        judged.on_snapshot(DepthSnapshot(symbol, 5, [], [], "start"), 1_000, 150)
+    unreadable = [UnreadableRow("depth", "BTCUSDT", "", 8, 9, "odd"), UnreadableRow("trades", "BTCUSDT", "", 6, 6, "odd")]
+    judgement = judged.on_messages([*unreadable, *unreadable], receipt_time=200)
+
+    told = [(event.event, event.channel, event.from_update_id, event.to_update_id, event.cause) for event in judgement.events]
+    assert told == [
+        ("gap", "depth", 6, 7, "sequence"),
+        ("refused_row", "depth", 8, 9, "unreadable_number"),
+        ("gap", "depth", 8, 9, "unreadable_number"),
+        ("refused_row", "trades", 6, 6, "unreadable_number"),
+        ("gap", "trades", 6, 6, "unreadable_number"),
+    ]
+    assert judgement.asks == [SnapshotAsk("BTCUSDT", "unreadable_number"), HealAsk(TRADES, 6, 6)]
+    assert judged.books(synced=True) == ["ETHUSDT"]
+    assert judged.on_messages([diff(10, 10)], receipt_time=300) == Judgement()
+    assert [event.event for event in judged.on_snapshot(DepthSnapshot("BTCUSDT", 9, [], [], ""), 5, 400).events] == ["synced"]
+
+
+def test_a_symbol_that_cannot_be_judged_is_said_and_begins_anew_without_the_others() -> None:
+    """A point alone is the one number that passes the look at a whole frame."""
+    judged = judge()
+    judged.on_messages([diff(1, 5), diff(1, 5, "ETHUSDT")], receipt_time=100)
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        judged.on_snapshot(DepthSnapshot(symbol, 5, [], [], "start"), 1_000, 150)
+    odd = DepthDiff("BTCUSDT", 6, 6, [[".", "1"]], [], 5)
+    judgement = judged.on_messages([odd, diff(6, 6, "ETHUSDT")], receipt_time=200)
+    (event,) = judgement.events
+    assert (event.event, event.symbol, event.channel, event.from_update_id) == ("not_judged", "BTCUSDT", "depth", 6)
+    assert judgement.asks == [SnapshotAsk("BTCUSDT", "not_judged")]
+    assert judged.books(synced=True) == ["ETHUSDT"]

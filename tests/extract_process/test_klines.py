@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.commands import run_here, run_python
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import running_exchange
@@ -14,18 +12,9 @@ from simulated_exchange.server import running_exchange
 if TYPE_CHECKING:
     from conftest import Lake
 
-SOURCE = Path(__file__).resolve().parents[2] / "src"
 
-
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "extract_process.klines", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        check=False,
-        timeout=60,
-    )
+def command(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    return run_python("-m", "extract_process.klines", *arguments, code=code)
 
 
 @pytest.mark.parametrize(
@@ -42,15 +31,14 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], said: str) -> None:
-    done = command("--symbol", "BTCUSDT", *arguments)
+    done = run_here("extract_process.klines", "--symbol", "BTCUSDT", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {said}")
     assert done.stderr.count("\n") == 1
 
 
 def test_without_a_symbol_it_says_so() -> None:
-    done = command()
-    assert done.returncode == 2
+    done = command(code=2)
     assert "--symbol" in done.stderr
 
 
@@ -60,11 +48,9 @@ def test_a_run_prints_its_figures_and_a_second_one_asks_for_no_kline(moto_lake: 
         monkeypatch.setenv("BINANCE_REST_URL", exchange.url)
         arguments = ["--symbol", "BTCUSDT", "--interval", "1h", "--start", "2024-01-01", "--end", "2024-02-01"]
         first, second = command(*arguments), command(*arguments)
-        unknown = command("--symbol", "NOPE")
-    assert (first.returncode, second.returncode) == (0, 0), first.stderr
+        unknown = command("--symbol", "NOPE", code=2)
     assert figures(first)["rows landed"] == figures(first)["rows wanted"] == "744"
     assert (figures(second)["rows landed"], figures(second)["klines requests"]) == ("0", "0")
-    assert unknown.returncode == 2
     assert "error: unknown symbol NOPE on binance" in unknown.stderr
 
 

@@ -1,5 +1,6 @@
 """MirrorBook: when a message is a snapshot, when a delta, when none; and what is asked of the venue."""
 
+import pickle
 from typing import Any
 
 import orjson
@@ -130,10 +131,26 @@ def test_an_answer_that_does_not_help_is_asked_for_again_a_second_later() -> Non
 def test_a_book_that_grew_is_cut_and_goes_on_right() -> None:
     book = synced()
     book.take()
+    before = len(pickle.dumps(book))
     far = [[f"{price}.00", "1"] for price in range(1, 399)]
     book.on_diff(diff(11, 12, bids=far), 7)
-    known = book._watch.book
-    assert known is not None
-    assert len(known.book.bids) == 100
+    assert len(pickle.dumps(book)) <= before, "the far levels are not kept"
     book.on_diff(diff(13, 14, bids=[["499.00", "0"]]), 8)
     assert body(book)[1]["bids"] == [["497.00", "1.0"], ["499.00", "0"]]
+
+
+def test_a_diff_that_cannot_be_read_ends_the_book_until_a_snapshot_behind_it() -> None:
+    """Nothing of a book that missed a diff is published."""
+    mirror = MirrorBook(MessageForms("binance", "BTCUSDT"), 1, 100, sequence=1)
+    mirror.on_diff(DepthDiff("BTCUSDT", 1, 5, [["9", "1"]], [["11", "1"]], 5), 5)
+    mirror.on_snapshot(DepthSnapshot("BTCUSDT", 5, [["9", "1"]], [["11", "1"]], ""), 100, 5)
+    assert mirror.take() is not None
+    assert mirror.on_unreadable(6, 6) == [Gap(6, 6, "unreadable_number"), SnapshotNeeded("unreadable_number")]
+    mirror.on_diff(DepthDiff("BTCUSDT", 7, 7, [["9", "2"]], [], 7), 7)
+    mirror.snapshot_due = True
+    assert mirror.take() is None
+    mirror.on_snapshot(DepthSnapshot("BTCUSDT", 6, [["9", "1"]], [["11", "3"]], ""), 100, 8)
+    message = mirror.take()
+    assert message is not None
+    body = orjson.loads(message.data)
+    assert (message.kind, body["last_update_id"], body["bids"], body["asks"]) == ("snapshot", 7, [["9", "2"]], [["11", "3"]])

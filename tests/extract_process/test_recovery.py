@@ -13,7 +13,7 @@ from extract_process.id_continuity import Gap
 from extract_process.judge import Judge
 from extract_process.landing import Landing
 from extract_process.outbox import Outbox
-from extract_process.records import Heartbeat
+from extract_process.records import Heartbeat, Trade
 from extract_process.recovery import Recovered, recover
 from extract_process.rest_answers import RestAnswer, parse_rest_answer
 from extract_process.spool import Kind, Spool, leftover_segments
@@ -133,9 +133,35 @@ def test_only_the_missing_trades_of_an_answer_are_landed() -> None:
 
 def test_a_row_whose_number_cannot_be_read_is_an_event_with_what_came() -> None:
     landing = Landing(BINANCE, "main", SYMBOLS)
-    landing.add_messages(BINANCE.parse_frame(trade(7).replace(b'"p":"1"', b'"p":"one"'), NOON), NOON)
+    landing.add_messages([Trade("BTCUSDT", 7, "one", "1", True, NOON, NOON)], NOON)
     ((key, parquet),) = landing.objects(1)
     assert key.startswith("data_sources/stream_events/")
-    (row,) = pq.read_table(io.BytesIO(parquet)).to_pylist()
-    assert (row["event"], row["symbol"], row["cause"]) == ("refused_row", "BTCUSDT", "unreadable_number")
-    assert "one" in row["detail"]
+    refused, gap = pq.read_table(io.BytesIO(parquet)).to_pylist()
+    assert (refused["event"], refused["symbol"], refused["cause"]) == ("refused_row", "BTCUSDT", "unreadable_number")
+    assert "one" in refused["detail"]
+    assert [(row["event"], row["from_update_id"], row["to_update_id"]) for row in (refused, gap)] == [
+        ("refused_row", 7, 7),
+        ("gap", 7, 7),
+    ]
+
+
+def test_an_unreadable_row_whose_events_a_kill_has_cost_is_a_gap_of_the_next_start(tmp_path: Path) -> None:
+    frames = [trade(5), trade(6).replace(b'"p":"1"', b'"p":"one"'), trade(7)]
+    killed_with(tmp_path, 1, *((Kind.FRAME, frame) for frame in frames))
+    result, _ = recovered(tmp_path)
+    assert [gap for _, gap in result.gaps] == [Gap(6, 6, "restart")]
+
+
+def test_a_new_numbering_and_an_absurd_id_of_a_killed_process_are_no_gap(tmp_path: Path) -> None:
+    """What the judge found out is in the spool behind the frames that showed it."""
+    most = 2**64 - 1
+    judged = Judge("binance", "main", {})
+    records: list[tuple[Kind, bytes]] = []
+    for number in (101, 102, most, 103, 1, 2, 8, 9):
+        records.append((Kind.FRAME, trade(number)))
+        events = judged.on_messages(BINANCE.parse_frame(trade(number), NOON), NOON).events
+        records += [(Kind.EVENT, orjson.dumps(asdict(event))) for event in events]
+    killed_with(tmp_path, 1, *records, (Kind.FRAME, trade(11)))
+    found, _ = recovered(tmp_path)
+    assert [gap for _, gap in found.gaps] == [Gap(10, 10, "restart")]
+    assert {key: last for key, (last, _) in found.last_ids.items()} == {TRADES: 11}

@@ -189,12 +189,23 @@ async def test_how_long_a_failed_ask_pauses_is_said(
 
 async def test_an_error_that_nobody_foresaw_ends_the_queue(asks: Asks) -> None:
     queue = RestQueue()
-    queue.ask(Urgency.NEW_BOOK, "book", asks.of("book", ZeroDivisionError("a bug")))
+    queue.ask(Urgency.NEW_BOOK, "book", asks.of("book", RuntimeError("a bug")))
     async with working(queue) as task:
         await asyncio.wait([task], timeout=20)
         error = task.exception()
     assert isinstance(error, ExceptionGroup)
-    assert error.subgroup(ZeroDivisionError)
+    assert error.subgroup(RuntimeError)
+
+
+async def test_an_answer_that_nobody_can_make_anything_of_is_asked_for_again(
+    asks: Asks, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Data never ends the queue; what it did is said once, with where."""
+    queue = RestQueue()
+    queue.ask(Urgency.NEW_BOOK, "book", asks.of("book", ValueError("odd"), KeyError("odd")))
+    async with working(queue):
+        await asks.until(3)
+    assert sum(record.exc_info is not None for record in caplog.records) == 1
 
 
 async def test_work_under_way_ends_with_the_queue(asks: Asks) -> None:

@@ -9,6 +9,7 @@ from extract_process.first_messages import ALL_SYMBOLS, FirstMessages
 from extract_process.micro_batch import BatchLimits, MicroBatch
 from extract_process.reconnect_delay import LIVED_SECONDS, ReconnectDelay
 from extract_process.records import Kline, Ticker, Trade
+from extract_process.said_seldom import SaidSeldom
 from extract_process.spool_room import DISK_RESERVE_BYTES, SpoolRoom
 from extract_process.stream_key import StreamKey, first_ids_of, ids_of, key_of
 from tickhouse_core.timestamps import HOUR_US, SECOND_US
@@ -104,3 +105,18 @@ def test_records_have_keys_and_those_with_continuity_have_ids() -> None:
     assert ids_of(kline(is_closed=True)) == (60, 60)
     assert ids_of(kline(is_closed=False)) is None
     assert first_ids_of([kline(is_closed=False), TRADE, TRADE._replace(trade_id=9)]) == {StreamKey("trades", "BTCUSDT"): 7}
+
+
+def test_what_happens_often_is_said_a_few_times_and_then_as_a_number() -> None:
+    seldom = SaidSeldom(most=2, seconds=60)
+    assert [seldom.may_say("gap", now) for now in (0, 1, 2, 3)] == [True, True, False, False]
+    assert seldom.may_say("other", 3), "each kind for itself"
+    assert seldom.take_left_out(59) == []
+    assert seldom.take_left_out(61) == [("gap", 2, 61)]
+    assert not seldom.may_say("gap", 62), "it goes on"
+    assert seldom.take_left_out(170) == [], "the next number comes later"
+    assert seldom.take_left_out(182) == [("gap", 1, 121)]
+    assert seldom.take_left_out(182 + 240) == []
+    assert seldom.may_say("gap", 500), "after a quiet while it is news again"
+    assert [seldom.may_say("gap", 500) for _ in range(3)] == [True, False, False]
+    assert seldom.take_left_out(501, at_once=True) == [("gap", 2, 1)]

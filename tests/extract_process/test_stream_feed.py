@@ -152,3 +152,22 @@ async def test_what_came_before_the_subscription_was_answered_is_landed(capture:
         assert landing_of(segment, BINANCE, "main", frozenset({"BTCUSDT"})).rows == 2 + len(events(tmp_path))
     assert capture.judge.last_ids()[StreamKey("trades", "BTCUSDT")][0] == 8
     assert capture.counts.gaps == 0
+
+
+async def test_what_the_venue_said_before_it_closed_is_kept(capture: Capture, tmp_path: Path) -> None:
+    """KuCoin says why in a message and then closes without a reason."""
+    is_up = asyncio.Event()
+
+    async def behave(venue: ServerConnection) -> None:
+        await venue.send(orjson.dumps({"result": None, "id": orjson.loads(await venue.recv())["id"]}))
+        await is_up.wait()
+        await venue.send(b'{"code":401,"msg":"token is expired","id":null}')
+        await venue.close(1000)
+
+    async with venue_that(behave) as url, feeding(url, capture, NAMES[:1]):
+        await until(lambda: "connected" in dict(events(tmp_path)))
+        is_up.set()
+        await until(lambda: "disconnected" in dict(events(tmp_path)))
+        told = dict(events(tmp_path))
+    assert told["venue_error"] == "connection 1 of 1: 401 token is expired"
+    assert "closed by the venue: 1000, after it said: 401 token is expired after " in told["disconnected"]

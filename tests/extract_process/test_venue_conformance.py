@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from extract_process.dialect import FrameRefused, Reply, Unknown
@@ -131,9 +133,9 @@ def test_twelve_decimals_land_exactly(sample: Sample) -> None:
     landing = Landing(venue.dialect, "main", frozenset({sample.symbol}))
     for message in (sample.diff, sample.trade):
         landing.add_messages(parse(sample, message), NOON)
-    tables = {batch.dataset.name: batch.table().to_pylist() for batch in landing._batches.values()}
-    assert tables["trades"][0]["price"] == Decimal(PRICE)
-    assert tables["depth_diffs"][0]["bids"] == [{"price": Decimal(PRICE), "quantity": Decimal(1)}]
+    tables = {key.split("/")[1]: pq.read_table(pa.BufferReader(body)).to_pylist() for key, body in landing.objects(1)}
+    assert [row["price"] for row in tables["trades"]] == [Decimal(PRICE)]
+    assert [row["bids"] for row in tables["depth_diffs"]] == [[{"price": Decimal(PRICE), "quantity": Decimal(1)}]]
 
 
 def test_fields_that_nobody_knows_change_nothing(sample: Sample) -> None:

@@ -14,6 +14,12 @@ KLINES = "data_sources/klines_pricing/venue=binance/symbol=X/interval=1m/"
 DONE, LATER, STUCK = Fate.DONE, Fate.LATER, Fate.STUCK
 
 
+NOTIFICATION = (
+    '{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"crypto"},'
+    f'"object":{{"key":"{TRADES}a","eTag":"e"}}}}}}]}}'
+)
+
+
 def message(number: int, receive_count: int = 1, receipt: str = "r") -> Message:
     return Message(str(number), "", receipt, receive_count)
 
@@ -24,6 +30,33 @@ def created(name: str, etag: str = "e") -> ObjectCreated:
 
 def version(name: str) -> Version:
     return Version("crypto", f"{TRADES}{name}", "e")
+
+
+def test_a_message_is_taken_for_what_it_says_and_one_that_says_nothing_is_refused() -> None:
+    deliveries = Deliveries()
+    good, bad = (Message(str(number), body, "r", 1) for number, body in enumerate([NOTIFICATION, "hello"]))
+    assert deliveries.take(good) == [created("a")]
+    assert deliveries.take(bad) == []
+    assert (deliveries.trouble_with(good), deliveries.trouble_with(bad)[:31]) == ("", "not an S3 event notification (u")
+    assert [(item.id, why == deliveries.trouble_with(bad)) for item, why in deliveries.refused] == [("1", True)]
+    assert settled(deliveries, {"a": DONE}) == (["0"], ["1"])
+    deliveries.note(bad)
+    assert settled(deliveries, {"a": DONE}) == (["0", "1"], [])
+
+
+class Unreadable(str):
+    """A body on which our own code fails in a way that nobody foresaw."""
+
+    def __getitem__(self, place: object) -> str:
+        raise ZeroDivisionError("a fault of ours")
+
+
+def test_a_message_on_which_our_own_code_fails_comes_again_and_ends_nothing() -> None:
+    deliveries = Deliveries()
+    unreadable, good = Message("0", Unreadable("hello"), "r", 1), Message("1", NOTIFICATION, "r", 1)
+    assert [deliveries.take(item) for item in (unreadable, good)] == [[], [created("a")]]
+    assert deliveries.trouble_with(unreadable) == "ZeroDivisionError: a fault of ours"
+    assert settled(deliveries, {"a": DONE}) == (["1"], ["0"])
 
 
 def window(*messages: tuple[Message, str]) -> Deliveries:

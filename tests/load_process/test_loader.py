@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import clickhouse_connect
 import pyarrow as pa
 import pytest
-from tests.load_process.conftest import FOLDER, errors, klines, ledger, notification, parquet
+from tests.load_process.conftest import FOLDER, START, errors, klines, ledger, notification, parquet
 
 from load_process.batches import LoadLimits
 from load_process.loader import LoaderOptions, QueueLoader
@@ -78,7 +78,7 @@ def test_everything_three_times_in_any_order_is_exact(
     bodies = []
     for number, (close, receipt_time) in enumerate([("1.5", 10), ("2.5", 30), ("9.5", 20)]):
         key = f"{FOLDER}/stream-{number}.parquet"
-        etag = moto_lake.store.write(key, parquet(klines(0, 1, close=close, receipt_time=receipt_time)))
+        etag = moto_lake.store.write(key, parquet(klines(0, 1, close=close, receipt_time=START + receipt_time)))
         bodies += [notification(moto_lake.store.bucket, key, etag)] * 3
     random.Random(seed).shuffle(bodies)
     send(*bodies)

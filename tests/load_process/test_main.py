@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.commands import run_here
 from tests.load_process.conftest import klines, parquet
 
 from load_process.__main__ import run_loader
@@ -19,22 +16,9 @@ from tickhouse_core.warehouse import connect
 if TYPE_CHECKING:
     from conftest import Lake
 
-SOURCE = Path(__file__).resolve().parents[2] / "src"
-
-
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "load_process", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        check=False,
-        timeout=60,
-    )
-
 
 def test_an_unknown_dataset_is_one_line_and_exit_2() -> None:
-    done = command("--dataset", "candles")
+    done = run_here("load_process.__main__", "--dataset", "candles")
     known = "klines, trades, depth_diffs, depth_snapshots, tickers, stream_events, heartbeats"
     assert (done.returncode, done.stderr) == (2, f"error: unknown dataset 'candles': choose from {known}\n")
 

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -77,9 +78,108 @@ def test_a_test_event_and_an_empty_one_name_no_object(text: str) -> None:
     assert parse_notification(text) == []
 
 
+KEY = "data_sources/klines_pricing/venue=binance/symbol=币 A+B/interval=1h/50%25.parquet"
+
+
+def event_bridge(key: object = KEY, kind: object = "Object Created", **stored: object) -> dict[str, object]:
+    """As in AWS's "EventBridge event message structure": the key as it is, the etag in small letters."""
+    thing = {"key": key, "size": 5, "etag": "abc", **stored}
+    detail = {"version": "0", "bucket": {"name": "crypto"}, "object": thing, "reason": "PutObject"}
+    return {"version": "0", "detail-type": kind, "source": "aws.s3", "time": "2026-11-28T05:00:00Z", "detail": detail}
+
+
+def through_sns(message: object, kind: str = "Notification") -> str:
+    return json.dumps({"Type": kind, "MessageId": "1", "Token": "secret", "TopicArn": "arn:aws:sns:x", "Message": message})
+
+
+def test_an_event_of_event_bridge_has_its_key_as_it_is() -> None:
+    expected = [ObjectCreated("crypto", KEY, "abc", 5)]
+    assert parse_notification(json.dumps(event_bridge())) == expected
+    assert parse_notification(through_sns(json.dumps(event_bridge()))) == expected
+    assert parse_notification(json.dumps(event_bridge(kind="Object Deleted"))) == []
+
+
+def test_what_comes_through_sns_is_what_s3_said() -> None:
+    assert parse_notification(through_sns(body(record("a%3Db+c", eTag="abc"), record("d")))) == [
+        ObjectCreated("crypto", "a=b c", "abc"),
+        ObjectCreated("crypto", "d", ""),
+    ]
+    assert parse_notification(through_sns('{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"crypto"}')) == []
+
+
+@pytest.mark.parametrize("kind", ["SubscriptionConfirmation", "UnsubscribeConfirmation"])
+def test_a_topic_that_waits_for_an_answer_is_named_without_its_token(kind: str) -> None:
+    with pytest.raises(NotificationRefused, match=rf"an SNS topic's {kind}, and nothing comes from the topic before") as caught:
+        parse_notification(through_sns("You have chosen to subscribe the queue to the topic", kind))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spelled", "others"),
+    [
+        ("a%3Db%2Bc", ("a%3Db%2Bc",)),
+        ("a=b+c", ("a=b+c",)),
+        ("a%3Db+c", ("a=b+c", "a%3Db+c")),
+        ("plain", ()),
+        ("a=b", ()),
+    ],
+)
+def test_other_keys_that_the_same_text_may_mean_are_kept(spelled: str, others: tuple[str, ...]) -> None:
+    (created,) = parse_notification(body(record(spelled)))
+    assert created.spellings == others
+
+
+def test_a_key_has_at_most_1024_bytes_and_a_name_255() -> None:
+    longest = "é" * 512
+    assert [one.key for one in parse_notification(body(record(quote_plus(longest))))] == [longest]
+    for text in (body(record("x" * 1_025)), body(record("é" * 512 + "x")), body(record("x" * 200_000))):
+        with pytest.raises(NotificationRefused, match=r"a key has .* bytes, 1,024 at most are possible"):
+            parse_notification(text)
+    with pytest.raises(NotificationRefused, match="a eTag has 256 bytes, 255 at most are possible"):
+        parse_notification(body(record("k", eTag="x" * 256)))
+
+
+WRONG = [None, 5, 1.5, True, ["crypto"], {"a": 1}, []]
+
+
+@pytest.mark.parametrize("value", WRONG, ids=repr)
+@pytest.mark.parametrize("place", ["bucket", "key", "eTag", "eventName", "etag", "detail-key", "detail-bucket"])
+def test_a_field_of_another_type_is_refused(place: str, value: object) -> None:
+    one = record("k", eTag="abc")
+    other = event_bridge()
+    s3: Any = one["s3"]
+    detail: Any = other["detail"]
+    match place:
+        case "bucket":
+            s3["bucket"]["name"] = value
+        case "detail-bucket":
+            detail["bucket"]["name"] = value
+        case "eventName":
+            one["eventName"] = value
+        case "etag":
+            detail["object"]["etag"] = value
+        case "detail-key":
+            detail["object"]["key"] = value
+        case _:
+            s3["object"][place] = value
+    for text in (json.dumps(other),) if place == "etag" or "detail" in place else (body(one), through_sns(body(one))):
+        with pytest.raises(NotificationRefused, match=r"^not an S3 event notification \("):
+            parse_notification(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        json.dumps([{"Records": []}]),
+        json.dumps({"Message": body(record("k"))}),  # no notification of SNS without its Type
+        through_sns(5),
+        through_sns(None),
+        through_sns("hello"),
+        through_sns(through_sns(body(record("k")))),
+        json.dumps(event_bridge() | {"source": "aws.ec2"}),
+        json.dumps(event_bridge(kind=5)),
+        json.dumps(event_bridge() | {"detail": []}),
+        json.dumps(event_bridge() | {"detail": {}}),
         "",
         "hello",
         "null",

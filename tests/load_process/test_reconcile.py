@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pytest
+from tests.commands import run_here
 from tests.load_process.conftest import FOLDER, klines, parquet
 from tests.load_process.operating import counts, drain, key_of, land, purge, rows_number, statuses, verdicts
 from tests.load_process.test_every_dataset import body_of, seen
@@ -21,7 +18,7 @@ from load_process.sweep import Sweep, SweepCounts
 from load_process.versions import Version
 from tickhouse_core.aws import s3_client, sqs_client
 from tickhouse_core.datasets import DATASETS, KLINES, TRADES, Dataset
-from tickhouse_core.errors import Interrupted, WarehouseRefused, WarehouseUnavailable
+from tickhouse_core.errors import Interrupted, WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.timestamps import parse_instant
 from tickhouse_core.warehouse import Warehouse
@@ -157,18 +154,15 @@ def test_the_messages_that_come_after_the_sweep_change_nothing(moto_lake: Lake, 
     assert counts(warehouse) == (6, 6)
 
 
-class Refusing(Warehouse):
-    """An engine that refuses what is inserted into bronze."""
-
-    def insert_arrow(self, table: str, rows: pa.Table, *, token: str, push_again: bool = False) -> None:
-        raise WarehouseRefused("ClickHouse: no")
-
-
 def test_what_the_engine_refuses_is_left_and_said(moto_lake: Lake, warehouse: Warehouse) -> None:
     land(moto_lake, 1, 2)
-    refusing, stop, found = Refusing(warehouse._client), StopRequest(), SweepCounts()
-    with named_load(moto_lake.store, refusing, LoadLimits(), stop, waits=False) as load:
-        Sweep(moto_lake.store, LedgerLookup(warehouse), load, stop, 0).run(TRADES, found)
+    stop, found = StopRequest(), SweepCounts()
+    warehouse.command("alter table bronze_trades add constraint none_at_all check trade_id < 0")
+    try:
+        with named_load(moto_lake.store, warehouse, LoadLimits(), stop, waits=False) as load:
+            Sweep(moto_lake.store, LedgerLookup(warehouse), load, stop, 0).run(TRADES, found)
+    finally:
+        warehouse.command("alter table bronze_trades drop constraint none_at_all")
     assert found == SweepCounts(folders=1, objects=2, missing=2, left=2)
 
 
@@ -202,14 +196,7 @@ def test_a_stop_ends_it_between_folders(moto_lake: Lake, warehouse: Warehouse) -
     [(["--since", "yesterday"], "--since 'yesterday' is no instant"), (["--dataset", "candles"], "unknown dataset 'candles'")],
 )
 def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], said: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "load_process.reconcile", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        check=False,
-        timeout=60,
-    )
+    done = run_here("load_process.reconcile", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {said}")
     assert done.stderr.count("\n") == 1

@@ -64,6 +64,7 @@ def test_rows_before_2025_equal_rest_in_milliseconds(
 def test_rows_from_2025_on_equal_rest_in_microseconds(client: httpx.Client, interval: str, date: str, days: int) -> None:
     rows = download(client, path_of(interval, date))
     assert rows == rest(client, interval, JANUARY_2025, JANUARY_2025 + days * DAY, us=True)
+    assert rows
     assert all(len(row[0]) == 16 and row[6].endswith("999999") for row in rows)
 
 

@@ -17,6 +17,10 @@ def test_one_symbol_was_listed_inside_a_day_of_march_2024() -> None:
     assert listed_instruments(10)["NOVAUSDT"].listed == 1_710_237_600_000
 
 
+def test_there_are_as_many_as_asked_for() -> None:
+    assert len(listed_instruments(500)) == 500
+
+
 def test_price_times_quantity_fits_eight_decimals() -> None:
     for instrument in listed_instruments(500).values():
         assert instrument.tick_decimals + instrument.step_decimals <= 8

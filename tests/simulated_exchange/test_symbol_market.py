@@ -121,7 +121,9 @@ def test_trades_are_contiguous_and_sum_up_to_the_klines(seed: int, symbol: str) 
 def test_the_price_follows_the_history_it_continues() -> None:
     live, market = started(3, "BTCUSDT")
     steps(live, NOW + 9 * MINUTE)
-    for kline in live.klines.history.minutes("BTCUSDT", NOW - NOW % MINUTE + MINUTE, NOW - NOW % MINUTE + 9 * MINUTE):
+    history = live.klines.history.minutes("BTCUSDT", NOW - NOW % MINUTE + MINUTE, NOW - NOW % MINUTE + 9 * MINUTE)
+    assert len(history) == 8
+    for kline in history:
         (ours,) = market.klines.between(kline.open_time, kline.open_time + MINUTE)
         assert ours.close == pytest.approx(kline.close, rel=2e-4)
 
@@ -155,11 +157,14 @@ def test_a_jump_moves_the_book_behind_the_diffs_backs(seed: int, symbol: str, nu
 
 def test_best_prices_are_told_at_every_change_while_wanted() -> None:
     live, market = started(1, "ETHUSDT")
-    assert all(not step.tops for step in steps(live, NOW + 1_000))
+    unwanted = steps(live, NOW + 1_000)
+    assert unwanted
+    assert all(not step.tops for step in unwanted)
     market.wants_tops = True
     told = [top for step in steps(live, NOW + 5_000) for top in step.tops]
     assert told[-1][1:] == market.book.top
     assert [top[0] for top in told] == sorted({top[0] for top in told})
+    assert len(told) > 1
     assert all(one[1:] != other[1:] for one, other in pairwise(told))
 
 

@@ -10,6 +10,7 @@ from status_page.verdicts import (
     LakeState,
     Recorder,
     Stage,
+    batch_seconds_now,
     gold_stage,
     is_recording,
     lake_stage,
@@ -68,6 +69,48 @@ def test_a_loader_that_stands_still_is_seen_at_once_and_a_slow_one_is_given_time
 ) -> None:
     lake = LakeState(ago(1), [ago(seconds) for seconds in waits])
     assert warehouse_stage(lake, ago(last_load), ago(5), NOW).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("batch_seconds", "age", "verdict"),
+    [
+        (2, 31, SLOW),
+        (10, 31, SLOW),
+        (10, 61, BAD),
+        (60, 61, GOOD),
+        (60, 79, GOOD),
+        (60, 81, SLOW),
+        (60, 161, BAD),
+        (900, 700, GOOD),
+    ],
+)
+def test_what_is_late_follows_the_age_of_the_batches(batch_seconds: float, age: float, verdict: str) -> None:
+    """A heartbeat is as late in the warehouse as the batch it travels in, and so is the lake's newest object."""
+    recorders = [Recorder("binance main", ago(age), False, batch_seconds)]
+    assert recorder_stage(recorders, NOW).verdict == verdict
+    assert is_recording(recorders, NOW)
+    assert lake_stage(LakeState(ago(age), ()), True, NOW, batch_seconds).verdict == verdict
+
+
+def test_what_a_recorder_answers_itself_is_not_delayed_by_its_batches() -> None:
+    assert recorder_stage([Recorder("binance main", ago(31), False, 60, is_asked=True)], NOW).verdict == SLOW
+    assert recorder_stage([Recorder("binance main", ago(61), False, 60, is_asked=True)], NOW).verdict == BAD
+
+
+def test_the_latest_recorder_is_the_one_furthest_above_what_its_batches_allow() -> None:
+    patient, late = Recorder("patient", ago(70), False, 60), Recorder("late", ago(45), False, 10)
+    stage = recorder_stage([patient, late], NOW)
+    assert (stage.verdict, stage.words) == (SLOW, "late was last heard of 45 s ago")
+    assert batch_seconds_now([patient, late, Recorder("gone", ago(5_000), False, 900)], NOW) == (10, 60)
+    assert batch_seconds_now([], NOW) == (10, 10)
+
+
+def test_gold_moves_as_seldom_as_batches_come() -> None:
+    """Its watermark is that of the load before: a batch of 60 s ago is not late."""
+    assert gold_stage(ago(75), ago(1), NOW, 60).verdict == GOOD
+    assert gold_stage(ago(75), ago(1), NOW).verdict == SLOW
+    assert gold_stage(ago(96), ago(0), NOW, 60).verdict == SLOW
+    assert gold_stage(ago(171), ago(0), NOW, 60).verdict == BAD
 
 
 def test_an_empty_warehouse_is_idle() -> None:

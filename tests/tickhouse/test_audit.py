@@ -10,6 +10,7 @@ from tests.load_process.test_every_dataset import body_of
 from load_process.redrive import Selection, run_redrive
 from tickhouse.audit import run_audit
 from tickhouse.footers import Footers
+from tickhouse_core.aws import s3_client
 from tickhouse_core.datasets import DATASETS, HEARTBEATS, KLINES, TRADES, Dataset
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.lifecycle import StopRequest
@@ -171,6 +172,31 @@ def test_what_the_retention_let_go_and_what_is_just_being_loaded_is_no_finding(
         audit()
 
 
+@pytest.mark.usefixtures("_loaded")
+def test_what_is_in_quarantine_as_it_is_now_is_named(moto_lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only the lake knows which version is current: a repaired object and one that is gone are no finding."""
+    repaired, refused, gone, back = (key_of(number) for number in (8, 9, 10, 11))
+    for key in (repaired, refused, gone, back):
+        moto_lake.store.write(key, b"a text file")
+    run_redrive(Selection(keys=[repaired, refused, gone, back]), StopRequest())
+    for number, key in ((8, repaired), (11, back)):
+        moto_lake.store.write(key, body_of(rows_number(number), TRADES))
+    run_redrive(Selection(keys=[repaired, back]), StopRequest())
+    moto_lake.store.write(back, b"a text file")  # the version that was refused, again
+    s3_client().delete_object(Bucket=moto_lake.store.bucket, Key=gone)
+    capsys.readouterr()
+    with pytest.raises(TickhouseError, match=r"^2 findings: .* loads when a repaired object is written under its key$"):
+        audit(TRADES, KLINES)
+    header, *lines = tables(capsys)[2]
+    assert header == ["dataset", "key", "reason", "detail"]
+    assert [line[:3] for line in lines] == [["trades", key, "not_parquet"] for key in (refused, back)]
+    assert "not a Parquet file of 11 bytes" in lines[0][3]
+    moto_lake.store.write(back, body_of(rows_number(11), TRADES))
+    moto_lake.store.write(refused, body_of(rows_number(9), TRADES))
+    run_redrive(Selection(keys=[refused]), StopRequest())
+    audit(TRADES, KLINES)
+
+
 # Footers
 
 
@@ -180,8 +206,9 @@ def test_footers_agree_with_ledger_and_bronze(moto_lake: Lake, capsys: pytest.Ca
     run_redrive(Selection(keys=[key_of(8)]), StopRequest())
     land(moto_lake, 9)  # so young that its message may be on the way
     capsys.readouterr()
-    audit(TRADES, KLINES, footers=True)
-    assert tables(capsys)[2] == [
+    with pytest.raises(TickhouseError, match=r"^1 findings"):  # the one in quarantine
+        audit(TRADES, KLINES, footers=True)
+    assert tables(capsys)[3] == [
         ["dataset", "objects in the lake", "footer rows", "ledger rows", "bronze rows", "quarantined", "findings"],
         ["trades", "4", "4", "4", "4", "1", "0"],
         ["klines", "1", "3", "3", "3", "0", "0"],

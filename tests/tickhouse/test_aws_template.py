@@ -48,7 +48,9 @@ def attributes(queue: str) -> dict[str, Any]:
 
 
 def statements(resources: dict[str, Any], policy: str) -> list[dict[str, Any]]:
-    return list(resources[policy]["Properties"]["PolicyDocument"]["Statement"])
+    found = list(resources[policy]["Properties"]["PolicyDocument"]["Statement"])
+    assert found
+    return found
 
 
 def test_the_template_is_valid_for_aws() -> None:
@@ -91,6 +93,7 @@ def test_provision_after_the_template_adds_no_second_notification(moto_lake: Lak
 def test_nobody_may_do_everything_or_delete_objects(policy: str, resources: dict[str, Any]) -> None:
     for statement in statements(resources, policy):
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        assert actions
         assert not [action for action in actions if "*" in action or action.startswith("s3:Delete")]
         assert statement["Resource"] != "*"
 

@@ -1,29 +1,18 @@
-"""The front door's commands, in processes of their own."""
+"""The front door's commands: in processes of their own, bad usage in this one."""
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from tests.commands import run_here, run_python
 
-SOURCE = Path(__file__).resolve().parents[2] / "src"
 
-
-def tickhouse(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tickhouse", *arguments],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        check=False,
-        timeout=120,
-    )
+def tickhouse(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    return run_python("-m", "tickhouse", *arguments, code=code)
 
 
 def test_the_commands_of_the_operator_are_there() -> None:
@@ -43,7 +32,7 @@ def test_the_commands_of_the_operator_are_there() -> None:
     ],
 )
 def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], said: str) -> None:
-    done = tickhouse(*arguments)
+    done = run_here("tickhouse.cli", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {said}")
     assert done.stderr.count("\n") == 1
@@ -51,21 +40,18 @@ def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], said: str) -> No
 
 def test_clearing_asks_and_where_nobody_can_be_asked_it_wants_a_yes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLICKHOUSE_PATH", str(tmp_path / "engine"))
-    assert tickhouse("migrate").returncode == 0
+    tickhouse("migrate")
     done = tickhouse("clear", "--bronze", "--silver", "--gold")
-    assert (done.returncode, done.stdout) == (0, "nothing to clear\n")
+    assert done.stdout == "nothing to clear\n"
     insert = (
         "from tickhouse_core.settings import *\nfrom tickhouse_core.warehouse import connect\n"
         "row = dict.fromkeys(['venue', 'symbol', 'channel', 'instance', 'event', 'cause', 'detail', 'object_key'], 'x')\n"
         "connect(read(WarehouseSettings)).insert_rows('bronze_stream_events', [row])"
     )
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    subprocess.run([sys.executable, "-c", insert], env=environment, check=True, timeout=120)
-    refused = tickhouse("clear", "--bronze")
-    assert refused.returncode == 2
+    run_python("-c", insert)
+    refused = tickhouse("clear", "--bronze", code=2)
     assert refused.stderr == "error: this would clear 1 rows in 1 tables of crypto: say --yes where nobody can be asked\n"
     done = tickhouse("clear", "--bronze", "--yes")
-    assert done.returncode == 0
     assert done.stdout.splitlines() == [
         "table\trows",
         "bronze_stream_events\t1",

@@ -5,11 +5,21 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError, ReadTimeoutError
 
 from tickhouse_core.aws import aws_errors, s3_client, sqs_client
-from tickhouse_core.errors import LakeUnavailable, NotProvisioned, ObjectChanged, ObjectMissing, TickhouseError, UsageError
+from tickhouse_core.errors import (
+    AccessRefused,
+    LakeRefused,
+    LakeUnavailable,
+    NotProvisioned,
+    ObjectChanged,
+    ObjectMissing,
+    TickhouseError,
+    UsageError,
+)
 
 
-def client_error(code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "said so"}}, "GetObject")
+def client_error(code: str, status: int | None = None) -> ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": "said so"}}
+    return ClientError(answer | ({"ResponseMetadata": {"HTTPStatusCode": status}} if status else {}), "GetObject")
 
 
 @pytest.mark.parametrize(
@@ -23,10 +33,21 @@ def client_error(code: str) -> ClientError:
         (client_error("PreconditionFailed"), ObjectChanged),
         (client_error("ConditionalRequestConflict"), ObjectChanged),
         (client_error("412"), ObjectChanged),
-        (client_error("InvalidAccessKeyId"), UsageError),
-        (client_error("SignatureDoesNotMatch"), UsageError),
-        (client_error("AccessDenied"), UsageError),
-        (client_error("ExpiredToken"), UsageError),
+        (client_error("InvalidAccessKeyId"), AccessRefused),
+        (client_error("SignatureDoesNotMatch"), AccessRefused),
+        (client_error("AccessDenied", 403), AccessRefused),
+        (client_error("ExpiredToken", 400), AccessRefused),
+        (client_error("SomethingNew", 403), AccessRefused),
+        (client_error("InvalidBucketName", 400), UsageError),
+        (client_error("KeyTooLongError", 400), LakeRefused),
+        (client_error("PermanentRedirect", 301), LakeRefused),
+        (client_error("SomethingNew", 409), LakeRefused),
+        (client_error("RequestTimeout", 400), LakeUnavailable),
+        (client_error("ThrottlingException", 400), LakeUnavailable),
+        (client_error("OverLimit", 403), LakeUnavailable),
+        (client_error("SomethingNew", 429), LakeUnavailable),
+        (client_error("SomethingNew", 500), LakeUnavailable),
+        (client_error("503", 503), LakeUnavailable),
         (NoCredentialsError(), UsageError),
         (NoRegionError(), UsageError),
         (client_error("InternalError"), LakeUnavailable),

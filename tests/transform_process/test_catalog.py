@@ -24,7 +24,7 @@ def test_every_file_is_a_step_and_every_step_has_a_file() -> None:
 def test_a_step_is_one_statement_that_says_what_it_fills_and_why_a_rerun_is_safe(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     target = {step.target for step in STEPS if (SQL_ROOT / "gold" / step.file) == path}
-    assert re.match(r"-- Fills (gold_[a-z_]+)", text)
+    assert re.match(r"-- Fills (stored_[a-z_]+)", text)
     assert "-- Grain: " in text
     assert "Rerun is safe: " in text
     assert re.findall(r"^insert into (\w+)$", text, flags=re.MULTILINE) == list(target)

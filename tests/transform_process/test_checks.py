@@ -178,6 +178,34 @@ def test_a_gap_that_was_written_down_stays_open_until_it_is_healed(warehouse: Wa
     assert check(warehouse, "open_gaps") == {}
 
 
+def test_a_gap_is_closed_by_parts_too(warehouse: Warehouse) -> None:
+    """In any order, overlapping, and one of them proven absent."""
+    land(warehouse, STREAM_EVENTS, rows.stream_event("gap", "trades", 5, 9, started_us=START, cause="disconnect"))
+    land(warehouse, STREAM_EVENTS, rows.stream_event("healed", "trades", 8, 20, started_us=START + 1))
+    land(warehouse, STREAM_EVENTS, rows.stream_event("healed", "trades", 3, 6, started_us=START + 2))
+    assert "open_gaps" in check(warehouse, "open_gaps"), "7 is missing"
+    land(warehouse, STREAM_EVENTS, rows.stream_event("gap", "trades", 7, 7, started_us=START + 3, cause="venue_has_no_data"))
+    assert check(warehouse, "open_gaps") == {}
+
+
+def test_a_gap_of_the_archive_is_closed_by_the_klines_of_its_own_interval(warehouse: Warehouse) -> None:
+    """Parts touch where one ends and the next begins: open times are not consecutive numbers."""
+
+    def of_series(event: str, first: int, last: int, instance: str) -> None:
+        spans = {"started_us": START + first * MINUTE_US, "ended_us": START + (last + 1) * MINUTE_US}
+        ids = (START + first * MINUTE_US, START + last * MINUTE_US)
+        cause = "archive_has_no_data"
+        land(warehouse, STREAM_EVENTS, rows.stream_event(event, "klines", *ids, **spans, cause=cause, instance=instance))
+
+    of_series("gap", 0, 9, "backfill-BTCUSDT-1m")
+    of_series("healed", 0, 9, "backfill-BTCUSDT-5m")
+    of_series("healed", 0, 3, "backfill-BTCUSDT-1m")
+    of_series("healed", 5, 9, "backfill-BTCUSDT-1m")
+    assert "open_gaps" in check(warehouse, "open_gaps"), "minute 4 is missing"
+    of_series("healed", 4, 4, "backfill-BTCUSDT-1m")
+    assert check(warehouse, "open_gaps") == {}
+
+
 @pytest.mark.parametrize("skew_ms", [250, -250])
 def test_a_clock_that_was_set_is_measured_within_10_ms(skew_ms: int, warehouse: Warehouse) -> None:
     data = Data()
@@ -214,9 +242,7 @@ def test_slow_messages_fire_latency_with_all_its_percentiles(warehouse: Warehous
     found = check(warehouse, "latency")["latency"]
     assert {finding.detail.split()[0] for finding in found} == {"trades", "depth_diffs"}
     assert all(2_000 < finding.value < 2_013 for finding in found)
-    assert all(
-        word in found[0].detail for word in (" avg ", " p50 ", " p99 ", " p999 ", "receipt->load", "0 of 1800 negative"[:5])
-    )
+    assert all(word in found[0].detail for word in (" avg ", " p50 ", " p99 ", " p999 ", "receipt->load", "; 0 of "))
 
 
 def test_a_frozen_depth_stream_fires_while_trades_go_on(warehouse: Warehouse) -> None:

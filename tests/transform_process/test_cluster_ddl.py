@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tickhouse_core.warehouse import Warehouse
 
 MIGRATIONS = list(read_migrations())
+assert MIGRATIONS
 
 
 def formatted(warehouse: Warehouse, sql: str) -> str:

@@ -95,7 +95,7 @@ def some_minutes(count: int, first: int = 0) -> Any:
 
 def all_indicators(warehouse: Warehouse) -> list[rows.Row]:
     return select(
-        warehouse, "select * except build_version from gold_indicators final order by interval, venue, symbol, open_time"
+        warehouse, "select * except build_version from stored_indicators final order by interval, venue, symbol, open_time"
     )
 
 
@@ -129,7 +129,7 @@ def test_what_arrives_minute_by_minute_or_late_gives_the_same_bits_as_one_rebuil
     land(warehouse, KLINES, some_minutes(299, first=1501))
     transform(warehouse)
     stepwise = all_indicators(warehouse)
-    for table in ("gold_ohlcv", "gold_indicators"):
+    for table in ("stored_ohlcv", "stored_indicators"):
         warehouse.command(f"truncate table {table}")
     transform(warehouse, rebuild=True)
     assert all_indicators(warehouse) == stepwise

@@ -1,5 +1,6 @@
 import hashlib
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,38 @@ import pytest
 from tickhouse_core.errors import WarehouseRefused
 from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.settings import WarehouseSettings
-from tickhouse_core.warehouse import Warehouse
+from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import Migration, migrate, read_migrations
 
 FILES = sorted((SQL_ROOT / "schema").iterdir())
+PARAMETERS = {
+    "gold_book_at": "(venue = 'binance', symbol = 'BTCUSDT', at = '2024-01-01')",
+    "gold_kline_verdicts_1m": "(since = '2024-01-01', until = '2024-01-02')",
+}
+
+
+def code(sql: str) -> str:
+    """Without comments and texts."""
+    return re.sub(r"--.*|'[^']*'", "", sql)
+
+
+def aliases(sql: str) -> set[str]:
+    """Names of tables, subqueries and named steps; a column's is followed by a comma, or by what it is selected from."""
+    found = re.findall(
+        r"\b(?:from|join) \w+(?: final)? as (\w+)|\b(\w+) as \("
+        r"|\) as (\w+)(?= (?:using|on)\b|\n *(?:\)|where|group|window|inner|left|comment|$))",
+        code(sql),
+    )
+    return {name for one in found for name in one if name}
+
+
+def _with_sources(wanted: Iterable[Migration], made: Mapping[str, Migration]) -> set[Migration]:
+    """The statements, and those that make what they read."""
+    found = set(wanted)
+    for one in wanted:
+        sources = {made[name] for name in re.findall(r"\w+", code(one.sql)) if name in made and made[name] is not one}
+        found |= _with_sources(sources, made)
+    return found
 
 
 def test_a_second_run_applies_nothing(warehouse_settings: WarehouseSettings) -> None:
@@ -21,6 +50,33 @@ def test_a_first_run_applies_every_file(warehouse_settings: WarehouseSettings) -
     fresh = warehouse_settings.model_copy(update={"database": f"{warehouse_settings.database}_fresh"})
     assert migrate(fresh) == len(FILES)
     assert migrate(fresh) == 0
+
+
+def test_no_table_or_step_is_called_by_one_letter() -> None:
+    for path in SQL_ROOT.rglob("*.sql"):
+        assert {name for name in aliases(path.read_text(encoding="utf-8")) if len(name) == 1} == set(), path.name
+
+
+def test_the_database_may_have_the_name_of_any_alias(warehouse_settings: WarehouseSettings) -> None:
+    """A view is stored with its database before each table: an alias of that name beside such a table takes its place."""
+    migrations = list(read_migrations())
+    made = {name: one for one in migrations for name in re.findall(r"^create [a-z ]+ if not exists (\w+)", one.sql, re.MULTILINE)}
+    with_alias: dict[str, list[Migration]] = {}
+    for one in migrations:
+        for alias in aliases(one.sql):
+            with_alias.setdefault(alias, []).append(one)
+    assert {"minutes", "kline", "second_returns", "landed", "symbol_names"} <= with_alias.keys()
+    server = connect(warehouse_settings, database="default")
+    for alias in sorted(with_alias):
+        server.command(f"create database {alias}")
+        database = connect(warehouse_settings, database=alias)
+        for one in sorted(_with_sources(with_alias[alias], made), key=lambda one: one.version):
+            database.command(one.sql)
+            for name in [name for name, maker in made.items() if maker is one and re.match("create view", code(one.sql).strip())]:
+                database.query(f"select * from {name}{PARAMETERS.get(name, '')} limit 0")
+        database.close()
+        server.command(f"drop database {alias}")
+    server.close()
 
 
 def test_what_was_applied_is_written_down_by_number_name_and_checksum(warehouse: Warehouse) -> None:

@@ -142,9 +142,19 @@ def depth_snapshot(
     return batch.table()
 
 
-def stream_event(event: str, channel: str, first: int | None, last: int | None, *, started_us: int, cause: str = "") -> pa.Table:
-    columns: Row = {"venue": ["binance"], "symbol": ["BTCUSDT"], "channel": [channel], "instance": ["test"], "event": [event]}
-    columns |= {"from_update_id": [first], "to_update_id": [last], "started_at": [started_us], "ended_at": [None]}
+def stream_event(
+    event: str,
+    channel: str,
+    first: int | None,
+    last: int | None,
+    *,
+    started_us: int,
+    ended_us: int | None = None,
+    cause: str = "",
+    instance: str = "test",
+) -> pa.Table:
+    columns: Row = {"venue": ["binance"], "symbol": ["BTCUSDT"], "channel": [channel], "instance": [instance], "event": [event]}
+    columns |= {"from_update_id": [first], "to_update_id": [last], "started_at": [started_us], "ended_at": [ended_us]}
     return table_of(STREAM_EVENTS, columns | {"cause": [cause], "detail": [""]})
 
 

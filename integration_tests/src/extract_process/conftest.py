@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.waiting import patience
 
 from extract_process.backfill import Backfill, BackfillOptions, Source
 from extract_process.klines import run_backfill
@@ -23,6 +24,7 @@ from load_process.loader import LoaderOptions
 from simulated_exchange.clock import Clock, StandingClock
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import RunningExchange, running_exchange
+from tickhouse_core.aws import s3_client
 from tickhouse_core.datasets import QUEUES
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
@@ -161,7 +163,7 @@ class LakeView:
         self.store.write(key, sink.getvalue().to_pybytes())
 
     def delete(self, key: str) -> None:
-        self.store._client.delete_object(Bucket=self.store.bucket, Key=key)
+        s3_client().delete_object(Bucket=self.store.bucket, Key=key)
 
 
 def _klines_of(table: pa.Table) -> list[Kline]:
@@ -180,7 +182,7 @@ class Command:
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         with self.start(*arguments, **environment) as process:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=patience(60))
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tests.waiting import patience
 from tests.waiting import wait_until as wait_until
 
 from extract_process.live_capture import CaptureReport, run_capture
@@ -39,7 +40,7 @@ class LiveRun:
 
     def stop(self) -> CaptureReport:
         self._request.set()
-        self._thread.join(60)
+        self._thread.join(patience(60))
         if self._failure is not None:
             raise self._failure
         assert self.report is not None, "the capture did not end within a minute"

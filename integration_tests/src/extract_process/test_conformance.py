@@ -1,5 +1,6 @@
 """The conformance suite of a venue's live side: the same troubles for each, and the same promises kept."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,13 @@ if TYPE_CHECKING:
 
     from .conftest import OpenVenue
 
+QUICK = ExchangeConfig(symbols=2, time_scale=5.0)
+"""Five of the exchange's seconds pass in one."""
+
 pytestmark = pytest.mark.parametrize("case", CASES, ids=lambda case: case.venue)
 
 
+@pytest.mark.heart
 def test_lost_doubled_and_late_diffs_are_told_to_the_id_and_the_book_starts_anew(
     case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake"
 ) -> None:
@@ -32,7 +37,7 @@ def test_lost_doubled_and_late_diffs_are_told_to_the_id_and_the_book_starts_anew
         SocketFault(SocketFaultKind.REORDER, case.depth, numbers=(26,)),
         SocketFault(SocketFaultKind.SEQUENCE_JUMP, case.depth, numbers=(33,), value=9),
     )
-    exchange = open_venue(ExchangeConfig(symbols=2, faults=faults)).exchange
+    exchange = open_venue(replace(QUICK, faults=faults)).exchange
     with capturing(case.symbol, venue=case.venue, channels=("depth",), prove_seconds=1.0):
         wait_until(lambda: case.sent(exchange, case.depth) > 45, "45 diffs")
         wait_until(lambda: len(events_of(moto_lake.store, "proven")) >= 2, "proofs after the troubles")
@@ -46,10 +51,11 @@ def test_lost_doubled_and_late_diffs_are_told_to_the_id_and_the_book_starts_anew
     assert {row["venue"] for row in rows} == {case.venue}
 
 
+@pytest.mark.heart
 def test_an_interruption_is_written_down_and_trades_are_healed_over_rest(
     case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake"
 ) -> None:
-    exchange = open_venue(ExchangeConfig(symbols=2)).exchange
+    exchange = open_venue(QUICK).exchange
     with capturing(case.symbol, venue=case.venue):
         wait_until(lambda: case.sent(exchange, case.trades) > 5 and case.sent(exchange, case.depth) > 5, "first messages")
         wait_until(lambda: loses_a_diff(case, exchange), "an interruption that costs a diff", 60)
@@ -89,13 +95,15 @@ def assert_new_tokens(case: VenueCase, exchange: RunningExchange) -> None:
         assert tokens["used"] == case.sockets(exchange)["connects"] >= 2
 
 
+@pytest.mark.heart
 def test_a_rotation_leaves_no_hole(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
-    exchange = open_venue(ExchangeConfig(symbols=2)).exchange
+    exchange = open_venue(QUICK).exchange
     with capturing(case.symbol, venue=case.venue, rotate_seconds=2.0):
         wait_until(lambda: case.sockets(exchange)["connects"] >= 3, "two rotations")
         wait_until(lambda: len(events_of(moto_lake.store, "rotated")) >= 2, "their events")
     assert events_of(moto_lake.store, "gap") == []
     ids = sorted({(row["first_update_id"], row["last_update_id"]) for row in rows_of(moto_lake.store, "depth_diffs")})
+    assert len(ids) > 20, "two connections' diffs"
     assert all(later[0] == earlier[1] + 1 for earlier, later in pairwise(ids))
     assert_new_tokens(case, exchange)
 
@@ -108,15 +116,16 @@ def test_a_snapshot_that_comes_late_or_from_the_past_makes_no_wrong_book(
         Fault(FaultKind.TRUNCATED_BODY, count=1, path=case.book_path),
         Fault(FaultKind.HTTP_500, count=1, path=case.book_path),
     )
-    open_venue(ExchangeConfig(symbols=2, faults=faults))
+    open_venue(replace(QUICK, faults=faults))
     with capturing(case.symbol, venue=case.venue, channels=("depth",), prove_seconds=1.0):
         wait_until(lambda: len(events_of(moto_lake.store, "proven")) >= 3, "proofs", 40)
     assert events_of(moto_lake.store, "mismatch") == []
     assert events_of(moto_lake.store, "gap") == []
 
 
+@pytest.mark.heart
 def test_a_flipped_level_is_found_by_the_proof(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
-    exchange = open_venue(ExchangeConfig(symbols=2)).exchange
+    exchange = open_venue(QUICK).exchange
     with capturing(case.symbol, venue=case.venue, channels=("depth",), prove_seconds=1.0):
         wait_until(lambda: events_of(moto_lake.store, "proven") != [], "a right book", 40)
         exchange.set_faults([SocketFault(SocketFaultKind.FLIPPED_LEVEL, case.depth)])
@@ -126,7 +135,7 @@ def test_a_flipped_level_is_found_by_the_proof(case: VenueCase, open_venue: "Ope
 
 
 def test_a_halt_is_silence_and_no_gap(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
-    exchange = open_venue(ExchangeConfig(symbols=2)).exchange
+    exchange = open_venue(QUICK).exchange
     with capturing(case.symbol, venue=case.venue):
         wait_until(lambda: case.sent(exchange, case.trades) > 3, "trades before the halt")
         exchange.set_halts([Halt("BTCUSDT", 0, 4_000_000_000_000)])
@@ -135,6 +144,7 @@ def test_a_halt_is_silence_and_no_gap(case: VenueCase, open_venue: "OpenVenue", 
         silent = case.sent(exchange, case.depth)
         exchange.set_halts([])
         wait_until(lambda: case.sent(exchange, case.depth) > silent + 5, "diffs after the halt")
+    assert len(rows_of(moto_lake.store, "depth_diffs")) > silent, "what came after the halt landed too"
     assert events_of(moto_lake.store, "gap") == []
 
 
@@ -156,8 +166,9 @@ def test_every_kline_of_the_stream_is_the_one_that_rest_has(case: VenueCase, ope
         assert case.kline(exchange, opened) == (row["open"], row["high"], row["low"], row["close"], row["volume"])
 
 
+@pytest.mark.heart
 def test_tickers_land_as_the_venue_sent_them(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
-    open_venue(ExchangeConfig(symbols=2))
+    open_venue(QUICK)
     with capturing(case.symbol, venue=case.venue, channels=("ticker",)):
         wait_until(lambda: len(rows_of(moto_lake.store, "tickers")) > 3, "tickers")
     rows: list[dict[str, Any]] = rows_of(moto_lake.store, "tickers")

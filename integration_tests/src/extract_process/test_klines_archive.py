@@ -67,6 +67,7 @@ def test_every_interval_of_the_archive_equals_rest(
     assert lake.gaps() == []
 
 
+@pytest.mark.heart
 def test_auto_takes_finished_months_from_the_archive_and_the_running_one_from_rest(
     venue: "Venue", backfill: "RunBackfill", lake: "LakeView"
 ) -> None:
@@ -222,6 +223,7 @@ def test_rows_the_archive_lacks_are_a_gap_in_archive_until_another_source_has_th
     assert lake.healed() == lake.gaps()
 
 
+@pytest.mark.heart
 def test_halt_inside_an_archived_month_is_proven_by_rest_in_auto(
     venue: "Venue", backfill: "RunBackfill", lake: "LakeView"
 ) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from integration_tests.src.extract_process.conftest import Asked, Kline, kline_of, us
-from tests.waiting import wait_until
+from tests.commands import run_here
+from tests.waiting import patience, wait_until
 
 from simulated_exchange.clock import StandingClock
 from simulated_exchange.config import ExchangeConfig
@@ -32,6 +33,7 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT")
 # Recorded history
 
 
+@pytest.mark.heart
 def test_every_recorded_row_is_in_the_view_with_all_its_columns_and_nothing_is_asked_twice(
     shared_data: Path,
     open_venue: "OpenVenue",
@@ -61,6 +63,7 @@ def test_every_recorded_row_is_in_the_view_with_all_its_columns_and_nothing_is_a
     assert lake.gaps() == []
 
 
+@pytest.mark.heart
 def test_outage_of_march_2023_is_a_recorded_gap_that_is_not_asked_for_again(
     shared_data: Path,
     open_venue: "OpenVenue",
@@ -237,6 +240,7 @@ def test_market_that_is_listed_after_the_range_costs_one_question_once(
     assert lake.klines("币安人生USDT", "1m") == []
 
 
+@pytest.mark.heart
 def test_halt_is_a_recorded_gap_with_exact_borders(venue: "Venue", backfill: "RunBackfill", lake: "LakeView") -> None:
     venue.exchange.set_halts(["BTCUSDT=2024-01-05T03:10/2024-01-05T09:25", "BTCUSDT=2024-01-30T00:00/2024-02-03T00:00"])
     expected = venue.klines("BTCUSDT", "5m", "2024-01-01", "2024-02-15")
@@ -481,6 +485,7 @@ def test_overlapping_ranges_merge_and_only_the_new_part_is_asked(
 # The command
 
 
+@pytest.mark.heart
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -499,10 +504,8 @@ def test_overlapping_ranges_merge_and_only_the_new_part_is_asked(
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else "",
 )
-def test_usage_error_is_one_line_and_exit_code_2(
-    arguments: list[str], named: str, venue: "Venue", command: "Command", lake: "LakeView"
-) -> None:
-    ended = command.run(*arguments)
+def test_usage_error_is_one_line_and_exit_code_2(arguments: list[str], named: str, venue: "Venue", lake: "LakeView") -> None:
+    ended = run_here("extract_process.klines", *arguments)
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert re.fullmatch(r"error: .+\n", ended.stderr), ended.stderr
@@ -523,6 +526,7 @@ def test_command_prints_a_summary_and_ends_with_0(venue: "Venue", command: "Comm
     assert summary["weight"] == str(venue.exchange.tally()["weight"]["total"])
 
 
+@pytest.mark.heart
 def test_sigterm_keeps_what_has_arrived_and_the_next_run_asks_only_for_the_rest(
     open_venue: "OpenVenue", command: "Command", lake: "LakeView", backfill: "RunBackfill"
 ) -> None:
@@ -530,7 +534,7 @@ def test_sigterm_keeps_what_has_arrived_and_the_next_run_asks_only_for_the_rest(
     with command.start("--symbol", "BTCUSDT", "--start", "2024-01-01", "--end", "2024-01-21", "--concurrency", "2") as process:
         wait_until(lambda: len(venue.asked()) >= 12, "a quarter of the pages is asked for")
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=patience(20))
 
     assert process.returncode == 1
     assert [line for line in err.splitlines() if line.startswith("error:")] == err.splitlines()[-1:]
@@ -553,7 +557,7 @@ def test_sigterm_while_many_months_are_landing_keeps_them_all(venue: "Venue", co
         wait_until(lambda: bool(lake.months("BTCUSDT", "1d")), "the first of sixty months has landed")
         answered = len(venue.asked())
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=patience(20))
 
     assert answered == 1 + 2, "both pages were answered before the signal"
     assert lake.klines("BTCUSDT", "1d") == expected
@@ -564,7 +568,7 @@ def test_sigterm_ends_a_run_that_waits_before_its_first_page(venue: "Venue", com
     with command.start("--symbol", "BTCUSDT", "--interval", "1d") as process:
         wait_until(lambda: "http_429" in venue.exchange.tally()["faults"], "it was told to wait")
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=patience(10))
 
     assert process.returncode == 1
     assert "signal" in err.splitlines()[-1]

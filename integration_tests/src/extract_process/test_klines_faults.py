@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from integration_tests.src.extract_process.conftest import from_json, us
-from tests.waiting import wait_until
+from tests.waiting import patience, wait_until
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.faults import Fault, FaultKind
@@ -57,6 +57,7 @@ def test_burst_of_one_trouble_costs_nothing_but_time(
     assert said(caplog).count(SAID[kind]) >= burst
 
 
+@pytest.mark.heart
 @pytest.mark.parametrize("seed", [1, 2])
 def test_all_troubles_at_once_leave_an_exact_result(
     seed: int, open_venue: "OpenVenue", backfill: "RunBackfill", lake: "LakeView", caplog: pytest.LogCaptureFixture
@@ -122,7 +123,7 @@ def test_exchange_that_is_away_is_one_line_and_exit_code_1(lake: "LakeView", com
     with process:
         wait_until(lambda: venue.exchange.tally()["faults"].get("dropped_connection", 0) >= 3, "it asks again")
         process.terminate()
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=patience(10))
 
     assert process.returncode == 1
     assert "asking again attempt=2" in err
@@ -132,6 +133,7 @@ def test_exchange_that_is_away_is_one_line_and_exit_code_1(lake: "LakeView", com
 # Shut out
 
 
+@pytest.mark.heart
 def test_ban_ends_the_run_says_until_when_and_a_restart_asks_nothing(
     venue: "Venue", command: "Command", lake: "LakeView", backfill: "RunBackfill"
 ) -> None:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 from conftest import ROOT
 from google.pubsub_v1 import SubscriberClient
+from tests.commands import run_here
+from tests.waiting import patience
 
 from extract_process.mirrored_book import Heard
 from extract_process.pubsub import subscription_path
@@ -41,13 +43,13 @@ def start(module: str, *arguments: str, **environment: str) -> "subprocess.Popen
 
 def run(module: str, *arguments: str, **environment: str) -> tuple[int, str, str]:
     with start(module, *arguments, **environment) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=patience(60))
     return process.returncode, out, err
 
 
 def stopped(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=patience(30))
     return process.returncode, out, err
 
 
@@ -166,8 +168,8 @@ def test_wrong_usage_ends_with_2_and_one_line(
     arguments: list[str], code: int, words: str, open_venue: "OpenVenue", topics: object
 ) -> None:
     open_venue()
-    got, _, err = run("extract_process.mirror", *arguments)
-    assert (got, words in err, "Traceback" in err) == (code, True, False), err
+    ended = run_here("extract_process.mirror", *arguments)
+    assert (ended.returncode, words in ended.stderr, "Traceback" in ended.stderr) == (code, True, False), ended.stderr
 
 
 def test_without_topics_the_mirror_says_what_to_do(open_venue: "OpenVenue", pubsub_emulator: object) -> None:

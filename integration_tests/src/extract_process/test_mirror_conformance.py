@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import patience
 
 from extract_process.mirrored_book import Heard
 from extract_process.venues import venue_named
@@ -45,7 +46,7 @@ def test_the_top_30_is_the_venues_through_losses_and_the_check_of_the_command_ag
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=patience(60),
             check=False,
         )
     assert compare.wrong == []

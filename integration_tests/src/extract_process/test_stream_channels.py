@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import orjson
+import pytest
 from tests.waiting import wait_until
 from websockets.sync.client import connect
 
@@ -34,6 +35,7 @@ KEYS = {
 FOLDERS = {"klines": "klines_pricing"}
 
 
+@pytest.mark.heart
 def test_all_channels_land_once_and_say_what_the_venue_says(
     open_venue: "OpenVenue", lake: "LakeView", warehouse: Warehouse, load: Callable[[], None]
 ) -> None:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.waiting import wait_until
 
 from simulated_exchange.config import ExchangeConfig
@@ -22,6 +23,7 @@ STREAMS = (("trades", "trade_id", "trade_id", "trade"), ("depth_diffs", "first_u
 """View, first and last id of a row, stream."""
 
 
+@pytest.mark.heart
 def test_two_instances_are_both_in_bronze_and_once_in_silver(
     open_venue: "OpenVenue", lake: "LakeView", warehouse: Warehouse, load: Callable[[], None]
 ) -> None:

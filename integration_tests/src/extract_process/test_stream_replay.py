@@ -25,7 +25,14 @@ RECORDING = "binance_session_BTCUSDT_20240808.jsonl.gz"
 LEVELS = "arrayMap(level -> (level.1, level.2), {})"
 
 
-@pytest.mark.parametrize("speed", [10.0, 0.0], ids=["tenfold", "full speed"])
+@pytest.mark.parametrize(
+    "speed",
+    [
+        pytest.param(60.0, id="sixtyfold"),
+        pytest.param(10.0, id="tenfold", marks=pytest.mark.long),
+        pytest.param(0.0, id="full speed", marks=pytest.mark.heart),
+    ],
+)
 def test_a_recorded_session_is_in_silver_exactly_once_and_its_book_is_the_venues(
     speed: float, open_venue: "OpenVenue", moto_lake: "Lake", warehouse: Warehouse, load: Callable[[], None], shared_data: Path
 ) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.waiting import wait_until
+from tests.commands import run_here
+from tests.waiting import patience, wait_until
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import RunningExchange
+from tickhouse_core.heartbeats import batch_seconds_of
 from tickhouse_core.warehouse import Warehouse
 
 from .live import capturing, events_of, ids_in_events, missing_of, rows_of, start_command
@@ -24,15 +26,16 @@ if TYPE_CHECKING:
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 STREAMS = (("trades", "trade", "trade_id"), ("depth", "depth@100ms", "last_update_id"))
 ARGUMENTS = [*(word for symbol in SYMBOLS for word in ("--symbol", symbol)), "--batch-seconds", "1", "--snapshot-levels", "100"]
-KILLS = 20
 
 
-def test_twenty_kills_lose_nothing_that_is_not_written_down(
-    open_venue: "OpenVenue", moto_lake: "Lake", warehouse: Warehouse, load: Callable[[], None]
+@pytest.mark.heart
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.long)])
+def test_kills_lose_nothing_that_is_not_written_down(
+    kills: int, open_venue: "OpenVenue", moto_lake: "Lake", warehouse: Warehouse, load: Callable[[], None]
 ) -> None:
     exchange = open_venue(ExchangeConfig(seed=21, time_scale=4)).exchange
     chance = random.Random(21)
-    for _ in range(KILLS):
+    for _ in range(kills):
         with start_command(*ARGUMENTS, **moto_lake.environment) as process:
             before = exchange.tally()["sockets"]["messages"]
             wait_until(lambda before=before: exchange.tally()["sockets"]["messages"] > before, "messages")  # type: ignore[misc]
@@ -60,6 +63,7 @@ def test_twenty_kills_lose_nothing_that_is_not_written_down(
     assert causes == {"restart"}
 
 
+@pytest.mark.heart
 def test_a_lake_that_goes_away_gets_everything_later(
     open_venue: "OpenVenue", moto_lake: "Lake", moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,15 +115,18 @@ def test_a_full_spool_stops_the_lowest_channel_says_so_and_goes_on_when_there_is
         assert missing_of(exchange, f"{symbol.lower()}@trade") <= gaps
 
 
+@pytest.mark.heart
 def test_a_clean_stop_leaves_nothing_behind_and_exits_0(open_venue: "OpenVenue", moto_lake: "Lake") -> None:
     exchange = open_venue(ExchangeConfig(seed=24)).exchange
     _end_cleanly(moto_lake, exchange)
     (started,) = events_of(moto_lake.store, "started")
     (stopped,) = events_of(moto_lake.store, "stopped")
     assert stopped["ended_at"] > started["started_at"]
-    assert rows_of(moto_lake.store, "heartbeats")[0]["process"] == "stream"
+    [*_, beat] = rows_of(moto_lake.store, "heartbeats")
+    assert (beat["process"], batch_seconds_of(beat["detail"])) == ("stream", 1.0)
 
 
+@pytest.mark.heart
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -138,11 +145,10 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     arguments: list[str], said: str, open_venue: "OpenVenue", moto_lake: "Lake"
 ) -> None:
     open_venue()
-    with start_command(*arguments, **moto_lake.environment) as process:
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert [line for line in err.splitlines() if line.startswith(said)]
-    assert "Traceback" not in err
+    ended = run_here("extract_process.stream", *arguments)
+    assert ended.returncode == 2
+    assert [line for line in ended.stderr.splitlines() if line.startswith(said)]
+    assert "Traceback" not in ended.stderr
 
 
 def _end_cleanly(lake: "Lake", exchange: RunningExchange) -> None:
@@ -152,7 +158,7 @@ def _end_cleanly(lake: "Lake", exchange: RunningExchange) -> None:
         wait_until(lambda: exchange.tally()["sockets"]["messages"] > before + 100, "messages")
         process.send_signal(signal.SIGTERM)
         try:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=patience(60))
         except subprocess.TimeoutExpired:
             process.kill()
             raise

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +18,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.waiting import wait_until
+from tests.commands import run_python
+from tests.waiting import patience, wait_until
 
 from extract_process.binance.messages import klines_table
 from extract_process.lake_writer import parquet_bytes
@@ -203,7 +205,7 @@ class LoaderProcess:
     def finish(self, seconds: float = 60) -> int:
         """The exit code; the rest of the log is in `lines`."""
         with self.process:
-            output, errors = self.process.communicate(timeout=seconds)
+            output, errors = self.process.communicate(timeout=patience(seconds))
         assert output == ""
         self.lines += errors.splitlines(keepends=True)
         return self.process.returncode
@@ -246,20 +248,24 @@ class OwnWarehouse:
             "migrate(read(WarehouseSettings)); warehouse = connect(read(WarehouseSettings))\n"
             "print(json.dumps([[list(row) for row in warehouse.query(sql)] for sql in sys.argv[1:]], default=str))"
         )
-        command = [sys.executable, "-c", program, *statements]
-        done = subprocess.run(command, env=_process_environment(), capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
-        answer: list[list[list[Any]]] = json.loads(done.stdout)
+        answer: list[list[list[Any]]] = json.loads(run_python("-c", program, *statements).stdout)
         return answer
 
 
+@pytest.fixture(scope="session")
+def _migrated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse's folder with the schema that no process has open."""
+    folder = tmp_path_factory.mktemp("migrated") / "warehouse"
+    run_python("-m", "transform_process.migrate", environment={"CLICKHOUSE_PATH": str(folder)})
+    return folder
+
+
 @pytest.fixture
-def own_warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OwnWarehouse:
+def own_warehouse(_migrated_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OwnWarehouse:
     """A folder with the schema; the environment points at it."""
+    shutil.copytree(_migrated_folder, tmp_path / "warehouse", symlinks=True)
     monkeypatch.setenv("CLICKHOUSE_PATH", str(tmp_path / "warehouse"))
-    own = OwnWarehouse()
-    own.run()
-    return own
+    return OwnWarehouse()
 
 
 @dataclass

@@ -3,9 +3,11 @@
 import io
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from integration_tests.src.load_process.conftest import (
     assert_queues_are_empty,
@@ -39,6 +41,18 @@ def cast(name: str, type_: pa.DataType) -> bytes:
     return written(with_column(table, name, table.column(name).cast(type_, safe=False)))
 
 
+def finer(name: str) -> bytes:
+    """One digit more than the warehouse keeps."""
+    digits = pa.array([Decimal("0.0000000000000000001")] * klines().num_rows, pa.decimal128(38, 19))
+    return written(with_column(klines(), name, digits))
+
+
+def shifted(name: str, by_us: int) -> bytes:
+    table = klines()
+    instants = pc.add(table.column(name).cast(pa.int64()), by_us).cast(table.schema.field(name).type)
+    return written(with_column(table, name, instants))
+
+
 def with_null(name: str) -> bytes:
     table = klines()
     return written(with_column(table, name, pa.array([None, *table.column(name).to_pylist()[1:]], table.schema.field(name).type)))
@@ -50,10 +64,11 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "UNKNOWN": (lambda: written(klines().append_column("vwap", pa.array([1, 2, 3]))), "unknown_column", "vwap"),
     "TWICE": (lambda: written(klines().append_column("open", klines().column("open"))), "duplicate_column", "open"),
     "FLOAT": (lambda: cast("close", pa.float64()), "wrong_type", "close is double"),
-    "NARROW": (lambda: cast("low", pa.decimal128(18, 8)), "wrong_type", "low is decimal128(18, 8)"),
-    "MILLIS": (lambda: cast("open_time", pa.timestamp("ms", "UTC")), "wrong_type", "open_time is timestamp[ms, tz=UTC]"),
+    "FINER": (lambda: finer("low"), "wrong_value", "low is decimal128(38, 19)"),
+    "NUMBER": (lambda: cast("open_time", pa.int64()), "wrong_type", "open_time is int64"),
     "NAIVE": (lambda: cast("close_time", pa.timestamp("us")), "wrong_type", "close_time is timestamp[us]"),
-    "SMALL": (lambda: cast("trade_count", pa.int32()), "wrong_type", "trade_count is int32"),
+    "COUNT": (lambda: cast("trade_count", pa.float64()), "wrong_type", "trade_count is double"),
+    "LONGAGO": (lambda: shifted("close_time", -(10**15)), "wrong_value", "close_time has an instant of 7"),
     "NULLPRICE": (lambda: with_null("close"), "null_value", "close"),
     "NULLSYMBOL": (lambda: with_null("symbol"), "null_value", "symbol"),
     "NULLTIME": (lambda: with_null("receipt_time"), "null_value", "receipt_time"),
@@ -107,11 +122,18 @@ def test_other_encodings_of_the_same_values_are_accepted(localstack_lake: "Lake"
             table = with_column(table, name, table.column(name).cast(pa.string()).cast(type_))
         return table
 
+    def other(table: pa.Table, name: str, type_: pa.DataType) -> pa.Table:
+        return with_column(table, name, table.column(name).cast(type_))
+
     tables = {
         "LARGE": strings(klines(symbol="LARGE"), pa.large_string()),
         "PLAIN": strings(klines(symbol="PLAIN"), pa.string()),
         "REVERSED": klines(symbol="REVERSED").select(KLINES.schema.names[::-1]),
         "SMALLKEYS": strings(klines(symbol="SMALLKEYS"), pa.dictionary(pa.int8(), pa.string())),
+        "MILLIS": other(klines(symbol="MILLIS"), "open_time", pa.timestamp("ms", "Europe/Berlin")),
+        "NANOS": other(klines(symbol="NANOS"), "receipt_time", pa.timestamp("ns", "UTC")),
+        "NARROW": other(klines(symbol="NARROW"), "quote_volume", pa.decimal128(24, 18)),
+        "SMALL": other(klines(symbol="SMALL"), "trade_count", pa.int16()),
     }
     for symbol, table in tables.items():
         localstack_lake.store.write(month_key(symbol), written(table))
@@ -120,7 +142,9 @@ def test_other_encodings_of_the_same_values_are_accepted(localstack_lake: "Lake"
     drain()
 
     assert load_errors(warehouse) == []
-    assert view_rows(warehouse) == [row for symbol in [*tables, "UNCOMPRESSED"] for row in table_rows(klines(symbol=symbol))]
+    assert view_rows(warehouse) == [
+        row for symbol in sorted([*tables, "UNCOMPRESSED"]) for row in table_rows(klines(symbol=symbol))
+    ]
     assert_queues_are_empty()
 
 

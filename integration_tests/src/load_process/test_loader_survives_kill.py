@@ -32,8 +32,10 @@ COMMAND = ("--dataset", "klines", "--drain", "--visibility-seconds", "2")
 QUEUE_NAME = KLINES.queue
 
 
-def test_ten_kills_at_random_moments_leave_every_row_once(
-    moto_lake: "Lake", own_warehouse: OwnWarehouse, start_loader: Callable[..., LoaderProcess]
+@pytest.mark.heart
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.long)])
+def test_kills_at_random_moments_leave_every_row_once(
+    kills: int, moto_lake: "Lake", own_warehouse: OwnWarehouse, start_loader: Callable[..., LoaderProcess]
 ) -> None:
     moments = random.Random(20240101)
     sizes = {f"S{number:03}USDT": moments.choice((1, 50, 5_000)) for number in range(200)}
@@ -42,7 +44,7 @@ def test_ten_kills_at_random_moments_leave_every_row_once(
     }
     receive_again_and_again(QUEUE_NAME)
 
-    for _ in range(10):
+    for _ in range(kills):
         batch_rows = moments.choice((1, 1, 6_000))  # objects come again alone and in other company
         loader = start_loader(*COMMAND, "--batch-rows", str(batch_rows))
         for _ in range(moments.randrange(5)):
@@ -72,6 +74,7 @@ def test_ten_kills_at_random_moments_leave_every_row_once(
     assert MessageQueue(QUEUE_NAME).depth().is_empty
 
 
+@pytest.mark.heart
 def test_a_kill_in_the_middle_of_an_insert_leaves_every_row_once(
     moto_lake: "Lake", own_warehouse: OwnWarehouse, start_loader: Callable[..., LoaderProcess]
 ) -> None:
@@ -97,6 +100,7 @@ def test_a_kill_in_the_middle_of_an_insert_leaves_every_row_once(
     assert (bronze, silver, entries) == ([[3, 3]], [[3, 3]], [[3, "loaded", 2]])
 
 
+@pytest.mark.heart
 @pytest.mark.parametrize(("table", "instant"), [("bronze_klines", "open_time"), ("bronze_stream_events", "started_at")])
 def test_a_retry_in_the_next_month_is_still_the_same_insert(warehouse: Warehouse, table: str, instant: str) -> None:
     """A load that was killed before its ledger row may be repeated after midnight; tokens count per partition."""

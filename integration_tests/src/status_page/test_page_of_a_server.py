@@ -14,6 +14,8 @@ from conftest import SHARED, _wait_until_healthy, free_port
 if TYPE_CHECKING:
     from conftest import Lake
 
+pytestmark = pytest.mark.stack
+
 SOURCES = str(Path(__file__).resolve().parents[3] / "src")
 STAND_IN = SHARED / "offline" / "images" / "clickhouse" / "chdb_http.py"
 

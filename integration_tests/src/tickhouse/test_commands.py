@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.commands import run_here
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import running_exchange
@@ -56,10 +57,11 @@ def test_migrate_says_whether_there_was_something_to_do(environment: dict[str, s
     assert second.stdout.strip() == "the schema is up to date"
 
 
+@pytest.mark.heart
 @pytest.mark.parametrize(
     ("change", "command", "code", "line"),
     [
-        ({"CLICKHOUSE_PORT": "many"}, ("load_process", "--drain"), 2, "CLICKHOUSE_PORT"),
+        ({"CLICKHOUSE_PORT": "many"}, ("load_process.__main__", "--drain"), 2, "CLICKHOUSE_PORT"),
         ({"CLICKHOUSE_DATABASE": "a b"}, ("transform_process.migrate",), 2, "CLICKHOUSE_DATABASE"),
         ({"BINANCE_REST_URL": "binance"}, ("extract_process.klines", "--symbol", "BTCUSDT"), 2, "BINANCE_REST_URL"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, ("tickhouse.cli", "provision", "--aws"), 1, "http://127.0.0.1:9"),
@@ -70,7 +72,8 @@ def test_migrate_says_whether_there_was_something_to_do(environment: dict[str, s
 def test_a_wrong_setting_is_one_clear_line(
     environment: dict[str, str], change: dict[str, str], command: tuple[str, ...], code: int, line: str
 ) -> None:
-    done = _run(environment | change, *command)
+    module, *arguments = command
+    done = run_here(module, *arguments, environment=environment | change)
 
     errors = [text for text in done.stderr.splitlines() if text.startswith("error: ")]
     assert done.returncode == code, done.stderr

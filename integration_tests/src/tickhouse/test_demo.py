@@ -3,10 +3,15 @@
 import subprocess
 import sys
 
+import pytest
+from tests.waiting import patience
+
+pytestmark = pytest.mark.stack
+
 
 def test_demo_proves_every_claim_and_ends_with_zero() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tickhouse.cli", "demo", "--duration", "20"], capture_output=True, text=True, timeout=240
+        [sys.executable, "-m", "tickhouse.cli", "demo", "--duration", "20"], capture_output=True, text=True, timeout=patience(240)
     )
 
     assert done.returncode == 0, done.stderr

@@ -14,9 +14,12 @@ import httpx
 import pyarrow.dataset as ds
 import pytest
 from conftest import free_port
+from tests.waiting import patience
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server import running_exchange
+
+pytestmark = pytest.mark.stack
 
 SOURCES = str(Path(__file__).resolve().parents[3] / "src")
 TICKHOUSE = [sys.executable, "-m", "tickhouse.cli"]
@@ -40,7 +43,9 @@ def local(environment: dict[str, str], *arguments: str) -> Iterator["subprocess.
 
 
 def run(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([*TICKHOUSE, *arguments], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        [*TICKHOUSE, *arguments], env=environment, capture_output=True, text=True, timeout=patience(120), check=False
+    )
 
 
 def lake_ids() -> list[int]:
@@ -49,7 +54,7 @@ def lake_ids() -> list[int]:
 
 
 def wait_until_healthy(url: str, process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patience(60)
     verdicts: dict[str, str] = {}
     while verdicts.get("warehouse") != "good" or verdicts.get("venue") != "good":
         assert time.monotonic() < deadline, verdicts

@@ -66,10 +66,13 @@ def test_a_capture_is_ready_while_venue_and_lake_are_there(moto_lake: "Lake") ->
     with ExitStack() as stack:
         exchange = stack.enter_context(running_exchange(config))
         venue = {"BINANCE_REST_URL": exchange.url, "BINANCE_WS_URL": exchange.ws_url, **moto_lake.environment}
-        with running("extract_process.stream", "--symbol", "BTCUSDT", "--stop-seconds", "1", **venue) as url:
+        with running(
+            "extract_process.stream", "--symbol", "BTCUSDT", "--stop-seconds", "1", "--batch-seconds", "60", **venue
+        ) as url:
             assert wait_for(f"{url}/readyz", 200) == "ok\n"
             figures = wait_for(f"{url}/metrics", 200, 'tickhouse_stream_connections{instance="main",venue="binance"} 1.0')
             assert 'tickhouse_ready{process="stream"} 1.0' in figures
+            assert 'tickhouse_stream_batch_seconds{instance="main",venue="binance"} 60.0' in figures
             stack.close()
             assert "0 of 1 connections to the venue are open" in wait_for(f"{url}/readyz", 503)
             assert wait_for(f"{url}/healthz", 200) == "ok\n"

@@ -7,13 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
-from tests.waiting import wait_until
+from tests.commands import run_here
+from tests.waiting import patience, wait_until
 
 from extract_process.lake_writer import parquet_bytes
 from tickhouse_core.datasets import KLINES
@@ -45,12 +47,29 @@ def command(*arguments: str) -> "subprocess.Popen[str]":
 
 def finish(process: "subprocess.Popen[str]", seconds: float = 120) -> tuple[int, str, str]:
     with process:
-        output, errors = process.communicate(timeout=seconds)
+        output, errors = process.communicate(timeout=patience(seconds))
     return process.returncode, output, errors
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
     return finish(command(*arguments))
+
+
+def kill_after_a_window(seconds: float) -> int:
+    """Begins a rebuild and kills it so long after its first window was done, in the middle of the next; the exit code."""
+    process = command("transform_process", "--once", "--lag-seconds", "0", "--rebuild")
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if "window done" in line:
+            break
+    else:
+        raise AssertionError(f"ended without a window:\n{''.join(said)}")
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.kill()
+    return finish(process)[0]
 
 
 def land(warehouse: Warehouse, count: int, first_minute: int = 0) -> None:
@@ -141,18 +160,14 @@ def test_the_loop_waits_for_a_server_that_is_away(clickhouse_server: "ClickHouse
         process.kill()
 
 
+@pytest.mark.heart
 def test_a_killed_pass_is_done_again_and_gold_is_what_a_rebuild_makes(own_folder: Callable[[], Warehouse]) -> None:
     assert run("transform_process.migrate")[0] == 0
     warehouse = own_folder()
     land(warehouse, 40_000)
     warehouse.close()
-    for seconds in (2.0, 2.6, 3.2):
-        process = command("transform_process", "--once", "--lag-seconds", "0")
-        try:
-            process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        finish(process)
+    killed = [kill_after_a_window(pause) for pause in (0.0, 0.1, 0.4)]
+    assert killed.count(-signal.SIGKILL) >= 2, killed
     assert run("transform_process", "--once", "--lag-seconds", "0")[0] == 0
     warehouse = own_folder()
     after_kills = gold(warehouse)
@@ -195,6 +210,7 @@ def test_an_insert_under_way_holds_the_watermark(clickhouse_server: "ClickHouseS
     warehouse.close()
 
 
+@pytest.mark.heart
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -204,12 +220,14 @@ def test_an_insert_under_way_holds_the_watermark(clickhouse_server: "ClickHouseS
     ],
 )
 def test_wrong_usage_is_one_clear_line(arguments: tuple[str, ...], line: str, own_folder: Callable[[], Warehouse]) -> None:
-    code, _, errors = run(*arguments)
-    assert code == 2
+    ended = run_here(*arguments)
+    errors = ended.stderr
+    assert ended.returncode == 2
     assert [text for text in errors.splitlines() if text.startswith("error: ")] == [errors.strip().splitlines()[-1]]
     assert line in errors
 
 
+@pytest.mark.heart
 def test_a_warehouse_without_a_schema_is_one_clear_line(own_folder: Callable[[], Warehouse]) -> None:
     code, _, errors = run("transform_process", "--once")
     assert code == 2

@@ -19,8 +19,8 @@ from (
     from depth_diffs
     where event_time >= {since:DateTime64(6, 'UTC')} and event_time < {until:DateTime64(6, 'UTC')}
     union all
-    select 'gold_ohlcv', venue, symbol, open_time, concat(interval, ' ', toString(open_time))
-    from gold_ohlcv final
+    select 'stored_ohlcv', venue, symbol, open_time, concat(interval, ' ', toString(open_time))
+    from stored_ohlcv final
     where open_time >= {since:DateTime64(6, 'UTC')} and open_time < {until:DateTime64(6, 'UTC')}
 )
 group by view, venue, symbol, key

@@ -1,14 +1,19 @@
--- Offends: gaps that were written down and neither healed nor explained by the venue having nothing.
+-- Offends: gaps that were written down and neither healed nor explained by the venue having nothing, in parts or as a whole.
 -- value: seconds the gap lasted, 0 where it has no end. Parameter: min_seconds.
-with healed as (
+-- Ranges are half-open here: ids end behind their last one; klines of the backfiller, whose ids are open times, at ended_at.
+with closed as (
     select
         venue,
         symbol,
         channel,
-        groupArray((from_update_id, to_update_id)) as ranges
+        if(startsWith(instance, 'backfill-'), instance, '') as series,
+        arraySort(groupArray((
+            ifNull(from_update_id, 0),
+            if(series != '', toUInt64(ifNull(toUnixTimestamp64Micro(ended_at), 0)), ifNull(to_update_id, 0) + 1)
+        ))) as ranges
     from stream_events
-    where event = 'healed'
-    group by venue, symbol, channel
+    where event = 'healed' or (event = 'gap' and cause = 'venue_has_no_data')
+    group by venue, symbol, channel, series
 )
 select
     gap.venue as venue,
@@ -20,9 +25,14 @@ select
         gap.channel, toString(ifNull(gap.from_update_id, 0)), toString(ifNull(gap.to_update_id, 0)), gap.cause
     ) as detail
 from stream_events as gap
-left join healed
-    on gap.venue = healed.venue and gap.symbol = healed.symbol and gap.channel = healed.channel
+left join closed
+    on gap.venue = closed.venue and gap.symbol = closed.symbol and gap.channel = closed.channel
+    and if(startsWith(gap.instance, 'backfill-'), gap.instance, '') = closed.series
 where gap.event = 'gap' and gap.cause != 'venue_has_no_data'
     and gap.started_at >= {since:DateTime64(6, 'UTC')} and gap.started_at < {until:DateTime64(6, 'UTC')}
-    and not arrayExists(range -> range.1 <= gap.from_update_id and range.2 >= gap.to_update_id, healed.ranges)
+    and arrayFold(
+        (reached, range) -> if(range.1 <= reached, greatest(reached, range.2), reached),
+        closed.ranges,
+        ifNull(gap.from_update_id, 0)
+    ) <= ifNull(gap.to_update_id, 0)
     and value >= {min_seconds:Float64}

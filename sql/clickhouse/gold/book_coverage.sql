@@ -1,4 +1,4 @@
--- Fills gold_book_hours: in how many seconds of an hour the book of a symbol is provably right.
+-- Fills stored_book_hours: in how many seconds of an hour the book of a symbol is provably right.
 -- Grain: venue, symbol, hour of event_time. Rerun is safe: a row is a function of FINAL silver in the hour before, the hour and
 -- the hour after; it replaces itself.
 -- A diff goes on from the one before if its first_update_id is at most that one's last_update_id + 1 (the venue's rule for a
@@ -6,7 +6,7 @@
 -- the beginning of the hour before on; it stays proven until the next diff that goes on from it. Time after the last diff of
 -- a run is not proven: nobody knows what was missed.
 -- Touched: the hours of loaded diffs and snapshots, and the hours beside them.
-insert into gold_book_hours
+insert into stored_book_hours
 with touched as (
     select distinct
         venue,

@@ -1,4 +1,4 @@
--- Fills gold_book_top: the top of the book at the end of every second in which it is provably right (gold_book_coverage says
+-- Fills stored_book_top: the top of the book at the end of every second in which it is provably right (gold_book_coverage says
 -- what that means: the newest snapshot and every diff since, in one unbroken run).
 -- Grain: venue, symbol, second of event_time. Rerun is safe: a row is a function of FINAL silver from the hour before the
 -- second's hour to the hour after it; it replaces itself.
@@ -6,9 +6,11 @@
 -- its quantity from the place after its change to the place of its next change; unfolded over the places, the levels of one
 -- place are a book. A bid that is there at every place is a lower bound of the best bid, so that bids more than 100 basis points
 -- below the highest such bid are in no answer and are left out; the same for asks.
+-- Depth: a price counts down to the limit, which is the middle less 10, 50 or 100 basis points, rounded to the inside at 18
+-- decimals: prices have no more. Sums are Decimal(76, 18), and null where storage has no room (38 digits).
 -- Touched: hours of loaded diffs from the diff before the first loaded one on; hours of loaded snapshots from a minute before
 -- their receipt on, which is more than the clocks may differ; and the hour after each, where it stands on them.
-insert into gold_book_top
+insert into stored_book_top
 with loaded as (
     select
         venue,
@@ -229,14 +231,39 @@ books as (
         groupArrayIf((price, quantity), not is_bid) as asks,
         arrayReduce('max', bids) as best_bid,
         arrayReduce('min', asks) as best_ask,
-        best_bid.1 + best_ask.1 as double_middle
+        toDecimal256(best_bid.1, 18) + best_ask.1 as double_middle,
+        toDecimal128(ceil(double_middle * toDecimal256('0.4995', 4), 18), 18) as bid_limit_10bps,
+        toDecimal128(floor(double_middle * toDecimal256('0.5005', 4), 18), 18) as ask_limit_10bps,
+        toDecimal128(ceil(double_middle * toDecimal256('0.4975', 4), 18), 18) as bid_limit_50bps,
+        toDecimal128(floor(double_middle * toDecimal256('0.5025', 4), 18), 18) as ask_limit_50bps,
+        toDecimal128(ceil(double_middle * toDecimal256('0.4950', 4), 18), 18) as bid_limit_100bps,
+        toDecimal128(floor(double_middle * toDecimal256('0.5050', 4), 18), 18) as ask_limit_100bps
     from bounds
     where quantity > 0 and end_place > place and multiIf(
-        is_bid, price * 100 >= lowest_best_bid * 99,
-        highest_best_ask > 0, price * 100 <= highest_best_ask * 101,
+        is_bid, toDecimal256(price, 18) * 100 >= toDecimal256(lowest_best_bid, 18) * 99,
+        highest_best_ask > 0, toDecimal256(price, 18) * 100 <= toDecimal256(highest_best_ask, 18) * 101,
         true
     )
     group by venue, symbol, block, snapshot_id, place
+),
+depths as (
+    select
+        venue,
+        symbol,
+        block,
+        snapshot_id,
+        place,
+        notEmpty(bids) as has_bids,
+        notEmpty(asks) as has_asks,
+        best_bid,
+        best_ask,
+        arraySum(bid -> if(bid.1 >= bid_limit_10bps, toDecimal256(bid.2, 18), 0), bids) as bid_sum_10bps,
+        arraySum(ask -> if(ask.1 <= ask_limit_10bps, toDecimal256(ask.2, 18), 0), asks) as ask_sum_10bps,
+        arraySum(bid -> if(bid.1 >= bid_limit_50bps, toDecimal256(bid.2, 18), 0), bids) as bid_sum_50bps,
+        arraySum(ask -> if(ask.1 <= ask_limit_50bps, toDecimal256(ask.2, 18), 0), asks) as ask_sum_50bps,
+        arraySum(bid -> if(bid.1 >= bid_limit_100bps, toDecimal256(bid.2, 18), 0), bids) as bid_sum_100bps,
+        arraySum(ask -> if(ask.1 <= ask_limit_100bps, toDecimal256(ask.2, 18), 0), asks) as ask_sum_100bps
+    from books
 ),
 reaches as (
     select
@@ -260,20 +287,20 @@ select
     symbol,
     toDateTime64(arrayJoin(range(from_second, to_second)), 6, 'UTC') as open_time,
     last_update_id,
-    if(empty(bids), null, best_bid.1) as best_bid_price,
-    if(empty(bids), null, best_bid.2) as best_bid_quantity,
-    if(empty(asks), null, best_ask.1) as best_ask_price,
-    if(empty(asks), null, best_ask.2) as best_ask_quantity,
-    arraySum(bid -> if(bid.1 * 20000 >= double_middle * 9990, bid.2, 0), bids) as bid_depth_10bps,
-    arraySum(ask -> if(ask.1 * 20000 <= double_middle * 10010, ask.2, 0), asks) as ask_depth_10bps,
-    arraySum(bid -> if(bid.1 * 20000 >= double_middle * 9950, bid.2, 0), bids) as bid_depth_50bps,
-    arraySum(ask -> if(ask.1 * 20000 <= double_middle * 10050, ask.2, 0), asks) as ask_depth_50bps,
-    arraySum(bid -> if(bid.1 * 20000 >= double_middle * 9900, bid.2, 0), bids) as bid_depth_100bps,
-    arraySum(ask -> if(ask.1 * 20000 <= double_middle * 10100, ask.2, 0), asks) as ask_depth_100bps,
+    if(has_bids, best_bid.1, null) as best_bid_price,
+    if(has_bids, best_bid.2, null) as best_bid_quantity,
+    if(has_asks, best_ask.1, null) as best_ask_price,
+    if(has_asks, best_ask.2, null) as best_ask_quantity,
+    if(isDecimalOverflow(bid_sum_10bps, 38), null, accurateCastOrNull(bid_sum_10bps, 'Decimal(38, 18)')) as bid_depth_10bps,
+    if(isDecimalOverflow(ask_sum_10bps, 38), null, accurateCastOrNull(ask_sum_10bps, 'Decimal(38, 18)')) as ask_depth_10bps,
+    if(isDecimalOverflow(bid_sum_50bps, 38), null, accurateCastOrNull(bid_sum_50bps, 'Decimal(38, 18)')) as bid_depth_50bps,
+    if(isDecimalOverflow(ask_sum_50bps, 38), null, accurateCastOrNull(ask_sum_50bps, 'Decimal(38, 18)')) as ask_depth_50bps,
+    if(isDecimalOverflow(bid_sum_100bps, 38), null, accurateCastOrNull(bid_sum_100bps, 'Decimal(38, 18)')) as bid_depth_100bps,
+    if(isDecimalOverflow(ask_sum_100bps, 38), null, accurateCastOrNull(ask_sum_100bps, 'Decimal(38, 18)')) as ask_depth_100bps,
     bid_reach_price,
     ask_reach_price,
     {build_version:UInt64} as build_version
-from books
+from depths
 inner join (
     select
         venue,

@@ -1,18 +1,18 @@
--- Fills gold_cross_venue: the spread of a market at two venues and which of them leads, by books or by trades (basis).
--- Grain: basis, market, pair of symbols, minute. Rerun is safe: a row is a function of FINAL gold_book_top or gold_ohlcv of 1s in
+-- Fills stored_cross_venue: the spread of a market at two venues and which of them leads, by books or by trades (basis).
+-- Grain: basis, market, pair of symbols, minute. Rerun is safe: a row is a function of FINAL stored_book_top or stored_ohlcv of 1s in
 -- that minute at both venues; it replaces itself. By trades, a second without one has the price of the one before, up to the
 -- last trade of the minute; by books, only seconds in which both are proven count.
 -- Lead: the shift of -5 to 5 seconds at which the one-second returns of a and b correlate best; the smallest shift of equals,
 -- nothing where fewer than 20 returns overlap or one side does not move.
 -- Touched: the minutes of what this build made, at either venue.
-insert into gold_cross_venue
+insert into stored_cross_venue
 with touched as (
     select distinct names.market as market, toStartOfMinute(made.open_time) as minute
     from (
-        select venue, symbol, open_time from gold_book_top
+        select venue, symbol, open_time from stored_book_top
         where {basis:String} = 'book' and build_version = {build_version:UInt64}
         union all
-        select venue, symbol, open_time from gold_ohlcv
+        select venue, symbol, open_time from stored_ohlcv
         where {basis:String} = 'trades' and interval = '1s' and build_version = {build_version:UInt64}
     ) as made
     inner join (select venue, symbol, market from gold_symbol_map) as names using (venue, symbol)
@@ -28,7 +28,7 @@ prices as (
         symbol,
         open_time,
         assumeNotNull(toDecimal128((toDecimal256(best_bid_price, 18) + toDecimal256(best_ask_price, 18)) / toDecimal256(2, 0), 18)) as price
-    from gold_book_top final
+    from stored_book_top final
     where {basis:String} = 'book' and (venue, symbol) in (select venue, symbol from names)
         and best_bid_price is not null and best_ask_price is not null
         and open_time >= (select min(minute) from touched)
@@ -39,7 +39,7 @@ prices as (
         symbol,
         open_time,
         close as price
-    from gold_ohlcv final
+    from stored_ohlcv final
     where {basis:String} = 'trades' and interval = '1s' and (venue, symbol) in (select venue, symbol from names)
         and open_time >= (select min(minute) from touched)
         and toStartOfMinute(open_time) in (select minute from touched)
@@ -63,19 +63,19 @@ minutes as (
 ),
 pairs as (
     select
-        a.market as market,
-        a.venue as venue_a,
-        a.symbol as symbol_a,
-        b.venue as venue_b,
-        b.symbol as symbol_b,
-        a.minute as minute,
-        a.last_price as last_price_a,
-        b.last_price as last_price_b,
-        a.numbers as numbers_a,
-        b.numbers as numbers_b
-    from minutes as a
-    inner join minutes as b on a.market = b.market and a.minute = b.minute
-    where a.venue < b.venue
+        first_minutes.market as market,
+        first_minutes.venue as venue_a,
+        first_minutes.symbol as symbol_a,
+        second_minutes.venue as venue_b,
+        second_minutes.symbol as symbol_b,
+        first_minutes.minute as minute,
+        first_minutes.last_price as last_price_a,
+        second_minutes.last_price as last_price_b,
+        first_minutes.numbers as numbers_a,
+        second_minutes.numbers as numbers_b
+    from minutes as first_minutes
+    inner join minutes as second_minutes on first_minutes.market = second_minutes.market and first_minutes.minute = second_minutes.minute
+    where first_minutes.venue < second_minutes.venue
 ),
 compared as (
     select

@@ -1,5 +1,5 @@
--- Fills gold_indicators from gold_ohlcv of one interval.
--- Grain: interval, venue, symbol, open_time. Rerun is safe: a row is a function of the rows of gold_ohlcv in its block of
+-- Fills stored_indicators from stored_ohlcv of one interval.
+-- Grain: interval, venue, symbol, open_time. Rerun is safe: a row is a function of the rows of stored_ohlcv in its block of
 -- 1,440 intervals and in the 1,000 intervals before; it replaces itself. The recursions begin anew 1,000 intervals
 -- before each block, so that a late row changes two blocks and no more: of what was before, EMA 50 keeps 4e-18 parts,
 -- EMA 26 and Wilder's averages less than 1e-32.
@@ -14,7 +14,7 @@
 -- Seeds and warm-up are those of TA-Lib (ta_EMA.c, ta_RSI.c, ta_ATR.c, ta_MACD.c), the implementation tests compare with.
 -- exponentialMovingAverage(h)(x, n) is (1 - w) * sum of w ^ age * x with w = 2 ^ (-1 / h): fed with seed / (1 - w) first, it is
 -- the recursion. w = (p - 1) / (p + 1) for EMA p, 13 / 14 for Wilder.
-insert into gold_indicators
+insert into stored_indicators
 with changed as (
     select
         venue,
@@ -23,7 +23,7 @@ with changed as (
         own_block + toIntervalSecond(1440 * {seconds:UInt32}) as next_block,
         min(open_time) as first_time,
         max(open_time) + toIntervalSecond(1000 * {seconds:UInt32}) as reach
-    from gold_ohlcv
+    from stored_ohlcv
     where interval = {interval:String} and build_version = {build_version:UInt64}
     group by venue, symbol, own_block
 ),
@@ -59,7 +59,7 @@ source as (
         low,
         close,
         is_complete
-    from gold_ohlcv final
+    from stored_ohlcv final
     where interval = {interval:String}
         and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond(1440 * {seconds:UInt32}))) in (
             select
@@ -80,7 +80,7 @@ numbered as (
         toFloat64(high) as high_price,
         toFloat64(low) as low_price,
         lagInFrame(price, 1) over series as price_before,
-        sum(close) over series as closes,
+        sum(toDecimal256(close, 18)) over series as closes,
         sum(toUInt64(is_complete)) over series as complete_rows
     from source
     where (venue, symbol, block) in (select venue, symbol, block from touched)

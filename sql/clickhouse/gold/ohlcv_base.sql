@@ -1,10 +1,12 @@
--- Fills gold_ohlcv for 1s and 1m: from trades, and from klines where trades are missing.
+-- Fills stored_ohlcv for 1s and 1m: from trades, and from klines where trades are missing.
 -- Grain: interval, venue, symbol, open_time. Rerun is safe: a row is a function of FINAL silver alone; it replaces itself.
 -- Touched: the minutes of loaded klines and trades, and of the trades right before and after loaded ones, whose
 -- completeness changes with them. A row made of trades is complete if its ids have no hole (the venue counts them up by
 -- one in a symbol) and the trades before the first and after the last are here too.
+-- Sums are made in Decimal(76, 18) and are null where storage has no room (38 digits). A sum of products is exact up to 5e40:
+-- what Float64 finds far beyond the room is not looked at closer.
 -- Of several candidates: complete trades, a closed kline, incomplete trades, a running kline.
-insert into gold_ohlcv
+insert into stored_ohlcv
 with loaded_trades as (
     select
         venue,
@@ -59,11 +61,19 @@ from_trades as (
         max(price) as high,
         min(price) as low,
         argMax(price, trade_id) as close,
-        sum(quantity) as volume,
-        toDecimal128(sum(toDecimal256(price, 18) * quantity), 18) as quote_volume,
+        sum(toDecimal256(quantity, 18)) as volume,
+        if(
+            abs(sum(toFloat64(price) * toFloat64(quantity))) < 1e21,
+            toDecimal256(sum(toDecimal256(price, 18) * quantity), 18),
+            null
+        ) as quote_volume,
         toInt64(count()) as trade_count,
-        sumIf(quantity, not is_buyer_maker) as taker_buy_volume,
-        toDecimal128(sumIf(toDecimal256(price, 18) * quantity, not is_buyer_maker), 18) as taker_buy_quote_volume,
+        sumIf(toDecimal256(quantity, 18), not is_buyer_maker) as taker_buy_volume,
+        if(
+            abs(sumIf(toFloat64(price) * toFloat64(quantity), not is_buyer_maker)) < 1e21,
+            toDecimal256(sumIf(toDecimal256(price, 18) * quantity, not is_buyer_maker), 18),
+            null
+        ) as taker_buy_quote_volume,
         min(trade_id) as first_trade_id,
         max(trade_id) as last_trade_id
     from silver_trades final
@@ -127,11 +137,11 @@ select
     high,
     low,
     close,
-    volume,
-    quote_volume,
+    if(isDecimalOverflow(volume, 38), null, accurateCastOrNull(volume, 'Decimal(38, 18)')) as volume,
+    if(isDecimalOverflow(quote_volume, 38), null, accurateCastOrNull(quote_volume, 'Decimal(38, 18)')) as quote_volume,
     trade_count,
-    taker_buy_volume,
-    taker_buy_quote_volume,
+    if(isDecimalOverflow(taker_buy_volume, 38), null, accurateCastOrNull(taker_buy_volume, 'Decimal(38, 18)')) as taker_buy_volume,
+    if(isDecimalOverflow(taker_buy_quote_volume, 38), null, accurateCastOrNull(taker_buy_quote_volume, 'Decimal(38, 18)')) as taker_buy_quote_volume,
     source,
     is_complete,
     first_trade_id,

@@ -1,18 +1,19 @@
--- Fills gold_ohlcv for 5m, 15m, 30m, 1h, 4h, 1d: each from the next shorter interval, or from the venue's own kline of
+-- Fills stored_ohlcv for 5m, 15m, 30m, 1h, 4h, 1d: each from the next shorter interval, or from the venue's own kline of
 -- this interval where parts are missing.
--- Grain: interval, venue, symbol, open_time. Rerun is safe: a row is a function of gold_ohlcv of the shorter interval and
+-- Grain: interval, venue, symbol, open_time. Rerun is safe: a row is a function of stored_ohlcv of the shorter interval and
 -- of FINAL silver_klines; it replaces itself. Sums and extremes of exact decimals: the way up does not matter.
+-- A sum is null where storage has no room for it (38 digits), or had none for a part's.
 -- Touched: the intervals of rows this build made of the shorter interval, and of klines loaded in the window.
 -- Complete: every part is there and complete; or all parts are made of trades whose ids have no hole from before the
 -- first part to after the last one, so that times without a row are times without a trade.
 -- Of several candidates: a complete roll-up, a closed kline, an incomplete roll-up, a running kline.
-insert into gold_ohlcv
+insert into stored_ohlcv
 with touched as (
     select distinct
         venue,
         symbol,
         toDateTime64(toStartOfInterval(open_time, toIntervalSecond({seconds:UInt32})), 6, 'UTC') as start
-    from gold_ohlcv
+    from stored_ohlcv
     where interval = {part:String} and build_version = {build_version:UInt64}
     union distinct
     select
@@ -32,21 +33,21 @@ candidates as (
         max(part.high) as high,
         min(part.low) as low,
         argMax(part.close, part.open_time) as close,
-        sum(part.volume) as volume,
-        sum(part.quote_volume) as quote_volume,
-        sum(part.trade_count) as trade_count,
-        sum(part.taker_buy_volume) as taker_buy_volume,
-        sum(part.taker_buy_quote_volume) as taker_buy_quote_volume,
+        if(count(part.volume) = count(), sum(toDecimal256(part.volume, 18)), null) as volume,
+        if(count(part.quote_volume) = count(), sum(toDecimal256(part.quote_volume, 18)), null) as quote_volume,
+        if(count(part.trade_count) = count(), sum(toInt128(part.trade_count)), null) as trade_count,
+        if(count(part.taker_buy_volume) = count(), sum(toDecimal256(part.taker_buy_volume, 18)), null) as taker_buy_volume,
+        if(count(part.taker_buy_quote_volume) = count(), sum(toDecimal256(part.taker_buy_quote_volume, 18)), null) as taker_buy_quote_volume,
         min(part.first_trade_id) as first_trade_id,
         max(part.last_trade_id) as last_trade_id,
         multiIf(min(part.source = 'trades'), 'trades', min(part.source = 'klines'), 'klines', 'mixed') as source,
         argMin(part.follows_previous, part.open_time) as follows_previous,
         argMax(part.precedes_next, part.open_time) as precedes_next,
         sum(part.is_complete) = intDiv({seconds:UInt32}, {part_seconds:UInt32}) or (
-            source = 'trades' and trade_count = last_trade_id - first_trade_id + 1 and follows_previous and precedes_next
+            source = 'trades' and ifNull(trade_count = last_trade_id - first_trade_id + 1, false) and follows_previous and precedes_next
         ) as is_complete,
         if(is_complete, 0, 2) as rank
-    from gold_ohlcv as part final
+    from stored_ohlcv as part final
     where part.interval = {part:String}
         and (venue, symbol, toStartOfInterval(part.open_time, toIntervalSecond({seconds:UInt32}))) in (select * from touched)
     group by venue, symbol, start
@@ -83,11 +84,11 @@ select
     high,
     low,
     close,
-    volume,
-    quote_volume,
-    trade_count,
-    taker_buy_volume,
-    taker_buy_quote_volume,
+    if(isDecimalOverflow(volume, 38), null, accurateCastOrNull(volume, 'Decimal(38, 18)')) as volume,
+    if(isDecimalOverflow(quote_volume, 38), null, accurateCastOrNull(quote_volume, 'Decimal(38, 18)')) as quote_volume,
+    accurateCastOrNull(trade_count, 'Int64') as trade_count,
+    if(isDecimalOverflow(taker_buy_volume, 38), null, accurateCastOrNull(taker_buy_volume, 'Decimal(38, 18)')) as taker_buy_volume,
+    if(isDecimalOverflow(taker_buy_quote_volume, 38), null, accurateCastOrNull(taker_buy_quote_volume, 'Decimal(38, 18)')) as taker_buy_quote_volume,
     source,
     is_complete,
     first_trade_id,

@@ -7,8 +7,8 @@ select
     symbol,
     first_update_id,
     last_update_id,
-    bids,
-    asks,
+    cast(bids, 'Array(Tuple(price Decimal(76, 18), quantity Decimal(76, 18)))') as bids,
+    cast(asks, 'Array(Tuple(price Decimal(76, 18), quantity Decimal(76, 18)))') as asks,
     event_time,
     receipt_time
 from silver_depth_diffs final

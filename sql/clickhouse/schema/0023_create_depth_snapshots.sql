@@ -6,8 +6,8 @@ select
     venue,
     symbol,
     last_update_id,
-    bids,
-    asks,
+    cast(bids, 'Array(Tuple(price Decimal(76, 18), quantity Decimal(76, 18)))') as bids,
+    cast(asks, 'Array(Tuple(price Decimal(76, 18), quantity Decimal(76, 18)))') as asks,
     reason,
     receipt_time
 from silver_depth_snapshots final

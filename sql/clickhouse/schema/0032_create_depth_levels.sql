@@ -7,11 +7,11 @@ select
     first_update_id,
     last_update_id,
     level.1 as side,
-    level.2 as price,
-    level.3 as quantity,
+    toDecimal256(level.2, 18) as price,
+    toDecimal256(level.3, 18) as quantity,
     event_time,
     receipt_time
-from depth_diffs
+from silver_depth_diffs final
 array join arrayConcat(
     arrayMap(bid -> ('bid', bid.price, bid.quantity), bids),
     arrayMap(ask -> ('ask', ask.price, ask.quantity), asks)

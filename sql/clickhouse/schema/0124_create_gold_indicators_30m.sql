@@ -2,7 +2,7 @@
 create view if not exists gold_indicators_30m
 as
 select * except (interval, build_version)
-from gold_indicators final
+from stored_indicators final
 where interval = '30m'
 settings do_not_merge_across_partitions_select_final = 1
 comment 'Indicators on 30m closes; null while an indicator warms up'

@@ -2,7 +2,7 @@
 create view if not exists gold_indicators_1h
 as
 select * except (interval, build_version)
-from gold_indicators final
+from stored_indicators final
 where interval = '1h'
 settings do_not_merge_across_partitions_select_final = 1
 comment 'Indicators on 1h closes; null while an indicator warms up'

@@ -10,10 +10,10 @@ select
     symbol,
     open_time,
     last_update_id,
-    best_bid_price,
-    best_bid_quantity,
-    best_ask_price,
-    best_ask_quantity,
+    toDecimal256(best_bid_price, 18) as best_bid_price,
+    toDecimal256(best_bid_quantity, 18) as best_bid_quantity,
+    toDecimal256(best_ask_price, 18) as best_ask_price,
+    toDecimal256(best_ask_quantity, 18) as best_ask_quantity,
     best_ask_price - best_bid_price as spread,
     (toFloat64(best_bid_price) + toFloat64(best_ask_price)) / 2 as middle,
     spread / middle * 1e4 as spread_bps,
@@ -21,15 +21,15 @@ select
         / (toFloat64(best_bid_quantity) + toFloat64(best_ask_quantity)) as microprice,
     (toFloat64(best_bid_quantity) - toFloat64(best_ask_quantity))
         / (toFloat64(best_bid_quantity) + toFloat64(best_ask_quantity)) as imbalance,
-    bid_depth_10bps,
-    ask_depth_10bps,
-    bid_depth_50bps,
-    ask_depth_50bps,
-    bid_depth_100bps,
-    ask_depth_100bps,
+    toDecimal256(bid_depth_10bps, 18) as bid_depth_10bps,
+    toDecimal256(ask_depth_10bps, 18) as ask_depth_10bps,
+    toDecimal256(bid_depth_50bps, 18) as bid_depth_50bps,
+    toDecimal256(ask_depth_50bps, 18) as ask_depth_50bps,
+    toDecimal256(bid_depth_100bps, 18) as bid_depth_100bps,
+    toDecimal256(ask_depth_100bps, 18) as ask_depth_100bps,
     (1 - toFloat64(bid_reach_price) / middle) * 1e4 as bid_reach_bps,
     (toFloat64(ask_reach_price) / middle - 1) * 1e4 as ask_reach_bps,
     ifNull(best_bid_price >= bid_reach_price and best_ask_price <= ask_reach_price, false) as is_within_reach
-from gold_book_top final
+from stored_book_top final
 settings do_not_merge_across_partitions_select_final = 1
 comment 'Best bid and ask, spread, microprice, imbalance and depth at the end of every second in which the book is provably right'

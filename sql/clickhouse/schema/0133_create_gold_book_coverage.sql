@@ -13,7 +13,7 @@ select
     diffs,
     holes,
     snapshots
-from gold_book_hours final
+from (select * from stored_book_hours final) as hours
 left join (
     select
         venue,
@@ -29,6 +29,6 @@ left join (
         from gold_book_top_1s
     )
     group by venue, symbol, open_time
-) as top using (venue, symbol, open_time)
+) as tops using (venue, symbol, open_time)
 settings do_not_merge_across_partitions_select_final = 1
 comment 'Seconds of every hour in which the book of a symbol is provably right'

@@ -6,13 +6,13 @@ create view if not exists gold_book_at
 as
 with last_diff as (
     select max(last_update_id)
-    from depth_diffs
+    from silver_depth_diffs final
     where venue = {venue:String} and symbol = {symbol:String} and event_time <= {at:DateTime64(6, 'UTC')}
         and event_time > {at:DateTime64(6, 'UTC')} - toIntervalDay(1)
 ),
 snapshot_id as (
     select max(last_update_id)
-    from depth_snapshots
+    from silver_depth_snapshots
     where venue = {venue:String} and symbol = {symbol:String} and last_update_id <= (select * from last_diff)
 ),
 diffs as (
@@ -24,7 +24,7 @@ diffs as (
         ) as id_before,
         bids,
         asks
-    from depth_diffs
+    from silver_depth_diffs final
     where venue = {venue:String} and symbol = {symbol:String}
         and last_update_id > (select * from snapshot_id) and last_update_id <= (select * from last_diff)
 ),
@@ -35,7 +35,7 @@ changes as (
             arrayMap(level -> ('bid', level.price, level.quantity), bids),
             arrayMap(level -> ('ask', level.price, level.quantity), asks)
         )) as level
-    from depth_snapshots
+    from silver_depth_snapshots final
     where venue = {venue:String} and symbol = {symbol:String} and last_update_id = (select * from snapshot_id)
     union all
     select
@@ -48,8 +48,8 @@ changes as (
 )
 select
     level.1 as side,
-    level.2 as price,
-    argMax(level.3, update_id) as quantity,
+    toDecimal256(level.2, 18) as price,
+    toDecimal256(argMax(level.3, update_id), 18) as quantity,
     greatest((select * from snapshot_id), (select max(last_update_id) from diffs)) as last_update_id,
     (select count() = 0 or min(first_update_id <= id_before + 1) from diffs) as is_proven
 from changes

@@ -14,11 +14,11 @@ with made as (
         max(price) as high,
         min(price) as low,
         argMax(price, trade_id) as close,
-        sum(quantity) as volume,
+        sum(toDecimal256(quantity, 18)) as volume,
         count() as trade_count,
         min(trade_id) as first_trade_id,
         max(trade_id) as last_trade_id
-    from trades
+    from silver_trades final
     where trade_time >= {since:DateTime64(6, 'UTC')} - toIntervalHour(1)
         and trade_time < {until:DateTime64(6, 'UTC')} + toIntervalHour(1)
     group by venue, symbol, open_time
@@ -44,18 +44,22 @@ select
         ours.is_whole, 'venue_differs',
         'our_gap'
     ) as verdict,
-    kline.open as kline_open,
-    ours.open as trades_open,
-    kline.high as kline_high,
-    ours.high as trades_high,
-    kline.low as kline_low,
-    ours.low as trades_low,
-    kline.close as kline_close,
-    ours.close as trades_close,
-    kline.volume as kline_volume,
+    toDecimal256(kline.open, 18) as kline_open,
+    toDecimal256(ours.open, 18) as trades_open,
+    toDecimal256(kline.high, 18) as kline_high,
+    toDecimal256(ours.high, 18) as trades_high,
+    toDecimal256(kline.low, 18) as kline_low,
+    toDecimal256(ours.low, 18) as trades_low,
+    toDecimal256(kline.close, 18) as kline_close,
+    toDecimal256(ours.close, 18) as trades_close,
+    toDecimal256(kline.volume, 18) as kline_volume,
     ours.volume as trades_volume
-from klines as kline
+from (
+    select venue, symbol, open_time, open, high, low, close, volume
+    from silver_klines final
+    where interval = '1m' and is_closed
+        and open_time >= {since:DateTime64(6, 'UTC')} and open_time < {until:DateTime64(6, 'UTC')}
+) as kline
 inner join neighboured as ours using (venue, symbol, open_time)
-where kline.interval = '1m' and kline.is_closed
-    and kline.open_time >= {since:DateTime64(6, 'UTC')} and kline.open_time < {until:DateTime64(6, 'UTC')}
+settings do_not_merge_across_partitions_select_final = 1
 comment 'Every kline against our own trades: match, our_gap or venue_differs; parameters since, until'

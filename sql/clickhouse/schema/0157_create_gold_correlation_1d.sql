@@ -11,15 +11,22 @@ select
     if(days = 30, correlation_so_far, null) as correlation
 from (
     select
-        a.venue as venue,
-        a.symbol as symbol_a,
-        b.symbol as symbol_b,
-        a.open_time as open_time,
+        venue,
+        symbol_a,
+        symbol_b,
+        open_time,
         count() over last_days as days,
-        corrStable(assumeNotNull(a.log_return), assumeNotNull(b.log_return)) over last_days as correlation_so_far
-    from gold_returns_1d as a
-    inner join gold_returns_1d as b on a.venue = b.venue and a.open_time = b.open_time
-    where a.log_return is not null and b.log_return is not null
+        corrStable(return_a, return_b) over last_days as correlation_so_far
+    from (
+        select venue, symbol as symbol_a, open_time, assumeNotNull(log_return) as return_a
+        from gold_returns_1d
+        where log_return is not null
+    ) as first_returns
+    inner join (
+        select venue, symbol as symbol_b, open_time, assumeNotNull(log_return) as return_b
+        from gold_returns_1d
+        where log_return is not null
+    ) as second_returns using (venue, open_time)
     window last_days as (partition by venue, symbol_a, symbol_b order by open_time rows between 29 preceding and current row)
 ) as priced
 comment 'Rolling correlation matrix of daily returns over 30 days'

@@ -13,6 +13,6 @@ select
     ) as known_quote,
     if(length(parts) = 2 and aliases.market = '', upper(parts[2]), known_quote) as quote_asset,
     substring(market, 1, length(market) - length(quote_asset)) as base_asset
-from (select venue, symbol, market from gold_symbol_names final) as names
+from (select venue, symbol, market from stored_symbol_names final) as names
 left join (select venue, symbol, market from symbol_aliases final) as aliases using (venue, symbol)
 comment 'Which symbols of different venues are one market: BTC-USDT and BTCUSDT are BTCUSDT'

@@ -11,14 +11,14 @@ select
     symbol_b,
     open_time,
     common_seconds,
-    last_price_a,
-    last_price_b,
+    toDecimal256(last_price_a, 18) as last_price_a,
+    toDecimal256(last_price_b, 18) as last_price_b,
     last_price_b - last_price_a as last_spread,
     average_spread_bps,
     lowest_spread_bps,
     highest_spread_bps,
     lead_seconds,
     lead_correlation
-from gold_cross_venue final
+from stored_cross_venue final
 settings do_not_merge_across_partitions_select_final = 1
 comment 'The spread between two venues and which of them leads, per minute: by books that are provably right, and by trades'

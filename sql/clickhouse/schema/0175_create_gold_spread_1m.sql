@@ -10,22 +10,28 @@ with closes as (
         open_time,
         close,
         is_complete
-    from gold_ohlcv_1m
-    inner join (select venue, symbol, market from gold_symbol_map) as names using (venue, symbol)
+    from (select venue, symbol, open_time, close, is_complete from gold_ohlcv_1m) as minutes
+    inner join (select venue, symbol, market from gold_symbol_map) as symbol_names using (venue, symbol)
 )
 select
-    a.market as market,
-    a.venue as venue_a,
-    a.symbol as symbol_a,
-    b.venue as venue_b,
-    b.symbol as symbol_b,
-    a.open_time as open_time,
-    a.close as close_a,
-    b.close as close_b,
-    b.close - a.close as spread,
-    toFloat64(b.close - a.close) / ((toFloat64(a.close) + toFloat64(b.close)) / 2) * 1e4 as spread_bps,
-    a.is_complete and b.is_complete as is_complete
-from closes as a
-inner join closes as b on a.market = b.market and a.open_time = b.open_time
-where a.venue < b.venue
+    market,
+    venue_a,
+    symbol_a,
+    venue_b,
+    symbol_b,
+    open_time,
+    close_a,
+    close_b,
+    close_b - close_a as spread,
+    toFloat64(spread) / ((toFloat64(close_a) + toFloat64(close_b)) / 2) * 1e4 as spread_bps,
+    is_complete_a and is_complete_b as is_complete
+from (
+    select market, open_time, venue as venue_a, symbol as symbol_a, close as close_a, is_complete as is_complete_a
+    from closes
+) as first_closes
+inner join (
+    select market, open_time, venue as venue_b, symbol as symbol_b, close as close_b, is_complete as is_complete_b
+    from closes
+) as second_closes using (market, open_time)
+where venue_a < venue_b
 comment 'How far the closes of one market at two venues are apart, per minute'

@@ -1,5 +1,5 @@
 -- Klines of one market and interval since an instant: gold where the transformer was, else what was backfilled.
--- Rerun is safe: it only reads. One row a kline, oldest first; times in microseconds.
+-- A volume that storage has no room for is not drawn. Rerun is safe: it only reads. One row a kline, oldest first; times in microseconds.
 select
     toUnixTimestamp64Micro(open_time) as opened,
     argMax(open, rank),
@@ -9,8 +9,8 @@ select
     argMax(volume, rank),
     argMax(is_complete, rank)
 from (
-    select open_time, open, high, low, close, volume, is_complete, 2 as rank
-    from gold_ohlcv final
+    select open_time, open, high, low, close, ifNull(volume, 0) as volume, is_complete, 2 as rank
+    from stored_ohlcv final
     where interval = {interval:String} and venue = {venue:String} and symbol = {symbol:String}
         and open_time >= fromUnixTimestamp64Micro({since_us:Int64}) and open_time < fromUnixTimestamp64Micro({until_us:Int64})
     union all

@@ -13,12 +13,12 @@ from (
     select
         venue, symbol, toDateTime64(toStartOfHour(open_time), 6, 'UTC') as hour,
         count() as minutes, countIf(is_complete) as complete, 0 as proven, 0 as gaps, 0 as healed
-    from gold_ohlcv final
+    from stored_ohlcv final
     where interval = '1m' and open_time >= fromUnixTimestamp64Micro({since_us:Int64})
     group by venue, symbol, hour
     union all
     select venue, symbol, open_time, 0, 0, toUInt64(proven_seconds), 0, 0
-    from gold_book_hours final
+    from stored_book_hours final
     where open_time >= fromUnixTimestamp64Micro({since_us:Int64})
     union all
     select

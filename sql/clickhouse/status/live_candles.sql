@@ -6,7 +6,7 @@ select
     max(price),
     min(price),
     argMax(price, trade_id),
-    sum(quantity),
+    sum(toDecimal256(quantity, 18)),
     false
 from silver_trades final
 where venue = {venue:String} and symbol = {symbol:String} and trade_time >= fromUnixTimestamp64Micro({since_us:Int64})

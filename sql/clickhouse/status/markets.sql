@@ -1,7 +1,7 @@
 -- Every market there is anything of to draw: venue and symbol. Rerun is safe: it only reads.
 select venue, symbol
 from (
-    select venue, symbol from gold_ohlcv where interval in ('1m', '1h', '1d') group by venue, symbol
+    select venue, symbol from stored_ohlcv where interval in ('1m', '1h', '1d') group by venue, symbol
     union distinct
     select venue, symbol from silver_klines group by venue, symbol
     union distinct

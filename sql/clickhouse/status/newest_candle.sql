@@ -2,7 +2,7 @@
 select max(opened)
 from (
     select toUnixTimestamp64Micro(max(open_time)) as opened
-    from gold_ohlcv
+    from stored_ohlcv
     where interval = {interval:String} and venue = {venue:String} and symbol = {symbol:String}
         and open_time < fromUnixTimestamp64Micro({until_us:Int64})
     union all

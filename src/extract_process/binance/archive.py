@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import httpx
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from extract_process.binance.messages import KLINE_COLUMNS, klines_table
@@ -161,14 +162,32 @@ def parse_archive(archive: bytes, path: str, *, symbol: str, interval: str, most
                     raise ValueError(f"it has more than {most_rows:,} rows, more klines than its period")
                 tables.append(klines_table(columns, symbol=symbol, interval=interval, source="archive", receipt_time=now_us()))
     except _UNREADABLE as error:
-        raise VenueRefused(f"{path} cannot be read: {error or type(error).__name__}") from error
+        raise VenueRefused(f"{path} cannot be read: {_in_one_line(error)}") from error
     if not rows:
         raise VenueRefused(f"{path} has no kline in it")
-    return pa.concat_tables(tables)
+    klines = pa.concat_tables(tables)
+    if _contradicts_itself(klines):
+        raise VenueRefused(f"{path} has one kline twice, with different values")
+    return klines
 
 
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, pa.ArrowException, ValueError, OverflowError)
 """What zipfile raises for bytes that are no zip file or not a whole one, and what parsing raises for other rows."""
+
+
+def _in_one_line(error: Exception) -> str:
+    """Parsers quote the file, which may have anything in it."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(error))
+    return " ".join(text.split())[:200] or type(error).__name__
+
+
+def _contradicts_itself(klines: pa.Table) -> bool:
+    """Whether rows of one open time differ; rows that are merely repeated do not matter."""
+    times = pc.count_distinct(klines["open_time"]).as_py()
+    if times == klines.num_rows:
+        return False
+    said = [name for name in klines.schema.names if name not in ("venue", "symbol", "interval", "source", "receipt_time")]
+    return bool(klines.select(said).group_by(said).aggregate([]).num_rows > times)
 
 
 def _csv_of(files: zipfile.ZipFile) -> zipfile.ZipInfo:

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, TypeVar
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from extract_process.decimal_text import decimals
+from extract_process.decimal_text import UnreadableNumber, decimals, plain_levels, plain_number
 from extract_process.kline_values import check_klines
-from extract_process.order_book import exact_number
 from extract_process.records import DepthSnapshot, Trade
 from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME
 from tickhouse_core.errors import VenueUnavailable
@@ -107,21 +106,23 @@ def parse_depth(body: bytes, *, symbol: str, reason: str) -> DepthSnapshot:
         last_update_id, bids, asks = answer["lastUpdateId"], answer["bids"], answer["asks"]
         if type(last_update_id) is not int or not 0 <= last_update_id < 2**64:
             raise ValueError(f"lastUpdateId is {last_update_id!r}")
-        for price, quantity in (*bids, *asks):
-            exact_number(price)
-            exact_number(quantity)
-        return DepthSnapshot(symbol, last_update_id, bids, asks, reason)
+        if any(len(level) != 2 for level in chain(bids, asks)):
+            raise ValueError("a level is no pair")
+        return DepthSnapshot(symbol, last_update_id, plain_levels(bids), plain_levels(asks), reason)
 
     return _parsed(body, read)
 
 
 def parse_trades(body: bytes, *, symbol: str) -> list[Trade]:
-    """An answer of /api/v3/trades or /historicalTrades, oldest first. REST says no event time: it is the trade time."""
+    """An answer of /api/v3/trades or /historicalTrades, oldest first. REST says no event time: it is the trade time.
+
+    A trade whose numbers cannot be read is left out: it stays a gap, and its neighbours are healed.
+    """
 
     def read(answer: list[dict[str, Any]]) -> list[Trade]:
         if not isinstance(answer, list):
             raise TypeError("not an array")
-        trades = [_trade(item, symbol) for item in answer]
+        trades = [trade for item in answer if (trade := _trade(item, symbol)) is not None]
         if any(later.trade_id <= earlier.trade_id for earlier, later in pairwise(trades)):
             raise ValueError("trades are not in ascending order")
         return trades
@@ -150,16 +151,18 @@ def klines_table(columns: dict[str, Any], *, symbol: str, interval: str, source:
     )
 
 
-def _trade(item: dict[str, Any], symbol: str) -> Trade:
+def _trade(item: dict[str, Any], symbol: str) -> Trade | None:
     trade_id, is_buyer_maker = item["id"], item["isBuyerMaker"]
     if type(trade_id) is not int or not 0 <= trade_id < 2**64 or type(is_buyer_maker) is not bool:
         raise TypeError(f"trade {item!r:.100}")
-    exact_number(item["price"])
-    exact_number(item["qty"])
     trade_time = unit_to_us(int(item["time"]))
     if not MARKET_TIMES.holds(trade_time):
         raise ValueError(f"the time of trade {trade_id} is {item['time']!r:.40}")
-    return Trade(symbol, trade_id, item["price"], item["qty"], is_buyer_maker, trade_time, trade_time)
+    try:
+        price, quantity = plain_number(item["price"]), plain_number(item["qty"])
+    except UnreadableNumber:
+        return None
+    return Trade(symbol, trade_id, price, quantity, is_buyer_maker, trade_time, trade_time)
 
 
 def _columns(answer: list[list[Any]]) -> dict[str, tuple[Any, ...]]:

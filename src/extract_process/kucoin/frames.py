@@ -8,14 +8,15 @@ from typing import Any
 
 import orjson
 
+from extract_process.decimal_text import UnreadableNumber, plain_levels, plain_number
 from extract_process.dialect import FrameRefused, Reply, Unknown, Welcome
 from extract_process.kucoin.intervals import OUR_NAMES, close_time_of
-from extract_process.records import DepthDiff, Kline, Levels, Ticker, Trade
+from extract_process.records import DepthDiff, Kline, Levels, Ticker, Trade, UnreadableRow
 from tickhouse_core.datasets import MARKET_TIMES
 
 _MOST_ID = 2**64 - 1
 
-Message = Trade | DepthDiff | Ticker | Kline | Reply | Welcome | Unknown
+Message = Trade | DepthDiff | Ticker | Kline | UnreadableRow | Reply | Welcome | Unknown
 
 
 def parse_frame(frame: bytes, receipt_time: int) -> list[Message]:
@@ -48,7 +49,8 @@ def channel_of_frame(frame: bytes) -> str:
     except FrameRefused:
         return ""
     channels = {DepthDiff: "depth", Trade: "trades", Ticker: "ticker", Kline: "klines"}
-    return channels.get(type(messages[0]), "") if messages else ""
+    first = messages[0] if messages else None
+    return first.channel if isinstance(first, UnreadableRow) else channels.get(type(first), "")
 
 
 def _parse_event(message: dict[str, Any], receipt_time: int) -> Message:
@@ -79,17 +81,21 @@ def _parse_control(message: dict[str, Any]) -> list[Message]:
     raise FrameRefused("unknown_shape", "no type")
 
 
-def _parse_diff(data: dict[str, Any], symbol: str, receipt_time: int) -> DepthDiff:
+def _parse_diff(data: dict[str, Any], symbol: str, receipt_time: int) -> DepthDiff | UnreadableRow:
     """`{"changes":{"asks":[["67993.3","1.2","14701689783"]],"bids":[]},"sequenceStart":…,"sequenceEnd":…,"time":…}`."""
     first, last = data["sequenceStart"], data["sequenceEnd"]
     if not (type(first) is type(last) is int and 0 <= first <= last <= _MOST_ID):
         raise FrameRefused("wrong_id", f"sequences {first!r} to {last!r}")
     changes = data["changes"]
     event_time = _instant(data["time"], 1_000) if "time" in data else receipt_time
-    return DepthDiff(_text(data["symbol"]), first, last, _levels(changes["bids"]), _levels(changes["asks"]), event_time)
+    try:
+        bids, asks = _levels(changes["bids"]), _levels(changes["asks"])
+    except UnreadableNumber as error:
+        return UnreadableRow("depth", _text(data["symbol"]), "", first, last, str(error))
+    return DepthDiff(_text(data["symbol"]), first, last, bids, asks, event_time)
 
 
-def _parse_trade(data: dict[str, Any], symbol: str, receipt_time: int) -> Trade:
+def _parse_trade(data: dict[str, Any], symbol: str, receipt_time: int) -> Trade | UnreadableRow:
     """`{"sequence":"11067996711960577","price":"67523","size":"0.003","side":"buy","time":"1729843222921000000",…}`.
 
     `side` is the taker's; the one time there is serves as both.
@@ -101,25 +107,36 @@ def _parse_trade(data: dict[str, Any], symbol: str, receipt_time: int) -> Trade:
     sequence = int(_text(data["sequence"]))
     if not 0 <= sequence <= _MOST_ID:
         raise FrameRefused("wrong_id", f"sequence {sequence}")
-    return Trade(_text(data["symbol"]), sequence, _text(data["price"]), _text(data["size"]), side == "sell", at, at)
+    try:
+        price, size = plain_number(data["price"]), plain_number(data["size"])
+    except UnreadableNumber as error:
+        return UnreadableRow("trades", _text(data["symbol"]), "", sequence, sequence, str(error))
+    return Trade(_text(data["symbol"]), sequence, price, size, side == "sell", at, at)
 
 
-def _parse_ticker(data: dict[str, Any], symbol: str, receipt_time: int) -> Ticker:
+def _parse_ticker(data: dict[str, Any], symbol: str, receipt_time: int) -> Ticker | UnreadableRow:
     """The last trade and the best of both sides; the venue's ticker has no rolling day. `Time` is its example's spelling."""
     at = _instant(data["time"] if "time" in data else data["Time"], 1_000)
     best = (data.get(key) or None for key in ("bestBid", "bestBidSize", "bestAsk", "bestAskSize"))
-    return Ticker(symbol, at, None, None, None, _text(data["price"]), None, None, *map(_text_or_none, best))
+    try:
+        return Ticker(symbol, at, None, None, None, plain_number(data["price"]), None, None, *map(_number_or_none, best))
+    except UnreadableNumber as error:
+        return UnreadableRow("ticker", symbol, "", None, None, str(error))
 
 
-def _parse_kline(data: dict[str, Any], symbol: str, receipt_time: int) -> Kline:
+def _parse_kline(data: dict[str, Any], symbol: str, receipt_time: int) -> Kline | UnreadableRow:
     """`["1729839600","67644.9","67437.6","67724.8","67243.8","44.88","3027558.99"]`: time, open, close, high, low, volume,
     turnover. Nothing says that it is closed. The venue counts neither trades nor what takers bought.
     """
     interval = OUR_NAMES.get(symbol.rpartition("_")[2])
     if interval is None:
         raise FrameRefused("wrong_interval", f"{symbol!r:.60} names no interval")
-    at, open_, close, high, low, volume, turnover = map(_text, data["candles"])
-    opened = _instant(int(at), 1_000_000)
+    at, *numbers = data["candles"]
+    opened = _instant(int(_text(at)), 1_000_000)
+    try:
+        open_, close, high, low, volume, turnover = map(plain_number, numbers)
+    except UnreadableNumber as error:  # it is not over yet: no id is lost
+        return UnreadableRow("klines", _text(data["symbol"]), interval, None, None, str(error))
     closes = close_time_of(interval, opened)
     return Kline(_text(data["symbol"]), interval, opened, closes, open_, high, low, close, volume, turnover, 0, "0", "0", False)
 
@@ -143,8 +160,8 @@ def _text(value: object) -> str:
     return value
 
 
-def _text_or_none(value: object) -> str | None:
-    return None if value is None else _text(value)
+def _number_or_none(value: object) -> str | None:
+    return None if value is None else plain_number(value)
 
 
 def _instant(value: object, factor: int) -> int:
@@ -160,12 +177,13 @@ def _instant(value: object, factor: int) -> int:
 def _levels(changes: Any) -> Levels:
     """Price and size of each change in the order of their sequences, so that the last one of a price counts.
 
-    A change with price 0 is no level: it only says that its sequence was used.
+    A change with price 0 is no level: it only says that its sequence was used. Raises UnreadableNumber.
     """
     if type(changes) is not list:
         raise FrameRefused("wrong_type", "changes are no list")
     for change in changes:
-        if type(change) is not list or len(change) != 3 or not all(type(text) is str for text in change):
+        if type(change) is not list or len(change) != 3 or type(change[2]) is not str:
             raise FrameRefused("wrong_type", f"{change!r:.60} is no change")
     ordered = changes if len(changes) == 1 else sorted(changes, key=lambda change: int(change[2]))
-    return [[price, size] for price, size, _ in ordered if price.strip("0.")]
+    levels = plain_levels([[price, size] for price, size, _ in ordered])
+    return [level for level in levels if level[0].strip("0.")]

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
 import pyarrow as pa
 
-from extract_process.decimal_text import decimals
+from extract_process.decimal_text import UnreadableNumber, decimals, plain_levels, plain_number
 from extract_process.kline_values import check_klines
 from extract_process.kucoin.intervals import close_time_of
-from extract_process.order_book import exact_number
 from extract_process.records import DepthSnapshot, Trade
 from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME
 from tickhouse_core.errors import VenueUnavailable
@@ -86,19 +85,22 @@ def parse_depth(body: bytes, *, symbol: str, reason: str) -> DepthSnapshot:
         sequence, bids, asks = int(data["sequence"]), data["bids"], data["asks"]
         if not 0 <= sequence < 2**64:
             raise ValueError(f"sequence is {sequence}")
-        for price, quantity in (*bids, *asks):
-            exact_number(price)
-            exact_number(quantity)
-        return DepthSnapshot(symbol, sequence, bids, asks, reason)
+        if any(len(level) != 2 for level in chain(bids, asks)):
+            raise ValueError("a level is no pair")
+        return DepthSnapshot(symbol, sequence, plain_levels(bids), plain_levels(asks), reason)
 
     return _parsed(body, read)
 
 
 def parse_trades(body: bytes, *, symbol: str) -> list[Trade]:
-    """/api/v1/market/histories, whatever its order: `{"sequence":"…","price":"…","size":"…","side":"buy","time":<ns>}`."""
+    """/api/v1/market/histories, whatever its order: `{"sequence":"…","price":"…","size":"…","side":"buy","time":<ns>}`.
+
+    A trade whose numbers cannot be read is left out: it stays a gap, and its neighbours are healed.
+    """
 
     def read(data: list[dict[str, Any]]) -> list[Trade]:
-        trades = sorted((_trade(item, symbol) for item in data), key=lambda trade: trade.trade_id)
+        readable = (trade for item in data if (trade := _trade(item, symbol)) is not None)
+        trades = sorted(readable, key=lambda trade: trade.trade_id)
         if any(later.trade_id == earlier.trade_id for earlier, later in pairwise(trades)):
             raise ValueError("a sequence is there twice")
         return trades
@@ -145,16 +147,18 @@ def _decimals(texts: list[str]) -> Any:
     return decimals(pa.array(texts, pa.string()))
 
 
-def _trade(item: dict[str, Any], symbol: str) -> Trade:
+def _trade(item: dict[str, Any], symbol: str) -> Trade | None:
     sequence, side = int(item["sequence"]), item["side"]
     if not 0 <= sequence < 2**64 or side not in ("buy", "sell"):
         raise ValueError(f"trade {item!r:.100}")
-    exact_number(item["price"])
-    exact_number(item["size"])
     at = int(item["time"]) // 1_000
     if not MARKET_TIMES.holds(at):
         raise ValueError(f"the time of trade {sequence} is {item['time']!r:.40}")
-    return Trade(symbol, sequence, item["price"], item["size"], side == "sell", at, at)
+    try:
+        price, size = plain_number(item["price"]), plain_number(item["size"])
+    except UnreadableNumber:
+        return None
+    return Trade(symbol, sequence, price, size, side == "sell", at, at)
 
 
 def _parsed(body: bytes, read: Callable[[Any], Parsed]) -> Parsed:

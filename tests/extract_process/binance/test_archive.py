@@ -194,6 +194,19 @@ def test_a_file_without_a_kline_is_refused_by_its_name(text: str) -> None:
         parse(text)
 
 
+def test_rows_that_are_repeated_are_taken_and_rows_that_differ_are_not() -> None:
+    assert parse(MILLISECONDS + MILLISECONDS).num_rows == 4
+    with pytest.raises(VenueRefused, match=rf"^{MONTH} has one kline twice, with different values$"):
+        parse(MILLISECONDS + with_cell(4, "42298.62"))
+
+
+def test_what_a_parser_quotes_of_a_file_stays_one_line() -> None:
+    with pytest.raises(VenueRefused) as caught:
+        parse("1,2\n\x00\x1b[31m" + "x" * 400 + "\n")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < len(MONTH) + 230
+
+
 def test_a_zip_file_without_files_is_refused() -> None:
     sink = io.BytesIO()
     zipfile.ZipFile(sink, "w").close()

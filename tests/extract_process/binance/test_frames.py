@@ -1,6 +1,7 @@
 """Frames of the venue in our records: the documented shapes, the recorded ones, and garbage."""
 
 import gzip
+import json
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -12,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extract_process.binance.frames import channel_of_frame, parse_frame
+from extract_process.decimal_text import plain_number
 from extract_process.dialect import FrameRefused, Reply, ServerShutdown, Unknown
-from extract_process.records import DepthDiff, Kline, Ticker, Trade
+from extract_process.records import DepthDiff, Kline, Ticker, Trade, UnreadableRow
 
 MS = 1_672_515_782_136
 DIFF = {"e": "depthUpdate", "E": MS, "s": "BNBBTC", "U": 157, "u": 160, "b": [["0.0024", "10"]], "a": [["0.0026", "100"]]}
@@ -89,7 +91,6 @@ def test_times_in_microseconds_are_what_they_are() -> None:
         (orjson.dumps({**TRADE, "t": -1}), "wrong_id"),
         (orjson.dumps({**TRADE, "t": True}), "wrong_id"),
         (orjson.dumps({**TRADE, "t": "5"}), "wrong_id"),
-        (orjson.dumps({**TRADE, "p": 0.001}), "wrong_type"),
         (orjson.dumps({**TRADE, "m": "true"}), "wrong_type"),
         (orjson.dumps({**TRADE, "T": 0}), "wrong_time"),
         (orjson.dumps({**TRADE, "T": 10**18}), "wrong_time"),
@@ -171,3 +172,47 @@ def _dumped(value: Any) -> bytes:
 def _parse_or_refuse(frame: bytes) -> None:
     with suppress(FrameRefused):
         parse_frame(frame)
+
+
+ODD = [
+    ["1e-8x", "1"],
+    ["-1", "1"],
+    ["", "1"],
+    [1, "1"],
+    [None, None],
+    [["1"], "5"],
+    ["0.1234567890123456789", "5"],
+    ["9" * 21, "5"],
+]
+
+
+@pytest.mark.parametrize("level", ODD)
+@pytest.mark.parametrize("others", [[], [["1.5", "2.5"], ["1.5", "0.00000000"]]])
+def test_a_message_with_an_unreadable_number_keeps_its_ids(level: list[Any], others: list[list[str]]) -> None:
+    (row,) = parse_frame(orjson.dumps({"stream": "x", "data": {**DIFF, "b": [*others, level], "a": others}}))
+    assert isinstance(row, UnreadableRow)
+    assert (row.channel, row.symbol, row.first_id, row.last_id) == ("depth", DIFF["s"], DIFF["U"], DIFF["u"])
+    (row,) = parse_frame(orjson.dumps({**TRADE, "p": level[0], "q": level[1]}))
+    assert isinstance(row, UnreadableRow)
+    assert (row.channel, row.first_id, row.last_id) == ("trades", TRADE["t"], TRADE["t"])
+
+
+_texts = st.one_of(
+    st.from_regex(r"[0-9]{1,22}(\.[0-9]{1,20})?", fullmatch=True),
+    st.text(alphabet='0123456789.eE-+,[]" ', max_size=30),
+    st.sampled_from([1, 1.5, None, [], ["1"], {"a": 1}, True]),
+)
+
+
+@given(bids=st.lists(st.tuples(_texts, _texts), max_size=4), asks=st.lists(st.tuples(_texts, _texts), max_size=4))
+def test_the_look_at_the_whole_frame_says_the_same_as_one_at_every_number(bids: list[Any], asks: list[Any]) -> None:
+    """Compact frames are looked at as bytes, others level by level: both must agree, on a point alone excepted."""
+    data = {**DIFF, "b": bids, "a": asks}
+    numbers = [number for level in (*bids, *asks) for number in level]
+    (compact,) = parse_frame(orjson.dumps({"stream": "x", "data": data}))
+    (spread,) = parse_frame(json.dumps({"stream": "x", "data": data}).encode())
+    if "." in numbers or any(type(number) is str and (number[:1] == "." or number[-1:] == ".") for number in numbers):
+        return
+    assert compact == spread or (isinstance(compact, UnreadableRow) and isinstance(spread, UnreadableRow))
+    if isinstance(compact, DepthDiff):
+        assert all(number == plain_number(number) for level in (*compact.bids, *compact.asks) for number in level)

@@ -174,7 +174,7 @@ async def test_rate_limited_with_retry_after_stops_every_worker_for_that_long(tm
         first = asyncio.create_task(rest.fetch_klines("BTCUSDT", "1m", SPAN))
         await until(lambda: rest.tally.rate_limited == 1)
         second = asyncio.create_task(rest.fetch_klines("ETHUSDT", "1m", SPAN))
-        await until(lambda: False, turns=20)
+        await let_run(turns=20)
         assert 5.0 < rest.budget.wait_before(2, rest.server_now()) <= 7.0
         assert len(venue.requests) == 1
         await cancelled(first, second)
@@ -318,10 +318,16 @@ async def test_requests_wait_for_the_next_minute_when_the_weight_is_used_up(tmp_
         await rest.synchronize_clock()
         await rest.fetch_klines("BTCUSDT", "1m", SPAN)
         asked = asyncio.create_task(rest.fetch_klines("BTCUSDT", "1m", SPAN))
-        await until(lambda: False, turns=20)
+        await let_run(turns=20)
         assert len(venue.requests) == 2
         assert 25.0 < rest.budget.wait_before(2, rest.server_now()) <= 55.0
         await cancelled(asked)
+
+
+async def let_run(turns: int) -> None:
+    """The other tasks, for so many turns of the loop: time enough for what should not happen."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
 
 
 async def until(is_true: Callable[[], bool], turns: int = 10_000) -> None:
@@ -330,6 +336,7 @@ async def until(is_true: Callable[[], bool], turns: int = 10_000) -> None:
         if is_true():
             return
         await asyncio.sleep(0)
+    raise AssertionError(f"not within {turns} turns of the loop")
 
 
 async def cancelled(*tasks: asyncio.Task[Any]) -> None:

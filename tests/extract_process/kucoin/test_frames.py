@@ -1,16 +1,18 @@
 """What only KuCoin's frames have: placeholders, sequences in levels, subjects that are symbols, times in four units."""
 
+from typing import Any
+
 import orjson
 import pytest
 
 from extract_process.dialect import FrameRefused, Welcome
 from extract_process.kucoin.frames import parse_frame
-from extract_process.records import DepthDiff, Ticker
+from extract_process.records import DepthDiff, Ticker, UnreadableRow
 
 NOW = 1_786_190_400_000_000
 
 
-def level2(bids: list[list[str]], asks: list[list[str]], **more: object) -> bytes:
+def level2(bids: list[list[Any]], asks: list[list[Any]], **more: object) -> bytes:
     data = {"changes": {"bids": bids, "asks": asks}, "sequenceStart": 5, "sequenceEnd": 9, "symbol": "A-B", **more}
     return orjson.dumps({"type": "message", "topic": "/market/level2:A-B", "subject": "trade.l2update", "data": data})
 
@@ -51,7 +53,6 @@ def test_welcome_and_pong() -> None:
     "frame",
     [
         level2([["1", "2"]], []),
-        level2([["1", 2, "3"]], []),  # type: ignore[list-item]
         level2([["1", "2", "x"], ["1", "3", "y"]], []),
         level2([], [], sequenceStart=10),
         level2([], [], sequenceEnd="9"),
@@ -66,3 +67,10 @@ def test_welcome_and_pong() -> None:
 def test_a_frame_of_another_shape_is_refused(frame: bytes) -> None:
     with pytest.raises(FrameRefused):
         parse_frame(frame, NOW)
+
+
+@pytest.mark.parametrize("price", ["-1", "", 2, None, "1e-30", "abc"])
+def test_a_message_with_an_unreadable_number_keeps_its_ids(price: Any) -> None:
+    (row,) = parse_frame(level2([[price, "1", "3"]], [["5", "1", "4"]], sequenceStart=3, sequenceEnd=4), NOW)
+    assert isinstance(row, UnreadableRow)
+    assert (row.channel, row.symbol, row.first_id, row.last_id) == ("depth", "A-B", 3, 4)

@@ -1,10 +1,10 @@
--- Grain: the indicators at one row of gold_ohlcv. Natural key: interval, venue, symbol, open_time. Rerun is safe: a row that
+-- Grain: the indicators at one row of stored_ohlcv. Natural key: interval, venue, symbol, open_time. Rerun is safe: a row that
 -- is built again replaces the older build, the higher build_version wins. Definitions: sql/clickhouse/gold/indicators.sql.
-create table if not exists gold_indicators (
+create table if not exists stored_indicators (
     interval LowCardinality(String) comment '1m, 5m, 15m, 30m, 1h, 4h, 1d',
     venue LowCardinality(String) comment 'exchange',
     symbol LowCardinality(String) comment 'market, in the spelling of the venue',
-    open_time DateTime64(6, 'UTC') comment 'of the row of gold_ohlcv whose close is the newest price used' codec(Delta, ZSTD(1)),
+    open_time DateTime64(6, 'UTC') comment 'of the row of stored_ohlcv whose close is the newest price used' codec(Delta, ZSTD(1)),
     close Float64 comment 'that close' codec(Gorilla, ZSTD(1)),
     sma_20 Nullable(Float64) comment 'simple moving average of 20 closes; null while there are fewer' codec(ZSTD(1)),
     sma_50 Nullable(Float64) comment 'of 50 closes' codec(ZSTD(1)),

@@ -1,6 +1,6 @@
 -- Grain: one symbol and hour. Natural key: venue, symbol, open_time. Rerun is safe: a row that is built again replaces the older
 -- build, the higher build_version wins.
-create table if not exists gold_book_hours (
+create table if not exists stored_book_hours (
     venue LowCardinality(String) comment 'exchange',
     symbol LowCardinality(String) comment 'market, in the spelling of the venue',
     open_time DateTime64(6, 'UTC') comment 'the hour, by the venue''s event_time',

@@ -1,5 +1,5 @@
 -- Grain: one symbol of one venue. Natural key: venue, symbol. Rerun is safe: the same symbol always gives the same names.
-create table if not exists gold_symbol_names (
+create table if not exists stored_symbol_names (
     venue LowCardinality(String) comment 'exchange',
     symbol LowCardinality(String) comment 'market, in the spelling of the venue',
     market LowCardinality(String) comment 'the symbol in capitals, without - _ / and the like: BTC-USDT is BTCUSDT',

@@ -1,6 +1,6 @@
 -- Grain: one minute of one market at two venues, by one kind of price. Natural key: basis, market, venue_a, symbol_a, venue_b,
 -- symbol_b, open_time. Rerun is safe: a row that is built again replaces the older build, the higher build_version wins.
-create table if not exists gold_cross_venue (
+create table if not exists stored_cross_venue (
     basis LowCardinality(String) comment 'book: the middle of the best prices of every proven second; trades: the last price of every second',
     market LowCardinality(String) comment 'the market''s name across venues: see gold_symbol_map',
     venue_a LowCardinality(String) comment 'the first of the two, by name',

@@ -1,0 +1,22 @@
+"""PURE. What a capture's heartbeat says in `detail`: words for people, and the age of its batches for who judges its silence."""
+
+import re
+
+DEFAULT_BATCH_SECONDS = 10.0
+"""Age at which a capture's batch becomes objects, unless it is told otherwise; taken for captures that do not say it."""
+
+LONGEST_BATCH_SECONDS = 3_600.0
+"""A batch never goes on into the next hour."""
+
+_BATCHES = re.compile(r"batches of ([0-9]{1,6}(?:\.[0-9]{1,6})?) s")
+
+
+def heartbeat_detail(words: str, batch_seconds: float) -> str:
+    """`0 books unsynced, …, batches of 60 s`."""
+    return f"{words}, batches of {min(batch_seconds, LONGEST_BATCH_SECONDS):.6g} s"
+
+
+def batch_seconds_of(detail: str) -> float:
+    """Of a heartbeat's `detail`; the default where it does not say it (captures before this was published)."""
+    found = _BATCHES.search(detail)
+    return min(float(found.group(1)), LONGEST_BATCH_SECONDS) if found else DEFAULT_BATCH_SECONDS

@@ -1,0 +1,56 @@
+"""What a number is: the same for lake, book, proof and mirror, exact or not at all."""
+
+from decimal import Decimal, localcontext
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from extract_process.decimal_text import UnreadableNumber, decimals, plain_levels, plain_number
+from extract_process.order_book import exact_number
+
+
+@pytest.mark.parametrize(
+    ("sent", "plain"),
+    [
+        ("0.0024", "0.0024"),
+        ("007.50", "007.50"),
+        ("1e-8", "0.00000001"),
+        ("1.0105e2", "101.05"),
+        ("1E+5", "100000"),
+        ("0e0", "0"),
+        (".5", "0.5"),
+        ("5.", "5"),
+        ("1.0000000000000000000", "1"),
+        ("99999999999999999999.999999999999999999", "99999999999999999999.999999999999999999"),
+    ],
+)
+def test_what_is_exactly_a_decimal_is_read(sent: str, plain: str) -> None:
+    assert plain_number(sent) == plain
+    assert plain_levels([[sent, "1"]]) == [[plain, "1"]]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["", ".", "e5", "-1", "+1", "-0", "NaN", "Infinity", "1_0", " 1", "1 ", "1,5", "²", "٣", "1e-19", "1e20", "1e999", "9" * 21,
+     "9" * 5_000, "0.1234567890123456789", 1, 1.5, None, True, ["1"], {}],
+)  # fmt: skip
+def test_what_is_not_is_refused(sent: Any) -> None:
+    with pytest.raises(UnreadableNumber):
+        plain_number(sent)
+    with pytest.raises(UnreadableNumber):
+        plain_levels([["1", "2"], ["1", sent]])
+
+
+@settings(deadline=None)  # Arrow is loaded by the first of them
+@given(st.text(alphabet="0123456789.eE-", max_size=30))
+def test_lake_and_book_agree_on_every_number_that_is_read(sent: str) -> None:
+    try:
+        plain = plain_number(sent)
+    except UnreadableNumber:
+        return
+    with localcontext(prec=80):
+        assert Decimal(plain) == Decimal(sent)
+        assert exact_number(plain) == int(Decimal(sent).scaleb(18))
+        assert decimals([plain])[0].as_py() == Decimal(sent)

@@ -1,0 +1,197 @@
+"""What S3 refuses: one object costs only itself, refused keys are waited out, and neither ends the loader."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, unquote_plus
+
+import pytest
+from tests.load_process.conftest import FOLDER, errors, klines, land, ledger, parquet
+from tests.load_process.refusing_s3 import RefusingS3
+from tests.waiting import patience, wait_until
+
+from load_process.__main__ import run_loader
+from load_process.batches import LoadLimits
+from load_process.ledger import Ledger
+from load_process.loader import LoaderOptions
+from load_process.notifications import ObjectCreated
+from load_process.object_reader import ObjectReader
+from load_process.versions import Fate, ReadObject, Version, Wanted
+from tickhouse_core.errors import AccessRefused
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.settings import WarehouseSettings
+from tickhouse_core.warehouse import Warehouse, connect
+
+if TYPE_CHECKING:
+    from conftest import Lake
+
+QUEUE = "klines-notifications"
+REFUSED = {
+    "403_AccessDenied": "access_refused",
+    "403_ExpiredToken": "access_refused",
+    "301_PermanentRedirect": "lake_refused",
+    "400_KeyTooLongError": "lake_refused",
+}
+
+
+@pytest.fixture
+def front(moto_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Iterator[RefusingS3]:
+    with RefusingS3(moto_lake.environment["AWS_ENDPOINT_URL"]).running() as s3:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.url)
+        yield s3
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def test_an_object_that_s3_refuses_costs_only_itself(
+    front: RefusingS3, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
+) -> None:
+    refused = [land(moto_lake, parquet(klines(0)), f"{FOLDER}/{name}.parquet") for name in REFUSED]
+    sound = land(moto_lake, parquet(klines(1)))
+    reader = ObjectReader(ObjectStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
+    reading = reader.read([Wanted(item, 3) for item in (*refused, sound)])
+    assert [item.version.key for item in reading.objects] == [sound.key]
+    assert reading.fates == {Wanted(item, 3).version: Fate.STUCK for item in refused}
+    assert errors(warehouse) == [(reason, "retried", 3) for reason in REFUSED.values()]
+    assert ledger(warehouse) == []
+    assert reader.read_version(Version(sound.bucket, refused[0].key, refused[0].etag)) is None
+    assert front.code == ""
+
+
+def test_when_everything_is_refused_no_object_is_blamed(
+    front: RefusingS3, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
+) -> None:
+    created = land(moto_lake, parquet(klines(0)))
+    reader = ObjectReader(ObjectStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
+    front.code = "ExpiredToken"
+    with pytest.raises(AccessRefused, match=r"ExpiredToken.*check AWS_ACCESS_KEY_ID"):
+        reader.read([Wanted(created, 1)])
+    assert errors(warehouse) == []
+    front.code = ""
+    assert [item.version.key for item in reader.read([Wanted(created, 1)]).objects] == [created.key]
+
+
+@contextmanager
+def loading() -> Iterator[StopRequest]:
+    """A loader of one queue, as its command runs it, until the context ends; its error is raised here."""
+    stop = StopRequest()
+    with ThreadPoolExecutor(1) as thread:
+        run = thread.submit(run_loader, [QUEUE], stop, LoaderOptions(wait_seconds=1))
+        try:
+            yield stop
+        finally:
+            stop.set()
+            run.result(patience(60))
+
+
+def test_a_running_loader_loads_the_neighbours_and_gives_the_refused_one_back(
+    front: RefusingS3, moto_lake: Lake, warehouse_settings: WarehouseSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    moto_lake.store.write(f"{FOLDER}/403_AccessDenied.parquet", parquet(klines(0)))
+    moto_lake.store.write(f"{FOLDER}/2024-01.parquet", parquet(klines(1)))
+    warehouse = connect(warehouse_settings)
+    with loading():
+        wait_until(lambda: len(ledger(warehouse)) == 1 and len(errors(warehouse)) >= 1, "the neighbour and the note")
+    assert [row[0] for row in ledger(warehouse)] == [f"{FOLDER}/2024-01.parquet"]
+    assert errors(warehouse)[0] == ("access_refused", "retried", 1)
+    assert MessageQueue(QUEUE).depth().visible == 1
+    (said,) = {record.getMessage() for record in caplog.records if record.levelname == "ERROR"}
+    assert said == "not read, left for another try"
+    assert front.code == ""
+    warehouse.close()
+
+
+def waits(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.why for record in caplog.records if record.getMessage() == "waiting for it to come back"]  # type: ignore[attr-defined]
+
+
+def test_keys_that_are_refused_at_the_start_are_said_once_and_waited_out(
+    front: RefusingS3, moto_lake: Lake, warehouse_settings: WarehouseSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    moto_lake.store.write(f"{FOLDER}/2024-01.parquet", parquet(klines(0)))
+    waiting = MessageQueue(QUEUE).depth().visible
+    front.code = "InvalidAccessKeyId"
+    with pytest.raises(AccessRefused):
+        run_loader([QUEUE], StopRequest(), LoaderOptions(drain=True, wait_seconds=0))
+    warehouse = connect(warehouse_settings)
+    with loading():
+        wait_until(lambda: bool(waits(caplog)), "the line that says it")
+        assert MessageQueue(QUEUE).depth().visible == waiting  # nothing was received
+        front.code = ""
+        wait_until(lambda: len(ledger(warehouse)) == 1, "the object")
+    assert [row[4] for row in ledger(warehouse)] == [1]
+    assert len(waits(caplog)) == 1
+    warehouse.close()
+
+
+def test_keys_that_expire_under_way_spend_no_delivery(
+    front: RefusingS3, moto_lake: Lake, warehouse_settings: WarehouseSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    warehouse = connect(warehouse_settings)
+    with loading():
+        moto_lake.store.write(f"{FOLDER}/0.parquet", parquet(klines(0)))
+        wait_until(lambda: len(ledger(warehouse)) == 1, "the first object")
+        front.code = "ExpiredToken"
+        moto_lake.store.write(f"{FOLDER}/1.parquet", parquet(klines(1)))
+        wait_until(lambda: bool(waits(caplog)), "the line that says it")
+        front.code = ""
+        wait_until(lambda: len(ledger(warehouse)) == 2, "the second object")
+    assert [row[4] for row in ledger(warehouse)] == [1, 1]
+    assert errors(warehouse) == []
+    assert len(waits(caplog)) == 1
+    assert "ExpiredToken" in waits(caplog)[0]
+    warehouse.close()
+
+
+def test_a_stop_ends_the_wait_for_access(front: RefusingS3, moto_lake: Lake) -> None:
+    front.code = "AccessDenied"
+    stop = StopRequest()
+    threading.Timer(0.2, stop.set).start()
+    run_loader([QUEUE], stop, LoaderOptions())
+    assert moto_lake.store.bucket
+
+
+class Reader(ObjectReader):
+    """One object on which our own code fails in a way that nobody foresaw."""
+
+    def _read_sound(self, key: str, *arguments: object) -> ReadObject:
+        if key.endswith("/odd.parquet"):
+            raise ZeroDivisionError("a fault of ours")
+        return super()._read_sound(key, *arguments)  # type: ignore[arg-type, return-value]
+
+
+def test_an_object_on_which_our_own_code_fails_comes_again_and_its_neighbours_load(
+    moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
+) -> None:
+    odd, sound = (land(moto_lake, parquet(klines(0)), f"{FOLDER}/{name}.parquet") for name in ("odd", "sound"))
+    reading = Reader(moto_lake.store, Ledger(warehouse), LoadLimits(), threads).read([Wanted(odd, 1), Wanted(sound, 1)])
+    assert ([item.version.key for item in reading.objects], reading.fates) == ([sound.key], {Wanted(odd, 1).version: Fate.STUCK})
+    assert warehouse.query("select reason, detail, fate from ops_load_errors") == [
+        ("unforeseen", "ZeroDivisionError: a fault of ours", "retried")
+    ]
+
+
+@pytest.mark.parametrize(("key", "spelled"), [("a+b", "a+b"), ("a%20b", "a%20b"), ("a=b+c", "a%3Db+c")])
+def test_a_key_that_was_not_encoded_is_tried_as_it_is(
+    key: str, spelled: str, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
+) -> None:
+    created = land(moto_lake, parquet(klines(0)), f"{FOLDER}/{key}.parquet")
+    said = f"{FOLDER}/{spelled}.parquet"
+    asked = ObjectCreated(created.bucket, unquote_plus(said), created.etag, spellings=(unquote(said), said))
+    reader = ObjectReader(moto_lake.store, Ledger(warehouse), LoadLimits(), threads)
+    reading = reader.read([Wanted(asked, 1)])
+    assert [item.version for item in reading.objects] == [Wanted(created, 1).version]
+    assert reading.wanted_as == {Wanted(created, 1).version: [Wanted(asked, 1).version]}
+    gone = ObjectCreated(created.bucket, f"{FOLDER}/x y", "e", spellings=(f"{FOLDER}/x+y", "elsewhere/x"))
+    assert reader.read([Wanted(gone, 1)]).fates == {Wanted(gone, 1).version: Fate.DONE}
+    assert errors(warehouse) == [("object_missing", "dropped", 1)]
