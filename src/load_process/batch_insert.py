@@ -72,10 +72,14 @@ class BatchInsert:
         return fates
 
     def insert_again(self, item: ReadObject) -> Fates:
-        """Replaces what bronze has of the object by what the lake has: the old rows go when the new ones are there."""
+        """Replaces what bronze has of the object by what the lake has: the old rows go when the new ones are there.
+
+        Whatever silver still shows of its older versions goes too.
+        """
         began_us = self._warehouses[0].now_us()
         fates = self._insert_claimed([item], has_rivals=False)
         if fates[item.version] is Fate.DONE:
+            self._supersession.retract(item.dataset, self._ledger.older_than(item.version))
             self._warehouses[0].delete_object(item.dataset.bronze_table, item.version.key, until_us=began_us)
         return fates
 

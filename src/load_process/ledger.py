@@ -63,6 +63,12 @@ class Ledger:
         )
         return {Version(*row[:3]): str(row[3]) for row in rows}
 
+    def older_than(self, version: Version) -> set[Version]:
+        """The versions of the same object that are not loaded any more."""
+        statuses = self.statuses([version.key])
+        gone = {other for other, status in statuses.items() if status not in (LOADED, QUARANTINED)}
+        return {other for other in gone if other.bucket == version.bucket and other != version}
+
     def supersede(self, versions: Collection[Version]) -> None:
         """A newer version of the same object is in silver in place of these, which are loaded."""
         rows = self._warehouse.query_by_keys(
