@@ -1,6 +1,6 @@
 """The transforms over a year of one-minute klines of many symbols: a full rebuild, and one step a minute later.
 
-    .venv/bin/python benchmarks/bench_transforms.py [--symbols 5] [--days 366] [--short-days 31] [--steps 7]
+    .venv/bin/python benchmarks/bench_transforms.py [--symbols 3] [--days 366] [--short-days 31] [--steps 7]
 
 Two embedded warehouses take turns: one with the whole history, one with a short one. Both get the same next minutes of all
 symbols, one at a time; what counts is the ratio of their steps: the cost of a step must not grow with the history. Bytes are
@@ -94,7 +94,7 @@ class History:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--symbols", type=int, default=5, help="50 take a quarter of an hour")
+    parser.add_argument("--symbols", type=int, default=3, help="50 take a quarter of an hour")
     parser.add_argument("--days", type=int, default=366)
     parser.add_argument("--short-days", type=int, default=31)
     parser.add_argument("--steps", type=int, default=7)

@@ -9,8 +9,13 @@ from extract_process.records import DepthDiff
 KEPT_WAITING = 20
 """Diffs kept until the snapshot is asked for (2 s at 100 ms): the answer is newer than all that came before."""
 
-KEPT_UNDER_WAY = 600
-"""Diffs kept while the answer is under way (a minute); beyond that the oldest go and only a newer snapshot fits."""
+KEPT_US = 300_000_000
+MOST_KEPT_LEVELS = 100_000
+"""Diffs kept from the first request until the book is synced, by event time and by levels (a diff is one more): five
+minutes, 15 MB. Beyond that the oldest go. An answer may be older than the request: some hosts lag behind the stream."""
+
+TOO_OLD_SAID_AT = 3
+"""Snapshots in a row that were too old until it is said."""
 
 
 MOST_BEHIND_BOOK = 600
@@ -22,6 +27,14 @@ class SnapshotNeeded:
     """The book cannot go on without a snapshot of this symbol; said once until `on_snapshot` answers it."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncDelayed:
+    """The book cannot start: each snapshot so far ends before the first diff that waits; said once until it does."""
+
+    snapshot_id: int
+    first_waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +51,7 @@ class Apply:
     diff: DepthDiff
 
 
-Decision = IdFinding | SnapshotNeeded | Synced | Apply
+Decision = IdFinding | SnapshotNeeded | SyncDelayed | Synced | Apply
 
 
 class BookSync:
@@ -56,7 +69,9 @@ class BookSync:
         self.ids = IdContinuity(last_update_id, last_at=last_at)
         self._behind_book = 0
         self._buffer: deque[DepthDiff] = deque()
-        self._kept = KEPT_WAITING
+        self._buffered_levels = 0
+        self._is_asked = False
+        self._too_old = 0
         self._awaiting_snapshot = False
 
     def on_diff(self, diff: DepthDiff) -> list[Decision]:
@@ -68,7 +83,7 @@ class BookSync:
         if diff.last_update_id == received_id or self.ids.last_id != diff.last_update_id:
             return findings
         if findings:  # a hole: what is buffered before it does not go on
-            self._buffer.clear()
+            self._forget_waiting()
         return findings + self._follow(diff)
 
     def on_unreadable(self, first: int, last: int) -> list[Decision]:
@@ -77,14 +92,17 @@ class BookSync:
         return findings + self.start_over(UNREADABLE) if findings else []
 
     def on_snapshot_asked(self) -> None:
-        """The request is on its way: from here on, diffs are kept until the answer comes."""
-        self._kept = KEPT_UNDER_WAY
+        """The request is on its way: from here on, diffs are kept until the book is synced."""
+        self._is_asked = True
 
     def on_snapshot(self, last_update_id: int) -> list[Decision]:
         """A snapshot came, asked for or not. Too old: another is needed. Otherwise buffered diffs that fit follow."""
-        self._awaiting_snapshot, self._kept = False, KEPT_WAITING
+        self._awaiting_snapshot = False
         if self._buffer and last_update_id + 1 < self._buffer[0].first_update_id:
-            return self._ask("snapshot_too_old")
+            self._too_old += 1
+            delayed = [SyncDelayed(last_update_id, self._buffer[0].first_update_id)] if self._too_old == TOO_OLD_SAID_AT else []
+            return [*delayed, *self._ask("snapshot_too_old")]
+        self._is_asked, self._too_old, self._buffered_levels = False, 0, 0
         self.book_id, self._behind_book = last_update_id, 0
         decisions: list[Decision] = [Synced(last_update_id)]
         while self._buffer:
@@ -96,7 +114,7 @@ class BookSync:
     def start_over(self, reason: str) -> list[Decision]:
         """The book is wrong or cannot be followed, and so is what waits for its snapshot."""
         self.book_id = None
-        self._buffer.clear()
+        self._forget_waiting()
         return self._ask(reason)
 
     def _follow(self, diff: DepthDiff) -> list[Decision]:
@@ -112,13 +130,31 @@ class BookSync:
         else:
             reason = "start" if self.book_id is None else "gap"
         self.book_id = None
-        self._buffer.append(diff)
-        while len(self._buffer) > self._kept:
-            self._buffer.popleft()
+        self._keep(diff)
         return self._ask(reason)
+
+    def _keep(self, diff: DepthDiff) -> None:
+        """As long as the snapshot to come may need it."""
+        self._buffer.append(diff)
+        self._buffered_levels += _size(diff)
+        while len(self._buffer) > 1 and self._is_too_much(diff):
+            self._buffered_levels -= _size(self._buffer.popleft())
+
+    def _is_too_much(self, newest: DepthDiff) -> bool:
+        if not self._is_asked and len(self._buffer) > KEPT_WAITING:
+            return True
+        return self._buffered_levels > MOST_KEPT_LEVELS or newest.event_time - self._buffer[0].event_time > KEPT_US
+
+    def _forget_waiting(self) -> None:
+        self._buffer.clear()
+        self._buffered_levels = 0
 
     def _ask(self, reason: str) -> list[Decision]:
         if self._awaiting_snapshot:
             return []
         self._awaiting_snapshot = True
         return [SnapshotNeeded(reason)]
+
+
+def _size(diff: DepthDiff) -> int:
+    return 1 + len(diff.bids) + len(diff.asks)

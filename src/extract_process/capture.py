@@ -15,7 +15,7 @@ from extract_process.capture_memory import CaptureMemory
 from extract_process.dialect import DATA_ERRORS, Dialect, FrameRefused
 from extract_process.flusher import Flusher
 from extract_process.judge import Ask, Judge, Judgement, judge_rules
-from extract_process.landing import Landing
+from extract_process.landing import Landing, Parsed
 from extract_process.micro_batch import BatchLimits, MicroBatch
 from extract_process.outbox import Outbox
 from extract_process.records import Heartbeat, StreamEvent, Ticker, UnreadableRow
@@ -35,15 +35,17 @@ _LOUD = {
     "mismatch": logging.ERROR,
     "implausible_id": logging.WARNING,
     "new_numbering": logging.ERROR,
+    "sync_delayed": logging.WARNING,
     "unproven": logging.WARNING,
     "not_judged": logging.ERROR,
     "not_subscribed": logging.WARNING,
     "refused_frame": logging.WARNING,
     "refused_row": logging.WARNING,
+    "clock_step": logging.WARNING,
     "disconnected": logging.WARNING,
     "venue_error": logging.WARNING,
 }
-_MOST_EVENTS, _MOST_LINES = 3, 8
+_MOST_EVENTS, _MOST_LINES = 20, 8
 """Of a kind that are said one by one: a venue's garbage is counted, not amplified."""
 
 _COUNTED = frozenset({"implausible_id", "not_judged", "refused_row", "venue_error"})
@@ -168,13 +170,13 @@ class Capture:
         self._follow(self.judge.on_messages(messages, receipt_time), receipt_time)
         self.seal_if_due(receipt_time)
 
-    def take_answer(self, answer: RestAnswer, receipt_time: int) -> None:
+    def take_answer(self, answer: RestAnswer, receipt_time: int, parsed: Parsed) -> None:
         """Spools and lands a REST answer; judging it is the next step. Raises SpoolFull."""
         self._spool.append(Kind.REST_ANSWER, receipt_time, answer.payload())
         if not self._write():
             raise SpoolFull(f"no room in {self._options.folder} for the venue's answer")
         rows = self._landing.rows
-        self._landing.add_answer(answer, receipt_time)
+        self._landing.add_answer(answer, receipt_time, parsed)
         self._count(self._landing.rows - rows, len(answer.body), receipt_time)
 
     def follow(self, judgement: Judgement) -> None:
@@ -215,7 +217,7 @@ class Capture:
             self.note(self.judge.event("channel_resumed", now_us(), StreamKey(channel, "")))
 
     def seal_if_due(self, now: int) -> None:
-        if self._batch.is_due(now):
+        if self._batch.is_due(now, time.monotonic()):
             self.seal()
 
     def seal(self) -> None:
@@ -294,7 +296,7 @@ class Capture:
             log.log(level, event.event, extra=said)
 
     def _count(self, rows: int, frame_bytes: int, now: int) -> None:
-        self._batch.add(rows, frame_bytes, now)
+        self._batch.add(rows, frame_bytes, now, time.monotonic())
         self.counts.rows += rows
         self.counts.frame_bytes += frame_bytes
 

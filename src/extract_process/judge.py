@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from extract_process.book_proof import Mismatch, Proven, Unproven
-from extract_process.book_sync import SnapshotNeeded, Synced
+from extract_process.book_sync import SnapshotNeeded, SyncDelayed, Synced
 from extract_process.depth_watch import DepthWatch, Finding
 from extract_process.dialect import DATA_ERRORS, Dialect
 from extract_process.id_continuity import UNREADABLE, Gap, Healed, IdContinuity, Implausible, NewNumbering
@@ -237,6 +237,9 @@ class Judge:
                 return self.event("gap", before, key, cause=cause, ids=(first, last), ended_at=now)
             case Healed(first, last):
                 return self.event("healed", now, key, ids=(first, last))
+            case SyncDelayed(last, first):
+                words = "the book cannot start: snapshots are older than the diffs that wait; asking less and less often"
+                return self.event("sync_delayed", now, key, cause="snapshot_too_old", ids=(last, first), detail=words)
             case NewNumbering(first, last, before_it):
                 return self.event("new_numbering", now, key, ids=(first, last), detail=f"ids begin anew after {before_it}")
             case Implausible(first, last, before_it):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -21,6 +22,9 @@ _BATCHES: dict[type, tuple[Dataset, type[RowBatch], str]] = {
     DepthSnapshot: (DEPTH_SNAPSHOTS, DepthSnapshotRows, "last_update_id"),
     Ticker: (TICKERS, TickerRows, "event_time"),
 }
+Parsed: TypeAlias = DepthSnapshot | list[Trade] | Any
+"""What a REST answer is, by what was asked: a snapshot, trades, or a table of klines."""
+
 Landed = Trade | DepthDiff | DepthSnapshot | Ticker | Kline
 
 
@@ -52,17 +56,19 @@ class Landing:
                 self._klines.setdefault(series, KlineRows(self._dialect.venue)).append(message, receipt_time)
                 self.rows += 1
 
-    def add_answer(self, answer: RestAnswer, receipt_time: int) -> None:
-        """The rows of a REST answer that was asked for: a snapshot, or what fills a gap."""
+    def add_answer(self, answer: RestAnswer, receipt_time: int, parsed: Parsed | None = None) -> None:
+        """The rows of a REST answer that was asked for: a snapshot, or what fills a gap; `parsed` unless it is from disk."""
         if answer.what == "depth":
-            self.add_messages([self._dialect.parse_depth(answer.body, answer.symbol, answer.reason)], receipt_time)
+            self.add_messages([parsed or self._dialect.parse_depth(answer.body, answer.symbol, answer.reason)], receipt_time)
         elif answer.what == "trades":
-            trades = self._dialect.parse_trades(answer.body, answer.symbol)
+            trades = parsed if isinstance(parsed, list) else self._dialect.parse_trades(answer.body, answer.symbol)
             wanted = [trade for trade in trades if answer.from_id <= trade.trade_id <= answer.to_id]
             self.add_messages(wanted, receipt_time)
         else:
             series = (answer.symbol, answer.interval)
-            rows = self._dialect.parse_klines(answer.body, answer.symbol, answer.interval, receipt_time)
+            rows = parsed
+            if not isinstance(rows, pa.Table):
+                rows = self._dialect.parse_klines(answer.body, answer.symbol, answer.interval, receipt_time)
             self._first_receipts.setdefault(series, receipt_time)
             self._healed_klines.setdefault(series, []).append(rows)
             self.rows += rows.num_rows

@@ -9,6 +9,7 @@ from pathlib import Path
 from extract_process.capture import Capture, CaptureCounts, CaptureOptions
 from extract_process.capture_folder import capture_folder, measure, outbox_folder
 from extract_process.capture_metrics import Vitals, connection_trouble, readings_of
+from extract_process.clock_watch import ClockWatch
 from extract_process.garbage_pace import garbage_collected_seldom
 from extract_process.outbox import Outbox
 from extract_process.records import Heartbeat
@@ -96,6 +97,7 @@ class LiveCapture:
         self._gaps = recovered.gaps
         self._feeds = self._plan_feeds()
         self._started_at = now_us()
+        self._clock = ClockWatch()
         self._spool_bytes = 0
         self._unsynced = 0
         self._pulse = Pulse("the event loop")
@@ -151,6 +153,9 @@ class LiveCapture:
         while True:
             self._pulse.beat()
             self._capture.say_left_out()
+            if step := self._clock.on_look(now_us(), loop.time()):
+                words = f"the wall clock was set by {step:+.1f} s: receipt times before and behind it do not compare"
+                self._capture.tell("clock_step", detail=words)
             self._capture.seal_if_due(now_us())
             if loop.time() - last_measure >= 1.0:
                 last_measure = loop.time()

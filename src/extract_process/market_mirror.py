@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from extract_process.book_proof import Mismatch, Proven, Unproven
-from extract_process.book_sync import SnapshotNeeded, Synced
+from extract_process.book_sync import SnapshotNeeded, SyncDelayed, Synced
 from extract_process.dialect import DATA_ERRORS, Dialect
 from extract_process.id_continuity import Gap, Implausible, NewNumbering
 from extract_process.mirror_book import RefreshNeeded, Step
@@ -202,6 +202,8 @@ class MarketMirror:
                 case Gap(first, last, cause):
                     self.counts.gaps += 1
                     log.warning("gap", extra={"symbol": symbol, "first": first, "last": last, "cause": cause})
+                case SyncDelayed(last, first):
+                    self._warn("the book cannot start", {"symbol": symbol, "snapshot": last, "first_waiting": first})
                 case NewNumbering() | Implausible():
                     self._say_numbering("depth", symbol, [step])
                 case Unproven(last, other):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tickhouse_core.heartbeats import DEFAULT_BATCH_SECONDS
-from tickhouse_core.timestamps import HOUR_US, SECOND_US
+from tickhouse_core.timestamps import HOUR_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,30 +16,32 @@ class BatchLimits:
 
 
 class MicroBatch:
-    """The size of the batch that is being filled. All instants are microseconds."""
+    """The size of the batch that is being filled. Instants are microseconds; ages are taken from a clock that never steps."""
 
     def __init__(self, limits: BatchLimits) -> None:
         self._limits = limits
         self._rows = self._bytes = self._opened_at = 0
+        self._opened_clock = 0.0
 
     @property
     def is_empty(self) -> bool:
         return not self._opened_at
 
-    def add(self, rows: int, frame_bytes: int, now_us: int) -> None:
-        """So much more is in the batch; the first addition opens it."""
-        self._opened_at = self._opened_at or now_us
+    def add(self, rows: int, frame_bytes: int, now_us: int, clock: float) -> None:
+        """So much more is in the batch; the first addition opens it. `clock` is in seconds, as `time.monotonic` has it."""
+        if not self._opened_at:
+            self._opened_at, self._opened_clock = now_us, clock
         self._rows += rows
         self._bytes += frame_bytes
 
-    def is_due(self, now_us: int) -> bool:
+    def is_due(self, now_us: int, clock: float) -> bool:
         """Objects are filed under the hour of their first row, so a batch does not go on into the next hour."""
         if self.is_empty:
             return False
         return (
             self._rows >= self._limits.rows
             or self._bytes >= self._limits.frame_bytes
-            or now_us - self._opened_at >= self._limits.age_seconds * SECOND_US
+            or clock - self._opened_clock >= self._limits.age_seconds
             or now_us // HOUR_US != self._opened_at // HOUR_US
         )
 

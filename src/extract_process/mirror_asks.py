@@ -8,10 +8,8 @@ from typing import Protocol
 from extract_process.dialect import Dialect
 from extract_process.records import DepthSnapshot
 from extract_process.rest_queue import RestQueue, Urgency
+from extract_process.snapshot_pace import SnapshotPace
 from tickhouse_core.timestamps import now_us
-
-TOO_OLD_AGAIN_SECONDS = 1.0
-"""The snapshot's host can lag behind the stream's: ask again a little later."""
 
 _COMPARED = ("refresh", "proof")
 _URGENCY = {"start": Urgency.NEW_BOOK, "proof": Urgency.PROOF}
@@ -37,6 +35,7 @@ class MirrorAsks:
         self._queue = queue
         self._dialect = dialect
         self._levels = levels
+        self._pace = SnapshotPace()
         self._taker: SnapshotTaker | None = None
 
     def answer_to(self, taker: SnapshotTaker) -> None:
@@ -47,11 +46,9 @@ class MirrorAsks:
         """`refresh` and `proof` are compared with the running book; any other reason is the start of a new one."""
         name = f"{'proof' if reason in _COMPARED else 'book'} of {symbol}"
         work = partial(self._fetch_book, symbol, reason)
-        put = partial(self._queue.ask, _URGENCY.get(reason, Urgency.BROKEN_BOOK), name, work)
-        if reason == "snapshot_too_old":
-            asyncio.get_running_loop().call_later(TOO_OLD_AGAIN_SECONDS, put)
-        else:
-            put()
+        loop = asyncio.get_running_loop()
+        pause = 0.0 if reason in _COMPARED else self._pace.pause_before(symbol, reason, loop.time())
+        loop.call_later(pause, self._queue.ask, _URGENCY.get(reason, Urgency.BROKEN_BOOK), name, work)
 
     async def _fetch_book(self, symbol: str, reason: str) -> None:
         assert self._taker is not None, "answer_to comes before the first ask"

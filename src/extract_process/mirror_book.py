@@ -136,7 +136,8 @@ class MirrorBook:
     def _with_refresh(self, findings: list[Finding], receipt_time: int) -> list[Step]:
         steps: list[Step] = list(findings)
         is_thin = self._watch.is_synced and self._view.is_thin
-        if is_thin and not self._refresh_asked and receipt_time >= self._refresh_not_before:
+        is_early = 0 < self._refresh_not_before - receipt_time <= REFRESH_AGAIN_US  # more only if the clock was set back
+        if is_thin and not self._refresh_asked and not is_early:
             self._refresh_asked = True
             steps.append(RefreshNeeded())
         return steps

@@ -72,7 +72,7 @@ class VenueRest(Protocol):
         """One answer that the dialect's `parse_klines` reads, as the venue sent it."""
 
     async def fetch_depth_body(self, symbol: str, levels: int) -> bytes:
-        """An order book snapshot as the venue sent it, parsed once to know it is whole."""
+        """An order book snapshot as the venue sent it. Bodies are parsed by who asks: once, where that is no hindrance."""
 
     async def fetch_recent_trades_body(self, symbol: str) -> bytes:
         """The last trades the venue has at hand."""

@@ -8,8 +8,10 @@ from extract_process.capture import Capture
 from extract_process.id_continuity import EVERY_ID
 from extract_process.judge import Ask, ClosedAsk, HealAsk
 from extract_process.kline_grid import Range
+from extract_process.records import Trade
 from extract_process.rest_answers import RestAnswer
 from extract_process.rest_queue import RestQueue, Urgency
+from extract_process.snapshot_pace import SnapshotPace
 from extract_process.stream_key import StreamKey
 from extract_process.venue import Venue, VenueRest
 from tickhouse_core.errors import VenueRefused, VenueUnavailable
@@ -17,10 +19,9 @@ from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
 
-TOO_OLD_AGAIN_SECONDS = 1.0
-"""The snapshot's host can lag behind the stream's: ask again a little later."""
-
 PROOF_LEVELS = 1_000
+MOST_LEVELS_ON_THE_LOOP = 1_000
+"""A side, parsed in the event loop: frames that wait for it get their receipt time too late."""
 
 
 class VenueAsks:
@@ -32,6 +33,7 @@ class VenueAsks:
         self._venue = venue
         self._dialect = venue.dialect
         self._levels = levels
+        self._pace = SnapshotPace()
         self._capture: Capture | None = None
 
     def answer_to(self, capture: Capture) -> None:
@@ -49,11 +51,9 @@ class VenueAsks:
             return
         urgency = Urgency.NEW_BOOK if ask.reason == "start" else Urgency.BROKEN_BOOK
         work = partial(self._fetch_book, ask.symbol, ask.reason, self._levels)
-        put = partial(self._queue.ask, urgency, f"book of {ask.symbol}", work)
-        if ask.reason == "snapshot_too_old":
-            asyncio.get_running_loop().call_later(TOO_OLD_AGAIN_SECONDS, put)
-        else:
-            put()
+        loop = asyncio.get_running_loop()
+        pause = self._pace.pause_before(ask.symbol, ask.reason, loop.time())
+        loop.call_later(pause, self._queue.ask, urgency, f"book of {ask.symbol}", work)
 
     def prove(self, symbol: str) -> None:
         """Queues a proof of a symbol's running book."""
@@ -73,13 +73,17 @@ class VenueAsks:
         capture.note(capture.judge.event("snapshot_requested", asked_at, StreamKey("depth", symbol), cause=reason))
         body = await self._rest.fetch_depth_body(symbol, levels)
         receipt_time = now_us()
-        capture.take_answer(RestAnswer("depth", symbol, body, reason=reason), receipt_time)
-        snapshot = self._dialect.parse_depth(body, symbol, reason)
+        parse = partial(self._dialect.parse_depth, body, symbol, reason)
+        snapshot = await asyncio.to_thread(parse) if levels > MOST_LEVELS_ON_THE_LOOP else parse()
+        capture.take_answer(RestAnswer("depth", symbol, body, reason=reason), receipt_time, snapshot)
         capture.follow(capture.judge.on_snapshot(snapshot, levels, receipt_time))
 
     async def _heal_recent(self, key: StreamKey, missing: Range) -> None:
         """The venue's last trades hold a young gap; what they do not hold is history."""
-        first = self._land_trades(key, missing, await self._rest.fetch_recent_trades_body(key.symbol))
+        body = await self._rest.fetch_recent_trades_body(key.symbol)
+        trades = self._dialect.parse_trades(body, key.symbol)
+        self._land_trades(key, missing, body, trades)
+        first = trades[0].trade_id if trades else None
         if first is None or first > missing.first:
             older = Range(missing.first, missing.last if first is None else min(missing.last, first - 1))
             self._queue.ask(Urgency.HISTORY, f"history {key} {older}", partial(self._heal_history, key, older))
@@ -92,7 +96,7 @@ class VenueAsks:
             self._say_unhealed(key, missing, str(error))
             return
         trades = self._dialect.parse_trades(body, key.symbol)
-        self._land_trades(key, missing, body)
+        self._land_trades(key, missing, body, trades)
         if not trades or trades[-1].trade_id < missing.first:
             self._say_unhealed(key, missing, "the venue sent no such trades")
         elif trades[-1].trade_id < missing.last:
@@ -103,24 +107,23 @@ class VenueAsks:
         """Through the backfiller's request, page by page."""
         for page in key.grid.split(missing, self._venue.page_rows):
             body = await self._rest.fetch_klines_body(key.symbol, key.interval, page)
-            rows = self._dialect.parse_klines(body, key.symbol, key.interval, now_us())
+            receipt_time = now_us()
+            rows = self._dialect.parse_klines(body, key.symbol, key.interval, receipt_time)
             open_times = rows["open_time"].cast("int64").to_pylist()
             answer = RestAnswer("klines", key.symbol, body, interval=key.interval, from_id=page.first, to_id=page.last)
-            self._to_capture().take_answer(answer, now_us())
+            self._to_capture().take_answer(answer, receipt_time, rows)
             self._say_klines(key, page, key.grid.ranges_of(open_times))
 
-    def _land_trades(self, key: StreamKey, missing: Range, body: bytes) -> int | None:
-        """Lands those of the answer that are missing; returns the first id of the whole answer."""
-        trades = self._dialect.parse_trades(body, key.symbol)
+    def _land_trades(self, key: StreamKey, missing: Range, body: bytes, trades: list[Trade]) -> None:
+        """Lands those of the answer that are missing."""
         found = [trade.trade_id for trade in trades if missing.first <= trade.trade_id <= missing.last]
         if found:
             answer = RestAnswer("trades", key.symbol, body, from_id=missing.first, to_id=missing.last)
-            self._to_capture().take_answer(answer, now_us())
+            self._to_capture().take_answer(answer, now_us(), trades)
         if key.channel in self._dialect.sparse_channels:
             self._say_reached(key, missing, [trade.trade_id for trade in trades])
         else:
             self._say_healed(key, EVERY_ID.ranges_of(found))
-        return trades[0].trade_id if trades else None
 
     def _say_reached(self, key: StreamKey, missing: Range, ids: list[int]) -> None:
         """Sparse ids: the answer is all there was from its first trade on. Raises VenueUnavailable while it lags."""

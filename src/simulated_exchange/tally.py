@@ -34,7 +34,7 @@ class Tally:
         self._refusals[status, cause] += 1
 
     def on_fault(self, kind: str) -> None:
-        self._faults[kind] += 1
+        self._faults[str(kind)] += 1  # of an enum, which is no key of JSON
 
     def on_klines(self, sent: Mapping[str, str], status: int) -> None:
         times = {name: int(sent[name]) if _TIME.fullmatch(sent.get(name, "")) else None for name in ("startTime", "endTime")}

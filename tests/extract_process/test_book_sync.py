@@ -5,13 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extract_process.book_sync import (
-    KEPT_UNDER_WAY,
     KEPT_WAITING,
     MOST_BEHIND_BOOK,
+    MOST_KEPT_LEVELS,
     Apply,
     BookSync,
     Decision,
     SnapshotNeeded,
+    SyncDelayed,
     Synced,
 )
 from extract_process.id_continuity import Gap, Healed, NewNumbering
@@ -116,18 +117,49 @@ def test_what_comes_too_late_heals_its_gap_and_leaves_the_book_to_the_snapshot()
     assert sync.on_snapshot(108) == [Synced(108), Apply(diff(108, 110))]
 
 
-def test_few_diffs_are_kept_until_the_snapshot_is_asked_for_and_many_while_it_is_under_way() -> None:
+def test_few_diffs_are_kept_until_the_snapshot_is_asked_for_and_all_of_minutes_from_then_on() -> None:
     sync = BookSync()
     for number in range(1, 101):
         sync.on_diff(diff(number, number))
     assert sync.on_snapshot(100 - KEPT_WAITING - 1) == [SnapshotNeeded("snapshot_too_old")]
 
     sync.on_snapshot_asked()
-    for number in range(101, 101 + KEPT_UNDER_WAY):
+    for number in range(101, 3_001):
         sync.on_diff(diff(number, number))
     decisions = sync.on_snapshot(101)
-    assert len(decisions) == 1 + KEPT_UNDER_WAY - 1
-    assert sync.book_id == 100 + KEPT_UNDER_WAY
+    assert len(decisions) == 1 + 3_000 - 101
+    assert sync.book_id == 3_000
+
+
+def test_a_host_that_stays_behind_the_stream_starts_the_book_all_the_same() -> None:
+    """Every answer is the book of 60 diffs before, and diffs go on coming between request and answer."""
+    sync, said, number, requests = BookSync(), list[Decision](), 1_000, 0
+    found = sync.on_diff(diff(number, number))
+    while SnapshotNeeded("start") in found or SnapshotNeeded("snapshot_too_old") in found:
+        requests += 1
+        sync.on_snapshot_asked()
+        for _ in range(15):
+            number += 1
+            sync.on_diff(diff(number, number))
+        found = sync.on_snapshot(number - 60)
+        said += [decision for decision in found if isinstance(decision, SyncDelayed)]
+        assert requests < 10
+    assert sync.book_id == number
+    assert requests == 4
+    assert said == [SyncDelayed(1_045 - 60, 1_000)], "said once"
+
+
+def test_what_waits_is_bounded_by_minutes_and_by_levels() -> None:
+    for step_us, levels, kept in ((1_000_000, 1, 301), (1, 999, MOST_KEPT_LEVELS // 1_000)):
+        sync = BookSync()
+        sync.on_diff(DepthDiff("BTCUSDT", 1, 1, [], [], 0))
+        sync.on_snapshot_asked()
+        changed = [["1", "1"]] * levels
+        for number in range(2, 1_002):
+            sync.on_diff(DepthDiff("BTCUSDT", number, number, changed, [], number * step_us))
+        assert sync.on_snapshot(1_001 - kept - 1)[-1] == SnapshotNeeded("snapshot_too_old")
+        assert sync.on_snapshot(1_001 - kept)[0] == Synced(1_001 - kept)
+        assert sync.book_id == 1_001
 
 
 PRICES = 7  # update id n sets level n % PRICES to n

@@ -4,12 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from extract_process.clock_watch import ClockWatch
 from extract_process.event_budget import EventBudget
 from extract_process.first_messages import ALL_SYMBOLS, FirstMessages
 from extract_process.micro_batch import BatchLimits, MicroBatch
 from extract_process.reconnect_delay import LIVED_SECONDS, ReconnectDelay
 from extract_process.records import Kline, Ticker, Trade
 from extract_process.said_seldom import SaidSeldom
+from extract_process.snapshot_pace import SnapshotPace
 from extract_process.spool_room import DISK_RESERVE_BYTES, SpoolRoom
 from extract_process.stream_key import StreamKey, first_ids_of, ids_of, key_of
 from tickhouse_core.timestamps import HOUR_US, SECOND_US
@@ -37,19 +39,44 @@ def kline(*, is_closed: bool) -> Kline:
 )
 def test_a_batch_is_closed_by_the_first_limit_it_reaches(rows: int, size: int, later: int, is_due: bool) -> None:
     batch = MicroBatch(BatchLimits(rows=100, frame_bytes=1_000, age_seconds=10))
-    assert not batch.is_due(NOON)
-    batch.add(rows, size, NOON)
-    assert batch.is_due(NOON + later) is is_due
+    assert not batch.is_due(NOON, 5.0)
+    batch.add(rows, size, NOON, 5.0)
+    assert batch.is_due(NOON + later, 5.0 + later / SECOND_US) is is_due
     batch.clear()
     assert batch.is_empty
-    assert not batch.is_due(NOON + HOUR_US)
+    assert not batch.is_due(NOON + HOUR_US, 3_605.0)
 
 
 def test_a_batch_does_not_go_on_into_the_next_hour() -> None:
     batch = MicroBatch(BatchLimits(age_seconds=3_600))
-    batch.add(1, 1, NOON + HOUR_US - SECOND_US)
-    assert not batch.is_due(NOON + HOUR_US - 1)
-    assert batch.is_due(NOON + HOUR_US)
+    batch.add(1, 1, NOON + HOUR_US - SECOND_US, 0.0)
+    assert not batch.is_due(NOON + HOUR_US - 1, 1.0)
+    assert batch.is_due(NOON + HOUR_US, 1.0)
+
+
+def test_a_wall_clock_that_steps_back_delays_no_batch() -> None:
+    batch = MicroBatch(BatchLimits(age_seconds=2))
+    batch.add(1, 1, NOON + 30 * SECOND_US, 100.0)
+    batch.add(1, 1, NOON - 10 * SECOND_US, 100.5)
+    assert not batch.is_due(NOON + 29 * SECOND_US, 101.9)
+    assert batch.is_due(NOON + 29 * SECOND_US, 102.0)
+
+
+def test_a_step_of_the_wall_clock_is_told_once() -> None:
+    watch = ClockWatch()
+    looks = [(100.0, 5.0), (100.25, 5.25), (60.5, 5.5), (60.75, 5.75), (61.1, 6.0), (3_661.0, 6.25), (3_661.25, 6.5)]
+    steps = [watch.on_look(round((NOON / 1e6 + wall) * 1e6), clock) for wall, clock in looks]
+    assert [round(step, 1) for step in steps] == [0, 0, -40.0, 0, 0, 3_599.7, 0]
+
+
+def test_snapshots_of_a_book_that_breaks_again_and_again_grow_apart() -> None:
+    pace = SnapshotPace()
+    pauses = [pace.pause_before("BTCUSDT", "unreadable_number", 0.0) for _ in range(12)]
+    assert pauses == [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60]
+    assert pace.pause_before("BTCUSDT", "gap", 0.0) == 0, "what a venue's usual day has is not held up"
+    assert pace.pause_before("ETHUSDT", "unreadable_number", 0.0) == 0, "each symbol for itself"
+    assert pace.pause_before("BTCUSDT", "unreadable_number", 200.0) == 0, "after a calm while it is the first again"
+    assert [pace.pause_before("BNBUSDT", "snapshot_too_old", 0.1) for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
 def test_delays_grow_until_a_connection_has_lived() -> None:

@@ -29,6 +29,13 @@ def test_the_tally_knows_every_request(client: httpx.Client) -> None:
     ]
 
 
+def test_the_tally_tells_of_faults_of_both_sides(client: httpx.Client) -> None:
+    client.post("/simulator/faults", json=["http_500:1"])
+    assert client.get("/api/v3/ping").status_code == 500
+    answer = client.get("/simulator/tally")
+    assert (answer.status_code, answer.json()["faults"]) == (200, {"http_500": 1})
+
+
 def test_reset_forgets_tally_and_weight(client: httpx.Client) -> None:
     client.get("/api/v3/exchangeInfo")
     client.post("/simulator/reset")

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
-from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -16,12 +15,10 @@ from extract_process.ban_memory import LONGEST_BAN_US, BanMemory
 from extract_process.binance.messages import (
     VENUE,
     ExchangeInfo,
-    parse_depth,
     parse_error,
     parse_exchange_info,
     parse_klines,
     parse_server_time,
-    parse_trades,
 )
 from extract_process.kline_grid import Range
 from extract_process.venue import RequestTally
@@ -115,22 +112,18 @@ class BinanceRest:
         return await self._fetch_klines(symbol, interval, span, PAGE_ROWS)
 
     async def fetch_depth_body(self, symbol: str, levels: int) -> bytes:
-        """An order book snapshot as the venue sent it, at most 5,000 levels a side; parsed once to know it is whole."""
-        return await self._get(
-            "/api/v3/depth", {"symbol": symbol, "limit": str(levels)}, _whole(partial(parse_depth, symbol=symbol, reason=""))
-        )
+        """An order book snapshot as the venue sent it, at most 5,000 levels a side."""
+        return await self._get("/api/v3/depth", {"symbol": symbol, "limit": str(levels)}, bytes)
 
     async def fetch_recent_trades_body(self, symbol: str) -> bytes:
         """The last 1,000 trades, oldest first."""
-        return await self._get(
-            "/api/v3/trades", {"symbol": symbol, "limit": "1000"}, _whole(partial(parse_trades, symbol=symbol))
-        )
+        return await self._get("/api/v3/trades", {"symbol": symbol, "limit": "1000"}, bytes)
 
     async def fetch_trades_body(self, symbol: str, from_id: int) -> bytes:
         """1,000 trades from this id on. Raises VenueRefused where the host has no history (data-api.binance.vision)."""
         parameters = {"symbol": symbol, "fromId": str(from_id), "limit": "1000"}
         try:
-            return await self._get("/api/v3/historicalTrades", parameters, _whole(partial(parse_trades, symbol=symbol)))
+            return await self._get("/api/v3/historicalTrades", parameters, bytes)
         except VenueRefused as error:
             hint = "api.binance.com has history, data-api.binance.vision has not"
             raise VenueRefused(f"{error} ({hint})", error.code) from error
@@ -143,8 +136,7 @@ class BinanceRest:
         """The answer that `fetch_klines` parses, as the venue sent it."""
         self.tally.klines += 1
         parameters = _klines_parameters(symbol, interval, span, PAGE_ROWS)
-        read = partial(parse_klines, symbol=symbol, interval=interval, receipt_time=0)
-        return await self._get("/api/v3/klines", parameters, _whole(read))
+        return await self._get("/api/v3/klines", parameters, bytes)
 
     async def _fetch_klines(self, symbol: str, interval: str, span: Range, limit: int) -> pa.Table:
         def parse(body: bytes) -> pa.Table:
@@ -250,16 +242,6 @@ def _weight_of(path: str, parameters: dict[str, str]) -> int:
 def _klines_parameters(symbol: str, interval: str, span: Range, limit: int) -> dict[str, str]:
     parameters = {"symbol": symbol, "interval": interval, "limit": str(limit)}
     return parameters | {"startTime": str(span.first // 1_000), "endTime": str(span.last // 1_000)}
-
-
-def _whole(parse: Callable[[bytes], object]) -> Callable[[bytes], bytes]:
-    """Hands the body through once it was seen to be parsable."""
-
-    def check(body: bytes) -> bytes:
-        parse(body)
-        return body
-
-    return check
 
 
 def _retry_after_us(response: httpx.Response) -> int:

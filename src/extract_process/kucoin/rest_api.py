@@ -18,13 +18,11 @@ from extract_process.kucoin.messages import (
     SUCCESS,
     VENUE,
     Token,
-    parse_depth,
     parse_error,
     parse_klines,
     parse_server_time,
     parse_symbols,
     parse_token,
-    parse_trades,
 )
 from extract_process.kucoin.pool_budget import PoolBudget
 from extract_process.venue import RequestTally
@@ -114,17 +112,15 @@ class KucoinRest:
     async def fetch_klines_body(self, symbol: str, interval: str, span: Range) -> bytes:
         """The answer that `fetch_klines` parses, as the venue sent it."""
         self.tally.klines += 1
-        parse = _whole(partial(_klines, symbol=symbol, interval=interval))
-        return await self._get(_CANDLES, _candles_parameters(symbol, interval, span), parse)
+        return await self._get(_CANDLES, _candles_parameters(symbol, interval, span), bytes)
 
     async def fetch_depth_body(self, symbol: str, levels: int) -> bytes:
-        """A snapshot of 20 or 100 levels a side as the venue sent it, parsed once to know it is whole."""
-        path = _FEW if levels <= FEW_LEVELS else _MANY
-        return await self._get(path, {"symbol": symbol}, _whole(partial(parse_depth, symbol=symbol, reason="")))
+        """A snapshot of 20 or 100 levels a side as the venue sent it."""
+        return await self._get(_FEW if levels <= FEW_LEVELS else _MANY, {"symbol": symbol}, bytes)
 
     async def fetch_recent_trades_body(self, symbol: str) -> bytes:
         """The last 100 trades."""
-        return await self._get(_TRADES, {"symbol": symbol}, _whole(partial(parse_trades, symbol=symbol)))
+        return await self._get(_TRADES, {"symbol": symbol}, bytes)
 
     async def fetch_trades_body(self, symbol: str, from_id: int) -> bytes:
         """Always raises VenueRefused: the last 100 trades are all that REST has."""
@@ -220,16 +216,6 @@ def _candles_parameters(symbol: str, interval: str, span: Range) -> dict[str, st
     """Seconds. Whether `endAt` is included is documented nowhere: a second more is right in both cases."""
     bounds = {"startAt": str(span.first // SECOND_US), "endAt": str(span.last // SECOND_US + 1)}
     return {"symbol": symbol, "type": VENUE_NAMES[interval]} | bounds
-
-
-def _whole(parse: Callable[[bytes], object]) -> Callable[[bytes], bytes]:
-    """Hands the body through once it was seen to be parsable."""
-
-    def check(body: bytes) -> bytes:
-        parse(body)
-        return body
-
-    return check
 
 
 def _tally_of(response: httpx.Response) -> tuple[int, int, int] | None:

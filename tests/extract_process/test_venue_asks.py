@@ -1,0 +1,81 @@
+"""VenueAsks: how often an answer is parsed, and where."""
+
+import asyncio
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+import pytest
+
+from extract_process.binance.dialect import BINANCE
+from extract_process.binance.streams import CHANNELS
+from extract_process.binance.venue import VENUE
+from extract_process.capture import Capture, CaptureOptions
+from extract_process.judge import HealAsk, SnapshotAsk
+from extract_process.micro_batch import BatchLimits
+from extract_process.outbox import Outbox
+from extract_process.records import DepthSnapshot, Trade
+from extract_process.recovery import Recovered
+from extract_process.rest_queue import RestQueue
+from extract_process.spool_room import SpoolRoom
+from extract_process.stream_key import StreamKey
+from extract_process.venue import VenueRest
+from extract_process.venue_asks import VenueAsks
+
+DEPTH = orjson.dumps({"lastUpdateId": 5, "bids": [["1.0", "2.0"]], "asks": [["1.5", "2.0"]]})
+TRADES = orjson.dumps([{"id": 7, "price": "1", "qty": "1", "time": 1_704_110_400_000, "isBuyerMaker": True}])
+
+
+class Rest:
+    """Answers at once."""
+
+    async def fetch_depth_body(self, symbol: str, levels: int) -> bytes:
+        return DEPTH
+
+    async def fetch_recent_trades_body(self, symbol: str) -> bytes:
+        return TRADES
+
+
+@pytest.mark.parametrize(("levels", "is_on_the_loop"), [(1_000, True), (5_000, False)])
+async def test_an_answer_is_parsed_once_and_a_large_one_beside_the_event_loop(
+    levels: int, is_on_the_loop: bool, tmp_path: Path
+) -> None:
+    """Frames that come meanwhile would have a receipt time that is too late."""
+    parsed: list[threading.Thread] = []
+
+    def parse_depth(body: bytes, symbol: str, reason: str) -> DepthSnapshot:
+        parsed.append(threading.current_thread())
+        return BINANCE.parse_depth(body, symbol, reason)
+
+    def parse_trades(body: bytes, symbol: str) -> list[Trade]:
+        parsed.append(threading.current_thread())
+        return BINANCE.parse_trades(body, symbol)
+
+    dialect, queue = replace(BINANCE, parse_depth=parse_depth, parse_trades=parse_trades), RestQueue()
+    asks = VenueAsks(cast("VenueRest", Rest()), queue, replace(VENUE, dialect=dialect), levels)
+    options = CaptureOptions("main", ("BTCUSDT",), tmp_path, BatchLimits(), fsync_seconds=60)
+    nobody: list[Any] = []
+    room = SpoolRoom(10**12, CHANNELS)
+    capture = Capture(dialect, options, room, Outbox(tmp_path / "outbox"), Recovered(1, {}, []), nobody.append, lambda: None)
+    asks.answer_to(capture)
+    working = asyncio.create_task(queue.run())
+    try:
+        asks.put(SnapshotAsk("BTCUSDT", "start"))
+        async with asyncio.timeout(20):
+            while not capture.judge.books(synced=True):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert [thread is threading.current_thread() for thread in parsed] == [is_on_the_loop]
+        parsed.clear()
+        capture.judge.on_messages([Trade("BTCUSDT", 6, "1", "1", True, 1, 1), Trade("BTCUSDT", 8, "1", "1", True, 1, 1)], 1)
+        asks.put(HealAsk(StreamKey("trades", "BTCUSDT"), 7, 7))
+        rows = capture.counts.rows
+        async with asyncio.timeout(20):
+            while capture.counts.rows == rows:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert len(parsed) == 1
+    finally:
+        working.cancel()
+        await asyncio.wait([working])
+        assert capture.close(20)
