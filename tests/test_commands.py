@@ -39,6 +39,7 @@ def test_a_command_run_here_leaves_the_tests_logging_alone() -> None:
     assert (root.handlers, root.level) == before
 
 
+@pytest.mark.slow  # two more pytest sessions
 def test_a_skip_where_every_test_must_run_fails_the_session_and_is_named(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n stack\n xdist_group\n", encoding="utf-8")
     test = "import pytest\ndef test_one():\n    pytest.skip('no moon tonight')\ndef test_two():\n    pass\n"

@@ -99,6 +99,7 @@ def set_up(project: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.slow  # three virtual environments
 def test_a_second_set_up_does_nothing_and_a_changed_or_moved_one_is_made_again(project: Path) -> None:
     first = set_up(project)
     assert first.returncode == 0, first.stdout + first.stderr

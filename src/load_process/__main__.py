@@ -1,10 +1,10 @@
 """The loader's command: one loop per queue, until a signal or until the queues are drained."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -31,6 +31,8 @@ _LIMITS = _DEFAULTS.limits
 _SWEEPS = SweepOptions()
 _MEGA = 1024**2
 
+Made = TypeVar("Made")
+
 
 def run_loader(queue_names: Sequence[str], stop: StopRequest, options: LoaderOptions, sweeps: SweepOptions | None = None) -> None:
     """Loads from all queues at once, each with its own threads and connections, so that none waits for another.
@@ -39,17 +41,21 @@ def run_loader(queue_names: Sequence[str], stop: StopRequest, options: LoaderOpt
 
     An error that travels out of one loop stops the others and is raised here.
     """
-    access = _when_allowed(queue_names, stop, waits=not options.drain)
-    if access is None:
+    store = _when_allowed(_open_lake, stop, waits=not options.drain)
+    if store is None:
         return
-    store, queues = access
     with ExitStack() as connections:
 
         def connection() -> Warehouse:
             return connections.enter_context(closing(connect(read(WarehouseSettings))))
 
+        warehouses = [[connection() for _ in range(1 + INSERTERS)] for _ in queue_names]
+        queues = _when_allowed(lambda: [MessageQueue(name) for name in queue_names], stop, waits=not options.drain)
+        if queues is None:
+            return
         loops = [
-            QueueLoader(queue, store, connection(), [connection() for _ in range(INSERTERS)], stop, options) for queue in queues
+            QueueLoader(queue, store, first, others, stop, options)
+            for queue, (first, *others) in zip(queues, warehouses, strict=True)
         ]
         runs = [loop.run for loop in loops]
         if sweeps is not None:
@@ -63,25 +69,30 @@ def run_loader(queue_names: Sequence[str], stop: StopRequest, options: LoaderOpt
         future.result()
 
 
-def _when_allowed(queue_names: Sequence[str], stop: StopRequest, *, waits: bool) -> tuple[ObjectStore, list[MessageQueue]] | None:
-    """Bucket and queues; None after a stop. NotProvisioned, in one line, where one of them is not there.
+def _open_lake() -> ObjectStore:
+    """NotProvisioned, in one line, if there is no such bucket."""
+    store = ObjectStore(read(LakeSettings).bucket)
+    store.check_access()
+    return store
 
-    Keys or rights that are refused at the start are said once and waited out: nothing was received yet. Every try takes the
-    keys as they are by then.
+
+def _when_allowed(make: Callable[[], Made], stop: StopRequest, *, waits: bool) -> Made | None:
+    """What is made with S3 or SQS at the start; None after a stop.
+
+    Keys or rights that are refused are said once and waited out: nothing was received yet. Every try takes the keys as they
+    are by then.
     """
-    trouble = Trouble(", ".join(queue_names), stop)
+    trouble = Trouble("all", stop)
     while not stop.is_set():
         try:
-            store = ObjectStore(read(LakeSettings).bucket)
-            store.check_access()
-            access = store, [MessageQueue(name) for name in queue_names]
+            made = make()
         except AccessRefused as error:
             if not waits:
                 raise
             trouble.wait(error)
         else:
             trouble.is_over(math.inf)
-            return access
+            return made
     return None
 
 

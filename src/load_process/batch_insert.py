@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from load_process.batches import LoadLimits, cut_into_batches, token_of
 from load_process.claims import Claims, Manifest
-from load_process.ledger import LOADED, Ledger, LedgerEntry, LoadError
+from load_process.ledger import LOADED, SUPERSEDED, Ledger, LedgerEntry, LoadError
 from load_process.object_reader import ObjectReader
+from load_process.supersession import Supersession
 from load_process.versions import Fate, ReadObject, Version
 from tickhouse_core.datasets import NAME
 from tickhouse_core.errors import WarehouseRefused
@@ -40,9 +41,12 @@ class BatchInsert:
     | 5. the engine noted a slice it then lost | yes | too few rows | - | repeats, counts, deletes what is left, claims anew |
     | 6. the count of a repeated insert | yes | all rows | - | as 4 |
     | 7. the deletion of 5, or its new claim | both | none or some | - | as 5 for the old claim, as 2 to 4 for the new one |
-    | 8. the ledger | yes | all rows | loaded | nothing: the version is done |
+    | 8. any step of taking older versions out of silver | yes | all rows | older: loaded | as 4, and takes them out |
+    | 9. the older versions are superseded | yes | all rows | older: superseded | as 4 |
+    | 10. the ledger | yes | all rows | loaded | nothing: the version is done |
+    | 2 to 9, and the object was replaced | yes | any | - | takes the batch's rows out, gives the claim up, loads what is left |
 
-    So the ledger comes last: of a repeated insert only after the rows were counted.
+    So the ledger comes last: after a repeated insert's rows were counted, and after silver has nothing of older versions.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class BatchInsert:
         self._limits = limits
         self._ledger = Ledger(warehouses[0])
         self._claims = Claims(warehouses[0])
+        self._supersession = Supersession(warehouses[0], reader.etag_now, patience_seconds)
 
     def insert(self, objects: Sequence[ReadObject], is_stopping: Callable[[], bool] = lambda: False) -> Fates:
         """One fate for each of them, but for those of the batches that a stop left out."""
@@ -67,18 +72,30 @@ class BatchInsert:
         return fates
 
     def insert_again(self, item: ReadObject) -> Fates:
-        """Replaces what bronze has of the object by what the lake has: the old rows go when the new ones are there."""
+        """Replaces what bronze has of the object by what the lake has: the old rows go when the new ones are there.
+
+        Whatever silver still shows of its older versions goes too.
+        """
         began_us = self._warehouses[0].now_us()
         fates = self._insert_claimed([item], has_rivals=False)
         if fates[item.version] is Fate.DONE:
+            self._supersession.retract(item.dataset, self._ledger.older_than(item.version))
             self._warehouses[0].delete_object(item.dataset.bronze_table, item.version.key, until_us=began_us)
         return fates
 
     def _insert_batch(self, objects: list[ReadObject]) -> Fates:
         fates = dict.fromkeys(self._ledger.done([item.version for item in objects]), Fate.DONE)
+        self._make_way_for([item for item in objects if item.version not in fates])
         fates |= self._finish_what_others_began([item for item in objects if item.version not in fates])
         left = [item for item in objects if item.version not in fates]
         return fates | (self._insert_claimed(left) if left else {})
+
+    def _make_way_for(self, objects: list[ReadObject]) -> None:
+        """Somebody put the bytes of a superseded version back: bronze has its rows, and they are loaded as if they were new."""
+        back = self._ledger.superseded([item.version for item in objects])
+        for item in objects:
+            if item.version in back:
+                self._warehouses[0].delete_object(item.dataset.bronze_table, item.version.key, etag=item.version.etag)
 
     def _insert_claimed(self, objects: list[ReadObject], *, has_rivals: bool = True) -> Fates:
         """Under an id that no batch had before: a token must never come back after its rows were taken out again."""
@@ -103,7 +120,8 @@ class BatchInsert:
         lacking = self._lacking(batch, objects) if is_repeat else set()
         whole = [item for item in objects if item.version not in lacking]
         if whole:
-            self._ledger.record([_entry(item) for item in whole])
+            stale = self._supersession.settle(whole[0].dataset, [item.version for item in whole])
+            self._ledger.record([_entry(item, SUPERSEDED if item.version in stale else LOADED) for item in whole])
             rows = sum(item.table.num_rows for item in whole)
             log.info("loaded", extra={"dataset": whole[0].dataset.name, "objects": len(whole), "rows": rows})
         fates = dict.fromkeys([item.version for item in whole], Fate.DONE)
@@ -120,7 +138,9 @@ class BatchInsert:
         fates = dict.fromkeys(self._ledger.done([item.version for item in objects]), Fate.DONE)
         left = [item for item in objects if item.version not in fates]
         for item in left:
-            self._warehouses[0].delete_object(item.dataset.bronze_table, item.version.key, since_us=claimed_at_us)
+            self._warehouses[0].delete_object(
+                item.dataset.bronze_table, item.version.key, etag=item.version.etag, since_us=claimed_at_us
+            )
         for item in left:
             fates |= self._insert_claimed([item])
         return fates
@@ -154,6 +174,7 @@ class BatchInsert:
             sound = [member for member in members if member is not None]
             if len(sound) < len(members):
                 log.warning("a batch cannot be repeated: objects of it were replaced", extra={"batch": manifest.batch})
+                self._supersession.withdraw(objects[0].dataset, left)
                 self._claims.release(manifest.batch, left)
             elif sound:
                 fates |= self._insert_members(manifest.batch, sound, is_repeat=True)
@@ -164,19 +185,19 @@ class BatchInsert:
         token whose rows it never kept (MergeTree notes the block before it adds the part)."""
         claimed_at_us = self._claims.time_of(batch)
         keys = [item.version.key for item in objects]
-        counts = self._warehouses[0].count_of_objects(objects[0].dataset.bronze_table, keys, since_us=claimed_at_us)
-        return {item.version for item in objects if counts.get(item.version.key, 0) != item.table.num_rows}
+        counts = self._warehouses[0].count_of_versions(objects[0].dataset.bronze_table, keys, since_us=claimed_at_us)
+        return {item.version for item in objects if counts.get(item.version[1:], 0) != item.table.num_rows}
 
     def _load_anew(self, batch: str, item: ReadObject) -> Fates:
         """Under a new token, without what the batch left of it."""
         log.warning("rows of a killed insert are loaded anew", extra={"key": item.version.key})
         table, claimed_at_us = item.dataset.bronze_table, self._claims.time_of(batch)
-        self._warehouses[0].delete_object(table, item.version.key, since_us=claimed_at_us)
+        self._warehouses[0].delete_object(table, item.version.key, etag=item.version.etag, since_us=claimed_at_us)
         return self._insert_claimed([item], has_rivals=False)
 
     def _insert_rows(self, objects: list[ReadObject], token: str, *, push_again: bool) -> None:
         dataset = objects[0].dataset
-        tables = [_with_key(item) for item in objects if item.table.num_rows]
+        tables = [_with_version(item) for item in objects if item.table.num_rows]
         if not tables:
             return
         rows = pa.concat_tables(tables).unify_dictionaries()
@@ -205,11 +226,12 @@ def _in_large_chunks(rows: pa.Table) -> pa.Table:
     return rows.combine_chunks() if rows.nbytes < chunks * SMALL_CHUNK_BYTES else rows
 
 
-def _with_key(item: ReadObject) -> pa.Table:
-    indices = pa.repeat(pa.scalar(0, pa.int32()), item.table.num_rows)
-    keys = pa.DictionaryArray.from_arrays(indices, [item.version.key])
-    return item.table.append_column(pa.field("object_key", NAME, nullable=False), keys)
+def _with_version(item: ReadObject) -> pa.Table:
+    indices, table = pa.repeat(pa.scalar(0, pa.int32()), item.table.num_rows), item.table
+    for name, value in (("object_key", item.version.key), ("object_etag", item.version.etag)):
+        table = table.append_column(pa.field(name, NAME, nullable=False), pa.DictionaryArray.from_arrays(indices, [value]))
+    return table
 
 
-def _entry(item: ReadObject) -> LedgerEntry:
-    return LedgerEntry(*item.version, item.dataset.name, item.table.num_rows, item.checksum, LOADED, item.attempts)
+def _entry(item: ReadObject, status: str) -> LedgerEntry:
+    return LedgerEntry(*item.version, item.dataset.name, item.table.num_rows, item.checksum, status, item.attempts)

@@ -50,6 +50,25 @@ class Claims:
         ages = {row[3]: float(row[4]) for row in rows if Version(*row[:3]) in versions}
         return [Manifest(batch, self._members(batch), age) for batch, age in sorted(ages.items())]
 
+    def ages(self, keys: Collection[str]) -> dict[Version, float]:
+        """Every version of these keys that a batch claims, and how many seconds ago the last one did."""
+        rows = self._warehouse.query_by_keys(
+            "select bucket, key, etag, min((toUnixTimestamp64Micro(now64(6)) - toUnixTimestamp64Micro(time)) / 1e6) "
+            "from ops_load_claims final where key in %(keys)s and state = 'claimed' group by bucket, key, etag",
+            keys,
+        )
+        return {Version(*row[:3]): float(row[3]) for row in rows}
+
+    def release_everywhere(self, versions: Collection[Version]) -> None:
+        """No batch inserts these."""
+        rows = self._warehouse.query_by_keys(
+            "select bucket, key, etag, batch from ops_load_claims final where key in %(keys)s and state = 'claimed'",
+            [version.key for version in versions],
+        )
+        for bucket, key, etag, batch in rows:
+            if Version(bucket, key, etag) in versions:
+                self.release(batch, [Version(bucket, key, etag)])
+
     def time_of(self, batch: str) -> int:
         """When the batch was claimed, in microseconds, by the warehouse's clock, as `load_time` is."""
         ((time_us,),) = self._warehouse.query(

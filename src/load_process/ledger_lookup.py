@@ -74,7 +74,8 @@ class LedgerLookup:
         """What was loaded of these keys before that instant is in bronze no more: a later version took its place."""
         rows = self._warehouse.query_by_keys(
             "select bucket, key, etag, dataset, rows, checksum, attempts from ops_loaded_objects final "
-            "where key in %(keys)s and status = 'loaded' and load_time < fromUnixTimestamp64Micro(%(before_us)s)",
+            "where key in %(keys)s and (status = 'superseded' "
+            "or status = 'loaded' and load_time < fromUnixTimestamp64Micro(%(before_us)s))",
             keys,
             {"before_us": before_us},
         )

@@ -101,6 +101,11 @@ class ObjectReader:
             raise result
         return result if isinstance(result, ReadObject) and result.version == version else None
 
+    def etag_now(self, key: str) -> str | None:
+        """Of the version that the lake has of the key at this moment, None if it has none. LakeUnavailable travels."""
+        summary = next(self._store.list_keys(key), None)  # the shortest key with a prefix is listed first
+        return summary.etag if summary is not None and summary.key == key else None
+
     def _of_datasets(self, wanted: Sequence[Wanted], reading: Reading) -> list[Wanted]:
         known = []
         for item in wanted:

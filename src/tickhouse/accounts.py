@@ -72,7 +72,7 @@ class Accounts:
         )
         ((objects, footer_rows),) = self._ask(
             "select uniqExact(key), sum(rows) from ops_loaded_objects final "  # noqa: S608
-            f"where dataset = '{dataset.name}' and status = 'loaded'{self._of_objects('key', dataset)}"
+            f"where dataset = '{dataset.name}' and status in ('loaded', 'superseded'){self._of_objects('key', dataset)}"
         )
         return Totals(
             int(objects),
@@ -99,6 +99,34 @@ class Accounts:
             "group by word order by word = 'ok' desc, word"
         )
         return [Verdict(word, int(count), [tuple(sample) for sample in some][:samples]) for word, count, some in rows]
+
+    def strays(self, dataset: Dataset, samples: int) -> list[Verdict]:
+        """Where silver is not what the current versions of the objects say: objects of whose older versions people see rows, and
+        objects with current rows that nobody sees. Each is looked for twice, since loading goes on meanwhile."""
+        verdicts = []
+        for word, sql in self._stray_queries(dataset).items():
+            if self._ask(sql) and (found := self._ask(sql)):
+                verdicts.append(Verdict(word, len(found), [(key, 0, int(rows), load) for key, rows, load in found[:samples]]))
+        return verdicts
+
+    def _stray_queries(self, dataset: Dataset) -> dict[str, str]:
+        """The samples count rows in silver, or in bronze."""
+        silver, of_symbol = f"silver_{dataset.name}", self._of_symbol() or " where 1"
+        ((key,),) = self._warehouse.query(
+            "select sorting_key from system.tables where database = currentDatabase() and name = {name:String}", {"name": silver}
+        )
+        head, tail = "select object_key, count(), toString(max(load_time)) from", "group by object_key order by object_key"
+        versions = f"select key, etag from ops_loaded_objects final where dataset = '{dataset.name}' and"  # noqa: S608
+        return {
+            "older version seen": f"{head} {silver} final{of_symbol} "  # our own names
+            f"and (object_key, object_etag) not in ({versions} status = 'loaded') "
+            f"and (load_time < now64(6) - interval {_UNDER_WAY_MINUTES} minute "
+            f"or (object_key, object_etag) in ({versions} status != 'loaded')) {tail} "
+            "settings do_not_merge_across_partitions_select_final = 1, use_skip_indexes_if_final = 0",
+            "not seen": f"{head} {dataset.bronze_table}{of_symbol} "  # noqa: S608
+            f"and (object_key, object_etag) in ({versions} status = 'loaded') "
+            f"and ({key}) not in (select {key} from {silver}{of_symbol}) {tail} settings transform_null_in = 1",
+        }
 
     def quarantined(self, dataset: Dataset) -> list[tuple[Version, str, str]]:
         """Every version that was refused for good, with the reason and the detail of the last time, by key."""

@@ -62,7 +62,11 @@ def print_groups(accounts: Accounts, datasets: Sequence[Dataset], by: Sequence[s
 
 def print_verdicts(accounts: Accounts, datasets: Sequence[Dataset], samples: int) -> int:
     """How many objects are not as they should be."""
-    verdicts = [(dataset.name, verdict) for dataset in datasets for verdict in accounts.verdicts(dataset, samples)]
+    verdicts = [
+        (dataset.name, verdict)
+        for dataset in datasets
+        for verdict in [*accounts.verdicts(dataset, samples), *accounts.strays(dataset, samples)]
+    ]
     print()
     print_table(
         ("dataset", "verdict", "objects"), [(name, found.word, found.objects) for name, found in verdicts], title="verdicts"

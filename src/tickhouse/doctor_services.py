@@ -7,6 +7,7 @@ from tickhouse.finding import Finding, Ill
 from tickhouse_core.aws import aws_errors, s3_client
 from tickhouse_core.datasets import DATASETS, QUEUES
 from tickhouse_core.errors import (
+    LakeRefused,
     LakeUnavailable,
     NotProvisioned,
     TickhouseError,
@@ -125,8 +126,8 @@ def _lake_trouble() -> Iterator[None]:
         raise Ill(str(error), _PROVISION_AWS) from error
     except UsageError as error:
         raise Ill(str(error), _CREDENTIALS) from error
-    except LakeUnavailable as error:
-        raise Ill(str(error), _CREDENTIALS if "(403)" in str(error) else _START) from error
+    except (LakeUnavailable, LakeRefused) as error:
+        raise Ill(str(error), _START) from error
 
 
 def _refused(words: str, where: str, *, is_embedded: bool) -> tuple[str, str]:

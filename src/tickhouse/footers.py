@@ -8,7 +8,7 @@ from itertools import islice
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from load_process.ledger import LOADED, QUARANTINED
+from load_process.ledger import LOADED, QUARANTINED, SUPERSEDED
 from load_process.versions import Version
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import ObjectChanged, ObjectMissing
@@ -76,7 +76,7 @@ class Footers:
                 counts.rows += footer
                 counts.ledger_rows += rows
                 counts.bronze_rows += bronze.get(item.key, 0)
-                loaded_rows = sum(rows for status, rows in of_key.values() if status == LOADED)
+                loaded_rows = sum(rows for status, rows in of_key.values() if status in (LOADED, SUPERSEDED))
                 counts.findings += _differences(item.key, footer, rows, bronze.get(item.key, 0), loaded_rows, kept_days)
 
     def _ledger(self, keys: Sequence[str]) -> dict[str, dict[Version, tuple[str, int]]]:

@@ -11,7 +11,7 @@ import typer
 
 from tickhouse.lake_keeper import LakeKeeper
 from tickhouse.provision import provision_aws
-from tickhouse_core.errors import LakeUnavailable, NotProvisioned, PubSubUnavailable, UsageError
+from tickhouse_core.errors import LakeRefused, LakeUnavailable, NotProvisioned, PubSubUnavailable, UsageError
 from tickhouse_core.lake_copy import configured_copy
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.settings import LakeSettings, PubSubSettings, RetentionSettings, read
@@ -51,7 +51,7 @@ def _look_again_and_again(look: Callable[[], None], stop: StopRequest) -> None:
             if is_in_trouble:
                 log.info("all is well again")
             is_in_trouble = False
-        except (LakeUnavailable, NotProvisioned, PubSubUnavailable) as error:
+        except (LakeUnavailable, LakeRefused, NotProvisioned, PubSubUnavailable) as error:
             level = logging.DEBUG if is_in_trouble else logging.WARNING
             log.log(level, "waiting for it to come back", extra={"why": str(error)})
             is_in_trouble = True

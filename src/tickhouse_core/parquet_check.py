@@ -64,13 +64,34 @@ def check_columns(schema: pa.Schema, dataset: Dataset, partitions: Mapping[str, 
 
 
 def is_as_we_write(file: pq.ParquetFile, dataset: Dataset) -> bool:
-    """Whether the footer is our writer's for these very rows: then its statistics need no second look at the values."""
+    """Whether the footer is our writer's for these very rows: then its statistics need no second look at the values.
+
+    Tools that change values and write the file again carry our metadata over, so the statistics are looked at too.
+    """
     schema, metadata = file.schema_arrow, file.schema_arrow.metadata or {}
     return bool(
         [(field.name, _plain(field.type)) for field in schema] == [(field.name, _plain(field.type)) for field in dataset.schema]
         and metadata.get(b"tickhouse.schema_version", b"").decode(errors="replace") in KNOWN_SCHEMA_VERSIONS
         and metadata.get(b"tickhouse.row_count") == str(file.metadata.num_rows).encode()
+        and all(_may_be_ours(file.metadata.row_group(number), dataset) for number in range(file.metadata.num_row_groups))
     )
+
+
+def _may_be_ours(group: pq.RowGroupMetaData, dataset: Dataset) -> bool:
+    """Whether the statistics of a row group show no null where none may be, and no instant that no market can have."""
+    fields = {field.name: field for field in dataset.schema}
+    for number in range(group.num_columns if group.num_rows else 0):
+        column = group.column(number)
+        field, found = fields.get(column.path_in_schema), column.statistics
+        if field is None or found is None:  # levels have no statistics
+            continue
+        if found.null_count and not field.nullable:
+            return False
+        if field.type == INSTANT and found.has_min_max:
+            plausible = instant_range(field.name)
+            if not (plausible.holds(found.min_raw) and plausible.holds(found.max_raw)):
+                return False
+    return True
 
 
 def _open(body: bytes) -> pq.ParquetFile:

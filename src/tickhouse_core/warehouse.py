@@ -118,16 +118,19 @@ class Warehouse:
         ((now,),) = self.query("select toUnixTimestamp64Micro(now64(6))")
         return int(now)
 
-    def delete_object(self, table: str, object_key: str, *, since_us: int = 0, until_us: int = _NEVER_US) -> None:
+    def delete_object(
+        self, table: str, object_key: str, *, etag: str | None = None, since_us: int = 0, until_us: int = _NEVER_US
+    ) -> None:
         """Takes the rows of one object out of a bronze table (a lightweight delete: gone for every later query).
 
-        Only those that were inserted from `since_us` on and before `until_us`, in microseconds.
+        Only those of the version `etag`, inserted from `since_us` on and before `until_us`, in microseconds.
         """
         self.command(
             f"delete from {table} where object_key = {{key:String}} "  # noqa: S608  # our own name
             "and load_time >= fromUnixTimestamp64Micro({since_us:Int64}) "
-            "and load_time < fromUnixTimestamp64Micro({until_us:Int64})",
-            {"key": object_key, "since_us": since_us, "until_us": until_us},
+            "and load_time < fromUnixTimestamp64Micro({until_us:Int64})"
+            + ("" if etag is None else " and object_etag = {etag:String}"),
+            {"key": object_key, "since_us": since_us, "until_us": until_us} | ({} if etag is None else {"etag": etag}),
         )
 
     def count_of_objects(self, table: str, object_keys: Collection[str], *, since_us: int = 0) -> dict[str, int]:
@@ -139,6 +142,16 @@ class Warehouse:
             {"since_us": since_us},
         )
         return {str(key): int(count) for key, count in rows}
+
+    def count_of_versions(self, table: str, object_keys: Collection[str], *, since_us: int = 0) -> dict[tuple[str, str], int]:
+        """Rows of a bronze table by object key and etag that were inserted from that instant on."""
+        rows = self.query_by_keys(
+            f"select object_key, object_etag, count() from {table} where object_key in %(keys)s "  # noqa: S608  # our own name
+            "and load_time >= fromUnixTimestamp64Micro(%(since_us)s) group by object_key, object_etag",
+            object_keys,
+            {"since_us": since_us},
+        )
+        return {(str(key), str(etag)): int(count) for key, etag, count in rows}
 
     def insert_arrow(self, table: str, rows: pa.Table, *, token: str, push_again: bool = False) -> None:
         """Appends rows by column name; the column `load_time` is the warehouse's.

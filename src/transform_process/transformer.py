@@ -52,6 +52,8 @@ class Transformer:
         self._warehouse, self._stop, self._options, self._transforms = warehouse, stop, options, transforms
         self.counts = TransformCounts()
         self._to_rebuild = {transform.name for transform in transforms} if options.rebuild else set()
+        self._oldest_build = 0
+        """While everything is built anew: the first build_version that is part of it."""
 
     def run(self) -> None:
         """Passes until the stop; while the warehouse is away it waits with growing pauses, said once."""
@@ -76,7 +78,23 @@ class Transformer:
 
     def run_pass(self) -> int:
         """Does what was loaded since the last pass, window by window; returns how many gold rows were built."""
-        return sum(self._run_transform(transform) for transform in self._transforms)
+        is_rebuild = bool(self._to_rebuild)
+        if is_rebuild and not self._oldest_build:
+            self._oldest_build = self._watermark(self._transforms[0])[1]
+        built = sum(self._run_transform(transform) for transform in self._transforms)
+        if is_rebuild and not self._to_rebuild:
+            self._drop_older_builds()
+        return built
+
+    def _drop_older_builds(self) -> None:
+        """What was built before and not again has nothing in silver that it could be made of."""
+        targets = {step.target for transform in self._transforms for step in transform.steps}
+        for target in sorted(targets):
+            self._warehouse.command(
+                f"delete from {target} where build_version < {{oldest_build:UInt64}}",  # noqa: S608  # our own name
+                {"oldest_build": self._oldest_build},
+            )
+        self._oldest_build = 0
 
     def _run_transform(self, transform: Transform) -> int:
         start_us, _ = self._watermark(transform)
@@ -125,6 +143,7 @@ class Transformer:
         """Fills the step's target; `built` counts by target what this version has there so far."""
         began = time.monotonic()
         parameters = {**step.parameters, **_bounds(window.start_us, window.end_us), "build_version": version}
+        parameters["oldest_build"] = self._oldest_build
         self._warehouse.command(read_sql(f"gold/{step.file}"), parameters)
         asked = {"target": step.target, "build_version": version}
         [[count]] = self._warehouse.query(read_sql("transform/built_rows.sql"), asked)

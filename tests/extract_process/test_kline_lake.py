@@ -250,12 +250,14 @@ def unfit(rows: pa.Table, what: str) -> pa.Table:
     }[what]()
 
 
+@pytest.mark.parametrize("has_our_metadata", [False, True])
 @pytest.mark.parametrize("what", ["extra", "instant", "digits", "null"])
 def test_what_the_loader_refuses_is_no_complete_month_and_is_kept_aside_before_it_is_written_anew(
-    what: str, lake: KlineLake, moto_lake: Lake
+    what: str, has_our_metadata: bool, lake: KlineLake, moto_lake: Lake
 ) -> None:
     sink = io.BytesIO()
-    pq.write_table(unfit(klines(0, 1, 2), what), sink)
+    metadata = {"tickhouse.schema_version": "1", "tickhouse.row_count": "3"} if has_our_metadata else None
+    pq.write_table(unfit(klines(0, 1, 2), what).replace_schema_metadata(metadata), sink)
     moto_lake.store.write(KEY, sink.getvalue())
     with pytest.raises(ObjectRefused):
         read_checked(sink.getvalue(), KLINES, KEY)

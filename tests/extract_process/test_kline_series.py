@@ -32,7 +32,7 @@ def hours(first: int, last: int) -> Range:
 
 def klines(*numbers: int, price: str = "1.5") -> pa.Table:
     rows = [[hour(n) // 1_000, price, "2", "1", "1.5", "10", hour(n + 1) // 1_000 - 1, "15", 3, "5", "7.5", "0"] for n in numbers]
-    return parse_klines(json.dumps(rows).encode(), symbol="BTCUSDT", interval="1h", receipt_time=7)
+    return parse_klines(json.dumps(rows).encode(), symbol="BTCUSDT", interval="1h", receipt_time=START)
 
 
 @pytest.fixture

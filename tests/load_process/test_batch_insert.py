@@ -44,9 +44,10 @@ def test_a_load_that_died_before_the_ledger_doubles_nothing(moto_lake: Lake, war
     assert ledger(warehouse) == [(KEY, created.etag, 2, "loaded", 2)]
 
 
-def test_another_version_is_loaded_too_and_the_later_kline_wins(moto_lake: Lake, warehouse: Warehouse) -> None:
+def test_of_two_objects_with_the_same_kline_the_later_one_wins(moto_lake: Lake, warehouse: Warehouse) -> None:
     load_objects(moto_lake, warehouse, land(moto_lake, parquet(klines(0, 1, close="1.5", receipt_time=1_704_200_000_000_000))))
-    load_objects(moto_lake, warehouse, land(moto_lake, parquet(klines(1, 2, close="2.5", receipt_time=1_704_200_000_000_001))))
+    other = parquet(klines(1, 2, close="2.5", receipt_time=1_704_200_000_000_001))
+    load_objects(moto_lake, warehouse, land(moto_lake, other, f"{FOLDER}/other.parquet"))
     assert counts(warehouse) == (4, 4, 3)
     rows = warehouse.query("select toHour(open_time), toString(close) from klines order by open_time")
     assert [tuple(row) for row in rows] == [(0, "1.5"), (1, "2.5"), (2, "2.5")]

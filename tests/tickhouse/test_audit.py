@@ -78,6 +78,31 @@ def test_what_is_not_ok_is_named_and_an_error(warehouse: Warehouse, capsys: pyte
 
 
 @pytest.mark.usefixtures("_loaded")
+def test_rows_that_only_an_older_version_has_and_rows_that_nobody_sees_are_named(
+    moto_lake: Lake, warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = f"{FOLDER}/2024-01.parquet"
+    moto_lake.store.write(key, parquet(klines(0, 1)))
+    run_redrive(Selection(keys=[key]), StopRequest())
+    audit()
+    names = "venue, symbol, interval, open_time, object_key, object_etag, load_time"
+    older = "(select key, etag from ops_loaded_objects final where status = 'superseded')"
+    from_bronze = f"select {names} from bronze_klines where (object_key, object_etag) in {older} and toHour(open_time) = 2"
+    warehouse.command(f"insert into silver_klines ({names}) {from_bronze}")
+    warehouse.command("delete from silver_trades where object_key = {key:String}", {"key": key_of(2)})
+    capsys.readouterr()
+    with pytest.raises(TickhouseError, match=r"^2 findings"):
+        audit()
+    _, _, findings = tables(capsys)
+    assert [line[:5] for line in findings[1:]] == [
+        ["klines", "older version seen", key, "0", "1"],
+        ["trades", "not seen", key_of(2), "0", "2"],
+    ]
+    run_redrive(Selection(keys=[key, key_of(2)]), StopRequest(), again=True)
+    audit()
+
+
+@pytest.mark.usefixtures("_loaded")
 def test_no_more_samples_than_asked_for_and_all_of_them_counted(warehouse: Warehouse, capsys: pytest.CaptureFixture[str]) -> None:
     warehouse.command("truncate table bronze_trades")
     for samples, shown in ((1, 1), (10, 2)):

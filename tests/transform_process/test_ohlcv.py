@@ -269,3 +269,20 @@ def test_young_loads_are_left_for_the_next_pass(warehouse: Warehouse) -> None:
     land(warehouse, TRADES, rows.trades([1, 2]))
     assert Transformer(warehouse, StopRequest(), TransformOptions(lag_seconds=60)).run_pass() == 0
     assert transform(warehouse) > 0
+
+
+def test_a_rebuild_leaves_nothing_of_what_silver_no_longer_has(warehouse: Warehouse) -> None:
+    """As the loader takes it out of silver when a repaired object no longer says it."""
+    land(warehouse, TRADES, minutes_of_trades(1, 2, 3))
+    land(warehouse, KLINES, rows.klines([START], symbol="ETHUSDT"))
+    land(warehouse, KLINES, rows.klines([START], symbol="NOVAUSDT"))
+    transform(warehouse)
+    warehouse.command("delete from silver_trades where trade_id = 3")
+    warehouse.command("delete from silver_klines where symbol = 'NOVAUSDT'")
+    transform(warehouse, rebuild=True)
+    transform(warehouse)
+    assert sorted(number for number, _, _ in completeness(warehouse)) == [0, 1, 2]
+    tables = ("stored_ohlcv", "stored_indicators", "stored_symbol_names")
+    for table in tables:
+        found = warehouse.query(f"select distinct symbol from {table} final order by symbol")
+        assert [str(symbol) for (symbol,) in found] == ["BTCUSDT", "ETHUSDT"], table

@@ -36,12 +36,20 @@ POINTS = (
     "view_push",
     "after_insert",
     "lost_rows",
+    "older_version",
     "after_ledger",
     "after_delete",
 )
-OUTAGES = ("ack_lost", "first_call", "second_call")
-"""When the warehouse is unavailable, once, to the loader that comes last: after an insert that it took; or at the first or the
-second call that follows on a repeated insert."""
+MOST_CALLS = 6
+"""An outage comes at one of so many calls after a repeated insert: between it and the ledger there are as many."""
+
+CASES = [
+    *((point, 0) for point in POINTS),
+    *(("lost_rows", call) for call in range(1, MOST_CALLS + 1)),
+    *((point, 1 + number % MOST_CALLS) for number, point in enumerate(POINTS) if point != "lost_rows"),
+]
+"""Where the first loader dies, and when the warehouse is unavailable, once, to the one that comes last: at that call after a
+repeated insert, or with 0 after an insert that it took and did not acknowledge."""
 
 SLOW_VIEW = "create materialized view if not exists slow_mv to slow as select sleepEachRow(0.001) as slept from bronze_klines"
 """Makes the push to the views of klines take its time, so that a kill falls into it."""
@@ -112,6 +120,11 @@ class DeadlyWarehouse(Warehouse):
         super().__init__(client)
         self._death = death
 
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None, **settings: Any) -> None:
+        super().command(sql, parameters, **settings)
+        if "silver_" in sql:
+            self._death.at("older_version")
+
     def insert_rows(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         super().insert_rows(table, rows)
         self._death.at({"ops_load_claims": "after_claim", "ops_loaded_objects": "after_ledger"}.get(table, ""))
@@ -133,8 +146,8 @@ class DeadlyWarehouse(Warehouse):
 class Outage:
     """One failed call; several connections share it."""
 
-    def __init__(self, kind: str) -> None:
-        self._kind = kind
+    def __init__(self, call: int) -> None:
+        self._call = call
         self._calls_to_go = 0
         self._is_over = False
         self._lock = threading.Lock()
@@ -142,10 +155,10 @@ class Outage:
     def on_insert(self, *, is_repeat: bool) -> None:
         """After an insert that the engine took."""
         with self._lock:
-            if self._kind == "ack_lost":
+            if not self._call:
                 self._fail_once()
             elif is_repeat:
-                self._calls_to_go = OUTAGES.index(self._kind)
+                self._calls_to_go = self._call
 
     def on_call(self) -> None:
         """Before a question, a statement, or an insert of a few rows."""
@@ -220,7 +233,7 @@ def run_until_death(bucket: str, queue: str, environment: Mapping[str, str], poi
 
 
 def run_to_the_end(
-    bucket: str, queue: str, environment: Mapping[str, str], outage: str, queries: Collection[str], answers: Connection
+    bucket: str, queue: str, environment: Mapping[str, str], outage: int, queries: Collection[str], answers: Connection
 ) -> None:
     """The loader that comes after them, which an outage does not end; sends what the warehouse holds then."""
     os.environ.update(environment)

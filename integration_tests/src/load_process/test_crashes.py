@@ -7,8 +7,9 @@ import shutil
 import signal
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,14 +24,14 @@ from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.parquet_check import read_checked
 
-from .conftest import body_of, copies_of_messages, klines, month_key, send
-from .crashing_loader import OUTAGES, POINTS, in_process, make_warehouse, run_to_the_end, run_until_death
+from .conftest import RECEIVED_US, body_of, copies_of_messages, klines, month_key, send
+from .crashing_loader import CASES, MOST_CALLS, POINTS, in_process, make_warehouse, run_to_the_end, run_until_death
 
 if TYPE_CHECKING:
     from conftest import Lake
 
-SEEDS = len(POINTS) * len(OUTAGES)
-"""By default: a kill at every point, with every outage after it."""
+SEEDS = len(CASES)
+"""By default: every case once."""
 
 LONG_SEEDS = int(os.environ.get("CRASH_SEEDS", "200"))
 """With `-m long`."""
@@ -42,10 +43,11 @@ LONGEST_SECONDS = 30
 """A process that takes longer on an idle machine hangs; one takes about a second."""
 
 QUERIES = (
-    "select object_key, count(), uniqExact(open_time) from bronze_klines group by object_key order by object_key",
+    "select object_key, count(), uniqExact(open_time) from bronze_klines where (object_key, object_etag) in "
+    "(select key, etag from ops_loaded_objects final where status = 'loaded') group by object_key order by object_key",
     "select symbol, toUnixTimestamp64Micro(open_time), toString(close) from klines order by symbol, open_time",
     "select symbol, count(), sum(close) from silver_klines final group by symbol order by symbol",
-    "select key, rows, checksum, status from ops_loaded_objects final order by key",
+    "select key, rows, checksum, status from ops_loaded_objects final where status != 'superseded' order by key",
     "select key, verdict from ops_accounting_klines order by key",
 )
 
@@ -95,55 +97,76 @@ def template(tmp_path_factory: pytest.TempPathFactory, children: Children) -> Pa
     return folder / "warehouse"
 
 
+@dataclass(frozen=True)
+class Scene:
+    """What S3 said about twelve objects, to be delivered again and again, and a warehouse that has older versions of four."""
+
+    notifications: list[str]
+    warehouse: Path
+
+
 @pytest.fixture
-def notifications(moto_lake: "Lake") -> list[str]:
-    """Twelve objects land; what S3 said about them is taken off the queue, to be delivered again and again."""
-    for number, symbol in enumerate(("BTCUSDT", "ETHUSDT", "币安人生USDT", "SOLUSDT")):
-        for month, count in (("2024-01", 5), ("2024-02", 17), ("2024-03", 33)):
-            table = klines(count, symbol=symbol, first_minute=int(month[-1]) * 44_640, close=f"{number}.{count}")
-            moto_lake.store.write(month_key(symbol, month), body_of(table))
-    return copies_of_messages(MessageQueue(KLINES.queue), 12)
+def scene(moto_lake: "Lake", template: Path, tmp_path: Path, children: Children) -> Scene:
+    """The older versions have more rows, and values that would win by their receipt_time."""
+    queue, warehouse = MessageQueue(KLINES.queue), tmp_path / "scene"
+    _write(moto_lake.store, ("BTCUSDT", "币安人生USDT"), {"2024-01": 7, "2024-02": 18}, receipt_time=RECEIVED_US + 1)
+    older = copies_of_messages(queue, 4)
+    shutil.copytree(template, warehouse, symlinks=True)
+    theirs, ours = children.pipe()
+    environment = {**os.environ, "CLICKHOUSE_PATH": str(warehouse)}
+    arguments = (moto_lake.store.bucket, _queue_of(older), environment, 0, QUERIES[1:2], ours)
+    assert children.run(tmp_path / "log", run_to_the_end, *arguments) == 0
+    assert len(theirs.recv()[0]) == 2 * (7 + 18)
+    months = {"2024-01": 5, "2024-02": 17, "2024-03": 33}
+    _write(moto_lake.store, ("BTCUSDT", "ETHUSDT", "币安人生USDT", "SOLUSDT"), months, receipt_time=RECEIVED_US)
+    return Scene(older + copies_of_messages(queue, 12), warehouse)
 
 
-def test_killed_anywhere_every_row_is_there_once(
-    notifications: list[str], moto_lake: "Lake", template: Path, tmp_path: Path, children: Children
-) -> None:
-    _check(range(SEEDS), notifications, moto_lake, template, tmp_path, children)
+def _write(store: ObjectStore, symbols: Sequence[str], counts: Mapping[str, int], receipt_time: int) -> None:
+    for number, symbol in enumerate(symbols):
+        for month, count in counts.items():
+            first, close = int(month[-1]) * 44_640, f"{number}.{count}"
+            table = klines(count, symbol=symbol, first_minute=first, close=close, receipt_time=receipt_time)
+            store.write(month_key(symbol, month), body_of(table))
+
+
+def test_killed_anywhere_every_row_is_there_once(scene: Scene, moto_lake: "Lake", tmp_path: Path, children: Children) -> None:
+    _check(range(SEEDS), scene, moto_lake, tmp_path, children)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("start", range(1_000, 1_000 + LONG_SEEDS, 100))
 def test_killed_anywhere_hundreds_of_times(
-    start: int, notifications: list[str], moto_lake: "Lake", template: Path, tmp_path: Path, children: Children
+    start: int, scene: Scene, moto_lake: "Lake", tmp_path: Path, children: Children
 ) -> None:
     batch = range(start, min(start + 100, 1_000 + LONG_SEEDS))
-    _check(batch, notifications, moto_lake, template, tmp_path, children)
+    _check(batch, scene, moto_lake, tmp_path, children)
 
 
-def _check(batch: range, notifications: list[str], lake: "Lake", template: Path, tmp_path: Path, children: Children) -> None:
+def _check(batch: range, scene: Scene, lake: "Lake", tmp_path: Path, children: Children) -> None:
     expected = _expected(lake.store)
 
     def check(seed: int) -> bool:
         folder = tmp_path / f"{seed}"
-        shutil.copytree(template, folder / "warehouse", symlinks=True)
+        shutil.copytree(scene.warehouse, folder / "warehouse", symlinks=True)
         environment = {**os.environ, "CLICKHOUSE_PATH": str(folder / "warehouse")}
-        outage, point = divmod(seed % SEEDS, len(POINTS))
         chance, is_killed = random.Random(seed), False
+        point, outage = CASES[seed] if seed < SEEDS else (chance.choice(POINTS), chance.randint(0, MOST_CALLS))
         for attempt in range(chance.choice([1, 1, 2])):
             arguments = (
                 lake.store.bucket,
-                _deliver(notifications, chance),
+                _deliver(scene.notifications, chance),
                 environment,
-                chance.choice(POINTS) if attempt else POINTS[point],
+                chance.choice(POINTS) if attempt else point,
                 seed * 10 + attempt,
             )
             is_killed |= children.run(folder / "log", run_until_death, *arguments) == -signal.SIGKILL
         theirs, ours = children.pipe()
-        last = (lake.store.bucket, _deliver(notifications, chance), environment, OUTAGES[outage], QUERIES, ours)
+        last = (lake.store.bucket, _deliver(scene.notifications, chance), environment, outage, QUERIES, ours)
         assert children.run(folder / "log", run_to_the_end, *last) == 0
         found = theirs.recv() if theirs.poll() else None
         said = (folder / "log").read_text(errors="replace")
-        assert found == expected, f"seed {seed}: {POINTS[point]}, then {OUTAGES[outage]}; the last loader said:\n{said}"
+        assert found == expected, f"seed {seed}: {point}, then outage {outage}; the last loader said:\n{said}"
         shutil.rmtree(folder)
         return is_killed
 
@@ -153,11 +176,16 @@ def _check(batch: range, notifications: list[str], lake: "Lake", template: Path,
 
 
 def _deliver(notifications: list[str], chance: random.Random) -> str:
-    """Every message again, some twice, in any order, as a queue may; in a queue of its own, where nothing is hidden."""
-    name = f"klines-{uuid.uuid4().hex}"
-    sqs_client().create_queue(QueueName=name)
+    """Every message again, some twice, in any order, as a queue may."""
     bodies = notifications + chance.sample(notifications, 3)
     chance.shuffle(bodies)
+    return _queue_of(bodies)
+
+
+def _queue_of(bodies: Sequence[str]) -> str:
+    """A queue of their own, where nothing is hidden."""
+    name = f"klines-{uuid.uuid4().hex}"
+    sqs_client().create_queue(QueueName=name)
     send(name, *bodies)
     return name
 

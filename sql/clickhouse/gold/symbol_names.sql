@@ -1,5 +1,6 @@
 -- Fills stored_symbol_names: every symbol of the loaded trades, klines, diffs and snapshots with its letters.
--- Grain: venue, symbol. Rerun is safe: the same symbol gives the same row; symbols that are known already are left alone.
+-- Grain: venue, symbol. Rerun is safe: the same symbol gives the same row; symbols that are known already are left alone,
+-- but for a rebuild, which leaves no row of an older build than its own.
 insert into stored_symbol_names
 with loaded as (
     select distinct venue, symbol from silver_trades
@@ -20,4 +21,4 @@ select
     upperUTF8(replaceRegexpAll(toString(symbol), '[-_/:. ]', '')) as market,
     {build_version:UInt64} as build_version
 from loaded
-where (venue, symbol) not in (select venue, symbol from stored_symbol_names)
+where (venue, symbol) not in (select venue, symbol from stored_symbol_names where build_version >= {oldest_build:UInt64})

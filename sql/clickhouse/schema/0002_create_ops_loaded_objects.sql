@@ -6,7 +6,7 @@ create table if not exists ops_loaded_objects (
     dataset LowCardinality(String) comment 'which bronze table it went to',
     rows UInt64 comment 'rows in the Parquet footer',
     checksum UInt64 comment 'of the values, whatever the order of rows: ops_accounting computes the same number from bronze',
-    status LowCardinality(String) comment 'loaded, quarantined, or replaced by a redrive of its key',
+    status LowCardinality(String) comment 'loaded, quarantined, superseded by a newer version of its key, or replaced by a redrive of it',
     attempts UInt32 comment 'deliveries it took',
     load_time DateTime64(6, 'UTC') default now64(6) comment 'when the loader was done with it'
 )

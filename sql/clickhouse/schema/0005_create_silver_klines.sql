@@ -19,8 +19,10 @@ create table if not exists silver_klines (
     source LowCardinality(String) comment 'rest, archive or stream',
     receipt_time DateTime64(6, 'UTC') comment 'when tickhouse received it' codec(Delta, ZSTD(1)),
     object_key LowCardinality(String) comment 'object it came from',
+    object_etag LowCardinality(String) comment 'version of that object',
     load_time DateTime64(6, 'UTC') comment 'when it was inserted' codec(Delta, ZSTD(1)),
-    row_version UInt64 comment 'is_closed in the top bit, receipt_time in microseconds below' codec(Delta, ZSTD(1))
+    row_version UInt64 default bitOr(bitShiftLeft(toUInt64(is_closed), 63), toUInt64(toUnixTimestamp64Micro(receipt_time))) comment 'is_closed in the top bit, receipt_time in microseconds below' codec(Delta, ZSTD(1)),
+    index object_keys object_key type bloom_filter granularity 1
 )
 engine = ReplacingMergeTree(row_version)
 partition by toYYYYMM(open_time)

@@ -21,7 +21,7 @@ select
     source,
     receipt_time,
     object_key,
-    load_time,
-    bitOr(bitShiftLeft(toUInt64(is_closed), 63), toUInt64(toUnixTimestamp64Micro(receipt_time))) as row_version
+    object_etag,
+    load_time
 from bronze_klines as landed
 comment 'Deduplication of klines'

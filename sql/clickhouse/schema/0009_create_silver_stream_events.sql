@@ -13,7 +13,9 @@ create table if not exists silver_stream_events (
     cause LowCardinality(String) comment 'sequence, disconnect, venue_has_no_data, ...',
     detail String comment 'what a person would want to know',
     object_key LowCardinality(String) comment 'object it came from',
-    load_time DateTime64(6, 'UTC') comment 'when it was inserted'
+    object_etag LowCardinality(String) comment 'version of that object',
+    load_time DateTime64(6, 'UTC') comment 'when it was inserted',
+    index object_keys object_key type bloom_filter granularity 1
 )
 engine = ReplacingMergeTree(load_time)
 partition by toYYYYMM(started_at)

@@ -15,6 +15,7 @@ select
     cause,
     detail,
     object_key,
+    object_etag,
     load_time
 from bronze_stream_events as landed
 comment 'Deduplication of stream events'

@@ -12,7 +12,7 @@ select
     event_time,
     receipt_time,
     object_key,
-    load_time,
-    toUInt64(9223372036854775807) - toUInt64(toUnixTimestamp64Micro(receipt_time)) as first_received
+    object_etag,
+    load_time
 from bronze_depth_diffs as landed
 comment 'Deduplication of order book diffs'

@@ -11,8 +11,10 @@ create table if not exists silver_depth_snapshots (
     reason LowCardinality(String) comment 'why it was asked for: start, gap, mismatch, proof, ...',
     receipt_time DateTime64(6, 'UTC') comment 'when tickhouse received it' codec(Delta, ZSTD(1)),
     object_key LowCardinality(String) comment 'object it came from',
+    object_etag LowCardinality(String) comment 'version of that object',
     load_time DateTime64(6, 'UTC') comment 'when it was inserted' codec(Delta, ZSTD(1)),
-    first_received UInt64 comment 'greater for an earlier receipt_time: 2^63 - 1 minus its microseconds' codec(Delta, ZSTD(1))
+    first_received UInt64 default toUInt64(9223372036854775807) - toUInt64(toUnixTimestamp64Micro(receipt_time)) comment 'greater for an earlier receipt_time: 2^63 - 1 minus its microseconds' codec(Delta, ZSTD(1)),
+    index object_keys object_key type bloom_filter granularity 1
 )
 engine = ReplacingMergeTree(first_received)
 partition by toYYYYMM(receipt_time)

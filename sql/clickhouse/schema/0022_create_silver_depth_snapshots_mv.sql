@@ -11,7 +11,7 @@ select
     reason,
     receipt_time,
     object_key,
-    load_time,
-    toUInt64(9223372036854775807) - toUInt64(toUnixTimestamp64Micro(receipt_time)) as first_received
+    object_etag,
+    load_time
 from bronze_depth_snapshots as landed
 comment 'Deduplication of order book snapshots'

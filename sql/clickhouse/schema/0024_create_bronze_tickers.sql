@@ -17,7 +17,9 @@ create table if not exists bronze_tickers (
     best_ask_price Nullable(Decimal(38, 18)) comment 'null where the venue does not send it' codec(ZSTD(1)),
     best_ask_quantity Nullable(Decimal(38, 18)) comment 'null where the venue does not send it' codec(ZSTD(1)),
     object_key LowCardinality(String) comment 'object it came from',
-    load_time DateTime64(6, 'UTC') default now64(6) comment 'when it was inserted' codec(Delta, ZSTD(1))
+    object_etag LowCardinality(String) comment 'version of that object, as in ops_loaded_objects',
+    load_time DateTime64(6, 'UTC') default now64(6) comment 'when it was inserted' codec(Delta, ZSTD(1)),
+    index object_keys object_key type bloom_filter granularity 1
 )
 engine = MergeTree
 partition by toYYYYMM(event_time)

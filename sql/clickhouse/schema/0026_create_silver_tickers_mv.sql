@@ -18,7 +18,7 @@ select
     best_ask_price,
     best_ask_quantity,
     object_key,
-    load_time,
-    toUInt64(9223372036854775807) - toUInt64(toUnixTimestamp64Micro(receipt_time)) as first_received
+    object_etag,
+    load_time
 from bronze_tickers as landed
 comment 'Deduplication of rolling 24 hour tickers'

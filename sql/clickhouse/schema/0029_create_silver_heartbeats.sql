@@ -12,7 +12,9 @@ create table if not exists silver_heartbeats (
     spool_bytes UInt64 comment 'on local disk, not yet in the lake' codec(ZSTD(1)),
     detail String comment 'what a person would want to know' codec(ZSTD(1)),
     object_key LowCardinality(String) comment 'object it came from',
-    load_time DateTime64(6, 'UTC') comment 'when it was inserted' codec(Delta, ZSTD(1))
+    object_etag LowCardinality(String) comment 'version of that object',
+    load_time DateTime64(6, 'UTC') comment 'when it was inserted' codec(Delta, ZSTD(1)),
+    index object_keys object_key type bloom_filter granularity 1
 )
 engine = ReplacingMergeTree(load_time)
 partition by toYYYYMM(beat_time)

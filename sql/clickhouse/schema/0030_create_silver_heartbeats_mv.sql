@@ -14,6 +14,7 @@ select
     spool_bytes,
     detail,
     object_key,
+    object_etag,
     load_time
 from bronze_heartbeats as landed
 comment 'Deduplication of heartbeats of processes'

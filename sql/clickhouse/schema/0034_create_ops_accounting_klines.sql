@@ -55,7 +55,7 @@ from (
         0 as bronze_checksum,
         load_time
     from ops_loaded_objects final
-    where dataset = 'klines' and status = 'loaded'
+    where dataset = 'klines' and status in ('loaded', 'superseded')
     union all
     select
         '' as bucket,

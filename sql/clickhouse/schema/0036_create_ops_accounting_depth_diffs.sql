@@ -55,7 +55,7 @@ from (
         0 as bronze_checksum,
         load_time
     from ops_loaded_objects final
-    where dataset = 'depth_diffs' and status = 'loaded'
+    where dataset = 'depth_diffs' and status in ('loaded', 'superseded')
     union all
     select
         '' as bucket,

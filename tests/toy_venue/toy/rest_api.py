@@ -11,7 +11,7 @@ from extract_process.toy.messages import Parsed, parse_depth, parse_klines, pars
 from extract_process.kline_grid import Range
 from extract_process.venue import RequestTally
 from extract_process.weight_budget import WeightBudget
-from tickhouse_core.errors import UsageError, VenueRefused, VenueUnavailable
+from tickhouse_core.errors import UnknownSymbols, VenueRefused, VenueUnavailable
 from tickhouse_core.retrying import venue_requests
 from tickhouse_core.timestamps import now_us
 
@@ -37,7 +37,8 @@ class ToyRest:
     async def fetch_statuses(self, symbols: list[str]) -> dict[str, bool]:
         known: dict[str, bool] = await self._get("/markets", {}, dict)
         if unknown := [symbol for symbol in symbols if symbol not in known]:
-            raise UsageError(f"unknown symbol {', '.join(unknown)} on toy: write it as the venue does, for example FOO/BAR")
+            said = f"unknown symbol {', '.join(unknown)} on toy: write it as the venue does, for example FOO/BAR"
+            raise UnknownSymbols(said, tuple(unknown))
         return {symbol: known[symbol] for symbol in symbols}
 
     async def fetch_first_open_time(self, symbol: str, interval: str, wanted: Range) -> int | None:
