@@ -93,7 +93,8 @@ class BookSync:
 
     def on_snapshot_asked(self) -> None:
         """The request is on its way: from here on, diffs are kept until the book is synced."""
-        self._is_asked = True
+        if not self._is_asked:
+            self._is_asked, self._buffered_levels = True, sum(map(_size, self._buffer))
 
     def on_snapshot(self, last_update_id: int) -> list[Decision]:
         """A snapshot came, asked for or not. Too old: another is needed. Otherwise buffered diffs that fit follow."""
@@ -135,15 +136,17 @@ class BookSync:
 
     def _keep(self, diff: DepthDiff) -> None:
         """As long as the snapshot to come may need it."""
-        self._buffer.append(diff)
+        waiting = self._buffer
+        waiting.append(diff)
+        if not self._is_asked:
+            if len(waiting) > KEPT_WAITING:
+                waiting.popleft()
+            return
         self._buffered_levels += _size(diff)
-        while len(self._buffer) > 1 and self._is_too_much(diff):
-            self._buffered_levels -= _size(self._buffer.popleft())
-
-    def _is_too_much(self, newest: DepthDiff) -> bool:
-        if not self._is_asked and len(self._buffer) > KEPT_WAITING:
-            return True
-        return self._buffered_levels > MOST_KEPT_LEVELS or newest.event_time - self._buffer[0].event_time > KEPT_US
+        while len(waiting) > 1 and (
+            self._buffered_levels > MOST_KEPT_LEVELS or diff.event_time - waiting[0].event_time > KEPT_US
+        ):
+            self._buffered_levels -= _size(waiting.popleft())
 
     def _forget_waiting(self) -> None:
         self._buffer.clear()

@@ -105,6 +105,13 @@ class IdContinuity:
 
     def on_ids(self, first: int, last: int, at: int = 0) -> list[IdFinding]:
         """A message with these ids came (both included; a trade has first == last); `at` is its event time."""
+        if self._is_numbered and self.last_id is not None and first <= self._next <= last <= self._next + MOST_JUMP:
+            self.last_id, self._next, self._cause = last, last + 1, UNBROKEN  # almost always
+            if self._run:
+                self._run = []
+            if at > self._latest_at:
+                self._latest_at = at
+            return []
         if self.last_id is None:
             self._began = first
         elif last < self._next:
