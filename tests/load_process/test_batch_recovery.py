@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.load_process.conftest import FOLDER, KEY, klines, ledger
@@ -163,6 +163,46 @@ def test_a_batch_of_which_an_object_was_replaced_is_given_up_and_silver_stays_ex
     assert insert(moto_lake, warehouse, objects[0]) == [Fate.DONE]
     assert bronze(warehouse) == {"0": 1, "1": 2, "2": 1}
     assert [row[0] for row in ledger(warehouse)] == [f"{FOLDER}/{number}.parquet" for number in (1, 2, 0)]
+
+
+def test_rows_of_a_batch_that_is_given_up_are_taken_out_before_they_are_loaded_anew(
+    moto_lake: Lake, warehouse: Warehouse, warehouse_settings: WarehouseSettings
+) -> None:
+    objects = [landed(moto_lake, "0", 0), landed(moto_lake, "1", 1, 5), landed(moto_lake, "2", 2)]
+    die_inserting(moto_lake, warehouse_settings, objects, DEATHS["after the insert"])
+    newer = landed(moto_lake, "1", 1, 9, close="2.5")
+    assert insert(moto_lake, warehouse, newer, objects[2]) == [Fate.DONE] * 2
+    assert insert(moto_lake, warehouse, objects[0]) == [Fate.DONE]
+    assert bronze(warehouse) == {"0": 1, "1": 2, "2": 1}
+    assert warehouse.query("select toHour(open_time) from klines order by open_time") == [(0,), (1,), (2,), (9,)]
+
+
+class UnavailableForOneLook(Warehouse):
+    """When somebody first asks what bronze has."""
+
+    is_over = False
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Sequence[Any]]:
+        if not self.is_over and "from bronze_klines" in sql:
+            self.is_over = True
+            raise WarehouseUnavailable("unavailable for this one call")
+        return super().query(sql, parameters)
+
+
+def test_rows_that_a_kill_cost_the_engine_are_not_in_the_ledger_before_they_are_there(
+    moto_lake: Lake, warehouse: Warehouse, warehouse_settings: WarehouseSettings
+) -> None:
+    """MergeTree notes a block before it adds the part: the token is known, the rows are not there."""
+    item = landed(moto_lake, "0", 0, 1)
+    die_inserting(moto_lake, warehouse_settings, [item], DEATHS["after the insert"])
+    for table in ("bronze_klines", "silver_klines"):
+        warehouse.delete_object(table, item.version.key)
+    batches = inserter(moto_lake, UnavailableForOneLook(warehouse._client))
+    with pytest.raises(WarehouseUnavailable):
+        batches.insert([item])
+    assert ledger(warehouse) == []
+    assert batches.insert([item]) == {item.version: Fate.DONE}
+    assert (bronze(warehouse), silver_count(warehouse)) == ({"0": 2}, 2)
 
 
 def test_a_batch_of_which_an_object_is_gone_is_given_up_too(
