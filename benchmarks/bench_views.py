@@ -24,7 +24,8 @@ insert into silver_trades
 select
     'binance', concat('S', toString(number % 20), 'USDT'), number,
     toDecimal128(60000 + (sipHash64(number) % 100000) / 100, 18), toDecimal128((sipHash64(number, 1) % 1000000) / 100000, 18),
-    number % 2 = 0, fromUnixTimestamp64Micro(toInt64(1704067200000000 + number * 1000), 'UTC') as at, at, at, 'k', at, number
+    number % 2 = 0,
+    fromUnixTimestamp64Micro(toInt64(1704067200000000 + number * 1000), 'UTC') as at, at, at, 'k', 'etag', at, number
 from numbers({rows:UInt64})
 """
 LOAD_DIFFS = """
@@ -32,7 +33,7 @@ insert into silver_depth_diffs
 select
     'binance', 'BTCUSDT', number, number,
     arrayMap(at -> (toDecimal128(60000 + at / 100, 18), toDecimal128(at % 7, 18)), range(20)) as side, side,
-    fromUnixTimestamp64Micro(toInt64(1704067200000000 + number * 100000), 'UTC') as at, at, 'k', at, number
+    fromUnixTimestamp64Micro(toInt64(1704067200000000 + number * 100000), 'UTC') as at, at, 'k', 'etag', at, number
 from numbers({rows:UInt64})
 """
 QUESTIONS = (

@@ -10,11 +10,13 @@ import logging
 import ssl
 from collections.abc import Callable, Sequence
 
+from websockets.asyncio.client import connect_http_proxy
 from websockets.client import ClientProtocol
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidProxy, WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
-from websockets.uri import parse_uri
+from websockets.proxy import Proxy, get_proxy, parse_proxy
+from websockets.uri import WebSocketURI, parse_uri
 
 from tickhouse_core.errors import VenueUnavailable
 from tickhouse_core.timestamps import now_us
@@ -156,16 +158,22 @@ class StreamConnection(asyncio.Protocol):
 
 
 async def open_stream(url: str, receiver: FramesReceiver, silence_seconds: float) -> StreamConnection:
-    """Connects and shakes hands. Raises VenueUnavailable within 10 s where that fails."""
+    """Connects and shakes hands, through the proxy of the environment where one is named, as the REST client does.
+
+    Raises VenueUnavailable within 10 s where that fails.
+    """
     where = parse_uri(url)
     tls = ssl.create_default_context() if where.secure else None
     loop = asyncio.get_running_loop()
     connection = None
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            _, connection = await loop.create_connection(
-                lambda: StreamConnection(url, receiver, silence_seconds), where.host, where.port, ssl=tls
-            )
+            connection = StreamConnection(url, receiver, silence_seconds)
+            if proxy := get_proxy(where):
+                await _connect_through(proxy, where, tls, connection)
+            else:
+                made = connection
+                await loop.create_connection(lambda: made, where.host, where.port, ssl=tls)
             await connection.opened
     except BaseException as error:
         if connection is not None:
@@ -174,3 +182,29 @@ async def open_stream(url: str, receiver: FramesReceiver, silence_seconds: float
             raise
         raise VenueUnavailable(f"cannot connect to {where.host}:{where.port}: {error or 'no answer in time'}") from error
     return connection
+
+
+async def _connect_through(url: str, where: WebSocketURI, tls: ssl.SSLContext | None, connection: StreamConnection) -> None:
+    """A tunnel (CONNECT): the proxy resolves the venue's name, and TLS is with the venue."""
+    proxy = _proxy_of(url)
+    log.info("through a proxy", extra={"venue": f"{where.host}:{where.port}", "proxy": f"{proxy.host}:{proxy.port}"})
+    tls_of_proxy = ssl.create_default_context() if proxy.scheme == "https" else None
+    transport: asyncio.BaseTransport | None = await connect_http_proxy(proxy, where, ssl=tls_of_proxy)
+    assert isinstance(transport, asyncio.Transport)
+    if tls is None:
+        transport.set_protocol(connection)
+    else:
+        transport = await asyncio.get_running_loop().start_tls(transport, connection, tls, server_hostname=where.host)
+    assert transport is not None
+    connection.connection_made(transport)
+
+
+def _proxy_of(url: str) -> Proxy:
+    """Never shown whole: there may be a password in it."""
+    try:
+        proxy = parse_proxy(url)
+    except InvalidProxy as error:
+        raise VenueUnavailable("the proxy of the environment (HTTPS_PROXY) is no address like http://host:port") from error
+    if proxy.scheme not in ("http", "https"):
+        raise VenueUnavailable(f"sockets go through http and https proxies, not {proxy.scheme}: set HTTPS_PROXY, or NO_PROXY")
+    return proxy

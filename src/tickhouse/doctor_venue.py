@@ -64,7 +64,7 @@ async def _knock(venue: Venue) -> str:
         url = (await venue.find_address(rest)).url
         shown = url.partition("?")[0]
         try:
-            async with connect(url, open_timeout=_SECONDS, close_timeout=1, proxy=None):
+            async with connect(url, open_timeout=_SECONDS, close_timeout=1):
                 return shown
         except (OSError, WebSocketException, TimeoutError) as error:
             setting = f"{venue.name.upper()}_WS_URL"

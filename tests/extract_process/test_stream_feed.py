@@ -137,7 +137,7 @@ async def test_a_venue_that_accepts_and_closes_is_not_dialled_thousands_of_times
 
 
 async def test_what_came_before_the_subscription_was_answered_is_landed(capture: Capture, tmp_path: Path) -> None:
-    trade = {"e": "trade", "E": 1, "s": "BTCUSDT", "t": 7, "p": "1", "q": "1", "T": 1, "m": True}
+    trade = {"e": "trade", "E": 1_700_000_000_000, "s": "BTCUSDT", "t": 7, "p": "1", "q": "1", "T": 1_700_000_000_000, "m": True}
 
     async def behave(venue: ServerConnection) -> None:
         number = orjson.loads(await venue.recv())["id"]

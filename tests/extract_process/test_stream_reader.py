@@ -4,6 +4,8 @@ import asyncio
 import threading
 import time
 import tracemalloc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from websockets.asyncio.server import ServerConnection
@@ -11,6 +13,7 @@ from websockets.sync.server import ServerConnection as BlockingConnection
 from websockets.sync.server import serve as serve_blocking
 
 from extract_process.stream_reader import StreamConnection, open_stream
+from tickhouse_core.errors import VenueUnavailable
 from tickhouse_core.timestamps import now_us
 
 from .socket_venues import SILENCE, Received, Venue, end_of, opened, raw_venue_that, venue_that
@@ -154,3 +157,63 @@ def test_a_slow_receiver_pauses_the_socket_and_nothing_is_lost_or_piled_up() -> 
     assert [frame for frames in calls for frame in frames] == list(range(1, number + 1))
     assert max(map(len, calls)) * size <= 512 * 1024
     assert peak < 8 * 1024**2
+
+
+@asynccontextmanager
+async def proxy_to(port: int, refusal: bytes = b"") -> AsyncIterator[tuple[int, list[bytes]]]:
+    """An HTTP proxy that knows where every name leads; its port, and the requests it got."""
+    requests: list[bytes] = []
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(await reader.readuntil(b"\r\n\r\n"))
+        if refusal:
+            writer.write(refusal)
+            writer.close()
+            return
+        there_reader, there = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(pipe(reader, there), pipe(there_reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], requests
+
+
+async def test_a_socket_goes_through_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The venue's name does not resolve here; only the proxy knows it."""
+    received = Received()
+
+    async def behave(venue: ServerConnection) -> None:
+        await venue.send(b"hello")
+        await venue.wait_closed()
+
+    async with venue_that(behave) as url, proxy_to(int(url.rsplit(":", 1)[1].split("/")[0])) as (port, requests):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:secret@127.0.0.1:{port}")
+        async with opened("ws://venue.invalid:9443/stream", received):
+            await received.until(1)
+    assert received.frames == [b"hello"]
+    assert requests[0].startswith(b"CONNECT venue.invalid:9443 HTTP/1.1")
+    assert b"Proxy-Authorization: Basic " in requests[0]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("http://me:secret@127.0.0.1:{port}", "proxy rejected connection: HTTP 407"),
+        ("http://me:secret@", "is no address like http://host:port"),
+        ("socks5://me:secret@127.0.0.1:{port}", "not socks5"),
+    ],
+)
+async def test_a_proxy_that_will_not_is_said_without_its_password(proxy: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with proxy_to(9, b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as (port, _):
+        monkeypatch.setenv("HTTPS_PROXY", proxy.format(port=port))
+        with pytest.raises(VenueUnavailable, match=said) as caught:
+            await open_stream("ws://venue.invalid:9443/stream", Received(), 5.0)
+    assert "secret" not in str(caught.value)

@@ -67,7 +67,7 @@ def best_of(levels: list[Row]) -> list[Decimal]:
     return [bids[0]["price"], bids[0]["quantity"], asks[0]["price"], asks[0]["quantity"]]
 
 
-@pytest.mark.parametrize("count", [50, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [25, pytest.param(500, marks=pytest.mark.long)])
 def test_the_book_at_random_instants_is_the_recorded_book_ticker(
     count: int, warehouse: Warehouse, recorded: RecordedBook
 ) -> None:
@@ -138,7 +138,7 @@ def all_of_the_book(warehouse: Warehouse) -> list[list[Row]]:
     ]
 
 
-@pytest.mark.parametrize("minutes", [3, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("minutes", [pytest.param(3, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.long)])
 def test_the_book_does_not_depend_on_the_order_in_which_objects_came(
     minutes: int, warehouse: Warehouse, shared_data: Path
 ) -> None:

@@ -34,4 +34,4 @@ def test_a_step_is_one_statement_that_says_what_it_fills_and_why_a_rerun_is_safe
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
 def test_a_step_gives_every_parameter_its_file_asks_for(step: Step) -> None:
     asked = set(re.findall(r"\{(\w+):", (SQL_ROOT / "gold" / step.file).read_text(encoding="utf-8")))
-    assert asked - {"window_start", "window_end", "build_version"} <= set(step.parameters)
+    assert asked - {"window_start", "window_end", "build_version", "oldest_build"} <= set(step.parameters)
