@@ -118,9 +118,10 @@ class Accounts:
         head, tail = "select object_key, count(), toString(max(load_time)) from", "group by object_key order by object_key"
         versions = f"select key, etag from ops_loaded_objects final where dataset = '{dataset.name}' and"  # noqa: S608
         return {
-            "older version seen": f"{head} {silver} final{of_symbol} "  # our own names
+            "older version seen": f"{head} {silver} final{of_symbol} "  # noqa: S608
             f"and (object_key, object_etag) not in ({versions} status = 'loaded') "
             f"and (load_time < now64(6) - interval {_UNDER_WAY_MINUTES} minute "
+            f"and object_key in (select key from ({versions} status = 'loaded')) "  # else it is `not in ledger`
             f"or (object_key, object_etag) in ({versions} status != 'loaded')) {tail} "
             "settings do_not_merge_across_partitions_select_final = 1, use_skip_indexes_if_final = 0",
             "not seen": f"{head} {dataset.bronze_table}{of_symbol} "  # noqa: S608
