@@ -19,6 +19,7 @@ def test_a_command_that_fails_shows_both_of_its_outputs() -> None:
         run_python("-c", "import sys; print('here'); print('there', file=sys.stderr); sys.exit(3)")
 
 
+@pytest.mark.slow
 def test_a_command_that_does_not_end_shows_what_it_said_so_far() -> None:
     program = "import sys, time; print('so far', file=sys.stderr, flush=True); time.sleep(600)"
     with pytest.raises(AssertionError, match=r"did not end within [0-9]+ s\nstdout:\n\nstderr:\nso far"):

@@ -112,6 +112,7 @@ def test_a_second_set_up_does_nothing_and_a_changed_or_moved_one_is_made_again(p
     assert f".venv-tools is made again: it was made in {project}/.venv-tools" in set_up(moved).stdout
 
 
+@pytest.mark.slow
 def test_a_requirement_without_a_hash_is_refused_in_one_line(project: Path) -> None:
     (project / "requirements-tools.txt").write_text("idna==3.20\n")
     done = set_up(project)

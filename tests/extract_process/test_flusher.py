@@ -130,6 +130,7 @@ def test_of_many_batches_a_few_wait_in_memory_and_the_rest_on_disk(tmp_path: Pat
     assert load_memory(tmp_path).sequence == numbers[-1]
 
 
+@pytest.mark.slow
 def test_trouble_with_the_disk_keeps_the_segment_and_is_tried_again(
     tmp_path: Path, gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:

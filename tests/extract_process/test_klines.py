@@ -37,11 +37,13 @@ def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], said: str) -> No
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_without_a_symbol_it_says_so() -> None:
     done = command(code=2)
     assert "--symbol" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_prints_its_figures_and_a_second_one_asks_for_no_kline(moto_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     assert moto_lake.environment
     with running_exchange(ExchangeConfig(symbols=2)) as exchange:

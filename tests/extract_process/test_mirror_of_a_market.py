@@ -48,6 +48,7 @@ def test_without_trouble_no_message_is_lost_and_one_snapshot_begins_it() -> None
     assert market.tally.happened["jump"] == market.tally.happened["waiting"] == market.tally.happened["gap"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 7], ids=["every diff", "conflated"])
 def test_the_rebuilt_top_30_of_the_recording_is_the_truth_after_every_message(every: int, shared_data: Path) -> None:
     snapshot, diffs = _recording(shared_data / RECORDING)

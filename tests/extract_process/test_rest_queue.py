@@ -130,6 +130,7 @@ async def test_no_more_than_its_workers_are_under_way_and_idle_means_that_nothin
         assert queue.is_idle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", [VenueUnavailable("no answer"), SpoolFull("no room")], ids=["venue", "disk"])
 async def test_a_failed_ask_is_put_again_and_holds_nobody_up(asks: Asks, trouble: Exception) -> None:
     queue = RestQueue(workers=1)
@@ -197,6 +198,7 @@ async def test_an_error_that_nobody_foresaw_ends_the_queue(asks: Asks) -> None:
     assert error.subgroup(RuntimeError)
 
 
+@pytest.mark.slow
 async def test_an_answer_that_nobody_can_make_anything_of_is_asked_for_again(
     asks: Asks, caplog: pytest.LogCaptureFixture
 ) -> None:

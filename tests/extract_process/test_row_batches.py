@@ -104,6 +104,7 @@ def test_the_bytes_follow_from_the_records_alone(asks: list[bool]) -> None:
     assert parquet_bytes(plain.table(), TRADES, "trade_id") == parquet_bytes(disturbed.table(), TRADES, "trade_id")
 
 
+@pytest.mark.slow
 def test_real_diffs_come_back_from_parquet_as_they_were_sent(shared_data: Path, tmp_path: Path) -> None:
     batch, sent = DepthDiffRows("binance"), []
     with gzip.open(shared_data / "binance_session_BTCUSDT_20240808.jsonl.gz") as lines:

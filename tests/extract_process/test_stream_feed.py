@@ -65,6 +65,7 @@ def events(capture_folder: Path) -> list[tuple[str, str]]:
     return [(event["event"], event["detail"]) for event in written]
 
 
+@pytest.mark.slow
 async def test_many_streams_are_asked_for_without_breaking_the_venues_rule(capture: Capture) -> None:
     """Five messages a second, pongs included, however unevenly the way there delays them."""
     came: list[float] = []
@@ -104,6 +105,7 @@ async def test_a_refused_subscription_is_written_down_and_tried_again(capture: C
         )
 
 
+@pytest.mark.slow
 async def test_a_venue_that_says_goodbye_while_we_subscribe_is_dialled_again(capture: Capture, tmp_path: Path) -> None:
     """The close frame comes between two SUBSCRIBE messages, and the line stays open."""
     let_go = asyncio.Event()

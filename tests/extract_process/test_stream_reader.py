@@ -85,6 +85,7 @@ async def test_a_frame_of_many_packets_is_one_message(received: Received) -> Non
     assert received.frames == [large, b"small"]
 
 
+@pytest.mark.slow
 async def test_pings_are_answered_and_count_as_a_sign_of_life(received: Received) -> None:
     silence = 0.6
 

@@ -223,6 +223,7 @@ async def test_what_still_comes_while_we_close_is_handed_on(received: Received) 
     assert received.frames == [b"sent before our goodbye was read"]
 
 
+@pytest.mark.slow
 async def test_a_venue_that_does_not_answer_our_goodbye_is_left(received: Received) -> None:
     async def behave(venue: Venue) -> None:
         await venue.shake_hands()

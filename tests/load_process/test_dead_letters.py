@@ -48,6 +48,7 @@ def test_dead_letters_with_good_and_bad_messages(
     assert [row[0] for row in noted] == ["bad_notification", "not_parquet", "object_missing"]
 
 
+@pytest.mark.slow
 def test_all_means_every_dead_letter_queue_of_ours(moto_lake: Lake, warehouse: Warehouse) -> None:
     (trade,), (event,) = land(moto_lake, 1), land(moto_lake, 2, dataset=STREAM_EVENTS)
     send(DLQ, dead_letter(moto_lake, trade))
@@ -57,6 +58,7 @@ def test_all_means_every_dead_letter_queue_of_ours(moto_lake: Lake, warehouse: W
     assert all(MessageQueue(name).depth().is_empty for name in DEAD_LETTER_QUEUES)
 
 
+@pytest.mark.slow
 def test_dead_letters_again_replace_what_is_loaded(moto_lake: Lake, warehouse: Warehouse) -> None:
     (key,) = land(moto_lake, 1)
     redrive(Selection(keys=[key]))
@@ -68,6 +70,7 @@ def test_dead_letters_again_replace_what_is_loaded(moto_lake: Lake, warehouse: W
     assert (counts(warehouse), verdicts(warehouse)) == ((2, 2), ["ok"])
 
 
+@pytest.mark.slow
 def test_a_message_whose_object_cannot_be_loaded_stays(moto_lake: Lake, warehouse: Warehouse) -> None:
     good, bad = land(moto_lake, 1)[0], land(moto_lake, 2, dataset=TICKERS)[0]
     send(DLQ, dead_letter(moto_lake, good), dead_letter(moto_lake, bad))
@@ -82,6 +85,7 @@ def test_a_message_whose_object_cannot_be_loaded_stays(moto_lake: Lake, warehous
     assert (counts(warehouse), counts(warehouse, TICKERS)) == ((2, 2), (2, 2))
 
 
+@pytest.mark.slow
 def test_messages_in_hand_return_when_the_lake_goes_away(
     moto_lake: Lake, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -249,6 +249,7 @@ class AwayQueue(MessageQueue):
         return super().receive(most=most, wait_seconds=wait_seconds, visibility_seconds=visibility_seconds)
 
 
+@pytest.mark.slow
 def test_a_queue_that_is_away_is_said_once_whatever_the_warehouse_answers(
     moto_lake: Lake, warehouse: Warehouse, connections: list[Warehouse], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -127,6 +127,7 @@ def test_a_body_that_says_nothing_is_noted_and_deleted_and_its_neighbours_load(
     assert found == {"bad_notification": len(BAD), "object_missing": len(missing), "unknown_prefix": len(of_nobody)}
 
 
+@pytest.mark.slow
 def test_the_hostile_bodies_that_were_collected_have_their_right_results(
     warehouse: Warehouse, send: Send, drain: Callable[[], None]
 ) -> None:

@@ -55,6 +55,7 @@ def lose_messages(count: int) -> None:
                 client.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
 
 
+@pytest.mark.slow
 def test_one_percent_of_the_messages_lost_by_hand_is_loaded_in_one_sweep(moto_lake: Lake, warehouse: Warehouse) -> None:
     for hour in range(6):
         land(moto_lake, *range(hour * 50, hour * 50 + 50), hour=hour)
@@ -166,6 +167,7 @@ def test_what_the_engine_refuses_is_left_and_said(moto_lake: Lake, warehouse: Wa
     assert found == SweepCounts(folders=1, objects=2, missing=2, left=2)
 
 
+@pytest.mark.slow
 def test_a_warehouse_in_trouble_is_an_error_and_the_counts_are_printed(
     moto_lake: Lake, warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,6 +210,7 @@ def claim(lake: Lake, warehouse: Warehouse, key: str) -> None:
     Claims(warehouse).claim(Manifest("a batch of the dead", (version,)))
 
 
+@pytest.mark.slow
 def test_what_another_loader_has_in_hand_is_left_to_it_for_a_while(moto_lake: Lake, warehouse: Warehouse) -> None:
     keys = land(moto_lake, 1, 2)
     claim(moto_lake, warehouse, keys[0])

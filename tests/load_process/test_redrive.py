@@ -63,6 +63,7 @@ def test_a_quarantined_object_that_was_repaired_under_the_same_key_is_loaded(mot
     assert verdicts(warehouse) == ["ok"]
 
 
+@pytest.mark.slow
 def test_the_command_that_the_quarantine_names_works_as_written(moto_lake: Lake, tmp_path: Path) -> None:
     """In processes of their own: loaded into quarantine, repaired, redriven with the very words of the reason."""
     environment = {"CLICKHOUSE_PATH": str(tmp_path / "engine"), "CLICKHOUSE_DATABASE": "crypto"}
@@ -145,6 +146,7 @@ def test_again_keeps_of_several_versions_what_the_lake_has(moto_lake: Lake, ware
     assert Counter(status for _, status in statuses(warehouse)) == {"replaced": 2, "loaded": 1}
 
 
+@pytest.mark.slow
 def test_a_version_that_was_replaced_and_comes_back_to_the_lake_is_loaded(moto_lake: Lake, warehouse: Warehouse) -> None:
     first, second = parquet(klines(0, close="1.5")), parquet(klines(0, close="2.5", receipt_time=1_704_300_000_000_000))
     for body in (first, second):

@@ -135,6 +135,7 @@ def test_keys_that_are_refused_at_the_start_are_said_once_and_waited_out(
     warehouse.close()
 
 
+@pytest.mark.slow
 def test_keys_that_expire_under_way_spend_no_delivery(
     front: RefusingS3, moto_lake: Lake, warehouse_settings: WarehouseSettings, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -158,6 +158,7 @@ def test_rows_that_were_only_added_cost_no_deletion(moto_lake: Lake, warehouse: 
     assert not [call for call in watched.calls if "delete" in call]
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_the_next_try_ends_it(moto_lake: Lake, warehouse: Warehouse) -> None:
     """The other object's rows were beaten and are forgotten: between two steps nobody but bronze knows of them."""
 

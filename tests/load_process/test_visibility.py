@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.waiting import patience
 
 from load_process.visibility import VisibilityHeartbeat
@@ -96,6 +97,7 @@ def test_an_extension_that_fails_is_tried_again_at_the_next_beat(moto_lake: Lake
     assert len(queue.extended) >= 5
 
 
+@pytest.mark.slow
 def test_a_receipt_that_is_not_good_any_more_does_not_end_the_beats(moto_lake: Lake) -> None:
     queue = MessageQueue("klines-notifications")
     moto_lake.store.write("data_sources/klines_pricing/x.parquet", b"")

@@ -19,6 +19,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUTF8": "1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_where_it_listens_and_stops_cleanly_on_a_signal(stop: signal.Signals) -> None:
     arguments = ["--port", "0", "--now", "2025-01-01", "--weight-limit", "50", "--fault", "http_500@/api/v3/time"]
@@ -38,6 +39,7 @@ def test_it_says_where_it_listens_and_stops_cleanly_on_a_signal(stop: signal.Sig
         assert process.wait(timeout=10) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -57,6 +59,7 @@ def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], reason: str) -> 
     assert reason in done.stderr
 
 
+@pytest.mark.slow
 def test_without_aiohttp_it_names_the_extra() -> None:
     hidden = "import sys; sys.modules['aiohttp'] = None"
     finder = "import importlib.util as u; real = u.find_spec; u.find_spec = lambda n: None if n == 'aiohttp' else real(n)"

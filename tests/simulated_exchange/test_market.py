@@ -74,6 +74,7 @@ def test_sixty_seconds_sum_to_their_minute(minute: int) -> None:
     assert values(kline) == merged(rows("1s", minute, minute + MINUTE - 1))
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["1s", "1m", "1h", "1d"]), minutes_before_now), max_size=6))
 def test_rows_do_not_depend_on_what_was_asked_before(asked_before: list[tuple[str, int]]) -> None:

@@ -61,6 +61,7 @@ def recorded(path: Path) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
 
 
+@pytest.mark.slow
 async def test_the_real_session_comes_out_verbatim_and_whole(shared_data: Path) -> None:
     path = shared_data / f"{SESSION}.jsonl.gz"
     texts = [
@@ -80,6 +81,7 @@ async def test_the_real_session_comes_out_verbatim_and_whole(shared_data: Path) 
     assert all(report["streams"][f"btcusdt@{name}"]["missing"] == [] for name in ("depth@100ms", "trade"))
 
 
+@pytest.mark.slow
 async def test_only_what_is_subscribed_is_sent_and_the_book_is_the_recorded_one(shared_data: Path) -> None:
     path = shared_data / f"{SESSION}.jsonl.gz"
     lines = recorded(path)
@@ -138,6 +140,7 @@ async def test_a_session_without_a_snapshot_has_no_depth(shared_data: Path) -> N
     assert all(after["U"] == before["u"] + 1 for before, after in pairwise(diffs))
 
 
+@pytest.mark.slow
 async def test_trades_of_a_recording_can_be_healed_by_rest(shared_data: Path) -> None:
     path = shared_data / f"{SESSION}.jsonl.gz"
     config = ExchangeConfig(replay=(path,), replay_speed=0)
@@ -214,6 +217,7 @@ async def _messages(socket: ClientConnection, last: int) -> AsyncIterator[Messag
         return
 
 
+@pytest.mark.slow
 async def test_a_slow_reader_slows_it_down_at_full_speed(tmp_path: Path) -> None:
     big = [["42.10", f"{number}.5"] for number in range(1_000)]
     path = write(tmp_path / "a.jsonl", *({**diff(number, number), "b": big} for number in range(1, 1_001)))
@@ -275,6 +279,7 @@ def test_there_is_nothing_to_start_without_a_recording(client: httpx.Client) -> 
     assert (answer.status_code, answer.json()["msg"]) == (400, "there is no recorded session to start")
 
 
+@pytest.mark.slow
 def test_bare_messages_name_their_stream_themselves(shared_data: Path) -> None:
     checked = 0
     for name in (SESSION, FOUR):

@@ -188,6 +188,7 @@ async def test_a_disconnect_has_no_close_frame_and_loses_what_follows() -> None:
         assert missing == [[line["first_id"], diff["U"] - 1]]
 
 
+@pytest.mark.slow
 async def test_a_half_open_connection_stays_open_and_says_nothing() -> None:
     async with reading({"kind": "half_open", "numbers": [2]}) as reader:
         await reader.pass_time(300)

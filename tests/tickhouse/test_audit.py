@@ -60,6 +60,7 @@ def test_totals_and_verdicts_of_a_sound_warehouse(capsys: pytest.CaptureFixture[
     assert verdicts[1:] == [["klines", "ok", "1"], ["trades", "ok", "2"]]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_loaded")
 def test_what_is_not_ok_is_named_and_an_error(warehouse: Warehouse, capsys: pytest.CaptureFixture[str]) -> None:
     warehouse.command("delete from bronze_trades where object_key = {key:String}", {"key": key_of(2)})
@@ -77,6 +78,7 @@ def test_what_is_not_ok_is_named_and_an_error(warehouse: Warehouse, capsys: pyte
     audit()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_loaded")
 def test_rows_that_only_an_older_version_has_and_rows_that_nobody_sees_are_named(
     moto_lake: Lake, warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
@@ -146,6 +148,7 @@ def test_one_symbol_is_about_its_rows_and_the_objects_that_hold_them(
         audit(KLINES, symbol="BTCUSDT")  # nothing of it is in bronze; the key says whose it was
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_loaded")
 def test_what_the_retention_let_go_and_what_is_just_being_loaded_is_no_finding(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -15,6 +15,7 @@ def tickhouse(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str
     return run_python("-m", "tickhouse", *arguments, code=code)
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_operator_are_there() -> None:
     shown = tickhouse("--help").stdout
     assert all(f" {name} " in shown for name in ("load", "reconcile", "redrive", "audit", "clear", "migrate", "provision"))
@@ -38,6 +39,7 @@ def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], said: str) -> No
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_clearing_asks_and_where_nobody_can_be_asked_it_wants_a_yes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLICKHOUSE_PATH", str(tmp_path / "engine"))
     tickhouse("migrate")

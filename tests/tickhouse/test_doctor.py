@@ -180,6 +180,7 @@ def test_an_old_python_is_told() -> None:
     assert (ill.verdict, ill.fix) == ("bad", "install Python 3.11 or newer, then: make setup PYTHON=/path/to/python3.11")
 
 
+@pytest.mark.slow
 def test_an_engine_in_use_is_told_and_the_command_ends_with_one(healthy: "Lake") -> None:
     """This process holds the engine's folder, so the doctor's cannot."""
     with closing(connect(read(WarehouseSettings))):

@@ -155,6 +155,7 @@ def test_a_copy_that_our_own_process_wrote_just_now_is_no_deletion(store: Object
     assert copy.read(TRADES) is not None
 
 
+@pytest.mark.slow
 def test_the_command_restores_again_and_again_and_says_when_all_is_well(
     moto_lake: Lake, moto_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from conftest import Lake
 
@@ -39,6 +41,7 @@ def test_a_folder_that_is_skipped_is_not_looked_into(moto_lake: Lake) -> None:
     assert [name for name, _ in listed(moto_lake, without="hour=01")] == ["d/", "d/v=a/hour=02/", "d/v=币安 %3D+/"]
 
 
+@pytest.mark.slow
 def test_a_folder_of_more_than_one_page_is_whole(moto_lake: Lake) -> None:
     keys = [f"d/{number:04}.parquet" for number in range(1_003)]
     for key in keys:

@@ -81,6 +81,7 @@ def test_it_is_backfilled(toy: None, moto_lake: "Lake", monkeypatch: pytest.Monk
     assert {row["venue"] for row in rows_of(moto_lake.store, "klines_pricing")} == {"toy"}
 
 
+@pytest.mark.slow
 def test_it_is_recorded_and_its_gaps_are_written_down(toy: None, moto_lake: "Lake", monkeypatch: pytest.MonkeyPatch) -> None:
     with running_toy() as exchange:
         monkeypatch.setenv("TOY_URL", exchange.url)

@@ -98,6 +98,7 @@ def test_the_top_of_every_second_is_the_recorded_book_ticker(warehouse: Warehous
     assert len(found) == last // SECOND_US - first // SECOND_US
 
 
+@pytest.mark.slow
 def test_depth_and_middle_agree_with_the_book_at_that_instant(warehouse: Warehouse, recorded: RecordedBook) -> None:
     transform(warehouse)
     found = select(warehouse, "select * from gold_book_top_1s order by open_time")
@@ -121,6 +122,7 @@ def test_depth_and_middle_agree_with_the_book_at_that_instant(warehouse: Warehou
         assert row["is_within_reach"] == (bid >= reach[0] and ask <= reach[1])
 
 
+@pytest.mark.slow
 def test_the_session_is_covered_from_the_snapshot_to_the_last_diff(warehouse: Warehouse, recorded: RecordedBook) -> None:
     transform(warehouse)
     found = select(warehouse, "select * from gold_book_coverage order by open_time")
@@ -181,6 +183,7 @@ def test_a_quiet_book_stays_as_it_is_until_the_next_diff(warehouse: Warehouse) -
     assert seconds_of(warehouse) == [(0, 11), (1, 11), (2, 11), (3, 14), (4, 14)]
 
 
+@pytest.mark.slow
 def test_a_hole_ends_the_book_until_the_missing_diff_comes(warehouse: Warehouse) -> None:
     small_book(warehouse, (11, 11, 0.5), (12, 12, 1.5), (14, 14, 3.5), (15, 15, 4.5))
     transform(warehouse)

@@ -122,6 +122,7 @@ def test_sound_data_has_no_findings(warehouse: Warehouse) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_dropped_trade_ids_fire_unless_an_event_tells_of_them(warehouse: Warehouse) -> None:
     data = Data()
     for number in (100, 101, 102, 300):
@@ -139,6 +140,7 @@ def test_dropped_trade_ids_fire_unless_an_event_tells_of_them(warehouse: Warehou
     assert check(warehouse, "trade_id_gaps") == {}
 
 
+@pytest.mark.slow
 def test_dropped_update_ids_fire_unless_an_event_tells_of_them(warehouse: Warehouse) -> None:
     data = Data()
     del data.diff_ids[499:503]
@@ -149,6 +151,7 @@ def test_dropped_update_ids_fire_unless_an_event_tells_of_them(warehouse: Wareho
     assert check(warehouse, "update_id_gaps") == {}
 
 
+@pytest.mark.slow
 def test_missing_klines_fire_unless_an_event_tells_of_them(warehouse: Warehouse) -> None:
     data = Data()
     data.minutes = [minute for minute in data.minutes if minute not in (5, 6)]
@@ -206,6 +209,7 @@ def test_a_gap_of_the_archive_is_closed_by_the_klines_of_its_own_interval(wareho
     assert check(warehouse, "open_gaps") == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skew_ms", [250, -250])
 def test_a_clock_that_was_set_is_measured_within_10_ms(skew_ms: int, warehouse: Warehouse) -> None:
     data = Data()
@@ -216,6 +220,7 @@ def test_a_clock_that_was_set_is_measured_within_10_ms(skew_ms: int, warehouse: 
     assert from_datetime(step.at) == START + 600 * SECOND_US
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skew_ms", [250, -250])
 def test_a_clock_that_is_wrong_from_the_beginning_is_measured_within_10_ms(skew_ms: int, warehouse: Warehouse) -> None:
     data = Data()
@@ -235,6 +240,7 @@ def test_the_recorders_clock_of_the_session_was_behind(warehouse: Warehouse, sha
     assert "of 19904 trades were received before they were sent" in found["negative_latency"][0].detail
 
 
+@pytest.mark.slow
 def test_slow_messages_fire_latency_with_all_its_percentiles(warehouse: Warehouse) -> None:
     data = Data()
     data.late_from, data.late_us = 1150, 2_000_000
@@ -245,6 +251,7 @@ def test_slow_messages_fire_latency_with_all_its_percentiles(warehouse: Warehous
     assert all(word in found[0].detail for word in (" avg ", " p50 ", " p99 ", " p999 ", "receipt->load", "; 0 of "))
 
 
+@pytest.mark.slow
 def test_a_frozen_depth_stream_fires_while_trades_go_on(warehouse: Warehouse) -> None:
     data = Data()
     data.diff_ids = [number for number in data.diff_ids if number <= 1_100]
@@ -254,6 +261,7 @@ def test_a_frozen_depth_stream_fires_while_trades_go_on(warehouse: Warehouse) ->
     assert finding.detail.startswith("no depth for")
 
 
+@pytest.mark.slow
 def test_a_frozen_trade_stream_fires_while_diffs_go_on(warehouse: Warehouse) -> None:
     data = Data()
     data.trade_ids = data.trade_ids[:400]
@@ -273,6 +281,7 @@ def test_a_trade_that_is_there_twice_fires(warehouse: Warehouse) -> None:
     assert [(finding.value, finding.detail) for finding in verdicts[0].findings] == [(2.0, "trades 2 is there 2 times")]
 
 
+@pytest.mark.slow
 def test_a_crossed_book_fires_as_rebuilt_as_snapshot_and_as_ticker(warehouse: Warehouse) -> None:
     data = Data()
     data.best_bid = "101"
@@ -286,6 +295,7 @@ def test_a_crossed_book_fires_as_rebuilt_as_snapshot_and_as_ticker(warehouse: Wa
     assert {finding.detail.split(":")[0] for finding in found} == {"rebuilt book", "snapshot", "ticker"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("price", ["0", "-1", "500", "20"])
 def test_an_impossible_price_fires(price: str, warehouse: Warehouse) -> None:
     data = Data()
@@ -302,6 +312,7 @@ def test_a_kline_that_contradicts_itself_fires(warehouse: Warehouse) -> None:
     assert finding.detail.startswith("kline 1m: open 100, high 102")
 
 
+@pytest.mark.slow
 def test_one_altered_kline_is_a_venue_that_differs(warehouse: Warehouse) -> None:
     data = Data()
     data.kline_closes[7] = "103.5"
@@ -312,6 +323,7 @@ def test_one_altered_kline_is_a_venue_that_differs(warehouse: Warehouse) -> None
     assert found == {}
 
 
+@pytest.mark.slow
 def test_a_missing_trade_is_our_gap_and_not_the_venues_difference(warehouse: Warehouse) -> None:
     data = Data()
     data.trade_ids.remove(7 * 30 + 5)
@@ -322,6 +334,7 @@ def test_a_missing_trade_is_our_gap_and_not_the_venues_difference(warehouse: War
     assert found == {}
 
 
+@pytest.mark.slow
 def test_an_hour_with_holes_is_a_finding_of_the_coverage_matrix(warehouse: Warehouse) -> None:
     Data().land(warehouse)
     [finding] = check(warehouse, "coverage", until=START + 2 * HOUR_US)["coverage"]

@@ -40,6 +40,7 @@ def second_trades(venue: str, symbol: str, prices: list[Decimal], shift: int = 0
     return trades(range(1, len(times) + 1), times_us=times, prices=texts, symbol=symbol, venue=venue)
 
 
+@pytest.mark.slow
 def test_symbols_of_one_market_have_one_name(warehouse: Warehouse) -> None:
     for venue, symbol in (("binance", "BTCUSDT"), ("kucoin", "BTC-USDT"), ("kucoin", "KCS-BTC"), ("binance", "XBTUSDC")):
         land(warehouse, KLINES, klines([START], symbol=symbol, venue=venue), key=f"{venue}{symbol}")
@@ -57,6 +58,7 @@ def test_symbols_of_one_market_have_one_name(warehouse: Warehouse) -> None:
     assert named == ("BTCUSDC", "BTC", "USDC")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shift", "lead"), [(0, 0), (2, 2)], ids=["together", "two seconds later"])
 def test_the_spread_and_the_lead_of_a_minute(shift: int, lead: int, warehouse: Warehouse) -> None:
     prices = wander()
@@ -80,6 +82,7 @@ def test_the_spread_and_the_lead_of_a_minute(shift: int, lead: int, warehouse: W
     assert close["spread"] == row["last_spread"]
 
 
+@pytest.mark.slow
 def test_the_other_venue_may_lead(warehouse: Warehouse) -> None:
     prices = wander(seed=8)
     land(warehouse, TRADES, second_trades("binance", "BTCUSDT", prices, shift=3), key="a")
@@ -97,6 +100,7 @@ def test_a_market_at_one_venue_has_no_row_and_one_that_stands_still_no_lead(ware
     assert warehouse.query("select market, average_spread_bps, lead_seconds from gold_cross_venue_1m") == [("AAAUSDT", 0.0, None)]
 
 
+@pytest.mark.slow
 def test_late_trades_and_a_rebuild_give_the_same_rows(warehouse: Warehouse) -> None:
     prices = wander(seed=5)
     early, late = second_trades("binance", "BTCUSDT", prices), second_trades("kucoin", "BTC-USDT", prices, shift=1)
@@ -113,6 +117,7 @@ def test_late_trades_and_a_rebuild_give_the_same_rows(warehouse: Warehouse) -> N
     assert len(pieces) == 1
 
 
+@pytest.mark.slow
 def test_books_that_are_proven_are_compared_by_their_middle(warehouse: Warehouse) -> None:
     for venue, symbol, offset in (("binance", "BTCUSDT", 0), ("kucoin", "BTC-USDT", 10)):
         market = (venue, symbol)

@@ -83,6 +83,7 @@ def test_the_check_names_symbol_minute_and_sums(warehouse: Warehouse) -> None:
     assert ("PRODUCTUSDT", "gold_ohlcv_1s: quote_volume, taker_buy_quote_volume") in lines
 
 
+@pytest.mark.slow
 def test_klines_roll_up_to_null_and_not_to_another_number(warehouse: Warehouse) -> None:
     minutes = [START + number * MINUTE_US for number in range(5)]
     land(warehouse, KLINES, rows.klines(minutes, volume=MOST, trade_count=2**63 - 1))
@@ -94,6 +95,7 @@ def test_klines_roll_up_to_null_and_not_to_another_number(warehouse: Warehouse) 
         assert (row["volume"], row["trade_count"], row["quote_volume"]) == (None, None, Decimal(5 * 201)), interval
 
 
+@pytest.mark.slow
 def test_a_kline_of_its_own_stands_where_its_parts_have_no_sum(warehouse: Warehouse) -> None:
     land(warehouse, KLINES, rows.klines([START, START + MINUTE_US], volume=MOST))
     land(warehouse, KLINES, rows.klines([START], interval="5m", minutes=5, volume="7"))

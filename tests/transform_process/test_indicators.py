@@ -68,6 +68,7 @@ def worst(found: Series, expected: Series, scale: Series | None = None) -> float
     return float(np.max(error[size > 0] / size[size > 0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT"])
 def test_a_year_of_minutes_equals_talib(symbol: str, warehouse: Warehouse, shared_data: Path) -> None:
     """Acceptance a. MACD crosses zero, where no two roundings agree: its scale is the average it is the difference of."""
@@ -119,6 +120,7 @@ def test_rows_are_null_while_an_indicator_warms_up(warehouse: Warehouse) -> None
     assert not any(np.isnan(values[200:]).any() for values in found.values())
 
 
+@pytest.mark.slow
 def test_what_arrives_minute_by_minute_or_late_gives_the_same_bits_as_one_rebuild(warehouse: Warehouse) -> None:
     land(warehouse, KLINES, some_minutes(1500))
     land(warehouse, KLINES, some_minutes(1200, first=1800))
@@ -136,6 +138,7 @@ def test_what_arrives_minute_by_minute_or_late_gives_the_same_bits_as_one_rebuil
     assert sum(row["interval"] == "1m" for row in stepwise) == 3004
 
 
+@pytest.mark.slow
 def test_a_row_on_a_hole_is_not_complete_until_200_rows_later(warehouse: Warehouse) -> None:
     land(warehouse, KLINES, some_minutes(300))
     land(warehouse, KLINES, some_minutes(300, first=301))
@@ -145,6 +148,7 @@ def test_a_row_on_a_hole_is_not_complete_until_200_rows_later(warehouse: Warehou
     assert places == [*range(199, 300), *range(499, 600)]
 
 
+@pytest.mark.slow
 def test_rsi_of_a_price_that_never_moves_is_zero(warehouse: Warehouse) -> None:
     land(warehouse, KLINES, rows.klines([us("2024-08-09") + number * MINUTE_US for number in range(20)]))
     transform(warehouse)

@@ -57,6 +57,7 @@ def test_no_table_or_step_is_called_by_one_letter() -> None:
         assert {name for name in aliases(path.read_text(encoding="utf-8")) if len(name) == 1} == set(), path.name
 
 
+@pytest.mark.slow
 def test_the_database_may_have_the_name_of_any_alias(warehouse_settings: WarehouseSettings) -> None:
     """A view is stored with its database before each table: an alias of that name beside such a table takes its place."""
     migrations = list(read_migrations())

@@ -51,6 +51,7 @@ def test_recorded_trades_make_the_recorded_klines_of_the_ten_whole_minutes(wareh
     assert [found[first]["is_complete"], found[last]["is_complete"]] == [False, False], "the session cuts these minutes"
 
 
+@pytest.mark.slow
 def test_seconds_sum_up_to_minutes(warehouse: Warehouse, shared_data: Path) -> None:
     land(warehouse, TRADES, rows.recorded_trades(shared_data))
     transform(warehouse)
@@ -63,6 +64,7 @@ def test_seconds_sum_up_to_minutes(warehouse: Warehouse, shared_data: Path) -> N
         assert warehouse.query(f"select {sums} from gold_ohlcv_{interval}") == of_trades, interval
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("interval", "file"), [("30m", "30m_2024"), ("1h", "1h_2024")])
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT"])
 def test_minutes_roll_up_to_the_recorded_rest_klines(
@@ -82,6 +84,7 @@ def test_minutes_roll_up_to_the_recorded_rest_klines(
     assert worst <= Decimal("0.000001")
 
 
+@pytest.mark.slow
 def test_vwap_is_quote_volume_by_volume(warehouse: Warehouse) -> None:
     land(warehouse, TRADES, rows.trades([1, 2, 3], prices=["100", "110", "111"]))
     transform(warehouse)
@@ -110,6 +113,7 @@ def completeness(warehouse: Warehouse, interval: str = "1m") -> list[tuple[int, 
     ]
 
 
+@pytest.mark.slow
 def test_a_row_is_complete_once_the_trades_around_it_are_here(warehouse: Warehouse) -> None:
     land(warehouse, TRADES, minutes_of_trades(1, 2, 4, 5, 6))
     transform(warehouse)
@@ -121,6 +125,7 @@ def test_a_row_is_complete_once_the_trades_around_it_are_here(warehouse: Warehou
     assert completeness(warehouse) == [(minute, "trades", complete) for minute, complete in expected]
 
 
+@pytest.mark.slow
 def test_the_first_trade_of_a_market_has_nothing_before_it(warehouse: Warehouse) -> None:
     land(warehouse, TRADES, minutes_of_trades(0, 1))
     transform(warehouse)
@@ -136,6 +141,7 @@ def test_a_kline_stands_in_where_trades_are_missing(warehouse: Warehouse) -> Non
     assert completeness(warehouse, "5m") == [(0, "mixed", True), (1, "trades", False)]
 
 
+@pytest.mark.slow
 def test_an_open_kline_is_not_complete_and_gives_way_to_the_closed_one(warehouse: Warehouse) -> None:
     land(warehouse, KLINES, rows.klines([START], closed=False, close="100.5"))
     transform(warehouse)
@@ -146,12 +152,14 @@ def test_an_open_kline_is_not_complete_and_gives_way_to_the_closed_one(warehouse
     assert ohlcv(warehouse, "1m")[0]["close"] == Decimal(101)
 
 
+@pytest.mark.slow
 def test_times_without_a_trade_do_not_make_a_longer_interval_incomplete(warehouse: Warehouse) -> None:
     land(warehouse, TRADES, rows.trades([7, 8, 9, 10], times_us=[START + minute * MINUTE_US for minute in (-1, 0, 3, 7)]))
     transform(warehouse)
     assert completeness(warehouse, "5m") == [(-1, "trades", False), (0, "trades", True), (1, "trades", False)]
 
 
+@pytest.mark.slow
 def test_the_venues_own_hour_stands_in_where_minutes_are_missing(warehouse: Warehouse) -> None:
     land(warehouse, KLINES, rows.klines([START]))
     land(warehouse, KLINES, rows.klines([START], interval="1h", minutes=60, close="77"))
@@ -196,6 +204,7 @@ def empty(warehouse: Warehouse) -> None:
             warehouse.command("truncate table {table:Identifier}", {"table": table})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("days", "pass_every"),
     [
@@ -233,6 +242,7 @@ def test_gold_does_not_depend_on_order_repetition_or_repair(
     assert in_bronze >= 3 * in_silver
 
 
+@pytest.mark.slow
 def test_a_transform_run_twice_changes_nothing(warehouse: Warehouse, shared_data: Path) -> None:
     land(warehouse, TRADES, rows.recorded_trades(shared_data))
     assert transform(warehouse) > 0
@@ -242,6 +252,7 @@ def test_a_transform_run_twice_changes_nothing(warehouse: Warehouse, shared_data
     assert gold(warehouse) == before
 
 
+@pytest.mark.slow
 def test_small_windows_give_the_same_gold_as_one(warehouse: Warehouse, shared_data: Path) -> None:
     for table in rows.by_part(rows.recorded_trades(shared_data), "trade_time", lambda instant: instant.minute).values():
         land(warehouse, TRADES, table)
@@ -254,6 +265,7 @@ def test_small_windows_give_the_same_gold_as_one(warehouse: Warehouse, shared_da
     assert gold(warehouse) == at_once
 
 
+@pytest.mark.slow
 def test_every_step_is_written_down(warehouse: Warehouse) -> None:
     land(warehouse, TRADES, rows.trades([1, 2]))
     transform(warehouse)
@@ -265,12 +277,14 @@ def test_every_step_is_written_down(warehouse: Warehouse) -> None:
     assert done["window_end"] > done["window_start"] == datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
+@pytest.mark.slow
 def test_young_loads_are_left_for_the_next_pass(warehouse: Warehouse) -> None:
     land(warehouse, TRADES, rows.trades([1, 2]))
     assert Transformer(warehouse, StopRequest(), TransformOptions(lag_seconds=60)).run_pass() == 0
     assert transform(warehouse) > 0
 
 
+@pytest.mark.slow
 def test_a_rebuild_leaves_nothing_of_what_silver_no_longer_has(warehouse: Warehouse) -> None:
     """As the loader takes it out of silver when a repaired object no longer says it."""
     land(warehouse, TRADES, minutes_of_trades(1, 2, 3))

@@ -58,6 +58,7 @@ def test_returns_go_from_close_to_close_and_not_over_a_hole(warehouse: Warehouse
     assert [row["open_time"] for row in holed] == [to_datetime(START), to_datetime(START + 201 * DAY_US)]
 
 
+@pytest.mark.slow
 def test_risk_of_every_day_is_numpys(warehouse: Warehouse, prices: dict[str, Series]) -> None:
     found = select(warehouse, "select * from gold_risk_1d where symbol = 'BBB' order by open_time")
     close = prices["BBB"]
@@ -79,6 +80,7 @@ def test_risk_of_every_day_is_numpys(warehouse: Warehouse, prices: dict[str, Ser
         assert row["var_days"] == len(year)
 
 
+@pytest.mark.slow
 def test_the_correlation_matrix_is_numpys(warehouse: Warehouse, prices: dict[str, Series]) -> None:
     returns = {symbol: np.log(values[1:] / values[:-1]) for symbol, values in prices.items()}
     instant = f"toDateTime64('{to_datetime(START + 150 * DAY_US):%Y-%m-%d}', 6, 'UTC')"
@@ -90,6 +92,7 @@ def test_the_correlation_matrix_is_numpys(warehouse: Warehouse, prices: dict[str
     assert early == [{"n": 2 * (399 - 29) + (397 - 29), "days": 2 * 399 + 397}]
 
 
+@pytest.mark.slow
 def test_a_portfolio_is_the_weighted_sum_of_its_holdings(warehouse: Warehouse, prices: dict[str, Series]) -> None:
     weights = {"AAA": 0.6, "BBB": -0.2}
     warehouse.insert_rows(
@@ -117,6 +120,7 @@ def test_average_and_median_of_a_minute_are_those_of_its_trades(warehouse: Wareh
     assert row["volume_weighted_price"] == 4.25
 
 
+@pytest.mark.slow
 def test_average_and_median_of_hours_and_days_are_those_of_their_minutes(warehouse: Warehouse, shared_data: Path) -> None:
     table = rows.recorded_klines(shared_data, "BTCUSDT").slice(0, 3 * 1440)
     land(warehouse, KLINES, table)
@@ -129,6 +133,7 @@ def test_average_and_median_of_hours_and_days_are_those_of_their_minutes(warehou
         assert all(row["is_complete"] for row in found)
 
 
+@pytest.mark.slow
 def test_realised_volatility_is_the_root_of_squared_five_minute_returns(warehouse: Warehouse, shared_data: Path) -> None:
     table = rows.recorded_klines(shared_data, "ETHUSDT").slice(0, 2 * 1440)
     land(warehouse, KLINES, table)
@@ -141,6 +146,7 @@ def test_realised_volatility_is_the_root_of_squared_five_minute_returns(warehous
     assert [first["is_complete"], second["is_complete"]] == [False, True]
 
 
+@pytest.mark.slow
 def test_example_signals_are_where_lines_cross(warehouse: Warehouse, shared_data: Path) -> None:
     table = rows.recorded_klines(shared_data, "BTCUSDT").slice(0, 60 * 1440)
     land(warehouse, KLINES, table)

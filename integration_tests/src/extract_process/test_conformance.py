@@ -123,7 +123,6 @@ def test_a_snapshot_that_comes_late_or_from_the_past_makes_no_wrong_book(
     assert events_of(moto_lake.store, "gap") == []
 
 
-@pytest.mark.heart
 def test_a_flipped_level_is_found_by_the_proof(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
     exchange = open_venue(QUICK).exchange
     with capturing(case.symbol, venue=case.venue, channels=("depth",), prove_seconds=1.0):

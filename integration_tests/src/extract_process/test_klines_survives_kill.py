@@ -20,7 +20,7 @@ RANGE = ("--start", "2024-01-01", "--end", "2024-05-01", "--interval", "5m", "--
 
 
 @pytest.mark.heart
-@pytest.mark.parametrize("runs", [4, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.parametrize("runs", [3, pytest.param(10, marks=pytest.mark.long)])
 def test_kills_at_random_moments_leave_an_exact_lake(
     runs: int, open_venue: "OpenVenue", command: "Command", lake: "LakeView"
 ) -> None:

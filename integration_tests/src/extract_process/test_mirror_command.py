@@ -132,6 +132,30 @@ def test_an_outage_leaves_memory_flat_and_the_subscriber_converges_by_itself(
         one.close()
 
 
+def test_a_killed_mirror_starts_again_and_the_subscribers_books_are_right_all_the_time(
+    open_venue: "OpenVenue", topics: object
+) -> None:
+    """kill -9 loses what was not published yet: the next mirror begins with snapshots, in the same topic and order."""
+    exchange = open_venue(ExchangeConfig(seed=5, time_scale=4)).exchange
+    compare = VenueComparison(exchange)
+    with subscribing(on_state=compare) as subscriber:
+        for kill in (True, True, False):
+            before = dict(compare.equal)
+            with start("extract_process.mirror", *options(*SYMBOLS), "--batch-ms", "20") as process:
+                subscriber.pull_until(
+                    lambda before=before: all(compare.equal[symbol] > before.get(symbol, 0) + 30 for symbol in SYMBOLS),  # type: ignore[misc]
+                    "right books",
+                )
+                if kill:
+                    process.kill()
+                    process.communicate()
+                    assert process.returncode == -signal.SIGKILL
+                else:
+                    assert stopped(process)[0] == 0
+    assert compare.wrong == []
+    assert subscriber.heard[Heard.SNAPSHOT] >= 3 * len(SYMBOLS)
+
+
 def test_the_proof_tool_finds_right_books_right_and_wrong_ones_wrong(open_venue: "OpenVenue", topics: object) -> None:
     exchange = open_venue(ExchangeConfig(seed=4, time_scale=4)).exchange
     with start("extract_process.mirror", *options(*SYMBOLS), "--snapshot-every", "2") as process:

@@ -29,7 +29,7 @@ ARGUMENTS = [*(word for symbol in SYMBOLS for word in ("--symbol", symbol)), "--
 
 
 @pytest.mark.heart
-@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.long)])
 def test_kills_lose_nothing_that_is_not_written_down(
     kills: int, open_venue: "OpenVenue", moto_lake: "Lake", warehouse: Warehouse, load: Callable[[], None]
 ) -> None:

@@ -164,14 +164,14 @@ def test_the_loop_waits_for_a_server_that_is_away(clickhouse_server: "ClickHouse
 def test_a_killed_pass_is_done_again_and_gold_is_what_a_rebuild_makes(own_folder: Callable[[], Warehouse]) -> None:
     assert run("transform_process.migrate")[0] == 0
     warehouse = own_folder()
-    land(warehouse, 40_000)
+    land(warehouse, 14_400)
     warehouse.close()
-    killed = [kill_after_a_window(pause) for pause in (0.0, 0.1, 0.4)]
-    assert killed.count(-signal.SIGKILL) >= 2, killed
+    killed = [kill_after_a_window(pause) for pause in (0.0, 0.3)]
+    assert -signal.SIGKILL in killed, killed
     assert run("transform_process", "--once", "--lag-seconds", "0")[0] == 0
     warehouse = own_folder()
     after_kills = gold(warehouse)
-    assert [len(found) for found in after_kills] == [40_000, 28, 40_000]
+    assert [len(found) for found in after_kills] == [14_400, 10, 14_400]
     warehouse.close()
     assert run("transform_process", "--once", "--lag-seconds", "0", "--rebuild")[0] == 0
     warehouse = own_folder()

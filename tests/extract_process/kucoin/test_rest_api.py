@@ -62,6 +62,7 @@ async def test_an_unknown_symbol_is_named(tmp_path: Path) -> None:
             await rest.fetch_klines("NO-PE", "1m", HOUR)
 
 
+@pytest.mark.slow
 async def test_the_pool_is_never_overdrawn(tmp_path: Path) -> None:
     """The budget believes in 2,000, the venue has 20: its first answer says so."""
     async with asking(tmp_path, kucoin=KucoinLimits(weight_limit=20), time_scale=40.0) as (rest, exchange):
@@ -72,6 +73,7 @@ async def test_the_pool_is_never_overdrawn(tmp_path: Path) -> None:
         assert exchange.tally()["kucoin"]["weight"]["total"] == rest.tally.weight
 
 
+@pytest.mark.slow
 async def test_a_429_is_waited_out(tmp_path: Path) -> None:
     async with asking(tmp_path, faults=(Fault(FaultKind.HTTP_429, count=1, path=CANDLES),)) as (rest, _):
         assert (await rest.fetch_klines("BTC-USDT", "1m", HOUR)).num_rows == 60
