@@ -102,8 +102,10 @@ def _is_plain(frame: bytes, bids: list[Any], asks: list[Any]) -> bool:
     """Whether the bytes of a frame show that all levels are pairs of plain numbers with a point; False tells nothing.
 
     Without its digits, a diff ends in the same few bytes again and again; a run of digits that is too long holds six
-    digits of every third byte. This costs less than a look at every level. A point alone passes: book and Arrow refuse it.
+    digits of every third byte. This costs less than a look at every level.
     """
+    if b'".' in frame or b'."' in frame:  # a point without a digit on one side
+        return False
     if not frame.translate(None, _DIGITS).endswith(_end_of(len(bids), len(asks))):
         return False
     if _SIX_DIGITS not in frame[frame.find(b'"b":[') :: 3].translate(_DIGITS_AS_0):

@@ -176,6 +176,8 @@ def _parse_or_refuse(frame: bytes) -> None:
 
 ODD = [
     ["1e-8x", "1"],
+    [".", "1"],
+    ["1.5", "."],
     ["-1", "1"],
     ["", "1"],
     [1, "1"],
@@ -206,13 +208,10 @@ _texts = st.one_of(
 
 @given(bids=st.lists(st.tuples(_texts, _texts), max_size=4), asks=st.lists(st.tuples(_texts, _texts), max_size=4))
 def test_the_look_at_the_whole_frame_says_the_same_as_one_at_every_number(bids: list[Any], asks: list[Any]) -> None:
-    """Compact frames are looked at as bytes, others level by level: both must agree, on a point alone excepted."""
+    """Compact frames are looked at as bytes, others level by level: both must agree."""
     data = {**DIFF, "b": bids, "a": asks}
-    numbers = [number for level in (*bids, *asks) for number in level]
     (compact,) = parse_frame(orjson.dumps({"stream": "x", "data": data}))
     (spread,) = parse_frame(json.dumps({"stream": "x", "data": data}).encode())
-    if "." in numbers or any(type(number) is str and (number[:1] == "." or number[-1:] == ".") for number in numbers):
-        return
     assert compact == spread or (isinstance(compact, UnreadableRow) and isinstance(spread, UnreadableRow))
     if isinstance(compact, DepthDiff):
         assert all(number == plain_number(number) for level in (*compact.bids, *compact.asks) for number in level)
