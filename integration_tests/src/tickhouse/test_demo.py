@@ -1,4 +1,4 @@
-"""`tickhouse demo` as a stranger runs it: one process, no network, ends by itself."""
+"""`tickhouse demo` from the checkout: one process, no network, ends by itself. test_wheel.py runs it at every `make test-all`."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 import pytest
 from tests.waiting import patience
 
-pytestmark = pytest.mark.stack
+pytestmark = pytest.mark.long
 
 
 def test_demo_proves_every_claim_and_ends_with_zero() -> None:

@@ -105,7 +105,11 @@ def test_no_module_of_the_checkout_is_imported(run: Run, installed: Path) -> Non
 def test_the_demo(run: Run) -> None:
     result = run("tickhouse", "demo", "--duration", "10")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "ok   prices and volumes are equal to the last decimal" in result.stdout
+    claims = [line for line in result.stdout.splitlines() if line.startswith(("ok", "FAIL"))]
+    assert len(claims) == 13
+    assert all(claim.startswith("ok") for claim in claims), result.stdout
+    assert "ok   prices and volumes are equal to the last decimal" in claims
+    assert "│ rows in silver  │ 518,240   │ 518,240    │" in result.stdout
 
 
 def test_the_schema_into_the_embedded_engine_and_a_query(run: Run) -> None:
