@@ -17,6 +17,7 @@ EXPECTED = {
     "sqs get-queue-url": r"/klines-notifications\"",
     "get-bucket-notification-configuration": r"\"Id\": \"klines-parquet-notification\"",
     "s3 cp": r"^",
+    "s3 rm": r"^delete: ",
     "sqs receive-message": r"klines_pricing/btcusd/test\.parquet",
     "docker compose stop loader": r"^",
     "docker compose start loader": r"^",
