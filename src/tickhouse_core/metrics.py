@@ -188,6 +188,12 @@ class _Answers(BaseHTTPRequestHandler):
 
     timeout = 10
 
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except ConnectionError as error:  # a health check that does not wait for its answer
+            log.debug("the client went away", extra={"why": str(error)})
+
     def do_GET(self) -> None:
         status, kind, body = answer(self.path.split("?")[0]) or (404, TEXT, b"/metrics, /healthz, /readyz\n")
         self.send_response(status)

@@ -1,11 +1,14 @@
 """/metrics, /healthz and /readyz: real HTTP on loopback."""
 
+import logging
 import socket
+import struct
 
 import httpx
 import pytest
 from conftest import free_port
 from prometheus_client.parser import text_string_to_metric_families
+from tests.waiting import wait_until
 
 from tickhouse_core.errors import UsageError
 from tickhouse_core.metrics import OBSERVED, Process, Pulse, Reading, answer, observed
@@ -58,6 +61,20 @@ def test_parts_of_one_process_share_the_port(url: str) -> None:
         assert httpx.get(f"{url}/readyz").text == "stream: no connection\n"
         assert httpx.get(f"{url}/metrics").text.count('tickhouse_things_total{queue="a \\"b\\"\\n"} 3.0') == 2
     assert OBSERVED.parts() == []
+
+
+def test_a_client_that_goes_away_is_no_traceback(
+    url: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG, "tickhouse_core.metrics")
+    with observed(process()):
+        address = httpx.URL(url)
+        with socket.create_connection((address.host, address.port or 0)) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets the connection
+            client.sendall(b"GET /metrics HTTP/1.1\r\n")
+        wait_until(lambda: "the client went away" in caplog.text)
+        assert httpx.get(f"{url}/healthz").status_code == 200
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_anything_else_is_not_found(url: str) -> None:
