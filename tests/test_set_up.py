@@ -50,25 +50,23 @@ def test_nothing_else_in_the_project_installs_by_resolving() -> None:
 
 
 def test_of_pip_the_more_special_setting_counts() -> None:
-    listed = (
-        "global.index-url='https://global/simple'\ninstall.index-url='https://install/simple'\nfreeze.timeout='1'\nnonsense\n"
-    )
-    assert pip_options(listed) == {"index-url": "https://install/simple"}
-    assert pip_options(listed + ":env:.index-url='https://env/simple'\n") == {"index-url": "https://env/simple"}
+    listed = "global.index-url='https://global/index'\ninstall.index-url='https://install/index'\nfreeze.timeout='1'\nnonsense\n"
+    assert pip_options(listed) == {"index-url": "https://install/index"}
+    assert pip_options(listed + ":env:.index-url='https://env/index'\n") == {"index-url": "https://env/index"}
 
 
 def test_uv_goes_to_the_index_of_pip(tmp_path: Path) -> None:
     options = {
-        "index-url": "https://user:word@mirror.test/simple",
-        "extra-index-url": "file:///nowhere/simple https://more.test/simple",
+        "index-url": "https://user:word@mirror.test/index",
+        "extra-index-url": "file:///nowhere/index https://more.test/index",
         "find-links": f"/nowhere/wheels {tmp_path}",
         "trusted-host": "mirror.test more.test",
         "cert": "/etc/company.pem",
         "proxy": "http://proxy.test:3128",
     }
     assert variables_of_uv(options, {}) == {
-        "UV_DEFAULT_INDEX": "https://user:word@mirror.test/simple",
-        "UV_INDEX": "https://more.test/simple",
+        "UV_DEFAULT_INDEX": "https://user:word@mirror.test/index",
+        "UV_INDEX": "https://more.test/index",
         "UV_INDEX_STRATEGY": "unsafe-best-match",
         "UV_FIND_LINKS": str(tmp_path),
         "UV_INSECURE_HOST": "mirror.test more.test",
@@ -80,8 +78,8 @@ def test_uv_goes_to_the_index_of_pip(tmp_path: Path) -> None:
 
 
 def test_a_variable_of_the_user_stays() -> None:
-    options = {"index-url": "https://mirror.test/simple", "cert": "/etc/company.pem"}
-    mine = {"UV_INDEX_URL": "https://mine.test/simple", "SSL_CERT_FILE": "/mine.pem", "UV_NO_PROGRESS": "1"}
+    options = {"index-url": "https://mirror.test/index", "cert": "/etc/company.pem"}
+    mine = {"UV_INDEX_URL": "https://mine.test/index", "SSL_CERT_FILE": "/mine.pem", "UV_NO_PROGRESS": "1"}
     assert variables_of_uv(options, mine) == {}
 
 

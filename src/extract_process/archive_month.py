@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 _MONTH_LENGTH = len("2024-01")
 _LONGEST_MONTH = 31
 _MOST_UNUSABLE_DAYS = 2
-"""After so many unusable daily files the month is given up: the archive is in trouble, not a file."""
+"""Unusable daily files after which the month is given up: then the archive is in trouble, not one file."""
 
 
 @dataclass(slots=True)

@@ -146,7 +146,7 @@ class Capture:
         return [message for message in found if self._is_wanted(message, receipt_time)]
 
     def _is_wanted(self, message: object, receipt_time: int) -> bool:
-        """Nothing is kept of a market that nobody asked for, not even its name. Tickers come for the whole market."""
+        """Keeps nothing of a market without a subscription, not even its name. Tickers come for the whole market."""
         symbol = getattr(message, "symbol", None)
         if symbol in self._wanted:
             return True
@@ -257,7 +257,7 @@ class Capture:
         self._count(len(events), 0, receipt_time)
 
     def _refuse(self, frame: bytes, receipt_time: int, refused: FrameRefused) -> None:
-        """Kept as an event with its beginning: what it was, nobody knows. Of many, the first few and a number."""
+        """Records the beginning of an unreadable frame as an event; of many, the first few and a count."""
         self.counts.refused_frames += 1
         if not self._events.may_say("refused_frame", time.monotonic()):
             return

@@ -21,7 +21,7 @@ class FrameRefused(ValueError):
 
 
 DATA_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What code raises on data that nobody thought of. It costs the message or the symbol that had it, and is said."""
+"""What our code raises on unforeseen data. It costs the message or the symbol that had it, and is logged."""
 
 
 class Reply(NamedTuple):

@@ -40,7 +40,7 @@ _UNKNOWN_PAUSE = 10**12
 
 @dataclass(frozen=True, slots=True)
 class NewNumbering:
-    """The stream's ids have begun anew: so far with these, after `before`. What lies between nobody can know."""
+    """The stream's ids have begun anew, so far with these, after `before`. What lies between cannot be known."""
 
     first_id: int
     last_id: int

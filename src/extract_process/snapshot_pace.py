@@ -5,7 +5,7 @@ FREE = 4
 
 FIRST_SECONDS, LONGEST_SECONDS = 1.0, 60.0
 CALM_SECONDS = 120.0
-"""Without such a request for so long (beside the last pause), the next one is the first again."""
+"""Seconds without such a request (beside the last pause) after which the next one counts as the first again."""
 
 _USUAL = frozenset({"start", "gap", "mismatch"})
 

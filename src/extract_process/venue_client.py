@@ -11,7 +11,7 @@ from extract_process.body_limit import ACCEPTED, limit_body
 
 @asynccontextmanager
 async def open_client(url: str, connections: int) -> AsyncIterator[tuple[httpx.AsyncClient, str]]:
-    """A client for so many requests at once, and the host's name and port (never user and password).
+    """A client for this number of concurrent requests, and the host's name and port (never user and password).
 
     Answers are bounded: see `limit_body`.
     """

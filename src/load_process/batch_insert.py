@@ -30,7 +30,7 @@ class BatchInsert:
 
     The rows of a batch go in slices, as many at once as there are connections: an insert keeps one core busy.
 
-    What a kill or an outage leaves, and what whoever tries next does about it:
+    What a kill or an outage leaves, and what the next loader does about it:
 
     | it happens after | claim | bronze | ledger | the next try |
     |---|---|---|---|---|

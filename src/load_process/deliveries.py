@@ -26,7 +26,7 @@ class Deliveries:
         self._put_off: dict[str, str] = {}
 
     def take(self, message: Message) -> list[ObjectCreated]:
-        """What the message names, added; a message that nobody can read is refused, and names nothing.
+        """Adds the objects that the message names; an unreadable message is refused and names none.
 
         Anybody who may send to the queue writes the body. So whatever else happens here is a fault of ours that one message
         brought to light: it must not end the loader and all its queues. The message comes again, and after its deliveries

@@ -26,7 +26,7 @@ GOLD_LATE_SECONDS, GOLD_TOO_LATE_SECONDS = 45.0, 120.0
 """The transformer looks every 10 s at loads older than 10 s, and loads come as often as batches of 10 s end."""
 
 FORGOTTEN_SECONDS = 600.0
-"""A recorder that has not been heard of for so long, or for four times what is late for it, has left."""
+"""Seconds without a heartbeat, or four times what is late for it, after which a recorder counts as gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def quiet_seconds_of(batch_seconds: float) -> float:
 
 
 def batch_seconds_now(recorders: Iterable[Recorder], now_us: int) -> tuple[float, float]:
-    """The shortest and the longest age of the batches of who is recording; the default where nobody is."""
+    """The shortest and the longest batch age of the active recorders; the default where there are none."""
     ages = [recorder.batch_seconds for recorder in recorders if _is_active(recorder, now_us)] or [DEFAULT_BATCH_SECONDS]
     return min(ages), max(ages)
 

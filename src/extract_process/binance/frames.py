@@ -115,7 +115,7 @@ def _is_plain(frame: bytes, bids: list[Any], asks: list[Any]) -> bool:
 
 @lru_cache(maxsize=10_000)
 def _end_of(bids: int, asks: int) -> tuple[bytes, bytes]:
-    """How a compact diff with so many levels ends without its digits, combined or raw."""
+    """The end of a compact diff with this number of levels, without its digits: of a combined stream, or raw."""
     level = b'[".","."],'
     levels = b'"b":[%b],"a":[%b]}' % ((level * bids)[:-1], (level * asks)[:-1])
     return levels + b"}", levels
