@@ -10,8 +10,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from load_process.claims import Claims
 from load_process.ledger import LOADED, Ledger
 from load_process.versions import Version
-from tickhouse_core.datasets import Dataset
+from tickhouse_core.datasets import TRADES, Dataset
 from tickhouse_core.warehouse import Warehouse
+
+GOLD_TIMES = {"klines": "open_time", "trades": "trade_time", "depth_diffs": "event_time", "depth_snapshots": "receipt_time"}
+"""By which column gold counts the minutes of those that it is made of."""
 
 log = logging.getLogger(__name__)
 
@@ -83,11 +86,13 @@ class Supersession:
             keys = self._keys_that_win(dataset, pairs)
             if keys:
                 self._delete(dataset, keys, [*pairs, *self._superseded(keys)])
-                log.warning(
-                    "rows that an object no longer has are taken out: gold keeps them until `transform --rebuild`",
+                log.info(
+                    "rows that an object no longer has are taken out",
                     extra={"dataset": dataset.name, "objects": len(keys), "key": keys[0]},
                 )
             self._fill(dataset, pairs)
+            if dataset.name in GOLD_TIMES:
+                self._tell_gold(dataset, pairs)
 
     def _keys_that_win(self, dataset: Dataset, pairs: list[tuple[str, str]]) -> list[str]:
         """The objects of which a row of these versions is what people see."""
@@ -131,6 +136,26 @@ class Supersession:
             "and (object_key, object_etag) not in %(pairs)s and (object_key, object_etag) not in "
             f"(select key, etag from ops_loaded_objects final where dataset = '{dataset.name}' and status = 'superseded') "
             "settings transform_null_in = 1, insert_deduplicate = 0",
+            {"keys": [pair[0] for pair in pairs], "pairs": pairs},
+        )
+
+    def _tell_gold(self, dataset: Dataset, pairs: list[tuple[str, str]]) -> None:
+        """The minutes of what the versions said and silver has no more, at that time at least; and of the trades right before
+        and after, whose minutes were complete with it. The rows in bronze are there still, so that this can be repeated."""
+        silver, natural, at = f"silver_{dataset.name}", self._natural_key(dataset), GOLD_TIMES[dataset.name]
+        said = f"from {dataset.bronze_table} where object_key in %(keys)s and (object_key, object_etag) in %(pairs)s"
+        seen = f"select {natural}, {at} from {silver} final where ({natural}) in (select {natural} {said})"  # noqa: S608  # our own names
+        lost = f"{said} and ({natural}, {at}) not in ({seen})"
+        minutes = f"select venue, symbol, toStartOfMinute({at}) as minute {lost}"
+        if dataset is TRADES:
+            ids = f"select venue, symbol, arrayJoin([toUInt64(trade_id - 1), toUInt64(trade_id + 1)]) {lost}"
+            minutes += (
+                f" union distinct select venue, symbol, toStartOfMinute({at}) from {silver} "  # noqa: S608
+                f"where (venue, symbol, trade_id) in ({ids})"
+            )
+        self._warehouse.command(
+            f"insert into ops_lost_minutes (dataset, venue, symbol, minute) select distinct '{dataset.name}', venue, symbol, "  # noqa: S608
+            f"minute from ({minutes}) settings {AS_PEOPLE_SEE}",
             {"keys": [pair[0] for pair in pairs], "pairs": pairs},
         )
 

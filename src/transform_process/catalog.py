@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+LOST = "ops_lost_minutes"
+"""Where the loader says in which minutes silver lost rows; with a load_time, as rows of silver have one."""
+
 INTERVAL_SECONDS = {"1s": 1, "1m": 60, "5m": 300, "15m": 900, "30m": 1_800, "1h": 3_600, "4h": 14_400, "1d": 86_400}
 """Every length divides the next one: each is rolled up from the one before."""
 
@@ -29,6 +32,8 @@ class Transform:
     sources: tuple[str, ...]
     most_rows: int
     steps: tuple[Step, ...]
+    forgets: tuple[Step, ...]
+    """Statements that go before the steps where silver lost rows (`LOST`) in the window."""
 
 
 def _base(interval: str) -> Step:
@@ -49,6 +54,15 @@ def _roll_up(part: str, interval: str) -> Step:
 def _indicators(interval: str) -> Step:
     parameters: dict[str, str | int] = {"interval": interval, "seconds": INTERVAL_SECONDS[interval]}
     return Step(f"indicators_{interval}", "indicators.sql", "stored_indicators", parameters)
+
+
+def _forgets(target: str, interval: str) -> Step:
+    parameters: dict[str, str | int] = {"interval": interval, "seconds": INTERVAL_SECONDS[interval]}
+    return Step(f"forget_{target}_{interval}", f"forget_{target}.sql", f"stored_{target}", parameters)
+
+
+def _forgets_cross_venue(basis: str) -> Step:
+    return Step(f"forget_cross_venue_{basis}", "forget_cross_venue.sql", "stored_cross_venue", {"basis": basis})
 
 
 def _symbols(of: str) -> Step:
@@ -73,6 +87,11 @@ OHLCV = Transform(
         _symbols("trades"),
         _cross_venue("trades"),
     ),
+    forgets=(
+        *(_forgets("ohlcv", interval) for interval in INTERVAL_SECONDS),
+        *(_forgets("indicators", interval) for interval in _LONGER),
+        _forgets_cross_venue("trades"),
+    ),
 )
 
 BOOK = Transform(
@@ -84,6 +103,11 @@ BOOK = Transform(
         Step("book_coverage", "book_coverage.sql", "stored_book_hours"),
         _symbols("book"),
         _cross_venue("book"),
+    ),
+    forgets=(
+        Step("forget_book_top", "forget_book_top.sql", "stored_book_top"),
+        Step("forget_book_hours", "forget_book_hours.sql", "stored_book_hours"),
+        _forgets_cross_venue("book"),
     ),
 )
 

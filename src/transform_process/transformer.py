@@ -16,7 +16,7 @@ from tickhouse_core.metrics import observed
 from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.timestamps import SECOND_US, to_datetime
 from tickhouse_core.warehouse import Warehouse
-from transform_process.catalog import TRANSFORMS, Step, Transform
+from transform_process.catalog import LOST, TRANSFORMS, Step, Transform
 from transform_process.transform_metrics import TransformCounts
 from transform_process.window import Load, Window, cut_windows
 
@@ -119,7 +119,7 @@ class Transformer:
 
     def _loads(self, transform: Transform, start_us: int, end_us: int) -> Iterable[Load]:
         sql = read_sql("transform/loads.sql")
-        for source in transform.sources:
+        for source in (*transform.sources, LOST):
             for load_us, rows in self._warehouse.query(sql, {"source": source} | _bounds(start_us, end_us)):
                 yield Load(load_us, rows)
 
@@ -128,6 +128,7 @@ class Transformer:
         began = time.monotonic()
         _, version = self._watermark(transform)
         built: dict[str, int] = {}
+        self._forget(transform, window)
         rows = [self._run_step(step, window, version, built) for step in transform.steps]
         total = sum(built.values())
         seconds = time.monotonic() - began
@@ -138,6 +139,17 @@ class Transformer:
         self.counts.on_window(transform.name, window.end_us, total)
         log.info("window done", extra=figures)
         return total
+
+    def _forget(self, transform: Transform, window: Window) -> None:
+        """Gold that may stand on rows that silver lost; the steps build what is still true, before the watermark moves."""
+        bounds = {"start_us": window.start_us, "end_us": window.end_us}  # a deletion does not read an instant of 1970 as text
+        [[lost]] = self._warehouse.query(read_sql("transform/lost.sql"), bounds)
+        if not lost:
+            return
+        for step in transform.forgets:
+            self._warehouse.command(
+                read_sql(f"gold/{step.file}"), {**step.parameters, **bounds}, allow_nondeterministic_mutations=1
+            )
 
     def _run_step(self, step: Step, window: Window, version: int, built: dict[str, int]) -> dict[str, Any]:
         """Fills the step's target; `built` counts by target what this version has there so far."""

@@ -1,9 +1,10 @@
 import random
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from tickhouse_core.datasets import Dataset
@@ -300,3 +301,17 @@ def test_a_rebuild_leaves_nothing_of_what_silver_no_longer_has(warehouse: Wareho
     for table in tables:
         found = warehouse.query(f"select distinct symbol from {table} final order by symbol")
         assert [str(symbol) for (symbol,) in found] == ["BTCUSDT", "ETHUSDT"], table
+
+
+def test_vwap_is_made_of_sums_with_all_their_digits(warehouse: Warehouse) -> None:
+    """A sum that was cut at 18 decimals first would be wrong by 1e-18 / volume: here in the tenth digit."""
+    trades = rows.trades([1, 2], prices=["0.123456789012345678", "0.987654321098765432"])
+    quantities = pa.array(["0.000000000123456789", "0.000000000987654321"]).cast(TRADES.schema.field("quantity").type)
+    land(warehouse, TRADES, trades.set_column(trades.schema.names.index("quantity"), TRADES.schema.field("quantity"), quantities))
+    transform(warehouse)
+    pairs = zip(trades.column("price").to_pylist(), quantities.to_pylist(), strict=True)
+    with localcontext() as digits:
+        digits.prec = 60
+        exact = sum(price * quantity for price, quantity in pairs) / sum(quantities.to_pylist())
+        expected = exact.quantize(Decimal("1e-18"), ROUND_DOWN)
+    assert [row["vwap"] for row in (*ohlcv(warehouse, "1m"), *ohlcv(warehouse, "1d"))] == [expected] * 2

@@ -26,6 +26,14 @@ with touched as (
             toStartOfHour(receipt_time)
         from silver_depth_snapshots
         where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+        union distinct
+        select
+            venue,
+            symbol,
+            toStartOfHour(minute)
+        from ops_lost_minutes
+        where dataset in ('depth_diffs', 'depth_snapshots')
+            and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
     )
 ),
 around as (

@@ -29,6 +29,26 @@ with loaded as (
     from silver_depth_snapshots
     where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
     group by venue, symbol, hour
+    union all
+    select
+        venue,
+        symbol,
+        toStartOfHour(minute - toIntervalMinute(1)) as hour,
+        toDateTime64(min(minute) - toIntervalMinute(1), 6, 'UTC') as changed_from
+    from ops_lost_minutes
+    where dataset in ('depth_diffs', 'depth_snapshots')
+        and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+    group by venue, symbol, hour
+    union all
+    select
+        venue,
+        symbol,
+        toStartOfHour(minute) as hour,
+        toDateTime64(min(minute) - toIntervalMinute(1), 6, 'UTC') as changed_from
+    from ops_lost_minutes
+    where dataset in ('depth_diffs', 'depth_snapshots')
+        and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+    group by venue, symbol, hour
 ),
 touched as (
     select

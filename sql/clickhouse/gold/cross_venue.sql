@@ -14,6 +14,14 @@ with touched as (
         union all
         select venue, symbol, open_time from stored_ohlcv
         where {basis:String} = 'trades' and interval = '1s' and build_version = {build_version:UInt64}
+        union all
+        select venue, symbol, toDateTime64(minute, 6, 'UTC') from ops_lost_minutes
+        where {basis:String} = 'trades' and dataset in ('trades', 'klines')
+            and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+        union all
+        select venue, symbol, toDateTime64(arrayJoin(arrayMap(n -> minute + toIntervalMinute(n) - toIntervalMinute(1), range(toUInt32(dateDiff('minute', minute, toStartOfHour(minute) + toIntervalHour(2)) + 1)))), 6, 'UTC') from ops_lost_minutes
+        where {basis:String} = 'book' and dataset in ('depth_diffs', 'depth_snapshots')
+            and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
     ) as made
     inner join (select venue, symbol, market from gold_symbol_map) as names using (venue, symbol)
 ),

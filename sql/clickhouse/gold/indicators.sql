@@ -23,8 +23,14 @@ with changed as (
         own_block + toIntervalSecond(1440 * {seconds:UInt32}) as next_block,
         min(open_time) as first_time,
         max(open_time) + toIntervalSecond(1000 * {seconds:UInt32}) as reach
-    from stored_ohlcv
-    where interval = {interval:String} and build_version = {build_version:UInt64}
+    from (
+        select venue, symbol, open_time from stored_ohlcv
+        where interval = {interval:String} and build_version = {build_version:UInt64}
+        union all
+        select venue, symbol, toDateTime64(toStartOfInterval(minute, toIntervalSecond({seconds:UInt32})), 6, 'UTC') from ops_lost_minutes
+        where dataset in ('trades', 'klines')
+            and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+    )
     group by venue, symbol, own_block
 ),
 touched as (

@@ -1,10 +1,10 @@
 -- Fills stored_ohlcv for 1s and 1m: from trades, and from klines where trades are missing.
 -- Grain: interval, venue, symbol, open_time. Rerun is safe: a row is a function of FINAL silver alone; it replaces itself.
--- Touched: the minutes of loaded klines and trades, and of the trades right before and after loaded ones, whose
+-- Touched: minutes in which silver lost rows; the minutes of loaded klines and trades, and of the trades right before and after loaded ones, whose
 -- completeness changes with them. A row made of trades is complete if its ids have no hole (the venue counts them up by
 -- one in a symbol) and the trades before the first and after the last are here too.
 -- Sums are made in Decimal(76, 18) and are null where storage has no room (38 digits). A sum of products is exact up to 5e40:
--- what Float64 finds far beyond the room is not looked at closer.
+-- what Float64 finds far beyond the room is not looked at closer. exact_quote_volume keeps all 36 decimals of it.
 -- Of several candidates: complete trades, a closed kline, incomplete trades, a running kline.
 insert into stored_ohlcv
 with loaded_trades as (
@@ -47,6 +47,14 @@ touched as (
     select
         venue,
         symbol,
+        minute
+    from ops_lost_minutes
+    where dataset in ('trades', 'klines')
+        and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+    union distinct
+    select
+        venue,
+        symbol,
         toStartOfMinute(open_time)
     from silver_klines
     where interval = {interval:String}
@@ -64,9 +72,10 @@ from_trades as (
         sum(toDecimal256(quantity, 18)) as volume,
         if(
             abs(sum(toFloat64(price) * toFloat64(quantity))) < 1e21,
-            toDecimal256(sum(toDecimal256(price, 18) * quantity), 18),
+            sum(toDecimal256(price, 18) * quantity),
             null
-        ) as quote_volume,
+        ) as exact_quote_volume,
+        toDecimal256(exact_quote_volume, 18) as quote_volume,
         toInt64(count()) as trade_count,
         sumIf(toDecimal256(quantity, 18), not is_buyer_maker) as taker_buy_volume,
         if(
@@ -113,6 +122,7 @@ candidates as (
         low,
         close,
         volume,
+        toDecimal256(quote_volume, 36) as exact_quote_volume,
         quote_volume,
         trade_count,
         taker_buy_volume,
@@ -142,6 +152,7 @@ select
     trade_count,
     if(isDecimalOverflow(taker_buy_volume, 38), null, accurateCastOrNull(taker_buy_volume, 'Decimal(38, 18)')) as taker_buy_volume,
     if(isDecimalOverflow(taker_buy_quote_volume, 38), null, accurateCastOrNull(taker_buy_quote_volume, 'Decimal(38, 18)')) as taker_buy_quote_volume,
+    exact_quote_volume,
     source,
     is_complete,
     first_trade_id,

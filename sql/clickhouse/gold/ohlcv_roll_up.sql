@@ -3,7 +3,8 @@
 -- Grain: interval, venue, symbol, open_time. Rerun is safe: a row is a function of stored_ohlcv of the shorter interval and
 -- of FINAL silver_klines; it replaces itself. Sums and extremes of exact decimals: the way up does not matter.
 -- A sum is null where storage has no room for it (38 digits), or had none for a part's.
--- Touched: the intervals of rows this build made of the shorter interval, and of klines loaded in the window.
+-- Touched: the intervals of rows this build made of the shorter interval, of klines loaded in the window, and of minutes in which
+-- silver lost rows.
 -- Complete: every part is there and complete; or all parts are made of trades whose ids have no hole from before the
 -- first part to after the last one, so that times without a row are times without a trade.
 -- Of several candidates: a complete roll-up, a closed kline, an incomplete roll-up, a running kline.
@@ -15,6 +16,14 @@ with touched as (
         toDateTime64(toStartOfInterval(open_time, toIntervalSecond({seconds:UInt32})), 6, 'UTC') as start
     from stored_ohlcv
     where interval = {part:String} and build_version = {build_version:UInt64}
+    union distinct
+    select
+        venue,
+        symbol,
+        toDateTime64(toStartOfInterval(minute, toIntervalSecond({seconds:UInt32})), 6, 'UTC')
+    from ops_lost_minutes
+    where dataset in ('trades', 'klines')
+        and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
     union distinct
     select
         venue,
@@ -35,6 +44,7 @@ candidates as (
         argMax(part.close, part.open_time) as close,
         if(count(part.volume) = count(), sum(toDecimal256(part.volume, 18)), null) as volume,
         if(count(part.quote_volume) = count(), sum(toDecimal256(part.quote_volume, 18)), null) as quote_volume,
+        if(count(part.exact_quote_volume) = count(), sum(part.exact_quote_volume), null) as exact_quote_volume,
         if(count(part.trade_count) = count(), sum(toInt128(part.trade_count)), null) as trade_count,
         if(count(part.taker_buy_volume) = count(), sum(toDecimal256(part.taker_buy_volume, 18)), null) as taker_buy_volume,
         if(count(part.taker_buy_quote_volume) = count(), sum(toDecimal256(part.taker_buy_quote_volume, 18)), null) as taker_buy_quote_volume,
@@ -62,6 +72,7 @@ candidates as (
         close,
         volume,
         quote_volume,
+        toDecimal256(quote_volume, 36) as exact_quote_volume,
         trade_count,
         taker_buy_volume,
         taker_buy_quote_volume,
@@ -89,6 +100,7 @@ select
     accurateCastOrNull(trade_count, 'Int64') as trade_count,
     if(isDecimalOverflow(taker_buy_volume, 38), null, accurateCastOrNull(taker_buy_volume, 'Decimal(38, 18)')) as taker_buy_volume,
     if(isDecimalOverflow(taker_buy_quote_volume, 38), null, accurateCastOrNull(taker_buy_quote_volume, 'Decimal(38, 18)')) as taker_buy_quote_volume,
+    exact_quote_volume,
     source,
     is_complete,
     first_trade_id,

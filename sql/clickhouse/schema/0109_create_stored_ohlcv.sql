@@ -15,6 +15,7 @@ create table if not exists stored_ohlcv (
     trade_count Nullable(Int64) comment 'number of trades; null: more than 63 bits' codec(ZSTD(1)),
     taker_buy_volume Nullable(Decimal(38, 18)) comment 'bought by takers, in the base asset; null: more than 38 digits' codec(GCD, ZSTD(1)),
     taker_buy_quote_volume Nullable(Decimal(38, 18)) comment 'bought by takers, in the quote asset; null: more than 38 digits' codec(GCD, ZSTD(1)),
+    exact_quote_volume Nullable(Decimal(76, 36)) comment 'quote_volume with all its digits, which has 18 of them; null: more than 1e21' codec(GCD, ZSTD(1)),
     source LowCardinality(String) comment 'trades, klines, or mixed where a longer interval was made of both',
     is_complete Bool comment 'nothing is missing: the trade ids go on without a hole into the neighbouring intervals, or a closed kline, or complete parts',
     first_trade_id UInt64 comment 'source trades: lowest id, else 0' codec(Delta, ZSTD(1)),

@@ -1,5 +1,6 @@
 -- Grain: one OHLCV row of one interval. Natural key: interval, venue, symbol, open_time. A view: exact at any moment.
--- A volume is null where the sum has more digits than storage has; vwap is cut to 18 decimals.
+-- A volume is null where the sum has more digits than storage has; vwap is made of exact sums and
+-- cut to 18 decimals: cut sums would be wrong by 1e-18 / volume, which is much for a small one.
 create view if not exists gold_ohlcv
 as
 select
@@ -16,7 +17,7 @@ select
     trade_count,
     toDecimal256(taker_buy_volume, 18) as taker_buy_volume,
     toDecimal256(taker_buy_quote_volume, 18) as taker_buy_quote_volume,
-    if(ifNull(volume, 0) = 0, null, quote_volume / if(ifNull(volume, 0) = 0, 1, assumeNotNull(volume))) as vwap,
+    if(ifNull(volume, 0) = 0, null, divideDecimal(exact_quote_volume, if(ifNull(volume, 0) = 0, toDecimal128(1, 18), assumeNotNull(volume)), 18)) as vwap,
     source,
     is_complete
 from stored_ohlcv final

@@ -1,0 +1,103 @@
+"""Gold after an object that no longer says what it said: the next pass has what a rebuild would have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+from tests.load_process.conftest import land, load_objects, parquet
+
+from tickhouse_core.datasets import Dataset
+from tickhouse_core.timestamps import MINUTE_US, SECOND_US
+from tickhouse_core.warehouse import Warehouse
+from transform_process.catalog import TRANSFORMS
+
+from . import warehouse_rows as rows
+from .warehouse_rows import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TRADES, Row, select, transform, us
+
+if TYPE_CHECKING:
+    from conftest import Lake
+
+START = us("2024-08-09 10:00:00")
+TABLES = {step.target for made in TRANSFORMS for step in made.steps}
+
+
+def put(lake: Lake, warehouse: Warehouse, dataset: Dataset, table: pa.Table, name: str = "x") -> None:
+    load_objects(lake, warehouse, land(lake, parquet(table), f"{dataset.prefix}venue=binance/{name}.parquet"))
+
+
+def gold(warehouse: Warehouse) -> dict[str, list[Row]]:
+    """Everything that is stored, but for who built it."""
+    return {
+        table: select(warehouse, f"select * except build_version from {table} final order by all settings final = 1")
+        for table in sorted(TABLES)
+    }
+
+
+def passes_like_a_rebuild(warehouse: Warehouse) -> dict[str, list[Row]]:
+    transform(warehouse)
+    found = gold(warehouse)
+    transform(warehouse, rebuild=True)
+    assert found == gold(warehouse)
+    return found
+
+
+def test_a_candle_that_an_object_lost_is_gone_and_longer_ones_are_made_of_what_is_left(
+    moto_lake: Lake, warehouse: Warehouse
+) -> None:
+    minutes = rows.klines([START + number * MINUTE_US for number in (0, 1, 7)])
+    put(moto_lake, warehouse, KLINES, minutes)
+    put(moto_lake, warehouse, KLINES, rows.klines([START], symbol="ETHUSDT"), "eth")
+    transform(warehouse)
+    put(moto_lake, warehouse, KLINES, minutes.take([0]))
+    found = passes_like_a_rebuild(warehouse)
+    of_btc = [(row["interval"], row["trade_count"]) for row in found["stored_ohlcv"] if row["symbol"] == "BTCUSDT"]
+    (count,) = {count for _, count in of_btc}
+    assert len(of_btc) == len({interval for interval, _ in of_btc}) == 7  # one of each, from 1m on
+    assert count == minutes.column("trade_count")[0].as_py()
+    assert len([row for row in found["stored_ohlcv"] if row["symbol"] == "ETHUSDT"]) == 7
+
+
+@pytest.mark.slow
+def test_a_trade_that_an_object_lost_is_in_no_candle_and_its_neighbours_are_incomplete(
+    moto_lake: Lake, warehouse: Warehouse
+) -> None:
+    times = [START + number * MINUTE_US for number in (0, 0, 1, 2, 3)]
+    table = rows.trades([1, 2, 3, 4, 5], times_us=times)
+    put(moto_lake, warehouse, TRADES, table)
+    put(moto_lake, warehouse, TRADES, rows.trades([1, 2], times_us=times[:2], venue="kucoin", symbol="BTC-USDT"), "other")
+    transform(warehouse)
+    put(moto_lake, warehouse, TRADES, table.take([0, 1, 3, 4]))
+    found = passes_like_a_rebuild(warehouse)
+    ours = [row for row in found["stored_ohlcv"] if row["interval"] == "1m" and row["venue"] == "binance"]
+    assert [(row["first_trade_id"], row["is_complete"]) for row in ours] == [(1, False), (4, False), (5, False)]
+
+
+@pytest.mark.slow
+def test_a_trade_that_an_object_has_at_another_time_leaves_nothing_where_it_was(moto_lake: Lake, warehouse: Warehouse) -> None:
+    put(moto_lake, warehouse, TRADES, rows.trades([1], times_us=[START]))
+    transform(warehouse)
+    put(moto_lake, warehouse, TRADES, rows.trades([1], times_us=[START + MINUTE_US]))
+    found = passes_like_a_rebuild(warehouse)
+    assert {row["open_time"].minute for row in found["stored_ohlcv"] if row["interval"] in ("1s", "1m")} == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", ["diff", "snapshot"])
+def test_a_book_that_stood_on_what_an_object_lost_is_not_told(lost: str, moto_lake: Lake, warehouse: Warehouse) -> None:
+    snapshot = rows.depth_snapshot(10, receipt_us=START, bids=[["99", "1"]], asks=[["101", "2"]])
+    diffs = pa.concat_tables(
+        rows.depth_diff(number, number, event_us=START + seconds * SECOND_US, bids=[["98", "1"]], asks=[])
+        for number, seconds in ((11, 1), (12, 5), (13, 70), (14, 4_000), (15, 4_010))
+    ).unify_dictionaries()
+    put(moto_lake, warehouse, DEPTH_SNAPSHOTS, snapshot)
+    put(moto_lake, warehouse, DEPTH_DIFFS, diffs)
+    transform(warehouse)
+    before = gold(warehouse)
+    if lost == "diff":
+        put(moto_lake, warehouse, DEPTH_DIFFS, diffs.take([0, 2, 3, 4]))
+    else:
+        put(moto_lake, warehouse, DEPTH_SNAPSHOTS, snapshot.slice(0, 0))
+    found = passes_like_a_rebuild(warehouse)
+    assert len(found["stored_book_top"]) < len(before["stored_book_top"])
