@@ -15,6 +15,7 @@ from extract_process.stream_key import StreamKey, first_ids_of
 from extract_process.stream_reader import StreamConnection, open_stream
 from extract_process.venue import Address, Venue, split_over_connections
 from tickhouse_core.errors import VenueError, VenueUnavailable
+from tickhouse_core.redaction import redacted
 
 log = logging.getLogger(__name__)
 
@@ -284,7 +285,7 @@ class StreamFeed:
         return link
 
     def _note(self, event: str, *, cause: str = "", detail: str = "") -> None:
-        words = f"{self.name}: {detail}" if detail else self.name
+        words = f"{self.name}: {redacted(detail)}" if detail else self.name  # events are data: they leave this machine
         self._sink.tell(event, cause=cause, detail=words)
 
 
