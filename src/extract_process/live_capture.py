@@ -198,6 +198,7 @@ class LiveCapture:
             "spool_limit_bytes": self._options.spool_bytes,
             "connections": sum(feed.connections for feed in self._feeds),
             "connections_wanted": len(self._feeds),
+            "connections_mute": sum(feed.is_mute for feed in self._feeds),
             "books_unsynced": self._unsynced,
             "channels_stopped": len(capture.room.stopped),
             "used_weight": self._rest.budget.used_weight,
@@ -235,6 +236,7 @@ class LiveCapture:
             rotate_seconds=options.rotate_seconds,
             overlap_seconds=options.overlap_seconds,
             silence_seconds=options.silence_seconds,
+            mute_seconds=options.mute_seconds,
             first_message_seconds=options.first_message_seconds,
             streams_per_connection=options.streams_per_connection,
         )

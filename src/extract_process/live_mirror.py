@@ -171,6 +171,7 @@ class LiveMirror:
             "waiting_bytes": self._publisher.waiting_bytes,
             "connections": sum(feed.connections for feed in self._feeds),
             "connections_wanted": len(self._feeds),
+            "connections_mute": sum(feed.is_mute for feed in self._feeds),
             "books_unsynced": len(self._mirror.books(synced=False)),
             "used_weight": self._rest.budget.used_weight,
             "weight_limit": self._rest.budget.limit,
@@ -200,6 +201,7 @@ class LiveMirror:
             rotate_seconds=options.rotate_seconds,
             overlap_seconds=options.overlap_seconds,
             silence_seconds=options.silence_seconds,
+            mute_seconds=options.mute_seconds,
             first_message_seconds=options.first_message_seconds,
             streams_per_connection=options.streams_per_connection,
         )
