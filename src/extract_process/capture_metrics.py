@@ -20,6 +20,7 @@ _HELP = {
     "spool_limit_bytes": "size at which channels stop",
     "connections": "sockets open",
     "connections_wanted": "sockets that should be open",
+    "symbols_unknown": "symbols left out because the venue does not know them",
     "books_unsynced": "order books that wait for a snapshot",
     "channels_stopped": "channels that are not recorded because the spool is full",
     "used_weight": "request weight used in the venue's current minute",

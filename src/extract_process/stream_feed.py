@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from extract_process.dialect import Reply, ServerShutdown, Welcome
@@ -13,7 +13,7 @@ from extract_process.first_messages import FirstMessages
 from extract_process.reconnect_delay import ReconnectDelay
 from extract_process.stream_key import StreamKey, first_ids_of
 from extract_process.stream_reader import StreamConnection, open_stream
-from extract_process.venue import Address, Venue, split_over_connections
+from extract_process.venue import Address, Venue
 from tickhouse_core.errors import VenueError, VenueUnavailable
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,6 @@ MOST_NAMED = 10
 """Silent streams that a line names; there is an event for each."""
 
 REPLY_SECONDS = 10.0
-CONNECTS_SHARE = 0.9
-"""Of the connects the venue allows an address: others may be there too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,25 +284,6 @@ class StreamFeed:
     def _note(self, event: str, *, cause: str = "", detail: str = "") -> None:
         words = f"{self.name}: {detail}" if detail else self.name
         self._sink.tell(event, cause=cause, detail=words)
-
-
-def plan_feeds(
-    venue: Venue,
-    wanted: Mapping[str, Sequence[str]],
-    interval: str,
-    sink: FeedSink,
-    find_address: Callable[[], Awaitable[Address]],
-    options: FeedOptions,
-) -> list[StreamFeed]:
-    """One feed a connection for the wanted channels of each symbol, all under the venue's limit of connects."""
-    limit = venue.sockets.connects
-    connects = EventBudget(int(limit.most * CONNECTS_SHARE), limit.seconds)
-    most = min(options.streams_per_connection, venue.sockets.streams_per_connection)
-    parts = split_over_connections(venue.stream_names(wanted, interval), most)
-    return [
-        StreamFeed(f"connection {number} of {len(parts)}", streams, sink, connects, options, venue, find_address)
-        for number, streams in enumerate(parts, start=1)
-    ]
 
 
 async def _first_of(lost: asyncio.Future[str], event: asyncio.Event, seconds: float) -> None:
