@@ -91,18 +91,26 @@ class BinanceRest:
             if not (unknown := await self._find_unknown(symbols)):
                 raise
             raise _unknown(unknown) from error
-        self.budget.limit = info.weight_limit
+        if info.weight_limit is not None:
+            self.budget.limit = info.weight_limit
         return info
 
     async def fetch_statuses(self, symbols: list[str]) -> dict[str, bool]:
-        """Whether each of these symbols trades now; new words for what is no trading appear. Raises UnknownSymbols."""
+        """Whether each of these symbols trades now; new words for what is no trading appear.
+
+        Raises UnknownSymbols, also for those that a good answer leaves out.
+        """
         statuses: dict[str, str] = {}
         unknown: list[str] = []
         for start in range(0, len(symbols), _SYMBOLS_PER_REQUEST):
+            part = symbols[start : start + _SYMBOLS_PER_REQUEST]
             try:
-                statuses |= (await self.fetch_exchange_info(symbols[start : start + _SYMBOLS_PER_REQUEST])).statuses
+                answered = (await self.fetch_exchange_info(part)).statuses
             except UnknownSymbols as error:
                 unknown += error.symbols
+            else:
+                statuses |= answered
+                unknown += [symbol for symbol in part if symbol not in answered]
         if unknown:
             raise _unknown(unknown)
         return {symbol: status == "TRADING" for symbol, status in statuses.items()}

@@ -311,6 +311,23 @@ async def test_one_unknown_symbol_of_a_hundred_is_found_by_halves(tmp_path: Path
     assert len(lists) <= 15
 
 
+async def test_symbols_that_an_answer_leaves_out_are_unknown_and_a_limit_it_leaves_out_stays(tmp_path: Path) -> None:
+    """Of 102 symbols in two questions: the first one is refused for S1USDT, the second answered without S100USDT."""
+    symbols = [f"S{number}USDT" for number in range(102)]
+
+    def venue(request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.url.params["symbols"])
+        if "S1USDT" in asked:
+            return answer(400, {"code": -1121, "msg": "Invalid symbol."})
+        return answer(200, {"symbols": [{"symbol": name, "status": "TRADING"} for name in asked if name != "S100USDT"]})
+
+    async with asking(venue, tmp_path, limit=1_200) as rest:
+        with pytest.raises(UnknownSymbols) as caught:
+            await rest.fetch_statuses(symbols)
+        assert rest.budget.limit == 1_200
+    assert caught.value.symbols == ("S1USDT", "S100USDT")
+
+
 async def test_another_refusal_of_exchange_info_is_not_called_an_unknown_symbol(tmp_path: Path) -> None:
     async with asking(Venue(answer(400, {"code": -1220, "msg": "mismatch"})), tmp_path) as rest:
         with pytest.raises(VenueRefused):
