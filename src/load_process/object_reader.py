@@ -23,6 +23,7 @@ from tickhouse_core.errors import (
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.parquet_check import read_checked
 from tickhouse_core.quarantine import quarantine
+from tickhouse_core.redaction import redacted
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +182,7 @@ class ObjectReader:
             return _Unreadable("lake_refused", str(error))
         except Exception as error:
             log.debug("an error that nobody foresaw", extra={"key": key}, exc_info=True)
-            return _Unreadable("unforeseen", f"{type(error).__name__}: {error}"[:500])
+            return _Unreadable("unforeseen", redacted(f"{type(error).__name__}: {error}")[:500])
 
     def _read_sound(self, key: str, dataset: Dataset, attempts: int) -> "ReadObject | _Refused":
         try:

@@ -24,9 +24,14 @@ TickhouseError                  exit 1: the work failed, the message says what, 
     └── VenueBanned             the venue shut this address out until `until_us`
 """
 
+from tickhouse_core.redaction import redacted
+
 
 class TickhouseError(Exception):
-    """Base of all errors that end in one clear line instead of a traceback."""
+    """Base of all errors that end in one clear line instead of a traceback. No secret is in that line."""
+
+    def __str__(self) -> str:
+        return redacted(super().__str__())
 
 
 class UsageError(TickhouseError):

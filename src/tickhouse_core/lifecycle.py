@@ -9,12 +9,14 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, TracebackType
 
 from tickhouse_core import logs
 from tickhouse_core.errors import TickhouseError, UsageError
+from tickhouse_core.redaction import redacted
 from tickhouse_core.settings import LogSettings, read
 
 log = logging.getLogger(__name__)
@@ -132,8 +134,9 @@ def _leave_to_the_thread(_number: int, _frame: FrameType | None) -> None:
 def run_command(work: Callable[[], None]) -> None:
     """Runs a command to its exit code: 0 done, 1 failed work, 2 bad usage or configuration; errors are one line."""
     try:
-        logs.configure(read(LogSettings))
-        work()
+        with _tracebacks_without_secrets():
+            logs.configure(read(LogSettings))
+            work()
     except UsageError as error:
         sys.exit(_say(error, code=2))
     except TickhouseError as error:
@@ -152,3 +155,31 @@ def _say(error: Exception, code: int) -> int:
 def _of_the_machine(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror}; {_OF_THE_MACHINE[error.errno or 0]}"
+
+
+@contextmanager
+def _tracebacks_without_secrets() -> Iterator[None]:
+    """An error that ends the process, or a thread while the context lasts, is printed without secrets.
+
+    The hook of the process stays: it is called when all contexts are left. A hook that somebody else set for threads (a test
+    runner's) stays as well.
+    """
+    sys.excepthook = _print
+    if threading.excepthook is not threading.__excepthook__:
+        yield
+        return
+    threading.excepthook = _print_of_thread
+    try:
+        yield
+    finally:
+        threading.excepthook = threading.__excepthook__
+
+
+def _print(kind: type[BaseException], error: BaseException | None, where: TracebackType | None) -> None:
+    print(redacted("".join(traceback.format_exception(kind, error, where))), end="", file=sys.stderr, flush=True)
+
+
+def _print_of_thread(end: threading.ExceptHookArgs) -> None:
+    if end.exc_type is not SystemExit:
+        print(f"thread {end.thread.name if end.thread else '?'} ended by an error", file=sys.stderr)
+        _print(end.exc_type, end.exc_value, end.exc_traceback)
