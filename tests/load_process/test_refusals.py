@@ -82,6 +82,16 @@ def test_objects_that_do_not_come_cost_only_themselves(
     assert sorted(front.asked_for_silent) == ["dripping.parquet", "silent.parquet"]  # each once: nobody asks on and on
 
 
+def test_an_object_of_more_bytes_than_a_put_can_have_is_quarantined_unread(
+    front: RefusingS3, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
+) -> None:
+    """S3 takes 5 GiB in one request and terabytes in parts: our own limit is what counts."""
+    created = land(moto_lake, b"never read", f"{FOLDER}/6GiB.parquet")
+    reader = ObjectReader(ObjectStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
+    assert reader.read([Wanted(created, 1)]).fates == {Wanted(created, 1).version: Fate.DONE}
+    assert errors(warehouse) == [("too_large", "quarantined", 1)]
+
+
 def test_of_many_objects_that_do_not_come_only_the_first_are_waited_for(
     front: RefusingS3, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
 ) -> None:
