@@ -21,6 +21,7 @@ _HELP = {
     "connections": "sockets open",
     "connections_wanted": "sockets that should be open",
     "connections_mute": "sockets that answer pings and deliver nothing, against their own usual rate",
+    "symbols_unknown": "symbols left out because the venue does not know them",
     "books_unsynced": "order books that wait for a snapshot",
     "channels_stopped": "channels that are not recorded because the spool is full",
     "used_weight": "request weight used in the venue's current minute",

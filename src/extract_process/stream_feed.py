@@ -4,7 +4,7 @@ or where the connection is there and delivers nothing."""
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from extract_process.data_silence import DataSilence
@@ -17,8 +17,9 @@ from extract_process.overlap import Overlap, Verdict, pause_before_retry
 from extract_process.reconnect_delay import ReconnectDelay
 from extract_process.stream_key import StreamKey, first_ids_of
 from extract_process.stream_reader import StreamConnection
-from extract_process.venue import Address, Venue, split_over_connections
+from extract_process.venue import Address, Venue
 from tickhouse_core.errors import VenueError
+from tickhouse_core.redaction import redacted
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +28,6 @@ MOST_BACKLOG = 100_000
 
 MOST_NAMED = 10
 """Silent streams that a line names; there is an event for each."""
-
-CONNECTS_SHARE = 0.9
-"""Of the connects the venue allows an address: others may be there too."""
 
 LOOK_SECONDS = 1.0
 """Between two looks at what is due by the clock."""
@@ -271,27 +269,8 @@ class StreamFeed:
         return (key.channel, key.symbol.upper()) in self._places
 
     def _note(self, event: str, *, cause: str = "", detail: str = "") -> None:
-        words = f"{self.name}: {detail}" if detail else self.name
+        words = f"{self.name}: {redacted(detail)}" if detail else self.name  # events are data: they leave this machine
         self._sink.tell(event, cause=cause, detail=words)
-
-
-def plan_feeds(
-    venue: Venue,
-    wanted: Mapping[str, Sequence[str]],
-    interval: str,
-    sink: FeedSink,
-    find_address: Callable[[], Awaitable[Address]],
-    options: FeedOptions,
-) -> list[StreamFeed]:
-    """One feed a connection for the wanted channels of each symbol, all under the venue's limit of connects."""
-    limit = venue.sockets.connects
-    connects = EventBudget(int(limit.most * CONNECTS_SHARE), limit.seconds)
-    most = min(options.streams_per_connection, venue.sockets.streams_per_connection)
-    parts = split_over_connections(venue.stream_names(wanted, interval), most)
-    return [
-        StreamFeed(f"connection {number} of {len(parts)}", streams, sink, connects, options, venue, find_address)
-        for number, streams in enumerate(parts, start=1)
-    ]
 
 
 def _words_of_failure(overlap: Overlap, now: float) -> str:

@@ -150,7 +150,7 @@ async def test_what_came_before_the_subscription_was_answered_is_landed(capture:
         await venue.recv()
 
     async with venue_that(behave) as url, feeding(url, capture, ["btcusdt@trade"]):
-        await until(lambda: capture.counts.frames == 3)
+        await until(lambda: capture.counts.frames == 3 and "connected" in dict(events(tmp_path)))
         (segment,) = leftover_segments(tmp_path)
         assert landing_of(segment, BINANCE, "main", frozenset({"BTCUSDT"})).rows == 2 + len(events(tmp_path))
     assert capture.judge.last_ids()[StreamKey("trades", "BTCUSDT")][0] == 8
