@@ -46,10 +46,13 @@ Parsed = TypeVar("Parsed")
 
 @dataclass(frozen=True, slots=True)
 class ExchangeInfo:
-    """What a collector needs of /api/v3/exchangeInfo: status by symbol, and request weight allowed a minute."""
+    """What a collector needs of /api/v3/exchangeInfo: status by symbol, and request weight allowed a minute.
+
+    `weight_limit` is None where the answer has no limits at all.
+    """
 
     statuses: dict[str, str]
-    weight_limit: int
+    weight_limit: int | None
 
 
 def parse_server_time(body: bytes) -> int:
@@ -59,13 +62,15 @@ def parse_server_time(body: bytes) -> int:
 
 def parse_exchange_info(body: bytes) -> ExchangeInfo:
     """Symbols may be any text (non-ASCII ones exist), statuses any word (new ones appear)."""
-    return _parsed(
-        body,
-        lambda answer: ExchangeInfo(
+
+    def read(answer: Any) -> ExchangeInfo:
+        limits = answer.get("rateLimits")
+        return ExchangeInfo(
             statuses={item["symbol"]: item["status"] for item in answer["symbols"]},
-            weight_limit=next(int(limit["limit"]) for limit in answer["rateLimits"] if _is_weight_a_minute(limit)),
-        ),
-    )
+            weight_limit=None if limits is None else next(int(limit["limit"]) for limit in limits if _is_weight_a_minute(limit)),
+        )
+
+    return _parsed(body, read)
 
 
 def parse_error(body: bytes) -> tuple[int, str]:
