@@ -103,6 +103,12 @@ class SpoolSettings(BaseSettings, env_ignore_empty=True):
     folder: Path = Field(Path("data/spool"), validation_alias="SPOOL_DIR", description="a local disk that lasts")
 
 
+class LoaderSettings(BaseSettings, env_prefix="LOADER_", env_ignore_empty=True):
+    """What a loader may take."""
+
+    memory_mb: int | None = Field(None, ge=256, description="unset: the container's limit, or half of the machine up to 4096")
+
+
 class RetentionSettings(BaseSettings, env_prefix="RETENTION_", env_ignore_empty=True):
     """Days after which copies may go; unset keeps them for ever. The lake's data and the ledger are always kept."""
 
