@@ -44,6 +44,9 @@ _LOUD = {
     "refused_row": logging.WARNING,
     "clock_step": logging.WARNING,
     "disconnected": logging.WARNING,
+    "mute": logging.WARNING,
+    "heard_again": logging.INFO,
+    "successor_given_up": logging.WARNING,
     "venue_error": logging.WARNING,
 }
 _MOST_EVENTS, _MOST_LINES = 20, 5

@@ -35,6 +35,10 @@ class Welcome(NamedTuple):
     """The venue is ready to be asked, where it says so."""
 
 
+class Pong(NamedTuple):
+    """The answer to a ping that is a message: it says nothing about the data."""
+
+
 class ServerShutdown(NamedTuple):
     """The venue is about to close this connection (since 2026-05-08; no lead time is promised)."""
 

@@ -216,6 +216,7 @@ class LiveCapture:
             "spool_limit_bytes": self._options.spool_bytes,
             "connections": self._plan.connections,
             "connections_wanted": len(self._plan.feeds),
+            "connections_mute": sum(feed.is_mute for feed in self._plan.feeds),
             "symbols_unknown": len(self._listing.unknown),
             "books_unsynced": self._unsynced,
             "channels_stopped": len(capture.room.stopped),
@@ -254,6 +255,7 @@ class LiveCapture:
             rotate_seconds=options.rotate_seconds,
             overlap_seconds=options.overlap_seconds,
             silence_seconds=options.silence_seconds,
+            mute_seconds=options.mute_seconds,
             first_message_seconds=options.first_message_seconds,
             streams_per_connection=options.streams_per_connection,
         )

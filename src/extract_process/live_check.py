@@ -142,6 +142,7 @@ class LiveCheck:
             rotate_seconds=defaults.rotate_seconds,
             overlap_seconds=defaults.overlap_seconds,
             silence_seconds=defaults.silence_seconds,
+            mute_seconds=defaults.mute_seconds,
             first_message_seconds=defaults.first_message_seconds,
             streams_per_connection=defaults.streams_per_connection,
         )

@@ -187,6 +187,7 @@ class LiveMirror:
             "waiting_bytes": self._publisher.waiting_bytes,
             "connections": self._plan.connections,
             "connections_wanted": len(self._plan.feeds),
+            "connections_mute": sum(feed.is_mute for feed in self._plan.feeds),
             "symbols_unknown": len(self._listing.unknown),
             "books_unsynced": self._unsynced(),
             "used_weight": self._rest.budget.used_weight,
@@ -217,6 +218,7 @@ class LiveMirror:
             rotate_seconds=options.rotate_seconds,
             overlap_seconds=options.overlap_seconds,
             silence_seconds=options.silence_seconds,
+            mute_seconds=options.mute_seconds,
             first_message_seconds=options.first_message_seconds,
             streams_per_connection=options.streams_per_connection,
         )

@@ -137,7 +137,7 @@ class MarketMirror:
                 lane.book.on_break(cause)
 
     def tell(self, event: str, key: StreamKey | None = None, *, cause: str = "", detail: str = "") -> None:
-        is_loud = event in ("disconnected", "connect_failed", "venue_error")
+        is_loud = event in ("disconnected", "connect_failed", "venue_error", "mute", "successor_given_up")
         what = {"cause": cause, "detail": detail, "channel": key and key.channel, "symbol": key and key.symbol}
         log.log(logging.WARNING if is_loud else logging.INFO, event, extra={name: word for name, word in what.items() if word})
 

@@ -28,6 +28,7 @@ class StreamOptions:
     rotate_seconds: float = 23 * 3600.0
     overlap_seconds: float = 5.0
     silence_seconds: float = 60.0
+    mute_seconds: float = 30.0
     first_message_seconds: float = 60.0
     look_again_seconds: float = LOOK_AGAIN_SECONDS
     streams_per_connection: int = 300

@@ -13,6 +13,7 @@ from tickhouse_core.datasets import Dataset, dataset_of_key
 from tickhouse_core.errors import (
     AccessRefused,
     LakeRefused,
+    LakeSilent,
     LakeUnavailable,
     NotProvisioned,
     ObjectMissing,
@@ -22,10 +23,15 @@ from tickhouse_core.errors import (
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.parquet_check import read_checked
 from tickhouse_core.quarantine import quarantine
+from tickhouse_core.redaction import redacted
 
 log = logging.getLogger(__name__)
 
 _ACCESS = "access_refused"
+_SILENT = "lake_silent"
+
+MOST_SILENT = 4
+"""Objects of one reading that a lake keeps us waiting for, ten seconds each, before the others are left for later."""
 
 
 @dataclass(slots=True)
@@ -59,8 +65,9 @@ _Result = ReadObject | _Refused | _Unreadable | ObjectMissing | LakeUnavailable
 class ObjectReader:
     """Reads several objects at once; tells ledger and quarantine of those that can never be loaded.
 
-    A lake that is away is the fate LATER of each object, one that refuses an object, or one that we fail on, STUCK. Errors
-    that travel: the warehouse's, NotProvisioned, and AccessRefused where the lake refuses this process altogether.
+    A lake that is away is the fate LATER of each object, one that refuses an object, or does not send it in time, or one that
+    we fail on, STUCK. Errors that travel: the warehouse's, NotProvisioned, and AccessRefused or LakeUnavailable where the lake
+    refuses this process altogether, or answers nothing at all.
     """
 
     def __init__(self, store: ObjectStore, ledger: Ledger, limits: LoadLimits, threads: ThreadPoolExecutor) -> None:
@@ -73,8 +80,9 @@ class ObjectReader:
         """Safe to repeat at any point: what is done is found in the ledger."""
         reading = Reading()
         new = self._without_done(self._of_datasets(wanted, reading), reading)
-        results = list(zip(new, self._threads.map(self._read, new), strict=True))
-        if any(isinstance(result, _Unreadable) and result.reason == _ACCESS for _, result in results):
+        silent: list[str] = []
+        results = list(zip(new, self._threads.map(lambda item: self._read_unless(silent, item), new), strict=True))
+        if any(isinstance(result, _Unreadable) and result.reason in (_ACCESS, _SILENT) for _, result in results):
             self._store.check_access()  # of all objects: then no delivery is spent on it
         judged = self._ledger.done([result.version for _, result in results if isinstance(result, _Refused)])
         for item, result in results:
@@ -132,6 +140,15 @@ class ObjectReader:
                 reading.fates |= dict.fromkeys(reading.wanted_as.pop(version), Fate.DONE)
         reading.objects = [item for item in reading.objects if item.version in reading.wanted_as]
 
+    def _read_unless(self, silent: list[str], item: Wanted) -> _Result:
+        """Several threads share `silent`: an object more or less does not matter."""
+        if len(silent) >= MOST_SILENT:
+            return LakeUnavailable(f"not read: {len(silent)} other objects did not come in time, {silent[0]} for one")
+        result = self._read(item)
+        if isinstance(result, _Unreadable) and result.reason == _SILENT:
+            silent.append(item.created.key)
+        return result
+
     def _read(self, item: Wanted) -> _Result:
         dataset = dataset_of_key(item.created.key)
         assert dataset is not None, "objects of no dataset are sorted out before"
@@ -153,6 +170,8 @@ class ObjectReader:
         """
         try:
             return self._read_sound(key, dataset, attempts)
+        except LakeSilent as error:
+            return _Unreadable(_SILENT, str(error))
         except (ObjectMissing, LakeUnavailable) as error:
             return error
         except NotProvisioned:
@@ -163,7 +182,7 @@ class ObjectReader:
             return _Unreadable("lake_refused", str(error))
         except Exception as error:
             log.debug("an error that nobody foresaw", extra={"key": key}, exc_info=True)
-            return _Unreadable("unforeseen", f"{type(error).__name__}: {error}"[:500])
+            return _Unreadable("unforeseen", redacted(f"{type(error).__name__}: {error}")[:500])
 
     def _read_sound(self, key: str, dataset: Dataset, attempts: int) -> "ReadObject | _Refused":
         try:

@@ -16,6 +16,7 @@ from clickhouse_connect.driver.exceptions import (
 )
 
 from tickhouse_core.errors import TickhouseError, UsageError, WarehouseRefused, WarehouseUnavailable
+from tickhouse_core.redaction import redacted
 from tickhouse_core.settings import WarehouseSettings
 
 if TYPE_CHECKING:
@@ -274,4 +275,4 @@ def _database_error(error: ClickHouseError) -> TickhouseError:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:500]
+    return redacted(str(error)).strip().split("\n")[0][:500]  # redacted first: half a secret is not found again

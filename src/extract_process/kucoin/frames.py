@@ -9,14 +9,14 @@ from typing import Any
 import orjson
 
 from extract_process.decimal_text import UnreadableNumber, plain_levels, plain_number
-from extract_process.dialect import FrameRefused, Reply, Unknown, Welcome
+from extract_process.dialect import FrameRefused, Pong, Reply, Unknown, Welcome
 from extract_process.kucoin.intervals import OUR_NAMES, close_time_of
 from extract_process.records import DepthDiff, Kline, Levels, Ticker, Trade, UnreadableRow
 from tickhouse_core.datasets import MARKET_TIMES
 
 _MOST_ID = 2**64 - 1
 
-Message = Trade | DepthDiff | Ticker | Kline | UnreadableRow | Reply | Welcome | Unknown
+Message = Trade | DepthDiff | Ticker | Kline | UnreadableRow | Reply | Welcome | Pong | Unknown
 
 
 def parse_frame(frame: bytes, receipt_time: int) -> list[Message]:
@@ -71,7 +71,7 @@ def _parse_control(message: dict[str, Any]) -> list[Message]:
         case "welcome":
             return [Welcome()]
         case "pong":
-            return []
+            return [Pong()]
         case "ack":
             return [Reply(_reply_id(message["id"]), "")]
         case "error":

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from extract_process.dialect import FrameRefused, Welcome
+from extract_process.dialect import FrameRefused, Pong, Welcome
 from extract_process.kucoin.frames import parse_frame
 from extract_process.records import DepthDiff, Ticker, UnreadableRow
 
@@ -46,7 +46,7 @@ def test_the_symbol_of_the_whole_markets_ticker_is_its_subject() -> None:
 
 def test_welcome_and_pong() -> None:
     assert parse_frame(b'{"id":"x","type":"welcome"}', NOW) == [Welcome()]
-    assert parse_frame(b'{"id":"1","type":"pong","timestamp":1}', NOW) == []
+    assert parse_frame(b'{"id":"1","type":"pong","timestamp":1}', NOW) == [Pong()]
 
 
 @pytest.mark.parametrize(
