@@ -80,6 +80,15 @@ def rest_is_down(venue: ChaosVenue, market: Market, chance: Random) -> None:
     venue.down_until = venue.tick + 3 * TICKS_A_SECOND
 
 
+def a_mute_connection(venue: ChaosVenue, market: Market, chance: Random) -> None:
+    venue.mute(market, chance.choice((2.0, 8.0, 15.0)))
+
+
+def a_silent_successor(venue: ChaosVenue, market: Market, chance: Random) -> None:
+    venue.silent_next = chance.randint(1, 2)
+    venue.ask_for_rotation(market)
+
+
 def disconnects(venue: ChaosVenue, market: Market, chance: Random) -> None:
     venue.cut()
 
@@ -97,6 +106,8 @@ FAULTS: tuple[Fault, ...] = (
     unsubscribed_symbols,
     a_ban_with_absurd_digits,
     rest_is_down,
+    a_mute_connection,
+    a_silent_successor,
     disconnects,
 )
 """Every fault there is: one that is added here happens in every run."""

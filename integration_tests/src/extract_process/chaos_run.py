@@ -27,7 +27,10 @@ MOST_LINES, SUCCESSIVE = 10, 3
 MOST_GROWTH_MB = 40
 """Of a recorder's memory, from the first quarter of the faults to the end."""
 
-OPTIONS = ("--batch-seconds", "1", "--prove-every", "2", "--streams-per-connection", "2")
+OPTIONS = (
+    *("--batch-seconds", "1", "--prove-every", "2", "--streams-per-connection", "2"),
+    *("--mute-seconds", "2", "--overlap-seconds", "1"),
+)
 _LINE = re.compile(r"^(\d{4}-\d\d-\d\dT[\d:.]+Z) (\w+)")
 
 
@@ -46,6 +49,11 @@ class Recorder:
             self.resident_mb.append((time.time(), int(text.partition("VmRSS:")[2].split()[0]) / 1024))
 
 
+def chaos_venues(seed: int) -> list[ChaosVenue]:
+    """Two venues of two markets each; not started yet."""
+    return [ChaosBinance(("BTCUSDT", "ETHUSDT"), seed), ChaosKucoin(("BTC-USDT", "ETH-USDT"), seed)]
+
+
 class Chaos:
     """Venues and recorders of one seed."""
 
@@ -54,10 +62,7 @@ class Chaos:
         self.seed, self.seconds, self.folder = seed, seconds, folder
         self.calm_seconds = min(20.0, seconds / 3)
         self._environment = environment
-        self.venues: list[ChaosVenue] = [
-            ChaosBinance(("BTCUSDT", "ETHUSDT"), seed),
-            ChaosKucoin(("BTC-USDT", "ETH-USDT"), seed),
-        ]
+        self.venues = chaos_venues(seed)
         self.said: dict[str, list[tuple[float, str, str]]] = {venue.kind: [] for venue in self.venues}
         """By venue: when which fault happened to which symbol."""
 

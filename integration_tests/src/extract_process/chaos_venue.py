@@ -22,6 +22,9 @@ TICKS_A_SECOND = round(1 / TICK_SECONDS)
 GRID = 60
 """Prices a side, a cent apart: a snapshot of 100 levels is the whole book."""
 
+SILENT_TICKS = 8 * TICKS_A_SECOND
+"""So long a silent successor is silent: longer than any client waits that has something better."""
+
 NUMBERING = 1_000_000_000
 """From one numbering down to the next: ids of two numberings never meet."""
 
@@ -54,6 +57,7 @@ class Socket:
     request: web.Request
     streams: set[str] = field(default_factory=set)
     read_up_to: int = -1
+    is_mute_until: int = 0
 
 
 @dataclass(slots=True)
@@ -79,6 +83,7 @@ class Market:
     lose_diffs: int = 0
     lose_trades: int = 0
     numberings: int = 0
+    no_trades_until: int = 0
 
     def snapshot(self) -> tuple[int, list[Level], list[Level]]:
         bids, asks = (sorted(side.items(), key=lambda level: float(level[0])) for side in (self.bids, self.asks))
@@ -97,6 +102,9 @@ class ChaosVenue:
         self.connects = 0
         self.faults: dict[int, Callable[[], None]] = {}
         self.lag_until = self.down_until = self.banned_until = 0
+        self.silent_next = 0
+        """So many sockets from now on are acked and pinged, and get no data for a while."""
+
         self.url = ""
         self.sockets: list[Socket] = []
         self._outgoing: list[tuple[Socket | None, bytes]] = []
@@ -140,6 +148,17 @@ class ChaosVenue:
         """Every socket ends, without a close frame."""
         self._ends_now = list(self.sockets)
 
+    def mute(self, market: Market, seconds: float) -> None:
+        """The sockets that get this market get nothing but pings for a while.
+
+        Where ids are sparse there are no trades then: what the socket never says behind it cannot be missed.
+        """
+        if self.kind == "kucoin":
+            market.no_trades_until = self.tick + round(seconds * TICKS_A_SECOND)
+        for socket in self.sockets:
+            if {self._stream(market.symbol, channel) for channel in ("trades", "depth")} & socket.streams:
+                socket.is_mute_until = self.tick + round(seconds * TICKS_A_SECOND)
+
     def renumber(self, market: Market) -> None:
         """Ids begin anew, far below; the book goes on."""
         market.numberings += 1
@@ -165,6 +184,10 @@ class ChaosVenue:
     def ban_answer(self) -> web.Response:
         raise NotImplementedError
 
+    def ask_for_rotation(self, market: Market) -> None:
+        """What makes a client look for another connection."""
+        self.mute(market, 5.0)
+
     # ---- the market
 
     def _open_market(self, symbol: str, seed: int) -> Market:
@@ -176,7 +199,13 @@ class ChaosVenue:
 
     def _move(self, market: Market) -> None:
         """One trade and one diff."""
-        chance, at = market.chance, time.time_ns() // 1_000
+        at = time.time_ns() // 1_000
+        if self.tick >= market.no_trades_until:
+            self._trade(market, at)
+        self._move_book(market, at)
+
+    def _trade(self, market: Market, at: int) -> None:
+        chance = market.chance
         market.trade_id += 1
         price, quantity = f"{100 + chance.randint(-50, 50) / 100:.2f}", f"{chance.randint(1, 999) / 1000}"
         market.recent.append((market.trade_id, price, quantity, at))
@@ -191,7 +220,6 @@ class ChaosVenue:
             market.lose_trades -= 1
         else:
             self._say_of(market, "trades", said, frame)
-        self._move_book(market, at)
 
     def _move_book(self, market: Market, at: int) -> None:
         chance = market.chance
@@ -228,7 +256,7 @@ class ChaosVenue:
 
     def _say_of(self, market: Market, channel: str, sent: Sent, frame: bytes) -> None:
         stream = self._stream(market.symbol, channel)
-        sent.sockets = tuple(socket for socket in self.sockets if stream in socket.streams)
+        sent.sockets = tuple(one for one in self.sockets if stream in one.streams and one.is_mute_until <= self.tick)
         self._outgoing += [(socket, frame) for socket in sent.sockets]
 
     # ---- the wire
@@ -271,7 +299,8 @@ class ChaosVenue:
         frames, self._outgoing = self._outgoing, []
         for receiver, frame in frames:
             for socket in [receiver] if receiver else list(self.sockets):
-                await self._send(socket, frame)
+                if receiver or socket.is_mute_until <= self.tick:
+                    await self._send(socket, frame)
         for socket in list(self.sockets):
             if socket in self._ends_now:
                 self._abort(socket)
@@ -313,6 +342,9 @@ class ChaosVenue:
         await wire.prepare(request)
         self.connects += 1
         socket = Socket(wire, request)
+        if self.silent_next:
+            self.silent_next -= 1
+            socket.is_mute_until = self.tick + SILENT_TICKS
         self.sockets.append(socket)
         for frame in self._greet(request):
             await self._send(socket, frame)
@@ -379,6 +411,10 @@ class ChaosBinance(ChaosVenue):
     def ban_answer(self) -> web.Response:
         words = {"code": -1003, "msg": "Way too much; IP banned until 99999999999999999999999. Use websockets."}
         return web.json_response(words, status=418, headers={"Retry-After": "2"})
+
+    def ask_for_rotation(self, market: Market) -> None:
+        """It says that it is about to close, and does not."""
+        self.say(orjson.dumps({"e": "serverShutdown", "E": time.time_ns() // 1_000}))
 
     def _stream(self, symbol: str, channel: str) -> str:
         return f"{symbol.lower()}@{'trade' if channel == 'trades' else 'depth@100ms'}"
