@@ -67,6 +67,18 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
         yield
 
 
+@pytest.fixture(autouse=True)
+def _log_handlers_end_with_the_test() -> Iterator[None]:
+    """A command under test sends the logs to a stderr that is closed after it: the next test must not write there."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    for handler in list(root.handlers):
+        if handler not in before:
+            root.removeHandler(handler)
+    root.setLevel(level)
+
+
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
     """An in-process S3 + SQS."""

@@ -8,13 +8,14 @@ from typing import Literal
 
 import pyarrow as pa
 
-from extract_process.archive_month import fetch_archived_month, first_archived, is_archived
+from extract_process.archive_month import fetch_archived_month, first_archived
 from extract_process.kline_grid import Range, grid_of, month_of
 from extract_process.kline_plan import MonthPlan, plan_months, plan_pages, proven_absent, wanted_range
 from extract_process.kline_series import KlineSeries, OpenMonth
+from extract_process.kline_symbols import look_up, say_unknown
 from extract_process.venue import Archive, Venue, VenueRest
 from extract_process.venues import DEFAULT_VENUE
-from tickhouse_core.errors import Interrupted, TickhouseError, UnknownSymbols, UsageError, VenueError
+from tickhouse_core.errors import Interrupted, TickhouseError, VenueError
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, format_instant
@@ -63,6 +64,9 @@ class BackfillReport:
     failures: list[str] = field(default_factory=list)
     """What is missing although nothing proves that the venue has none: one line per month."""
 
+    unknown: tuple[str, ...] = ()
+    """Symbols that were left out because neither the venue nor its archive knows them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -87,7 +91,7 @@ class Backfill:
         self._store = store
         self._options = options
         self._series: list[KlineSeries] = []
-        self._only_archived: set[str] = set()
+        self._only_archived: frozenset[str] = frozenset()
         rows_of_a_month = grid_of(options.interval).count(Range(0, _LONGEST_MONTH_US))
         self._archive_room = asyncio.Semaphore(max(1, _ARCHIVE_ROWS // rows_of_a_month))
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(maxsize=2 * options.concurrency)
@@ -96,8 +100,8 @@ class Backfill:
     async def run(self, symbols: list[str], stop: StopRequest) -> None:
         """Leaves the lake complete for the wanted range, or raises after landing what has arrived.
 
-        Raises Interrupted, UsageError (unknown symbol), VenueError (also where rows are missing without a proof),
-        LakeUnavailable.
+        Raises Interrupted, UsageError (no symbol is known), VenueError (also where rows are missing without a proof, or
+        where some symbols are unknown: all others are complete), LakeUnavailable.
         """
         try:
             await self._run_all(list(dict.fromkeys(symbols)), stop)
@@ -108,6 +112,8 @@ class Backfill:
             may_hint = self._options.source == "archive" and not self._only_archived
             hint = "; --source auto asks REST for them" if may_hint else ""
             raise VenueError(_in_few_words(self.report.failures) + hint)
+        if self.report.unknown:
+            raise VenueError(f"unknown symbol {', '.join(self.report.unknown)} on {self._venue.name}; all others are complete")
 
     async def _run_all(self, symbols: list[str], stop: StopRequest) -> None:
         stopped, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -116,9 +122,11 @@ class Backfill:
                 async with asyncio.TaskGroup() as tasks:
                     running = [tasks.create_task(_raise_when(stopped))]
                     await self.rest.synchronize_clock()
-                    self._only_archived = await self._unknown_to_rest(symbols)
+                    await self._look_up(symbols)
                     running += [tasks.create_task(self._work()) for _ in range(self._options.concurrency)]
                     for symbol in symbols:
+                        if symbol in self.report.unknown:
+                            continue
                         async for job in self._plan(symbol):
                             await self._jobs.put(job)
                     await self._jobs.join()
@@ -127,28 +135,15 @@ class Backfill:
             except BaseExceptionGroup as group:
                 raise _most_telling(group) from group
 
-    async def _unknown_to_rest(self, symbols: list[str]) -> set[str]:
-        """Symbols that the exchange has forgotten and the archive has not: delisted ones.
-
-        Raises UsageError for those that neither knows, and for any unknown one where only REST is to be asked.
-        """
-        try:
-            await self.rest.fetch_statuses(symbols)
-            return set()
-        except UnknownSymbols as error:
-            if self.archive is None or self._options.source == "rest":
-                raise
-            unknown = error.symbols
-        if known := [symbol for symbol in symbols if symbol not in unknown]:
-            await self.rest.fetch_statuses(known)  # tells the limit, which the refusal did not
-        found = {symbol for symbol in unknown if await is_archived(self.archive, symbol, self._options.interval, *self._bounds())}
-        if strangers := [symbol for symbol in unknown if symbol not in found]:
-            raise UsageError(
-                f"{', '.join(strangers)}: unknown to the exchange and to the archive in this range: "
-                f"write it as the venue does, for example {self._venue.symbol_example}"
-            )
-        log.warning("unknown to the exchange, asking only the archive", extra={"symbols": sorted(found)})
-        return found
+    async def _look_up(self, symbols: list[str]) -> None:
+        """Symbols that nobody knows are said, written down and left out. Raises UsageError where there are no others."""
+        archive = None if self._options.source == "rest" else self.archive
+        found = await look_up(symbols, self._options.interval, self.rest, archive, self._bounds, self._venue)
+        self._only_archived = found.only_archived
+        self.report.unknown = found.unknown
+        if found.unknown:
+            log.error("nobody knows these symbols: they are left out", extra={"symbols": ", ".join(found.unknown)})
+            await asyncio.to_thread(say_unknown, self._store, self._venue.name, self._options.interval, found.unknown)
 
     def _bounds(self) -> tuple[int, int]:
         """The wanted instants, from when the venue began up to now at most."""

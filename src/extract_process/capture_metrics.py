@@ -20,6 +20,8 @@ _HELP = {
     "spool_limit_bytes": "size at which channels stop",
     "connections": "sockets open",
     "connections_wanted": "sockets that should be open",
+    "connections_mute": "sockets that answer pings and deliver nothing, against their own usual rate",
+    "symbols_unknown": "symbols left out because the venue does not know them",
     "books_unsynced": "order books that wait for a snapshot",
     "channels_stopped": "channels that are not recorded because the spool is full",
     "used_weight": "request weight used in the venue's current minute",
@@ -54,5 +56,7 @@ def connection_trouble(figures: Mapping[str, float]) -> Iterable[str]:
     """Sockets and books that are missing."""
     if figures["connections"] < figures["connections_wanted"]:
         yield f"{figures['connections']:.0f} of {figures['connections_wanted']:.0f} connections to the venue are open"
+    if figures["connections_mute"]:
+        yield f"{figures['connections_mute']:.0f} connections to the venue are open and deliver nothing"
     if figures["books_unsynced"]:
         yield f"{figures['books_unsynced']:.0f} order books wait for a snapshot"

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,18 +11,20 @@ from extract_process.capture import Capture, CaptureCounts, CaptureOptions
 from extract_process.capture_folder import capture_folder, measure, outbox_folder
 from extract_process.capture_metrics import Vitals, connection_trouble, readings_of
 from extract_process.clock_watch import ClockWatch
+from extract_process.feed_plan import FeedPlan
 from extract_process.garbage_pace import garbage_collected_seldom
+from extract_process.listing import CONNECTIONS, Listing, open_listing
 from extract_process.outbox import Outbox
 from extract_process.records import Heartbeat
 from extract_process.recovery import Recovered, recover
 from extract_process.rest_queue import RestQueue
 from extract_process.spool_room import SpoolRoom
-from extract_process.stream_feed import FeedOptions, StreamFeed, plan_feeds
+from extract_process.stream_feed import FeedOptions
+from extract_process.stream_key import StreamKey
 from extract_process.stream_options import StreamOptions
 from extract_process.uploader import Uploader
 from extract_process.venue import VenueRest
 from extract_process.venue_asks import PROOF_LEVELS, VenueAsks
-from extract_process.venue_rest import CONNECTIONS, check_symbols
 from extract_process.venues import venue_named
 from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.heartbeats import heartbeat_detail
@@ -50,8 +53,8 @@ class CaptureReport:
 def run_capture(options: StreamOptions, stop: StopRequest) -> CaptureReport:
     """Records until the stop or the duration, then ends cleanly: readers, batches, uploads.
 
-    Errors: UsageError for unknown symbols and a spool in use, NotProvisioned without a bucket. Trouble with the venue
-    or the lake is waited out.
+    Errors: UsageError where the venue knows no symbol and for a spool in use, NotProvisioned without a bucket.
+    Trouble with the venue or the lake is waited out.
     """
     with garbage_collected_seldom():
         return asyncio.run(_run(options, stop))
@@ -63,11 +66,11 @@ async def _run(options: StreamOptions, stop: StopRequest) -> CaptureReport:
         store = ObjectStore(read(LakeSettings).bucket)
         _check_bucket(store)
         async with venue.open_rest(folder.parent, CONNECTIONS) as rest:
-            await check_symbols(rest, list(options.wanted))
+            listing = await open_listing(rest, tuple(options.wanted))
             outbox = Outbox(outbox_folder(folder))
             symbols = frozenset(options.wanted)
             recovered = await asyncio.to_thread(recover, folder, outbox, venue.dialect, options.instance, symbols)
-            return await LiveCapture(options, folder, rest, store, outbox, recovered).run(stop)
+            return await LiveCapture(options, folder, rest, listing, store, outbox, recovered).run(stop)
 
 
 class LiveCapture:
@@ -78,6 +81,7 @@ class LiveCapture:
         options: StreamOptions,
         folder: Path,
         rest: VenueRest,
+        listing: Listing,
         store: ObjectStore,
         outbox: Outbox,
         recovered: Recovered,
@@ -86,6 +90,7 @@ class LiveCapture:
         self._venue = venue_named(options.venue)
         self._folder = folder
         self._rest = rest
+        self._listing = listing
         self._snapshot_levels = options.snapshot_levels or self._venue.usual_levels(len(options.wanted))
         self._queue = RestQueue()
         self._asks = VenueAsks(rest, self._queue, self._venue, self._snapshot_levels)
@@ -95,7 +100,8 @@ class LiveCapture:
         self._capture = Capture(self._venue.dialect, kept, room, outbox, recovered, self._asks.put, self._uploader.wake)
         self._asks.answer_to(self._capture)
         self._gaps = recovered.gaps
-        self._feeds = self._plan_feeds()
+        self._plan = self._plan_feeds()
+        self._plan.add(listing.known)
         self._started_at = now_us()
         self._clock = ClockWatch()
         self._spool_bytes = 0
@@ -120,18 +126,30 @@ class LiveCapture:
 
     def _begin(self) -> None:
         judge = self._capture.judge
-        self._capture.note(judge.event("started", self._started_at, detail=f"{len(self._options.wanted)} symbols"))
+        self._capture.note(judge.event("started", self._started_at, detail=f"{len(self._listing.known)} symbols"))
+        for symbol in self._listing.unknown:
+            words = "the venue does not know it; it is looked for again"
+            self._capture.note(judge.event("unknown_symbol", self._started_at, StreamKey("", symbol), detail=words))
         for key, gap in self._gaps:
             ids = (gap.from_id, gap.to_id)
             self._capture.note(judge.event("gap", self._started_at, key, cause=gap.cause, ids=ids, ended_at=self._started_at))
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for feed in self._feeds:
+            for feed in self._plan.feeds:
                 group.create_task(feed.run())
             group.create_task(self._queue.run())
             group.create_task(self._tick())
             group.create_task(self._prove())
+            take_up = partial(self._take_up, group)
+            group.create_task(self._listing.watch(self._options.look_again_seconds, take_up))
+
+    def _take_up(self, group: asyncio.TaskGroup, symbols: Sequence[str]) -> None:
+        """Symbols that were unknown at the start."""
+        for symbol in symbols:
+            self._capture.tell("symbol_listed", StreamKey("", symbol))
+        for feed in self._plan.add(symbols):
+            group.create_task(feed.run())
 
     async def _end(self) -> CaptureReport:
         """Readers are closed; now the last batch and its upload, under one deadline."""
@@ -196,8 +214,10 @@ class LiveCapture:
             "batch_seconds": self._options.limits.age_seconds,
             "spool_bytes": self._spool_bytes,
             "spool_limit_bytes": self._options.spool_bytes,
-            "connections": sum(feed.connections for feed in self._feeds),
-            "connections_wanted": len(self._feeds),
+            "connections": self._plan.connections,
+            "connections_wanted": len(self._plan.feeds),
+            "connections_mute": sum(feed.is_mute for feed in self._plan.feeds),
+            "symbols_unknown": len(self._listing.unknown),
             "books_unsynced": self._unsynced,
             "channels_stopped": len(capture.room.stopped),
             "used_weight": self._rest.budget.used_weight,
@@ -219,7 +239,7 @@ class LiveCapture:
             instance=self._options.instance,
             started_at=self._started_at,
             beat_time=now_us(),
-            connections=sum(feed.connections for feed in self._feeds),
+            connections=self._plan.connections,
             frames=counts.frames,
             rows=counts.rows,
             spool_bytes=self._spool_bytes,
@@ -229,17 +249,18 @@ class LiveCapture:
             ),
         )
 
-    def _plan_feeds(self) -> list[StreamFeed]:
+    def _plan_feeds(self) -> FeedPlan:
         options = self._options
         feed_options = FeedOptions(
             rotate_seconds=options.rotate_seconds,
             overlap_seconds=options.overlap_seconds,
             silence_seconds=options.silence_seconds,
+            mute_seconds=options.mute_seconds,
             first_message_seconds=options.first_message_seconds,
             streams_per_connection=options.streams_per_connection,
         )
         find_address = partial(self._venue.find_address, self._rest)
-        return plan_feeds(self._venue, options.wanted, options.interval, self._capture, find_address, feed_options)
+        return FeedPlan(self._venue, options.wanted, options.interval, self._capture, find_address, feed_options)
 
 
 def _check_bucket(store: ObjectStore) -> None:

@@ -8,18 +8,19 @@ import orjson
 from google.pubsub_v1 import PubsubMessage
 
 from extract_process.book_comparison import BookComparison, ComparisonCounts, top_of
+from extract_process.feed_plan import FeedPlan
+from extract_process.listing import CONNECTIONS, open_listing
 from extract_process.mirror_asks import MirrorAsks
 from extract_process.mirror_messages import topic_name
 from extract_process.mirror_options import MirrorOptions
 from extract_process.mirrored_book import Heard, MirroredBook
 from extract_process.rest_queue import RestQueue
-from extract_process.stream_feed import FeedOptions, StreamFeed, plan_feeds
+from extract_process.stream_feed import FeedOptions, StreamFeed
 from extract_process.subscription import Subscription, open_subscriber
 from extract_process.venue import Venue, VenueRest
 from extract_process.venue_books import VenueBooks
-from extract_process.venue_rest import CONNECTIONS, check_symbols
 from extract_process.venues import DEFAULT_VENUE, venue_named
-from tickhouse_core.errors import UsageError
+from tickhouse_core.errors import UnknownSymbols, UsageError
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.settings import PubSubSettings, SpoolSettings, read
 
@@ -51,7 +52,8 @@ def run_check(options: CheckOptions, stop: StopRequest) -> dict[str, SymbolRepor
 async def _run(options: CheckOptions, stop: StopRequest) -> dict[str, SymbolReport]:
     pubsub, venue = read(PubSubSettings), venue_named(options.venue)
     async with open_subscriber(pubsub) as client, venue.open_rest(read(SpoolSettings).folder, CONNECTIONS) as rest:
-        await check_symbols(rest, list(options.symbols))
+        if unknown := (await open_listing(rest, options.symbols)).unknown:
+            raise UnknownSymbols(f"unknown symbol {', '.join(unknown)} on {venue.name}: check the others alone", unknown)
         subscription = Subscription(client, pubsub.project, topic_name(venue.name, "depth"), options.subscription)
         await subscription.open()
         try:
@@ -140,8 +142,10 @@ class LiveCheck:
             rotate_seconds=defaults.rotate_seconds,
             overlap_seconds=defaults.overlap_seconds,
             silence_seconds=defaults.silence_seconds,
+            mute_seconds=defaults.mute_seconds,
             first_message_seconds=defaults.first_message_seconds,
             streams_per_connection=defaults.streams_per_connection,
         )
         wanted = dict.fromkeys(self._options.symbols, ("depth",))
-        return plan_feeds(self._exchange, wanted, "", self._venue, self._find_address, feed_options)
+        plan = FeedPlan(self._exchange, wanted, "", self._venue, self._find_address, feed_options)
+        return plan.add(self._options.symbols)

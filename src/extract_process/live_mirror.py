@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from google.pubsub_v1 import PublisherAsyncClient
 
 from extract_process.capture_metrics import Vitals, connection_trouble, readings_of
+from extract_process.feed_plan import FeedPlan
 from extract_process.garbage_pace import garbage_collected_seldom
+from extract_process.listing import CONNECTIONS, Listing, open_listing
 from extract_process.market_mirror import MarketMirror
 from extract_process.mirror_asks import MirrorAsks
 from extract_process.mirror_lanes import MirrorCounts
@@ -17,9 +20,8 @@ from extract_process.mirror_options import MirrorOptions
 from extract_process.publisher import PublishCounts, Publisher, PublishOptions
 from extract_process.pubsub import open_publisher, pubsub_errors, topic_path
 from extract_process.rest_queue import RestQueue
-from extract_process.stream_feed import FeedOptions, StreamFeed, plan_feeds
+from extract_process.stream_feed import FeedOptions
 from extract_process.venue import VenueRest
-from extract_process.venue_rest import CONNECTIONS, check_symbols
 from extract_process.venues import venue_named
 from tickhouse_core.errors import NotProvisioned, TickhouseError
 from tickhouse_core.lifecycle import StopRequest
@@ -48,8 +50,8 @@ class MirrorReport:
 def run_mirror(options: MirrorOptions, stop: StopRequest) -> MirrorReport:
     """Mirrors until the stop or the duration, then publishes what still waits.
 
-    Errors: UsageError for unknown symbols or missing credentials, NotProvisioned without the topics. Trouble with the
-    venue or Pub/Sub later on is waited out.
+    Errors: UsageError where the venue knows no symbol or credentials are missing, NotProvisioned without the topics.
+    Trouble with the venue or Pub/Sub later on is waited out.
     """
     with garbage_collected_seldom():
         return asyncio.run(_run(options, stop))
@@ -60,8 +62,8 @@ async def _run(options: MirrorOptions, stop: StopRequest) -> MirrorReport:
     bans = read(SpoolSettings).folder
     async with open_publisher(pubsub) as client, venue_named(options.venue).open_rest(bans, CONNECTIONS) as rest:
         await _check_topics(client, pubsub.project, options)
-        await check_symbols(rest, list(options.symbols))
-        return await LiveMirror(options, rest, client, pubsub.project).run(stop)
+        listing = await open_listing(rest, options.symbols)
+        return await LiveMirror(options, rest, listing, client, pubsub.project).run(stop)
 
 
 async def _check_topics(client: PublisherAsyncClient, project: str, options: MirrorOptions) -> None:
@@ -81,10 +83,13 @@ async def _check_topics(client: PublisherAsyncClient, project: str, options: Mir
 class LiveMirror:
     """The parts of one mirror, put together."""
 
-    def __init__(self, options: MirrorOptions, rest: VenueRest, client: PublisherAsyncClient, project: str) -> None:
+    def __init__(
+        self, options: MirrorOptions, rest: VenueRest, listing: Listing, client: PublisherAsyncClient, project: str
+    ) -> None:
         self._options = options
         self._venue = venue_named(options.venue)
         self._rest = rest
+        self._listing = listing
         self._queue = RestQueue()
         self._asks = MirrorAsks(rest.fetch_depth_body, self._queue, self._venue.dialect, options.snapshot_levels)
         self._publisher = Publisher(client, PublishOptions(options.batch_seconds, options.limits, options.room_bytes))
@@ -92,7 +97,8 @@ class LiveMirror:
             self._venue.dialect, options, self._publisher, lambda name: topic_path(project, name), self._asks.ask
         )
         self._asks.answer_to(self._mirror)
-        self._feeds = self._plan_feeds()
+        self._plan = self._plan_feeds()
+        self._plan.add(listing.known)
         self._pulse = Pulse("the event loop")
 
     async def run(self, stop: StopRequest) -> MirrorReport:
@@ -120,22 +126,36 @@ class LiveMirror:
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for feed in self._feeds:
+            for feed in self._plan.feeds:
                 group.create_task(feed.run())
             group.create_task(self._queue.run())
             group.create_task(self._say_snapshots())
             group.create_task(self._prove())
             group.create_task(self._say_how_it_goes())
             group.create_task(self._beat())
+            group.create_task(self._listing.watch(self._options.look_again_seconds, partial(self._take_up, group)))
+
+    def _take_up(self, group: asyncio.TaskGroup, symbols: Sequence[str]) -> None:
+        """Symbols that were unknown at the start."""
+        for feed in self._plan.add(symbols):
+            group.create_task(feed.run())
+
+    def _unsynced(self) -> int:
+        """Books that wait for a snapshot; of a symbol the venue does not know there is none."""
+        return sum(symbol not in self._listing.unknown for symbol in self._mirror.books(synced=False))
 
     async def _say_snapshots(self) -> None:
-        """One symbol after the other, each every `snapshot_seconds`."""
+        """One symbol after the other, each every `snapshot_seconds`; none while its connection is lost or mute.
+
+        A book that stands still only because nothing comes would look like a fresh one.
+        """
         if "depth" not in self._options.channels:
             return
         while True:
             for symbol in self._options.symbols:
                 await asyncio.sleep(self._options.snapshot_seconds / len(self._options.symbols))
-                self._mirror.say_snapshot(symbol)
+                if self._plan.delivers("depth", symbol):
+                    self._mirror.say_snapshot(symbol)
 
     async def _prove(self) -> None:
         """One symbol after the other, each every `prove_seconds` as far as the proofs' share of the weight allows."""
@@ -169,9 +189,11 @@ class LiveMirror:
             "messages_lost_total": published.lost,
             "publish_failures_total": published.failed_requests,
             "waiting_bytes": self._publisher.waiting_bytes,
-            "connections": sum(feed.connections for feed in self._feeds),
-            "connections_wanted": len(self._feeds),
-            "books_unsynced": len(self._mirror.books(synced=False)),
+            "connections": self._plan.connections,
+            "connections_wanted": len(self._plan.feeds),
+            "connections_mute": sum(feed.is_mute for feed in self._plan.feeds),
+            "symbols_unknown": len(self._listing.unknown),
+            "books_unsynced": self._unsynced(),
             "used_weight": self._rest.budget.used_weight,
             "weight_limit": self._rest.budget.limit,
         }
@@ -190,19 +212,20 @@ class LiveMirror:
                 "published_bytes": published.message_bytes,
                 "waiting_bytes": self._publisher.waiting_bytes,
                 "lost": published.lost,
-                "unsynced": len(self._mirror.books(synced=False)),
+                "unsynced": self._unsynced(),
             }
             log.info("mirroring", extra=figures)
 
-    def _plan_feeds(self) -> list[StreamFeed]:
+    def _plan_feeds(self) -> FeedPlan:
         options = self._options
         feed_options = FeedOptions(
             rotate_seconds=options.rotate_seconds,
             overlap_seconds=options.overlap_seconds,
             silence_seconds=options.silence_seconds,
+            mute_seconds=options.mute_seconds,
             first_message_seconds=options.first_message_seconds,
             streams_per_connection=options.streams_per_connection,
         )
         wanted = dict.fromkeys(options.symbols, options.channels)
         find_address = partial(self._venue.find_address, self._rest)
-        return plan_feeds(self._venue, wanted, "", self._mirror, find_address, feed_options)
+        return FeedPlan(self._venue, wanted, "", self._mirror, find_address, feed_options)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from extract_process.publish_backlog import BacklogLimits
+from extract_process.stream_options import LOOK_AGAIN_SECONDS
 from extract_process.venues import DEFAULT_VENUE
 
 LEVELS = 30
@@ -32,6 +33,8 @@ class MirrorOptions:
     rotate_seconds: float = 23 * 3600.0
     overlap_seconds: float = 5.0
     silence_seconds: float = 60.0
+    mute_seconds: float = 30.0
     first_message_seconds: float = 60.0
+    look_again_seconds: float = LOOK_AGAIN_SECONDS
     streams_per_connection: int = 300
     stop_seconds: float = 10.0

@@ -63,6 +63,10 @@ def main(
     silence_seconds: Annotated[
         float, typer.Option(min=1, help="Without a byte, a connection is dead.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.silence_seconds,
+    mute_seconds: Annotated[
+        float,
+        typer.Option(min=0.1, help="Without data, a connection that usually has it is replaced.", rich_help_panel=_TUNING),
+    ] = _DEFAULTS.mute_seconds,
     streams_per_connection: Annotated[
         int, typer.Option(min=1, max=MOST_STREAMS, help="Streams on one connection.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.streams_per_connection,
@@ -92,6 +96,7 @@ def main(
             rotate_seconds=rotate_seconds,
             overlap_seconds=overlap_seconds,
             silence_seconds=silence_seconds,
+            mute_seconds=mute_seconds,
             streams_per_connection=streams_per_connection,
             stop_seconds=stop_seconds,
         )

@@ -1,69 +1,55 @@
-"""StreamFeed: the streams of one connection kept delivering: reconnects, and overlapping rotation before the venue cuts."""
+"""StreamFeed: the streams of one connection kept delivering: reconnects, and overlapping replacement before the venue cuts,
+or where the connection is there and delivers nothing."""
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
-from extract_process.dialect import Reply, ServerShutdown, Welcome
+from extract_process.data_silence import DataSilence
+from extract_process.dialect import Pong, Reply, ServerShutdown, Unknown, Welcome
 from extract_process.event_budget import EventBudget
+from extract_process.feed_link import FeedLink, FeedLinks, first_of
 from extract_process.feed_sink import FeedSink
 from extract_process.first_messages import FirstMessages
+from extract_process.overlap import Overlap, Verdict, pause_before_retry
 from extract_process.reconnect_delay import ReconnectDelay
 from extract_process.stream_key import StreamKey, first_ids_of
-from extract_process.stream_reader import StreamConnection, open_stream
-from extract_process.venue import Address, Venue, split_over_connections
-from tickhouse_core.errors import VenueError, VenueUnavailable
+from extract_process.stream_reader import StreamConnection
+from extract_process.venue import Address, Venue
+from tickhouse_core.errors import VenueError
+from tickhouse_core.redaction import redacted
 
 log = logging.getLogger(__name__)
 
 MOST_BACKLOG = 100_000
-"""Records of a second connection that wait to be judged; beyond it the change-over is made at once."""
+"""Records of a second connection that wait to be judged; beyond it nothing more is waited for."""
 
-LONGEST_OVERLAP_SECONDS = 60.0
 MOST_NAMED = 10
 """Silent streams that a line names; there is an event for each."""
 
-REPLY_SECONDS = 10.0
-CONNECTS_SHARE = 0.9
-"""Of the connects the venue allows an address: others may be there too."""
+LOOK_SECONDS = 1.0
+"""Between two looks at what is due by the clock."""
+
+_CONTROL = (Reply, Welcome, Pong, ServerShutdown, Unknown)
+_ROTATION, _SHUTDOWN, _MUTE = "rotation", "server_shutdown", "mute"
+"""Why a connection is replaced: the `cause` of the events, and of a hole that it leaves."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedOptions:
-    """`rotate_seconds` is when a connection is replaced, before the venue's 24 h are over."""
+    """`rotate_seconds` is when a connection is replaced, before the venue's 24 h are over.
+
+    `silence_seconds` without a byte, pings included, and `mute_seconds` at least without data; see `DataSilence`.
+    """
 
     rotate_seconds: float
     overlap_seconds: float
     silence_seconds: float
+    mute_seconds: float
     first_message_seconds: float
     streams_per_connection: int
-
-
-@dataclass(slots=True, eq=False)
-class _Link:
-    """One connection of the feed. Until it is the judged one, its records wait in the backlog."""
-
-    connection: StreamConnection
-    is_judged: bool = False
-    backlog: list[tuple[object, int]] = field(default_factory=list)
-    unanswered: set[int] = field(default_factory=set)
-    answered: asyncio.Event = field(default_factory=asyncio.Event)
-    welcomed: asyncio.Event = field(default_factory=asyncio.Event)
-    refused: str = ""
-    last_words: str = ""
-    rotation_due: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def lost(self) -> asyncio.Future[str]:
-        """Done, with the cause, once the connection is lost."""
-        return self.connection.lost
-
-    @property
-    def words_of_loss(self) -> str:
-        """With what the venue said before: a close frame often has no reason in it."""
-        return f"{self.lost.result()}, after it said: {self.last_words}" if self.last_words else self.lost.result()
 
 
 class StreamFeed:
@@ -83,186 +69,196 @@ class StreamFeed:
         self.name = name
         self.streams = list(streams)
         self._sink = sink
-        self._venue = venue
-        self._find_address = find_address
-        self._connects = connects
         self._options = options
         self._delay = ReconnectDelay()
-        self._links: dict[StreamConnection, _Link] = {}
+        self._links = FeedLinks(self.streams, venue, connects, find_address, options.silence_seconds)
         self._keys = [venue.key_of_stream(stream) for stream in streams]
         self._places = {(key.channel, key.symbol.upper()) for key in self._keys}
         self._first = FirstMessages(self._keys)
+        self._silence = DataSilence(options.mute_seconds)
+        self._overlap: Overlap | None = None
+        self._woken = asyncio.Event()
 
     @property
     def connections(self) -> int:
         """Open now: 1, or 2 in an overlap."""
         return len(self._links)
 
+    @property
+    def is_delivering(self) -> bool:
+        """There is a connection, and it is not mute."""
+        return self._silence.is_usual
+
+    @property
+    def is_mute(self) -> bool:
+        """The connection is there, and delivers nothing for longer than is usual."""
+        return self._silence.is_alarmed
+
     async def run(self) -> None:
         try:
-            while True:
-                link = await self._connect_until_done()
-                self._promote(link, "connected")
-                await self._follow(link)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch_silence())
+                while True:
+                    link = await self._connect_until_done()
+                    self._promote(link, "connected")
+                    await self._follow(link)
         finally:
-            await asyncio.gather(*(connection.close() for connection in list(self._links)))
+            await self._links.close()
 
-    async def _follow(self, link: _Link) -> None:
-        """Stays with the feed's connection and its successors until one is lost without a successor."""
+    async def _watch_silence(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            seconds = self._options.rotate_seconds * random.uniform(0.9, 1.0)  # not all feeds at once
-            await _first_of(link.lost, link.rotation_due, seconds)
-            if link.lost.done():
-                break
-            link = await self._replace(link)
+            await asyncio.sleep(min(LOOK_SECONDS, self._options.mute_seconds / 10))
+            if self._silence.on_look(loop.time()):
+                silent, usual = self._silence.silent_seconds(loop.time()), self._silence.longest_pause
+                self._note(_MUTE, detail=f"connected, and no data for {silent:.1f} s; the longest pause was {usual:.1f} s")
+                self._woken.set()
+
+    async def _follow(self, link: FeedLink) -> None:
+        """Stays with the feed's connection and its successors until one is lost without a successor."""
+        loop = asyncio.get_running_loop()
+        rotate_at, failures, retry_at, tried = self._next_rotation(), 0, 0.0, ""
+        while not link.lost.done():
+            why = self._why_replace(link, rotate_at)
+            if not why or (why == tried and loop.time() < retry_at):
+                self._woken.clear()
+                await first_of(link.lost, self._woken, LOOK_SECONDS)
+                continue
+            successor = await self._replace(link, why)
+            if successor is link:
+                failures, tried = (failures + 1 if why == tried else 1), why
+                pause = pause_before_retry(failures, self._options.overlap_seconds, is_urgent=why != _ROTATION)
+                retry_at = loop.time() + pause
+            else:
+                link, rotate_at, failures, tried = successor, self._next_rotation(), 0, ""
         self._say_lost(link)
         await asyncio.sleep(self._delay.next_delay(link.connection.lived_seconds, random.random()))
 
-    async def _replace(self, link: _Link) -> _Link:
-        """The judged connection after the attempt: the second one, up and delivering before the first was closed."""
+    def _next_rotation(self) -> float:
+        """Not all feeds at once."""
+        return asyncio.get_running_loop().time() + self._options.rotate_seconds * random.uniform(0.9, 1.0)
+
+    def _why_replace(self, link: FeedLink, rotate_at: float) -> str:
+        """Empty where nothing is due."""
+        if self._silence.is_alarmed:
+            return _MUTE
+        if link.is_leaving:
+            return _SHUTDOWN
+        return _ROTATION if asyncio.get_running_loop().time() >= rotate_at else ""
+
+    async def _replace(self, link: FeedLink, why: str) -> FeedLink:
+        """The judged connection after the attempt: the second one, once it delivers what the first does, or still the first."""
+        loop = asyncio.get_running_loop()
         successor = await self._connect_until_done()
-        is_seamless = await self._overlap(link, successor)
+        overlap = self._overlap = Overlap(loop.time(), self._options.overlap_seconds, is_mute=why == _MUTE)
+        try:
+            verdict = await self._compare(link, successor, overlap)
+        finally:
+            self._overlap = None
         if successor.lost.done() and not link.lost.done():
             self._say_lost(successor)
-            await asyncio.sleep(self._delay.next_delay(successor.connection.lived_seconds, random.random()))
-            link.rotation_due.set()
+            return link
+        if verdict is Verdict.GIVE_UP:
+            self._note("successor_given_up", cause=why, detail=_words_of_failure(overlap, loop.time()))
+            await self._retire(successor)
             return link
         if link.lost.done():
             self._say_lost(link)
-        elif not is_seamless:
-            self._sink.on_break("rotation", self._is_ours)
-        self._promote(successor, "rotated")
+        elif not self._goes_on(successor):
+            self._sink.on_break(_MUTE if why == _MUTE else _ROTATION, self._is_ours)
+        self._promote(successor, "rotated", why)
         await self._retire(link)
         return successor
 
-    async def _overlap(self, link: _Link, successor: _Link) -> bool:
-        """Until both have delivered for a while and the successor's ids go on from the first's: whether they do."""
+    async def _compare(self, link: FeedLink, successor: FeedLink, overlap: Overlap) -> Verdict:
+        """Until it is clear whether the successor delivers; at once where one of them is lost."""
         loop = asyncio.get_running_loop()
-        began = loop.time()
-        waited_for = {link.lost, successor.lost}
-        seconds = self._options.overlap_seconds
-        while loop.time() - began < LONGEST_OVERLAP_SECONDS:
-            await asyncio.wait(waited_for, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if any(lost.done() for lost in waited_for) or len(successor.backlog) > MOST_BACKLOG:
-                return False
-            if self._sink.follows(first_ids_of(message for message, _ in successor.backlog)):
-                return True
-            seconds = min(1.0, self._options.overlap_seconds)
-        return False
+        lost = {link.lost, successor.lost}
+        pause = min(LOOK_SECONDS, self._options.overlap_seconds)
+        while True:
+            await asyncio.wait(lost, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+            now = loop.time()
+            if any(one.done() for one in lost):
+                return Verdict.GIVE_UP if overlap.owed(now) else Verdict.TAKE_OVER
+            is_full = len(successor.backlog) > MOST_BACKLOG
+            verdict = overlap.verdict(now, goes_on=lambda: self._goes_on(successor), is_full=is_full)
+            if verdict is not Verdict.WAIT:
+                return verdict
 
-    def _promote(self, link: _Link, event: str) -> None:
+    def _goes_on(self, successor: FeedLink) -> bool:
+        return self._sink.follows(first_ids_of(message for message, _ in successor.backlog))
+
+    def _promote(self, link: FeedLink, event: str, cause: str = "") -> None:
         """From here on this connection is the judged one; what it delivered so far is judged first."""
         link.is_judged = True
-        self._note(event, detail=f"{len(self.streams)} streams, {len(link.backlog)} records in the overlap")
+        self._silence.begin(asyncio.get_running_loop().time())
+        self._note(event, cause=cause, detail=f"{len(self.streams)} streams, {len(link.backlog)} records in the overlap")
         backlog, link.backlog = link.backlog, []
         for message, receipt_time in backlog:
             self._sink.judge_messages([message], receipt_time)
 
-    async def _retire(self, link: _Link) -> None:
+    async def _retire(self, link: FeedLink) -> None:
         link.is_judged = False
         await link.connection.close()
-        self._links.pop(link.connection, None)
+        self._links.forget(link)
+        link.backlog.clear()
 
-    def _say_lost(self, link: _Link) -> None:
+    def _say_lost(self, link: FeedLink) -> None:
         """A hole that shows now is the connection's fault, if it was the judged one."""
-        self._links.pop(link.connection, None)
+        self._links.forget(link)
         if link.is_judged:
+            self._silence.end()
             self._sink.on_break("disconnect", self._is_ours)
         detail = f"{link.words_of_loss} after {link.connection.lived_seconds:.1f} s"
         self._note("disconnected", cause="disconnect", detail=detail)
 
-    async def _connect_until_done(self) -> _Link:
+    async def _connect_until_done(self) -> FeedLink:
         while True:
             try:
-                return await self._connect()
+                link = await self._links.open(self._on_frames)
             except VenueError as error:
                 seconds = self._delay.next_delay(0.0, random.random())
                 log.warning("cannot connect", extra={"feed": self.name, "seconds": round(seconds, 2), "why": str(error)})
                 self._note("connect_failed", detail=str(error))
                 await asyncio.sleep(seconds)
-
-    async def _connect(self) -> _Link:
-        """A connection whose streams are all subscribed. Raises VenueError."""
-        loop = asyncio.get_running_loop()
-        while seconds := self._connects.wait_before(loop.time()):  # noqa: ASYNC110  # for the clock
-            await asyncio.sleep(seconds)
-        self._connects.on_event(loop.time())
-        address = await self._find_address()
-        connection = await open_stream(address.url, self._on_frames, self._options.silence_seconds)
-        link = self._link_of(connection)
-        try:
-            await self._begin(link, address)
-            await self._subscribe(link, connection)
-        except BaseException:
-            self._links.pop(connection, None)
-            connection.abort("not subscribed")
-            raise
-        loop.call_later(self._options.first_message_seconds, self._say_silent)
-        return link
-
-    async def _begin(self, link: _Link, address: Address) -> None:
-        """Waits for the welcome and starts the pings, where the venue wants them."""
-        if address.ping is not None:
-            self._ping_later(link.connection, address.ping, address.ping_seconds)
-        if address.says_welcome:
-            await _first_of(link.lost, link.welcomed, REPLY_SECONDS)
-            if not link.welcomed.is_set():
-                silence = f"no welcome for {REPLY_SECONDS:.0f} s, but: {link.last_words}".removesuffix(", but: ")
-                raise VenueUnavailable(link.words_of_loss if link.lost.done() else silence)
-
-    def _ping_later(self, connection: StreamConnection, ping: Callable[[], bytes], seconds: float) -> None:
-        def send() -> None:
-            if not connection.lost.done():
-                connection.send(ping())
-                self._ping_later(connection, ping, seconds)
-
-        asyncio.get_running_loop().call_later(seconds, send)
-
-    async def _subscribe(self, link: _Link, connection: StreamConnection) -> None:
-        loop = asyncio.get_running_loop()
-        limit = self._venue.sockets.messages
-        budget = EventBudget(limit.most - 1, limit.seconds)  # one is left for a ping or a pong
-        for number, message in self._venue.subscribe_messages(self.streams):
-            while seconds := budget.wait_before(loop.time()):  # noqa: ASYNC110  # for the clock
-                await asyncio.sleep(seconds)
-            budget.on_event(loop.time())
-            link.unanswered.add(number)
-            connection.send(message)
-        if link.unanswered:
-            link.answered.clear()
-            await _first_of(connection.lost, link.answered, REPLY_SECONDS)
-        if connection.lost.done():
-            raise VenueUnavailable(link.words_of_loss)
-        if link.refused or link.unanswered:
-            raise VenueUnavailable(link.refused or f"subscription unanswered for {REPLY_SECONDS:.0f} s")
+            else:
+                asyncio.get_running_loop().call_later(self._options.first_message_seconds, self._say_silent)
+                return link
 
     def _on_frames(self, connection: StreamConnection, frames: list[bytes], receipt_time: int) -> None:
-        link = self._link_of(connection)
+        link = self._links.of(connection)
         messages = self._sink.land(frames, receipt_time, extra=not link.is_judged)
+        said = 0
         for message in messages:
-            if isinstance(message, Reply):
-                self._on_reply(link, message)
-            elif isinstance(message, Welcome):
-                link.welcomed.set()
-            elif isinstance(message, ServerShutdown):
-                self._note("server_shutdown")
-                link.rotation_due.set()
+            if isinstance(message, _CONTROL):
+                said += 1
+                self._on_control(link, message)
         self._first.on_messages(messages)
         if link.is_judged:
+            if len(frames) > said:  # not the messages: of a channel that a full spool stops there are none
+                self._on_data(len(frames) - said)
+            if self._overlap is not None:
+                self._overlap.on_first(messages, asyncio.get_running_loop().time())
             self._sink.judge_messages(messages, receipt_time)
         else:
             link.backlog += [(message, receipt_time) for message in messages]
+            if self._overlap is not None:
+                self._overlap.on_second(messages, asyncio.get_running_loop().time())
 
-    def _on_reply(self, link: _Link, reply: Reply) -> None:
-        if reply.error:
-            link.last_words = reply.error
-            if link.unanswered and (reply.id is None or reply.id in link.unanswered):
-                link.refused = f"subscription refused: {reply.error}"
-            else:  # it answers nothing that was asked
-                self._note("venue_error", detail=reply.error)
-        link.unanswered.discard(reply.id if isinstance(reply.id, int) else -1)
-        if reply.error or not link.unanswered:
-            link.answered.set()
+    def _on_data(self, frames: int) -> None:
+        if self._silence.on_data(asyncio.get_running_loop().time(), frames):
+            self._note("heard_again", detail=f"the pause was {self._silence.longest_pause:.1f} s")
+
+    def _on_control(self, link: FeedLink, message: object) -> None:
+        if isinstance(message, Reply):
+            if words := link.on_reply(message):
+                self._note("venue_error", detail=words)
+        elif isinstance(message, Welcome):
+            link.welcomed.set()
+        elif isinstance(message, ServerShutdown):
+            self._note(_SHUTDOWN)
+            link.is_leaving = True
+            self._woken.set()
 
     def _say_silent(self) -> None:
         """A name the venue does not know is answered like any other and then silent."""
@@ -277,38 +273,14 @@ class StreamFeed:
     def _is_ours(self, key: StreamKey) -> bool:
         return (key.channel, key.symbol.upper()) in self._places
 
-    def _link_of(self, connection: StreamConnection) -> _Link:
-        """Frames may come before `_connect` knows that the connection is open."""
-        if (link := self._links.get(connection)) is None:
-            link = self._links[connection] = _Link(connection)
-        return link
-
     def _note(self, event: str, *, cause: str = "", detail: str = "") -> None:
-        words = f"{self.name}: {detail}" if detail else self.name
+        words = f"{self.name}: {redacted(detail)}" if detail else self.name  # events are data: they leave this machine
         self._sink.tell(event, cause=cause, detail=words)
 
 
-def plan_feeds(
-    venue: Venue,
-    wanted: Mapping[str, Sequence[str]],
-    interval: str,
-    sink: FeedSink,
-    find_address: Callable[[], Awaitable[Address]],
-    options: FeedOptions,
-) -> list[StreamFeed]:
-    """One feed a connection for the wanted channels of each symbol, all under the venue's limit of connects."""
-    limit = venue.sockets.connects
-    connects = EventBudget(int(limit.most * CONNECTS_SHARE), limit.seconds)
-    most = min(options.streams_per_connection, venue.sockets.streams_per_connection)
-    parts = split_over_connections(venue.stream_names(wanted, interval), most)
-    return [
-        StreamFeed(f"connection {number} of {len(parts)}", streams, sink, connects, options, venue, find_address)
-        for number, streams in enumerate(parts, start=1)
-    ]
-
-
-async def _first_of(lost: asyncio.Future[str], event: asyncio.Event, seconds: float) -> None:
-    """Until one of them happens, at most so long."""
-    waiting = asyncio.ensure_future(event.wait())
-    await asyncio.wait([lost, waiting], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
-    waiting.cancel()
+def _words_of_failure(overlap: Overlap, now: float) -> str:
+    """What the second connection did not deliver."""
+    if not overlap.has_delivered:
+        return "a second connection was accepted and delivered nothing: the first one is kept, another is tried later"
+    silent = ", ".join(f"{key.channel} {key.symbol.upper()}" for key in overlap.owed(now)[:MOST_NAMED])
+    return f"a second connection did not deliver {silent}: the first one is kept, another is tried later"

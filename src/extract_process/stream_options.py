@@ -6,6 +6,9 @@ from extract_process.markets import Wanted
 from extract_process.micro_batch import BatchLimits
 from extract_process.venues import DEFAULT_VENUE
 
+LOOK_AGAIN_SECONDS = 300.0
+"""Between two looks for symbols that the venue does not know."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
@@ -25,7 +28,9 @@ class StreamOptions:
     rotate_seconds: float = 23 * 3600.0
     overlap_seconds: float = 5.0
     silence_seconds: float = 60.0
+    mute_seconds: float = 30.0
     first_message_seconds: float = 60.0
+    look_again_seconds: float = LOOK_AGAIN_SECONDS
     streams_per_connection: int = 300
     stop_seconds: float = 30.0
     heartbeat_seconds: float = 10.0

@@ -17,16 +17,22 @@ from tickhouse_core.datasets import Dataset, dataset_of_key
 from tickhouse_core.errors import (
     AccessRefused,
     LakeRefused,
+    LakeSilent,
     LakeUnavailable,
     NotProvisioned,
     ObjectMissing,
 )
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.quarantine import quarantine
+from tickhouse_core.redaction import redacted
 
 log = logging.getLogger(__name__)
 
 _ACCESS = "access_refused"
+_SILENT = "lake_silent"
+
+MOST_SILENT = 4
+"""Objects of one reading that a lake keeps us waiting for, ten seconds each, before the others are left for later."""
 
 
 @dataclass(slots=True)
@@ -66,8 +72,9 @@ _Result = ReadObject | Refused | _Unreadable | ObjectMissing | LakeUnavailable |
 class ObjectReader:
     """Reads several objects at once; tells ledger and quarantine of those that can never be loaded.
 
-    A lake that is away is the fate LATER of each object, one that refuses an object, or one that we fail on, STUCK. Errors
-    that travel: the warehouse's, NotProvisioned, and AccessRefused where the lake refuses this process altogether.
+    A lake that is away is the fate LATER of each object, one that refuses an object, or does not send it in time, or one that
+    we fail on, STUCK. Errors that travel: the warehouse's, NotProvisioned, and AccessRefused or LakeUnavailable where the lake
+    refuses this process altogether, or answers nothing at all.
     """
 
     def __init__(
@@ -106,10 +113,11 @@ class ObjectReader:
 
     def _read_into(self, reading: Reading, wanted: Sequence[Wanted], waits: bool) -> None:
         new = self._without_done(self._of_datasets(wanted, reading), reading)
-        results = self._results(new, reading.room, waits)
+        silent: list[str] = []
+        results = self._results(silent, new, reading.room, waits)
         reading.left = [item for item, result in results if isinstance(result, NoRoom)]
         settled = [(item, result) for item, result in results if not isinstance(result, NoRoom)]
-        if any(isinstance(result, _Unreadable) and result.reason == _ACCESS for _, result in settled):
+        if any(isinstance(result, _Unreadable) and result.reason in (_ACCESS, _SILENT) for _, result in settled):
             self._store.check_access()  # of all objects: then no delivery is spent on it
         judged = self._ledger.done([result.version for _, result in settled if isinstance(result, Refused)])
         for item, result in settled:
@@ -128,16 +136,16 @@ class ObjectReader:
                 reading.room.give(len(result.body or b""))
         self._drop_done_versions(reading, {item.version for item in new if item.again})
 
-    def _results(self, new: list[Wanted], room: Room, waits: bool) -> list[tuple[Wanted, _Result]]:
+    def _results(self, silent: list[str], new: list[Wanted], room: Room, waits: bool) -> list[tuple[Wanted, _Result]]:
         """All at once; where nothing found room the first waits for it, alone."""
-        results = list(zip(new, self._threads.map(partial(self._read, room), new), strict=True))
+        results = list(zip(new, self._threads.map(partial(self._read_unless, silent, room), new), strict=True))
         if not waits or not results or not all(isinstance(result, NoRoom) for _, result in results):
             return results
         item, result = results[0]
         while isinstance(result, NoRoom):
             log.debug("waiting for memory", extra={"key": item.created.key, "bytes": result.needed})
             room.wait_for(result.needed)
-            result = self._read(room, item)
+            result = self._read_unless(silent, room, item)
         results[0] = (item, result)
         return results
 
@@ -182,6 +190,15 @@ class ObjectReader:
                 reading.fates |= dict.fromkeys(reading.wanted_as.pop(version), Fate.DONE)
         reading.objects = [item for item in reading.objects if item.version in reading.wanted_as]
 
+    def _read_unless(self, silent: list[str], room: Room, item: Wanted) -> _Result:
+        """Several threads share `silent`: an object more or less does not matter."""
+        if len(silent) >= MOST_SILENT:
+            return LakeUnavailable(f"not read: {len(silent)} other objects did not come in time, {silent[0]} for one")
+        result = self._read(room, item)
+        if isinstance(result, _Unreadable) and result.reason == _SILENT:
+            silent.append(item.created.key)
+        return result
+
     def _read(self, room: Room, item: Wanted) -> _Result:
         dataset = dataset_of_key(item.created.key)
         assert dataset is not None, "objects of no dataset are sorted out before"
@@ -206,6 +223,8 @@ class ObjectReader:
         """
         try:
             return self._sound.read(room, key, size, dataset, attempts)
+        except LakeSilent as error:
+            return _Unreadable(_SILENT, str(error))
         except (ObjectMissing, LakeUnavailable, NoRoom) as error:
             return error
         except NotProvisioned:
@@ -216,7 +235,7 @@ class ObjectReader:
             return _Unreadable("lake_refused", str(error))
         except Exception as error:
             log.debug("an error that nobody foresaw", extra={"key": key}, exc_info=True)
-            return _Unreadable("unforeseen", f"{type(error).__name__}: {error}"[:500])
+            return _Unreadable("unforeseen", redacted(f"{type(error).__name__}: {error}")[:500])
 
     def _settle(self, item: Wanted, result: Refused | _Unreadable | ObjectMissing | LakeUnavailable) -> Fate:
         dataset = dataset_of_key(item.created.key)

@@ -84,6 +84,7 @@ class Connection:
         self.ends_at = now + int(limits.life_seconds * SECOND_US)
         self.notice_at: int | None = self.ends_at - int(limits.notice_seconds * SECOND_US) if limits.notice_seconds else None
         self.is_half_open = False
+        self.is_mute = False
         self.ending: Ending | None = None
         self._buffer_limit = limits.send_buffer_bytes
         self._frames: list[bytes] = []
@@ -92,6 +93,11 @@ class Connection:
     def is_silent(self) -> bool:
         """Nothing may be written any more."""
         return self.is_half_open or self.ending is not None
+
+    @property
+    def gets_messages(self) -> bool:
+        """Whether messages of its streams are sent to it."""
+        return not (self.is_mute or self.is_silent)
 
     def send(self, frame: bytes) -> None:
         self._frames.append(frame)

@@ -53,7 +53,7 @@ class Publisher:
 
     def receivers(self, stream: str) -> list[Connection]:
         """Those who get the next message of a stream."""
-        return [connection for connection in self._receivers.get(stream, ()) if not connection.is_silent]
+        return [connection for connection in self._receivers.get(stream, ()) if connection.gets_messages]
 
     def publish(self, message: Message, now: int) -> None:
         """Sends one message to everyone who wants it, or lets a fault happen; `now` in microseconds."""
@@ -80,7 +80,7 @@ class Publisher:
         """Sends delayed messages whose time has come."""
         while self._delayed and self._delayed[0][0] <= now:
             _, _, message, receivers = heapq.heappop(self._delayed)
-            self._send(message, [connection for connection in receivers if not connection.is_silent])
+            self._send(message, [connection for connection in receivers if connection.gets_messages])
 
     def flush(self) -> None:
         """Writes everything collected since the last call."""
@@ -105,7 +105,7 @@ class Publisher:
         held = self._held.get(after.stream)
         if held and held[0] is not after:
             del self._held[after.stream]
-            self._send(held[0], [connection for connection in held[1] if not connection.is_silent])
+            self._send(held[0], [connection for connection in held[1] if connection.gets_messages])
 
     def _strike(self, fault: SocketFault, message: Message, number: int, hit: list[Connection], now: int) -> None:
         details: dict[str, Any] | None = {}
@@ -126,6 +126,9 @@ class Publisher:
             case SocketFaultKind.HALF_OPEN:
                 for connection in hit:
                     connection.go_half_open()
+            case SocketFaultKind.MUTE:
+                for connection in hit:
+                    connection.is_mute = True
             case SocketFaultKind.BROKEN_FRAME:
                 self._send_instead(frame(RESERVED, b"broken"), hit)
             case SocketFaultKind.GARBAGE:

@@ -20,6 +20,7 @@ class SocketFaultKind(StrEnum):
     DELAY = "delay"
     DISCONNECT = "disconnect"  # the TCP connection ends before it, without a close frame
     HALF_OPEN = "half_open"  # from it on nothing is sent, pings included; the connection stays open
+    MUTE = "mute"  # from it on no message of any stream is sent; replies and pings are
     BROKEN_FRAME = "broken_frame"  # instead of it a frame that breaks the WebSocket protocol
     GARBAGE = "garbage"  # instead of it a binary frame of random bytes
     WRONG_JSON = "wrong_json"  # instead of it a text frame with JSON that ends in the middle

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from tickhouse_core.bounded_get import bounded_get
 from tickhouse_core.errors import UsageError
 from tickhouse_core.metrics import OBSERVED, Reading
+from tickhouse_core.redaction import redacted
 
 _SECONDS = 2.0
 _MOST_BYTES = 2_000_000
@@ -32,10 +34,10 @@ class ProcessState:
 def parse_targets(text: str) -> dict[str, str]:
     """`stream=http://127.0.0.1:9101 loader=…` by name. Raises UsageError that says what is wrong."""
     targets = {}
-    for part in text.replace(",", " ").split():
+    for number, part in enumerate(text.replace(",", " ").split(), 1):
         name, sign, address = part.partition("=")
         if not sign or not name or not address.startswith(("http://", "https://")):
-            raise UsageError(f"STATUS_TARGETS: {part!r} is not name=http://host:port")
+            raise UsageError(f"STATUS_TARGETS: entry {number} is not name=http://host:port")
         targets[name] = address.rstrip("/")
     return targets
 
@@ -56,14 +58,18 @@ class Processes:
         self._client.close()
 
     def _ask(self, name: str, address: str) -> ProcessState:
+        shown = redacted(address)
         try:
-            ready = self._client.get(f"{address}/readyz")
-            figures = self._client.get(f"{address}/metrics").raise_for_status()
-            readings = tuple(_readings(figures.text[:_MOST_BYTES]))
+            ready, words = bounded_get(self._client, f"{address}/readyz", _MOST_BYTES)
+            status, figures = bounded_get(self._client, f"{address}/metrics", _MOST_BYTES)
+            if status != 200:
+                raise ValueError(f"/metrics answers {status}")
+            readings = tuple(_readings(figures.decode()))
         except (httpx.HTTPError, ValueError) as error:
-            return ProcessState(name, address, (f"does not answer: {str(error).splitlines()[0] if str(error) else 'no answer'}",))
-        trouble = () if ready.is_success else tuple(ready.text[:2_000].splitlines())
-        return ProcessState(name, address, trouble, readings)
+            why = redacted(str(error)).splitlines()[0] if str(error) else "no answer"
+            return ProcessState(name, shown, (f"does not answer: {why}",))
+        trouble = () if ready == 200 else tuple(redacted(words.decode(errors="replace"))[:2_000].splitlines())
+        return ProcessState(name, shown, trouble, readings)
 
 
 def _own() -> Iterator[ProcessState]:

@@ -1,9 +1,10 @@
 """What a check of the doctor found: what is so, and what to do about it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tickhouse_core.errors import TickhouseError
+from tickhouse_core.redaction import redacted
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,11 @@ class Ill(Exception):
 
 
 def examined(name: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """What the check found. What the check itself did not foresee is a finding as well."""
+    """What the check found, without secrets. What the check itself did not foresee is a finding as well."""
+    return [replace(one, what=redacted(one.what), fix=redacted(one.fix)) for one in _found(name, look)]
+
+
+def _found(name: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
     try:
         return list(look())
     except Ill as ill:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
@@ -19,14 +18,19 @@ _HEAD = """# Settings
 Everything is read from the environment, and in development from `.env`, which never overrides. This page is made of the code
 that reads them (`make docs`); a test keeps it true. [.env.example](../.env.example) is the same to copy.
 
-The lake's endpoint and keys are boto3's own variables: `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-`AWS_DEFAULT_REGION`, `AWS_PROFILE`; credentials of Google are its client's: `GOOGLE_APPLICATION_CREDENTIALS`.
+A value that does not fit is refused with the variable's name and never printed; passwords in URLs, tokens and secrets are
+replaced by `***` in every error and log line. Credentials of Google are its client's: `GOOGLE_APPLICATION_CREDENTIALS`.
 """
 
 
 def settings_page() -> str:
     """Markdown: one table a concern."""
     return "\n".join([_HEAD, *(_table(model) for model in MODELS)])
+
+
+def variables_of(model: type[BaseSettings]) -> list[str]:
+    """The environment's names of a concern's settings."""
+    return [name for name, _, _ in _rows(model)]
 
 
 def _table(model: type[BaseSettings]) -> str:
@@ -42,8 +46,6 @@ def _rows(model: type[BaseSettings]) -> Iterator[tuple[str, str, str]]:
 
 def _variable(prefix: str, name: str, field: FieldInfo) -> str:
     alias = field.validation_alias
-    if isinstance(alias, AliasChoices):
-        return " or ".join(map(str, alias.choices))
     return str(alias) if alias is not None else f"{prefix}{name}".upper()
 
 

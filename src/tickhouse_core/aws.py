@@ -30,6 +30,7 @@ from tickhouse_core.errors import (
     TickhouseError,
     UsageError,
 )
+from tickhouse_core.settings import AwsSettings, read
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -43,7 +44,7 @@ _CONFIG = Config(
     max_pool_connections=32,
     s3={"addressing_style": "path"},  # LocalStack and moto answer on one host name
 )
-_CONFIGURATION = (PartialCredentialsError, ProfileNotFound, ParamValidationError, ValueError)
+_CONFIGURATION = (ProfileNotFound, ValueError)
 """ValueError is botocore's for an endpoint that is no URL."""
 
 _creating = threading.Lock()
@@ -85,6 +86,7 @@ def sqs_client() -> "SQSClient":
 
 def _client(service: str) -> "BaseClient":
     """Credentials, region and endpoint of the environment as it is now: only the descriptions of services are shared."""
+    read(AwsSettings)  # botocore's own refusal of a malformed one would repeat it
     session = botocore.session.get_session()
     with _creating:
         session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
@@ -102,13 +104,16 @@ def aws_errors(what: str) -> Iterator[None]:
     """Maps botocore's errors; `what` names the thing that was touched, for the message."""
     try:
         yield
-    except (NoCredentialsError, NoRegionError) as error:
+    except (NoCredentialsError, NoRegionError, PartialCredentialsError) as error:
         raise UsageError(
             f"{what}: {error} Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION "
             "(and AWS_ENDPOINT_URL for LocalStack)"
         ) from error
-    except _CONFIGURATION as error:
-        raise UsageError(f"{what}: {_one_line(error)}; check AWS_ENDPOINT_URL, AWS_PROFILE and S3_BUCKET") from error
+    except ParamValidationError as error:
+        raise UsageError(f"{what}: {_one_line(error)}; check S3_BUCKET") from error
+    except _CONFIGURATION as error:  # their text may repeat a secret of the environment or of boto3's files
+        said = f"the configuration cannot be used ({type(error).__name__})"
+        raise UsageError(f"{what}: {said}; check AWS_ENDPOINT_URL, AWS_PROFILE, AWS_DEFAULT_REGION and ~/.aws") from None
     except ClientError as error:
         raise _client_error(what, error) from error
     except (HTTPClientError, BotoCoreError) as error:

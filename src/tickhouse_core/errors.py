@@ -6,6 +6,7 @@ TickhouseError                  exit 1: the work failed, the message says what, 
 │   └── AccessRefused           S3 or SQS refused the credentials, or them for this thing; a long process waits and tries again
 ├── Interrupted                 exit 1: a signal ended unfinished work cleanly; run again to go on
 ├── LakeUnavailable             transient: S3 or SQS could not be reached or answered 5xx
+│   └── LakeSilent              S3 took the request and did not answer, or not to the end, in the time that is allowed
 ├── LakeRefused                 permanent: S3 or SQS understood the request and refused it (an unknown 4xx)
 ├── NotProvisioned              there is no such bucket, queue or topic
 ├── ObjectMissing               the object is not in the bucket
@@ -14,6 +15,7 @@ TickhouseError                  exit 1: the work failed, the message says what, 
 ├── ObjectRefused               permanent: this object can never be loaded
 ├── SpoolFull                   the disk of the spool has no room: nothing of this step was kept
 ├── WarehouseUnavailable        transient: ClickHouse could not be reached, is overloaded or read-only
+│   └── WarehouseReadOnly       the statement writes, and this connection or server takes no writes now
 ├── WarehouseRefused            permanent: ClickHouse understood the statement and refused it
 ├── PubSubUnavailable           transient: Pub/Sub could not be reached or is overloaded
 ├── PubSubRefused               permanent: Pub/Sub understood and refused, for want of rights for example
@@ -23,9 +25,14 @@ TickhouseError                  exit 1: the work failed, the message says what, 
     └── VenueBanned             the venue shut this address out until `until_us`
 """
 
+from tickhouse_core.redaction import redacted
+
 
 class TickhouseError(Exception):
-    """Base of all errors that end in one clear line instead of a traceback."""
+    """Base of all errors that end in one clear line instead of a traceback. No secret is in that line."""
+
+    def __str__(self) -> str:
+        return redacted(super().__str__())
 
 
 class UsageError(TickhouseError):
@@ -53,6 +60,10 @@ class Interrupted(TickhouseError):
 
 class LakeUnavailable(TickhouseError):
     """S3 or SQS did not answer usefully after the client's own retries."""
+
+
+class LakeSilent(LakeUnavailable):
+    """An object's bytes did not come in time; other objects may be read all the same."""
 
 
 class LakeRefused(TickhouseError):
@@ -96,6 +107,10 @@ class SpoolFull(TickhouseError):
 
 class WarehouseUnavailable(TickhouseError):
     """ClickHouse is away, overloaded or read-only; the same statement may succeed later."""
+
+
+class WarehouseReadOnly(WarehouseUnavailable):
+    """A statement that writes, where only reading is allowed: by the connection, by the account, or by the server for now."""
 
 
 class WarehouseRefused(TickhouseError):

@@ -1,22 +1,45 @@
 """How a process starts, is asked to stop, and ends: signals and exit codes."""
 
+import errno
 import logging
+import math
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
+import time
+import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from contextlib import contextmanager, suppress
+from types import FrameType, TracebackType
 
 from tickhouse_core import logs
 from tickhouse_core.errors import TickhouseError, UsageError
+from tickhouse_core.redaction import redacted
 from tickhouse_core.settings import LogSettings, read
 
 log = logging.getLogger(__name__)
 
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
+
+
+_OWNER = f"check its owner, its rights and how its disk is mounted: this process runs as user {os.getuid()}"
+_ROOM = "make room there, nothing that was complete is lost"
+_FILES = "allow more open files (ulimit -n)"
+_ENOUGH_FILES = 65_536
+_OF_THE_MACHINE = {
+    errno.EACCES: _OWNER,
+    errno.EPERM: _OWNER,
+    errno.EROFS: _OWNER,
+    errno.ENOTDIR: _OWNER,
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EMFILE: _FILES,
+    errno.ENFILE: _FILES,
+}
+"""A folder's owner, a full disk, the limit of open files: nobody needs our traceback for those."""
 
 
 class StopRequest:
@@ -50,9 +73,16 @@ class StopRequest:
             self._listeners.remove(listener)
 
 
+GRACE_SECONDS = 40.0
+"""From the signal on. A capture needs up to 30 s where the lake is away; docker-compose.yml allows 45 s and more."""
+
+
 @contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
+def stop_on_signals(grace_seconds: float = GRACE_SECONDS) -> Iterator[StopRequest]:
     """The first SIGTERM or SIGINT asks, the second ends the process at once with exit code 1.
+
+    So does the end of the grace: S3, SQS or ClickHouse may have accepted a connection and never answer. Every process of
+    ours may be killed at any moment and loses nothing; what was in hand is done again.
 
     Signals arrive through Python's wakeup file descriptor and are answered in a thread: a handler that runs in the
     middle of `Event.wait` and sets the same event would wait for a lock its own thread holds.
@@ -60,7 +90,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
     stop = StopRequest()
     reader, writer = socket.socketpair()
     writer.setblocking(False)
-    threading.Thread(target=_answer_signals, args=(reader, stop), name="signals", daemon=True).start()
+    threading.Thread(target=_answer_signals, args=(reader, stop, grace_seconds), name="signals", daemon=True).start()
     before_fd = signal.set_wakeup_fd(writer.fileno())
     before = [signal.signal(number, _leave_to_the_thread) for number in _NUMBERS]
     try:
@@ -72,15 +102,31 @@ def stop_on_signals() -> Iterator[StopRequest]:
         writer.close()
 
 
-def _answer_signals(reader: socket.socket, stop: StopRequest) -> None:
+def _answer_signals(reader: socket.socket, stop: StopRequest, grace_seconds: float) -> None:
+    deadline = math.inf
     with reader:
-        while number := reader.recv(1):
+        while number := _next_signal(reader, deadline):
             if number[0] not in _NUMBERS:
                 continue
             if stop.is_set():
                 os._exit(1)
             log.info("stopping; a second signal ends at once", extra={"signal": signal.Signals(number[0]).name})
+            deadline = time.monotonic() + grace_seconds
             stop.set()
+    if number is None:
+        busy = sorted(thread.name for thread in threading.enumerate() if not thread.daemon)
+        said = "not ended in time: what these threads wait for does not answer; the next start does again what was in hand"
+        log.error(said, extra={"seconds": round(grace_seconds), "threads": " ".join(busy)})
+        os._exit(1)
+
+
+def _next_signal(reader: socket.socket, deadline: float) -> bytes | None:
+    """Its number, nothing once no more are answered, None at the deadline."""
+    reader.settimeout(None if deadline == math.inf else max(deadline - time.monotonic(), 0.001))
+    try:
+        return reader.recv(1)
+    except TimeoutError:
+        return None
 
 
 def _leave_to_the_thread(_number: int, _frame: FrameType | None) -> None:
@@ -89,15 +135,63 @@ def _leave_to_the_thread(_number: int, _frame: FrameType | None) -> None:
 
 def run_command(work: Callable[[], None]) -> None:
     """Runs a command to its exit code: 0 done, 1 failed work, 2 bad usage or configuration; errors are one line."""
+    _allow_open_files()
     try:
-        logs.configure(read(LogSettings))
-        work()
+        with _tracebacks_without_secrets():
+            logs.configure(read(LogSettings))
+            work()
     except UsageError as error:
         sys.exit(_say(error, code=2))
     except TickhouseError as error:
         sys.exit(_say(error, code=1))
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        sys.exit(_say(error, code=1))
 
 
-def _say(error: TickhouseError, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
+def _allow_open_files() -> None:
+    """As many as this account may have. Shells give 256 or 1,024; the embedded engine has a file for each column it writes."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _ENOUGH_FILES if most == resource.RLIM_INFINITY else min(most, _ENOUGH_FILES)
+    if now < wanted:
+        with suppress(OSError, ValueError):  # macOS names a limit that it then refuses: it stays as it was
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def _say(error: Exception, code: int) -> int:
+    print(f"error: {_of_the_machine(error) if isinstance(error, OSError) else error}", file=sys.stderr)
     return code
+
+
+def _of_the_machine(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror}; {_OF_THE_MACHINE[error.errno or 0]}"
+
+
+@contextmanager
+def _tracebacks_without_secrets() -> Iterator[None]:
+    """An error that ends the process, or a thread while the context lasts, is printed without secrets.
+
+    The hook of the process stays: it is called when all contexts are left. A hook that somebody else set for threads (a test
+    runner's) stays as well.
+    """
+    sys.excepthook = _print
+    if threading.excepthook is not threading.__excepthook__:
+        yield
+        return
+    threading.excepthook = _print_of_thread
+    try:
+        yield
+    finally:
+        threading.excepthook = threading.__excepthook__
+
+
+def _print(kind: type[BaseException], error: BaseException | None, where: TracebackType | None) -> None:
+    print(redacted("".join(traceback.format_exception(kind, error, where))), end="", file=sys.stderr, flush=True)
+
+
+def _print_of_thread(end: threading.ExceptHookArgs) -> None:
+    if end.exc_type is not SystemExit:
+        print(f"thread {end.thread.name if end.thread else '?'} ended by an error", file=sys.stderr)
+        _print(end.exc_type, end.exc_value, end.exc_traceback)

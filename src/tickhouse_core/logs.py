@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from tickhouse_core.redaction import redacted
 from tickhouse_core.settings import LogSettings
 from tickhouse_core.timestamps import format_instant
 
@@ -51,9 +52,10 @@ class _ConsoleHandler(logging.Handler):
 
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        fields = "".join(f" {name}={_one_line(str(value))}" for name, value in _fields(record).items())
-        line = f"{_instant(record)} {record.levelname} {record.name}: {_one_line(record.getMessage())}{fields}"
-        return line if record.exc_info is None else f"{line}\n{self.formatException(record.exc_info)}"
+        fields = "".join(f" {name}={_one_line(redacted(str(value)))}" for name, value in _fields(record).items())
+        words = _one_line(redacted(record.getMessage()))
+        line = f"{_instant(record)} {record.levelname} {record.name}: {words}{fields}"
+        return line if record.exc_info is None else f"{line}\n{redacted(self.formatException(record.exc_info))}"
 
 
 class _JsonFormatter(logging.Formatter):
@@ -62,4 +64,15 @@ class _JsonFormatter(logging.Formatter):
         entry |= {"message": record.getMessage(), **_fields(record)}
         if record.exc_info is not None:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str, ensure_ascii=False)
+        return json.dumps({name: _without_secrets(value) for name, value in entry.items()}, ensure_ascii=False)
+
+
+def _without_secrets(value: Any) -> Any:
+    """JSON's own types, their texts redacted; anything else as text."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, dict):
+        return {redacted(str(name)): _without_secrets(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_secrets(part) for part in value]
+    return redacted(str(value))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tickhouse_core.aws import aws_errors, s3_client
 from tickhouse_core.errors import ObjectTooLarge
 from tickhouse_core.lake_copy import configured_copy
-from tickhouse_core.quick_get import QuickGet
+from tickhouse_core.quick_get import SILENCE_SECONDS, QuickGet
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
@@ -48,10 +48,11 @@ class ObjectStore:
     Errors: ObjectMissing, ObjectTooLarge, ObjectChanged, NotProvisioned, LakeUnavailable, LakeRefused, AccessRefused.
     """
 
-    def __init__(self, bucket: str, *, copies: bool = True) -> None:
+    def __init__(self, bucket: str, *, copies: bool = True, silence_seconds: float = SILENCE_SECONDS) -> None:
+        """`silence_seconds`: how long `read` waits for bytes before it is LakeSilent."""
         self.bucket = bucket
         self._client = s3_client()
-        self._quick = QuickGet(bucket, self._client)
+        self._quick = QuickGet(bucket, self._client, silence_seconds)
         self._copy = configured_copy() if copies else None
 
     def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
@@ -75,7 +76,10 @@ class ObjectStore:
         return _bare(answer["ETag"])
 
     def read(self, key: str, *, most_bytes: int | None = None) -> StoredObject:
-        """The whole object; ObjectTooLarge, before anything is read, if it has more than `most_bytes`."""
+        """The whole object; ObjectTooLarge, before anything is read, if it has more than `most_bytes`.
+
+        LakeSilent where its bytes do not come, or too slowly.
+        """
         quickly = self._quick.get(key, most_bytes)
         if quickly is not None:
             etag, body = quickly

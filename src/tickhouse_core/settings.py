@@ -1,51 +1,100 @@
-"""The only reader of the environment: one small model per concern, defaults from the contract.
+"""The only reader of the environment's settings: one small model per concern, defaults from the contract.
 
-boto3 reads its own AWS_* variables; they are not repeated here.
+A value that does not fit is never repeated: it may be a secret that was pasted into the wrong variable.
 """
 
+import os
+import re
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from dotenv import load_dotenv
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings
 
 from tickhouse_core.errors import UsageError
+from tickhouse_core.redaction import know_secrets_of
 
-_HTTP = r"^https?://\S+$"
-_WEBSOCKET = r"^wss?://\S+$"
+
+def _shaped(pattern: str, words: str) -> AfterValidator:
+    """Refuses a text that is not wholly of this shape, in words that do not repeat it."""
+    shape = re.compile(pattern, re.ASCII)
+
+    def check(text: str) -> str:
+        if shape.fullmatch(text) is None:
+            raise PydanticCustomError("shape", words)
+        return text
+
+    return AfterValidator(check)
+
+
+_HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])"
+_LOCATION = rf"(?:[^\s/?#@]+@)?{_HOST}(?::[0-9]{{1,5}})?(?:/[^\s?#@]*)?"
+
+HttpUrl = Annotated[str, _shaped(rf"https?://{_LOCATION}", "must be a URL such as https://host:port/path, without a query")]
+SocketUrl = Annotated[str, _shaped(rf"wss?://{_LOCATION}", "must be a URL such as wss://host:port/path, without a query")]
+HostName = Annotated[str, _shaped(rf"{_HOST}|[0-9A-Fa-f:.]+", "must be a host's name or address: no scheme, port or password")]
+HostPort = Annotated[str, _shaped(rf"{_HOST}:[0-9]{{1,5}}", "must be host:port, without a scheme")]
+BucketName = Annotated[str, _shaped(r"[A-Za-z0-9._-]{1,255}", "must be a bucket's name: letters, digits, dots and hyphens")]
+Region = Annotated[str, _shaped(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}", "must be a region's name such as us-east-1")]
+DatabaseName = Annotated[str, _shaped(r"[A-Za-z_][A-Za-z0-9_]*", "must have letters, digits and underscores only")]
+ProjectName = Annotated[
+    str, _shaped(r"[a-z][a-z0-9.:-]*", "must be a project's id: lower-case letters, digits, dots and hyphens")
+]
+Token = Annotated[
+    str, _shaped(r"|[!-~]{16,200}", "must have 16 to 200 characters without spaces: openssl rand -hex 16 makes one")
+]
+Names = Annotated[str, _shaped(r"[A-Za-z0-9._:\[\] ,-]*", "must be hosts' names, separated by spaces")]
+Printable = Annotated[str, _shaped(r"[!-~]+", "must not contain spaces, line ends or letters beyond ASCII")]
+
+
+class AwsSettings(BaseSettings, env_prefix="AWS_", env_ignore_empty=True):
+    """S3 and SQS: boto3's own variables.
+
+    They are only checked here: botocore's own refusal would repeat the value. boto3 reads more of them, and its own files.
+    """
+
+    endpoint_url: HttpUrl | None = Field(None, description="unset: AWS itself; LocalStack, MinIO and others are named here")
+    endpoint_url_s3: HttpUrl | None = Field(None, description="of S3 alone")
+    endpoint_url_sqs: HttpUrl | None = Field(None, description="of SQS alone")
+    default_region: Region | None = Field(None, description="region of bucket and queues")
+    access_key_id: Printable | None = Field(None, description="id of the access key")
+    secret_access_key: Printable | None = Field(None, repr=False, description="secret of the access key")
+    session_token: Printable | None = Field(None, repr=False, description="of temporary credentials")
+    profile: Printable | None = Field(None, description="a profile of boto3's own files")
 
 
 class LakeSettings(BaseSettings, env_ignore_empty=True):
-    """Where objects and notifications live; the endpoint and keys are boto3's own variables."""
+    """Where objects and notifications live."""
 
-    bucket: str = Field("crypto", validation_alias="S3_BUCKET", description="the lake")
+    bucket: BucketName = Field("crypto", validation_alias="S3_BUCKET", description="the lake")
     copy_dir: Path | None = Field(None, validation_alias="LAKE_COPY_DIR", description="if set, a file of each object too")
 
 
 class WarehouseSettings(BaseSettings, env_prefix="CLICKHOUSE_", env_ignore_empty=True):
     """A ClickHouse server over HTTP, or the embedded engine when `path` is set."""
 
-    host: str = Field("localhost", description="server")
+    host: HostName = Field("localhost", description="server")
     port: int = Field(8123, description="HTTP port")
     username: str = Field("default", description="account that may create, insert and alter")
     password: str = Field("", repr=False, description="of the account")
-    database: str = Field("crypto", description="where all tables are", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    database: DatabaseName = Field("crypto", description="where all tables are")
     path: Path | None = Field(None, description="if set, the embedded engine (chDB) with its data in this folder")
 
 
 class BinanceSettings(BaseSettings, env_prefix="BINANCE_", env_ignore_empty=True):
     """Binance endpoints: a simulator or a proxy can stand in."""
 
-    rest_url: str = Field("https://data-api.binance.vision", pattern=_HTTP, description="whom to ask over REST")
-    ws_url: str = Field("wss://data-stream.binance.vision", pattern=_WEBSOCKET, description="where to listen")
-    archive_url: str = Field("https://data.binance.vision", pattern=_HTTP, description="bulk history")
+    rest_url: HttpUrl = Field("https://data-api.binance.vision", description="whom to ask over REST")
+    ws_url: SocketUrl = Field("wss://data-stream.binance.vision", description="where to listen")
+    archive_url: HttpUrl = Field("https://data.binance.vision", description="bulk history")
 
 
 class KucoinSettings(BaseSettings, env_prefix="KUCOIN_", env_ignore_empty=True):
     """KuCoin's endpoint; where its sockets are, its answer to the token call says."""
 
-    rest_url: str = Field("https://api.kucoin.com", pattern=_HTTP, description="whom to ask over REST, and for a token")
+    rest_url: HttpUrl = Field("https://api.kucoin.com", description="whom to ask over REST, and for a token")
 
 
 class SpoolSettings(BaseSettings, env_ignore_empty=True):
@@ -70,15 +119,8 @@ class RetentionSettings(BaseSettings, env_prefix="RETENTION_", env_ignore_empty=
 class PubSubSettings(BaseSettings, env_ignore_empty=True):
     """Google Pub/Sub, or its emulator; the variables are the Google client's own."""
 
-    project: str = Field(
-        "tickhouse-local",
-        validation_alias="GOOGLE_CLOUD_PROJECT",
-        description="where the topics are",
-        pattern=r"^[a-z][a-z0-9.:-]*$",
-    )
-    emulator_host: str | None = Field(
-        None, validation_alias="PUBSUB_EMULATOR_HOST", description="unset: Google itself", pattern=r"^[^\s/]+:\d+$"
-    )
+    project: ProjectName = Field("tickhouse-local", validation_alias="GOOGLE_CLOUD_PROJECT", description="where the topics are")
+    emulator_host: HostPort | None = Field(None, validation_alias="PUBSUB_EMULATOR_HOST", description="unset: Google itself")
 
     @property
     def is_configured(self) -> bool:
@@ -90,14 +132,19 @@ class MetricsSettings(BaseSettings, env_prefix="METRICS_", env_ignore_empty=True
     """Where a long-running process answers /metrics, /healthz and /readyz."""
 
     port: int | None = Field(None, ge=0, le=65535, description="unset: nowhere; 0: any free port, the log names it")
-    host: str = Field("127.0.0.1", description="loopback unless told otherwise; 0.0.0.0 in a container")
+    host: HostName = Field("127.0.0.1", description="loopback unless told otherwise; 0.0.0.0 in a container")
 
 
 class StatusSettings(BaseSettings, env_prefix="STATUS_", env_ignore_empty=True):
     """The status page: where it listens, whom it asks, and as whom it reads the warehouse."""
 
-    host: str = Field("127.0.0.1", description="loopback unless told otherwise: the page has no password")
+    host: HostName = Field("127.0.0.1", description="loopback; any other address needs `STATUS_TOKEN`")
     port: int = Field(8080, ge=0, le=65535, description="of the page")
+    token: Token = Field("", repr=False, description="what the page asks for: as `Authorization: Bearer …`, or in a form")
+    without_token: bool = Field(
+        False, description="`true`: no token beyond loopback; for a container whose port is published there"
+    )
+    hosts: Names = Field("", description="further names by which the page is asked for, separated by spaces")
     targets: str = Field("", description="processes whose /metrics the page reads: stream=http://127.0.0.1:9101 loader=…")
     username: str = Field("", description="a reader of the warehouse; empty: CLICKHOUSE_USERNAME and its password")
     password: str = Field("", repr=False, description="of the reader")
@@ -116,13 +163,16 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 def read(model: type[Settings]) -> Settings:
     """The settings of one concern from the environment and, in development, `.env` (which never overrides).
 
-    Raises UsageError with the variable's name when a value does not fit.
+    Raises UsageError with the variable's name when a value does not fit, without the value.
+    From then on no error and no log line has a secret of the environment.
     """
     load_dotenv(".env")
+    know_secrets_of(os.environ)
     try:
         return model()
     except ValidationError as error:
-        raise UsageError("; ".join(_line(model, problem) for problem in error.errors())) from error
+        said = "; ".join(_line(model, problem) for problem in error.errors(include_input=False, include_url=False))
+    raise UsageError(said)  # not from pydantic's error: its text, in a traceback, has the value
 
 
 def _line(model: type[BaseSettings], problem: object) -> str:
@@ -130,4 +180,4 @@ def _line(model: type[BaseSettings], problem: object) -> str:
     name = str(details["loc"][0])
     field = model.model_fields.get(name)
     variable = name if field is None else f"{model.model_config.get('env_prefix', '')}{name}"
-    return f"environment variable {variable.upper()}: {details['msg']}, got {details['input']!r}"
+    return f"environment variable {variable.upper()}: {details['msg']} (its value is not shown)"

@@ -6,7 +6,7 @@ import json
 import zipfile
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pyarrow as pa
@@ -152,11 +152,15 @@ def stored_hours(store: ObjectStore) -> list[int]:
 
 def events(store: ObjectStore) -> set[tuple[str, str, int, int]]:
     found = set()
-    for summary in store.list_keys("data_sources/stream_events/"):
-        for row in pq.read_table(pa.BufferReader(store.read(summary.key).body)).to_pylist():
-            ids = [(row[name] - START) // (HOUR_MS * 1_000) for name in ("from_update_id", "to_update_id")]
-            found.add((row["event"], row["cause"], ids[0], ids[1]))
+    for row in event_rows(store):
+        ids = [(row[name] - START) // (HOUR_MS * 1_000) for name in ("from_update_id", "to_update_id")]
+        found.add((row["event"], row["cause"], ids[0], ids[1]))
     return found
+
+
+def event_rows(store: ObjectStore) -> list[dict[str, Any]]:
+    keys = [summary.key for summary in store.list_keys("data_sources/stream_events/")]
+    return [row for key in keys for row in pq.read_table(pa.BufferReader(store.read(key).body)).to_pylist()]
 
 
 async def test_a_first_run_lands_every_month_and_a_second_asks_for_nothing(moto_lake: Lake, tmp_path: Path) -> None:
@@ -304,7 +308,7 @@ async def test_a_symbol_that_only_the_archive_knows_is_fetched_from_there(moto_l
 async def test_a_symbol_that_nobody_knows_is_refused(source: Source, moto_lake: Lake, tmp_path: Path) -> None:
     venue = Venue(archived={"2024-01": "1.5"}, daily=True)
     with pytest.raises(UsageError, match=r"^NOPE: unknown to the exchange and to the archive in this range: .*BTCUSDT$"):
-        await run(venue, moto_lake, tmp_path, source=source, symbols=("BTCUSDT", "NOPE"))
+        await run(venue, moto_lake, tmp_path, source=source, symbols=("NOPE",))
     assert list(moto_lake.store.list_keys("data_sources/")) == []
 
 
@@ -320,6 +324,20 @@ async def test_an_unknown_symbol_is_bad_usage_and_nothing_lands(moto_lake: Lake,
     with pytest.raises(UsageError, match=r"^unknown symbol NOPE on binance"):
         await run(Venue(), moto_lake, tmp_path, symbols=("NOPE",))
     assert list(moto_lake.store.list_keys("data_sources/")) == []
+
+
+@pytest.mark.parametrize("source", ["rest", "auto"])
+async def test_one_unknown_symbol_keeps_no_other_from_its_klines(
+    source: Source, moto_lake: Lake, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The range ends in the venue's present: a month the archive has not published yet is asked of REST."""
+    fails = r"^unknown symbol OLDUSDT on binance; all others are complete$"
+    await run(Venue(now=END), moto_lake, tmp_path, source=source, symbols=("OLDUSDT", "BTCUSDT"), fails=fails)
+    assert len(table(moto_lake.store, "2024-01")) == 744
+    said = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [vars(record)["symbols"] for record in said] == ["OLDUSDT"]
+    written = [row for row in event_rows(moto_lake.store) if row["event"] == "unknown_symbol"]
+    assert [(row["symbol"], row["channel"], row["instance"]) for row in written] == [("OLDUSDT", "klines", "backfill-OLDUSDT-1h")]
 
 
 async def test_a_venue_that_stays_down_ends_the_run_as_such(moto_lake: Lake, tmp_path: Path) -> None:

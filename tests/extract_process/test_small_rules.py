@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from extract_process.capture_metrics import connection_trouble
 from extract_process.clock_watch import ClockWatch
 from extract_process.event_budget import EventBudget
 from extract_process.first_messages import ALL_SYMBOLS, FirstMessages
@@ -117,6 +118,13 @@ def test_a_disk_that_others_fill_stops_channels_too() -> None:
     assert room.on_disk_full() == []
     assert room.on_size(1_000, DISK_RESERVE_BYTES - 1) == ([], [])
     assert room.on_size(1_000, PLENTY) == ([], ["depth", "ticker"])
+
+
+def test_a_process_with_a_mute_connection_is_not_ready() -> None:
+    figures = {"connections": 2, "connections_wanted": 2, "connections_mute": 0, "books_unsynced": 0}
+    assert list(connection_trouble(figures)) == []
+    (words,) = connection_trouble({**figures, "connections_mute": 1})
+    assert words == "1 connections to the venue are open and deliver nothing"
 
 
 def test_silent_streams_are_named_once() -> None:

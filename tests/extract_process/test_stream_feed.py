@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -27,6 +28,7 @@ from extract_process.venue import Address
 
 from .socket_venues import SILENCE, Venue, raw_venue_that, venue_that
 
+OPTIONS = FeedOptions(3_600, 0.5, SILENCE, 30, 60, 300)
 NAMES = [f"symbol{number}usdt@trade" for number in range(1_000)]
 
 
@@ -39,13 +41,12 @@ def capture(tmp_path: Path) -> Capture:
 
 
 @asynccontextmanager
-async def feeding(url: str, capture: Capture, streams: list[str]) -> AsyncIterator[StreamFeed]:
+async def feeding(url: str, capture: Capture, streams: list[str], options: FeedOptions = OPTIONS) -> AsyncIterator[StreamFeed]:
     """A feed at work until the context ends."""
 
     async def find_address() -> Address:
         return Address(url)
 
-    options = FeedOptions(3_600, 0.5, SILENCE, 60, 300)
     connects = EventBudget(MOST_CONNECTS, CONNECTS_WINDOW_SECONDS)
     feed = StreamFeed("connection 1 of 1", streams, capture, connects, options, VENUE, find_address)
     task = asyncio.create_task(feed.run())
@@ -149,7 +150,7 @@ async def test_what_came_before_the_subscription_was_answered_is_landed(capture:
         await venue.recv()
 
     async with venue_that(behave) as url, feeding(url, capture, ["btcusdt@trade"]):
-        await until(lambda: capture.counts.frames == 3)
+        await until(lambda: capture.counts.frames == 3 and "connected" in dict(events(tmp_path)))
         (segment,) = leftover_segments(tmp_path)
         assert landing_of(segment, BINANCE, "main", frozenset({"BTCUSDT"})).rows == 2 + len(events(tmp_path))
     assert capture.judge.last_ids()[StreamKey("trades", "BTCUSDT")][0] == 8
@@ -173,3 +174,38 @@ async def test_what_the_venue_said_before_it_closed_is_kept(capture: Capture, tm
         told = dict(events(tmp_path))
     assert told["venue_error"] == "connection 1 of 1: 401 token is expired"
     assert "closed by the venue: 1000, after it said: 401 token is expired after " in told["disconnected"]
+
+
+@pytest.mark.slow
+async def test_a_mute_connection_is_kept_until_another_delivers(capture: Capture, tmp_path: Path) -> None:
+    """The second connection is as mute, and given up; the third delivers."""
+    trade = {"e": "trade", "E": 1_700_000_000_000, "s": "BTCUSDT", "p": "1", "q": "1", "T": 1_700_000_000_000, "m": True}
+    connects: list[ServerConnection] = []
+    may_deliver = asyncio.Event()
+    ids = iter(range(1, 10_000))
+
+    async def behave(venue: ServerConnection) -> None:
+        connects.append(venue)
+        number = len(connects)
+        await venue.send(orjson.dumps({"result": None, "id": orjson.loads(await venue.recv())["id"]}))
+        if number == 3:
+            await may_deliver.wait()
+        for _ in range(0 if number == 2 else 120):
+            await venue.send(orjson.dumps({"stream": "btcusdt@trade", "data": {**trade, "t": next(ids)}}))
+            await asyncio.sleep(0.002)
+        await venue.wait_closed()
+
+    options = replace(OPTIONS, mute_seconds=0.3, overlap_seconds=0.05)
+    async with venue_that(behave) as url, feeding(url, capture, ["btcusdt@trade"], options) as feed:
+        await until(lambda: len(connects) == 2, "a second connection")
+        assert feed.is_mute
+        await until(lambda: len(connects) == 3, "a third connection")
+        assert feed.is_mute
+        assert not connects[0].close_code, "the first one is kept"
+        may_deliver.set()
+        await until(lambda: "rotated" in dict(events(tmp_path)), "the change")
+        assert not feed.is_mute
+        told = [event for event, _ in events(tmp_path)]
+    assert told[:4] == ["connected", "mute", "successor_given_up", "rotated"]
+    assert capture.counts.gaps == 0
+    assert capture.judge.last_ids()[StreamKey("trades", "BTCUSDT")][0] >= 121

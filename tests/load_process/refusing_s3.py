@@ -1,22 +1,30 @@
-"""An S3 in front of another that refuses single objects, by the name of their file, or everything for a while."""
+"""An S3 in front of another that refuses single objects, or keeps one waiting, by the name of their file, or everything."""
 
+import contextlib
 import http.client
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from urllib.parse import unquote, urlsplit
+
+_HEAD = 'ETag: "x"\r\nLast-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\n\r\n'
 
 
 class RefusingS3:
     """Objects called `403_AccessDenied.parquet`, `301_PermanentRedirect.parquet`, … are answered so; all others by the backend.
 
+    `silent….parquet` is never answered, of `dripping….parquet` a byte comes now and then, until the end of the context.
+    `6GiB.parquet` announces so many bytes.
     `code` is what everything is answered with, as 403; empty: nothing.
     """
 
     def __init__(self, backend: str) -> None:
         self.code = ""
+        self.asked_for_silent: list[str] = []
+        self._ended = threading.Event()
         address = urlsplit(backend)
         self._backend = (address.hostname or "127.0.0.1", address.port or 80)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -30,6 +38,7 @@ class RefusingS3:
         try:
             yield self
         finally:
+            self._ended.set()
             self._server.shutdown()
             thread.join()
             self._server.server_close()
@@ -48,6 +57,23 @@ class RefusingS3:
         finally:
             link.close()
 
+    def keep_waiting(self, path: str, wfile: BufferedIOBase) -> bool:
+        """Whether the object is one that does not come; returns when nobody waits for it any more."""
+        name = unquote(urlsplit(path).path).rpartition("/")[2]
+        if name == "6GiB.parquet":
+            wfile.write(f"HTTP/1.1 200 OK\r\nContent-Length: {6 * 1024**3}\r\n{_HEAD}".encode())
+            return True
+        if not name.startswith(("silent", "dripping")):
+            return False
+        self.asked_for_silent.append(name)
+        if name.startswith("dripping"):
+            wfile.write(f"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n{_HEAD}".encode())
+        with contextlib.suppress(OSError):  # the client has given up
+            while not self._ended.wait(0.05):
+                if name.startswith("dripping"):
+                    wfile.write(b"P")
+        return True
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         front = self
 
@@ -56,6 +82,9 @@ class RefusingS3:
 
             def _any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if self.command == "GET" and front.keep_waiting(self.path, self.wfile):
+                    self.close_connection = True
+                    return
                 status, headers, answer = front.answer(self.command, self.path, dict(self.headers), body)
                 self.send_response(status)
                 for name, value in headers.items():

@@ -68,6 +68,41 @@ def test_an_object_that_s3_refuses_costs_only_itself(
     assert front.code == ""
 
 
+def test_objects_that_do_not_come_cost_only_themselves(
+    front: RefusingS3, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
+) -> None:
+    """One that is never answered and one that drips: a read timeout alone would wait for the second for ever."""
+    waiting = [land(moto_lake, parquet(klines(0)), f"{FOLDER}/{name}.parquet") for name in ("silent", "dripping")]
+    sound = land(moto_lake, parquet(klines(1)))
+    store = ObjectStore(moto_lake.store.bucket, silence_seconds=patience(0.2))
+    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([Wanted(item, 3) for item in (*waiting, sound)])
+    assert [item.version.key for item in reading.objects] == [sound.key]
+    assert reading.fates == {Wanted(item, 3).version: Fate.STUCK for item in waiting}
+    assert errors(warehouse) == [("lake_silent", "retried", 3)] * 2
+    assert sorted(front.asked_for_silent) == ["dripping.parquet", "silent.parquet"]  # each once: nobody asks on and on
+
+
+def test_an_object_of_more_bytes_than_a_put_can_have_is_quarantined_unread(
+    front: RefusingS3, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
+) -> None:
+    """S3 takes 5 GiB in one request and terabytes in parts: our own limit is what counts."""
+    created = land(moto_lake, b"never read", f"{FOLDER}/6GiB.parquet")
+    reader = ObjectReader(ObjectStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
+    assert reader.read([Wanted(created, 1)]).fates == {Wanted(created, 1).version: Fate.DONE}
+    assert errors(warehouse) == [("too_large", "quarantined", 1)]
+
+
+def test_of_many_objects_that_do_not_come_only_the_first_are_waited_for(
+    front: RefusingS3, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
+) -> None:
+    silent = [land(moto_lake, b"never read", f"{FOLDER}/silent-{number}.parquet") for number in range(8)]
+    store = ObjectStore(moto_lake.store.bucket, silence_seconds=0.1)
+    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([Wanted(item, 1) for item in silent])
+    fates = [reading.fates[Wanted(item, 1).version] for item in silent]
+    assert fates.count(Fate.STUCK) == len(front.asked_for_silent) < 7
+    assert fates.count(Fate.LATER) == 8 - len(front.asked_for_silent)
+
+
 def test_when_everything_is_refused_no_object_is_blamed(
     front: RefusingS3, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
 ) -> None:

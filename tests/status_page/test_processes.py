@@ -11,7 +11,7 @@ from tickhouse_core.metrics import Process, Reading, observed
 def test_targets_are_names_with_addresses() -> None:
     assert parse_targets("stream=http://a:1, loader=https://b/") == {"stream": "http://a:1", "loader": "https://b"}
     assert parse_targets("") == {}
-    with pytest.raises(UsageError, match="'loader:9102' is not name="):
+    with pytest.raises(UsageError, match="entry 2 is not name="):
         parse_targets("stream=http://a:1 loader:9102")
 
 

@@ -52,6 +52,26 @@ def test_a_command_ends_with_0_done_1_failed_2_bad_usage_and_one_line(work: str,
     assert (done.returncode, done.stdout, done.stderr) == (code, "", said)
 
 
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        ('exec(\'raise OSError(30, "Read-only file system", "/spool/lock")\')', "/spool/lock: Read-only file system; "),
+        ("open('/dev/null/x')", "/dev/null/x: Not a directory; "),
+        ("exec('raise OSError(28, \"No space left on device\")')", "No space left on device; make room"),
+    ],
+)
+def test_trouble_with_a_folder_is_one_line_that_says_where(work: str, said: str) -> None:
+    done = run(f"{COMMAND}run_command(lambda: {work})")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith(f"error: {said}")
+
+
+def test_a_command_takes_as_many_open_files_as_it_may_have() -> None:
+    few = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 512))\n"
+    done = run(f"{few}{COMMAND}run_command(lambda: print(resource.getrlimit(resource.RLIMIT_NOFILE)))")
+    assert done.stdout == "(512, 512)\n", done.stderr
+
+
 def test_a_bad_log_setting_is_bad_usage_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG_FORMAT", "xml")
     done = run(f"{COMMAND}run_command(lambda: None)")
@@ -86,6 +106,24 @@ def test_the_second_signal_ends_the_process_at_once() -> None:
         assert process.stdout.readline() == "stopping\n"
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == 1
+
+
+def test_a_process_that_does_not_end_is_ended_after_its_grace_and_says_what_it_waits_for() -> None:
+    hung = (
+        "import threading; threading.Thread(target=threading.Event().wait, name='get-trades').start(); threading.Event().wait()"
+    )
+    program = WAITING.replace("stop_on_signals()", "stop_on_signals(grace_seconds=0.2)").replace("AFTERWARDS", hung)
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (1, "stopping\n")
+    assert "not ended in time" in err
+    assert "get-trades" in err
+    assert "Traceback" not in err
 
 
 def test_a_signal_sets_the_stop_and_the_handlers_are_as_before_afterwards() -> None:

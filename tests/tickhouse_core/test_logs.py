@@ -1,20 +1,10 @@
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 from tickhouse_core import logs
 from tickhouse_core.settings import LogSettings, WarehouseSettings
-
-
-@pytest.fixture(autouse=True)
-def _restored_loggers() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def configure(level: str = "INFO", form: str = "text") -> logging.Logger:

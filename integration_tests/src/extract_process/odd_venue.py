@@ -38,7 +38,8 @@ class OddVenue:
         self.book_ids = dict.fromkeys(symbols, 100)
         self.requests: Counter[str] = Counter()
         self.connects = 0
-        self.sockets: list[web.WebSocketResponse] = []
+        self.is_refusing = False
+        self._asked: dict[web.WebSocketResponse, set[str]] = {}
         self.depth_of: Callable[[str], dict[str, Any]] = self._depth
         self.trades: list[dict[str, Any]] = []
         self.url = ""
@@ -48,11 +49,31 @@ class OddVenue:
 
     @property
     def is_subscribed(self) -> bool:
-        return bool(self.sockets)
+        return bool(self._asked)
+
+    @property
+    def sockets(self) -> int:
+        """With a subscription, open now."""
+        return len(self._asked)
 
     def say(self, *frames: bytes) -> None:
         """In this order, to every socket that is subscribed; returns when all is handed to the sockets."""
         asyncio.run_coroutine_threadsafe(self._say(frames), self._loop).result(60)
+
+    def say_to(self, stream: str, *frames: bytes) -> None:
+        """The same, to the sockets that have asked for this stream."""
+        asyncio.run_coroutine_threadsafe(self._say(frames, stream), self._loop).result(60)
+
+    def refuse_sockets(self) -> None:
+        """Every socket ends, and no other one opens."""
+        self.is_refusing = True
+        for socket in list(self._asked):
+            asyncio.run_coroutine_threadsafe(socket.close(), self._loop).result(60)
+
+    def list_symbol(self, symbol: str) -> None:
+        """From now on the venue knows it."""
+        self.book_ids[symbol] = 100
+        self.known.add(symbol)
 
     def do(self, work: Callable[[], None]) -> None:
         """Something at the venue, in its own thread."""
@@ -80,14 +101,16 @@ class OddVenue:
         await self._ended.wait()
         await runner.cleanup()
 
-    async def _say(self, frames: tuple[bytes, ...]) -> None:
-        for socket in list(self.sockets):
+    async def _say(self, frames: tuple[bytes, ...], stream: str | None = None) -> None:
+        for socket in [socket for socket, streams in self._asked.items() if stream is None or stream in streams]:
             for frame in frames:
                 if not socket.closed:
                     await socket.send_str(frame.decode())
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() == "websocket":
+            if self.is_refusing:
+                return web.Response(status=503)
             return await self._talk(request)
         self.requests[request.path] += 1
         return self._answer(request)
@@ -99,12 +122,11 @@ class OddVenue:
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    await socket.send_str(orjson.dumps({"result": None, "id": orjson.loads(message.data)["id"]}).decode())
-                    if socket not in self.sockets:
-                        self.sockets.append(socket)
+                    asked = orjson.loads(message.data)
+                    await socket.send_str(orjson.dumps({"result": None, "id": asked["id"]}).decode())
+                    self._asked.setdefault(socket, set()).update(asked["params"])
         finally:
-            if socket in self.sockets:
-                self.sockets.remove(socket)
+            self._asked.pop(socket, None)
         return socket
 
     def _answer(self, request: web.Request) -> web.Response:

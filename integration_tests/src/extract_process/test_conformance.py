@@ -21,15 +21,18 @@ if TYPE_CHECKING:
 
     from .conftest import OpenVenue
 
-QUICK = ExchangeConfig(symbols=2, time_scale=5.0)
-"""Five of the exchange's seconds pass in one."""
-
 pytestmark = pytest.mark.parametrize("case", CASES, ids=lambda case: case.venue)
+
+
+@pytest.fixture(params=[pytest.param(5.0, id="five times as fast"), pytest.param(1.0, id="real pace", marks=pytest.mark.long)])
+def config(request: pytest.FixtureRequest) -> ExchangeConfig:
+    """Two symbols; `time_scale` of the exchange's seconds pass in one."""
+    return ExchangeConfig(symbols=2, time_scale=request.param)
 
 
 @pytest.mark.heart
 def test_lost_doubled_and_late_diffs_are_told_to_the_id_and_the_book_starts_anew(
-    case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake"
+    case: VenueCase, config: ExchangeConfig, open_venue: "OpenVenue", moto_lake: "Lake"
 ) -> None:
     faults = (
         SocketFault(SocketFaultKind.DROP, case.depth, numbers=(12, 13)),
@@ -37,7 +40,7 @@ def test_lost_doubled_and_late_diffs_are_told_to_the_id_and_the_book_starts_anew
         SocketFault(SocketFaultKind.REORDER, case.depth, numbers=(26,)),
         SocketFault(SocketFaultKind.SEQUENCE_JUMP, case.depth, numbers=(33,), value=9),
     )
-    exchange = open_venue(replace(QUICK, faults=faults)).exchange
+    exchange = open_venue(replace(config, faults=faults)).exchange
     with capturing(case.symbol, venue=case.venue, channels=("depth",), prove_seconds=1.0):
         wait_until(lambda: case.sent(exchange, case.depth) > 45, "45 diffs")
         wait_until(lambda: len(events_of(moto_lake.store, "proven")) >= 2, "proofs after the troubles")
@@ -53,9 +56,9 @@ def test_lost_doubled_and_late_diffs_are_told_to_the_id_and_the_book_starts_anew
 
 @pytest.mark.heart
 def test_an_interruption_is_written_down_and_trades_are_healed_over_rest(
-    case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake"
+    case: VenueCase, config: ExchangeConfig, open_venue: "OpenVenue", moto_lake: "Lake"
 ) -> None:
-    exchange = open_venue(QUICK).exchange
+    exchange = open_venue(config).exchange
     with capturing(case.symbol, venue=case.venue):
         wait_until(lambda: case.sent(exchange, case.trades) > 5 and case.sent(exchange, case.depth) > 5, "first messages")
         wait_until(lambda: loses_a_diff(case, exchange), "an interruption that costs a diff", 60)
@@ -96,8 +99,8 @@ def assert_new_tokens(case: VenueCase, exchange: RunningExchange) -> None:
 
 
 @pytest.mark.heart
-def test_a_rotation_leaves_no_hole(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
-    exchange = open_venue(QUICK).exchange
+def test_a_rotation_leaves_no_hole(case: VenueCase, config: ExchangeConfig, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
+    exchange = open_venue(config).exchange
     with capturing(case.symbol, venue=case.venue, rotate_seconds=2.0):
         wait_until(lambda: case.sockets(exchange)["connects"] >= 3, "two rotations")
         wait_until(lambda: len(events_of(moto_lake.store, "rotated")) >= 2, "their events")
@@ -109,22 +112,24 @@ def test_a_rotation_leaves_no_hole(case: VenueCase, open_venue: "OpenVenue", mot
 
 
 def test_a_snapshot_that_comes_late_or_from_the_past_makes_no_wrong_book(
-    case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake"
+    case: VenueCase, config: ExchangeConfig, open_venue: "OpenVenue", moto_lake: "Lake"
 ) -> None:
     faults = (
         Fault(FaultKind.LATENCY, count=2, value=1_200, path=case.book_path),
         Fault(FaultKind.TRUNCATED_BODY, count=1, path=case.book_path),
         Fault(FaultKind.HTTP_500, count=1, path=case.book_path),
     )
-    open_venue(replace(QUICK, faults=faults))
+    open_venue(replace(config, faults=faults))
     with capturing(case.symbol, venue=case.venue, channels=("depth",), prove_seconds=1.0):
         wait_until(lambda: len(events_of(moto_lake.store, "proven")) >= 3, "proofs", 40)
     assert events_of(moto_lake.store, "mismatch") == []
     assert events_of(moto_lake.store, "gap") == []
 
 
-def test_a_flipped_level_is_found_by_the_proof(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
-    exchange = open_venue(QUICK).exchange
+def test_a_flipped_level_is_found_by_the_proof(
+    case: VenueCase, config: ExchangeConfig, open_venue: "OpenVenue", moto_lake: "Lake"
+) -> None:
+    exchange = open_venue(config).exchange
     with capturing(case.symbol, venue=case.venue, channels=("depth",), prove_seconds=1.0):
         wait_until(lambda: events_of(moto_lake.store, "proven") != [], "a right book", 40)
         exchange.set_faults([SocketFault(SocketFaultKind.FLIPPED_LEVEL, case.depth)])
@@ -133,8 +138,10 @@ def test_a_flipped_level_is_found_by_the_proof(case: VenueCase, open_venue: "Ope
         wait_until(lambda: len(events_of(moto_lake.store, "synced")) >= 2, "a new book", 40)
 
 
-def test_a_halt_is_silence_and_no_gap(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
-    exchange = open_venue(QUICK).exchange
+def test_a_halt_is_silence_and_no_gap(
+    case: VenueCase, config: ExchangeConfig, open_venue: "OpenVenue", moto_lake: "Lake"
+) -> None:
+    exchange = open_venue(config).exchange
     with capturing(case.symbol, venue=case.venue):
         wait_until(lambda: case.sent(exchange, case.trades) > 3, "trades before the halt")
         exchange.set_halts([Halt("BTCUSDT", 0, 4_000_000_000_000)])
@@ -166,8 +173,10 @@ def test_every_kline_of_the_stream_is_the_one_that_rest_has(case: VenueCase, ope
 
 
 @pytest.mark.heart
-def test_tickers_land_as_the_venue_sent_them(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
-    open_venue(QUICK)
+def test_tickers_land_as_the_venue_sent_them(
+    case: VenueCase, config: ExchangeConfig, open_venue: "OpenVenue", moto_lake: "Lake"
+) -> None:
+    open_venue(config)
     with capturing(case.symbol, venue=case.venue, channels=("ticker",)):
         wait_until(lambda: len(rows_of(moto_lake.store, "tickers")) > 3, "tickers")
     rows: list[dict[str, Any]] = rows_of(moto_lake.store, "tickers")

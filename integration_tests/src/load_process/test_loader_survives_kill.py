@@ -33,12 +33,12 @@ QUEUE_NAME = KLINES.queue
 
 
 @pytest.mark.heart
-@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("kills", "objects"), [(3, 80), pytest.param(10, 200, marks=pytest.mark.long)])
 def test_kills_at_random_moments_leave_every_row_once(
-    kills: int, moto_lake: "Lake", own_warehouse: OwnWarehouse, start_loader: Callable[..., LoaderProcess]
+    kills: int, objects: int, moto_lake: "Lake", own_warehouse: OwnWarehouse, start_loader: Callable[..., LoaderProcess]
 ) -> None:
     moments = random.Random(20240101)
-    sizes = {f"S{number:03}USDT": moments.choice((1, 50, 5_000)) for number in range(80)}
+    sizes = {f"S{number:03}USDT": moments.choice((1, 50, 5_000)) for number in range(objects)}
     etags = {
         symbol: moto_lake.store.write(month_key(symbol), body_of(klines(rows, symbol=symbol))) for symbol, rows in sizes.items()
     }

@@ -161,17 +161,23 @@ def test_the_loop_waits_for_a_server_that_is_away(clickhouse_server: "ClickHouse
 
 
 @pytest.mark.heart
-def test_a_killed_pass_is_done_again_and_gold_is_what_a_rebuild_makes(own_folder: Callable[[], Warehouse]) -> None:
+@pytest.mark.parametrize(
+    ("days", "pauses"), [(10, (0.0, 0.3)), pytest.param(28, (0.0, 0.3, 0.7), id="full size", marks=pytest.mark.long)]
+)
+def test_a_killed_pass_is_done_again_and_gold_is_what_a_rebuild_makes(
+    own_folder: Callable[[], Warehouse], days: int, pauses: tuple[float, ...]
+) -> None:
+    minutes = days * 1_440
     assert run("transform_process.migrate")[0] == 0
     warehouse = own_folder()
-    land(warehouse, 14_400)
+    land(warehouse, minutes)
     warehouse.close()
-    killed = [kill_after_a_window(pause) for pause in (0.0, 0.3)]
+    killed = [kill_after_a_window(pause) for pause in pauses]
     assert -signal.SIGKILL in killed, killed
     assert run("transform_process", "--once", "--lag-seconds", "0")[0] == 0
     warehouse = own_folder()
     after_kills = gold(warehouse)
-    assert [len(found) for found in after_kills] == [14_400, 10, 14_400]
+    assert [len(found) for found in after_kills] == [minutes, days, minutes]
     warehouse.close()
     assert run("transform_process", "--once", "--lag-seconds", "0", "--rebuild")[0] == 0
     warehouse = own_folder()

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from extract_process.decimal_text import UnreadableNumber, decimals, plain_levels, plain_number
+from extract_process.dialect import DATA_ERRORS
 from extract_process.kline_values import check_klines
 from extract_process.records import DepthSnapshot, Trade
 from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME
@@ -46,10 +47,13 @@ Parsed = TypeVar("Parsed")
 
 @dataclass(frozen=True, slots=True)
 class ExchangeInfo:
-    """What a collector needs of /api/v3/exchangeInfo: status by symbol, and request weight allowed a minute."""
+    """What a collector needs of /api/v3/exchangeInfo: status by symbol, and request weight allowed a minute.
+
+    `weight_limit` is None where the answer has no limits at all.
+    """
 
     statuses: dict[str, str]
-    weight_limit: int
+    weight_limit: int | None
 
 
 def parse_server_time(body: bytes) -> int:
@@ -59,13 +63,15 @@ def parse_server_time(body: bytes) -> int:
 
 def parse_exchange_info(body: bytes) -> ExchangeInfo:
     """Symbols may be any text (non-ASCII ones exist), statuses any word (new ones appear)."""
-    return _parsed(
-        body,
-        lambda answer: ExchangeInfo(
+
+    def read(answer: Any) -> ExchangeInfo:
+        limits = answer.get("rateLimits")
+        return ExchangeInfo(
             statuses={item["symbol"]: item["status"] for item in answer["symbols"]},
-            weight_limit=next(int(limit["limit"]) for limit in answer["rateLimits"] if _is_weight_a_minute(limit)),
-        ),
-    )
+            weight_limit=None if limits is None else next(int(limit["limit"]) for limit in limits if _is_weight_a_minute(limit)),
+        )
+
+    return _parsed(body, read)
 
 
 def parse_error(body: bytes) -> tuple[int, str]:
@@ -73,7 +79,7 @@ def parse_error(body: bytes) -> tuple[int, str]:
     try:
         answer = orjson.loads(body)
         return int(answer["code"]), str(answer["msg"])
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, OverflowError):
         return 0, body[:200].decode(errors="replace")
 
 
@@ -215,5 +221,5 @@ def _parsed(body: bytes, read: Callable[[Any], Parsed]) -> Parsed:
     """A body that is cut or of another shape is the venue's passing trouble: the question is asked again."""
     try:
         return read(orjson.loads(body))
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, StopIteration, pa.ArrowException) as error:
+    except (*DATA_ERRORS, StopIteration, pa.ArrowException) as error:
         raise VenueUnavailable(f"unusable answer of {len(body)} bytes ({error}): {body[:80]!r}") from error

@@ -201,6 +201,10 @@ def test_exchange_info_gives_statuses_and_the_weight_a_minute() -> None:
     assert info == ExchangeInfo({"BTCUSDT": "TRADING", "币安人生USDT": "CANCEL_ONLY"}, 6_000)
 
 
+def test_exchange_info_may_have_no_limits_at_all() -> None:
+    assert parse_exchange_info(b'{"symbols":[{"symbol":"BTCUSDT","status":"BREAK"}]}') == ExchangeInfo({"BTCUSDT": "BREAK"}, None)
+
+
 def test_exchange_info_without_the_weight_limit_is_not_believed() -> None:
     with pytest.raises(VenueUnavailable):
         parse_exchange_info(exchange_info(OTHER_LIMITS))

@@ -13,7 +13,7 @@ from extract_process.ban_memory import BanMemory
 from extract_process.binance.rest_api import BinanceRest
 from extract_process.kline_grid import Range
 from extract_process.weight_budget import WeightBudget
-from tickhouse_core.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
+from tickhouse_core.errors import UnknownSymbols, UsageError, VenueBanned, VenueRefused, VenueUnavailable
 from tickhouse_core.timestamps import MINUTE_US, SECOND_US, now_us
 
 HOST = "venue.test"
@@ -293,6 +293,39 @@ async def test_the_unknown_one_of_several_symbols_is_named(code: int, tmp_path: 
     async with asking(venue, tmp_path) as rest:
         with pytest.raises(UsageError, match=r"^unknown symbol BTCUSTD, NOPE on binance: write it as the venue does"):
             await rest.fetch_exchange_info(["BTCUSDT", "BTCUSTD", "ETHUSDT", "NOPE"])
+
+
+async def test_one_unknown_symbol_of_a_hundred_is_found_by_halves(tmp_path: Path) -> None:
+    symbols = [f"S{number}USDT" for number in range(100)]
+    lists: list[int] = []
+
+    def venue(request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.url.params["symbols"])
+        lists.append(len(asked))
+        return answer(400, {"code": -1121, "msg": "Invalid symbol."}) if "S77USDT" in asked else exchange_info()
+
+    async with asking(venue, tmp_path) as rest:
+        with pytest.raises(UnknownSymbols) as caught:
+            await rest.fetch_exchange_info(symbols)
+    assert caught.value.symbols == ("S77USDT",)
+    assert len(lists) <= 15
+
+
+async def test_symbols_that_an_answer_leaves_out_are_unknown_and_a_limit_it_leaves_out_stays(tmp_path: Path) -> None:
+    """Of 102 symbols in two questions: the first one is refused for S1USDT, the second answered without S100USDT."""
+    symbols = [f"S{number}USDT" for number in range(102)]
+
+    def venue(request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.url.params["symbols"])
+        if "S1USDT" in asked:
+            return answer(400, {"code": -1121, "msg": "Invalid symbol."})
+        return answer(200, {"symbols": [{"symbol": name, "status": "TRADING"} for name in asked if name != "S100USDT"]})
+
+    async with asking(venue, tmp_path, limit=1_200) as rest:
+        with pytest.raises(UnknownSymbols) as caught:
+            await rest.fetch_statuses(symbols)
+        assert rest.budget.limit == 1_200
+    assert caught.value.symbols == ("S1USDT", "S100USDT")
 
 
 async def test_another_refusal_of_exchange_info_is_not_called_an_unknown_symbol(tmp_path: Path) -> None:

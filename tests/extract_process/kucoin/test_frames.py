@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from extract_process.dialect import FrameRefused, Welcome
+from extract_process.dialect import FrameRefused, Pong, Welcome
 from extract_process.kucoin.frames import parse_frame
 from extract_process.records import DepthDiff, Ticker, UnreadableRow
 
@@ -46,14 +46,12 @@ def test_the_symbol_of_the_whole_markets_ticker_is_its_subject() -> None:
 
 def test_welcome_and_pong() -> None:
     assert parse_frame(b'{"id":"x","type":"welcome"}', NOW) == [Welcome()]
-    assert parse_frame(b'{"id":"1","type":"pong","timestamp":1}', NOW) == []
+    assert parse_frame(b'{"id":"1","type":"pong","timestamp":1}', NOW) == [Pong()]
 
 
 @pytest.mark.parametrize(
     "frame",
     [
-        level2([["1", "2"]], []),
-        level2([["1", "2", "x"], ["1", "3", "y"]], []),
         level2([], [], sequenceStart=10),
         level2([], [], sequenceEnd="9"),
         level2([], [], time="soon"),
@@ -69,8 +67,11 @@ def test_a_frame_of_another_shape_is_refused(frame: bytes) -> None:
         parse_frame(frame, NOW)
 
 
-@pytest.mark.parametrize("price", ["-1", "", 2, None, "1e-30", "abc"])
-def test_a_message_with_an_unreadable_number_keeps_its_ids(price: Any) -> None:
-    (row,) = parse_frame(level2([[price, "1", "3"]], [["5", "1", "4"]], sequenceStart=3, sequenceEnd=4), NOW)
+@pytest.mark.parametrize(
+    "change",
+    [*([price, "1", "3"] for price in ("-1", "", 2, None, "1e-30", "abc")), ["1", "2"], ["1", "2", "x"], ["1", "2", 3], 7],
+)
+def test_a_message_with_an_unreadable_change_keeps_its_ids(change: Any) -> None:
+    (row,) = parse_frame(level2([change], [["5", "1", "4"]], sequenceStart=3, sequenceEnd=4), NOW)
     assert isinstance(row, UnreadableRow)
     assert (row.channel, row.symbol, row.first_id, row.last_id) == ("depth", "A-B", 3, 4)

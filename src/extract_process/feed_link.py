@@ -1,0 +1,151 @@
+"""FeedLink: one connection of a feed, from the address to the answered subscription."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from extract_process.dialect import Reply
+from extract_process.event_budget import EventBudget
+from extract_process.stream_reader import FramesReceiver, StreamConnection, open_stream
+from extract_process.venue import Address, Venue
+from tickhouse_core.errors import VenueUnavailable
+
+REPLY_SECONDS = 10.0
+
+
+@dataclass(slots=True, eq=False)
+class FeedLink:
+    """Until it is the judged one, its records wait in the backlog."""
+
+    connection: StreamConnection
+    is_judged: bool = False
+    backlog: list[tuple[object, int]] = field(default_factory=list)
+    unanswered: set[int] = field(default_factory=set)
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    welcomed: asyncio.Event = field(default_factory=asyncio.Event)
+    refused: str = ""
+    last_words: str = ""
+    is_leaving: bool = False
+    """The venue has said that it will close it."""
+
+    @property
+    def lost(self) -> asyncio.Future[str]:
+        """Done, with the cause, once the connection is lost."""
+        return self.connection.lost
+
+    @property
+    def words_of_loss(self) -> str:
+        """With what the venue said before: a close frame often has no reason in it."""
+        return f"{self.lost.result()}, after it said: {self.last_words}" if self.last_words else self.lost.result()
+
+    def on_reply(self, reply: Reply) -> str:
+        """The venue's error, where it answers nothing that was asked; else empty."""
+        stray = ""
+        if reply.error:
+            self.last_words = reply.error
+            if self.unanswered and (reply.id is None or reply.id in self.unanswered):
+                self.refused = f"subscription refused: {reply.error}"
+            else:
+                stray = reply.error
+        self.unanswered.discard(reply.id if isinstance(reply.id, int) else -1)
+        if reply.error or not self.unanswered:
+            self.answered.set()
+        return stray
+
+
+class FeedLinks:
+    """The open connections of one feed, and how another one is opened."""
+
+    def __init__(
+        self,
+        streams: Sequence[str],
+        venue: Venue,
+        connects: EventBudget,
+        find_address: Callable[[], Awaitable[Address]],
+        silence_seconds: float,
+    ) -> None:
+        """`find_address` is asked anew for every connection; it raises VenueError."""
+        self._streams = streams
+        self._venue = venue
+        self._connects = connects
+        self._find_address = find_address
+        self._silence_seconds = silence_seconds
+        self._links: dict[StreamConnection, FeedLink] = {}
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def of(self, connection: StreamConnection) -> FeedLink:
+        """Frames may come before `open` knows that the connection is open."""
+        if (link := self._links.get(connection)) is None:
+            link = self._links[connection] = FeedLink(connection)
+        return link
+
+    def forget(self, link: FeedLink) -> None:
+        self._links.pop(link.connection, None)
+
+    async def close(self) -> None:
+        """All of them; frames that still come are handed on."""
+        await asyncio.gather(*(connection.close() for connection in list(self._links)))
+
+    async def open(self, receiver: FramesReceiver) -> FeedLink:
+        """A connection whose streams are all subscribed. Raises VenueError."""
+        loop = asyncio.get_running_loop()
+        while seconds := self._connects.wait_before(loop.time()):  # noqa: ASYNC110  # for the clock
+            await asyncio.sleep(seconds)
+        self._connects.on_event(loop.time())
+        address = await self._find_address()
+        connection = await open_stream(address.url, receiver, self._silence_seconds)
+        link = self.of(connection)
+        try:
+            await self._begin(link, address)
+            await self._subscribe(link, connection)
+        except BaseException:
+            self.forget(link)
+            connection.abort("not subscribed")
+            raise
+        return link
+
+    async def _begin(self, link: FeedLink, address: Address) -> None:
+        """Waits for the welcome and starts the pings, where the venue wants them."""
+        if address.ping is not None:
+            _ping_later(link.connection, address.ping, address.ping_seconds)
+        if address.says_welcome:
+            await first_of(link.lost, link.welcomed, REPLY_SECONDS)
+            if not link.welcomed.is_set():
+                silence = f"no welcome for {REPLY_SECONDS:.0f} s, but: {link.last_words}".removesuffix(", but: ")
+                raise VenueUnavailable(link.words_of_loss if link.lost.done() else silence)
+
+    async def _subscribe(self, link: FeedLink, connection: StreamConnection) -> None:
+        loop = asyncio.get_running_loop()
+        limit = self._venue.sockets.messages
+        budget = EventBudget(limit.most - 1, limit.seconds)  # one is left for a ping or a pong
+        for number, message in self._venue.subscribe_messages(self._streams):
+            while seconds := budget.wait_before(loop.time()):  # noqa: ASYNC110  # for the clock
+                await asyncio.sleep(seconds)
+            budget.on_event(loop.time())
+            link.unanswered.add(number)
+            connection.send(message)
+        if link.unanswered:
+            link.answered.clear()
+            await first_of(connection.lost, link.answered, REPLY_SECONDS)
+        if connection.lost.done():
+            raise VenueUnavailable(link.words_of_loss)
+        if link.refused or link.unanswered:
+            raise VenueUnavailable(link.refused or f"subscription unanswered for {REPLY_SECONDS:.0f} s")
+
+
+async def first_of(lost: asyncio.Future[str], event: asyncio.Event, seconds: float) -> None:
+    """Until one of them happens, at most so long."""
+    waiting = asyncio.ensure_future(event.wait())
+    await asyncio.wait([lost, waiting], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
+    waiting.cancel()
+
+
+def _ping_later(connection: StreamConnection, ping: Callable[[], bytes], seconds: float) -> None:
+    def send() -> None:
+        if not connection.lost.done():
+            connection.send(ping())
+            _ping_later(connection, ping, seconds)
+
+    asyncio.get_running_loop().call_later(seconds, send)

@@ -1,0 +1,72 @@
+"""FeedPlan: which streams go over which connection, for the symbols that the venue knows and for those it learns later."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+
+from extract_process.event_budget import EventBudget
+from extract_process.feed_sink import FeedSink
+from extract_process.first_messages import ALL_SYMBOLS
+from extract_process.stream_feed import FeedOptions, StreamFeed
+from extract_process.venue import Address, Venue, split_over_connections
+
+CONNECTS_SHARE = 0.9
+"""Of the connects the venue allows an address: others may be there too."""
+
+
+class FeedPlan:
+    """One feed per connection, all under the venue's limit of connects. `feeds` grows with every `add`."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        wanted: Mapping[str, Sequence[str]],
+        interval: str,
+        sink: FeedSink,
+        find_address: Callable[[], Awaitable[Address]],
+        options: FeedOptions,
+    ) -> None:
+        """`wanted` has the channels of every symbol, of those that the venue does not know yet too."""
+        limit = venue.sockets.connects
+        self.feeds: list[StreamFeed] = []
+        self._feed_of: dict[tuple[str, str], StreamFeed] = {}
+        self._venue = venue
+        self._sink = sink
+        self._find_address = find_address
+        self._options = options
+        self._connects = EventBudget(int(limit.most * CONNECTS_SHARE), limit.seconds)
+        self._left = venue.stream_names(wanted, interval)
+
+    @property
+    def connections(self) -> int:
+        """Open now, of all feeds."""
+        return sum(feed.connections for feed in self.feeds)
+
+    def delivers(self, channel: str, symbol: str) -> bool:
+        """Whether the connection of this stream is there, and not mute."""
+        feed = self._feed_of.get((channel, symbol.upper()))
+        return feed is not None and feed.is_delivering
+
+    def add(self, symbols: Collection[str]) -> list[StreamFeed]:
+        """New feeds for the streams of these symbols, each stream once; a stream of the whole market is in the first ones."""
+        chosen = {symbol.upper() for symbol in (*symbols, ALL_SYMBOLS)}
+        names = [name for name in self._left if self._venue.key_of_stream(name).symbol.upper() in chosen]
+        self._left = [name for name in self._left if name not in set(names)]
+        most = min(self._options.streams_per_connection, self._venue.sockets.streams_per_connection)
+        parts = split_over_connections(names, most) if names else []
+        total = len(self.feeds) + len(parts)
+        new = [
+            StreamFeed(
+                f"connection {number} of {total}",
+                streams,
+                self._sink,
+                self._connects,
+                self._options,
+                self._venue,
+                self._find_address,
+            )
+            for number, streams in enumerate(parts, start=len(self.feeds) + 1)
+        ]
+        self.feeds += new
+        for feed in new:
+            keys = map(self._venue.key_of_stream, feed.streams)
+            self._feed_of |= {(key.channel, key.symbol.upper()): feed for key in keys}
+        return new

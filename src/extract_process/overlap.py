@@ -1,0 +1,99 @@
+"""PURE. Overlap: whether a second connection may take over from the one in use: only when it has delivered what that one did.
+
+A subscription that is accepted and never delivers looks like any other, so nothing is concluded from the handshake. The
+numbers are in overlaps: with 5 s of `--overlap-seconds`, 60 s until it is given up, 10 s to 10 min until the next try.
+"""
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+
+from extract_process.stream_key import StreamKey, key_of
+
+GRACE = 0.2
+"""Of an overlap: by how much the same message may come later over one connection than over the other."""
+
+PATIENCE = 12.0
+"""In overlaps: how long the second may owe what the first has delivered, or deliver nothing where the first is mute."""
+
+LONGEST_SECONDS = 60.0
+"""Then the ids need not go on."""
+
+QUIET_SECONDS = 600.0
+"""So long neither has delivered anything: there is nothing to compare, and the venue will end the first one."""
+
+FIRST_RETRY = 2.0
+MOST_RETRY = 120.0
+MOST_URGENT_RETRY = 12.0
+"""In overlaps: pause before the next try; it doubles up to the most. Urgent: the one in use is mute, or about to end."""
+
+
+class Verdict(Enum):
+    """What to do with the second connection."""
+
+    WAIT = "wait"
+    TAKE_OVER = "take over"
+    GIVE_UP = "give up"
+
+
+class Overlap:
+    """Both connections deliver. A stream is one place: its channel, symbol and interval; `now` never steps."""
+
+    def __init__(self, began: float, least_seconds: float, *, is_mute: bool) -> None:
+        """`is_mute`: the first one delivers nothing, so the second need not show more than that it does."""
+        self._began = began
+        self._least = least_seconds
+        self._grace = GRACE * least_seconds
+        self._is_mute = is_mute
+        self._heard: dict[StreamKey, float] = {}
+        self._heard_first: float | None = None
+        self._owed: dict[StreamKey, float] = {}
+        self._first_delivers = False
+
+    @property
+    def has_delivered(self) -> bool:
+        """The second one, anything."""
+        return self._heard_first is not None
+
+    def on_first(self, messages: Iterable[object], now: float) -> None:
+        """What the one in use delivers, the second owes; at the edge, where it may have come too late for it, it does not."""
+        for message in messages:
+            if (key := key_of(message)) is None:
+                continue
+            self._first_delivers = True
+            if now - self._began >= self._grace and now - self._heard.get(key, self._began - self._grace) > self._grace:
+                self._owed.setdefault(key, now)
+
+    def on_second(self, messages: Iterable[object], now: float) -> None:
+        for message in messages:
+            if (key := key_of(message)) is None:
+                continue
+            if self._heard_first is None:
+                self._heard_first = now
+            self._heard[key] = now
+            self._owed.pop(key, None)
+
+    def owed(self, now: float, seconds: float | None = None) -> list[StreamKey]:
+        """Streams of which the first has delivered something so long ago, and the second nothing since."""
+        least = self._grace if seconds is None else seconds
+        return [key for key, since in self._owed.items() if now - since >= least]
+
+    def verdict(self, now: float, *, goes_on: Callable[[], bool], is_full: bool = False) -> Verdict:
+        """`goes_on`: whether the second's ids go on from the first's. `is_full`: no more can be kept of the second."""
+        age, patience = now - self._began, min(LONGEST_SECONDS, PATIENCE * self._least)
+        if self.owed(now, patience) or (self._is_mute and not self.has_delivered and age >= patience):
+            return Verdict.GIVE_UP
+        if is_full or age >= LONGEST_SECONDS:
+            if self.owed(now):
+                return Verdict.GIVE_UP
+            return Verdict.TAKE_OVER if self.has_delivered or age >= QUIET_SECONDS else Verdict.WAIT
+        if self._heard_first is None or self._owed:
+            return Verdict.WAIT
+        if self._is_mute and not self._first_delivers:
+            return Verdict.TAKE_OVER if now - self._heard_first >= self._grace else Verdict.WAIT
+        return Verdict.TAKE_OVER if age >= self._least and goes_on() else Verdict.WAIT
+
+
+def pause_before_retry(failures: int, overlap_seconds: float, *, is_urgent: bool) -> float:
+    """Seconds after so many successors in a row that were given up, the last one included."""
+    most = MOST_URGENT_RETRY if is_urgent else MOST_RETRY
+    return overlap_seconds * min(most, FIRST_RETRY * 2.0 ** min(failures - 1, 30))

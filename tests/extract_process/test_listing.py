@@ -1,0 +1,113 @@
+"""Which symbols a live process begins with, and how those the venue does not know are taken up later."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+from tests.waiting import patience, until
+
+from extract_process.feed_plan import FeedPlan
+from extract_process.feed_sink import FeedSink
+from extract_process.listing import open_listing
+from extract_process.stream_feed import FeedOptions
+from extract_process.venue import Address, VenueRest
+from extract_process.venues import venue_named
+from tickhouse_core.errors import UnknownSymbols, VenueUnavailable
+
+
+class Rest:
+    """A venue's REST side that knows some symbols."""
+
+    def __init__(self, *known: str) -> None:
+        self.known = set(known)
+        self.asked: list[list[str]] = []
+        self.is_away = False
+
+    async def synchronize_clock(self) -> None:
+        if self.is_away:
+            raise VenueUnavailable("no answer")
+
+    async def fetch_statuses(self, symbols: list[str]) -> dict[str, bool]:
+        self.asked.append(symbols)
+        await self.synchronize_clock()
+        if unknown := tuple(symbol for symbol in symbols if symbol not in self.known):
+            raise UnknownSymbols(f"unknown symbol {', '.join(unknown)}", unknown)
+        return dict.fromkeys(symbols, True)
+
+
+def as_rest(rest: Rest) -> VenueRest:
+    return cast("VenueRest", rest)
+
+
+async def test_unknown_symbols_are_named_in_one_line_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    rest = Rest("BTCUSDT", "ETHUSDT")
+    listing = await open_listing(as_rest(rest), ("OLDUSDT", "BTCUSDT", "GONEUSDT", "ETHUSDT"))
+    assert listing.known == ("BTCUSDT", "ETHUSDT")
+    assert listing.unknown == ("OLDUSDT", "GONEUSDT")
+    assert rest.asked[-1] == ["BTCUSDT", "ETHUSDT"], "the known ones are asked about alone: that tells the limit"
+    (line,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert vars(line)["symbols"] == "OLDUSDT, GONEUSDT"
+
+
+async def test_a_venue_that_knows_none_is_a_usage_error() -> None:
+    with pytest.raises(UnknownSymbols, match="OLDUSDT, GONEUSDT"):
+        await open_listing(as_rest(Rest("BTCUSDT")), ("OLDUSDT", "GONEUSDT"))
+
+
+async def test_without_rest_all_symbols_count_as_known(caplog: pytest.LogCaptureFixture) -> None:
+    rest = Rest()
+    rest.is_away = True
+    listing = await open_listing(as_rest(rest), ("BTCUSDT",))
+    assert (listing.known, listing.unknown) == (("BTCUSDT",), ())
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+async def test_unknown_symbols_are_looked_for_until_all_are_listed() -> None:
+    rest = Rest("BTCUSDT")
+    listing = await open_listing(as_rest(rest), ("BTCUSDT", "AUSDT", "BUSDT"))
+    came: list[Sequence[str]] = []
+    heard = asyncio.Event()
+
+    def on_listed(symbols: Sequence[str]) -> None:
+        came.append(symbols)
+        heard.set()
+
+    watch = asyncio.create_task(listing.watch(0.01, on_listed))
+    async with asyncio.timeout(patience(20)):
+        await until(lambda: len(rest.asked) >= 5)
+        rest.is_away = True
+        await until(lambda: len(rest.asked) >= 8)
+        rest.is_away = False
+        rest.known.add("BUSDT")
+        await heard.wait()
+        assert (came, listing.unknown, listing.known) == ([("BUSDT",)], ("AUSDT",), ("BTCUSDT", "BUSDT"))
+        rest.known.add("AUSDT")
+        await watch
+    assert came == [("BUSDT",), ("AUSDT",)]
+    assert listing.unknown == ()
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbols", "market"),
+    [("binance", ("BTCUSDT", "OLDUSDT"), "!miniTicker@arr"), ("kucoin", ("BTC-USDT", "OLD-USDT"), None)],
+)
+async def test_each_stream_is_in_one_feed_whenever_its_symbol_comes(
+    venue: str, symbols: tuple[str, str], market: str | None
+) -> None:
+    async def nowhere() -> Address:
+        raise VenueUnavailable("no address")
+
+    exchange, channels = venue_named(venue), ("trades", "depth", "ticker")
+    wanted = dict.fromkeys(symbols, channels)
+    plan = FeedPlan(exchange, wanted, "1m", cast("FeedSink", None), nowhere, FeedOptions(60, 1, 60, 60, 60, 2))
+    now, later = plan.add(symbols[:1]), plan.add(symbols[1:])
+    assert plan.feeds == [*now, *later]
+    streams = [stream for feed in plan.feeds for stream in feed.streams]
+    assert sorted(streams) == sorted(exchange.stream_names(wanted, "1m"))
+    late = [stream for feed in later for stream in feed.streams]
+    assert all(exchange.key_of_stream(stream).symbol.upper() == symbols[1] for stream in late)
+    assert market is None or market not in late
+    assert plan.add(symbols) == [], "nothing twice"
+    assert len({feed.name for feed in plan.feeds}) == len(plan.feeds)
