@@ -174,6 +174,8 @@ class QueueLoader:
         created = window.take(message)
         if why := window.trouble_with(message):
             log.warning("not a notification", extra={"queue": self._queue.name, "why": why})
+        elif not created:  # a test event, a restored object, no Records: right, and no sign of them is left
+            log.info("a notification of no new object", extra={"queue": self._queue.name, "says": message.body[:200]})
         return sum(item.size for item in created)
 
     def _note_refused(self, window: Deliveries) -> None:

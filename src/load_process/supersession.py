@@ -84,15 +84,16 @@ class Supersession:
         """Silver is then what it would be without these versions; their rows in bronze must be there still."""
         for pairs in _parts([(version.key, version.etag) for version in gone]):
             keys = self._keys_that_win(dataset, pairs)
+            began_us = self._warehouse.now_us()
+            self._tell_gold(dataset, pairs)  # first: whoever is killed after the deletion may not come back to it
             if keys:
                 self._delete(dataset, keys, [*pairs, *self._superseded(keys)])
+                self._tell_gold_again(dataset, began_us)
                 log.info(
                     "rows that an object no longer has are taken out",
                     extra={"dataset": dataset.name, "objects": len(keys), "key": keys[0]},
                 )
             self._fill(dataset, pairs)
-            if dataset.name in GOLD_TIMES:
-                self._tell_gold(dataset, pairs)
 
     def _keys_that_win(self, dataset: Dataset, pairs: list[tuple[str, str]]) -> list[str]:
         """The objects of which a row of these versions is what people see."""
@@ -140,13 +141,22 @@ class Supersession:
         )
 
     def _tell_gold(self, dataset: Dataset, pairs: list[tuple[str, str]]) -> None:
-        """The minutes of what the versions said and silver has no more, at that time at least; and of the trades right before
-        and after, whose minutes were complete with it. The rows in bronze are there still, so that this can be repeated."""
+        """The minutes of what the versions said and no other says in silver, at that time at least; and of the trades right
+        before and after, whose minutes were complete with it. A minute too many is only built once more."""
+        if dataset.name not in GOLD_TIMES:
+            return
         silver, natural, at = f"silver_{dataset.name}", self._natural_key(dataset), GOLD_TIMES[dataset.name]
-        said = f"from {dataset.bronze_table} where object_key in %(keys)s and (object_key, object_etag) in %(pairs)s"
-        seen = f"select {natural}, {at} from {silver} final where ({natural}) in (select {natural} {said})"  # noqa: S608  # our own names
-        lost = f"{said} and ({natural}, {at}) not in ({seen})"
-        minutes = f"select venue, symbol, toStartOfMinute({at}) as minute {lost}"
+        theirs = "object_key in %(keys)s and (object_key, object_etag) in %(pairs)s"
+        said = " union all ".join(  # bronze may have let them go by its age, silver has not all that a newer version has too
+            f"select {natural}, {at} as lost_at from {table} where {theirs}"  # noqa: S608  # our own names
+            for table in (dataset.bronze_table, silver)
+        )
+        seen = (
+            f"select {natural}, {at} from {silver} final where ({natural}) in (select {natural} from ({said})) "  # noqa: S608
+            "and (object_key, object_etag) not in %(pairs)s"
+        )
+        lost = f"from ({said}) where ({natural}, lost_at) not in ({seen})"
+        minutes = f"select venue, symbol, toStartOfMinute(lost_at) as minute {lost}"
         if dataset is TRADES:
             ids = f"select venue, symbol, arrayJoin([toUInt64(trade_id - 1), toUInt64(trade_id + 1)]) {lost}"
             minutes += (
@@ -157,6 +167,14 @@ class Supersession:
             f"insert into ops_lost_minutes (dataset, venue, symbol, minute) select distinct '{dataset.name}', venue, symbol, "  # noqa: S608
             f"minute from ({minutes}) settings {AS_PEOPLE_SEE}",
             {"keys": [pair[0] for pair in pairs], "pairs": pairs},
+        )
+
+    def _tell_gold_again(self, dataset: Dataset, since_us: int) -> None:
+        """A pass of the transforms may have looked before the rows were gone."""
+        self._warehouse.command(
+            "insert into ops_lost_minutes (dataset, venue, symbol, minute) select distinct dataset, venue, symbol, minute "
+            "from ops_lost_minutes where dataset = {dataset:String} and load_time >= fromUnixTimestamp64Micro({since_us:Int64})",
+            {"dataset": dataset.name, "since_us": since_us},
         )
 
     def _natural_key(self, dataset: Dataset) -> str:

@@ -1,6 +1,6 @@
 """PURE. The transforms in the order in which they run: which silver tables move each, and which SQL files it is made of."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -25,6 +25,20 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Forget:
+    """A deletion of sql/clickhouse/gold, by names and starts that are written into it: each replica does it by itself, and
+    must not find other minutes than the next one.
+
+    `reach` gives what may stand on a row of the minute that begins then: starts in seconds since the epoch, after the
+    interval where the table has several.
+    """
+
+    file: str
+    reach: Callable[[int], Iterable[tuple[str, int] | tuple[int]]]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Transform:
     """Steps over one window of load_time of the `sources`, one after the other, each reading what those before it built."""
 
@@ -32,8 +46,8 @@ class Transform:
     sources: tuple[str, ...]
     most_rows: int
     steps: tuple[Step, ...]
-    forgets: tuple[Step, ...]
-    """Statements that go before the steps where silver lost rows (`LOST`) in the window."""
+    forgets: tuple[Forget, ...]
+    """Deletions that go before the steps where silver lost rows (`LOST`) in the window."""
 
 
 def _base(interval: str) -> Step:
@@ -56,13 +70,20 @@ def _indicators(interval: str) -> Step:
     return Step(f"indicators_{interval}", "indicators.sql", "stored_indicators", parameters)
 
 
-def _forgets(target: str, interval: str) -> Step:
-    parameters: dict[str, str | int] = {"interval": interval, "seconds": INTERVAL_SECONDS[interval]}
-    return Step(f"forget_{target}_{interval}", f"forget_{target}.sql", f"stored_{target}", parameters)
+def _intervals(minute: int) -> list[tuple[str, int]]:
+    """Seconds go with their minute."""
+    return [(interval, minute - minute % max(seconds, 60)) for interval, seconds in INTERVAL_SECONDS.items()]
 
 
-def _forgets_cross_venue(basis: str) -> Step:
-    return Step(f"forget_cross_venue_{basis}", "forget_cross_venue.sql", "stored_cross_venue", {"basis": basis})
+def _minutes_of_a_book(minute: int) -> list[tuple[int]]:
+    """A book may stand on a lost row up to the end of the hour after it; the clocks of both venues may differ."""
+    return [(start,) for start in range(minute - 60, minute - minute % 3_600 + 7_200, 60)]
+
+
+def _hours_of_a_book(minute: int) -> list[tuple[int]]:
+    """The hours beside it are built from it too."""
+    hour = minute - minute % 3_600
+    return [(hour - 3_600,), (hour,), (hour + 3_600,)]
 
 
 def _symbols(of: str) -> Step:
@@ -88,9 +109,9 @@ OHLCV = Transform(
         _cross_venue("trades"),
     ),
     forgets=(
-        *(_forgets("ohlcv", interval) for interval in INTERVAL_SECONDS),
-        *(_forgets("indicators", interval) for interval in _LONGER),
-        _forgets_cross_venue("trades"),
+        Forget("forget_ohlcv.sql", _intervals),
+        Forget("forget_indicators.sql", _intervals),
+        Forget("forget_cross_venue.sql", lambda minute: [(minute,)], {"basis": "trades"}),
     ),
 )
 
@@ -105,9 +126,9 @@ BOOK = Transform(
         _cross_venue("book"),
     ),
     forgets=(
-        Step("forget_book_top", "forget_book_top.sql", "stored_book_top"),
-        Step("forget_book_hours", "forget_book_hours.sql", "stored_book_hours"),
-        _forgets_cross_venue("book"),
+        Forget("forget_book_top.sql", _minutes_of_a_book),
+        Forget("forget_book_hours.sql", _hours_of_a_book),
+        Forget("forget_cross_venue.sql", _minutes_of_a_book, {"basis": "book"}),
     ),
 )
 

@@ -3,6 +3,7 @@
 Safe to stop, kill and repeat at any point: a window that was not finished is done again, and every row replaces itself.
 """
 
+import itertools
 import logging
 import time
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,9 @@ from transform_process.window import Load, Window, cut_windows
 log = logging.getLogger(__name__)
 
 MOST_PAUSE_SECONDS = 30.0
+
+LOST_AT_ONCE = 1_000
+"""Names and starts in one deletion: a statement has at most 256 KiB (max_query_size)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +146,20 @@ class Transformer:
 
     def _forget(self, transform: Transform, window: Window) -> None:
         """Gold that may stand on rows that silver lost; the steps build what is still true, before the watermark moves."""
-        bounds = {"start_us": window.start_us, "end_us": window.end_us}  # a deletion does not read an instant of 1970 as text
-        [[lost]] = self._warehouse.query(read_sql("transform/lost.sql"), bounds)
-        if not lost:
-            return
-        for step in transform.forgets:
-            self._warehouse.command(
-                read_sql(f"gold/{step.file}"), {**step.parameters, **bounds}, allow_nondeterministic_mutations=1
-            )
+        sql = read_sql("transform/lost.sql")
+        asked = {"datasets": [source.removeprefix("silver_") for source in transform.sources], "limit": LOST_AT_ONCE}
+        asked |= _bounds(window.start_us, window.end_us)
+        for offset in itertools.count(0, LOST_AT_ONCE):
+            lost = self._warehouse.query(sql, asked | {"offset": offset})
+            for forget in transform.forgets if lost else ():
+                starts = sorted({(*names, *start) for *names, minute in lost for start in forget.reach(minute)})
+                for first in range(0, len(starts), LOST_AT_ONCE):
+                    chosen = starts[first : first + LOST_AT_ONCE]
+                    times = [start[-1] for start in chosen]
+                    parameters = {**forget.parameters, "starts": chosen, "first": min(times), "last": max(times)}
+                    self._warehouse.command(read_sql(f"gold/{forget.file}"), parameters)
+            if len(lost) < LOST_AT_ONCE:
+                return
 
     def _run_step(self, step: Step, window: Window, version: int, built: dict[str, int]) -> dict[str, Any]:
         """Fills the step's target; `built` counts by target what this version has there so far."""

@@ -103,6 +103,18 @@ def test_a_bad_object_is_quarantined_and_its_neighbours_are_loaded(
     assert MessageQueue(QUEUE).depth().is_empty
 
 
+def test_a_notification_of_no_new_object_leaves_a_line_and_is_deleted(
+    moto_lake: Lake, connections: list[Warehouse], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    bodies = ['{"Records":[]}', '{"source":"aws.s3","detail-type":"Object Restore Completed","detail":{}}']
+    send(*bodies)
+    run(moto_lake.store, connections)
+    said = {record.__dict__["says"] for record in caplog.records if record.message == "a notification of no new object"}
+    assert said >= set(bodies)
+    assert MessageQueue(QUEUE).depth().is_empty
+
+
 def test_a_body_that_is_no_notification_is_noted_and_deleted(
     moto_lake: Lake, warehouse: Warehouse, connections: list[Warehouse]
 ) -> None:

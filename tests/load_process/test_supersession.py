@@ -156,6 +156,18 @@ def test_rows_that_were_only_added_cost_no_deletion(moto_lake: Lake, warehouse: 
     put(moto_lake, watched, klines(0, 1, 2))
     assert hours(warehouse) == {0: "1.5", 1: "1.5", 2: "1.5"}
     assert not [call for call in watched.calls if "delete" in call]
+    assert warehouse.query("select count() from ops_lost_minutes") == [(0,)]
+
+
+def test_gold_is_told_before_the_rows_are_taken_out_and_again_after(moto_lake: Lake, warehouse: Warehouse) -> None:
+    """Before: a loader may be killed after the deletion. After: a pass may have looked in between."""
+    put(moto_lake, warehouse, klines(0, 1))
+    watched = Watched(warehouse)
+    put(moto_lake, watched, klines(1))
+    wanted = ("insert into ops_lost_minutes", "delete from silver_klines")
+    steps = [start for call in watched.calls for start in wanted if call.startswith(start)]
+    assert steps == [wanted[0], wanted[1], wanted[0]]
+    assert warehouse.query("select toHour(minute), count() from ops_lost_minutes group by minute") == [(0, 2)]
 
 
 @pytest.mark.slow
@@ -173,8 +185,10 @@ def test_killed_at_any_step_the_next_try_ends_it(moto_lake: Lake, warehouse: War
                 load_objects(moto_lake, watched, created)
         load_objects(moto_lake, watched, created, attempts=2)
         assert hours(warehouse) == {0: "1", 1: "9"}, watched.calls[:fail_after]
+        told = warehouse.query("select distinct toHour(minute) from ops_lost_minutes where dataset = 'klines' order by minute")
+        assert {hour for (hour,) in told} >= {0, 2}, watched.calls[:fail_after]
         assert {row[0] for row in warehouse.query("select verdict from ops_accounting_klines")} == {"ok"}
-        for table in ("bronze_klines", "silver_klines", "ops_loaded_objects", "ops_load_claims"):
+        for table in ("bronze_klines", "silver_klines", "ops_loaded_objects", "ops_load_claims", "ops_lost_minutes"):
             warehouse.command(f"truncate table {table}")
         return watched.calls
 

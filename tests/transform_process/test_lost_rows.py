@@ -19,6 +19,8 @@ from .warehouse_rows import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TRADES, Row, s
 if TYPE_CHECKING:
     from conftest import Lake
 
+pytestmark = pytest.mark.slow
+
 START = us("2024-08-09 10:00:00")
 TABLES = {step.target for made in TRANSFORMS for step in made.steps}
 
@@ -59,7 +61,16 @@ def test_a_candle_that_an_object_lost_is_gone_and_longer_ones_are_made_of_what_i
     assert len([row for row in found["stored_ohlcv"] if row["symbol"] == "ETHUSDT"]) == 7
 
 
-@pytest.mark.slow
+def test_a_candle_that_another_object_says_otherwise_is_as_that_one_says(moto_lake: Lake, warehouse: Warehouse) -> None:
+    """The other's row was loaded long ago, and was beaten: nothing is new but that it is seen."""
+    put(moto_lake, warehouse, KLINES, rows.klines([START], close="1", receipt_time=START), "other")
+    put(moto_lake, warehouse, KLINES, rows.klines([START], close="9", receipt_time=START + 1))
+    transform(warehouse)
+    put(moto_lake, warehouse, KLINES, rows.klines([START]).slice(0, 0))
+    found = passes_like_a_rebuild(warehouse)
+    assert {str(row["close"].normalize()) for row in found["stored_ohlcv"]} == {"1"}
+
+
 def test_a_trade_that_an_object_lost_is_in_no_candle_and_its_neighbours_are_incomplete(
     moto_lake: Lake, warehouse: Warehouse
 ) -> None:
@@ -74,7 +85,6 @@ def test_a_trade_that_an_object_lost_is_in_no_candle_and_its_neighbours_are_inco
     assert [(row["first_trade_id"], row["is_complete"]) for row in ours] == [(1, False), (4, False), (5, False)]
 
 
-@pytest.mark.slow
 def test_a_trade_that_an_object_has_at_another_time_leaves_nothing_where_it_was(moto_lake: Lake, warehouse: Warehouse) -> None:
     put(moto_lake, warehouse, TRADES, rows.trades([1], times_us=[START]))
     transform(warehouse)
@@ -83,7 +93,6 @@ def test_a_trade_that_an_object_has_at_another_time_leaves_nothing_where_it_was(
     assert {row["open_time"].minute for row in found["stored_ohlcv"] if row["interval"] in ("1s", "1m")} == {1}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["diff", "snapshot"])
 def test_a_book_that_stood_on_what_an_object_lost_is_not_told(lost: str, moto_lake: Lake, warehouse: Warehouse) -> None:
     snapshot = rows.depth_snapshot(10, receipt_us=START, bids=[["99", "1"]], asks=[["101", "2"]])

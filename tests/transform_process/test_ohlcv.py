@@ -303,6 +303,7 @@ def test_a_rebuild_leaves_nothing_of_what_silver_no_longer_has(warehouse: Wareho
         assert [str(symbol) for (symbol,) in found] == ["BTCUSDT", "ETHUSDT"], table
 
 
+@pytest.mark.slow
 def test_vwap_is_made_of_sums_with_all_their_digits(warehouse: Warehouse) -> None:
     """A sum that was cut at 18 decimals first would be wrong by 1e-18 / volume: here in the tenth digit."""
     trades = rows.trades([1, 2], prices=["0.123456789012345678", "0.987654321098765432"])

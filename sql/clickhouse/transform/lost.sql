@@ -1,4 +1,10 @@
--- In how many minutes silver lost rows that were loaded before: of the whole window.
-select count()
+-- In which minutes silver lost rows in the window, in seconds since the epoch: some of them, from the offset on.
+select distinct
+    venue,
+    symbol,
+    toUnixTimestamp(minute) as start
 from ops_lost_minutes
-where load_time >= fromUnixTimestamp64Micro({start_us:Int64}) and load_time < fromUnixTimestamp64Micro({end_us:Int64})
+where dataset in {datasets:Array(String)}
+    and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+order by venue, symbol, start
+limit {limit:UInt32} offset {offset:UInt64}
