@@ -14,6 +14,7 @@ import orjson
 from extract_process.capture_memory import CaptureMemory
 from extract_process.dialect import DATA_ERRORS, Dialect, FrameRefused
 from extract_process.flusher import Flusher
+from extract_process.id_continuity import UNREADABLE
 from extract_process.judge import Ask, Judge, Judgement, judge_rules
 from extract_process.landing import Landing, Parsed
 from extract_process.micro_batch import BatchLimits, MicroBatch
@@ -48,7 +49,7 @@ _LOUD = {
     "successor_given_up": logging.WARNING,
     "venue_error": logging.WARNING,
 }
-_MOST_EVENTS, _MOST_LINES = 20, 8
+_MOST_EVENTS, _MOST_LINES = 20, 5
 """Of a kind that are said one by one: a venue's garbage is counted, not amplified."""
 
 _COUNTED = frozenset({"implausible_id", "not_judged", "refused_row", "venue_error"})
@@ -294,6 +295,8 @@ class Capture:
     def _say(self, event: StreamEvent) -> None:
         self.counts.gaps += event.event == "gap"
         level = _LOUD.get(event.event, logging.DEBUG)
+        if event.event == "gap" and event.cause == UNREADABLE:
+            level = logging.DEBUG  # its refused_row is the line
         if log.isEnabledFor(level) and (level < logging.WARNING or self._lines.may_say(event.event, time.monotonic())):
             said = {name: value for name, value in asdict(event).items() if value not in ("", None) and name != "event"}
             log.log(level, event.event, extra=said)

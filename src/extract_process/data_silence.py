@@ -48,6 +48,11 @@ class DataSilence:
         usual = min(USUAL_PAUSES * self.longest_pause, MOST_LEASTS * self._least)
         return max(self._least, usual, SURE_PAUSES * self.longest_pause)
 
+    @property
+    def is_usual(self) -> bool:
+        """There is a connection, and it is not silent for longer than it usually is."""
+        return self._since is not None and not self.is_alarmed
+
     def silent_seconds(self, now: float) -> float:
         """Since the last data, or since the connection took over; 0 without a connection."""
         return 0.0 if self._since is None else now - self._since

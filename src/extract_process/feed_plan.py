@@ -27,6 +27,7 @@ class FeedPlan:
         """`wanted` has the channels of every symbol, of those that the venue does not know yet too."""
         limit = venue.sockets.connects
         self.feeds: list[StreamFeed] = []
+        self._feed_of: dict[tuple[str, str], StreamFeed] = {}
         self._venue = venue
         self._sink = sink
         self._find_address = find_address
@@ -38,6 +39,11 @@ class FeedPlan:
     def connections(self) -> int:
         """Open now, of all feeds."""
         return sum(feed.connections for feed in self.feeds)
+
+    def delivers(self, channel: str, symbol: str) -> bool:
+        """Whether the connection of this stream is there, and not mute."""
+        feed = self._feed_of.get((channel, symbol.upper()))
+        return feed is not None and feed.is_delivering
 
     def add(self, symbols: Collection[str]) -> list[StreamFeed]:
         """New feeds for the streams of these symbols, each stream once; a stream of the whole market is in the first ones."""
@@ -60,4 +66,7 @@ class FeedPlan:
             for number, streams in enumerate(parts, start=len(self.feeds) + 1)
         ]
         self.feeds += new
+        for feed in new:
+            keys = map(self._venue.key_of_stream, feed.streams)
+            self._feed_of |= {(key.channel, key.symbol.upper()): feed for key in keys}
         return new

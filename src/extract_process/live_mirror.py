@@ -145,13 +145,17 @@ class LiveMirror:
         return sum(symbol not in self._listing.unknown for symbol in self._mirror.books(synced=False))
 
     async def _say_snapshots(self) -> None:
-        """One symbol after the other, each every `snapshot_seconds`."""
+        """One symbol after the other, each every `snapshot_seconds`; none while its connection is lost or mute.
+
+        A book that stands still only because nothing comes would look like a fresh one.
+        """
         if "depth" not in self._options.channels:
             return
         while True:
             for symbol in self._options.symbols:
                 await asyncio.sleep(self._options.snapshot_seconds / len(self._options.symbols))
-                self._mirror.say_snapshot(symbol)
+                if self._plan.delivers("depth", symbol):
+                    self._mirror.say_snapshot(symbol)
 
     async def _prove(self) -> None:
         """One symbol after the other, each every `prove_seconds` as far as the proofs' share of the weight allows."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from extract_process.book_proof import Mismatch, Proven, Unproven
 from extract_process.book_sync import SnapshotNeeded, SyncDelayed, Synced
 from extract_process.dialect import DATA_ERRORS, Dialect
-from extract_process.id_continuity import Gap, Implausible, NewNumbering
+from extract_process.id_continuity import UNREADABLE, Gap, Implausible, NewNumbering
 from extract_process.mirror_book import RefreshNeeded, Step
 from extract_process.mirror_lanes import BookLane, MirrorCounts, TickerLane, TradeLane
 from extract_process.mirror_messages import MessageForms, topic_name
@@ -23,7 +23,7 @@ from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
 
-_MOST_LINES = 8
+_MOST_LINES = 5
 
 AskBook = Callable[[str, str], None]
 """Symbol and reason: `start`, `gap`, … for a new book, `refresh` or `proof` for a comparison with the running one."""
@@ -201,7 +201,8 @@ class MarketMirror:
                     self._ask_book(symbol, "refresh")
                 case Gap(first, last, cause):
                     self.counts.gaps += 1
-                    log.warning("gap", extra={"symbol": symbol, "first": first, "last": last, "cause": cause})
+                    level = logging.DEBUG if cause == UNREADABLE else logging.WARNING  # a refused row is one line
+                    log.log(level, "gap", extra={"symbol": symbol, "first": first, "last": last, "cause": cause})
                 case SyncDelayed(last, first):
                     self._warn("the book cannot start", {"symbol": symbol, "snapshot": last, "first_waiting": first})
                 case NewNumbering() | Implausible():

@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import count
 
 from extract_process.dialect import DATA_ERRORS
+from extract_process.said_seldom import SaidSeldom
 from tickhouse_core.errors import SpoolFull, VenueBanned, VenueError, VenueRefused
 from tickhouse_core.timestamps import now_us
 
@@ -18,6 +20,8 @@ REFUSED_AGAIN_SECONDS = 300.0
 """A question the venue refused is put again after so long: a halted symbol comes back."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_MOST_LINES = 4
+"""Said one by one in a minute: a ban concerns every question that waits."""
 
 
 class Urgency(IntEnum):
@@ -48,6 +52,7 @@ class RestQueue:
         self._numbers = count()
         self._workers = workers
         self._pauses: set[asyncio.Task[None]] = set()
+        self._lines = SaidSeldom(_MOST_LINES)
 
     @property
     def is_idle(self) -> bool:
@@ -82,7 +87,11 @@ class RestQueue:
     def _put_again(self, asked: _Asked, error: Exception) -> None:
         asked.failures += 1
         seconds = _pause_after(error, asked.failures)
-        log.warning("will ask again", extra={"what": asked.name, "seconds": round(seconds, 1), "why": str(error)})
+        now = time.monotonic()
+        for _, more, _ in self._lines.take_left_out(now):
+            log.warning("asked again and again", extra={"questions": more})
+        if self._lines.may_say("again", now):
+            log.warning("will ask again", extra={"what": asked.name, "seconds": round(seconds, 1), "why": str(error)})
         task = asyncio.create_task(self._put_later(asked, seconds))
         self._pauses.add(task)
         task.add_done_callback(self._pauses.discard)

@@ -85,6 +85,11 @@ class StreamFeed:
         return len(self._links)
 
     @property
+    def is_delivering(self) -> bool:
+        """There is a connection, and it is not mute."""
+        return self._silence.is_usual
+
+    @property
     def is_mute(self) -> bool:
         """The connection is there, and delivers nothing for longer than is usual."""
         return self._silence.is_alarmed

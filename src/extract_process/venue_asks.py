@@ -115,7 +115,9 @@ class VenueAsks:
             self._say_klines(key, page, key.grid.ranges_of(open_times))
 
     def _land_trades(self, key: StreamKey, missing: Range, body: bytes, trades: list[Trade]) -> None:
-        """Lands those of the answer that are missing."""
+        """Lands those of the answer that are missing, once."""
+        if key.channel in self._dialect.sparse_channels and (not trades or trades[-1].trade_id <= missing.last):
+            raise VenueUnavailable(f"the venue's last trades of {key.symbol} do not reach {missing.last} yet")
         found = [trade.trade_id for trade in trades if missing.first <= trade.trade_id <= missing.last]
         if found:
             answer = RestAnswer("trades", key.symbol, body, from_id=missing.first, to_id=missing.last)
@@ -126,9 +128,7 @@ class VenueAsks:
             self._say_healed(key, EVERY_ID.ranges_of(found))
 
     def _say_reached(self, key: StreamKey, missing: Range, ids: list[int]) -> None:
-        """Sparse ids: the answer is all there was from its first trade on. Raises VenueUnavailable while it lags."""
-        if not ids or ids[-1] <= missing.last:
-            raise VenueUnavailable(f"the venue's last trades of {key.symbol} do not reach {missing.last} yet")
+        """Sparse ids: the answer is all there was from its first trade on."""
         if ids[0] <= missing.last:
             self._say_healed(key, [Range(max(missing.first, ids[0]), missing.last)])
 

@@ -188,6 +188,15 @@ async def test_how_long_a_failed_ask_pauses_is_said(
     assert soonest <= said["seconds"] <= latest
 
 
+async def test_a_ban_that_concerns_every_question_is_said_a_few_times(asks: Asks, caplog: pytest.LogCaptureFixture) -> None:
+    queue = RestQueue()
+    for number in range(50):
+        queue.ask(Urgency.NEW_BOOK, f"book {number}", asks.of("book", VenueBanned("shut out", 2**62)))
+    async with working(queue):
+        await asks.until(50)
+    assert [record.message for record in caplog.records] == ["will ask again"] * 4
+
+
 async def test_an_error_that_nobody_foresaw_ends_the_queue(asks: Asks) -> None:
     queue = RestQueue()
     queue.ask(Urgency.NEW_BOOK, "book", asks.of("book", RuntimeError("a bug")))

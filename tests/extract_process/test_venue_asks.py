@@ -1,7 +1,8 @@
-"""VenueAsks: how often an answer is parsed, and where."""
+"""VenueAsks: how often an answer is parsed and landed, and where."""
 
 import asyncio
 import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,8 @@ from extract_process.spool_room import SpoolRoom
 from extract_process.stream_key import StreamKey
 from extract_process.venue import VenueRest
 from extract_process.venue_asks import VenueAsks
+from extract_process.venues import venue_named
+from tickhouse_core.errors import VenueUnavailable
 
 DEPTH = orjson.dumps({"lastUpdateId": 5, "bids": [["1.0", "2.0"]], "asks": [["1.5", "2.0"]]})
 TRADES = orjson.dumps([{"id": 7, "price": "1", "qty": "1", "time": 1_704_110_400_000, "isBuyerMaker": True}])
@@ -79,3 +82,37 @@ async def test_an_answer_is_parsed_once_and_a_large_one_beside_the_event_loop(
         working.cancel()
         await asyncio.wait([working])
         assert capture.close(20)
+
+
+async def test_trades_of_an_answer_that_does_not_reach_far_enough_are_not_landed_twice(tmp_path: Path) -> None:
+    """KuCoin: whether more of them are missing is only known when a younger one is there; the question is asked again."""
+    work: list[Callable[[], Awaitable[None]]] = []
+
+    class Queue:
+        def ask(self, urgency: object, name: str, asked: Callable[[], Awaitable[None]]) -> None:
+            work.append(asked)
+
+    class LastTrades:
+        def __init__(self) -> None:
+            self.ids = [6, 7]
+
+        async def fetch_recent_trades_body(self, symbol: str) -> bytes:
+            at = 1_704_110_400_000_000_000
+            trades = [{"sequence": str(number), "price": "1", "size": "1", "side": "buy", "time": at} for number in self.ids]
+            return orjson.dumps({"code": "200000", "data": trades})
+
+    rest, kucoin = LastTrades(), venue_named("kucoin")
+    asks = VenueAsks(cast("VenueRest", rest), cast("RestQueue", Queue()), kucoin, 100)
+    options = CaptureOptions("main", ("BTC-USDT",), tmp_path, BatchLimits(), fsync_seconds=60)
+    nobody: list[Any] = []
+    outbox, room = Outbox(tmp_path / "outbox"), SpoolRoom(10**12, CHANNELS)
+    capture = Capture(kucoin.dialect, options, room, outbox, Recovered(1, {}, []), nobody.append, lambda: None)
+    asks.answer_to(capture)
+    asks.put(HealAsk(StreamKey("trades", "BTC-USDT"), 7, 7))
+    with pytest.raises(VenueUnavailable, match="do not reach 7 yet"):
+        await work[0]()
+    assert capture.counts.rows == 0
+    rest.ids = [6, 7, 9]
+    await work[0]()
+    assert capture.counts.rows == 1
+    assert capture.close(20)

@@ -38,6 +38,7 @@ class OddVenue:
         self.book_ids = dict.fromkeys(symbols, 100)
         self.requests: Counter[str] = Counter()
         self.connects = 0
+        self.is_refusing = False
         self._asked: dict[web.WebSocketResponse, set[str]] = {}
         self.depth_of: Callable[[str], dict[str, Any]] = self._depth
         self.trades: list[dict[str, Any]] = []
@@ -62,6 +63,12 @@ class OddVenue:
     def say_to(self, stream: str, *frames: bytes) -> None:
         """The same, to the sockets that have asked for this stream."""
         asyncio.run_coroutine_threadsafe(self._say(frames, stream), self._loop).result(60)
+
+    def refuse_sockets(self) -> None:
+        """Every socket ends, and no other one opens."""
+        self.is_refusing = True
+        for socket in list(self._asked):
+            asyncio.run_coroutine_threadsafe(socket.close(), self._loop).result(60)
 
     def list_symbol(self, symbol: str) -> None:
         """From now on the venue knows it."""
@@ -102,6 +109,8 @@ class OddVenue:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() == "websocket":
+            if self.is_refusing:
+                return web.Response(status=503)
             return await self._talk(request)
         self.requests[request.path] += 1
         return self._answer(request)

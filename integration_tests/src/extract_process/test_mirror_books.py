@@ -17,6 +17,8 @@ from tickhouse_core.settings import PubSubSettings, read
 
 from .live import happened
 from .mirroring import VenueComparison, mirroring, subscribing
+from .odd_venue import diff as diff_of
+from .odd_venue import odd_venue, until_subscribed
 
 if TYPE_CHECKING:
     from conftest import PubSubEmulator
@@ -138,3 +140,33 @@ def _truths(path: Path, wanted: set[int]) -> dict[int, tuple[list[tuple[str, str
             top = [bids[price] for price in sorted(bids, reverse=True)[:30]], [asks[price] for price in sorted(asks)[:30]]
             truths[diff["u"]] = top
     return truths
+
+
+def test_a_book_whose_connection_is_lost_is_not_published_again_as_if_it_were_fresh(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A snapshot is due every 50 ms; what was published before the loss may still be on its way."""
+    with (
+        odd_venue(monkeypatch, "BTCUSDT") as venue,
+        subscribing() as subscriber,
+        mirroring("BTCUSDT", snapshot_seconds=0.05),
+    ):
+        until_subscribed(venue)
+        venue.say(diff_of("BTCUSDT", 101))
+        subscriber.pull_until(lambda: subscriber.heard[Heard.SNAPSHOT] > 5, "snapshots")
+        venue.refuse_sockets()
+
+        def failures() -> int:
+            return sum(record.getMessage() == "cannot connect" for record in list(caplog.records))
+
+        wait_until(lambda: failures() >= 1, "an attempt to connect")
+        subscriber.pull_all()
+        before = len(subscriber.messages)
+        wait_until(lambda: failures() >= 3, "two more")
+        subscriber.pull_all()
+        assert len(subscriber.messages) == before
+        venue.is_refusing = False
+        until_subscribed(venue)
+        venue.say(diff_of("BTCUSDT", 102))
+        subscriber.pull_until(lambda: len(subscriber.messages) > before, "snapshots again")
+    assert subscriber.heard[Heard.JUMP] == 0

@@ -85,6 +85,11 @@ def test_a_number_that_cannot_be_read_costs_that_one_message(
     assert ids_in_events(store, "gap", "trades", "BTCUSDT") == set(range(9, last))
     said = [record for record in caplog.records if record.getMessage() == "refused_row" and record.levelno == logging.WARNING]
     assert said, "a refused row is a line of the log"
+    assert not [
+        record
+        for record in caplog.records
+        if record.levelno >= logging.WARNING and vars(record).get("cause") == "unreadable_number" and record.getMessage() == "gap"
+    ], "and its gap is no second one"
     assert not [record for record in caplog.records if record.exc_info], "no traceback"
 
 

@@ -210,11 +210,11 @@ def _instant(value: object) -> int:
 
 
 def _levels(value: Any) -> Levels:
-    """A list of pairs."""
+    """A list of pairs. Raises UnreadableNumber: the message has ids that must be accounted for."""
     if type(value) is not list:
-        raise FrameRefused("wrong_type", "levels are no list")
+        raise UnreadableNumber("levels are no list")
     for level in value:
         if type(level) is not list or len(level) != 2:
-            raise FrameRefused("wrong_type", f"{level!r:.60} is no level")
+            raise UnreadableNumber(f"{level!r:.60} is no level")
     levels: Levels = value
     return levels

@@ -176,10 +176,10 @@ def _levels(changes: Any) -> Levels:
     A change with price 0 is no level: it only says that its sequence was used. Raises UnreadableNumber.
     """
     if type(changes) is not list:
-        raise FrameRefused("wrong_type", "changes are no list")
+        raise UnreadableNumber("changes are no list")
     for change in changes:
-        if type(change) is not list or len(change) != 3 or type(change[2]) is not str:
-            raise FrameRefused("wrong_type", f"{change!r:.60} is no change")
+        if type(change) is not list or len(change) != 3 or type(change[2]) is not str or not change[2].isdecimal():
+            raise UnreadableNumber(f"{change!r:.60} is no change")
     ordered = changes if len(changes) == 1 else sorted(changes, key=lambda change: int(change[2]))
     levels = plain_levels([[price, size] for price, size, _ in ordered])
     return [level for level in levels if level[0].strip("0.")]

@@ -101,8 +101,6 @@ def test_times_in_microseconds_are_what_they_are() -> None:
         (orjson.dumps({**KLINE, "k": {**KLINE["k"], "t": 60_000}}), "wrong_time"),  # type: ignore[dict-item]
         (orjson.dumps({**DIFF, "U": 161}), "wrong_id"),
         (orjson.dumps({**DIFF, "s": ""}), "wrong_type"),
-        (orjson.dumps({**DIFF, "b": None}), "wrong_type"),
-        (orjson.dumps({**DIFF, "a": [["1"]]}), "wrong_type"),
         (orjson.dumps({**KLINE, "k": []}), "wrong_type"),
     ],
 )
@@ -225,3 +223,11 @@ def test_a_symbol_that_no_column_holds_is_refused_here(frame: dict[str, Any], sy
     with pytest.raises(FrameRefused, match="is no name"):
         parse_frame(orjson.dumps(broken))
     assert parse_frame(orjson.dumps({**TRADE, "s": "S" * 256}))
+
+
+@pytest.mark.parametrize("levels", [None, [["1"]], ["1"], [["1", "2", "3"]], [["1", None]]])
+def test_a_diff_with_an_unreadable_level_keeps_its_ids(levels: object) -> None:
+    for side in ("b", "a"):
+        (row,) = parse_frame(orjson.dumps({**DIFF, side: levels}))
+        assert isinstance(row, UnreadableRow)
+        assert (row.channel, row.symbol, row.first_id, row.last_id) == ("depth", DIFF["s"], DIFF["U"], DIFF["u"])

@@ -52,8 +52,6 @@ def test_welcome_and_pong() -> None:
 @pytest.mark.parametrize(
     "frame",
     [
-        level2([["1", "2"]], []),
-        level2([["1", "2", "x"], ["1", "3", "y"]], []),
         level2([], [], sequenceStart=10),
         level2([], [], sequenceEnd="9"),
         level2([], [], time="soon"),
@@ -69,8 +67,11 @@ def test_a_frame_of_another_shape_is_refused(frame: bytes) -> None:
         parse_frame(frame, NOW)
 
 
-@pytest.mark.parametrize("price", ["-1", "", 2, None, "1e-30", "abc"])
-def test_a_message_with_an_unreadable_number_keeps_its_ids(price: Any) -> None:
-    (row,) = parse_frame(level2([[price, "1", "3"]], [["5", "1", "4"]], sequenceStart=3, sequenceEnd=4), NOW)
+@pytest.mark.parametrize(
+    "change",
+    [*([price, "1", "3"] for price in ("-1", "", 2, None, "1e-30", "abc")), ["1", "2"], ["1", "2", "x"], ["1", "2", 3], 7],
+)
+def test_a_message_with_an_unreadable_change_keeps_its_ids(change: Any) -> None:
+    (row,) = parse_frame(level2([change], [["5", "1", "4"]], sequenceStart=3, sequenceEnd=4), NOW)
     assert isinstance(row, UnreadableRow)
     assert (row.channel, row.symbol, row.first_id, row.last_id) == ("depth", "A-B", 3, 4)

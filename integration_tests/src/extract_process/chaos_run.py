@@ -1,0 +1,138 @@
+"""One chaotic run: real recorders, one a venue, beside venues whose faults a seed chooses; and what was wrong. Not a test."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from tests.waiting import patience, wait_until
+
+from tickhouse_core.object_store import ObjectStore
+
+from .chaos_faults import begin, schedule
+from .chaos_judge import wrongs_of
+from .chaos_venue import ChaosBinance, ChaosKucoin, ChaosVenue
+from .live import SOURCES, events_of, rows_of
+
+FIRST_FAULT_SECONDS = 3.0
+MOST_LINES, SUCCESSIVE = 10, 3
+"""Of a fault, counted over so many successive ones: a busy recorder says of one what the venue did before the next."""
+
+MOST_GROWTH_MB = 40
+"""Of a recorder's memory, from the first quarter of the faults to the end."""
+
+OPTIONS = (
+    *("--batch-seconds", "1", "--prove-every", "2", "--streams-per-connection", "2"),
+    *("--mute-seconds", "2", "--overlap-seconds", "1"),
+)
+_LINE = re.compile(r"^(\d{4}-\d\d-\d\dT[\d:.]+Z) (\w+)")
+
+
+@dataclass
+class Recorder:
+    """A recording process and what was seen of it."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+    summary: Path
+    resident_mb: list[tuple[float, float]] = field(default_factory=list)
+
+    def look(self) -> None:
+        status = Path(f"/proc/{self.process.pid}/status")
+        if status.exists() and "VmRSS" in (text := status.read_text()):
+            self.resident_mb.append((time.time(), int(text.partition("VmRSS:")[2].split()[0]) / 1024))
+
+
+def chaos_venues(seed: int) -> list[ChaosVenue]:
+    """Two venues of two markets each; not started yet."""
+    return [ChaosBinance(("BTCUSDT", "ETHUSDT"), seed), ChaosKucoin(("BTC-USDT", "ETH-USDT"), seed)]
+
+
+class Chaos:
+    """Venues and recorders of one seed."""
+
+    def __init__(self, seed: int, seconds: float, folder: Path, environment: Mapping[str, str]) -> None:
+        """`seconds` is what the recorders are told as `--duration`; the last of them are calm."""
+        self.seed, self.seconds, self.folder = seed, seconds, folder
+        self.calm_seconds = min(20.0, seconds / 3)
+        self._environment = environment
+        self.venues = chaos_venues(seed)
+        self.said: dict[str, list[tuple[float, str, str]]] = {venue.kind: [] for venue in self.venues}
+        """By venue: when which fault happened to which symbol."""
+
+        self.recorders: dict[str, Recorder] = {}
+
+    def run(self) -> None:
+        with ExitStack() as stack:
+            for venue in self.venues:
+                venue.start()
+                stack.callback(venue.stop)
+                self.recorders[venue.kind] = self._start(venue)
+                stack.callback(self.recorders[venue.kind].process.kill)
+            wait_until(lambda: all(venue.is_watched for venue in self.venues), "recorders that read all markets", 60)
+            for venue in self.venues:
+                plan = schedule(venue, self.seed, FIRST_FAULT_SECONDS, self.seconds - self.calm_seconds)
+                said = self.said[venue.kind]
+                begin(venue, plan, self.seed, lambda name, symbol, said=said: said.append((time.time(), name, symbol)))  # type: ignore[misc]
+            deadline = time.monotonic() + self.seconds + patience(90)
+            while any(one.process.poll() is None for one in self.recorders.values()) and time.monotonic() < deadline:
+                for one in self.recorders.values():
+                    one.look()
+                time.sleep(0.5)  # how often memory is looked at
+
+    def wrongs(self, store: ObjectStore) -> list[str]:
+        trades, diffs = (rows_of(store, dataset) for dataset in ("trades", "depth_diffs"))
+        events = rows_of(store, "stream_events")
+        found: list[str] = []
+        for venue in self.venues:
+            ours = [[row for row in rows if row["venue"] == venue.kind] for rows in (trades, diffs, events)]
+            found += wrongs_of(venue, *ours)
+            found += self._wrongs_of_process(venue)
+            found += self._wrongs_of_the_end(venue, store)
+        return found
+
+    def _start(self, venue: ChaosVenue) -> Recorder:
+        log, summary = self.folder / f"{venue.kind}.log", self.folder / f"{venue.kind}.out"
+        symbols = [word for symbol in venue.markets for word in ("--symbol", symbol)]
+        command = [sys.executable, "-m", "extract_process.stream", "--venue", venue.kind, "--duration", f"{self.seconds}"]
+        environment = {**os.environ, "PYTHONPATH": str(SOURCES), **self._environment, **venue.environment}
+        with log.open("wb") as errors, summary.open("wb") as out:
+            process = subprocess.Popen([*command, *symbols, *OPTIONS], env=environment, stdout=out, stderr=errors)
+        return Recorder(process, log, summary)
+
+    def _wrongs_of_process(self, venue: ChaosVenue) -> Iterator[str]:
+        recorder, said = self.recorders[venue.kind], self.said[venue.kind]
+        log = recorder.log.read_text(errors="replace")
+        if recorder.process.poll() != 0:
+            yield f"{venue.kind}: exit code {recorder.process.poll()}: {log[-500:]}"
+            return
+        lasted = float(recorder.summary.read_text().split()[-1].replace(",", ""))
+        if not self.seconds <= lasted <= self.seconds + patience(10):
+            yield f"{venue.kind}: {self.seconds} s were {lasted} s"
+        if "Traceback" in log:
+            yield f"{venue.kind}: a traceback: {log[log.index('Traceback') :][:800]}"
+        lines = [datetime.fromisoformat(match[1]).timestamp() for line in log.splitlines() if (match := _LINE.match(line))]
+        ends = [at for at, _, _ in said[SUCCESSIVE:]] + [float("inf")]
+        for (at, name, symbol), end in zip(said, ends, strict=False):
+            if (count := sum(at <= line < end for line in lines)) > MOST_LINES * SUCCESSIVE:
+                yield f"{venue.kind}: {count} lines of {SUCCESSIVE} faults from {name} of {symbol} on"
+        if len(said) < len(schedule(venue, self.seed, FIRST_FAULT_SECONDS, self.seconds - self.calm_seconds)):
+            yield f"{venue.kind}: only {len(said)} faults happened"
+        middle = said[len(said) // 4][0]
+        before = [mb for at, mb in recorder.resident_mb if at <= middle]
+        if before and (grown := recorder.resident_mb[-1][1] - max(before)) > MOST_GROWTH_MB:
+            yield f"{venue.kind}: memory grew by {grown:.0f} MB from {max(before):.0f} MB"
+
+    def _wrongs_of_the_end(self, venue: ChaosVenue, store: ObjectStore) -> Iterator[str]:
+        """Behind the last fault every book is proven right."""
+        last = self.said[venue.kind][-1][0]
+        for symbol in venue.markets:
+            proofs = [row for row in events_of(store, "proven") if row["symbol"] == symbol]
+            if not any(row["started_at"].timestamp() > last for row in proofs):
+                yield f"{venue.kind} {symbol}: no proof of the book behind the last fault"
