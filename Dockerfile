@@ -1,13 +1,14 @@
 # One image for all processes: `docker compose up --build`, or `docker build --tag tickhouse .`
 # The last stage has no build tools and no pip. It runs as user 10001 and needs no writable root file system.
-ARG PYTHON_IMAGE=python:3.13.15-slim-bookworm
+ARG PYTHON_IMAGE=python:3.13.15-slim-bookworm@sha256:2325bb286ec344af3e5898cc224b5844e2707ac6e26b1632516fd3edc84a5e26
 
 FROM ${PYTHON_IMAGE} AS build
+ARG REQUIREMENTS=requirements.txt
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /app
 RUN python -m venv --without-pip /opt/tickhouse
-COPY requirements.txt requirements-build.txt ./
-RUN python -m pip --python /opt/tickhouse/bin/python install --no-deps --only-binary :all: --require-hashes --requirement requirements.txt \
+COPY requirements.txt requirements-demo.txt requirements-build.txt ./
+RUN python -m pip --python /opt/tickhouse/bin/python install --no-deps --only-binary :all: --require-hashes --requirement ${REQUIREMENTS} \
  && python -m pip install --no-deps --only-binary :all: --require-hashes --requirement requirements-build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY sql sql

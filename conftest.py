@@ -44,6 +44,7 @@ _OURS = (
     "KUCOIN_",
     "S3_",
     "LAKE_",
+    "LOADER_",
     "LOG_",
     "RETENTION_",
     "GOOGLE_",

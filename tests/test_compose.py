@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import yaml
 from conftest import ROOT
 from integration_tests.compose.check import DISTURBED, ONCE, PORTS
+from integration_tests.compose.images import named_images
 from integration_tests.compose.readme_commands import commands, expectation
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -33,8 +34,11 @@ def test_every_service_listens_on_this_machine_only() -> None:
 
 
 def test_every_image_is_one_of_a_kind() -> None:
-    images = {service["image"] for service in SERVICES.values()}
-    moving = {image for image in images if not re.search(r"\d+\.\d+\.\d+|RELEASE\.\d{4}-", image.rpartition(":")[2])}
+    images = {*named_images().values(), "tickhouse:0.1.0"}
+    assert {re.sub(r"^\$\{\w+:-(.+)\}$", r"\1", service["image"]) for service in SERVICES.values()} < images
+    moving = {
+        image for image in images if not re.search(r"\d+\.\d+\.\d+|RELEASE\.\d{4}-", image.partition("@")[0].rpartition(":")[2])
+    }
     assert moving == set(), "a tag that moves is another image next year"
 
 
@@ -84,9 +88,32 @@ def test_every_published_port_is_looked_at_before_the_check() -> None:
     assert published == PORTS
 
 
-def test_an_image_that_cannot_be_had_stops_nobody_else() -> None:
-    assert [name for name, service in SERVICES.items() if "minio" in service.get("depends_on", {})] == []
-    assert SERVICES["minio"]["profiles"] == ["console"]
+def test_an_image_that_cannot_be_had_stops_neither_recording_nor_loading_nor_sql() -> None:
+    """Without a profile: the images that every service needs are ours, and two that have a replacement."""
+    without_profile = {name: service for name, service in SERVICES.items() if "profiles" not in service}
+    assert set(without_profile) - set(OURS) == {"localstack", "clickhouse"}
+    needed = {
+        other
+        for service in without_profile.values()
+        for other, how in service.get("depends_on", {}).items()
+        if how.get("required", True)
+    }
+    assert needed <= set(without_profile)
+    assert {SERVICES[name]["profiles"][0] for name in ("pubsub", "mirror", "minio")} == {"mirror", "console"}
+
+
+def test_our_own_s3_takes_the_place_of_localstack_as_the_other_services_know_it() -> None:
+    replaced = yaml.safe_load((ROOT / "resources" / "docker" / "own-s3.yml").read_text(encoding="utf-8"))["services"]
+    assert list(replaced) == ["localstack"]
+    service = replaced["localstack"]
+    ours = SERVICES["keeper"]
+    assert service["build"]["args"]["PYTHON_IMAGE"] == ours["build"]["args"]["PYTHON_IMAGE"]
+    requirements = (ROOT / service["build"]["args"]["REQUIREMENTS"]).read_text(encoding="utf-8")
+    assert re.search(r"^moto==", requirements, flags=re.MULTILINE)
+    assert "/" not in service["image"], "of no registry"
+    port = ours["environment"]["AWS_ENDPOINT_URL"].rpartition(":")[2]
+    assert service["command"].endswith(f"--port {port}")
+    assert f":{port}/" in service["healthcheck"]["test"][-1]
 
 
 def test_every_extractor_asks_the_lake_which_exchange_it_is_of() -> None:
@@ -94,17 +121,26 @@ def test_every_extractor_asks_the_lake_which_exchange_it_is_of() -> None:
         name
         for name in EXTRACTORS
         if SERVICES[name].get("entrypoint") != ["/app/resources/docker/from-venue"]
-        or SERVICES[name].get("depends_on") != {"keeper": {"condition": "service_healthy"}}
+        or SERVICES[name].get("depends_on", {}).get("keeper") != {"condition": "service_healthy"}
     ]
     assert wrong == []
 
 
-def test_digests_are_those_of_the_tags() -> None:
-    text = (ROOT / "resources" / "docker" / "digests.yml").read_text(encoding="utf-8")
-    pinned = dict(re.findall(r"([\w./-]+:[\w.-]+)@(sha256:[0-9a-f]{64})", text))
-    base = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert base
-    assert set(pinned) == {base[1], *(service["image"] for name, service in SERVICES.items() if name not in {*OURS, "minio"})}
+def test_images_are_named_by_digest_beside_their_tag() -> None:
+    """All that whoever records and loads cannot do without. Of the others no digest is known for sure."""
+    pinned = {name for name, image in named_images().items() if re.search(r":[\w.-]+@sha256:[0-9a-f]{64}$", image)}
+    assert pinned == {"PYTHON_IMAGE", "LOCALSTACK_IMAGE", "CLICKHOUSE_IMAGE"}
+    assert f"ARG PYTHON_IMAGE={named_images()['PYTHON_IMAGE']}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_images_of_others_have_no_rights_that_they_do_not_need() -> None:
+    """They begin as root, and their entry points become somebody else after they gave the data folders away."""
+    others = {name: service for name, service in SERVICES.items() if name not in OURS}
+    assert {name: service.get("cap_drop") for name, service in others.items()} == {name: ["ALL"] for name in others}
+    assert {tuple(service["security_opt"]) for service in others.values()} == {("no-new-privileges:true",)}
+    become = {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
+    assert {name for name, service in others.items() if not set(service.get("cap_add", [])) <= become} == set()
+    assert [name for name in OURS if "cap_add" in SERVICES[name]] == []
 
 
 def test_what_comes_into_the_image_is_named() -> None:
@@ -154,5 +190,5 @@ def test_the_development_container_is_json_with_remarks() -> None:
 def test_localstack_gets_the_hook_that_keeps_bodies_out_of_memory() -> None:
     service = SERVICES["localstack"]
     assert service["volumes"] == ["./resources/localstack:/etc/localstack/init/start.d:ro"]
-    assert service["image"] == "localstack/localstack:4.14.0", "the hook hangs on the inside of this version: look at it first"
+    assert ":-localstack/localstack:4.14.0@" in service["image"], "the hook hangs on the inside of this version: look at it first"
     assert [path.name for path in (ROOT / "resources" / "localstack").glob("*.py")] == ["objects_on_disk.py"]

@@ -12,7 +12,7 @@ import sys
 import time
 
 from integration_tests.compose.accounts import continuity, expect, folders_on_the_console, ledger, objects
-from integration_tests.compose.images import ImagesMissing, image_facts, prepare_images
+from integration_tests.compose.images import ImagesMissing, image_facts, prepare_images, stand_in_images
 from integration_tests.compose.readme_commands import run_readme_commands
 from integration_tests.compose.stack import CheckFailed, Stack, fail, say
 
@@ -60,7 +60,8 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="leave the stack running at the end, or where it failed")
     options = parser.parse_args()
     began = time.monotonic()
-    stack = Stack(PROJECT, ("simulated", "console"), VARIABLES | {name: str(port) for name, port in PORTS.items()})
+    variables = VARIABLES | {name: str(port) for name, port in PORTS.items()} | stand_in_images()
+    stack = Stack(PROJECT, ("simulated", "mirror", "console"), variables)
     try:
         stack.compose("down", "--volumes", "--remove-orphans")
         refuse_taken_ports()

@@ -1,4 +1,4 @@
-"""Where the images come from: a registry, or, where no registry can be reached, stand-ins under the same names."""
+"""Where the images come from: a registry, or, where no registry can be reached, stand-ins under the same tags."""
 
 import json
 import re
@@ -28,6 +28,17 @@ class ImageFacts:
     user: str
 
 
+def named_images() -> dict[str, str]:
+    """The image of each variable in docker-compose.yml, with its tag and, where it has one, its digest."""
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    return dict(re.findall(r"\$\{(\w+_IMAGE):-([^}]+)\}", text))
+
+
+def stand_in_images() -> dict[str, str]:
+    """The variables that name them: a stand-in has the tag, nobody can give it the digest. None where there are none."""
+    return {name: image.partition("@")[0] for name, image in named_images().items()} if STAND_INS.exists() else {}
+
+
 def prepare_images(stack: Stack) -> None:
     """Builds the stand-ins where their folder is beside the checkout; pulls nothing otherwise, `up` does that by itself."""
     if not STAND_INS.exists():
@@ -36,7 +47,7 @@ def prepare_images(stack: Stack) -> None:
     began = time.monotonic()
     wanted = set(stack.compose("config", "--images").split())
     tags = {variable: image for image in wanted for name, variable in _VARIABLE.items() if image.startswith(f"{name}:")}
-    base = python_image()
+    base = stand_in_images()["PYTHON_IMAGE"]
     version = re.sub(r"^python:(3\.\d+).*$", r"\1", base)
     build = ["env", *(f"{name}={tag}" for name, tag in tags.items()), f"PYTHON_VERSIONS={version}", str(STAND_INS)]
     try:
@@ -45,14 +56,6 @@ def prepare_images(stack: Stack) -> None:
         raise ImagesMissing(str(error)) from error
     stack.run(["docker", "tag", f"python:{version}-slim-bookworm", base])
     say(f"stand-ins for {len(tags) + 1} images are there after {time.monotonic() - began:.0f} s")
-
-
-def python_image() -> str:
-    """The base image that the Dockerfile names."""
-    found = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    if found is None:
-        raise CheckFailed("the Dockerfile names no PYTHON_IMAGE")
-    return found[1]
 
 
 def image_facts(stack: Stack) -> ImageFacts:

@@ -99,8 +99,9 @@ class Stack:
         return int(self.query(sql)[0][0])
 
     def wait_for(self, what: str, is_so: Callable[[], bool], seconds: float = 120.0) -> float:
-        """Seconds until it was so. A question that fails meanwhile counts as no."""
+        """Seconds until it was so. A question that fails meanwhile counts as no; a busy machine gets longer."""
         began = time.monotonic()
+        seconds *= min(5.0, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
         last = ""
         while time.monotonic() - began < seconds:
             try:

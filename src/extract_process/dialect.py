@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from extract_process.records import DepthSnapshot, Trade
+from tickhouse_core.datasets import TRADES, most_text_bytes
 
 
 class FrameRefused(ValueError):
@@ -18,6 +19,21 @@ class FrameRefused(ValueError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+_MOST_NAME_BYTES = most_text_bytes(TRADES.schema.field("symbol")) or 0
+
+
+def name_of(value: object) -> str:
+    """A symbol, or the like, as a column of names holds it. Raises FrameRefused for anything else.
+
+    The loader refuses an object with a longer one whole, with all its sound rows.
+    """
+    if type(value) is not str or not value:
+        raise FrameRefused("wrong_type", f"{value!r:.40} is no text")
+    if len(value) * 4 > _MOST_NAME_BYTES and len(value.encode()) > _MOST_NAME_BYTES:
+        raise FrameRefused("wrong_type", f"{value!r:.40}… has {len(value):,} characters and is no name")
+    return value
 
 
 DATA_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)

@@ -64,11 +64,24 @@ class LandedMonth:
     disagreements: list[Disagreement]
 
 
-class KlineLake:
-    """One venue, symbol and interval. Blocking: call it from a thread. Errors: LakeUnavailable, UsageError."""
+MOST_MONTH_BYTES = 512 * 1024**2
+"""Of a month's object: several times the largest there is, 2,678,400 klines of a second."""
 
-    def __init__(self, store: ObjectStore, venue: str, symbol: str, interval: str, grid: Grid) -> None:
+
+class KlineLake:
+    """One venue, symbol and interval. Blocking: call it from a thread. Errors: LakeUnavailable, UsageError, ObjectTooLarge."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        venue: str,
+        symbol: str,
+        interval: str,
+        grid: Grid,
+        most_object_bytes: int = MOST_MONTH_BYTES,
+    ) -> None:
         self._store = store
+        self._most_object_bytes = most_object_bytes
         self._series = (venue, symbol, interval)
         self._grid = grid
 
@@ -160,9 +173,9 @@ class KlineLake:
         return [span] if aligned and self._grid.count(span) == metadata.num_rows else None
 
     def _read(self, key: str) -> "_Stored":
-        """A month's object; without an etag where there is none yet."""
+        """A month's object; without an etag where there is none yet. ObjectTooLarge for one that is not read."""
         try:
-            stored = self._store.read(key)
+            stored = self._store.read(key, most_bytes=self._most_object_bytes)
         except ObjectMissing:
             return _Stored(None, KLINES.schema.empty_table(), [], [])
         try:

@@ -42,7 +42,7 @@ class StreamConnection(asyncio.Protocol):
         self._receiver = receiver
         self._silence_seconds = silence_seconds
         self._transport: asyncio.Transport | None = None
-        self._parts: list[bytes] = []
+        self._begun = bytearray()  # of a message in fragments; as many objects as fragments could be more than its bytes
         self._cause = ""
         self._last_data = self._loop.time()
         self.opened: asyncio.Future[None] = self._loop.create_future()
@@ -123,13 +123,13 @@ class StreamConnection(asyncio.Protocol):
         for event in events:
             if not isinstance(event, Frame) or event.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
                 continue
-            if event.fin and not self._parts:
+            if event.fin and not self._begun:
                 messages.append(bytes(event.data))
                 continue
-            self._parts.append(bytes(event.data))
+            self._begun += event.data
             if event.fin:
-                messages.append(b"".join(self._parts))
-                self._parts.clear()
+                messages.append(bytes(self._begun))
+                self._begun.clear()
         return messages
 
     def _send_out(self) -> None:

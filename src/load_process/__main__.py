@@ -4,13 +4,16 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Annotated, TypeVar
 
 import typer
 
 from load_process.batches import LoadLimits
+from load_process.load_limits import limits_here
 from load_process.load_metrics import loader_process
 from load_process.loader import LoaderOptions, QueueLoader
+from load_process.memory_budget import LoadMemory
 from load_process.scheduled_sweep import ScheduledSweep, SweepOptions
 from load_process.trouble import Trouble
 from tickhouse_core.datasets import DATASETS, dataset_named
@@ -53,14 +56,15 @@ def run_loader(queue_names: Sequence[str], stop: StopRequest, options: LoaderOpt
         queues = _when_allowed(lambda: [MessageQueue(name) for name in queue_names], stop, waits=not options.drain)
         if queues is None:
             return
+        memory = LoadMemory(options.limits)
         loops = [
-            QueueLoader(queue, store, first, others, stop, options)
+            QueueLoader(queue, store, first, others, stop, options, memory)
             for queue, (first, *others) in zip(queues, warehouses, strict=True)
         ]
         runs = [loop.run for loop in loops]
         if sweeps is not None:
             datasets = [dataset for dataset in DATASETS if dataset.queue in queue_names]
-            runs.append(ScheduledSweep(datasets, store, connection(), stop, sweeps, options.limits).run)
+            runs.append(ScheduledSweep(datasets, store, connection(), stop, sweeps, options.limits, memory).run)
         with observed(loader_process([loop.counts for loop in loops])), ThreadPoolExecutor(len(runs)) as threads:
             done, running = wait([threads.submit(run) for run in runs], return_when=FIRST_EXCEPTION)
             if running:
@@ -109,27 +113,24 @@ def main(
         int, typer.Option(min=1, help="Rows in one insert.", rich_help_panel=_TUNING)
     ] = _LIMITS.rows,
     batch_mb: Annotated[
-        int, typer.Option(min=1, help="Decoded megabytes in one insert.", rich_help_panel=_TUNING)
-    ] = _LIMITS.batch_bytes // _MEGA,
+        int | None, typer.Option(min=1, help="Decoded megabytes in one insert; else as memory allows.", rich_help_panel=_TUNING)
+    ] = None,
     window_mb: Annotated[
         int, typer.Option(min=1, help="Megabytes of objects read at once.", rich_help_panel=_TUNING)
     ] = _LIMITS.window_bytes // _MEGA,
     object_mb: Annotated[
-        int, typer.Option(min=1, help="A larger object is quarantined.", rich_help_panel=_TUNING)
-    ] = _LIMITS.object_bytes // _MEGA,
+        int | None,
+        typer.Option(
+            min=1, help="A larger object, or one of four times that once decoded, is quarantined.", rich_help_panel=_TUNING
+        ),
+    ] = None,
 ) -> None:  # fmt: skip
     """Load what lands in the lake into ClickHouse, until SIGTERM or SIGINT."""
 
     def work() -> None:
         chosen = [dataset_named(name) for name in dataset] if dataset else list(DATASETS)
         queues = list(dict.fromkeys(known.queue for known in chosen))
-        limits = LoadLimits(
-            rows=batch_rows,
-            batch_bytes=batch_mb * _MEGA,
-            window_bytes=window_mb * _MEGA,
-            object_bytes=object_mb * _MEGA,
-            decoded_bytes=4 * object_mb * _MEGA,
-        )
+        limits = _limits(batch_rows, batch_mb, window_mb, object_mb)
         options = LoaderOptions(
             drain=drain, visibility_seconds=visibility_seconds, patience_seconds=visibility_seconds, limits=limits
         )
@@ -138,6 +139,15 @@ def main(
             run_loader(queues, stop, options, sweeps)
 
     run_command(work)
+
+
+def _limits(batch_rows: int, batch_mb: int | None, window_mb: int, object_mb: int | None) -> LoadLimits:
+    limits = replace(limits_here(), rows=batch_rows, window_bytes=window_mb * _MEGA)
+    if batch_mb is not None:
+        limits = replace(limits, batch_bytes=batch_mb * _MEGA)
+    if object_mb is not None:
+        limits = replace(limits, object_bytes=object_mb * _MEGA, decoded_bytes=4 * object_mb * _MEGA)
+    return limits
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
 """One insert for many objects, exactly once: manifest, insert with its token, ledger. What a crash left is repeated first."""
 
 import logging
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from uuid import uuid4
 
 import pyarrow as pa
 
-from load_process.batches import LoadLimits, cut_into_batches, token_of
+from load_process.batches import INSERT_COPIES, LoadLimits, cut_into_batches, token_of
 from load_process.claims import Claims, Manifest
 from load_process.ledger import LOADED, SUPERSEDED, Ledger, LedgerEntry, LoadError
+from load_process.memory_budget import MemoryBudget, Room
 from load_process.object_reader import ObjectReader
 from load_process.supersession import Supersession
-from load_process.versions import Fate, ReadObject, Version
+from load_process.versions import Fate, LargeTable, ReadObject, Version
 from tickhouse_core.datasets import NAME
 from tickhouse_core.errors import WarehouseRefused
 from tickhouse_core.warehouse import Warehouse
@@ -50,9 +51,18 @@ class BatchInsert:
     """
 
     def __init__(
-        self, warehouses: Sequence[Warehouse], reader: ObjectReader, limits: LoadLimits, patience_seconds: float
+        self,
+        warehouses: Sequence[Warehouse],
+        reader: ObjectReader,
+        limits: LoadLimits,
+        patience_seconds: float,
+        memory: MemoryBudget | None = None,
     ) -> None:
-        """A claim that is younger than `patience_seconds` belongs to a loader that may be alive: it is left to it."""
+        """A claim that is younger than `patience_seconds` belongs to a loader that may be alive: it is left to it.
+
+        `memory` for inserts is shared with others of the process; without, the limits' share is this one's alone.
+        """
+        self._memory = memory or MemoryBudget(limits.inserting_bytes)
         self._patience_seconds = patience_seconds
         self._begun: set[str] = set()
         self._warehouses = warehouses
@@ -170,14 +180,15 @@ class BatchInsert:
             self._claims.release(manifest.batch, done)
             fates |= dict.fromkeys(done, Fate.DONE)
             left = [version for version in manifest.members if version not in done]
-            members = [at_hand.get(version) or self._reader.read_version(version) for version in left]
-            sound = [member for member in members if member is not None]
-            if len(sound) < len(members):
-                log.warning("a batch cannot be repeated: objects of it were replaced", extra={"batch": manifest.batch})
-                self._supersession.withdraw(objects[0].dataset, left)
-                self._claims.release(manifest.batch, left)
-            elif sound:
-                fates |= self._insert_members(manifest.batch, sound, is_repeat=True)
+            with self._reader.room() as room:
+                members = [at_hand.get(version) or self._reader.read_version(version, room) for version in left]
+                sound = [member for member in members if member is not None]
+                if len(sound) < len(members):
+                    log.warning("a batch cannot be repeated: objects of it were replaced", extra={"batch": manifest.batch})
+                    self._supersession.withdraw(objects[0].dataset, left)
+                    self._claims.release(manifest.batch, left)
+                elif sound:
+                    fates |= self._insert_members(manifest.batch, sound, is_repeat=True)
         return fates
 
     def _lacking(self, batch: str, objects: list[ReadObject]) -> set[Version]:
@@ -196,28 +207,41 @@ class BatchInsert:
         return self._insert_claimed([item], has_rivals=False)
 
     def _insert_rows(self, objects: list[ReadObject], token: str, *, push_again: bool) -> None:
-        dataset = objects[0].dataset
-        tables = [_with_version(item) for item in objects if item.table.num_rows]
-        if not tables:
-            return
-        rows = pa.concat_tables(tables).unify_dictionaries()
-        size = self._limits.rows_an_insert(rows.num_rows, rows.nbytes)
-        slices = deque(
-            (rows.slice(start, size), f"{token}:{start}+{size}")  # of these very rows
-            for start in range(0, rows.num_rows, size)
-        )
+        """Slices of the same objects are always the same rows, and the token says which."""
+        table, slices, one_at_a_time = objects[0].dataset.bronze_table, self._slices(objects), Lock()
 
         def work(warehouse: Warehouse) -> None:
-            while True:
-                try:
-                    part, part_token = slices.popleft()
-                except IndexError:
-                    return
-                warehouse.insert_arrow(dataset.bronze_table, _in_large_chunks(part), token=part_token, push_again=push_again)
+            with Room(self._memory) as room:
+                while True:
+                    with one_at_a_time:
+                        start, size, part = next(slices, (0, 0, None))
+                    if part is None:
+                        return
+                    room.wait_for(INSERT_COPIES * part.nbytes)
+                    rows = _in_large_chunks(part)
+                    warehouse.insert_arrow(table, rows, token=f"{token}:{start}+{size}", push_again=push_again)
+                    room.close()
 
         with ThreadPoolExecutor(len(self._warehouses)) as threads:
             for done in [threads.submit(work, warehouse) for warehouse in self._warehouses]:
                 done.result()
+
+    def _slices(self, objects: list[ReadObject]) -> Iterator[tuple[int, int, pa.Table]]:
+        """Rows of the batch, with the number of the first and how many they are to be."""
+        if any(isinstance(item.table, LargeTable) for item in objects):
+            start = 0
+            for item in objects:
+                for piece in item.table.pieces() if isinstance(item.table, LargeTable) else [item.table]:
+                    yield start, piece.num_rows, _with_version(piece, item.version)
+                    start += piece.num_rows
+            return
+        tables = [_with_version(item.table, item.version) for item in objects if item.table.num_rows]
+        if not tables:
+            return
+        rows = pa.concat_tables(tables).unify_dictionaries()
+        size = self._limits.rows_an_insert(rows.num_rows, rows.nbytes)
+        for start in range(0, rows.num_rows, size):
+            yield start, size, rows.slice(start, size)
 
 
 def _in_large_chunks(rows: pa.Table) -> pa.Table:
@@ -226,9 +250,9 @@ def _in_large_chunks(rows: pa.Table) -> pa.Table:
     return rows.combine_chunks() if rows.nbytes < chunks * SMALL_CHUNK_BYTES else rows
 
 
-def _with_version(item: ReadObject) -> pa.Table:
-    indices, table = pa.repeat(pa.scalar(0, pa.int32()), item.table.num_rows), item.table
-    for name, value in (("object_key", item.version.key), ("object_etag", item.version.etag)):
+def _with_version(table: pa.Table, version: Version) -> pa.Table:
+    indices = pa.repeat(pa.scalar(0, pa.int32()), table.num_rows)
+    for name, value in (("object_key", version.key), ("object_etag", version.etag)):
         table = table.append_column(pa.field(name, NAME, nullable=False), pa.DictionaryArray.from_arrays(indices, [value]))
     return table
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from load_process.trouble import Trouble
-from load_process.versions import Fate, ReadObject, Version
+from load_process.versions import Fate, Version
 from tickhouse_core.metrics import Process, Pulse, Reading
 from tickhouse_core.timestamps import now_us
 
@@ -25,10 +25,10 @@ class LoadCounts:
         self._refused = 0
         self._last_load_us = 0
 
-    def on_window(self, fates: Mapping[Version, Fate], objects: list[ReadObject], refused: int) -> None:
-        """Everything of a window has its fate."""
+    def on_window(self, fates: Mapping[Version, Fate], rows: int, refused: int) -> None:
+        """Everything of a window has its fate; so many rows were inserted."""
         self._fates.update(fates.values())
-        self._rows += sum(item.table.num_rows for item in objects if fates.get(item.version) is Fate.DONE)
+        self._rows += rows
         self._windows += 1
         self._refused += refused
         if any(fate is Fate.DONE for fate in fates.values()):

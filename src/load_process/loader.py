@@ -14,9 +14,10 @@ from load_process.batches import LoadLimits
 from load_process.deliveries import Deliveries
 from load_process.ledger import Ledger, LoadError
 from load_process.load_metrics import LoadCounts
+from load_process.memory_budget import LoadMemory
 from load_process.object_reader import ObjectReader, Reading
 from load_process.trouble import Trouble
-from load_process.versions import Fate, Version
+from load_process.versions import Fate, Version, Wanted
 from load_process.visibility import VisibilityHeartbeat
 from tickhouse_core.errors import AccessRefused, LakeUnavailable, TickhouseError, WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
@@ -50,6 +51,12 @@ class LoaderOptions:
     limits: LoadLimits = field(default_factory=LoadLimits)
 
 
+@dataclass(frozen=True, slots=True)
+class _Inserted:
+    fates: dict[Version, Fate]
+    rows: int
+
+
 class QueueLoader:
     """One queue, one loop; more processes on the same queue need no coordination.
 
@@ -65,7 +72,10 @@ class QueueLoader:
         inserting_warehouses: Sequence[Warehouse],
         stop: StopRequest,
         options: LoaderOptions,
+        memory: LoadMemory | None = None,
     ) -> None:
+        """`memory` is shared with the other queues of the process; without, the limits are this queue's alone."""
+        memory = memory or LoadMemory(options.limits)
         self._queue = queue
         self._warehouse = reading_warehouse
         self._ledger = Ledger(reading_warehouse)
@@ -76,9 +86,10 @@ class QueueLoader:
         self._reading = ThreadPoolExecutor(1, thread_name_prefix=f"read-{queue.name}")
         self._inserting = ThreadPoolExecutor(1, thread_name_prefix=f"insert-{queue.name}")
         self._settling = ThreadPoolExecutor(1, thread_name_prefix=f"settle-{queue.name}")
-        self._reader = ObjectReader(store, self._ledger, options.limits, self._readers)
-        again = ObjectReader(store, Ledger(inserting_warehouses[0]), options.limits, self._readers)
-        self._batches = BatchInsert(inserting_warehouses, again, options.limits, options.patience_seconds)
+        self._reader = ObjectReader(store, self._ledger, options.limits, self._readers, memory.reading)
+        again = ObjectReader(store, Ledger(inserting_warehouses[0]), options.limits, self._readers, memory.reading)
+        patience = options.patience_seconds
+        self._batches = BatchInsert(inserting_warehouses, again, options.limits, patience, memory.inserting)
         self._again = again
         self._trouble = Trouble(queue.name, stop)
         self.counts = LoadCounts(queue.name, self._trouble)
@@ -173,47 +184,83 @@ class QueueLoader:
             window.note(message)
 
     def _process(self, window: Deliveries) -> Future[None]:
-        reading = self._reading.submit(self._read, window)
-        inserting = self._inserting.submit(self._insert, window, reading)
-        return self._settling.submit(self._settle, window, inserting)
+        return self._settling.submit(self._settle, window, self._reading.submit(self._read, window))
 
-    def _read(self, window: Deliveries) -> Reading:
-        """While the warehouse or our access is in trouble the messages are kept, hidden by the heartbeat, and tried again
+    def _read(self, window: Deliveries) -> list[Future[_Inserted]]:
+        """Part by part, as memory has room: one is inserted while the next is read.
+
+        While the warehouse or our access is in trouble the messages are kept, hidden by the heartbeat, and tried again
         here: given back, they would use up their deliveries on something that is not their fault."""
-        while not self._stop.is_set():
+        parts: list[Future[_Inserted]] = []
+        is_noted, left = False, window.wanted()
+        while not self._stop.is_set() and not (is_noted and not left):
             self.counts.pulse.beat()
             try:
-                self._note_refused(window)
-                return self._reader.read(window.wanted())
+                if not is_noted:
+                    self._note_refused(window)
+                    is_noted = True
+                parts.append(self._read_part(left))
             except (WarehouseUnavailable, LakeUnavailable, AccessRefused) as error:
                 self._wait_out(error)
-        return Reading()
+        return parts
 
-    def _insert(self, window: Deliveries, read: Future[Reading]) -> dict[Version, Fate]:
-        """What is for later is tried again here for a while, for the same reason."""
-        reading = read.result()
-        fates, objects = dict(reading.fates), list(reading.objects)
-        deadline = time.monotonic() + LATER_SECONDS
+    def _read_part(self, left: list[Wanted]) -> Future[_Inserted]:
+        """Takes what it read out of the list; keeps nothing of it itself."""
+        reading = self._reader.read(left)
+        wanted, left[:] = [item for item in left if item not in reading.left], reading.left
+        return self._inserting.submit(self._insert, wanted, reading)
+
+    def _insert(self, wanted: list[Wanted], reading: Reading) -> _Inserted:
+        """What is for later is tried again here for a while, for the same reason; it never waits for memory, which the next
+        part may have."""
+        fates: dict[Version, Fate] = {}
+        rows, deadline = 0, time.monotonic() + LATER_SECONDS
+        while True:
+            with reading:
+                inserted = self._insert_read(reading)
+                fates |= reading.fates
+                for version, fate in inserted.items():
+                    fates |= dict.fromkeys(reading.wanted_as.get(version, [version]), fate)
+                rows += sum(item.table.num_rows for item in reading.objects if inserted.get(item.version) is Fate.DONE)
+            later = [item for item in wanted if fates.get(item.version) is Fate.LATER]
+            if not later or time.monotonic() > deadline or self._stop.wait(PAUSE_SECONDS):
+                return _Inserted(fates, rows)
+            again = self._read_again(later)
+            if again is None:
+                return _Inserted(fates, rows)
+            reading = again
+
+    def _insert_read(self, reading: Reading) -> dict[Version, Fate]:
         while not self._stop.is_set():
             began = time.monotonic()
             self.counts.pulse.beat()
             try:
-                for version, fate in self._batches.insert(reading.objects, self._stop.is_set).items():
-                    fates |= dict.fromkeys(reading.wanted_as.get(version, [version]), fate)
-                self._trouble.is_over(began)
-                later = [item for item in window.wanted() if fates.get(item.version) is Fate.LATER]
-                if not later or time.monotonic() > deadline or self._stop.wait(PAUSE_SECONDS):
-                    break
-                reading = self._again.read(later)
-                fates |= reading.fates
+                inserted = self._batches.insert(reading.objects, self._stop.is_set)
             except (WarehouseUnavailable, LakeUnavailable, AccessRefused) as error:
                 self._wait_out(error)
-        self.counts.on_window(fates, objects, len(window.refused))
-        return fates
+            else:
+                self._trouble.is_over(began)
+                return inserted
+        return {}
 
-    def _settle(self, window: Deliveries, inserted: Future[dict[Version, Fate]]) -> None:
+    def _read_again(self, later: list[Wanted]) -> Reading | None:
+        while not self._stop.is_set():
+            try:
+                return self._again.read(later, waits=False)
+            except (WarehouseUnavailable, LakeUnavailable, AccessRefused) as error:
+                self._wait_out(error)
+        return None
+
+    def _settle(self, window: Deliveries, read: Future[list[Future[_Inserted]]]) -> None:
         """Deleting is the very last step."""
-        settled = window.settle(inserted.result())
+        fates: dict[Version, Fate] = {}
+        rows = 0
+        for part in read.result():
+            inserted = part.result()
+            fates |= inserted.fates
+            rows += inserted.rows
+        self.counts.on_window(fates, rows, len(window.refused))
+        settled = window.settle(fates)
         try:
             self._queue.delete(settled.done)
             self._give_back(settled.again)

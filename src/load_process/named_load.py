@@ -10,6 +10,7 @@ from enum import Enum
 from load_process.batches import LoadLimits
 from load_process.ledger import LOADED, QUARANTINED
 from load_process.ledger_lookup import REPLACED, LedgerLookup, LedgerWord
+from load_process.memory_budget import LoadMemory
 from load_process.notifications import ObjectCreated
 from load_process.object_load import PATIENCE_SECONDS, ObjectLoad, object_load
 from load_process.versions import Fate, Version, Wanted
@@ -135,10 +136,11 @@ def named_load(
     *,
     patience_seconds: float = PATIENCE_SECONDS,
     waits: bool = True,
+    memory: LoadMemory | None = None,
 ) -> Iterator[NamedLoad]:
     """With threads of its own for reading; the warehouse connection is used by the caller's thread only.
 
     With `waits` it stays until what a dead loader had in hand is given up: `patience_seconds` after it was claimed.
     """
-    with object_load(store, warehouse, limits, patience_seconds) as load:
+    with object_load(store, warehouse, limits, patience_seconds, memory) as load:
         yield NamedLoad(load, LedgerLookup(warehouse), stop, patience_seconds + 2 * _LONGEST_PAUSE_SECONDS if waits else 0.0)

@@ -13,6 +13,9 @@ import orjson
 MOST_KEY_BYTES = 1_024
 """Of a key in UTF-8 (AWS: "Creating object key names"); obstore's client panics at some 65,000."""
 
+MOST_BODY_BYTES = 1024 * 1024
+"""Of a message (AWS: "Amazon SQS message quotas"). What stands in for SQS may send more."""
+
 _MOST_TEXT_BYTES = 255
 """Of a bucket's name (63 at most) and of an etag: what is longer is none."""
 
@@ -43,6 +46,8 @@ def parse_notification(body: str) -> list[ObjectCreated]:
     EventBridge's (`detail-type` "Object Created", AWS: "EventBridge event message structure"), which may come through SNS too.
     Raises NotificationRefused for anything else.
     """
+    if len(body) > MOST_BODY_BYTES:  # a character is a byte or more
+        raise _refused(f"{len(body):,} characters, and {MOST_BODY_BYTES:,} bytes at most are possible", body)
     return [*_created_in(_loaded(body, body), body, through_sns=False)]
 
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from load_process.batch_insert import BatchInsert
 from load_process.batches import LoadLimits
 from load_process.ledger import Ledger
-from load_process.object_reader import ObjectReader
+from load_process.memory_budget import LoadMemory
+from load_process.object_reader import ObjectReader, Reading
 from load_process.versions import Fate, Version, Wanted
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.warehouse import Warehouse
@@ -29,16 +30,21 @@ class ObjectLoad:
         """One fate for each, by the version it was asked for. What is wanted `again` replaces what bronze has of it."""
         fates: dict[Version, Fate] = {}
         for window in self._windows(wanted):
-            again = {item.version for item in window if item.again}
-            reading = self._reader.read(window)
-            fates |= reading.fates
-            inserted: dict[Version, Fate] = {}
-            for item in reading.objects:
-                if again.intersection(reading.wanted_as[item.version]):
-                    inserted |= self._batches.insert_again(item)
-            inserted |= self._batches.insert([item for item in reading.objects if item.version not in inserted])
-            for version, fate in inserted.items():
-                fates |= dict.fromkeys(reading.wanted_as.get(version, [version]), fate)
+            left = window
+            while left:
+                with self._reader.read(left) as reading:
+                    fates |= self._insert(reading, {item.version for item in left if item.again})
+                left = reading.left
+        return fates
+
+    def _insert(self, reading: Reading, again: set[Version]) -> dict[Version, Fate]:
+        fates, inserted = dict(reading.fates), dict[Version, Fate]()
+        for item in reading.objects:
+            if again.intersection(reading.wanted_as[item.version]):
+                inserted |= self._batches.insert_again(item)
+        inserted |= self._batches.insert([item for item in reading.objects if item.version not in inserted])
+        for version, fate in inserted.items():
+            fates |= dict.fromkeys(reading.wanted_as.get(version, [version]), fate)
         return fates
 
     def _windows(self, wanted: Iterable[Wanted]) -> Iterator[Sequence[Wanted]]:
@@ -56,9 +62,17 @@ class ObjectLoad:
 
 @contextmanager
 def object_load(
-    store: ObjectStore, warehouse: Warehouse, limits: LoadLimits, patience_seconds: float = PATIENCE_SECONDS
+    store: ObjectStore,
+    warehouse: Warehouse,
+    limits: LoadLimits,
+    patience_seconds: float = PATIENCE_SECONDS,
+    memory: LoadMemory | None = None,
 ) -> Iterator[ObjectLoad]:
-    """With threads of its own for reading; the warehouse connection is used by the caller's thread only."""
+    """With threads of its own for reading; the warehouse connection is used by the caller's thread only.
+
+    `memory` is shared with others of the process, if there are any.
+    """
+    memory = memory or LoadMemory(limits)
     with ThreadPoolExecutor(READERS, thread_name_prefix="read") as threads:
-        reader = ObjectReader(store, Ledger(warehouse), limits, threads)
-        yield ObjectLoad(reader, BatchInsert([warehouse], reader, limits, patience_seconds), limits)
+        reader = ObjectReader(store, Ledger(warehouse), limits, threads, memory.reading)
+        yield ObjectLoad(reader, BatchInsert([warehouse], reader, limits, patience_seconds, memory.inserting), limits)

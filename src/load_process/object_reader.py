@@ -4,10 +4,14 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from types import TracebackType
+from typing import Self
 
 from load_process.batches import LoadLimits
 from load_process.ledger import QUARANTINED, Ledger, LedgerEntry, LoadError
-from load_process.value_checksum import value_checksum
+from load_process.memory_budget import MemoryBudget, NoRoom, Room
+from load_process.sound_read import FIRST_BYTES, Refused, SoundRead
 from load_process.versions import Fate, ReadObject, Version, Wanted
 from tickhouse_core.datasets import Dataset, dataset_of_key
 from tickhouse_core.errors import (
@@ -17,11 +21,8 @@ from tickhouse_core.errors import (
     LakeUnavailable,
     NotProvisioned,
     ObjectMissing,
-    ObjectRefused,
-    ObjectTooLarge,
 )
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.parquet_check import read_checked
 from tickhouse_core.quarantine import quarantine
 from tickhouse_core.redaction import redacted
 
@@ -36,12 +37,25 @@ MOST_SILENT = 4
 
 @dataclass(slots=True)
 class Reading:
-    """What was read of the wanted objects, in their order, and what became of those that have no rows to insert."""
+    """What was read of the wanted objects, in their order, and what became of those that have no rows to insert.
 
+    Leaving it drops the rows and gives their memory back. What memory had no room for is `left`.
+    """
+
+    room: Room = field(default_factory=lambda: Room(MemoryBudget(0)), compare=False)
     objects: list[ReadObject] = field(default_factory=list)
     fates: dict[Version, Fate] = field(default_factory=dict)
     wanted_as: dict[Version, list[Version]] = field(default_factory=dict)
     """By the version that was read: how it was asked for, which may be an older etag or none."""
+
+    left: list[Wanted] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.objects.clear()
+        self.room.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +66,7 @@ class _Unreadable:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    version: Version
-    body: bytes | None
-    error: ObjectRefused
-
-
-_Result = ReadObject | _Refused | _Unreadable | ObjectMissing | LakeUnavailable
+_Result = ReadObject | Refused | _Unreadable | ObjectMissing | LakeUnavailable | NoRoom
 
 
 class ObjectReader:
@@ -70,41 +77,84 @@ class ObjectReader:
     refuses this process altogether, or answers nothing at all.
     """
 
-    def __init__(self, store: ObjectStore, ledger: Ledger, limits: LoadLimits, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        ledger: Ledger,
+        limits: LoadLimits,
+        threads: ThreadPoolExecutor,
+        memory: MemoryBudget | None = None,
+    ) -> None:
+        """`memory` is shared with other readers of the process; without, the limits' share is this reader's alone."""
+        self._memory = memory or MemoryBudget(limits.reading_bytes)
+        self._sound = SoundRead(store, limits, self._memory.total)
         self._store = store
         self._ledger = ledger
         self._limits = limits
         self._threads = threads
 
-    def read(self, wanted: Sequence[Wanted]) -> Reading:
-        """Safe to repeat at any point: what is done is found in the ledger."""
-        reading = Reading()
+    def read(self, wanted: Sequence[Wanted], *, waits: bool = True) -> Reading:
+        """Safe to repeat at any point: what is done is found in the ledger.
+
+        As many as memory has room for, the rest is `left` in the answer. With `waits` at least one is read, as soon as
+        others gave back what it needs; that is for callers that hold nothing themselves.
+        """
+        reading = Reading(Room(self._memory, most=self._limits.part_bytes))
+        try:
+            self._read_into(reading, wanted, waits)
+        except BaseException:
+            reading.room.close()
+            raise
+        return reading
+
+    def room(self) -> Room:
+        """For what `read_version` reads: it never waits, since others wait for its caller."""
+        return Room(self._memory, always=True)
+
+    def _read_into(self, reading: Reading, wanted: Sequence[Wanted], waits: bool) -> None:
         new = self._without_done(self._of_datasets(wanted, reading), reading)
         silent: list[str] = []
-        results = list(zip(new, self._threads.map(lambda item: self._read_unless(silent, item), new), strict=True))
-        if any(isinstance(result, _Unreadable) and result.reason in (_ACCESS, _SILENT) for _, result in results):
+        results = self._results(silent, new, reading.room, waits)
+        reading.left = [item for item, result in results if isinstance(result, NoRoom)]
+        settled = [(item, result) for item, result in results if not isinstance(result, NoRoom)]
+        if any(isinstance(result, _Unreadable) and result.reason in (_ACCESS, _SILENT) for _, result in settled):
             self._store.check_access()  # of all objects: then no delivery is spent on it
-        judged = self._ledger.done([result.version for _, result in results if isinstance(result, _Refused)])
-        for item, result in results:
+        judged = self._ledger.done([result.version for _, result in settled if isinstance(result, Refused)])
+        for item, result in settled:
             if isinstance(result, ReadObject):
                 reading.wanted_as.setdefault(result.version, []).append(item.version)
                 if len(reading.wanted_as[result.version]) == 1:
                     reading.objects.append(result)
-            elif isinstance(result, _Refused) and result.version in judged and not item.again:
+            elif isinstance(result, Refused) and result.version in judged and not item.again:
                 reading.fates[item.version] = Fate.DONE  # asked for by an older etag, or twice
             else:
                 reading.fates[item.version] = self._settle(item, result)
-                if isinstance(result, _Refused) and reading.fates[item.version] is Fate.DONE:
+                if isinstance(result, Refused) and reading.fates[item.version] is Fate.DONE:
                     judged.add(result.version)
+        for _, result in settled:
+            if isinstance(result, Refused):
+                reading.room.give(len(result.body or b""))
         self._drop_done_versions(reading, {item.version for item in new if item.again})
-        return reading
 
-    def read_version(self, version: Version) -> ReadObject | None:
+    def _results(self, silent: list[str], new: list[Wanted], room: Room, waits: bool) -> list[tuple[Wanted, _Result]]:
+        """All at once; where nothing found room the first waits for it, alone."""
+        results = list(zip(new, self._threads.map(partial(self._read_unless, silent, room), new), strict=True))
+        if not waits or not results or not all(isinstance(result, NoRoom) for _, result in results):
+            return results
+        item, result = results[0]
+        while isinstance(result, NoRoom):
+            log.debug("waiting for memory", extra={"key": item.created.key, "bytes": result.needed})
+            room.wait_for(result.needed)
+            result = self._read_unless(silent, room, item)
+        results[0] = (item, result)
+        return results
+
+    def read_version(self, version: Version, room: Room) -> ReadObject | None:
         """Exactly this version, or None if the lake no longer has it in a sound state. LakeUnavailable travels."""
         dataset = dataset_of_key(version.key)
         if dataset is None or version.bucket != self._store.bucket:
             return None
-        result = self._try(version.key, dataset, 1)
+        result = self._try(room, version.key, 0, dataset, 1)
         if isinstance(result, LakeUnavailable):
             raise result
         return result if isinstance(result, ReadObject) and result.version == version else None
@@ -140,28 +190,31 @@ class ObjectReader:
                 reading.fates |= dict.fromkeys(reading.wanted_as.pop(version), Fate.DONE)
         reading.objects = [item for item in reading.objects if item.version in reading.wanted_as]
 
-    def _read_unless(self, silent: list[str], item: Wanted) -> _Result:
+    def _read_unless(self, silent: list[str], room: Room, item: Wanted) -> _Result:
         """Several threads share `silent`: an object more or less does not matter."""
         if len(silent) >= MOST_SILENT:
             return LakeUnavailable(f"not read: {len(silent)} other objects did not come in time, {silent[0]} for one")
-        result = self._read(item)
+        result = self._read(room, item)
         if isinstance(result, _Unreadable) and result.reason == _SILENT:
             silent.append(item.created.key)
         return result
 
-    def _read(self, item: Wanted) -> _Result:
+    def _read(self, room: Room, item: Wanted) -> _Result:
         dataset = dataset_of_key(item.created.key)
         assert dataset is not None, "objects of no dataset are sorted out before"
-        result = self._try(item.created.key, dataset, item.attempts)
+        if room.is_refused:
+            return NoRoom(FIRST_BYTES)
+        size = item.created.size
+        result = self._try(room, item.created.key, size, dataset, item.attempts)
         if isinstance(result, ObjectMissing):
             for key in item.created.spellings:
                 of_spelling = dataset_of_key(key)
-                found = result if of_spelling is None else self._try(key, of_spelling, item.attempts)
+                found = result if of_spelling is None else self._try(room, key, size, of_spelling, item.attempts)
                 if not isinstance(found, ObjectMissing):
                     return found
         return result
 
-    def _try(self, key: str, dataset: Dataset, attempts: int) -> _Result:
+    def _try(self, room: Room, key: str, size: int, dataset: Dataset, attempts: int) -> _Result:
         """The last word on one object, whatever is in it.
 
         Anybody who may write to the lake chooses the bytes. So an error that nobody foresaw is a fault of ours that one
@@ -169,10 +222,10 @@ class ObjectReader:
         message waits in the dead-letter queue.
         """
         try:
-            return self._read_sound(key, dataset, attempts)
+            return self._sound.read(room, key, size, dataset, attempts)
         except LakeSilent as error:
             return _Unreadable(_SILENT, str(error))
-        except (ObjectMissing, LakeUnavailable) as error:
+        except (ObjectMissing, LakeUnavailable, NoRoom) as error:
             return error
         except NotProvisioned:
             raise
@@ -184,19 +237,7 @@ class ObjectReader:
             log.debug("an error that nobody foresaw", extra={"key": key}, exc_info=True)
             return _Unreadable("unforeseen", redacted(f"{type(error).__name__}: {error}")[:500])
 
-    def _read_sound(self, key: str, dataset: Dataset, attempts: int) -> "ReadObject | _Refused":
-        try:
-            stored = self._store.read(key, most_bytes=self._limits.object_bytes)
-        except ObjectTooLarge as error:
-            return _Refused(Version(self._store.bucket, key, error.etag), None, ObjectRefused("too_large", str(error)))
-        version = Version(self._store.bucket, key, stored.etag)
-        try:
-            table = read_checked(stored.body, dataset, key, most_bytes=self._limits.decoded_bytes)
-        except ObjectRefused as error:
-            return _Refused(version, stored.body, error)
-        return ReadObject(version, dataset, table, value_checksum(table), attempts)
-
-    def _settle(self, item: Wanted, result: _Refused | _Unreadable | ObjectMissing | LakeUnavailable) -> Fate:
+    def _settle(self, item: Wanted, result: Refused | _Unreadable | ObjectMissing | LakeUnavailable) -> Fate:
         dataset = dataset_of_key(item.created.key)
         name = dataset.name if dataset else ""
         if isinstance(result, ObjectMissing):
@@ -223,7 +264,7 @@ class ObjectReader:
         )
         return Fate.STUCK
 
-    def _quarantine(self, refused: _Refused, dataset: str, attempts: int) -> None:
+    def _quarantine(self, refused: Refused, dataset: str, attempts: int) -> None:
         version, reason, detail = refused.version, refused.error.reason, str(refused.error)
         copy = quarantine(self._store, version.key, version.etag, refused.body, reason, detail)
         self._ledger.record_error(LoadError(*version, dataset, reason, detail, QUARANTINED, attempts))

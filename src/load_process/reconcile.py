@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from load_process.batches import LoadLimits
 from load_process.instants import parse_instant_option
 from load_process.ledger_lookup import LedgerLookup
+from load_process.load_limits import limits_here
 from load_process.named_load import named_load
 from load_process.sweep import Sweep, SweepCounts
 from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
@@ -30,7 +30,7 @@ def run_reconcile(
     store = ObjectStore(read(LakeSettings).bucket)
     with (
         closing(connect(read(WarehouseSettings))) as warehouse,
-        named_load(store, warehouse, LoadLimits(), stop) as load,
+        named_load(store, warehouse, limits_here(), stop) as load,
     ):
         sweep = Sweep(store, LedgerLookup(warehouse), None if dry_run else load, stop, min_age_seconds)
         try:

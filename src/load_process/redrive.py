@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from load_process.batches import LoadLimits
 from load_process.dead_letters import DeadLetterCounts, DeadLetters, dead_letter_queues
 from load_process.instants import parse_instant_option
 from load_process.lake_hours import Span
 from load_process.ledger import Ledger
+from load_process.load_limits import limits_here
 from load_process.named_load import MOST_AT_ONCE, NamedLoad, Outcome, count_left, named_load, wanted_of
 from load_process.object_load import PATIENCE_SECONDS
 from load_process.selection import (
@@ -59,7 +59,7 @@ def run_redrive(
     queues = dead_letter_queues(list(selection.queues))
     with ExitStack() as parts:
         warehouse = parts.enter_context(closing(connect(read(WarehouseSettings))))
-        load = parts.enter_context(named_load(store, warehouse, LoadLimits(), stop, patience_seconds=patience_seconds))
+        load = parts.enter_context(named_load(store, warehouse, limits_here(), stop, patience_seconds=patience_seconds))
         try:
             for queue in queues:
                 counts = letters[queue.name] = DeadLetterCounts()

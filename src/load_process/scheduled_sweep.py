@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from load_process.batches import LoadLimits
 from load_process.ledger_lookup import LedgerLookup
+from load_process.memory_budget import LoadMemory
 from load_process.named_load import named_load
 from load_process.sweep import Sweep, SweepCounts
 from tickhouse_core.datasets import Dataset
@@ -42,7 +43,10 @@ class ScheduledSweep:
         stop: StopRequest,
         options: SweepOptions,
         limits: LoadLimits,
+        memory: LoadMemory | None = None,
     ) -> None:
+        """`memory` is shared with the loops of the process."""
+        self._memory = memory
         self._datasets = datasets
         self._store = store
         self._warehouse = warehouse
@@ -55,7 +59,7 @@ class ScheduledSweep:
 
     def run(self) -> None:
         """What another loader has in hand is left to the next round."""
-        with named_load(self._store, self._warehouse, self._limits, self._stop, waits=False) as load:
+        with named_load(self._store, self._warehouse, self._limits, self._stop, waits=False, memory=self._memory) as load:
             lookup = LedgerLookup(self._warehouse)
             sweep = Sweep(self._store, lookup, load, self._stop, self._options.min_age_seconds)
             while not self._stop.wait(self._options.every_seconds):

@@ -131,9 +131,11 @@ def _words_of_names(array: pa.DictionaryArray) -> Words:
     texts = array.dictionary
     if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
         raise TypeError(f"no checksum is defined for values of {array.type}")
-    distinct = [NULL if text is None else xxhash.xxh64_intdigest(text) for text in texts.cast(pa.large_binary()).to_pylist()]
-    hashes = np.array([*distinct, NULL], np.uint64)  # the last one for what has no index
-    indices = array.indices.fill_null(len(distinct)) if array.null_count else array.indices
+    hashes = np.full(len(texts) + 1, NULL)  # the last one for what has no index
+    for place in _places(len(texts)):
+        block = texts.slice(place.start, place.stop - place.start).cast(pa.large_binary()).to_pylist()
+        hashes[place] = [NULL if text is None else xxhash.xxh64_intdigest(text) for text in block]
+    indices = array.indices.fill_null(len(texts)) if array.null_count else array.indices
     words: Words = hashes[_view(indices, _NUMBERS[indices.type])]
     return words
 

@@ -1,5 +1,6 @@
 """PURE. The words loaders share: which object version is wanted, what was read of it, and what became of it."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -39,13 +40,22 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class ReadObject:
-    """A sound object in memory, with the columns of its dataset and every value checked."""
+    """A sound object in memory, with the columns of its dataset and every value checked: all rows, or how to get them."""
 
     version: Version
     dataset: Dataset
-    table: pa.Table
+    table: "pa.Table | LargeTable"
     checksum: int
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class LargeTable:
+    """Rows that are too many to be in memory at once: decoded anew, in pieces, whenever they are asked for."""
+
+    num_rows: int
+    nbytes: int
+    pieces: Callable[[], Iterator[pa.Table]]
 
 
 class Fate(Enum):

@@ -19,8 +19,8 @@ STEPS_REMEMBERED = 100
 
 _WINDOW_US = 10_000  # the trades of a step happen in the last 10 ms of it, so that no step spans two minutes
 _PART = 20  # milliseconds of a step that one order takes when somebody looks at the book in between
-# More than a book of 6 or 7 updates a step can use: ids grow whenever the book is started.
-_UPDATE_IDS_A_STEP, _TRADE_IDS_A_SECOND = 40, 8
+# More than a book of 7 to 25 updates a step, 60 in a storm, can use: ids grow whenever the book is started.
+_UPDATE_IDS_A_STEP, _TRADE_IDS_A_SECOND = 100, 8
 
 Top = tuple[int, int, int, int, int]
 """Update id, best bid, its quantity, best ask, its quantity."""
@@ -58,7 +58,7 @@ class SymbolMarket:
         self.at = start
         self.wants_tops = False
         self._source = source
-        self._path = ReferencePath(source, instrument.symbol, instrument.listed // 1000 + age)
+        self._path = ReferencePath(source, instrument.symbol, f"{seed}/{instrument.symbol}/path", instrument.listed // 1000 + age)
         price = self._path.at(start)
         self._flow = OrderFlow(f"{seed}/{instrument.symbol}/orders", instrument, price)
         self.book: OrderBook = self._flow.background(price, age // STEP * _UPDATE_IDS_A_STEP)

@@ -1,7 +1,8 @@
-"""The page's addresses: HTML and assets, JSON for scripts, server-sent events, and the page's own health. GET only."""
+"""The page's addresses: HTML and assets, JSON for scripts, server-sent events, and the page's own health."""
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -11,27 +12,28 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from status_page.candles import INTERVALS
+from status_page.guard import Guard
 from status_page.market import Markets, Series
 from status_page.watcher import Watcher
+from status_page.watching import LONGEST_SECONDS, Places, Watching
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.metrics import answer
 from tickhouse_core.resources import packaged
+from tickhouse_core.settings import StatusSettings
 
 ASSETS = packaged("status_page", "assets")
-MOST_WATCHERS = 50
 EVERY_SECONDS = 1.0
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 _HEADERS = (
     (b"content-security-policy", _POLICY.encode()),
@@ -56,9 +58,9 @@ class _SafeHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-def page_app(watcher: Watcher, markets: Markets, is_closing: Callable[[], bool], hosts: list[str]) -> Starlette:
-    """`hosts` are the names under which the page may be asked for: a stranger's name for this address is refused."""
-    watchers = 0
+def page_app(watcher: Watcher, markets: Markets, is_closing: Callable[[], bool], settings: StatusSettings) -> Starlette:
+    """The settings say by which names the page may be asked for, and with which token."""
+    places = Places()
 
     async def index(_request: Request) -> Response:
         return FileResponse(ASSETS / "index.html", headers={"Cache-Control": "no-cache"})
@@ -76,29 +78,23 @@ def page_app(watcher: Watcher, markets: Markets, is_closing: Callable[[], bool],
 
     async def events(request: Request) -> Response:
         series = _series(request) if "symbol" in request.query_params else None
-        if watchers >= MOST_WATCHERS:
-            raise HTTPException(503, f"{MOST_WATCHERS} are watching already")
-        return StreamingResponse(stream(series), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return Watching(places, stream(series), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     async def stream(series: Series | None) -> AsyncIterator[bytes]:
-        nonlocal watchers
-        watchers += 1
         told, shown = 0, b""
-        try:
-            yield b"retry: 2000\n\n"
-            while not is_closing():
-                version, state = watcher.state()
-                if version != told:
-                    told = version
-                    yield _event("state", state)
-                if series is not None:
-                    body = await _live(series)
-                    if body != shown:
-                        shown = body
-                        yield _event("market", body)
-                await asyncio.sleep(EVERY_SECONDS)
-        finally:
-            watchers -= 1
+        until = time.monotonic() + LONGEST_SECONDS
+        yield b"retry: 2000\n\n"
+        while not is_closing() and time.monotonic() < until:
+            version, state = watcher.state()
+            if version != told:
+                told = version
+                yield _event("state", state)
+            if series is not None:
+                body = await _live(series)
+                if body != shown:
+                    shown = body
+                    yield _event("market", body)
+            await asyncio.sleep(EVERY_SECONDS)
 
     async def _live(series: Series) -> bytes:
         try:
@@ -123,7 +119,7 @@ def page_app(watcher: Watcher, markets: Markets, is_closing: Callable[[], bool],
     ]
     middleware = [
         Middleware(_SafeHeaders),
-        Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
+        Middleware(Guard, host=settings.host, names=settings.hosts.replace(",", " ").split(), token=settings.token),
         Middleware(GZipMiddleware, minimum_size=2_000),
     ]
     return Starlette(routes=routes, middleware=middleware)

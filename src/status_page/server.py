@@ -8,6 +8,8 @@ from contextlib import ExitStack, closing, contextmanager
 import uvicorn
 
 from status_page.app import page_app
+from status_page.connections import PromptConnection
+from status_page.guard import LOOPBACK_NAMES, is_loopback
 from status_page.lake_watch import LakeWatch
 from status_page.market import Markets
 from status_page.processes import Processes, parse_targets
@@ -19,16 +21,17 @@ from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.settings import LakeSettings, StatusSettings, WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect_reader
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _END_SECONDS = 3
 
 
 @contextmanager
 def running_page(settings: StatusSettings, *, or_any_port: bool = False) -> Iterator[str]:
-    """The page's address, as long as the context lasts. Raises UsageError if the port is taken.
+    """The page's address, as long as the context lasts. Raises UsageError if the port is taken, or if others than this machine
+    reach the page and it has no token.
 
-    With `or_any_port` it takes a free one instead.
+    With `or_any_port` it takes a free port instead.
     """
+    _check_the_reach(settings)
     listener = _listen(settings, or_any_port)
     host, port = settings.host, listener.getsockname()[1]
     with ExitStack() as parts:
@@ -37,10 +40,14 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False) -> Iter
         lake = LakeWatch(ObjectStore(read(LakeSettings).bucket), questions)
         watcher = Watcher(questions, slow, lake, Processes(parse_targets(settings.targets)))
         closed = threading.Event()
-        hosts = list(_LOOPBACK) if host in _LOOPBACK else ["*"]
-        app = page_app(watcher, Markets(market), closed.is_set, hosts)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=_END_SECONDS, lifespan="off"
+            page_app(watcher, Markets(market), closed.is_set, settings),
+            http=PromptConnection,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_END_SECONDS,
+            lifespan="off",
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="status-page", daemon=True)
@@ -48,7 +55,7 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False) -> Iter
         watcher.start()
         thread.start()
         try:
-            yield f"http://{'localhost' if host in _LOOPBACK else host}:{port}"
+            yield f"http://{'localhost' if host in LOOPBACK_NAMES else host}:{port}"
         finally:
             closed.set()
             server.should_exit = True
@@ -63,6 +70,14 @@ def own_look(settings: StatusSettings) -> Iterator[Watcher]:
         questions = parts.enter_context(closing(Questions(lambda: _connect(settings))))
         lake = LakeWatch(ObjectStore(read(LakeSettings).bucket), questions)
         yield parts.enter_context(closing(Watcher(questions, questions, lake, Processes(parse_targets(settings.targets)))))
+
+
+def _check_the_reach(settings: StatusSettings) -> None:
+    if not (is_loopback(settings.host) or settings.token or settings.without_token):
+        raise UsageError(
+            f"STATUS_HOST={settings.host}: others reach the page there, so set STATUS_TOKEN (openssl rand -hex 16 makes one); "
+            "STATUS_WITHOUT_TOKEN=true only where the port itself is published for this machine alone"
+        )
 
 
 def _listen(settings: StatusSettings, or_any_port: bool) -> socket.socket:

@@ -1,4 +1,4 @@
-"""PURE. What the engine answers, for people and programs: its own text, safe on a terminal.
+"""PURE. What the engine is asked and answers, for people and programs: its own text, safe on a terminal.
 
 A driver turns values into Python's, and not all fit: an instant of the year 10000, an aggregate's state, a map's keys. The
 engine can write whatever it can return.
@@ -23,6 +23,21 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 _ESCAPE = re.compile(r"\\.")
 _INSTANT = re.compile(r"(Nullable\()?DateTime64\(")
 _NO_FRACTION = re.compile(r"\.0+$")
+
+_BEFORE_A_STATEMENT = r"(?:\s|\(|--[^\n]*(?:\n|$)|#[^\n]*(?:\n|$)|/\*.*?\*/)*"
+_KILL = re.compile(rf"{_BEFORE_A_STATEMENT}kill\b", re.IGNORECASE | re.DOTALL)
+_OUTFILE = re.compile(r"\boutfile\b", re.IGNORECASE)
+
+
+def writes_unseen(sql: str) -> str:
+    """What an engine that is held to reading does all the same, in words; empty for everything else.
+
+    The embedded engine writes `into outfile`, and any account may kill its own queries. The word alone counts: a statement
+    cannot hide it, and whoever means another thing by it has a way out.
+    """
+    if _OUTFILE.search(sql):
+        return "INTO OUTFILE writes a file"
+    return "KILL ends queries" if _KILL.match(sql) else ""
 
 
 def table_of(answer: bytes, *, null: str) -> tuple[list[str], list[Sequence[str]]]:

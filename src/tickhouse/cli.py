@@ -12,13 +12,14 @@ from load_process import __main__ as load
 from load_process import reconcile, redrive
 from status_page import __main__ as page
 from tickhouse import audit, clear, doctor, keep, local, status
-from tickhouse.answers import JSON_FORMAT, JSON_SETTINGS, TABLE_FORMAT, json_lines, table_of
+from tickhouse.answers import JSON_FORMAT, JSON_SETTINGS, TABLE_FORMAT, json_lines, table_of, writes_unseen
 from tickhouse.demo import run_demo
 from tickhouse.provision import provision_aws
+from tickhouse_core.errors import WarehouseReadOnly, WarehouseRefused
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.settings import LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
 from tickhouse_core.tables import print_table
-from tickhouse_core.warehouse import connect
+from tickhouse_core.warehouse import connect, connect_asker
 from transform_process import __main__ as transform
 from transform_process import checks, migrate
 
@@ -30,6 +31,7 @@ machine alone, kept in ./data). Both show http://localhost:8080. When local has 
 
 Something is wrong? [bold]tickhouse status[/] says where, [bold]tickhouse doctor[/] says what to do.
 """
+_ONLY_READS = "`tickhouse query` only reads; to run this as it is, add --write"
 _START, _LOOK, _RUN, _OPERATE = "Start here", "Look", "Run: one process each", "Operate"
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich", help=_TEACHING)
@@ -110,16 +112,29 @@ def provision(
 def query(
     sql: Annotated[str, typer.Argument(help="One select, for example: select count() from klines")],
     json: Annotated[bool, typer.Option("--json", help="One JSON object a row, for scripts.")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Also run what writes, sets settings, or reads by file, url, s3 or remote.")
+    ] = False,
 ) -> None:
-    """Run one SQL query on the warehouse: a table on a terminal, tab-separated lines with a header elsewhere."""
+    """Run one SQL query on the warehouse: a table on a terminal, tab-separated lines with a header elsewhere.
+
+    It only reads: the engine refuses everything else. With --write it does whatever the account may do.
+    """
 
     def work() -> None:
-        with closing(connect(read(WarehouseSettings))) as warehouse:
-            if json:
-                for line in json_lines(warehouse.query_as(JSON_FORMAT, sql, JSON_SETTINGS)):
-                    print(line)
-                return
-            print_table(*table_of(warehouse.query_as(TABLE_FORMAT, sql), null="NULL" if sys.stdout.isatty() else r"\N"))
+        settings, output = read(WarehouseSettings), JSON_SETTINGS if json else {}
+        if not write and (words := writes_unseen(sql)):
+            raise WarehouseRefused(f"{words}: {_ONLY_READS}")
+        try:
+            with closing(connect(settings, restrictions=output) if write else connect_asker(settings, output)) as warehouse:
+                answer = warehouse.query_as(JSON_FORMAT if json else TABLE_FORMAT, sql)
+        except WarehouseReadOnly as error:
+            raise error if write else WarehouseRefused(f"{error}: {_ONLY_READS}") from error
+        if json:
+            for line in json_lines(answer):
+                print(line)
+            return
+        print_table(*table_of(answer, null="NULL" if sys.stdout.isatty() else r"\N"))
 
     run_command(work)
 

@@ -18,6 +18,7 @@ from rich.table import Table
 from extract_process.backfill import Backfill, BackfillOptions
 from extract_process.klines import run_backfill
 from load_process.__main__ import run_loader
+from load_process.load_limits import limits_here
 from load_process.loader import LoaderOptions
 from status_page.server import running_page
 from tickhouse.demo_live import MARKETS, Check, LiveFigures, check_live, compare_venues, count_live, record_live
@@ -111,13 +112,13 @@ def _run_once(end_us: int, bucket: str, warehouse: Warehouse, stop: StopRequest)
     start_us = end_us - DAYS * DAY_US
     began = time.monotonic()
     end_of_run = StopRequest()
-    loader = _in_background(lambda: run_loader(QUEUES, end_of_run, LoaderOptions(wait_seconds=1)))
+    loader = _in_background(lambda: run_loader(QUEUES, end_of_run, LoaderOptions(wait_seconds=1, limits=limits_here())))
     try:
         backfills = [
             run_backfill(list(symbols), BackfillOptions("1m", start_us, end_us, venue=venue), stop)
             for venue, symbols in MARKETS.items()
         ]
-        run_loader(QUEUES, stop, LoaderOptions(drain=True))
+        run_loader(QUEUES, stop, LoaderOptions(drain=True, limits=limits_here()))
     finally:
         end_of_run.set()
         loader.join()

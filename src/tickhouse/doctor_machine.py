@@ -15,6 +15,7 @@ from extract_process.spool_room import DISK_RESERVE_BYTES
 from extract_process.venues import DEFAULT_VENUE, venue_named
 from tickhouse.finding import Finding, Ill
 from tickhouse.settings_table import MODELS
+from tickhouse_core.bounded_get import bearer, bounded_get
 from tickhouse_core.errors import UsageError
 from tickhouse_core.settings import MetricsSettings, SpoolSettings, StatusSettings, WarehouseSettings, read
 
@@ -106,6 +107,8 @@ def _is_free(host: str, port: int) -> bool:
 
 def _is_ours(port: int) -> bool:
     try:
-        return "tickhouse_status_looks_total" in httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=2, trust_env=False).text
-    except httpx.HTTPError:
+        with httpx.Client(timeout=2, trust_env=False) as client:
+            address = f"http://127.0.0.1:{port}/metrics"
+            return b"tickhouse_status_looks_total" in bounded_get(client, address, 2_000_000, bearer(read(StatusSettings)))[1]
+    except (httpx.HTTPError, ValueError):
         return False

@@ -8,6 +8,7 @@ from functools import partial
 from extract_process.live_capture import run_capture
 from extract_process.stream_options import StreamOptions
 from load_process.__main__ import run_loader
+from load_process.load_limits import limits_here
 from load_process.loader import LoaderOptions
 from tickhouse.side_by_side import Part
 from tickhouse_core.datasets import QUEUES
@@ -34,7 +35,7 @@ def live_pipeline(captures: Sequence[StreamOptions], on_end: Callable[[], object
     """
     parts = LivePipeline(
         tuple(Part(f"capture {options.venue}", partial(run_capture, options), on_end=on_end) for options in captures),
-        Part("loader", lambda stop: run_loader(QUEUES, stop, LoaderOptions(wait_seconds=1)), on_end=on_end),
+        Part("loader", lambda stop: run_loader(QUEUES, stop, LoaderOptions(wait_seconds=1, limits=limits_here())), on_end=on_end),
         Part("transformer", _keep_gold_fresh, on_end=on_end),
     )
     running = [parts.loader, parts.transformer, *parts.captures]

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from status_page.server import own_look
 from status_page.verdicts import BAD
+from tickhouse_core.bounded_get import bearer, bounded_get
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
@@ -24,6 +25,7 @@ _COLOURS = {"good": "green", "slow": "yellow", "bad": "red", "idle": "dim"}
 _WORDS = {"good": "healthy", "slow": "late", "bad": "trouble", "idle": "idle"}
 _REFRESH_SECONDS = 2.0
 _EVENTS = 8
+_MOST_BYTES = 32 * 1024 * 1024
 
 State = dict[str, Any]
 
@@ -99,8 +101,13 @@ def _answers(url: str) -> bool:
 
 def _ask(url: str) -> State:
     try:
-        answer = httpx.get(f"{url.rstrip('/')}/api/status", timeout=20, trust_env=False).raise_for_status()
-        state: State = answer.json()
+        with httpx.Client(timeout=20, trust_env=False) as client:
+            status, body = bounded_get(client, f"{url.rstrip('/')}/api/status", _MOST_BYTES, bearer(read(StatusSettings)))
+        if status == 401:
+            raise TickhouseError(f"status page at {url} needs its token: set STATUS_TOKEN")
+        if status != 200:
+            raise ValueError(f"it answers {status}")
+        state: State = orjson.loads(body)
     except (httpx.HTTPError, ValueError) as error:
         why = str(error) or "no answer"
         raise TickhouseError(f"status page at {url}: {why}; is it running? `tickhouse page` starts it") from error

@@ -4,8 +4,15 @@ from collections.abc import Mapping
 
 import httpx
 
+from tickhouse_core.settings import StatusSettings
+
 _PLAIN = {"Accept-Encoding": "identity"}
 """Nothing to unpack: what arrives is what is kept."""
+
+
+def bearer(settings: StatusSettings) -> dict[str, str]:
+    """The header that the status page asks for where it has a token."""
+    return {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
 
 
 def bounded_get(client: httpx.Client, url: str, most_bytes: int, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:

@@ -15,6 +15,7 @@ TickhouseError                  exit 1: the work failed, the message says what, 
 ├── ObjectRefused               permanent: this object can never be loaded
 ├── SpoolFull                   the disk of the spool has no room: nothing of this step was kept
 ├── WarehouseUnavailable        transient: ClickHouse could not be reached, is overloaded or read-only
+│   └── WarehouseReadOnly       the statement writes, and this connection or server takes no writes now
 ├── WarehouseRefused            permanent: ClickHouse understood the statement and refused it
 ├── PubSubUnavailable           transient: Pub/Sub could not be reached or is overloaded
 ├── PubSubRefused               permanent: Pub/Sub understood and refused, for want of rights for example
@@ -106,6 +107,10 @@ class SpoolFull(TickhouseError):
 
 class WarehouseUnavailable(TickhouseError):
     """ClickHouse is away, overloaded or read-only; the same statement may succeed later."""
+
+
+class WarehouseReadOnly(WarehouseUnavailable):
+    """A statement that writes, where only reading is allowed: by the connection, by the account, or by the server for now."""
 
 
 class WarehouseRefused(TickhouseError):

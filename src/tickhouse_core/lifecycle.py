@@ -4,6 +4,7 @@ import errno
 import logging
 import math
 import os
+import resource
 import signal
 import socket
 import sys
@@ -11,7 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 
 from tickhouse_core import logs
@@ -27,6 +28,7 @@ _NUMBERS = (signal.SIGTERM, signal.SIGINT)
 _OWNER = f"check its owner, its rights and how its disk is mounted: this process runs as user {os.getuid()}"
 _ROOM = "make room there, nothing that was complete is lost"
 _FILES = "allow more open files (ulimit -n)"
+_ENOUGH_FILES = 65_536
 _OF_THE_MACHINE = {
     errno.EACCES: _OWNER,
     errno.EPERM: _OWNER,
@@ -133,6 +135,7 @@ def _leave_to_the_thread(_number: int, _frame: FrameType | None) -> None:
 
 def run_command(work: Callable[[], None]) -> None:
     """Runs a command to its exit code: 0 done, 1 failed work, 2 bad usage or configuration; errors are one line."""
+    _allow_open_files()
     try:
         with _tracebacks_without_secrets():
             logs.configure(read(LogSettings))
@@ -145,6 +148,15 @@ def run_command(work: Callable[[], None]) -> None:
         if error.errno not in _OF_THE_MACHINE:
             raise
         sys.exit(_say(error, code=1))
+
+
+def _allow_open_files() -> None:
+    """As many as this account may have. Shells give 256 or 1,024; the embedded engine has a file for each column it writes."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _ENOUGH_FILES if most == resource.RLIM_INFINITY else min(most, _ENOUGH_FILES)
+    if now < wanted:
+        with suppress(OSError, ValueError):  # macOS names a limit that it then refuses: it stays as it was
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _say(error: Exception, code: int) -> int:

@@ -5,21 +5,31 @@ it fits if no digit is lost on the way into the dataset's types.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tickhouse_core.datasets import INSTANT, SCHEMA_VERSION, Dataset, instant_range, most_text_bytes
+from tickhouse_core.datasets import INSTANT, SCHEMA_VERSION, Dataset, instant_range
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.lake_keys import parse_object_key
-from tickhouse_core.timestamps import format_instant
+from tickhouse_core.parquet_sizes import (
+    MOST_BYTES,
+    check_footer,
+    check_row_groups,
+    cut_by_size,
+    expanded_bytes,
+    row_width,
+    sizes_of,
+)
+from tickhouse_core.parquet_values import check_text, fitted, plain
 
 KNOWN_SCHEMA_VERSIONS = frozenset({SCHEMA_VERSION})
 
-_WIDTHS = {"FIXED_LEN_BYTE_ARRAY": 16, "INT64": 8, "INT32": 4, "BYTE_ARRAY": 4, "BOOLEAN": 1}
-"""Bytes in memory of a value of the types that datasets have, at least; of a name its index."""
+_MOST_CHUNKS = 1_000
+"""Each costs some microseconds a column in every step; above, one copy is cheaper."""
+
 _ROWS_WORTH_THREADS = 50_000
 """Below, several objects at once keep the cores busier than the columns of one."""
 
@@ -27,7 +37,7 @@ _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
-def read_checked(body: bytes, dataset: Dataset, key: str = "", *, most_bytes: int = 2 * 1024**3) -> pa.Table:
+def read_checked(body: bytes, dataset: Dataset, key: str = "", *, most_bytes: int = MOST_BYTES) -> pa.Table:
     """All rows in the columns of the dataset, every value decoded and checked: nothing of a broken object gets further.
 
     What another tool wrote is cast to the dataset's types where that loses nothing: decimals of any precision, scale and
@@ -39,19 +49,87 @@ def read_checked(body: bytes, dataset: Dataset, key: str = "", *, most_bytes: in
     missing_column, unknown_column, duplicate_column, wrong_type, too_large (`most_bytes` once decoded), broken_pages,
     wrong_row_count, null_value, wrong_value.
     """
-    file = _open(body)
-    partitions = _partitions(key)
-    check_columns(file.schema_arrow, dataset, partitions)
-    _check_size(file.metadata, most_bytes)
-    _check_rows(file.metadata)
-    table = _decode(body, file, dataset)
-    _check_expanded_size(table, dataset, most_bytes)
-    rows = table.num_rows
-    columns = []
-    for field in dataset.schema:
-        column = table.column(field.name) if field.name in table.schema.names else _constant(partitions, field, rows)
-        columns.append(_fitted(column, field, dataset))
-    return pa.table(columns, schema=dataset.schema)
+    return CheckedFile(body, dataset, key, most_bytes=most_bytes).whole()
+
+
+class CheckedFile:
+    """A file whose footer fits the dataset; its rows are decoded and checked whenever they are asked for.
+
+    `sizes` is what the footer says of them. See `read_checked` for what fits and for the reasons of a refusal.
+    """
+
+    def __init__(self, body: bytes, dataset: Dataset, key: str = "", *, most_bytes: int = MOST_BYTES) -> None:
+        check_footer(body)
+        file = _open(body)
+        self._partitions = _partitions(key)
+        check_columns(file.schema_arrow, dataset, self._partitions)
+        check_row_groups(file.metadata)
+        self.sizes = sizes_of(file, dataset)
+        _refuse_larger(self.sizes.decoded, most_bytes)
+        _check_rows(file.metadata)
+        self._body = body
+        self._metadata = file.metadata
+        self._dataset = dataset
+        self._most_bytes = most_bytes
+
+    def whole(self) -> pa.Table:
+        """All rows. Raises ObjectRefused."""
+        table = self.whole_within(self._most_bytes)
+        assert table is not None, "as many bytes as any object may have"
+        return table
+
+    def whole_within(self, most_bytes: int) -> pa.Table | None:
+        """All rows; None where texts that are written out for every row have more. Raises ObjectRefused."""
+        with _decoding():
+            table = self._reader().read(use_threads=self._metadata.num_rows >= _ROWS_WORTH_THREADS)
+            table.validate(full=True)
+        if table.num_columns and table.column(0).num_chunks > _MOST_CHUNKS:
+            table = table.unify_dictionaries().combine_chunks()
+        expanded = expanded_bytes(table, self._dataset)
+        written_out = table.nbytes + expanded if expanded else 0
+        _refuse_larger(written_out, self._most_bytes)
+        return self._fitted(table) if written_out <= most_bytes else None
+
+    def pieces(self, piece_bytes: int) -> Iterator[pa.Table]:
+        """All rows in order, in tables of at most about `piece_bytes`; every time the very same ones.
+
+        Raises ObjectRefused on the way, also where one row is larger.
+        """
+        rows = max(piece_bytes // row_width(self._dataset), 1)
+        batches = self._reader().iter_batches(batch_size=rows, use_threads=False)
+        size = 0
+        while True:
+            with _decoding():
+                batch = next(batches, None)
+                if batch is None:
+                    return
+                table = pa.Table.from_batches([batch])
+                table.validate(full=True)
+            for field in self._dataset.schema:
+                if field.name in table.schema.names:
+                    check_text(table.column(field.name), field)  # before it is written out
+            for part in cut_by_size(table, self._dataset, piece_bytes):
+                piece = self._fitted(part)
+                size += piece.nbytes
+                _refuse_larger(size, self._most_bytes)
+                yield piece
+
+    def _reader(self) -> pq.ParquetFile:
+        """Text arrives as it is in the file, each distinct value of a page once: a few kilobytes can name gigabytes."""
+        in_file = {self._metadata.schema.column(number).path for number in range(self._metadata.num_columns)}
+        texts = [field.name for field in self._dataset.schema if _is_text(field.type) and field.name in in_file]
+        with _decoding():
+            return pq.ParquetFile(
+                pa.BufferReader(self._body), metadata=self._metadata, read_dictionary=texts, page_checksum_verification=True
+            )
+
+    def _fitted(self, table: pa.Table) -> pa.Table:
+        columns = []
+        for field in self._dataset.schema:
+            in_file = field.name in table.schema.names
+            column = table.column(field.name) if in_file else _constant(self._partitions, field, table.num_rows)
+            columns.append(fitted(column, field, self._dataset))
+        return pa.table(columns, schema=self._dataset.schema)
 
 
 def check_columns(schema: pa.Schema, dataset: Dataset, partitions: Mapping[str, str] | None = None) -> None:
@@ -70,7 +148,7 @@ def is_as_we_write(file: pq.ParquetFile, dataset: Dataset) -> bool:
     """
     schema, metadata = file.schema_arrow, file.schema_arrow.metadata or {}
     return bool(
-        [(field.name, _plain(field.type)) for field in schema] == [(field.name, _plain(field.type)) for field in dataset.schema]
+        [(field.name, plain(field.type)) for field in schema] == [(field.name, plain(field.type)) for field in dataset.schema]
         and metadata.get(b"tickhouse.schema_version", b"").decode(errors="replace") in KNOWN_SCHEMA_VERSIONS
         and metadata.get(b"tickhouse.row_count") == str(file.metadata.num_rows).encode()
         and all(_may_be_ours(file.metadata.row_group(number), dataset) for number in range(file.metadata.num_row_groups))
@@ -101,23 +179,16 @@ def _open(body: bytes) -> pq.ParquetFile:
         raise ObjectRefused("not_parquet", f"not a Parquet file of {len(body)} bytes: {error}") from error
 
 
-def _decode(body: bytes, file: pq.ParquetFile, dataset: Dataset) -> pa.Table:
-    """Text arrives as it is in the file, each distinct value of a page once: a few kilobytes can name gigabytes."""
-    columns = {file.metadata.schema.column(number).path for number in range(file.metadata.num_columns)}
-    texts = [field.name for field in dataset.schema if _is_text(field.type) and field.name in columns]
+@contextmanager
+def _decoding() -> Iterator[None]:
     try:
-        reader = pq.ParquetFile(
-            pa.BufferReader(body), metadata=file.metadata, read_dictionary=texts, page_checksum_verification=True
-        )
-        table = reader.read(use_threads=file.metadata.num_rows >= _ROWS_WORTH_THREADS)
-        table.validate(full=True)
+        yield
     except pa.ArrowInvalid as error:
         if "decimal" in str(error).lower() and "precision" in str(error).lower():
             raise ObjectRefused("wrong_value", f"a decimal has more digits than its type: {error}") from error
         raise ObjectRefused("broken_pages", f"the file's pages cannot be decoded: {error}") from error
     except (pa.ArrowException, OSError) as error:
         raise ObjectRefused("broken_pages", f"the file's pages cannot be decoded: {error}") from error
-    return table
 
 
 def _partitions(key: str) -> dict[str, str]:
@@ -132,54 +203,9 @@ def _constant(partitions: Mapping[str, str], field: pa.Field, rows: int) -> pa.C
     return pa.chunked_array([pa.DictionaryArray.from_arrays(indices, [partitions[field.name]])])
 
 
-def _fitted(column: pa.ChunkedArray, field: pa.Field, dataset: Dataset) -> pa.ChunkedArray:
-    """In the field's type, every value as it was."""
-    path = _null_path(column, field)
-    if path:
-        raise ObjectRefused("null_value", f"column {path} has nulls where {dataset.name} allows none")
-    if column.type != field.type:
-        column = _cast(column, field, dataset)
-    _check_text(column, field)
-    if field.type == INSTANT:
-        _check_instants(column, field.name)
-    return column
-
-
-def _cast(column: pa.ChunkedArray, field: pa.Field, dataset: Dataset) -> pa.ChunkedArray:
-    """pyarrow's safe casts: they raise instead of rounding, cutting or wrapping."""
-    said = f"column {field.name} is {column.type}, {dataset.name} needs {_plain(field.type)}"
-    try:
-        if pa.types.is_string_view(column.type):
-            column = column.cast(pa.large_string())
-        return column.cast(field.type)
-    except pa.ArrowInvalid as error:
-        why = f"a value does not fit without loss ({str(error).splitlines()[0][:200]})"
-        raise ObjectRefused("wrong_value", f"{said}: {why}; write values of that type") from error
-    except pa.ArrowNotImplementedError as error:
-        raise ObjectRefused("wrong_type", f"{said}: write it in that type") from error
-
-
-def _check_instants(column: pa.ChunkedArray, name: str) -> None:
-    plausible, found = instant_range(name), pc.min_max(column)
-    for instant in (found["min"], found["max"]):
-        if instant.is_valid and not plausible.holds(instant.value):
-            raise ObjectRefused(
-                "wrong_value",
-                f"column {name} has an instant of {instant.value} us since 1970, which is not from "
-                f"{format_instant(plausible.first)} up to {format_instant(plausible.end)}: "
-                "write microseconds, UTC; is it in another unit?",
-            )
-
-
-def _check_text(column: pa.ChunkedArray, field: pa.Field) -> None:
-    allowed = most_text_bytes(field)
-    if allowed is None:
-        return
-    for chunk in column.chunks:
-        texts = chunk.dictionary if pa.types.is_dictionary(chunk.type) else chunk
-        longest = pc.max(pc.binary_length(texts)).as_py() if len(texts) else None
-        if longest is not None and longest > allowed:
-            raise ObjectRefused("wrong_value", f"column {field.name} has a text of {longest:,} bytes, {allowed:,} are allowed")
+def _refuse_larger(decoded: int, most_bytes: int) -> None:
+    if decoded > most_bytes:
+        raise ObjectRefused("too_large", f"{decoded:,} bytes once decoded, {most_bytes:,} are allowed (--object-mb)")
 
 
 def _check_version(metadata: dict[bytes, bytes], dataset: Dataset) -> None:
@@ -215,49 +241,6 @@ def _check_rows(metadata: pq.FileMetaData) -> None:
         )
 
 
-def _check_size(metadata: pq.FileMetaData, most_bytes: int) -> None:
-    """A page of equal values is a few bytes whatever their number, so the values count, not only what encodes them."""
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    columns = [group.column(number) for group in groups for number in range(group.num_columns)]
-    decoded = sum(
-        max(column.total_uncompressed_size, column.num_values * _WIDTHS.get(column.physical_type, 16)) for column in columns
-    )
-    _refuse_larger(decoded, most_bytes)
-
-
-def _check_expanded_size(table: pa.Table, dataset: Dataset, most_bytes: int) -> None:
-    """Text that is not dictionary-encoded in the dataset is written out for every row."""
-    written_out = [field.name for field in dataset.schema if pa.types.is_string(field.type) and field.name in table.schema.names]
-    expanded = 0
-    for name in written_out:
-        for chunk in table.column(name).chunks:
-            if pa.types.is_dictionary(chunk.type) and len(chunk):
-                lengths = pc.binary_length(chunk.dictionary).cast(pa.int64())
-                expanded += pc.sum(lengths.take(chunk.indices)).as_py() or 0
-    _refuse_larger(table.nbytes + expanded if expanded else 0, most_bytes)
-
-
-def _refuse_larger(decoded: int, most_bytes: int) -> None:
-    if decoded > most_bytes:
-        raise ObjectRefused("too_large", f"{decoded:,} bytes once decoded, {most_bytes:,} are allowed (--object-mb)")
-
-
-def _null_path(column: pa.ChunkedArray, field: pa.Field) -> str:
-    """Where the first null is that the field does not allow, at any depth (`bids.element.price`); empty if nowhere."""
-    if not field.nullable and column.null_count:
-        return str(field.name)
-    if pa.types.is_null(column.type):
-        return ""
-    if pa.types.is_list(field.type):
-        inside = [(pc.list_flatten(column), field.type.value_field)]
-    elif pa.types.is_struct(field.type):
-        inside = [(pc.struct_field(column, child.name), child) for child in field.type]
-    else:
-        return ""
-    found = (_null_path(values, child) for values, child in inside)
-    return next((f"{field.name}.{path}" for path in found if path), "")
-
-
 def _check_schema(schema: pa.Schema, dataset: Dataset, partitions: Mapping[str, str]) -> None:
     if schema.equals(dataset.schema):
         return
@@ -279,13 +262,13 @@ def _check_schema(schema: pa.Schema, dataset: Dataset, partitions: Mapping[str, 
     for name in names:
         found, wanted = schema.field(name).type, expected[name]
         if not _may_fit(found, wanted):
-            said = f"column {name} is {found}, {dataset.name} needs {_plain(wanted)}"
+            said = f"column {name} is {found}, {dataset.name} needs {plain(wanted)}"
             raise ObjectRefused("wrong_type", f"{said}: {_remedy(found, wanted)}")
 
 
 def _may_fit(found: pa.DataType, wanted: pa.DataType) -> bool:
     """Whether values of the one can be the very same in the other; which of them are, the cast finds out."""
-    found, wanted = _plain(found), _plain(wanted)
+    found, wanted = plain(found), plain(wanted)
     if pa.types.is_null(found):  # a column of nothing but nulls
         return True
     if pa.types.is_decimal(wanted):
@@ -305,7 +288,7 @@ def _may_fit(found: pa.DataType, wanted: pa.DataType) -> bool:
 
 def _remedy(found: pa.DataType, wanted: pa.DataType) -> str:
     """Why it is not guessed, and what to write instead."""
-    found, wanted = _plain(found), _plain(wanted)
+    found, wanted = plain(found), plain(wanted)
     if pa.types.is_timestamp(found) and pa.types.is_timestamp(wanted):
         return "without a time zone an hour may be anybody's; write it with one (pandas: .dt.tz_localize('UTC'))"
     if pa.types.is_decimal(wanted) and pa.types.is_floating(found):
@@ -316,13 +299,4 @@ def _remedy(found: pa.DataType, wanted: pa.DataType) -> str:
 
 
 def _is_text(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_string(_plain(type_)))
-
-
-def _plain(type_: pa.DataType) -> pa.DataType:
-    """The type without how it is encoded: dictionaries, large strings and views hold the same text."""
-    if pa.types.is_dictionary(type_):
-        return _plain(type_.value_type)
-    if pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
-        return pa.string()
-    return type_
+    return bool(pa.types.is_string(plain(type_)))

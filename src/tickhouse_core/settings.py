@@ -42,6 +42,10 @@ DatabaseName = Annotated[str, _shaped(r"[A-Za-z_][A-Za-z0-9_]*", "must have lett
 ProjectName = Annotated[
     str, _shaped(r"[a-z][a-z0-9.:-]*", "must be a project's id: lower-case letters, digits, dots and hyphens")
 ]
+Token = Annotated[
+    str, _shaped(r"|[!-~]{16,200}", "must have 16 to 200 characters without spaces: openssl rand -hex 16 makes one")
+]
+Names = Annotated[str, _shaped(r"[A-Za-z0-9._:\[\] ,-]*", "must be hosts' names, separated by spaces")]
 Printable = Annotated[str, _shaped(r"[!-~]+", "must not contain spaces, line ends or letters beyond ASCII")]
 
 
@@ -99,6 +103,12 @@ class SpoolSettings(BaseSettings, env_ignore_empty=True):
     folder: Path = Field(Path("data/spool"), validation_alias="SPOOL_DIR", description="a local disk that lasts")
 
 
+class LoaderSettings(BaseSettings, env_prefix="LOADER_", env_ignore_empty=True):
+    """What a loader may take."""
+
+    memory_mb: int | None = Field(None, ge=256, description="unset: the container's limit, or half of the machine up to 4096")
+
+
 class RetentionSettings(BaseSettings, env_prefix="RETENTION_", env_ignore_empty=True):
     """Days after which copies may go; unset keeps them for ever. The lake's data and the ledger are always kept."""
 
@@ -128,8 +138,13 @@ class MetricsSettings(BaseSettings, env_prefix="METRICS_", env_ignore_empty=True
 class StatusSettings(BaseSettings, env_prefix="STATUS_", env_ignore_empty=True):
     """The status page: where it listens, whom it asks, and as whom it reads the warehouse."""
 
-    host: HostName = Field("127.0.0.1", description="loopback unless told otherwise: the page has no password")
+    host: HostName = Field("127.0.0.1", description="loopback; any other address needs `STATUS_TOKEN`")
     port: int = Field(8080, ge=0, le=65535, description="of the page")
+    token: Token = Field("", repr=False, description="what the page asks for: as `Authorization: Bearer …`, or in a form")
+    without_token: bool = Field(
+        False, description="`true`: no token beyond loopback; for a container whose port is published there"
+    )
+    hosts: Names = Field("", description="further names by which the page is asked for, separated by spaces")
     targets: str = Field("", description="processes whose /metrics the page reads: stream=http://127.0.0.1:9101 loader=…")
     username: str = Field("", description="a reader of the warehouse; empty: CLICKHOUSE_USERNAME and its password")
     password: str = Field("", repr=False, description="of the reader")

@@ -1,7 +1,7 @@
 """The warehouse: one code path for a ClickHouse server (HTTP) and the embedded engine (chDB), by clickhouse-connect."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from clickhouse_connect.driver.exceptions import (
     ProgrammingError,
 )
 
-from tickhouse_core.errors import TickhouseError, UsageError, WarehouseRefused, WarehouseUnavailable
+from tickhouse_core.errors import TickhouseError, UsageError, WarehouseReadOnly, WarehouseRefused, WarehouseUnavailable
 from tickhouse_core.redaction import redacted
 from tickhouse_core.settings import WarehouseSettings
 
@@ -34,8 +34,10 @@ _KEY_BYTES_PER_QUERY = 100_000
 _NEVER_US = 7_258_118_400_000_000  # the year 2200
 _TRANSIENT_CODES = {
     3: "UNEXPECTED_END_OF_FILE",
+    74: "CANNOT_READ_FROM_FILE_DESCRIPTOR",
+    75: "CANNOT_WRITE_TO_FILE_DESCRIPTOR",
+    76: "CANNOT_OPEN_FILE",
     159: "TIMEOUT_EXCEEDED",
-    164: "READONLY",
     202: "TOO_MANY_SIMULTANEOUS_QUERIES",
     209: "SOCKET_TIMEOUT",
     210: "NETWORK_ERROR",
@@ -47,9 +49,12 @@ _TRANSIENT_CODES = {
     285: "TOO_FEW_LIVE_REPLICAS",
     319: "UNKNOWN_STATUS_OF_INSERT",
     473: "DEADLOCK_AVOIDED",
+    573: "EPOLL_ERROR",
     999: "KEEPER_EXCEPTION",
 }
 """ClickHouse error codes after which the same statement may succeed later (src/Common/ErrorCodes.cpp)."""
+
+_READONLY = 164
 
 
 class Warehouse:
@@ -199,6 +204,23 @@ def connect_reader(settings: WarehouseSettings) -> Warehouse:
     return connect(settings, restrictions=_READER_SETTINGS)
 
 
+def connect_asker(settings: WarehouseSettings, output: Mapping[str, Any]) -> Warehouse:
+    """Connects for statements that a person wrote: the engine reads, and refuses everything else (WarehouseReadOnly).
+
+    `output` are settings that shape answers. ClickHouse's `readonly` is 1 here: 2 lets `insert into function file(…)` write
+    files and tables elsewhere. So a statement must not bring settings either, nor read by file, url, s3 or remote. Under POST
+    one request may set `readonly` beside other settings (ClickHouse: tests/queries, 00305_http_and_readonly). An account
+    that may only read anyway keeps its own level.
+    """
+    level = 0
+    if settings.path is None:
+        with closing(connect(settings)) as plain:
+            level = int(plain.query("select getSetting('readonly')")[0][0])
+    if level == 1:
+        return connect(settings)
+    return connect(settings, restrictions=dict(output) if level else {**output, "readonly": 1})
+
+
 def connect(
     settings: WarehouseSettings, *, database: str | None = None, restrictions: Mapping[str, Any] | None = None
 ) -> Warehouse:
@@ -267,6 +289,8 @@ def _clickhouse_errors() -> Iterator[None]:
 def _database_error(error: ClickHouseError) -> TickhouseError:
     code = getattr(error, "code", None)
     message = f"ClickHouse: {_first_line(error)}"
+    if code == _READONLY:
+        return WarehouseReadOnly(message)
     if code in _TRANSIENT_CODES:
         return WarehouseUnavailable(message)
     if code in {81, 192, 193, 516}:  # UNKNOWN_DATABASE, UNKNOWN_USER, WRONG_PASSWORD, AUTHENTICATION_FAILED

@@ -14,7 +14,7 @@ from extract_process.kline_grid import Range, grid_of
 from extract_process.kline_lake import Disagreement, KlineLake, compare
 from extract_process.kline_plan import Coverage
 from tickhouse_core.datasets import INSTANT, KLINES
-from tickhouse_core.errors import ObjectRefused
+from tickhouse_core.errors import ObjectRefused, ObjectTooLarge
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.parquet_check import read_checked
 from tickhouse_core.timestamps import parse_instant
@@ -339,3 +339,11 @@ def test_symbols_of_any_script_have_their_own_month(moto_lake: Lake) -> None:
     assert landed.key == "data_sources/klines_pricing/venue=binance/symbol=币安人生USDT/interval=1h/2024-01.parquet"
     assert chinese.read_coverage(["2024-01"]) == {"2024-01": Coverage([hours(0, 0)], [])}
     assert lake_on(moto_lake.store).read_coverage(["2024-01"]) == {}
+
+
+def test_a_month_s_object_above_the_limit_is_neither_read_nor_replaced(moto_lake: Lake) -> None:
+    moto_lake.store.write(KEY, b"x" * 5_000)
+    small = KlineLake(moto_lake.store, "binance", "BTCUSDT", "1h", GRID, most_object_bytes=4_999)
+    with pytest.raises(ObjectTooLarge, match=r"2024-01\.parquet has 5,000 bytes, 4,999 are allowed"):
+        small.land("2024-01", klines(0), [])
+    assert moto_lake.store.read(KEY).body == b"x" * 5_000

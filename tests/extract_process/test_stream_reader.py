@@ -72,6 +72,32 @@ async def test_fragments_become_one_message_whatever_comes_between_them(received
     assert received.frames == ["beföre".encode(), b"after"]
 
 
+@pytest.mark.slow
+async def test_a_message_in_very_many_fragments_takes_no_more_memory_than_its_bytes(received: Received) -> None:
+    """The limit counts a message's bytes; its fragments as objects would be twenty times as large."""
+    many, held = 50_000, []
+
+    async def behave(venue: Venue) -> None:
+        await venue.shake_hands()
+        venue.protocol.send_text(b"ab", fin=False)
+        venue.send()
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        venue.writer.write(b"\x00\x02cd" * many)
+        venue.protocol.send_ping(b"all there?")
+        venue.send()
+        await venue.read_pong()
+        held.append(tracemalloc.get_traced_memory()[0] - before)
+        tracemalloc.stop()
+        venue.writer.write(b"\x80\x00")
+        await venue.read_close()
+
+    async with raw_venue_that(behave) as url, opened(url, received):
+        await received.until(1)
+    assert received.frames == [b"ab" + b"cd" * many]
+    assert held[0] < 1_000_000
+
+
 async def test_a_frame_of_many_packets_is_one_message(received: Received) -> None:
     large = b"0123456789abcdef" * 500_000
 

@@ -10,11 +10,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BufferedIOBase
 from urllib.parse import unquote, urlsplit
 
+_HEAD = 'ETag: "x"\r\nLast-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\n\r\n'
+
 
 class RefusingS3:
     """Objects called `403_AccessDenied.parquet`, `301_PermanentRedirect.parquet`, … are answered so; all others by the backend.
 
     `silent….parquet` is never answered, of `dripping….parquet` a byte comes now and then, until the end of the context.
+    `6GiB.parquet` announces so many bytes.
     `code` is what everything is answered with, as 403; empty: nothing.
     """
 
@@ -57,12 +60,14 @@ class RefusingS3:
     def keep_waiting(self, path: str, wfile: BufferedIOBase) -> bool:
         """Whether the object is one that does not come; returns when nobody waits for it any more."""
         name = unquote(urlsplit(path).path).rpartition("/")[2]
+        if name == "6GiB.parquet":
+            wfile.write(f"HTTP/1.1 200 OK\r\nContent-Length: {6 * 1024**3}\r\n{_HEAD}".encode())
+            return True
         if not name.startswith(("silent", "dripping")):
             return False
         self.asked_for_silent.append(name)
         if name.startswith("dripping"):
-            wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 999\r\nETag: "x"\r\n')
-            wfile.write(b"Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\n\r\n")
+            wfile.write(f"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n{_HEAD}".encode())
         with contextlib.suppress(OSError):  # the client has given up
             while not self._ended.wait(0.05):
                 if name.startswith("dripping"):

@@ -224,3 +224,12 @@ def test_no_json_at_all_brings_the_loader_down(anything: object) -> None:
         return
     assert isinstance(anything, dict)
     assert created == []
+
+
+def test_a_body_above_what_a_queue_can_hold_is_refused_unread() -> None:
+    records = {"Records": [{"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "b"}, "object": {"key": "k"}}}]}
+    body = json.dumps(records)
+    assert len(parse_notification(body.ljust(1024 * 1024))) == 1
+    with pytest.raises(NotificationRefused, match=r"1,048,577 characters, and 1,048,576 bytes at most are possible") as caught:
+        parse_notification(body.ljust(1024 * 1024 + 1))
+    assert len(str(caught.value)) < 400

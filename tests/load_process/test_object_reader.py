@@ -60,6 +60,7 @@ def test_a_sound_object_is_read_with_its_checksum_and_its_deliveries(reader: Obj
     reading = reader.read([Wanted(created, 3)])
     (item,) = reading.objects
     assert (item.version, item.dataset, item.attempts) == (version_of(created), KLINES, 3)
+    assert isinstance(item.table, pa.Table)
     assert item.table.equals(klines(0, 1))
     assert item.checksum == value_checksum(klines(0, 1))
     assert (reading.fates, reading.wanted_as) == ({}, {item.version: [item.version]})
@@ -240,18 +241,18 @@ def test_exactly_the_version_that_is_asked_for_is_read_or_none(
 ) -> None:
     old = version_of(land(moto_lake, parquet(klines(0))))
     new = version_of(land(moto_lake, parquet(klines(0, 1))))
-    found = reader.read_version(new)
+    found = reader.read_version(new, reader.room())
     assert found is not None
     assert (found.version, found.table.num_rows) == (new, 2)
-    assert reader.read_version(old) is None
-    assert reader.read_version(version_of(land(moto_lake, b"broken"))) is None
-    assert reader.read_version(new._replace(key="elsewhere/x.parquet")) is None
-    assert reader.read_version(new._replace(bucket="somebody-elses")) is None
+    assert reader.read_version(old, reader.room()) is None
+    assert reader.read_version(version_of(land(moto_lake, b"broken")), reader.room()) is None
+    assert reader.read_version(new._replace(key="elsewhere/x.parquet"), reader.room()) is None
+    assert reader.read_version(new._replace(bucket="somebody-elses"), reader.room()) is None
     assert (ledger(warehouse), errors(warehouse)) == ([], [])
 
 
 def test_a_version_that_is_asked_for_and_gone_is_none(reader: ObjectReader, moto_lake: Lake) -> None:
-    assert reader.read_version(Version(moto_lake.store.bucket, KEY, "abc")) is None
+    assert reader.read_version(Version(moto_lake.store.bucket, KEY, "abc"), reader.room()) is None
 
 
 def test_every_dataset_can_be_read_in_one_window(reader: ObjectReader, moto_lake: Lake) -> None:

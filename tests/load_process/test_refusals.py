@@ -20,11 +20,11 @@ from load_process.ledger import Ledger
 from load_process.loader import LoaderOptions
 from load_process.notifications import ObjectCreated
 from load_process.object_reader import ObjectReader
-from load_process.versions import Fate, ReadObject, Version, Wanted
+from load_process.versions import Fate, Version, Wanted
 from tickhouse_core.errors import AccessRefused
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import MessageQueue
-from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.object_store import ObjectStore, StoredObject
 from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.warehouse import Warehouse, connect
 
@@ -64,7 +64,7 @@ def test_an_object_that_s3_refuses_costs_only_itself(
     assert reading.fates == {Wanted(item, 3).version: Fate.STUCK for item in refused}
     assert errors(warehouse) == [(reason, "retried", 3) for reason in REFUSED.values()]
     assert ledger(warehouse) == []
-    assert reader.read_version(Version(sound.bucket, refused[0].key, refused[0].etag)) is None
+    assert reader.read_version(Version(sound.bucket, refused[0].key, refused[0].etag), reader.room()) is None
     assert front.code == ""
 
 
@@ -80,6 +80,16 @@ def test_objects_that_do_not_come_cost_only_themselves(
     assert reading.fates == {Wanted(item, 3).version: Fate.STUCK for item in waiting}
     assert errors(warehouse) == [("lake_silent", "retried", 3)] * 2
     assert sorted(front.asked_for_silent) == ["dripping.parquet", "silent.parquet"]  # each once: nobody asks on and on
+
+
+def test_an_object_of_more_bytes_than_a_put_can_have_is_quarantined_unread(
+    front: RefusingS3, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
+) -> None:
+    """S3 takes 5 GiB in one request and terabytes in parts: our own limit is what counts."""
+    created = land(moto_lake, b"never read", f"{FOLDER}/6GiB.parquet")
+    reader = ObjectReader(ObjectStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
+    assert reader.read([Wanted(created, 1)]).fates == {Wanted(created, 1).version: Fate.DONE}
+    assert errors(warehouse) == [("too_large", "quarantined", 1)]
 
 
 def test_of_many_objects_that_do_not_come_only_the_first_are_waited_for(
@@ -188,20 +198,21 @@ def test_a_stop_ends_the_wait_for_access(front: RefusingS3, moto_lake: Lake) -> 
     assert moto_lake.store.bucket
 
 
-class Reader(ObjectReader):
+class FailingStore(ObjectStore):
     """One object on which our own code fails in a way that nobody foresaw."""
 
-    def _read_sound(self, key: str, *arguments: object) -> ReadObject:
+    def read(self, key: str, *, most_bytes: int | None = None) -> StoredObject:
         if key.endswith("/odd.parquet"):
             raise ZeroDivisionError("a fault of ours")
-        return super()._read_sound(key, *arguments)  # type: ignore[arg-type, return-value]
+        return super().read(key, most_bytes=most_bytes)
 
 
 def test_an_object_on_which_our_own_code_fails_comes_again_and_its_neighbours_load(
     moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
 ) -> None:
     odd, sound = (land(moto_lake, parquet(klines(0)), f"{FOLDER}/{name}.parquet") for name in ("odd", "sound"))
-    reading = Reader(moto_lake.store, Ledger(warehouse), LoadLimits(), threads).read([Wanted(odd, 1), Wanted(sound, 1)])
+    store = FailingStore(moto_lake.store.bucket)
+    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([Wanted(odd, 1), Wanted(sound, 1)])
     assert ([item.version.key for item in reading.objects], reading.fates) == ([sound.key], {Wanted(odd, 1).version: Fate.STUCK})
     assert warehouse.query("select reason, detail, fate from ops_load_errors") == [
         ("unforeseen", "ZeroDivisionError: a fault of ours", "retried")

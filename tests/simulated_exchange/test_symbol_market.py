@@ -1,3 +1,5 @@
+import math
+import statistics
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -166,6 +168,48 @@ def test_best_prices_are_told_at_every_change_while_wanted() -> None:
     assert [top[0] for top in told] == sorted({top[0] for top in told})
     assert len(told) > 1
     assert all(one[1:] != other[1:] for one, other in pairwise(told))
+
+
+def within(levels: list[Level], touch: int, bps: float) -> int:
+    """The quantity at most so far from the best price."""
+    return sum(quantity for price, quantity in levels if abs(price - touch) <= max(1, touch * bps / 10_000))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "bps", "seed", "minutes"),
+    [
+        ("BTCUSDT", 2, 5, 1),
+        ("NOVAUSDT", 10, 5, 1),
+        *(
+            pytest.param(symbol, bps, 1, 10, marks=pytest.mark.slow)
+            for symbol, bps in (("BTCUSDT", 2), ("ETHUSDT", 2), ("币安人生USDT", 10), ("NOVAUSDT", 10))
+        ),
+    ],
+)
+def test_the_market_looks_like_one(symbol: str, bps: float, seed: int, minutes: int) -> None:
+    """Both sides are alike, trades are at the best prices that a reader of the last diff knows, prices move as the minutes do."""
+    live, market = started(seed, symbol)
+    bid, _, ask, _ = market.book.top
+    traded, shares, spreads, mids = 0, [], [], []
+    for number, step in enumerate(step for _, step in live.advance(NOW + minutes * MINUTE)):
+        assert all(trade.price == (bid if trade.is_buyer_maker else ask) for trade in step.trades)
+        traded += len(step.trades)
+        bid, _, ask, _ = market.book.top
+        assert 0 < bid < ask
+        spreads.append(ask - bid)
+        if number % 10 == 9:
+            mids.append((bid + ask) / 2)
+        if number % 100 == 99:
+            bids, asks = within(market.book.bids.levels(3_000), bid, bps), within(market.book.asks.levels(3_000), ask, bps)
+            shares.append(bids / (bids + asks))
+    assert traded > 50 * minutes
+    assert statistics.median(spreads) <= 3
+    assert max(spreads) <= max(5, ask * 1e-4)
+    assert all(0.1 < share < 0.9 for share in shares), "neither side is ever nearly empty"
+    assert 0.35 < statistics.mean(shares) < 0.65, "nor the fuller one for long"
+    moves = [math.log(after / before) * 10_000 for before, after in pairwise(mids)]
+    assert 0.1 < statistics.pstdev(moves) < 3, "basis points a second: 1 to 20 a minute"
+    assert sum(a * b > 0 for a, b in pairwise(moves)) < 0.9 * len(moves), "it turns round more often than once a minute"
 
 
 def test_nothing_happens_in_a_halt() -> None:

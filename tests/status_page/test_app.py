@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import orjson
 import pytest
+from tests.commands import run_here
 
 from status_page.app import ASSETS
 from status_page.server import running_page
@@ -145,6 +146,22 @@ def test_without_a_lake_the_page_says_so_and_is_not_ready(warehouse: Warehouse, 
         assert state["verdict"] == "bad"
         assert "http://127.0.0.1:9" in state["words"]
         assert httpx.get(f"{url}/readyz").status_code == 503
+
+
+def test_beyond_loopback_the_page_checks_names_and_token(moto_lake: "Lake", warehouse: Warehouse) -> None:
+    token = "a-token-of-enough-letters"
+    with running_page(StatusSettings(host="0.0.0.0", port=0, token=token)) as url:  # as in a container
+        own = url.replace("0.0.0.0", "127.0.0.1")
+        assert httpx.get(own, headers={"Host": "evil.example"}).status_code == 400
+        assert httpx.get(f"{own}/api/status").status_code == 401
+        asked = run_here("tickhouse.cli", "status", "--json", "--url", own)
+        assert (asked.returncode, asked.stderr) == (1, f"error: status page at {own} needs its token: set STATUS_TOKEN\n")
+        asked = run_here("tickhouse.cli", "status", "--json", "--url", own, environment={"STATUS_TOKEN": token})
+        assert orjson.loads(asked.stdout)["verdict"] == "idle"
+        browser = httpx.Client()
+        assert browser.post(f"{own}/login", data={"token": token}).headers["location"] == "/"
+        assert "quiet clock" in browser.get(own).text
+        browser.close()
 
 
 def test_a_port_in_use_is_one_line_or_another_port(moto_lake: "Lake", warehouse: Warehouse) -> None:

@@ -66,6 +66,12 @@ def test_trouble_with_a_folder_is_one_line_that_says_where(work: str, said: str)
     assert done.stderr.startswith(f"error: {said}")
 
 
+def test_a_command_takes_as_many_open_files_as_it_may_have() -> None:
+    few = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 512))\n"
+    done = run(f"{few}{COMMAND}run_command(lambda: print(resource.getrlimit(resource.RLIMIT_NOFILE)))")
+    assert done.stdout == "(512, 512)\n", done.stderr
+
+
 def test_a_bad_log_setting_is_bad_usage_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG_FORMAT", "xml")
     done = run(f"{COMMAND}run_command(lambda: None)")

@@ -189,3 +189,10 @@ def test_a_second_process_that_opens_the_folder_gets_one_clear_line(warehouse_se
     said = done.stderr.splitlines()[-1]  # the engine itself may have written a line of its own before
     assert said.startswith(f"error: CLICKHOUSE_PATH={warehouse_settings.path} cannot be opened: is another process using it?")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("code", [74, 75, 76, 243, 573])
+def test_a_machine_without_room_or_open_files_is_trouble_that_passes(warehouse: Warehouse, code: int) -> None:
+    """Refused for good, it would spend the deliveries of every object that is loaded meanwhile."""
+    with pytest.raises(WarehouseUnavailable):
+        warehouse.query(f"select throwIf(1, 'no', toInt16({code})) settings allow_custom_error_code_in_throwif = 1")

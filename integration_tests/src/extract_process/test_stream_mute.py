@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from tests.waiting import wait_until
 
 from simulated_exchange.config import ExchangeConfig
+from simulated_exchange.kucoin.limits import KucoinLimits
 from simulated_exchange.socket_faults import SocketFault, SocketFaultKind
 from simulated_exchange.socket_limits import SocketLimits
 
@@ -39,6 +40,16 @@ def test_a_mute_connection_is_said_and_replaced_and_its_hole_is_one_gap(open_ven
     (symbol,) = {row["symbol"] for row in gaps}
     for channel, stream in (("depth", "depth@100ms"), ("trades", "trade")):
         assert ids_in_events(moto_lake.store, "gap", channel, symbol) == missing_of(exchange, f"{symbol.lower()}@{stream}")
+
+
+def test_answers_to_our_own_pings_are_no_data(open_venue: "OpenVenue", moto_lake: "Lake") -> None:
+    exchange = open_venue(ExchangeConfig(seed=26, kucoin=KucoinLimits(ping_seconds=0.3))).exchange
+    with capturing("BTC-USDT", "ETH-USDT", venue="kucoin", mute_seconds=2.0):
+        wait_until(lambda: len(rows_of(moto_lake.store, "depth_diffs")) > 120, "the usual rate")
+        exchange.set_faults([mute(1)])
+        wait_until(lambda: bool(events_of(moto_lake.store, "rotated")), "the replacement", 60)
+    assert [row["event"] for row in events_of(moto_lake.store, "mute")] == ["mute"]
+    assert events_of(moto_lake.store, "disconnected") == []
 
 
 def test_a_successor_that_never_delivers_does_not_take_over(open_venue: "OpenVenue", moto_lake: "Lake") -> None:

@@ -11,7 +11,7 @@ import orjson
 
 from extract_process.binance.messages import INTERVALS
 from extract_process.decimal_text import UnreadableNumber, plain_levels, plain_number
-from extract_process.dialect import FrameRefused, Reply, ServerShutdown, Unknown
+from extract_process.dialect import FrameRefused, Reply, ServerShutdown, Unknown, name_of
 from extract_process.records import DepthDiff, Kline, Levels, Ticker, Trade, UnreadableRow
 from tickhouse_core.datasets import MARKET_TIMES
 from tickhouse_core.timestamps import unit_to_us
@@ -87,9 +87,7 @@ def _parse_diff(message: dict[str, Any], frame: bytes = b"") -> DepthDiff | Unre
     first, last = message["U"], message["u"]
     if not (type(first) is type(last) is int and 0 <= first <= last <= _MOST_ID):
         raise FrameRefused("wrong_id", f"update ids {first!r} to {last!r}")
-    symbol, bids, asks = message["s"], message["b"], message["a"]
-    if type(symbol) is not str or not symbol:
-        raise FrameRefused("wrong_type", f"{symbol!r:.40} is no text")
+    symbol, bids, asks = name_of(message["s"]), message["b"], message["a"]
     if not (type(bids) is type(asks) is list and _is_plain(frame, bids, asks)):
         try:
             bids, asks = plain_levels(_levels(bids)), plain_levels(_levels(asks))
@@ -123,7 +121,7 @@ def _end_of(bids: int, asks: int) -> tuple[bytes, bytes]:
 
 def _parse_trade(message: dict[str, Any]) -> Trade | UnreadableRow:
     """`{"e":"trade","E":…,"s":"BNBBTC","t":12345,"p":"0.001","q":"100","T":…,"m":true,"M":true}`."""
-    symbol, trade_id = _text(message["s"]), _id(message["t"])
+    symbol, trade_id = name_of(message["s"]), _id(message["t"])
     try:
         price, quantity = plain_number(message["p"]), plain_number(message["q"])
     except UnreadableNumber as error:
@@ -133,7 +131,7 @@ def _parse_trade(message: dict[str, Any]) -> Trade | UnreadableRow:
 
 def _parse_mini_ticker(message: dict[str, Any]) -> Ticker | UnreadableRow:
     """`{"e":"24hrMiniTicker","E":…,"s":"BNBBTC","c":"0.0025","o":"0.0010","h":"0.0025","l":"0.0010","v":"10000","q":"18"}`."""
-    symbol = _text(message["s"])
+    symbol = name_of(message["s"])
     try:
         open_, high, low, close, volume, quote_volume = (plain_number(message[key]) for key in "ohlcvq")
     except UnreadableNumber as error:
@@ -149,7 +147,7 @@ def _parse_kline(message: dict[str, Any]) -> Kline | UnreadableRow:
     kline = message["k"]
     if type(kline) is not dict:
         raise FrameRefused("wrong_type", "k is no object")
-    symbol, interval, opened, is_closed = _text(kline["s"]), _interval(kline["i"]), _instant(kline["t"]), _flag(kline["x"])
+    symbol, interval, opened, is_closed = name_of(kline["s"]), _interval(kline["i"]), _instant(kline["t"]), _flag(kline["x"])
     try:
         open_, high, low, close, volume, quote_volume, taker, taker_quote = (plain_number(kline[key]) for key in "ohlcvqVQ")
     except UnreadableNumber as error:
@@ -184,12 +182,6 @@ _PARSERS: dict[str, Callable[[dict[str, Any]], Message]] = {
     "kline": _parse_kline,
     "serverShutdown": _parse_shutdown,
 }
-
-
-def _text(value: object) -> str:
-    if type(value) is not str or not value:
-        raise FrameRefused("wrong_type", f"{value!r:.40} is no text")
-    return value
 
 
 def _interval(value: object) -> str:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from extract_process.decimal_text import UnreadableNumber, decimals, plain_levels, plain_number
+from extract_process.dialect import DATA_ERRORS
 from extract_process.kline_values import check_klines
 from extract_process.records import DepthSnapshot, Trade
 from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME
@@ -78,7 +79,7 @@ def parse_error(body: bytes) -> tuple[int, str]:
     try:
         answer = orjson.loads(body)
         return int(answer["code"]), str(answer["msg"])
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, OverflowError):
         return 0, body[:200].decode(errors="replace")
 
 
@@ -220,5 +221,5 @@ def _parsed(body: bytes, read: Callable[[Any], Parsed]) -> Parsed:
     """A body that is cut or of another shape is the venue's passing trouble: the question is asked again."""
     try:
         return read(orjson.loads(body))
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, StopIteration, pa.ArrowException) as error:
+    except (*DATA_ERRORS, StopIteration, pa.ArrowException) as error:
         raise VenueUnavailable(f"unusable answer of {len(body)} bytes ({error}): {body[:80]!r}") from error

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from extract_process.decimal_text import UnreadableNumber, plain_levels, plain_number
-from extract_process.dialect import FrameRefused, Pong, Reply, Unknown, Welcome
+from extract_process.dialect import FrameRefused, Pong, Reply, Unknown, Welcome, name_of
 from extract_process.kucoin.intervals import OUR_NAMES, close_time_of
 from extract_process.records import DepthDiff, Kline, Levels, Ticker, Trade, UnreadableRow
 from tickhouse_core.datasets import MARKET_TIMES
@@ -55,14 +55,16 @@ def channel_of_frame(frame: bytes) -> str:
 
 def _parse_event(message: dict[str, Any], receipt_time: int) -> Message:
     """By topic: the subject of `/market/ticker:all` is the symbol."""
-    topic, _, what = _text(message["topic"]).partition(":")
+    if type(message["topic"]) is not str:
+        raise FrameRefused("wrong_type", f"topic {message['topic']!r:.40} is no text")
+    topic, _, what = message["topic"].partition(":")
     parse = _PARSERS.get(topic)
     if parse is None:
         return Unknown(topic[:40])
     data = message["data"]
     if type(data) is not dict:
         raise FrameRefused("wrong_type", "data is no object")
-    return parse(data, _text(message["subject"]) if what == "all" else what, receipt_time)
+    return parse(data, message["subject"] if what == "all" else what, receipt_time)
 
 
 def _parse_control(message: dict[str, Any]) -> list[Message]:
@@ -91,8 +93,8 @@ def _parse_diff(data: dict[str, Any], symbol: str, receipt_time: int) -> DepthDi
     try:
         bids, asks = _levels(changes["bids"]), _levels(changes["asks"])
     except UnreadableNumber as error:
-        return UnreadableRow("depth", _text(data["symbol"]), "", first, last, str(error))
-    return DepthDiff(_text(data["symbol"]), first, last, bids, asks, event_time)
+        return UnreadableRow("depth", name_of(data["symbol"]), "", first, last, str(error))
+    return DepthDiff(name_of(data["symbol"]), first, last, bids, asks, event_time)
 
 
 def _parse_trade(data: dict[str, Any], symbol: str, receipt_time: int) -> Trade | UnreadableRow:
@@ -104,19 +106,19 @@ def _parse_trade(data: dict[str, Any], symbol: str, receipt_time: int) -> Trade 
     if side not in ("buy", "sell"):
         raise FrameRefused("wrong_type", f"side {side!r:.40}")
     at = _instant(int(data["time"]), 0)
-    sequence = int(_text(data["sequence"]))
+    sequence = int(name_of(data["sequence"]))
     if not 0 <= sequence <= _MOST_ID:
         raise FrameRefused("wrong_id", f"sequence {sequence}")
     try:
         price, size = plain_number(data["price"]), plain_number(data["size"])
     except UnreadableNumber as error:
-        return UnreadableRow("trades", _text(data["symbol"]), "", sequence, sequence, str(error))
-    return Trade(_text(data["symbol"]), sequence, price, size, side == "sell", at, at)
+        return UnreadableRow("trades", name_of(data["symbol"]), "", sequence, sequence, str(error))
+    return Trade(name_of(data["symbol"]), sequence, price, size, side == "sell", at, at)
 
 
 def _parse_ticker(data: dict[str, Any], symbol: str, receipt_time: int) -> Ticker | UnreadableRow:
     """The last trade and the best of both sides; the venue's ticker has no rolling day. `Time` is its example's spelling."""
-    at = _instant(data["time"] if "time" in data else data["Time"], 1_000)
+    symbol, at = name_of(symbol), _instant(data["time"] if "time" in data else data["Time"], 1_000)
     best = (data.get(key) or None for key in ("bestBid", "bestBidSize", "bestAsk", "bestAskSize"))
     try:
         return Ticker(symbol, at, None, None, None, plain_number(data["price"]), None, None, *map(_number_or_none, best))
@@ -132,13 +134,13 @@ def _parse_kline(data: dict[str, Any], symbol: str, receipt_time: int) -> Kline 
     if interval is None:
         raise FrameRefused("wrong_interval", f"{symbol!r:.60} names no interval")
     at, *numbers = data["candles"]
-    opened = _instant(int(_text(at)), 1_000_000)
+    opened = _instant(int(name_of(at)), 1_000_000)
     try:
         open_, close, high, low, volume, turnover = map(plain_number, numbers)
     except UnreadableNumber as error:  # it is not over yet: no id is lost
-        return UnreadableRow("klines", _text(data["symbol"]), interval, None, None, str(error))
+        return UnreadableRow("klines", name_of(data["symbol"]), interval, None, None, str(error))
     closes = close_time_of(interval, opened)
-    return Kline(_text(data["symbol"]), interval, opened, closes, open_, high, low, close, volume, turnover, 0, "0", "0", False)
+    return Kline(name_of(data["symbol"]), interval, opened, closes, open_, high, low, close, volume, turnover, 0, "0", "0", False)
 
 
 _PARSERS: dict[str, Callable[[dict[str, Any], str, int], Message]] = {
@@ -152,12 +154,6 @@ _PARSERS: dict[str, Callable[[dict[str, Any], str, int], Message]] = {
 def _reply_id(value: object) -> int | str | None:
     """Our numbers come back as text."""
     return int(value) if type(value) is str and value.isascii() and value.isdigit() else None
-
-
-def _text(value: object) -> str:
-    if type(value) is not str or not value:
-        raise FrameRefused("wrong_type", f"{value!r:.40} is no text")
-    return value
 
 
 def _number_or_none(value: object) -> str | None:

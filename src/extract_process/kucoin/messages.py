@@ -9,6 +9,7 @@ import orjson
 import pyarrow as pa
 
 from extract_process.decimal_text import UnreadableNumber, decimals, plain_levels, plain_number
+from extract_process.dialect import DATA_ERRORS
 from extract_process.kline_values import check_klines
 from extract_process.kucoin.intervals import close_time_of
 from extract_process.records import DepthSnapshot, Trade
@@ -165,5 +166,5 @@ def _parsed(body: bytes, read: Callable[[Any], Parsed]) -> Parsed:
     """A body that is cut or of another shape is the venue's passing trouble: the question is asked again."""
     try:
         return read(orjson.loads(body)["data"])
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, IndexError, pa.ArrowException) as error:
+    except (*DATA_ERRORS, pa.ArrowException) as error:
         raise VenueUnavailable(f"unusable answer of {len(body)} bytes ({error}): {body[:80]!r}") from error

@@ -218,6 +218,10 @@ async function watch() {
 function listen(query) {
   if (source) source.close();
   source = new EventSource(query ? `/api/events?${query}` : "/api/events");
+  const mine = source;
+  source.addEventListener("error", () => { // a refused stream (no place, token gone) does not come back by itself
+    if (mine.readyState === EventSource.CLOSED) setTimeout(() => { if (source === mine) listen(query); }, 5000);
+  });
   source.addEventListener("state", (event) => showState(JSON.parse(event.data)));
   source.addEventListener("market", (event) => { const market = JSON.parse(event.data); if (market.klines) showMarket(market); });
 }

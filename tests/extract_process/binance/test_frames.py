@@ -215,6 +215,16 @@ def test_the_look_at_the_whole_frame_says_the_same_as_one_at_every_number(bids: 
         assert all(number == plain_number(number) for level in (*compact.bids, *compact.asks) for number in level)
 
 
+@pytest.mark.parametrize("symbol", ["S" * 257, "币" * 86])
+@pytest.mark.parametrize("frame", [DIFF, TRADE, TICKER, KLINE], ids=lambda frame: str(frame["e"]))
+def test_a_symbol_that_no_column_holds_is_refused_here(frame: dict[str, Any], symbol: str) -> None:
+    """In an object, the loader would refuse it together with its sound neighbours. One of 256 bytes is a name."""
+    broken = {**frame, "s": symbol} if "k" not in frame else {**frame, "k": {**frame["k"], "s": symbol}}
+    with pytest.raises(FrameRefused, match="is no name"):
+        parse_frame(orjson.dumps(broken))
+    assert parse_frame(orjson.dumps({**TRADE, "s": "S" * 256}))
+
+
 @pytest.mark.parametrize("levels", [None, [["1"]], ["1"], [["1", "2", "3"]], [["1", None]]])
 def test_a_diff_with_an_unreadable_level_keeps_its_ids(levels: object) -> None:
     for side in ("b", "a"):

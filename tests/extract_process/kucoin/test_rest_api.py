@@ -10,7 +10,7 @@ import pytest
 
 from extract_process.ban_memory import BanMemory
 from extract_process.kline_grid import Range
-from extract_process.kucoin.messages import parse_depth, parse_klines, parse_trades
+from extract_process.kucoin.messages import parse_depth, parse_klines, parse_token, parse_trades
 from extract_process.kucoin.pool_budget import PoolBudget
 from extract_process.kucoin.rest_api import KucoinRest
 from extract_process.venue_client import open_client
@@ -121,3 +121,10 @@ def test_a_candle_or_trade_of_a_time_that_no_market_can_have_is_refused(opened: 
     trade = {"sequence": "7", "price": "1", "size": "2", "side": "buy", "time": f"{opened}000000000"}
     with pytest.raises(VenueUnavailable, match="the time of trade 7 is"):
         parse_trades(orjson.dumps({"data": [trade]}), symbol="BTC-USDT")
+
+
+def test_a_token_whose_times_are_no_times_is_an_unusable_answer() -> None:
+    """A number of 400 digits is an int, and no float."""
+    server = {"endpoint": "wss://a/", "pingInterval": "9" * 400, "pingTimeout": 10_000}
+    with pytest.raises(VenueUnavailable, match="unusable answer"):
+        parse_token(orjson.dumps({"code": "200000", "data": {"token": "t", "instanceServers": [server]}}))

@@ -1,0 +1,130 @@
+"""Who may ask the page: the Host header names this page, and the token is known where one is set.
+
+A name of a stranger's that resolves to this machine (DNS rebinding) would let the stranger's scripts read the page. The token
+comes as `Authorization: Bearer …`, or once through a form, which leaves a cookie made of it.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Iterable
+from urllib.parse import parse_qs
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
+_COOKIE = "tickhouse_page"
+_COOKIE_SECONDS = 30 * 24 * 3_600
+_MOST_FORM_BYTES = 4_096
+_FORM_SECONDS = 10.0
+_OPEN = "/healthz"
+"""For whoever restarts the process; it says nothing about the market."""
+
+_FORM = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>tickhouse</title>
+<body style="font: 1rem system-ui, sans-serif; max-width: 24rem; margin: 4rem auto; padding: 0 1rem">
+<h1>tickhouse</h1>
+<p role="status">{words}</p>
+<form method="post" action="/login">
+  <label for="token">STATUS_TOKEN</label>
+  <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
+  <button>Open</button>
+</form>
+"""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a page that listens there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Guard:
+    """ASGI middleware. Without a token everybody who may ask is answered."""
+
+    def __init__(self, app: ASGIApp, *, host: str, names: Iterable[str], token: str) -> None:
+        """`host` is where the page listens, `names` are further names it is asked for by.
+
+        An address in digits is no name that a stranger could own: beyond loopback each of them is taken.
+        """
+        self._app = app
+        self._names = {*LOOPBACK_NAMES, host, *(name.lower() for name in names)}
+        self._takes_addresses = not is_loopback(host)
+        self._token = token.encode()
+        self._cookie = hmac.new(self._token, b"cookie of the status page", hashlib.sha256).hexdigest()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        answer = None if scope["path"] == _OPEN else await self._answer_instead(request)
+        await (answer or self._app)(scope, receive, send)
+
+    async def _answer_instead(self, request: Request) -> Response | None:
+        """None for whoever may pass."""
+        if not self._is_ours(request.headers.get("host", "")):
+            return PlainTextResponse("this page is not known by that name; STATUS_HOSTS adds names\n", 400)
+        if not self._token:
+            return None
+        if request.url.path == "/login" and request.method == "POST":
+            return await self._login(request)
+        if self._is_known(request):
+            return None
+        if request.url.path == "/":
+            return HTMLResponse(_FORM.format(words="This page needs its token."), 401)
+        return PlainTextResponse("send the page's token: Authorization: Bearer …\n", 401, {"WWW-Authenticate": "Bearer"})
+
+    def _is_ours(self, header: str) -> bool:
+        name = _name_in(header)
+        return name in self._names or (self._takes_addresses and _is_address(name))
+
+    def _is_known(self, request: Request) -> bool:
+        kind, _, value = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer" and hmac.compare_digest(value.strip().encode(), self._token):
+            return True
+        return hmac.compare_digest(request.cookies.get(_COOKIE, "").encode(), self._cookie.encode())
+
+    async def _login(self, request: Request) -> Response:
+        try:
+            form = parse_qs((await _small_body(request)).decode())
+        except (ValueError, TimeoutError, ClientDisconnect):
+            return PlainTextResponse("the form could not be read\n", 400)
+        if not hmac.compare_digest(form.get("token", [""])[0].encode(), self._token):
+            return HTMLResponse(_FORM.format(words="That is not the token."), 401)
+        answer = RedirectResponse("/", 303)
+        is_secure = request.url.scheme == "https"
+        answer.set_cookie(
+            _COOKIE, self._cookie, max_age=_COOKIE_SECONDS, httponly=True, samesite="strict", secure=is_secure, path="/"
+        )
+        return answer
+
+
+async def _small_body(request: Request) -> bytes:
+    body = b""
+    async with asyncio.timeout(_FORM_SECONDS):
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _MOST_FORM_BYTES:
+                raise ValueError("more than a form has")
+    return body
+
+
+def _name_in(header: str) -> str:
+    """The name of a Host header, without port and brackets."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0].lower()
+    return header.partition(":")[0].lower()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
