@@ -88,8 +88,8 @@ class FeedLinks:
         """All of them; frames that still come are handed on."""
         await asyncio.gather(*(connection.close() for connection in list(self._links)))
 
-    async def open(self, receiver: FramesReceiver) -> FeedLink:
-        """A connection whose streams are all subscribed. Raises VenueError."""
+    async def open(self, receiver: FramesReceiver, on_failure: Callable[[FeedLink], None]) -> FeedLink:
+        """A connection whose streams are all subscribed. Raises VenueError, behind `on_failure` with what came before."""
         loop = asyncio.get_running_loop()
         while seconds := self._connects.wait_before(loop.time()):  # noqa: ASYNC110  # for the clock
             await asyncio.sleep(seconds)
@@ -103,6 +103,7 @@ class FeedLinks:
         except BaseException:
             self.forget(link)
             connection.abort("not subscribed")
+            on_failure(link)
             raise
         return link
 

@@ -155,17 +155,18 @@ class StreamFeed:
             verdict = await self._compare(link, successor, overlap)
         finally:
             self._overlap = None
+        is_given_up = verdict is Verdict.GIVE_UP or (successor.lost.done() and not link.lost.done())
+        if (is_given_up or not link.lost.done()) and not self._goes_on(successor):
+            self._sink.on_break(_MUTE if why == _MUTE else _ROTATION, self._is_ours)
         if successor.lost.done() and not link.lost.done():
             self._say_lost(successor)
             return link
-        if verdict is Verdict.GIVE_UP:
+        if is_given_up:
             self._note("successor_given_up", cause=why, detail=_words_of_failure(overlap, loop.time()))
             await self._retire(successor)
             return link
         if link.lost.done():
             self._say_lost(link)
-        elif not self._goes_on(successor):
-            self._sink.on_break(_MUTE if why == _MUTE else _ROTATION, self._is_ours)
         self._promote(successor, "rotated", why)
         await self._retire(link)
         return successor
@@ -193,15 +194,24 @@ class StreamFeed:
         link.is_judged = True
         self._silence.begin(asyncio.get_running_loop().time())
         self._note(event, cause=cause, detail=f"{len(self.streams)} streams, {len(link.backlog)} records in the overlap")
+        self._judge_backlog(link)
+
+    def _judge_backlog(self, link: FeedLink) -> None:
+        """Its rows are recorded, whatever becomes of the connection: their ids are in no gap."""
         backlog, link.backlog = link.backlog, []
         for message, receipt_time in backlog:
             self._sink.judge_messages([message], receipt_time)
+
+    def _on_open_failed(self, link: FeedLink) -> None:
+        if link.backlog:
+            self._judge_backlog(link)
+            self._sink.on_break("disconnect", self._is_ours)
 
     async def _retire(self, link: FeedLink) -> None:
         link.is_judged = False
         await link.connection.close()
         self._links.forget(link)
-        link.backlog.clear()
+        self._judge_backlog(link)
 
     def _say_lost(self, link: FeedLink) -> None:
         """A hole that shows now is the connection's fault, if it was the judged one."""
@@ -209,13 +219,15 @@ class StreamFeed:
         if link.is_judged:
             self._silence.end()
             self._sink.on_break("disconnect", self._is_ours)
+        else:
+            self._judge_backlog(link)
         detail = f"{link.words_of_loss} after {link.connection.lived_seconds:.1f} s"
         self._note("disconnected", cause="disconnect", detail=detail)
 
     async def _connect_until_done(self) -> FeedLink:
         while True:
             try:
-                link = await self._links.open(self._on_frames)
+                link = await self._links.open(self._on_frames, self._on_open_failed)
             except VenueError as error:
                 seconds = self._delay.next_delay(0.0, random.random())
                 log.warning("cannot connect", extra={"feed": self.name, "seconds": round(seconds, 2), "why": str(error)})

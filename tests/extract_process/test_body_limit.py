@@ -1,5 +1,6 @@
 """Answers that are larger than they may be, or unpack to more: nothing of them is kept."""
 
+import asyncio
 import gzip
 import tracemalloc
 import zlib
@@ -8,7 +9,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from extract_process.body_limit import ACCEPTED, BODY_LIMIT, MOST_ANSWER_BYTES, limit_body
+from extract_process.body_limit import ACCEPTED, BODY_LIMIT, BODY_SECONDS, MOST_ANSWER_BYTES, limit_body
 from tickhouse_core.errors import VenueRefused, VenueUnavailable
 
 
@@ -97,3 +98,28 @@ async def test_of_an_error_page_the_beginning_is_enough() -> None:
 async def test_a_body_that_cannot_be_decoded_is_asked_for_again(body: bytes, encoding: str, why: str) -> None:
     with pytest.raises(VenueUnavailable, match=rf"^/api/v3/exchangeInfo: .*{why}"):
         await fetch(Sent(body), {"Content-Encoding": encoding})
+
+
+class Dripping(httpx.AsyncByteStream):
+    """A body without an end, of which a byte comes now and then."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            self.taken += 1
+            yield b" "
+            await asyncio.sleep(0.002)
+
+
+async def test_an_answer_that_drips_is_given_up() -> None:
+    """A read timeout begins anew with each byte: it alone would wait for ever."""
+    sent = Dripping()
+    client = httpx.AsyncClient(
+        transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=sent)), event_hooks={"response": [limit_body]}
+    )
+    async with client:
+        with pytest.raises(VenueUnavailable, match="it is given up"):
+            await client.get("https://venue.test/api/v3/time", extensions={BODY_SECONDS: 0.05})
+    assert sent.taken > 2

@@ -209,3 +209,29 @@ async def test_a_mute_connection_is_kept_until_another_delivers(capture: Capture
     assert told[:4] == ["connected", "mute", "successor_given_up", "rotated"]
     assert capture.counts.gaps == 0
     assert capture.judge.last_ids()[StreamKey("trades", "BTCUSDT")][0] >= 121
+
+
+@pytest.mark.slow
+async def test_what_a_lost_successor_delivered_is_in_no_gap(capture: Capture, tmp_path: Path) -> None:
+    """The venue says goodbye; the second connection delivers trade 5 and is cut, the first one once the third has trade 7."""
+    trade = {"e": "trade", "E": 1_700_000_000_000, "s": "BTCUSDT", "p": "1", "q": "1", "T": 1_700_000_000_000, "m": True}
+    venues: list[ServerConnection] = []
+
+    async def behave(venue: ServerConnection) -> None:
+        venues.append(venue)
+        number, last = len(venues), {1: 1, 2: 5}.get(len(venues), 7)
+        await venue.send(orjson.dumps({"result": None, "id": orjson.loads(await venue.recv())["id"]}))
+        await venue.send(orjson.dumps({"stream": "btcusdt@trade", "data": {**trade, "t": last}}))
+        if number == 1:
+            await venue.send(orjson.dumps({"e": "serverShutdown", "E": 1_700_000_000_000}))
+        else:
+            await until(lambda: capture.counts.frames >= 1 + 2 * number)
+            venues[1 if number == 2 else 0].transport.abort()
+        await venue.wait_closed()
+
+    async with venue_that(behave) as url, feeding(url, capture, ["btcusdt@trade"]):
+        await until(lambda: capture.judge.last_ids().get(StreamKey("trades", "BTCUSDT"), (0, 0))[0] == 7)
+        (segment,) = leftover_segments(tmp_path)
+        written = [orjson.loads(record.payload) for record in read_segment(segment) if record.kind is Kind.EVENT]
+    gaps = [(event["from_update_id"], event["to_update_id"]) for event in written if event["event"] == "gap"]
+    assert gaps == [(2, 4), (6, 6)]

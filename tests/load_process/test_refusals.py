@@ -19,7 +19,7 @@ from load_process.batches import LoadLimits
 from load_process.ledger import Ledger
 from load_process.loader import LoaderOptions
 from load_process.notifications import ObjectCreated
-from load_process.object_reader import ObjectReader
+from load_process.object_reader import MOST_SILENT, ObjectReader
 from load_process.versions import Fate, Version, Wanted
 from tickhouse_core.errors import AccessRefused
 from tickhouse_core.lifecycle import StopRequest
@@ -74,7 +74,7 @@ def test_objects_that_do_not_come_cost_only_themselves(
     """One that is never answered and one that drips: a read timeout alone would wait for the second for ever."""
     waiting = [land(moto_lake, parquet(klines(0)), f"{FOLDER}/{name}.parquet") for name in ("silent", "dripping")]
     sound = land(moto_lake, parquet(klines(1)))
-    store = ObjectStore(moto_lake.store.bucket, silence_seconds=patience(0.2))
+    store = ObjectStore(moto_lake.store.bucket, silence_seconds=patience(0.4))
     reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([Wanted(item, 3) for item in (*waiting, sound)])
     assert [item.version.key for item in reading.objects] == [sound.key]
     assert reading.fates == {Wanted(item, 3).version: Fate.STUCK for item in waiting}
@@ -99,8 +99,8 @@ def test_of_many_objects_that_do_not_come_only_the_first_are_waited_for(
     store = ObjectStore(moto_lake.store.bucket, silence_seconds=0.1)
     reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([Wanted(item, 1) for item in silent])
     fates = [reading.fates[Wanted(item, 1).version] for item in silent]
-    assert fates.count(Fate.STUCK) == len(front.asked_for_silent) < 7
-    assert fates.count(Fate.LATER) == 8 - len(front.asked_for_silent)
+    assert fates.count(Fate.STUCK) in (MOST_SILENT, MOST_SILENT + 1)  # two threads
+    assert fates.count(Fate.LATER) == 8 - fates.count(Fate.STUCK)
 
 
 def test_when_everything_is_refused_no_object_is_blamed(
