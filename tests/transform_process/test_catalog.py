@@ -5,22 +5,23 @@ from pathlib import Path
 import pytest
 
 from tickhouse_core.resources import SQL_ROOT
-from transform_process.catalog import INTERVAL_SECONDS, TRANSFORMS, Step
+from transform_process.catalog import INTERVAL_SECONDS, TRANSFORMS, Forget, Step
 
 FILES = sorted((SQL_ROOT / "gold").iterdir())
 STEPS = [step for transform in TRANSFORMS for step in transform.steps]
+FORGETS = [forget for transform in TRANSFORMS for forget in transform.forgets]
 
 
 def test_every_interval_divides_the_next_one() -> None:
     assert all(longer % shorter == 0 for shorter, longer in pairwise(INTERVAL_SECONDS.values()))
 
 
-def test_every_file_is_a_step_and_every_step_has_a_file() -> None:
-    assert {step.file for step in STEPS} == {path.name for path in FILES}
+def test_every_file_is_a_step_or_a_deletion_and_each_has_a_file() -> None:
+    assert {step.file for step in STEPS} | {forget.file for forget in FORGETS} == {path.name for path in FILES}
     assert len({step.name for step in STEPS}) == len(STEPS)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [path for path in FILES if not path.name.startswith("forget_")], ids=lambda path: path.name)
 def test_a_step_is_one_statement_that_says_what_it_fills_and_why_a_rerun_is_safe(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     target = {step.target for step in STEPS if (SQL_ROOT / "gold" / step.file) == path}
@@ -31,7 +32,26 @@ def test_a_step_is_one_statement_that_says_what_it_fills_and_why_a_rerun_is_safe
     assert ";" not in re.sub(r"--.*|'[^']*'", "", text)
 
 
+def test_a_table_that_a_transform_fills_from_rows_with_a_time_forgets_what_silver_lost() -> None:
+    for transform in TRANSFORMS:
+        forgotten = {re.findall(r"^delete from (\w+)$", sql_of(forget), flags=re.MULTILINE)[0] for forget in transform.forgets}
+        assert forgotten == {step.target for step in transform.steps} - {"stored_symbol_names"}
+
+
+@pytest.mark.parametrize("forget", FORGETS, ids=lambda forget: forget.file)
+def test_a_deletion_gives_every_replica_the_same_rows_to_find(forget: Forget) -> None:
+    text = sql_of(forget)
+    assert text.startswith("-- Takes out of stored_")
+    assert "Rerun is safe: " in text
+    assert not re.search(r"\bselect\b|\bnow", text)
+    assert set(re.findall(r"%\((\w+)\)s", text)) - {"first", "last", "starts"} == set(forget.parameters)
+
+
+def sql_of(made: Step | Forget) -> str:
+    return (SQL_ROOT / "gold" / made.file).read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
 def test_a_step_gives_every_parameter_its_file_asks_for(step: Step) -> None:
-    asked = set(re.findall(r"\{(\w+):", (SQL_ROOT / "gold" / step.file).read_text(encoding="utf-8")))
+    asked = set(re.findall(r"\{(\w+):", sql_of(step)))
     assert asked - {"window_start", "window_end", "build_version", "oldest_build"} <= set(step.parameters)
