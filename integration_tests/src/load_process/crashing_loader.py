@@ -213,7 +213,7 @@ def make_warehouse(folder: Path) -> None:
     server.close()
     warehouse = connect(settings)
     for migration in read_migrations():
-        if migration.name[5:].startswith(("create_ops_load", "create_ops_accounting_klines")) or (
+        if migration.name[5:].startswith(("create_ops_load", "create_ops_lost_minutes", "create_ops_accounting_klines")) or (
             migration.version < 100 and "klines" in migration.name
         ):
             warehouse.command(migration.sql)
