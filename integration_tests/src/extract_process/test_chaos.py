@@ -24,10 +24,8 @@ def seed() -> int:
     return int(os.environ.get("CHAOS_SEED") or random.randrange(10**6))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "seconds", [pytest.param(60.0, id="a minute"), pytest.param(600.0, id="ten minutes", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("seconds", [pytest.param(60.0, id="a minute"), pytest.param(600.0, id="ten minutes")])
 def test_a_venue_that_does_everything_wrong_is_recorded_to_the_id(
     seconds: float, seed: int, moto_lake: "Lake", tmp_path: Path
 ) -> None:

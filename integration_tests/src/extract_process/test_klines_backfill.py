@@ -489,7 +489,7 @@ def test_overlapping_ranges_merge_and_only_the_new_part_is_asked(
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--symbol", "NOSUCHUSDT", "--symbol", "BTCUSDT"], "NOSUCHUSDT"),
+        (["--symbol", "NOSUCHUSDT"], "NOSUCHUSDT"),
         (["--symbol", "btcusdt"], "btcusdt"),
         (["--symbol", ""], "symbol"),
         (["--symbol", "BTCUSDT", "--interval", "7m"], "7m"),
