@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
@@ -36,6 +37,9 @@ from transform_process.migrate import migrate
 ROOT = Path(__file__).resolve().parent
 SHARED = ROOT.parent / "shared"
 """Recorded data and offline components: beside the checkout where they are present, never part of the project."""
+
+hypothesis.settings.register_profile("ours", deadline=None)  # a busy machine is no fault of an example
+hypothesis.settings.load_profile("ours")
 
 _OURS = (
     "AWS_",

@@ -4,7 +4,7 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from extract_process.decimal_text import UnreadableNumber, decimals, plain_levels, plain_number
@@ -43,7 +43,6 @@ def test_what_is_not_is_refused(sent: Any) -> None:
         plain_levels([["1", "2"], ["1", sent]])
 
 
-@settings(deadline=None)  # Arrow is loaded by the first of them
 @given(st.text(alphabet="0123456789.eE-", max_size=30))
 def test_lake_and_book_agree_on_every_number_that_is_read(sent: str) -> None:
     try:

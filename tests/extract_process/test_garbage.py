@@ -78,7 +78,7 @@ def killed_with(folder: Path, frames: list[bytes]) -> None:
     spool.close()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(_frames() | st.binary(max_size=20), min_size=1, max_size=6))
 def test_every_frame_is_a_row_or_an_event_and_the_capture_goes_on(frames: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -96,7 +96,7 @@ def test_every_frame_is_a_row_or_an_event_and_the_capture_goes_on(frames: list[b
         assert len(said) - len(more) + sum(more) == capture.counts.refused_frames
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(_frames() | st.binary(max_size=20), min_size=1, max_size=6))
 def test_whatever_it_was_killed_with_it_starts_again(frames: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -21,7 +21,7 @@ def bodies(outbox: Outbox) -> dict[str, bytes]:
     return {item.key: item.path.read_bytes() for item in outbox.waiting()}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(names=st.lists(_names, min_size=1, max_size=5, unique=True), sequence=st.integers(1, 10**12 - 1))
 def test_any_key_comes_back_with_its_bytes(names: list[str], sequence: int, tmp_path: Path) -> None:
     for old in tmp_path.iterdir():

@@ -28,7 +28,7 @@ def write_all(spool: Spool, records: list[Record]) -> None:
     spool.write()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(records=_records, cut=st.integers(0, 400))
 def test_a_segment_gives_back_what_was_written_up_to_a_torn_end(records: list[Record], cut: int, tmp_path: Path) -> None:
     for old in tmp_path.iterdir():

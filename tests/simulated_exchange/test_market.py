@@ -47,7 +47,7 @@ def values(row: Row) -> Row:
     return [Decimal(row[column]) for column in (1, 2, 3, 4, 5, 7, 8, 9, 10)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from([name for name in INTERVALS if name not in ("1s", "1m", "3d", "1w", "1M")]), minutes_before_now)
 def test_every_kline_is_the_exact_sum_of_its_minutes(interval: str, instant: int) -> None:
     opened = INTERVALS[interval].floor(instant)
@@ -67,7 +67,7 @@ def test_klines_longer_than_a_day_are_the_exact_sums_of_days(interval: str) -> N
     assert klines[-1][6] > NOW
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(minutes_before_now)
 def test_sixty_seconds_sum_to_their_minute(minute: int) -> None:
     (kline,) = rows("1m", minute, minute)
@@ -75,7 +75,7 @@ def test_sixty_seconds_sum_to_their_minute(minute: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.sampled_from(["1s", "1m", "1h", "1d"]), minutes_before_now), max_size=6))
 def test_rows_do_not_depend_on_what_was_asked_before(asked_before: list[tuple[str, int]]) -> None:
     fresh = Market(1, listed_instruments(10))
@@ -85,7 +85,7 @@ def test_rows_do_not_depend_on_what_was_asked_before(asked_before: list[tuple[st
     assert rows("5m", start, NOW, market=fresh, limit=700) == rows("5m", start, NOW, limit=700)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.sampled_from(["1s", "1m", "15m", "12h"]), minutes_before_now, st.integers(1, 1000), st.booleans())
 def test_a_page_is_a_run_of_klines_that_follow_each_other(interval: str, start: int, limit: int, newest: bool) -> None:
     page = rows(interval, start, NOW, limit=limit, newest=newest)
@@ -95,7 +95,7 @@ def test_a_page_is_a_run_of_klines_that_follow_each_other(interval: str, start: 
     assert [row[1] for row in page[1:]] == [row[4] for row in page[:-1]]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(minutes_before_now, st.integers(1, 400))
 def test_pages_joined_are_the_whole_range(start: int, limit: int) -> None:
     end = min(start + DAY, NOW)

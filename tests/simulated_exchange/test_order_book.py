@@ -1,4 +1,4 @@
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulated_exchange.order_book import RESTING, BookSide, OrderBook
@@ -66,7 +66,6 @@ actions = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(actions)
 def test_it_agrees_with_a_naive_book(script: list[tuple[str, bool, int, int]]) -> None:
     """The model: one list of orders, sorted again for every match."""

@@ -14,7 +14,7 @@ days = st.integers(17_000, 21_500).map(lambda number: number * DAY)
 instruments = st.sampled_from(list(INSTRUMENTS.values()))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**40), instruments, days)
 def test_every_minute_of_a_day_is_a_possible_kline(seed: int, instrument: Instrument, day: int) -> None:
     table = day_of_minutes(seed, instrument, day)
@@ -28,7 +28,7 @@ def test_every_minute_of_a_day_is_a_possible_kline(seed: int, instrument: Instru
     assert min(column["trade_count"]) >= FEWEST_TRADES
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**40), instruments, days)
 def test_quote_volumes_lie_between_volume_at_the_low_and_at_the_high(seed: int, instrument: Instrument, day: int) -> None:
     for row in day_of_minutes(seed, instrument, day).to_pylist():
@@ -37,7 +37,7 @@ def test_quote_volumes_lie_between_volume_at_the_low_and_at_the_high(seed: int, 
         assert row["low"] * row["taker_buy_volume"] <= row["taker_buy_quote_volume"] <= row["quote_volume"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**40), instruments, days)
 def test_a_day_opens_where_the_day_before_closed(seed: int, instrument: Instrument, day: int) -> None:
     before, after = (day_of_minutes(seed, instrument, at) for at in (day - DAY, day))

@@ -1,4 +1,4 @@
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulated_exchange.kline_rows import Kline, merge
@@ -29,7 +29,6 @@ def minutes(draw: st.DrawFn) -> Kline:
     )
 
 
-@settings(deadline=None)
 @given(minutes(), st.text(max_size=5))
 def test_sixty_seconds_merge_to_exactly_their_minute(minute: Kline, salt: str) -> None:
     seconds = seconds_of(minute, salt)
@@ -37,7 +36,6 @@ def test_sixty_seconds_merge_to_exactly_their_minute(minute: Kline, salt: str) -
     assert merge(seconds, minute.open_time) == minute
 
 
-@settings(deadline=None)
 @given(minutes())
 def test_every_second_is_a_possible_kline(minute: Kline) -> None:
     seconds = seconds_of(minute, "")

@@ -60,7 +60,7 @@ def summed(open_time: int, trades: list[Trade]) -> Kline:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seeds, symbols, st.integers(0, 3_000), st.integers(0, 99))
 def test_snapshot_and_diffs_rebuild_the_true_book_at_every_update_id(seed: int, symbol: str, wait: int, inside: int) -> None:
     """The snapshot falls into the middle of a step, as the venue's do."""
@@ -89,7 +89,7 @@ def test_snapshot_and_diffs_rebuild_the_true_book_at_every_update_id(seed: int, 
     assert market.book.bids.levels(300) == true_bids
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seeds, symbols)
 def test_the_book_is_remembered_for_a_while(seed: int, symbol: str) -> None:
     live, market = started(seed, symbol)
@@ -105,7 +105,7 @@ def test_the_book_is_remembered_for_a_while(seed: int, symbol: str) -> None:
     assert market.remembered(max(then), 50) is None
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seeds, symbols)
 def test_trades_are_contiguous_and_sum_up_to_the_klines(seed: int, symbol: str) -> None:
     live, market = started(seed, symbol)
@@ -130,7 +130,7 @@ def test_the_price_follows_the_history_it_continues() -> None:
         assert ours.close == pytest.approx(kline.close, rel=2e-4)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seeds, symbols, st.lists(st.integers(1, 5_000), max_size=8))
 def test_looking_at_the_book_changes_nothing(seed: int, symbol: str, looks: list[int]) -> None:
     watched, quiet = started(seed, symbol), started(seed, symbol)
@@ -143,7 +143,7 @@ def test_looking_at_the_book_changes_nothing(seed: int, symbol: str, looks: list
     assert found == expected
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seeds, symbols, st.integers(1, 50))
 def test_a_jump_moves_the_book_behind_the_diffs_backs(seed: int, symbol: str, number: int) -> None:
     live, market = started(seed, symbol)

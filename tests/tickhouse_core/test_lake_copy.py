@@ -56,7 +56,7 @@ def test_any_key_stays_in_the_folder_and_comes_back_as_it_was(key: str, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["copy"]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20))
 def test_no_key_leaves_the_folder(key: str, tmp_path: Path) -> None:
     copy = LakeCopy(tmp_path / "copy")

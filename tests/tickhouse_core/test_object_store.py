@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from conftest import Lake
 
 
-SAME_LAKE = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SAME_LAKE = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def summary_of(store: ObjectStore, key: str) -> ObjectSummary:

@@ -365,13 +365,13 @@ def test_what_is_too_large_for_its_names_is_refused_too() -> None:
     assert refusal(body, most_bytes=210_000).reason == "wrong_value"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, len(SOUND) - 1))
 def test_a_file_cut_anywhere_is_refused_for_a_reason_of_ours(length: int) -> None:
     assert refusal(SOUND[:length]).reason == "not_parquet"
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.integers(0, 2**64))
 def test_no_damage_changes_a_value_of_a_file_with_page_checksums(seed: int) -> None:
     """What the lake writer makes is refused for a reason of ours, or what it says is what was written."""
