@@ -17,12 +17,12 @@ _SHORTEST = 6
 _PUBLIC = frozenset({"default", "embedded", "minioadmin", "password", "reader", "testing", "tickhouse"})
 """Passwords that this repository itself publishes: they protect nothing, and are words of ordinary lines."""
 
-_USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:/{1,2})[^\s\"'<>]*@")
+_USER_INFO = re.compile(r"(?<=[A-Za-z0-9+.-])(:/{1,2})[^\s\"'<>]*@")
+_WORDS = ("password", "passwd", "secret", "token", "signature", "credential", "apikey", "api_key", "accesskey", "access_key")
 _NAMED = re.compile(
-    r"([A-Za-z0-9_.-]*(?:password|passwd|secret|token|signature|credential|api_?key|access_?key)[A-Za-z0-9_.-]*(?:=|[\"']\s*:\s*[\"']?))"
-    r"[^\s&\"',;<>)\]}\\]+",
-    re.IGNORECASE,
+    rf"((?:{'|'.join(_WORDS)})[A-Za-z0-9_.-]{{0,64}}(?:=|[\"']\s*:\s*[\"']?))" r"[^\s&\"',;<>)\]}\\]+", re.IGNORECASE
 )
+_SCHEMES = ("bearer ", "basic ")
 _HEADER = re.compile(r"\b(Bearer|Basic) +[A-Za-z0-9+/=._~-]{6,}", re.IGNORECASE)
 
 _SECRET_NAME = re.compile(r"(?:^|_)(?:PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_KEY|API_?KEY)(?:_|$)", re.IGNORECASE)
@@ -47,9 +47,14 @@ def redacted(text: str) -> str:
     """The text with `***` in place of every secret."""
     for secret in _known:
         text = text.replace(secret, HIDDEN)
-    text = _USER_INFO.sub(rf"\1{HIDDEN}@", text)
-    text = _NAMED.sub(rf"\1{HIDDEN}", text)
-    return _HEADER.sub(rf"\1 {HIDDEN}", text)
+    if "@" in text:
+        text = _USER_INFO.sub(rf"\1{HIDDEN}@", text)
+    lower = text.lower()  # what is looked for is in few lines, and to look for words costs a hundredth of the patterns
+    if any(word in lower for word in _WORDS):
+        text = _NAMED.sub(rf"\1{HIDDEN}", text)
+    if any(scheme in lower for scheme in _SCHEMES):
+        text = _HEADER.sub(rf"\1 {HIDDEN}", text)
+    return text
 
 
 @lru_cache(maxsize=1_000)
