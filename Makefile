@@ -6,8 +6,7 @@ BIN := .venv/bin
 POETRY := .venv-tools/bin/poetry
 EXPORT := $(POETRY) export --format requirements.txt --output
 DURATION ?= 60
-PYTEST := $(BIN)/python -m pytest --dist loadgroup --durations 10 --numprocesses
-ONE_MORE = $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --durations 10
 SET_UP = $(PYTHON) tools/set_up.py $(if $(filter command environment,$(origin PYTHON)),--this-python) \
 	$(if $(INSTALLER),--installer $(INSTALLER))
 
@@ -28,10 +27,10 @@ demo: python ## The whole pipeline on this machine: no Docker, no account, no ne
 	$(BIN)/tickhouse demo --duration $(DURATION)
 
 test: setup ## Unit tests and the heart of the integration tests: less than 5 minutes on 2 cores
-	$(PYTEST) auto -m "not slow and not stack and not long"
+	$(PYTEST) -m "not slow and not stack and not long"
 
 test-all: setup ## Every test at CI size, whole programs (LocalStack, browser, emulator, demo) too: less than 20 minutes
-	$(PYTEST) $(ONE_MORE) -m "not long" # one process more than cores: many of these tests wait
+	$(PYTEST) -m "not long"
 
 test-long: setup ## What takes minutes each: the same acceptance at full size
 	$(BIN)/python -m pytest -m long

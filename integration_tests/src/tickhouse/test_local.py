@@ -82,7 +82,7 @@ def test_local_keeps_everything_between_runs_and_through_a_kill(environment: dic
     before = lake_ids()
     assert before
 
-    done = run(environment, "local", "--symbol", "BTCUSDT", "--duration", "4")
+    done = run(environment, "local", "--symbol", "BTCUSDT", "--duration", f"{patience(4):.0f}")
     assert done.returncode == 0, done.stderr
     after = lake_ids()
     assert set(before) < set(after)
