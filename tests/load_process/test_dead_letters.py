@@ -26,6 +26,7 @@ def dead_letter(lake: Lake, key: str, etag: str | None = None) -> str:
     return notification(lake.store.bucket, key, lake.store.read(key).etag if etag is None else etag)
 
 
+@pytest.mark.slow
 def test_dead_letters_with_good_and_bad_messages(
     moto_lake: Lake, warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -109,6 +109,7 @@ def test_a_key_that_is_not_in_the_lake_is_bad_usage_and_nothing_is_done(moto_lak
 # Again
 
 
+@pytest.mark.slow
 @EVERY
 def test_again_is_exact_in_bronze_and_silver(dataset: Dataset, moto_lake: Lake, warehouse: Warehouse) -> None:
     keys = land(moto_lake, 1, 2, 3, dataset=dataset)

@@ -151,6 +151,7 @@ def waits(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.why for record in caplog.records if record.getMessage() == "waiting for it to come back"]  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_keys_that_are_refused_at_the_start_are_said_once_and_waited_out(
     front: RefusingS3, moto_lake: Lake, warehouse_settings: WarehouseSettings, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -57,6 +57,7 @@ def test_the_template_is_valid_for_aws() -> None:
     assert lint_file(TEMPLATE) == []
 
 
+@pytest.mark.slow
 def test_a_stack_has_the_queues_that_provision_makes(moto_lake: Lake, resources: dict[str, Any]) -> None:
     assert moto_lake.environment
     names = [name for queue in QUEUES for name in (queue, f"{queue}-dlq")]

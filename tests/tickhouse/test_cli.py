@@ -64,6 +64,7 @@ def test_clearing_asks_and_where_nobody_can_be_asked_it_wants_a_yes(tmp_path: Pa
     )
 
 
+@pytest.mark.slow
 def test_the_version_is_that_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert tickhouse("--version").stdout == f"tickhouse {project['version']}\n"

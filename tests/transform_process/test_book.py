@@ -84,6 +84,7 @@ def test_the_book_at_random_instants_is_the_recorded_book_ticker(
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_the_top_of_every_second_is_the_recorded_book_ticker(warehouse: Warehouse, recorded: RecordedBook) -> None:
     transform(warehouse)
     found = select(warehouse, "select * from gold_book_top_1s order by open_time")
@@ -197,6 +198,7 @@ def test_a_hole_ends_the_book_until_the_missing_diff_comes(warehouse: Warehouse)
     assert (hour["proven_seconds"], hour["recorded_seconds"], hour["holes"]) == (4.0, 4.0, 0)
 
 
+@pytest.mark.slow
 def test_a_snapshot_after_a_hole_begins_the_book_anew(warehouse: Warehouse) -> None:
     small_book(warehouse, (11, 11, 0.5), (14, 14, 1.5), (15, 16, 2.5), (17, 17, 3.5), (18, 18, 4.5))
     land(
@@ -208,12 +210,14 @@ def test_a_snapshot_after_a_hole_begins_the_book_anew(warehouse: Warehouse) -> N
     assert proven == {2: False, 3: True}
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_lies_before_the_run_proves_nothing(warehouse: Warehouse) -> None:
     small_book(warehouse, (12, 12, 0.5), (13, 13, 1.5), (14, 14, 2.5))
     transform(warehouse)
     assert seconds_of(warehouse) == []
 
 
+@pytest.mark.slow
 def test_an_hour_is_covered_only_between_its_own_borders(warehouse: Warehouse) -> None:
     small_book(warehouse, (11, 11, -30.0), (12, 12, 1.0), (13, 13, 3590.0), (14, 14, 3610.0))
     land(

@@ -111,6 +111,7 @@ def without_load_time(checks: Iterable[Any]) -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 def test_sound_data_has_no_findings(warehouse: Warehouse) -> None:
     """The silent half of every check, on data that every check looks at."""
     Data().land(warehouse)

@@ -91,6 +91,7 @@ def test_the_other_venue_may_lead(warehouse: Warehouse) -> None:
     assert warehouse.query("select lead_seconds from gold_cross_venue_1m") == [(-3,)]
 
 
+@pytest.mark.slow
 def test_a_market_at_one_venue_has_no_row_and_one_that_stands_still_no_lead(warehouse: Warehouse) -> None:
     land(warehouse, TRADES, second_trades("binance", "ETHUSDT", wander()), key="alone")
     still = [Decimal(5)] * 60

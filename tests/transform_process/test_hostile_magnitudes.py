@@ -70,6 +70,7 @@ def check_interval(warehouse: Warehouse, interval: str) -> None:
     assert found["EDGEUSDT"]["volume"] == Decimal(MOST)
 
 
+@pytest.mark.slow
 def test_the_check_names_symbol_minute_and_sums(warehouse: Warehouse) -> None:
     land_trades(warehouse)
     transform(warehouse)

@@ -100,6 +100,7 @@ def all_indicators(warehouse: Warehouse) -> list[rows.Row]:
     )
 
 
+@pytest.mark.slow
 def test_rows_are_null_while_an_indicator_warms_up(warehouse: Warehouse) -> None:
     land(warehouse, KLINES, some_minutes(240))
     transform(warehouse)

@@ -46,6 +46,7 @@ def test_a_second_run_applies_nothing(warehouse_settings: WarehouseSettings) -> 
     assert migrate(warehouse_settings) == 0
 
 
+@pytest.mark.slow
 def test_a_first_run_applies_every_file(warehouse_settings: WarehouseSettings) -> None:
     fresh = warehouse_settings.model_copy(update={"database": f"{warehouse_settings.database}_fresh"})
     assert migrate(fresh) == len(FILES)
@@ -101,6 +102,7 @@ def test_a_file_that_was_edited_after_it_was_applied_is_refused(
         assert migrate(warehouse_settings) == len(FILES)
 
 
+@pytest.mark.slow
 def test_a_run_that_died_before_writing_it_down_is_repeated_without_harm(
     warehouse_settings: WarehouseSettings, warehouse: Warehouse
 ) -> None:

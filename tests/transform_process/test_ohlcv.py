@@ -33,6 +33,7 @@ def values(row: Row) -> list[Any]:
     return [row[name] for name in VALUES]
 
 
+@pytest.mark.slow
 def test_recorded_trades_make_the_recorded_klines_of_the_ten_whole_minutes(warehouse: Warehouse, shared_data: Path) -> None:
     land(warehouse, TRADES, rows.recorded_trades(shared_data))
     transform(warehouse)
@@ -95,6 +96,7 @@ def test_vwap_is_quote_volume_by_volume(warehouse: Warehouse) -> None:
     assert row["taker_buy_quote_volume"] == Decimal("105.5")
 
 
+@pytest.mark.slow
 def test_an_interval_without_volume_has_no_vwap(warehouse: Warehouse) -> None:
     land(warehouse, KLINES, rows.klines([START], volume="0"))
     transform(warehouse)
@@ -133,6 +135,7 @@ def test_the_first_trade_of_a_market_has_nothing_before_it(warehouse: Warehouse)
     assert completeness(warehouse) == [(0, "trades", True), (1, "trades", False)]
 
 
+@pytest.mark.slow
 def test_a_kline_stands_in_where_trades_are_missing(warehouse: Warehouse) -> None:
     land(warehouse, TRADES, minutes_of_trades(1, 2, 3, 5))
     land(warehouse, KLINES, rows.klines([START + minute * MINUTE_US for minute in range(5)]))
@@ -171,6 +174,7 @@ def test_the_venues_own_hour_stands_in_where_minutes_are_missing(warehouse: Ware
     assert completeness(warehouse, "4h") == [(0, "klines", False)]
 
 
+@pytest.mark.slow
 def test_symbols_and_venues_do_not_mix(warehouse: Warehouse) -> None:
     land(warehouse, TRADES, rows.trades([1, 2]))
     land(warehouse, TRADES, rows.trades([1, 2, 3], symbol="ETHUSDT"))
