@@ -7,6 +7,7 @@ that says the tick's number. A pong proves that the client has read everything u
 import asyncio
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -90,7 +91,7 @@ class Market:
         return self.update_id, [list(level) for level in reversed(bids)], [list(level) for level in asks]
 
 
-class ChaosVenue:
+class ChaosVenue(ABC):
     """One venue; `faults` are called at their ticks. To be read only after `stop`, but for `connects` and `is_watched`."""
 
     kind = ""
@@ -124,8 +125,8 @@ class ChaosVenue:
         self._loop.close()
 
     @property
-    def environment(self) -> dict[str, str]:
-        raise NotImplementedError
+    @abstractmethod
+    def environment(self) -> dict[str, str]: ...
 
     def begin(self, faults: dict[int, Callable[[], None]]) -> None:
         """Ticks count from here."""
@@ -178,11 +179,11 @@ class ChaosVenue:
     def diff_of_stranger(self, number: int) -> bytes:
         return self._diff_frame(f"S{number}", 1, 1, [["1", "1"]], [], time.time_ns() // 1_000)
 
-    def error_frames(self) -> list[bytes]:
-        raise NotImplementedError
+    @abstractmethod
+    def error_frames(self) -> list[bytes]: ...
 
-    def ban_answer(self) -> web.Response:
-        raise NotImplementedError
+    @abstractmethod
+    def ban_answer(self) -> web.Response: ...
 
     def ask_for_rotation(self, market: Market) -> None:
         """What makes a client look for another connection."""
@@ -370,26 +371,26 @@ class ChaosVenue:
 
     # ---- the venue's words
 
-    def _stream(self, symbol: str, channel: str) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _stream(self, symbol: str, channel: str) -> str: ...
 
-    def _trade_frame(self, symbol: str, number: int, price: Any, quantity: Any, at: int) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def _trade_frame(self, symbol: str, number: int, price: Any, quantity: Any, at: int) -> bytes: ...
 
-    def _diff_frame(self, symbol: str, first: int, last: int, bids: list[Level], asks: list[Level], at: int) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def _diff_frame(self, symbol: str, first: int, last: int, bids: list[Level], asks: list[Level], at: int) -> bytes: ...
 
     def _greet(self, request: web.Request) -> list[bytes]:
         return []
 
-    def _hear(self, socket: Socket, asked: dict[str, Any]) -> list[bytes]:
-        raise NotImplementedError
+    @abstractmethod
+    def _hear(self, socket: Socket, asked: dict[str, Any]) -> list[bytes]: ...
 
-    def _is_of_book(self, path: str) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _is_of_book(self, path: str) -> bool: ...
 
-    def _answer(self, request: web.Request) -> web.Response:
-        raise NotImplementedError
+    @abstractmethod
+    def _answer(self, request: web.Request) -> web.Response: ...
 
 
 READABLE = {"1.0105e2": "101.05", "1010500e-4": "101.05"}
