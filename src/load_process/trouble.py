@@ -1,6 +1,7 @@
 """Something is away: said once when it begins and once when it is over, waited out longer and longer in between."""
 
 import logging
+import threading
 import time
 
 from tickhouse_core.lifecycle import StopRequest
@@ -18,6 +19,7 @@ class Trouble:
     def __init__(self, queue: str, stop: StopRequest) -> None:
         self._queue = queue
         self._stop = stop
+        self._lock = threading.Lock()  # two readers often fail, and succeed, at the same moment
         self._pause_seconds = 0.0
         self._failed_at = 0.0
         self.why = ""
@@ -27,16 +29,19 @@ class Trouble:
         return self._pause_seconds > 0
 
     def wait(self, error: Exception) -> None:
-        self._failed_at = time.monotonic()
-        self.why = str(error)
-        level = logging.DEBUG if self.is_going_on else logging.WARNING
+        with self._lock:
+            self._failed_at = time.monotonic()
+            self.why = str(error)
+            level = logging.DEBUG if self.is_going_on else logging.WARNING
+            self._pause_seconds = pause_seconds = min(self._pause_seconds * 2 or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         log.log(level, "waiting for it to come back", extra={"queue": self._queue, "why": str(error)})
-        self._pause_seconds = min(self._pause_seconds * 2 or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
-        self._stop.wait(self._pause_seconds)
+        self._stop.wait(pause_seconds)
 
     def is_over(self, since: float) -> None:
         """What began at `since` (time.monotonic) succeeded. It must have begun a while after the last failure: a server that
         shuts down finishes what it has, and answers one connection and not the other."""
-        if self.is_going_on and since > self._failed_at + self._pause_seconds + SETTLED_SECONDS:
-            log.info("back to normal", extra={"queue": self._queue})
+        with self._lock:
+            if not self.is_going_on or since <= self._failed_at + self._pause_seconds + SETTLED_SECONDS:
+                return
             self._pause_seconds = 0.0
+        log.info("back to normal", extra={"queue": self._queue})

@@ -1,5 +1,8 @@
 import logging
+import math
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -7,6 +10,8 @@ from load_process.trouble import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Tro
 from tickhouse_core.lifecycle import StopRequest
 
 AFTER_ALL_PAUSES = 2 * LONGEST_PAUSE_SECONDS
+READERS = 4
+ROUNDS = 50
 
 
 @pytest.fixture
@@ -36,3 +41,19 @@ def test_what_began_before_or_soon_after_the_failure_does_not_end_it(
     trouble.wait(OSError("away"))
     assert trouble.is_going_on
     assert [record.message for record in caplog.records] == ["waiting for it to come back"]
+
+
+def test_readers_that_fail_and_succeed_at_the_same_moment_say_it_once(trouble: Trouble, caplog: pytest.LogCaptureFixture) -> None:
+    at_once = threading.Barrier(READERS)
+
+    def fails_and_succeeds() -> None:
+        for _ in range(ROUNDS):
+            at_once.wait(LONGEST_PAUSE_SECONDS)
+            trouble.wait(OSError("away"))
+            at_once.wait(LONGEST_PAUSE_SECONDS)
+            trouble.is_over(math.inf)
+
+    with ThreadPoolExecutor(READERS) as readers:
+        for reader in [readers.submit(fails_and_succeeds) for _ in range(READERS)]:
+            reader.result()
+    assert [record.message for record in caplog.records] == ["waiting for it to come back", "back to normal"] * ROUNDS
