@@ -15,13 +15,15 @@ INTERVAL_SECONDS = {"1s": 1, "1m": 60, "5m": 300, "15m": 900, "30m": 1_800, "1h"
 class Step:
     """One statement of sql/clickhouse/gold; beside `parameters` it may use the window and the build_version.
 
-    `target` is the table it fills.
+    `target` is the table it fills. `needs`, if there is one, is a file of sql/clickhouse/transform that counts what the step
+    works on: with none it would fill nothing, and planning a large statement takes the engine up to half a second.
     """
 
     name: str
     file: str
     target: str
     parameters: Mapping[str, str | int] = field(default_factory=dict)
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def _symbols(of: str) -> Step:
 
 
 def _cross_venue(basis: str) -> Step:
-    return Step(f"cross_venue_{basis}", "cross_venue.sql", "stored_cross_venue", {"basis": basis})
+    return Step(f"cross_venue_{basis}", "cross_venue.sql", "stored_cross_venue", {"basis": basis}, "shared_markets.sql")
 
 
 _LONGER = [interval for interval in INTERVAL_SECONDS if interval != "1s"]

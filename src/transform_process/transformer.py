@@ -164,6 +164,8 @@ class Transformer:
     def _run_step(self, step: Step, window: Window, version: int, built: dict[str, int]) -> dict[str, Any]:
         """Fills the step's target; `built` counts by target what this version has there so far."""
         began = time.monotonic()
+        if step.needs and not self._warehouse.query(read_sql(f"transform/{step.needs}"))[0][0]:
+            return {"step": step.name, "built_rows": 0, "seconds": time.monotonic() - began}
         parameters = {**step.parameters, **_bounds(window.start_us, window.end_us), "build_version": version}
         parameters["oldest_build"] = self._oldest_build
         self._warehouse.command(read_sql(f"gold/{step.file}"), parameters)

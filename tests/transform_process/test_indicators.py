@@ -69,7 +69,7 @@ def worst(found: Series, expected: Series, scale: Series | None = None) -> float
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT"])
+@pytest.mark.parametrize("symbol", ["BTCUSDT", pytest.param("ETHUSDT", marks=pytest.mark.long)])
 def test_a_year_of_minutes_equals_talib(symbol: str, warehouse: Warehouse, shared_data: Path) -> None:
     """Acceptance a. MACD crosses zero, where no two roundings agree: its scale is the average it is the difference of."""
     land(warehouse, KLINES, rows.recorded_klines(shared_data, symbol))

@@ -67,23 +67,21 @@ def test_seconds_sum_up_to_minutes(warehouse: Warehouse, shared_data: Path) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("interval", "file"), [("30m", "30m_2024"), ("1h", "1h_2024")])
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT"])
-def test_minutes_roll_up_to_the_recorded_rest_klines(
-    interval: str, file: str, symbol: str, warehouse: Warehouse, shared_data: Path
-) -> None:
+def test_minutes_roll_up_to_the_recorded_rest_klines(symbol: str, warehouse: Warehouse, shared_data: Path) -> None:
     land(warehouse, KLINES, rows.recorded_klines(shared_data, symbol))
     transform(warehouse)
-    recorded = rows.recorded_rest_klines(shared_data, f"binance_rest_klines_{symbol}_{file}.jsonl.gz")
-    found = ohlcv(warehouse, interval)
-    assert len(found) == 366 * 24 * HOUR_US // (INTERVAL_SECONDS[interval] * 1_000_000)
-    worst = Decimal(0)
-    for row in found:
-        kline = recorded[from_datetime(row["open_time"])]
-        assert values(row)[:4] == [Decimal(text) for text in kline[1:5]]
-        worst = max(worst, abs(row["volume"] - Decimal(kline[5])))
-        assert (row["source"], row["is_complete"]) == ("klines", True)
-    assert worst <= Decimal("0.000001")
+    for interval in ("30m", "1h"):
+        recorded = rows.recorded_rest_klines(shared_data, f"binance_rest_klines_{symbol}_{interval}_2024.jsonl.gz")
+        found = ohlcv(warehouse, interval)
+        assert len(found) == 366 * 24 * HOUR_US // (INTERVAL_SECONDS[interval] * 1_000_000)
+        worst = Decimal(0)
+        for row in found:
+            kline = recorded[from_datetime(row["open_time"])]
+            assert values(row)[:4] == [Decimal(text) for text in kline[1:5]]
+            worst = max(worst, abs(row["volume"] - Decimal(kline[5])))
+            assert (row["source"], row["is_complete"]) == ("klines", True)
+        assert worst <= Decimal("0.000001"), interval
 
 
 @pytest.mark.slow
