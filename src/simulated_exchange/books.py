@@ -5,8 +5,6 @@ from typing import Protocol
 from simulated_exchange.kline_rows import TimeUnit
 from simulated_exchange.live_market import LiveMarket
 from simulated_exchange.stream_messages import Wording
-from simulated_exchange.symbol_market import SymbolMarket
-from simulated_exchange.trade_log import Aggregate
 
 
 class Books(Protocol):
@@ -17,11 +15,6 @@ class Books(Protocol):
 
     def trades(self, symbol: str, now: int, from_id: int | None, limit: int, unit: TimeUnit) -> str:
         """A list of trades: from an id (inclusive) on, or the latest."""
-
-    def aggregates(
-        self, symbol: str, now: int, from_id: int | None, bounds: tuple[int | None, int | None], limit: int, unit: TimeUnit
-    ) -> str:
-        """A list of aggregate trades: from an id on, or between two times, either of which may be missing."""
 
 
 class LiveBooks:
@@ -43,23 +36,3 @@ class LiveBooks:
         wording = Wording(market.instrument)
         found = market.trades.latest(limit) if from_id is None else market.trades.page(from_id, limit)
         return "[" + ",".join(wording.rest_trade(trade, unit) for trade in found) + "]"
-
-    def aggregates(
-        self, symbol: str, now: int, from_id: int | None, bounds: tuple[int | None, int | None], limit: int, unit: TimeUnit
-    ) -> str:
-        market = self._live.start(symbol, now)
-        if market is None:
-            return "[]"
-        wording = Wording(market.instrument)
-        found = _aggregates(market, from_id, bounds, limit)
-        return "[" + ",".join(wording.rest_aggregate(aggregate, unit) for aggregate in found) + "]"
-
-
-def _aggregates(market: SymbolMarket, from_id: int | None, bounds: tuple[int | None, int | None], limit: int) -> list[Aggregate]:
-    start, end = bounds
-    if from_id is not None:
-        return market.trades.aggregates(from_id, limit)
-    last_us = (end + 1) * 1000 - 1 if end is not None else None
-    if start is None:
-        return market.trades.latest_aggregates(limit, last_us)
-    return market.trades.aggregates_between(start * 1000, (1 << 62) if last_us is None else last_us, limit)

@@ -1,4 +1,4 @@
-"""PURE. The body of GET /api/v3/exchangeInfo: today's field set, the limits that are really in force."""
+"""PURE. The body of GET /api/v3/exchangeInfo: the fields that clients read, the limits that are really in force."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +9,6 @@ from simulated_exchange.kline_rows import decimal_text
 LARGEST = "9000000000.00000000"
 TRADING = "TRADING"
 BREAK = "BREAK"
-STATUSES = (TRADING, "END_OF_DAY", "HALT", BREAK, "CANCEL_ONLY")
 
 
 def exchange_info(
@@ -43,22 +42,11 @@ def symbol_info(instrument: Instrument, status: str, *, with_permission_sets: bo
         "baseCommissionPrecision": 8,
         "quoteCommissionPrecision": 8,
         "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"],
-        "icebergAllowed": True,
-        "ocoAllowed": True,
-        "otoAllowed": True,
-        "opoAllowed": True,
-        "quoteOrderQtyMarketAllowed": True,
-        "allowTrailingStop": True,
-        "cancelReplaceAllowed": True,
-        "amendAllowed": True,
-        "pegInstructionsAllowed": True,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
         "filters": _filters(instrument),
         "permissions": [],
         "permissionSets": [["SPOT"]] if with_permission_sets else [],
-        "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
-        "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT"],
     }
 
 
@@ -67,16 +55,8 @@ def _filters(instrument: Instrument) -> list[dict[str, Any]]:
     return [
         {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "1000000.00000000", "tickSize": tick},
         {"filterType": "LOT_SIZE", "minQty": step, "maxQty": LARGEST, "stepSize": step},
-        {"filterType": "ICEBERG_PARTS", "limit": 100},
-        {"filterType": "MARKET_LOT_SIZE", "minQty": "0.00000000", "maxQty": LARGEST, "stepSize": "0.00000000"},
-        {"filterType": "TRAILING_DELTA", "minTrailingAboveDelta": 10, "maxTrailingAboveDelta": 2000,
-         "minTrailingBelowDelta": 10, "maxTrailingBelowDelta": 2000},
-        {"filterType": "PERCENT_PRICE_BY_SIDE", "bidMultiplierUp": "5", "bidMultiplierDown": "0.2",
-         "askMultiplierUp": "5", "askMultiplierDown": "0.2", "avgPriceMins": 5},
         {"filterType": "NOTIONAL", "minNotional": "5.00000000", "applyMinToMarket": True,
          "maxNotional": LARGEST, "applyMaxToMarket": False, "avgPriceMins": 5},
-        {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
-        {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5},
     ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from simulated_exchange.instruments import Instrument
-from simulated_exchange.intervals import MINUTE
+from simulated_exchange.intervals import MINUTE, Interval
 from simulated_exchange.kline_rows import TimeUnit
 from simulated_exchange.live_klines import LiveKlines
 from simulated_exchange.live_market import LiveMarket
@@ -13,8 +13,7 @@ from simulated_exchange.publisher import Publisher
 from simulated_exchange.rolling_day import MiniTicker, RollingDay
 from simulated_exchange.stream_messages import Message, Render, Wording
 from simulated_exchange.stream_names import ALL_MINI_TICKERS, Channel, Stream, parse_stream
-from simulated_exchange.symbol_market import STEP, DepthDiff, Step, SymbolMarket
-from simulated_exchange.trade_log import aggregated
+from simulated_exchange.symbol_market import STEP, Step, SymbolMarket
 
 _SECOND = 1000
 _QUIET = 60  # symbols without a running book are in the mini tickers once in so many seconds
@@ -50,7 +49,7 @@ class Feeds:
             self._streams[name] = stream
             feed = self._feeds.get(stream.symbol)
             if feed is None:
-                feed = SymbolFeed(market, self._wording(market.instrument), self._live.klines, self._tickers)
+                feed = SymbolFeed(market, self._wording(market.instrument), self._live.klines)
                 self._feeds[stream.symbol] = feed
             feed.add(stream)
 
@@ -80,7 +79,7 @@ class Feeds:
     def jump(self, message: Message, number: int) -> tuple[int, int] | None:
         """Moves the book of a 100 ms diff by `number` updates right after it."""
         feed = self._feeds.get(message.symbol)
-        if feed is None or self._streams[message.stream].pace != STEP:
+        if feed is None:
             return None
         hidden = feed.market.jump(number)
         for unseen in feed.messages_of_jump(hidden):
@@ -97,19 +96,15 @@ class Feeds:
 class SymbolFeed:
     """The wanted streams of one symbol."""
 
-    def __init__(self, market: SymbolMarket, wording: Wording, klines: LiveKlines, tickers: "Tickers") -> None:
+    def __init__(self, market: SymbolMarket, wording: Wording, klines: LiveKlines) -> None:
         self.market = market
         self._wording = wording
         self._klines = klines
-        self._tickers = tickers
         self._streams: dict[Channel, list[Stream]] = {}
-        self._slow: dict[str, SlowDepth] = {}
         self._opened: dict[str, int] = {}
 
     def add(self, stream: Stream) -> None:
         self._streams.setdefault(stream.channel, []).append(stream)
-        if stream.channel is Channel.DEPTH and stream.pace > STEP:
-            self._slow[stream.name] = SlowDepth()
         if stream.interval:
             self._opened[stream.name] = stream.interval.floor(self.market.at)
         self.market.wants_tops = Channel.BOOK_TICKER in self._streams
@@ -118,7 +113,6 @@ class SymbolFeed:
         self._streams[stream.channel].remove(stream)
         if not self._streams[stream.channel]:
             del self._streams[stream.channel]
-        self._slow.pop(stream.name, None)
         self.market.wants_tops = Channel.BOOK_TICKER in self._streams
 
     def messages(self, step: Step) -> list[Message]:
@@ -128,55 +122,27 @@ class SymbolFeed:
             match channel:
                 case Channel.TRADE if step.trades:
                     found += self._trades(streams[0], step)
-                case Channel.AGG_TRADE if step.trades:
-                    found += self._aggregates(streams[0], step)
                 case Channel.BOOK_TICKER if step.tops:
                     found += self._tops(streams[0], step)
-                case Channel.DEPTH:
-                    for stream in streams:
-                        found += self._depth(stream, step)
-                case Channel.PARTIAL_DEPTH:
-                    found += [self._partial(stream) for stream in streams if step.at % stream.pace < STEP]
+                case Channel.DEPTH if step.diff:
+                    ids = step.diff.first_id, step.diff.last_id
+                    render = partial(self._wording.diff, step.diff, step.at * 1000)
+                    found.append(Message(streams[0].name, streams[0].symbol, channel, ids, render))
                 case Channel.KLINE:
                     for stream in streams:
                         found += self._kline_updates(stream, step.at)
-                case Channel.MINI_TICKER if step.at % _SECOND < STEP:
-                    found += self._mini_ticker(streams[0], step.at)
         return found
 
     def messages_of_jump(self, hidden: Step) -> list[Message]:
-        """The top of the book is told of, and the slow diffs stay right; the 100 ms diff is lost."""
-        found = [message for stream in self._streams.get(Channel.BOOK_TICKER, ()) for message in self._tops(stream, hidden)]
-        for slow in self._slow.values():
-            slow.add(hidden.diff)
-        return found
+        """The top of the book is sent; the diff is lost."""
+        return [message for stream in self._streams.get(Channel.BOOK_TICKER, ()) for message in self._tops(stream, hidden)]
 
     def _trades(self, stream: Stream, step: Step) -> list[Message]:
         at = step.at * 1000
         return [_message(stream, it.trade_id, partial(self._wording.trade, it, at)) for it in step.trades]
 
-    def _aggregates(self, stream: Stream, step: Step) -> list[Message]:
-        at = step.at * 1000
-        return [_message(stream, it.aggregate_id, partial(self._wording.aggregate, it, at)) for it in aggregated(step.trades)]
-
     def _tops(self, stream: Stream, step: Step) -> list[Message]:
         return [_message(stream, top[0], _always(self._wording.top(top))) for top in step.tops]
-
-    def _depth(self, stream: Stream, step: Step) -> list[Message]:
-        diff = step.diff
-        if stream.pace > STEP:
-            slow = self._slow[stream.name]
-            slow.add(diff)
-            diff = slow.collect() if step.at % stream.pace < STEP else None
-        if diff is None:
-            return []
-        ids = diff.first_id, diff.last_id
-        return [Message(stream.name, stream.symbol, stream.channel, ids, partial(self._wording.diff, diff, step.at * 1000))]
-
-    def _partial(self, stream: Stream) -> Message:
-        book = self.market.book
-        text = self._wording.snapshot(book.update_id, book.bids.levels(stream.levels), book.asks.levels(stream.levels))
-        return _message(stream, book.update_id, _always(text))
 
     def _kline_updates(self, stream: Stream, at: int) -> list[Message]:
         """The final state of a kline as soon as it is over, the running one at its pace."""
@@ -184,7 +150,7 @@ class SymbolFeed:
         if interval is None:
             return []
         opened, before = interval.floor(at), self._opened[stream.name]
-        is_over, is_due = opened > before, at % stream.pace < STEP
+        is_over, is_due = opened > before, at % _pace(interval) < STEP
         if not is_over and not is_due:
             return []
         self._opened[stream.name] = opened
@@ -199,45 +165,19 @@ class SymbolFeed:
             found.append(_message(stream, opened, partial(text, current, interval, last, at * 1000, closed=False)))
         return found
 
-    def _mini_ticker(self, stream: Stream, at: int) -> list[Message]:
-        ticker = self._tickers.of(stream.symbol, at)
-        if ticker is None:
-            return []
-        return [_message(stream, at, partial(self._wording.mini_ticker, ticker, at * 1000))]
-
 
 def _message(stream: Stream, number: int, render: Render) -> Message:
     return Message(stream.name, stream.symbol, stream.channel, (number, number), render)
 
 
+def _pace(interval: Interval) -> int:
+    """Milliseconds between two states of a running kline."""
+    return _SECOND if interval.name == "1s" else 2 * _SECOND
+
+
 def _always(text: str) -> Render:
     """For messages without a time in them."""
     return lambda _: text
-
-
-class SlowDepth:
-    """Ten diffs of 100 ms as one: from the first id to the last, every level as it was in the end."""
-
-    def __init__(self) -> None:
-        self._first_id: int | None = None
-        self._last_id = 0
-        self._bids: dict[int, int] = {}
-        self._asks: dict[int, int] = {}
-
-    def add(self, diff: DepthDiff | None) -> None:
-        if diff:
-            self._first_id = diff.first_id if self._first_id is None else self._first_id
-            self._last_id = diff.last_id
-            self._bids.update(diff.bids)
-            self._asks.update(diff.asks)
-
-    def collect(self) -> DepthDiff | None:
-        if self._first_id is None:
-            return None
-        diff = DepthDiff(self._first_id, self._last_id, sorted(self._bids.items(), reverse=True), sorted(self._asks.items()))
-        self._first_id = None
-        self._bids, self._asks = {}, {}
-        return diff
 
 
 class Tickers:

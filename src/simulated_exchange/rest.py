@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from simulated_exchange.books import Books
-from simulated_exchange.exchange_info import BREAK, STATUSES, TRADING, exchange_info, symbol_info
+from simulated_exchange.exchange_info import BREAK, TRADING, exchange_info, symbol_info
 from simulated_exchange.kline_rows import KlineQuery, KlineSource, TimeUnit
 from simulated_exchange.parameters import (
     EARLIEST,
@@ -116,21 +116,16 @@ def _time(call: Call) -> bytes:
 
 
 def _exchange_info(call: Call) -> bytes:
-    """symbol | symbols | all; "symbolStatus cannot be combined with symbol/symbols" (-1128)."""
-    names = ("symbol", "symbols", "permissions", "showPermissionSets", "symbolStatus")
-    sent = read_parameters(call.pairs, optional=names)
-    if ("symbol" in sent) + ("symbols" in sent) + ("symbolStatus" in sent) > 1:
+    """symbol | symbols | all; not both (-1128)."""
+    sent = read_parameters(call.pairs, optional=("symbol", "symbols", "showPermissionSets"))
+    if "symbol" in sent and "symbols" in sent:
         raise VenueError(-1128, "Combination of optional parameters invalid.")
-    wanted_status = sent.get("symbolStatus")
-    if wanted_status is not None and wanted_status not in STATUSES:
-        raise VenueError(-1122, "Invalid symbolStatus.")
     with_sets = sent.get("showPermissionSets", "true")
     if with_sets not in _BOOLEANS:
         raise VenueError(-1130, "Data sent for parameter 'showPermissionSets' is not valid.")
     infos = [
         symbol_info(call.source.instruments[symbol], _status(call, symbol), with_permission_sets=with_sets == "true")
         for symbol in _asked_symbols(call, sent)
-        if wanted_status in (None, _status(call, symbol))
     ]
     return orjson.dumps(exchange_info(infos, call.server_time, call.weight_limit, call.raw_request_limit))
 
@@ -141,7 +136,7 @@ def _asked_symbols(call: Call, sent: dict[str, str]) -> list[str]:
         return [known_symbol(sent["symbol"], listed)]
     if "symbols" in sent:
         return known_symbols(sent["symbols"], listed)
-    return list(listed) if "SPOT" in sent.get("permissions", "SPOT") else []
+    return list(listed)
 
 
 def _status(call: Call, symbol: str) -> str:
@@ -150,11 +145,9 @@ def _status(call: Call, symbol: str) -> str:
 
 def _klines(call: Call) -> bytes:
     """Neither bound: the most recent; startTime only: the oldest from there; endTime only: the most recent up to it."""
-    sent = read_parameters(call.pairs, ("symbol", "interval"), ("startTime", "endTime", "timeZone", "limit"))
+    sent = read_parameters(call.pairs, ("symbol", "interval"), ("startTime", "endTime", "limit"))
     symbol = known_symbol(sent["symbol"], call.source.instruments)
     interval = known_interval(sent["interval"])
-    if sent.get("timeZone", "0") not in ("0", "00:00", "+0:00", "+00:00", "-0:00"):
-        raise VenueError(-1130, "Data sent for parameter 'timeZone' is not valid.")  # UTC only in this simulator
     first = time_bound(sent, "startTime", call.now, rounding_up=True)
     last = time_bound(sent, "endTime", call.now, rounding_up=False)
     query = KlineQuery(
@@ -172,11 +165,9 @@ def _klines(call: Call) -> bytes:
 
 def _depth(call: Call) -> bytes:
     """100 levels a side unless asked otherwise, at most 5000; -1112 before the first trade."""
-    sent = read_parameters(call.pairs, ("symbol",), ("limit", "symbolStatus"))
+    sent = read_parameters(call.pairs, ("symbol",), ("limit",))
     symbol = known_symbol(sent["symbol"], call.source.instruments)
     limit = row_limit(sent, 100, 5000)
-    if sent.get("symbolStatus", _status(call, symbol)) != _status(call, symbol):
-        raise VenueError(-1220, "The symbol's status does not match the requested symbolStatus.")
     body = call.books.depth(symbol, call.now, limit)
     if body is None:
         raise VenueError(-1112, "No orders on book for symbol.")
@@ -198,20 +189,6 @@ def _historical_trades(call: Call) -> bytes:
     return call.books.trades(symbol, call.now, from_id, row_limit(sent, 500, 1000), call.unit).encode()
 
 
-def _agg_trades(call: Call) -> bytes:
-    """ "fromId cannot be used together with startTime and endTime" (-1128)."""
-    sent = read_parameters(call.pairs, ("symbol",), ("limit", "fromId", "startTime", "endTime"))
-    symbol = known_symbol(sent["symbol"], call.source.instruments)
-    from_id = whole_number(sent, "fromId")
-    bounds = (
-        time_bound(sent, "startTime", call.now, rounding_up=True),
-        time_bound(sent, "endTime", call.now, rounding_up=False),
-    )
-    if from_id is not None and bounds != (None, None):
-        raise VenueError(-1128, "Combination of optional parameters invalid.")
-    return call.books.aggregates(symbol, call.now, from_id, bounds, row_limit(sent, 500, 1000), call.unit).encode()
-
-
 _ENDPOINTS: dict[str, Callable[[Call], bytes]] = {
     "/api/v3/ping": _ping,
     "/api/v3/time": _time,
@@ -220,7 +197,6 @@ _ENDPOINTS: dict[str, Callable[[Call], bytes]] = {
     "/api/v3/depth": _depth,
     "/api/v3/trades": _trades,
     "/api/v3/historicalTrades": _historical_trades,
-    "/api/v3/aggTrades": _agg_trades,
 }
 _WEIGHTS = {
     "/api/v3/ping": 1,
@@ -229,5 +205,4 @@ _WEIGHTS = {
     "/api/v3/klines": 2,
     "/api/v3/trades": 25,
     "/api/v3/historicalTrades": 25,
-    "/api/v3/aggTrades": 4,
 }

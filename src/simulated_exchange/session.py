@@ -23,7 +23,7 @@ _EVENTS = {
     "24hrTicker": "ticker",
     "avgPrice": "avgPrice",
 }
-_IDS = {Channel.DEPTH: ("U", "u"), Channel.TRADE: ("t", "t"), Channel.AGG_TRADE: ("a", "a"), Channel.BOOK_TICKER: ("u", "u")}
+_IDS = {Channel.DEPTH: ("U", "u"), Channel.TRADE: ("t", "t"), Channel.BOOK_TICKER: ("u", "u")}
 
 
 Levels = list[list[str]]
@@ -184,7 +184,7 @@ def _some_levels(symbol: str, session: Session) -> list[tuple[str, str]]:
     """Prices and quantities out of the first messages, to see how many decimals the symbol has."""
     found: list[tuple[str, str]] = []
     for line in session.lines[:5000]:
-        if line.symbol != symbol or line.channel not in (Channel.DEPTH, Channel.TRADE, Channel.AGG_TRADE):
+        if line.symbol != symbol or line.channel not in (Channel.DEPTH, Channel.TRADE):
             continue
         message: Mapping[str, Any] = orjson.loads(line.text)
         if "p" in message:

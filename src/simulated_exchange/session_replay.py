@@ -46,8 +46,7 @@ class SessionReplay:
         self._wanted_at: int | None = None
         self._skip: dict[str, int] = {}
         self._books = {symbol: RecordedBook(session, symbol) for symbol in session.instruments}
-        self._trades = {symbol: _trades(session, symbol, Channel.TRADE) for symbol in session.instruments}
-        self._aggregates = {symbol: _trades(session, symbol, Channel.AGG_TRADE) for symbol in session.instruments}
+        self._trades = {symbol: _trades(session, symbol) for symbol in session.instruments}
 
     def start(self, now: int) -> None:
         """Starts at once; harmless when it is running."""
@@ -104,16 +103,6 @@ class SessionReplay:
     def trades(self, symbol: str, now: int, from_id: int | None, limit: int, unit: TimeUnit) -> str:
         found = _page(self._trades[symbol], self._place, from_id, limit)
         return orjson.dumps([_rest_trade(line) for line in found]).decode()
-
-    def aggregates(
-        self, symbol: str, now: int, from_id: int | None, bounds: tuple[int | None, int | None], limit: int, unit: TimeUnit
-    ) -> str:
-        start, end = bounds
-        found = _page(self._aggregates[symbol], self._place, 0 if from_id is None else from_id, len(self._session.lines))
-        trades = [{key: trade[key] for key in "apqflTmM"} for trade in map(orjson.loads, (line.text for line in found))]
-        trades = [trade for trade in trades if (start or 0) <= trade["T"] and (end is None or trade["T"] <= end)]
-        newest = from_id is None and start is None
-        return orjson.dumps(trades[-limit:] if newest else trades[:limit]).decode()
 
     def passed(self, symbol: str, kind: str) -> list[Recorded]:
         """The messages of a symbol that the replay has passed, of streams whose names begin so."""
@@ -205,8 +194,8 @@ def _body(update_id: int, bids: list[Any], asks: list[Any]) -> str:
     return orjson.dumps({"lastUpdateId": update_id, "bids": bids, "asks": asks}).decode()
 
 
-def _trades(session: Session, symbol: str, channel: Channel) -> list[tuple[int, int, Recorded]]:
-    return sorted((line.first_id, place, line) for place, line in session.of(symbol, channel))
+def _trades(session: Session, symbol: str) -> list[tuple[int, int, Recorded]]:
+    return sorted((line.first_id, place, line) for place, line in session.of(symbol, Channel.TRADE))
 
 
 def _page(trades: list[tuple[int, int, Recorded]], place: int, from_id: int | None, limit: int) -> list[Recorded]:

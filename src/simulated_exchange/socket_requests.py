@@ -1,5 +1,5 @@
-"""PURE. The JSON a client sends over a socket, and the venue's replies: SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS,
-SET_PROPERTY, GET_PROPERTY; errors are bare objects with a code and a msg.
+"""PURE. The JSON a client sends over a socket, and the venue's replies: SUBSCRIBE and UNSUBSCRIBE; errors are
+bare objects with a code and a msg.
 """
 
 import json
@@ -12,7 +12,7 @@ import orjson
 
 LONGEST_REQUEST = 4_096  # bytes; "one SUBSCRIBE frame above about 4 KB hangs silently"
 
-_METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
+_METHODS = ("SUBSCRIBE", "UNSUBSCRIBE")
 _TEXT_ID = re.compile(r"[0-9A-Za-z]{1,36}")
 _SMALLEST_ID, _LARGEST_ID = -(2**63), 2**63 - 1
 _BAD_ID = "request ID must be an unsigned integer"
@@ -73,24 +73,13 @@ class Subscriptions:
         method, params = request["method"], request.get("params")
         added: Sequence[str] = ()
         removed: Sequence[str] = ()
-        result: Any = None
-        match method:
-            case "SUBSCRIBE":
-                added = self.add(_names(params))
-            case "UNSUBSCRIBE":
-                removed = [name for name in dict.fromkeys(_names(params)) if name in self.streams]
-                for name in removed:
-                    del self.streams[name]
-            case "LIST_SUBSCRIPTIONS":
-                if params:
-                    raise RequestError(2, "Invalid request: too many parameters")
-                result = list(self.streams)
-            case "SET_PROPERTY":
-                self.combined = _new_combined(params)
-            case _:
-                _property(params, 1)
-                result = self.combined
-        return Answer(orjson.dumps({"result": result, "id": request["id"]}), method, added, removed)
+        if method == "SUBSCRIBE":
+            added = self.add(_names(params))
+        else:
+            removed = [name for name in dict.fromkeys(_names(params)) if name in self.streams]
+            for name in removed:
+                del self.streams[name]
+        return Answer(orjson.dumps({"result": None, "id": request["id"]}), method, added, removed)
 
 
 def _request(text: bytes) -> dict[str, Any]:
@@ -129,21 +118,3 @@ def _names(params: object) -> list[str]:
     if len(names) < len(params):
         raise RequestError(2, "Invalid request: params must be a list of stream names")
     return names
-
-
-def _new_combined(params: object) -> bool:
-    value = _property(params, 2)
-    if not isinstance(value, bool):
-        raise RequestError(1, "Invalid value type: expected Boolean")
-    return value
-
-
-def _property(params: object, length: int) -> object:
-    """The last of `length` parameters, the first of which names the only property there is."""
-    if not isinstance(params, list) or not params or not isinstance(params[0], str):
-        raise RequestError(2, "Invalid request: property name must be a string")
-    if len(params) > length:
-        raise RequestError(2, "Invalid request: too many parameters")
-    if params[0] != "combined":
-        raise RequestError(0, "Unknown property", with_id=True)
-    return params[-1]

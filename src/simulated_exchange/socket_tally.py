@@ -12,7 +12,7 @@ from simulated_exchange.stream_names import Channel
 FAULTS_KEPT = 100_000
 CONNECTIONS_KEPT = 10_000
 
-_CONTIGUOUS = (Channel.DEPTH, Channel.TRADE, Channel.AGG_TRADE)
+_CONTIGUOUS = (Channel.DEPTH, Channel.TRADE)
 
 
 @dataclass(slots=True)

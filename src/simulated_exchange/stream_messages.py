@@ -12,7 +12,7 @@ from simulated_exchange.order_book import Level
 from simulated_exchange.rolling_day import MiniTicker
 from simulated_exchange.stream_names import Channel
 from simulated_exchange.symbol_market import DepthDiff, Top
-from simulated_exchange.trade_log import Aggregate, Trade
+from simulated_exchange.trade_log import Trade
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 RESERVED = 0x3  # "%x3-7 are reserved for further non-control frames": a receiver must fail the connection
@@ -23,7 +23,7 @@ Render = Callable[[TimeUnit], str]
 
 
 class Message:
-    """One event of one stream; ids are those a client checks for continuity (update, trade or aggregate ids, open time)."""
+    """One event of one stream; ids are those a client checks for continuity (update or trade ids, open time)."""
 
     __slots__ = ("_frames", "_render", "channel", "first_id", "last_id", "stream", "symbol")
 
@@ -99,9 +99,6 @@ class Wording:
             f'"m":{_json(trade.is_buyer_maker)},"M":true}}'
         )
 
-    def aggregate(self, item: Aggregate, at: int, unit: TimeUnit) -> str:
-        return f'{{"e":"aggTrade","E":{at * unit // 1000},"s":"{self.symbol}",{self._aggregate(item, unit)}}}'
-
     def top(self, top: Top) -> str:
         update_id, bid, bid_size, ask, ask_size = top
         return (
@@ -136,16 +133,6 @@ class Wording:
             f'{{"id":{trade.trade_id},"price":"{self._price(trade.price)}","qty":"{self._quantity(trade.quantity)}",'
             f'"quoteQty":"{quote}","time":{trade.time_us * unit // 1000},'
             f'"isBuyerMaker":{_json(trade.is_buyer_maker)},"isBestMatch":true}}'
-        )
-
-    def rest_aggregate(self, item: Aggregate, unit: TimeUnit) -> str:
-        return f"{{{self._aggregate(item, unit)}}}"
-
-    def _aggregate(self, item: Aggregate, unit: TimeUnit) -> str:
-        return (
-            f'"a":{item.aggregate_id},"p":"{self._price(item.price)}","q":"{self._quantity(item.quantity)}",'
-            f'"f":{item.first_id},"l":{item.last_id},"T":{item.time_us * unit // 1000},'
-            f'"m":{_json(item.is_buyer_maker)},"M":true'
         )
 
 

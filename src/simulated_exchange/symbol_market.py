@@ -64,7 +64,6 @@ class SymbolMarket:
         self.book: OrderBook = self._flow.background(price, age // STEP * _UPDATE_IDS_A_STEP)
         self.trades = TradeLog(age // 1000 * _TRADE_IDS_A_SECOND)
         self.klines = klines.start(instrument.symbol, start, price, self.trades)
-        self._next_aggregate = age // 1000 * _TRADE_IDS_A_SECOND
         self._first_id = self.book.update_id + 1
         self._past: deque[_Past] = deque([_Past(self.book.update_id, Changes({}, {}))], STEPS_REMEMBERED)
         self._running: Iterator[Taken | None] | None = None
@@ -158,13 +157,9 @@ class SymbolMarket:
         """Trades of one order have one time; at most some tens of orders come in a step, and they come one after another."""
         start = (self.at + STEP) * 1000 - _WINDOW_US
         time_us = start + min(self._done * 100, _WINDOW_US - 1)
-        price = -1
         for at, quantity in taken.fills:
-            if at != price:
-                price = at
-                self._next_aggregate += 1
             number = self.trades.next_id + len(self._new_trades)
-            self._new_trades.append(Trade(number, at, quantity, time_us, not taken.buy, self._next_aggregate))
+            self._new_trades.append(Trade(number, at, quantity, time_us, not taken.buy))
 
     def _diff(self) -> DepthDiff | None:
         first, last = self._first_id, self.book.update_id

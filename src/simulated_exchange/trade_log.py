@@ -1,8 +1,7 @@
-"""PURE. The latest trades of one symbol in 33 bytes each, by trade id, by aggregate id and by time."""
+"""PURE. The latest trades of one symbol in 25 bytes each, by trade id and by time."""
 
 from array import array
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
 from typing import NamedTuple
 
 from simulated_exchange.kline_rows import Kline
@@ -11,24 +10,11 @@ KEPT = 200_000  # of each symbol, at least
 
 
 class Trade(NamedTuple):
-    """Price in ticks, quantity in steps, time in microseconds; trades of one taker order at one price share an aggregate."""
+    """Price in ticks, quantity in steps, time in microseconds."""
 
     trade_id: int
     price: int
     quantity: int
-    time_us: int
-    is_buyer_maker: bool
-    aggregate_id: int
-
-
-class Aggregate(NamedTuple):
-    """ "Same taker order, same price, same time": trades first_id..last_id as one."""
-
-    aggregate_id: int
-    price: int
-    quantity: int
-    first_id: int
-    last_id: int
     time_us: int
     is_buyer_maker: bool
 
@@ -39,7 +25,7 @@ class TradeLog:
     def __init__(self, first_id: int, kept: int = KEPT) -> None:
         self._first = first_id
         self._kept = kept
-        self._prices, self._quantities, self._times, self._aggregates = (array("q") for _ in range(4))
+        self._prices, self._quantities, self._times = (array("q") for _ in range(3))
         self._makers = array("b")
 
     @property
@@ -52,7 +38,6 @@ class TradeLog:
         self._quantities.append(trade.quantity)
         self._times.append(trade.time_us)
         self._makers.append(trade.is_buyer_maker)
-        self._aggregates.append(trade.aggregate_id)
         if len(self._prices) > self._kept * 5 // 4:
             self._forget(len(self._prices) - self._kept)
 
@@ -73,31 +58,6 @@ class TradeLog:
         stop = bisect_left(self._times, time_us)
         return self._prices[stop - 1] if stop else None
 
-    def aggregates(self, from_id: int, limit: int) -> list[Aggregate]:
-        """Up to `limit` aggregates from `from_id` (inclusive)."""
-        return self._aggregates_from(bisect_left(self._aggregates, from_id), len(self._prices), limit)
-
-    def latest_aggregates(self, limit: int, end_us: int | None = None) -> list[Aggregate]:
-        """The most recent aggregates, up to a time if one is given (inclusive)."""
-        stop = len(self._prices) if end_us is None else bisect_right(self._times, end_us)
-        if not stop:
-            return []
-        last = self._aggregates[stop - 1]
-        return self._aggregates_from(bisect_left(self._aggregates, last - limit + 1), stop, limit)
-
-    def aggregates_between(self, start_us: int, end_us: int, limit: int) -> list[Aggregate]:
-        """The oldest aggregates with start <= time <= end."""
-        return self._aggregates_from(bisect_left(self._times, start_us), bisect_right(self._times, end_us), limit)
-
-    def _aggregates_from(self, start: int, stop: int, limit: int) -> list[Aggregate]:
-        trades = (self._at(index) for index in range(start, stop))
-        found: list[Aggregate] = []
-        for aggregate in aggregated(trades):
-            if len(found) == limit:
-                break
-            found.append(aggregate)
-        return found
-
     def _at(self, index: int) -> Trade:
         return Trade(
             self._first + index,
@@ -105,30 +65,12 @@ class TradeLog:
             self._quantities[index],
             self._times[index],
             bool(self._makers[index]),
-            self._aggregates[index],
         )
 
     def _forget(self, number: int) -> None:
-        number = bisect_left(self._aggregates, self._aggregates[number])
-        for column in (self._prices, self._quantities, self._times, self._makers, self._aggregates):
+        for column in (self._prices, self._quantities, self._times, self._makers):
             del column[:number]
         self._first += number
-
-
-def aggregated(trades: Iterable[Trade]) -> Iterator[Aggregate]:
-    """Consecutive trades of one aggregate as one."""
-    current: Aggregate | None = None
-    for trade in trades:
-        if current and trade.aggregate_id == current.aggregate_id:
-            current = current._replace(quantity=current.quantity + trade.quantity, last_id=trade.trade_id)
-            continue
-        if current:
-            yield current
-        current = Aggregate(
-            trade.aggregate_id, trade.price, trade.quantity, trade.trade_id, trade.trade_id, trade.time_us, trade.is_buyer_maker
-        )
-    if current:
-        yield current
 
 
 def flat_kline(open_time: int, price: int) -> Kline:

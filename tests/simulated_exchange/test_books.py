@@ -17,7 +17,7 @@ async def test_a_local_book_kept_by_the_venues_rules_is_the_true_book(
     exchange: RunningExchange, client: httpx.Client, clock: StandingClock
 ) -> None:
     async with connected(f"{exchange.ws_url}/ws/btcusdt@depth@100ms") as socket:
-        await ask(socket, "LIST_SUBSCRIPTIONS")
+        await ask(socket, "UNSUBSCRIBE", [])
         clock.now += 1_050
         snapshot = get(client, "depth", symbol="BTCUSDT", limit=5000)
         clock.now += 3_000
@@ -40,22 +40,20 @@ async def test_a_local_book_kept_by_the_venues_rules_is_the_true_book(
 
 
 async def test_trades_klines_and_rest_agree(exchange: RunningExchange, client: httpx.Client, clock: StandingClock) -> None:
-    streams = "btcusdt@trade/btcusdt@aggTrade/btcusdt@kline_1m/btcusdt@bookTicker"
+    streams = "btcusdt@trade/btcusdt@kline_1m/btcusdt@bookTicker"
     async with connected(f"{exchange.ws_url}/stream?streams={streams}") as socket:
-        await ask(socket, "LIST_SUBSCRIPTIONS")
+        await ask(socket, "UNSUBSCRIBE", [])
         for _ in range(15):
             clock.now += 10_000
             exchange.settle()
             await (await socket.ping())
-        await socket.send('{"method":"LIST_SUBSCRIPTIONS","id":"end"}')
+        await socket.send('{"method":"UNSUBSCRIBE","params":[],"id":"end"}')
         messages = (await read_until(socket, lambda message: message.get("id") == "end"))[:-1]
     by_stream: dict[str, list[Any]] = {}
     for message in messages:
         by_stream.setdefault(message["stream"].split("@")[1], []).append(message["data"])
-    trades, aggregates = by_stream["trade"], by_stream["aggTrade"]
+    trades = by_stream["trade"]
     assert [trade["t"] for trade in trades] == list(range(trades[0]["t"], trades[-1]["t"] + 1))
-    assert [it["a"] for it in aggregates] == list(range(aggregates[0]["a"], aggregates[-1]["a"] + 1))
-    assert sum(it["l"] - it["f"] + 1 for it in aggregates) == len(trades)
 
     closed = [message["k"] for message in by_stream["kline_1m"] if message["k"]["x"]]
     closed = closed[:2]
@@ -73,25 +71,13 @@ async def test_trades_klines_and_rest_agree(exchange: RunningExchange, client: h
     told = [(trade["t"], trade["p"], trade["q"], trade["T"], trade["m"]) for trade in trades]
     assert [(it["id"], it["price"], it["qty"], it["time"], it["isBuyerMaker"]) for it in rest] == told
     assert get(client, "trades", symbol="BTCUSDT", limit=3) == rest[-3:]
-    without = [{key: value for key, value in it.items() if key not in "eEs"} for it in aggregates]
-    assert get(client, "aggTrades", symbol="BTCUSDT", fromId=aggregates[0]["a"], limit=1000) == without
-    assert get(client, "aggTrades", symbol="BTCUSDT", limit=2) == without[-2:]
-    bounds = {"startTime": aggregates[3]["T"], "endTime": aggregates[6]["T"]}
-    assert get(client, "aggTrades", symbol="BTCUSDT", **bounds) == [
-        it for it in without if bounds["startTime"] <= it["T"] <= bounds["endTime"]
-    ]
 
 
-@pytest.mark.parametrize(("path", "weight"), [("trades", 25), ("historicalTrades", 25), ("aggTrades", 4)])
+@pytest.mark.parametrize(("path", "weight"), [("trades", 25), ("historicalTrades", 25)])
 def test_trades_have_the_venues_weight(client: httpx.Client, path: str, weight: int) -> None:
     answer = client.get(f"/api/v3/{path}", params={"symbol": "BTCUSDT"})
     assert answer.headers["X-MBX-USED-WEIGHT-1M"] == str(weight)
     assert answer.json() == []
-
-
-def test_an_id_and_times_together_are_refused(client: httpx.Client) -> None:
-    answer = client.get("/api/v3/aggTrades", params={"symbol": "BTCUSDT", "fromId": 1, "startTime": 1_700_000_000_000})
-    assert (answer.status_code, answer.json()["code"]) == (400, -1128)
 
 
 def test_times_are_microseconds_if_asked_for(client: httpx.Client, clock: StandingClock) -> None:

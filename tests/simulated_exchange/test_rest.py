@@ -119,8 +119,6 @@ def test_exchange_info_has_todays_fields(client: httpx.Client) -> None:
     [
         ({"symbol": "ETHUSDT"}, ["ETHUSDT"]),
         ({"symbols": '["NOVAUSDT","BTCUSDT"]'}, ["NOVAUSDT", "BTCUSDT"]),
-        ({"symbolStatus": "HALT"}, []),
-        ({"permissions": "LEVERAGED"}, []),
     ],
 )
 def test_exchange_info_of_some_symbols(client: httpx.Client, asked: dict[str, str], symbols: list[str]) -> None:
@@ -132,8 +130,8 @@ def test_exchange_info_of_some_symbols(client: httpx.Client, asked: dict[str, st
     ("asked", "code"),
     [
         ({"symbol": "NOPE"}, -1121),
-        ({"symbol": "BTCUSDT", "symbolStatus": "TRADING"}, -1128),
-        ({"symbolStatus": "ASLEEP"}, -1122),
+        ({"symbol": "BTCUSDT", "symbols": '["BTCUSDT"]'}, -1128),
+        ({"colour": "red"}, -1104),
         ({"showPermissionSets": "maybe"}, -1130),
     ],
 )

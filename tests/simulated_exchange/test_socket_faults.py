@@ -90,7 +90,7 @@ class Reader:
 
     async def drained(self) -> list[dict[str, Any]]:
         """Everything that has arrived before the answer to a request does."""
-        await self.socket.send('{"method":"GET_PROPERTY","params":["combined"],"id":"end"}')
+        await self.socket.send('{"method":"UNSUBSCRIBE","params":[],"id":"end"}')
         messages: list[dict[str, Any]] = []
         while True:
             message = await read(self.socket)
@@ -108,7 +108,7 @@ async def reading(*faults: Any, stream: str = DEPTH) -> AsyncIterator[Reader]:
     clock = StandingClock(1_750_000_012_345)
     with running_exchange(ExchangeConfig(faults=tuple(map(fault_from_json, faults))), clock) as exchange:
         async with connected(f"{exchange.ws_url}/ws/{stream}") as socket:
-            await ask(socket, "LIST_SUBSCRIPTIONS")
+            await ask(socket, "UNSUBSCRIBE", [])
             yield Reader(exchange, clock, socket)
 
 
@@ -181,7 +181,7 @@ async def test_a_disconnect_has_no_close_frame_and_loses_what_follows() -> None:
         assert line["connections"] == [1]
         await until(lambda: reader.exchange.tally()["sockets"]["disconnects"] == {"fault": 1})
         async with connected(f"{reader.exchange.ws_url}/ws/{DEPTH}") as again:
-            await ask(again, "LIST_SUBSCRIPTIONS")
+            await ask(again, "UNSUBSCRIBE", [])
             await reader.pass_time(100)
             diff = await read(again)
         missing = reader.exchange.tally()["sockets"]["streams"][DEPTH]["missing"]
@@ -193,7 +193,7 @@ async def test_a_half_open_connection_stays_open_and_says_nothing() -> None:
     async with reading({"kind": "half_open", "numbers": [2]}) as reader:
         await reader.pass_time(300)
         await read(reader.socket)
-        await reader.socket.send('{"method":"LIST_SUBSCRIPTIONS","id":1}')
+        await reader.socket.send('{"method":"UNSUBSCRIBE","params":[],"id":1}')
         await reader.pass_time(200)
         reader.exchange.announce_shutdown()
         with pytest.raises(TimeoutError):
@@ -265,7 +265,7 @@ async def test_a_fault_can_be_confined_to_one_connection() -> None:
         reading({"kind": "drop", "connection": 1, "numbers": [2]}) as reader,
         connected(f"{reader.exchange.ws_url}/ws/{DEPTH}") as other,
     ):
-        await ask(other, "LIST_SUBSCRIPTIONS")
+        await ask(other, "UNSUBSCRIBE", [])
         await reader.pass_time(300)
         spared = [await read(other) for _ in range(3)]
         assert gaps(spared) == []

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from simulated_exchange.socket_requests import LONGEST_REQUEST, Subscriptions
 
-METHODS = "`SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`"
+METHODS = "`SUBSCRIBE`, `UNSUBSCRIBE`"
 
 
 def reply(requests: Subscriptions, **request: Any) -> Any:
@@ -16,12 +16,12 @@ def reply(requests: Subscriptions, **request: Any) -> Any:
     return orjson.loads(text)
 
 
-def test_subscriptions_are_added_listed_and_removed() -> None:
+def test_subscriptions_are_added_and_removed() -> None:
     requests = Subscriptions(combined=False)
     assert reply(requests, method="SUBSCRIBE", params=["a@trade", "b@trade"], id=1) == {"result": None, "id": 1}
     assert reply(requests, method="SUBSCRIBE", params=["b@trade", "c@trade", "c@trade"], id=2) == {"result": None, "id": 2}
     assert reply(requests, method="UNSUBSCRIBE", params=["a@trade", "unknown"], id=3) == {"result": None, "id": 3}
-    assert reply(requests, method="LIST_SUBSCRIPTIONS", id=4) == {"result": ["b@trade", "c@trade"], "id": 4}
+    assert list(requests.streams) == ["b@trade", "c@trade"]
 
 
 def test_what_has_changed_is_said_once() -> None:
@@ -32,16 +32,9 @@ def test_what_has_changed_is_said_once() -> None:
     assert (answer.method, answer.added, answer.removed) == ("UNSUBSCRIBE", (), ["a@trade"])
 
 
-def test_combined_is_a_property() -> None:
-    requests = Subscriptions(combined=False)
-    assert reply(requests, method="GET_PROPERTY", params=["combined"], id=5) == {"result": False, "id": 5}
-    assert reply(requests, method="SET_PROPERTY", params=["combined", True], id=4) == {"result": None, "id": 4}
-    assert reply(requests, method="GET_PROPERTY", params=["combined"], id=5) == {"result": True, "id": 5}
-
-
 @pytest.mark.parametrize("number", [0, -5, 2**63 - 1, -(2**63), None, "a1B2", "x" * 36])
 def test_ids_are_repeated(number: object) -> None:
-    assert reply(Subscriptions(combined=False), method="LIST_SUBSCRIPTIONS", id=number) == {"result": [], "id": number}
+    assert reply(Subscriptions(combined=False), method="UNSUBSCRIBE", params=[], id=number) == {"result": None, "id": number}
 
 
 @pytest.mark.parametrize(
@@ -55,19 +48,19 @@ def test_ids_are_repeated(number: object) -> None:
             {"code": 2, "msg": f"Invalid request: unknown variant `SUBSCRIB`, expected one of {METHODS} at line 1 column 20"},
         ),
         (
-            b'{"method":"LIST_SUBSCRIPTIONS"}',
+            b'{"method":"UNSUBSCRIBE"}',
             {"code": 2, "msg": "Invalid request: request ID must be an unsigned integer"},
         ),
         (
-            b'{"method":"LIST_SUBSCRIPTIONS","id":true}',
+            b'{"method":"UNSUBSCRIBE","id":true}',
             {"code": 2, "msg": "Invalid request: request ID must be an unsigned integer"},
         ),
         (
-            b'{"method":"LIST_SUBSCRIPTIONS","id":"a-b"}',
+            b'{"method":"UNSUBSCRIBE","id":"a-b"}',
             {"code": 2, "msg": "Invalid request: request ID must be an unsigned integer"},
         ),
         (
-            b'{"method":"LIST_SUBSCRIPTIONS","id":9223372036854775808}',
+            b'{"method":"UNSUBSCRIBE","id":9223372036854775808}',
             {"code": 2, "msg": "Invalid request: request ID must be an unsigned integer"},
         ),
         (
@@ -77,19 +70,6 @@ def test_ids_are_repeated(number: object) -> None:
         (
             b'{"method":"SUBSCRIBE","params":[1],"id":1}',
             {"code": 2, "msg": "Invalid request: params must be a list of stream names"},
-        ),
-        (
-            b'{"method":"LIST_SUBSCRIPTIONS","params":["x"],"id":1}',
-            {"code": 2, "msg": "Invalid request: too many parameters"},
-        ),
-        (b'{"method":"GET_PROPERTY","params":["colour"],"id":4}', {"code": 0, "msg": "Unknown property", "id": 4}),
-        (b'{"method":"SET_PROPERTY","params":["colour",1],"id":4}', {"code": 0, "msg": "Unknown property", "id": 4}),
-        (b'{"method":"SET_PROPERTY","params":["combined",1],"id":4}', {"code": 1, "msg": "Invalid value type: expected Boolean"}),
-        (b'{"method":"GET_PROPERTY","id":4}', {"code": 2, "msg": "Invalid request: property name must be a string"}),
-        (b'{"method":"SET_PROPERTY","params":[7],"id":4}', {"code": 2, "msg": "Invalid request: property name must be a string"}),
-        (
-            b'{"method":"GET_PROPERTY","params":["combined",1],"id":4}',
-            {"code": 2, "msg": "Invalid request: too many parameters"},
         ),
     ],
 )
