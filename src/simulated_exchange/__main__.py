@@ -11,9 +11,9 @@ import typer
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.control import parse_halt, parse_instant
-from simulated_exchange.faults import parse_fault
-from simulated_exchange.session_replay import Start
-from simulated_exchange.socket_limits import SocketLimits
+from simulated_exchange.server.http_faults import parse_fault
+from simulated_exchange.server.replay import Start
+from simulated_exchange.server.socket_limits import SocketLimits
 from tickhouse_core.errors import TickhouseError
 
 LIMITS = SocketLimits()
@@ -78,7 +78,7 @@ def simulated_exchange(
             faults=tuple(map(parse_fault, fault or ())),
             halts=tuple(map(parse_halt, halt or ())),
         )
-        asyncio.run(import_module("simulated_exchange.server").serve(config))
+        asyncio.run(import_module("simulated_exchange.app").serve(config))
     except (ValueError, OSError, TickhouseError) as error:
         _leave(str(error))
 

@@ -3,16 +3,16 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simulated_exchange.faults import Fault
-from simulated_exchange.instruments import MOST, listed_instruments
 from simulated_exchange.kucoin.limits import KucoinLimits
 from simulated_exchange.kucoin.recording import read_recording
-from simulated_exchange.market import Halt, Market
-from simulated_exchange.replay import Replay
-from simulated_exchange.session import Session, read_session
-from simulated_exchange.session_replay import Start
-from simulated_exchange.socket_faults import SocketFault
-from simulated_exchange.socket_limits import SocketLimits
+from simulated_exchange.market.generated import Halt, Market
+from simulated_exchange.market.instruments import MOST, listed_instruments
+from simulated_exchange.server.http_faults import Fault
+from simulated_exchange.server.recorded_klines import Replay
+from simulated_exchange.server.recorded_session import Session, read_session
+from simulated_exchange.server.replay import Start
+from simulated_exchange.server.socket_faults import SocketFault
+from simulated_exchange.server.socket_limits import SocketLimits
 
 HIGHEST_PORT = 65_535
 

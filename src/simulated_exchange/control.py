@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import orjson
 
-from simulated_exchange.faults import Fault, fault_from_json
-from simulated_exchange.market import Halt
-from simulated_exchange.rest import Reply, not_found
-from simulated_exchange.socket_faults import SocketFault
+from simulated_exchange.binance.rest import Reply, not_found
+from simulated_exchange.market.generated import Halt
+from simulated_exchange.server.http_faults import Fault, fault_from_json
+from simulated_exchange.server.socket_faults import SocketFault
 
 CONTROL_PREFIX = "/simulator/"
 

@@ -6,23 +6,23 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Any
 
-from simulated_exchange.archive import Archive, parse_archive_path
-from simulated_exchange.clock import Clock, OffsetClock
+from simulated_exchange.binance.archive import Archive, parse_archive_path
+from simulated_exchange.binance.injections import cut_short, injected_reply
+from simulated_exchange.binance.limits import Cause, RateLimiter, Verdict
+from simulated_exchange.binance.parameters import VenueError, time_unit
+from simulated_exchange.binance.rest import Call, Reply, answer, not_found, over_limit, refusal, weight_of
+from simulated_exchange.binance.venue import Streaming, of_sockets
 from simulated_exchange.config import ExchangeConfig, halted, open_source
 from simulated_exchange.control import halt_from_json
-from simulated_exchange.faults import Fault, FaultKind, FaultPlan, fault_from_json
-from simulated_exchange.injections import cut_short, injected_reply
 from simulated_exchange.kucoin.rest import SOCKET_PATH
-from simulated_exchange.kucoin.side import KucoinSide
-from simulated_exchange.market import Halt, Market
-from simulated_exchange.parameters import VenueError, time_unit
-from simulated_exchange.rate_limit import Cause, RateLimiter, Verdict
-from simulated_exchange.replay import KLINES_PATH, Replay
-from simulated_exchange.rest import Call, Reply, answer, not_found, over_limit, refusal, weight_of
-from simulated_exchange.session import Session
-from simulated_exchange.socket_faults import SocketFault
-from simulated_exchange.streaming import Streaming, of_sockets
-from simulated_exchange.tally import Tally
+from simulated_exchange.kucoin.venue import KucoinSide
+from simulated_exchange.market.generated import Halt, Market
+from simulated_exchange.server.clock import Clock, OffsetClock
+from simulated_exchange.server.http_faults import Fault, FaultKind, FaultPlan, fault_from_json
+from simulated_exchange.server.http_tally import Tally
+from simulated_exchange.server.recorded_klines import KLINES_PATH, Replay
+from simulated_exchange.server.recorded_session import Session
+from simulated_exchange.server.socket_faults import SocketFault
 
 _NO_SUCH_KEY = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n'

@@ -98,9 +98,9 @@ def run_demo(stop: StopRequest, seconds: float) -> None:
 def _simulated_exchange(halt_us: int) -> Any:
     """The exchange in a thread of its own; one market was halted for a while, so that there is a gap to record."""
     try:
+        from simulated_exchange.app import running_exchange
         from simulated_exchange.config import ExchangeConfig
-        from simulated_exchange.market import Halt
-        from simulated_exchange.server import running_exchange
+        from simulated_exchange.market.generated import Halt
     except ImportError as error:
         raise UsageError("aiohttp is not installed: install the extra `embedded`, or run `make setup`") from error
     halt = Halt(MARKETS["binance"][0], halt_us // 1_000, halt_us // 1_000 + HALT_MINUTES * 60_000)

@@ -12,11 +12,11 @@ from extract_process.mirror_book import MirrorBook, RefreshNeeded, Step
 from extract_process.mirror_messages import MessageForms, Outgoing
 from extract_process.mirrored_book import Heard, MirroredBook
 from extract_process.records import DepthDiff, DepthSnapshot
-from simulated_exchange.instruments import listed_instruments
-from simulated_exchange.live_market import LiveMarket
-from simulated_exchange.market import Market
-from simulated_exchange.stream_messages import Wording
-from simulated_exchange.symbol_market import STEP
+from simulated_exchange.binance.messages import Wording
+from simulated_exchange.market.generated import Market
+from simulated_exchange.market.instruments import listed_instruments
+from simulated_exchange.market.live_market import LiveMarket
+from simulated_exchange.market.symbol_market import STEP
 
 STEPS_A_MINUTE = 600
 NOW = 1_780_000_000_000

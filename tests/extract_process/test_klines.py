@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.commands import run_here, run_python
 
+from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.server import running_exchange
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -6,9 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from simulated_exchange.clock import StandingClock
+from simulated_exchange.app import RunningExchange, running_exchange
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.server import RunningExchange, running_exchange
+from simulated_exchange.server.clock import StandingClock
 
 NOW = 1_750_000_012_345  # 2025-06-15 15:06:52.345
 SHARED_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from simulated_exchange.control import parse_halt, parse_instant
-from simulated_exchange.market import Halt
+from simulated_exchange.market.generated import Halt
 
 
 def test_faults_are_replaced_and_deleted(client: httpx.Client) -> None:

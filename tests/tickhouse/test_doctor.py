@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 from conftest import ROOT, free_port
 
+from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.server import running_exchange
 from tickhouse.doctor import checks_of
 from tickhouse.doctor_machine import check_python
 from tickhouse.finding import Finding, examined

@@ -11,8 +11,8 @@ import pytest
 from conftest import ROOT
 from integration_tests.src.docs.shell import Shell, blocks_of, commands_of
 
+from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.server import running_exchange
 
 PAGES = ("README.md", "docs/troubleshooting.md", "docs/recipes.md")
 ASK_ALL = """

@@ -21,9 +21,9 @@ from extract_process.backfill import Backfill, BackfillOptions, Source
 from extract_process.klines import run_backfill
 from load_process.__main__ import run_loader
 from load_process.loader import LoaderOptions
-from simulated_exchange.clock import Clock, StandingClock
+from simulated_exchange.app import RunningExchange, running_exchange
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.server import RunningExchange, running_exchange
+from simulated_exchange.server.clock import Clock, StandingClock
 from tickhouse_core.aws import s3_client
 from tickhouse_core.datasets import QUEUES
 from tickhouse_core.lifecycle import StopRequest

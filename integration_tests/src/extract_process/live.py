@@ -19,8 +19,8 @@ from tests.waiting import wait_until as wait_until
 from extract_process.live_capture import CaptureReport, run_capture
 from extract_process.micro_batch import BatchLimits
 from extract_process.stream_options import StreamOptions
-from simulated_exchange.server import RunningExchange
-from simulated_exchange.socket_faults import SocketFault, SocketFaultKind
+from simulated_exchange.app import RunningExchange
+from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
 

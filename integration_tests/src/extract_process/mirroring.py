@@ -16,7 +16,7 @@ from extract_process.live_mirror import MirrorReport, run_mirror
 from extract_process.mirror_options import MirrorOptions
 from extract_process.mirrored_book import Heard, MirroredBook
 from extract_process.pubsub import subscription_path, topic_path
-from simulated_exchange.server import RunningExchange
+from simulated_exchange.app import RunningExchange
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.settings import PubSubSettings, read
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.waiting import wait_until
 
+from simulated_exchange.app import RunningExchange
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.faults import Fault, FaultKind
-from simulated_exchange.market import Halt
-from simulated_exchange.server import RunningExchange
-from simulated_exchange.socket_faults import SocketFault, SocketFaultKind
+from simulated_exchange.market.generated import Halt
+from simulated_exchange.server.http_faults import Fault, FaultKind
+from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
 
 from .live import capturing, events_of, ids_in_events, rows_of
 from .venue_cases import CASES, VenueCase

@@ -15,8 +15,8 @@ from integration_tests.src.extract_process.conftest import Asked, Kline, kline_o
 from tests.commands import run_here
 from tests.waiting import patience, wait_until
 
-from simulated_exchange.clock import StandingClock
 from simulated_exchange.config import ExchangeConfig
+from simulated_exchange.server.clock import StandingClock
 
 if TYPE_CHECKING:
     from integration_tests.src.extract_process.conftest import Command, LakeView, OpenVenue, RunBackfill, Venue

@@ -11,8 +11,8 @@ from tests.waiting import wait_until
 from websockets.sync.client import connect
 
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.market import Halt
-from simulated_exchange.socket_limits import SocketLimits
+from simulated_exchange.market.generated import Halt
+from simulated_exchange.server.socket_limits import SocketLimits
 from tickhouse_core.timestamps import DAY_US, MINUTE_US
 from tickhouse_core.warehouse import Warehouse
 

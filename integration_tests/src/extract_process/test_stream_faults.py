@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from simulated_exchange.app import RunningExchange
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.server import RunningExchange
-from simulated_exchange.socket_faults import SocketFault, SocketFaultKind
+from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
 
 from .live import capturing, events_of, happened, ids_in_events, missing_of, rows_of, wait_until
 

@@ -6,8 +6,8 @@ from tests.waiting import wait_until
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.kucoin.limits import KucoinLimits
-from simulated_exchange.socket_faults import SocketFault, SocketFaultKind
-from simulated_exchange.socket_limits import SocketLimits
+from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
+from simulated_exchange.server.socket_limits import SocketLimits
 
 from .live import capturing, events_of, ids_in_events, missing_of, rows_of
 

@@ -7,7 +7,7 @@ import pytest
 from tests.waiting import wait_until
 
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.socket_limits import SocketLimits
+from simulated_exchange.server.socket_limits import SocketLimits
 from tickhouse_core.warehouse import Warehouse
 
 from .live import capturing, events_of, ids_in_events, missing_of, rows_of

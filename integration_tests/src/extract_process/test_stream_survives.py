@@ -11,8 +11,8 @@ import pytest
 from tests.commands import run_here
 from tests.waiting import patience, wait_until
 
+from simulated_exchange.app import RunningExchange
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.server import RunningExchange
 from tickhouse_core.heartbeats import batch_seconds_of
 from tickhouse_core.warehouse import Warehouse
 

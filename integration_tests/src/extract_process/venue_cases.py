@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from simulated_exchange.kucoin.words import sequence_of
-from simulated_exchange.server import RunningExchange
+from simulated_exchange.app import RunningExchange
+from simulated_exchange.kucoin.messages import sequence_of
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from extract_process.micro_batch import BatchLimits
 from extract_process.stream_options import StreamOptions
+from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.server import running_exchange
 from status_page.server import running_page
 from tickhouse.embedded import embedded_parts, environment_variables
 from tickhouse.live_pipeline import LivePipeline, live_pipeline

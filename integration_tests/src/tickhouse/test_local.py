@@ -16,8 +16,8 @@ import pytest
 from conftest import free_port
 from tests.waiting import patience
 
+from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.server import running_exchange
 
 pytestmark = pytest.mark.stack
 

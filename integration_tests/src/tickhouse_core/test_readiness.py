@@ -13,8 +13,8 @@ import httpx
 from conftest import free_port
 from tests.waiting import patience
 
+from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.server import running_exchange
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -7,10 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
-from simulated_exchange.instruments import DECIMALS, Instrument
-from simulated_exchange.replay import ReplayError, lines_of
-from simulated_exchange.session import Recorded, Session, session_of
-from simulated_exchange.stream_names import Channel
+from simulated_exchange.binance.streams import Channel
+from simulated_exchange.market.instruments import DECIMALS, Instrument
+from simulated_exchange.server.recorded_klines import ReplayError, lines_of
+from simulated_exchange.server.recorded_session import Recorded, Session, session_of
 
 _BOOK_PATHS = ("/api/v3/market/orderbook/level2", "/api/v1/market/orderbook/level2_100")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from simulated_exchange.kucoin.words import INTERVALS
-from simulated_exchange.socket_requests import Answer
+from simulated_exchange.binance.ws import Answer
+from simulated_exchange.kucoin.messages import INTERVALS
 
 SYMBOLS_PER_TOPIC = 100
 

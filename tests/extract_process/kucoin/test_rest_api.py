@@ -14,10 +14,10 @@ from extract_process.kucoin.messages import parse_depth, parse_klines, parse_tok
 from extract_process.kucoin.pool_budget import PoolBudget
 from extract_process.kucoin.rest_api import KucoinRest
 from extract_process.venue_client import open_client
+from simulated_exchange.app import SimulatedExchange
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.faults import Fault, FaultKind
 from simulated_exchange.kucoin.limits import KucoinLimits
-from simulated_exchange.server import SimulatedExchange
+from simulated_exchange.server.http_faults import Fault, FaultKind
 from tickhouse_core.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
 from tickhouse_core.timestamps import parse_instant
 

@@ -11,9 +11,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from simulated_exchange.app import SimulatedExchange
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.kucoin.limits import KucoinLimits
-from simulated_exchange.server import SimulatedExchange
 
 
 async def address(exchange: SimulatedExchange) -> str:

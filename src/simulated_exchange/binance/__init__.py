@@ -1,0 +1,1 @@
+"""The simulated Binance: REST, bulk archive, websockets and their limits."""

@@ -1,0 +1,159 @@
+"""PURE. What goes over the sockets: the venue's JSON for every kind of event, and WebSocket frames around it.
+
+A `Message` is rendered at most once for each of the forms somebody wants it in (raw or combined, ms or us).
+"""
+
+from collections.abc import Callable, Sequence
+
+from simulated_exchange.binance.streams import Channel
+from simulated_exchange.market.instruments import DECIMALS, Instrument
+from simulated_exchange.market.intervals import Interval
+from simulated_exchange.market.klines import Kline, TimeUnit, decimal_text
+from simulated_exchange.market.order_book import Level
+from simulated_exchange.market.rolling_day import MiniTicker
+from simulated_exchange.market.symbol_market import DepthDiff, Top
+from simulated_exchange.market.trade_log import Trade
+
+TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
+RESERVED = 0x3  # "%x3-7 are reserved for further non-control frames": a receiver must fail the connection
+
+_SHORT, _LONG = 126, 1 << 16
+
+Render = Callable[[TimeUnit], str]
+
+
+class Message:
+    """One event of one stream; ids are those a client checks for continuity (update or trade ids, open time)."""
+
+    __slots__ = ("_frames", "_render", "channel", "first_id", "last_id", "stream", "symbol")
+
+    def __init__(self, stream: str, symbol: str, channel: Channel, ids: tuple[int, int], render: Render) -> None:
+        self.stream = stream
+        self.symbol = symbol
+        self.channel = channel
+        self.first_id, self.last_id = ids
+        self._render = render
+        self._frames: dict[tuple[bool, TimeUnit], bytes] = {}
+
+    def payload(self, *, combined: bool, unit: TimeUnit) -> bytes:
+        """The JSON text; combined is `{"stream":…,"data":…}`."""
+        text = self._render(unit)
+        return (f'{{"stream":"{self.stream}","data":{text}}}' if combined else text).encode()
+
+    def frame(self, combined: bool, unit: TimeUnit) -> bytes:
+        """The same as a text frame."""
+        form = combined, unit
+        found = self._frames.get(form)
+        if found is None:
+            found = self._frames[form] = frame(TEXT, self.payload(combined=combined, unit=unit))
+        return found
+
+    def altered(self, change: Callable[[str], str]) -> "Message":
+        """The same message with other text."""
+        render = self._render
+        ids = self.first_id, self.last_id
+        return Message(self.stream, self.symbol, self.channel, ids, lambda unit: change(render(unit)))
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """One unmasked, final WebSocket frame (RFC 6455 section 5.2)."""
+    length = len(payload)
+    if length < _SHORT:
+        return bytes((0x80 | opcode, length)) + payload
+    if length < _LONG:
+        return bytes((0x80 | opcode, 126)) + length.to_bytes(2, "big") + payload
+    return bytes((0x80 | opcode, 127)) + length.to_bytes(8, "big") + payload
+
+
+class Wording:
+    """The venue's JSON for one instrument; `at` and other times are microseconds."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.symbol = instrument.symbol
+        self._price_scale = instrument.price_scale
+        self._quantity_scale = instrument.quantity_scale
+        self._notional_scale = instrument.notional_scale
+        self._price = _decimals(instrument.tick_decimals)
+        self._quantity = _decimals(instrument.step_decimals)
+
+    def diff(self, diff: DepthDiff, at: int, unit: TimeUnit) -> str:
+        return (
+            f'{{"e":"depthUpdate","E":{at * unit // 1000},"s":"{self.symbol}","U":{diff.first_id},"u":{diff.last_id},'
+            f'"b":{self.levels(diff.bids)},"a":{self.levels(diff.asks)}}}'
+        )
+
+    def snapshot(self, last_update_id: int, bids: Sequence[Level], asks: Sequence[Level]) -> str:
+        return f'{{"lastUpdateId":{last_update_id},"bids":{self.levels(bids)},"asks":{self.levels(asks)}}}'
+
+    def levels(self, levels: Sequence[Level]) -> str:
+        price, quantity = self._price, self._quantity
+        return "[" + ",".join([f'["{price(at)}","{quantity(size)}"]' for at, size in levels]) + "]"
+
+    def pairs(self, levels: Sequence[Level]) -> list[list[str]]:
+        return [[self._price(at), self._quantity(size)] for at, size in levels]
+
+    def trade(self, trade: Trade, at: int, unit: TimeUnit) -> str:
+        return (
+            f'{{"e":"trade","E":{at * unit // 1000},"s":"{self.symbol}","t":{trade.trade_id},"p":"{self._price(trade.price)}",'
+            f'"q":"{self._quantity(trade.quantity)}","T":{trade.time_us * unit // 1000},'
+            f'"m":{_json(trade.is_buyer_maker)},"M":true}}'
+        )
+
+    def top(self, top: Top) -> str:
+        update_id, bid, bid_size, ask, ask_size = top
+        return (
+            f'{{"u":{update_id},"s":"{self.symbol}","b":"{self._price(bid)}","B":"{self._quantity(bid_size)}",'
+            f'"a":"{self._price(ask)}","A":"{self._quantity(ask_size)}"}}'
+        )
+
+    def kline(self, kline: Kline, interval: Interval, last_trade_id: int, at: int, unit: TimeUnit, *, closed: bool) -> str:
+        """`last_trade_id` of the kline; its first one follows, since ids are contiguous; -1 where nobody traded."""
+        first, last = (last_trade_id - kline.trade_count + 1, last_trade_id) if kline.trade_count else (-1, -1)
+        price, quantity = self._price, self._quantity
+        return (
+            f'{{"e":"kline","E":{at * unit // 1000},"s":"{self.symbol}","k":{{"t":{kline.open_time * unit},'
+            f'"T":{interval.next_open(kline.open_time) * unit - 1},"s":"{self.symbol}","i":"{interval.name}",'
+            f'"f":{first},"L":{last},"o":"{price(kline.open)}","c":"{price(kline.close)}","h":"{price(kline.high)}",'
+            f'"l":"{price(kline.low)}","v":"{quantity(kline.volume)}","n":{kline.trade_count},"x":{_json(closed)},'
+            f'"q":"{decimal_text(kline.quote_volume * self._notional_scale)}","V":"{quantity(kline.taker_buy_volume)}",'
+            f'"Q":"{decimal_text(kline.taker_buy_quote_volume * self._notional_scale)}","B":"0"}}}}'
+        )
+
+    def mini_ticker(self, ticker: MiniTicker, at: int, unit: TimeUnit) -> str:
+        price = self._price
+        return (
+            f'{{"e":"24hrMiniTicker","E":{at * unit // 1000},"s":"{self.symbol}","c":"{price(ticker.close)}",'
+            f'"o":"{price(ticker.open)}","h":"{price(ticker.high)}","l":"{price(ticker.low)}",'
+            f'"v":"{self._quantity(ticker.volume)}","q":"{decimal_text(ticker.quote_volume * self._notional_scale)}"}}'
+        )
+
+    def rest_trade(self, trade: Trade, unit: TimeUnit) -> str:
+        quote = decimal_text(trade.price * trade.quantity * self._notional_scale)
+        return (
+            f'{{"id":{trade.trade_id},"price":"{self._price(trade.price)}","qty":"{self._quantity(trade.quantity)}",'
+            f'"quoteQty":"{quote}","time":{trade.time_us * unit // 1000},'
+            f'"isBuyerMaker":{_json(trade.is_buyer_maker)},"isBestMatch":true}}'
+        )
+
+
+def shutdown_notice(at: int, unit: TimeUnit, *, combined: bool) -> bytes:
+    """`serverShutdown` in both its forms; "no subscription needed"."""
+    text = f'{{"e":"serverShutdown","E":{at * unit // 1000}}}'
+    return (f'{{"stream":"!serverShutdown","data":{text}}}' if combined else text).encode()
+
+
+def _json(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _decimals(decimals: int) -> Callable[[int], str]:
+    """Writes a whole number of 10^-decimals with the venue's eight: decimals 2, 4200 -> "42.00000000"."""
+    if not decimals:
+        return lambda units: f"{units}.{'0' * DECIMALS}"
+    one, zeros = 10**decimals, "0" * (DECIMALS - decimals)
+
+    def text(units: int) -> str:
+        whole, part = divmod(units, one)
+        return f"{whole}.{part:0{decimals}d}{zeros}"
+
+    return text

@@ -1,0 +1,1 @@
+"""PURE. The generated market: prices, candles, order books and trades from a seed, the same at every venue."""

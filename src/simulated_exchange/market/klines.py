@@ -1,0 +1,169 @@
+"""PURE. Klines as integers, and as the text rows the venue sends: `[openTime,"open","high","low","close","volume",
+closeTime,"quoteVolume",trades,"takerBase","takerQuote","0"]`, kept as one long text so that a page is a slice of it.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from simulated_exchange.market.instruments import DECIMALS, Instrument
+from simulated_exchange.market.intervals import Interval
+
+
+class TimeUnit(IntEnum):
+    """How many of the venue's time units one millisecond has."""
+
+    MILLISECOND = 1
+    MICROSECOND = 1_000
+
+
+class Kline(NamedTuple):
+    """Prices in ticks, quantities in steps, quote volumes in tick times step: whole numbers, so that sums are exact."""
+
+    open_time: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    quote_volume: int
+    trade_count: int
+    taker_buy_volume: int
+    taker_buy_quote_volume: int
+
+
+@dataclass(frozen=True, slots=True)
+class KlineQuery:
+    """Rows of one series with first <= open time <= last (milliseconds), the oldest `limit` of them or the newest."""
+
+    symbol: str
+    interval: Interval
+    first: int
+    last: int
+    limit: int
+    newest: bool
+    now: int
+    unit: TimeUnit = TimeUnit.MILLISECOND
+
+
+class KlineSource(Protocol):
+    """Where rows come from: the generated market or a recording."""
+
+    @property
+    def instruments(self) -> "dict[str, Instrument]": ...
+
+    def rows(self, query: KlineQuery) -> bytes:
+        """The rows asked for, ascending, commas between them, no brackets around; maybe empty."""
+
+    def last_price(self, symbol: str, now: int) -> int | None:
+        """The price at `now` in ticks, None if the symbol has not traded yet."""
+
+    def traded(self, symbol: str, opened: int, now: int) -> list[Kline]:
+        """Klines that together cover [opened, now]; nothing where there is no more than rows."""
+
+    def minutes(self, symbol: str, start: int, end: int) -> list[Kline]:
+        """The one-minute klines that open in [start, end); nothing where there is no more than rows."""
+
+    def minute_opens(self, symbol: str, start: int, number: int) -> Sequence[int]:
+        """The price at `number` whole minutes from `start` on, in ticks."""
+
+    def is_halted(self, symbol: str, now: int) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rendered rows in ascending order: row i is `text[offsets[i]:offsets[i + 1]]`, its comma included."""
+
+    open_times: Sequence[int]
+    offsets: Sequence[int]
+    text: bytes
+
+    def pick(self, first: int, last: int, limit: int, *, newest: bool) -> tuple[bytes, int]:
+        """The rows with first <= open time <= last (at most `limit`, from the old or the new end), and their number."""
+        start, stop = bisect_left(self.open_times, first), bisect_right(self.open_times, last)
+        if newest:
+            start = max(start, stop - limit)
+        stop = max(start, min(stop, start + limit))
+        return self.text[self.offsets[start] : self.offsets[stop]], stop - start
+
+
+def merge(klines: Sequence[Kline], open_time: int) -> Kline:
+    """The kline of a longer interval, opening at `open_time`: first open, highest, lowest, last close, exact sums."""
+    return Kline(
+        open_time,
+        klines[0].open,
+        max(kline.high for kline in klines),
+        min(kline.low for kline in klines),
+        klines[-1].close,
+        *(sum(column) for column in zip(*(kline[5:] for kline in klines), strict=True)),
+    )
+
+
+def text_rows(klines: Iterable[Kline], instrument: Instrument, interval: Interval, unit: TimeUnit) -> Rows:
+    """Renders a few klines; `text_rows_of_table` is the one for many."""
+    return joined_rows([(kline.open_time, _row(kline, instrument, interval, unit)) for kline in klines])
+
+
+def joined_rows(rows: Sequence[tuple[int, str]]) -> Rows:
+    """Rows from (open time, `[...]`) pairs in ascending order."""
+    offsets = [0]
+    encoded = [f"{row},".encode() for _, row in rows]
+    for row in encoded:
+        offsets.append(offsets[-1] + len(row))
+    return Rows([open_time for open_time, _ in rows], offsets, b"".join(encoded))
+
+
+def text_rows_of_table(table: pa.Table, instrument: Instrument, length: int, unit: TimeUnit) -> Rows:
+    """Renders a table with the columns of `Kline`, whose klines are `length` milliseconds long."""
+    if not table.num_rows:
+        return Rows((), (0,), b"")
+    column = {name: table.column(name).combine_chunks() for name in table.column_names}
+    price, quantity, notional = instrument.price_scale, instrument.quantity_scale, instrument.notional_scale
+    closes = pc.add(pc.multiply(pc.add(column["open_time"], length), int(unit)), -1)
+    joined = pc.binary_join_element_wise(
+        "[", pc.multiply(column["open_time"], int(unit)).cast(pa.string()),
+        ',"', _decimals(column["open"], price),
+        '","', _decimals(column["high"], price),
+        '","', _decimals(column["low"], price),
+        '","', _decimals(column["close"], price),
+        '","', _decimals(column["volume"], quantity),
+        '",', closes.cast(pa.string()),
+        ',"', _decimals(column["quote_volume"], notional),
+        '",', column["trade_count"].cast(pa.string()),
+        ',"', _decimals(column["taker_buy_volume"], quantity),
+        '","', _decimals(column["taker_buy_quote_volume"], notional),
+        '","0"],', "",
+    )  # fmt: skip
+    _, offsets, text = joined.buffers()
+    opens = memoryview(column["open_time"].buffers()[1]).cast("q")[column["open_time"].offset :]
+    return Rows(opens[: len(joined)], memoryview(offsets).cast("i")[: len(joined) + 1], text.to_pybytes())
+
+
+def _decimals(column: pa.Array, scale: int) -> pa.Array:
+    digits = pc.utf8_lpad(pc.multiply(column, scale).cast(pa.string()), DECIMALS + 1, "0")
+    return pc.binary_replace_slice(digits, start=-DECIMALS, stop=-DECIMALS, replacement=".")
+
+
+def _row(kline: Kline, instrument: Instrument, interval: Interval, unit: TimeUnit) -> str:
+    prices = [decimal_text(ticks * instrument.price_scale) for ticks in kline[1:5]]
+    volume, taken = (decimal_text(steps * instrument.quantity_scale) for steps in (kline.volume, kline.taker_buy_volume))
+    quote_volume, quote_taken = (
+        decimal_text(product * instrument.notional_scale) for product in (kline.quote_volume, kline.taker_buy_quote_volume)
+    )
+    joined = '","'.join(prices)
+    close_time = interval.next_open(kline.open_time) * unit - 1
+    return (
+        f'[{kline.open_time * unit},"{joined}","{volume}",{close_time},'
+        f'"{quote_volume}",{kline.trade_count},"{taken}","{quote_taken}","0"]'
+    )
+
+
+def decimal_text(units: int) -> str:
+    """A whole number of 10^-8 as the venue writes it: 4200000000 -> "42.00000000"."""
+    digits = f"{units:09d}"
+    return f"{digits[:-DECIMALS]}.{digits[-DECIMALS:]}"

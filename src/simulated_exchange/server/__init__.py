@@ -1,0 +1,1 @@
+"""What the venues share: sockets, faults, tallies, recordings and the clock."""

@@ -1,0 +1,138 @@
+"""Open sockets as the exchange sees them: subscriptions, limits and what is waiting to be written. No asyncio here: the bytes
+leave through a `Wire`, which `websocket` makes of an aiohttp connection.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, Protocol
+
+from simulated_exchange.binance.ws import Answer, Subscriptions
+from simulated_exchange.market.klines import TimeUnit
+from simulated_exchange.server.socket_limits import SECOND_US, Heartbeat, SlidingCount, SocketLimits
+
+POLICY_VIOLATION, GOING_AWAY = 1008, 1001
+
+
+class Wire(Protocol):
+    """A connection's way out."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def waiting(self) -> int:
+        """Bytes written that the client's machine has not taken yet."""
+
+    def close(self, code: int, reason: str) -> None:
+        """The closing handshake."""
+
+    def drop(self) -> None:
+        """Ends the TCP connection without a close frame, after what has been written."""
+
+    def abort(self) -> None:
+        """Ends the TCP connection at once; what has not left yet is lost."""
+
+
+class ClientRequests(Protocol):
+    """What a connection has asked for, and the venue's replies."""
+
+    combined: bool
+    streams: dict[str, None]
+
+    def add(self, names: Sequence[str]) -> list[str]:
+        """Streams named in the address: the new ones among them."""
+
+    def on_text(self, text: bytes) -> Answer:
+        """One text frame of the client."""
+
+
+class Pulse(Protocol):
+    """Who pings whom, and since when nobody has answered."""
+
+    def ping(self, now: int) -> bytes | None: ...
+
+    def pong(self, payload: bytes) -> None: ...
+
+    def is_dead(self, now: int) -> bool: ...
+
+
+class Ending(StrEnum):
+    """Why a connection ended."""
+
+    CLIENT = "client"
+    TOO_MANY_MESSAGES = "too_many_messages"
+    PONG_TIMEOUT = "pong_timeout"
+    LIFE_OVER = "life_over"
+    SLOW_READER = "slow_reader"
+    FAULT = "fault"
+    CONTROL = "control"
+
+
+class Connection:
+    """One socket; frames are collected by `send` and leave with `flush`."""
+
+    def __init__(
+        self, number: int, wire: Wire, now: int, limits: SocketLimits, *, combined: bool, unit: TimeUnit, log: dict[str, Any]
+    ) -> None:
+        self.number = number
+        self.wire = wire
+        self.unit = unit
+        self.log = log
+        self.requests: ClientRequests = Subscriptions(combined, limits.streams_per_connection)
+        self.messages = SlidingCount(limits.client_messages_per_second, SECOND_US)
+        self.heartbeat: Pulse = Heartbeat(
+            int(limits.ping_seconds * SECOND_US), int(limits.pong_seconds * SECOND_US), now + int(limits.ping_seconds * SECOND_US)
+        )
+        self.ends_at = now + int(limits.life_seconds * SECOND_US)
+        self.notice_at: int | None = self.ends_at - int(limits.notice_seconds * SECOND_US) if limits.notice_seconds else None
+        self.is_half_open = False
+        self.is_mute = False
+        self.ending: Ending | None = None
+        self._buffer_limit = limits.send_buffer_bytes
+        self._frames: list[bytes] = []
+
+    @property
+    def is_silent(self) -> bool:
+        """Nothing may be written any more."""
+        return self.is_half_open or self.ending is not None
+
+    @property
+    def gets_messages(self) -> bool:
+        """Whether messages of its streams are sent to it."""
+        return not (self.is_mute or self.is_silent)
+
+    def send(self, frame: bytes) -> None:
+        self._frames.append(frame)
+
+    def flush(self) -> None:
+        """Writes what has been collected; a reader too slow for it is disconnected."""
+        frames, self._frames = self._frames, []
+        if self.is_silent or not frames:
+            return
+        self.wire.write(b"".join(frames))
+        if self.wire.waiting() > self._buffer_limit:
+            self.ending = Ending.SLOW_READER
+            self.log["unsent_bytes"] = self.wire.waiting()
+            self.wire.abort()
+
+    def close(self, ending: Ending, code: int, reason: str) -> None:
+        """Says goodbye; the first ending counts."""
+        if self.ending is None and not self.is_half_open:
+            self.flush()
+        if self.ending is None:
+            self.ending = ending
+            self.wire.close(code, reason)
+
+    def drop(self, ending: Ending) -> None:
+        """Gone without a word."""
+        self.flush()
+        if self.ending is None:
+            self.ending = ending
+            self.wire.drop()
+
+    def go_half_open(self) -> None:
+        """A fault: silent from now on, and still there."""
+        self.flush()
+        self.is_half_open = True
+
+
+def numbers_of(connections: Sequence[Connection]) -> list[int]:
+    return [connection.number for connection in connections]

@@ -1,0 +1,106 @@
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulated_exchange.binance.ws import LONGEST_REQUEST, Subscriptions
+
+METHODS = "`SUBSCRIBE`, `UNSUBSCRIBE`"
+
+
+def reply(requests: Subscriptions, **request: Any) -> Any:
+    text = requests.on_text(orjson.dumps(request)).reply
+    assert text
+    return orjson.loads(text)
+
+
+def test_subscriptions_are_added_and_removed() -> None:
+    requests = Subscriptions(combined=False)
+    assert reply(requests, method="SUBSCRIBE", params=["a@trade", "b@trade"], id=1) == {"result": None, "id": 1}
+    assert reply(requests, method="SUBSCRIBE", params=["b@trade", "c@trade", "c@trade"], id=2) == {"result": None, "id": 2}
+    assert reply(requests, method="UNSUBSCRIBE", params=["a@trade", "unknown"], id=3) == {"result": None, "id": 3}
+    assert list(requests.streams) == ["b@trade", "c@trade"]
+
+
+def test_what_has_changed_is_said_once() -> None:
+    requests = Subscriptions(combined=False)
+    answer = requests.on_text(b'{"method":"SUBSCRIBE","params":["a@trade","a@trade"],"id":1}')
+    assert (answer.method, answer.added, answer.removed) == ("SUBSCRIBE", ["a@trade"], ())
+    answer = requests.on_text(b'{"method":"UNSUBSCRIBE","params":["a@trade","x"],"id":1}')
+    assert (answer.method, answer.added, answer.removed) == ("UNSUBSCRIBE", (), ["a@trade"])
+
+
+@pytest.mark.parametrize("number", [0, -5, 2**63 - 1, -(2**63), None, "a1B2", "x" * 36])
+def test_ids_are_repeated(number: object) -> None:
+    assert reply(Subscriptions(combined=False), method="UNSUBSCRIBE", params=[], id=number) == {"result": None, "id": number}
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (b"{", {"code": 3, "msg": "Invalid JSON: expected value at line 1 column 2"}),
+        (b"[1]", {"code": 2, "msg": "Invalid request: expected an object at line 1 column 1"}),
+        (b'{"id":1}', {"code": 2, "msg": "Invalid request: missing field `method` at line 1 column 8"}),
+        (
+            b'{"method":"SUBSCRIB","id":1}',
+            {"code": 2, "msg": f"Invalid request: unknown variant `SUBSCRIB`, expected one of {METHODS} at line 1 column 20"},
+        ),
+        (
+            b'{"method":"UNSUBSCRIBE"}',
+            {"code": 2, "msg": "Invalid request: request ID must be an unsigned integer"},
+        ),
+        (
+            b'{"method":"UNSUBSCRIBE","id":true}',
+            {"code": 2, "msg": "Invalid request: request ID must be an unsigned integer"},
+        ),
+        (
+            b'{"method":"UNSUBSCRIBE","id":"a-b"}',
+            {"code": 2, "msg": "Invalid request: request ID must be an unsigned integer"},
+        ),
+        (
+            b'{"method":"UNSUBSCRIBE","id":9223372036854775808}',
+            {"code": 2, "msg": "Invalid request: request ID must be an unsigned integer"},
+        ),
+        (
+            b'{"method":"SUBSCRIBE","id":1}',
+            {"code": 2, "msg": "Invalid request: params must be a list of stream names"},
+        ),
+        (
+            b'{"method":"SUBSCRIBE","params":[1],"id":1}',
+            {"code": 2, "msg": "Invalid request: params must be a list of stream names"},
+        ),
+    ],
+)
+def test_errors_are_bare_objects_in_the_venues_words(text: bytes, error: dict[str, Any]) -> None:
+    answer = Subscriptions(combined=False).on_text(text)
+    assert answer.reply
+    assert (answer.method, orjson.loads(answer.reply)) == ("refused", error)
+
+
+def test_too_many_streams_are_refused_together() -> None:
+    requests = Subscriptions(combined=False, most=2)
+    assert reply(requests, method="SUBSCRIBE", params=["a", "b", "c"], id=7) == {
+        "code": 4,
+        "msg": "Too many subscriptions",
+        "id": 7,
+    }
+    assert reply(requests, method="SUBSCRIBE", params=["a", "b", "a"], id=8) == {"result": None, "id": 8}
+    assert list(requests.streams) == ["a", "b"]
+
+
+def test_a_frame_above_4_kb_gets_no_answer() -> None:
+    names = [f"symbol{number:04d}@depth@100ms" for number in range(200)]
+    text = orjson.dumps({"method": "SUBSCRIBE", "params": names, "id": 1})
+    assert len(text) > LONGEST_REQUEST
+    requests = Subscriptions(combined=False)
+    assert requests.on_text(text).reply is None
+    assert not requests.streams
+
+
+@given(st.binary(max_size=60) | st.recursive(st.none() | st.booleans() | st.text(), st.lists).map(orjson.dumps))
+def test_garbage_is_always_answered(text: bytes) -> None:
+    answer = Subscriptions(combined=False).on_text(text)
+    assert answer.reply
+    assert orjson.loads(answer.reply)["code"] in (2, 3)
