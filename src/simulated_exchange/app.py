@@ -1,5 +1,5 @@
-"""The exchange on a socket. `SimulatedExchange` for an event loop, `running_exchange` for everyone else (it brings a thread of
-its own), `serve` for the command.
+"""The exchange as an HTTP server. `SimulatedExchange` for an event loop, `running_exchange` for everyone else (it brings a
+thread of its own), `serve` for the command.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
-from simulated_exchange.binance.injections import half
 from simulated_exchange.binance.parameters import VenueError
-from simulated_exchange.binance.rest import Reply, refusal
+from simulated_exchange.binance.rest import refusal
+from simulated_exchange.binance.ws import parse_address
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.control import CONTROL_PREFIX, control
 from simulated_exchange.exchange import Exchange, Request
@@ -25,8 +25,9 @@ from simulated_exchange.market.generated import Halt
 from simulated_exchange.market.klines import TimeUnit
 from simulated_exchange.server.clock import Clock
 from simulated_exchange.server.http_faults import ARCHIVE_PREFIX, Fault, FaultKind
+from simulated_exchange.server.replies import Reply, half
 from simulated_exchange.server.socket_faults import SocketFault
-from simulated_exchange.server.websocket import Address, Listener, parse_address, run_pulse
+from simulated_exchange.server.websocket import Address, Listener, run_pulse
 from tickhouse_core.metrics import Process, Reading, observed
 
 Answer = TypeVar("Answer")
@@ -43,7 +44,7 @@ class SimulatedExchange(Exchange):
         self._address = config.host, config.port
         self._runner: web.ServerRunner | None = None
         self._pulse: asyncio.Task[None] | None = None
-        self._listener = Listener(self._streaming.sockets, self._clock.now_us, config.sockets.streams_per_connection)
+        self._listener = Listener(self.binance.sockets, self._clock.now_us, config.sockets.streams_per_connection)
         self._kucoin_listener = KucoinListener(self.kucoin.sockets, self._clock.now_us, 0)
 
     async def __aenter__(self) -> Self:
@@ -68,7 +69,7 @@ class SimulatedExchange(Exchange):
         if self._pulse:
             self._pulse.cancel()
             await asyncio.gather(self._pulse, return_exceptions=True)
-        self._streaming.sockets.disconnect()
+        self.binance.sockets.disconnect()
         self.kucoin.sockets.disconnect()
         if self._runner:
             await self._runner.cleanup()

@@ -3,13 +3,14 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from simulated_exchange.binance.recording import read_recording as read_binance
 from simulated_exchange.kucoin.limits import KucoinLimits
-from simulated_exchange.kucoin.recording import read_recording
+from simulated_exchange.kucoin.recording import read_recording as read_kucoin
 from simulated_exchange.market.generated import Halt, Market
 from simulated_exchange.market.instruments import MOST, listed_instruments
 from simulated_exchange.server.http_faults import Fault
 from simulated_exchange.server.recorded_klines import Replay
-from simulated_exchange.server.recorded_session import Session, read_session
+from simulated_exchange.server.recorded_session import Session
 from simulated_exchange.server.replay import Start
 from simulated_exchange.server.socket_faults import SocketFault
 from simulated_exchange.server.socket_limits import SocketLimits
@@ -72,7 +73,7 @@ def open_source(config: ExchangeConfig) -> Opened:
     if not config.replay:
         market = halted(Market(config.seed, listed_instruments(config.symbols)), config.halts)
         return Opened(market, None, market, None)
-    session, kucoin = read_session(config.replay), read_recording(config.replay)
+    session, kucoin = read_binance(config.replay), read_kucoin(config.replay)
     found = dict(session.instruments) if session else {} if kucoin else None
     return Opened(Replay(config.replay, found), session, Replay((), dict(kucoin.instruments) if kucoin else {}), kucoin)
 

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import orjson
 
-from simulated_exchange.binance.rest import Reply, not_found
 from simulated_exchange.market.generated import Halt
 from simulated_exchange.server.http_faults import Fault, fault_from_json
+from simulated_exchange.server.replies import Reply, not_found
 from simulated_exchange.server.socket_faults import SocketFault
 
 CONTROL_PREFIX = "/simulator/"

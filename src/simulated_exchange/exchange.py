@@ -1,4 +1,4 @@
-"""The exchange without its socket: limits, faults, tally and answers put together. `server` carries it to clients."""
+"""The exchange without its socket: limits, faults, tally and answers put together. `app` carries it to clients."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -7,22 +7,22 @@ from email.utils import formatdate
 from typing import Any
 
 from simulated_exchange.binance.archive import Archive, parse_archive_path
-from simulated_exchange.binance.injections import cut_short, injected_reply
-from simulated_exchange.binance.limits import Cause, RateLimiter, Verdict
+from simulated_exchange.binance.limits import RateLimiter, Verdict
 from simulated_exchange.binance.parameters import VenueError, time_unit
-from simulated_exchange.binance.rest import Call, Reply, answer, not_found, over_limit, refusal, weight_of
-from simulated_exchange.binance.venue import Streaming, of_sockets
+from simulated_exchange.binance.rest import Call, answer, injected_reply, over_limit, refusal, weight_of
+from simulated_exchange.binance.venue import BinanceVenue, of_sockets
 from simulated_exchange.config import ExchangeConfig, halted, open_source
 from simulated_exchange.control import halt_from_json
 from simulated_exchange.kucoin.rest import SOCKET_PATH
-from simulated_exchange.kucoin.venue import KucoinSide
+from simulated_exchange.kucoin.venue import KucoinVenue
 from simulated_exchange.market.generated import Halt, Market
 from simulated_exchange.server.clock import Clock, OffsetClock
 from simulated_exchange.server.http_faults import Fault, FaultKind, FaultPlan, fault_from_json
-from simulated_exchange.server.http_tally import Tally
 from simulated_exchange.server.recorded_klines import KLINES_PATH, Replay
 from simulated_exchange.server.recorded_session import Session
+from simulated_exchange.server.replies import Reply, cut_short, not_found
 from simulated_exchange.server.socket_faults import SocketFault
+from simulated_exchange.server.tally import Cause, Tally
 
 _NO_SUCH_KEY = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -60,23 +60,23 @@ class Exchange:
         self._clock = clock or OffsetClock(
             _start_of_clock(config, self._source, session or opened.kucoin_session), config.time_scale
         )
-        self._streaming = Streaming(config, self._source, session)
-        self.kucoin = KucoinSide(config, opened.kucoin_source, opened.kucoin_session)
-        self._archive = Archive(self._streaming.klines)
+        self.binance = BinanceVenue(config, self._source, session)
+        self.kucoin = KucoinVenue(config, opened.kucoin_source, opened.kucoin_session)
+        self._archive = Archive(self.binance.klines)
         self._limiter = RateLimiter(config.weight_limit, config.raw_request_limit, config.ban_after)
         self._limits = config.weight_limit, config.raw_request_limit
         self._faults = FaultPlan(_of_http(config.faults), config.seed)
         self._tally = Tally()
 
     def tally(self) -> dict[str, Any]:
-        """What has been asked and sent since the start or the last reset; see `Tally.report` and `Streaming.report`."""
-        return {**self._tally.report(), "sockets": self._streaming.report(), "kucoin": self.kucoin.report()}
+        """What has been asked and sent since the start or the last reset; see `Tally.report` and `BinanceVenue.report`."""
+        return {**self._tally.report(), "sockets": self.binance.report(), "kucoin": self.kucoin.report()}
 
     def set_faults(self, faults: Sequence[Fault | SocketFault | str | dict[str, Any]]) -> None:
         """Replaces all scripted faults, those of sockets included; ValueError if one is none."""
         plan = [fault if isinstance(fault, Fault | SocketFault) else fault_from_json(fault) for fault in faults]
         self._faults = FaultPlan(_of_http(plan), self._config.seed)
-        self._streaming.set_faults(of_sockets(plan))
+        self.binance.set_faults(of_sockets(plan))
         self.kucoin.set_faults(plan)
 
     def set_halts(self, halts: Sequence[Halt | str | dict[str, Any]]) -> None:
@@ -85,15 +85,15 @@ class Exchange:
             raise ValueError("a recording cannot be halted")
         wanted = tuple(halt if isinstance(halt, Halt) else halt_from_json(halt) for halt in halts)
         self._source = halted(self._source, wanted)
-        self._streaming.set_source(self._source)
+        self.binance.set_source(self._source)
         self.kucoin.set_source(self._source)
-        self._archive = Archive(self._streaming.klines)
+        self._archive = Archive(self.binance.klines)
 
     def reset(self) -> None:
         """Forgets the tally, used weight, bans and connection attempts."""
         self._tally = Tally()
         self._limiter.clear()
-        self._streaming.reset()
+        self.binance.reset()
         self.kucoin.reset()
 
     def settle(self) -> None:
@@ -103,22 +103,22 @@ class Exchange:
 
     def pulse(self, now: int) -> bool:
         """What is due at `now` (microseconds) on all sockets; True if there is more to do at once."""
-        return any([self._streaming.pulse(now), self.kucoin.pulse(now)])
+        return any([self.binance.pulse(now), self.kucoin.pulse(now)])
 
     def disconnect(self, connections: Sequence[int] | None = None) -> None:
         """Ends sockets (by their numbers in the tally; None: all) without a close frame."""
-        self._streaming.sockets.disconnect(connections)
+        self.binance.sockets.disconnect(connections)
         self.kucoin.sockets.disconnect(connections)
 
     def announce_shutdown(self) -> None:
         """Sends `serverShutdown` to every socket; ending them is another matter."""
-        self._streaming.sockets.announce_shutdown(self._clock.now_us())
+        self.binance.sockets.announce_shutdown(self._clock.now_us())
 
     def start_replay(self) -> None:
         """Starts a recorded session; ValueError if there is none."""
         self.kucoin.start_replay(self._clock.now_us())
         if not self.kucoin.has_recording:
-            self._streaming.start_replay(self._clock.now_us())
+            self.binance.start_replay(self._clock.now_us())
 
     def book(self, symbol: str, update_id: int | None = None, limit: int = 1000) -> dict[str, Any]:
         """The true best levels of a running book after the diff that ends with `update_id` (None: the latest).
@@ -127,7 +127,7 @@ class Exchange:
         """
         if self.kucoin.knows(symbol):
             return self.kucoin.book(symbol, update_id, limit)
-        return self._streaming.book(symbol, update_id, limit)
+        return self.binance.book(symbol, update_id, limit)
 
     def latency_seconds(self, path: str) -> float:
         """How long the answer to a request is held back."""
@@ -192,8 +192,8 @@ class Exchange:
             unit = time_unit(request.time_unit)
         except VenueError as error:
             return refusal(error)
-        self._streaming.catch_up(now_us)
-        call = Call(self._streaming.klines, request.pairs, now_us, unit, *self._limits, self._streaming.books)
+        self.binance.catch_up(now_us)
+        call = Call(self.binance.klines, request.pairs, now_us, unit, *self._limits, self.binance.books)
         return answer(request.path, call)
 
     def _draw(self, request: Request) -> Fault | None:

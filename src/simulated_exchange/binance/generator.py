@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from simulated_exchange.binance.messages import Message, Render, Wording
-from simulated_exchange.binance.streams import ALL_MINI_TICKERS, Channel, Stream, parse_stream
+from simulated_exchange.binance.messages import Wording
+from simulated_exchange.binance.streams import ALL_MINI_TICKERS, Stream, parse_stream
 from simulated_exchange.market.instruments import Instrument
 from simulated_exchange.market.intervals import MINUTE, Interval
 from simulated_exchange.market.klines import TimeUnit
@@ -13,6 +13,7 @@ from simulated_exchange.market.live_klines import LiveKlines
 from simulated_exchange.market.live_market import LiveMarket
 from simulated_exchange.market.rolling_day import MiniTicker, RollingDay
 from simulated_exchange.market.symbol_market import STEP, Step, SymbolMarket
+from simulated_exchange.server.messages import Channel, Message, Render
 from simulated_exchange.server.publisher import Publisher
 
 _SECOND = 1000

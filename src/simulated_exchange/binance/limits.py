@@ -5,22 +5,15 @@ and who goes on is banned (418) for 2 minutes, growing to 3 days. Times are mill
 """
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from http import HTTPStatus
 
 from simulated_exchange.market.intervals import DAY, MINUTE
+from simulated_exchange.server.tally import Cause
 
 RAW_REQUEST_WINDOW = 5 * MINUTE
 SHORTEST_BAN = 2 * MINUTE
 LONGEST_BAN = 3 * DAY
 HTTP_BANNED = 418  # Python's name for it is a teapot
-
-
-class Cause(StrEnum):
-    """Who made the exchange refuse: its own limits, or a scripted fault."""
-
-    LIMIT = "limiter"
-    INJECTED = "injected"
 
 
 @dataclass(frozen=True, slots=True)

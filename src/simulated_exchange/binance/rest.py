@@ -1,13 +1,14 @@
-"""The venue's REST market data: paths, weights and answers. No sockets here: a `Call` comes in, a `Reply` goes out."""
+"""Binance's REST market data: paths, weights, answers, and the answers that faults give instead. No sockets here: a `Call` comes
+in, a `Reply` goes out.
+"""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import orjson
 
-from simulated_exchange.binance.books import Books
-from simulated_exchange.binance.exchange_info import BREAK, TRADING, exchange_info, symbol_info
 from simulated_exchange.binance.limits import Verdict
 from simulated_exchange.binance.parameters import (
     EARLIEST,
@@ -21,14 +22,26 @@ from simulated_exchange.binance.parameters import (
     time_bound,
     whole_number,
 )
-from simulated_exchange.market.klines import KlineQuery, KlineSource, TimeUnit
-
-JSON = "application/json;charset=UTF-8"
+from simulated_exchange.market.instruments import Instrument
+from simulated_exchange.market.klines import KlineQuery, KlineSource, TimeUnit, decimal_text
+from simulated_exchange.server.http_faults import Fault, FaultKind
+from simulated_exchange.server.replies import Reply, not_found
+from simulated_exchange.server.tally import Cause
 
 _DEPTH_WEIGHTS = ((100, 5), (500, 25), (1000, 50), (5000, 250))
 _DIGITS = re.compile(r"[0-9]{1,20}")
 _BOOLEANS = ("true", "false")
 _ADVICE = "Please use WebSocket Streams for live updates to avoid"
+
+
+class Books(Protocol):
+    """JSON texts; `now` and times in milliseconds."""
+
+    def depth(self, symbol: str, now: int, limit: int) -> str | None:
+        """The body of /api/v3/depth, None where there is no book."""
+
+    def trades(self, symbol: str, now: int, from_id: int | None, limit: int, unit: TimeUnit) -> str:
+        """A list of trades: from an id (inclusive) on, or the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +65,6 @@ class Call:
         return self.now_us if self.unit is TimeUnit.MICROSECOND else self.now
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer before it is put on the wire."""
-
-    status: int
-    body: bytes
-    content_type: str = JSON
-    headers: dict[str, str] = field(default_factory=dict)
-
-
 def answer(path: str, call: Call) -> Reply:
     """What the venue says to a GET that its limits let through."""
     endpoint = _ENDPOINTS.get(path)
@@ -83,11 +86,6 @@ def weight_of(path: str, pairs: Sequence[tuple[str, str]]) -> int:
 
 def refusal(error: VenueError) -> Reply:
     return Reply(error.status, error.body())
-
-
-def not_found(path: str) -> Reply:
-    """404, "unknown path, JSON body"."""
-    return Reply(404, orjson.dumps({"status": 404, "error": "Not Found", "path": path}))
 
 
 def over_limit(verdict: Verdict, weight_limit: int, raw_request_limit: int) -> Reply:
@@ -206,3 +204,84 @@ _WEIGHTS = {
     "/api/v3/trades": 25,
     "/api/v3/historicalTrades": 25,
 }
+
+
+LARGEST = "9000000000.00000000"
+TRADING = "TRADING"
+BREAK = "BREAK"
+
+
+def exchange_info(
+    symbols: Iterable[dict[str, Any]], server_time: int, weight_limit: int, raw_request_limit: int
+) -> dict[str, Any]:
+    """The whole answer; `server_time` in the unit the client asked for."""
+    return {
+        "timezone": "UTC",
+        "serverTime": server_time,
+        "rateLimits": [
+            _limit("REQUEST_WEIGHT", "MINUTE", 1, weight_limit),
+            _limit("ORDERS", "SECOND", 10, 100),
+            _limit("ORDERS", "DAY", 1, 200_000),
+            _limit("RAW_REQUESTS", "MINUTE", 5, raw_request_limit),
+        ],
+        "exchangeFilters": [],
+        "symbols": list(symbols),
+    }
+
+
+def symbol_info(instrument: Instrument, status: str, *, with_permission_sets: bool) -> dict[str, Any]:
+    """One symbol; `permissions` is empty nowadays, `permissionSets` says where it trades."""
+    return {
+        "symbol": instrument.symbol,
+        "status": status,
+        "baseAsset": instrument.base,
+        "baseAssetPrecision": 8,
+        "quoteAsset": instrument.quote,
+        "quotePrecision": 8,
+        "quoteAssetPrecision": 8,
+        "baseCommissionPrecision": 8,
+        "quoteCommissionPrecision": 8,
+        "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"],
+        "isSpotTradingAllowed": True,
+        "isMarginTradingAllowed": False,
+        "filters": _filters(instrument),
+        "permissions": [],
+        "permissionSets": [["SPOT"]] if with_permission_sets else [],
+    }
+
+
+def _filters(instrument: Instrument) -> list[dict[str, Any]]:
+    tick, step = decimal_text(instrument.price_scale), decimal_text(instrument.quantity_scale)
+    return [
+        {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "1000000.00000000", "tickSize": tick},
+        {"filterType": "LOT_SIZE", "minQty": step, "maxQty": LARGEST, "stepSize": step},
+        {"filterType": "NOTIONAL", "minNotional": "5.00000000", "applyMinToMarket": True,
+         "maxNotional": LARGEST, "applyMaxToMarket": False, "avgPriceMins": 5},
+    ]  # fmt: skip
+
+
+def _limit(kind: str, interval: str, number: int, limit: int) -> dict[str, Any]:
+    return {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit}
+
+
+_UNKNOWN = "An unknown error occurred while processing the request."
+_BUSY = "Spot server is currently overloaded with other requests. Please try again in a few minutes."
+_FORBIDDEN = b"<html><head><title>403 Forbidden</title></head><body><h1>403 Forbidden</h1></body></html>"
+
+
+def injected_reply(fault: Fault, banned: Verdict | None, weight_limit: int, raw_request_limit: int) -> Reply | None:
+    """The answer instead of the real one, None where the real one is only spoiled; `banned` goes with http_418."""
+    match fault.kind:
+        case FaultKind.HTTP_500:
+            return refusal(VenueError(-1000, _UNKNOWN, status=500))
+        case FaultKind.HTTP_503_BUSY:
+            return refusal(VenueError(-1008, _BUSY, status=503))
+        case FaultKind.HTTP_403:
+            return Reply(403, _FORBIDDEN, "text/html")
+        case FaultKind.HTTP_429:
+            verdict = Verdict(429, 0, retry_after=fault.amount, exceeded="weight", cause=Cause.INJECTED)
+            return over_limit(verdict, weight_limit, raw_request_limit)
+        case FaultKind.HTTP_418 if banned:
+            return over_limit(banned, weight_limit, raw_request_limit)
+        case _:
+            return None

@@ -2,22 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from simulated_exchange.market.intervals import INTERVALS, Interval
+from simulated_exchange.server.messages import Channel
 
 ALL_MINI_TICKERS = "!miniTicker@arr"
-
-
-class Channel(StrEnum):
-    """What kind of messages a stream carries."""
-
-    TRADE = "trade"
-    DEPTH = "depth"
-    BOOK_TICKER = "bookTicker"
-    KLINE = "kline"
-    ALL_MINI_TICKERS = "!miniTicker"
-    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,45 @@
-"""Everything behind the sockets put together: running books or a recorded session, subscribers, faults, the tally of it."""
+"""Binance put together: running books or a recording, sockets with their subscribers and faults, and the tally of it."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from simulated_exchange.binance.books import Books, LiveBooks
 from simulated_exchange.binance.generator import Feeds
-from simulated_exchange.binance.messages import Message, Wording
+from simulated_exchange.binance.messages import Wording
+from simulated_exchange.binance.rest import Books
+from simulated_exchange.binance.ws import BinanceSockets
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.market.klines import KlineSource
+from simulated_exchange.market.klines import KlineSource, TimeUnit
 from simulated_exchange.market.live_market import LiveMarket
 from simulated_exchange.server.http_faults import Fault
+from simulated_exchange.server.messages import Message
 from simulated_exchange.server.publisher import Publisher
 from simulated_exchange.server.recorded_session import Session
 from simulated_exchange.server.replay import SessionReplay
 from simulated_exchange.server.socket_faults import SocketFault, SocketFaultPlan
-from simulated_exchange.server.sockets import Sockets
 
 
-class Streaming:
+class LiveBooks:
+    """The running books of the generated market; asking for one starts it. Trades are known since their book was started."""
+
+    def __init__(self, live: LiveMarket) -> None:
+        self._live = live
+
+    def depth(self, symbol: str, now: int, limit: int) -> str | None:
+        market = self._live.start(symbol, now)
+        if market is None:
+            return None
+        return Wording(market.instrument).snapshot(*market.look(now, limit))
+
+    def trades(self, symbol: str, now: int, from_id: int | None, limit: int, unit: TimeUnit) -> str:
+        market = self._live.start(symbol, now)
+        if market is None:
+            return "[]"
+        wording = Wording(market.instrument)
+        found = market.trades.latest(limit) if from_id is None else market.trades.page(from_id, limit)
+        return "[" + ",".join(wording.rest_trade(trade, unit) for trade in found) + "]"
+
+
+class BinanceVenue:
     """`klines` and `books` are what REST serves, so that it agrees with what the sockets say."""
 
     def __init__(self, config: ExchangeConfig, source: KlineSource, session: Session | None) -> None:
@@ -31,7 +53,7 @@ class Streaming:
         if session:
             self._replay = SessionReplay(session, self._publisher, config.replay_speed, config.replay_start)
             self.books = self._replay
-        self.sockets = Sockets(config.sockets, self._publisher, self._replay or self._feeds)
+        self.sockets = BinanceSockets(config.sockets, self._publisher, self._replay or self._feeds)
 
     def pulse(self, now: int) -> bool:
         """What is due at `now` (microseconds); True if there is more to do at once."""

@@ -1,5 +1,5 @@
-"""PURE. The JSON a client sends over a socket, and the venue's replies: SUBSCRIBE and UNSUBSCRIBE; errors are
-bare objects with a code and a msg.
+"""Binance's sockets: the address, the JSON a client sends (SUBSCRIBE and UNSUBSCRIBE) and the replies, server pings, the notice
+before the end. Errors are bare objects with a code and a msg.
 """
 
 import json
@@ -7,8 +7,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
+
+from simulated_exchange.binance.parameters import time_unit
+from simulated_exchange.server.connection import Answer, Connection, Talk
+from simulated_exchange.server.socket_limits import SECOND_US, Heartbeat, SlidingCount
+from simulated_exchange.server.sockets import Sockets
+from simulated_exchange.server.websocket import Address
 
 LONGEST_REQUEST = 4_096  # bytes; "one SUBSCRIBE frame above about 4 KB hangs silently"
 
@@ -27,16 +34,6 @@ class RequestError(Exception):
         self.code = code
         self.message = message
         self.with_id = with_id
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The reply, None where the venue stays silent, and what has changed."""
-
-    reply: bytes | None
-    method: str
-    added: Sequence[str] = ()
-    removed: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -80,6 +77,34 @@ class Subscriptions:
             for name in removed:
                 del self.streams[name]
         return Answer(orjson.dumps({"result": None, "id": request["id"]}), method, added, removed)
+
+
+class BinanceSockets(Sockets):
+    """The open connections of this venue."""
+
+    def _talk(self, now: int, *, combined: bool) -> Talk:
+        limits = self._limits
+        ping_us, pong_us = int(limits.ping_seconds * SECOND_US), int(limits.pong_seconds * SECOND_US)
+        return Talk(
+            Subscriptions(combined, limits.streams_per_connection),
+            SlidingCount(limits.client_messages_per_second, SECOND_US),
+            Heartbeat(ping_us, pong_us, now + ping_us),
+        )
+
+    def _shutdown_notice(self, connection: Connection, now: int) -> bytes | None:
+        """`serverShutdown` in both its forms; "no subscription needed"."""
+        text = f'{{"e":"serverShutdown","E":{now * connection.unit // 1000}}}'
+        return (f'{{"stream":"!serverShutdown","data":{text}}}' if connection.requests.combined else text).encode()
+
+
+def parse_address(path: str, query: str) -> Address | None:
+    """`path` is percent-decoded, `query` is not; None if it is no socket address, VenueError for a bad timeUnit."""
+    head, _, rest = path.removeprefix("/").partition("/")
+    if head not in ("ws", "stream"):
+        return None
+    asked = dict(parse_qsl(query, keep_blank_values=True))
+    names = rest if head == "ws" else asked.get("streams", "")
+    return Address([name for name in names.split("/") if name], head == "stream", time_unit(asked.get("timeUnit")))
 
 
 def _request(text: bytes) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from simulated_exchange.binance.messages import Message
-from simulated_exchange.binance.streams import Channel
 from simulated_exchange.kucoin.messages import INTERVALS, Words, spelled
 from simulated_exchange.market.intervals import INTERVALS as OUR_INTERVALS
 from simulated_exchange.market.live_market import LiveMarket
 from simulated_exchange.market.symbol_market import Step, SymbolMarket
+from simulated_exchange.server.messages import Channel, Message
 from simulated_exchange.server.publisher import Publisher
 
 ALL_TICKERS = "/market/ticker:all"

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
-from simulated_exchange.binance.streams import Channel
 from simulated_exchange.market.instruments import DECIMALS, Instrument
+from simulated_exchange.server.messages import Channel
 from simulated_exchange.server.recorded_klines import ReplayError, lines_of
 from simulated_exchange.server.recorded_session import Recorded, Session, session_of
 

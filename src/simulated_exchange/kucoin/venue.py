@@ -5,9 +5,6 @@ from typing import Any
 
 import orjson
 
-from simulated_exchange.binance.limits import Cause
-from simulated_exchange.binance.messages import Message
-from simulated_exchange.binance.rest import Reply
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.kucoin.generator import TopicFeeds
 from simulated_exchange.kucoin.limits import PoolLimiter, Tokens
@@ -17,17 +14,19 @@ from simulated_exchange.kucoin.ws import KucoinSockets
 from simulated_exchange.market.klines import KlineSource
 from simulated_exchange.market.live_market import LiveMarket
 from simulated_exchange.server.http_faults import Fault, FaultKind, FaultPlan
-from simulated_exchange.server.http_tally import Tally
+from simulated_exchange.server.messages import Message
 from simulated_exchange.server.publisher import Publisher
 from simulated_exchange.server.recorded_session import Session
 from simulated_exchange.server.replay import SessionReplay
+from simulated_exchange.server.replies import Reply
 from simulated_exchange.server.socket_faults import SocketFault, SocketFaultPlan
+from simulated_exchange.server.tally import Cause, Tally
 
 _OTHER_ORDERS = 7_919
 """Added to the seed: prices follow the same path at both venues, orders and trades are each one's own."""
 
 
-class KucoinSide:
+class KucoinVenue:
     """All state of the simulated KuCoin; times are microseconds unless they say otherwise."""
 
     def __init__(self, config: ExchangeConfig, source: KlineSource, session: Session | None) -> None:

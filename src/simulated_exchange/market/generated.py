@@ -13,8 +13,7 @@ import pyarrow.compute as pc
 from simulated_exchange.market.instruments import Instrument
 from simulated_exchange.market.intervals import DAY, HOUR, INTERVALS, MINUTE, SECOND, Interval
 from simulated_exchange.market.klines import Kline, KlineQuery, Rows, TimeUnit, merge, text_rows, text_rows_of_table
-from simulated_exchange.market.price_path import day_of_minutes
-from simulated_exchange.market.seconds import seconds_of
+from simulated_exchange.market.price_path import day_of_minutes, seconds_of
 
 _MERGES = [
     ("open", "first"),

@@ -11,7 +11,7 @@ from simulated_exchange.market.klines import KlineSource
 from simulated_exchange.market.live_klines import LiveKlines
 from simulated_exchange.market.order_book import Changes, Level, OrderBook
 from simulated_exchange.market.order_flow import OrderFlow, Taken
-from simulated_exchange.market.reference_path import ReferencePath
+from simulated_exchange.market.price_path import ReferencePath
 from simulated_exchange.market.trade_log import Trade, TradeLog
 
 STEP = 100  # milliseconds

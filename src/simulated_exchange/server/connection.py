@@ -3,12 +3,12 @@ leave through a `Wire`, which `websocket` makes of an aiohttp connection.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from simulated_exchange.binance.ws import Answer, Subscriptions
 from simulated_exchange.market.klines import TimeUnit
-from simulated_exchange.server.socket_limits import SECOND_US, Heartbeat, SlidingCount, SocketLimits
+from simulated_exchange.server.socket_limits import SECOND_US, SlidingCount, SocketLimits
 
 POLICY_VIOLATION, GOING_AWAY = 1008, 1001
 
@@ -29,6 +29,16 @@ class Wire(Protocol):
 
     def abort(self) -> None:
         """Ends the TCP connection at once; what has not left yet is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The reply, None where the venue stays silent, and what has changed."""
+
+    reply: bytes | None
+    method: str
+    added: Sequence[str] = ()
+    removed: Sequence[str] = ()
 
 
 class ClientRequests(Protocol):
@@ -54,6 +64,14 @@ class Pulse(Protocol):
     def is_dead(self, now: int) -> bool: ...
 
 
+class Talk(NamedTuple):
+    """What differs between the venues: requests, how many a client may send, who pings whom."""
+
+    requests: ClientRequests
+    messages: SlidingCount
+    heartbeat: Pulse
+
+
 class Ending(StrEnum):
     """Why a connection ended."""
 
@@ -70,17 +88,13 @@ class Connection:
     """One socket; frames are collected by `send` and leave with `flush`."""
 
     def __init__(
-        self, number: int, wire: Wire, now: int, limits: SocketLimits, *, combined: bool, unit: TimeUnit, log: dict[str, Any]
+        self, number: int, wire: Wire, now: int, limits: SocketLimits, *, unit: TimeUnit, log: dict[str, Any], talk: "Talk"
     ) -> None:
         self.number = number
         self.wire = wire
         self.unit = unit
         self.log = log
-        self.requests: ClientRequests = Subscriptions(combined, limits.streams_per_connection)
-        self.messages = SlidingCount(limits.client_messages_per_second, SECOND_US)
-        self.heartbeat: Pulse = Heartbeat(
-            int(limits.ping_seconds * SECOND_US), int(limits.pong_seconds * SECOND_US), now + int(limits.ping_seconds * SECOND_US)
-        )
+        self.requests, self.messages, self.heartbeat = talk
         self.ends_at = now + int(limits.life_seconds * SECOND_US)
         self.notice_at: int | None = self.ends_at - int(limits.notice_seconds * SECOND_US) if limits.notice_seconds else None
         self.is_half_open = False

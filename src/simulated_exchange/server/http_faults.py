@@ -1,5 +1,5 @@
-"""Scripted trouble of HTTP: what goes wrong, how often, on which paths. A `FaultPlan` decides; `server` and `archive` carry
-out. Trouble of sockets is in `socket_faults`; the two parsers here know both.
+"""Scripted trouble of HTTP: what goes wrong, how often, on which paths. A `FaultPlan` decides; the venues and the archive
+carry out. Trouble of sockets is in `socket_faults`; the two parsers here know both.
 """
 
 from collections import Counter

@@ -7,11 +7,11 @@ from typing import Any
 
 import orjson
 
-from simulated_exchange.binance.messages import BINARY, RESERVED, TEXT, Message, frame
 from simulated_exchange.market.klines import TimeUnit
 from simulated_exchange.server.connection import Connection, Ending, numbers_of
+from simulated_exchange.server.messages import BINARY, RESERVED, TEXT, Message, frame
 from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind, SocketFaultPlan
-from simulated_exchange.server.socket_tally import SocketTally
+from simulated_exchange.server.tally import SocketTally
 
 Jump = Callable[[Message, int], tuple[int, int] | None]
 """Moves a message's book by so many update ids; the ids no diff will tell of, None if that is not possible here."""

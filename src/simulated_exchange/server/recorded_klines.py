@@ -1,6 +1,6 @@
 """Serves recorded REST klines row for row: lines with `src` `rest` and a klines `url`, as the shared data set has them.
 
-Recorded socket messages are the business of `session` and `session_replay`.
+Recorded socket messages are in `recorded_session` and `replay`.
 """
 
 import gzip

@@ -1,30 +1,12 @@
-"""Recorded socket sessions: lines with `src` `ws`, and the REST depth snapshots among them, as the shared data set has them."""
+"""Recorded sessions of websockets as any venue has them: messages by stream, depth snapshots among them, in recorded order."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
-from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from typing import NamedTuple
 
-import orjson
-
-from simulated_exchange.binance.streams import ALL_MINI_TICKERS, Channel, channel_of
 from simulated_exchange.market.instruments import Instrument
-from simulated_exchange.server.recorded_klines import ReplayError, base_and_quote, decimals_in_use, lines_of
-
-DEPTH_PATH = "/api/v3/depth"
-
-_EVENTS = {
-    "trade": "trade",
-    "aggTrade": "aggTrade",
-    "depthUpdate": "depth@100ms",
-    "24hrMiniTicker": "miniTicker",
-    "24hrTicker": "ticker",
-    "avgPrice": "avgPrice",
-}
-_IDS = {Channel.DEPTH: ("U", "u"), Channel.TRADE: ("t", "t"), Channel.BOOK_TICKER: ("u", "u")}
-
+from simulated_exchange.server.messages import Channel
 
 Levels = list[list[str]]
 
@@ -73,11 +55,6 @@ class Session:
         return ((place, line) for place, line in enumerate(self.lines) if not line.stream)
 
 
-def read_session(paths: Sequence[Path]) -> Session | None:
-    """None if there are no socket messages in the files; ReplayError if one cannot be read."""
-    return session_of([list(_read(path)) for path in paths], _instrument, _changes_of)
-
-
 def session_of(
     files: "Sequence[list[tuple[int, Recorded]]]",
     describe: "Callable[[str, Session], Instrument]",
@@ -91,69 +68,6 @@ def session_of(
     return Session(lines, found[0][0] // 1000, describe, changes_of)
 
 
-def stream_of(message: Any) -> str:
-    """The stream a bare message belongs to, by its `e` and `s`; empty for replies and for what we do not know."""
-    if isinstance(message, list):
-        return ALL_MINI_TICKERS
-    symbol, event = str(message.get("s", "")).lower(), message.get("e", "")
-    if event == "kline":
-        return f"{symbol}@kline_{message['k']['i']}"
-    if not event and "A" in message:
-        return f"{symbol}@bookTicker"
-    return f"{symbol}@{_EVENTS[event]}" if event in _EVENTS else ""
-
-
-def _read(path: Path) -> Iterator[tuple[int, Recorded]]:
-    """(receive or event time in microseconds, 0 = unknown; line)."""
-    for number, text in enumerate(lines_of(path), 1):
-        try:
-            record = orjson.loads(text)
-            received = int(record.get("recv_ns", 0)) // 1000
-            match record.get("src"):
-                case "ws":
-                    yield _message(record["raw"], received)
-                case "rest" if urlsplit(record["url"]).path == DEPTH_PATH:
-                    yield received, _snapshot(record)
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-            raise ReplayError(f"{path} line {number}: not a recorded message ({error!r})") from error
-
-
-def _message(raw: Any, received: int) -> tuple[int, Recorded]:
-    message = orjson.loads(raw) if isinstance(raw, str) else raw
-    stream, data = "", message
-    if isinstance(message, dict) and "stream" in message:
-        stream, data = message["stream"], message["data"]
-    stream = stream or stream_of(data)
-    if not stream:
-        return received, Recorded(0, "", "", Channel.OTHER, 0, 0, "")
-    symbol, channel = channel_of(stream)
-    first, last = _ids(channel, data)
-    event = data.get("E", 0) * 1000 if isinstance(data, dict) else 0
-    return received or event, Recorded(0, stream, symbol, channel, first, last, orjson.dumps(data).decode())
-
-
-def _changes_of(text: str) -> tuple[Levels, Levels]:
-    diff = orjson.loads(text)
-    return diff["b"], diff["a"]
-
-
-def _ids(channel: Channel, data: Any) -> tuple[int, int]:
-    if channel in _IDS:
-        first, last = _IDS[channel]
-        return data[first], data[last]
-    if channel is Channel.KLINE:
-        return data["k"]["t"], data["k"]["t"]
-    return 0, 0
-
-
-def _snapshot(record: dict[str, Any]) -> Recorded:
-    raw = record["raw"]
-    body = orjson.loads(raw) if isinstance(raw, str) else raw
-    symbol = parse_qs(urlsplit(record["url"]).query)["symbol"][0]
-    update_id = body["lastUpdateId"]
-    return Recorded(0, "", symbol, Channel.DEPTH, update_id, update_id, orjson.dumps(body).decode())
-
-
 def _with_offsets(lines: list[tuple[int, Recorded]]) -> tuple[int, list[Recorded]]:
     """Lines without a time of their own come with the one before them; time never runs backwards."""
     start = next((time for time, _ in lines if time), 0)
@@ -162,34 +76,3 @@ def _with_offsets(lines: list[tuple[int, Recorded]]) -> tuple[int, list[Recorded
         offset = max(offset, time - start) if time else offset
         found.append(line._replace(offset=offset))
     return start, found
-
-
-def _instrument(symbol: str, session: Session) -> Instrument:
-    prices, quantities = zip(*_some_levels(symbol, session), ("1", "1"), strict=True)
-    base, quote = base_and_quote(symbol)
-    tick_decimals = decimals_in_use(prices)
-    return Instrument(
-        symbol=symbol,
-        base=base,
-        quote=quote,
-        tick_decimals=tick_decimals,
-        step_decimals=min(decimals_in_use(quantities), 8 - tick_decimals),
-        listed=session.start,
-        usual_price=float(prices[0]),
-        usual_quantity=1.0,
-    )
-
-
-def _some_levels(symbol: str, session: Session) -> list[tuple[str, str]]:
-    """Prices and quantities out of the first messages, to see how many decimals the symbol has."""
-    found: list[tuple[str, str]] = []
-    for line in session.lines[:5000]:
-        if line.symbol != symbol or line.channel not in (Channel.DEPTH, Channel.TRADE):
-            continue
-        message: Mapping[str, Any] = orjson.loads(line.text)
-        if "p" in message:
-            found.append((message["p"], message["q"]))
-        for side in ("b", "a", "bids", "asks"):
-            levels = message.get(side)
-            found += [(price, quantity) for price, quantity in levels] if isinstance(levels, list) else []
-    return found

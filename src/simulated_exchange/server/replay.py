@@ -11,10 +11,9 @@ from typing import Any
 
 import orjson
 
-from simulated_exchange.binance.messages import Message
-from simulated_exchange.binance.streams import Channel
 from simulated_exchange.market.klines import TimeUnit
 from simulated_exchange.server.connection import Connection
+from simulated_exchange.server.messages import Channel, Message
 from simulated_exchange.server.publisher import Publisher
 from simulated_exchange.server.recorded_session import Recorded, Session
 

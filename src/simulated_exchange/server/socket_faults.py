@@ -7,8 +7,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from random import Random
 
-from simulated_exchange.binance.messages import Message
-from simulated_exchange.binance.streams import Channel
+from simulated_exchange.server.messages import Channel, Message
 
 
 class SocketFaultKind(StrEnum):

@@ -3,12 +3,13 @@
 Every method is told the time (microseconds of the exchange's clock), so everything scales and stands still with that clock.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from simulated_exchange.binance.messages import PING, TEXT, frame, shutdown_notice
 from simulated_exchange.market.klines import TimeUnit
-from simulated_exchange.server.connection import GOING_AWAY, POLICY_VIOLATION, Connection, Ending, Wire
+from simulated_exchange.server.connection import GOING_AWAY, POLICY_VIOLATION, Connection, Ending, Talk, Wire
+from simulated_exchange.server.messages import PING, TEXT, frame
 from simulated_exchange.server.publisher import Publisher
 from simulated_exchange.server.socket_limits import FIVE_MINUTES_US, SlidingCount, SocketLimits
 
@@ -29,8 +30,8 @@ class MessageSource(Protocol):
         """There is more to publish at once."""
 
 
-class Sockets:
-    """The open connections."""
+class Sockets(ABC):
+    """The open connections of one venue."""
 
     def __init__(self, limits: SocketLimits, publisher: Publisher, source: MessageSource) -> None:
         self._limits = limits
@@ -53,12 +54,13 @@ class Sockets:
         """A connection that has shaken hands; streams named in its address follow by `subscribe`."""
         self._last_number += 1
         log = self._publisher.tally.on_connect(self._last_number, address, now)
-        connection = Connection(self._last_number, wire, now, self._limits, combined=combined, unit=unit, log=log)
+        talk = self._talk(now, combined=combined)
+        connection = Connection(self._last_number, wire, now, self._limits, unit=unit, log=log, talk=talk)
         self._connections[connection.number] = connection
         return connection
 
     def subscribe(self, connection: Connection, names: Sequence[str], now: int) -> None:
-        """Names from the address; RequestError if there are too many."""
+        """Names from the address."""
         self._attach(connection, connection.requests.add(names), now)
 
     def on_text(self, connection: Connection, text: bytes, now: int) -> None:
@@ -102,9 +104,9 @@ class Sockets:
         return self._source.is_behind(now)
 
     def announce_shutdown(self, now: int) -> None:
-        """`serverShutdown` to everyone."""
+        """What the venue says before it closes, to everyone."""
         for connection in self._connections.values():
-            _announce(connection, now)
+            self._announce(connection, now)
 
     def disconnect(self, numbers: Iterable[int] | None = None) -> None:
         """Ends these connections (None: all) without a close frame."""
@@ -133,11 +135,25 @@ class Sockets:
         else:
             if connection.notice_at is not None and now >= connection.notice_at:
                 connection.notice_at = None
-                _announce(connection, now)
+                self._announce(connection, now)
             if payload := connection.heartbeat.ping(now):
                 self._publisher.tally.pings += 1
                 connection.send(frame(PING, payload))
                 connection.flush()
+
+    @abstractmethod
+    def _talk(self, now: int, *, combined: bool) -> Talk:
+        """How a new connection is talked to."""
+
+    @abstractmethod
+    def _shutdown_notice(self, connection: Connection, now: int) -> bytes | None:
+        """The JSON that announces the end of a connection, None if the venue says nothing."""
+
+    def _announce(self, connection: Connection, now: int) -> None:
+        notice = self._shutdown_notice(connection, now)
+        if notice is not None and not connection.is_silent:
+            connection.send(frame(TEXT, notice))
+            connection.flush()
 
     def _counted(self, connection: Connection, now: int) -> bool:
         if connection.messages.admits(now):
@@ -153,9 +169,3 @@ class Sockets:
     def _detach(self, connection: Connection, names: Sequence[str]) -> None:
         self._publisher.unsubscribe(connection, names)
         self._source.unwant(names)
-
-
-def _announce(connection: Connection, now: int) -> None:
-    if not connection.is_silent:
-        connection.send(frame(TEXT, shutdown_notice(now, connection.unit, combined=connection.requests.combined)))
-        connection.flush()

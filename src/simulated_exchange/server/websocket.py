@@ -5,16 +5,14 @@ write carries the frames of many messages and a test can send frames that no lib
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 import orjson
 from aiohttp import WSMsgType, web
 
-from simulated_exchange.binance.messages import CLOSE, PONG, frame
-from simulated_exchange.binance.parameters import time_unit
 from simulated_exchange.market.klines import TimeUnit
 from simulated_exchange.server.clock import Clock
 from simulated_exchange.server.connection import Connection
+from simulated_exchange.server.messages import CLOSE, PONG, frame
 from simulated_exchange.server.sockets import Sockets
 
 LARGEST_MESSAGE = 1 << 20  # bytes from a client; far above what the venue reads
@@ -27,21 +25,11 @@ _MUTE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What `/ws/…` or `/stream?streams=…` asks for."""
+    """What the address of a connection asks for."""
 
     streams: list[str]
     combined: bool
     unit: TimeUnit
-
-
-def parse_address(path: str, query: str) -> Address | None:
-    """`path` is percent-decoded, `query` is not; None if it is no socket address, VenueError for a bad timeUnit."""
-    head, _, rest = path.removeprefix("/").partition("/")
-    if head not in ("ws", "stream"):
-        return None
-    asked = dict(parse_qsl(query, keep_blank_values=True))
-    names = rest if head == "ws" else asked.get("streams", "")
-    return Address([name for name in names.split("/") if name], head == "stream", time_unit(asked.get("timeUnit")))
 
 
 class Listener:

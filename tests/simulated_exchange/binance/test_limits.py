@@ -1,7 +1,8 @@
 import pytest
 
-from simulated_exchange.binance.limits import LONGEST_BAN, Cause, RateLimiter
+from simulated_exchange.binance.limits import LONGEST_BAN, RateLimiter
 from simulated_exchange.market.intervals import DAY, MINUTE
+from simulated_exchange.server.tally import Cause
 
 MINUTE_START = 1_750_000_020_000
 ME, YOU = "10.0.0.1", "10.0.0.2"

@@ -1,7 +1,8 @@
 import pytest
 
-from simulated_exchange.binance.streams import Channel, Stream, channel_of, parse_stream
+from simulated_exchange.binance.streams import Stream, channel_of, parse_stream
 from simulated_exchange.market.intervals import INTERVALS
+from simulated_exchange.server.messages import Channel
 
 SYMBOLS = {"btcusdt": "BTCUSDT", "币安人生usdt": "币安人生USDT"}
 

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulated_exchange.market.klines import Kline, merge
-from simulated_exchange.market.seconds import SECONDS, seconds_of
+from simulated_exchange.market.price_path import SECONDS, seconds_of
 
 
 @st.composite

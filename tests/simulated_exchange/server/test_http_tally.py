@@ -1,5 +1,4 @@
-from simulated_exchange.binance.limits import Cause
-from simulated_exchange.server.http_tally import KLINES_LOG_SIZE, Tally
+from simulated_exchange.server.tally import KLINES_LOG_SIZE, Cause, Tally
 
 
 def test_the_log_of_klines_requests_is_bounded_and_the_count_is_not() -> None:

@@ -14,10 +14,10 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from simulated_exchange.app import RunningExchange, running_exchange
+from simulated_exchange.binance.recording import read_recording, stream_of
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server.clock import StandingClock
 from simulated_exchange.server.recorded_klines import ReplayError
-from simulated_exchange.server.recorded_session import read_session, stream_of
 from simulated_exchange.server.replay import Start
 
 from ..sockets import Message, apply, ask, connected, get, read, read_until
@@ -299,14 +299,14 @@ async def test_recordings_without_stream_names_are_sent_to_whom_they_concern(tmp
 
 
 def test_the_same_samples_of_every_kind_are_read(shared_data: Path) -> None:
-    session = read_session([shared_data / "binance_ws_samples.jsonl.gz"])
+    session = read_recording([shared_data / "binance_ws_samples.jsonl.gz"])
     assert session
     assert len(session.lines) == 14
 
 
 def test_files_side_by_side_start_together(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"{name}.jsonl", diff(1, 1), diff(2, 2)) for name in ("a", "b")]
-    session = read_session(paths)
+    session = read_recording(paths)
     assert session
     assert [line.offset for line in session.lines if line.stream] == [0, 0, 100_000, 100_000]
 
@@ -324,4 +324,4 @@ def test_what_cannot_be_replayed_is_named(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_bytes(line)
     with pytest.raises(ReplayError, match=r"bad\.jsonl line 1"):
-        read_session([path])
+        read_recording([path])

@@ -13,12 +13,11 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from simulated_exchange.app import RunningExchange, running_exchange
-from simulated_exchange.binance.messages import Message
-from simulated_exchange.binance.streams import Channel
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.market.klines import TimeUnit
 from simulated_exchange.server.clock import StandingClock
 from simulated_exchange.server.http_faults import fault_from_json, parse_fault
+from simulated_exchange.server.messages import Channel, Message
 from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind, SocketFaultPlan
 
 from ..sockets import apply, ask, connected, read

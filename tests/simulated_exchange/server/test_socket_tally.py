@@ -1,7 +1,6 @@
-from simulated_exchange.binance.messages import Message
-from simulated_exchange.binance.streams import Channel
 from simulated_exchange.market.klines import TimeUnit
-from simulated_exchange.server.socket_tally import SocketTally
+from simulated_exchange.server.messages import Channel, Message
+from simulated_exchange.server.tally import SocketTally
 
 
 def told(channel: Channel, *ids: tuple[int, int]) -> dict[str, object]:

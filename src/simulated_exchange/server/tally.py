@@ -1,13 +1,74 @@
-"""What happened on the sockets: connections, messages and ids sent, faults with the exact ids they concern, so that a test can
-compare a client's books - its gaps above all - with the exchange's.
+"""What was asked and how it was answered, what went over the sockets, and the faults with the exact ids they concern: a test
+compares a client's books, its gaps above all, with these.
 """
 
+import re
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
-from simulated_exchange.binance.messages import Message
-from simulated_exchange.binance.streams import Channel
+from simulated_exchange.market.intervals import MINUTE
+from simulated_exchange.server.messages import Channel, Message
+
+KLINES_LOG_SIZE = 20_000
+
+_TIME = re.compile(r"[0-9]{1,18}")
+
+
+class Cause(StrEnum):
+    """Who made the exchange refuse: its own limits, or a scripted fault."""
+
+    LIMIT = "limiter"
+    INJECTED = "injected"
+
+
+class Tally:
+    """Counters since the start or the last reset; the log of klines requests keeps the latest 20,000."""
+
+    def __init__(self) -> None:
+        self._requests: Counter[tuple[str, int]] = Counter()
+        self._refusals: Counter[tuple[int, Cause]] = Counter()
+        self._weight: Counter[int] = Counter()
+        self._faults: Counter[str] = Counter()
+        self._klines: deque[dict[str, Any]] = deque(maxlen=KLINES_LOG_SIZE)
+
+    def on_answer(self, path: str, status: int) -> None:
+        """`status` 0 stands for a connection closed without an answer."""
+        self._requests[path, status] += 1
+
+    def on_weight(self, weight: int, now: int) -> None:
+        self._weight[now - now % MINUTE] += weight
+
+    def on_refusal(self, status: int, cause: Cause) -> None:
+        self._refusals[status, cause] += 1
+
+    def on_fault(self, kind: str) -> None:
+        self._faults[str(kind)] += 1  # of an enum, which is no key of JSON
+
+    def on_klines(self, sent: Mapping[str, str], status: int) -> None:
+        times = {name: int(sent[name]) if _TIME.fullmatch(sent.get(name, "")) else None for name in ("startTime", "endTime")}
+        self._klines.append({"symbol": sent.get("symbol"), "interval": sent.get("interval"), **times, "status": status})
+
+    def report(self) -> dict[str, Any]:
+        """Plain data, ready for JSON; `weight.per_minute` is keyed by the minute's first millisecond."""
+        paths: dict[str, dict[str, int]] = {}
+        for (path, status), number in self._requests.items():
+            paths.setdefault(path, {})[str(status)] = number
+        return {
+            "requests": paths,
+            "requests_total": self._requests.total(),
+            "klines_requests": sum(n for (path, _), n in self._requests.items() if path == "/api/v3/klines"),
+            "klines_log": list(self._klines),
+            "weight": {
+                "total": self._weight.total(),
+                "per_minute": {str(minute): weight for minute, weight in sorted(self._weight.items())},
+            },
+            "refused": {str(status): {str(cause): self._refusals[status, cause] for cause in Cause} for status in (429, 418)},
+            "faults": dict(self._faults),
+        }
+
 
 FAULTS_KEPT = 100_000
 CONNECTIONS_KEPT = 10_000
