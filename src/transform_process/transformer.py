@@ -184,7 +184,7 @@ class Transformer:
             else set()
         )
         if gone := [name for name in names if name not in left]:
-            self._warehouse.command(read_sql("gold/forget_names.sql"), {"names": gone})
+            self._warehouse.command(read_sql("transform/forget_names.sql"), {"names": gone})
 
     def _run_step(self, step: Step, window: Window, version: int, built: dict[str, int]) -> dict[str, Any]:
         """Fills the step's target; `built` counts by target what this version has there so far."""

@@ -134,7 +134,8 @@ def test_lost_minutes_go_once_every_transform_has_long_seen_them(warehouse: Ware
             {"days": days_ago},
         )
 
-    tell(40), tell(20)
+    tell(40)
+    tell(20)
     transform(warehouse)
     ages = "select dateDiff('day', load_time, now64(6)) as days from ops_lost_minutes"
     assert select(warehouse, ages) == [{"days": 20}]
