@@ -96,8 +96,14 @@ class IdContinuity:
         self._latest_at = last_at
         self._began = 0 if last_id is None else last_id + 1
         self._run: list[Range] = []
+        self._former: Range | None = None
         if last_id is not None:
             self._move_to(last_id)
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """The first and the last id of this numbering so far; None before there is one."""
+        return None if self.last_id is None else (self._began, self.last_id)
 
     def on_break(self, cause: str) -> None:
         """The next hole, if there is one, has this cause (`disconnect`, `spool_full`)."""
@@ -114,6 +120,8 @@ class IdContinuity:
             return []
         if self.last_id is None:
             self._began = first
+        elif self._former is not None and self._former.first <= first <= last <= self._former.last:
+            return []  # of the numbering before this one, over a connection that is behind
         elif last < self._next:
             return self._on_late(first, last, at)
         elif last - self._next > self._most_jump and last - self._next > self._most_jump + self._pause_until(at):
@@ -183,6 +191,7 @@ class IdContinuity:
         run, self._run = self._run, []
         findings: list[IdFinding] = [NewNumbering(run[0].first, last, self.last_id)]
         self._open.clear()
+        self._former = Range(self._began, self.last_id)
         self._began, self._latest_at, self._cause = run[0].first, at, UNBROKEN
         self._move_to(last)
         for before, after in pairwise(run):
