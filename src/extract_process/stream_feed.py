@@ -33,7 +33,7 @@ LOOK_SECONDS = 1.0
 """Between two looks at what is due by the clock."""
 
 _CONTROL = (Reply, Welcome, Pong, ServerShutdown, Unknown)
-_ROTATION, _SHUTDOWN, _MUTE = "rotation", "server_shutdown", "mute"
+_ROTATION, _SHUTDOWN, _MUTE, _LISTED = "rotation", "server_shutdown", "mute", "symbol_listed"
 """Why a connection is replaced: the `cause` of the events, and of a hole that it leaves."""
 
 
@@ -80,6 +80,7 @@ class StreamFeed:
         self._overlap: Overlap | None = None
         self._successor: FeedLink | None = None
         self._woken = asyncio.Event()
+        self._is_renewed = True
 
     @property
     def connections(self) -> int:
@@ -95,6 +96,11 @@ class StreamFeed:
     def is_mute(self) -> bool:
         """The connection is there, and delivers nothing for longer than is usual."""
         return self._silence.is_alarmed
+
+    def renew(self) -> None:
+        """The venue knows a symbol of these streams only now: another connection takes over, whose subscription counts."""
+        self._is_renewed = False
+        self._woken.set()
 
     async def run(self) -> None:
         try:
@@ -146,6 +152,8 @@ class StreamFeed:
             return _MUTE
         if link.is_leaving:
             return _SHUTDOWN
+        if not self._is_renewed:
+            return _LISTED
         return _ROTATION if asyncio.get_running_loop().time() >= rotate_at else ""
 
     async def _replace(self, link: FeedLink, why: str) -> FeedLink:
@@ -195,7 +203,7 @@ class StreamFeed:
 
     def _promote(self, link: FeedLink, event: str, cause: str = "") -> None:
         """From here on this connection is the judged one; what it delivered so far is judged first."""
-        link.is_judged = True
+        link.is_judged = self._is_renewed = True
         self._silence.begin(asyncio.get_running_loop().time())
         self._note(event, cause=cause, detail=f"{len(self.streams)} streams, {len(link.backlog)} records in the overlap")
         self._judge_backlog(link)
