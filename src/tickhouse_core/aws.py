@@ -57,15 +57,17 @@ _ACCESS = {
     *("AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed"),
     *("InvalidClientTokenId", "UnrecognizedClientException", "InvalidToken", "ExpiredToken", "ExpiredTokenException"),
     *("TokenRefreshRequired", "InvalidSecurity", "AccountProblem", "NotSignedUp", "OptInRequired"),
+    *("AccessDeniedException", "NotAuthorized", "IncompleteSignature", "MissingAuthenticationToken", "RequestExpired"),
+    *("KmsAccessDenied", "KmsDisabled", "KmsInvalidState", "KmsNotFound", "KmsOptInRequired"),
 }
-"""Some come as 400. AWS: "S3 error responses", "SQS common errors"."""
+"""Some come as 400. AWS: "S3 error responses", "SQS common errors", "SQS ReceiveMessage"."""
 
 _TRANSIENT = {
     *("RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete", "OperationAborted", "InternalError"),
     *("IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"),
     *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException"),
     *("TooManyRequestsException", "RequestLimitExceeded", "BandwidthLimitExceeded", "LimitExceededException"),
-    *("KMS.ThrottlingException", "OverLimit", "SlowDown"),
+    *("KMS.ThrottlingException", "KmsThrottled", "OverLimit", "SlowDown"),
 }
 """4xx by their number, of the moment by their meaning: too much at once, or damaged on the way."""
 
