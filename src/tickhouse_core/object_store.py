@@ -50,10 +50,12 @@ class ObjectStore:
     Errors: ObjectMissing, ObjectTooLarge, ObjectChanged, NotProvisioned, LakeUnavailable, LakeRefused, AccessRefused.
     """
 
-    def __init__(self, bucket: str, *, copies: bool = True, silence_seconds: float = SILENCE_SECONDS) -> None:
-        """`silence_seconds`: how long `read` waits for bytes before it is LakeSilent."""
+    def __init__(
+        self, bucket: str, *, copies: bool = True, silence_seconds: float = SILENCE_SECONDS, brief: bool = False
+    ) -> None:
+        """`silence_seconds`: how long `read` waits for bytes before it is LakeSilent. `brief`: as `s3_client`."""
         self.bucket = bucket
-        self._client = s3_client()
+        self._client = s3_client(brief=brief)
         self._quick = QuickGet(bucket, self._client, silence_seconds)
         self._copy = configured_copy() if copies else None
 
