@@ -14,10 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.warehouse import Warehouse, connect
-from transform_process.migrate import migrate
+from transform_process.migrate import migrate, statement_that_creates
 
 LOAD_TRADES = """
 insert into silver_trades
@@ -73,8 +72,7 @@ def main() -> None:
 
 def _narrow(view: str) -> str:
     """The view's own statement without the casts, under another name."""
-    [path] = (SQL_ROOT / "schema").glob(f"[0-9]*_create_{view}.sql")
-    sql = path.read_text(encoding="utf-8").strip().replace(f"create view if not exists {view}\n", f"create view narrow_{view}\n")
+    sql = statement_that_creates(view).replace(f"create view if not exists {view}\n", f"create view narrow_{view}\n")
     return re.sub(r"toDecimal256\((.*?), 18\)", r"\1", sql).replace("Decimal(76, 18)", "Decimal(38, 18)")
 
 

@@ -79,11 +79,6 @@ class Spool:
         """Of the open segment."""
         return self._sequence
 
-    @property
-    def bytes_written(self) -> int:
-        """In the open segment."""
-        return self._size
-
     def append(self, kind: Kind, receipt_time: int, payload: bytes) -> None:
         self._pending += (_HEAD.pack(kind, receipt_time, len(payload), zlib.crc32(payload)), payload)
 

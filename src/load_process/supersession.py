@@ -97,7 +97,7 @@ class Supersession:
 
     def _keys_that_win(self, dataset: Dataset, pairs: list[tuple[str, str]]) -> list[str]:
         """The objects of which a row of these versions is what people see."""
-        silver, key = f"silver_{dataset.name}", self._natural_key(dataset)
+        silver, key = f"silver_{dataset.name}", ", ".join(dataset.natural_key)
         rows = self._warehouse.query(
             f"select distinct object_key from {silver} final where ({key}) in ("  # noqa: S608  # our own names
             f"select {key} from {silver} where object_key in %(keys)s and (object_key, object_etag) in %(pairs)s) "
@@ -125,7 +125,7 @@ class Supersession:
     def _fill(self, dataset: Dataset, pairs: list[tuple[str, str]]) -> None:
         """What the versions said and silver lacks comes from the other objects that say it too: silver forgets the row that
         was beaten when it merges. By their load_time these rows are new, so that the transforms look at them."""
-        bronze, silver, key = dataset.bronze_table, f"silver_{dataset.name}", self._natural_key(dataset)
+        bronze, silver, key = dataset.bronze_table, f"silver_{dataset.name}", ", ".join(dataset.natural_key)
         columns = ", ".join([*dataset.schema.names, "object_key", "object_etag"])
         said = (
             f"select {key} from {bronze} where object_key in %(keys)s "  # noqa: S608  # our own names
@@ -145,7 +145,7 @@ class Supersession:
         before and after, whose minutes were complete with it. A minute too many is only built once more."""
         if dataset.name not in GOLD_TIMES:
             return
-        silver, natural, at = f"silver_{dataset.name}", self._natural_key(dataset), GOLD_TIMES[dataset.name]
+        silver, natural, at = f"silver_{dataset.name}", ", ".join(dataset.natural_key), GOLD_TIMES[dataset.name]
         theirs = "object_key in %(keys)s and (object_key, object_etag) in %(pairs)s"
         said = " union all ".join(  # bronze may have let them go by its age, silver has not all that a newer version has too
             f"select {natural}, {at} as lost_at from {table} where {theirs}"  # noqa: S608  # our own names
@@ -176,14 +176,6 @@ class Supersession:
             "from ops_lost_minutes where dataset = {dataset:String} and load_time >= fromUnixTimestamp64Micro({since_us:Int64})",
             {"dataset": dataset.name, "since_us": since_us},
         )
-
-    def _natural_key(self, dataset: Dataset) -> str:
-        """The columns by which silver knows a row, as its table says."""
-        ((columns,),) = self._warehouse.query(
-            "select sorting_key from system.tables where database = currentDatabase() and name = {name:String}",
-            {"name": f"silver_{dataset.name}"},
-        )
-        return str(columns)
 
     def _forget(self, dataset: Dataset, versions: Collection[Version]) -> None:
         for version in versions:

@@ -72,8 +72,8 @@ def check_warehouse() -> Iterator[Finding]:
                 "select 1 from system.tables where database = {name:String} and name = 'ops_schema_migrations'",
                 {"name": settings.database},
             )
-            sql = f"select count() from {settings.database}.ops_schema_migrations final"  # noqa: S608  # a name the settings checked
-            applied = int(warehouse.query(sql)[0][0]) if there else 0
+            sql = f"select name from {settings.database}.ops_schema_migrations final"  # noqa: S608  # a name the settings checked
+            applied = {str(name) for (name,) in warehouse.query(sql)} if there else set()
     except UsageError as error:
         raise Ill(*_refused(str(error), where, is_embedded=settings.path is not None)) from error
     except WarehouseUnavailable as error:
@@ -81,14 +81,15 @@ def check_warehouse() -> Iterator[Finding]:
         raise Ill(f"ClickHouse at {where} does not answer: {error}", fix) from error
     except WarehouseRefused as error:
         raise Ill(str(error), "grant select, insert, create, alter and delete on the database to CLICKHOUSE_USERNAME") from error
-    wanted = sum(1 for _ in read_migrations())
+    wanted = {migration.name for migration in read_migrations()}
     if readonly:
         raise Ill(f"the account may only read at {where}", _WRITER)
-    if applied < wanted:
-        what = f"{applied} of {wanted} schema files are applied in database {settings.database}"
+    if unknown := applied - wanted:
+        what = f"database {settings.database} has schema files that this tickhouse does not know: {min(unknown)}"
+        raise Ill(what, "use the tickhouse that made it or a newer one, or set CLICKHOUSE_DATABASE to a new name")
+    if wanted - applied:
+        what = f"{len(applied)} of {len(wanted)} schema files are applied in database {settings.database}"
         raise Ill(what, "tickhouse provision --warehouse")
-    if applied > wanted:
-        raise Ill(f"database {settings.database} knows {applied} schema files, this tickhouse {wanted}", "use a newer tickhouse")
     yield Finding("ClickHouse", "ok", f"{version} at {where}, schema up to date")
 
 

@@ -20,10 +20,6 @@ class Part:
         self._failure: BaseException | None = None
         self._thread: threading.Thread | None = None
 
-    @property
-    def is_running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
-
     def start(self) -> None:
         self._stop, self._failure = StopRequest(), None
         self._thread = threading.Thread(target=self._run, name=self.name)

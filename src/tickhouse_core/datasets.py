@@ -64,13 +64,15 @@ def instant_range(column: str) -> InstantRange:
 class Dataset:
     """One kind of row on its way from the venue to the warehouse.
 
-    `name` is the warehouse's word (`bronze_<name>`), `folder` the lake's (`data_sources/<folder>/`).
+    `name` is the warehouse's word (`bronze_<name>`), `folder` the lake's (`data_sources/<folder>/`). Silver keeps one row of
+    each `natural_key`: its sorting key.
     """
 
     name: str
     folder: str
     schema: pa.Schema
     queue: str
+    natural_key: tuple[str, ...]
 
     @property
     def prefix(self) -> str:
@@ -90,6 +92,7 @@ KLINES = Dataset(
     name="klines",
     folder="klines_pricing",
     queue="klines-notifications",
+    natural_key=("venue", "symbol", "interval", "open_time"),
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -113,6 +116,7 @@ TRADES = Dataset(
     name="trades",
     folder="trades",
     queue="trades-notifications",
+    natural_key=("venue", "symbol", "trade_id"),
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -132,6 +136,7 @@ DEPTH_DIFFS = Dataset(
     name="depth_diffs",
     folder="depth_diffs",
     queue="depth-notifications",
+    natural_key=("venue", "symbol", "last_update_id"),
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -150,6 +155,7 @@ DEPTH_SNAPSHOTS = Dataset(
     name="depth_snapshots",
     folder="depth_snapshots",
     queue="depth-notifications",
+    natural_key=("venue", "symbol", "last_update_id"),
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -167,6 +173,7 @@ TICKERS = Dataset(
     name="tickers",
     folder="tickers",
     queue="tickers-notifications",
+    natural_key=("venue", "symbol", "event_time"),
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -185,6 +192,7 @@ HEARTBEATS = Dataset(
     name="heartbeats",
     folder="heartbeats",
     queue="ops-notifications",
+    natural_key=("venue", "process", "instance", "beat_time"),
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -205,6 +213,10 @@ STREAM_EVENTS = Dataset(
     name="stream_events",
     folder="stream_events",
     queue="ops-notifications",
+    natural_key=(
+        *("venue", "symbol", "channel", "instance", "event"),
+        *("started_at", "from_update_id", "to_update_id", "detail"),
+    ),
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),

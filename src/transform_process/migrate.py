@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -20,14 +20,24 @@ from transform_process.retention import apply_retention
 
 log = logging.getLogger(__name__)
 
+FIRST_FILE = "0001_ops.sql"
+
+
+_END_OF_STATEMENT = re.compile(r";[ \t]*$", re.MULTILINE)
+
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One schema file: one statement."""
+    """One schema file. A statement ends with the line that ends with a semicolon."""
 
     version: int
     name: str
     sql: str
+
+    @property
+    def statements(self) -> list[str]:
+        """Without their semicolons; each may run again."""
+        return [found for part in _END_OF_STATEMENT.split(self.sql) if (found := part.strip())]
 
     @property
     def checksum(self) -> str:
@@ -38,7 +48,8 @@ def migrate(settings: WarehouseSettings, retention: RetentionSettings | None = N
     """Creates the database if needed and brings it to the newest schema; returns how many files were applied.
 
     With `retention` the bronze tables let go what is older, or keep it for ever again; without, they stay as they are.
-    Raises WarehouseRefused when a file that was applied here has been edited since: a fix is the next number.
+    A file that was interrupted is applied again from its first statement. Raises WarehouseRefused when a file that was applied
+    here has been edited since (a fix is the next number), and for a database of before the first release.
     """
     server = connect(settings, database="default")
     server.command(f"create database if not exists {settings.database}")  # a name the settings have checked
@@ -46,7 +57,8 @@ def migrate(settings: WarehouseSettings, retention: RetentionSettings | None = N
     warehouse = connect(settings)
     try:
         applied = _applied(warehouse)
-        count = sum(_apply(warehouse, migration, applied.get(migration.version)) for migration in read_migrations())
+        _refuse_unreleased(settings.database, applied)
+        count = sum(_apply(warehouse, migration, applied) for migration in read_migrations())
         if retention is not None:
             apply_retention(warehouse, retention.bronze_days)
         return count
@@ -60,22 +72,44 @@ def read_migrations(folder: Path = SQL_ROOT / "schema") -> Iterator[Migration]:
         yield Migration(int(path.name.split("_")[0]), path.name, path.read_text(encoding="utf-8").strip())
 
 
-def _apply(warehouse: Warehouse, migration: Migration, checksum: str | None) -> bool:
+def statement_that_creates(name: str) -> str:
+    """The statement of a table or view. KeyError if there is none."""
+    for migration in read_migrations():
+        for statement in migration.statements:
+            if re.search(rf"^create [a-z ]+ if not exists {name}\b", statement, re.MULTILINE):
+                return statement
+    raise KeyError(name)
+
+
+def _refuse_unreleased(database: str, applied: Mapping[str, str]) -> None:
+    """Before the first release there was a file for each statement. Raises WarehouseRefused for a database made by those."""
+    if applied and FIRST_FILE not in applied and any("_create_" in name for name in applied):
+        raise WarehouseRefused(
+            f"database {database} was made before the first release and cannot be brought up to date: "
+            "set CLICKHOUSE_DATABASE to a new name, run `tickhouse provision --warehouse`, load the lake: "
+            "`python -m load_process.reconcile`"
+        )
+
+
+def _apply(warehouse: Warehouse, migration: Migration, applied: Mapping[str, str]) -> bool:
+    checksum = applied.get(migration.name)
     if checksum == migration.checksum:
         return False
     if checksum is not None:
         raise WarehouseRefused(f"{migration.name} was edited after it was applied here: restore it, add the next number")
-    warehouse.command(migration.sql)
+    for statement in migration.statements:
+        warehouse.command(statement)
     row = {"version": migration.version, "name": migration.name, "checksum": migration.checksum}
     warehouse.insert_rows("ops_schema_migrations", [row])
     log.info("schema applied", extra={"file": migration.name})
     return True
 
 
-def _applied(warehouse: Warehouse) -> dict[int, str]:
+def _applied(warehouse: Warehouse) -> dict[str, str]:
+    """Checksums by file name."""
     if not warehouse.query("select 1 from system.tables where database = currentDatabase() and name = 'ops_schema_migrations'"):
         return {}
-    return dict(warehouse.query("select version, checksum from ops_schema_migrations final"))  # type: ignore[arg-type]
+    return dict(warehouse.query("select name, checksum from ops_schema_migrations final"))  # type: ignore[arg-type]
 
 
 def main(
@@ -101,7 +135,9 @@ def print_schema(cluster: str) -> None:
     if not re.fullmatch(r"[\w{}.-]+", cluster):
         raise UsageError(f"--print-for-cluster {cluster!r}: a cluster's name has letters, digits, _, - and dots only")
     for migration in read_migrations():
-        print(f"-- {migration.name}\n{on_cluster(migration.sql, cluster)};\n")
+        print(f"-- {migration.name}\n")
+        for statement in migration.statements:
+            print(f"{on_cluster(statement, cluster)};\n")
 
 
 if __name__ == "__main__":

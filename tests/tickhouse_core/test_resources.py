@@ -16,7 +16,7 @@ def test_the_files_of_the_package_are_those_of_the_tree(data: Path, tree: Path) 
 def test_a_file_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert packaged("status_page", "assets/index.html").read_text(encoding="utf-8").startswith("<!doctype html>")
-    assert (SQL_ROOT / "schema" / "0001_create_ops_schema_migrations.sql").is_file()
+    assert (SQL_ROOT / "schema" / "0001_ops.sql").is_file()
 
 
 def test_packages_inside_an_archive_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from transform_process.migrate import read_migrations
 if TYPE_CHECKING:
     from tickhouse_core.warehouse import Warehouse
 
-MIGRATIONS = list(read_migrations())
-assert MIGRATIONS
+STATEMENTS = [statement for migration in read_migrations() for statement in migration.statements]
+assert STATEMENTS
 
 
 def formatted(warehouse: Warehouse, sql: str) -> str:
@@ -20,18 +20,18 @@ def formatted(warehouse: Warehouse, sql: str) -> str:
 
 
 def test_every_statement_is_understood_by_the_engine_as_one_for_the_whole_cluster(warehouse: Warehouse) -> None:
-    for migration in MIGRATIONS:
-        text = formatted(warehouse, on_cluster(migration.sql, "main"))
-        assert " ON CLUSTER main " in text or " ON CLUSTER `main` " in text or " ON CLUSTER 'main' " in text, migration.name
+    for statement in STATEMENTS:
+        text = formatted(warehouse, on_cluster(statement, "main"))
+        assert " ON CLUSTER main " in text or " ON CLUSTER `main` " in text or " ON CLUSTER 'main' " in text, statement
 
 
 def test_every_table_replicates_and_remembers_tokens_as_long_as_messages_live(warehouse: Warehouse) -> None:
-    for migration in MIGRATIONS:
-        single, cluster = formatted(warehouse, migration.sql), formatted(warehouse, on_cluster(migration.sql, "main"))
-        assert ("ENGINE = Replicated" in cluster) == ("ENGINE = " in single), migration.name
+    for statement in STATEMENTS:
+        single, cluster = formatted(warehouse, statement), formatted(warehouse, on_cluster(statement, "main"))
+        assert ("ENGINE = Replicated" in cluster) == ("ENGINE = " in single), statement
         assert ("replicated_deduplication_window_seconds = 1209600" in cluster) == (
             "non_replicated_deduplication_window" in single
-        ), migration.name
+        ), statement
         assert "non_replicated" not in cluster
 
 

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
+from tools import make_sql
 
+from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import WarehouseRefused
 from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.settings import WarehouseSettings
@@ -33,11 +35,11 @@ def aliases(sql: str) -> set[str]:
     return {name for one in found for name in one if name}
 
 
-def _with_sources(wanted: Iterable[Migration], made: Mapping[str, Migration]) -> set[Migration]:
+def _with_sources(wanted: Iterable[str], made: Mapping[str, str]) -> set[str]:
     """The statements, and those that make what they read."""
     found = set(wanted)
     for one in wanted:
-        sources = {made[name] for name in re.findall(r"\w+", code(one.sql)) if name in made and made[name] is not one}
+        sources = {made[name] for name in re.findall(r"\w+", code(one)) if name in made and made[name] != one}
         found |= _with_sources(sources, made)
     return found
 
@@ -61,20 +63,20 @@ def test_no_table_or_step_is_called_by_one_letter() -> None:
 @pytest.mark.slow
 def test_the_database_may_have_the_name_of_any_alias(warehouse_settings: WarehouseSettings) -> None:
     """A view is stored with its database before each table: an alias of that name beside such a table takes its place."""
-    migrations = list(read_migrations())
-    made = {name: one for one in migrations for name in re.findall(r"^create [a-z ]+ if not exists (\w+)", one.sql, re.MULTILINE)}
-    with_alias: dict[str, list[Migration]] = {}
-    for one in migrations:
-        for alias in aliases(one.sql):
+    statements = [statement for migration in read_migrations() for statement in migration.statements]
+    made = {name: one for one in statements for name in re.findall(r"^create [a-z ]+ if not exists (\w+)", one, re.MULTILINE)}
+    with_alias: dict[str, list[str]] = {}
+    for one in statements:
+        for alias in aliases(one):
             with_alias.setdefault(alias, []).append(one)
     assert {"minutes", "kline", "second_returns", "landed", "symbol_names"} <= with_alias.keys()
     server = connect(warehouse_settings, database="default")
     for alias in sorted(with_alias):
         server.command(f"create database {alias}")
         database = connect(warehouse_settings, database=alias)
-        for one in sorted(_with_sources(with_alias[alias], made), key=lambda one: one.version):
-            database.command(one.sql)
-            for name in [name for name, maker in made.items() if maker is one and re.match("create view", code(one.sql).strip())]:
+        for one in sorted(_with_sources(with_alias[alias], made), key=statements.index):
+            database.command(one)
+            for name in [name for name, maker in made.items() if maker == one and re.match("create view", code(one).strip())]:
                 database.query(f"select * from {name}{PARAMETERS.get(name, '')} limit 0")
         database.close()
         server.command(f"drop database {alias}")
@@ -103,12 +105,46 @@ def test_a_file_that_was_edited_after_it_was_applied_is_refused(
 
 
 @pytest.mark.slow
-def test_a_run_that_died_before_writing_it_down_is_repeated_without_harm(
+@pytest.mark.parametrize("statements", [0, 1, 3])
+def test_a_run_that_died_is_repeated_without_harm(
+    statements: int, warehouse_settings: WarehouseSettings, warehouse: Warehouse
+) -> None:
+    """Died in the middle of the last file, or before it was written down."""
+    last = list(read_migrations())[-1]
+    for statement in last.statements[statements:]:
+        [name] = re.findall(r"^create [a-z ]+ if not exists (\w+)", statement, re.MULTILINE)
+        warehouse.command(f"drop table {name}")
+    warehouse.command("delete from ops_schema_migrations where name = {name:String}", {"name": last.name})
+    assert migrate(warehouse_settings) == 1
+    assert migrate(warehouse_settings) == 0
+
+
+def test_a_database_of_before_the_first_release_is_refused_in_one_line(
     warehouse_settings: WarehouseSettings, warehouse: Warehouse
 ) -> None:
     warehouse.command("truncate table ops_schema_migrations")
-    assert migrate(warehouse_settings) == len(FILES)
-    assert migrate(warehouse_settings) == 0
+    old = {"version": 2, "name": "0002_create_ops_loaded_objects.sql", "checksum": "what it was"}
+    warehouse.insert_rows("ops_schema_migrations", [old])
+    try:
+        with pytest.raises(WarehouseRefused, match=r"was made before the first release .* set CLICKHOUSE_DATABASE to a new name"):
+            migrate(warehouse_settings)
+    finally:
+        warehouse.command("truncate table ops_schema_migrations")
+        assert migrate(warehouse_settings) == len(FILES)
+
+
+def test_generated_files_are_what_make_sql_writes() -> None:
+    for name in make_sql.FILES:
+        assert (SQL_ROOT / "schema" / name).read_text(encoding="utf-8") == make_sql.text_of(name), f"{name}: run make sql"
+
+
+def test_silver_keeps_one_row_of_each_natural_key(warehouse: Warehouse) -> None:
+    found = warehouse.query(
+        "select name, sorting_key from system.tables where database = currentDatabase() and startsWith(name, 'silver_') "
+        "and engine = 'ReplacingMergeTree'"
+    )
+    expected = {(f"silver_{dataset.name}", ", ".join(dataset.natural_key)) for dataset in DATASETS}
+    assert {tuple(row) for row in found} == expected
 
 
 def test_the_warehouse_has_the_tables_of_the_contract(warehouse: Warehouse) -> None:
@@ -148,26 +184,27 @@ def test_the_engines_are_those_of_the_contract(warehouse: Warehouse) -> None:
 
 
 def test_files_are_read_by_number_and_others_are_left_out(tmp_path: Path) -> None:
-    for name in ("0010_create_b.sql", "0002_create_a.sql", "README.md", "draft.sql"):
+    for name in ("0010_b.sql", "0002_a.sql", "README.md", "draft.sql"):
         (tmp_path / name).write_text(f"\n-- {name}\n")
     assert list(read_migrations(tmp_path)) == [
-        Migration(2, "0002_create_a.sql", "-- 0002_create_a.sql"),
-        Migration(10, "0010_create_b.sql", "-- 0010_create_b.sql"),
+        Migration(2, "0002_a.sql", "-- 0002_a.sql"),
+        Migration(10, "0010_b.sql", "-- 0010_b.sql"),
     ]
 
 
-def test_every_schema_file_is_one_statement_that_may_run_twice_and_says_its_grain() -> None:
-    texts = {path.name: path.read_text(encoding="utf-8") for path in FILES}
-    assert texts
-    wrong = {
-        name
-        for name, text in texts.items()
-        if not re.fullmatch(r"\d{4}_[a-z0-9_]+\.sql", name)
-        or not text.startswith("-- Grain: ")
-        or " if not exists " not in text
-        or ";" in re.sub(r"--.*|'[^']*'", "", text)
-    }
-    assert wrong == set()
+def test_a_statement_ends_with_its_line() -> None:
+    sql = "-- one; of two\nselect ';' as a, 1 -- not here; either\n;\n\nselect\n2;  \n"
+    assert Migration(1, "", sql).statements == ["-- one; of two\nselect ';' as a, 1 -- not here; either", "select\n2"]
+
+
+def test_every_statement_may_run_twice_and_says_its_grain() -> None:
+    assert FILES
+    for migration in read_migrations():
+        assert re.fullmatch(r"\d{4}_[a-z0-9_]+\.sql", migration.name)
+        for statement in migration.statements:
+            assert statement.removeprefix(make_sql.GENERATED).lstrip().startswith("-- Grain: "), statement[:200]
+            assert " if not exists " in statement
+            assert ";" not in code(statement)
 
 
 def test_every_number_is_one_file() -> None:

@@ -24,7 +24,7 @@ from tickhouse_core.message_queue import Message, MessageQueue
 from tickhouse_core.object_store import ObjectStore, StoredObject
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect
-from transform_process.migrate import read_migrations
+from transform_process.migrate import read_migrations, statement_that_creates
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -209,10 +209,10 @@ def make_warehouse(folder: Path) -> None:
     server.close()
     warehouse = connect(settings)
     for migration in read_migrations():
-        if migration.name[5:].startswith(("create_ops_load", "create_ops_lost_minutes", "create_ops_accounting_klines")) or (
-            migration.version < 100 and "klines" in migration.name
-        ):
-            warehouse.command(migration.sql)
+        if migration.name in ("0001_ops.sql", "0002_klines.sql"):
+            for statement in migration.statements:
+                warehouse.command(statement)
+    warehouse.command(statement_that_creates("ops_accounting_klines"))
     warehouse.close()
 
 

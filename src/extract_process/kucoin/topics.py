@@ -72,12 +72,7 @@ def subscribe_messages(names: Sequence[str]) -> Iterator[tuple[int, bytes]]:
             number += 1
             part = symbols[start : start + TOPICS_PER_SUBSCRIBE]
             topic = prefix if ":" in prefix else f"{prefix}:{','.join(part)}"
-            yield number, _subscription("subscribe", number, topic)
-
-
-def unsubscribe_message(number: int, topic: str) -> bytes:
-    """Takes a topic (or a list of symbols of one) back; it is answered like a subscription."""
-    return _subscription("unsubscribe", number, topic)
+            yield number, _subscription(number, topic)
 
 
 def ping_message(instant_us: int) -> bytes:
@@ -85,5 +80,5 @@ def ping_message(instant_us: int) -> bytes:
     return orjson.dumps({"id": str(instant_us // 1_000), "type": "ping"})
 
 
-def _subscription(kind: str, number: int, topic: str) -> bytes:
-    return orjson.dumps({"id": number, "type": kind, "topic": topic, "privateChannel": False, "response": True})
+def _subscription(number: int, topic: str) -> bytes:
+    return orjson.dumps({"id": number, "type": "subscribe", "topic": topic, "privateChannel": False, "response": True})

@@ -1,7 +1,0 @@
--- Grain: one symbol and 1m. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_ohlcv_1m
-as
-select * except (interval)
-from gold_ohlcv
-where interval = '1m'
-comment 'OHLCV of 1m with where it comes from and whether it is complete; times without a trade have no row unless a kline says so'
