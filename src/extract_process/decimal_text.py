@@ -61,18 +61,31 @@ def _rewritten(text: object) -> str:
 
 
 _LONGEST_SAFE = 20  # characters: as many digits as decimal128(38, 18) has before the point
+_SCALED = pa.decimal256(76, 18)
 
 
 def decimals(texts: Sequence[str | None] | pa.Array | pa.ChunkedArray) -> Any:
     """An array of decimal128(38, 18); nulls stay nulls.
 
     Arrow's cast of text to decimal128 wraps around silently where the number is too large, so only text that cannot be
-    (short, no exponent) takes it directly. Raises ArrowInvalid for what does not fit or is no number.
+    (short, no exponent) takes it directly. Its cast to decimal256 reads past its tables, and may end the process, where
+    an exponent or a fraction is long: such texts are read here. Raises ValueError (ArrowInvalid, UnreadableNumber) for
+    what does not fit or is no number.
     """
     array = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else pa.array(texts, pa.string())
-    if _longest(array) > _LONGEST_SAFE or _has_exponent(array):
-        array = pc.cast(array, pa.decimal256(76, 18))
-    return pc.cast(array, DECIMAL)
+    if _has_exponent(array):
+        array = _rewritten_where(pc.match_substring(array, "e", ignore_case=True), array)
+    longest = _longest(array)
+    if longest > _LONGEST_WRITTEN:
+        array = _rewritten_where(pc.greater(pc.binary_length(array), _LONGEST_WRITTEN), array)
+    return pc.cast(pc.cast(array, _SCALED) if longest > _LONGEST_SAFE else array, DECIMAL)
+
+
+def _rewritten_where(mask: Any, array: Any) -> pa.Array:
+    whole = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    chosen = pc.fill_null(mask.combine_chunks() if isinstance(mask, pa.ChunkedArray) else mask, False)
+    rewritten = [_rewritten(text) for text in whole.filter(chosen).to_pylist()]
+    return pc.replace_with_mask(whole, chosen, pa.array(rewritten, whole.type))
 
 
 def _longest(array: Any) -> int:

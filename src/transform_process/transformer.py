@@ -15,7 +15,7 @@ from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.metrics import observed
 from tickhouse_core.resources import SQL_ROOT
-from tickhouse_core.timestamps import SECOND_US, to_datetime
+from tickhouse_core.timestamps import DAY_US, SECOND_US, to_datetime
 from tickhouse_core.warehouse import Warehouse
 from transform_process.catalog import LOST, TRANSFORMS, Step, Transform
 from transform_process.transform_metrics import TransformCounts
@@ -27,6 +27,10 @@ MOST_PAUSE_SECONDS = 30.0
 
 LOST_AT_ONCE = 1_000
 """Names and starts in one deletion: a statement has at most 256 KiB (max_query_size)."""
+
+
+LOSSES_KEPT_US = 30 * DAY_US
+"""How long lost minutes stay after every transform has dealt with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,17 @@ class Transformer:
         built = sum(self._run_transform(transform) for transform in self._transforms)
         if is_rebuild and not self._to_rebuild:
             self._drop_older_builds()
+        self._drop_old_losses()
         return built
+
+    def _drop_old_losses(self) -> None:
+        """Lost minutes that every transform, of this process or another one, has long dealt with."""
+        before_us = min(self._watermark(transform)[0] for transform in TRANSFORMS) - LOSSES_KEPT_US
+        if before_us > 0 and self._warehouse.query(read_sql("transform/old_losses.sql"), {"before_us": before_us})[0][0]:
+            self._warehouse.command(
+                f"delete from {LOST} where load_time < fromUnixTimestamp64Micro({{before_us:Int64}})",  # noqa: S608  # our own name
+                {"before_us": before_us},
+            )
 
     def _drop_older_builds(self) -> None:
         """What was built before and not again has nothing in silver that it could be made of."""
@@ -158,8 +172,19 @@ class Transformer:
                     times = [start[-1] for start in chosen]
                     parameters = {**forget.parameters, "starts": chosen, "first": min(times), "last": max(times)}
                     self._warehouse.command(read_sql(f"gold/{forget.file}"), parameters)
+            self._forget_names(sorted({(venue, symbol) for venue, symbol, _ in lost}))
             if len(lost) < LOST_AT_ONCE:
                 return
+
+    def _forget_names(self, names: list[tuple[str, str]]) -> None:
+        """Symbols of which silver has nothing left."""
+        left = (
+            {tuple(row) for row in self._warehouse.query(read_sql("transform/names_left.sql"), {"names": names})}
+            if names
+            else set()
+        )
+        if gone := [name for name in names if name not in left]:
+            self._warehouse.command(read_sql("transform/forget_names.sql"), {"names": gone})
 
     def _run_step(self, step: Step, window: Window, version: int, built: dict[str, int]) -> dict[str, Any]:
         """Fills the step's target; `built` counts by target what this version has there so far."""

@@ -110,3 +110,32 @@ def test_a_book_that_stood_on_what_an_object_lost_is_not_told(lost: str, moto_la
         put(moto_lake, warehouse, DEPTH_SNAPSHOTS, snapshot.slice(0, 0))
     found = passes_like_a_rebuild(warehouse)
     assert len(found["stored_book_top"]) < len(before["stored_book_top"])
+
+
+def test_a_symbol_that_lost_its_last_row_has_no_name_and_one_that_is_loaded_again_has(
+    moto_lake: Lake, warehouse: Warehouse
+) -> None:
+    put(moto_lake, warehouse, TRADES, rows.trades([1], times_us=[START], symbol="GONE"))
+    put(moto_lake, warehouse, TRADES, rows.trades([1, 2], times_us=[START, START], symbol="LESS"), "less")
+    transform(warehouse)
+    put(moto_lake, warehouse, TRADES, rows.trades([1], times_us=[START], symbol="GONE").slice(0, 0))
+    put(moto_lake, warehouse, TRADES, rows.trades([1], times_us=[START], symbol="LESS"), "less")
+    transform(warehouse)
+    assert [row["symbol"] for row in gold(warehouse)["stored_symbol_names"]] == ["LESS"]
+    put(moto_lake, warehouse, TRADES, rows.trades([7], times_us=[START], symbol="GONE"))
+    transform(warehouse)
+    assert [row["symbol"] for row in gold(warehouse)["stored_symbol_names"]] == ["GONE", "LESS"]
+
+
+def test_lost_minutes_go_once_every_transform_has_long_seen_them(warehouse: Warehouse) -> None:
+    def tell(days_ago: int) -> None:
+        warehouse.command(
+            "insert into ops_lost_minutes select 'trades', 'binance', 'X', now(), now64(6) - toIntervalDay({days:UInt32})",
+            {"days": days_ago},
+        )
+
+    tell(40)
+    tell(20)
+    transform(warehouse)
+    ages = "select dateDiff('day', load_time, now64(6)) as days from ops_lost_minutes"
+    assert select(warehouse, ages) == [{"days": 20}]

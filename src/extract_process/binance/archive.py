@@ -97,7 +97,7 @@ class BinanceArchive:
         archive = await self._get(path, most_bytes)
         if archive is None:
             raise VenueUnavailable(f"{path} is not there, although its CHECKSUM is")
-        if checksum.split()[:1] != [hashlib.sha256(archive).hexdigest().encode()]:
+        if checksum.lower().split()[:1] != [hashlib.sha256(archive).hexdigest().encode()]:
             raise VenueUnavailable(f"{path}: {len(archive)} bytes do not match their CHECKSUM")
         return archive
 

@@ -282,6 +282,12 @@ async def test_a_path_is_spelled_as_the_archive_spells_it(symbol: str, interval:
     assert files.asked == [f"{path}.CHECKSUM", path]
 
 
+async def test_a_checksum_in_capitals_is_the_same() -> None:
+    body = zipped(MILLISECONDS)
+    files = Files({MONTH: [body], f"{MONTH}.CHECKSUM": [checksum(body).upper()]})
+    assert await files.archive().fetch_month("BTCUSDT", "1m", "2024-12") is not None
+
+
 async def test_a_file_that_is_not_published_is_none_and_asked_for_once() -> None:
     files = Files({})
     archive = files.archive()
