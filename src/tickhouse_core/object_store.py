@@ -159,12 +159,13 @@ class ObjectStore:
 
 
 class RangedReader(io.RawIOBase):
-    """A read-only seekable file over one version of an object."""
+    """A read-only seekable file over one version of an object. It remembers what it read last: a footer is looked at twice."""
 
     def __init__(self, store: ObjectStore, summary: ObjectSummary) -> None:
         self._store = store
         self._summary = summary
         self._position = 0
+        self._last_start, self._last = 0, b""
 
     def readable(self) -> bool:
         return True
@@ -184,7 +185,11 @@ class RangedReader(io.RawIOBase):
         end = self._summary.size if size is None or size < 0 else min(self._position + size, self._summary.size)
         if end <= self._position:
             return b""
-        body = self._store.read_range(self._summary, self._position, end)
+        start = self._position - self._last_start
+        if not 0 <= start <= end - self._last_start <= len(self._last):
+            self._last_start, self._last = self._position, self._store.read_range(self._summary, self._position, end)
+            start = 0
+        body = self._last[start : end - self._last_start]
         self._position += len(body)
         return body
 

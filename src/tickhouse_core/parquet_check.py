@@ -4,6 +4,7 @@ Loader and backfiller both ask here, so that what the one refuses the other does
 it fits if no digit is lost on the way into the dataset's types.
 """
 
+import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -65,7 +66,7 @@ class CheckedFile:
         self._partitions = _partitions(key)
         check_columns(file.schema_arrow, dataset, self._partitions)
         check_row_groups(file.metadata)
-        _refuse_encrypted(body)
+        refuse_encrypted(io.BytesIO(body))
         self.sizes = sizes_of(file, dataset)
         _refuse_larger(self.sizes.decoded, most_bytes)
         _check_rows(file.metadata)
@@ -181,11 +182,12 @@ def _open(body: bytes) -> pq.ParquetFile:
         raise ObjectRefused("not_parquet", f"not a Parquet file of {len(body)} bytes: {error}") from error
 
 
-def _refuse_encrypted(body: bytes) -> None:
+def refuse_encrypted(file: io.BytesIO | io.RawIOBase) -> None:
+    """Before pyarrow is asked for sizes or statistics of a column. Raises ObjectRefused."""
     try:
-        is_encrypted = has_encrypted_columns(body)
+        is_encrypted = has_encrypted_columns(file)
     except (ValueError, IndexError, RecursionError) as error:
-        raise ObjectRefused("not_parquet", f"not a Parquet file of {len(body)} bytes: its footer cannot be read") from error
+        raise ObjectRefused("not_parquet", "not a Parquet file: its footer cannot be read") from error
     if is_encrypted:
         raise ObjectRefused("not_parquet", "the file has encrypted columns: write it without encryption")
 

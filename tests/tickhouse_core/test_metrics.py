@@ -105,6 +105,7 @@ def test_a_loop_that_stands_still_is_named() -> None:
     assert Pulse("the loop", frozen_seconds=-1).trouble() == ["the loop has not come round for 0 s"]
 
 
+@pytest.mark.slow
 def test_clients_that_say_nothing_have_so_many_places_and_give_them_up() -> None:
     def clients(number: int) -> list[socket.socket]:
         return [stack.enter_context(socket.create_connection(("127.0.0.1", server.server_address[1]))) for _ in range(number)]

@@ -396,13 +396,16 @@ class Kms(pe.KmsClient):  # type: ignore[misc]  # pyarrow's class has no types
         return base64.b64decode(wrapped)
 
 
-def test_a_file_with_encrypted_columns_is_refused_and_ends_no_process() -> None:
-    """pyarrow's answer to a question for such a column's sizes is std::terminate."""
+def with_encrypted_columns(rows: pa.Table) -> bytes:
     wanted = pe.EncryptionConfiguration(footer_key="f", column_keys={"c": ["open"]}, plaintext_footer=True)
-    factory = pe.CryptoFactory(lambda _: Kms())
-    rows, sink = klines(0), io.BytesIO()
+    factory, sink = pe.CryptoFactory(lambda _: Kms()), io.BytesIO()
     properties = factory.file_encryption_properties(pe.KmsConnectionConfig(), wanted)
     with pq.ParquetWriter(sink, rows.schema, encryption_properties=properties) as writer:
         writer.write_table(rows)
-    error = refusal(sink.getvalue())
+    return sink.getvalue()
+
+
+def test_a_file_with_encrypted_columns_is_refused_and_ends_no_process() -> None:
+    """pyarrow's answer to a question for such a column's sizes is std::terminate."""
+    error = refusal(with_encrypted_columns(klines(0)))
     assert (error.reason, str(error)) == ("not_parquet", "the file has encrypted columns: write it without encryption")

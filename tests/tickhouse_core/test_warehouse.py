@@ -201,6 +201,7 @@ def test_a_machine_without_room_or_open_files_is_trouble_that_passes(warehouse: 
         warehouse.query(f"select throwIf(1, 'no', toInt16({code})) settings allow_custom_error_code_in_throwif = 1")
 
 
+@pytest.mark.slow
 def test_a_server_that_accepts_and_says_nothing_is_away() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = WarehouseSettings(host="127.0.0.1", port=silent.getsockname()[1], path=None)
