@@ -99,7 +99,8 @@ class BookSync:
     def on_snapshot(self, last_update_id: int) -> list[Decision]:
         """A snapshot came, asked for or not. Too old: another is needed. Otherwise buffered diffs that fit follow."""
         self._awaiting_snapshot = False
-        if self._buffer and last_update_id + 1 < self._buffer[0].first_update_id:
+        is_former = self.ids.is_former(last_update_id, last_update_id)
+        if self._buffer and (is_former or last_update_id + 1 < self._buffer[0].first_update_id):
             self._too_old += 1
             delayed = [SyncDelayed(last_update_id, self._buffer[0].first_update_id)] if self._too_old == TOO_OLD_SAID_AT else []
             return [*delayed, *self._ask("snapshot_too_old")]

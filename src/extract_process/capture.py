@@ -195,9 +195,9 @@ class Capture:
         """Writes down what a feed has to say."""
         self.note(self.judge.event(event, now_us(), key, cause=cause, detail=detail))
 
-    def follows(self, first_ids: Mapping[StreamKey, int]) -> bool:
-        """Whether streams that begin with these ids go on without a hole."""
-        return self.judge.follows(first_ids)
+    def spans(self) -> Mapping[StreamKey, tuple[int, int]]:
+        """The first and the last id that were judged, of the numbering that each stream has now."""
+        return self.judge.spans()
 
     def beat(self, heartbeat: Heartbeat) -> None:
         """One pulse of the process."""

@@ -23,6 +23,11 @@ class DepthWatch:
         return self._sync.ids.last_id
 
     @property
+    def span(self) -> tuple[int, int] | None:
+        """The first and the last update id of the numbering that is followed."""
+        return self._sync.ids.span
+
+    @property
     def is_synced(self) -> bool:
         return self._sync.book_id is not None
 

@@ -46,7 +46,12 @@ class FeedPlan:
         return feed is not None and feed.is_delivering
 
     def add(self, symbols: Collection[str]) -> list[StreamFeed]:
-        """New feeds for the streams of these symbols, each stream once; a stream of the whole market is in the first ones."""
+        """New feeds for the streams of these symbols, each stream once; a stream of the whole market is in the first ones.
+
+        Streams that are subscribed already, because nobody knew that the venue does not know them, are subscribed anew.
+        """
+        for feed in {self._feed_of[place] for place in self._feed_of if place[1] in {symbol.upper() for symbol in symbols}}:
+            feed.renew()
         chosen = {symbol.upper() for symbol in (*symbols, ALL_SYMBOLS)}
         names = [name for name in self._left if self._venue.key_of_stream(name).symbol.upper() in chosen]
         self._left = [name for name in self._left if name not in set(names)]

@@ -15,8 +15,8 @@ class FeedSink(Protocol):
     def judge_messages(self, messages: Iterable[object], receipt_time: int) -> None:
         """Landed messages of one connection at a time, in the order in which they came."""
 
-    def follows(self, first_ids: Mapping[StreamKey, int]) -> bool:
-        """Whether streams that begin with these ids go on without a hole from what was judged last."""
+    def spans(self) -> Mapping[StreamKey, tuple[int, int]]:
+        """The first and the last id that were judged, of the numbering that each stream has now."""
 
     def on_break(self, cause: str, concerns: Callable[[StreamKey], bool]) -> None:
         """Streams were interrupted: holes that show now have this cause."""

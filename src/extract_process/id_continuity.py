@@ -96,8 +96,22 @@ class IdContinuity:
         self._latest_at = last_at
         self._began = 0 if last_id is None else last_id + 1
         self._run: list[Range] = []
+        self._former: Range | None = None
+        self._former_at = 0
         if last_id is not None:
             self._move_to(last_id)
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """The first and the last id of this numbering so far; None before there is one."""
+        return None if self.last_id is None else (self._began, self.last_id)
+
+    def is_former(self, first: int, last: int) -> bool:
+        """Whether these ids are of the numbering before this one, as long as this one has not grown into it."""
+        former = self._former
+        if former is None or not former.first <= first <= last <= former.last:
+            return False
+        return self._began > former.last or self._next <= former.first
 
     def on_break(self, cause: str) -> None:
         """The next hole, if there is one, has this cause (`disconnect`, `spool_full`)."""
@@ -114,6 +128,8 @@ class IdContinuity:
             return []
         if self.last_id is None:
             self._began = first
+        elif at <= self._former_at and self.is_former(first, last):
+            return []  # over a connection that is behind
         elif last < self._next:
             return self._on_late(first, last, at)
         elif last - self._next > self._most_jump and last - self._next > self._most_jump + self._pause_until(at):
@@ -183,6 +199,7 @@ class IdContinuity:
         run, self._run = self._run, []
         findings: list[IdFinding] = [NewNumbering(run[0].first, last, self.last_id)]
         self._open.clear()
+        self._former, self._former_at = Range(self._began, self.last_id), self._latest_at
         self._began, self._latest_at, self._cause = run[0].first, at, UNBROKEN
         self._move_to(last)
         for before, after in pairwise(run):

@@ -195,11 +195,9 @@ class Judge:
             if concerns(known.key):
                 known.watch.on_break(cause)
 
-    def follows(self, first_ids: Mapping[StreamKey, int]) -> bool:
-        """Whether streams that begin with these ids go on without a hole where this judge is now."""
-        last_ids = {known.key: known.last_id for known in self._known()}
-        pairs = [(key, last_ids.get(key), first) for key, first in first_ids.items()]
-        return all(last is None or first <= self._latest_start(key, last) for key, last, first in pairs)
+    def spans(self) -> dict[StreamKey, tuple[int, int]]:
+        """The first and the last id that were judged, of the numbering that each stream has now."""
+        return {known.key: span for known in self._known() if (span := known.watch.span) is not None}
 
     def event(
         self,
@@ -256,10 +254,6 @@ class Judge:
                 return self.event("mismatch", now, key, ids=(last, last), detail=f"{levels} levels differ, first {example}")
             case _:
                 raise AssertionError(f"no event for {finding}")
-
-    def _latest_start(self, key: StreamKey, last: int) -> int:
-        """The highest first id with which a stream certainly goes on from `last`."""
-        return last if key.channel in self._rules.sparse_channels else key.grid.after(last)
 
     def _known(self) -> Iterable[_Depth | _Ids]:
         return [*self._depths.values(), *self._trades.values(), *self._klines.values()]

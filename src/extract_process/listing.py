@@ -9,6 +9,9 @@ from tickhouse_core.errors import UnknownSymbols, UsageError, VenueError
 
 log = logging.getLogger(__name__)
 
+UNCHECKED_SECONDS = 30.0
+"""At most, between two tries to check the symbols where REST was away at the start."""
+
 CONNECTIONS = 100
 """Requests of a live process at once: its queue sends far fewer."""
 
@@ -16,8 +19,10 @@ CONNECTIONS = 100
 class Listing:
     """`unknown` are the wanted symbols that the venue does not know, in their order; it shrinks when they are listed."""
 
-    def __init__(self, rest: VenueRest, wanted: Sequence[str], unknown: Sequence[str] = ()) -> None:
+    def __init__(self, rest: VenueRest, wanted: Sequence[str], unknown: Sequence[str] = (), *, is_checked: bool = True) -> None:
+        """Not checked: REST was away, all symbols count as known until it answers."""
         self.unknown = tuple(unknown)
+        self._is_checked = is_checked
         self._rest = rest
         self._wanted = tuple(wanted)
 
@@ -26,21 +31,44 @@ class Listing:
         """The wanted symbols without the unknown ones."""
         return tuple(symbol for symbol in self._wanted if symbol not in self.unknown)
 
-    async def watch(self, seconds: float, on_listed: Callable[[Sequence[str]], None]) -> None:
-        """Asks for the unknown symbols every so many seconds; ends when the venue knows all of them."""
+    async def watch(
+        self, seconds: float, on_listed: Callable[[Sequence[str]], None], on_unknown: Callable[[Sequence[str]], None]
+    ) -> None:
+        """Asks for the unknown symbols every so many seconds; ends when the venue knows all of them.
+
+        `on_unknown` hears of those that could not be named at the start.
+        """
+        while not self._is_checked:
+            await asyncio.sleep(min(seconds, UNCHECKED_SECONDS))
+            if (found := await self._still_unknown(self._wanted)) is None:
+                continue
+            self._is_checked, self.unknown = True, found
+            if found:
+                _say_unknown(found, self._wanted)
+                on_unknown(found)
         while self.unknown:
             await asyncio.sleep(seconds)
-            try:
-                still = await unknown_of(self._rest, self.unknown)
-            except UnknownSymbols:
-                continue
-            except VenueError as error:
-                log.warning("unknown symbols cannot be looked for", extra={"error": str(error)})
+            if (still := await self._still_unknown(self.unknown)) is None or still == self.unknown:
                 continue
             listed = tuple(symbol for symbol in self.unknown if symbol not in still)
             self.unknown = still
             log.warning("the venue knows these symbols now", extra={"symbols": ", ".join(listed)})
             on_listed(listed)
+
+    async def _still_unknown(self, symbols: Sequence[str]) -> tuple[str, ...] | None:
+        """None: the venue does not answer."""
+        try:
+            return await unknown_of(self._rest, symbols)
+        except UnknownSymbols:
+            return tuple(symbols)
+        except VenueError as error:
+            log.warning("unknown symbols cannot be looked for", extra={"error": str(error)})
+            return None
+
+
+def _say_unknown(unknown: Sequence[str], wanted: Sequence[str]) -> None:
+    what = {"symbols": ", ".join(unknown), "known": len(wanted) - len(unknown)}
+    log.error("the venue does not know these symbols: they are left out and looked for again", extra=what)
 
 
 async def open_listing(rest: VenueRest, symbols: Sequence[str]) -> Listing:
@@ -55,10 +83,9 @@ async def open_listing(rest: VenueRest, symbols: Sequence[str]) -> Listing:
         raise
     except VenueError as error:
         log.error("symbols are not checked, REST is away", extra={"error": str(error)})
-        return Listing(rest, symbols)
+        return Listing(rest, symbols, is_checked=False)
     if unknown:
-        what = {"symbols": ", ".join(unknown), "known": len(symbols) - len(unknown)}
-        log.error("the venue does not know these symbols: they are left out and looked for again", extra=what)
+        _say_unknown(unknown, symbols)
     return Listing(rest, symbols, unknown)
 
 

@@ -127,9 +127,7 @@ class LiveCapture:
     def _begin(self) -> None:
         judge = self._capture.judge
         self._capture.note(judge.event("started", self._started_at, detail=f"{len(self._listing.known)} symbols"))
-        for symbol in self._listing.unknown:
-            words = "the venue does not know it; it is looked for again"
-            self._capture.note(judge.event("unknown_symbol", self._started_at, StreamKey("", symbol), detail=words))
+        self._say_unknown(self._listing.unknown)
         for key, gap in self._gaps:
             ids = (gap.from_id, gap.to_id)
             self._capture.note(judge.event("gap", self._started_at, key, cause=gap.cause, ids=ids, ended_at=self._started_at))
@@ -142,7 +140,12 @@ class LiveCapture:
             group.create_task(self._tick())
             group.create_task(self._prove())
             take_up = partial(self._take_up, group)
-            group.create_task(self._listing.watch(self._options.look_again_seconds, take_up))
+            group.create_task(self._listing.watch(self._options.look_again_seconds, take_up, self._say_unknown))
+
+    def _say_unknown(self, symbols: Sequence[str]) -> None:
+        for symbol in symbols:
+            words = "the venue does not know it; it is looked for again"
+            self._capture.tell("unknown_symbol", StreamKey("", symbol), detail=words)
 
     def _take_up(self, group: asyncio.TaskGroup, symbols: Sequence[str]) -> None:
         """Symbols that were unknown at the start."""

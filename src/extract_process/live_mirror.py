@@ -133,7 +133,8 @@ class LiveMirror:
             group.create_task(self._prove())
             group.create_task(self._say_how_it_goes())
             group.create_task(self._beat())
-            group.create_task(self._listing.watch(self._options.look_again_seconds, partial(self._take_up, group)))
+            take_up = partial(self._take_up, group)  # unknown ones are named in a line: a mirror has no events
+            group.create_task(self._listing.watch(self._options.look_again_seconds, take_up, lambda unknown: None))
 
     def _take_up(self, group: asyncio.TaskGroup, symbols: Sequence[str]) -> None:
         """Symbols that were unknown at the start."""

@@ -123,13 +123,10 @@ class MarketMirror:
         if channel == "depth" and (lane := self._books.get(symbol)) is not None:
             self._follow(symbol, lane.book.start_over("not_judged"))
 
-    def follows(self, first_ids: Mapping[StreamKey, int]) -> bool:
-        pairs = [
-            (first, last, key.channel in self._dialect.sparse_channels)
-            for key, first in first_ids.items()
-            if (last := self._last_id(key)) is not None
-        ]
-        return all(first <= last if is_sparse else first <= last + 1 for first, last, is_sparse in pairs)
+    def spans(self) -> dict[StreamKey, tuple[int, int]]:
+        books = {StreamKey("depth", symbol): lane.book.span for symbol, lane in self._books.items()}
+        trades = {StreamKey("trades", symbol): lane.span for symbol, lane in self._trades.items()}
+        return {key: span for key, span in (books | trades).items() if span is not None}
 
     def on_break(self, cause: str, concerns: Callable[[StreamKey], bool]) -> None:
         for symbol, lane in self._books.items():
@@ -216,10 +213,3 @@ class MarketMirror:
                 case Mismatch(last, levels, example):
                     self.counts.mismatches += 1
                     log.error("mismatch", extra={"symbol": symbol, "last_update_id": last, "levels": levels, "first": example})
-
-    def _last_id(self, key: StreamKey) -> int | None:
-        if key.channel == "depth" and (book := self._books.get(key.symbol)) is not None:
-            return book.book.last_update_id
-        if key.channel == "trades" and (trades := self._trades.get(key.symbol)) is not None:
-            return trades.last_id
-        return None

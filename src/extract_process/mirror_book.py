@@ -50,6 +50,11 @@ class MirrorBook:
         return self._watch.last_update_id
 
     @property
+    def span(self) -> tuple[int, int] | None:
+        """The first and the last update id of the numbering that is followed."""
+        return self._watch.span
+
+    @property
     def is_synced(self) -> bool:
         return self._watch.is_synced
 

@@ -90,8 +90,9 @@ class TradeLane:
         self._lane = publisher.lane(topic, forms)
 
     @property
-    def last_id(self) -> int | None:
-        return self._ids.last_id
+    def span(self) -> tuple[int, int] | None:
+        """The first and the last trade id of the numbering that is followed."""
+        return self._ids.span
 
     def say(self, trade: Trade, receipt_time: int) -> list[IdFinding]:
         """What its id says of the stream."""

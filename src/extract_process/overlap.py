@@ -4,10 +4,11 @@ A subscription that is accepted and never delivers looks like any other, so noth
 numbers are in overlaps: with 5 s of `--overlap-seconds`, 60 s until it is given up, 10 s to 10 min until the next try.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from enum import Enum
 
-from extract_process.stream_key import StreamKey, key_of
+from extract_process.records import UnreadableRow
+from extract_process.stream_key import StreamKey, ids_of, key_of
 
 GRACE = 0.2
 """Of an overlap: by how much the same message may come later over one connection than over the other."""
@@ -97,3 +98,41 @@ def pause_before_retry(failures: int, overlap_seconds: float, *, is_urgent: bool
     """Seconds after so many successors in a row that were given up, the last one included."""
     most = MOST_URGENT_RETRY if is_urgent else MOST_RETRY
     return overlap_seconds * min(most, FIRST_RETRY * 2.0 ** min(failures - 1, 30))
+
+
+Spans = Mapping[StreamKey, tuple[int, int]]
+"""First and last id that were judged, by stream."""
+
+
+def goes_on(first_ids: Mapping[StreamKey, int], spans: Spans, sparse_channels: Set[str] = frozenset()) -> bool:
+    """Whether streams that begin with these ids certainly have no hole behind what was judged.
+
+    In a sparse channel (IdContinuity) only an id that was judged already proves it.
+    """
+    known = ((key, first, spans[key][1]) for key, first in first_ids.items() if key in spans)
+    return all(first <= (last if key.channel in sparse_channels else key.grid.after(last)) for key, first, last in known)
+
+
+def of_this_numbering(backlog: Sequence[tuple[object, int]], spans: Spans) -> list[tuple[object, int]]:
+    """What of a second connection's records still means something for a judge that went on without them.
+
+    Before the last record that the judge has too, ids outside of what it has are of a numbering before this one, or
+    older than what its connection began with: as news they would look like ids that begin anew.
+    """
+    places = [(key_of(message), _ids(message)) for message, _ in backlog]
+    met: dict[StreamKey, int] = {}
+    for number, (key, ids) in enumerate(places):
+        if key is not None and key in spans and ids is not None and spans[key][0] <= ids[1] <= spans[key][1]:
+            met[key] = number
+    return [
+        record
+        for number, (record, (key, ids)) in enumerate(zip(backlog, places, strict=True))
+        if key is None or key not in spans or ids is None or number >= met.get(key, 0) or spans[key][0] <= ids[1] <= spans[key][1]
+    ]
+
+
+def _ids(message: object) -> tuple[int, int] | None:
+    """Those of a row that cannot be read too."""
+    if isinstance(message, UnreadableRow):
+        return None if message.first_id is None or message.last_id is None else (message.first_id, message.last_id)
+    return ids_of(message)

@@ -13,7 +13,7 @@ from extract_process.event_budget import EventBudget
 from extract_process.feed_link import FeedLink, FeedLinks, first_of
 from extract_process.feed_sink import FeedSink
 from extract_process.first_messages import FirstMessages
-from extract_process.overlap import Overlap, Verdict, pause_before_retry
+from extract_process.overlap import Overlap, Verdict, goes_on, of_this_numbering, pause_before_retry
 from extract_process.reconnect_delay import ReconnectDelay
 from extract_process.stream_key import StreamKey, first_ids_of
 from extract_process.stream_reader import StreamConnection
@@ -33,7 +33,7 @@ LOOK_SECONDS = 1.0
 """Between two looks at what is due by the clock."""
 
 _CONTROL = (Reply, Welcome, Pong, ServerShutdown, Unknown)
-_ROTATION, _SHUTDOWN, _MUTE = "rotation", "server_shutdown", "mute"
+_ROTATION, _SHUTDOWN, _MUTE, _LISTED = "rotation", "server_shutdown", "mute", "symbol_listed"
 """Why a connection is replaced: the `cause` of the events, and of a hole that it leaves."""
 
 
@@ -73,11 +73,14 @@ class StreamFeed:
         self._delay = ReconnectDelay()
         self._links = FeedLinks(self.streams, venue, connects, find_address, options.silence_seconds)
         self._keys = [venue.key_of_stream(stream) for stream in streams]
+        self._sparse = venue.dialect.sparse_channels
         self._places = {(key.channel, key.symbol.upper()) for key in self._keys}
         self._first = FirstMessages(self._keys)
         self._silence = DataSilence(options.mute_seconds)
         self._overlap: Overlap | None = None
+        self._successor: FeedLink | None = None
         self._woken = asyncio.Event()
+        self._is_renewed = True
 
     @property
     def connections(self) -> int:
@@ -93,6 +96,11 @@ class StreamFeed:
     def is_mute(self) -> bool:
         """The connection is there, and delivers nothing for longer than is usual."""
         return self._silence.is_alarmed
+
+    def renew(self) -> None:
+        """The venue knows a symbol of these streams only now: another connection takes over, whose subscription counts."""
+        self._is_renewed = False
+        self._woken.set()
 
     async def run(self) -> None:
         try:
@@ -144,17 +152,19 @@ class StreamFeed:
             return _MUTE
         if link.is_leaving:
             return _SHUTDOWN
+        if not self._is_renewed:
+            return _LISTED
         return _ROTATION if asyncio.get_running_loop().time() >= rotate_at else ""
 
     async def _replace(self, link: FeedLink, why: str) -> FeedLink:
         """The judged connection after the attempt: the second one, once it delivers what the first does, or still the first."""
         loop = asyncio.get_running_loop()
-        successor = await self._connect_until_done()
+        successor = self._successor = await self._connect_until_done()
         overlap = self._overlap = Overlap(loop.time(), self._options.overlap_seconds, is_mute=why == _MUTE)
         try:
             verdict = await self._compare(link, successor, overlap)
         finally:
-            self._overlap = None
+            self._overlap = self._successor = None
         is_given_up = verdict is Verdict.GIVE_UP or (successor.lost.done() and not link.lost.done())
         if (is_given_up or not link.lost.done()) and not self._goes_on(successor):
             self._sink.on_break(_MUTE if why == _MUTE else _ROTATION, self._is_ours)
@@ -187,11 +197,13 @@ class StreamFeed:
                 return verdict
 
     def _goes_on(self, successor: FeedLink) -> bool:
-        return self._sink.follows(first_ids_of(message for message, _ in successor.backlog))
+        spans = self._sink.spans()
+        first_ids = first_ids_of(message for message, _ in of_this_numbering(successor.backlog, spans))
+        return goes_on(first_ids, spans, self._sparse)
 
     def _promote(self, link: FeedLink, event: str, cause: str = "") -> None:
         """From here on this connection is the judged one; what it delivered so far is judged first."""
-        link.is_judged = True
+        link.is_judged = self._is_renewed = True
         self._silence.begin(asyncio.get_running_loop().time())
         self._note(event, cause=cause, detail=f"{len(self.streams)} streams, {len(link.backlog)} records in the overlap")
         self._judge_backlog(link)
@@ -199,7 +211,7 @@ class StreamFeed:
     def _judge_backlog(self, link: FeedLink) -> None:
         """Its rows are recorded, whatever becomes of the connection: their ids are in no gap."""
         backlog, link.backlog = link.backlog, []
-        for message, receipt_time in backlog:
+        for message, receipt_time in of_this_numbering(backlog, self._sink.spans()):
             self._sink.judge_messages([message], receipt_time)
 
     def _on_open_failed(self, link: FeedLink) -> None:
@@ -258,7 +270,11 @@ class StreamFeed:
                 self._overlap.on_second(messages, asyncio.get_running_loop().time())
 
     def _on_data(self, frames: int) -> None:
-        if self._silence.on_data(asyncio.get_running_loop().time(), frames):
+        now = asyncio.get_running_loop().time()
+        pause = min(LOOK_SECONDS, self._options.overlap_seconds)
+        if self._successor is not None and self._silence.silent_seconds(now) >= pause:
+            self._judge_backlog(self._successor)  # what only the second has is no hole, and nothing to ask for
+        if self._silence.on_data(now, frames):
             self._note("heard_again", detail=f"the pause was {self._silence.longest_pause:.1f} s")
 
     def _on_control(self, link: FeedLink, message: object) -> None:

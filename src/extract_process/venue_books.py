@@ -1,7 +1,7 @@
 """VenueBooks: the venue's own books beside the mirror's messages, sorted whole after every diff: slow, and simple to trust."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from extract_process.book_comparison import Top
 from extract_process.book_proof import KnownBook
@@ -55,9 +55,9 @@ class VenueBooks:
                 log.warning("refused row", extra={"symbol": message.symbol, "why": message.why})
                 self._follow(message.symbol, watch.on_unreadable(message.first_id, message.last_id))
 
-    def follows(self, first_ids: Mapping[StreamKey, int]) -> bool:
-        last_ids = {StreamKey("depth", symbol): watch.last_update_id for symbol, watch in self._watches.items()}
-        return all(first <= last + 1 for key, first in first_ids.items() if (last := last_ids.get(key)) is not None)
+    def spans(self) -> dict[StreamKey, tuple[int, int]]:
+        spans = {StreamKey("depth", symbol): watch.span for symbol, watch in self._watches.items()}
+        return {key: span for key, span in spans.items() if span is not None}
 
     def on_break(self, cause: str, concerns: Callable[[StreamKey], bool]) -> None:
         for symbol, watch in self._watches.items():

@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 _ACCESS = "access_refused"
 _SILENT = "lake_silent"
+_NO_BUCKET = "bucket_missing"
+_OF_ALL_OR_ONE = {_ACCESS, _SILENT, _NO_BUCKET}
+"""May be the trouble of a single object or of the whole lake: one question to the lake tells."""
 
 MOST_SILENT = 4
 """Objects of one reading that a lake keeps us waiting for, ten seconds each, before the others are left for later."""
@@ -117,7 +120,7 @@ class ObjectReader:
         results = self._results(silent, new, reading.room, waits)
         reading.left = [item for item, result in results if isinstance(result, NoRoom)]
         settled = [(item, result) for item, result in results if not isinstance(result, NoRoom)]
-        if any(isinstance(result, _Unreadable) and result.reason in (_ACCESS, _SILENT) for _, result in settled):
+        if any(isinstance(result, _Unreadable) and result.reason in _OF_ALL_OR_ONE for _, result in settled):
             self._store.check_access()  # of all objects: then no delivery is spent on it
         judged = self._ledger.done([result.version for _, result in settled if isinstance(result, Refused)])
         for item, result in settled:
@@ -157,6 +160,8 @@ class ObjectReader:
         result = self._try(room, version.key, 0, dataset, 1)
         if isinstance(result, LakeUnavailable):
             raise result
+        if isinstance(result, _Unreadable) and result.reason == _NO_BUCKET:
+            raise LakeUnavailable(result.why)
         return result if isinstance(result, ReadObject) and result.version == version else None
 
     def etag_now(self, key: str) -> str | None:
@@ -227,8 +232,8 @@ class ObjectReader:
             return _Unreadable(_SILENT, str(error))
         except (ObjectMissing, LakeUnavailable, NoRoom) as error:
             return error
-        except NotProvisioned:
-            raise
+        except NotProvisioned as error:
+            return _Unreadable(_NO_BUCKET, str(error))
         except AccessRefused as error:
             return _Unreadable(_ACCESS, str(error))
         except LakeRefused as error:

@@ -27,22 +27,23 @@ _START = "start S3 and SQS (make up), or correct AWS_ENDPOINT_URL; leave it out 
 _WRITER = "set CLICKHOUSE_USERNAME to an account that may write; a reader is STATUS_USERNAME"
 _CREDENTIALS = "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION to an account that may use bucket and queues"
 _PUBSUB_SECONDS = 4.0
+_ANSWER_SECONDS = 10
 
 
 def check_s3() -> Iterator[Finding]:
     bucket = read(LakeSettings).bucket
     with _lake_trouble():
-        store = ObjectStore(bucket, copies=False)
+        store = ObjectStore(bucket, copies=False, brief=True)
         next(iter(store.list_keys("data_sources/")), None)
         store.write(_PROBE, b"may this process write here? yes")
         with aws_errors(f"s3://{bucket}/{_PROBE}"):
-            s3_client().delete_object(Bucket=bucket, Key=_PROBE)
+            s3_client(brief=True).delete_object(Bucket=bucket, Key=_PROBE)
     yield Finding("S3", "ok", f"bucket {bucket} can be listed and written")
 
 
 def check_sqs() -> Iterator[Finding]:
     with _lake_trouble():
-        depths = {name: MessageQueue(name).depth() for queue in QUEUES for name in (queue, f"{queue}-dlq")}
+        depths = {name: MessageQueue(name, brief=True).depth() for queue in QUEUES for name in (queue, f"{queue}-dlq")}
     yield Finding("SQS", "ok", f"{len(depths)} queues are there")
     for name, depth in depths.items():
         if name.endswith("-dlq") and not depth.is_empty:
@@ -52,7 +53,7 @@ def check_sqs() -> Iterator[Finding]:
 def check_notifications() -> Iterator[Finding]:
     bucket = read(LakeSettings).bucket
     with _lake_trouble(), aws_errors(f"notifications of bucket {bucket}"):
-        current = s3_client().get_bucket_notification_configuration(Bucket=bucket)
+        current = s3_client(brief=True).get_bucket_notification_configuration(Bucket=bucket)
     told = {entry.get("Id") for entry in current.get("QueueConfigurations", ())}
     missing = [dataset.name for dataset in DATASETS if dataset.notification_id not in told]
     if missing:
@@ -64,7 +65,7 @@ def check_warehouse() -> Iterator[Finding]:
     settings = read(WarehouseSettings)
     where = f"the folder {settings.path}" if settings.path else f"{settings.host}:{settings.port}"
     try:
-        with closing(connect(settings, database="default")) as warehouse:
+        with closing(connect(settings, database="default", first_answer_seconds=_ANSWER_SECONDS)) as warehouse:
             [[version]] = warehouse.query("select version()")
             [[readonly]] = warehouse.query("select getSetting('readonly')")
             there = warehouse.query(

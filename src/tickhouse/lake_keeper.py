@@ -91,20 +91,21 @@ class LakeKeeper:
         if self._copy.etag(key) == etag:
             return
         try:
-            stored = self._store.read(key)
+            size = self._copy.keep_all(key, self._store.chunks(key))
         except ObjectMissing:
             return
-        self._copy.keep(key, stored.body)
-        log.info("copied", extra={"key": key, "bytes": len(stored.body)})
+        log.info("copied", extra={"key": key, "bytes": size})
 
     def _put_back(self, copied: CopiedObject) -> int:
-        body = None if self._is_stopping() else self._copy.read(copied.key)
-        if body is None:
+        if self._is_stopping():
             return 0
-        try:
-            self._store.write(copied.key, body, must_be_new=True)
-        except ObjectChanged:
-            return 0
+        with self._copy.opened(copied.key) as file:
+            if file is None:
+                return 0
+            try:
+                self._store.upload_new(copied.key, file)
+            except ObjectChanged:
+                return 0
         return 1
 
     def _tags(self) -> list["TagTypeDef"]:

@@ -44,6 +44,7 @@ _CONFIG = Config(
     max_pool_connections=32,
     s3={"addressing_style": "path"},  # LocalStack and moto answer on one host name
 )
+_BRIEF = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=5))
 _CONFIGURATION = (ProfileNotFound, ValueError)
 """ValueError is botocore's for an endpoint that is no URL."""
 
@@ -57,40 +58,42 @@ _ACCESS = {
     *("AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed"),
     *("InvalidClientTokenId", "UnrecognizedClientException", "InvalidToken", "ExpiredToken", "ExpiredTokenException"),
     *("TokenRefreshRequired", "InvalidSecurity", "AccountProblem", "NotSignedUp", "OptInRequired"),
+    *("AccessDeniedException", "NotAuthorized", "IncompleteSignature", "MissingAuthenticationToken", "RequestExpired"),
+    *("KmsAccessDenied", "KmsDisabled", "KmsInvalidState", "KmsNotFound", "KmsOptInRequired"),
 }
-"""Some come as 400. AWS: "S3 error responses", "SQS common errors"."""
+"""Some come as 400. AWS: "S3 error responses", "SQS common errors", "SQS ReceiveMessage"."""
 
 _TRANSIENT = {
     *("RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete", "OperationAborted", "InternalError"),
     *("IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"),
     *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException"),
     *("TooManyRequestsException", "RequestLimitExceeded", "BandwidthLimitExceeded", "LimitExceededException"),
-    *("KMS.ThrottlingException", "OverLimit", "SlowDown"),
+    *("KMS.ThrottlingException", "KmsThrottled", "OverLimit", "SlowDown"),
 }
 """4xx by their number, of the moment by their meaning: too much at once, or damaged on the way."""
 
 _TRANSIENT_STATUS = {408, 425, 429}
 
 
-def s3_client() -> "S3Client":
-    """botocore's S3 client for this process's environment; thread-safe."""
+def s3_client(*, brief: bool = False) -> "S3Client":
+    """botocore's S3 client for this process's environment; thread-safe. `brief`: one try of five seconds, for a look."""
     with aws_errors("S3"):
-        return cast("S3Client", _client("s3"))
+        return cast("S3Client", _client("s3", brief=brief))
 
 
-def sqs_client() -> "SQSClient":
-    """botocore's SQS client for this process's environment; thread-safe."""
+def sqs_client(*, brief: bool = False) -> "SQSClient":
+    """botocore's SQS client for this process's environment; thread-safe. `brief` as for S3."""
     with aws_errors("SQS"):
-        return cast("SQSClient", _client("sqs"))
+        return cast("SQSClient", _client("sqs", brief=brief))
 
 
-def _client(service: str) -> "BaseClient":
+def _client(service: str, *, brief: bool) -> "BaseClient":
     """Credentials, region and endpoint of the environment as it is now: only the descriptions of services are shared."""
     read(AwsSettings)  # botocore's own refusal of a malformed one would repeat it
     session = botocore.session.get_session()
     with _creating:
         session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
-        return session.create_client(service, config=_CONFIG)
+        return session.create_client(service, config=_BRIEF if brief else _CONFIG)
 
 
 @cache

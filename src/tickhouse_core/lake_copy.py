@@ -6,8 +6,11 @@ A file's path is the object's key, each part percent-encoded where a file name c
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from io import BufferedReader
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -19,6 +22,8 @@ _EMPTY = "%00"
 _PLAIN = " !#$&'()*+,:;=@[]^_`{}~"
 _INCOMING = "%incoming"
 """A percent sign that begins no escape: no key is spelled so."""
+
+_md5 = partial(hashlib.md5, usedforsecurity=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +40,29 @@ class LakeCopy:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def keep(self, key: str, body: bytes) -> None:
-        """Writes or replaces the file, whole or not at all."""
+    def keep(self, key: str, *chunks: bytes) -> int:
+        """Writes or replaces the file, whole or not at all; returns its bytes."""
+        return self.keep_all(key, chunks)
+
+    def keep_all(self, key: str, chunks: Iterable[bytes]) -> int:
+        """`keep` of chunks that come one by one, whose own errors travel: only one of them is in memory."""
         path = self._path(key)
         incoming = self._folder / _INCOMING / uuid.uuid4().hex
         try:
             incoming.parent.mkdir(parents=True, exist_ok=True)
-            with incoming.open("xb") as file:
-                file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
-            self._make_folder(path.parent)
-            incoming.replace(path)
+            try:
+                with incoming.open("xb") as file:
+                    size = sum(map(file.write, chunks))
+                    file.flush()
+                    os.fsync(file.fileno())
+                self._make_folder(path.parent)
+                incoming.replace(path)
+            finally:
+                incoming.unlink(missing_ok=True)  # a part of an object is of use to nobody, and takes room on a full disk
             sync_folder(path.parent)
         except OSError as error:
             raise LakeUnavailable(f"the lake's copy of {key}: {error}; is LAKE_COPY_DIR writable, with room left?") from error
+        return size
 
     def forget(self, key: str) -> None:
         """The object was deleted on purpose."""
@@ -60,17 +73,29 @@ class LakeCopy:
 
     def read(self, key: str) -> bytes | None:
         """None if there is no such file."""
+        with self.opened(key) as file:
+            return None if file is None else file.read()
+
+    @contextmanager
+    def opened(self, key: str) -> Iterator[BufferedReader | None]:
+        """The file while the context lasts, None if there is none."""
         try:
-            return self._path(key).read_bytes()
+            file = self._path(key).open("rb")
         except FileNotFoundError:
-            return None
+            yield None
+            return
+        except OSError as error:
+            raise LakeUnavailable(f"the lake's copy of {key}: {error}") from error
+        try:
+            with file:
+                yield file
         except OSError as error:
             raise LakeUnavailable(f"the lake's copy of {key}: {error}") from error
 
     def etag(self, key: str) -> str | None:
-        """What S3 calls an object of these bytes that was put in one request: their MD5."""
-        body = self.read(key)
-        return None if body is None else etag_of(body)
+        """What S3 calls an object of these bytes that was put in one request: their MD5. Read piece by piece."""
+        with self.opened(key) as file:
+            return None if file is None else hashlib.file_digest(file, _md5).hexdigest()
 
     def objects(self) -> Iterator[CopiedObject]:
         """All files, in no order."""
@@ -96,7 +121,7 @@ class LakeCopy:
 
 def etag_of(body: bytes) -> str:
     """The MD5, as S3 gives it for an object put in one request."""
-    return hashlib.md5(body, usedforsecurity=False).hexdigest()
+    return _md5(body).hexdigest()
 
 
 def configured_copy() -> LakeCopy | None:

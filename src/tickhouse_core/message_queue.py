@@ -35,9 +35,9 @@ class QueueDepth:
 class MessageQueue:
     """Thread-safe. Errors: NotProvisioned where there is no such queue, LakeUnavailable, LakeRefused, AccessRefused."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, brief: bool = False) -> None:
         self.name = name
-        self._client = sqs_client()
+        self._client = sqs_client(brief=brief)
         with aws_errors(f"queue {name}"):
             self._url = self._client.get_queue_url(QueueName=name)["QueueUrl"]
 

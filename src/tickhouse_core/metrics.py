@@ -8,10 +8,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
+from socket import SHUT_RDWR, socket
+from typing import Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -25,6 +27,12 @@ log = logging.getLogger(__name__)
 TEXT = "text/plain; charset=utf-8"
 FROZEN_SECONDS = 60.0
 """A loop that has not come round for so long is stuck: the process does not live, whatever its threads do."""
+
+MOST_CLIENTS = 32
+"""At once; a Prometheus, a health check and a page are three."""
+
+CLIENT_SECONDS = 10.0
+"""For a whole request and its answer, however a client drips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +165,10 @@ def _served() -> Iterator[None]:
 
 def _listen(settings: MetricsSettings) -> ThreadingHTTPServer:
     try:
-        server = ThreadingHTTPServer((settings.host, settings.port or 0), _Answers)
+        server = BoundedServer((settings.host, settings.port or 0))
     except OSError as error:
         where = f"METRICS_HOST={settings.host}, METRICS_PORT={settings.port}"
         raise UsageError(f"{where}: cannot listen there ({error.strerror}); choose another port for each process") from error
-    server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     log.info("metrics served", extra={"address": f"http://{settings.host}:{server.server_address[1]}/metrics"})
     return server
@@ -183,10 +190,44 @@ def _verdict(trouble: list[str]) -> tuple[int, str, bytes]:
     return 503 if trouble else 200, TEXT, f"{words}\n".encode()
 
 
-class _Answers(BaseHTTPRequestHandler):
-    """GET only; a slow or silent client costs one thread for a few seconds and nothing else."""
+class BoundedServer(ThreadingHTTPServer):
+    """A thread for each client, for so many clients and so long: strangers may reach the port in a container."""
 
-    timeout = 10
+    daemon_threads = True
+    request_queue_size = MOST_CLIENTS
+
+    def __init__(self, address: tuple[str, int], client_seconds: float = CLIENT_SECONDS) -> None:
+        self._client_seconds = client_seconds
+        self._clients: dict[socket, float] = {}
+        self._lock = threading.Lock()
+        super().__init__(address, _Answers)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            has_room = len(self._clients) < MOST_CLIENTS
+            if has_room:
+                self._clients[request] = time.monotonic()
+        if has_room:
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._clients.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Called twice a second: ends the wait of the threads whose clients had their time."""
+        with self._lock:
+            late = [client for client, since in self._clients.items() if time.monotonic() - since > self._client_seconds]
+        for client in late:
+            with suppress(OSError):  # it went away itself
+                client.shutdown(SHUT_RDWR)
+
+
+class _Answers(BaseHTTPRequestHandler):
+    """GET only."""
 
     def handle(self) -> None:
         try:

@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from tickhouse_core.aws import aws_errors, s3_client
 from tickhouse_core.errors import ObjectTooLarge
@@ -13,6 +13,8 @@ from tickhouse_core.quick_get import SILENCE_SECONDS, QuickGet
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
+
+_CHUNK_BYTES = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,12 @@ class ObjectStore:
     Errors: ObjectMissing, ObjectTooLarge, ObjectChanged, NotProvisioned, LakeUnavailable, LakeRefused, AccessRefused.
     """
 
-    def __init__(self, bucket: str, *, copies: bool = True, silence_seconds: float = SILENCE_SECONDS) -> None:
-        """`silence_seconds`: how long `read` waits for bytes before it is LakeSilent."""
+    def __init__(
+        self, bucket: str, *, copies: bool = True, silence_seconds: float = SILENCE_SECONDS, brief: bool = False
+    ) -> None:
+        """`silence_seconds`: how long `read` waits for bytes before it is LakeSilent. `brief`: as `s3_client`."""
         self.bucket = bucket
-        self._client = s3_client()
+        self._client = s3_client(brief=brief)
         self._quick = QuickGet(bucket, self._client, silence_seconds)
         self._copy = configured_copy() if copies else None
 
@@ -68,7 +72,7 @@ class ObjectStore:
                 Bucket=self.bucket,
                 Key=key,
                 Body=body,
-                ContentType="application/vnd.apache.parquet" if key.endswith(".parquet") else "application/json",
+                ContentType=_content_type(key),
                 **condition,  # type: ignore[arg-type]  # two optional string parameters
             )
         if self._copy is not None:
@@ -91,6 +95,16 @@ class ObjectStore:
                 said = f"{self._where(key)} has {answer['ContentLength']:,} bytes, {most_bytes:,} are allowed"
                 raise ObjectTooLarge(said, _bare(answer["ETag"]))
             return StoredObject(key, _bare(answer["ETag"]), answer["Body"].read())
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """The whole object piece by piece, a megabyte at a time; an object that is cut short is LakeUnavailable."""
+        with aws_errors(self._where(key)):
+            yield from self._client.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks(_CHUNK_BYTES)
+
+    def upload_new(self, key: str, file: BinaryIO) -> None:
+        """`write` of a file that is not in memory, without a copy; ObjectChanged where there is such an object."""
+        with aws_errors(self._where(key)):
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=file, ContentType=_content_type(key), IfNoneMatch="*")
 
     def open(self, summary: ObjectSummary) -> "RangedReader":
         """A file that reads only the bytes asked for: a Parquet footer costs one small request."""
@@ -145,12 +159,13 @@ class ObjectStore:
 
 
 class RangedReader(io.RawIOBase):
-    """A read-only seekable file over one version of an object."""
+    """A read-only seekable file over one version of an object. It remembers what it read last: a footer is looked at twice."""
 
     def __init__(self, store: ObjectStore, summary: ObjectSummary) -> None:
         self._store = store
         self._summary = summary
         self._position = 0
+        self._last_start, self._last = 0, b""
 
     def readable(self) -> bool:
         return True
@@ -170,7 +185,11 @@ class RangedReader(io.RawIOBase):
         end = self._summary.size if size is None or size < 0 else min(self._position + size, self._summary.size)
         if end <= self._position:
             return b""
-        body = self._store.read_range(self._summary, self._position, end)
+        start = self._position - self._last_start
+        if not 0 <= start <= end - self._last_start <= len(self._last):
+            self._last_start, self._last = self._position, self._store.read_range(self._summary, self._position, end)
+            start = 0
+        body = self._last[start : end - self._last_start]
         self._position += len(body)
         return body
 
@@ -178,6 +197,10 @@ class RangedReader(io.RawIOBase):
 def _summaries(page: "ListObjectsV2OutputTypeDef") -> Iterator[ObjectSummary]:
     for item in page.get("Contents", ()):
         yield ObjectSummary(item["Key"], _bare(item["ETag"]), item["Size"], item["LastModified"])
+
+
+def _content_type(key: str) -> str:
+    return "application/vnd.apache.parquet" if key.endswith(".parquet") else "application/json"
 
 
 def _bare(etag: str) -> str:

@@ -4,6 +4,7 @@ Loader and backfiller both ask here, so that what the one refuses the other does
 it fits if no digit is lost on the way into the dataset's types.
 """
 
+import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from tickhouse_core.datasets import INSTANT, SCHEMA_VERSION, Dataset, instant_range
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.lake_keys import parse_object_key
+from tickhouse_core.parquet_footer import has_encrypted_columns
 from tickhouse_core.parquet_sizes import (
     MOST_BYTES,
     check_footer,
@@ -64,6 +66,7 @@ class CheckedFile:
         self._partitions = _partitions(key)
         check_columns(file.schema_arrow, dataset, self._partitions)
         check_row_groups(file.metadata)
+        refuse_encrypted(io.BytesIO(body))
         self.sizes = sizes_of(file, dataset)
         _refuse_larger(self.sizes.decoded, most_bytes)
         _check_rows(file.metadata)
@@ -177,6 +180,16 @@ def _open(body: bytes) -> pq.ParquetFile:
         return pq.ParquetFile(pa.BufferReader(body), page_checksum_verification=True)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ObjectRefused("not_parquet", f"not a Parquet file of {len(body)} bytes: {error}") from error
+
+
+def refuse_encrypted(file: io.BytesIO | io.RawIOBase) -> None:
+    """Before pyarrow is asked for sizes or statistics of a column. Raises ObjectRefused."""
+    try:
+        is_encrypted = has_encrypted_columns(file)
+    except (ValueError, IndexError, RecursionError) as error:
+        raise ObjectRefused("not_parquet", "not a Parquet file: its footer cannot be read") from error
+    if is_encrypted:
+        raise ObjectRefused("not_parquet", "the file has encrypted columns: write it without encryption")
 
 
 @contextmanager

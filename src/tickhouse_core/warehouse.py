@@ -14,6 +14,8 @@ from clickhouse_connect.driver.exceptions import (
     OperationalError,
     ProgrammingError,
 )
+from clickhouse_connect.driver.httpclient import HttpClient
+from urllib3 import Timeout
 
 from tickhouse_core.errors import TickhouseError, UsageError, WarehouseReadOnly, WarehouseRefused, WarehouseUnavailable
 from tickhouse_core.redaction import redacted
@@ -30,6 +32,10 @@ _INSERT_SETTINGS = {
     "max_partitions_per_insert_block": 0,  # many small objects of a long history are one insert of many months
 }
 _READER_SETTINGS = {"readonly": 2, "max_execution_time": 20}
+_CONNECT_SECONDS = 5
+_ANSWER_SECONDS = 300
+"""Of a statement: large inserts and long queries take their time. A connection's first question is a small one."""
+
 _KEY_BYTES_PER_QUERY = 100_000
 _NEVER_US = 7_258_118_400_000_000  # the year 2200
 _TRANSIENT_CODES = {
@@ -222,12 +228,17 @@ def connect_asker(settings: WarehouseSettings, output: Mapping[str, Any]) -> War
 
 
 def connect(
-    settings: WarehouseSettings, *, database: str | None = None, restrictions: Mapping[str, Any] | None = None
+    settings: WarehouseSettings,
+    *,
+    database: str | None = None,
+    restrictions: Mapping[str, Any] | None = None,
+    first_answer_seconds: int = 60,
 ) -> Warehouse:
     """Connects to the server, or opens the embedded engine's folder (one process at a time may hold it).
 
     `database` overrides the default one, for the statement that creates it; `restrictions` are ClickHouse's settings of
-    every statement of this connection.
+    every statement of this connection. WarehouseUnavailable where a server says nothing for `first_answer_seconds`: long
+    enough for a service that wakes up.
     """
     name = settings.database if database is None else database
     with _clickhouse_errors():
@@ -241,9 +252,11 @@ def connect(
             database=name,
             autogenerate_session_id=False,
             settings=dict(restrictions or {}),
-            connect_timeout=5,
-            send_receive_timeout=300,
+            connect_timeout=_CONNECT_SECONDS,
+            send_receive_timeout=first_answer_seconds,
         )
+        assert isinstance(client, HttpClient), "no other interface was asked for"
+        client.timeout = Timeout(connect=_CONNECT_SECONDS, read=_ANSWER_SECONDS)
     return Warehouse(client)
 
 

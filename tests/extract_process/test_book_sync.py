@@ -246,6 +246,19 @@ def test_a_snapshot_of_another_numbering_does_not_freeze_the_book() -> None:
     assert sync.book_id == 999
 
 
+def test_an_answer_from_before_the_new_numbering_is_no_start_of_its_book() -> None:
+    """A proof was under way when the ids began anew; its answer comes before the one that counts."""
+    sync = BookSync()
+    for number in (101, 102, 103):
+        sync.on_diff(diff(number, number))
+    sync.on_snapshot(102)
+    for number in (1, 2, 3):
+        sync.on_diff(diff(number, number))
+    assert sync.on_snapshot(103) == [SnapshotNeeded("snapshot_too_old")]
+    assert sync.book_id is None
+    assert sync.on_snapshot(3) == [Synced(3)]
+
+
 def test_a_new_numbering_asks_for_a_new_book() -> None:
     sync = BookSync()
     sync.on_diff(diff(101, 110))

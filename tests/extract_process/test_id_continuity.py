@@ -155,6 +155,22 @@ def test_ids_below_the_last_are_a_new_numbering_only_if_they_are_younger() -> No
     assert ids.on_ids(3, 3, 1_001) == [NewNumbering(1, 3, before=99)]
 
 
+def test_a_connection_that_is_behind_does_not_bring_the_old_numbering_back() -> None:
+    ids = IdContinuity()
+    assert told(ids, (10**9, 10**9 + 50), (1, 1), (2, 2), (3, 3)) == [NewNumbering(1, 3, before=10**9 + 50)]
+    assert told(ids, *[(10**9 + number, 10**9 + number) for number in range(40, 51)]) == []
+    assert told(ids, (4, 4), (6, 6)) == [Gap(5, 5, "sequence")]
+    assert ids.span == (1, 6)
+
+
+def test_a_new_numbering_that_grows_into_the_old_one_has_holes_like_any_other() -> None:
+    ids = IdContinuity()
+    assert told(ids, *[(number, number) for number in range(100, 141)], at=1) == []
+    assert told(ids, (1, 1), (2, 2), (3, 99), at=2) == [NewNumbering(1, 99, before=140)]
+    assert told(ids, (100, 104), (107, 107), at=3) == [Gap(105, 106, "sequence")]
+    assert told(ids, (105, 106), at=4) == [Healed(105, 106)]
+
+
 def test_what_is_late_by_chance_is_no_evidence() -> None:
     ids = IdContinuity()
     assert told(ids, (100, 100), (1, 1), (2, 2), (101, 101), (3, 3), (4, 4), (102, 102)) == []

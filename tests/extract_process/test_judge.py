@@ -92,11 +92,10 @@ def test_a_break_concerns_the_streams_it_names() -> None:
     assert [(event.symbol, event.cause) for event in events] == [("BTCUSDT", "disconnect"), ("ETHUSDT", "sequence")]
 
 
-def test_streams_follow_where_they_go_on_without_a_hole() -> None:
+def test_what_was_judged_is_known_from_its_first_id_to_its_last() -> None:
     judged = judge()
     judged.on_messages([trade(5), diff(1, 9)], receipt_time=100)
-    assert judged.follows({TRADES: 6, DEPTH: 3, StreamKey("trades", "NEWUSDT"): 77})
-    assert not judged.follows({TRADES: 7})
+    assert judged.spans() == {TRADES: (5, 5), DEPTH: (1, 9)}
 
 
 def test_where_klines_never_close_the_next_one_asks_for_those_before() -> None:
@@ -116,14 +115,6 @@ def test_where_klines_never_close_the_next_one_asks_for_those_before() -> None:
     (gap,) = judge.on_absent_ids(key, 11 * minute, 11 * minute, 0).events
     assert (gap.event, gap.cause, gap.from_update_id) == ("gap", "venue_has_no_data", 11 * minute)
     assert judge.last_ids()[key][0] == 11 * minute
-
-
-def test_sparse_trades_go_on_only_from_one_that_is_here_already() -> None:
-    judge = Judge("kucoin", "main", {}, JudgeRules(frozenset({"trades"})))
-    key = StreamKey("trades", "A-B")
-    judge.on_messages([Trade("A-B", number, "1", "1", True, 1, 1) for number in (5, 9)], 1)
-    assert judge.follows({key: 9})
-    assert not judge.follows({key: 10})
 
 
 def test_an_unreadable_row_is_an_event_with_its_ids_a_gap_behind_it_and_a_new_book() -> None:

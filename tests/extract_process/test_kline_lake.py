@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.tickhouse_core.test_parquet_check import with_encrypted_columns
 
 from extract_process.binance.messages import parse_klines
 from extract_process.kline_grid import Range, grid_of
@@ -248,6 +249,12 @@ def unfit(rows: pa.Table, what: str) -> pa.Table:
         "digits": lambda: changed("open", rows["open"].cast(pa.float64())),
         "null": lambda: changed("trade_count", pa.nulls(rows.num_rows, pa.int64())),
     }[what]()
+
+
+def test_a_month_with_encrypted_columns_is_no_complete_month_and_ends_no_process(lake: KlineLake, moto_lake: Lake) -> None:
+    metadata = {"tickhouse.schema_version": "1", "tickhouse.row_count": "3"}
+    moto_lake.store.write(KEY, with_encrypted_columns(klines(0, 1, 2).cast(KLINES.schema.with_metadata(metadata))))
+    assert lake.read_coverage(["2024-01"]) == {"2024-01": Coverage([], [])}
 
 
 @pytest.mark.parametrize("has_our_metadata", [False, True])

@@ -74,7 +74,7 @@ async def test_unknown_symbols_are_looked_for_until_all_are_listed() -> None:
         came.append(symbols)
         heard.set()
 
-    watch = asyncio.create_task(listing.watch(0.01, on_listed))
+    watch = asyncio.create_task(listing.watch(0.01, on_listed, lambda unknown: None))
     async with asyncio.timeout(patience(20)):
         await until(lambda: len(rest.asked) >= 5)
         rest.is_away = True
@@ -87,6 +87,24 @@ async def test_unknown_symbols_are_looked_for_until_all_are_listed() -> None:
         await watch
     assert came == [("BUSDT",), ("AUSDT",)]
     assert listing.unknown == ()
+
+
+async def test_where_rest_was_away_at_the_start_the_symbols_are_checked_once_it_answers(caplog: pytest.LogCaptureFixture) -> None:
+    rest = Rest("BTCUSDT")
+    rest.is_away = True
+    listing = await open_listing(as_rest(rest), ("BTCUSDT", "NEWUSDT"))
+    told: list[tuple[str, Sequence[str]]] = []
+    watch = listing.watch(0.01, lambda listed: told.append(("listed", listed)), lambda unknown: told.append(("unknown", unknown)))
+    watching = asyncio.create_task(watch)
+    async with asyncio.timeout(patience(20)):
+        rest.is_away = False
+        await until(lambda: bool(told))
+        assert (told, listing.unknown) == ([("unknown", ("NEWUSDT",))], ("NEWUSDT",))
+        rest.known.add("NEWUSDT")
+        await watching
+    assert told[1:] == [("listed", ("NEWUSDT",))]
+    errors = [vars(record) for record in caplog.records if record.levelno == logging.ERROR]
+    assert [line.get("symbols") for line in errors] == [None, "NEWUSDT"]
 
 
 @pytest.mark.parametrize(

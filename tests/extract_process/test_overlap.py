@@ -2,8 +2,17 @@
 
 import pytest
 
-from extract_process.overlap import LONGEST_SECONDS, QUIET_SECONDS, Overlap, Verdict, pause_before_retry
-from extract_process.records import DepthDiff, Trade
+from extract_process.overlap import (
+    LONGEST_SECONDS,
+    QUIET_SECONDS,
+    Overlap,
+    Verdict,
+    goes_on,
+    of_this_numbering,
+    pause_before_retry,
+)
+from extract_process.records import DepthDiff, Ticker, Trade, UnreadableRow
+from extract_process.stream_key import StreamKey
 
 BTC = Trade("BTCUSDT", 1, "1", "1", False, 0, 0)
 ETH = Trade("ETHUSDT", 1, "1", "1", False, 0, 0)
@@ -115,3 +124,41 @@ def test_tries_grow_apart_up_to_a_bound() -> None:
     pauses = [pause_before_retry(failures, 5.0, is_urgent=False) for failures in (1, 2, 3, 10, 10_000)]
     assert pauses == [10, 20, 40, 600, 600]
     assert pause_before_retry(10_000, 5.0, is_urgent=True) == 60
+
+
+TRADES, DEPTH = StreamKey("trades", "BTCUSDT"), StreamKey("depth", "BTCUSDT")
+
+
+def test_streams_go_on_where_they_begin_without_a_hole() -> None:
+    spans = {TRADES: (1, 5), DEPTH: (1, 9)}
+    assert goes_on({TRADES: 6, DEPTH: 3, StreamKey("trades", "NEWUSDT"): 77}, spans)
+    assert not goes_on({TRADES: 7}, spans)
+
+
+def test_sparse_trades_go_on_only_from_one_that_is_here_already() -> None:
+    assert goes_on({TRADES: 5}, {TRADES: (1, 5)}, {"trades"})
+    assert not goes_on({TRADES: 6}, {TRADES: (1, 5)}, {"trades"})
+
+
+def counted(spans: dict[StreamKey, tuple[int, int]], *ids: int) -> list[int]:
+    backlog: list[tuple[object, int]] = [(Trade("BTCUSDT", number, "1", "1", False, 0, 0), 0) for number in ids]
+    return [message.trade_id for message, _ in of_this_numbering(backlog, spans) if isinstance(message, Trade)]
+
+
+def test_a_second_connection_that_saw_the_old_numbering_too_does_not_bring_it_back() -> None:
+    assert counted({TRADES: (1, 3)}, 900, 901, 1, 2, 3, 4) == [1, 2, 3, 4]
+    assert counted({TRADES: (7, 9)}, 5, 6, 7, 8, 9, 10) == [7, 8, 9, 10], "it heard of the new one before the first did"
+
+
+def test_what_the_judge_has_not_met_is_news() -> None:
+    assert counted({TRADES: (900, 901)}, 904, 1, 2, 3) == [904, 1, 2, 3]
+    assert counted({}, 5, 6) == [5, 6]
+    assert counted({TRADES: (1, 5)}, 3, 5, 7, 6, 8) == [3, 5, 7, 6, 8]
+
+
+def test_records_without_ids_stay_and_unreadable_ones_have_theirs() -> None:
+    ticker = Ticker("BTCUSDT", 1, "1", "1", "1", "1", "1", "1")
+    old, new = (UnreadableRow("trades", "BTCUSDT", "", first, first, "why") for first in (900, 5))
+    known = Trade("BTCUSDT", 3, "1", "1", False, 0, 0)
+    backlog: list[tuple[object, int]] = [(message, 0) for message in (ticker, old, known, new)]
+    assert [message for message, _ in of_this_numbering(backlog, {TRADES: (1, 3)})] == [ticker, known, new]

@@ -212,6 +212,41 @@ async def test_a_mute_connection_is_kept_until_another_delivers(capture: Capture
 
 
 @pytest.mark.slow
+async def test_what_only_the_second_connection_had_is_no_hole_of_one_that_speaks_again(capture: Capture, tmp_path: Path) -> None:
+    """The first one is mute behind trade 120 and goes on with 138; the second has brought 130 to 137."""
+    trade = {"e": "trade", "E": 1_700_000_000_000, "s": "BTCUSDT", "p": "1", "q": "1", "T": 1_700_000_000_000, "m": True}
+    speaks_again = asyncio.Event()
+
+    async def say(venue: ServerConnection, first: int, last: int) -> None:
+        for number in range(first, last + 1):
+            await venue.send(orjson.dumps({"stream": "btcusdt@trade", "data": {**trade, "t": number}}))
+            await asyncio.sleep(0.002)
+
+    connects: list[ServerConnection] = []
+
+    async def behave(venue: ServerConnection) -> None:
+        connects.append(venue)
+        is_first = len(connects) == 1
+        await venue.send(orjson.dumps({"result": None, "id": orjson.loads(await venue.recv())["id"]}))
+        if is_first:
+            await say(venue, 1, 120)
+            await speaks_again.wait()
+            await say(venue, 138, 140)
+        else:
+            await say(venue, 130, 137)
+            await until(lambda: capture.counts.rows >= 128)
+            speaks_again.set()
+        await venue.wait_closed()
+
+    options = replace(OPTIONS, mute_seconds=0.3, overlap_seconds=0.25)
+    async with venue_that(behave) as url, feeding(url, capture, ["btcusdt@trade"], options):
+        await until(lambda: capture.judge.last_ids().get(StreamKey("trades", "BTCUSDT"), (0, 0))[0] == 140)
+        (segment,) = leftover_segments(tmp_path)
+        written = [orjson.loads(record.payload) for record in read_segment(segment) if record.kind is Kind.EVENT]
+    assert [(one["from_update_id"], one["to_update_id"]) for one in written if one["event"] == "gap"] == [(121, 129)]
+
+
+@pytest.mark.slow
 async def test_what_a_lost_successor_delivered_is_in_no_gap(capture: Capture, tmp_path: Path) -> None:
     """The venue says goodbye; the second connection delivers trade 5 and is cut, the first one once the third has trade 7."""
     trade = {"e": "trade", "E": 1_700_000_000_000, "s": "BTCUSDT", "p": "1", "q": "1", "T": 1_700_000_000_000, "m": True}

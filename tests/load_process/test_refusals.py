@@ -35,6 +35,8 @@ QUEUE = "klines-notifications"
 REFUSED = {
     "403_AccessDenied": "access_refused",
     "403_ExpiredToken": "access_refused",
+    "400_AccessDeniedException": "access_refused",
+    "404_NoSuchBucket": "bucket_missing",
     "301_PermanentRedirect": "lake_refused",
     "400_KeyTooLongError": "lake_refused",
 }

@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +15,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import ROOT, free_port
+from tests.waiting import patience
 
 from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
 from tickhouse.doctor import checks_of
 from tickhouse.doctor_machine import check_python
+from tickhouse.doctor_services import check_s3, check_sqs
 from tickhouse.finding import Finding, examined
 from tickhouse_core.aws import s3_client, sqs_client
 from tickhouse_core.settings import WarehouseSettings, read
@@ -192,3 +196,16 @@ def test_an_engine_in_use_is_told_and_the_command_ends_with_one(healthy: "Lake")
     assert done.returncode == 1, done.stderr
     assert findings["ClickHouse"]["fix"].startswith("one process at a time may hold the folder")
     assert {name for name, row in findings.items() if row["verdict"] == "bad"} == {"ClickHouse"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("look", [check_s3, check_sqs])
+def test_services_that_accept_and_say_nothing_are_looked_at_once_and_briefly(
+    look: Callable[[], Iterable[Finding]], moto_lake: "Lake", monkeypatch: Patch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        (finding,) = examined("S3", look)
+    assert (finding.verdict, "Read timeout" in finding.what) == ("bad", True)
+    assert time.monotonic() - began < patience(15)  # five tries of thirty seconds, for a process that has work to do

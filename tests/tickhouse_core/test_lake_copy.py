@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +36,31 @@ def test_the_later_bytes_replace_the_earlier_ones_and_nothing_half_written_is_li
     copy.keep(KEY, b"two")
     (tmp_path / "%incoming" / "torn").write_bytes(b"o")  # what a kill leaves behind
     assert (keys(copy), copy.read(KEY)) == ([KEY], b"two")
+
+
+def test_an_object_that_does_not_come_whole_changes_nothing_and_takes_no_room(tmp_path: Path) -> None:
+    copy = LakeCopy(tmp_path)
+    copy.keep(KEY, b"one")
+
+    def cut() -> Iterator[bytes]:
+        yield b"tw"
+        raise LakeUnavailable("cut")
+
+    with pytest.raises(LakeUnavailable, match=r"^cut$"):
+        copy.keep_all(KEY, cut())
+    assert (copy.read(KEY), list((tmp_path / "%incoming").iterdir())) == (b"one", [])
+
+
+def test_large_objects_pass_through_without_being_in_memory(tmp_path: Path) -> None:
+    copy, chunk = LakeCopy(tmp_path), bytes(256 * 1024)
+    tracemalloc.start()
+    try:
+        assert copy.keep_all(KEY, (chunk for _ in range(64))) == 64 * len(chunk)
+        assert copy.etag(KEY) == "2c7ab85a893283e98c931e9511add182"
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 1024**2
 
 
 def test_what_is_forgotten_is_gone_and_may_be_forgotten_twice(tmp_path: Path) -> None:

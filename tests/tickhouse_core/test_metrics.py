@@ -3,15 +3,17 @@
 import logging
 import socket
 import struct
+from contextlib import ExitStack
+from threading import Thread
 
 import httpx
 import pytest
 from conftest import free_port
 from prometheus_client.parser import text_string_to_metric_families
-from tests.waiting import wait_until
+from tests.waiting import patience, wait_until
 
 from tickhouse_core.errors import UsageError
-from tickhouse_core.metrics import OBSERVED, Process, Pulse, Reading, answer, observed
+from tickhouse_core.metrics import MOST_CLIENTS, OBSERVED, BoundedServer, Process, Pulse, Reading, answer, observed
 
 
 def process(name: str = "loader", trouble: list[str] | None = None, frozen: list[str] | None = None) -> Process:
@@ -101,3 +103,27 @@ def test_a_port_in_use_is_one_line_with_what_to_do(monkeypatch: pytest.MonkeyPat
 def test_a_loop_that_stands_still_is_named() -> None:
     assert Pulse("the loop").trouble() == []
     assert Pulse("the loop", frozen_seconds=-1).trouble() == ["the loop has not come round for 0 s"]
+
+
+@pytest.mark.slow
+def test_clients_that_say_nothing_have_so_many_places_and_give_them_up() -> None:
+    def clients(number: int) -> list[socket.socket]:
+        return [stack.enter_context(socket.create_connection(("127.0.0.1", server.server_address[1]))) for _ in range(number)]
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{server.server_address[1]}/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    with BoundedServer(("127.0.0.1", 0), client_seconds=patience(0.5)) as server, ExitStack() as stack:
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        stack.callback(server.shutdown)
+        silent = clients(MOST_CLIENTS)
+        for client in silent:
+            client.sendall(b"GET /met")
+        (refused,) = clients(1)
+        refused.settimeout(patience(10))
+        assert refused.recv(1) == b""
+        wait_until(answers, "a place")
+        assert [client.recv(1) for client in silent] == [b""] * MOST_CLIENTS

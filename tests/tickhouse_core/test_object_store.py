@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
@@ -184,3 +185,17 @@ class CountingStore(ObjectStore):
     def read_range(self, summary: ObjectSummary, start: int, end: int) -> bytes:
         self.bytes_read += end - start
         return super().read_range(summary, start, end)
+
+
+def test_a_large_object_comes_in_pieces_and_goes_as_a_file(moto_lake: Lake, tmp_path: Path) -> None:
+    moto_lake.store.write("k", bytes(2_500_000))
+    pieces = [*moto_lake.store.chunks("k")]
+    assert (b"".join(pieces), max(map(len, pieces))) == (bytes(2_500_000), 1024**2)
+    (tmp_path / "file").write_bytes(b"rows")
+    with (tmp_path / "file").open("rb") as file:
+        moto_lake.store.upload_new("new", file)
+        assert moto_lake.store.read("new").body == b"rows"
+        with pytest.raises(ObjectChanged):
+            moto_lake.store.upload_new("new", file)
+    with pytest.raises(ObjectMissing):
+        next(moto_lake.store.chunks("nothing"))

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -383,3 +384,28 @@ def test_no_damage_changes_a_value_of_a_file_with_page_checksums(seed: int) -> N
     except ObjectRefused:
         return
     assert table.equals(klines(*range(24)))
+
+
+class Kms(pe.KmsClient):  # type: ignore[misc]  # pyarrow's class has no types
+    """Keys that are not wrapped at all."""
+
+    def wrap_key(self, key_bytes: bytes, _master: str) -> bytes:
+        return base64.b64encode(key_bytes)
+
+    def unwrap_key(self, wrapped: str, _master: str) -> bytes:
+        return base64.b64decode(wrapped)
+
+
+def with_encrypted_columns(rows: pa.Table) -> bytes:
+    wanted = pe.EncryptionConfiguration(footer_key="f", column_keys={"c": ["open"]}, plaintext_footer=True)
+    factory, sink = pe.CryptoFactory(lambda _: Kms()), io.BytesIO()
+    properties = factory.file_encryption_properties(pe.KmsConnectionConfig(), wanted)
+    with pq.ParquetWriter(sink, rows.schema, encryption_properties=properties) as writer:
+        writer.write_table(rows)
+    return sink.getvalue()
+
+
+def test_a_file_with_encrypted_columns_is_refused_and_ends_no_process() -> None:
+    """pyarrow's answer to a question for such a column's sizes is std::terminate."""
+    error = refusal(with_encrypted_columns(klines(0)))
+    assert (error.reason, str(error)) == ("not_parquet", "the file has encrypted columns: write it without encryption")

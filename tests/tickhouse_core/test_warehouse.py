@@ -1,11 +1,14 @@
 import os
+import socket
 import subprocess
 import sys
+import time
 from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from tests.waiting import patience
 
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import WarehouseRefused, WarehouseUnavailable
@@ -196,3 +199,13 @@ def test_a_machine_without_room_or_open_files_is_trouble_that_passes(warehouse: 
     """Refused for good, it would spend the deliveries of every object that is loaded meanwhile."""
     with pytest.raises(WarehouseUnavailable):
         warehouse.query(f"select throwIf(1, 'no', toInt16({code})) settings allow_custom_error_code_in_throwif = 1")
+
+
+@pytest.mark.slow
+def test_a_server_that_accepts_and_says_nothing_is_away() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = WarehouseSettings(host="127.0.0.1", port=silent.getsockname()[1], path=None)
+        began = time.monotonic()
+        with pytest.raises(WarehouseUnavailable, match=r"^ClickHouse: .*[Tt]imed? ?out"):
+            connect(settings, first_answer_seconds=1)
+    assert time.monotonic() - began < patience(10)

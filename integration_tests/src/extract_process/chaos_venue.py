@@ -111,11 +111,11 @@ class ChaosVenue(ABC):
         self._outgoing: list[tuple[Socket | None, bytes]] = []
         self._ends_now: list[Socket] = []
         self._is_begun = False
-        self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),), name=self.kind, daemon=True)
 
     def start(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),), name=self.kind, daemon=True)
         self._thread.start()
         assert self._started.wait(20)
 

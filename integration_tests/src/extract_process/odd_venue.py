@@ -39,6 +39,9 @@ class OddVenue:
         self.requests: Counter[str] = Counter()
         self.connects = 0
         self.is_refusing = False
+        self.is_away = False
+        """Every REST request is a 503."""
+
         self._asked: dict[web.WebSocketResponse, set[str]] = {}
         self.depth_of: Callable[[str], dict[str, Any]] = self._depth
         self.trades: list[dict[str, Any]] = []
@@ -113,6 +116,8 @@ class OddVenue:
                 return web.Response(status=503)
             return await self._talk(request)
         self.requests[request.path] += 1
+        if self.is_away:
+            return web.Response(status=503)
         return self._answer(request)
 
     async def _talk(self, request: web.Request) -> web.WebSocketResponse:

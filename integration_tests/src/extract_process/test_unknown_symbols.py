@@ -49,6 +49,29 @@ def test_a_symbol_that_is_listed_later_is_taken_up_and_never_doubled(
     assert [vars(record)["symbols"] for record in said] == ["OLDUSDT"]
 
 
+def test_where_rest_is_away_at_the_start_an_unknown_symbol_is_named_later_and_subscribed_anew_when_listed(
+    moto_lake: "Lake", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = moto_lake.store
+    with odd_venue(monkeypatch, "BTCUSDT") as venue:
+        venue.is_away = True
+        with capturing(*SYMBOLS, look_again_seconds=0.1, overlap_seconds=0.1):
+            until_subscribed(venue)
+            venue.say_to("btcusdt@trade", trade("BTCUSDT", 1))
+            venue.is_away = False
+            wait_until(lambda: bool(events_of(store, "unknown_symbol")), "the unknown symbol's name", 60)
+            venue.list_symbol("OLDUSDT")
+            wait_until(lambda: venue.connects == 2, "a connection whose subscription counts", 60)
+            wait_until(lambda: venue.sockets == 2, "its subscription")
+            venue.say(trade("BTCUSDT", 2), trade("OLDUSDT", 5))
+            wait_until(lambda: bool(events_of(store, "rotated")), "the change", 60)
+    assert [row["symbol"] for row in events_of(store, "unknown_symbol")] == ["OLDUSDT"]
+    assert [row["symbol"] for row in events_of(store, "symbol_listed")] == ["OLDUSDT"]
+    assert [row["cause"] for row in events_of(store, "rotated")] == ["symbol_listed"]
+    assert {row["trade_id"] for row in rows_of(store, "trades") if row["symbol"] == "OLDUSDT"} == {5}
+    assert events_of(store, "gap") == []
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.venue)
 def test_the_symbols_that_a_venue_knows_are_recorded(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
     open_venue(ExchangeConfig(symbols=2, time_scale=5.0))
