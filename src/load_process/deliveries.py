@@ -26,7 +26,7 @@ class Deliveries:
         self._put_off: dict[str, str] = {}
 
     def take(self, message: Message) -> list[ObjectCreated]:
-        """Adds the objects that the message names; an unreadable message is refused and names none.
+        """Adds the objects that the message names; what of it is unreadable is refused.
 
         Anybody who may send to the queue writes the body. So whatever else happens here is a fault of ours that one message
         brought to light: it must not end the loader and all its queues. The message comes again, and after its deliveries
@@ -35,8 +35,8 @@ class Deliveries:
         try:
             created = parse_notification(message.body)
         except NotificationRefused as error:
-            self.refuse(message, str(error))
-            return []
+            self.refuse(message, str(error), error.sound)
+            return error.sound
         except Exception as error:  # noqa: BLE001  # a body of anybody's: see above
             self._objects[message.id] = (message, set())
             self._put_off[message.id] = f"{type(error).__name__}: {error}"
@@ -55,9 +55,9 @@ class Deliveries:
                 self._wanted[wanted.version] = wanted
         self._objects[message.id] = (message, versions)
 
-    def refuse(self, message: Message, why: str) -> None:
-        """A message that says nothing we understand: done once that is noted."""
-        self._objects[message.id] = (message, set())
+    def refuse(self, message: Message, why: str, sound: Iterable[ObjectCreated] = ()) -> None:
+        """A message of which we do not understand all: done once that is noted, and what is sound of it is loaded."""
+        self.add(message, sound)
         self._refused[message.id] = (message, why)
 
     def trouble_with(self, message: Message) -> str:

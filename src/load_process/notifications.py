@@ -36,7 +36,14 @@ class ObjectCreated:
 
 
 class NotificationRefused(ValueError):
-    """The body is no S3 event notification; no retry will make it one."""
+    """The body, or a record of it, is no S3 event notification; no retry will make it one.
+
+    `sound` is what the other records name.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.sound: list[ObjectCreated] = []
 
 
 def parse_notification(body: str) -> list[ObjectCreated]:
@@ -44,7 +51,7 @@ def parse_notification(body: str) -> list[ObjectCreated]:
 
     Three shapes: S3's own (`Records`, AWS: "Event message structure"), the same as the `Message` of an SNS notification, and
     EventBridge's (`detail-type` "Object Created", AWS: "EventBridge event message structure"), which may come through SNS too.
-    Raises NotificationRefused for anything else.
+    Raises NotificationRefused for anything else; a record that is malformed costs its neighbours nothing.
     """
     if len(body) > MOST_BODY_BYTES:  # a character is a byte or more
         raise _refused(f"{len(body):,} characters, and {MOST_BODY_BYTES:,} bytes at most are possible", body)
@@ -69,19 +76,28 @@ def _created_in(event: Any, body: str, *, through_sns: bool) -> Iterator[ObjectC
     if "detail-type" in event:
         yield from _of_event_bridge(event, body)
     elif event.get("Event") != "s3:TestEvent":
-        yield from _of_records(event.get("Records"), body)
+        records = event.get("Records")
+        if not isinstance(records, list):
+            raise _refused("Records are no list", body)
+        sound: list[ObjectCreated] = []
+        wrong: NotificationRefused | None = None
+        for record in records:
+            try:
+                sound += _of_record(record, body)
+            except NotificationRefused as error:
+                wrong = wrong or error
+        if wrong is not None:
+            wrong.sound = sound
+            raise wrong
+        yield from sound
 
 
-def _of_records(records: Any, body: str) -> Iterator[ObjectCreated]:
+def _of_record(record: Any, body: str) -> Iterator[ObjectCreated]:
     """Keys are URL-encoded with `+` for a space, each sender in its own way; `unquote_plus` reads them all."""
-    if not isinstance(records, list):
-        raise _refused("Records are no list", body)
-    for record in records:
-        name = _inside(record, body, "eventName")
-        if not isinstance(name, str):
-            raise _refused("an eventName is no text", body)
-        if "ObjectCreated" not in name:
-            continue
+    name = _inside(record, body, "eventName")
+    if not isinstance(name, str):
+        raise _refused("an eventName is no text", body)
+    if "ObjectCreated" in name:
         said = _inside(record, body, "s3", "object", "key")
         key = unquote_plus(said) if isinstance(said, str) else said
         others = (unquote(said), said) if isinstance(said, str) else ()

@@ -44,6 +44,18 @@ def test_a_message_is_taken_for_what_it_says_and_one_that_says_nothing_is_refuse
     assert settled(deliveries, {"a": DONE}) == (["0", "1"], [])
 
 
+def test_a_malformed_record_costs_its_neighbours_nothing() -> None:
+    deliveries = Deliveries()
+    mixed = Message("0", NOTIFICATION.replace("[", '[{"eventName": 7},', 1), "r", 1)
+    assert deliveries.take(mixed) == [created("a")]
+    assert [item.created for item in deliveries.wanted()] == [created("a")]
+    assert deliveries.trouble_with(mixed).startswith("not an S3 event notification (an eventName is no text)")
+    assert settled(deliveries, {"a": DONE}) == ([], ["0"])
+    deliveries.note(mixed)
+    assert settled(deliveries, {"a": LATER}) == ([], ["0"])
+    assert settled(deliveries, {"a": DONE}) == (["0"], [])
+
+
 class Unreadable(str):
     """A body on which our own code fails in a way that nobody foresaw."""
 
