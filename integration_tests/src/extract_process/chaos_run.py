@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.waiting import patience, wait_until
 
+from extract_process.snapshot_pace import LONGEST_SECONDS
 from tickhouse_core.object_store import ObjectStore
 
 from .chaos_faults import begin, schedule
@@ -60,7 +61,7 @@ class Chaos:
     def __init__(self, seed: int, seconds: float, folder: Path, environment: Mapping[str, str]) -> None:
         """`seconds` is what the recorders are told as `--duration`; the last of them are calm."""
         self.seed, self.seconds, self.folder = seed, seconds, folder
-        self.calm_seconds = min(20.0, seconds / 3)
+        self.calm_seconds = min(LONGEST_SECONDS + 20.0, seconds / 3)  # after so many faults snapshots are asked for that seldom
         self._environment = environment
         self.venues = chaos_venues(seed)
         self.said: dict[str, list[tuple[float, str, str]]] = {venue.kind: [] for venue in self.venues}
