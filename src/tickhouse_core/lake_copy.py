@@ -40,12 +40,12 @@ class LakeCopy:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def keep(self, key: str, *chunks: bytes) -> int:
-        """Writes or replaces the file, whole or not at all; returns its bytes."""
-        return self.keep_all(key, chunks)
+    def keep(self, key: str, body: bytes) -> None:
+        """Writes or replaces the file, whole or not at all."""
+        self.keep_all(key, [body])
 
     def keep_all(self, key: str, chunks: Iterable[bytes]) -> int:
-        """`keep` of chunks that come one by one, whose own errors travel: only one of them is in memory."""
+        """`keep` of chunks that come one by one, whose own errors travel: only one of them is in memory. Returns their bytes."""
         path = self._path(key)
         incoming = self._folder / _INCOMING / uuid.uuid4().hex
         try:

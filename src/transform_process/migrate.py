@@ -20,9 +20,7 @@ from transform_process.retention import apply_retention
 
 log = logging.getLogger(__name__)
 
-FIRST_FILE = "0001_ops.sql"
-
-
+_FIRST_UNRELEASED = "0001_create_ops_schema_migrations.sql"
 _END_OF_STATEMENT = re.compile(r";[ \t]*$", re.MULTILINE)
 
 
@@ -83,7 +81,7 @@ def statement_that_creates(name: str) -> str:
 
 def _refuse_unreleased(database: str, applied: Mapping[str, str]) -> None:
     """Before the first release there was a file for each statement. Raises WarehouseRefused for a database made by those."""
-    if applied and FIRST_FILE not in applied and any("_create_" in name for name in applied):
+    if _FIRST_UNRELEASED in applied:
         raise WarehouseRefused(
             f"database {database} was made before the first release and cannot be brought up to date: "
             "set CLICKHOUSE_DATABASE to a new name, run `tickhouse provision --warehouse`, load the lake: "

@@ -28,7 +28,6 @@ MOST_PAUSE_SECONDS = 30.0
 LOST_AT_ONCE = 1_000
 """Names and starts in one deletion: a statement has at most 256 KiB (max_query_size)."""
 
-
 LOSSES_KEPT_US = 30 * DAY_US
 """How long lost minutes stay after every transform has dealt with them."""
 
@@ -178,11 +177,9 @@ class Transformer:
 
     def _forget_names(self, names: list[tuple[str, str]]) -> None:
         """Symbols of which silver has nothing left."""
-        left = (
-            {tuple(row) for row in self._warehouse.query(read_sql("transform/names_left.sql"), {"names": names})}
-            if names
-            else set()
-        )
+        if not names:
+            return
+        left = {tuple(row) for row in self._warehouse.query(read_sql("transform/names_left.sql"), {"names": names})}
         if gone := [name for name in names if name not in left]:
             self._warehouse.command(read_sql("transform/forget_names.sql"), {"names": gone})
 

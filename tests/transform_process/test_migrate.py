@@ -123,7 +123,7 @@ def test_a_database_of_before_the_first_release_is_refused_in_one_line(
     warehouse_settings: WarehouseSettings, warehouse: Warehouse
 ) -> None:
     warehouse.command("truncate table ops_schema_migrations")
-    old = {"version": 2, "name": "0002_create_ops_loaded_objects.sql", "checksum": "what it was"}
+    old = {"version": 1, "name": "0001_create_ops_schema_migrations.sql", "checksum": "what it was"}
     warehouse.insert_rows("ops_schema_migrations", [old])
     try:
         with pytest.raises(WarehouseRefused, match=r"was made before the first release .* set CLICKHOUSE_DATABASE to a new name"):
