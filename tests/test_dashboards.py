@@ -12,7 +12,7 @@ import yaml
 
 from extract_process import capture_metrics
 from extract_process.capture_metrics import Vitals, readings_of
-from load_process.load_metrics import LoadCounts
+from load_process.metrics import LoadCounts
 from load_process.trouble import Trouble
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.metrics import Observed, Process

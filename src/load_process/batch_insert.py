@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from load_process.batches import INSERT_COPIES, LoadLimits, cut_into_batches, token_of
 from load_process.claims import Claims, Manifest
 from load_process.ledger import LOADED, SUPERSEDED, Ledger, LedgerEntry, LoadError
+from load_process.limits import INSERT_COPIES, LoadLimits, cut_into_batches, token_of
 from load_process.memory_budget import MemoryBudget, Room
 from load_process.object_reader import ObjectReader
+from load_process.objects import Fate, LargeTable, ReadObject, Version
 from load_process.supersession import Supersession
-from load_process.versions import Fate, LargeTable, ReadObject, Version
 from tickhouse_core.datasets import NAME
 from tickhouse_core.errors import WarehouseRefused
 from tickhouse_core.warehouse import Warehouse

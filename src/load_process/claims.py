@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from load_process.versions import Version
+from load_process.objects import Version
 from tickhouse_core.warehouse import Warehouse
 
 CLAIMED = "claimed"

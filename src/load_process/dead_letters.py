@@ -7,8 +7,8 @@ from itertools import chain
 
 from load_process.deliveries import Deliveries
 from load_process.ledger import Ledger, LoadError
-from load_process.named_load import MOST_AT_ONCE, NamedLoad, Outcome
-from load_process.versions import Fate
+from load_process.objects import Fate
+from load_process.on_demand import MOST_AT_ONCE, NamedLoad, Outcome
 from load_process.visibility import VisibilityHeartbeat
 from tickhouse_core.datasets import QUEUES
 from tickhouse_core.errors import NotProvisioned, TickhouseError, UsageError

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from load_process.notifications import NotificationRefused, ObjectCreated, parse_notification
-from load_process.versions import Fate, Version, Wanted
+from load_process.objects import Fate, Version, Wanted
 from tickhouse_core.message_queue import Message
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from load_process.ledger import Ledger, LedgerEntry
-from load_process.versions import Version
+from load_process.objects import Version
 from tickhouse_core.warehouse import Warehouse
 
 REPLACED = "replaced"

@@ -1,6 +1,6 @@
 """The limits of a loader on this machine: from the setting, its container or the machine."""
 
-from load_process.batches import LoadLimits
+from load_process.limits import LoadLimits
 from tickhouse_core.memory_limit import machine_memory, memory_limit
 from tickhouse_core.settings import LoaderSettings, read
 

@@ -10,14 +10,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from load_process.batch_insert import BatchInsert
-from load_process.batches import LoadLimits
 from load_process.deliveries import Deliveries
 from load_process.ledger import Ledger, LoadError
-from load_process.load_metrics import LoadCounts
+from load_process.limits import LoadLimits
 from load_process.memory_budget import LoadMemory
+from load_process.metrics import LoadCounts
 from load_process.object_reader import ObjectReader, Reading
+from load_process.objects import Fate, Version, Wanted
 from load_process.trouble import Trouble
-from load_process.versions import Fate, Version, Wanted
 from load_process.visibility import VisibilityHeartbeat
 from tickhouse_core.errors import AccessRefused, LakeUnavailable, TickhouseError, WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest

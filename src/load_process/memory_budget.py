@@ -5,7 +5,7 @@ from threading import Condition, Lock
 from types import TracebackType
 from typing import Self
 
-from load_process.batches import LoadLimits
+from load_process.limits import LoadLimits
 
 
 class NoRoom(Exception):

@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from load_process.batch_insert import BatchInsert
-from load_process.batches import LoadLimits
 from load_process.ledger import Ledger
+from load_process.limits import LoadLimits
 from load_process.memory_budget import LoadMemory
 from load_process.object_reader import ObjectReader, Reading
-from load_process.versions import Fate, Version, Wanted
+from load_process.objects import Fate, Version, Wanted
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.warehouse import Warehouse
 

@@ -9,7 +9,7 @@ import typer
 from load_process.instants import parse_instant_option
 from load_process.ledger_lookup import LedgerLookup
 from load_process.load_limits import limits_here
-from load_process.named_load import named_load
+from load_process.on_demand import named_load
 from load_process.sweep import Sweep, SweepCounts
 from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
 from tickhouse_core.errors import Interrupted, TickhouseError

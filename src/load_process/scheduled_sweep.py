@@ -4,10 +4,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from load_process.batches import LoadLimits
 from load_process.ledger_lookup import LedgerLookup
+from load_process.limits import LoadLimits
 from load_process.memory_budget import LoadMemory
-from load_process.named_load import named_load
+from load_process.on_demand import named_load
 from load_process.sweep import Sweep, SweepCounts
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import TickhouseError

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from load_process.claims import Claims
 from load_process.ledger import LOADED, Ledger
-from load_process.versions import Version
+from load_process.objects import Version
 from tickhouse_core.datasets import TRADES, Dataset
 from tickhouse_core.warehouse import Warehouse
 

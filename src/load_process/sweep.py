@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from load_process.lake_hours import is_outside, span_of
 from load_process.ledger import LOADED
 from load_process.ledger_lookup import REPLACED, LedgerLookup
-from load_process.named_load import MOST_AT_ONCE, NamedLoad, Outcome, wanted_of
-from load_process.versions import Version, Wanted
+from load_process.objects import Version, Wanted
+from load_process.on_demand import MOST_AT_ONCE, NamedLoad, Outcome, wanted_of
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import Folder, ObjectStore, ObjectSummary

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from load_process.versions import Version
+from load_process.objects import Version
 from tickhouse_core.datasets import KLINES, Dataset
 from tickhouse_core.lake_keys import object_key
 from tickhouse_core.warehouse import Warehouse

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from load_process.versions import Version
+from load_process.objects import Version
 from tickhouse.accounts import Accounts
 from tickhouse.footers import READERS, Footers
 from tickhouse_core.datasets import DATASETS, Dataset, dataset_named

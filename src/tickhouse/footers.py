@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from load_process.ledger import LOADED, QUARANTINED, SUPERSEDED
-from load_process.versions import Version
+from load_process.objects import Version
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import ObjectChanged, ObjectMissing
 from tickhouse_core.object_store import ObjectStore, ObjectSummary

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from load_process.batch_insert import BatchInsert
-from load_process.batches import LoadLimits
 from load_process.ledger import Ledger
+from load_process.limits import LoadLimits
 from load_process.notifications import ObjectCreated
 from load_process.object_reader import ObjectReader
-from load_process.versions import Fate, Wanted
+from load_process.objects import Fate, Wanted
 from tickhouse_core.datasets import DECIMAL, KLINES
 from tickhouse_core.timestamps import parse_instant
 from tickhouse_core.warehouse import Warehouse

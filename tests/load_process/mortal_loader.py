@@ -14,11 +14,11 @@ import pytest
 from tests.load_process.conftest import FOLDER, klines, land, parquet
 
 from load_process.batch_insert import BatchInsert
-from load_process.batches import LoadLimits
 from load_process.ledger import Ledger
+from load_process.limits import LoadLimits
 from load_process.object_reader import ObjectReader
+from load_process.objects import Fate, ReadObject, Version
 from load_process.value_checksum import value_checksum
-from load_process.versions import Fate, ReadObject, Version
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.warehouse import Warehouse

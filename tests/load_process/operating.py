@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tests.load_process.test_every_dataset import body_of, rows_of
 
 from load_process.loader import LoaderOptions, QueueLoader
-from load_process.named_load import Outcome
+from load_process.on_demand import Outcome
 from load_process.redrive import Selection, run_redrive
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import TRADES, Dataset

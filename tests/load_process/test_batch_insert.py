@@ -7,9 +7,9 @@ import pytest
 from tests.load_process.conftest import FOLDER, KEY, counts, errors, klines, land, ledger, load_objects, parquet
 from tests.load_process.mortal_loader import bronze, insert, inserter, landed, silver_count
 
-from load_process.batches import LoadLimits
+from load_process.limits import LoadLimits
+from load_process.objects import Fate
 from load_process.value_checksum import value_checksum
-from load_process.versions import Fate
 from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from tests.load_process.mortal_loader import (
 )
 
 from load_process.batch_insert import Fates
-from load_process.batches import LoadLimits
 from load_process.claims import Claims, Manifest
-from load_process.versions import Fate, ReadObject, Version
+from load_process.limits import LoadLimits
+from load_process.objects import Fate, ReadObject, Version
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.settings import WarehouseSettings

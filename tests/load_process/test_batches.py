@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.load_process.conftest import klines
 
-from load_process.batches import LoadLimits, cut_into_batches, token_of
-from load_process.versions import ReadObject, Version
+from load_process.limits import LoadLimits, cut_into_batches, token_of
+from load_process.objects import ReadObject, Version
 from tickhouse_core.datasets import KLINES, TRADES, Dataset
 
 ONE_ROW = klines(0).nbytes

@@ -3,7 +3,7 @@ import random
 import pytest
 
 from load_process.claims import Claims, Manifest
-from load_process.versions import Version
+from load_process.objects import Version
 from tickhouse_core.warehouse import Warehouse
 
 A, B, C, D = VERSIONS = [Version("crypto", f"data_sources/x/{name}.parquet", "1") for name in ("a 币", "b's", "c", "d")]

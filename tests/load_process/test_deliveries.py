@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from load_process.deliveries import Deliveries
 from load_process.notifications import ObjectCreated
-from load_process.versions import Fate, Version, Wanted
+from load_process.objects import Fate, Version, Wanted
 from tickhouse_core.message_queue import Message
 
 TRADES = "data_sources/trades/venue=binance/"

@@ -11,7 +11,7 @@ import pytest
 from tests.load_process.conftest import load_objects, parquet
 
 from load_process.notifications import ObjectCreated
-from load_process.versions import Fate
+from load_process.objects import Fate
 from tickhouse_core.datasets import DATASETS, DEPTH_DIFFS, Dataset
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.parquet_check import read_checked

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.load_process.conftest import FOLDER, KEY, START, counts, errors, klines, land, ledger, load_objects, parquet
 
-from load_process.versions import Fate
+from load_process.objects import Fate
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.warehouse import Warehouse
 

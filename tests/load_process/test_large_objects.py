@@ -18,12 +18,12 @@ from tests.load_process.conftest import FOLDER, START, errors, klines, land, par
 from tests.waiting import patience, wait_until
 
 from load_process.batch_insert import BatchInsert
-from load_process.batches import LoadLimits
 from load_process.ledger import Ledger
+from load_process.limits import LoadLimits
 from load_process.memory_budget import MemoryBudget, Room
 from load_process.object_reader import ObjectReader, Reading
+from load_process.objects import Fate, LargeTable, Wanted
 from load_process.value_checksum import value_checksum
-from load_process.versions import Fate, LargeTable, Wanted
 from tickhouse_core.datasets import DEPTH_DIFFS, LEVELS, TICKERS, TRADES
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.parquet_check import CheckedFile, read_checked
@@ -193,9 +193,9 @@ def test_a_footer_that_is_larger_than_any_is_refused_before_it_is_opened() -> No
 
 PEAK = """
 import sys
-from load_process.batches import LoadLimits
+from load_process.limits import LoadLimits
 from load_process.memory_budget import MemoryBudget, Room
-from load_process.sound_read import SoundRead
+from load_process.object_decoder import SoundRead
 from tickhouse_core.datasets import TRADES
 from tickhouse_core.object_store import StoredObject
 

@@ -1,7 +1,7 @@
 import pytest
 
 from load_process.ledger import LOADED, QUARANTINED, Ledger, LedgerEntry, LoadError
-from load_process.versions import Version
+from load_process.objects import Version
 from tickhouse_core.warehouse import Warehouse
 
 KEY = "data_sources/klines_pricing/symbol=币安 'quoted' %3D/2024-01.parquet"

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from tests.load_process.conftest import FOLDER, START, errors, klines, ledger, notification, parquet
 
-from load_process.batches import LoadLimits
+from load_process.limits import LoadLimits
 from load_process.loader import LoaderOptions, QueueLoader
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.errors import LakeUnavailable, WarehouseUnavailable

@@ -20,12 +20,12 @@ from tests.load_process.conftest import (
     parquet,
 )
 
-from load_process.batches import LoadLimits
 from load_process.ledger import LOADED, Ledger, LedgerEntry
+from load_process.limits import LoadLimits
 from load_process.notifications import ObjectCreated
 from load_process.object_reader import ObjectReader, Reading
+from load_process.objects import Fate, Version, Wanted
 from load_process.value_checksum import value_checksum
-from load_process.versions import Fate, Version, Wanted
 from tickhouse_core.datasets import DATASETS, KLINES
 from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.object_store import ObjectStore, StoredObject

@@ -9,13 +9,13 @@ from tests.load_process.conftest import FOLDER, klines, parquet
 from tests.load_process.operating import counts, drain, key_of, land, purge, rows_number, statuses, verdicts
 from tests.load_process.test_every_dataset import body_of, seen
 
-from load_process.batches import LoadLimits
 from load_process.claims import Claims, Manifest
 from load_process.ledger_lookup import LedgerLookup
-from load_process.named_load import named_load
+from load_process.limits import LoadLimits
+from load_process.objects import Version
+from load_process.on_demand import named_load
 from load_process.reconcile import run_reconcile
 from load_process.sweep import Sweep, SweepCounts
-from load_process.versions import Version
 from tickhouse_core.aws import s3_client, sqs_client
 from tickhouse_core.datasets import DATASETS, KLINES, TRADES, Dataset
 from tickhouse_core.errors import Interrupted, WarehouseUnavailable

@@ -25,7 +25,7 @@ from tests.load_process.operating import (
 from tests.load_process.test_every_dataset import EVERY, body_of, seen
 
 from load_process.ledger import QUARANTINED, Ledger, LedgerEntry
-from load_process.named_load import Outcome
+from load_process.on_demand import Outcome
 from load_process.redrive import Selection
 from tickhouse_core.datasets import KLINES, TRADES, Dataset
 from tickhouse_core.errors import UsageError

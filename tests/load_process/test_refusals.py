@@ -15,12 +15,12 @@ from tests.load_process.refusing_s3 import RefusingS3
 from tests.waiting import patience, wait_until
 
 from load_process.__main__ import run_loader
-from load_process.batches import LoadLimits
 from load_process.ledger import Ledger
+from load_process.limits import LoadLimits
 from load_process.loader import LoaderOptions
 from load_process.notifications import ObjectCreated
 from load_process.object_reader import MOST_SILENT, ObjectReader
-from load_process.versions import Fate, Version, Wanted
+from load_process.objects import Fate, Version, Wanted
 from tickhouse_core.errors import AccessRefused
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import MessageQueue

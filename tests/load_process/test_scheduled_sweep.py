@@ -12,7 +12,7 @@ from tests.load_process.test_every_dataset import body_of
 from tests.waiting import wait_until
 
 from load_process.__main__ import run_loader
-from load_process.batches import LoadLimits
+from load_process.limits import LoadLimits
 from load_process.loader import LoaderOptions
 from load_process.scheduled_sweep import ScheduledSweep, SweepOptions
 from tickhouse_core.datasets import TRADES

@@ -6,7 +6,7 @@ import pytest
 from tests.load_process.conftest import FOLDER, KEY, klines, parquet
 from tests.load_process.operating import counts, land, redrive, statuses
 
-from load_process.named_load import Outcome
+from load_process.on_demand import Outcome
 from load_process.redrive import Selection
 from load_process.selection import GapName, parse_gap
 from tickhouse_core.datasets import KLINES, TICKERS, TRADES

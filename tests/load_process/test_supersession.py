@@ -12,11 +12,11 @@ from tests.load_process.conftest import FOLDER, KEY, klines, land, ledger, load_
 from tests.load_process.test_every_dataset import EVERY, load, rows_of, seen
 
 from load_process.batch_insert import BatchInsert
-from load_process.batches import LoadLimits
 from load_process.ledger import Ledger
+from load_process.limits import LoadLimits
 from load_process.notifications import ObjectCreated
 from load_process.object_reader import ObjectReader
-from load_process.versions import Wanted
+from load_process.objects import Wanted
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.warehouse import Warehouse

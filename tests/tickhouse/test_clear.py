@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from tests.load_process.operating import counts, key_of, land, purge, rows_number, statuses, verdicts
 from tests.load_process.test_every_dataset import body_of, seen
 
-from load_process.named_load import Outcome
+from load_process.on_demand import Outcome
 from load_process.redrive import Selection, run_redrive
 from tickhouse.clear import clear_tables, tables_of
 from tickhouse_core.datasets import HEARTBEATS, TRADES

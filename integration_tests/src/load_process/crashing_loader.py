@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from load_process.batches import LoadLimits
+from load_process.limits import LoadLimits
 from load_process.loader import LoaderOptions, QueueLoader
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest

@@ -32,7 +32,7 @@ from integration_tests.src.load_process.conftest import (
 
 from extract_process.lake_writer import parquet_bytes
 from load_process.__main__ import run_loader
-from load_process.batches import LoadLimits
+from load_process.limits import LoadLimits
 from load_process.loader import LoaderOptions
 from load_process.value_checksum import value_checksum
 from tickhouse_core.aws import s3_client

@@ -27,7 +27,7 @@ from integration_tests.src.load_process.conftest import (
 from tests.waiting import wait_until
 
 from load_process.__main__ import run_loader
-from load_process.batches import LoadLimits
+from load_process.limits import LoadLimits
 from load_process.loader import LoaderOptions
 from tickhouse_core.aws import s3_client, sqs_client
 from tickhouse_core.datasets import KLINES, STREAM_EVENTS

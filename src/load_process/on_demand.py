@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
 
-from load_process.batches import LoadLimits
 from load_process.ledger import LOADED, QUARANTINED
 from load_process.ledger_lookup import REPLACED, LedgerLookup, LedgerWord
+from load_process.limits import LoadLimits
 from load_process.memory_budget import LoadMemory
 from load_process.notifications import ObjectCreated
 from load_process.object_load import PATIENCE_SECONDS, ObjectLoad, object_load
-from load_process.versions import Fate, Version, Wanted
+from load_process.objects import Fate, Version, Wanted
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.warehouse import Warehouse

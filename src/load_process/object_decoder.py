@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from functools import partial
 
-from load_process.batches import LoadLimits
+from load_process.limits import LoadLimits
 from load_process.memory_budget import NoRoom, Room
+from load_process.objects import LargeTable, ReadObject, Version
 from load_process.value_checksum import value_checksum
-from load_process.versions import LargeTable, ReadObject, Version
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import ObjectRefused, ObjectTooLarge
 from tickhouse_core.object_store import ObjectStore, StoredObject

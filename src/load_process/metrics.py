@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from load_process.objects import Fate, Version
 from load_process.trouble import Trouble
-from load_process.versions import Fate, Version
 from tickhouse_core.metrics import Process, Pulse, Reading
 from tickhouse_core.timestamps import now_us
 

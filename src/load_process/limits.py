@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from load_process.versions import ReadObject, Version
+from load_process.objects import ReadObject, Version
 from tickhouse_core.parquet_sizes import MOST_BYTES
 
 INSERT_COPIES = 4
