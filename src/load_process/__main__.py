@@ -9,10 +9,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from load_process.limits import LoadLimits
-from load_process.load_limits import limits_here
+from load_process.limits import LoadLimits, LoadMemory, limits_here
 from load_process.loader import LoaderOptions, QueueLoader
-from load_process.memory_budget import LoadMemory
 from load_process.metrics import loader_process
 from load_process.scheduled_sweep import ScheduledSweep, SweepOptions
 from load_process.trouble import Trouble

@@ -1,17 +1,15 @@
 """One insert for many objects, exactly once: manifest, insert with its token, ledger. What a crash left is repeated first."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from uuid import uuid4
 
 import pyarrow as pa
 
-from load_process.claims import Claims, Manifest
-from load_process.ledger import LOADED, SUPERSEDED, Ledger, LedgerEntry, LoadError
-from load_process.limits import INSERT_COPIES, LoadLimits, cut_into_batches, token_of
-from load_process.memory_budget import MemoryBudget, Room
+from load_process.ledger import LOADED, SUPERSEDED, BatchManifest, Claims, Ledger, LedgerEntry, LoadError
+from load_process.limits import INSERT_COPIES, LoadLimits, MemoryBudget, Room
 from load_process.object_reader import ObjectReader
 from load_process.objects import Fate, LargeTable, ReadObject, Version
 from load_process.supersession import Supersession
@@ -110,7 +108,7 @@ class BatchInsert:
     def _insert_claimed(self, objects: list[ReadObject], *, has_rivals: bool = True) -> Fates:
         """Under an id that no batch had before: a token must never come back after its rows were taken out again."""
         versions = [item.version for item in objects]
-        manifest = Manifest(uuid4().hex, tuple(versions))
+        manifest = BatchManifest(uuid4().hex, tuple(versions))
         self._begun.add(manifest.batch)
         self._claims.claim(manifest)
         rivals = self._claims.manifests_with(versions, other_than=manifest.batch) if has_rivals else []
@@ -124,7 +122,7 @@ class BatchInsert:
     def _insert_members(self, batch: str, objects: list[ReadObject], *, is_repeat: bool = False) -> Fates:
         versions = [item.version for item in objects]
         try:
-            self._insert_rows(objects, token_of(batch, versions), push_again=is_repeat)
+            self._insert_rows(objects, BatchManifest(batch, tuple(versions)).token, push_again=is_repeat)
         except WarehouseRefused as error:
             return self._insert_one_by_one(batch, objects) if len(objects) > 1 else self._on_stuck(objects[0], error)
         lacking = self._lacking(batch, objects) if is_repeat else set()
@@ -259,3 +257,26 @@ def _with_version(table: pa.Table, version: Version) -> pa.Table:
 
 def _entry(item: ReadObject, status: str) -> LedgerEntry:
     return LedgerEntry(*item.version, item.dataset.name, item.table.num_rows, item.checksum, status, item.attempts)
+
+
+def cut_into_batches(objects: Iterable[ReadObject], limits: LoadLimits) -> Iterator[list[ReadObject]]:
+    """Objects of the same dataset together, in their order, as few batches as the limits allow."""
+    by_dataset: dict[str, list[ReadObject]] = {}
+    for item in objects:
+        by_dataset.setdefault(item.dataset.name, []).append(item)
+    for items in by_dataset.values():
+        yield from _cut(items, limits)
+
+
+def _cut(items: Sequence[ReadObject], limits: LoadLimits) -> Iterator[list[ReadObject]]:
+    batch: list[ReadObject] = []
+    rows = size = 0
+    for item in items:
+        if batch and (rows + item.table.num_rows > limits.rows or size + item.table.nbytes > limits.batch_bytes):
+            yield batch
+            batch, rows, size = [], 0, 0
+        batch.append(item)
+        rows += item.table.num_rows
+        size += item.table.nbytes
+    if batch:
+        yield batch

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from load_process.batch_insert import BatchInsert
 from load_process.deliveries import Deliveries
 from load_process.ledger import Ledger, LoadError
-from load_process.limits import LoadLimits
-from load_process.memory_budget import LoadMemory
+from load_process.limits import LoadLimits, LoadMemory
 from load_process.metrics import LoadCounts
 from load_process.object_reader import ObjectReader, Reading
 from load_process.objects import Fate, Version, Wanted

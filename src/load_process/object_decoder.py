@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
-from load_process.limits import LoadLimits
-from load_process.memory_budget import NoRoom, Room
+from load_process.limits import LoadLimits, NoRoom, Room
 from load_process.objects import LargeTable, ReadObject, Version
 from load_process.value_checksum import value_checksum
 from tickhouse_core.datasets import Dataset

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 
 from load_process.batch_insert import BatchInsert
 from load_process.ledger import Ledger
-from load_process.limits import LoadLimits
-from load_process.memory_budget import LoadMemory
+from load_process.limits import LoadLimits, LoadMemory
 from load_process.object_reader import ObjectReader, Reading
 from load_process.objects import Fate, Version, Wanted
 from tickhouse_core.object_store import ObjectStore

@@ -9,8 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from load_process.ledger import QUARANTINED, Ledger, LedgerEntry, LoadError
-from load_process.limits import LoadLimits
-from load_process.memory_budget import MemoryBudget, NoRoom, Room
+from load_process.limits import LoadLimits, MemoryBudget, NoRoom, Room
 from load_process.object_decoder import FIRST_BYTES, Refused, SoundRead
 from load_process.objects import Fate, ReadObject, Version, Wanted
 from tickhouse_core.datasets import Dataset, dataset_of_key

@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
 
-from load_process.ledger import LOADED, QUARANTINED
-from load_process.ledger_lookup import REPLACED, LedgerLookup, LedgerWord
-from load_process.limits import LoadLimits
-from load_process.memory_budget import LoadMemory
+from load_process.ledger import LOADED, QUARANTINED, REPLACED, Ledger, LedgerStatus
+from load_process.limits import LoadLimits, LoadMemory
 from load_process.notifications import ObjectCreated
 from load_process.object_load import PATIENCE_SECONDS, ObjectLoad, object_load
 from load_process.objects import Fate, Version, Wanted
@@ -45,16 +43,16 @@ class NamedLoad:
     What another loader has in hand, or the lake did not give, is asked for again for `wait_seconds`.
     """
 
-    def __init__(self, load: ObjectLoad, lookup: LedgerLookup, stop: StopRequest, wait_seconds: float) -> None:
+    def __init__(self, load: ObjectLoad, ledger: Ledger, stop: StopRequest, wait_seconds: float) -> None:
         self._wait_seconds = wait_seconds
         self._load = load
-        self._lookup = lookup
+        self._ledger = ledger
         self._stop = stop
 
     def load(self, wanted: Sequence[Wanted], *, again: bool = False) -> dict[Version, Outcome]:
         """One outcome for each. What was quarantined is tried again; what is loaded is skipped, or with `again` loaded
         in place of all that bronze has of its key."""
-        began = self._lookup.now_us()
+        began = self._ledger.now_us()
         outcomes: dict[Version, Outcome] = {}
         for start in range(0, len(wanted), MOST_AT_ONCE):
             outcomes |= self._load_some(wanted[start : start + MOST_AT_ONCE], again, began)
@@ -62,11 +60,11 @@ class NamedLoad:
 
     def _load_some(self, wanted: Sequence[Wanted], again: bool, began: int) -> dict[Version, Outcome]:
         keys = {item.created.key for item in wanted}
-        known = self._lookup.of_keys(keys)
+        known = self._ledger.of_keys(keys)
         prepared = [_prepared(item, known.get(item.created.key, {}), again) for item in wanted]
         fates = self._fates([item for item in prepared if item is not None])
-        told = self._lookup.of_keys(keys)
-        dropped = self._lookup.dropped(keys, began)
+        told = self._ledger.of_keys(keys)
+        dropped = self._ledger.dropped(keys, began)
         outcomes = {}
         for item in wanted:
             match fates.get(item.version):
@@ -77,7 +75,7 @@ class NamedLoad:
                 case fate:
                     outcomes[item.version] = Outcome.STUCK if fate is Fate.STUCK else Outcome.LATER
         replaced = {item.created.key for item in prepared if item is not None and item.again}
-        self._lookup.mark_replaced({key for key in replaced if _is_loaded_since(told.get(key, {}), began)}, began)
+        self._ledger.mark_replaced({key for key in replaced if _is_loaded_since(told.get(key, {}), began)}, began)
         return outcomes
 
     def _fates(self, wanted: list[Wanted]) -> dict[Version, Fate]:
@@ -93,7 +91,7 @@ class NamedLoad:
         return fates
 
 
-def _prepared(item: Wanted, words: dict[Version, LedgerWord], again: bool) -> Wanted | None:
+def _prepared(item: Wanted, words: dict[Version, LedgerStatus], again: bool) -> Wanted | None:
     """None where there is nothing to do. What bronze may hold rows of is replaced, never added to."""
     status = words[item.version].status if item.version in words else ""
     if status in (QUARANTINED, REPLACED) or (again and any(word.status == LOADED for word in words.values())):
@@ -101,7 +99,7 @@ def _prepared(item: Wanted, words: dict[Version, LedgerWord], again: bool) -> Wa
     return None if status == LOADED else item
 
 
-def _outcome(version: Version, words: dict[Version, LedgerWord], dropped: set[Version], began: int) -> Outcome:
+def _outcome(version: Version, words: dict[Version, LedgerStatus], dropped: set[Version], began: int) -> Outcome:
     """By the ledger's word on the version, or else on the one that was found under its key."""
     word = words.get(version)
     if word is None or word.load_time < began:
@@ -113,7 +111,7 @@ def _outcome(version: Version, words: dict[Version, LedgerWord], dropped: set[Ve
     return Outcome.LOADED if word.load_time >= began else Outcome.ALREADY
 
 
-def _is_loaded_since(words: dict[Version, LedgerWord], began: int) -> bool:
+def _is_loaded_since(words: dict[Version, LedgerStatus], began: int) -> bool:
     return any(word.status == LOADED and word.load_time >= began for word in words.values())
 
 
@@ -143,4 +141,4 @@ def named_load(
     With `waits` it stays until what a dead loader had in hand is given up: `patience_seconds` after it was claimed.
     """
     with object_load(store, warehouse, limits, patience_seconds, memory) as load:
-        yield NamedLoad(load, LedgerLookup(warehouse), stop, patience_seconds + 2 * _LONGEST_PAUSE_SECONDS if waits else 0.0)
+        yield NamedLoad(load, Ledger(warehouse), stop, patience_seconds + 2 * _LONGEST_PAUSE_SECONDS if waits else 0.0)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from load_process.instants import parse_instant_option
-from load_process.ledger_lookup import LedgerLookup
-from load_process.load_limits import limits_here
+from load_process.ledger import Ledger
+from load_process.limits import limits_here
 from load_process.on_demand import named_load
 from load_process.sweep import Sweep, SweepCounts
 from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
@@ -32,7 +32,7 @@ def run_reconcile(
         closing(connect(read(WarehouseSettings))) as warehouse,
         named_load(store, warehouse, limits_here(), stop) as load,
     ):
-        sweep = Sweep(store, LedgerLookup(warehouse), None if dry_run else load, stop, min_age_seconds)
+        sweep = Sweep(store, Ledger(warehouse), None if dry_run else load, stop, min_age_seconds)
         try:
             for dataset in datasets:
                 sweep.run(dataset, counts[dataset.name], since_us)

@@ -13,7 +13,7 @@ from load_process.dead_letters import DeadLetterCounts, DeadLetters, dead_letter
 from load_process.instants import parse_instant_option
 from load_process.lake_hours import Span
 from load_process.ledger import Ledger
-from load_process.load_limits import limits_here
+from load_process.limits import limits_here
 from load_process.object_load import PATIENCE_SECONDS
 from load_process.on_demand import MOST_AT_ONCE, NamedLoad, Outcome, count_left, named_load, wanted_of
 from load_process.selection import (

@@ -4,9 +4,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from load_process.ledger_lookup import LedgerLookup
-from load_process.limits import LoadLimits
-from load_process.memory_budget import LoadMemory
+from load_process.ledger import Ledger
+from load_process.limits import LoadLimits, LoadMemory
 from load_process.on_demand import named_load
 from load_process.sweep import Sweep, SweepCounts
 from tickhouse_core.datasets import Dataset
@@ -60,8 +59,8 @@ class ScheduledSweep:
     def run(self) -> None:
         """What another loader has in hand is left to the next round."""
         with named_load(self._store, self._warehouse, self._limits, self._stop, waits=False, memory=self._memory) as load:
-            lookup = LedgerLookup(self._warehouse)
-            sweep = Sweep(self._store, lookup, load, self._stop, self._options.min_age_seconds)
+            ledger = Ledger(self._warehouse)
+            sweep = Sweep(self._store, ledger, load, self._stop, self._options.min_age_seconds)
             while not self._stop.wait(self._options.every_seconds):
                 self._round(sweep)
 

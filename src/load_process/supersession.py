@@ -7,8 +7,7 @@ calls the new version loaded. Whatever is interrupted is therefore done again wi
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from load_process.claims import Claims
-from load_process.ledger import LOADED, Ledger
+from load_process.ledger import LOADED, Claims, Ledger
 from load_process.objects import Version
 from tickhouse_core.datasets import TRADES, Dataset
 from tickhouse_core.warehouse import Warehouse

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from load_process.lake_hours import is_outside, span_of
-from load_process.ledger import LOADED
-from load_process.ledger_lookup import REPLACED, LedgerLookup
+from load_process.ledger import LOADED, REPLACED, Ledger
 from load_process.objects import Version, Wanted
 from load_process.on_demand import MOST_AT_ONCE, NamedLoad, Outcome, wanted_of
 from tickhouse_core.datasets import Dataset
@@ -39,10 +38,10 @@ class Sweep:
     """
 
     def __init__(
-        self, store: ObjectStore, lookup: LedgerLookup, load: NamedLoad | None, stop: StopRequest, min_age_seconds: float
+        self, store: ObjectStore, ledger: Ledger, load: NamedLoad | None, stop: StopRequest, min_age_seconds: float
     ) -> None:
         self._store = store
-        self._lookup = lookup
+        self._ledger = ledger
         self._load = load
         self._stop = stop
         self._min_age_us = round(min_age_seconds * SECOND_US)
@@ -63,7 +62,7 @@ class Sweep:
                 self._load_missing(missing, counts)
                 missing = []
         self._load_missing(missing, counts)
-        for name in self._lookup.folders(self._store.bucket, dataset.name):
+        for name in self._ledger.folders(self._store.bucket, dataset.name):
             if name not in seen and not is_outside(name, span):
                 counts.orphans += self._count_orphans(name, self._known(dataset, name))
 
@@ -81,7 +80,7 @@ class Sweep:
                 yield wanted
 
     def _known(self, dataset: Dataset, folder: str) -> dict[Version, str]:
-        return self._lookup.in_folder(self._store.bucket, dataset.name, folder)
+        return self._ledger.in_folder(self._store.bucket, dataset.name, folder)
 
     def _count_orphans(self, folder: str, known: dict[Version, str]) -> int:
         """Keys that are loaded and not in the bucket now: what was landed and loaded since the first listing is there."""

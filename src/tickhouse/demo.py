@@ -18,7 +18,7 @@ from rich.table import Table
 from extract_process.backfill import Backfill, BackfillOptions
 from extract_process.klines import run_backfill
 from load_process.__main__ import run_loader
-from load_process.load_limits import limits_here
+from load_process.limits import limits_here
 from load_process.loader import LoaderOptions
 from status_page.server import running_page
 from tickhouse.demo_live import MARKETS, Check, LiveFigures, check_live, compare_venues, count_live, record_live

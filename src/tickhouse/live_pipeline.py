@@ -8,7 +8,7 @@ from functools import partial
 from extract_process.live_capture import run_capture
 from extract_process.stream_options import StreamOptions
 from load_process.__main__ import run_loader
-from load_process.load_limits import limits_here
+from load_process.limits import limits_here
 from load_process.loader import LoaderOptions
 from tickhouse.side_by_side import Part
 from tickhouse_core.datasets import QUEUES

@@ -23,7 +23,7 @@ from tests.load_process.mortal_loader import (
 )
 
 from load_process.batch_insert import Fates
-from load_process.claims import Claims, Manifest
+from load_process.ledger import BatchManifest, Claims
 from load_process.limits import LoadLimits
 from load_process.objects import Fate, ReadObject, Version
 from tickhouse_core.datasets import KLINES
@@ -96,7 +96,7 @@ def test_an_object_that_a_rival_claims_at_the_same_moment_is_for_later(
 ) -> None:
     """The rival wrote its claim between our look at the claims and ours."""
     mine, contested, theirs = objects = [landed(moto_lake, str(number), number) for number in range(3)]
-    rival = Manifest("rival", (contested.version, theirs.version))
+    rival = BatchManifest("rival", (contested.version, theirs.version))
     meeting = MortalWarehouse(warehouse_settings, Death("claim", is_before=True), lambda: Claims(warehouse).claim(rival))
     with closing(meeting):
         fates = inserter(moto_lake, meeting).insert([mine, contested])
@@ -122,7 +122,7 @@ def test_two_rivals_that_see_each_other_both_come_back_and_one_of_them_loads_it(
 
     other_side = MortalWarehouse(warehouse_settings, Death("claim", is_before=True), lambda: claims.claim(mine))
     claims = Claims(warehouse)
-    mine = Manifest("mine", (one.version, contested.version))
+    mine = BatchManifest("mine", (one.version, contested.version))
     meet()
     assert seen == [{contested.version: Fate.LATER, other.version: Fate.DONE}]
     claims.release("mine", [contested.version])  # we saw its claim, too
@@ -136,8 +136,8 @@ def test_of_two_dead_loaders_that_claimed_the_same_object_only_one_is_repeated(m
     """Both wrote their claims, and the machine lost its power before either could look."""
     objects = [landed(moto_lake, str(number), number) for number in range(3)]
     one, both, other = (item.version for item in objects)
-    Claims(warehouse).claim(Manifest("a", (one, both)))
-    Claims(warehouse).claim(Manifest("b", (both, other)))
+    Claims(warehouse).claim(BatchManifest("a", (one, both)))
+    Claims(warehouse).claim(BatchManifest("b", (both, other)))
     assert insert(moto_lake, warehouse, objects[1]) == [Fate.DONE]
     assert insert(moto_lake, warehouse, *objects) == [Fate.DONE] * 3
     assert bronze(warehouse) == {"0": 1, "1": 1, "2": 1}
@@ -147,7 +147,7 @@ def test_a_claim_on_what_another_batch_has_loaded_since_is_repeated_without_it(m
     """The other batch was under way when the dead loader wrote its claim; it died before it saw that."""
     left, loaded = objects = [landed(moto_lake, str(number), number) for number in range(2)]
     assert insert(moto_lake, warehouse, loaded) == [Fate.DONE]
-    Claims(warehouse).claim(Manifest("dead", (left.version, loaded.version)))
+    Claims(warehouse).claim(BatchManifest("dead", (left.version, loaded.version)))
     assert insert(moto_lake, warehouse, *objects) == [Fate.DONE] * 2
     assert bronze(warehouse) == {"0": 1, "1": 1}
     assert len(ledger(warehouse)) == 2

@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.load_process.conftest import klines
 
-from load_process.limits import LoadLimits, cut_into_batches, token_of
+from load_process.batch_insert import cut_into_batches
+from load_process.ledger import BatchManifest
+from load_process.limits import LoadLimits
 from load_process.objects import ReadObject, Version
 from tickhouse_core.datasets import KLINES, TRADES, Dataset
 
@@ -70,19 +72,19 @@ def test_every_object_is_in_one_batch_in_its_order_and_no_batch_is_too_large(
 
 @given(st.lists(VERSIONS, max_size=4), st.lists(VERSIONS, max_size=4))
 def test_a_token_is_of_these_members_in_this_order(one: list[Version], other: list[Version]) -> None:
-    assert (token_of("b", one) == token_of("b", other)) is (one == other)
+    assert (BatchManifest("b", tuple(one)).token == BatchManifest("b", tuple(other)).token) is (one == other)
 
 
 def test_a_token_tells_batches_and_members_apart() -> None:
     members = [Version("crypto", "a", "1"), Version("crypto", "b", "1")]
     others = [members[::-1], members[:1], members[1:], [], [members[0]._replace(etag="2"), members[1]]]
-    tokens = {token_of(batch, some) for batch in ("b", "c") for some in [members, *others]}
+    tokens = {BatchManifest(batch, tuple(some)).token for batch in ("b", "c") for some in [members, *others]}
     assert len(tokens) == 12
 
 
 def test_a_token_is_the_same_in_every_process() -> None:
     """A loader that repeats what another began has nothing but the manifest."""
-    assert token_of("b", [Version("crypto", "币 安", "1")]) == "b:d5737a4141f2346b5b521ac7a29f0573"
+    assert BatchManifest("b", (Version("crypto", "币 安", "1"),)).token == "b:d5737a4141f2346b5b521ac7a29f0573"
 
 
 def test_the_same_table_of_two_versions_are_two_members() -> None:

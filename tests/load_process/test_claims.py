@@ -2,12 +2,12 @@ import random
 
 import pytest
 
-from load_process.claims import Claims, Manifest
+from load_process.ledger import BatchManifest, Claims
 from load_process.objects import Version
 from tickhouse_core.warehouse import Warehouse
 
 A, B, C, D = VERSIONS = [Version("crypto", f"data_sources/x/{name}.parquet", "1") for name in ("a 币", "b's", "c", "d")]
-ONE = Manifest("one", (C, A, B))
+ONE = BatchManifest("one", (C, A, B))
 
 
 @pytest.fixture
@@ -34,13 +34,13 @@ def test_what_nobody_claims_is_in_no_manifest(claims: Claims) -> None:
 def test_another_version_is_another_object(other: Version, claims: Claims) -> None:
     claims.claim(ONE)
     assert claims.manifests_with([other]) == []
-    claims.claim(Manifest("two", (other,)))
-    assert claims.manifests_with([other]) == [Manifest("two", (other,))]
+    claims.claim(BatchManifest("two", (other,)))
+    assert claims.manifests_with([other]) == [BatchManifest("two", (other,))]
     assert claims.manifests_with([A]) == [ONE]
 
 
 def test_several_manifests_that_claim_an_object_are_all_found_but_the_own(claims: Claims) -> None:
-    two = Manifest("two", (B, D))
+    two = BatchManifest("two", (B, D))
     claims.claim(ONE)
     claims.claim(two)
     assert claims.manifests_with([B]) == [ONE, two]
@@ -52,14 +52,14 @@ def test_what_is_released_is_no_member_any_more(claims: Claims) -> None:
     claims.claim(ONE)
     claims.release("one", [A])
     assert claims.manifests_with([A]) == []
-    assert claims.manifests_with([B]) == [Manifest("one", (C, B))]
+    assert claims.manifests_with([B]) == [BatchManifest("one", (C, B))]
     claims.release("one", [])
     claims.release("one", [B, C])
     assert claims.manifests_with(VERSIONS) == []
 
 
 def test_releasing_from_one_batch_leaves_the_others(claims: Claims) -> None:
-    two = Manifest("two", (A,))
+    two = BatchManifest("two", (A,))
     claims.claim(ONE)
     claims.claim(two)
     claims.release("one", ONE.members)
@@ -74,7 +74,7 @@ def test_the_later_word_counts_also_after_a_merge(claims: Claims, warehouse: War
     assert claims.manifests_with([A]) == [ONE]
     claims.release("one", [C])
     warehouse.command("optimize table ops_load_claims final")
-    assert claims.manifests_with([A]) == [Manifest("one", (A, B))]
+    assert claims.manifests_with([A]) == [BatchManifest("one", (A, B))]
 
 
 def test_a_batch_knows_when_it_was_claimed(claims: Claims, warehouse: Warehouse) -> None:
@@ -91,5 +91,5 @@ def test_a_batch_knows_when_it_was_claimed(claims: Claims, warehouse: Warehouse)
 def test_a_window_of_a_thousand_objects_is_one_manifest_in_its_order(claims: Claims) -> None:
     members = [Version("crypto", f"data_sources/x/币安人生USDT {number}.parquet", "1") for number in range(1_000)]
     random.Random(1).shuffle(members)
-    claims.claim(Manifest("large", tuple(members)))
-    assert claims.manifests_with(members) == [Manifest("large", tuple(members))]
+    claims.claim(BatchManifest("large", tuple(members)))
+    assert claims.manifests_with(members) == [BatchManifest("large", tuple(members))]

@@ -19,8 +19,7 @@ from tests.waiting import patience, wait_until
 
 from load_process.batch_insert import BatchInsert
 from load_process.ledger import Ledger
-from load_process.limits import LoadLimits
-from load_process.memory_budget import MemoryBudget, Room
+from load_process.limits import LoadLimits, MemoryBudget, Room
 from load_process.object_reader import ObjectReader, Reading
 from load_process.objects import Fate, LargeTable, Wanted
 from load_process.value_checksum import value_checksum
@@ -194,7 +193,7 @@ def test_a_footer_that_is_larger_than_any_is_refused_before_it_is_opened() -> No
 PEAK = """
 import sys
 from load_process.limits import LoadLimits
-from load_process.memory_budget import MemoryBudget, Room
+from load_process.limits import MemoryBudget, Room
 from load_process.object_decoder import SoundRead
 from tickhouse_core.datasets import TRADES
 from tickhouse_core.object_store import StoredObject

@@ -7,8 +7,7 @@ from threading import Event, Thread
 import pytest
 from tests.waiting import patience, wait_until
 
-from load_process.limits import INSERT_COPIES, LoadLimits
-from load_process.memory_budget import MemoryBudget, NoRoom, Room
+from load_process.limits import INSERT_COPIES, LoadLimits, MemoryBudget, NoRoom, Room
 
 GIGA = 1024**3
 
