@@ -1,4 +1,4 @@
-"""Watcher: looks at the whole pipeline every so often, so that whoever asks gets the last look at once."""
+"""Poller: looks at the whole pipeline every so often, so that whoever asks gets the last look at once."""
 
 import logging
 import threading
@@ -9,12 +9,11 @@ from typing import Any
 
 import orjson
 
-from status_page import verdicts
-from status_page.lake_watch import LakeWatch
-from status_page.limits import limits_of
-from status_page.processes import OWN, Processes, ProcessState
-from status_page.questions import Questions
-from status_page.verdicts import BAD, LakeState, Recorder, Stage
+from status_page import health
+from status_page.health import BAD, LakeState, Recorder, Stage
+from status_page.lake_lag import LakeLag
+from status_page.processes import OWN, Processes, ProcessState, limits_of
+from status_page.queries import Queries
 from tickhouse_core.datasets import QUEUES
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.heartbeats import DEFAULT_BATCH_SECONDS, LONGEST_BATCH_SECONDS, batch_seconds_of
@@ -31,19 +30,19 @@ WATCHED_SECONDS = 15.0
 COVERAGE_HOURS = 24
 
 
-class Watcher:
+class Poller:
     """Two threads, the fast and the slow look, each with its own connection. `state` never waits and never fails."""
 
     def __init__(
         self,
-        questions: Questions,
-        slow_questions: Questions,
-        lake: LakeWatch,
+        queries: Queries,
+        slow_queries: Queries,
+        lake: LakeLag,
         processes: Processes,
         coverage_hours: int = COVERAGE_HOURS,
     ) -> None:
-        self._questions = questions
-        self._slow_questions = slow_questions
+        self._queries = queries
+        self._slow_queries = slow_queries
         self._lake = lake
         self._processes = processes
         self._coverage_hours = coverage_hours
@@ -58,7 +57,7 @@ class Watcher:
         self._stop = threading.Event()
         self._pulse = Pulse("the look at the pipeline", 120)
         self._threads = [
-            threading.Thread(target=self._run, args=(look, pause), name=f"watcher-{name}", daemon=True)
+            threading.Thread(target=self._run, args=(look, pause), name=f"poller-{name}", daemon=True)
             for name, look, pause in (
                 ("slow", self._look_slowly, lambda: SLOW_SECONDS if self._is_watched() else 4 * SLOW_SECONDS),
                 ("fast", self._look_fast, lambda: FAST_SECONDS if self._is_watched() else IDLE_SECONDS),
@@ -122,20 +121,20 @@ class Watcher:
     def _look_fast(self) -> None:
         now = now_us()
         self._part("processes", lambda: [_described(state) for state in self._look_at_processes()])
-        self._part("heartbeats", lambda: self._questions.ask("heartbeats", {"since_us": now - DAY_US}))
-        self._part("events", lambda: self._questions.ask("events", {"since_us": now - 7 * DAY_US}))
+        self._part("heartbeats", lambda: self._queries.ask("heartbeats", {"since_us": now - DAY_US}))
+        self._part("events", lambda: self._queries.ask("events", {"since_us": now - 7 * DAY_US}))
         self._part("lake", lambda: self._lake.look(now_us()))
-        self._part("loads", lambda: self._questions.ask("loads", {"since_us": now - HOUR_US})[0])
-        self._part("watermarks", lambda: self._questions.ask("watermarks"))
+        self._part("loads", lambda: self._queries.ask("loads", {"since_us": now - HOUR_US})[0])
+        self._part("watermarks", lambda: self._queries.ask("watermarks"))
         self._part("queues", self._look_at_queues)
         self._pulse.beat()
         self._publish()
 
     def _look_slowly(self) -> None:
         since = now_us() // HOUR_US * HOUR_US - (self._coverage_hours - 1) * HOUR_US
-        self._part("markets", lambda: self._slow_questions.ask("markets", {"since_us": now_us() - HOUR_US}))
-        self._part("coverage", lambda: self._slow_questions.ask("coverage", {"since_us": since}))
-        self._part("checks", lambda: self._slow_questions.ask("checks"))
+        self._part("markets", lambda: self._slow_queries.ask("markets", {"since_us": now_us() - HOUR_US}))
+        self._part("coverage", lambda: self._slow_queries.ask("coverage", {"since_us": since}))
+        self._part("checks", lambda: self._slow_queries.ask("checks"))
 
     def _part(self, name: str, look: Callable[[], Any]) -> None:
         """What cannot be seen keeps its last figures, and says why."""
@@ -164,7 +163,7 @@ class Watcher:
     def _publish(self) -> None:
         now = now_us()
         stages = self._stages(now)
-        verdict, words = verdicts.overall(stages, self._other_troubles())
+        verdict, words = health.overall(stages, self._other_troubles())
         state = {
             "at": now,
             "verdict": verdict,
@@ -182,20 +181,20 @@ class Watcher:
 
     def _stages(self, now: int) -> list[Stage]:
         recorders = self._recorders()
-        recording = verdicts.is_recording(recorders, now)
-        shortest, longest = verdicts.batch_seconds_now(recorders, now)
+        recording = health.is_recording(recorders, now)
+        shortest, longest = health.batch_seconds_now(recorders, now)
         lake = self._parts.get("lake") or LakeState(0, ())
         last_load, newest_event = self._parts.get("loads") or (0, 0)
         watermarks = [watermark for _, watermark, _ in self._parts.get("watermarks", ())]
         stages = {
-            "venue": verdicts.recorder_stage(recorders, now),
-            "lake": verdicts.lake_stage(lake, recording, now, shortest),
-            "warehouse": verdicts.warehouse_stage(lake, int(last_load), int(newest_event), now),
-            "gold": verdicts.gold_stage(min(watermarks, default=None), int(last_load), now, longest),
+            "venue": health.recorder_stage(recorders, now),
+            "lake": health.lake_stage(lake, recording, now, shortest),
+            "warehouse": health.warehouse_stage(lake, int(last_load), int(newest_event), now),
+            "gold": health.gold_stage(min(watermarks, default=None), int(last_load), now, longest),
         }
         for part, stage in (("queues", "lake"), ("lake", "lake"), ("loads", "warehouse"), ("watermarks", "gold")):
             if part in self._trouble:
-                stages[stage] = verdicts.away_stage(stage, self._trouble[part])
+                stages[stage] = health.away_stage(stage, self._trouble[part])
         for process in self._seen:
             stage = {"stream": "venue", "loader": "warehouse", "transformer": "gold"}.get(process.name.split("-")[0], "")
             if process.trouble and stage and process.address and process.trouble[0].startswith("does not answer"):

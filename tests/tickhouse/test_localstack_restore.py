@@ -12,8 +12,7 @@ import httpx
 import pytest
 from tests.waiting import wait_until
 
-from tickhouse.keep import run_keeper
-from tickhouse.lake_keeper import LakeKeeper
+from tickhouse.localstack_restore import LakeKeeper, run_keeper
 from tickhouse.provision import provision_aws
 from tickhouse_core.aws import s3_client
 from tickhouse_core.errors import TickhouseError
@@ -37,7 +36,7 @@ def copy(tmp_path: Path) -> LakeCopy:
 
 @pytest.fixture
 def store(moto_lake: Lake) -> ObjectStore:
-    return ObjectStore(moto_lake.store.bucket, copies=False)
+    return ObjectStore(moto_lake.store.bucket)
 
 
 def eventually(is_so: Callable[[], bool], what: str = "what comes next") -> None:
@@ -162,7 +161,7 @@ def test_the_command_restores_again_and_again_and_says_when_all_is_well(
     monkeypatch.setenv("LAKE_COPY_DIR", str(tmp_path / "copy"))
     monkeypatch.setenv("S3_BUCKET", moto_lake.store.bucket)
     LakeCopy(tmp_path / "copy").keep(TRADES, b"trades")
-    store, ready, stop = ObjectStore(moto_lake.store.bucket, copies=False), tmp_path / "ready", StopRequest()
+    store, ready, stop = ObjectStore(moto_lake.store.bucket), tmp_path / "ready", StopRequest()
     looks = threading.Thread(target=run_keeper, args=(stop, ready))
     looks.start()
     try:

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from transform_process.cluster_ddl import on_cluster
-from transform_process.migrate import read_migrations
+from transform_process.migrate import on_cluster, read_migrations
 
 if TYPE_CHECKING:
     from tickhouse_core.warehouse import Warehouse

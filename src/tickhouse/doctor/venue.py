@@ -9,7 +9,7 @@ from websockets.exceptions import WebSocketException
 
 from extract_process.venue import Venue, VenueRest
 from extract_process.venues import venue_named
-from tickhouse.finding import Finding, Ill
+from tickhouse.doctor.findings import CheckFailed, Finding
 from tickhouse_core.errors import VenueBanned, VenueError
 from tickhouse_core.settings import SpoolSettings, read
 from tickhouse_core.timestamps import SECOND_US, now_us
@@ -28,7 +28,7 @@ def check_clock(name: str) -> Iterator[Finding]:
     skew, seconds = asyncio.run(_compare_clocks(venue_named(name)))
     words = f"this machine's clock is {abs(skew):.3f} s {'ahead of' if skew > 0 else 'behind'} the exchange's"
     if abs(skew) > MOST_SKEW_SECONDS + seconds:
-        raise Ill(words, "let the machine keep time: timedatectl set-ntp true (or chronyc makestep)")
+        raise CheckFailed(words, "let the machine keep time: timedatectl set-ntp true (or chronyc makestep)")
     yield Finding("clock", "ok", words)
 
 
@@ -51,10 +51,10 @@ async def _asked(venue: Venue, rest: VenueRest) -> None:
         async with asyncio.timeout(_SECONDS):
             await rest.synchronize_clock()
     except VenueBanned as error:
-        raise Ill(str(error), "wait until then: asking earlier makes it longer") from error
+        raise CheckFailed(str(error), "wait until then: asking earlier makes it longer") from error
     except (VenueError, TimeoutError) as error:
         fix = f"is this machine online? correct {setting}; where the venue is blocked use python -m simulated_exchange"
-        raise Ill(f"{venue.name} does not answer over REST: {_words(error)}", fix) from error
+        raise CheckFailed(f"{venue.name} does not answer over REST: {_words(error)}", fix) from error
 
 
 async def _knock(venue: Venue) -> str:
@@ -69,7 +69,7 @@ async def _knock(venue: Venue) -> str:
         except (OSError, WebSocketException, TimeoutError) as error:
             setting = f"{venue.name.upper()}_WS_URL"
             fix = f"correct {setting}; behind a proxy or firewall allow it, or use python -m simulated_exchange"
-            raise Ill(f"{shown} takes no websocket: {_words(error)}", fix) from error
+            raise CheckFailed(f"{shown} takes no websocket: {_words(error)}", fix) from error
 
 
 def _words(error: BaseException) -> str:

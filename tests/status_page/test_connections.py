@@ -13,8 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from tests.waiting import patience, wait_until
 
-from status_page.connections import PromptConnection
-from status_page.watching import Places, Watching
+from status_page.connections import Places, PromptConnection, Watching
 
 ASK, ONCE = (b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path for path in (b"events", b"once"))
 

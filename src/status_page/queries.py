@@ -1,4 +1,4 @@
-"""The page's questions to the warehouse: SQL files of sql/clickhouse/status with bound parameters, through a reader."""
+"""The page's queries to the warehouse: SQL files of sql/clickhouse/status with bound parameters, through a reader."""
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ def _statement(name: str) -> str:
     return (SQL_ROOT / "status" / f"{name}.sql").read_text(encoding="utf-8").strip()
 
 
-class Questions:
+class Queries:
     """Thread-safe: one connection, one question at a time. It is opened when it is needed, and anew after trouble.
 
     Errors: the warehouse's.

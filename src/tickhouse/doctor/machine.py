@@ -13,7 +13,7 @@ import httpx
 from extract_process.markets import markets_file, read_markets
 from extract_process.spool_room import DISK_RESERVE_BYTES
 from extract_process.venues import DEFAULT_VENUE, venue_named
-from tickhouse.finding import Finding, Ill
+from tickhouse.doctor.findings import CheckFailed, Finding
 from tickhouse.settings_table import MODELS
 from tickhouse_core.bounded_get import bearer, bounded_get
 from tickhouse_core.errors import UsageError
@@ -26,7 +26,9 @@ ROOMY_BYTES = 5 * 1024**3
 def check_python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> Iterator[Finding]:
     words = ".".join(map(str, version))
     if version[:2] < OLDEST_PYTHON:
-        raise Ill(f"Python {words} is too old", "install Python 3.11 or newer, then: make setup PYTHON=/path/to/python3.11")
+        raise CheckFailed(
+            f"Python {words} is too old", "install Python 3.11 or newer, then: make setup PYTHON=/path/to/python3.11"
+        )
     yield Finding("python", "ok", f"Python {words}")
 
 
@@ -40,7 +42,7 @@ def check_settings() -> Iterator[Finding]:
     for words in wrong:
         yield Finding("settings", "bad", words, "correct it in the environment or in .env; .env.example lists every variable")
     if not wrong and read(WarehouseSettings).path is not None and find_spec("chdb") is None:
-        raise Ill("CLICKHOUSE_PATH is set but chdb is not installed", "make setup, or pip install 'tickhouse[embedded]'")
+        raise CheckFailed("CLICKHOUSE_PATH is set but chdb is not installed", "make setup, or pip install 'tickhouse[embedded]'")
     if not wrong:
         where = "those of .env too" if Path(".env").exists() else "there is no .env"
         yield Finding("settings", "ok", f"every variable reads; {where}")
@@ -53,14 +55,14 @@ def check_disk() -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"x")
     except OSError as error:
-        raise Ill(
+        raise CheckFailed(
             f"SPOOL_DIR={folder} cannot be written: {error.strerror}",
             "make the folder writable for this user, or set SPOOL_DIR to one that is",
         ) from error
     free = shutil.disk_usage(folder).free
     words = f"{free / 1e9:,.1f} GB free at SPOOL_DIR={folder}"
     if free < DISK_RESERVE_BYTES:
-        raise Ill(words, "make room on that disk, or set SPOOL_DIR to a larger one: a capture stops recording here")
+        raise CheckFailed(words, "make room on that disk, or set SPOOL_DIR to a larger one: a capture stops recording here")
     if free < ROOMY_BYTES:
         yield Finding("disk", "warning", words, "make room, or set SPOOL_DIR to a larger disk: the spool may need 20 GB")
     else:
@@ -91,7 +93,7 @@ def check_markets() -> Iterator[Finding]:
     try:
         markets = read_markets(path, DEFAULT_VENUE, venue_named(DEFAULT_VENUE).channels)
     except UsageError as error:
-        raise Ill(str(error), f"correct {path}, or name markets with --symbol") from error
+        raise CheckFailed(str(error), f"correct {path}, or name markets with --symbol") from error
     yield Finding("markets", "ok", f"{len(markets)} symbols are enabled in {path}")
 
 

@@ -1,4 +1,4 @@
-"""What the watcher makes of heartbeats: the age of a capture's batches travels from its own words to the verdicts."""
+"""What the poller makes of heartbeats: the age of a capture's batches travels from its own words to the verdicts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from status_page.lake_watch import LakeWatch
+from status_page.lake_lag import LakeLag
+from status_page.poller import Poller
 from status_page.processes import Processes
-from status_page.questions import Questions
-from status_page.watcher import Watcher
+from status_page.queries import Queries
 from tickhouse_core.datasets import HEARTBEATS
 from tickhouse_core.heartbeats import heartbeat_detail
 from tickhouse_core.lake_keys import hourly_key
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from conftest import Lake
 
 
-class Answers(Questions):
+class Answers(Queries):
     """A warehouse that has one heartbeat, and gold as far as the load before the last."""
 
     def __init__(self, beat_us: int, detail: str) -> None:
@@ -47,12 +47,12 @@ class Answers(Questions):
 def test_a_capture_with_large_batches_is_not_late(batch_seconds: float, is_good: bool, moto_lake: Lake) -> None:
     beat_us = now_us() - 50 * SECOND_US
     words = "0 books unsynced, 0 gaps, 0 frames refused"
-    questions = Answers(beat_us, heartbeat_detail(words, batch_seconds))
+    queries = Answers(beat_us, heartbeat_detail(words, batch_seconds))
     moto_lake.store.write(hourly_key(HEARTBEATS, "binance", beat_us, "main", 1), b"x")
-    watcher = Watcher(questions, questions, LakeWatch(moto_lake.store, questions), Processes({}))
+    poller = Poller(queries, queries, LakeLag(moto_lake.store, queries), Processes({}))
     try:
-        stages = {stage["name"]: stage["verdict"] for stage in orjson.loads(watcher.look())["stages"]}
+        stages = {stage["name"]: stage["verdict"] for stage in orjson.loads(poller.look())["stages"]}
     finally:
-        watcher.close()
+        poller.close()
     assert stages["lake"] == "good"
     assert (stages["venue"] == "good", stages["gold"] == "good") == (is_good, is_good)

@@ -52,7 +52,7 @@ class Verdict:
         return self.word in FINE
 
 
-class Accounts:
+class AuditQueries:
     """Errors are the warehouse's. With a `symbol` everything is about the objects and rows of that market.
 
     `kept_days` is the retention of bronze: what is missing of an older object is not lost.

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from status_page.questions import Questions
-from status_page.verdicts import LakeState
+from status_page.health import LakeState
+from status_page.queries import Queries
 from tickhouse_core.datasets import DEPTH_DIFFS, HEARTBEATS, STREAM_EVENTS, TICKERS, TRADES
 from tickhouse_core.lake_keys import hourly_key
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
@@ -15,12 +15,12 @@ _MOST_KEYS = 500
 """Of the youngest objects; a backlog is longer than that only where the queue's depth tells it."""
 
 
-class LakeWatch:
+class LakeLag:
     """Errors: the lake's and the warehouse's. Objects the ledger knows are not asked for again."""
 
-    def __init__(self, store: ObjectStore, questions: Questions) -> None:
+    def __init__(self, store: ObjectStore, queries: Queries) -> None:
         self._store = store
-        self._questions = questions
+        self._queries = queries
         self._known: set[str] = set()
         self._newest_us = 0
 
@@ -31,7 +31,7 @@ class LakeWatch:
         keys = {item.key for item in young}
         self._known &= keys
         if unknown := keys - self._known:
-            self._known |= {str(key) for (key,) in self._questions.ask_by_keys("loaded_keys", unknown)}
+            self._known |= {str(key) for (key,) in self._queries.ask_by_keys("loaded_keys", unknown)}
         waiting = [from_datetime(item.last_modified) for item in young if item.key not in self._known]
         if young:
             self._newest_us = from_datetime(young[-1].last_modified)

@@ -11,29 +11,30 @@ from rich.console import Console
 from rich.markup import escape
 
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
-from tickhouse import doctor_machine, doctor_services, doctor_venue
-from tickhouse.finding import Finding, examined
+from tickhouse.doctor import machine, services
+from tickhouse.doctor import venue as venue_checks
+from tickhouse.doctor.findings import Finding, run_check
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command
 
 CHECKS: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
-    ("python", doctor_machine.check_python),
-    ("settings", doctor_machine.check_settings),
-    ("disk", doctor_machine.check_disk),
-    ("ports", doctor_machine.check_ports),
-    ("markets", doctor_machine.check_markets),
-    ("S3", doctor_services.check_s3),
-    ("SQS", doctor_services.check_sqs),
-    ("notifications", doctor_services.check_notifications),
-    ("ClickHouse", doctor_services.check_warehouse),
-    ("Pub/Sub", doctor_services.check_pubsub),
+    ("python", machine.check_python),
+    ("settings", machine.check_settings),
+    ("disk", machine.check_disk),
+    ("ports", machine.check_ports),
+    ("markets", machine.check_markets),
+    ("S3", services.check_s3),
+    ("SQS", services.check_sqs),
+    ("notifications", services.check_notifications),
+    ("ClickHouse", services.check_warehouse),
+    ("Pub/Sub", services.check_pubsub),
 )
 """Of what is the same whatever the venue, in the order in which a person would mend them."""
 
 VENUE_CHECKS: tuple[tuple[str, Callable[[str], Iterable[Finding]]], ...] = (
-    ("exchange", doctor_venue.check_rest),
-    ("clock", doctor_venue.check_clock),
-    ("websocket", doctor_venue.check_websocket),
+    ("exchange", venue_checks.check_rest),
+    ("clock", venue_checks.check_clock),
+    ("websocket", venue_checks.check_websocket),
 )
 
 LOCAL = ("python", "settings", "disk", "ports", "exchange", "clock", "websocket")
@@ -57,7 +58,7 @@ def main(
             if name not in known:
                 raise UsageError(f"--check {name!r}: choose from {', '.join(known)}")
         wanted = check or (LOCAL if local else known)
-        findings = [finding for name, look in looks if name in wanted for finding in examined(name, look)]
+        findings = [finding for name, look in looks if name in wanted for finding in run_check(name, look)]
         _show(findings, as_json=json)
         if any(finding.verdict == "bad" for finding in findings):
             sys.exit(1)

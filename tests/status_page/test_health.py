@@ -2,7 +2,7 @@
 
 import pytest
 
-from status_page.verdicts import (
+from status_page.health import (
     BAD,
     GOOD,
     IDLE,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from tickhouse.finding import Finding, Ill
+from tickhouse.doctor.findings import CheckFailed, Finding
 from tickhouse_core.aws import aws_errors, s3_client
 from tickhouse_core.datasets import DATASETS, QUEUES
 from tickhouse_core.errors import (
@@ -33,7 +33,7 @@ _ANSWER_SECONDS = 10
 def check_s3() -> Iterator[Finding]:
     bucket = read(LakeSettings).bucket
     with _lake_trouble():
-        store = ObjectStore(bucket, copies=False, brief=True)
+        store = ObjectStore(bucket, brief=True)
         next(iter(store.list_keys("data_sources/")), None)
         store.write(_PROBE, b"may this process write here? yes")
         with aws_errors(f"s3://{bucket}/{_PROBE}"):
@@ -57,7 +57,9 @@ def check_notifications() -> Iterator[Finding]:
     told = {entry.get("Id") for entry in current.get("QueueConfigurations", ())}
     missing = [dataset.name for dataset in DATASETS if dataset.notification_id not in told]
     if missing:
-        raise Ill(f"nobody is told of new objects of {', '.join(missing)}", f"{_PROVISION_AWS}, then: tickhouse reconcile")
+        raise CheckFailed(
+            f"nobody is told of new objects of {', '.join(missing)}", f"{_PROVISION_AWS}, then: tickhouse reconcile"
+        )
     yield Finding("notifications", "ok", f"new objects of all {len(DATASETS)} datasets reach their queues")
 
 
@@ -75,21 +77,23 @@ def check_warehouse() -> Iterator[Finding]:
             sql = f"select name from {settings.database}.ops_schema_migrations final"  # noqa: S608  # a name the settings checked
             applied = {str(name) for (name,) in warehouse.query(sql)} if there else set()
     except UsageError as error:
-        raise Ill(*_refused(str(error), where, is_embedded=settings.path is not None)) from error
+        raise CheckFailed(*_refused(str(error), where, is_embedded=settings.path is not None)) from error
     except WarehouseUnavailable as error:
         fix = "start ClickHouse (make up), or correct CLICKHOUSE_HOST and CLICKHOUSE_PORT; without a server set CLICKHOUSE_PATH"
-        raise Ill(f"ClickHouse at {where} does not answer: {error}", fix) from error
+        raise CheckFailed(f"ClickHouse at {where} does not answer: {error}", fix) from error
     except WarehouseRefused as error:
-        raise Ill(str(error), "grant select, insert, create, alter and delete on the database to CLICKHOUSE_USERNAME") from error
+        raise CheckFailed(
+            str(error), "grant select, insert, create, alter and delete on the database to CLICKHOUSE_USERNAME"
+        ) from error
     wanted = {migration.name for migration in read_migrations()}
     if readonly:
-        raise Ill(f"the account may only read at {where}", _WRITER)
+        raise CheckFailed(f"the account may only read at {where}", _WRITER)
     if unknown := applied - wanted:
         what = f"database {settings.database} has schema files that this tickhouse does not know: {min(unknown)}"
-        raise Ill(what, "use the tickhouse that made it or a newer one, or set CLICKHOUSE_DATABASE to a new name")
+        raise CheckFailed(what, "use the tickhouse that made it or a newer one, or set CLICKHOUSE_DATABASE to a new name")
     if wanted - applied:
         what = f"{len(applied)} of {len(wanted)} schema files are applied in database {settings.database}"
-        raise Ill(what, "tickhouse provision --warehouse")
+        raise CheckFailed(what, "tickhouse provision --warehouse")
     yield Finding("ClickHouse", "ok", f"{version} at {where}, schema up to date")
 
 
@@ -111,12 +115,12 @@ def check_pubsub() -> Iterator[Finding]:
                 with pubsub_errors(f"topic {name} of project {settings.project}"):
                     client.get_topic(topic=topic_path(settings.project, name), retry=None, timeout=_PUBSUB_SECONDS)
     except NotProvisioned as error:
-        raise Ill(str(error), "tickhouse provision --pubsub") from error
+        raise CheckFailed(str(error), "tickhouse provision --pubsub") from error
     except UsageError as error:
-        raise Ill(str(error), "set GOOGLE_APPLICATION_CREDENTIALS, or PUBSUB_EMULATOR_HOST for the emulator") from error
+        raise CheckFailed(str(error), "set GOOGLE_APPLICATION_CREDENTIALS, or PUBSUB_EMULATOR_HOST for the emulator") from error
     except TickhouseError as error:
         fix = "start the emulator (docker compose up --detach pubsub), or correct PUBSUB_EMULATOR_HOST and GOOGLE_CLOUD_PROJECT"
-        raise Ill(str(error), fix) from error
+        raise CheckFailed(str(error), fix) from error
     yield Finding("Pub/Sub", "ok", f"{len(names)} topics of {settings.project} are there")
 
 
@@ -125,11 +129,11 @@ def _lake_trouble() -> Iterator[None]:
     try:
         yield
     except NotProvisioned as error:
-        raise Ill(str(error), _PROVISION_AWS) from error
+        raise CheckFailed(str(error), _PROVISION_AWS) from error
     except UsageError as error:
-        raise Ill(str(error), _CREDENTIALS) from error
+        raise CheckFailed(str(error), _CREDENTIALS) from error
     except (LakeUnavailable, LakeRefused) as error:
-        raise Ill(str(error), _START) from error
+        raise CheckFailed(str(error), _START) from error
 
 
 def _refused(words: str, where: str, *, is_embedded: bool) -> tuple[str, str]:

@@ -17,7 +17,7 @@ class Finding:
     fix: str = ""
 
 
-class Ill(Exception):
+class CheckFailed(Exception):
     """A check that cannot go on: what is wrong, and the fix."""
 
     def __init__(self, what: str, fix: str) -> None:
@@ -25,7 +25,7 @@ class Ill(Exception):
         self.fix = fix
 
 
-def examined(name: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+def run_check(name: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
     """What the check found, without secrets. What the check itself did not foresee is a finding as well."""
     return [replace(one, what=redacted(one.what), fix=redacted(one.fix)) for one in _found(name, look)]
 
@@ -33,7 +33,7 @@ def examined(name: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
 def _found(name: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
     try:
         return list(look())
-    except Ill as ill:
-        return [Finding(name, "bad", str(ill), ill.fix)]
+    except CheckFailed as failed:
+        return [Finding(name, "bad", str(failed), failed.fix)]
     except TickhouseError as error:
         return [Finding(name, "bad", str(error), "correct the setting that the message names, in the environment or .env")]

@@ -32,7 +32,7 @@ class FooterCounts:
     findings: list[tuple[str, str]] = field(default_factory=list)
 
 
-class Footers:
+class FooterAudit:
     """Errors: LakeUnavailable, and the warehouse's. Objects younger than `min_age_seconds` may have yet to be loaded."""
 
     def __init__(self, store: ObjectStore, warehouse: Warehouse, min_age_seconds: int = 300) -> None:
