@@ -25,8 +25,8 @@ from extract_process.dialect import Dialect, FrameRefused
 from extract_process.kucoin import messages as kucoin
 from extract_process.kucoin.dialect import KUCOIN
 from extract_process.landing import Landing
-from load_process.lake_hours import span_of
 from load_process.notifications import MOST_KEY_BYTES, NotificationRefused, parse_notification
+from load_process.selection import span_of
 from tickhouse_core.datasets import DATASETS, DEPTH_DIFFS, KLINES, TRADES, dataset_of_key
 from tickhouse_core.errors import ObjectRefused, VenueError
 from tickhouse_core.lake_keys import hourly_key, klines_month_key, object_key, parse_object_key

@@ -12,7 +12,7 @@ import typer
 from load_process.limits import LoadLimits, LoadMemory, limits_here
 from load_process.loader import LoaderOptions, QueueLoader
 from load_process.metrics import loader_process
-from load_process.scheduled_sweep import ScheduledSweep, SweepOptions
+from load_process.reconcile import ScheduledSweep, SweepOptions
 from load_process.trouble import Trouble
 from tickhouse_core.datasets import DATASETS, dataset_named
 from tickhouse_core.errors import AccessRefused

@@ -1,25 +1,200 @@
-"""The sweep as a command, `python -m load_process.reconcile`: loads what is in the lake and not in the ledger."""
+"""The comparison of lake and ledger, which loads what notifications lost: `python -m load_process.reconcile`, and in the loader.
 
+Folder by folder, what the bucket lists against what the ledger has.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import astuple
+from dataclasses import asdict, astuple, dataclass
 from typing import Annotated
 
 import typer
 
-from load_process.instants import parse_instant_option
-from load_process.ledger import Ledger
-from load_process.limits import limits_here
-from load_process.on_demand import named_load
-from load_process.sweep import Sweep, SweepCounts
+from load_process.ledger import LOADED, REPLACED, Ledger
+from load_process.limits import LoadLimits, LoadMemory, limits_here
+from load_process.objects import Version, Wanted
+from load_process.on_demand import MOST_AT_ONCE, NamedLoad, Outcome, named_load, wanted_of
+from load_process.selection import is_outside, span_of
 from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
 from tickhouse_core.errors import Interrupted, TickhouseError
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.object_store import Folder, ObjectStore, ObjectSummary
+from tickhouse_core.options import instant
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.tables import print_table
-from tickhouse_core.warehouse import connect
+from tickhouse_core.timestamps import HOUR_US, SECOND_US, from_datetime, now_us
+from tickhouse_core.warehouse import Warehouse, connect
+
+log = logging.getLogger(__name__)
 
 HEADER = ("dataset", "folders", "objects", "missing", "loaded", "quarantined", "not loaded", "orphans")
+
+_FOREVER = 2**63 - 1
+
+
+@dataclass(slots=True)
+class SweepCounts:
+    """Of one dataset. `missing` is in the lake and not in the ledger; `orphans` are in the ledger and not in the lake."""
+
+    folders: int = 0
+    objects: int = 0
+    missing: int = 0
+    loaded: int = 0
+    quarantined: int = 0
+    left: int = 0
+    orphans: int = 0
+
+
+class Sweep:
+    """One dataset at a time; memory is bounded by a folder. Without a `load` it only counts.
+
+    Errors that travel: LakeUnavailable, WarehouseUnavailable. Safe to repeat, and beside running loaders.
+    """
+
+    def __init__(
+        self, store: ObjectStore, ledger: Ledger, load: NamedLoad | None, stop: StopRequest, min_age_seconds: float
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._load = load
+        self._stop = stop
+        self._min_age_us = round(min_age_seconds * SECOND_US)
+
+    def run(self, dataset: Dataset, counts: SweepCounts, since_us: int = 0) -> None:
+        """Adds to `counts` as it goes. Folders of hours before `since_us` are left out; where folders name no hours,
+        objects that were written before."""
+        span = (since_us, _FOREVER)
+        seen: set[str] = set()
+        missing: list[Wanted] = []
+        for folder in self._store.list_folders(dataset.prefix, skip=lambda name: is_outside(name, span)):
+            if self._stop.is_set():
+                return
+            seen.add(folder.prefix)
+            counts.folders += 1
+            missing += self._missing(dataset, folder, since_us, counts)
+            if len(missing) >= MOST_AT_ONCE:
+                self._load_missing(missing, counts)
+                missing = []
+        self._load_missing(missing, counts)
+        for name in self._ledger.folders(self._store.bucket, dataset.name):
+            if name not in seen and not is_outside(name, span):
+                counts.orphans += self._count_orphans(name, self._known(dataset, name))
+
+    def _missing(self, dataset: Dataset, folder: Folder, since_us: int, counts: SweepCounts) -> Iterator[Wanted]:
+        """Objects younger than the least age still have their notification on the way."""
+        known = self._known(dataset, folder.prefix)
+        listed = {item.key for item in folder.objects}
+        if any(version.key not in listed for version, status in known.items() if status == LOADED):
+            counts.orphans += self._count_orphans(folder.prefix, known)
+        youngest = now_us() - self._min_age_us
+        chosen = [item for item in folder.objects if _is_chosen(item, folder.prefix, since_us)]
+        counts.objects += len(chosen)
+        for wanted in wanted_of(self._store.bucket, (item for item in chosen if from_datetime(item.last_modified) <= youngest)):
+            if known.get(wanted.version, REPLACED) == REPLACED:
+                yield wanted
+
+    def _known(self, dataset: Dataset, folder: str) -> dict[Version, str]:
+        return self._ledger.in_folder(self._store.bucket, dataset.name, folder)
+
+    def _count_orphans(self, folder: str, known: dict[Version, str]) -> int:
+        """Keys that are loaded and not in the bucket now: what was landed and loaded since the first listing is there."""
+        listed = {item.key for item in self._store.list_keys(folder)}
+        return len({version.key for version, status in known.items() if status == LOADED} - listed)
+
+    def _load_missing(self, missing: list[Wanted], counts: SweepCounts) -> None:
+        """What a loader has loaded since the ledger was asked is not counted as missing."""
+        if self._load is None or not missing:
+            counts.missing += len(missing)
+            return
+        outcomes = list(self._load.load(missing).values())
+        counts.missing += len(outcomes) - outcomes.count(Outcome.ALREADY) - outcomes.count(Outcome.GONE)
+        counts.loaded += outcomes.count(Outcome.LOADED)
+        counts.quarantined += outcomes.count(Outcome.QUARANTINED)
+        counts.left += sum(not outcome.is_done for outcome in outcomes)
+
+
+def _is_chosen(item: ObjectSummary, folder: str, since_us: int) -> bool:
+    is_recent = span_of(folder) is not None or from_datetime(item.last_modified) >= since_us
+    return item.key.endswith(".parquet") and is_recent
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOptions:
+    """`every_seconds` between two sweeps; each goes back `hours` from the last that came to its end."""
+
+    every_seconds: float = 900.0
+    hours: int = 24
+    min_age_seconds: float = 300.0
+
+
+class ScheduledSweep:
+    """Runs in a thread of its own, with a warehouse connection of its own, until the stop is asked for.
+
+    A queue that is more than a window of messages behind is left out: what is not loaded yet is not lost.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[Dataset],
+        store: ObjectStore,
+        warehouse: Warehouse,
+        stop: StopRequest,
+        options: SweepOptions,
+        limits: LoadLimits,
+        memory: LoadMemory | None = None,
+    ) -> None:
+        """`memory` is shared with the loops of the process."""
+        self._memory = memory
+        self._datasets = datasets
+        self._store = store
+        self._warehouse = warehouse
+        self._stop = stop
+        self._options = options
+        self._limits = limits
+        self._queues = {name: MessageQueue(name) for name in {dataset.queue for dataset in datasets}}
+        self._reach_us = dict.fromkeys([dataset.name for dataset in datasets], now_us())
+        self._is_in_trouble = False
+
+    def run(self) -> None:
+        """What another loader has in hand is left to the next round."""
+        with named_load(self._store, self._warehouse, self._limits, self._stop, waits=False, memory=self._memory) as load:
+            ledger = Ledger(self._warehouse)
+            sweep = Sweep(self._store, ledger, load, self._stop, self._options.min_age_seconds)
+            while not self._stop.wait(self._options.every_seconds):
+                self._round(sweep)
+
+    def _round(self, sweep: Sweep) -> None:
+        """Trouble ends the round of a dataset, not the loader: the next round reaches as far back and tries again."""
+        is_sound = True
+        for dataset in self._datasets:
+            try:
+                if not self._is_behind(dataset):
+                    self._sweep(sweep, dataset)
+            except TickhouseError as error:
+                level = logging.WARNING if is_sound and not self._is_in_trouble else logging.DEBUG
+                log.log(level, "not reconciled, the next round tries again", extra={"dataset": dataset.name, "why": str(error)})
+                is_sound = False
+        if is_sound and self._is_in_trouble:
+            log.info("reconciling again")
+        self._is_in_trouble = not is_sound
+
+    def _is_behind(self, dataset: Dataset) -> bool:
+        waiting = self._queues[dataset.queue].depth().visible
+        if waiting > self._limits.window_messages:
+            log.debug("not reconciled, the queue is behind", extra={"dataset": dataset.name, "waiting": waiting})
+        return waiting > self._limits.window_messages
+
+    def _sweep(self, sweep: Sweep, dataset: Dataset) -> None:
+        began, counts = now_us(), SweepCounts()
+        sweep.run(dataset, counts, self._reach_us[dataset.name] - self._options.hours * HOUR_US)
+        if self._stop.is_set():
+            return
+        self._reach_us[dataset.name] = began - round(self._options.min_age_seconds * SECOND_US)
+        level = logging.WARNING if counts.left else logging.INFO if counts.missing else logging.DEBUG
+        log.log(level, "reconciled", extra={"dataset": dataset.name, **asdict(counts)})
 
 
 def run_reconcile(
@@ -55,7 +230,7 @@ def main(
 
     def work() -> None:
         chosen = [dataset_named(name) for name in dict.fromkeys(dataset)] if dataset else list(DATASETS)
-        since_us = parse_instant_option("--since", since) if since else 0
+        since_us = instant("--since", since) if since else 0
         with stop_on_signals() as stop:
             run_reconcile(chosen, stop, since_us=since_us, min_age_seconds=min_age, dry_run=dry_run)
 

@@ -1,38 +1,131 @@
 """Load again what an operator names: `python -m load_process.redrive --dlq … | --key … | --prefix … | --dataset … | --gap …`."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Annotated
 
 import typer
 
-from load_process.dead_letters import DeadLetterCounts, DeadLetters, dead_letter_queues
-from load_process.instants import parse_instant_option
-from load_process.lake_hours import Span
-from load_process.ledger import Ledger
+from load_process.deliveries import Deliveries
+from load_process.ledger import Ledger, LoadError
 from load_process.limits import limits_here
 from load_process.object_load import PATIENCE_SECONDS
+from load_process.objects import Fate
 from load_process.on_demand import MOST_AT_ONCE, NamedLoad, Outcome, count_left, named_load, wanted_of
 from load_process.selection import (
     GapName,
+    Span,
     objects_of_gap,
     objects_of_keys,
     objects_of_prefix,
     objects_of_time,
     parse_gap,
 )
-from tickhouse_core.datasets import Dataset, dataset_named
-from tickhouse_core.errors import Interrupted, TickhouseError, UsageError
+from load_process.visibility import VisibilityHeartbeat
+from tickhouse_core.datasets import QUEUES, Dataset, dataset_named
+from tickhouse_core.errors import Interrupted, NotProvisioned, TickhouseError, UsageError
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
+from tickhouse_core.message_queue import MOST_PER_REQUEST, Message, MessageQueue
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.options import instant
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.tables import print_table
 from tickhouse_core.timestamps import format_instant, now_us
 from tickhouse_core.warehouse import Warehouse, connect
+
+log = logging.getLogger(__name__)
+
+DEAD_LETTER_QUEUES = tuple(f"{name}-dlq" for name in QUEUES)
+
+_VISIBILITY_SECONDS = 60
+_MOST_KEPT = 10_000
+"""Messages that are kept hidden at once because they could not be loaded: SQS allows 120,000 in flight."""
+
+
+@dataclass(slots=True)
+class DeadLetterCounts:
+    """`kept` messages are in the queue as before."""
+
+    deleted: int = 0
+    kept: int = 0
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+
+
+def dead_letter_queues(names: list[str]) -> list[MessageQueue]:
+    """Those that are meant, `all` for ours. Raises UsageError for what is none."""
+    chosen = list(dict.fromkeys(chain.from_iterable(DEAD_LETTER_QUEUES if name == "all" else [name] for name in names)))
+    for name in chosen:
+        if name in QUEUES:
+            raise UsageError(f"--dlq {name}: loaders read that queue themselves; its dead letters are in {name}-dlq")
+    try:
+        return [MessageQueue(name) for name in chosen]
+    except NotProvisioned as error:
+        raise UsageError(f"--dlq: {error}; choose from {', '.join(DEAD_LETTER_QUEUES)}, all") from error
+
+
+class DeadLetters:
+    """One dead-letter queue. Errors that travel: LakeUnavailable, WarehouseUnavailable; messages in hand return then."""
+
+    def __init__(self, queue: MessageQueue, load: NamedLoad, ledger: Ledger, bucket: str, stop: StopRequest) -> None:
+        self._queue = queue
+        self._load = load
+        self._ledger = ledger
+        self._bucket = bucket
+        self._stop = stop
+        self._heartbeat = VisibilityHeartbeat(queue, _VISIBILITY_SECONDS)
+        self._kept: list[Message] = []
+
+    def redrive(self, counts: DeadLetterCounts, *, again: bool) -> None:
+        """Once through the queue; adds to `counts` as it goes."""
+        with self._heartbeat:
+            try:
+                while not self._stop.is_set() and len(self._kept) < _MOST_KEPT:
+                    window = self._receive()
+                    if not window.messages:
+                        return
+                    self._settle(window, counts, again)
+            finally:
+                counts.kept = len(self._kept)
+                self._give_back()
+
+    def _receive(self) -> Deliveries:
+        """Every message once: what is kept stays hidden to the end."""
+        window = Deliveries()
+        quiet_polls = 0
+        while len(window.messages) < MOST_AT_ONCE and quiet_polls < 2 and not self._stop.is_set():
+            messages = self._queue.receive(most=MOST_PER_REQUEST, wait_seconds=1, visibility_seconds=_VISIBILITY_SECONDS)
+            quiet_polls = 0 if messages else quiet_polls + 1
+            self._heartbeat.hold(messages)
+            for message in messages:
+                window.take(message)
+        return window
+
+    def _settle(self, window: Deliveries, counts: DeadLetterCounts, again: bool) -> None:
+        self._kept += window.messages
+        for message, why in window.refused:
+            refused = LoadError(self._bucket, "", "", "", "bad_notification", why, "dropped", message.receive_count)
+            self._ledger.record_error(refused)
+            window.note(message)
+        outcomes = self._load.load(window.wanted(), again=again)
+        counts.outcomes.update(outcomes.values())
+        done = window.settle({version: Fate.DONE for version, outcome in outcomes.items() if outcome.is_done}).done
+        failed = self._queue.delete(done)
+        deleted = {message.id for message in done} - {message.id for message in failed}
+        counts.deleted += len(deleted)
+        self._heartbeat.settle(message for message in done if message.id in deleted)
+        self._kept = [message for message in self._kept if message.id not in deleted]
+
+    def _give_back(self) -> None:
+        self._heartbeat.settle(self._kept)
+        try:
+            self._queue.extend_visibility(self._kept, 0)
+        except TickhouseError as error:
+            log.warning("messages not given back; they return by themselves", extra={"why": str(error)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +251,8 @@ def _span(dataset: str | None, start: str | None, end: str | None) -> Span:
         return (0, 0)
     if start is None:
         raise UsageError("--dataset needs --from: the first hour, for example --from 2024-01-01T00:00")
-    first = parse_instant_option("--from", start)
-    last = parse_instant_option("--to", end) if end else now_us()
+    first = instant("--from", start)
+    last = instant("--to", end) if end else now_us()
     if last <= first:
         raise UsageError(f"--to {format_instant(last)} is not after --from {format_instant(first)}")
     return first, last

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from load_process.lake_hours import Span, is_outside, span_of
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset, dataset_of_key
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lake_keys import parse_object_key
@@ -18,6 +17,10 @@ DATASETS_OF_CHANNEL = {
     "depth": (DEPTH_DIFFS, DEPTH_SNAPSHOTS),
     "ticker": (TICKERS,),
 }
+
+
+Span = tuple[int, int]
+"""From and up to, not including: instants in microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +122,22 @@ def _span_of_klines(item: ObjectSummary) -> Span:
 
 def _is_loadable(item: ObjectSummary) -> bool:
     return item.key.endswith(".parquet") and dataset_of_key(item.key) is not None
+
+
+def span_of(folder: str) -> Span | None:
+    """The day or the hour that a folder's partitions name; None where they name none."""
+    parsed = parse_object_key(f"{folder}any")
+    if parsed is None or "date" not in parsed.partitions:
+        return None
+    date, hour = parsed.partitions["date"], parsed.partitions.get("hour")
+    try:
+        start = from_datetime(datetime.strptime(f"{date} {hour or '00'}", "%Y-%m-%d %H").replace(tzinfo=UTC))
+    except ValueError:
+        return None
+    return start, start + (DAY_US if hour is None else HOUR_US)
+
+
+def is_outside(folder: str, span: Span) -> bool:
+    """Whether nothing of the folder can be of that span. A folder that names no time may hold anything."""
+    named = span_of(folder)
+    return named is not None and (named[1] <= span[0] or named[0] >= span[1])

@@ -7,9 +7,8 @@ from tests.load_process.conftest import notification
 from tests.load_process.operating import FIRST_HOUR, counts, key_of, land, later, redrive, rows_number, send, verdicts
 from tests.load_process.test_every_dataset import body_of
 
-from load_process.dead_letters import DEAD_LETTER_QUEUES
 from load_process.on_demand import Outcome
-from load_process.redrive import Selection
+from load_process.redrive import DEAD_LETTER_QUEUES, Selection
 from tickhouse_core.datasets import STREAM_EVENTS, TICKERS, TRADES
 from tickhouse_core.errors import LakeUnavailable, TickhouseError, UsageError
 from tickhouse_core.message_queue import MessageQueue

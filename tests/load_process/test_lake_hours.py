@@ -1,6 +1,6 @@
 import pytest
 
-from load_process.lake_hours import is_outside, span_of
+from load_process.selection import is_outside, span_of
 from tickhouse_core.timestamps import DAY_US, HOUR_US, parse_instant
 
 DAY = parse_instant("2024-02-29")

@@ -13,8 +13,7 @@ from load_process.ledger import BatchManifest, Claims, Ledger
 from load_process.limits import LoadLimits
 from load_process.objects import Version
 from load_process.on_demand import named_load
-from load_process.reconcile import run_reconcile
-from load_process.sweep import Sweep, SweepCounts
+from load_process.reconcile import Sweep, SweepCounts, run_reconcile
 from tickhouse_core.aws import s3_client, sqs_client
 from tickhouse_core.datasets import DATASETS, KLINES, TRADES, Dataset
 from tickhouse_core.errors import Interrupted, WarehouseUnavailable

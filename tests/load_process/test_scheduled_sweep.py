@@ -14,7 +14,7 @@ from tests.waiting import wait_until
 from load_process.__main__ import run_loader
 from load_process.limits import LoadLimits
 from load_process.loader import LoaderOptions
-from load_process.scheduled_sweep import ScheduledSweep, SweepOptions
+from load_process.reconcile import ScheduledSweep, SweepOptions
 from tickhouse_core.datasets import TRADES
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.settings import WarehouseSettings
@@ -67,7 +67,7 @@ def test_trouble_is_said_once_and_the_next_rounds_try_again(
     warehouse.command("rename table ops_loaded_objects to ops_loaded_objects_away")
 
     def said(level: int) -> list[str]:
-        return [r.getMessage() for r in caplog.records if r.name == "load_process.scheduled_sweep" and r.levelno == level]
+        return [r.getMessage() for r in caplog.records if r.name == "load_process.reconcile" and r.levelno == level]
 
     with sweeping(moto_lake, warehouse_settings, OFTEN, LoadLimits()):
         wait_until(lambda: len(said(logging.DEBUG)) >= 2)
