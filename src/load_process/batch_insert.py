@@ -11,7 +11,7 @@ import pyarrow as pa
 from load_process.ledger import LOADED, SUPERSEDED, BatchManifest, Claims, Ledger, LedgerEntry, LoadError
 from load_process.limits import INSERT_COPIES, LoadLimits, MemoryBudget, Room
 from load_process.object_reader import ObjectReader
-from load_process.objects import Fate, LargeTable, ReadObject, Version
+from load_process.objects import DecodedObject, LargeTable, LoadStatus, ObjectVersion
 from load_process.supersession import Supersession
 from tickhouse_core.datasets import NAME
 from tickhouse_core.errors import WarehouseRefused
@@ -19,7 +19,7 @@ from tickhouse_core.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
-Fates = dict[Version, Fate]
+Statuses = dict[ObjectVersion, LoadStatus]
 
 SMALL_CHUNK_BYTES = 4 * 1024**2
 
@@ -70,42 +70,42 @@ class BatchInsert:
         self._claims = Claims(warehouses[0])
         self._supersession = Supersession(warehouses[0], reader.etag_now, patience_seconds)
 
-    def insert(self, objects: Sequence[ReadObject], is_stopping: Callable[[], bool] = lambda: False) -> Fates:
+    def insert(self, objects: Sequence[DecodedObject], is_stopping: Callable[[], bool] = lambda: False) -> Statuses:
         """One fate for each of them, but for those of the batches that a stop left out."""
-        fates: Fates = {}
+        statuses: Statuses = {}
         for batch in cut_into_batches(objects, self._limits):
             if is_stopping():
                 break
-            fates |= self._insert_batch(batch)
-        return fates
+            statuses |= self._insert_batch(batch)
+        return statuses
 
-    def insert_again(self, item: ReadObject) -> Fates:
+    def insert_again(self, item: DecodedObject) -> Statuses:
         """Replaces what bronze has of the object by what the lake has: the old rows go when the new ones are there.
 
         Whatever silver still shows of its older versions goes too.
         """
         began_us = self._warehouses[0].now_us()
-        fates = self._insert_claimed([item], has_rivals=False)
-        if fates[item.version] is Fate.DONE:
+        statuses = self._insert_claimed([item], has_rivals=False)
+        if statuses[item.version] is LoadStatus.DONE:
             self._supersession.retract(item.dataset, self._ledger.older_than(item.version))
             self._warehouses[0].delete_object(item.dataset.bronze_table, item.version.key, until_us=began_us)
-        return fates
+        return statuses
 
-    def _insert_batch(self, objects: list[ReadObject]) -> Fates:
-        fates = dict.fromkeys(self._ledger.done([item.version for item in objects]), Fate.DONE)
-        self._make_way_for([item for item in objects if item.version not in fates])
-        fates |= self._finish_what_others_began([item for item in objects if item.version not in fates])
-        left = [item for item in objects if item.version not in fates]
-        return fates | (self._insert_claimed(left) if left else {})
+    def _insert_batch(self, objects: list[DecodedObject]) -> Statuses:
+        statuses = dict.fromkeys(self._ledger.done([item.version for item in objects]), LoadStatus.DONE)
+        self._make_way_for([item for item in objects if item.version not in statuses])
+        statuses |= self._finish_what_others_began([item for item in objects if item.version not in statuses])
+        left = [item for item in objects if item.version not in statuses]
+        return statuses | (self._insert_claimed(left) if left else {})
 
-    def _make_way_for(self, objects: list[ReadObject]) -> None:
+    def _make_way_for(self, objects: list[DecodedObject]) -> None:
         """Somebody put the bytes of a superseded version back: bronze has its rows, and they are loaded as if they were new."""
         back = self._ledger.superseded([item.version for item in objects])
         for item in objects:
             if item.version in back:
                 self._warehouses[0].delete_object(item.dataset.bronze_table, item.version.key, etag=item.version.etag)
 
-    def _insert_claimed(self, objects: list[ReadObject], *, has_rivals: bool = True) -> Fates:
+    def _insert_claimed(self, objects: list[DecodedObject], *, has_rivals: bool = True) -> Statuses:
         """Under an id that no batch had before: a token must never come back after its rows were taken out again."""
         versions = [item.version for item in objects]
         manifest = BatchManifest(uuid4().hex, tuple(versions))
@@ -116,10 +116,10 @@ class BatchInsert:
         done = self._ledger.done(versions) if has_rivals else set()  # whoever was faster than our claim
         self._claims.release(manifest.batch, taken | done)
         mine = [item for item in objects if item.version not in taken | done]
-        fates = dict.fromkeys(taken, Fate.LATER) | dict.fromkeys(done, Fate.DONE)
-        return fates | (self._insert_members(manifest.batch, mine) if mine else {})
+        statuses = dict.fromkeys(taken, LoadStatus.RETRY) | dict.fromkeys(done, LoadStatus.DONE)
+        return statuses | (self._insert_members(manifest.batch, mine) if mine else {})
 
-    def _insert_members(self, batch: str, objects: list[ReadObject], *, is_repeat: bool = False) -> Fates:
+    def _insert_members(self, batch: str, objects: list[DecodedObject], *, is_repeat: bool = False) -> Statuses:
         versions = [item.version for item in objects]
         try:
             self._insert_rows(objects, BatchManifest(batch, tuple(versions)).token, push_again=is_repeat)
@@ -132,36 +132,36 @@ class BatchInsert:
             self._ledger.record([_entry(item, SUPERSEDED if item.version in stale else LOADED) for item in whole])
             rows = sum(item.table.num_rows for item in whole)
             log.info("loaded", extra={"dataset": whole[0].dataset.name, "objects": len(whole), "rows": rows})
-        fates = dict.fromkeys([item.version for item in whole], Fate.DONE)
+        statuses = dict.fromkeys([item.version for item in whole], LoadStatus.DONE)
         for item in objects:
             if item.version in lacking:
-                fates |= self._load_anew(batch, item)
+                statuses |= self._load_anew(batch, item)
         self._begun.discard(batch)
-        return fates
+        return statuses
 
-    def _insert_one_by_one(self, batch: str, objects: list[ReadObject]) -> Fates:
+    def _insert_one_by_one(self, batch: str, objects: list[DecodedObject]) -> Statuses:
         """One of them spoils the insert: each alone shows which. What the engine took before it refused goes first."""
         claimed_at_us = self._claims.time_of(batch)
         self._claims.release(batch, [item.version for item in objects])
-        fates = dict.fromkeys(self._ledger.done([item.version for item in objects]), Fate.DONE)
-        left = [item for item in objects if item.version not in fates]
+        statuses = dict.fromkeys(self._ledger.done([item.version for item in objects]), LoadStatus.DONE)
+        left = [item for item in objects if item.version not in statuses]
         for item in left:
             self._warehouses[0].delete_object(
                 item.dataset.bronze_table, item.version.key, etag=item.version.etag, since_us=claimed_at_us
             )
         for item in left:
-            fates |= self._insert_claimed([item])
-        return fates
+            statuses |= self._insert_claimed([item])
+        return statuses
 
-    def _on_stuck(self, item: ReadObject, error: WarehouseRefused) -> Fates:
+    def _on_stuck(self, item: DecodedObject, error: WarehouseRefused) -> Statuses:
         """Its claim stays: whoever tries it again does so alone, and under the token of what the engine may have taken."""
         log.error("not loaded, left for another try", extra={"key": item.version.key, "why": str(error)})
         self._ledger.record_error(
             LoadError(*item.version, item.dataset.name, "warehouse_refused", str(error), "retried", item.attempts)
         )
-        return {item.version: Fate.STUCK}
+        return {item.version: LoadStatus.REFUSED}
 
-    def _finish_what_others_began(self, objects: list[ReadObject]) -> Fates:
+    def _finish_what_others_began(self, objects: list[DecodedObject]) -> Statuses:
         """Batches that claim one of these and are not in the ledger: a loader died there, or is at it this moment.
 
         A young claim is waited for. The members of an old one are inserted once more in the same order under the same
@@ -169,14 +169,14 @@ class BatchInsert:
         died had yet to see: it would have given the member up.
         """
         at_hand = {item.version: item for item in objects}
-        fates: Fates = {}
+        statuses: Statuses = {}
         for manifest in self._claims.manifests_with(at_hand.keys()):
             done = self._ledger.done(manifest.members)
             if manifest.age_seconds < self._patience_seconds and manifest.batch not in self._begun:
-                fates |= {version: Fate.DONE if version in done else Fate.LATER for version in manifest.members}
+                statuses |= {version: LoadStatus.DONE if version in done else LoadStatus.RETRY for version in manifest.members}
                 continue
             self._claims.release(manifest.batch, done)
-            fates |= dict.fromkeys(done, Fate.DONE)
+            statuses |= dict.fromkeys(done, LoadStatus.DONE)
             left = [version for version in manifest.members if version not in done]
             with self._reader.room() as room:
                 members = [at_hand.get(version) or self._reader.read_version(version, room) for version in left]
@@ -186,10 +186,10 @@ class BatchInsert:
                     self._supersession.withdraw(objects[0].dataset, left)
                     self._claims.release(manifest.batch, left)
                 elif sound:
-                    fates |= self._insert_members(manifest.batch, sound, is_repeat=True)
-        return fates
+                    statuses |= self._insert_members(manifest.batch, sound, is_repeat=True)
+        return statuses
 
-    def _lacking(self, batch: str, objects: list[ReadObject]) -> set[Version]:
+    def _lacking(self, batch: str, objects: list[DecodedObject]) -> set[ObjectVersion]:
         """Those of a repeated insert of which bronze has another number of rows: a kill can leave an engine that knows a
         token whose rows it never kept (MergeTree notes the block before it adds the part)."""
         claimed_at_us = self._claims.time_of(batch)
@@ -197,14 +197,14 @@ class BatchInsert:
         counts = self._warehouses[0].count_of_versions(objects[0].dataset.bronze_table, keys, since_us=claimed_at_us)
         return {item.version for item in objects if counts.get(item.version[1:], 0) != item.table.num_rows}
 
-    def _load_anew(self, batch: str, item: ReadObject) -> Fates:
+    def _load_anew(self, batch: str, item: DecodedObject) -> Statuses:
         """Under a new token, without what the batch left of it."""
         log.warning("rows of a killed insert are loaded anew", extra={"key": item.version.key})
         table, claimed_at_us = item.dataset.bronze_table, self._claims.time_of(batch)
         self._warehouses[0].delete_object(table, item.version.key, etag=item.version.etag, since_us=claimed_at_us)
         return self._insert_claimed([item], has_rivals=False)
 
-    def _insert_rows(self, objects: list[ReadObject], token: str, *, push_again: bool) -> None:
+    def _insert_rows(self, objects: list[DecodedObject], token: str, *, push_again: bool) -> None:
         """Slices of the same objects are always the same rows, and the token says which."""
         table, slices, one_at_a_time = objects[0].dataset.bronze_table, self._slices(objects), Lock()
 
@@ -224,7 +224,7 @@ class BatchInsert:
             for done in [threads.submit(work, warehouse) for warehouse in self._warehouses]:
                 done.result()
 
-    def _slices(self, objects: list[ReadObject]) -> Iterator[tuple[int, int, pa.Table]]:
+    def _slices(self, objects: list[DecodedObject]) -> Iterator[tuple[int, int, pa.Table]]:
         """Rows of the batch, with the number of the first and how many they are to be."""
         if any(isinstance(item.table, LargeTable) for item in objects):
             start = 0
@@ -248,28 +248,28 @@ def _in_large_chunks(rows: pa.Table) -> pa.Table:
     return rows.combine_chunks() if rows.nbytes < chunks * SMALL_CHUNK_BYTES else rows
 
 
-def _with_version(table: pa.Table, version: Version) -> pa.Table:
+def _with_version(table: pa.Table, version: ObjectVersion) -> pa.Table:
     indices = pa.repeat(pa.scalar(0, pa.int32()), table.num_rows)
     for name, value in (("object_key", version.key), ("object_etag", version.etag)):
         table = table.append_column(pa.field(name, NAME, nullable=False), pa.DictionaryArray.from_arrays(indices, [value]))
     return table
 
 
-def _entry(item: ReadObject, status: str) -> LedgerEntry:
+def _entry(item: DecodedObject, status: str) -> LedgerEntry:
     return LedgerEntry(*item.version, item.dataset.name, item.table.num_rows, item.checksum, status, item.attempts)
 
 
-def cut_into_batches(objects: Iterable[ReadObject], limits: LoadLimits) -> Iterator[list[ReadObject]]:
+def cut_into_batches(objects: Iterable[DecodedObject], limits: LoadLimits) -> Iterator[list[DecodedObject]]:
     """Objects of the same dataset together, in their order, as few batches as the limits allow."""
-    by_dataset: dict[str, list[ReadObject]] = {}
+    by_dataset: dict[str, list[DecodedObject]] = {}
     for item in objects:
         by_dataset.setdefault(item.dataset.name, []).append(item)
     for items in by_dataset.values():
         yield from _cut(items, limits)
 
 
-def _cut(items: Sequence[ReadObject], limits: LoadLimits) -> Iterator[list[ReadObject]]:
-    batch: list[ReadObject] = []
+def _cut(items: Sequence[DecodedObject], limits: LoadLimits) -> Iterator[list[DecodedObject]]:
+    batch: list[DecodedObject] = []
     rows = size = 0
     for item in items:
         if batch and (rows + item.table.num_rows > limits.rows or size + item.table.nbytes > limits.batch_bytes):

@@ -1,10 +1,11 @@
-"""PURE. Deliveries: which messages wait for which objects, and which are settled once an object's fate is known."""
+"""PURE. Deliveries: which messages wait for which objects, and which are done once these objects are."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from load_process.notifications import NotificationRefused, ObjectCreated, parse_notification
-from load_process.objects import Fate, Version, Wanted
+from load_process.objects import LoadRequest, ObjectVersion
 from tickhouse_core.message_queue import Message
 
 
@@ -17,11 +18,11 @@ class Settled:
 
 
 class Deliveries:
-    """The messages of one window. The same object named by several messages is wanted once."""
+    """The messages of one window. An object that several messages name is requested once."""
 
     def __init__(self) -> None:
-        self._objects: dict[str, tuple[Message, set[Version]]] = {}
-        self._wanted: dict[Version, Wanted] = {}
+        self._objects: dict[str, tuple[Message, set[ObjectVersion]]] = {}
+        self._requests: dict[ObjectVersion, LoadRequest] = {}
         self._refused: dict[str, tuple[Message, str]] = {}
         self._put_off: dict[str, str] = {}
 
@@ -48,11 +49,11 @@ class Deliveries:
         """A message that names nothing to load is done from the start; a message delivered twice counts once."""
         versions = set()
         for item in created:
-            wanted = Wanted(item, message.receive_count)
-            versions.add(wanted.version)
-            known = self._wanted.get(wanted.version)
-            if known is None or known.attempts < wanted.attempts:
-                self._wanted[wanted.version] = wanted
+            request = LoadRequest(item, message.receive_count)
+            versions.add(request.version)
+            known = self._requests.get(request.version)
+            if known is None or known.attempts < request.attempts:
+                self._requests[request.version] = request
         self._objects[message.id] = (message, versions)
 
     def refuse(self, message: Message, why: str, sound: Iterable[ObjectCreated] = ()) -> None:
@@ -77,15 +78,14 @@ class Deliveries:
     def messages(self) -> list[Message]:
         return [message for message, _ in self._objects.values()]
 
-    def wanted(self) -> list[Wanted]:
+    def requests(self) -> list[LoadRequest]:
         """Each object once, what was recorded live first; otherwise in the order of arrival."""
-        return sorted(self._wanted.values(), key=lambda item: not item.is_live)
+        return sorted(self._requests.values(), key=lambda item: not item.is_live)
 
-    def settle(self, fates: Mapping[Version, Fate]) -> Settled:
-        """A message is done when all its objects are; without a fate for each it is for another time."""
+    def settle(self, done: AbstractSet[ObjectVersion]) -> Settled:
+        """A message is done when all the versions it names are; every other message is for another time."""
         settled = Settled()
         for message, versions in self._objects.values():
             is_open = message.id in self._refused or message.id in self._put_off
-            is_done = not is_open and all(fates.get(version) is Fate.DONE for version in versions)
-            (settled.done if is_done else settled.again).append(message)
+            (settled.again if is_open or not versions <= done else settled.done).append(message)
         return settled

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 
-from load_process.objects import Version
+from load_process.objects import ObjectVersion
 from tickhouse_core.warehouse import Warehouse
 
 LOADED = "loaded"
@@ -60,7 +60,7 @@ class BatchManifest:
     """The members of a batch in their order; the same manifest is the same token is the same insert."""
 
     batch: str
-    members: tuple[Version, ...]
+    members: tuple[ObjectVersion, ...]
     age_seconds: float = field(default=0.0, compare=False)
     """Since it was claimed, by the warehouse's clock."""
 
@@ -81,39 +81,39 @@ class Ledger:
         """By the clock of `load_time`."""
         return self._warehouse.now_us()
 
-    def done(self, versions: Collection[Version]) -> set[Version]:
+    def done(self, versions: Collection[ObjectVersion]) -> set[ObjectVersion]:
         """Those that need no more work: loaded, or quarantined. A superseded version that is current again needs some."""
         statuses = self.statuses([version.key for version in versions])
         return {version for version in versions if statuses.get(version, SUPERSEDED) != SUPERSEDED}
 
-    def superseded(self, versions: Collection[Version]) -> set[Version]:
+    def superseded(self, versions: Collection[ObjectVersion]) -> set[ObjectVersion]:
         """Those of which bronze keeps the rows, and a newer version is in silver."""
         statuses = self.statuses([version.key for version in versions])
         return {version for version in versions if statuses.get(version) == SUPERSEDED}
 
-    def statuses(self, keys: Collection[str]) -> dict[Version, str]:
+    def statuses(self, keys: Collection[str]) -> dict[ObjectVersion, str]:
         """By version, of every version of these keys."""
         return {version: found.status for versions in self.of_keys(keys).values() for version, found in versions.items()}
 
-    def of_keys(self, keys: Collection[str]) -> dict[str, dict[Version, LedgerStatus]]:
+    def of_keys(self, keys: Collection[str]) -> dict[str, dict[ObjectVersion, LedgerStatus]]:
         """By key, every version that the ledger has of it."""
         rows = self._warehouse.query_by_keys(
             "select bucket, key, etag, status, toUnixTimestamp64Micro(load_time) from ops_loaded_objects final "
             "where key in %(keys)s",
             keys,
         )
-        found: dict[str, dict[Version, LedgerStatus]] = {}
+        found: dict[str, dict[ObjectVersion, LedgerStatus]] = {}
         for bucket, key, etag, status, load_time in rows:
-            found.setdefault(key, {})[Version(bucket, key, etag)] = LedgerStatus(status, int(load_time))
+            found.setdefault(key, {})[ObjectVersion(bucket, key, etag)] = LedgerStatus(status, int(load_time))
         return found
 
-    def older_than(self, version: Version) -> set[Version]:
+    def older_than(self, version: ObjectVersion) -> set[ObjectVersion]:
         """The versions of the same object that are not loaded any more."""
         statuses = self.statuses([version.key])
         gone = {other for other, status in statuses.items() if status not in (LOADED, QUARANTINED)}
         return {other for other in gone if other.bucket == version.bucket and other != version}
 
-    def in_folder(self, bucket: str, dataset: str, folder: str) -> dict[Version, str]:
+    def in_folder(self, bucket: str, dataset: str, folder: str) -> dict[ObjectVersion, str]:
         """The status of every version that was directly in the folder."""
         rows = self._warehouse.query(
             "select bucket, key, etag, status from ops_loaded_objects final "
@@ -121,7 +121,7 @@ class Ledger:
             "and position(substring(key, length({folder:String}) + 1), '/') = 0",
             {"bucket": bucket, "dataset": dataset, "folder": folder},
         )
-        return {Version(*row[:3]): str(row[3]) for row in rows}
+        return {ObjectVersion(*row[:3]): str(row[3]) for row in rows}
 
     def folders(self, bucket: str, dataset: str) -> list[str]:
         """Every folder of which something is loaded."""
@@ -133,7 +133,7 @@ class Ledger:
         )
         return [str(row[0]) for row in rows]
 
-    def dropped(self, keys: Collection[str], since_us: int) -> set[Version]:
+    def dropped(self, keys: Collection[str], since_us: int) -> set[ObjectVersion]:
         """Versions that turned out to be nothing to load, since that instant."""
         rows = self._warehouse.query_by_keys(
             "select bucket, key, etag from ops_load_errors "
@@ -141,12 +141,12 @@ class Ledger:
             keys,
             {"since_us": since_us},
         )
-        return {Version(*row) for row in rows}
+        return {ObjectVersion(*row) for row in rows}
 
-    def supersede(self, versions: Collection[Version]) -> None:
+    def supersede(self, versions: Collection[ObjectVersion]) -> None:
         """A newer version of the same object is in silver in place of these, which are loaded."""
         entries = self._entries_as(SUPERSEDED, "status = 'loaded'", [version.key for version in versions])
-        self.record([entry for entry in entries if Version(entry.bucket, entry.key, entry.etag) in versions])
+        self.record([entry for entry in entries if ObjectVersion(entry.bucket, entry.key, entry.etag) in versions])
 
     def mark_replaced(self, keys: Collection[str], before_us: int) -> None:
         """Bronze no longer has what was loaded of these keys before that instant: a later version took its place."""
@@ -190,12 +190,12 @@ class Claims:
     def claim(self, manifest: BatchManifest) -> None:
         self._write(manifest.batch, list(enumerate(manifest.members)), CLAIMED)
 
-    def release(self, batch: str, versions: Collection[Version]) -> None:
+    def release(self, batch: str, versions: Collection[ObjectVersion]) -> None:
         """These are not inserted with this batch."""
         if versions:
             self._write(batch, [(0, version) for version in versions], RELEASED)
 
-    def manifests_with(self, versions: Collection[Version], *, other_than: str = "") -> list[BatchManifest]:
+    def manifests_with(self, versions: Collection[ObjectVersion], *, other_than: str = "") -> list[BatchManifest]:
         """Every manifest that claims one of them, complete."""
         rows = self._warehouse.query_by_keys(
             "select bucket, key, etag, batch, (toUnixTimestamp64Micro(now64(6)) - toUnixTimestamp64Micro(time)) / 1e6 "
@@ -204,27 +204,27 @@ class Claims:
             [version.key for version in versions],
             {"other_than": other_than},
         )
-        ages = {row[3]: float(row[4]) for row in rows if Version(*row[:3]) in versions}
+        ages = {row[3]: float(row[4]) for row in rows if ObjectVersion(*row[:3]) in versions}
         return [BatchManifest(batch, self._members(batch), age) for batch, age in sorted(ages.items())]
 
-    def ages(self, keys: Collection[str]) -> dict[Version, float]:
+    def ages(self, keys: Collection[str]) -> dict[ObjectVersion, float]:
         """Every version of these keys that a batch claims, and how many seconds ago the last one did."""
         rows = self._warehouse.query_by_keys(
             "select bucket, key, etag, min((toUnixTimestamp64Micro(now64(6)) - toUnixTimestamp64Micro(time)) / 1e6) "
             "from ops_load_claims final where key in %(keys)s and state = 'claimed' group by bucket, key, etag",
             keys,
         )
-        return {Version(*row[:3]): float(row[3]) for row in rows}
+        return {ObjectVersion(*row[:3]): float(row[3]) for row in rows}
 
-    def release_everywhere(self, versions: Collection[Version]) -> None:
+    def release_everywhere(self, versions: Collection[ObjectVersion]) -> None:
         """No batch inserts these."""
         rows = self._warehouse.query_by_keys(
             "select bucket, key, etag, batch from ops_load_claims final where key in %(keys)s and state = 'claimed'",
             [version.key for version in versions],
         )
         for bucket, key, etag, batch in rows:
-            if Version(bucket, key, etag) in versions:
-                self.release(batch, [Version(bucket, key, etag)])
+            if ObjectVersion(bucket, key, etag) in versions:
+                self.release(batch, [ObjectVersion(bucket, key, etag)])
 
     def time_of(self, batch: str) -> int:
         """When the batch was claimed, in microseconds, by the warehouse's clock, as `load_time` is."""
@@ -235,15 +235,15 @@ class Claims:
         )
         return int(time_us)
 
-    def _members(self, batch: str) -> tuple[Version, ...]:
+    def _members(self, batch: str) -> tuple[ObjectVersion, ...]:
         rows = self._warehouse.query(
             "select bucket, key, etag from ops_load_claims final "
             "where batch = {batch:String} and state = 'claimed' order by position",
             {"batch": batch},
         )
-        return tuple(Version(*row) for row in rows)
+        return tuple(ObjectVersion(*row) for row in rows)
 
-    def _write(self, batch: str, places: Sequence[tuple[int, Version]], state: str) -> None:
+    def _write(self, batch: str, places: Sequence[tuple[int, ObjectVersion]], state: str) -> None:
         self._warehouse.insert_rows(
             "ops_load_claims",
             [version._asdict() | {"batch": batch, "position": place, "state": state} for place, version in places],

@@ -13,9 +13,10 @@ from load_process.batch_insert import BatchInsert
 from load_process.deliveries import Deliveries
 from load_process.ledger import Ledger, LoadError
 from load_process.limits import LoadLimits, LoadMemory
+from load_process.load_window import insert_reading
 from load_process.metrics import LoadCounts
-from load_process.object_reader import ObjectReader, Reading
-from load_process.objects import Fate, Version, Wanted
+from load_process.object_reader import READERS, ObjectReader, Reading
+from load_process.objects import LoadRequest, LoadResult, LoadStatus, ObjectVersion
 from load_process.trouble import Trouble
 from load_process.visibility import VisibilityHeartbeat
 from tickhouse_core.errors import AccessRefused, LakeUnavailable, TickhouseError, WarehouseUnavailable
@@ -26,9 +27,8 @@ from tickhouse_core.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
-READERS = 4
 LONGEST_BACK_OFF_SECONDS = 60
-LATER_SECONDS = 90.0
+RETRY_SECONDS = 90.0
 """How long objects of a window are tried again before their messages are given back, and a delivery is spent."""
 
 PAUSE_SECONDS = 2.0
@@ -48,12 +48,6 @@ class LoaderOptions:
     """With the claims of other loaders: a younger one may belong to one that is alive."""
 
     limits: LoadLimits = field(default_factory=LoadLimits)
-
-
-@dataclass(frozen=True, slots=True)
-class _Inserted:
-    fates: dict[Version, Fate]
-    rows: int
 
 
 class QueueLoader:
@@ -187,81 +181,73 @@ class QueueLoader:
     def _process(self, window: Deliveries) -> Future[None]:
         return self._settling.submit(self._settle, window, self._reading.submit(self._read, window))
 
-    def _read(self, window: Deliveries) -> list[Future[_Inserted]]:
+    def _read(self, window: Deliveries) -> list[Future[list[LoadResult]]]:
         """Part by part, as memory has room: one is inserted while the next is read.
 
         While the warehouse or our access is in trouble the messages are kept, hidden by the heartbeat, and tried again
         here: given back, they would use up their deliveries on something that is not their fault."""
-        parts: list[Future[_Inserted]] = []
-        is_noted, left = False, window.wanted()
+        parts: list[Future[list[LoadResult]]] = []
+        is_noted, left = False, window.requests()
         while not self._stop.is_set() and not (is_noted and not left):
             self.counts.pulse.beat()
             try:
                 if not is_noted:
                     self._note_refused(window)
                     is_noted = True
-                parts.append(self._read_part(left))
+                part, left = self._read_part(left)
+                parts.append(part)
             except (WarehouseUnavailable, LakeUnavailable, AccessRefused) as error:
                 self._wait_out(error)
         return parts
 
-    def _read_part(self, left: list[Wanted]) -> Future[_Inserted]:
-        """Takes what it read out of the list; keeps nothing of it itself."""
-        reading = self._reader.read(left)
-        wanted, left[:] = [item for item in left if item not in reading.left], reading.left
-        return self._inserting.submit(self._insert, wanted, reading)
+    def _read_part(self, requests: list[LoadRequest]) -> tuple[Future[list[LoadResult]], list[LoadRequest]]:
+        """What memory had room for is on its way into the warehouse; the other requests. Keeps nothing that was read."""
+        reading = self._reader.read(requests)
+        return self._inserting.submit(self._insert, reading), reading.left
 
-    def _insert(self, wanted: list[Wanted], reading: Reading) -> _Inserted:
-        """What is for later is tried again here for a while, for the same reason; it never waits for memory, which the next
-        part may have."""
-        fates: dict[Version, Fate] = {}
-        rows, deadline = 0, time.monotonic() + LATER_SECONDS
+    def _insert(self, reading: Reading) -> list[LoadResult]:
+        """Requests to retry are tried again here for a while, for the same reason. It never waits for memory, which the next
+        part may hold."""
+        results: dict[ObjectVersion, LoadResult] = {}
+        deadline = time.monotonic() + RETRY_SECONDS
         while True:
             with reading:
-                inserted = self._insert_read(reading)
-                fates |= reading.fates
-                for version, fate in inserted.items():
-                    fates |= dict.fromkeys(reading.wanted_as.get(version, [version]), fate)
-                rows += sum(item.table.num_rows for item in reading.objects if inserted.get(item.version) is Fate.DONE)
-            later = [item for item in wanted if fates.get(item.version) is Fate.LATER]
-            if not later or time.monotonic() > deadline or self._stop.wait(PAUSE_SECONDS):
-                return _Inserted(fates, rows)
-            again = self._read_again(later)
-            if again is None:
-                return _Inserted(fates, rows)
-            reading = again
+                results |= {result.request.version: result for result in self._insert_part(reading)}
+            again = [result.request for result in results.values() if result.status is LoadStatus.RETRY]
+            if not again or time.monotonic() > deadline or self._stop.wait(PAUSE_SECONDS):
+                return list(results.values())
+            retried = self._read_again(again)
+            if retried is None:
+                return list(results.values())
+            reading = retried
 
-    def _insert_read(self, reading: Reading) -> dict[Version, Fate]:
+    def _insert_part(self, reading: Reading) -> list[LoadResult]:
         while not self._stop.is_set():
             began = time.monotonic()
             self.counts.pulse.beat()
             try:
-                inserted = self._batches.insert(reading.objects, self._stop.is_set)
+                results = insert_reading(reading, self._batches, self._stop.is_set)
             except (WarehouseUnavailable, LakeUnavailable, AccessRefused) as error:
                 self._wait_out(error)
             else:
                 self._trouble.is_over(began)
-                return inserted
-        return {}
+                return results
+        return reading.results
 
-    def _read_again(self, later: list[Wanted]) -> Reading | None:
+    def _read_again(self, requests: list[LoadRequest]) -> Reading | None:
+        """None after a stop. Requests that memory had no room for keep their status."""
         while not self._stop.is_set():
             try:
-                return self._again.read(later, waits=False)
+                return self._again.read(requests, waits=False)
             except (WarehouseUnavailable, LakeUnavailable, AccessRefused) as error:
                 self._wait_out(error)
         return None
 
-    def _settle(self, window: Deliveries, read: Future[list[Future[_Inserted]]]) -> None:
+    def _settle(self, window: Deliveries, read: Future[list[Future[list[LoadResult]]]]) -> None:
         """Deleting is the very last step."""
-        fates: dict[Version, Fate] = {}
-        rows = 0
-        for part in read.result():
-            inserted = part.result()
-            fates |= inserted.fates
-            rows += inserted.rows
-        self.counts.on_window(fates, rows, len(window.refused))
-        settled = window.settle(fates)
+        results = [result for part in read.result() for result in part.result()]
+        self.counts.on_window(results, len(window.refused))
+        settled = window.settle({result.request.version for result in results if result.status is LoadStatus.DONE})
         try:
             self._queue.delete(settled.done)
             self._give_back(settled.again)

@@ -1,9 +1,9 @@
-"""What a loader tells about itself: what became of objects, and which of its queues is in trouble."""
+"""What a loader tells about itself: how many objects it loaded, and which of its queues waits."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 
-from load_process.objects import Fate, Version
+from load_process.objects import LoadResult, LoadStatus
 from load_process.trouble import Trouble
 from tickhouse_core.metrics import Process, Pulse, Reading
 from tickhouse_core.timestamps import now_us
@@ -19,19 +19,20 @@ class LoadCounts:
         self.pulse = Pulse(f"the loop of {queue}", STUCK_SECONDS)
         self._queue = queue
         self._trouble = trouble
-        self._fates: Counter[Fate] = Counter()
+        self._statuses: Counter[LoadStatus] = Counter()
         self._rows = 0
         self._windows = 0
         self._refused = 0
         self._last_load_us = 0
 
-    def on_window(self, fates: Mapping[Version, Fate], rows: int, refused: int) -> None:
-        """Everything of a window has its fate; so many rows were inserted."""
-        self._fates.update(fates.values())
-        self._rows += rows
+    def on_window(self, results: Collection[LoadResult], refused: int) -> None:
+        """Called once every request of a window has its result; `refused` messages of it were no notifications."""
+        done = [result for result in results if result.status is LoadStatus.DONE]
+        self._statuses.update(result.status for result in results)
+        self._rows += sum({result.version: result.rows for result in done}.values())
         self._windows += 1
         self._refused += refused
-        if any(fate is Fate.DONE for fate in fates.values()):
+        if done:
             self._last_load_us = now_us()
 
     def trouble(self) -> list[str]:
@@ -39,9 +40,10 @@ class LoadCounts:
 
     def readings(self) -> Iterator[Reading]:
         labels = {"queue": self._queue}
-        for fate in Fate:
-            fated = {**labels, "fate": fate.value}
-            yield Reading("tickhouse_loader_objects_total", self._fates[fate], "objects of finished windows, by fate", fated)
+        for status in LoadStatus:
+            of_status = {**labels, "fate": status.value}
+            name = "tickhouse_loader_objects_total"
+            yield Reading(name, self._statuses[status], "objects of finished windows, by fate", of_status)
         yield Reading("tickhouse_loader_rows_total", self._rows, "rows inserted", labels)
         yield Reading("tickhouse_loader_windows_total", self._windows, "windows of messages settled", labels)
         yield Reading("tickhouse_loader_refused_messages_total", self._refused, "messages that are no notification", labels)

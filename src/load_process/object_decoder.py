@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from load_process.limits import LoadLimits, NoRoom, Room
-from load_process.objects import LargeTable, ReadObject, Version
+from load_process.objects import DecodedObject, LargeTable, ObjectVersion
 from load_process.value_checksum import value_checksum
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import ObjectRefused, ObjectTooLarge
@@ -26,15 +26,15 @@ _PIECES_AT_ONCE = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class BrokenObject:
     """An object that can never be loaded; its bytes where they were read."""
 
-    version: Version
+    version: ObjectVersion
     body: bytes | None
     error: ObjectRefused
 
 
-class SoundRead:
+class ObjectDecoder:
     """Errors that travel: NoRoom (then it holds nothing), and those of the store."""
 
     def __init__(self, store: ObjectStore, limits: LoadLimits, memory: int) -> None:
@@ -43,29 +43,30 @@ class SoundRead:
         self._limits = limits
         self._memory = memory
 
-    def read(self, room: Room, key: str, said: int, dataset: Dataset, attempts: int) -> ReadObject | Refused:
-        """What the object has of the `room` afterwards are its rows, or of one that is refused its bytes. `said` is the size that
-        somebody told."""
+    def decode(self, room: Room, key: str, said: int, dataset: Dataset, attempts: int) -> DecodedObject | BrokenObject:
+        """Afterwards the object holds room for its rows, a broken one for its bytes. `said` is the size in the notification."""
         taken = _Taken(room)
         try:
             try:
                 stored = self._stored(taken, key, said)
             except ObjectTooLarge as error:
                 taken.keep(0)
-                return Refused(Version(self._store.bucket, key, error.etag), None, ObjectRefused("too_large", str(error)))
-            version = Version(self._store.bucket, key, stored.etag)
+                return BrokenObject(
+                    ObjectVersion(self._store.bucket, key, error.etag), None, ObjectRefused("too_large", str(error))
+                )
+            version = ObjectVersion(self._store.bucket, key, stored.etag)
             try:
                 read = self._decoded(taken, version, stored.body, dataset, attempts)
             except ObjectRefused as error:
                 taken.keep(len(stored.body))  # and no traceback, which would keep the rows
-                return Refused(version, stored.body, ObjectRefused(error.reason, str(error)))
+                return BrokenObject(version, stored.body, ObjectRefused(error.reason, str(error)))
         except BaseException:
             taken.keep(0)
             raise
         return read
 
     def _stored(self, taken: "_Taken", key: str, said: int) -> StoredObject:
-        """The size that a notification said is anybody's word: memory is there for it, and for more where it was wrong."""
+        """The size in a notification cannot be trusted: room for it is taken first, and for more where it was wrong."""
         most = min(self._limits.object_bytes, self._memory // _BODY_COPIES)
         size = min(max(said, FIRST_BYTES), most)
         taken.take(_BODY_COPIES * size)
@@ -79,7 +80,7 @@ class SoundRead:
         taken.keep(len(stored.body))
         return stored
 
-    def _decoded(self, taken: "_Taken", version: Version, body: bytes, dataset: Dataset, attempts: int) -> ReadObject:
+    def _decoded(self, taken: "_Taken", version: ObjectVersion, body: bytes, dataset: Dataset, attempts: int) -> DecodedObject:
         """As a whole where it is small, else checked piece by piece."""
         limits = self._limits
         self._take(taken, check_footer(body))
@@ -91,7 +92,7 @@ class SoundRead:
             if table is not None:
                 checksum = value_checksum(table)
                 taken.keep(table.nbytes)
-                return ReadObject(version, dataset, table, checksum, attempts)
+                return DecodedObject(version, dataset, table, checksum, attempts)
             taken.keep(opened)
         piece = limits.insert_bytes
         self._take(taken, file.sizes.at_once + _PIECES_AT_ONCE * piece)
@@ -100,7 +101,7 @@ class SoundRead:
             checksum = (checksum + value_checksum(part)) % 2**64
             rows += part.num_rows
             total += part.nbytes
-        return ReadObject(version, dataset, LargeTable(rows, total, partial(file.pieces, piece)), checksum, attempts)
+        return DecodedObject(version, dataset, LargeTable(rows, total, partial(file.pieces, piece)), checksum, attempts)
 
     def _take(self, taken: "_Taken", more: int) -> None:
         """Raises NoRoom, or ObjectRefused where there never will be: it would be waited for in vain."""

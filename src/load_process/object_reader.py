@@ -1,4 +1,4 @@
-"""From the lake into memory: an object is read, checked to its last value and summed up, or meets its fate here."""
+"""From the lake into memory: several objects at once; what can never be loaded is told to ledger and quarantine here."""
 
 import logging
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from typing import Self
 
 from load_process.ledger import QUARANTINED, Ledger, LedgerEntry, LoadError
 from load_process.limits import LoadLimits, MemoryBudget, NoRoom, Room
-from load_process.object_decoder import FIRST_BYTES, Refused, SoundRead
-from load_process.objects import Fate, ReadObject, Version, Wanted
+from load_process.object_decoder import FIRST_BYTES, BrokenObject, ObjectDecoder
+from load_process.objects import DecodedObject, LoadRequest, LoadResult, LoadStatus, ObjectVersion
 from tickhouse_core.datasets import Dataset, dataset_of_key
 from tickhouse_core.errors import (
     AccessRefused,
@@ -33,24 +33,27 @@ _NO_BUCKET = "bucket_missing"
 _OF_ALL_OR_ONE = {_ACCESS, _SILENT, _NO_BUCKET}
 """May be the trouble of a single object or of the whole lake: one question to the lake tells."""
 
+READERS = 4
+"""Objects that one loop reads at once."""
+
 MOST_SILENT = 4
 """Objects of one reading that a lake keeps us waiting for, ten seconds each, before the others are left for later."""
 
 
 @dataclass(slots=True)
 class Reading:
-    """What was read of the wanted objects, in their order, and what became of those that have no rows to insert.
+    """The objects to insert, in the order of the requests, and the `results` of the requests that led to none.
 
-    Leaving it drops the rows and gives their memory back. What memory had no room for is `left`.
+    Leaving it drops the rows and gives their memory back. The requests that memory had no room for are `left`.
     """
 
     room: Room = field(default_factory=lambda: Room(MemoryBudget(0)), compare=False)
-    objects: list[ReadObject] = field(default_factory=list)
-    fates: dict[Version, Fate] = field(default_factory=dict)
-    wanted_as: dict[Version, list[Version]] = field(default_factory=dict)
-    """By the version that was read: how it was asked for, which may be an older etag or none."""
+    objects: list[DecodedObject] = field(default_factory=list)
+    requests: dict[ObjectVersion, list[LoadRequest]] = field(default_factory=dict)
+    """By the version that was read: every request that led to it, which may have named an older etag or none."""
 
-    left: list[Wanted] = field(default_factory=list)
+    results: list[LoadResult] = field(default_factory=list)
+    left: list[LoadRequest] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         return self
@@ -68,15 +71,15 @@ class _Unreadable:
     why: str
 
 
-_Result = ReadObject | Refused | _Unreadable | ObjectMissing | LakeUnavailable | NoRoom
+_Found = DecodedObject | BrokenObject | _Unreadable | ObjectMissing | LakeUnavailable | NoRoom
 
 
 class ObjectReader:
     """Reads several objects at once; tells ledger and quarantine of those that can never be loaded.
 
-    A lake that is away is the fate LATER of each object, one that refuses an object, or does not send it in time, or one that
-    we fail on, STUCK. Errors that travel: the warehouse's, NotProvisioned, and AccessRefused or LakeUnavailable where the lake
-    refuses this process altogether, or answers nothing at all.
+    RETRY is the status of each object while the lake is unavailable. REFUSED is that of an object that the lake refuses or
+    does not send in time, and of one that our own code fails on. Errors that travel: the warehouse's, NotProvisioned, and
+    AccessRefused or LakeUnavailable where the lake refuses this process altogether, or answers nothing at all.
     """
 
     def __init__(
@@ -89,13 +92,13 @@ class ObjectReader:
     ) -> None:
         """`memory` is shared with other readers of the process; without, the limits' share is this reader's alone."""
         self._memory = memory or MemoryBudget(limits.reading_bytes)
-        self._sound = SoundRead(store, limits, self._memory.total)
+        self._decoder = ObjectDecoder(store, limits, self._memory.total)
         self._store = store
         self._ledger = ledger
         self._limits = limits
         self._threads = threads
 
-    def read(self, wanted: Sequence[Wanted], *, waits: bool = True) -> Reading:
+    def read(self, requests: Sequence[LoadRequest], *, waits: bool = True) -> Reading:
         """Safe to repeat at any point: what is done is found in the ledger.
 
         As many as memory has room for, the rest is `left` in the answer. With `waits` at least one is read, as soon as
@@ -103,7 +106,7 @@ class ObjectReader:
         """
         reading = Reading(Room(self._memory, most=self._limits.part_bytes))
         try:
-            self._read_into(reading, wanted, waits)
+            self._read_into(reading, requests, waits)
         except BaseException:
             reading.room.close()
             raise
@@ -113,45 +116,46 @@ class ObjectReader:
         """For what `read_version` reads: it never waits, since others wait for its caller."""
         return Room(self._memory, always=True)
 
-    def _read_into(self, reading: Reading, wanted: Sequence[Wanted], waits: bool) -> None:
-        new = self._without_done(self._of_datasets(wanted, reading), reading)
+    def _read_into(self, reading: Reading, requests: Sequence[LoadRequest], waits: bool) -> None:
+        new = self._without_done(self._of_datasets(requests, reading), reading)
         silent: list[str] = []
-        results = self._results(silent, new, reading.room, waits)
-        reading.left = [item for item, result in results if isinstance(result, NoRoom)]
-        settled = [(item, result) for item, result in results if not isinstance(result, NoRoom)]
-        if any(isinstance(result, _Unreadable) and result.reason in _OF_ALL_OR_ONE for _, result in settled):
+        found = self._read_all(silent, new, reading.room, waits)
+        reading.left = [item for item, outcome in found if isinstance(outcome, NoRoom)]
+        settled = [(item, outcome) for item, outcome in found if not isinstance(outcome, NoRoom)]
+        if any(isinstance(outcome, _Unreadable) and outcome.reason in _OF_ALL_OR_ONE for _, outcome in settled):
             self._store.check_access()  # of all objects: then no delivery is spent on it
-        judged = self._ledger.done([result.version for _, result in settled if isinstance(result, Refused)])
-        for item, result in settled:
-            if isinstance(result, ReadObject):
-                reading.wanted_as.setdefault(result.version, []).append(item.version)
-                if len(reading.wanted_as[result.version]) == 1:
-                    reading.objects.append(result)
-            elif isinstance(result, Refused) and result.version in judged and not item.again:
-                reading.fates[item.version] = Fate.DONE  # asked for by an older etag, or twice
+        judged = self._ledger.done([outcome.version for _, outcome in settled if isinstance(outcome, BrokenObject)])
+        for item, outcome in settled:
+            if isinstance(outcome, DecodedObject):
+                reading.requests.setdefault(outcome.version, []).append(item)
+                if len(reading.requests[outcome.version]) == 1:
+                    reading.objects.append(outcome)
+            elif isinstance(outcome, BrokenObject) and outcome.version in judged and not item.again:
+                reading.results.append(LoadResult(item, LoadStatus.DONE))  # requested by an older etag, or twice
             else:
-                reading.fates[item.version] = self._settle(item, result)
-                if isinstance(result, Refused) and reading.fates[item.version] is Fate.DONE:
-                    judged.add(result.version)
-        for _, result in settled:
-            if isinstance(result, Refused):
-                reading.room.give(len(result.body or b""))
-        self._drop_done_versions(reading, {item.version for item in new if item.again})
+                status = self._settle(item, outcome)
+                reading.results.append(LoadResult(item, status))
+                if isinstance(outcome, BrokenObject) and status is LoadStatus.DONE:
+                    judged.add(outcome.version)
+        for _, outcome in settled:
+            if isinstance(outcome, BrokenObject):
+                reading.room.give(len(outcome.body or b""))
+        self._drop_done_versions(reading)
 
-    def _results(self, silent: list[str], new: list[Wanted], room: Room, waits: bool) -> list[tuple[Wanted, _Result]]:
+    def _read_all(self, silent: list[str], new: list[LoadRequest], room: Room, waits: bool) -> list[tuple[LoadRequest, _Found]]:
         """All at once; where nothing found room the first waits for it, alone."""
-        results = list(zip(new, self._threads.map(partial(self._read_unless, silent, room), new), strict=True))
-        if not waits or not results or not all(isinstance(result, NoRoom) for _, result in results):
-            return results
-        item, result = results[0]
-        while isinstance(result, NoRoom):
-            log.debug("waiting for memory", extra={"key": item.created.key, "bytes": result.needed})
-            room.wait_for(result.needed)
-            result = self._read_unless(silent, room, item)
-        results[0] = (item, result)
-        return results
+        found = list(zip(new, self._threads.map(partial(self._read_unless, silent, room), new), strict=True))
+        if not waits or not found or not all(isinstance(outcome, NoRoom) for _, outcome in found):
+            return found
+        item, outcome = found[0]
+        while isinstance(outcome, NoRoom):
+            log.debug("waiting for memory", extra={"key": item.created.key, "bytes": outcome.needed})
+            room.wait_for(outcome.needed)
+            outcome = self._read_unless(silent, room, item)
+        found[0] = (item, outcome)
+        return found
 
-    def read_version(self, version: Version, room: Room) -> ReadObject | None:
+    def read_version(self, version: ObjectVersion, room: Room) -> DecodedObject | None:
         """Exactly this version, or None if the lake no longer has it in a sound state. LakeUnavailable travels."""
         dataset = dataset_of_key(version.key)
         if dataset is None or version.bucket != self._store.bucket:
@@ -161,40 +165,46 @@ class ObjectReader:
             raise result
         if isinstance(result, _Unreadable) and result.reason == _NO_BUCKET:
             raise LakeUnavailable(result.why)
-        return result if isinstance(result, ReadObject) and result.version == version else None
+        return result if isinstance(result, DecodedObject) and result.version == version else None
 
     def etag_now(self, key: str) -> str | None:
         """Of the version that the lake has of the key at this moment, None if it has none. LakeUnavailable travels."""
         summary = next(self._store.list_keys(key), None)  # the shortest key with a prefix is listed first
         return summary.etag if summary is not None and summary.key == key else None
 
-    def _of_datasets(self, wanted: Sequence[Wanted], reading: Reading) -> list[Wanted]:
+    def _of_datasets(self, requests: Sequence[LoadRequest], reading: Reading) -> list[LoadRequest]:
         known = []
-        for item in wanted:
+        for item in requests:
             created = item.created
             if dataset_of_key(created.key) is not None and created.bucket == self._store.bucket:
                 known.append(item)
             else:
                 detail = f"s3://{created.bucket}/{created.key} is no dataset of bucket {self._store.bucket}"
-                reading.fates[item.version] = self._drop(item, "", "unknown_prefix", detail)
+                reading.results.append(LoadResult(item, self._drop(item, "", "unknown_prefix", detail)))
         return known
 
-    def _without_done(self, wanted: list[Wanted], reading: Reading) -> list[Wanted]:
-        done = self._ledger.done([item.version for item in wanted if not item.again])
-        reading.fates |= dict.fromkeys(done, Fate.DONE)
-        return [item for item in wanted if item.again or item.version not in done]
+    def _without_done(self, requests: list[LoadRequest], reading: Reading) -> list[LoadRequest]:
+        done = self._ledger.done([item.version for item in requests if not item.again])
+        new = []
+        for item in requests:
+            if item.version in done and not item.again:
+                reading.results.append(LoadResult(item, LoadStatus.DONE))
+            else:
+                new.append(item)
+        return new
 
-    def _drop_done_versions(self, reading: Reading, again: set[Version]) -> None:
+    def _drop_done_versions(self, reading: Reading) -> None:
         """The key may hold a newer version than the notification spoke of, and that one may be done."""
-        other = [item.version for item in reading.objects if item.version not in reading.wanted_as[item.version]]
-        done = self._ledger.done(other)
-        for version in done:
-            names = reading.wanted_as[version]
-            if again.isdisjoint(names):
-                reading.fates |= dict.fromkeys(reading.wanted_as.pop(version), Fate.DONE)
-        reading.objects = [item for item in reading.objects if item.version in reading.wanted_as]
+        unnamed = [
+            version
+            for version, requests in reading.requests.items()
+            if not any(item.again or item.version == version for item in requests)
+        ]
+        for version in self._ledger.done(unnamed):
+            reading.results += [LoadResult(item, LoadStatus.DONE) for item in reading.requests.pop(version)]
+        reading.objects = [item for item in reading.objects if item.version in reading.requests]
 
-    def _read_unless(self, silent: list[str], room: Room, item: Wanted) -> _Result:
+    def _read_unless(self, silent: list[str], room: Room, item: LoadRequest) -> _Found:
         """Several threads share `silent`: an object more or less does not matter."""
         if len(silent) >= MOST_SILENT:
             return LakeUnavailable(f"not read: {len(silent)} other objects did not come in time, {silent[0]} for one")
@@ -203,7 +213,7 @@ class ObjectReader:
             silent.append(item.created.key)
         return result
 
-    def _read(self, room: Room, item: Wanted) -> _Result:
+    def _read(self, room: Room, item: LoadRequest) -> _Found:
         dataset = dataset_of_key(item.created.key)
         assert dataset is not None, "objects of no dataset are sorted out before"
         if room.is_refused:
@@ -218,7 +228,7 @@ class ObjectReader:
                     return found
         return result
 
-    def _try(self, room: Room, key: str, size: int, dataset: Dataset, attempts: int) -> _Result:
+    def _try(self, room: Room, key: str, size: int, dataset: Dataset, attempts: int) -> _Found:
         """The last word on one object, whatever is in it.
 
         Anybody who may write to the lake chooses the bytes. So an error that nobody foresaw is a fault of ours that one
@@ -226,7 +236,7 @@ class ObjectReader:
         message waits in the dead-letter queue.
         """
         try:
-            return self._sound.read(room, key, size, dataset, attempts)
+            return self._decoder.decode(room, key, size, dataset, attempts)
         except LakeSilent as error:
             return _Unreadable(_SILENT, str(error))
         except (ObjectMissing, LakeUnavailable, NoRoom) as error:
@@ -241,44 +251,44 @@ class ObjectReader:
             log.debug("an error that nobody foresaw", extra={"key": key}, exc_info=True)
             return _Unreadable("unforeseen", redacted(f"{type(error).__name__}: {error}")[:500])
 
-    def _settle(self, item: Wanted, result: Refused | _Unreadable | ObjectMissing | LakeUnavailable) -> Fate:
+    def _settle(self, item: LoadRequest, result: BrokenObject | _Unreadable | ObjectMissing | LakeUnavailable) -> LoadStatus:
         dataset = dataset_of_key(item.created.key)
         name = dataset.name if dataset else ""
         if isinstance(result, ObjectMissing):
             return self._drop(item, name, "object_missing", str(result))
         if isinstance(result, LakeUnavailable):
             log.warning("not read, another try follows", extra={"key": item.created.key, "why": str(result)})
-            return Fate.LATER
+            return LoadStatus.RETRY
         if isinstance(result, _Unreadable):
-            return self._stick(item, name, result)
+            return self._refuse(item, name, result)
         try:
             self._quarantine(result, name, item.attempts)
         except LakeUnavailable as error:
             log.warning("not quarantined, another try follows", extra={"key": item.created.key, "why": str(error)})
-            return Fate.LATER
+            return LoadStatus.RETRY
         except (AccessRefused, LakeRefused) as error:
-            return self._stick(item, name, _Unreadable("not_quarantined", f"{result.error.reason}: {result.error}; {error}"))
-        return Fate.DONE
+            return self._refuse(item, name, _Unreadable("not_quarantined", f"{result.error.reason}: {result.error}; {error}"))
+        return LoadStatus.DONE
 
-    def _stick(self, item: Wanted, dataset: str, result: _Unreadable) -> Fate:
+    def _refuse(self, item: LoadRequest, dataset: str, result: _Unreadable) -> LoadStatus:
         created = item.created
         log.error("not read, left for another try", extra={"key": created.key, "reason": result.reason, "why": result.why})
         self._ledger.record_error(
             LoadError(created.bucket, created.key, created.etag, dataset, result.reason, result.why, "retried", item.attempts)
         )
-        return Fate.STUCK
+        return LoadStatus.REFUSED
 
-    def _quarantine(self, refused: Refused, dataset: str, attempts: int) -> None:
+    def _quarantine(self, refused: BrokenObject, dataset: str, attempts: int) -> None:
         version, reason, detail = refused.version, refused.error.reason, str(refused.error)
         copy = quarantine(self._store, version.key, version.etag, refused.body, reason, detail)
         self._ledger.record_error(LoadError(*version, dataset, reason, detail, QUARANTINED, attempts))
         self._ledger.record([LedgerEntry(*version, dataset, 0, 0, QUARANTINED, attempts)])
         log.error("quarantined", extra={"key": version.key, "copy": copy, "reason": reason, "why": detail})
 
-    def _drop(self, item: Wanted, dataset: str, reason: str, detail: str) -> Fate:
+    def _drop(self, item: LoadRequest, dataset: str, reason: str, detail: str) -> LoadStatus:
         created = item.created
         self._ledger.record_error(
             LoadError(created.bucket, created.key, created.etag, dataset, reason, detail, "dropped", item.attempts)
         )
         log.warning("nothing to load", extra={"key": created.key, "reason": reason})
-        return Fate.DONE
+        return LoadStatus.DONE

@@ -1,4 +1,4 @@
-"""PURE. The words loaders share: which object version is wanted, what was read of it, and what became of it."""
+"""PURE. What becomes of an object: LoadRequest -> DecodedObject, the ObjectVersion that the lake gave -> LoadResult."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from load_process.notifications import ObjectCreated
 from tickhouse_core.datasets import Dataset
 
 
-class Version(NamedTuple):
-    """One version of one object: what the ledger counts. `etag` is empty where nobody said it."""
+class ObjectVersion(NamedTuple):
+    """One version of one object: what the ledger counts. `etag` is empty where a request does not name it."""
 
     bucket: str
     key: str
@@ -20,29 +20,30 @@ class Version(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """An object that somebody asks to load; `attempts` counts the deliveries, `again` loads what is done once more."""
+class LoadRequest:
+    """An object to load; `attempts` counts the deliveries, `again` loads what is done once more."""
 
     created: ObjectCreated
     attempts: int
     again: bool = False
 
     @property
-    def version(self) -> Version:
-        return Version(self.created.bucket, self.created.key, self.created.etag)
+    def version(self) -> ObjectVersion:
+        """The requested version. The lake may have a newer one under the key: the result names the version that was read."""
+        return ObjectVersion(self.created.bucket, self.created.key, self.created.etag)
 
     @property
     def is_live(self) -> bool:
-        """Whether it was recorded just now: it goes before backfilled history of the same queue."""
+        """Whether it was recorded just now: it is loaded before backfilled history of the same queue."""
         file_name = self.created.key.rpartition("/")[2]
         return not self.created.key.startswith("data_sources/klines_pricing/") or file_name.startswith("stream-")
 
 
 @dataclass(frozen=True, slots=True)
-class ReadObject:
+class DecodedObject:
     """A sound object in memory, with the columns of its dataset and every value checked: all rows, or how to get them."""
 
-    version: Version
+    version: ObjectVersion
     dataset: Dataset
     table: "pa.Table | LargeTable"
     checksum: int
@@ -51,21 +52,31 @@ class ReadObject:
 
 @dataclass(frozen=True, slots=True)
 class LargeTable:
-    """Rows that are too many to be in memory at once: decoded anew, in pieces, whenever they are asked for."""
+    """Rows that are too many to be in memory at once: every iteration over `pieces` decodes them anew."""
 
     num_rows: int
     nbytes: int
     pieces: Callable[[], Iterator[pa.Table]]
 
 
-class Fate(Enum):
-    """What became of a wanted object."""
+class LoadStatus(Enum):
+    """How the load of an object ended. The values are labels of tickhouse_loader_objects_total."""
 
     DONE = "done"
-    """Loaded, quarantined, or there is nothing to load: nobody needs to ask again."""
+    """Loaded, quarantined, or there is nothing to load: the request is fulfilled."""
 
-    LATER = "later"
-    """The lake is away or another loader has it: worth another try soon."""
+    RETRY = "later"
+    """The lake is unavailable or another loader has it: worth another try soon."""
 
-    STUCK = "stuck"
+    REFUSED = "stuck"
     """The engine refuses a sound object, or the lake refuses to give it: another try, and then the dead-letter queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """The status of a request. `version` is the one that was to be inserted, with its `rows`; None where there was none."""
+
+    request: LoadRequest
+    status: LoadStatus
+    version: ObjectVersion | None = None
+    rows: int = 0

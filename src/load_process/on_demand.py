@@ -1,123 +1,159 @@
-"""Objects that an operator or a sweep names: loaded with patience, and told apart by what became of them."""
+"""Objects loaded on demand, without a queue: what reconcile and redrive name, loaded exactly as the queue loader does it."""
 
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
 
+from load_process.batch_insert import BatchInsert
 from load_process.ledger import LOADED, QUARANTINED, REPLACED, Ledger, LedgerStatus
 from load_process.limits import LoadLimits, LoadMemory
+from load_process.load_window import load_window
 from load_process.notifications import ObjectCreated
-from load_process.object_load import PATIENCE_SECONDS, ObjectLoad, object_load
-from load_process.objects import Fate, Version, Wanted
+from load_process.object_reader import READERS, ObjectReader
+from load_process.objects import LoadRequest, LoadStatus, ObjectVersion
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.warehouse import Warehouse
 
+PATIENCE_SECONDS = 30.0
+"""With the claims of loaders, which may be alive."""
+
 MOST_AT_ONCE = 500
-"""Objects whose names go into one question to the ledger."""
+"""Objects whose names go into one query of the ledger."""
 
 _LONGEST_PAUSE_SECONDS = 5.0
 
 
 class Outcome(Enum):
-    """What became of a named object, in the words that the summary prints."""
+    """How the load of an object ended, in the words that the summary prints."""
 
     LOADED = "loaded"
     ALREADY = "already loaded, skipped"
     QUARANTINED = "quarantined"
     GONE = "nothing to load"
-    LATER = "not loaded: busy or away"
-    STUCK = "not loaded: refused"
+    RETRY = "not loaded: busy or away"
+    REFUSED = "not loaded: refused"
 
     @property
     def is_done(self) -> bool:
-        return self not in (Outcome.LATER, Outcome.STUCK)
+        return self not in (Outcome.RETRY, Outcome.REFUSED)
 
 
-class NamedLoad:
+class OnDemandLoad:
     """Errors that travel: WarehouseUnavailable, LakeUnavailable. Safe to repeat.
 
-    What another loader has in hand, or the lake did not give, is asked for again for `wait_seconds`.
+    Objects that another loader has claimed, or that the lake did not give, are requested again for `wait_seconds`.
     """
 
-    def __init__(self, load: ObjectLoad, ledger: Ledger, stop: StopRequest, wait_seconds: float) -> None:
-        self._wait_seconds = wait_seconds
-        self._load = load
+    def __init__(
+        self,
+        reader: ObjectReader,
+        batches: BatchInsert,
+        ledger: Ledger,
+        limits: LoadLimits,
+        stop: StopRequest,
+        wait_seconds: float,
+    ) -> None:
+        self._reader = reader
+        self._batches = batches
         self._ledger = ledger
+        self._limits = limits
         self._stop = stop
+        self._wait_seconds = wait_seconds
 
-    def load(self, wanted: Sequence[Wanted], *, again: bool = False) -> dict[Version, Outcome]:
+    def load(self, requests: Sequence[LoadRequest], *, again: bool = False) -> dict[ObjectVersion, Outcome]:
         """One outcome for each. What was quarantined is tried again; what is loaded is skipped, or with `again` loaded
         in place of all that bronze has of its key."""
-        began = self._ledger.now_us()
-        outcomes: dict[Version, Outcome] = {}
-        for start in range(0, len(wanted), MOST_AT_ONCE):
-            outcomes |= self._load_some(wanted[start : start + MOST_AT_ONCE], again, began)
+        began_us = self._ledger.now_us()
+        outcomes: dict[ObjectVersion, Outcome] = {}
+        for start in range(0, len(requests), MOST_AT_ONCE):
+            outcomes |= self._load_some(requests[start : start + MOST_AT_ONCE], again, began_us)
         return outcomes
 
-    def _load_some(self, wanted: Sequence[Wanted], again: bool, began: int) -> dict[Version, Outcome]:
-        keys = {item.created.key for item in wanted}
+    def _load_some(self, requests: Sequence[LoadRequest], again: bool, began_us: int) -> dict[ObjectVersion, Outcome]:
+        keys = {request.created.key for request in requests}
         known = self._ledger.of_keys(keys)
-        prepared = [_prepared(item, known.get(item.created.key, {}), again) for item in wanted]
-        fates = self._fates([item for item in prepared if item is not None])
-        told = self._ledger.of_keys(keys)
-        dropped = self._ledger.dropped(keys, began)
+        prepared = [_prepared(request, known.get(request.created.key, {}), again) for request in requests]
+        statuses = self._load_prepared([request for request in prepared if request is not None])
+        entries = self._ledger.of_keys(keys)
+        dropped = self._ledger.dropped(keys, began_us)
         outcomes = {}
-        for item in wanted:
-            match fates.get(item.version):
+        for request in requests:
+            match statuses.get(request.version):
                 case None:
-                    outcomes[item.version] = Outcome.ALREADY
-                case Fate.DONE:
-                    outcomes[item.version] = _outcome(item.version, told.get(item.created.key, {}), dropped, began)
-                case fate:
-                    outcomes[item.version] = Outcome.STUCK if fate is Fate.STUCK else Outcome.LATER
-        replaced = {item.created.key for item in prepared if item is not None and item.again}
-        self._ledger.mark_replaced({key for key in replaced if _is_loaded_since(told.get(key, {}), began)}, began)
+                    outcomes[request.version] = Outcome.ALREADY
+                case LoadStatus.DONE:
+                    of_key = entries.get(request.created.key, {})
+                    outcomes[request.version] = _outcome(request.version, of_key, dropped, began_us)
+                case LoadStatus.RETRY:
+                    outcomes[request.version] = Outcome.RETRY
+                case LoadStatus.REFUSED:
+                    outcomes[request.version] = Outcome.REFUSED
+        replaced = {request.created.key for request in prepared if request is not None and request.again}
+        loaded = {key for key in replaced if _is_loaded_since(entries.get(key, {}), began_us)}
+        self._ledger.mark_replaced(loaded, began_us)
         return outcomes
 
-    def _fates(self, wanted: list[Wanted]) -> dict[Version, Fate]:
-        """A stop leaves the rest for LATER."""
-        fates = dict.fromkeys([item.version for item in wanted], Fate.LATER)
-        later, pause, until = wanted, 0.0, time.monotonic() + self._wait_seconds
-        while later and not self._stop.wait(pause):
-            fates |= self._load.load(later)
-            later = [item for item in wanted if fates[item.version] is Fate.LATER]
+    def _load_prepared(self, requests: list[LoadRequest]) -> dict[ObjectVersion, LoadStatus]:
+        """A stop leaves the status of the rest at RETRY."""
+        statuses = dict.fromkeys([request.version for request in requests], LoadStatus.RETRY)
+        left, pause, until = requests, 0.0, time.monotonic() + self._wait_seconds
+        while left and not self._stop.wait(pause):
+            for window in self._windows(left):
+                results = load_window(window, self._reader, self._batches)
+                statuses |= {result.request.version: result.status for result in results}
+            left = [request for request in requests if statuses[request.version] is LoadStatus.RETRY]
             pause = min(2 * pause or 0.5, _LONGEST_PAUSE_SECONDS)
             if time.monotonic() + pause > until:
                 break
-        return fates
+        return statuses
+
+    def _windows(self, requests: Iterable[LoadRequest]) -> Iterator[Sequence[LoadRequest]]:
+        window: list[LoadRequest] = []
+        size = 0
+        for request in requests:
+            window.append(request)
+            size += request.created.size
+            if size >= self._limits.window_bytes or len(window) >= self._limits.window_messages:
+                yield window
+                window, size = [], 0
+        if window:
+            yield window
 
 
-def _prepared(item: Wanted, words: dict[Version, LedgerStatus], again: bool) -> Wanted | None:
-    """None where there is nothing to do. What bronze may hold rows of is replaced, never added to."""
-    status = words[item.version].status if item.version in words else ""
-    if status in (QUARANTINED, REPLACED) or (again and any(word.status == LOADED for word in words.values())):
-        return replace(item, again=True)
-    return None if status == LOADED else item
+def _prepared(request: LoadRequest, entries: dict[ObjectVersion, LedgerStatus], again: bool) -> LoadRequest | None:
+    """None where there is nothing to do. Rows that bronze may hold are replaced, never added to."""
+    status = entries[request.version].status if request.version in entries else ""
+    if status in (QUARANTINED, REPLACED) or (again and any(entry.status == LOADED for entry in entries.values())):
+        return replace(request, again=True)
+    return None if status == LOADED else request
 
 
-def _outcome(version: Version, words: dict[Version, LedgerStatus], dropped: set[Version], began: int) -> Outcome:
-    """By the ledger's word on the version, or else on the one that was found under its key."""
-    word = words.get(version)
-    if word is None or word.load_time < began:
-        word = max(words.values(), key=lambda other: other.load_time, default=None)
-    if word is None or version in dropped:
+def _outcome(
+    version: ObjectVersion, entries: dict[ObjectVersion, LedgerStatus], dropped: set[ObjectVersion], began_us: int
+) -> Outcome:
+    """By the ledger's entry of the version, or else of the one that was found under its key."""
+    entry = entries.get(version)
+    if entry is None or entry.load_time < began_us:
+        entry = max(entries.values(), key=lambda other: other.load_time, default=None)
+    if entry is None or version in dropped:
         return Outcome.GONE
-    if word.status == QUARANTINED:
+    if entry.status == QUARANTINED:
         return Outcome.QUARANTINED
-    return Outcome.LOADED if word.load_time >= began else Outcome.ALREADY
+    return Outcome.LOADED if entry.load_time >= began_us else Outcome.ALREADY
 
 
-def _is_loaded_since(words: dict[Version, LedgerStatus], began: int) -> bool:
-    return any(word.status == LOADED and word.load_time >= began for word in words.values())
+def _is_loaded_since(entries: dict[ObjectVersion, LedgerStatus], began_us: int) -> bool:
+    return any(entry.status == LOADED and entry.load_time >= began_us for entry in entries.values())
 
 
-def wanted_of(bucket: str, summaries: Iterable[ObjectSummary]) -> list[Wanted]:
+def requests_for(bucket: str, summaries: Iterable[ObjectSummary]) -> list[LoadRequest]:
     """As if a notification had said that these were created."""
-    return [Wanted(ObjectCreated(bucket, item.key, item.etag, item.size), attempts=1) for item in summaries]
+    return [LoadRequest(ObjectCreated(bucket, item.key, item.etag, item.size), attempts=1) for item in summaries]
 
 
 def count_left(outcomes: Counter[Outcome]) -> int:
@@ -126,7 +162,7 @@ def count_left(outcomes: Counter[Outcome]) -> int:
 
 
 @contextmanager
-def named_load(
+def on_demand_load(
     store: ObjectStore,
     warehouse: Warehouse,
     limits: LoadLimits,
@@ -135,10 +171,15 @@ def named_load(
     patience_seconds: float = PATIENCE_SECONDS,
     waits: bool = True,
     memory: LoadMemory | None = None,
-) -> Iterator[NamedLoad]:
-    """With threads of its own for reading; the warehouse connection is used by the caller's thread only.
+) -> Iterator[OnDemandLoad]:
+    """With threads of its own for reading; only the caller's thread uses the warehouse connection.
 
-    With `waits` it stays until what a dead loader had in hand is given up: `patience_seconds` after it was claimed.
+    With `waits` it goes on until the claims of a dead loader are given up: `patience_seconds` after they were made.
+    `memory` is shared with others of the process, if there are any.
     """
-    with object_load(store, warehouse, limits, patience_seconds, memory) as load:
-        yield NamedLoad(load, Ledger(warehouse), stop, patience_seconds + 2 * _LONGEST_PAUSE_SECONDS if waits else 0.0)
+    memory, ledger = memory or LoadMemory(limits), Ledger(warehouse)
+    wait_seconds = patience_seconds + 2 * _LONGEST_PAUSE_SECONDS if waits else 0.0
+    with ThreadPoolExecutor(READERS, thread_name_prefix="read") as threads:
+        reader = ObjectReader(store, ledger, limits, threads, memory.reading)
+        batches = BatchInsert([warehouse], reader, limits, patience_seconds, memory.inserting)
+        yield OnDemandLoad(reader, batches, ledger, limits, stop, wait_seconds)

@@ -13,8 +13,8 @@ import typer
 
 from load_process.ledger import LOADED, REPLACED, Ledger
 from load_process.limits import LoadLimits, LoadMemory, limits_here
-from load_process.objects import Version, Wanted
-from load_process.on_demand import MOST_AT_ONCE, NamedLoad, Outcome, named_load, wanted_of
+from load_process.objects import LoadRequest, ObjectVersion
+from load_process.on_demand import MOST_AT_ONCE, OnDemandLoad, Outcome, on_demand_load, requests_for
 from load_process.selection import is_outside, span_of
 from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
 from tickhouse_core.errors import Interrupted, TickhouseError
@@ -55,7 +55,7 @@ class Sweep:
     """
 
     def __init__(
-        self, store: ObjectStore, ledger: Ledger, load: NamedLoad | None, stop: StopRequest, min_age_seconds: float
+        self, store: ObjectStore, ledger: Ledger, load: OnDemandLoad | None, stop: StopRequest, min_age_seconds: float
     ) -> None:
         self._store = store
         self._ledger = ledger
@@ -68,7 +68,7 @@ class Sweep:
         objects that were written before."""
         span = (since_us, _FOREVER)
         seen: set[str] = set()
-        missing: list[Wanted] = []
+        missing: list[LoadRequest] = []
         for folder in self._store.list_folders(dataset.prefix, skip=lambda name: is_outside(name, span)):
             if self._stop.is_set():
                 return
@@ -83,7 +83,7 @@ class Sweep:
             if name not in seen and not is_outside(name, span):
                 counts.orphans += self._count_orphans(name, self._known(dataset, name))
 
-    def _missing(self, dataset: Dataset, folder: Folder, since_us: int, counts: SweepCounts) -> Iterator[Wanted]:
+    def _missing(self, dataset: Dataset, folder: Folder, since_us: int, counts: SweepCounts) -> Iterator[LoadRequest]:
         """Objects younger than the least age still have their notification on the way."""
         known = self._known(dataset, folder.prefix)
         listed = {item.key for item in folder.objects}
@@ -92,19 +92,21 @@ class Sweep:
         youngest = now_us() - self._min_age_us
         chosen = [item for item in folder.objects if _is_chosen(item, folder.prefix, since_us)]
         counts.objects += len(chosen)
-        for wanted in wanted_of(self._store.bucket, (item for item in chosen if from_datetime(item.last_modified) <= youngest)):
-            if known.get(wanted.version, REPLACED) == REPLACED:
-                yield wanted
+        for request in requests_for(
+            self._store.bucket, (item for item in chosen if from_datetime(item.last_modified) <= youngest)
+        ):
+            if known.get(request.version, REPLACED) == REPLACED:
+                yield request
 
-    def _known(self, dataset: Dataset, folder: str) -> dict[Version, str]:
+    def _known(self, dataset: Dataset, folder: str) -> dict[ObjectVersion, str]:
         return self._ledger.in_folder(self._store.bucket, dataset.name, folder)
 
-    def _count_orphans(self, folder: str, known: dict[Version, str]) -> int:
+    def _count_orphans(self, folder: str, known: dict[ObjectVersion, str]) -> int:
         """Keys that are loaded and not in the bucket now: what was landed and loaded since the first listing is there."""
         listed = {item.key for item in self._store.list_keys(folder)}
         return len({version.key for version, status in known.items() if status == LOADED} - listed)
 
-    def _load_missing(self, missing: list[Wanted], counts: SweepCounts) -> None:
+    def _load_missing(self, missing: list[LoadRequest], counts: SweepCounts) -> None:
         """What a loader has loaded since the ledger was asked is not counted as missing."""
         if self._load is None or not missing:
             counts.missing += len(missing)
@@ -160,7 +162,7 @@ class ScheduledSweep:
 
     def run(self) -> None:
         """What another loader has in hand is left to the next round."""
-        with named_load(self._store, self._warehouse, self._limits, self._stop, waits=False, memory=self._memory) as load:
+        with on_demand_load(self._store, self._warehouse, self._limits, self._stop, waits=False, memory=self._memory) as load:
             ledger = Ledger(self._warehouse)
             sweep = Sweep(self._store, ledger, load, self._stop, self._options.min_age_seconds)
             while not self._stop.wait(self._options.every_seconds):
@@ -205,7 +207,7 @@ def run_reconcile(
     store = open_lake()
     with (
         closing(connect(read(WarehouseSettings))) as warehouse,
-        named_load(store, warehouse, limits_here(), stop) as load,
+        on_demand_load(store, warehouse, limits_here(), stop) as load,
     ):
         sweep = Sweep(store, Ledger(warehouse), None if dry_run else load, stop, min_age_seconds)
         try:

@@ -13,9 +13,7 @@ import typer
 from load_process.deliveries import Deliveries
 from load_process.ledger import Ledger, LoadError
 from load_process.limits import limits_here
-from load_process.object_load import PATIENCE_SECONDS
-from load_process.objects import Fate
-from load_process.on_demand import MOST_AT_ONCE, NamedLoad, Outcome, count_left, named_load, wanted_of
+from load_process.on_demand import MOST_AT_ONCE, PATIENCE_SECONDS, OnDemandLoad, Outcome, count_left, on_demand_load, requests_for
 from load_process.selection import (
     GapName,
     Span,
@@ -71,7 +69,7 @@ def dead_letter_queues(names: list[str]) -> list[MessageQueue]:
 class DeadLetters:
     """One dead-letter queue. Errors that travel: LakeUnavailable, WarehouseUnavailable; messages in hand return then."""
 
-    def __init__(self, queue: MessageQueue, load: NamedLoad, ledger: Ledger, bucket: str, stop: StopRequest) -> None:
+    def __init__(self, queue: MessageQueue, load: OnDemandLoad, ledger: Ledger, bucket: str, stop: StopRequest) -> None:
         self._queue = queue
         self._load = load
         self._ledger = ledger
@@ -111,9 +109,9 @@ class DeadLetters:
             refused = LoadError(self._bucket, "", "", "", "bad_notification", why, "dropped", message.receive_count)
             self._ledger.record_error(refused)
             window.note(message)
-        outcomes = self._load.load(window.wanted(), again=again)
+        outcomes = self._load.load(window.requests(), again=again)
         counts.outcomes.update(outcomes.values())
-        done = window.settle({version: Fate.DONE for version, outcome in outcomes.items() if outcome.is_done}).done
+        done = window.settle({version for version, outcome in outcomes.items() if outcome.is_done}).done
         failed = self._queue.delete(done)
         deleted = {message.id for message in done} - {message.id for message in failed}
         counts.deleted += len(deleted)
@@ -153,7 +151,7 @@ def run_redrive(
     queues = dead_letter_queues(list(selection.queues))
     with ExitStack() as parts:
         warehouse = parts.enter_context(closing(connect(read(WarehouseSettings))))
-        load = parts.enter_context(named_load(store, warehouse, limits_here(), stop, patience_seconds=patience_seconds))
+        load = parts.enter_context(on_demand_load(store, warehouse, limits_here(), stop, patience_seconds=patience_seconds))
         try:
             for queue in queues:
                 counts = letters[queue.name] = DeadLetterCounts()
@@ -173,13 +171,13 @@ def run_redrive(
 def _load_objects(
     objects: Iterator[ObjectSummary],
     bucket: str,
-    load: NamedLoad,
+    load: OnDemandLoad,
     stop: StopRequest,
     outcomes: Counter[Outcome],
     *,
     again: bool,
 ) -> None:
-    while not stop.is_set() and (some := wanted_of(bucket, islice(objects, MOST_AT_ONCE))):
+    while not stop.is_set() and (some := requests_for(bucket, islice(objects, MOST_AT_ONCE))):
         outcomes.update(load.load(some, again=again).values())
     if not outcomes and not stop.is_set():
         raise UsageError(f"nothing selected: bucket {bucket} has no such objects")

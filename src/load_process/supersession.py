@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from load_process.ledger import LOADED, Claims, Ledger
-from load_process.objects import Version
+from load_process.objects import ObjectVersion
 from tickhouse_core.datasets import TRADES, Dataset
 from tickhouse_core.warehouse import Warehouse
 
@@ -45,14 +45,14 @@ class Supersession:
         self._etag_in_lake = etag_in_lake
         self._patience_seconds = patience_seconds
 
-    def settle(self, dataset: Dataset, inserted: Collection[Version]) -> set[Version]:
+    def settle(self, dataset: Dataset, inserted: Collection[ObjectVersion]) -> set[ObjectVersion]:
         """After the rows of these versions are in bronze and silver. Returns those that are themselves superseded."""
         keys = [version.key for version in inserted]
         statuses = self._ledger.statuses(keys)
         loaded = {version for version, status in statuses.items() if status == LOADED}
         claimed = {version: age for version, age in self._claims.ages(keys).items() if version not in statuses}
-        gone: set[Version] = set()
-        stale: set[Version] = set()
+        gone: set[ObjectVersion] = set()
+        stale: set[ObjectVersion] = set()
         for version in inserted:
             others = {
                 other
@@ -74,12 +74,12 @@ class Supersession:
             log.info("older versions superseded", extra={"dataset": dataset.name, "versions": len(gone)})
         return stale
 
-    def withdraw(self, dataset: Dataset, versions: Sequence[Version]) -> None:
+    def withdraw(self, dataset: Dataset, versions: Sequence[ObjectVersion]) -> None:
         """As if these versions, which no ledger has, had never been inserted."""
         self.retract(dataset, versions)
         self._forget(dataset, versions)
 
-    def retract(self, dataset: Dataset, gone: Collection[Version]) -> None:
+    def retract(self, dataset: Dataset, gone: Collection[ObjectVersion]) -> None:
         """Silver is then what it would be without these versions; their rows in bronze must be there still."""
         for pairs in _parts([(version.key, version.etag) for version in gone]):
             keys = self._keys_that_win(dataset, pairs)
@@ -176,7 +176,7 @@ class Supersession:
             {"dataset": dataset.name, "since_us": since_us},
         )
 
-    def _forget(self, dataset: Dataset, versions: Collection[Version]) -> None:
+    def _forget(self, dataset: Dataset, versions: Collection[ObjectVersion]) -> None:
         for version in versions:
             self._warehouse.delete_object(dataset.bronze_table, version.key, etag=version.etag)
         self._claims.release_everywhere(versions)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from load_process.objects import Version
+from load_process.objects import ObjectVersion
 from tickhouse.audit_footers import READERS, FooterAudit
 from tickhouse.audit_queries import AuditQueries
 from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
@@ -95,9 +95,9 @@ def print_quarantined(queries: AuditQueries, datasets: Sequence[Dataset], sample
     return len(current)
 
 
-def _is_current(lake: ObjectStore, version: Version) -> bool:
+def _is_current(lake: ObjectStore, version: ObjectVersion) -> bool:
     found = next(lake.list_keys(version.key), None)  # the shortest key with a prefix is listed first
-    return found is not None and Version(lake.bucket, found.key, found.etag) == version
+    return found is not None and ObjectVersion(lake.bucket, found.key, found.etag) == version
 
 
 def print_footers(footers: FooterAudit, datasets: Sequence[Dataset], samples: int, kept_days: int | None) -> int:

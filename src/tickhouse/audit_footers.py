@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from load_process.ledger import LOADED, QUARANTINED, SUPERSEDED
-from load_process.objects import Version
+from load_process.objects import ObjectVersion
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import ObjectChanged, ObjectMissing
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
@@ -64,7 +64,7 @@ class FooterAudit:
                 continue  # replaced or taken away while we read: the next audit sees what is there then
             counts.objects += 1
             of_key = ledger.get(item.key, {})
-            status, rows = of_key.get(Version(self._store.bucket, item.key, item.etag), ("", 0))
+            status, rows = of_key.get(ObjectVersion(self._store.bucket, item.key, item.etag), ("", 0))
             if status == QUARANTINED:
                 counts.quarantined += 1
             elif isinstance(footer, str):
@@ -79,13 +79,13 @@ class FooterAudit:
                 loaded_rows = sum(rows for status, rows in of_key.values() if status in (LOADED, SUPERSEDED))
                 counts.findings += _differences(item.key, footer, rows, bronze.get(item.key, 0), loaded_rows, kept_days)
 
-    def _ledger(self, keys: Sequence[str]) -> dict[str, dict[Version, tuple[str, int]]]:
+    def _ledger(self, keys: Sequence[str]) -> dict[str, dict[ObjectVersion, tuple[str, int]]]:
         rows = self._warehouse.query_by_keys(
             "select bucket, key, etag, status, rows from ops_loaded_objects final where key in %(keys)s", keys
         )
-        found: dict[str, dict[Version, tuple[str, int]]] = {}
+        found: dict[str, dict[ObjectVersion, tuple[str, int]]] = {}
         for bucket, key, etag, status, count in rows:
-            found.setdefault(key, {})[Version(bucket, key, etag)] = (status, int(count))
+            found.setdefault(key, {})[ObjectVersion(bucket, key, etag)] = (status, int(count))
         return found
 
     def _footer_rows(self, item: ObjectSummary) -> int | str | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from load_process.objects import Version
+from load_process.objects import ObjectVersion
 from tickhouse_core.datasets import KLINES, Dataset
 from tickhouse_core.lake_keys import object_key
 from tickhouse_core.warehouse import Warehouse
@@ -129,7 +129,7 @@ class AuditQueries:
             f"and ({key}) not in (select {key} from {silver}{of_symbol}) {tail} settings transform_null_in = 1",
         }
 
-    def quarantined(self, dataset: Dataset) -> list[tuple[Version, str, str]]:
+    def quarantined(self, dataset: Dataset) -> list[tuple[ObjectVersion, str, str]]:
         """Every version that was refused for good, with the reason and the detail of the last time, by key."""
         rows = self._ask(
             "select bucket, key, etag, said.reason, said.detail from ops_loaded_objects as done final "  # noqa: S608
@@ -138,7 +138,7 @@ class AuditQueries:
             f"where done.dataset = '{dataset.name}' and status = 'quarantined'{self._of_objects('key', dataset)} "
             "order by key, etag"
         )
-        return [(Version(bucket, key, etag), reason, detail) for bucket, key, etag, reason, detail in rows]
+        return [(ObjectVersion(bucket, key, etag), reason, detail) for bucket, key, etag, reason, detail in rows]
 
     def grouped(self, dataset: Dataset, by: Sequence[str]) -> list[Sequence[Any]]:
         """By `symbol`, `day` or both: rows in bronze, rows that people see, first and last."""

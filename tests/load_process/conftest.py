@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 from load_process.batch_insert import BatchInsert
 from load_process.ledger import Ledger
 from load_process.limits import LoadLimits
+from load_process.load_window import load_window
 from load_process.notifications import ObjectCreated
-from load_process.object_reader import ObjectReader
-from load_process.objects import Fate, Wanted
+from load_process.object_reader import ObjectReader, Reading
+from load_process.objects import LoadRequest, LoadStatus, ObjectVersion
 from tickhouse_core.datasets import DECIMAL, KLINES
 from tickhouse_core.timestamps import parse_instant
 from tickhouse_core.warehouse import Warehouse
@@ -63,16 +64,24 @@ def land(lake: Lake, body: bytes, key: str = KEY) -> ObjectCreated:
     return ObjectCreated(lake.store.bucket, key, lake.store.write(key, body))
 
 
-def load_objects(lake: Lake, warehouse: Warehouse, *objects: ObjectCreated, attempts: int = 1) -> list[Fate]:
-    """Reads and inserts as a loader does, without a queue; the fate of each."""
-    wanted = [Wanted(created, attempts) for created in objects]
+def load_objects(lake: Lake, warehouse: Warehouse, *objects: ObjectCreated, attempts: int = 1) -> list[LoadStatus]:
+    """Reads and inserts as a loader does, without a queue; the status of each."""
+    requests = [LoadRequest(created, attempts) for created in objects]
     with ThreadPoolExecutor(2) as threads:
         reader = ObjectReader(lake.store, Ledger(warehouse), LoadLimits(), threads)
-        reading = reader.read(wanted)
-        fates = dict(reading.fates)
-        for version, fate in BatchInsert([warehouse], reader, LoadLimits(), 0).insert(reading.objects).items():
-            fates |= dict.fromkeys(reading.wanted_as.get(version, [version]), fate)
-    return [fates[item.version] for item in wanted]
+        results = load_window(requests, reader, BatchInsert([warehouse], reader, LoadLimits(), 0))
+    statuses = {result.request.version: result.status for result in results}
+    return [statuses[request.version] for request in requests]
+
+
+def statuses(reading: Reading) -> dict[ObjectVersion, LoadStatus]:
+    """Of the requests that led to no rows, by the version that was requested."""
+    return {result.request.version: result.status for result in reading.results}
+
+
+def requested(reading: Reading) -> dict[ObjectVersion, list[ObjectVersion]]:
+    """By the version that was read: the versions that were requested."""
+    return {version: [request.version for request in requests] for version, requests in reading.requests.items()}
 
 
 def counts(warehouse: Warehouse) -> tuple[int, int, int]:

@@ -17,7 +17,7 @@ from load_process.batch_insert import BatchInsert
 from load_process.ledger import Ledger
 from load_process.limits import LoadLimits
 from load_process.object_reader import ObjectReader
-from load_process.objects import Fate, ReadObject, Version
+from load_process.objects import DecodedObject, LoadStatus, ObjectVersion
 from load_process.value_checksum import value_checksum
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.settings import WarehouseSettings
@@ -92,16 +92,16 @@ def inserter(lake: Lake, warehouse: Warehouse, limits: LoadLimits = SMALL_SLICES
     return BatchInsert([warehouse], reader, limits, 0)
 
 
-def landed(lake: Lake, name: str, *hours: int, close: str = "1.5") -> ReadObject:
+def landed(lake: Lake, name: str, *hours: int, close: str = "1.5") -> DecodedObject:
     table = klines(*hours, close=close)
     created = land(lake, parquet(table), f"{FOLDER}/{name}.parquet")
-    return ReadObject(
-        Version(created.bucket, created.key, created.etag), KLINES, table.cast(KLINES.schema), value_checksum(table), 1
+    return DecodedObject(
+        ObjectVersion(created.bucket, created.key, created.etag), KLINES, table.cast(KLINES.schema), value_checksum(table), 1
     )
 
 
 def die_inserting(
-    lake: Lake, settings: WarehouseSettings, objects: Sequence[ReadObject], death: Death, limits: LoadLimits = SMALL_SLICES
+    lake: Lake, settings: WarehouseSettings, objects: Sequence[DecodedObject], death: Death, limits: LoadLimits = SMALL_SLICES
 ) -> None:
     with (
         closing(MortalWarehouse(settings, Death(death.step, death.is_before, death.nth))) as warehouse,
@@ -110,9 +110,9 @@ def die_inserting(
         inserter(lake, warehouse, limits).insert(objects)
 
 
-def insert(lake: Lake, warehouse: Warehouse, *objects: ReadObject) -> list[Fate]:
-    fates = inserter(lake, warehouse).insert(objects)
-    return [fates[item.version] for item in objects]
+def insert(lake: Lake, warehouse: Warehouse, *objects: DecodedObject) -> list[LoadStatus]:
+    statuses = inserter(lake, warehouse).insert(objects)
+    return [statuses[item.version] for item in objects]
 
 
 def bronze(warehouse: Warehouse) -> dict[str, int]:

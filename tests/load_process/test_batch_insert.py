@@ -8,7 +8,7 @@ from tests.load_process.conftest import FOLDER, KEY, counts, errors, klines, lan
 from tests.load_process.mortal_loader import bronze, insert, inserter, landed, silver_count
 
 from load_process.limits import LoadLimits
-from load_process.objects import Fate
+from load_process.objects import LoadStatus
 from load_process.value_checksum import value_checksum
 from tickhouse_core.warehouse import Warehouse
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def test_an_object_is_loaded_and_written_into_the_ledger(moto_lake: Lake, warehouse: Warehouse) -> None:
     created = land(moto_lake, parquet(klines(0, 1, 2)))
-    assert load_objects(moto_lake, warehouse, created) == [Fate.DONE]
+    assert load_objects(moto_lake, warehouse, created) == [LoadStatus.DONE]
     assert counts(warehouse) == (3, 3, 3)
     assert ledger(warehouse) == [(KEY, created.etag, 3, "loaded", 1)]
     assert warehouse.query("select bucket, dataset, checksum from ops_loaded_objects") == [
@@ -30,7 +30,7 @@ def test_an_object_is_loaded_and_written_into_the_ledger(moto_lake: Lake, wareho
 def test_the_same_version_delivered_again_is_loaded_once(moto_lake: Lake, warehouse: Warehouse) -> None:
     created = land(moto_lake, parquet(klines(0, 1)))
     for attempts in (1, 2, 3):
-        assert load_objects(moto_lake, warehouse, created, attempts=attempts) == [Fate.DONE]
+        assert load_objects(moto_lake, warehouse, created, attempts=attempts) == [LoadStatus.DONE]
     assert counts(warehouse) == (2, 2, 2)
     assert ledger(warehouse) == [(KEY, created.etag, 2, "loaded", 1)]
 
@@ -56,7 +56,7 @@ def test_of_two_objects_with_the_same_kline_the_later_one_wins(moto_lake: Lake, 
 def test_many_objects_are_one_insert_and_one_part(moto_lake: Lake, warehouse: Warehouse) -> None:
     warehouse.command("system stop merges bronze_klines")
     created = [land(moto_lake, parquet(klines(number)), f"{FOLDER}/{number}.parquet") for number in range(50)]
-    assert load_objects(moto_lake, warehouse, *created) == [Fate.DONE] * 50
+    assert load_objects(moto_lake, warehouse, *created) == [LoadStatus.DONE] * 50
     parts = warehouse.query(
         "select count(), sum(rows) from system.parts where active and database = currentDatabase() and table = 'bronze_klines'"
     )
@@ -69,7 +69,7 @@ def test_many_objects_are_one_insert_and_one_part(moto_lake: Lake, warehouse: Wa
 
 def test_rows_of_a_batch_of_several_slices_have_the_keys_of_their_objects(moto_lake: Lake, warehouse: Warehouse) -> None:
     objects = [landed(moto_lake, str(number), *range(number, 5 * number)) for number in range(4)]
-    assert insert(moto_lake, warehouse, *objects) == [Fate.DONE] * 4
+    assert insert(moto_lake, warehouse, *objects) == [LoadStatus.DONE] * 4
     assert bronze(warehouse) == {"1": 4, "2": 8, "3": 12}
     rows = warehouse.query("select object_key, groupArray(toHour(open_time)) from (select * from bronze_klines order by all) "
                            "group by object_key order by object_key")  # fmt: skip
@@ -93,8 +93,8 @@ def test_what_the_engine_refuses_is_stuck_and_its_neighbours_are_loaded_once(
     sound = [landed(moto_lake, str(number), number, number + 1) for number in range(4)]
     bad = landed(moto_lake, "bad", 8, 9, close="666")
     objects = [*sound[:3], bad, sound[3]]
-    fates = inserter(moto_lake, warehouse, LoadLimits(insert_rows=insert_rows)).insert(objects)
-    assert fates == {item.version: Fate.STUCK if item is bad else Fate.DONE for item in objects}
+    statuses = inserter(moto_lake, warehouse, LoadLimits(insert_rows=insert_rows)).insert(objects)
+    assert statuses == {item.version: LoadStatus.REFUSED if item is bad else LoadStatus.DONE for item in objects}
     found = bronze(warehouse)
     found.pop("bad", None)  # what the engine had before it refused the rest is not promised
     assert found == {str(number): 2 for number in range(4)}
@@ -110,10 +110,10 @@ def test_what_the_engine_refused_is_loaded_once_when_it_takes_it(table: str, mot
     warehouse.command(f"alter table {table} add constraint picky check toHour(open_time) != 9")
     try:
         for _ in range(2):
-            assert insert(moto_lake, warehouse, bad) == [Fate.STUCK]
+            assert insert(moto_lake, warehouse, bad) == [LoadStatus.REFUSED]
     finally:
         warehouse.command(f"alter table {table} drop constraint picky")
-    assert insert(moto_lake, warehouse, sound, bad) == [Fate.DONE] * 2
+    assert insert(moto_lake, warehouse, sound, bad) == [LoadStatus.DONE] * 2
     assert (bronze(warehouse), silver_count(warehouse)) == ({"bad": 6, "sound": 1}, 7)
 
 
@@ -122,7 +122,7 @@ def test_what_is_inserted_again_takes_the_place_of_what_bronze_had(moto_lake: La
     insert(moto_lake, warehouse, *objects)
     warehouse.command("delete from bronze_klines where toHour(open_time) = 1")
     for _ in range(3):  # an operator may ask twice, and a loader whose answer was lost
-        assert inserter(moto_lake, warehouse).insert_again(objects[0]) == {objects[0].version: Fate.DONE}
+        assert inserter(moto_lake, warehouse).insert_again(objects[0]) == {objects[0].version: LoadStatus.DONE}
         assert bronze(warehouse) == {"0": 2, "1": 1}
     assert counts(warehouse)[2] == 3
     assert len(ledger(warehouse)) == 2
@@ -133,9 +133,9 @@ def test_what_is_to_be_inserted_again_and_is_refused_is_not_lost(moto_lake: Lake
     insert(moto_lake, warehouse, item)
     warehouse.command("alter table bronze_klines add constraint picky check toHour(open_time) != 3")
     try:
-        assert inserter(moto_lake, warehouse).insert_again(item) == {item.version: Fate.STUCK}
+        assert inserter(moto_lake, warehouse).insert_again(item) == {item.version: LoadStatus.REFUSED}
     finally:
         warehouse.command("alter table bronze_klines drop constraint picky")
     assert warehouse.query("select uniqExact(open_time) from bronze_klines") == [(4,)]
-    assert inserter(moto_lake, warehouse).insert_again(item) == {item.version: Fate.DONE}
+    assert inserter(moto_lake, warehouse).insert_again(item) == {item.version: LoadStatus.DONE}
     assert (bronze(warehouse), silver_count(warehouse)) == ({"0": 4}, 4)

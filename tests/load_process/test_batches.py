@@ -8,18 +8,20 @@ from tests.load_process.conftest import klines
 from load_process.batch_insert import cut_into_batches
 from load_process.ledger import BatchManifest
 from load_process.limits import LoadLimits
-from load_process.objects import ReadObject, Version
+from load_process.objects import DecodedObject, ObjectVersion
 from tickhouse_core.datasets import KLINES, TRADES, Dataset
 
 ONE_ROW = klines(0).nbytes
-VERSIONS = st.builds(Version, st.sampled_from(["crypto", "crypt"]), st.sampled_from(["a", "b", "o/a", "ab"]), st.text(max_size=2))
+VERSIONS = st.builds(
+    ObjectVersion, st.sampled_from(["crypto", "crypt"]), st.sampled_from(["a", "b", "o/a", "ab"]), st.text(max_size=2)
+)
 
 
-def read(number: int, rows: int = 1, dataset: Dataset = KLINES) -> ReadObject:
-    return ReadObject(Version("crypto", f"{number}", "e"), dataset, klines(*range(rows)), 0, 1)
+def read(number: int, rows: int = 1, dataset: Dataset = KLINES) -> DecodedObject:
+    return DecodedObject(ObjectVersion("crypto", f"{number}", "e"), dataset, klines(*range(rows)), 0, 1)
 
 
-def cut(objects: list[ReadObject], limits: LoadLimits) -> list[list[str]]:
+def cut(objects: list[DecodedObject], limits: LoadLimits) -> list[list[str]]:
     return [[item.version.key for item in batch] for batch in cut_into_batches(objects, limits)]
 
 
@@ -71,12 +73,12 @@ def test_every_object_is_in_one_batch_in_its_order_and_no_batch_is_too_large(
 
 
 @given(st.lists(VERSIONS, max_size=4), st.lists(VERSIONS, max_size=4))
-def test_a_token_is_of_these_members_in_this_order(one: list[Version], other: list[Version]) -> None:
+def test_a_token_is_of_these_members_in_this_order(one: list[ObjectVersion], other: list[ObjectVersion]) -> None:
     assert (BatchManifest("b", tuple(one)).token == BatchManifest("b", tuple(other)).token) is (one == other)
 
 
 def test_a_token_tells_batches_and_members_apart() -> None:
-    members = [Version("crypto", "a", "1"), Version("crypto", "b", "1")]
+    members = [ObjectVersion("crypto", "a", "1"), ObjectVersion("crypto", "b", "1")]
     others = [members[::-1], members[:1], members[1:], [], [members[0]._replace(etag="2"), members[1]]]
     tokens = {BatchManifest(batch, tuple(some)).token for batch in ("b", "c") for some in [members, *others]}
     assert len(tokens) == 12
@@ -84,11 +86,11 @@ def test_a_token_tells_batches_and_members_apart() -> None:
 
 def test_a_token_is_the_same_in_every_process() -> None:
     """A loader that repeats what another began has nothing but the manifest."""
-    assert BatchManifest("b", (Version("crypto", "币 安", "1"),)).token == "b:d5737a4141f2346b5b521ac7a29f0573"
+    assert BatchManifest("b", (ObjectVersion("crypto", "币 安", "1"),)).token == "b:d5737a4141f2346b5b521ac7a29f0573"
 
 
 def test_the_same_table_of_two_versions_are_two_members() -> None:
-    items = [read(0), replace(read(0), version=Version("crypto", "0", "f"))]
+    items = [read(0), replace(read(0), version=ObjectVersion("crypto", "0", "f"))]
     assert cut(items, LoadLimits()) == [["0", "0"]]
 
 

@@ -3,10 +3,10 @@ import random
 import pytest
 
 from load_process.ledger import BatchManifest, Claims
-from load_process.objects import Version
+from load_process.objects import ObjectVersion
 from tickhouse_core.warehouse import Warehouse
 
-A, B, C, D = VERSIONS = [Version("crypto", f"data_sources/x/{name}.parquet", "1") for name in ("a 币", "b's", "c", "d")]
+A, B, C, D = VERSIONS = [ObjectVersion("crypto", f"data_sources/x/{name}.parquet", "1") for name in ("a 币", "b's", "c", "d")]
 ONE = BatchManifest("one", (C, A, B))
 
 
@@ -31,7 +31,7 @@ def test_what_nobody_claims_is_in_no_manifest(claims: Claims) -> None:
 
 
 @pytest.mark.parametrize("other", [A._replace(etag="2"), A._replace(bucket="other"), A._replace(key=f"{A.key}x")])
-def test_another_version_is_another_object(other: Version, claims: Claims) -> None:
+def test_another_version_is_another_object(other: ObjectVersion, claims: Claims) -> None:
     claims.claim(ONE)
     assert claims.manifests_with([other]) == []
     claims.claim(BatchManifest("two", (other,)))
@@ -89,7 +89,7 @@ def test_a_batch_knows_when_it_was_claimed(claims: Claims, warehouse: Warehouse)
 
 
 def test_a_window_of_a_thousand_objects_is_one_manifest_in_its_order(claims: Claims) -> None:
-    members = [Version("crypto", f"data_sources/x/币安人生USDT {number}.parquet", "1") for number in range(1_000)]
+    members = [ObjectVersion("crypto", f"data_sources/x/币安人生USDT {number}.parquet", "1") for number in range(1_000)]
     random.Random(1).shuffle(members)
     claims.claim(BatchManifest("large", tuple(members)))
     assert claims.manifests_with(members) == [BatchManifest("large", tuple(members))]

@@ -1,19 +1,14 @@
-from collections.abc import Mapping
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from load_process.deliveries import Deliveries
 from load_process.notifications import ObjectCreated
-from load_process.objects import Fate, Version, Wanted
+from load_process.objects import LoadRequest, ObjectVersion
 from tickhouse_core.message_queue import Message
 
 TRADES = "data_sources/trades/venue=binance/"
 KLINES = "data_sources/klines_pricing/venue=binance/symbol=X/interval=1m/"
-DONE, LATER, STUCK = Fate.DONE, Fate.LATER, Fate.STUCK
-
-
 NOTIFICATION = (
     '{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"crypto"},'
     f'"object":{{"key":"{TRADES}a","eTag":"e"}}}}}}]}}'
@@ -28,8 +23,8 @@ def created(name: str, etag: str = "e") -> ObjectCreated:
     return ObjectCreated("crypto", f"{TRADES}{name}", etag)
 
 
-def version(name: str) -> Version:
-    return Version("crypto", f"{TRADES}{name}", "e")
+def version(name: str) -> ObjectVersion:
+    return ObjectVersion("crypto", f"{TRADES}{name}", "e")
 
 
 def test_a_message_is_taken_for_what_it_says_and_one_that_says_nothing_is_refused() -> None:
@@ -39,21 +34,21 @@ def test_a_message_is_taken_for_what_it_says_and_one_that_says_nothing_is_refuse
     assert deliveries.take(bad) == []
     assert (deliveries.trouble_with(good), deliveries.trouble_with(bad)[:31]) == ("", "not an S3 event notification (u")
     assert [(item.id, why == deliveries.trouble_with(bad)) for item, why in deliveries.refused] == [("1", True)]
-    assert settled(deliveries, {"a": DONE}) == (["0"], ["1"])
+    assert settled(deliveries, "a") == (["0"], ["1"])
     deliveries.note(bad)
-    assert settled(deliveries, {"a": DONE}) == (["0", "1"], [])
+    assert settled(deliveries, "a") == (["0", "1"], [])
 
 
 def test_a_malformed_record_costs_its_neighbours_nothing() -> None:
     deliveries = Deliveries()
     mixed = Message("0", NOTIFICATION.replace("[", '[{"eventName": 7},', 1), "r", 1)
     assert deliveries.take(mixed) == [created("a")]
-    assert [item.created for item in deliveries.wanted()] == [created("a")]
+    assert [item.created for item in deliveries.requests()] == [created("a")]
     assert deliveries.trouble_with(mixed).startswith("not an S3 event notification (an eventName is no text)")
-    assert settled(deliveries, {"a": DONE}) == ([], ["0"])
+    assert settled(deliveries, "a") == ([], ["0"])
     deliveries.note(mixed)
-    assert settled(deliveries, {"a": LATER}) == ([], ["0"])
-    assert settled(deliveries, {"a": DONE}) == (["0"], [])
+    assert settled(deliveries, "") == ([], ["0"])
+    assert settled(deliveries, "a") == (["0"], [])
 
 
 class Unreadable(str):
@@ -68,7 +63,7 @@ def test_a_message_on_which_our_own_code_fails_comes_again_and_ends_nothing() ->
     unreadable, good = Message("0", Unreadable("hello"), "r", 1), Message("1", NOTIFICATION, "r", 1)
     assert [deliveries.take(item) for item in (unreadable, good)] == [[], [created("a")]]
     assert deliveries.trouble_with(unreadable) == "ZeroDivisionError: a fault of ours"
-    assert settled(deliveries, {"a": DONE}) == (["1"], ["0"])
+    assert settled(deliveries, "a") == (["1"], ["0"])
 
 
 def window(*messages: tuple[Message, str]) -> Deliveries:
@@ -79,30 +74,31 @@ def window(*messages: tuple[Message, str]) -> Deliveries:
     return deliveries
 
 
-def settled(deliveries: Deliveries, fates: Mapping[str, Fate]) -> tuple[list[str], list[str]]:
-    result = deliveries.settle({version(name): fate for name, fate in fates.items()})
+def settled(deliveries: Deliveries, done: str) -> tuple[list[str], list[str]]:
+    """What becomes of the messages once these objects are done, a letter each."""
+    result = deliveries.settle({version(name) for name in done})
     return [item.id for item in result.done], [item.id for item in result.again]
 
 
 @pytest.mark.parametrize(
-    ("fates", "done", "again"),
+    ("loaded", "done", "again"),
     [
-        ({}, [], ["1", "2", "3"]),
-        ({"a": DONE}, ["1"], ["2", "3"]),
-        ({"a": DONE, "b": DONE}, ["1", "2"], ["3"]),
-        ({"a": DONE, "b": LATER, "c": DONE}, ["1"], ["2", "3"]),
-        ({"a": STUCK, "b": DONE, "c": DONE}, ["3"], ["1", "2"]),
-        ({"a": DONE, "b": DONE, "c": DONE}, ["1", "2", "3"], []),
-        ({"a": DONE, "x": LATER}, ["1"], ["2", "3"]),
+        ("", [], ["1", "2", "3"]),
+        ("a", ["1"], ["2", "3"]),
+        ("ab", ["1", "2"], ["3"]),
+        ("ac", ["1"], ["2", "3"]),
+        ("bc", ["3"], ["1", "2"]),
+        ("abc", ["1", "2", "3"], []),
+        ("ax", ["1"], ["2", "3"]),
     ],
 )
-def test_a_message_is_done_when_all_that_it_names_is(fates: dict[str, Fate], done: list[str], again: list[str]) -> None:
-    assert settled(window((message(1), "a"), (message(2), "ab"), (message(3), "bc")), fates) == (done, again)
+def test_a_message_is_done_when_all_that_it_names_is(loaded: str, done: list[str], again: list[str]) -> None:
+    assert settled(window((message(1), "a"), (message(2), "ab"), (message(3), "bc")), loaded) == (done, again)
 
 
 def test_a_message_that_names_nothing_is_done_from_the_start() -> None:
-    assert settled(window((message(1), ""), (message(2), "a")), {}) == (["1"], ["2"])
-    assert settled(Deliveries(), {}) == ([], [])
+    assert settled(window((message(1), ""), (message(2), "a")), "") == (["1"], ["2"])
+    assert settled(Deliveries(), "") == ([], [])
 
 
 def test_a_message_that_is_not_understood_is_done_once_that_is_noted() -> None:
@@ -111,55 +107,55 @@ def test_a_message_that_is_not_understood_is_done_once_that_is_noted() -> None:
     deliveries.refuse(message(2, 4), "hello")
     assert [item.id for item in deliveries.messages] == ["1", "2"]
     assert deliveries.refused == [(message(2, 4), "hello")]
-    assert settled(deliveries, {"a": DONE}) == (["1"], ["2"])
+    assert settled(deliveries, "a") == (["1"], ["2"])
     deliveries.note(message(2, 4))
     assert deliveries.refused == []
-    assert settled(deliveries, {"a": DONE}) == (["1", "2"], [])
+    assert settled(deliveries, "a") == (["1", "2"], [])
 
 
-def test_an_object_that_several_messages_name_is_wanted_once_with_the_most_deliveries() -> None:
+def test_an_object_that_several_messages_name_is_requested_once_with_the_most_deliveries() -> None:
     deliveries = window((message(1, 2), "a"), (message(2, 5), "a"), (message(3, 1), "aa"))
-    assert deliveries.wanted() == [Wanted(created("a"), 5)]
-    assert settled(deliveries, {"a": DONE}) == (["1", "2", "3"], [])
+    assert deliveries.requests() == [LoadRequest(created("a"), 5)]
+    assert settled(deliveries, "a") == (["1", "2", "3"], [])
 
 
-def test_versions_of_an_object_are_wanted_each() -> None:
+def test_versions_of_an_object_are_requested_each() -> None:
     deliveries = Deliveries()
     deliveries.add(message(1), [created("a", etag) for etag in ("1", "2", "")])
-    assert [item.created.etag for item in deliveries.wanted()] == ["1", "2", ""]
+    assert [item.created.etag for item in deliveries.requests()] == ["1", "2", ""]
 
 
 def test_the_size_that_is_claimed_does_not_make_another_object() -> None:
     deliveries = Deliveries()
     deliveries.add(message(1), [created("a"), ObjectCreated("crypto", f"{TRADES}a", "e", size=7)])
-    assert len(deliveries.wanted()) == 1
+    assert len(deliveries.requests()) == 1
 
 
 def test_a_message_delivered_twice_counts_once_with_its_later_receipt() -> None:
     deliveries = window((message(1, 1, "old"), "a"), (message(1, 2, "new"), "a"))
     assert [item.receipt for item in deliveries.messages] == ["new"]
-    assert [item.receipt for item in deliveries.settle({version("a"): DONE}).done] == ["new"]
-    assert deliveries.wanted() == [Wanted(created("a"), 2)]
+    assert [item.receipt for item in deliveries.settle({version("a")}).done] == ["new"]
+    assert deliveries.requests() == [LoadRequest(created("a"), 2)]
 
 
 def test_what_was_recorded_live_goes_before_backfilled_history() -> None:
     keys = [f"{KLINES}2024-01.parquet", f"{KLINES}stream-2.parquet", f"{KLINES}2024-02.parquet", f"{KLINES}stream-1.parquet"]
     deliveries = Deliveries()
     deliveries.add(message(1), [ObjectCreated("crypto", key, "e") for key in [*keys, f"{TRADES}a"]])
-    wanted = [item.created.key for item in deliveries.wanted()]
-    assert wanted == [keys[1], keys[3], f"{TRADES}a", keys[0], keys[2]]
+    requested = [item.created.key for item in deliveries.requests()]
+    assert requested == [keys[1], keys[3], f"{TRADES}a", keys[0], keys[2]]
 
 
 MESSAGES = st.lists(st.tuples(st.integers(0, 9), st.text("abcd", max_size=3)), max_size=12)
 
 
-@given(MESSAGES, st.dictionaries(st.sampled_from("abcd"), st.sampled_from(Fate)))
+@given(MESSAGES, st.text("abcd"))
 def test_every_message_is_settled_one_way_and_done_only_with_all_its_objects(
-    messages: list[tuple[int, str]], fates: dict[str, Fate]
+    messages: list[tuple[int, str]], loaded: str
 ) -> None:
     deliveries = window(*((message(number, receipt=str(place)), names) for place, (number, names) in enumerate(messages)))
     names_of = dict(messages)  # the last delivery of a message is the one in hand
-    done, again = settled(deliveries, fates)
+    done, again = settled(deliveries, loaded)
     assert sorted(done + again) == sorted(map(str, names_of))
-    assert set(done) == {str(number) for number, names in names_of.items() if all(fates.get(name) is DONE for name in names)}
-    assert {item.version for item in deliveries.wanted()} == {version(name) for _, names in messages for name in names}
+    assert set(done) == {str(number) for number, names in names_of.items() if set(names) <= set(loaded)}
+    assert {item.version for item in deliveries.requests()} == {version(name) for _, names in messages for name in names}

@@ -11,7 +11,7 @@ import pytest
 from tests.load_process.conftest import load_objects, parquet
 
 from load_process.notifications import ObjectCreated
-from load_process.objects import Fate
+from load_process.objects import LoadStatus
 from tickhouse_core.datasets import DATASETS, DEPTH_DIFFS, Dataset
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.parquet_check import read_checked
@@ -66,7 +66,7 @@ def body_of(rows: list[Row], dataset: Dataset) -> bytes:
 def load(lake: Lake, warehouse: Warehouse, dataset: Dataset, rows: list[Row], name: str = "one") -> ObjectCreated:
     key = f"{dataset.prefix}venue=binance/{name}.parquet"
     created = ObjectCreated(lake.store.bucket, key, lake.store.write(key, body_of(rows, dataset)))
-    assert load_objects(lake, warehouse, created) == [Fate.DONE]
+    assert load_objects(lake, warehouse, created) == [LoadStatus.DONE]
     return created
 
 
@@ -117,7 +117,7 @@ def test_delivered_again_it_is_there_once(dataset: Dataset, moto_lake: Lake, war
     rows = rows_of(dataset, 0, 1, 2)
     created = load(moto_lake, warehouse, dataset, rows)
     warehouse.command("truncate table ops_loaded_objects")  # as if the loader had died before it wrote that down
-    assert load_objects(moto_lake, warehouse, created) == [Fate.DONE]
+    assert load_objects(moto_lake, warehouse, created) == [LoadStatus.DONE]
     assert bronze_count(warehouse, dataset) == 3
     assert seen(warehouse, dataset) == sorted(rows, key=repr)
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.load_process.conftest import FOLDER, KEY, START, counts, errors, klines, land, ledger, load_objects, parquet
 
-from load_process.objects import Fate
+from load_process.objects import LoadStatus
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.warehouse import Warehouse
 
@@ -51,7 +51,7 @@ def test_a_file_of_another_tool_is_loaded_and_accounted_for_value_by_value(
     tool: str, close: str, moto_lake: Lake, warehouse: Warehouse, tmp_path: Path
 ) -> None:
     body = by_pandas() if tool == "pandas" else by_duckdb(tmp_path)
-    assert load_objects(moto_lake, warehouse, land(moto_lake, body)) == [Fate.DONE]
+    assert load_objects(moto_lake, warehouse, land(moto_lake, body)) == [LoadStatus.DONE]
     assert (
         warehouse.query("select venue, symbol, interval, close from klines order by open_time")
         == [("binance", "BTCUSDT", "1h", Decimal(close))] * 2
@@ -69,7 +69,7 @@ def test_what_is_refused_leaves_nothing_in_bronze_and_its_neighbour_loads(moto_l
     }
     created = [land(moto_lake, parquet(rows), f"{FOLDER}/{name}.parquet") for name, rows in bodies.items()]
     sound = land(moto_lake, parquet(table))
-    assert load_objects(moto_lake, warehouse, *created, sound) == [Fate.DONE] * 4
+    assert load_objects(moto_lake, warehouse, *created, sound) == [LoadStatus.DONE] * 4
     assert [row[0] for row in errors(warehouse)] == ["wrong_value", "unknown_column", "wrong_value"]
     assert counts(warehouse) == (2, 2, 2)
 
@@ -97,7 +97,7 @@ def test_the_files_that_were_collected_have_their_right_results(moto_lake: Lake,
         is_klines = name[0].isdecimal()
         folder = f"{KLINES.prefix}venue=binance/symbol={name}/interval=1h" if is_klines else "data_sources/trades/venue=binance"
         created = land(moto_lake, (CASES / f"{name}.parquet").read_bytes(), f"{folder}/2022-02.parquet")
-        assert load_objects(moto_lake, warehouse, created) == [Fate.DONE]
+        assert load_objects(moto_lake, warehouse, created) == [LoadStatus.DONE]
         if isinstance(right, int):
             assert ledger(warehouse)[-1][:4] == (created.key, created.etag, right, "loaded"), name
         else:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.load_process.conftest import FOLDER, START, errors, klines, land, parquet
+from tests.load_process.conftest import FOLDER, START, errors, klines, land, parquet, statuses
 from tests.waiting import patience, wait_until
 
 from load_process.batch_insert import BatchInsert
 from load_process.ledger import Ledger
 from load_process.limits import LoadLimits, MemoryBudget, Room
 from load_process.object_reader import ObjectReader, Reading
-from load_process.objects import Fate, LargeTable, Wanted
+from load_process.objects import LargeTable, LoadRequest, LoadStatus
 from load_process.value_checksum import value_checksum
 from tickhouse_core.datasets import DEPTH_DIFFS, LEVELS, TICKERS, TRADES
 from tickhouse_core.errors import ObjectRefused
@@ -53,12 +53,12 @@ def test_an_object_that_is_larger_than_its_share_is_loaded_in_pieces_to_the_last
     created = land(moto_lake, parquet(table))
     memory = MemoryBudget(SMALL.reading_bytes)
     reader = ObjectReader(moto_lake.store, Ledger(warehouse), SMALL, threads, memory)
-    with reader.read([Wanted(created, 1)]) as reading:
+    with reader.read([LoadRequest(created, 1)]) as reading:
         (item,) = reading.objects
         assert isinstance(item.table, LargeTable)
         assert (item.table.num_rows, item.checksum) == (ROWS, value_checksum(table))
         assert max(piece.nbytes for piece in item.table.pieces()) <= SMALL.insert_bytes
-        assert list(BatchInsert([warehouse], reader, SMALL, 0).insert(reading.objects).values()) == [Fate.DONE]
+        assert list(BatchInsert([warehouse], reader, SMALL, 0).insert(reading.objects).values()) == [LoadStatus.DONE]
     assert memory.take(SMALL.reading_bytes)  # all of it was given back
     assert warehouse.query("select count(), uniqExact(open_time) from klines") == [(ROWS, ROWS)]
     assert warehouse.query("select verdict from ops_accounting_klines") == [("ok",)]
@@ -68,14 +68,14 @@ def test_a_window_for_which_memory_has_no_room_is_read_in_parts(
     moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
 ) -> None:
     body = parquet(klines(*range(4_000)))
-    wanted = [Wanted(land(moto_lake, body, f"{FOLDER}/{number}.parquet"), 1) for number in range(6)]
+    requests = [LoadRequest(land(moto_lake, body, f"{FOLDER}/{number}.parquet"), 1) for number in range(6)]
     reader = ObjectReader(moto_lake.store, Ledger(warehouse), SMALL, threads)
-    left, seen, parts = wanted, [], 0
+    left, seen, parts = requests, [], 0
     while left:
         with reader.read(left) as reading:
             seen += [item.version for item in reading.objects]
             left, parts = reading.left, parts + 1
-    assert sorted(seen) == sorted(item.version for item in wanted)
+    assert sorted(seen) == sorted(item.version for item in requests)
     assert 1 < parts <= 6
     assert errors(warehouse) == []
 
@@ -88,9 +88,9 @@ def test_a_reader_waits_for_what_another_one_of_the_process_has(
     other = Room(memory)
     other.take(SMALL.reading_bytes)
     reader = ObjectReader(moto_lake.store, Ledger(warehouse), SMALL, threads, memory)
-    impatient = reader.read([Wanted(created, 1)], waits=False)
-    assert (impatient.objects, impatient.left) == ([], [Wanted(created, 1)])
-    thread = Thread(target=lambda: found.append(reader.read([Wanted(created, 1)])))
+    impatient = reader.read([LoadRequest(created, 1)], waits=False)
+    assert (impatient.objects, impatient.left) == ([], [LoadRequest(created, 1)])
+    thread = Thread(target=lambda: found.append(reader.read([LoadRequest(created, 1)])))
     thread.start()
     wait_until(lambda: bool(memory._waiting), "the reader")
     other.close()
@@ -105,8 +105,8 @@ def test_what_can_never_be_there_is_refused_with_the_remedy(
     limits = replace(SMALL, reading_bytes=3 * 1024**2, insert_bytes=1_000_000)
     created = land(moto_lake, parquet(klines(*range(ROWS))))
     reader = ObjectReader(moto_lake.store, Ledger(warehouse), limits, threads)
-    with reader.read([Wanted(created, 1)]) as reading:
-        assert (reading.objects, list(reading.fates.values())) == ([], [Fate.DONE])
+    with reader.read([LoadRequest(created, 1)]) as reading:
+        assert (reading.objects, list(statuses(reading).values())) == ([], [LoadStatus.DONE])
     ((reason, detail),) = warehouse.query("select reason, detail from ops_load_errors")
     assert reason == "too_large"
     assert detail.endswith("are there for reading: write row groups of fewer rows, or raise LOADER_MEMORY_MB")
@@ -120,7 +120,7 @@ def test_what_a_notification_says_of_the_size_is_not_believed(
     created = land(moto_lake, body)
     reader = ObjectReader(moto_lake.store, Ledger(warehouse), LoadLimits(), threads)
     for said in (0, 10**15):
-        with reader.read([Wanted(replace(created, size=said), 1)]) as reading:
+        with reader.read([LoadRequest(replace(created, size=said), 1)]) as reading:
             assert [item.table.num_rows for item in reading.objects] == [1]
 
 

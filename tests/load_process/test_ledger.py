@@ -1,11 +1,11 @@
 import pytest
 
 from load_process.ledger import LOADED, QUARANTINED, Ledger, LedgerEntry, LoadError
-from load_process.objects import Version
+from load_process.objects import ObjectVersion
 from tickhouse_core.warehouse import Warehouse
 
 KEY = "data_sources/klines_pricing/symbol=币安 'quoted' %3D/2024-01.parquet"
-VERSION = Version("crypto", KEY, "abc")
+VERSION = ObjectVersion("crypto", KEY, "abc")
 
 
 def entry(etag: str, status: str = LOADED, rows: int = 5) -> LedgerEntry:

@@ -18,13 +18,15 @@ from tests.load_process.conftest import (
     ledger,
     load_objects,
     parquet,
+    requested,
+    statuses,
 )
 
 from load_process.ledger import LOADED, Ledger, LedgerEntry
 from load_process.limits import LoadLimits
 from load_process.notifications import ObjectCreated
-from load_process.object_reader import ObjectReader, Reading
-from load_process.objects import Fate, Version, Wanted
+from load_process.object_reader import ObjectReader
+from load_process.objects import LoadRequest, LoadStatus, ObjectVersion
 from load_process.value_checksum import value_checksum
 from tickhouse_core.datasets import DATASETS, KLINES
 from tickhouse_core.errors import LakeUnavailable
@@ -46,8 +48,8 @@ def reader(moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor) -
     return ObjectReader(moto_lake.store, Ledger(warehouse), LoadLimits(), threads)
 
 
-def version_of(created: ObjectCreated) -> Version:
-    return Wanted(created, 1).version
+def version_of(created: ObjectCreated) -> ObjectVersion:
+    return LoadRequest(created, 1).version
 
 
 def replaced(name: str, array: pa.Array) -> bytes:
@@ -57,50 +59,52 @@ def replaced(name: str, array: pa.Array) -> bytes:
 
 def test_a_sound_object_is_read_with_its_checksum_and_its_deliveries(reader: ObjectReader, moto_lake: Lake) -> None:
     created = land(moto_lake, parquet(klines(0, 1)))
-    reading = reader.read([Wanted(created, 3)])
+    reading = reader.read([LoadRequest(created, 3)])
     (item,) = reading.objects
     assert (item.version, item.dataset, item.attempts) == (version_of(created), KLINES, 3)
     assert isinstance(item.table, pa.Table)
     assert item.table.equals(klines(0, 1))
     assert item.checksum == value_checksum(klines(0, 1))
-    assert (reading.fates, reading.wanted_as) == ({}, {item.version: [item.version]})
+    assert (statuses(reading), requested(reading)) == ({}, {item.version: [item.version]})
 
 
-def test_objects_come_in_the_order_in_which_they_are_wanted(reader: ObjectReader, moto_lake: Lake) -> None:
+def test_objects_come_in_the_order_in_which_they_are_requested(reader: ObjectReader, moto_lake: Lake) -> None:
     created = [land(moto_lake, parquet(klines(number)), f"{FOLDER}/{number}.parquet") for number in (3, 1, 2, 0)]
-    assert [item.version for item in reader.read([Wanted(item, 1) for item in created]).objects] == [*map(version_of, created)]
+    assert [item.version for item in reader.read([LoadRequest(item, 1) for item in created]).objects] == [
+        *map(version_of, created)
+    ]
 
 
 def test_what_the_ledger_says_is_done_is_not_read(reader: ObjectReader, moto_lake: Lake, warehouse: Warehouse) -> None:
     gone = ObjectCreated(moto_lake.store.bucket, KEY, "abc")
     Ledger(warehouse).record([LedgerEntry(*version_of(gone), "klines", 1, 1, LOADED, 1)])
-    assert reader.read([Wanted(gone, 2)]) == Reading(fates={version_of(gone): Fate.DONE})
+    assert statuses(reader.read([LoadRequest(gone, 2)])) == {version_of(gone): LoadStatus.DONE}
     assert errors(warehouse) == []
 
 
-def test_what_is_wanted_again_is_read_although_it_is_done(reader: ObjectReader, moto_lake: Lake, warehouse: Warehouse) -> None:
+def test_what_is_requested_again_is_read_although_it_is_done(reader: ObjectReader, moto_lake: Lake, warehouse: Warehouse) -> None:
     created = land(moto_lake, parquet(klines(0)))
     load_objects(moto_lake, warehouse, created)
     asked_by = [created, ObjectCreated(created.bucket, created.key, "")]
     for item in asked_by:
-        assert [read.version for read in reader.read([Wanted(item, 1, again=True)]).objects] == [version_of(created)]
-        assert reader.read([Wanted(item, 1)]).fates == {version_of(item): Fate.DONE}
+        assert [read.version for read in reader.read([LoadRequest(item, 1, again=True)]).objects] == [version_of(created)]
+        assert statuses(reader.read([LoadRequest(item, 1)])) == {version_of(item): LoadStatus.DONE}
 
 
 def test_an_object_named_by_several_etags_is_read_as_one(reader: ObjectReader, moto_lake: Lake) -> None:
     old, new = (land(moto_lake, parquet(klines(*hours))) for hours in ([0], [0, 1]))
     unnamed = ObjectCreated(new.bucket, new.key, "")
-    reading = reader.read([Wanted(item, 1) for item in (old, new, unnamed)])
+    reading = reader.read([LoadRequest(item, 1) for item in (old, new, unnamed)])
     assert [item.version for item in reading.objects] == [version_of(new)]
-    assert reading.wanted_as == {version_of(new): [version_of(old), version_of(new), version_of(unnamed)]}
+    assert requested(reading) == {version_of(new): [version_of(old), version_of(new), version_of(unnamed)]}
 
 
 def test_a_late_notification_of_an_old_version_loads_what_the_key_holds_now(moto_lake: Lake, warehouse: Warehouse) -> None:
     old = land(moto_lake, parquet(klines(0)))
     new = land(moto_lake, parquet(klines(0, 1)))
-    assert load_objects(moto_lake, warehouse, old) == [Fate.DONE]
-    assert load_objects(moto_lake, warehouse, new) == [Fate.DONE]
-    assert load_objects(moto_lake, warehouse, old, attempts=2) == [Fate.DONE]
+    assert load_objects(moto_lake, warehouse, old) == [LoadStatus.DONE]
+    assert load_objects(moto_lake, warehouse, new) == [LoadStatus.DONE]
+    assert load_objects(moto_lake, warehouse, old, attempts=2) == [LoadStatus.DONE]
     assert counts(warehouse) == (2, 2, 2)
     assert ledger(warehouse) == [(KEY, new.etag, 2, "loaded", 1)]
 
@@ -122,8 +126,8 @@ def test_objects_that_can_never_be_loaded_are_quarantined_once_and_spoil_no_othe
     poison = [land(moto_lake, body, f"{FOLDER}/{name}.parquet") for name, (body, _) in POISON.items()]
     sound = [land(moto_lake, parquet(klines(hour)), f"{FOLDER}/a b+c 币安 %3D {hour}.parquet") for hour in range(3)]
     for attempts in (1, 2):
-        fates = load_objects(moto_lake, warehouse, *poison, *sound, attempts=attempts)
-        assert fates == [Fate.DONE] * (len(POISON) + 3)
+        found = load_objects(moto_lake, warehouse, *poison, *sound, attempts=attempts)
+        assert found == [LoadStatus.DONE] * (len(POISON) + 3)
     assert counts(warehouse) == (3, 3, 3)
     assert errors(warehouse) == [(reason, "quarantined", 1) for _, reason in POISON.values()]
     entries = ledger(warehouse)
@@ -139,7 +143,7 @@ def test_a_refused_version_is_judged_once_whatever_etag_asks_for_it(moto_lake: L
     old, new = (land(moto_lake, body) for body in (b"broken", b"broken too"))
     unnamed = ObjectCreated(new.bucket, new.key, "")
     for _ in range(2):
-        assert load_objects(moto_lake, warehouse, old, new, unnamed) == [Fate.DONE] * 3
+        assert load_objects(moto_lake, warehouse, old, new, unnamed) == [LoadStatus.DONE] * 3
     assert errors(warehouse) == [("not_parquet", "quarantined", 1)]
     assert ledger(warehouse) == [(KEY, new.etag, 0, "quarantined", 1)]
 
@@ -156,10 +160,10 @@ def test_an_object_that_is_too_large_is_not_read_and_only_its_reason_is_kept(
 ) -> None:
     large, small = land(moto_lake, bytes(10_001)), land(moto_lake, parquet(klines(1)), f"{FOLDER}/small.parquet")
     reader = ObjectReader(moto_lake.store, Ledger(warehouse), LoadLimits(object_bytes=10_000), threads)
-    reading = reader.read([Wanted(large, 1), Wanted(small, 1)])
-    assert ([item.version for item in reading.objects], reading.fates) == (
+    reading = reader.read([LoadRequest(large, 1), LoadRequest(small, 1)])
+    assert ([item.version for item in reading.objects], statuses(reading)) == (
         [version_of(small)],
-        {version_of(large): Fate.DONE},
+        {version_of(large): LoadStatus.DONE},
     )
     assert (errors(warehouse), ledger(warehouse)) == (
         [("too_large", "quarantined", 1)],
@@ -176,19 +180,19 @@ def test_an_object_that_is_too_large_in_memory_is_kept_beside_its_reason(
     body = parquet(klines(*[0] * 50_000))
     reader = ObjectReader(moto_lake.store, Ledger(warehouse), LoadLimits(decoded_bytes=100_000), threads)
     created = land(moto_lake, body)
-    assert reader.read([Wanted(created, 1)]) == Reading(fates={version_of(created): Fate.DONE})
+    assert statuses(reader.read([LoadRequest(created, 1)])) == {version_of(created): LoadStatus.DONE}
     assert errors(warehouse) == [("too_large", "quarantined", 1)]
     assert moto_lake.store.read(f"quarantine/{KEY}").body == body
 
 
 def test_the_size_a_notification_claims_is_not_believed(moto_lake: Lake, warehouse: Warehouse) -> None:
     stored = land(moto_lake, parquet(klines(0, 1)))
-    assert load_objects(moto_lake, warehouse, ObjectCreated(*version_of(stored), size=2 * 1024**3)) == [Fate.DONE]
+    assert load_objects(moto_lake, warehouse, ObjectCreated(*version_of(stored), size=2 * 1024**3)) == [LoadStatus.DONE]
     assert counts(warehouse) == (2, 2, 2)
 
 
 def test_an_object_that_is_gone_is_dropped_and_noted(moto_lake: Lake, warehouse: Warehouse) -> None:
-    assert load_objects(moto_lake, warehouse, ObjectCreated(moto_lake.store.bucket, KEY, "abc"), attempts=4) == [Fate.DONE]
+    assert load_objects(moto_lake, warehouse, ObjectCreated(moto_lake.store.bucket, KEY, "abc"), attempts=4) == [LoadStatus.DONE]
     assert errors(warehouse) == [("object_missing", "dropped", 4)]
     assert ledger(warehouse) == []
 
@@ -197,14 +201,14 @@ def test_what_is_no_dataset_of_the_bucket_is_dropped_and_noted(moto_lake: Lake, 
     keys = ["elsewhere/x.parquet", "data_sources/unknown/x.parquet", "quarantine/data_sources/klines_pricing/x", ""]
     foreign = [ObjectCreated(moto_lake.store.bucket, key, "abc") for key in keys] + [ObjectCreated("somebody-elses", KEY, "abc")]
     sound = land(moto_lake, parquet(klines(0)))
-    assert load_objects(moto_lake, warehouse, *foreign, sound) == [Fate.DONE] * 6
+    assert load_objects(moto_lake, warehouse, *foreign, sound) == [LoadStatus.DONE] * 6
     assert errors(warehouse) == [("unknown_prefix", "dropped", 1)] * 5
     assert (counts(warehouse), ledger(warehouse)) == ((1, 1, 1), [(KEY, sound.etag, 1, "loaded", 1)])
 
 
 def test_a_file_without_rows_is_done_with_no_row(moto_lake: Lake, warehouse: Warehouse) -> None:
     created = land(moto_lake, parquet(klines()))
-    assert load_objects(moto_lake, warehouse, created) == [Fate.DONE]
+    assert load_objects(moto_lake, warehouse, created) == [LoadStatus.DONE]
     assert (counts(warehouse), ledger(warehouse)) == ((0, 0, 0), [(KEY, created.etag, 0, "loaded", 1)])
 
 
@@ -230,8 +234,10 @@ def test_passing_trouble_of_the_lake_is_for_later_and_of_one_object_alone(
         for name, body in [("away", parquet(klines(0))), ("sound", parquet(klines(1))), ("bad", b"broken")]
     )
     store = PatchyStore(moto_lake.store.bucket)
-    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([Wanted(item, 1) for item in (away, sound, bad)])
-    assert reading.fates == dict.fromkeys([version_of(away), version_of(bad)], Fate.LATER)
+    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read(
+        [LoadRequest(item, 1) for item in (away, sound, bad)]
+    )
+    assert statuses(reading) == dict.fromkeys([version_of(away), version_of(bad)], LoadStatus.RETRY)
     assert [item.version for item in reading.objects] == [version_of(sound)]
     assert (ledger(warehouse), errors(warehouse)) == ([], [])  # not judged before the copy is safe
 
@@ -252,11 +258,11 @@ def test_exactly_the_version_that_is_asked_for_is_read_or_none(
 
 
 def test_a_version_that_is_asked_for_and_gone_is_none(reader: ObjectReader, moto_lake: Lake) -> None:
-    assert reader.read_version(Version(moto_lake.store.bucket, KEY, "abc"), reader.room()) is None
+    assert reader.read_version(ObjectVersion(moto_lake.store.bucket, KEY, "abc"), reader.room()) is None
 
 
 def test_every_dataset_can_be_read_in_one_window(reader: ObjectReader, moto_lake: Lake) -> None:
     created = [
         land(moto_lake, parquet(dataset.schema.empty_table()), f"{dataset.prefix}venue=binance/x.parquet") for dataset in DATASETS
     ]
-    assert [item.dataset for item in reader.read([Wanted(item, 1) for item in created]).objects] == list(DATASETS)
+    assert [item.dataset for item in reader.read([LoadRequest(item, 1) for item in created]).objects] == list(DATASETS)

@@ -11,8 +11,8 @@ from tests.load_process.test_every_dataset import body_of, seen
 
 from load_process.ledger import BatchManifest, Claims, Ledger
 from load_process.limits import LoadLimits
-from load_process.objects import Version
-from load_process.on_demand import named_load
+from load_process.objects import ObjectVersion
+from load_process.on_demand import on_demand_load
 from load_process.reconcile import Sweep, SweepCounts, run_reconcile
 from tickhouse_core.aws import s3_client, sqs_client
 from tickhouse_core.datasets import DATASETS, KLINES, TRADES, Dataset
@@ -158,7 +158,7 @@ def test_what_the_engine_refuses_is_left_and_said(moto_lake: Lake, warehouse: Wa
     stop, found = StopRequest(), SweepCounts()
     warehouse.command("alter table bronze_trades add constraint none_at_all check trade_id < 0")
     try:
-        with named_load(moto_lake.store, warehouse, LoadLimits(), stop, waits=False) as load:
+        with on_demand_load(moto_lake.store, warehouse, LoadLimits(), stop, waits=False) as load:
             Sweep(moto_lake.store, Ledger(warehouse), load, stop, 0).run(TRADES, found)
     finally:
         warehouse.command("alter table bronze_trades drop constraint none_at_all")
@@ -204,7 +204,7 @@ def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], said: str) -> No
 
 def claim(lake: Lake, warehouse: Warehouse, key: str) -> None:
     """What a loader leaves that died between claiming and inserting."""
-    version = Version(lake.store.bucket, key, lake.store.read(key).etag)
+    version = ObjectVersion(lake.store.bucket, key, lake.store.read(key).etag)
     Claims(warehouse).claim(BatchManifest("a batch of the dead", (version,)))
 
 
@@ -213,10 +213,10 @@ def test_what_another_loader_has_in_hand_is_left_to_it_for_a_while(moto_lake: La
     keys = land(moto_lake, 1, 2)
     claim(moto_lake, warehouse, keys[0])
     stop, found, again = StopRequest(), SweepCounts(), SweepCounts()
-    with named_load(moto_lake.store, warehouse, LoadLimits(), stop, patience_seconds=600, waits=False) as load:
+    with on_demand_load(moto_lake.store, warehouse, LoadLimits(), stop, patience_seconds=600, waits=False) as load:
         Sweep(moto_lake.store, Ledger(warehouse), load, stop, 0).run(TRADES, found)
     assert found == SweepCounts(folders=1, objects=2, missing=2, loaded=1, left=1)
-    with named_load(moto_lake.store, warehouse, LoadLimits(), stop, patience_seconds=2) as load:
+    with on_demand_load(moto_lake.store, warehouse, LoadLimits(), stop, patience_seconds=2) as load:
         Sweep(moto_lake.store, Ledger(warehouse), load, stop, 0).run(TRADES, again)
     assert again == SweepCounts(folders=1, objects=2, missing=1, loaded=1)
     assert (counts(warehouse), verdicts(warehouse)) == ((4, 4), ["ok", "ok"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_plus
 
 import pytest
-from tests.load_process.conftest import FOLDER, errors, klines, land, ledger, parquet
+from tests.load_process.conftest import FOLDER, errors, klines, land, ledger, parquet, requested, statuses
 from tests.load_process.refusing_s3 import RefusingS3
 from tests.waiting import patience, wait_until
 
@@ -20,7 +20,7 @@ from load_process.limits import LoadLimits
 from load_process.loader import LoaderOptions
 from load_process.notifications import ObjectCreated
 from load_process.object_reader import MOST_SILENT, ObjectReader
-from load_process.objects import Fate, Version, Wanted
+from load_process.objects import LoadRequest, LoadStatus, ObjectVersion
 from tickhouse_core.errors import AccessRefused
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import MessageQueue
@@ -61,12 +61,12 @@ def test_an_object_that_s3_refuses_costs_only_itself(
     refused = [land(moto_lake, parquet(klines(0)), f"{FOLDER}/{name}.parquet") for name in REFUSED]
     sound = land(moto_lake, parquet(klines(1)))
     reader = ObjectReader(ObjectStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
-    reading = reader.read([Wanted(item, 3) for item in (*refused, sound)])
+    reading = reader.read([LoadRequest(item, 3) for item in (*refused, sound)])
     assert [item.version.key for item in reading.objects] == [sound.key]
-    assert reading.fates == {Wanted(item, 3).version: Fate.STUCK for item in refused}
+    assert statuses(reading) == {LoadRequest(item, 3).version: LoadStatus.REFUSED for item in refused}
     assert errors(warehouse) == [(reason, "retried", 3) for reason in REFUSED.values()]
     assert ledger(warehouse) == []
-    assert reader.read_version(Version(sound.bucket, refused[0].key, refused[0].etag), reader.room()) is None
+    assert reader.read_version(ObjectVersion(sound.bucket, refused[0].key, refused[0].etag), reader.room()) is None
     assert front.code == ""
 
 
@@ -77,9 +77,11 @@ def test_objects_that_do_not_come_cost_only_themselves(
     waiting = [land(moto_lake, parquet(klines(0)), f"{FOLDER}/{name}.parquet") for name in ("silent", "dripping")]
     sound = land(moto_lake, parquet(klines(1)))
     store = ObjectStore(moto_lake.store.bucket, silence_seconds=patience(0.4))
-    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([Wanted(item, 3) for item in (*waiting, sound)])
+    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read(
+        [LoadRequest(item, 3) for item in (*waiting, sound)]
+    )
     assert [item.version.key for item in reading.objects] == [sound.key]
-    assert reading.fates == {Wanted(item, 3).version: Fate.STUCK for item in waiting}
+    assert statuses(reading) == {LoadRequest(item, 3).version: LoadStatus.REFUSED for item in waiting}
     assert errors(warehouse) == [("lake_silent", "retried", 3)] * 2
     assert sorted(front.asked_for_silent) == ["dripping.parquet", "silent.parquet"]  # each once: nobody asks on and on
 
@@ -90,7 +92,7 @@ def test_an_object_of_more_bytes_than_a_put_can_have_is_quarantined_unread(
     """S3 takes 5 GiB in one request and terabytes in parts: our own limit is what counts."""
     created = land(moto_lake, b"never read", f"{FOLDER}/6GiB.parquet")
     reader = ObjectReader(ObjectStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
-    assert reader.read([Wanted(created, 1)]).fates == {Wanted(created, 1).version: Fate.DONE}
+    assert statuses(reader.read([LoadRequest(created, 1)])) == {LoadRequest(created, 1).version: LoadStatus.DONE}
     assert errors(warehouse) == [("too_large", "quarantined", 1)]
 
 
@@ -99,10 +101,10 @@ def test_of_many_objects_that_do_not_come_only_the_first_are_waited_for(
 ) -> None:
     silent = [land(moto_lake, b"never read", f"{FOLDER}/silent-{number}.parquet") for number in range(8)]
     store = ObjectStore(moto_lake.store.bucket, silence_seconds=0.1)
-    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([Wanted(item, 1) for item in silent])
-    fates = [reading.fates[Wanted(item, 1).version] for item in silent]
-    assert fates.count(Fate.STUCK) in (MOST_SILENT, MOST_SILENT + 1)  # two threads
-    assert fates.count(Fate.LATER) == 8 - fates.count(Fate.STUCK)
+    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([LoadRequest(item, 1) for item in silent])
+    found = [statuses(reading)[LoadRequest(item, 1).version] for item in silent]
+    assert found.count(LoadStatus.REFUSED) in (MOST_SILENT, MOST_SILENT + 1)  # two threads
+    assert found.count(LoadStatus.RETRY) == 8 - found.count(LoadStatus.REFUSED)
 
 
 def test_when_everything_is_refused_no_object_is_blamed(
@@ -112,10 +114,10 @@ def test_when_everything_is_refused_no_object_is_blamed(
     reader = ObjectReader(ObjectStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
     front.code = "ExpiredToken"
     with pytest.raises(AccessRefused, match=r"ExpiredToken.*check AWS_ACCESS_KEY_ID"):
-        reader.read([Wanted(created, 1)])
+        reader.read([LoadRequest(created, 1)])
     assert errors(warehouse) == []
     front.code = ""
-    assert [item.version.key for item in reader.read([Wanted(created, 1)]).objects] == [created.key]
+    assert [item.version.key for item in reader.read([LoadRequest(created, 1)]).objects] == [created.key]
 
 
 @contextmanager
@@ -215,8 +217,11 @@ def test_an_object_on_which_our_own_code_fails_comes_again_and_its_neighbours_lo
 ) -> None:
     odd, sound = (land(moto_lake, parquet(klines(0)), f"{FOLDER}/{name}.parquet") for name in ("odd", "sound"))
     store = FailingStore(moto_lake.store.bucket)
-    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([Wanted(odd, 1), Wanted(sound, 1)])
-    assert ([item.version.key for item in reading.objects], reading.fates) == ([sound.key], {Wanted(odd, 1).version: Fate.STUCK})
+    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([LoadRequest(odd, 1), LoadRequest(sound, 1)])
+    assert ([item.version.key for item in reading.objects], statuses(reading)) == (
+        [sound.key],
+        {LoadRequest(odd, 1).version: LoadStatus.REFUSED},
+    )
     assert warehouse.query("select reason, detail, fate from ops_load_errors") == [
         ("unforeseen", "ZeroDivisionError: a fault of ours", "retried")
     ]
@@ -230,9 +235,9 @@ def test_a_key_that_was_not_encoded_is_tried_as_it_is(
     said = f"{FOLDER}/{spelled}.parquet"
     asked = ObjectCreated(created.bucket, unquote_plus(said), created.etag, spellings=(unquote(said), said))
     reader = ObjectReader(moto_lake.store, Ledger(warehouse), LoadLimits(), threads)
-    reading = reader.read([Wanted(asked, 1)])
-    assert [item.version for item in reading.objects] == [Wanted(created, 1).version]
-    assert reading.wanted_as == {Wanted(created, 1).version: [Wanted(asked, 1).version]}
+    reading = reader.read([LoadRequest(asked, 1)])
+    assert [item.version for item in reading.objects] == [LoadRequest(created, 1).version]
+    assert requested(reading) == {LoadRequest(created, 1).version: [LoadRequest(asked, 1).version]}
     gone = ObjectCreated(created.bucket, f"{FOLDER}/x y", "e", spellings=(f"{FOLDER}/x+y", "elsewhere/x"))
-    assert reader.read([Wanted(gone, 1)]).fates == {Wanted(gone, 1).version: Fate.DONE}
+    assert statuses(reader.read([LoadRequest(gone, 1)])) == {LoadRequest(gone, 1).version: LoadStatus.DONE}
     assert errors(warehouse) == [("object_missing", "dropped", 1)]

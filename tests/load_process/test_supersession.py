@@ -16,7 +16,7 @@ from load_process.ledger import Ledger
 from load_process.limits import LoadLimits
 from load_process.notifications import ObjectCreated
 from load_process.object_reader import ObjectReader
-from load_process.objects import Wanted
+from load_process.objects import LoadRequest
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.warehouse import Warehouse
@@ -112,7 +112,7 @@ def test_a_loader_that_is_late_with_an_old_version_gives_it_up(moto_lake: Lake, 
     old = land(moto_lake, parquet(klines(0, 1, close="9", receipt_time=LATE)))
     with ThreadPoolExecutor(2) as threads:
         reader = ObjectReader(moto_lake.store, Ledger(warehouse), LoadLimits(), threads)
-        reading = reader.read([Wanted(old, 1)])
+        reading = reader.read([LoadRequest(old, 1)])
         put(moto_lake, warehouse, klines(0, close="1", receipt_time=EARLY))
         BatchInsert([warehouse], reader, LoadLimits(), 0).insert(reading.objects)
     assert hours(warehouse) == {0: "1"}
