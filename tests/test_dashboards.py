@@ -1,6 +1,7 @@
 """Alert rules and the Grafana dashboard: every figure they name is one a process tells, and every alert has been seen to fire."""
 
 import json
+import logging
 import re
 import shutil
 import subprocess
@@ -12,9 +13,8 @@ import yaml
 
 from extract_process import capture_metrics
 from extract_process.capture_metrics import Vitals, readings_of
+from load_process.loader import outage_of
 from load_process.metrics import LoadCounts
-from load_process.trouble import Trouble
-from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.metrics import Observed, Process
 from transform_process.transformer import TransformCounts
 
@@ -26,7 +26,7 @@ OTHERS = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total"}
 def told() -> set[str]:
     transforms = TransformCounts()
     transforms.on_window("ohlcv", 1, 1)
-    readings = [*LoadCounts("q", Trouble("q", StopRequest())).readings(), *transforms.readings()]
+    readings = [*LoadCounts("q", outage_of(logging.getLogger("q"), "q")).readings(), *transforms.readings()]
     for process in ("stream", "mirror"):
         readings += readings_of(Vitals(process, "binance", "main", dict.fromkeys(capture_metrics._HELP, 0.0)))
     observed = Observed()

@@ -8,11 +8,12 @@ from collections import deque
 from dataclasses import dataclass
 
 from extract_process.mirror_messages import Outgoing
+from tickhouse_core.backoff import Backoff
 
 OVERHEAD_BYTES = 200
 """Of a waiting message beside its body, in Python's memory."""
 
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 2.0
+BETWEEN_TRIES = Backoff(0.4, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,7 @@ class Backlog:
 
     def pause_seconds(self, fraction: float) -> float:
         """Before the next attempt, with jitter; `fraction` is random in [0, 1)."""
-        ceiling = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self.failures, 10))
-        return ceiling * (0.5 + fraction / 2)
+        return BETWEEN_TRIES.pause(self.failures, 0.5 + fraction / 2)
 
     def _give_up(self) -> bool:
         self.lost += self._drop_under_way() + len(self._waiting)

@@ -1,5 +1,7 @@
 """PURE. ReconnectDelay: how long to wait before the next connect, with full jitter."""
 
+from tickhouse_core.backoff import Backoff
+
 LIVED_SECONDS = 60.0
 """A connection that delivered for so long ended by chance; a shorter one is a sign of trouble that goes on."""
 
@@ -8,19 +10,16 @@ class ReconnectDelay:
     """Grows with every connection that did not live, whether or not its handshake succeeded.
 
     A server that accepts and closes at once would otherwise be dialled thousands of times (Binance allows 300 connects
-    in 5 minutes). Full jitter (AWS Architecture Blog, "Exponential Backoff and Jitter"): connections that were lost
-    together do not come back together.
+    in 5 minutes).
     """
 
     def __init__(self, first_seconds: float = 0.5, most_seconds: float = 30.0) -> None:
-        self._first = first_seconds
-        self._most = most_seconds
+        self._backoff = Backoff(first_seconds, most_seconds)
         self._failures = 0
 
     def next_delay(self, lived_seconds: float, fraction: float) -> float:
         """Seconds to wait after a connection that lived so long (0 if it never was); `fraction` is random in [0, 1)."""
         if lived_seconds >= LIVED_SECONDS:
             self._failures = 0
-        ceiling = min(self._most, self._first * 2.0 ** min(self._failures, 30))
         self._failures += 1
-        return ceiling * fraction
+        return self._backoff.pause(self._failures, fraction)

@@ -6,12 +6,13 @@ import threading
 import time
 
 from extract_process.outbox import Outbox, WaitingObject
+from tickhouse_core.backoff import Backoff
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
+_BETWEEN_TRIES = Backoff(1.0, 15.0)
 
 
 class Uploader:
@@ -81,7 +82,7 @@ class Uploader:
                 "cannot upload, the spool keeps it and tries again",
                 extra={"tries": failures, "waiting": len(self._outbox.waiting()), "error": str(error)},
             )
-        seconds = random.uniform(0.1, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 10)))
+        seconds = random.uniform(0.1, _BETWEEN_TRIES.pause(failures))
         if self._stopping.is_set():
             time.sleep(min(seconds, 1.0))
         else:

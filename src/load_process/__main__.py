@@ -1,6 +1,6 @@
 """The loader's command: one loop per queue, until a signal or until the queues are drained."""
 
-import math
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
@@ -10,10 +10,9 @@ from typing import Annotated, TypeVar
 import typer
 
 from load_process.limits import LoadLimits, LoadMemory, limits_here
-from load_process.loader import LoaderOptions, QueueLoader
+from load_process.loader import LoaderOptions, QueueLoader, outage_of
 from load_process.metrics import loader_process
 from load_process.reconcile import ScheduledSweep, SweepOptions
-from load_process.trouble import Trouble
 from tickhouse_core.datasets import DATASETS, dataset_named
 from tickhouse_core.errors import AccessRefused
 from tickhouse_core.lake import open_lake
@@ -23,6 +22,8 @@ from tickhouse_core.metrics import observed
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect
+
+log = logging.getLogger(__name__)
 
 INSERTERS = 2
 """Inserts of one queue under way at once."""
@@ -85,16 +86,16 @@ def _when_allowed(make: Callable[[], Made], stop: StopRequest, *, waits: bool) -
     Keys or rights that are refused are said once and waited out: nothing was received yet. Every try takes the keys as they
     are by then.
     """
-    trouble = Trouble("all", stop)
+    outage = outage_of(log, "all")
     while not stop.is_set():
         try:
             made = make()
         except AccessRefused as error:
             if not waits:
                 raise
-            trouble.wait(error)
+            stop.wait(outage.failed(error))
         else:
-            trouble.is_over(math.inf)
+            outage.succeeded()
             return made
     return None
 

@@ -17,8 +17,8 @@ from load_process.load_window import insert_reading
 from load_process.metrics import LoadCounts
 from load_process.object_reader import READERS, ObjectReader, Reading
 from load_process.objects import LoadRequest, LoadResult, LoadStatus, ObjectVersion
-from load_process.trouble import Trouble
 from load_process.visibility import VisibilityHeartbeat
+from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.errors import AccessRefused, LakeUnavailable, TickhouseError, WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import MOST_PER_REQUEST, Message, MessageQueue
@@ -27,7 +27,12 @@ from tickhouse_core.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
-LONGEST_BACK_OFF_SECONDS = 60
+WAITING = Backoff(0.5, 30.0)
+"""While lake or warehouse is unavailable."""
+
+GIVEN_BACK = Backoff(2.0, 60.0)
+"""Until a message that could not be settled is delivered again."""
+
 RETRY_SECONDS = 90.0
 """How long objects of a window are tried again before their messages are given back, and a delivery is spent."""
 
@@ -84,8 +89,8 @@ class QueueLoader:
         patience = options.patience_seconds
         self._batches = BatchInsert(inserting_warehouses, again, options.limits, patience, memory.inserting)
         self._again = again
-        self._trouble = Trouble(queue.name, stop)
-        self.counts = LoadCounts(queue.name, self._trouble)
+        self._outage = outage_of(log, queue.name)
+        self.counts = LoadCounts(queue.name, self._outage)
         self._heartbeat = VisibilityHeartbeat(queue, options.visibility_seconds)
 
     def run(self) -> None:
@@ -108,7 +113,7 @@ class QueueLoader:
                 elif in_hand:
                     in_hand.popleft().result()
                 if self._options.drain and quiet_polls >= 2 and self._is_drained():
-                    self._trouble.is_over(math.inf)
+                    self._outage.succeeded()
                     return
             while in_hand:
                 in_hand.popleft().result()
@@ -117,13 +122,13 @@ class QueueLoader:
         """Keys that are refused may be renewed; a run that is to come to an end does not wait for that."""
         if self._options.drain and isinstance(error, AccessRefused):
             raise error
-        self._trouble.wait(error)
+        self._stop.wait(self._outage.failed(error))
 
     def _is_drained(self) -> bool:
         try:
             return self._queue.depth().is_empty
         except LakeUnavailable as error:
-            self._trouble.wait(error)
+            self._stop.wait(self._outage.failed(error))
             return False
 
     def _receive(self) -> Deliveries:
@@ -133,7 +138,7 @@ class QueueLoader:
         """
         window, limits = Deliveries(), self._options.limits
         began = time.monotonic()
-        if self._trouble.is_going_on and not self._reading.submit(self._warehouse.is_alive).result():
+        if self._outage.is_going_on and not self._reading.submit(self._warehouse.is_alive).result():
             raise WarehouseUnavailable("the warehouse still does not answer")
         first_wait = min(1, self._options.wait_seconds) if self._options.drain else self._options.wait_seconds
         size, deadline = 0, math.inf
@@ -153,7 +158,7 @@ class QueueLoader:
                 if window.messages:
                     break  # what is in hand is loaded first
                 raise
-            self._trouble.is_over(began)  # both answer again
+            self._outage.succeeded(began)  # both answer again
             deadline = min(deadline, time.monotonic() + limits.seconds)
             self._heartbeat.hold(messages)
             for message in messages:
@@ -230,7 +235,7 @@ class QueueLoader:
             except (WarehouseUnavailable, LakeUnavailable, AccessRefused) as error:
                 self._wait_out(error)
             else:
-                self._trouble.is_over(began)
+                self._outage.succeeded(began)
                 return results
         return reading.results
 
@@ -266,5 +271,9 @@ class QueueLoader:
 
 
 def _back_off(receive_count: int) -> int:
-    """Seconds until the next try: twice as long each time, with full jitter."""
-    return random.randint(1, min(2**receive_count, LONGEST_BACK_OFF_SECONDS))
+    """Seconds until the next delivery of a message that was delivered so often, one at least, with full jitter."""
+    return random.randint(1, int(GIVEN_BACK.pause(max(receive_count, 1))))
+
+
+def outage_of(logger: logging.Logger, queue: str) -> Outage:
+    return Outage(logger, WAITING, begins="waiting for it to come back", ends="back to normal", queue=queue)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from load_process.objects import LoadResult, LoadStatus
-from load_process.trouble import Trouble
+from tickhouse_core.backoff import Outage
 from tickhouse_core.metrics import Process, Pulse, Reading
 from tickhouse_core.timestamps import now_us
 
@@ -15,10 +15,10 @@ STUCK_SECONDS = 300.0
 class LoadCounts:
     """Of one queue, since the start of the process. One thread writes; readers may see a window half counted."""
 
-    def __init__(self, queue: str, trouble: Trouble) -> None:
+    def __init__(self, queue: str, outage: Outage) -> None:
         self.pulse = Pulse(f"the loop of {queue}", STUCK_SECONDS)
         self._queue = queue
-        self._trouble = trouble
+        self._outage = outage
         self._statuses: Counter[LoadStatus] = Counter()
         self._rows = 0
         self._windows = 0
@@ -36,7 +36,7 @@ class LoadCounts:
             self._last_load_us = now_us()
 
     def trouble(self) -> list[str]:
-        return [f"{self._queue} waits: {self._trouble.why}"] if self._trouble.is_going_on else []
+        return [f"{self._queue} waits: {self._outage.why}"] if self._outage.is_going_on else []
 
     def readings(self) -> Iterator[Reading]:
         labels = {"queue": self._queue}
@@ -47,7 +47,7 @@ class LoadCounts:
         yield Reading("tickhouse_loader_rows_total", self._rows, "rows inserted", labels)
         yield Reading("tickhouse_loader_windows_total", self._windows, "windows of messages settled", labels)
         yield Reading("tickhouse_loader_refused_messages_total", self._refused, "messages that are no notification", labels)
-        yield Reading("tickhouse_loader_waiting", float(self._trouble.is_going_on), "1: lake or warehouse is away", labels)
+        yield Reading("tickhouse_loader_waiting", float(self._outage.is_going_on), "1: lake or warehouse is away", labels)
         name = "tickhouse_loader_last_load_timestamp_seconds"
         yield Reading(name, self._last_load_us / 1e6, "when an object was loaded for the last time; 0: not yet", labels)
 

@@ -15,6 +15,7 @@ from load_process.load_window import load_window
 from load_process.notifications import ObjectCreated
 from load_process.object_reader import READERS, ObjectReader
 from load_process.objects import LoadRequest, LoadStatus, ObjectVersion
+from tickhouse_core.backoff import Backoff
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.warehouse import Warehouse
@@ -25,7 +26,7 @@ PATIENCE_SECONDS = 30.0
 MOST_AT_ONCE = 500
 """Objects whose names go into one query of the ledger."""
 
-_LONGEST_PAUSE_SECONDS = 5.0
+_BETWEEN_TRIES = Backoff(0.5, 5.0)
 
 
 class Outcome(Enum):
@@ -102,12 +103,14 @@ class OnDemandLoad:
         """A stop leaves the status of the rest at RETRY."""
         statuses = dict.fromkeys([request.version for request in requests], LoadStatus.RETRY)
         left, pause, until = requests, 0.0, time.monotonic() + self._wait_seconds
+        tries = 0
         while left and not self._stop.wait(pause):
             for window in self._windows(left):
                 results = load_window(window, self._reader, self._batches)
                 statuses |= {result.request.version: result.status for result in results}
             left = [request for request in requests if statuses[request.version] is LoadStatus.RETRY]
-            pause = min(2 * pause or 0.5, _LONGEST_PAUSE_SECONDS)
+            tries += 1
+            pause = _BETWEEN_TRIES.pause(tries)
             if time.monotonic() + pause > until:
                 break
         return statuses
@@ -178,7 +181,7 @@ def on_demand_load(
     `memory` is shared with others of the process, if there are any.
     """
     memory, ledger = memory or LoadMemory(limits), Ledger(warehouse)
-    wait_seconds = patience_seconds + 2 * _LONGEST_PAUSE_SECONDS if waits else 0.0
+    wait_seconds = patience_seconds + 2 * _BETWEEN_TRIES.most_seconds if waits else 0.0
     with ThreadPoolExecutor(READERS, thread_name_prefix="read") as threads:
         reader = ObjectReader(store, ledger, limits, threads, memory.reading)
         batches = BatchInsert([warehouse], reader, limits, patience_seconds, memory.inserting)

@@ -16,6 +16,7 @@ from load_process.limits import LoadLimits, LoadMemory, limits_here
 from load_process.objects import LoadRequest, ObjectVersion
 from load_process.on_demand import MOST_AT_ONCE, OnDemandLoad, Outcome, on_demand_load, requests_for
 from load_process.selection import is_outside, span_of
+from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
 from tickhouse_core.errors import Interrupted, TickhouseError
 from tickhouse_core.lake import open_lake
@@ -33,6 +34,9 @@ log = logging.getLogger(__name__)
 HEADER = ("dataset", "folders", "objects", "missing", "loaded", "quarantined", "not loaded", "orphans")
 
 _FOREVER = 2**63 - 1
+
+NEXT_ROUND = Backoff(0.0, 0.0)
+"""A failed sweep has no pause of its own."""
 
 
 @dataclass(slots=True)
@@ -158,7 +162,7 @@ class ScheduledSweep:
         self._limits = limits
         self._queues = {name: MessageQueue(name) for name in {dataset.queue for dataset in datasets}}
         self._reach_us = dict.fromkeys([dataset.name for dataset in datasets], now_us())
-        self._is_in_trouble = False
+        self._outage = Outage(log, NEXT_ROUND, begins="not reconciled, the next round tries again", ends="reconciling again")
 
     def run(self) -> None:
         """What another loader has in hand is left to the next round."""
@@ -176,12 +180,10 @@ class ScheduledSweep:
                 if not self._is_behind(dataset):
                     self._sweep(sweep, dataset)
             except TickhouseError as error:
-                level = logging.WARNING if is_sound and not self._is_in_trouble else logging.DEBUG
-                log.log(level, "not reconciled, the next round tries again", extra={"dataset": dataset.name, "why": str(error)})
+                self._outage.failed(error, dataset=dataset.name)
                 is_sound = False
-        if is_sound and self._is_in_trouble:
-            log.info("reconciling again")
-        self._is_in_trouble = not is_sound
+        if is_sound:
+            self._outage.succeeded()
 
     def _is_behind(self, dataset: Dataset) -> bool:
         waiting = self._queues[dataset.queue].depth().visible

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.metrics import Process, Pulse, Reading, observed
@@ -23,7 +24,9 @@ from transform_process.window import Load, Window, cut_windows
 
 log = logging.getLogger(__name__)
 
-MOST_PAUSE_SECONDS = 30.0
+WAITING = Backoff(1.0, 30.0)
+"""While the warehouse is unavailable."""
+
 
 LOST_AT_ONCE = 1_000
 """Names and starts in one deletion: a statement has at most 256 KiB (max_query_size)."""
@@ -71,18 +74,12 @@ class Transformer:
             self._run_passes()
 
     def _run_passes(self) -> None:
-        pause = 1.0
         while not self._stop.is_set():
             try:
                 self.run_pass()
             except WarehouseUnavailable as error:
-                if pause == 1.0:
-                    log.warning("the warehouse is away: trying again", extra={"why": str(error)})
-                self.counts.on_away(str(error))
-                self._stop.wait(pause)
-                pause = min(2 * pause, MOST_PAUSE_SECONDS)
+                self._stop.wait(self.counts.on_away(error))
             else:
-                pause = 1.0
                 self.counts.on_pass()
                 self._stop.wait(self._options.every_seconds)
 
@@ -227,7 +224,7 @@ class TransformCounts:
     """Since the start of the process."""
 
     def __init__(self) -> None:
-        self.away_because = ""
+        self.outage = Outage(log, WAITING, begins="the warehouse is away: trying again", ends="the warehouse is back")
         self.pulse = Pulse("the loop over windows", STUCK_SECONDS)
         self._passes = 0
         self._windows: Counter[str] = Counter()
@@ -245,18 +242,18 @@ class TransformCounts:
         self.pulse.beat()
         self._passes += 1
         self._last_pass_us = now_us()
-        self.away_because = ""
+        self.outage.succeeded()
 
-    def on_away(self, why: str) -> None:
-        """The warehouse does not answer: waiting for it is no standstill."""
+    def on_away(self, error: WarehouseUnavailable) -> float:
+        """The warehouse does not answer: waiting for it is no standstill. Returns the seconds until the next pass."""
         self.pulse.beat()
-        self.away_because = why
+        return self.outage.failed(error)
 
     def readings(self) -> Iterator[Reading]:
         yield Reading("tickhouse_transformer_passes_total", self._passes, "passes over all transforms")
         name = "tickhouse_transformer_last_pass_timestamp_seconds"
         yield Reading(name, self._last_pass_us / 1e6, "when a pass ended for the last time; 0: not yet")
-        yield Reading("tickhouse_transformer_waiting", float(bool(self.away_because)), "1: the warehouse is away")
+        yield Reading("tickhouse_transformer_waiting", float(self.outage.is_going_on), "1: the warehouse is away")
         for transform in list(self._windows):
             labels = {"transform": transform}
             yield Reading("tickhouse_transformer_windows_total", self._windows[transform], "windows of loads done", labels)
@@ -266,6 +263,6 @@ class TransformCounts:
 
     def process(self) -> Process:
         def trouble() -> list[str]:
-            return [f"the warehouse is away: {self.away_because}"] if self.away_because else []
+            return [f"the warehouse is away: {self.outage.why}"] if self.outage.is_going_on else []
 
         return Process("transformer", self.readings, trouble, self.pulse.trouble)

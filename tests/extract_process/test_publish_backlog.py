@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extract_process.mirror_messages import Outgoing
-from extract_process.publish_backlog import LONGEST_PAUSE_SECONDS, OVERHEAD_BYTES, Backlog, BacklogLimits, SharedRoom
+from extract_process.publish_backlog import BETWEEN_TRIES, OVERHEAD_BYTES, Backlog, BacklogLimits, SharedRoom
 
 
 def message(sequence: int, size: int = 100) -> Outgoing:
@@ -100,7 +100,7 @@ def test_pauses_grow_up_to_a_limit() -> None:
         waiting.on_failed(now=0.0)
         pauses.append(waiting.pause_seconds(1.0))
     assert pauses == sorted(pauses)
-    assert pauses[-1] == LONGEST_PAUSE_SECONDS
+    assert pauses[-1] == BETWEEN_TRIES.most_seconds
 
 
 _actions = st.lists(st.sampled_from(["put", "put", "put", "take", "published", "failed", "refused"]), max_size=60)

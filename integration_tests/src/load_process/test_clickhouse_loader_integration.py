@@ -282,9 +282,9 @@ def test_a_server_that_goes_away_and_comes_back_gets_everything_once(
     clickhouse_server.start()
 
     assert loader.finish() == 0
-    outages = loader.count("WARNING load_process.trouble: waiting for it to come back")
+    outages = loader.count("WARNING load_process.loader: waiting for it to come back")
     assert outages in (1, 2)  # a server that stops may still answer one of the readers
-    assert loader.count("INFO load_process.trouble: back to normal") == outages
+    assert loader.count("INFO load_process.loader: back to normal") == outages
     warehouse = connect(clickhouse_server.settings)
     assert bronze_counts(warehouse) == {month_key(symbol): LARGE_ENOUGH for symbol in symbols}
     assert warehouse.query("select count() from silver_klines final") == [(100 * LARGE_ENOUGH,)]
