@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import orjson
 
-from tickhouse_core.durable_folder import sync_folder
 from tickhouse_core.errors import UsageError, VenueBanned
+from tickhouse_core.files import write_durably
 from tickhouse_core.timestamps import DAY_US, format_instant
 
 LONGEST_BAN_US = 3 * DAY_US
@@ -23,13 +23,7 @@ class BanMemory:
 
     def remember(self, ban: VenueBanned) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._path.with_suffix(".draft")
-        with draft.open("wb") as file:
-            file.write(orjson.dumps({"until_us": ban.until_us, "why": str(ban)}))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
-        sync_folder(self._path.parent)
+        write_durably(self._path, orjson.dumps({"until_us": ban.until_us, "why": str(ban)}))
 
     def remembered(self, now_us: int) -> VenueBanned | None:
         """The ban that still lasts, if there is one; never longer than the longest ban after the file was written.

@@ -1,6 +1,5 @@
 """The folder of one capture: its spool, its outbox, its memory, and the lock that keeps a second process out."""
 
-import fcntl
 import re
 import shutil
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tickhouse_core.errors import UsageError
+from tickhouse_core.files import locked_folder
 
 _INSTANCE = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
@@ -21,12 +21,7 @@ def capture_folder(spool: Path, venue: str, instance: str) -> Iterator[Path]:
     if not _INSTANCE.fullmatch(instance):
         raise UsageError(f"--instance {instance!r}: 1 to 40 letters, digits, '.', '_' or '-'")
     folder = spool / f"stream-{venue}-{instance}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"{folder} is in use by another process: give this one another --instance") from None
+    with locked_folder(folder, "lock", "another process: give this one another --instance"):
         yield folder
 
 

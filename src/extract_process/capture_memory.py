@@ -1,6 +1,5 @@
 """CaptureMemory: what one capture must know after a restart: the last id of every stream, the last segment's number."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,8 +7,8 @@ from pathlib import Path
 import orjson
 
 from extract_process.stream_key import StreamKey
-from tickhouse_core.durable_folder import sync_folder
 from tickhouse_core.errors import UsageError
+from tickhouse_core.files import write_durably
 
 _FILE = "last_ids.json"
 
@@ -27,13 +26,7 @@ class CaptureMemory:
     def save(self, folder: Path) -> None:
         """Atomic: a reader finds the old memory or the new one, after a power cut too."""
         streams = [{**asdict(key), "last_id": last, "receipt_time": at} for key, (last, at) in self.last_ids.items()]
-        unfinished = folder / f"{_FILE}.unfinished"
-        with unfinished.open("wb") as file:
-            file.write(orjson.dumps({"sequence": self.sequence, "streams": streams}))
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.rename(folder / _FILE)
-        sync_folder(folder)
+        write_durably(folder / _FILE, orjson.dumps({"sequence": self.sequence, "streams": streams}))
 
 
 def load_memory(folder: Path) -> CaptureMemory:

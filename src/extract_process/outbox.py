@@ -1,15 +1,13 @@
 """Outbox: finished objects on local disk until S3 has them. Their keys and bytes are fixed before the first attempt."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from tickhouse_core.durable_folder import sync_folder
+from tickhouse_core.files import UNFINISHED, sync_folder, write_whole
 
 _SUFFIX = ".parquet"
-_UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,7 @@ class Outbox:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        for path in folder.glob(f"*{_UNFINISHED}"):
+        for path in folder.glob(f"*{UNFINISHED}"):
             path.unlink()
 
     def put(self, sequence: int, objects: Iterable[tuple[str, bytes]]) -> list[WaitingObject]:
@@ -34,12 +32,7 @@ class Outbox:
         waiting = []
         for key, body in objects:
             path = self._folder / f"{sequence:012}~{_file_name(key)}"
-            unfinished = path.with_name(path.name + _UNFINISHED)
-            with unfinished.open("wb") as file:
-                file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.rename(path)
+            write_whole(path, [body])
             waiting.append(WaitingObject(key, path))
         sync_folder(self._folder)
         return waiting

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from tickhouse_core.durable_folder import sync_folder
+from tickhouse_core.files import sync_folder
 
 log = logging.getLogger(__name__)
 

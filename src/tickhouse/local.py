@@ -1,9 +1,7 @@
 """`tickhouse local`: the live venue, recorded on this machine: no Docker, no account; lake and warehouse are kept in a folder."""
 
-import fcntl
 import logging
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +19,7 @@ from tickhouse.provision import provision_aws
 from tickhouse_core.aws import aws_errors, s3_client
 from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import UsageError
+from tickhouse_core.files import locked_folder
 from tickhouse_core.lake_copy import configured_copy
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.settings import LakeSettings, StatusSettings, WarehouseSettings, read
@@ -71,16 +70,9 @@ def _open_lake(bucket: str, stop: StopRequest) -> None:
         run_reconcile(list(DATASETS), stop, min_age_seconds=0)
 
 
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """One process at a time; the lock goes with the process, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "local.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UsageError(f"{folder} is in use by another `tickhouse local`: end it, or choose another --data") from error
-        yield
+def _held(folder: Path) -> AbstractContextManager[None]:
+    """One process at a time."""
+    return locked_folder(folder, "local.lock", "another `tickhouse local`: end it, or choose another --data")
 
 
 def main(

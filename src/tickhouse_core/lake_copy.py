@@ -14,8 +14,8 @@ from io import BufferedReader
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from tickhouse_core.durable_folder import sync_folder
 from tickhouse_core.errors import LakeUnavailable
+from tickhouse_core.files import sync_folder, write_whole
 from tickhouse_core.settings import LakeSettings, read
 
 _EMPTY = "%00"
@@ -50,15 +50,8 @@ class LakeCopy:
         incoming = self._folder / _INCOMING / uuid.uuid4().hex
         try:
             incoming.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with incoming.open("xb") as file:
-                    size = sum(map(file.write, chunks))
-                    file.flush()
-                    os.fsync(file.fileno())
-                self._make_folder(path.parent)
-                incoming.replace(path)
-            finally:
-                incoming.unlink(missing_ok=True)  # a part of an object is of use to nobody, and takes room on a full disk
+            self._make_folder(path.parent)
+            size = write_whole(path, chunks, incoming)
             sync_folder(path.parent)
         except OSError as error:
             raise LakeUnavailable(f"the lake's copy of {key}: {error}; is LAKE_COPY_DIR writable, with room left?") from error

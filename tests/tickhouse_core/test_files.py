@@ -1,0 +1,45 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tickhouse_core.errors import UsageError
+from tickhouse_core.files import locked_folder, write_durably, write_whole
+
+
+def torn() -> Iterator[bytes]:
+    yield b"a part"
+    raise ConnectionError("the source ended")
+
+
+def test_a_file_is_replaced_whole_or_not_at_all_and_no_draft_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    assert write_whole(path, [b"o", b"ne"]) == 3
+    with pytest.raises(ConnectionError):
+        write_whole(path, torn())
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"file": b"one"}
+    write_durably(path, b"two")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"file": b"two"}
+
+
+def test_what_a_kill_left_of_a_file_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "file.unfinished").write_bytes(b"longer than the file")
+    write_durably(tmp_path / "file", b"one")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"file": b"one"}
+
+
+def test_a_folder_is_held_by_one_until_the_context_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    with locked_folder(folder, "lock", "another process: end it"):
+        with pytest.raises(UsageError) as refused, locked_folder(folder, "lock", "another process: end it"):
+            pytest.fail("two hold it")
+        assert str(refused.value) == f"{folder} is in use by another process: end it"
+        with locked_folder(folder, "other.lock", ""):
+            pass
+    with locked_folder(folder, "lock", "another process: end it"):
+        pass
+
+
+def test_an_error_of_the_work_under_a_lock_travels_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(BlockingIOError, match="of the work"), locked_folder(tmp_path, "lock", "another"):
+        raise BlockingIOError("of the work")
