@@ -18,8 +18,10 @@ from tickhouse_core.errors import UsageError
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.logs import console
+from tickhouse_core.options import instant, one_of
 from tickhouse_core.settings import SpoolSettings, read
-from tickhouse_core.timestamps import format_instant, now_us, parse_instant
+from tickhouse_core.tables import print_figures
+from tickhouse_core.timestamps import format_instant, now_us
 
 log = logging.getLogger(__name__)
 
@@ -110,9 +112,7 @@ def print_summary(backfill: Backfill, seconds: float) -> None:
         "asked again": tally.retries,
         "rate limited (429)": tally.rate_limited,
     }
-    for name, figure in figures.items():
-        print(f"{name:>24}  {figure:,}")
-    print(f"{'seconds':>24}  {seconds:,.1f}", flush=True)
+    print_figures(figures, seconds, width=24)
 
 
 def main(
@@ -133,9 +133,9 @@ def main(
         exchange = venue_named(venue)
         options = BackfillOptions(
             venue=venue,
-            interval=_one_of("--interval", interval, exchange.intervals),
-            start_us=_instant("--start", start),
-            end_us=None if end is None else _instant("--end", end),
+            interval=one_of("--interval", interval, exchange.intervals),
+            start_us=instant("--start", start),
+            end_us=None if end is None else instant("--end", end),
             source=_source(exchange, source),
             concurrency=concurrency,
             recheck=recheck,
@@ -154,21 +154,8 @@ def _check_range(options: BackfillOptions) -> None:
         raise UsageError(f"--end {format_instant(options.end_us)} is not after --start {format_instant(options.start_us)}")
 
 
-def _instant(name: str, text: str) -> int:
-    try:
-        return parse_instant(text)
-    except (ValueError, OverflowError):
-        raise UsageError(f"{name} {text!r} is no instant: write 2024-01-01 or 2024-01-01T12:30") from None
-
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise UsageError(f"{name} {value!r}: choose from {', '.join(known)}")
-    return value
-
-
 def _source(venue: Venue, value: str) -> Source:
-    _one_of("--source", value, ("rest", "archive", "auto"))
+    one_of("--source", value, ("rest", "archive", "auto"))
     if value != "rest" and venue.open_archive is None:
         raise UsageError(f"--source {value}: {venue.name} has no bulk files, only rest")
     return value  # type: ignore[return-value]  # checked on the line above

@@ -13,6 +13,8 @@ from extract_process.venue import Venue
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
+from tickhouse_core.options import one_of
+from tickhouse_core.tables import print_figures
 
 if TYPE_CHECKING:
     from extract_process.live_mirror import MirrorReport
@@ -69,7 +71,7 @@ def main(
         options = MirrorOptions(
             symbols=symbols,
             venue=venue,
-            channels=tuple(dict.fromkeys(_one_of("--channel", name, CHANNELS) for name in channel or CHANNELS)),
+            channels=tuple(dict.fromkeys(one_of("--channel", name, CHANNELS) for name in channel or CHANNELS)),
             levels=levels,
             conflate_seconds=conflate / 1_000,
             snapshot_seconds=snapshot_every,
@@ -108,9 +110,7 @@ def print_summary(report: "MirrorReport", seconds: float) -> None:
         "requests that failed": published.failed_requests,
         "messages lost": published.lost,
     }
-    for name, figure in figures.items():
-        print(f"{name:>22}  {figure:,}")
-    print(f"{'seconds':>22}  {seconds:,.1f}", flush=True)
+    print_figures(figures, seconds, width=22)
 
 
 def _symbols(venue: Venue, named: list[str]) -> tuple[str, ...]:
@@ -135,12 +135,6 @@ def _usual_snapshot_levels(venue: Venue, symbols: int, levels: int) -> int:
     is_enough = levels * LEAST_SNAPSHOT_SHARE <= FEWER_SNAPSHOT_LEVELS
     most = FEWER_SNAPSHOT_LEVELS if symbols > MANY_SYMBOLS and is_enough else MOST_SNAPSHOT_LEVELS
     return venue.usual_mirror_levels(most)
-
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise UsageError(f"{name} {value!r}: choose from {', '.join(known)}")
-    return value
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from extract_process.venue import Venue
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
+from tickhouse_core.options import one_of
+from tickhouse_core.tables import print_figures
 
 DEFAULT_CHANNELS = ("trades", "depth")
 CHANNELS = ("trades", "depth", "klines", "ticker")
@@ -85,7 +87,7 @@ def main(
             wanted=_wanted(exchange, symbol or [], channel or []),
             venue=venue,
             instance=instance,
-            interval=_one_of("--interval", interval, exchange.intervals),
+            interval=one_of("--interval", interval, exchange.intervals),
             duration_seconds=duration,
             limits=BatchLimits(frame_bytes=batch_mb * 1024**2, age_seconds=batch_seconds),
             fsync_seconds=fsync_seconds,
@@ -122,13 +124,11 @@ def print_summary(report: CaptureReport, seconds: float) -> None:
         "objects uploaded": report.objects_uploaded,
         "objects left in the spool": report.objects_left,
     }
-    for name, figure in figures.items():
-        print(f"{name:>26}  {figure:,}")
-    print(f"{'seconds':>26}  {seconds:,.1f}", flush=True)
+    print_figures(figures, seconds, width=26)
 
 
 def _wanted(venue: Venue, symbols: list[str], channels: list[str]) -> Wanted:
-    chosen = tuple(dict.fromkeys(_one_of("--channel", channel, venue.channels) for channel in channels))
+    chosen = tuple(dict.fromkeys(one_of("--channel", channel, venue.channels) for channel in channels))
     if symbols:
         return dict.fromkeys(symbols, chosen or DEFAULT_CHANNELS)
     markets = read_markets(markets_file(), venue.name, venue.channels)
@@ -136,16 +136,10 @@ def _wanted(venue: Venue, symbols: list[str], channels: list[str]) -> Wanted:
 
 
 def _give_up_order(text: str) -> tuple[str, ...]:
-    order = tuple(_one_of("--give-up", name.strip(), CHANNELS) for name in text.split(","))
+    order = tuple(one_of("--give-up", name.strip(), CHANNELS) for name in text.split(","))
     if sorted(order) != sorted(CHANNELS):
         raise UsageError(f"--give-up {text!r}: every channel once, of {', '.join(CHANNELS)}")
     return order
-
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise UsageError(f"{name} {value!r}: choose from {', '.join(known)}")
-    return value
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from tickhouse_core.errors import TickhouseError, UsageError
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import run_command
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.options import one_of
 from tickhouse_core.settings import RetentionSettings, WarehouseSettings, read
 from tickhouse_core.tables import print_table
 from tickhouse_core.warehouse import connect
@@ -129,8 +130,7 @@ def main(
     def work() -> None:
         groups = [name for name in _GROUPS if name in (by or ())]
         for name in by or ():
-            if name not in _GROUPS:
-                raise UsageError(f"--by {name!r}: choose from {', '.join(_GROUPS)}")
+            one_of("--by", name, _GROUPS)
         chosen = [dataset_named(name) for name in dict.fromkeys(dataset)] if dataset else list(DATASETS)
         if symbol is not None or "symbol" in groups:
             chosen = [known for known in chosen if "symbol" in known.schema.names]

@@ -18,10 +18,10 @@ from tickhouse.localstack_restore import LakeKeeper
 from tickhouse.provision import provision_aws
 from tickhouse_core.aws import aws_errors, s3_client
 from tickhouse_core.datasets import DATASETS
-from tickhouse_core.errors import UsageError
 from tickhouse_core.files import locked_folder
 from tickhouse_core.lake_copy import configured_copy
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
+from tickhouse_core.options import one_of
 from tickhouse_core.settings import LakeSettings, StatusSettings, WarehouseSettings, read
 from transform_process.migrate import migrate
 
@@ -90,8 +90,7 @@ def main(
     def work() -> None:
         channels = tuple(dict.fromkeys(channel or DEFAULT_CHANNELS))
         for name in channels:
-            if name not in venue_named(venue).channels:
-                raise UsageError(f"--channel {name!r}: choose from {', '.join(venue_named(venue).channels)}")
+            one_of("--channel", name, venue_named(venue).channels)
         settings = read(StatusSettings)
         chosen = settings if port is None else settings.model_copy(update={"port": port})
         with stop_on_signals() as stop:

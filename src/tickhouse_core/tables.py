@@ -1,7 +1,7 @@
-"""Tables for people and for programs: drawn on a terminal, tab-separated lines with a header elsewhere."""
+"""Tables for people and for programs: drawn on a terminal, tab-separated elsewhere; and the figures at the end of a command."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +18,12 @@ def print_table(names: Sequence[str], rows: Sequence[Sequence[Any]], title: str 
     for row in rows:
         table.add_row(*map(_readable, row))
     Console().print(table)
+
+
+def print_figures(figures: Mapping[str, int], seconds: float, width: int) -> None:
+    """What a command did, one figure a line, and the seconds it took; names are right-aligned in `width` characters."""
+    lines = [f"{name:>{width}}  {figure:,}" for name, figure in figures.items()]
+    print(*lines, f"{'seconds':>{width}}  {seconds:,.1f}", sep="\n", flush=True)
 
 
 def _readable(value: Any) -> str:

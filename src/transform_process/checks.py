@@ -17,9 +17,10 @@ from rich.table import Table
 
 from tickhouse_core.errors import TickhouseError, UsageError
 from tickhouse_core.lifecycle import run_command
+from tickhouse_core.options import instant
 from tickhouse_core.resources import RESOURCES, SQL_ROOT
 from tickhouse_core.settings import WarehouseSettings, read
-from tickhouse_core.timestamps import HOUR_US, format_instant, from_datetime, now_us, parse_instant, to_datetime
+from tickhouse_core.timestamps import HOUR_US, format_instant, from_datetime, now_us, to_datetime
 from tickhouse_core.warehouse import Warehouse, connect
 
 MOST_KEPT = 1_000
@@ -150,13 +151,6 @@ def _parameter(instant_us: int) -> str:
     return to_datetime(instant_us).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
-def _instant(text: str, option: str) -> int:
-    try:
-        return parse_instant(text)
-    except ValueError as error:
-        raise UsageError(f"{option}: {text!r} is no instant; write 2024-01-01 or 2024-01-01T12:30") from error
-
-
 def main(
     since: Annotated[str | None, typer.Option(help="Look at data from this instant on (ISO 8601, UTC).")] = None,
     until: Annotated[str | None, typer.Option(help="Up to, not including, this instant; default now.")] = None,
@@ -167,8 +161,8 @@ def main(
 
     def work() -> None:
         checks = read_checks(only=check or ())
-        until_us = now_us() if until is None else _instant(until, "--until")
-        since_us = until_us - round(hours * HOUR_US) if since is None else _instant(since, "--since")
+        until_us = now_us() if until is None else instant("--until", until)
+        since_us = until_us - round(hours * HOUR_US) if since is None else instant("--since", since)
         if since_us >= until_us:
             raise UsageError("--since is not before --until")
         warehouse = connect(read(WarehouseSettings))

@@ -14,8 +14,8 @@ from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from tickhouse.doctor import machine, services
 from tickhouse.doctor import venue as venue_checks
 from tickhouse.doctor.findings import Finding, run_check
-from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command
+from tickhouse_core.options import one_of
 
 CHECKS: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
     ("python", machine.check_python),
@@ -55,8 +55,7 @@ def main(
         looks = checks_of(venue)
         known = [name for name, _ in looks]
         for name in check or ():
-            if name not in known:
-                raise UsageError(f"--check {name!r}: choose from {', '.join(known)}")
+            one_of("--check", name, known)
         wanted = check or (LOCAL if local else known)
         findings = [finding for name, look in looks if name in wanted for finding in run_check(name, look)]
         _show(findings, as_json=json)
