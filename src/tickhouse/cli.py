@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from extract_process import klines, mirror, mirror_check, stream
+from extract_process import klines, mirror_check, stream
+from extract_process.mirror import __main__ as mirror
 from load_process import __main__ as load
 from load_process import reconcile, redrive
 from status_page import __main__ as page

@@ -104,8 +104,8 @@ def check_pubsub() -> Iterator[Finding]:
         return
     from google.pubsub_v1 import PublisherClient  # Google's client is loaded only here
 
-    from extract_process.mirror_messages import CHANNELS, topic_name
-    from extract_process.pubsub import credentials_needed, pubsub_errors, topic_path
+    from extract_process.mirror.messages import CHANNELS, topic_name
+    from extract_process.mirror.pubsub import credentials_needed, pubsub_errors, topic_path
     from extract_process.venues import venue_names
 
     names = [topic_name(venue, channel) for venue in venue_names() for channel in CHANNELS]

@@ -4,11 +4,10 @@ import asyncio
 from dataclasses import dataclass
 
 from extract_process.id_continuity import IdContinuity, IdFinding
-from extract_process.mirror_book import MirrorBook
-from extract_process.mirror_messages import MessageForms, Outgoing
-from extract_process.mirror_options import MirrorOptions
-from extract_process.publish_lane import Lane
-from extract_process.publisher import Publisher
+from extract_process.mirror.messages import Message, MessageForms
+from extract_process.mirror.mirror_book import MirrorBook
+from extract_process.mirror.options import MirrorOptions
+from extract_process.mirror.publisher import OrderedQueue, Publisher
 from extract_process.records import Ticker, Trade
 
 
@@ -28,7 +27,7 @@ class MirrorCounts:
     mismatches: int = 0
 
 
-class BookLane:
+class BookChannel:
     """One symbol's book and where its messages go."""
 
     def __init__(
@@ -46,27 +45,27 @@ class BookLane:
         self._pause = options.conflate_seconds
         self._said_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._lane: Lane = publisher.lane(topic, forms, self._next, self._on_lost)
+        self._queue: OrderedQueue = publisher.open_queue(topic, forms, self._next, self._on_lost)
 
-    def say(self, loop: asyncio.AbstractEventLoop) -> None:
+    def publish(self, loop: asyncio.AbstractEventLoop) -> None:
         """The newest, now; when conflating, as soon as the pause since the last message is over."""
         if not self._pause:
-            self._lane.say_newest()
+            self._queue.publish_latest()
         elif self._timer is None:
             wait = self._said_at + self._pause - loop.time()
             if wait <= 0:
-                self._say_now(loop)
+                self._publish_now(loop)
             else:
-                self._timer = loop.call_later(wait, self._say_now, loop)
+                self._timer = loop.call_later(wait, self._publish_now, loop)
 
-    def _say_now(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _publish_now(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         before = self.book.sequence
-        self._lane.say_newest()
+        self._queue.publish_latest()
         if self.book.sequence != before:
             self._said_at = loop.time()
 
-    def _next(self) -> Outgoing | None:
+    def _next(self) -> Message | None:
         message = self.book.take()
         if message is not None:
             if message.kind == "snapshot":
@@ -79,7 +78,7 @@ class BookLane:
         self.book.snapshot_due = True
 
 
-class TradeLane:
+class TradeChannel:
     """Each trade once, in the order of its id, whichever connection brought it."""
 
     def __init__(self, forms: MessageForms, sequence: int, publisher: Publisher, topic: str, *, sparse: bool) -> None:
@@ -87,37 +86,37 @@ class TradeLane:
         self._ids = IdContinuity(sparse=sparse)
         self._forms = forms
         self._sequence = sequence
-        self._lane = publisher.lane(topic, forms)
+        self._queue = publisher.open_queue(topic, forms)
 
     @property
     def span(self) -> tuple[int, int] | None:
         """The first and the last trade id of the numbering that is followed."""
         return self._ids.span
 
-    def say(self, trade: Trade, receipt_time: int) -> list[IdFinding]:
+    def publish(self, trade: Trade, receipt_time: int) -> list[IdFinding]:
         """What its id says of the stream."""
         before = self._ids.last_id
         findings = self._ids.on_ids(trade.trade_id, trade.trade_id, trade.event_time)
         if self._ids.last_id == trade.trade_id != before:
             self._sequence += 1
-            self._lane.put(self._forms.trade(self._sequence, trade, receipt_time))
+            self._queue.put(self._forms.trade(self._sequence, trade, receipt_time))
         return findings
 
 
-class TickerLane:
+class TickerChannel:
     """The newest ticker of a symbol."""
 
     def __init__(self, forms: MessageForms, sequence: int, publisher: Publisher, topic: str) -> None:
         self._forms = forms
         self._sequence = sequence
         self._newest: tuple[Ticker, int] | None = None
-        self._lane = publisher.lane(topic, forms, self._next)
+        self._queue = publisher.open_queue(topic, forms, self._next)
 
-    def say(self, ticker: Ticker, receipt_time: int) -> None:
+    def publish(self, ticker: Ticker, receipt_time: int) -> None:
         self._newest = ticker, receipt_time
-        self._lane.say_newest()
+        self._queue.publish_latest()
 
-    def _next(self) -> Outgoing | None:
+    def _next(self) -> Message | None:
         if self._newest is None:
             return None
         (ticker, receipt_time), self._newest = self._newest, None

@@ -1,4 +1,4 @@
-"""PURE. Backlog: what waits to be published under one ordering key, and what becomes of it when Pub/Sub is away.
+"""PURE. SendBuffer: what waits to be published under one ordering key, and what becomes of it when Pub/Sub is away.
 
 Two kinds: one that can say the newest at any time (a book, a ticker) gives up what failed and starts again from there;
 one whose messages are facts of their own (trades) keeps them as long as there is room and loses the oldest first.
@@ -7,7 +7,7 @@ one whose messages are facts of their own (trades) keeps them as long as there i
 from collections import deque
 from dataclasses import dataclass
 
-from extract_process.mirror_messages import Outgoing
+from extract_process.mirror.messages import Message
 from tickhouse_core.backoff import Backoff
 
 OVERHEAD_BYTES = 200
@@ -17,7 +17,7 @@ BETWEEN_TRIES = Backoff(0.4, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
-class BacklogLimits:
+class SendLimits:
     """Pub/Sub takes at most 1,000 messages and 10 MB in a request."""
 
     batch_messages: int = 1_000
@@ -27,7 +27,7 @@ class BacklogLimits:
     give_up_seconds: float = 5.0
 
 
-class SharedRoom:
+class SharedQuota:
     """Flow control over all backlogs of a process: bytes that wait or are under way."""
 
     def __init__(self, limit_bytes: int) -> None:
@@ -39,20 +39,20 @@ class SharedRoom:
         return self.used_bytes >= self._limit_bytes
 
 
-class Backlog:
+class SendBuffer:
     """Messages in order; those under way are not touched until their request is answered."""
 
-    def __init__(self, limits: BacklogLimits, room: SharedRoom, *, keeps: bool) -> None:
+    def __init__(self, limits: SendLimits, room: SharedQuota, *, keeps: bool) -> None:
         """`keeps`: messages are facts of their own, see above."""
         self.failures = 0
         self.lost = 0
-        self.owes_newest = False
+        self.latest_pending = False
         self._limits = limits
         self._room = room
         self._keeps = keeps
-        self._waiting: deque[Outgoing] = deque()
+        self._waiting: deque[Message] = deque()
         self._waiting_bytes = 0
-        self._under_way: list[Outgoing] = []
+        self._under_way: list[Message] = []
         self._failing_since = 0.0
 
     @property
@@ -73,7 +73,7 @@ class Backlog:
         """Whether one more can wait. Without room the newest is owed: it is said once there is."""
         return not self.failures and not self._is_full()
 
-    def put(self, message: Outgoing) -> None:
+    def put(self, message: Message) -> None:
         """Of messages that are kept, the oldest waiting ones go where there is no room."""
         while self._keeps and self._waiting and self._is_full():
             self._count(-_size(self._waiting.popleft()))
@@ -81,7 +81,7 @@ class Backlog:
         self._waiting.append(message)
         self._count(_size(message))
 
-    def take_batch(self) -> list[Outgoing]:
+    def take_batch(self) -> list[Message]:
         """The next request: the one that failed again, or the oldest waiting ones. Empty where nothing waits."""
         if not self._under_way:
             size = 0
@@ -116,7 +116,7 @@ class Backlog:
             return False
         return self._give_up()
 
-    def on_nothing_to_say(self) -> None:
+    def on_nothing_to_send(self) -> None:
         """There was nothing to try again with: the next message is an attempt of its own."""
         self.failures = 0
 
@@ -146,5 +146,5 @@ class Backlog:
         self._room.used_bytes += size
 
 
-def _size(message: Outgoing) -> int:
+def _size(message: Message) -> int:
     return len(message.data) + OVERHEAD_BYTES

@@ -10,7 +10,7 @@ CHANNELS = ("depth", "trades", "ticker")
 TOPIC_ENDS = {"depth": "l2", "trades": "trades", "ticker": "ticker"}
 
 
-class Outgoing(NamedTuple):
+class Message(NamedTuple):
     """One message, ready to be published."""
 
     data: bytes
@@ -18,14 +18,14 @@ class Outgoing(NamedTuple):
     sequence: int
 
 
-class Told(NamedTuple):
-    """Both sides as they are told: price and quantity as the venue sent them."""
+class BookSides(NamedTuple):
+    """Both sides as they are sides: price and quantity as the venue sent them."""
 
     bids: list[tuple[str, str]]
     asks: list[tuple[str, str]]
 
 
-class Moment(NamedTuple):
+class BookState(NamedTuple):
     """The state of the venue's book a message is about; times in microseconds."""
 
     last_update_id: int
@@ -49,19 +49,19 @@ class MessageForms:
     def ordering_key(self) -> str:
         return f"{self._venue}:{self._symbol}"
 
-    def attributes(self, message: Outgoing) -> dict[str, str]:
+    def attributes(self, message: Message) -> dict[str, str]:
         """What a subscription can filter by."""
         return {"venue": self._venue, "symbol": self._symbol, "type": message.kind, "sequence": str(message.sequence)}
 
-    def snapshot(self, sequence: int, moment: Moment, levels: int, view: Told) -> Outgoing:
+    def snapshot(self, sequence: int, moment: BookState, levels: int, view: BookSides) -> Message:
         """All levels that are visible, best first."""
         return self._l2("snapshot", sequence, moment, levels, view)
 
-    def delta(self, sequence: int, moment: Moment, levels: int, changes: Told) -> Outgoing:
+    def delta(self, sequence: int, moment: BookState, levels: int, changes: BookSides) -> Message:
         """What changed of them; quantity "0" = left the view."""
         return self._l2("delta", sequence, moment, levels, changes)
 
-    def trade(self, sequence: int, trade: Trade, receipt_time: int) -> Outgoing:
+    def trade(self, sequence: int, trade: Trade, receipt_time: int) -> Message:
         body = {
             "venue": self._venue,
             "symbol": self._symbol,
@@ -76,13 +76,13 @@ class MessageForms:
         }
         return _outgoing(body, "trade", sequence)
 
-    def ticker(self, sequence: int, ticker: Ticker, receipt_time: int) -> Outgoing:
+    def ticker(self, sequence: int, ticker: Ticker, receipt_time: int) -> Message:
         """Without what the venue does not send."""
         known = {name: value for name, value in ticker._asdict().items() if value is not None}
         body = {"venue": self._venue, "symbol": self._symbol, "sequence": sequence, "receipt_time": receipt_time}
         return _outgoing({**body, **known}, "ticker", sequence)
 
-    def _l2(self, kind: str, sequence: int, moment: Moment, levels: int, told: Told) -> Outgoing:
+    def _l2(self, kind: str, sequence: int, moment: BookState, levels: int, sides: BookSides) -> Message:
         body = {
             "venue": self._venue,
             "symbol": self._symbol,
@@ -91,12 +91,12 @@ class MessageForms:
             "event_time": moment.event_time,
             "receipt_time": moment.receipt_time,
             "levels": levels,
-            "bids": told.bids,
-            "asks": told.asks,
+            "bids": sides.bids,
+            "asks": sides.asks,
         }
         return _outgoing(body, kind, sequence)
 
 
-def _outgoing(body: dict[str, object], kind: str, sequence: int) -> Outgoing:
+def _outgoing(body: dict[str, object], kind: str, sequence: int) -> Message:
     """A copy of its own size: orjson's result keeps the 4 kB it was written into for as long as it waits."""
-    return Outgoing(memoryview(orjson.dumps(body)).tobytes(), kind, sequence)
+    return Message(memoryview(orjson.dumps(body)).tobytes(), kind, sequence)

@@ -1,21 +1,21 @@
-"""Backlog: order, bounds, and what becomes of messages while Pub/Sub is away."""
+"""SendBuffer: order, bounds, and what becomes of messages while Pub/Sub is away."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.mirror_messages import Outgoing
-from extract_process.publish_backlog import BETWEEN_TRIES, OVERHEAD_BYTES, Backlog, BacklogLimits, SharedRoom
+from extract_process.mirror.messages import Message
+from extract_process.mirror.send_buffer import BETWEEN_TRIES, OVERHEAD_BYTES, SendBuffer, SendLimits, SharedQuota
 
 
-def message(sequence: int, size: int = 100) -> Outgoing:
-    return Outgoing(b"x" * size, "delta", sequence)
+def message(sequence: int, size: int = 100) -> Message:
+    return Message(b"x" * size, "delta", sequence)
 
 
-def backlog(*, keeps: bool, room: SharedRoom | None = None, **limits: float) -> Backlog:
-    return Backlog(BacklogLimits(**limits), room or SharedRoom(10**9), keeps=keeps)  # type: ignore[arg-type]
+def backlog(*, keeps: bool, room: SharedQuota | None = None, **limits: float) -> SendBuffer:
+    return SendBuffer(SendLimits(**limits), room or SharedQuota(10**9), keeps=keeps)  # type: ignore[arg-type]
 
 
-def sequences(batch: list[Outgoing]) -> list[int]:
+def sequences(batch: list[Message]) -> list[int]:
     return [item.sequence for item in batch]
 
 
@@ -58,7 +58,7 @@ def test_what_can_be_said_anew_is_given_up_after_a_while() -> None:
     waiting.put(message(2))
     assert [waiting.on_failed(now=now) for now in (0.0, 4.9, 5.0)] == [False, False, True]
     assert (waiting.is_empty, waiting.lost, waiting.has_room) == (True, 2, False)
-    waiting.on_nothing_to_say()
+    waiting.on_nothing_to_send()
     assert waiting.has_room
 
 
@@ -108,7 +108,7 @@ _actions = st.lists(st.sampled_from(["put", "put", "put", "take", "published", "
 
 @given(first=_actions, second=_actions, keeps=st.booleans())
 def test_room_is_what_waits_and_never_more_than_the_limits(first: list[str], second: list[str], *, keeps: bool) -> None:
-    room = SharedRoom(5_000)
+    room = SharedQuota(5_000)
     backlogs = [backlog(keeps=kind, room=room, waiting_messages=8, batch_messages=3) for kind in (keeps, not keeps)]
     sequence = 0
     for place, action in [(0, action) for action in first] + [(1, action) for action in second]:

@@ -1,4 +1,4 @@
-"""PURE. MirroredBook: what a subscriber does with the mirror's l2 messages of one symbol, and when it may trust the result.
+"""PURE. SubscriberBook: what a subscriber does with the mirror's l2 messages of one symbol, and when it may trust the result.
 
 Short on purpose: this is the reading side of the promise in resources/pubsub/README.md, to be copied into any language.
 """
@@ -14,7 +14,7 @@ Level = tuple[str, str]
 """Price and quantity, as the venue sent them."""
 
 
-class Heard(StrEnum):
+class Applied(StrEnum):
     """What a message meant."""
 
     SNAPSHOT = "snapshot"
@@ -24,7 +24,7 @@ class Heard(StrEnum):
     WAITING = "waiting"  # still no snapshot
 
 
-class MirroredBook:
+class SubscriberBook:
     """Prices are compared as numbers: the same price may be spelled in two ways."""
 
     def __init__(self) -> None:
@@ -43,23 +43,23 @@ class MirroredBook:
     def asks(self) -> list[Level]:
         return [level for _, level in sorted(self._asks.items())]
 
-    def hear(self, kind: str, body: Mapping[str, Any]) -> Heard:
+    def apply(self, kind: str, body: Mapping[str, Any]) -> Applied:
         """One message: the attribute `type` and the decoded body."""
         sequence = body["sequence"]
         if sequence <= self.sequence:
-            return Heard.REPEATED
+            return Applied.REPEATED
         follows, self.sequence = sequence == self.sequence + 1, sequence
         if kind == "snapshot":
             self._bids, self._asks, self.is_right = {}, {}, True
         elif not self.is_right:
-            return Heard.WAITING
+            return Applied.WAITING
         elif not follows:
             self.is_right = False
-            return Heard.JUMP
+            return Applied.JUMP
         _apply(self._bids, body["bids"])
         _apply(self._asks, body["asks"])
         self.last_update_id = body["last_update_id"]
-        return Heard.SNAPSHOT if kind == "snapshot" else Heard.DELTA
+        return Applied.SNAPSHOT if kind == "snapshot" else Applied.DELTA
 
 
 def _apply(side: dict[int, Level], levels: Iterable[tuple[str, str]]) -> None:

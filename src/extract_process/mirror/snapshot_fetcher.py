@@ -1,4 +1,4 @@
-"""MirrorAsks: the snapshots the mirror needs, asked over REST under the one weight budget, and brought back to it."""
+"""SnapshotFetcher: the snapshots the mirror needs, asked over REST under the one weight budget, and brought back to it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ class SnapshotTaker(Protocol):
         """The answer."""
 
 
-class MirrorAsks:
+class SnapshotFetcher:
     """`fetch_body` asks the venue for the book of a symbol with so many levels a side; it raises VenueError."""
 
     def __init__(
@@ -42,7 +42,7 @@ class MirrorAsks:
         """Where the answers go; before the first ask."""
         self._taker = taker
 
-    def ask(self, symbol: str, reason: str) -> None:
+    def request(self, symbol: str, reason: str) -> None:
         """`refresh` and `proof` are compared with the running book; any other reason is the start of a new one."""
         name = f"{'proof' if reason in _COMPARED else 'book'} of {symbol}"
         work = partial(self._fetch_book, symbol, reason)

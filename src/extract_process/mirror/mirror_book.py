@@ -1,14 +1,14 @@
 """PURE. MirrorBook: one symbol of the mirror, from the venue's diffs and snapshots to the next message to publish.
 
 Continuity and the book are DepthWatch's, the visible levels TopView's. When a message is made is the caller's choice:
-however many diffs lie between two, the next one says all that changed for those who heard the last.
+however many diffs lie between two, the next one says all that changed for those who applied the last.
 """
 
 from dataclasses import dataclass
 
 from extract_process.book_sync import Synced
 from extract_process.depth_watch import DepthWatch, Finding
-from extract_process.mirror_messages import MessageForms, Moment, Outgoing, Told
+from extract_process.mirror.messages import BookSides, BookState, Message, MessageForms
 from extract_process.price_texts import PriceTexts
 from extract_process.records import DepthDiff, DepthSnapshot
 from extract_process.top_view import PriceChanges, TopView
@@ -101,7 +101,7 @@ class MirrorBook:
         self._follow(findings)
         return self._with_refresh(findings, receipt_time)
 
-    def take(self) -> Outgoing | None:
+    def take(self) -> Message | None:
         """The next message: a snapshot if one is due, else the changes since the last one. None: nothing to say."""
         if not self.is_ready:
             return None
@@ -111,13 +111,13 @@ class MirrorBook:
             changes = self._view.take_changes()
             if not changes.bids and not changes.asks:
                 return None
-        moment = Moment(self._watch.book_id or 0, self._event_time, self._receipt_time)
+        moment = BookState(self._watch.book_id or 0, self._event_time, self._receipt_time)
         form = self._forms.snapshot if self.snapshot_due else self._forms.delta
         self.snapshot_due = False
         self.sequence += 1
-        return form(self.sequence, moment, self._levels, Told(self._told(changes.bids), self._told(changes.asks)))
+        return form(self.sequence, moment, self._levels, BookSides(self._texts_of(changes.bids), self._texts_of(changes.asks)))
 
-    def _told(self, changes: PriceChanges) -> list[tuple[str, str]]:
+    def _texts_of(self, changes: PriceChanges) -> list[tuple[str, str]]:
         text_of = self._texts.text_of
         return [(text_of(number), quantity) for number, quantity in changes]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from extract_process.publish_backlog import BacklogLimits
+from extract_process.mirror.send_buffer import SendLimits
 from extract_process.stream_options import LOOK_AGAIN_SECONDS
 from extract_process.venues import DEFAULT_VENUE
 
@@ -25,7 +25,7 @@ class MirrorOptions:
     conflate_seconds: float = 0.0
     snapshot_seconds: float = 10.0
     batch_seconds: float = 0.1
-    limits: BacklogLimits = field(default_factory=BacklogLimits)
+    limits: SendLimits = field(default_factory=SendLimits)
     room_bytes: int = 16 * 1024**2
     duration_seconds: float | None = None
     snapshot_levels: int = 1_000

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from extract_process.markets import MARKETS_FILE, markets_file, read_markets
-from extract_process.mirror_messages import CHANNELS
-from extract_process.mirror_options import LEAST_SNAPSHOT_SHARE, MOST_SNAPSHOT_LEVELS, MirrorOptions
-from extract_process.publish_backlog import BacklogLimits
+from extract_process.mirror.messages import CHANNELS
+from extract_process.mirror.options import LEAST_SNAPSHOT_SHARE, MOST_SNAPSHOT_LEVELS, MirrorOptions
+from extract_process.mirror.send_buffer import SendLimits
 from extract_process.venue import Venue
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from tickhouse_core.errors import UsageError
@@ -17,7 +17,7 @@ from tickhouse_core.options import one_of
 from tickhouse_core.tables import print_figures
 
 if TYPE_CHECKING:
-    from extract_process.live_mirror import MirrorReport
+    from extract_process.mirror.session import MirrorReport
 
 MOST_BATCH_MESSAGES = 1_000
 """Pub/Sub refuses a request with more."""
@@ -26,7 +26,7 @@ MANY_SYMBOLS, FEWER_SNAPSHOT_LEVELS = 50, 500
 """With more symbols, smaller books: a hundred fit into 200 MB, and their snapshots into half a minute's weight."""
 
 _TUNING = "Tuning"
-_LIMITS = BacklogLimits()
+_LIMITS = SendLimits()
 _DEFAULTS = MirrorOptions(symbols=())
 
 
@@ -64,7 +64,7 @@ def main(
     """Mirror the live top of the book, trades and tickers to Google Pub/Sub until a signal."""
 
     def work() -> None:
-        from extract_process.live_mirror import run_mirror  # Google's client: 30 MB and 0.2 s other commands need not pay
+        from extract_process.mirror.session import run_mirror  # Google's client: 30 MB and 0.2 s other commands need not pay
 
         exchange = venue_named(venue)
         symbols = _symbols(exchange, symbol or [])
@@ -76,7 +76,7 @@ def main(
             conflate_seconds=conflate / 1_000,
             snapshot_seconds=snapshot_every,
             batch_seconds=batch_ms / 1_000,
-            limits=BacklogLimits(batch_messages=batch_messages),
+            limits=SendLimits(batch_messages=batch_messages),
             room_bytes=room_mb * 1024**2,
             duration_seconds=duration,
             snapshot_levels=_snapshot_levels(exchange, snapshot_levels, len(symbols), levels),

@@ -12,13 +12,13 @@ from extract_process.capture_metrics import Vitals, connection_trouble, readings
 from extract_process.feed_plan import FeedPlan
 from extract_process.garbage_pace import garbage_collected_seldom
 from extract_process.listing import CONNECTIONS, Listing, open_listing
-from extract_process.market_mirror import MarketMirror
-from extract_process.mirror_asks import MirrorAsks
-from extract_process.mirror_lanes import MirrorCounts
-from extract_process.mirror_messages import topic_name
-from extract_process.mirror_options import MirrorOptions
-from extract_process.publisher import PublishCounts, Publisher, PublishOptions
-from extract_process.pubsub import open_publisher, pubsub_errors, topic_path
+from extract_process.mirror.channels import MirrorCounts
+from extract_process.mirror.handler import MirrorHandler
+from extract_process.mirror.messages import topic_name
+from extract_process.mirror.options import MirrorOptions
+from extract_process.mirror.publisher import PublishCounts, Publisher, PublishOptions
+from extract_process.mirror.pubsub import open_publisher, pubsub_errors, topic_path
+from extract_process.mirror.snapshot_fetcher import SnapshotFetcher
 from extract_process.rest_queue import RestQueue
 from extract_process.stream_feed import FeedOptions
 from extract_process.venue import VenueRest
@@ -63,7 +63,7 @@ async def _run(options: MirrorOptions, stop: StopRequest) -> MirrorReport:
     async with open_publisher(pubsub) as client, venue_named(options.venue).open_rest(bans, CONNECTIONS) as rest:
         await _check_topics(client, pubsub.project, options)
         listing = await open_listing(rest, options.symbols)
-        return await LiveMirror(options, rest, listing, client, pubsub.project).run(stop)
+        return await MirrorSession(options, rest, listing, client, pubsub.project).run(stop)
 
 
 async def _check_topics(client: PublisherAsyncClient, project: str, options: MirrorOptions) -> None:
@@ -80,7 +80,7 @@ async def _check_topics(client: PublisherAsyncClient, project: str, options: Mir
             return
 
 
-class LiveMirror:
+class MirrorSession:
     """The parts of one mirror, put together."""
 
     def __init__(
@@ -91,12 +91,12 @@ class LiveMirror:
         self._rest = rest
         self._listing = listing
         self._queue = RestQueue()
-        self._asks = MirrorAsks(rest.fetch_depth_body, self._queue, self._venue.dialect, options.snapshot_levels)
+        self._fetcher = SnapshotFetcher(rest.fetch_depth_body, self._queue, self._venue.dialect, options.snapshot_levels)
         self._publisher = Publisher(client, PublishOptions(options.batch_seconds, options.limits, options.room_bytes))
-        self._mirror = MarketMirror(
-            self._venue.dialect, options, self._publisher, lambda name: topic_path(project, name), self._asks.ask
+        self._mirror = MirrorHandler(
+            self._venue.dialect, options, self._publisher, lambda name: topic_path(project, name), self._fetcher.request
         )
-        self._asks.answer_to(self._mirror)
+        self._fetcher.answer_to(self._mirror)
         self._plan = self._plan_feeds()
         self._plan.add(listing.known)
         self._pulse = Pulse("the event loop")
@@ -129,9 +129,9 @@ class LiveMirror:
             for feed in self._plan.feeds:
                 group.create_task(feed.run())
             group.create_task(self._queue.run())
-            group.create_task(self._say_snapshots())
+            group.create_task(self._publish_snapshots())
             group.create_task(self._prove())
-            group.create_task(self._say_how_it_goes())
+            group.create_task(self._report_figures())
             group.create_task(self._beat())
             take_up = partial(self._take_up, group)  # unknown ones are named in a line: a mirror has no events
             group.create_task(self._listing.watch(self._options.look_again_seconds, take_up, lambda unknown: None))
@@ -145,7 +145,7 @@ class LiveMirror:
         """Books that wait for a snapshot; of a symbol the venue does not know there is none."""
         return sum(symbol not in self._listing.unknown for symbol in self._mirror.books(synced=False))
 
-    async def _say_snapshots(self) -> None:
+    async def _publish_snapshots(self) -> None:
         """One symbol after the other, each every `snapshot_seconds`; none while its connection is lost or mute.
 
         A book that stands still only because nothing comes would look like a fresh one.
@@ -156,7 +156,7 @@ class LiveMirror:
             for symbol in self._options.symbols:
                 await asyncio.sleep(self._options.snapshot_seconds / len(self._options.symbols))
                 if self._plan.delivers("depth", symbol):
-                    self._mirror.say_snapshot(symbol)
+                    self._mirror.publish_snapshot(symbol)
 
     async def _prove(self) -> None:
         """One symbol after the other, each every `prove_seconds` as far as the proofs' share of the weight allows."""
@@ -167,7 +167,7 @@ class LiveMirror:
             for symbol in symbols:
                 await asyncio.sleep(pause)
                 if self._queue.is_idle:
-                    self._asks.ask(symbol, "proof")
+                    self._fetcher.request(symbol, "proof")
             if not symbols:
                 await asyncio.sleep(min(pause, 1.0))
 
@@ -203,7 +203,7 @@ class LiveMirror:
             trouble.append("Pub/Sub does not take messages")
         return Vitals("mirror", self._venue.name, "main", figures, tuple(trouble))
 
-    async def _say_how_it_goes(self) -> None:
+    async def _report_figures(self) -> None:
         while True:
             await asyncio.sleep(REPORT_SECONDS)
             counts, published = self._mirror.counts, self._publisher.counts
