@@ -107,7 +107,7 @@ def _ours(recordings: Frames, *, with_book: bool) -> int:
             for message in messages:
                 rows.append(message, number)
             judge.on_messages(messages, number)
-        written += len(parquet_bytes(rows.table(), DEPTH_DIFFS, "last_update_id"))
+        written += len(parquet_bytes(rows.table(), DEPTH_DIFFS))
     return written
 
 

@@ -189,9 +189,9 @@ def _write_objects(part: str, shape: str, rows: int, folder: Path) -> Path:
     objects = {"ten": 10, "one": 1, "many": rows // SMALL_ROWS}[shape]
     for number in range(objects):
         if part == "depth":
-            body = parquet_bytes(_depth(rows // objects, LEVELS_A_MESSAGE, number), DEPTH_DIFFS, "last_update_id")
+            body = parquet_bytes(_depth(rows // objects, LEVELS_A_MESSAGE, number), DEPTH_DIFFS)
         else:
-            body = parquet_bytes(_klines(rows // objects, number), KLINES, "open_time")
+            body = parquet_bytes(_klines(rows // objects, number), KLINES)
         (folder / f"{number:04}.parquet").write_bytes(body)
     return folder
 

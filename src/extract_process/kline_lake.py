@@ -119,7 +119,7 @@ class KlineLake:
             absences = self._grid.without(known.no_data + no_data, present)
             told = [*known.open_gaps, *unexplained]
             gaps = self._still_open(told, present + absences)
-            body = parquet_bytes(merged, KLINES, "open_time", _footer(absences, gaps))
+            body = parquet_bytes(merged, KLINES, _footer(absences, gaps))
             try:
                 self._store.write(key, body, replaces=known.etag, must_be_new=known.etag is None)
             except ObjectChanged:

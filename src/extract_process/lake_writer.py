@@ -12,17 +12,17 @@ from tickhouse_core.lake_keys import hourly_key
 from tickhouse_core.object_store import ObjectStore
 
 
-def parquet_bytes(table: pa.Table, dataset: Dataset, id_column: str, extra: Mapping[str, str] | None = None) -> bytes:
+def parquet_bytes(table: pa.Table, dataset: Dataset, extra: Mapping[str, str] | None = None) -> bytes:
     """A Parquet file of the dataset's schema: zstd, exact decimals, and a footer that says what is inside.
 
     Names are dictionary-encoded in the file and plain strings to every reader, as the partition columns of the key are:
     `pyarrow.dataset.dataset(folder, partitioning="hive")` takes them for one column only if the types agree.
 
-    Footer keys: `tickhouse.dataset`, `.schema_version`, `.row_count`, `.first_id`, `.last_id` of `id_column`
-    (instants in microseconds, absent when there are no rows), and `extra`.
+    Footer keys: `tickhouse.dataset`, `.schema_version`, `.row_count`, `.first_id`, `.last_id` of the dataset's
+    `id_column` (instants in microseconds, absent when there are no rows), and `extra`.
     """
     footer = {"dataset": dataset.name, "schema_version": SCHEMA_VERSION, "row_count": str(table.num_rows)}
-    ids = table.column(id_column)
+    ids = table.column(dataset.id_column)
     if len(ids):
         raw = ids.cast(pa.int64()) if pa.types.is_timestamp(ids.type) else ids
         footer |= {"first_id": str(raw[0].as_py()), "last_id": str(raw[-1].as_py())}
@@ -48,5 +48,5 @@ def write_events(store: ObjectStore, events: Sequence[StreamEvent], receipt_time
     """Lands the events of one venue and instance as one object and returns its key."""
     table = pa.Table.from_pylist([asdict(event) for event in events], schema=STREAM_EVENTS.schema)
     key = hourly_key(STREAM_EVENTS, events[0].venue, receipt_time, events[0].instance, sequence)
-    store.write(key, parquet_bytes(table, STREAM_EVENTS, "started_at"))
+    store.write(key, parquet_bytes(table, STREAM_EVENTS))
     return key

@@ -16,11 +16,11 @@ from extract_process.stream_key import ids_of, key_of
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, HEARTBEATS, KLINES, STREAM_EVENTS, TICKERS, TRADES, Dataset
 from tickhouse_core.lake_keys import hourly_key, stream_klines_key
 
-_BATCHES: dict[type, tuple[Dataset, type[RowBatch], str]] = {
-    Trade: (TRADES, TradeRows, "trade_id"),
-    DepthDiff: (DEPTH_DIFFS, DepthDiffRows, "last_update_id"),
-    DepthSnapshot: (DEPTH_SNAPSHOTS, DepthSnapshotRows, "last_update_id"),
-    Ticker: (TICKERS, TickerRows, "event_time"),
+_BATCHES: dict[type, tuple[Dataset, type[RowBatch]]] = {
+    Trade: (TRADES, TradeRows),
+    DepthDiff: (DEPTH_DIFFS, DepthDiffRows),
+    DepthSnapshot: (DEPTH_SNAPSHOTS, DepthSnapshotRows),
+    Ticker: (TICKERS, TickerRows),
 }
 Parsed: TypeAlias = DepthSnapshot | list[Trade] | Any
 """What a REST answer is, by what was asked: a snapshot, trades, or a table of klines."""
@@ -89,16 +89,16 @@ class Landing:
         Rows whose numbers cannot be read are events instead, so the events come last.
         """
         for kind, batch in self._batches.items():
-            dataset, _, id_column = _BATCHES[kind]
+            dataset, _ = _BATCHES[kind]
             table = batch.table()
             self._note_refused(batch)
             if table.num_rows:
-                yield self._key(dataset, kind, sequence), parquet_bytes(table, dataset, id_column)
+                yield self._key(dataset, kind, sequence), parquet_bytes(table, dataset)
         for series in self._klines.keys() | self._healed_klines.keys():
             if (rows := self._kline_rows(series)).num_rows:
                 first_receipt = self._first_receipts[series]
                 key = stream_klines_key(self._dialect.venue, *series, first_receipt, self._instance, sequence)
-                yield key, parquet_bytes(rows, KLINES, "open_time")
+                yield key, parquet_bytes(rows, KLINES)
         yield from self._small_objects(sequence)
 
     def _kline_rows(self, series: tuple[str, str]) -> pa.Table:
@@ -111,10 +111,10 @@ class Landing:
     def _small_objects(self, sequence: int) -> Iterator[tuple[str, bytes]]:
         if self._events:
             rows = pa.Table.from_pylist([asdict(event) for event in self._events], schema=STREAM_EVENTS.schema)
-            yield self._key(STREAM_EVENTS, StreamEvent, sequence), parquet_bytes(rows, STREAM_EVENTS, "started_at")
+            yield self._key(STREAM_EVENTS, StreamEvent, sequence), parquet_bytes(rows, STREAM_EVENTS)
         if self._heartbeats:
             rows = pa.Table.from_pylist([asdict(beat) for beat in self._heartbeats], schema=HEARTBEATS.schema)
-            yield self._key(HEARTBEATS, Heartbeat, sequence), parquet_bytes(rows, HEARTBEATS, "beat_time")
+            yield self._key(HEARTBEATS, Heartbeat, sequence), parquet_bytes(rows, HEARTBEATS)
 
     def _key(self, dataset: Dataset, kind: type, sequence: int) -> str:
         return hourly_key(dataset, self._dialect.venue, self._first_receipts[kind], self._instance, sequence)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from load_process.notifications import ObjectCreated
-from tickhouse_core.datasets import Dataset
+from tickhouse_core.datasets import Dataset, dataset_of_key
+from tickhouse_core.lake_keys import is_streamed
 
 
 class ObjectVersion(NamedTuple):
@@ -35,8 +36,8 @@ class LoadRequest:
     @property
     def is_live(self) -> bool:
         """Whether it was recorded just now: it is loaded before backfilled history of the same queue."""
-        file_name = self.created.key.rpartition("/")[2]
-        return not self.created.key.startswith("data_sources/klines_pricing/") or file_name.startswith("stream-")
+        dataset = dataset_of_key(self.created.key)
+        return dataset is None or dataset.is_live or is_streamed(self.created.key)
 
 
 @dataclass(frozen=True, slots=True)

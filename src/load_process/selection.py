@@ -4,19 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset, dataset_of_key
+from tickhouse_core.datasets import DATASETS, Dataset, dataset_of_key
 from tickhouse_core.errors import UsageError
-from tickhouse_core.lake_keys import parse_object_key
+from tickhouse_core.lake_keys import is_streamed, parse_object_key
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.timestamps import DAY_US, HOUR_US, from_datetime
 from tickhouse_core.warehouse import Warehouse
 
-DATASETS_OF_CHANNEL = {
-    "klines": (KLINES,),
-    "trades": (TRADES,),
-    "depth": (DEPTH_DIFFS, DEPTH_SNAPSHOTS),
-    "ticker": (TICKERS,),
-}
+CHANNELS = tuple(dict.fromkeys(dataset.channel for dataset in DATASETS if dataset.channel))
 
 
 Span = tuple[int, int]
@@ -38,8 +33,8 @@ def parse_gap(text: str) -> GapName:
     symbol, _, rest = text.partition(":")
     channel, _, ids = rest.partition(":")
     first, _, last = ids.partition("-")
-    if not symbol or channel not in DATASETS_OF_CHANNEL or not (first.isdecimal() and last.isdecimal()):
-        channels = ", ".join(DATASETS_OF_CHANNEL)
+    if not symbol or channel not in CHANNELS or not (first.isdecimal() and last.isdecimal()):
+        channels = ", ".join(CHANNELS)
         raise UsageError(f"--gap {text!r}: write SYMBOL:CHANNEL:FROM-TO with ids as in stream_events and one of {channels}")
     if int(last) < int(first):
         raise UsageError(f"--gap {text!r}: {last} comes before {first}")
@@ -90,7 +85,7 @@ def objects_of_gap(store: ObjectStore, warehouse: Warehouse, gap: GapName) -> It
     for venue, started, ended in rows:
         spans.setdefault(venue, []).append((started - HOUR_US, ended + 1))
     for venue, of_venue in sorted(spans.items()):
-        for dataset in DATASETS_OF_CHANNEL[gap.channel]:
+        for dataset in (known for known in DATASETS if known.channel == gap.channel):
             yield from _objects_of_spans(store, f"{dataset.prefix}venue={venue}/", gap.symbol, of_venue)
 
 
@@ -110,7 +105,7 @@ def _objects_of_spans(store: ObjectStore, prefix: str, symbol: str, spans: list[
 def _span_of_klines(item: ObjectSummary) -> Span:
     """A month's object stands for its month, a stream's object for what was received in the hour from its first row on."""
     name = item.key.rpartition("/")[2].removesuffix(".parquet")
-    if name.startswith("stream-") and (first := name.split("-")[1]).isdecimal():
+    if is_streamed(item.key) and (first := name.split("-")[1]).isdecimal():
         return int(first), int(first) + HOUR_US
     try:
         month = from_datetime(datetime.strptime(name, "%Y-%m").replace(tzinfo=UTC))

@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from load_process.ledger import LOADED, Claims, Ledger
 from load_process.objects import ObjectVersion
-from tickhouse_core.datasets import TRADES, Dataset
+from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TRADES, Dataset
 from tickhouse_core.warehouse import Warehouse
 
-GOLD_TIMES = {"klines": "open_time", "trades": "trade_time", "depth_diffs": "event_time", "depth_snapshots": "receipt_time"}
-"""By which column gold counts the minutes of those that it is made of."""
+MADE_INTO_GOLD = (KLINES, TRADES, DEPTH_DIFFS, DEPTH_SNAPSHOTS)
+"""Gold counts their minutes by the dataset's time_column."""
 
 log = logging.getLogger(__name__)
 
@@ -142,9 +142,9 @@ class Supersession:
     def _tell_gold(self, dataset: Dataset, pairs: list[tuple[str, str]]) -> None:
         """The minutes of what the versions said and no other says in silver, at that time at least; and of the trades right
         before and after, whose minutes were complete with it. A minute too many is only built once more."""
-        if dataset.name not in GOLD_TIMES:
+        if dataset not in MADE_INTO_GOLD:
             return
-        silver, natural, at = f"silver_{dataset.name}", ", ".join(dataset.natural_key), GOLD_TIMES[dataset.name]
+        silver, natural, at = f"silver_{dataset.name}", ", ".join(dataset.natural_key), dataset.time_column
         theirs = "object_key in %(keys)s and (object_key, object_etag) in %(pairs)s"
         said = " union all ".join(  # bronze may have let them go by its age, silver has not all that a newer version has too
             f"select {natural}, {at} as lost_at from {table} where {theirs}"  # noqa: S608  # our own names

@@ -9,17 +9,6 @@ from tickhouse_core.datasets import KLINES, Dataset
 from tickhouse_core.lake_keys import object_key
 from tickhouse_core.warehouse import Warehouse
 
-TIME_OF = {
-    "klines": "open_time",
-    "trades": "trade_time",
-    "depth_diffs": "event_time",
-    "depth_snapshots": "receipt_time",
-    "tickers": "event_time",
-    "stream_events": "started_at",
-    "heartbeats": "beat_time",
-}
-"""The column that says when a row's matter was; tables are partitioned by it."""
-
 FINE = ("ok", "expired", "under way")
 """Verdicts that need nobody: as it should be, gone by the retention that was set, or being loaded just now."""
 
@@ -65,7 +54,7 @@ class AuditQueries:
         self._parameters = {"symbol": symbol or "", "folder": folder, "kept_days": kept_days or 0}
 
     def totals(self, dataset: Dataset) -> Totals:
-        time = TIME_OF[dataset.name]
+        time = dataset.time_column
         ((bronze_rows,),) = self._ask(f"select count() from {dataset.bronze_table}{self._of_symbol()}")  # noqa: S608
         ((rows, first, last),) = self._ask(
             f"select count(), toString(min({time})), toString(max({time})) from {dataset.name}{self._of_symbol()}"  # noqa: S608
@@ -142,7 +131,7 @@ class AuditQueries:
 
     def grouped(self, dataset: Dataset, by: Sequence[str]) -> list[Sequence[Any]]:
         """By `symbol`, `day` or both: rows in bronze, rows that people see, first and last."""
-        time = TIME_OF[dataset.name]
+        time = dataset.time_column
         parts = {"symbol": "toString(symbol) as symbol", "day": f"toString(toDate({time})) as day"}
         names = ", ".join(by)
         chosen = ", ".join(parts[name] for name in by)

@@ -65,7 +65,7 @@ class Dataset:
     """One kind of row on its way from the venue to the warehouse.
 
     `name` is the warehouse's word (`bronze_<name>`), `folder` the lake's (`data_sources/<folder>/`). Silver keeps one row of
-    each `natural_key`: its sorting key.
+    each `natural_key`: its sorting key. `channel` is what a capture subscribes to for these rows, None where nobody does.
     """
 
     name: str
@@ -73,6 +73,15 @@ class Dataset:
     schema: pa.Schema
     queue: str
     natural_key: tuple[str, ...]
+    id_column: str
+    """Grows from row to row of a symbol; the footer of an object has its first and its last value."""
+
+    time_column: str
+    """When what a row says happened; tables are partitioned by it."""
+
+    channel: str | None = None
+    is_live: bool = True
+    """Whether all its objects are recorded live. Of klines most are backfilled history."""
 
     @property
     def prefix(self) -> str:
@@ -93,6 +102,10 @@ KLINES = Dataset(
     folder="klines_pricing",
     queue="klines-notifications",
     natural_key=("venue", "symbol", "interval", "open_time"),
+    id_column="open_time",
+    time_column="open_time",
+    channel="klines",
+    is_live=False,
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -117,6 +130,9 @@ TRADES = Dataset(
     folder="trades",
     queue="trades-notifications",
     natural_key=("venue", "symbol", "trade_id"),
+    id_column="trade_id",
+    time_column="trade_time",
+    channel="trades",
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -137,6 +153,9 @@ DEPTH_DIFFS = Dataset(
     folder="depth_diffs",
     queue="depth-notifications",
     natural_key=("venue", "symbol", "last_update_id"),
+    id_column="last_update_id",
+    time_column="event_time",
+    channel="depth",
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -156,6 +175,9 @@ DEPTH_SNAPSHOTS = Dataset(
     folder="depth_snapshots",
     queue="depth-notifications",
     natural_key=("venue", "symbol", "last_update_id"),
+    id_column="last_update_id",
+    time_column="receipt_time",
+    channel="depth",
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -174,6 +196,9 @@ TICKERS = Dataset(
     folder="tickers",
     queue="tickers-notifications",
     natural_key=("venue", "symbol", "event_time"),
+    id_column="event_time",
+    time_column="event_time",
+    channel="ticker",
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -193,6 +218,8 @@ HEARTBEATS = Dataset(
     folder="heartbeats",
     queue="ops-notifications",
     natural_key=("venue", "process", "instance", "beat_time"),
+    id_column="beat_time",
+    time_column="beat_time",
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -217,6 +244,8 @@ STREAM_EVENTS = Dataset(
         *("venue", "symbol", "channel", "instance", "event"),
         *("started_at", "from_update_id", "to_update_id", "detail"),
     ),
+    id_column="started_at",
+    time_column="started_at",
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),

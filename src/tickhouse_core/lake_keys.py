@@ -10,6 +10,8 @@ from tickhouse_core.timestamps import to_datetime
 _UNSAFE = re.compile(r"[\x00-\x20\"#%'*/:=?\\\x7f{\[\]^]")
 """What Hive itself escapes in a partition value; everything else, letters of any script included, stays readable."""
 
+_STREAMED = "stream-"
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectKey:
@@ -43,7 +45,12 @@ def hourly_key(dataset: Dataset, venue: str, first_receipt_us: int, instance: st
 def stream_klines_key(venue: str, symbol: str, interval: str, first_receipt_us: int, instance: str, sequence: int) -> str:
     """The key of the klines of one series that a live capture saw close in one micro-batch, beside the months."""
     partitions = {"venue": venue, "symbol": symbol, "interval": interval}
-    return object_key(KLINES, partitions, f"stream-{first_receipt_us}-{_escape(instance)}-{sequence}.parquet")
+    return object_key(KLINES, partitions, f"{_STREAMED}{first_receipt_us}-{_escape(instance)}-{sequence}.parquet")
+
+
+def is_streamed(key: str) -> bool:
+    """Whether the key of an object of klines is that of a live capture, and not of a month."""
+    return key.rpartition("/")[2].startswith(_STREAMED)
 
 
 def object_key(dataset: Dataset, partitions: dict[str, str], file_name: str) -> str:

@@ -37,14 +37,14 @@ def metadata(body: bytes) -> pq.FileMetaData:
 
 
 def test_rows_come_back_as_they_were_written() -> None:
-    table = read(parquet_bytes(ROWS, KLINES, "open_time"))
+    table = read(parquet_bytes(ROWS, KLINES))
     assert table.to_pylist() == ROWS.to_pylist()
     assert table.cast(KLINES.schema).equals(ROWS)
     assert table["quote_volume"].to_pylist() == [Decimal("1519032.17423080"), Decimal("895580.53114440")]
 
 
 def test_the_footer_says_what_is_inside() -> None:
-    body = parquet_bytes(ROWS, KLINES, "open_time", {"no_data": "[]"})
+    body = parquet_bytes(ROWS, KLINES, {"no_data": "[]"})
     footer = {name: value for name, value in metadata(body).metadata.items() if name.startswith(b"tickhouse.")}
     assert footer == {
         b"tickhouse.dataset": b"klines",
@@ -57,7 +57,7 @@ def test_the_footer_says_what_is_inside() -> None:
 
 
 def test_a_file_without_rows_has_no_range_of_ids() -> None:
-    body = parquet_bytes(KLINES.schema.empty_table(), KLINES, "open_time")
+    body = parquet_bytes(KLINES.schema.empty_table(), KLINES)
     footer = {name: value for name, value in metadata(body).metadata.items() if name.startswith(b"tickhouse.")}
     assert footer == {
         b"tickhouse.dataset": b"klines",
@@ -68,7 +68,7 @@ def test_a_file_without_rows_has_no_range_of_ids() -> None:
 
 
 def test_the_file_is_zstd_with_dictionaries_for_names_only() -> None:
-    group = metadata(parquet_bytes(ROWS, KLINES, "open_time")).row_group(0)
+    group = metadata(parquet_bytes(ROWS, KLINES)).row_group(0)
     columns = [group.column(number) for number in range(group.num_columns)]
     assert {column.compression for column in columns} == {"ZSTD"}
     with_dictionary = [column.path_in_schema for column in columns if column.has_dictionary_page]
@@ -76,21 +76,21 @@ def test_the_file_is_zstd_with_dictionaries_for_names_only() -> None:
 
 
 def test_names_are_plain_strings_to_a_reader() -> None:
-    table = read(parquet_bytes(ROWS, KLINES, "open_time"))
+    table = read(parquet_bytes(ROWS, KLINES))
     assert [table.schema.field(name).type for name in ("venue", "symbol", "interval", "source")] == [pa.string()] * 4
 
 
 def test_a_lake_opens_as_a_hive_partitioned_dataset(tmp_path: Path) -> None:
     folder = tmp_path / "venue=binance" / "symbol=BTCUSDT" / "interval=1m"
     folder.mkdir(parents=True)
-    (folder / "2024-01.parquet").write_bytes(parquet_bytes(ROWS, KLINES, "open_time"))
+    (folder / "2024-01.parquet").write_bytes(parquet_bytes(ROWS, KLINES))
     lake = pyarrow.dataset.dataset(tmp_path, format="parquet", partitioning="hive")
     rows = lake.to_table(filter=pyarrow.dataset.field("symbol") == "BTCUSDT")
     assert rows.select(KLINES.schema.names).cast(KLINES.schema).equals(ROWS)
 
 
 def test_decimals_and_instants_are_exact_types_for_every_reader() -> None:
-    schema = metadata(parquet_bytes(ROWS, KLINES, "open_time")).schema
+    schema = metadata(parquet_bytes(ROWS, KLINES)).schema
     types = {schema.column(number).name: str(schema.column(number).logical_type) for number in range(len(schema.names))}
     assert types["open"] == "Decimal(precision=38, scale=18)"
     assert "isAdjustedToUTC=true, timeUnit=microseconds" in types["open_time"]
@@ -99,7 +99,7 @@ def test_decimals_and_instants_are_exact_types_for_every_reader() -> None:
 @pytest.mark.parametrize("cut", [1, 2])
 def test_the_same_rows_are_the_same_bytes_however_they_arrived(cut: int) -> None:
     pieces = pa.concat_tables([ROWS.slice(0, cut), ROWS.slice(cut)])
-    assert parquet_bytes(pieces.combine_chunks(), KLINES, "open_time") == parquet_bytes(ROWS, KLINES, "open_time")
+    assert parquet_bytes(pieces.combine_chunks(), KLINES) == parquet_bytes(ROWS, KLINES)
 
 
 def test_events_land_as_one_object_of_the_hour(moto_lake: Lake) -> None:

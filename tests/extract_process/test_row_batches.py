@@ -101,7 +101,7 @@ def test_the_bytes_follow_from_the_records_alone(asks: list[bool]) -> None:
         disturbed.append(trade(number), NOON + number)
         if ask:
             assert disturbed.take_refused() == []
-    assert parquet_bytes(plain.table(), TRADES, "trade_id") == parquet_bytes(disturbed.table(), TRADES, "trade_id")
+    assert parquet_bytes(plain.table(), TRADES) == parquet_bytes(disturbed.table(), TRADES)
 
 
 @pytest.mark.slow
@@ -114,7 +114,7 @@ def test_real_diffs_come_back_from_parquet_as_they_were_sent(shared_data: Path, 
                     batch.append(record, line["recv_ns"] // 1_000)
                     sent.append(record)
     path = tmp_path / "diffs.parquet"
-    path.write_bytes(parquet_bytes(batch.table(), DEPTH_DIFFS, "last_update_id"))
+    path.write_bytes(parquet_bytes(batch.table(), DEPTH_DIFFS))
     file = pq.ParquetFile(path)
     rows = file.read().to_pylist()
 

@@ -1,7 +1,8 @@
 import pyarrow as pa
 import pytest
 
-from tickhouse_core.datasets import DATASETS, KLINES, QUEUES, STREAM_EVENTS, Dataset, dataset_named, dataset_of_key
+from extract_process.stream import CHANNELS
+from tickhouse_core.datasets import DATASETS, INSTANT, KLINES, QUEUES, STREAM_EVENTS, Dataset, dataset_named, dataset_of_key
 from tickhouse_core.errors import UsageError
 
 KLINE_COLUMNS = [
@@ -103,3 +104,15 @@ def test_an_unknown_dataset_is_bad_usage_that_lists_the_names() -> None:
 )
 def test_a_key_belongs_to_the_dataset_whose_folder_it_is_in(key: str, dataset: object) -> None:
     assert dataset_of_key(key) is dataset
+
+
+@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
+def test_a_dataset_names_columns_of_its_own(dataset: Dataset) -> None:
+    assert set(dataset.natural_key) <= set(dataset.schema.names)
+    id_field, time_field = dataset.schema.field(dataset.id_column), dataset.schema.field(dataset.time_column)
+    assert (id_field.nullable, time_field.nullable, time_field.type) == (False, False, INSTANT)
+    assert pa.types.is_integer(id_field.type) or id_field.type == INSTANT
+
+
+def test_the_channels_of_the_datasets_are_those_that_a_capture_knows() -> None:
+    assert {dataset.channel for dataset in DATASETS} == {*CHANNELS, None}

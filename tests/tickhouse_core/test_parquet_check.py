@@ -20,7 +20,7 @@ from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.parquet_check import read_checked
 
 SOUND = parquet(klines(*range(24)))
-CHECKSUMMED = parquet_bytes(klines(*range(24)), KLINES, "open_time")
+CHECKSUMMED = parquet_bytes(klines(*range(24)), KLINES)
 
 
 def replaced(name: str, array: pa.Array) -> bytes:

@@ -24,14 +24,6 @@ from transform_process.transformer import Transformer, TransformOptions
 
 SESSION = "binance_session_BTCUSDT_20240808.jsonl.gz"
 RECEIVED_US = 1_735_700_000_000_000
-_ID_COLUMNS = {
-    "klines": "open_time",
-    "trades": "trade_id",
-    "depth_diffs": "last_update_id",
-    "depth_snapshots": "last_update_id",
-    "stream_events": "started_at",
-    "tickers": "event_time",
-}
 _tokens = itertools.count()
 
 Row = dict[str, Any]
@@ -40,7 +32,7 @@ Part = TypeVar("Part")
 
 def land(warehouse: Warehouse, dataset: Dataset, table: pa.Table, key: str = "test.parquet") -> None:
     """Parquet by the lake writer into bronze by the loader's insert; every call is a new version, nothing is deduplicated."""
-    body = parquet_bytes(table, dataset, _ID_COLUMNS[dataset.name])
+    body = parquet_bytes(table, dataset)
     rows = read_checked(body, dataset).append_column("object_key", pa.array([key] * table.num_rows, pa.string()))
     warehouse.insert_arrow(dataset.bronze_table, rows, token=f"{key}+{next(_tokens)}")
 

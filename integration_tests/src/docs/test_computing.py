@@ -67,7 +67,7 @@ def machine(tmp_path: Path) -> Path:
         rows.append(Trade("BTCUSDT", number + 1, price, quantity, False, AT_US, AT_US), AT_US)
     path = tmp_path / "data" / "lake" / "crypto" / hourly_key(TRADES, "binance", AT_US, "main", 1)
     path.parent.mkdir(parents=True)
-    path.write_bytes(parquet_bytes(rows.table(), TRADES, "trade_id"))
+    path.write_bytes(parquet_bytes(rows.table(), TRADES))
     run(tmp_path, LOAD.format(path=str(path)))
     return tmp_path
 

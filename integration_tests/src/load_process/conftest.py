@@ -92,7 +92,7 @@ def month_key(symbol: str = "BTCUSDT", month: str = "2024-01") -> str:
 
 def body_of(table: pa.Table) -> bytes:
     """The object the lake writer makes of klines."""
-    return parquet_bytes(table, KLINES, "open_time")
+    return parquet_bytes(table, KLINES)
 
 
 def drain(visibility_seconds: int = 30, queues: Sequence[str] = QUEUES, stop: StopRequest | None = None) -> None:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 AT = datetime(2026, 11, 21, 7, 8, 9, 123456, tzinfo=UTC)
 OBJECTS, ROWS = 12, 20
-RECORDED = {TRADES: "trade_id", DEPTH_DIFFS: "last_update_id", DEPTH_SNAPSHOTS: "last_update_id"}
+RECORDED = (TRADES, DEPTH_DIFFS, DEPTH_SNAPSHOTS)
 
 
 def recorded(dataset: Dataset, first: int) -> pa.Table:
@@ -78,7 +78,7 @@ def landed(lake: "Lake") -> dict[Dataset, dict[str, pa.Table]]:
         tables[dataset] = {key: recorded(dataset, number * ROWS) for number, key in enumerate(keys)}
     for dataset, by_key in tables.items():
         for key, table in by_key.items():
-            lake.store.write(key, parquet_bytes(table, dataset, RECORDED.get(dataset, "open_time")))
+            lake.store.write(key, parquet_bytes(table, dataset))
     return tables
 
 

@@ -200,7 +200,7 @@ def test_an_insert_under_way_holds_the_watermark(clickhouse_server: "ClickHouseS
         "rows = rows.append_column('object_key', pa.array(['k'] * len(rows)))\n"
         "connect(read(WarehouseSettings)).insert_arrow('bronze_klines', rows, token='slow')"
     )
-    body = parquet_bytes(klines(14), KLINES, "open_time")
+    body = parquet_bytes(klines(14), KLINES)
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     with subprocess.Popen([sys.executable, "-c", program], env=environment, stdin=subprocess.PIPE) as inserting:
         assert inserting.stdin is not None
