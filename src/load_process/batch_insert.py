@@ -29,14 +29,14 @@ class BatchInsert:
 
     The rows of a batch go in slices, as many at once as there are connections: an insert keeps one core busy.
 
-    What a kill or an outage leaves, and what the next loader does about it:
+    What a kill or an outage leaves, and what the next loader does about it (the code names these steps):
 
-    | it happens after | claim | bronze | ledger | the next try |
+    | it happens after | ops_load_claims | bronze | ledger | the next try |
     |---|---|---|---|---|
     | 1. the read | - | - | - | claims and inserts |
     | 2. the claim | yes | - | - | repeats the claim's insert under its token |
-    | 3. a part of the insert | yes | some rows | - | the same: the engine takes only the slices that it lacks |
-    | 4. the insert | yes | all rows | - | the same: the engine takes nothing, and pushes to the views again |
+    | 3. a part of the insert | yes | some rows | - | as 2: the engine takes only the slices that it lacks |
+    | 4. the insert | yes | all rows | - | as 2: the engine takes nothing, and pushes to the views again |
     | 5. the engine noted a slice it then lost | yes | too few rows | - | repeats, counts, deletes what is left, claims anew |
     | 6. the count of a repeated insert | yes | all rows | - | as 4 |
     | 7. the deletion of 5, or its new claim | both | none or some | - | as 5 for the old claim, as 2 to 4 for the new one |
@@ -71,7 +71,7 @@ class BatchInsert:
         self._supersession = Supersession(warehouses[0], reader.etag_now, patience_seconds)
 
     def insert(self, objects: Sequence[DecodedObject], is_stopping: Callable[[], bool] = lambda: False) -> Statuses:
-        """One fate for each of them, but for those of the batches that a stop left out."""
+        """One status for each of them, except for those of the batches that a stop left out."""
         statuses: Statuses = {}
         for batch in cut_into_batches(objects, self._limits):
             if is_stopping():
@@ -99,7 +99,7 @@ class BatchInsert:
         return statuses | (self._insert_claimed(left) if left else {})
 
     def _make_way_for(self, objects: list[DecodedObject]) -> None:
-        """Somebody put the bytes of a superseded version back: bronze has its rows, and they are loaded as if they were new."""
+        """A superseded version is current again: its rows leave bronze, and the version is loaded as if it were new."""
         back = self._ledger.superseded([item.version for item in objects])
         for item in objects:
             if item.version in back:
@@ -110,7 +110,7 @@ class BatchInsert:
         versions = [item.version for item in objects]
         manifest = BatchManifest(uuid4().hex, tuple(versions))
         self._begun.add(manifest.batch)
-        self._claims.claim(manifest)
+        self._claims.claim(manifest)  # step 2
         rivals = self._claims.manifests_with(versions, other_than=manifest.batch) if has_rivals else []
         taken = {version for rival in rivals for version in rival.members}.intersection(versions)
         done = self._ledger.done(versions) if has_rivals else set()  # whoever was faster than our claim
@@ -122,14 +122,15 @@ class BatchInsert:
     def _insert_members(self, batch: str, objects: list[DecodedObject], *, is_repeat: bool = False) -> Statuses:
         versions = [item.version for item in objects]
         try:
-            self._insert_rows(objects, BatchManifest(batch, tuple(versions)).token, push_again=is_repeat)
+            self._insert_rows(objects, BatchManifest(batch, tuple(versions)).token, push_again=is_repeat)  # steps 3 to 5
         except WarehouseRefused as error:
-            return self._insert_one_by_one(batch, objects) if len(objects) > 1 else self._on_stuck(objects[0], error)
-        lacking = self._lacking(batch, objects) if is_repeat else set()
+            return self._insert_one_by_one(batch, objects) if len(objects) > 1 else self._on_refused(objects[0], error)
+        lacking = self._lacking(batch, objects) if is_repeat else set()  # step 6
         whole = [item for item in objects if item.version not in lacking]
         if whole:
-            stale = self._supersession.settle(whole[0].dataset, [item.version for item in whole])
-            self._ledger.record([_entry(item, SUPERSEDED if item.version in stale else LOADED) for item in whole])
+            stale = self._supersession.settle(whole[0].dataset, [item.version for item in whole])  # steps 8 and 9
+            entries = [_entry(item, SUPERSEDED if item.version in stale else LOADED) for item in whole]
+            self._ledger.record(entries)  # step 10
             rows = sum(item.table.num_rows for item in whole)
             log.info("loaded", extra={"dataset": whole[0].dataset.name, "objects": len(whole), "rows": rows})
         statuses = dict.fromkeys([item.version for item in whole], LoadStatus.DONE)
@@ -140,7 +141,7 @@ class BatchInsert:
         return statuses
 
     def _insert_one_by_one(self, batch: str, objects: list[DecodedObject]) -> Statuses:
-        """One of them spoils the insert: each alone shows which. What the engine took before it refused goes first."""
+        """The engine refuses one of them: inserting each alone shows which. Rows that it took before it refused are deleted."""
         claimed_at_us = self._claims.time_of(batch)
         self._claims.release(batch, [item.version for item in objects])
         statuses = dict.fromkeys(self._ledger.done([item.version for item in objects]), LoadStatus.DONE)
@@ -153,8 +154,8 @@ class BatchInsert:
             statuses |= self._insert_claimed([item])
         return statuses
 
-    def _on_stuck(self, item: DecodedObject, error: WarehouseRefused) -> Statuses:
-        """Its claim stays: whoever tries it again does so alone, and under the token of what the engine may have taken."""
+    def _on_refused(self, item: DecodedObject, error: WarehouseRefused) -> Statuses:
+        """Its claim stays: the retry runs alone and reuses the token, because the engine may have stored part of it."""
         log.error("not loaded, left for another try", extra={"key": item.version.key, "why": str(error)})
         self._ledger.record_error(
             LoadError(*item.version, item.dataset.name, "warehouse_refused", str(error), "retried", item.attempts)
@@ -164,9 +165,9 @@ class BatchInsert:
     def _finish_what_others_began(self, objects: list[DecodedObject]) -> Statuses:
         """Batches that claim one of these and are not in the ledger: a loader died there, or is at it this moment.
 
-        A young claim is waited for. The members of an old one are inserted once more in the same order under the same
-        token: once, whoever else does that. A member that is in the ledger came with another batch, which the loader that
-        died had yet to see: it would have given the member up.
+        A young claim is waited for. The members of an old one are inserted again in the same order under the same token, so
+        that the engine takes each row once, however many loaders do this. A member that is in the ledger came with another
+        batch, which the dead loader had yet to see: it would have given the member up.
         """
         at_hand = {item.version: item for item in objects}
         statuses: Statuses = {}
@@ -198,7 +199,7 @@ class BatchInsert:
         return {item.version for item in objects if counts.get(item.version[1:], 0) != item.table.num_rows}
 
     def _load_anew(self, batch: str, item: DecodedObject) -> Statuses:
-        """Under a new token, without what the batch left of it."""
+        """Step 7: under a new token, without what the batch left of it."""
         log.warning("rows of a killed insert are loaded anew", extra={"key": item.version.key})
         table, claimed_at_us = item.dataset.bronze_table, self._claims.time_of(batch)
         self._warehouses[0].delete_object(table, item.version.key, etag=item.version.etag, since_us=claimed_at_us)
