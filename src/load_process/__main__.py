@@ -74,7 +74,7 @@ def run_loader(queue_names: Sequence[str], stop: StopRequest, options: LoaderOpt
 
 
 def _open_lake() -> ObjectStore:
-    """NotProvisioned, in one line, if there is no such bucket."""
+    """Raises NotProvisioned if the bucket does not exist."""
     store = open_lake()
     store.check_access()
     return store

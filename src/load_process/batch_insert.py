@@ -113,7 +113,7 @@ class BatchInsert:
         self._claims.claim(manifest)  # step 2
         rivals = self._claims.manifests_with(versions, other_than=manifest.batch) if has_rivals else []
         taken = {version for rival in rivals for version in rival.members}.intersection(versions)
-        done = self._ledger.done(versions) if has_rivals else set()  # whoever was faster than our claim
+        done = self._ledger.done(versions) if has_rivals else set()  # by a loader that was faster than our claim
         self._claims.release(manifest.batch, taken | done)
         mine = [item for item in objects if item.version not in taken | done]
         statuses = dict.fromkeys(taken, LoadStatus.RETRY) | dict.fromkeys(done, LoadStatus.DONE)

@@ -29,16 +29,15 @@ class Deliveries:
     def take(self, message: Message) -> list[ObjectCreated]:
         """Adds the objects that the message names; what of it is unreadable is refused.
 
-        Anybody who may send to the queue writes the body. So whatever else happens here is a fault of ours that one message
-        brought to light: it must not end the loader and all its queues. The message comes again, and after its deliveries
-        waits in the dead-letter queue.
+        The sender chooses the body. An unforeseen error here is therefore a fault of ours that one message revealed: it must
+        not end the loader and all its queues. The message is delivered again, and ends in the dead-letter queue.
         """
         try:
             created = parse_notification(message.body)
         except NotificationRefused as error:
             self.refuse(message, str(error), error.sound)
             return error.sound
-        except Exception as error:  # noqa: BLE001  # a body of anybody's: see above
+        except Exception as error:  # noqa: BLE001  # see above
             self._objects[message.id] = (message, set())
             self._put_off[message.id] = f"{type(error).__name__}: {error}"
             return []
@@ -57,7 +56,7 @@ class Deliveries:
         self._objects[message.id] = (message, versions)
 
     def refuse(self, message: Message, why: str, sound: Iterable[ObjectCreated] = ()) -> None:
-        """A message of which we do not understand all: done once that is noted, and what is sound of it is loaded."""
+        """A message that cannot be read as a whole: its sound records are loaded, and it is done once the refusal is noted."""
         self.add(message, sound)
         self._refused[message.id] = (message, why)
 
@@ -66,7 +65,7 @@ class Deliveries:
         return self._put_off.get(message.id) or self._refused.get(message.id, (message, ""))[1]
 
     def note(self, message: Message) -> None:
-        """That the message was refused is written down."""
+        """The refusal of the message is recorded."""
         del self._refused[message.id]
 
     @property

@@ -51,7 +51,7 @@ class LoadLimits:
 
     @classmethod
     def within(cls, memory: int) -> Self:
-        """For a process that may use so many bytes: two fifths of what is left beside its code read, one fifth inserts."""
+        """For a process that may use `memory` bytes: beside its code, two fifths are for reading and one fifth for inserts."""
         left = max(memory - _CODE_BYTES, _LEAST_BYTES)
         most, reading, inserting = cls(), left * 2 // 5, left // 5
         return cls(
@@ -95,7 +95,7 @@ class NoRoom(Exception):
 
 
 class MemoryBudget:
-    """So many bytes for all threads of a process. Whoever waits is served before whoever only asks, in order."""
+    """`total` bytes for all threads of a process. Waiting threads are served in order, before any that does not wait."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -178,7 +178,7 @@ class Room:
         self._budget.give(size)
 
     def wait_for(self, size: int) -> None:
-        """Gives everything back, and waits until so many bytes are there for what is taken next."""
+        """Gives everything back, and waits until `size` bytes are free for what is taken next."""
         self.close()
         taken = self._budget.wait_for(size)
         with self._lock:

@@ -94,7 +94,7 @@ class QueueLoader:
         self._heartbeat = VisibilityHeartbeat(queue, options.visibility_seconds)
 
     def run(self) -> None:
-        """Until the stop is asked for, or the queue is drained. Everything in hand is settled or given back before."""
+        """Returns on a stop request, or once the queue is drained. Everything in hand is settled or given back before."""
         in_hand: deque[Future[None]] = deque()
         with self._readers, self._reading, self._inserting, self._settling, self._heartbeat:
             quiet_polls = 0
@@ -134,7 +134,7 @@ class QueueLoader:
     def _receive(self) -> Deliveries:
         """As many messages as come in the time of a window and as it may hold; waits for the first only.
 
-        Nothing is received while the warehouse is away: a delivery must not be spent on a try that cannot succeed.
+        Nothing is received while the warehouse is unavailable: a delivery must not be spent on a try that cannot succeed.
         """
         window, limits = Deliveries(), self._options.limits
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""What a loader tells about itself: how many objects it loaded, and which of its queues waits."""
+"""The metrics of a loader: how many objects it loaded, and which of its queues waits."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator

@@ -1,6 +1,6 @@
 """PURE. What a message of S3's says, straight, through SNS or through EventBridge: which objects were created.
 
-Whoever can send to the queue writes these bodies: every field is checked for its type and size before it is used.
+The sender chooses the body: every field is checked for its type and size before it is used.
 """
 
 from collections.abc import Iterator

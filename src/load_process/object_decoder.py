@@ -38,7 +38,7 @@ class ObjectDecoder:
     """Errors that travel: NoRoom (then it holds nothing), and those of the store."""
 
     def __init__(self, store: ObjectStore, limits: LoadLimits, memory: int) -> None:
-        """`memory` is what there is in all for everything that is read."""
+        """`memory` is the total for all objects that are read, in bytes."""
         self._store = store
         self._limits = limits
         self._memory = memory

@@ -1,4 +1,4 @@
-"""From the lake into memory: several objects at once; what can never be loaded is told to ledger and quarantine here."""
+"""From the lake into memory: reads several objects at once, and records in ledger and quarantine what can never be loaded."""
 
 import logging
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ _ACCESS = "access_refused"
 _SILENT = "lake_silent"
 _NO_BUCKET = "bucket_missing"
 _OF_ALL_OR_ONE = {_ACCESS, _SILENT, _NO_BUCKET}
-"""May be the trouble of a single object or of the whole lake: one question to the lake tells."""
+"""May concern a single object or the whole lake: one request to the lake decides."""
 
 READERS = 4
 """Objects that one loop reads at once."""
@@ -75,7 +75,7 @@ _Found = DecodedObject | BrokenObject | _Unreadable | ObjectMissing | LakeUnavai
 
 
 class ObjectReader:
-    """Reads several objects at once; tells ledger and quarantine of those that can never be loaded.
+    """Reads several objects at once; objects that can never be loaded are quarantined and recorded in the ledger.
 
     RETRY is the status of each object while the lake is unavailable. REFUSED is that of an object that the lake refuses or
     does not send in time, and of one that our own code fails on. Errors that travel: the warehouse's, NotProvisioned, and
@@ -231,9 +231,8 @@ class ObjectReader:
     def _try(self, room: Room, key: str, size: int, dataset: Dataset, attempts: int) -> _Found:
         """The last word on one object, whatever is in it.
 
-        Anybody who may write to the lake chooses the bytes. So an error that nobody foresaw is a fault of ours that one
-        object brought to light: it must not end the loader and all its queues. The object is tried again, and then its
-        message waits in the dead-letter queue.
+        The writer of the object chooses the bytes. An unforeseen error is therefore a fault of ours that one object revealed:
+        it must not end the loader and all its queues. The object is tried again, and its message ends in the dead-letter queue.
         """
         try:
             return self._decoder.decode(room, key, size, dataset, attempts)

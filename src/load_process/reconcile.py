@@ -111,7 +111,7 @@ class Sweep:
         return len({version.key for version, status in known.items() if status == LOADED} - listed)
 
     def _load_missing(self, missing: list[LoadRequest], counts: SweepCounts) -> None:
-        """What a loader has loaded since the ledger was asked is not counted as missing."""
+        """Objects that a loader loaded after the ledger was read are not counted as missing."""
         if self._load is None or not missing:
             counts.missing += len(missing)
             return
@@ -137,7 +137,7 @@ class SweepOptions:
 
 
 class ScheduledSweep:
-    """Runs in a thread of its own, with a warehouse connection of its own, until the stop is asked for.
+    """Runs in a thread of its own, with a warehouse connection of its own, until the stop is requested.
 
     A queue that is more than a window of messages behind is left out: what is not loaded yet is not lost.
     """

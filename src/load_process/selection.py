@@ -20,7 +20,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class GapName:
-    """`SYMBOL:CHANNEL:FROM-TO`, as stream_events tells gaps; the ids are included."""
+    """`SYMBOL:CHANNEL:FROM-TO`, as stream_events names gaps; both ids are included."""
 
     symbol: str
     channel: str

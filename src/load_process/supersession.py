@@ -84,7 +84,7 @@ class Supersession:
         for pairs in _parts([(version.key, version.etag) for version in gone]):
             keys = self._keys_that_win(dataset, pairs)
             began_us = self._warehouse.now_us()
-            self._tell_gold(dataset, pairs)  # first: whoever is killed after the deletion may not come back to it
+            self._tell_gold(dataset, pairs)  # first: a loader that is killed after the deletion may not come back to it
             if keys:
                 self._delete(dataset, keys, [*pairs, *self._superseded(keys)])
                 self._tell_gold_again(dataset, began_us)
