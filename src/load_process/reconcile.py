@@ -35,9 +35,6 @@ HEADER = ("dataset", "folders", "objects", "missing", "loaded", "quarantined", "
 
 _FOREVER = 2**63 - 1
 
-NEXT_ROUND = Backoff(0.0, 0.0)
-"""A failed sweep has no pause of its own."""
-
 
 @dataclass(slots=True)
 class SweepCounts:
@@ -162,7 +159,8 @@ class ScheduledSweep:
         self._limits = limits
         self._queues = {name: MessageQueue(name) for name in {dataset.queue for dataset in datasets}}
         self._reach_us = dict.fromkeys([dataset.name for dataset in datasets], now_us())
-        self._outage = Outage(log, NEXT_ROUND, begins="not reconciled, the next round tries again", ends="reconciling again")
+        rounds = Backoff(options.every_seconds, options.every_seconds)
+        self._outage = Outage(log, rounds, begins="not reconciled, the next round tries again", ends="reconciling again")
 
     def run(self) -> None:
         """What another loader has in hand is left to the next round."""

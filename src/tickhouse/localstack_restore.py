@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from tickhouse.provision import provision_aws
 from tickhouse_core.aws import aws_errors, s3_client
+from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import (
     LakeRefused,
@@ -156,18 +157,13 @@ def run_keeper(stop: StopRequest, ready_file: Path | None) -> None:
 
 
 def _look_again_and_again(look: Callable[[], None], stop: StopRequest) -> None:
-    """Trouble is said once, and its end."""
-    is_in_trouble = False
+    outage = Outage(log, Backoff(LOOK_SECONDS, LOOK_SECONDS), begins="waiting for it to come back", ends="all is well again")
     while True:
         try:
             look()
-            if is_in_trouble:
-                log.info("all is well again")
-            is_in_trouble = False
+            outage.succeeded()
         except (LakeUnavailable, LakeRefused, NotProvisioned, PubSubUnavailable) as error:
-            level = logging.DEBUG if is_in_trouble else logging.WARNING
-            log.log(level, "waiting for it to come back", extra={"why": str(error)})
-            is_in_trouble = True
+            outage.failed(error)
         if stop.wait(LOOK_SECONDS):
             return
 
