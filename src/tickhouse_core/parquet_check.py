@@ -6,7 +6,7 @@ it fits if no digit is lost on the way into the dataset's types.
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -68,8 +68,8 @@ class CheckedFile:
         check_columns(file.schema_arrow, dataset, self._partitions)
         check_row_groups(file.metadata)
         refuse_encrypted(io.BytesIO(body))
-        self.sizes = sizes_of(file, dataset)
-        _refuse_larger(self.sizes.decoded, most_bytes)
+        self.sizes = sizes_of(file, body, dataset)
+        _refuse_larger(self.sizes.decoded, most_bytes, self.sizes.written_out)
         _check_rows(file.metadata)
         self._body = body
         self._metadata = file.metadata
@@ -121,6 +121,7 @@ class CheckedFile:
     def _reader(self) -> pq.ParquetFile:
         """Text arrives as it is in the file, each distinct value of a page once: a few kilobytes can name gigabytes."""
         in_file = {self._metadata.schema.column(number).path for number in range(self._metadata.num_columns)}
+        in_file -= self.sizes.written_out
         texts = [field.name for field in self._dataset.schema if _is_text(field.type) and field.name in in_file]
         with _decoding():
             return pq.ParquetFile(
@@ -223,9 +224,10 @@ def _constant(partitions: Mapping[str, str], field: pa.Field, rows: int) -> pa.C
     return pa.chunked_array([pa.DictionaryArray.from_arrays(indices, [partitions[field.name]])])
 
 
-def _refuse_larger(decoded: int, most_bytes: int) -> None:
+def _refuse_larger(decoded: int, most_bytes: int, written_out: Collection[str] = ()) -> None:
     if decoded > most_bytes:
-        raise ObjectRefused("too_large", f"{decoded:,} bytes once decoded, {most_bytes:,} are allowed (--object-mb)")
+        remedy = f": write {', '.join(sorted(written_out))} in another encoding than DELTA_BYTE_ARRAY" if written_out else ""
+        raise ObjectRefused("too_large", f"{decoded:,} bytes once decoded, {most_bytes:,} are allowed (--object-mb){remedy}")
 
 
 def _check_version(metadata: dict[bytes, bytes], dataset: Dataset) -> None:
