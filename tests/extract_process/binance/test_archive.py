@@ -120,8 +120,14 @@ def test_oddities_that_venues_do_have_are_kept() -> None:
 
 
 PLACES = {
-    "open": 1, "high": 2, "low": 3, "close": 4, "volume": 5,
-    "quote_volume": 7, "taker_buy_volume": 9, "taker_buy_quote_volume": 10,
+    "open": 1,
+    "high": 2,
+    "low": 3,
+    "close": 4,
+    "volume": 5,
+    "quote_volume": 7,
+    "taker_buy_volume": 9,
+    "taker_buy_quote_volume": 10,
 }
 
 
