@@ -17,6 +17,7 @@ from load_process.load_window import insert_reading
 from load_process.metrics import LoadCounts
 from load_process.object_reader import READERS, ObjectReader, Reading
 from load_process.objects import LoadRequest, LoadResult, LoadStatus, ObjectVersion
+from load_process.refusals import UnreadObjects
 from load_process.visibility import VisibilityHeartbeat
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.errors import AccessRefused, LakeUnavailable, TickhouseError, WarehouseUnavailable
@@ -84,8 +85,10 @@ class QueueLoader:
         self._reading = ThreadPoolExecutor(1, thread_name_prefix=f"read-{queue.name}")
         self._inserting = ThreadPoolExecutor(1, thread_name_prefix=f"insert-{queue.name}")
         self._settling = ThreadPoolExecutor(1, thread_name_prefix=f"settle-{queue.name}")
-        self._reader = ObjectReader(store, self._ledger, options.limits, self._readers, memory.reading)
-        again = ObjectReader(store, Ledger(inserting_warehouses[0]), options.limits, self._readers, memory.reading)
+        self._unread = UnreadObjects()
+        self._reader = ObjectReader(store, self._ledger, options.limits, self._readers, memory.reading, self._unread)
+        other_ledger = Ledger(inserting_warehouses[0])
+        again = ObjectReader(store, other_ledger, options.limits, self._readers, memory.reading, self._unread)
         patience = options.patience_seconds
         self._batches = BatchInsert(inserting_warehouses, again, options.limits, patience, memory.inserting)
         self._again = again
@@ -114,9 +117,15 @@ class QueueLoader:
                     in_hand.popleft().result()
                 if self._options.drain and quiet_polls >= 2 and self._is_drained():
                     self._outage.succeeded()
+                    self._say_unread()
                     return
             while in_hand:
                 in_hand.popleft().result()
+
+    def _say_unread(self) -> None:
+        if keys := self._unread.keys():
+            said = {"queue": self._queue.name, "objects": len(keys), "first": keys[0]}
+            log.error("objects could not be read: their messages wait in the dead-letter queue", extra=said)
 
     def _wait_out(self, error: TickhouseError) -> None:
         """Keys that are refused may be renewed; a run that is to come to an end does not wait for that."""
@@ -214,14 +223,15 @@ class QueueLoader:
         """Requests to retry are tried again here for a while, for the same reason. It never waits for memory, which the next
         part may hold."""
         results: dict[ObjectVersion, LoadResult] = {}
-        deadline = time.monotonic() + RETRY_SECONDS
+        deadline, gives_up = time.monotonic() + RETRY_SECONDS, False
         while True:
             with reading:
                 results |= {result.request.version: result for result in self._insert_part(reading)}
             again = [result.request for result in results.values() if result.status is LoadStatus.RETRY]
-            if not again or time.monotonic() > deadline or self._stop.wait(PAUSE_SECONDS):
+            if not again or gives_up or self._stop.wait(PAUSE_SECONDS):
                 return list(results.values())
-            retried = self._read_again(again)
+            gives_up = time.monotonic() > deadline
+            retried = self._read_again(again, gives_up)
             if retried is None:
                 return list(results.values())
             reading = retried
@@ -239,11 +249,11 @@ class QueueLoader:
                 return results
         return reading.results
 
-    def _read_again(self, requests: list[LoadRequest]) -> Reading | None:
+    def _read_again(self, requests: list[LoadRequest], gives_up: bool) -> Reading | None:
         """None after a stop. Requests that memory had no room for keep their status."""
         while not self._stop.is_set():
             try:
-                return self._again.read(requests, waits=False)
+                return self._again.read(requests, waits=False, gives_up=gives_up)
             except (WarehouseUnavailable, LakeUnavailable, AccessRefused) as error:
                 self._wait_out(error)
         return None

@@ -8,10 +8,11 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from load_process.ledger import QUARANTINED, Ledger, LedgerEntry, LoadError
+from load_process.ledger import Ledger
 from load_process.limits import LoadLimits, MemoryBudget, NoRoom, Room
 from load_process.object_decoder import FIRST_BYTES, BrokenObject, ObjectDecoder
 from load_process.objects import DecodedObject, LoadRequest, LoadResult, LoadStatus, ObjectVersion
+from load_process.refusals import Refusals, Unreadable, UnreadObjects
 from tickhouse_core.datasets import Dataset, dataset_of_key
 from tickhouse_core.errors import (
     AccessRefused,
@@ -19,10 +20,10 @@ from tickhouse_core.errors import (
     LakeSilent,
     LakeUnavailable,
     NotProvisioned,
+    ObjectChanged,
     ObjectMissing,
 )
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.quarantine import quarantine
 from tickhouse_core.redaction import redacted
 
 log = logging.getLogger(__name__)
@@ -63,21 +64,13 @@ class Reading:
         self.room.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Unreadable:
-    """Neither read nor known to be broken: the lake refused it, or our own code failed on it."""
-
-    reason: str
-    why: str
-
-
-_Found = DecodedObject | BrokenObject | _Unreadable | ObjectMissing | LakeUnavailable | NoRoom
+_Found = DecodedObject | BrokenObject | Unreadable | ObjectMissing | LakeUnavailable | NoRoom
 
 
 class ObjectReader:
     """Reads several objects at once; objects that can never be loaded are quarantined and recorded in the ledger.
 
-    RETRY is the status of each object while the lake is unavailable. REFUSED is that of an object that the lake refuses or
+    RETRY is the status of an object that the lake cannot answer for. REFUSED is that of an object that the lake refuses or
     does not send in time, and of one that our own code fails on. Errors that travel: the warehouse's, NotProvisioned, and
     AccessRefused or LakeUnavailable where the lake refuses this process altogether, or answers nothing at all.
     """
@@ -89,8 +82,12 @@ class ObjectReader:
         limits: LoadLimits,
         threads: ThreadPoolExecutor,
         memory: MemoryBudget | None = None,
+        unread: UnreadObjects | None = None,
     ) -> None:
-        """`memory` is shared with other readers of the process; without, the limits' share is this reader's alone."""
+        """`memory` is shared with other readers of the process; without, the limits' share is this reader's alone. `unread` is
+        shared with those that read the same objects again."""
+        self._unread = unread or UnreadObjects()
+        self._refusals = Refusals(store, ledger, self._unread)
         self._memory = memory or MemoryBudget(limits.reading_bytes)
         self._decoder = ObjectDecoder(store, limits, self._memory.total)
         self._store = store
@@ -98,15 +95,15 @@ class ObjectReader:
         self._limits = limits
         self._threads = threads
 
-    def read(self, requests: Sequence[LoadRequest], *, waits: bool = True) -> Reading:
+    def read(self, requests: Sequence[LoadRequest], *, waits: bool = True, gives_up: bool = False) -> Reading:
         """Safe to repeat at any point: what is done is found in the ledger.
 
         As many as memory has room for, the rest is `left` in the answer. With `waits` at least one is read, as soon as
-        others gave back what it needs; that is for callers that hold nothing themselves.
+        others gave back what it needs; that is for callers that hold nothing themselves. With `gives_up` no status is RETRY.
         """
         reading = Reading(Room(self._memory, most=self._limits.part_bytes))
         try:
-            self._read_into(reading, requests, waits)
+            self._read_into(reading, requests, waits, gives_up)
         except BaseException:
             reading.room.close()
             raise
@@ -116,13 +113,13 @@ class ObjectReader:
         """For what `read_version` reads: it never waits, since others wait for its caller."""
         return Room(self._memory, always=True)
 
-    def _read_into(self, reading: Reading, requests: Sequence[LoadRequest], waits: bool) -> None:
+    def _read_into(self, reading: Reading, requests: Sequence[LoadRequest], waits: bool, gives_up: bool) -> None:
         new = self._without_done(self._of_datasets(requests, reading), reading)
         silent: list[str] = []
         found = self._read_all(silent, new, reading.room, waits)
         reading.left = [item for item, outcome in found if isinstance(outcome, NoRoom)]
         settled = [(item, outcome) for item, outcome in found if not isinstance(outcome, NoRoom)]
-        if any(isinstance(outcome, _Unreadable) and outcome.reason in _OF_ALL_OR_ONE for _, outcome in settled):
+        if any(_may_be_of_all(outcome) for _, outcome in settled):
             self._store.check_access()  # of all objects: then no delivery is spent on it
         judged = self._ledger.done([outcome.version for _, outcome in settled if isinstance(outcome, BrokenObject)])
         for item, outcome in settled:
@@ -133,13 +130,18 @@ class ObjectReader:
             elif isinstance(outcome, BrokenObject) and outcome.version in judged and not item.again:
                 reading.results.append(LoadResult(item, LoadStatus.DONE))  # requested by an older etag, or twice
             else:
-                status = self._settle(item, outcome)
+                status = self._refusals.settle(item, outcome, gives_up=gives_up)
                 reading.results.append(LoadResult(item, status))
                 if isinstance(outcome, BrokenObject) and status is LoadStatus.DONE:
                     judged.add(outcome.version)
         for _, outcome in settled:
             if isinstance(outcome, BrokenObject):
                 reading.room.give(len(outcome.body or b""))
+        unread = {item.version for item in reading.left}
+        unread |= {result.request.version for result in reading.results if result.status is not LoadStatus.DONE}
+        for request in requests:
+            if request.version not in unread:
+                self._unread.discard(request.created.key)
         self._drop_done_versions(reading)
 
     def _read_all(self, silent: list[str], new: list[LoadRequest], room: Room, waits: bool) -> list[tuple[LoadRequest, _Found]]:
@@ -163,7 +165,7 @@ class ObjectReader:
         result = self._try(room, version.key, 0, dataset, 1)
         if isinstance(result, LakeUnavailable):
             raise result
-        if isinstance(result, _Unreadable) and result.reason == _NO_BUCKET:
+        if isinstance(result, Unreadable) and result.reason == _NO_BUCKET:
             raise LakeUnavailable(result.why)
         return result if isinstance(result, DecodedObject) and result.version == version else None
 
@@ -180,7 +182,7 @@ class ObjectReader:
                 known.append(item)
             else:
                 detail = f"s3://{created.bucket}/{created.key} is no dataset of bucket {self._store.bucket}"
-                reading.results.append(LoadResult(item, self._drop(item, "", "unknown_prefix", detail)))
+                reading.results.append(LoadResult(item, self._refusals.drop(item, "unknown_prefix", detail)))
         return known
 
     def _without_done(self, requests: list[LoadRequest], reading: Reading) -> list[LoadRequest]:
@@ -209,7 +211,7 @@ class ObjectReader:
         if len(silent) >= MOST_SILENT:
             return LakeUnavailable(f"not read: {len(silent)} other objects did not come in time, {silent[0]} for one")
         result = self._read(room, item)
-        if isinstance(result, _Unreadable) and result.reason == _SILENT:
+        if isinstance(result, Unreadable) and result.reason == _SILENT:
             silent.append(item.created.key)
         return result
 
@@ -237,57 +239,19 @@ class ObjectReader:
         try:
             return self._decoder.decode(room, key, size, dataset, attempts)
         except LakeSilent as error:
-            return _Unreadable(_SILENT, str(error))
+            return Unreadable(_SILENT, str(error))
         except (ObjectMissing, LakeUnavailable, NoRoom) as error:
             return error
         except NotProvisioned as error:
-            return _Unreadable(_NO_BUCKET, str(error))
+            return Unreadable(_NO_BUCKET, str(error))
         except AccessRefused as error:
-            return _Unreadable(_ACCESS, str(error))
-        except LakeRefused as error:
-            return _Unreadable("lake_refused", str(error))
+            return Unreadable(_ACCESS, str(error))
+        except (LakeRefused, ObjectChanged) as error:
+            return Unreadable("lake_refused", str(error))
         except Exception as error:
             log.debug("an error that nobody foresaw", extra={"key": key}, exc_info=True)
-            return _Unreadable("unforeseen", redacted(f"{type(error).__name__}: {error}")[:500])
+            return Unreadable("unforeseen", redacted(f"{type(error).__name__}: {error}")[:500])
 
-    def _settle(self, item: LoadRequest, result: BrokenObject | _Unreadable | ObjectMissing | LakeUnavailable) -> LoadStatus:
-        dataset = dataset_of_key(item.created.key)
-        name = dataset.name if dataset else ""
-        if isinstance(result, ObjectMissing):
-            return self._drop(item, name, "object_missing", str(result))
-        if isinstance(result, LakeUnavailable):
-            log.warning("not read, another try follows", extra={"key": item.created.key, "why": str(result)})
-            return LoadStatus.RETRY
-        if isinstance(result, _Unreadable):
-            return self._refuse(item, name, result)
-        try:
-            self._quarantine(result, name, item.attempts)
-        except LakeUnavailable as error:
-            log.warning("not quarantined, another try follows", extra={"key": item.created.key, "why": str(error)})
-            return LoadStatus.RETRY
-        except (AccessRefused, LakeRefused) as error:
-            return self._refuse(item, name, _Unreadable("not_quarantined", f"{result.error.reason}: {result.error}; {error}"))
-        return LoadStatus.DONE
 
-    def _refuse(self, item: LoadRequest, dataset: str, result: _Unreadable) -> LoadStatus:
-        created = item.created
-        log.error("not read, left for another try", extra={"key": created.key, "reason": result.reason, "why": result.why})
-        self._ledger.record_error(
-            LoadError(created.bucket, created.key, created.etag, dataset, result.reason, result.why, "retried", item.attempts)
-        )
-        return LoadStatus.REFUSED
-
-    def _quarantine(self, refused: BrokenObject, dataset: str, attempts: int) -> None:
-        version, reason, detail = refused.version, refused.error.reason, str(refused.error)
-        copy = quarantine(self._store, version.key, version.etag, refused.body, reason, detail)
-        self._ledger.record_error(LoadError(*version, dataset, reason, detail, QUARANTINED, attempts))
-        self._ledger.record([LedgerEntry(*version, dataset, 0, 0, QUARANTINED, attempts)])
-        log.error("quarantined", extra={"key": version.key, "copy": copy, "reason": reason, "why": detail})
-
-    def _drop(self, item: LoadRequest, dataset: str, reason: str, detail: str) -> LoadStatus:
-        created = item.created
-        self._ledger.record_error(
-            LoadError(created.bucket, created.key, created.etag, dataset, reason, detail, "dropped", item.attempts)
-        )
-        log.warning("nothing to load", extra={"key": created.key, "reason": reason})
-        return LoadStatus.DONE
+def _may_be_of_all(outcome: _Found) -> bool:
+    return isinstance(outcome, LakeUnavailable) or (isinstance(outcome, Unreadable) and outcome.reason in _OF_ALL_OR_ONE)

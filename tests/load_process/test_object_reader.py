@@ -27,6 +27,7 @@ from load_process.limits import LoadLimits
 from load_process.notifications import ObjectCreated
 from load_process.object_reader import ObjectReader
 from load_process.objects import LoadRequest, LoadStatus, ObjectVersion
+from load_process.refusals import UnreadObjects
 from load_process.value_checksum import value_checksum
 from tickhouse_core.datasets import DATASETS, KLINES
 from tickhouse_core.errors import LakeUnavailable
@@ -240,6 +241,49 @@ def test_passing_trouble_of_the_lake_is_for_later_and_of_one_object_alone(
     assert statuses(reading) == dict.fromkeys([version_of(away), version_of(bad)], LoadStatus.RETRY)
     assert [item.version for item in reading.objects] == [version_of(sound)]
     assert (ledger(warehouse), errors(warehouse)) == ([], [])  # not judged before the copy is safe
+
+
+def test_trouble_with_an_object_is_said_once_and_noted_when_it_is_given_up(
+    moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    away, bad = (land(moto_lake, b"broken", f"{FOLDER}/{name}.parquet") for name in ("away", "bad"))
+    unread = UnreadObjects()
+    store, requests = PatchyStore(moto_lake.store.bucket), [LoadRequest(away, 2), LoadRequest(bad, 2)]
+    first, second = (ObjectReader(store, Ledger(warehouse), LoadLimits(), threads, unread=unread) for _ in range(2))
+    for reader in (first, second, first):
+        assert statuses(reader.read(requests)) == dict.fromkeys(map(version_of, (away, bad)), LoadStatus.RETRY)
+    assert [record.getMessage() for record in caplog.records] == [
+        "not read, another try follows",
+        "not quarantined, another try follows",
+    ]
+    caplog.clear()
+    for reader in (second, first):
+        assert statuses(reader.read(requests, gives_up=True)) == dict.fromkeys(map(version_of, (away, bad)), LoadStatus.REFUSED)
+    assert [record.getMessage() for record in caplog.records] == ["not read, left for another try"] * 2
+    assert errors(warehouse) == [("lake_unavailable", "retried", 2)] * 4
+    assert unread.keys() == [away.key, bad.key]
+    sound = ObjectReader(moto_lake.store, Ledger(warehouse), LoadLimits(), threads, unread=unread)
+    assert [*statuses(sound.read(requests)).values()] == [LoadStatus.DONE] * 2
+    assert unread.keys() == []
+
+
+class AwayStore(PatchyStore):
+    """Does not answer at all."""
+
+    def check_access(self) -> None:
+        raise LakeUnavailable("S3 answered 503")
+
+
+def test_a_lake_that_is_away_altogether_is_no_trouble_of_an_object(
+    moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Given back, its message would spend a delivery on what is not its fault."""
+    away = land(moto_lake, parquet(klines(0)), f"{FOLDER}/away.parquet")
+    reader = ObjectReader(AwayStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
+    for gives_up in (False, True):
+        with pytest.raises(LakeUnavailable, match="503"):
+            reader.read([LoadRequest(away, 1)], gives_up=gives_up)
+    assert (errors(warehouse), caplog.records) == ([], [])
 
 
 def test_exactly_the_version_that_is_asked_for_is_read_or_none(
