@@ -192,9 +192,8 @@ def test_a_footer_that_is_larger_than_any_is_refused_before_it_is_opened() -> No
 
 PEAK = """
 import sys
-from load_process.limits import LoadLimits
-from load_process.limits import MemoryBudget, Room
-from load_process.object_decoder import SoundRead
+from load_process.limits import LoadLimits, MemoryBudget, Room
+from load_process.object_decoder import ObjectDecoder
 from tickhouse_core.datasets import TRADES
 from tickhouse_core.object_store import StoredObject
 
@@ -204,7 +203,8 @@ class Store:
         return StoredObject(key, "e", open(sys.argv[1], "rb").read())
 
 limits = LoadLimits.within(256 * 1024**2)
-read = SoundRead(Store(), limits, limits.reading_bytes).read(Room(MemoryBudget(limits.reading_bytes)), "k", 0, TRADES, 1)
+decoder = ObjectDecoder(Store(), limits, limits.reading_bytes)
+read = decoder.decode(Room(MemoryBudget(limits.reading_bytes)), "k", 0, TRADES, 1)
 (peak,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))  # ru_maxrss is our parent's
 print(read.table.num_rows, int(peak) // 1024)
 """
