@@ -242,7 +242,6 @@ class StreamFeed:
                 link = await self._links.open(self._on_frames, self._on_open_failed)
             except VenueError as error:
                 seconds = self._delay.next_delay(0.0, random.random())
-                log.warning("cannot connect", extra={"feed": self.name, "seconds": round(seconds, 2), "why": str(error)})
                 self._note("connect_failed", detail=str(error))
                 await asyncio.sleep(seconds)
             else:
