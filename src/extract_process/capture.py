@@ -51,7 +51,7 @@ _LOUD = {
     "successor_given_up": logging.WARNING,
     "venue_error": logging.WARNING,
 }
-_MOST_EVENTS, _MOST_LINES = 20, 5
+_MOST_EVENTS, _MOST_LINES = 20, 3
 """Of a kind that are said one by one: a venue's garbage is counted, not amplified."""
 
 _COUNTED = frozenset({"implausible_id", "not_judged", "refused_row", "venue_error"})
