@@ -102,6 +102,7 @@ class Chaos:
         log, summary = self.folder / f"{venue.kind}.log", self.folder / f"{venue.kind}.out"
         symbols = [word for symbol in venue.markets for word in ("--symbol", symbol)]
         command = [sys.executable, "-m", "extract_process.stream", "--venue", venue.kind, "--duration", f"{self.seconds}"]
+        command += ["--stop-seconds", f"{max(30.0, patience(10)):.0f}"]  # what stays in the spool of a busy machine is not judged
         environment = {**os.environ, "PYTHONPATH": str(SOURCES), **self._environment, **venue.environment}
         with log.open("wb") as errors, summary.open("wb") as out:
             process = subprocess.Popen([*command, *symbols, *OPTIONS], env=environment, stdout=out, stderr=errors)
