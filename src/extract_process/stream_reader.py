@@ -91,7 +91,7 @@ class StreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._last_data = self._loop.time()
-        self._unread, self._read_at = data, now_us()
+        self._unread, self._read_at = self._unread + data, now_us()
         self._take_part()
 
     def _take_part(self) -> None:
@@ -108,6 +108,12 @@ class StreamConnection(asyncio.Protocol):
             else:
                 self._transport.resume_reading()
 
+    def _hand_on_unread(self) -> None:
+        """All of it: the end comes behind it. TLS says the end in the same read, although nothing is to be read."""
+        if data := self._unread:
+            self._unread = b""
+            self._hand_on(data, self._read_at)
+
     def _hand_on(self, data: bytes, receipt_time: int) -> None:
         self._protocol.receive_data(data)
         events = self._protocol.events_received()
@@ -120,13 +126,12 @@ class StreamConnection(asyncio.Protocol):
             self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
     def eof_received(self) -> None:
+        self._hand_on_unread()
         self._protocol.receive_eof()
         self._send_out()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if data := self._unread:
-            self._unread = b""
-            self._hand_on(data, self._read_at)
+        self._hand_on_unread()
         if not self._protocol.close_expected() and self._protocol.handshake_exc is None:
             self._protocol.receive_eof()
         cause = self._cause or self._words_of_end(exc)
