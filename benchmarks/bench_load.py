@@ -39,6 +39,7 @@ from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS, KLINES, LEVELS, Datase
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.timestamps import MINUTE_US
 from tickhouse_core.warehouse import connect
@@ -158,7 +159,7 @@ def _lake() -> Iterator[ObjectStore]:
     account = f"{uuid.uuid4().int % 10**12:012d}"  # queues of its own, as LocalStack reads a key of 12 digits
     os.environ |= {"AWS_ACCESS_KEY_ID": account, "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
     if "AWS_ENDPOINT_URL" in os.environ:
-        yield ObjectStore(f"bench-{uuid.uuid4().hex}")
+        yield S3Store(f"bench-{uuid.uuid4().hex}")
         return
     program = (
         "import logging, sys; logging.getLogger('werkzeug').setLevel('ERROR')\n"
@@ -169,7 +170,7 @@ def _lake() -> Iterator[ObjectStore]:
     assert process.stdout is not None
     os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{int(process.stdout.readline())}"
     try:
-        yield ObjectStore(f"bench-{uuid.uuid4().hex}")
+        yield S3Store(f"bench-{uuid.uuid4().hex}")
     finally:
         process.communicate()
 

@@ -21,7 +21,7 @@ from tickhouse.provision import provision_aws
 from tickhouse_core.aws import aws_errors, s3_client
 from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import UsageError
-from tickhouse_core.lake_copy import configured_copy
+from tickhouse_core.lake import configured_copy
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.settings import LakeSettings, StatusSettings, WarehouseSettings, read
 from transform_process.migrate import migrate

@@ -17,6 +17,7 @@ from tickhouse_core.errors import LakeUnavailable, WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import Message, MessageQueue, QueueDepth
 from tickhouse_core.object_store import ObjectStore, StoredObject
+from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.warehouse import Warehouse, connect
 
@@ -158,7 +159,7 @@ def test_a_stop_finishes_the_batch_in_hand_and_gives_the_others_back(
     inserting.close()
 
 
-class StoppingStore(ObjectStore):
+class StoppingStore(S3Store):
     """Asks for the stop while the first object is read."""
 
     stop: StopRequest
@@ -191,7 +192,7 @@ def test_a_stop_before_the_first_poll_receives_nothing(
     assert MessageQueue(QUEUE).depth().in_flight == 0
 
 
-class AwayStore(ObjectStore):
+class AwayStore(S3Store):
     """Not there until the loader has tried once."""
 
     stop: StopRequest

@@ -15,7 +15,7 @@ from load_process.loader import LoaderOptions, QueueLoader
 from tickhouse_core.aws import s3_client, sqs_client
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import MessageQueue
-from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.warehouse import Warehouse, connect
 
@@ -50,7 +50,7 @@ def drain(moto_lake: Lake, warehouse_settings: WarehouseSettings) -> Iterator[Ca
     def drained() -> None:
         first, *others = connections
         options = LoaderOptions(drain=True, wait_seconds=0)
-        store = ObjectStore(moto_lake.store.bucket)
+        store = S3Store(moto_lake.store.bucket)
         QueueLoader(MessageQueue(QUEUE), store, first, others, StopRequest(), options).run()
         assert MessageQueue(QUEUE).depth().is_empty
 

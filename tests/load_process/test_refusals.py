@@ -24,7 +24,8 @@ from load_process.versions import Fate, Version, Wanted
 from tickhouse_core.errors import AccessRefused
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import MessageQueue
-from tickhouse_core.object_store import ObjectStore, StoredObject
+from tickhouse_core.object_store import StoredObject
+from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.warehouse import Warehouse, connect
 
@@ -60,7 +61,7 @@ def test_an_object_that_s3_refuses_costs_only_itself(
 ) -> None:
     refused = [land(moto_lake, parquet(klines(0)), f"{FOLDER}/{name}.parquet") for name in REFUSED]
     sound = land(moto_lake, parquet(klines(1)))
-    reader = ObjectReader(ObjectStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
+    reader = ObjectReader(S3Store(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
     reading = reader.read([Wanted(item, 3) for item in (*refused, sound)])
     assert [item.version.key for item in reading.objects] == [sound.key]
     assert reading.fates == {Wanted(item, 3).version: Fate.STUCK for item in refused}
@@ -76,7 +77,7 @@ def test_objects_that_do_not_come_cost_only_themselves(
     """One that is never answered and one that drips: a read timeout alone would wait for the second for ever."""
     waiting = [land(moto_lake, parquet(klines(0)), f"{FOLDER}/{name}.parquet") for name in ("silent", "dripping")]
     sound = land(moto_lake, parquet(klines(1)))
-    store = ObjectStore(moto_lake.store.bucket, silence_seconds=patience(0.4))
+    store = S3Store(moto_lake.store.bucket, silence_seconds=patience(0.4))
     reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([Wanted(item, 3) for item in (*waiting, sound)])
     assert [item.version.key for item in reading.objects] == [sound.key]
     assert reading.fates == {Wanted(item, 3).version: Fate.STUCK for item in waiting}
@@ -89,7 +90,7 @@ def test_an_object_of_more_bytes_than_a_put_can_have_is_quarantined_unread(
 ) -> None:
     """S3 takes 5 GiB in one request and terabytes in parts: our own limit is what counts."""
     created = land(moto_lake, b"never read", f"{FOLDER}/6GiB.parquet")
-    reader = ObjectReader(ObjectStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
+    reader = ObjectReader(S3Store(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
     assert reader.read([Wanted(created, 1)]).fates == {Wanted(created, 1).version: Fate.DONE}
     assert errors(warehouse) == [("too_large", "quarantined", 1)]
 
@@ -98,7 +99,7 @@ def test_of_many_objects_that_do_not_come_only_the_first_are_waited_for(
     front: RefusingS3, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
 ) -> None:
     silent = [land(moto_lake, b"never read", f"{FOLDER}/silent-{number}.parquet") for number in range(8)]
-    store = ObjectStore(moto_lake.store.bucket, silence_seconds=0.1)
+    store = S3Store(moto_lake.store.bucket, silence_seconds=0.1)
     reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([Wanted(item, 1) for item in silent])
     fates = [reading.fates[Wanted(item, 1).version] for item in silent]
     assert fates.count(Fate.STUCK) in (MOST_SILENT, MOST_SILENT + 1)  # two threads
@@ -109,7 +110,7 @@ def test_when_everything_is_refused_no_object_is_blamed(
     front: RefusingS3, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
 ) -> None:
     created = land(moto_lake, parquet(klines(0)))
-    reader = ObjectReader(ObjectStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
+    reader = ObjectReader(S3Store(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
     front.code = "ExpiredToken"
     with pytest.raises(AccessRefused, match=r"ExpiredToken.*check AWS_ACCESS_KEY_ID"):
         reader.read([Wanted(created, 1)])
@@ -201,7 +202,7 @@ def test_a_stop_ends_the_wait_for_access(front: RefusingS3, moto_lake: Lake) -> 
     assert moto_lake.store.bucket
 
 
-class FailingStore(ObjectStore):
+class FailingStore(S3Store):
     """One object on which our own code fails in a way that nobody foresaw."""
 
     def read(self, key: str, *, most_bytes: int | None = None) -> StoredObject:
