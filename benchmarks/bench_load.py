@@ -37,10 +37,10 @@ from tickhouse.provision import provision_aws
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS, KLINES, LEVELS, Dataset
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.timestamps import MINUTE_US
 from tickhouse_core.warehouse import connect
 from transform_process.migrate import migrate
@@ -140,7 +140,7 @@ def _loader(dataset: Dataset, folder: Path, settings: WarehouseSettings) -> floa
         _wait_for_notifications(dataset, len(files))
         connections = [connect(settings) for _ in range(INSERTERS + 1)]
         options = LoaderOptions(drain=True, wait_seconds=0)
-        loop = QueueLoader(MessageQueue(dataset.queue), store, connections[0], connections[1:], StopRequest(), options)
+        loop = QueueLoader(SqsQueue(dataset.queue), store, connections[0], connections[1:], StopRequest(), options)
         began = time.time()
         loop.run()
     warehouse = connections[0]

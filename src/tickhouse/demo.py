@@ -26,9 +26,8 @@ from tickhouse.embedded import embedded_parts, environment_variables
 from tickhouse.provision import provision_aws
 from tickhouse_core.datasets import KLINES, QUEUES
 from tickhouse_core.errors import TickhouseError, UsageError
-from tickhouse_core.lake import open_lake
+from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.settings import LakeSettings, StatusSettings, WarehouseSettings, read
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, now_us
 from tickhouse_core.warehouse import Warehouse, connect
@@ -161,7 +160,7 @@ def _check(runs: list[Figures], warehouse: Warehouse, bucket: str, halt_us: int,
     sums = warehouse.query("select sum(close), sum(quote_volume), uniqExact(venue, symbol, open_time) from klines")[0]
     lake = _lake_rows(bucket)
     exact = (pc.sum(lake["close"]).as_py(), pc.sum(lake["quote_volume"]).as_py(), lake.num_rows)
-    dead_letters = [MessageQueue(f"{name}-dlq").depth() for name in QUEUES]
+    dead_letters = [open_queue(f"{name}-dlq").depth() for name in QUEUES]
     expected_gap = [(halt_us, halt_us + (HALT_MINUTES - 1) * MINUTE_US)] * len(MARKETS)
     return [
         Check(

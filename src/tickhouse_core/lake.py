@@ -1,9 +1,18 @@
-"""The lake that the settings name: where every process gets its ObjectStore."""
+"""Where every process gets its lake and its queues: S3 and SQS, or a data folder's files."""
 
+from pathlib import Path
+from urllib.parse import quote
+
+import orjson
+
+from tickhouse_core.datasets import dataset_of_key
+from tickhouse_core.folder_queue import FolderQueue
 from tickhouse_core.folder_store import FolderStore
+from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.s3_store import S3Store
-from tickhouse_core.settings import LakeSettings, read
+from tickhouse_core.settings import DataSettings, LakeSettings, read
+from tickhouse_core.sqs_queue import SqsQueue
 
 
 class CopiedStore(S3Store):
@@ -20,11 +29,38 @@ class CopiedStore(S3Store):
         return etag
 
 
+class NotifyingStore(FolderStore):
+    """The lake of a data folder: what is written is a message of its dataset's queue, as S3's notifications are."""
+
+    def __init__(self, data: Path, bucket: str) -> None:
+        super().__init__(data / "lake", bucket, self._notify)
+        self._queues = data / "queue"
+
+    def _notify(self, key: str, etag: str, size: int) -> None:
+        dataset = dataset_of_key(key)
+        if dataset is None or not key.endswith(".parquet"):
+            return
+        created = {"bucket": {"name": self.bucket}, "object": {"key": quote(key), "size": size, "eTag": etag}}
+        body = {"Records": [{"eventName": "ObjectCreated:Put", "s3": created}]}
+        FolderQueue(self._queues, dataset.queue).send(orjson.dumps(body).decode())
+
+
 def open_lake() -> ObjectStore:
-    """S3_BUCKET, written to LAKE_COPY_DIR too where that is set. Raises UsageError for settings that cannot be meant."""
-    settings = read(LakeSettings)
+    """The data folder's lake, or S3_BUCKET, written to LAKE_COPY_DIR too where that is set.
+
+    Raises UsageError for settings that cannot be meant.
+    """
+    bucket, data = read(LakeSettings).bucket, read(DataSettings).folder
+    if data is not None:
+        return NotifyingStore(data, bucket)
     copy = configured_copy()
-    return S3Store(settings.bucket) if copy is None else CopiedStore(settings.bucket, copy)
+    return S3Store(bucket) if copy is None else CopiedStore(bucket, copy)
+
+
+def open_queue(name: str, *, brief: bool = False) -> MessageQueue:
+    """The data folder's queue, or SQS's. `brief` as `sqs_client`. Raises NotProvisioned, LakeUnavailable, UsageError."""
+    data = read(DataSettings).folder
+    return SqsQueue(name, brief=brief) if data is None else FolderQueue(data / "queue", name)
 
 
 def configured_copy() -> FolderStore | None:

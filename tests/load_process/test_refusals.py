@@ -23,10 +23,10 @@ from load_process.object_reader import MOST_SILENT, ObjectReader
 from load_process.versions import Fate, Version, Wanted
 from tickhouse_core.errors import AccessRefused
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.object_store import StoredObject
 from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings
+from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def test_a_running_loader_loads_the_neighbours_and_gives_the_refused_one_back(
         wait_until(lambda: len(ledger(warehouse)) == 1 and len(errors(warehouse)) >= 1, "the neighbour and the note")
     assert [row[0] for row in ledger(warehouse)] == [f"{FOLDER}/2024-01.parquet"]
     assert errors(warehouse)[0] == ("access_refused", "retried", 1)
-    depth = MessageQueue(QUEUE).depth()
+    depth = SqsQueue(QUEUE).depth()
     assert depth.visible + depth.in_flight == 1  # hidden for a second or two, if it was given back before the stop
     (said,) = {record.getMessage() for record in caplog.records if record.levelname == "ERROR"}
     assert said == "not read, left for another try"
@@ -159,14 +159,14 @@ def test_keys_that_are_refused_at_the_start_are_said_once_and_waited_out(
     front: RefusingS3, moto_lake: Lake, warehouse_settings: WarehouseSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     moto_lake.store.write(f"{FOLDER}/2024-01.parquet", parquet(klines(0)))
-    waiting = MessageQueue(QUEUE).depth().visible
+    waiting = SqsQueue(QUEUE).depth().visible
     front.code = "InvalidAccessKeyId"
     with pytest.raises(AccessRefused):
         run_loader([QUEUE], StopRequest(), LoaderOptions(drain=True, wait_seconds=0))
     warehouse = connect(warehouse_settings)
     with loading():
         wait_until(lambda: bool(waits(caplog)), "the line that says it")
-        assert MessageQueue(QUEUE).depth().visible == waiting  # nothing was received
+        assert SqsQueue(QUEUE).depth().visible == waiting  # nothing was received
         front.code = ""
         wait_until(lambda: len(ledger(warehouse)) == 1, "the object")
     assert [row[4] for row in ledger(warehouse)] == [1]

@@ -18,9 +18,9 @@ from tickhouse_core.aws import s3_client
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.s3_store import S3Store
+from tickhouse_core.sqs_queue import SqsQueue
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -86,7 +86,7 @@ def test_what_comes_back_notifies_its_queue_so_that_what_was_not_loaded_is(
     copy.write(TRADES, b"trades")
     forget(store, moto_url)
     keeper_of(store, copy).restore(lambda: None)
-    (test_event, created) = MessageQueue("trades-notifications").receive(most=10, wait_seconds=0, visibility_seconds=1)
+    (test_event, created) = SqsQueue("trades-notifications").receive(most=10, wait_seconds=0, visibility_seconds=1)
     assert ("TestEvent" in test_event.body, "1-main-000001.parquet" in created.body) == (True, True)
 
 
