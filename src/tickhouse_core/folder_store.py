@@ -21,7 +21,6 @@ from tickhouse_core.durable_folder import sync_folder
 from tickhouse_core.errors import (
     LakeRefused,
     LakeUnavailable,
-    NotProvisioned,
     ObjectChanged,
     ObjectMissing,
     ObjectTooLarge,
@@ -122,9 +121,8 @@ class FolderStore(ObjectStore):
             return None
 
     def check_access(self) -> None:
-        if not self._folder.is_dir():
-            raise NotProvisioned(f"there is no lake in {self._folder}")
-        if not os.access(self._folder, os.R_OK | os.X_OK):
+        """A folder that is not there yet is an empty lake: the first write makes it."""
+        if self._folder.exists() and not os.access(self._folder, os.R_OK | os.X_OK):
             raise LakeUnavailable(f"{self._folder} cannot be read by this user")
 
     def list_keys(self, prefix: str) -> Iterator[ObjectSummary]:
