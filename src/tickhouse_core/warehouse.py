@@ -20,6 +20,7 @@ from urllib3 import Timeout
 from tickhouse_core.errors import TickhouseError, UsageError, WarehouseReadOnly, WarehouseRefused, WarehouseUnavailable
 from tickhouse_core.redaction import redacted
 from tickhouse_core.settings import WarehouseSettings
+from tickhouse_core.timed_answers import timed_pools
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -34,7 +35,7 @@ _INSERT_SETTINGS = {
 _READER_SETTINGS = {"readonly": 2, "max_execution_time": 20}
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 300
-"""Of a statement: large inserts and long queries take their time. A connection's first question is a small one."""
+"""Without a byte: large inserts and long queries take their time. A connection's first question is a small one."""
 
 _KEY_BYTES_PER_QUERY = 100_000
 _NEVER_US = 7_258_118_400_000_000  # the year 2200
@@ -237,8 +238,8 @@ def connect(
     """Connects to the server, or opens the embedded engine's folder (one process at a time may hold it).
 
     `database` overrides the default one, for the statement that creates it; `restrictions` are ClickHouse's settings of
-    every statement of this connection. WarehouseUnavailable where a server says nothing for `first_answer_seconds`: long
-    enough for a service that wakes up.
+    every statement of this connection. WarehouseUnavailable where a server has not answered within `first_answer_seconds`:
+    long enough for a service that wakes up. Later each answer has an hour.
     """
     name = settings.database if database is None else database
     with _clickhouse_errors():
@@ -254,6 +255,7 @@ def connect(
             settings=dict(restrictions or {}),
             connect_timeout=_CONNECT_SECONDS,
             send_receive_timeout=first_answer_seconds,
+            pool_mgr=timed_pools(settings.host, settings.port),
         )
         assert isinstance(client, HttpClient), "no other interface was asked for"
         client.timeout = Timeout(connect=_CONNECT_SECONDS, read=_ANSWER_SECONDS)

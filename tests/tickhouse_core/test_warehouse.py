@@ -2,7 +2,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -209,3 +212,29 @@ def test_a_server_that_accepts_and_says_nothing_is_away() -> None:
         with pytest.raises(WarehouseUnavailable, match=r"^ClickHouse: .*[Tt]imed? ?out"):
             connect(settings, first_answer_seconds=1)
     assert time.monotonic() - began < patience(10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("begins", [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"])
+def test_a_server_whose_answer_drips_is_away(begins: bytes) -> None:
+    """A byte every 0.2 s, in the header or in the body: no single wait is long."""
+    ended = threading.Event()
+    latest = time.monotonic() + patience(30)
+
+    def drip(server: socket.socket) -> None:
+        with suppress(OSError), server.accept()[0] as link:
+            link.sendall(begins)
+            while time.monotonic() < latest and not ended.wait(0.2):
+                link.sendall(b"1")
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as threads:
+        for _ in range(4):
+            threads.submit(drip, server)
+        began = time.monotonic()
+        try:
+            with pytest.raises(WarehouseUnavailable, match=r"^ClickHouse: .*([Tt]imed? ?out|not end in time)"):
+                connect(WarehouseSettings(host="127.0.0.1", port=server.getsockname()[1], path=None), first_answer_seconds=1)
+            assert time.monotonic() - began < patience(10)
+        finally:
+            ended.set()
+            server.shutdown(socket.SHUT_RDWR)
