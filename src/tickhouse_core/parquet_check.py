@@ -67,7 +67,7 @@ class CheckedFile:
         check_columns(file.schema_arrow, dataset, self._partitions)
         check_row_groups(file.metadata)
         refuse_encrypted(io.BytesIO(body))
-        self.sizes = sizes_of(file, dataset)
+        self.sizes = sizes_of(file, dataset, body)
         _refuse_larger(self.sizes.decoded, most_bytes)
         _check_rows(file.metadata)
         self._body = body

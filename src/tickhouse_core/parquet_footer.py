@@ -1,4 +1,4 @@
-"""Whether a Parquet footer has encrypted columns: pyarrow ends the process when it is asked for such a column's sizes.
+"""What of a Parquet file pyarrow cannot be asked: whether columns are encrypted (that ends the process), and how large pages are.
 
 Walks Thrift's compact protocol (Apache Thrift: "thrift-compact-protocol"; Apache Parquet: "parquet.thrift") as far as needed.
 A file may have 100,000 column chunks of 30 fields each: the walk goes by a place in the bytes and makes no objects.
@@ -10,6 +10,14 @@ _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT, _UUID = 3, 7, 8, 9, 10, 11,
 _BOOLEANS = (1, 2)
 _INTEGERS = (4, 5, 6)
 _ROW_GROUPS, _COLUMNS, _CRYPTO_METADATA = 4, 1, 8
+_TYPE, _UNPACKED, _PACKED = 1, 2, 3
+_DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
+_HEADERS = {_DATA: 5, _DICTIONARY: 7, _DATA_V2: 8}
+"""By the type of a page: the field that says how many values it has, in its own field 1."""
+
+_I32 = 5
+_STRUCT_BYTES = 16
+"""Of a text of a dictionary in the decoder, beside the text."""
 
 
 def has_encrypted_columns(file: io.BytesIO | io.RawIOBase) -> bool:
@@ -18,6 +26,58 @@ def has_encrypted_columns(file: io.BytesIO | io.RawIOBase) -> bool:
     size = int.from_bytes(file.read(4), "little")
     file.seek(max(end - size, 0))
     return _has(file.read(size), 0, (_ROW_GROUPS, _COLUMNS, _CRYPTO_METADATA))[0]
+
+
+def bytes_of_pages(body: bytes, at: int, end: int, values: int) -> tuple[int, int]:
+    """What the pages of a column chunk say they are once unpacked, and their number. Arrow takes memory for it, whatever the
+    footer said.
+
+    As far as Arrow reads: to the end of the chunk, or until `values` were there. Raises ValueError or IndexError where a
+    header cannot be read.
+    """
+    total = pages = 0
+    while at < end and values > 0:
+        said, structs, at = _fields(body, at)
+        kind = said.get(_TYPE, -1)
+        header = structs.get(_HEADERS.get(kind, -1))
+        counted = _fields(body, header)[0].get(1, 0) if header is not None else 0
+        unpacked, packed = said.get(_UNPACKED, 0), said.get(_PACKED, 0)
+        if min(counted, unpacked, packed) < 0:
+            raise ValueError("a page of less than nothing")
+        if kind == _DICTIONARY:
+            total += counted * _STRUCT_BYTES if counted > unpacked else 0
+        else:
+            values -= counted
+        total += unpacked
+        pages += 1
+        at += packed
+    return total, pages
+
+
+def _fields(data: bytes, at: int) -> tuple[dict[int, int], dict[int, int], int]:
+    """Of a struct: its numbers of 32 bits and the places of its structs, by field, and the place behind it.
+
+    As Thrift's reader for C++: the last of several counts, what is of another type is passed over, and numbers are cut.
+    """
+    numbers: dict[int, int] = {}
+    structs: dict[int, int] = {}
+    field = 0
+    while head := data[at]:
+        kind, at = head & 15, at + 1
+        if head > 15:
+            field = (field + (head >> 4)) & 0xFFFF
+        else:
+            said, at = _varint(data, at)
+            field = ((said >> 1) ^ -(said & 1)) & 0xFFFF
+        if kind == _I32:
+            said, at = _varint(data, at)
+            said &= 0xFFFFFFFF
+            numbers[field] = (said >> 1) ^ -(said & 1)
+            continue
+        if kind == _STRUCT:
+            structs[field] = at
+        at = _behind(data, at, kind)
+    return numbers, structs, at + 1
 
 
 def _has(data: bytes, at: int, path: tuple[int, ...]) -> tuple[bool, int]:

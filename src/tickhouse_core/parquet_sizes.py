@@ -1,4 +1,4 @@
-"""PURE. What a Parquet file takes in memory: what its footer says before anything is decoded, and what its rows say then."""
+"""PURE. What a Parquet file takes in memory: as its footer and pages say before anything is decoded, and as its rows say then."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import ObjectRefused
+from tickhouse_core.parquet_footer import bytes_of_pages
 from tickhouse_core.parquet_values import plain
 
 MOST_BYTES = 2 * 1024**3
@@ -18,6 +19,9 @@ MOST_BYTES = 2 * 1024**3
 
 MOST_ROW_GROUPS = 32_767
 """Parquet numbers the groups of a file with 16 bits, and each costs half a millisecond however few rows it has."""
+
+MOST_PAGES = 1_000_000
+"""Of a file: to look at the header of each takes ten seconds."""
 
 MOST_FOOTER_BYTES = 32 * 1024**2
 FOOTER_FACTOR = 16
@@ -37,28 +41,33 @@ _LEVEL_COPIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Bytes, all as the footer says: `decoded` of all rows, and `at_once` of what a row group needs beside the rows that
+    """Bytes, all as footer and pages say: `decoded` of all rows, and `at_once` of what a row group needs beside the rows that
     are decoded: a page of each column, and its levels."""
 
     decoded: int
     at_once: int
 
 
-def sizes_of(file: pq.ParquetFile, dataset: Dataset) -> Sizes:
+def sizes_of(file: pq.ParquetFile, dataset: Dataset, body: bytes) -> Sizes:
     """Of the file's rows in the dataset's columns, those that it lacks and copies that casts make included.
 
-    A page of equal values is a few bytes whatever their number, so the values count, not only what encodes them.
+    A page of equal values is a few bytes whatever their number, so the values count, not only what encodes them. Of footer
+    and pages counts who says more. Raises ObjectRefused where a page's header cannot be read.
     """
     metadata, schema = file.metadata, file.schema_arrow
     copied = {field.name: field.type for field in dataset.schema if _is_copied(field, schema)}
     in_columns = [metadata.schema.column(number) for number in range(metadata.num_columns)]
     names, nested = [c.path.partition(".")[0] for c in in_columns], [c.max_repetition_level > 0 for c in in_columns]
-    decoded = at_once = 0
+    decoded = at_once = in_all = 0
     for group in (metadata.row_group(number) for number in range(metadata.num_row_groups)):
         pages = levels = 0
         for number in range(group.num_columns):
             column = group.column(number)
-            encoded, values = column.total_uncompressed_size, column.num_values
+            said, more = _said_by_pages(body, column)
+            encoded, values = max(column.total_uncompressed_size, said), column.num_values
+            in_all += more
+            if in_all > MOST_PAGES:
+                raise ObjectRefused("too_large", f"more than {MOST_PAGES:,} pages: write larger ones")
             width = _WIDTHS.get(column.physical_type, 16)
             decoded += max(encoded, values * width)
             pages += encoded * (_TEXT_COPIES if column.physical_type == "BYTE_ARRAY" else 1)
@@ -68,6 +77,16 @@ def sizes_of(file: pq.ParquetFile, dataset: Dataset) -> Sizes:
         at_once = max(at_once, pages + _LEVEL_COPIES * levels)
     widths = (width_of(type_) for type_ in copied.values())
     return Sizes(decoded + metadata.num_rows * sum(widths), at_once)
+
+
+def _said_by_pages(body: bytes, column: pq.ColumnChunkMetaData) -> tuple[int, int]:
+    start, dictionary = column.data_page_offset, column.dictionary_page_offset
+    if dictionary and 0 < dictionary < start:  # as Arrow's reader: some write 0 where there is none
+        start = dictionary
+    try:
+        return bytes_of_pages(body, start, start + column.total_compressed_size, column.num_values)
+    except (ValueError, IndexError, RecursionError) as error:
+        raise ObjectRefused("not_parquet", "not a Parquet file: the header of a page cannot be read") from error
 
 
 def check_footer(body: bytes) -> int:

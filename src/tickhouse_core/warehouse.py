@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import clickhouse_connect
@@ -17,6 +16,7 @@ from clickhouse_connect.driver.exceptions import (
 from clickhouse_connect.driver.httpclient import HttpClient
 from urllib3 import Timeout
 
+from tickhouse_core.embedded_engine import open_engine
 from tickhouse_core.errors import TickhouseError, UsageError, WarehouseReadOnly, WarehouseRefused, WarehouseUnavailable
 from tickhouse_core.redaction import redacted
 from tickhouse_core.settings import WarehouseSettings
@@ -244,7 +244,7 @@ def connect(
     name = settings.database if database is None else database
     with _clickhouse_errors():
         if settings.path is not None:
-            return Warehouse(_open_embedded(settings.path, name, restrictions))
+            return Warehouse(open_engine(settings.path, name, restrictions))
         client = clickhouse_connect.get_client(
             host=settings.host,
             port=settings.port,
@@ -273,18 +273,6 @@ def _parts(keys: Sequence[str]) -> Iterator[list[str]]:
         size += len(key.encode())
     if part:
         yield part
-
-
-def _open_embedded(path: Path, database: str, restrictions: Mapping[str, Any] | None) -> "Client":
-    path.mkdir(parents=True, exist_ok=True)
-    try:
-        return clickhouse_connect.get_client(
-            interface="chdb", path=str(path), database=database, settings=dict(restrictions or {})
-        )
-    except ImportError as error:
-        raise UsageError("CLICKHOUSE_PATH is set but chdb is not installed: install the extra `embedded`") from error
-    except ProgrammingError as error:
-        raise UsageError(f"CLICKHOUSE_PATH={path} cannot be opened: is another process using it? ({error})") from error
 
 
 @contextmanager

@@ -238,3 +238,17 @@ def test_a_server_whose_answer_drips_is_away(begins: bytes) -> None:
         finally:
             ended.set()
             server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("limit", "code", "says"), [("-Sn", 0, "2"), ("-n", 2, "error: this process may open 64 files, ")])
+def test_too_few_open_files_are_said_before_the_engine_meets_them(tmp_path: Path, limit: str, code: int, says: str) -> None:
+    """A soft limit is ours to raise. Else the engine fails in the middle of something, in its own words."""
+    command = f'ulimit {limit} 64; exec "$0" -m tickhouse query --write "select 1 + 1"'
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "CLICKHOUSE_PATH": str(tmp_path)}
+    ended = subprocess.run(
+        ["sh", "-c", command, sys.executable], env=environment, capture_output=True, text=True, timeout=patience(60)
+    )
+    assert ended.returncode == code, ended.stderr
+    assert (ended.stderr if code else ended.stdout.splitlines()[-1]).startswith(says)
+    assert len(ended.stderr.splitlines()) == (1 if code else 0)
