@@ -246,6 +246,7 @@ def test_too_few_open_files_are_said_before_the_engine_meets_them(tmp_path: Path
     """A soft limit is ours to raise. Else the engine fails in the middle of something, in its own words."""
     command = f'ulimit {limit} 64; exec "$0" -m tickhouse query --write "select 1 + 1"'
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "CLICKHOUSE_PATH": str(tmp_path)}
+    environment["CLICKHOUSE_DATABASE"] = "default"  # it is there from the start
     ended = subprocess.run(
         ["sh", "-c", command, sys.executable], env=environment, capture_output=True, text=True, timeout=patience(60)
     )
