@@ -24,11 +24,16 @@ def open_engine(path: Path, database: str, restrictions: Mapping[str, Any] | Non
     _allow_open_files()
     path.mkdir(parents=True, exist_ok=True)
     try:
+        import chdb  # noqa: F401  # it starts an engine of its own in the folder for temporary files
+    except ImportError as error:
+        raise UsageError("CLICKHOUSE_PATH is set but chdb is not installed: install the extra `embedded`") from error
+    except RuntimeError as error:
+        said = str(error).strip().partition("\n")[0][:300]
+        raise UsageError(f"the embedded engine does not start: can it write to TMPDIR? ({said})") from error
+    try:
         return clickhouse_connect.get_client(
             interface="chdb", path=str(path), database=database, settings=dict(restrictions or {})
         )
-    except ImportError as error:
-        raise UsageError("CLICKHOUSE_PATH is set but chdb is not installed: install the extra `embedded`") from error
     except ProgrammingError as error:
         raise UsageError(f"CLICKHOUSE_PATH={path} cannot be opened: is another process using it? ({error})") from error
 
