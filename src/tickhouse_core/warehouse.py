@@ -33,6 +33,7 @@ _INSERT_SETTINGS = {
     "max_partitions_per_insert_block": 0,  # many small objects of a long history are one insert of many months
 }
 _READER_SETTINGS = {"readonly": 2, "max_execution_time": 20}
+_READER_SECONDS = 25
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 300
 """Without a byte: large inserts and long queries take their time. A connection's first question is a small one."""
@@ -204,11 +205,11 @@ def connect_reader(settings: WarehouseSettings) -> Warehouse:
 
     An account that may only read anyway is left as it is: it must not change settings.
     """
-    warehouse = connect(settings)
+    warehouse = connect(settings, first_answer_seconds=_READER_SECONDS, answer_seconds=_READER_SECONDS)
     if warehouse.query("select getSetting('readonly')")[0][0]:
         return warehouse
     warehouse.close()
-    return connect(settings, restrictions=_READER_SETTINGS)
+    return connect(settings, restrictions=_READER_SETTINGS, first_answer_seconds=_READER_SECONDS, answer_seconds=_READER_SECONDS)
 
 
 def connect_asker(settings: WarehouseSettings, output: Mapping[str, Any]) -> Warehouse:
@@ -234,12 +235,13 @@ def connect(
     database: str | None = None,
     restrictions: Mapping[str, Any] | None = None,
     first_answer_seconds: int = 60,
+    answer_seconds: int = _ANSWER_SECONDS,
 ) -> Warehouse:
     """Connects to the server, or opens the embedded engine's folder (one process at a time may hold it).
 
     `database` overrides the default one, for the statement that creates it; `restrictions` are ClickHouse's settings of
     every statement of this connection. WarehouseUnavailable where a server has not answered within `first_answer_seconds`:
-    long enough for a service that wakes up. Later each answer has an hour.
+    long enough for a service that wakes up. Later it may be silent for `answer_seconds`, and each answer has an hour.
     """
     name = settings.database if database is None else database
     with _clickhouse_errors():
@@ -258,7 +260,7 @@ def connect(
             pool_mgr=timed_pools(settings.host, settings.port),
         )
         assert isinstance(client, HttpClient), "no other interface was asked for"
-        client.timeout = Timeout(connect=_CONNECT_SECONDS, read=_ANSWER_SECONDS)
+        client.timeout = Timeout(connect=_CONNECT_SECONDS, read=answer_seconds)
     return Warehouse(client)
 
 
