@@ -184,8 +184,11 @@ def _open(body: bytes) -> pq.ParquetFile:
 
 def refuse_encrypted(file: io.BytesIO | io.RawIOBase) -> None:
     """Before pyarrow is asked for sizes or statistics of a column. Raises ObjectRefused."""
+    end = file.seek(-8, io.SEEK_END)
+    size = int.from_bytes(file.read(4), "little")
+    file.seek(max(end - size, 0))
     try:
-        is_encrypted = has_encrypted_columns(file)
+        is_encrypted = has_encrypted_columns(file.read(size))
     except (ValueError, IndexError, RecursionError) as error:
         raise ObjectRefused("not_parquet", "not a Parquet file: its footer cannot be read") from error
     if is_encrypted:

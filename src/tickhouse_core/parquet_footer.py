@@ -1,10 +1,8 @@
-"""What of a Parquet file pyarrow cannot be asked: whether columns are encrypted (that ends the process), and how large pages are.
+"""PURE. What of a Parquet file pyarrow cannot be asked: whether columns are encrypted (it ends the process), how large pages are.
 
 Walks Thrift's compact protocol (Apache Thrift: "thrift-compact-protocol"; Apache Parquet: "parquet.thrift") as far as needed.
 A file may have 100,000 column chunks of 30 fields each: the walk goes by a place in the bytes and makes no objects.
 """
-
-import io
 
 _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT, _UUID = 3, 7, 8, 9, 10, 11, 12, 13
 _BOOLEANS = (1, 2)
@@ -20,12 +18,9 @@ _STRUCT_BYTES = 16
 """Of a text of a dictionary in the decoder, beside the text."""
 
 
-def has_encrypted_columns(file: io.BytesIO | io.RawIOBase) -> bool:
+def has_encrypted_columns(footer: bytes) -> bool:
     """Of a file that pyarrow opens, so its footer is sound Thrift. Raises ValueError or IndexError where it is not."""
-    end = file.seek(-8, io.SEEK_END)
-    size = int.from_bytes(file.read(4), "little")
-    file.seek(max(end - size, 0))
-    return _has(file.read(size), 0, (_ROW_GROUPS, _COLUMNS, _CRYPTO_METADATA))[0]
+    return _has(footer, 0, (_ROW_GROUPS, _COLUMNS, _CRYPTO_METADATA))[0]
 
 
 def bytes_of_pages(body: bytes, at: int, end: int, values: int) -> tuple[int, int]:
