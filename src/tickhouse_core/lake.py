@@ -45,16 +45,16 @@ class NotifyingStore(FolderStore):
         FolderQueue(self._queues, dataset.queue).send(orjson.dumps(body).decode())
 
 
-def open_lake() -> ObjectStore:
+def open_lake(*, brief: bool = False) -> ObjectStore:
     """The data folder's lake, or S3_BUCKET, written to LAKE_COPY_DIR too where that is set.
 
-    Raises UsageError for settings that cannot be meant.
+    `brief` as `s3_client`, for who only looks. Raises UsageError for settings that cannot be meant.
     """
     bucket, data = read(LakeSettings).bucket, read(DataSettings).folder
     if data is not None:
         return NotifyingStore(data, bucket)
     copy = configured_copy()
-    return S3Store(bucket) if copy is None else CopiedStore(bucket, copy)
+    return S3Store(bucket, brief=brief) if copy is None or brief else CopiedStore(bucket, copy)
 
 
 def open_queue(name: str, *, brief: bool = False) -> MessageQueue:

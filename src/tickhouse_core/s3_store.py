@@ -23,7 +23,7 @@ class S3Store(ObjectStore):
 
     def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
         condition = {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"} if must_be_new else {}
-        with aws_errors(self.where(key)):
+        with aws_errors(self.where(key), conditional=bool(condition)):
             answer = self._client.put_object(
                 Bucket=self.bucket,
                 Key=key,
@@ -55,11 +55,11 @@ class S3Store(ObjectStore):
             yield from self._client.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks(CHUNK_BYTES)
 
     def upload_new(self, key: str, file: BinaryIO) -> None:
-        with aws_errors(self.where(key)):
+        with aws_errors(self.where(key), conditional=True):
             self._client.put_object(Bucket=self.bucket, Key=key, Body=file, ContentType=_content_type(key), IfNoneMatch="*")
 
     def read_range(self, summary: ObjectSummary, start: int, end: int) -> bytes:
-        with aws_errors(self.where(summary.key)):
+        with aws_errors(self.where(summary.key), conditional=True):
             answer = self._client.get_object(
                 Bucket=self.bucket, Key=summary.key, Range=f"bytes={start}-{end - 1}", IfMatch=summary.etag
             )
