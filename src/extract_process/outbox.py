@@ -32,7 +32,7 @@ class Outbox:
         waiting = []
         for key, body in objects:
             path = self._folder / f"{sequence:012}~{_file_name(key)}"
-            write_whole(path, [body])
+            write_whole(path, body)
             waiting.append(WaitingObject(key, path))
         sync_folder(self._folder)
         return waiting

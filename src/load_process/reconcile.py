@@ -19,9 +19,8 @@ from load_process.selection import is_outside, span_of
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
 from tickhouse_core.errors import Interrupted, TickhouseError
-from tickhouse_core.lake import open_lake
+from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
-from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.object_store import Folder, ObjectStore, ObjectSummary
 from tickhouse_core.options import instant
 from tickhouse_core.settings import WarehouseSettings, read
@@ -157,7 +156,7 @@ class ScheduledSweep:
         self._stop = stop
         self._options = options
         self._limits = limits
-        self._queues = {name: MessageQueue(name) for name in {dataset.queue for dataset in datasets}}
+        self._queues = {name: open_queue(name) for name in {dataset.queue for dataset in datasets}}
         self._reach_us = dict.fromkeys([dataset.name for dataset in datasets], now_us())
         rounds = Backoff(options.every_seconds, options.every_seconds)
         self._outage = Outage(log, rounds, begins="not reconciled, the next round tries again", ends="reconciling again")

@@ -26,7 +26,7 @@ from load_process.selection import (
 from load_process.visibility import VisibilityHeartbeat
 from tickhouse_core.datasets import QUEUES, Dataset, dataset_named
 from tickhouse_core.errors import Interrupted, NotProvisioned, TickhouseError, UsageError
-from tickhouse_core.lake import open_lake
+from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.message_queue import MOST_PER_REQUEST, Message, MessageQueue
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
@@ -61,7 +61,7 @@ def dead_letter_queues(names: list[str]) -> list[MessageQueue]:
         if name in QUEUES:
             raise UsageError(f"--dlq {name}: loaders read that queue themselves; its dead letters are in {name}-dlq")
     try:
-        return [MessageQueue(name) for name in chosen]
+        return [open_queue(name) for name in chosen]
     except NotProvisioned as error:
         raise UsageError(f"--dlq: {error}; choose from {', '.join(DEAD_LETTER_QUEUES)}, all") from error
 

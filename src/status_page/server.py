@@ -37,7 +37,7 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False) -> Iter
     with ExitStack() as parts:
         parts.callback(listener.close)
         queries, slow, market = (parts.enter_context(closing(Queries(lambda: _connect(settings)))) for _ in range(3))
-        lake = LakeLag(open_lake(), queries)
+        lake = LakeLag(open_lake(brief=True), queries)
         poller = Poller(queries, slow, lake, Processes(parse_targets(settings.targets)))
         closed = threading.Event()
         config = uvicorn.Config(
@@ -68,7 +68,7 @@ def own_look(settings: StatusSettings) -> Iterator[Poller]:
     """A poller without a page, for whoever asks only now and then."""
     with ExitStack() as parts:
         queries = parts.enter_context(closing(Queries(lambda: _connect(settings))))
-        lake = LakeLag(open_lake(), queries)
+        lake = LakeLag(open_lake(brief=True), queries)
         yield parts.enter_context(closing(Poller(queries, queries, lake, Processes(parse_targets(settings.targets)))))
 
 

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,28 +12,23 @@ UNFINISHED = ".unfinished"
 """Ends the name of a file that is being written; after a crash such a file is of no use."""
 
 
-def write_whole(path: Path, chunks: Iterable[bytes], draft: Path | None = None) -> int:
-    """Writes or replaces a file, whole or not at all; returns its bytes. Durable once its folder is synced.
-
-    The bytes go to the `draft` first, by default a file beside it, which must be on the same disk; two writers of one file
-    need two drafts. Raises OSError, and what the chunks raise.
-    """
-    draft = draft or path.with_name(path.name + UNFINISHED)
+def write_whole(path: Path, body: bytes) -> None:
+    """Writes or replaces a file, whole or not at all; it is durable once its folder is synced. Raises OSError."""
+    draft = path.with_name(path.name + UNFINISHED)
     try:
         with draft.open("wb") as file:
-            size = sum(map(file.write, chunks))
+            file.write(body)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)  # a part of a file is of no use, and takes room on a full disk
         raise
-    return size
 
 
 def write_durably(path: Path, body: bytes) -> None:
     """As `write_whole`: a reader finds the old file or the new one, after a power cut too. Raises OSError."""
-    write_whole(path, [body])
+    write_whole(path, body)
     sync_folder(path.parent)
 
 
