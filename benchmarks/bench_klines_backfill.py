@@ -22,8 +22,8 @@ from pathlib import Path
 
 import httpx
 
-from extract_process.binance.rest_api import PAGE_ROWS
 from extract_process.kline_grid import Range, grid_of
+from extract_process.venues.binance.rest import PAGE_ROWS
 from tickhouse.embedded import embedded_parts, environment_variables
 from tickhouse.provision import provision_aws
 from tickhouse_core import logs

@@ -18,13 +18,13 @@ import pytest
 from hypothesis import strategies as st
 from tests.fuzzing import broken_bytes, broken_json, fuzz
 
-from extract_process.binance import messages as binance
-from extract_process.binance.archive import parse_archive
-from extract_process.binance.dialect import BINANCE
-from extract_process.dialect import Dialect, FrameRefused
-from extract_process.kucoin import messages as kucoin
-from extract_process.kucoin.dialect import KUCOIN
 from extract_process.landing import Landing
+from extract_process.venues.binance import messages as binance
+from extract_process.venues.binance.archive import parse_archive
+from extract_process.venues.binance.dialect import BINANCE
+from extract_process.venues.kucoin import messages as kucoin
+from extract_process.venues.kucoin.dialect import KUCOIN
+from extract_process.venues.parsing import Dialect, FrameRefused
 from load_process.lake_hours import span_of
 from load_process.notifications import MOST_KEY_BYTES, NotificationRefused, parse_notification
 from tickhouse_core.datasets import DATASETS, DEPTH_DIFFS, KLINES, TRADES, dataset_of_key

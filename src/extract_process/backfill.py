@@ -13,8 +13,8 @@ from extract_process.kline_grid import Range, grid_of, month_of
 from extract_process.kline_plan import MonthPlan, plan_months, plan_pages, proven_absent, wanted_range
 from extract_process.kline_series import KlineSeries, OpenMonth
 from extract_process.kline_symbols import look_up, say_unknown
-from extract_process.venue import Archive, Venue, VenueRest
 from extract_process.venues import DEFAULT_VENUE
+from extract_process.venues.api import Archive, Venue, VenueRest
 from tickhouse_core.errors import Interrupted, TickhouseError, VenueError
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore

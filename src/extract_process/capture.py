@@ -12,7 +12,6 @@ from pathlib import Path
 import orjson
 
 from extract_process.capture_memory import CaptureMemory
-from extract_process.dialect import DATA_ERRORS, Dialect, FrameRefused
 from extract_process.flusher import Flusher
 from extract_process.id_continuity import UNREADABLE
 from extract_process.judge import Ask, Judge, Judgement, judge_rules
@@ -26,6 +25,7 @@ from extract_process.said_seldom import SaidSeldom
 from extract_process.spool import Kind, Spool
 from extract_process.spool_room import SpoolRoom
 from extract_process.stream_key import StreamKey
+from extract_process.venues.parsing import DATA_ERRORS, Dialect, FrameRefused
 from tickhouse_core.errors import SpoolFull
 from tickhouse_core.timestamps import now_us
 

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from extract_process.dialect import Reply
 from extract_process.event_budget import EventBudget
 from extract_process.stream_reader import FramesReceiver, StreamConnection, open_stream
-from extract_process.venue import Address, Venue
+from extract_process.venues.api import Address, Venue
+from extract_process.venues.parsing import Reply
 from tickhouse_core.errors import VenueUnavailable
 
 REPLY_SECONDS = 10.0

@@ -6,7 +6,7 @@ from extract_process.event_budget import EventBudget
 from extract_process.feed_sink import FeedSink
 from extract_process.first_messages import ALL_SYMBOLS
 from extract_process.stream_feed import FeedOptions, StreamFeed
-from extract_process.venue import Address, Venue, split_over_connections
+from extract_process.venues.api import Address, Venue, split_over_connections
 
 CONNECTS_SHARE = 0.9
 """Of the connects the venue allows an address: others may be there too."""

@@ -12,8 +12,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from extract_process.backfill import Backfill, BackfillOptions, Source
-from extract_process.venue import Venue
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
+from extract_process.venues.api import Venue
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.logs import console

@@ -23,9 +23,9 @@ from extract_process.stream_feed import FeedOptions
 from extract_process.stream_key import StreamKey
 from extract_process.stream_options import StreamOptions
 from extract_process.uploader import Uploader
-from extract_process.venue import VenueRest
 from extract_process.venue_asks import PROOF_LEVELS, VenueAsks
 from extract_process.venues import venue_named
+from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.heartbeats import heartbeat_detail
 from tickhouse_core.lifecycle import StopRequest

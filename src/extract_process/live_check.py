@@ -17,9 +17,9 @@ from extract_process.mirrored_book import Heard, MirroredBook
 from extract_process.rest_queue import RestQueue
 from extract_process.stream_feed import FeedOptions, StreamFeed
 from extract_process.subscription import Subscription, open_subscriber
-from extract_process.venue import Venue, VenueRest
 from extract_process.venue_books import VenueBooks
 from extract_process.venues import DEFAULT_VENUE, venue_named
+from extract_process.venues.api import Venue, VenueRest
 from tickhouse_core.errors import UnknownSymbols, UsageError
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.settings import PubSubSettings, SpoolSettings, read

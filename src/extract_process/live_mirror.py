@@ -21,8 +21,8 @@ from extract_process.publisher import PublishCounts, Publisher, PublishOptions
 from extract_process.pubsub import open_publisher, pubsub_errors, topic_path
 from extract_process.rest_queue import RestQueue
 from extract_process.stream_feed import FeedOptions
-from extract_process.venue import VenueRest
 from extract_process.venues import venue_named
+from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import NotProvisioned, TickhouseError
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.metrics import Process, Pulse, observed

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from extract_process.book_proof import Mismatch, Proven, Unproven
 from extract_process.book_sync import SnapshotNeeded, SyncDelayed, Synced
-from extract_process.dialect import DATA_ERRORS, Dialect
 from extract_process.id_continuity import UNREADABLE, Gap, Implausible, NewNumbering
 from extract_process.mirror_book import RefreshNeeded, Step
 from extract_process.mirror_lanes import BookLane, MirrorCounts, TickerLane, TradeLane
@@ -19,6 +18,7 @@ from extract_process.publisher import Publisher
 from extract_process.records import DepthDiff, DepthSnapshot, Ticker, Trade, UnreadableRow
 from extract_process.said_seldom import SaidSeldom
 from extract_process.stream_key import StreamKey, key_of
+from extract_process.venues.parsing import DATA_ERRORS, Dialect
 from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
-from extract_process.dialect import Dialect
 from extract_process.records import DepthSnapshot
 from extract_process.rest_queue import RestQueue, Urgency
 from extract_process.snapshot_pace import SnapshotPace
+from extract_process.venues.parsing import Dialect
 from tickhouse_core.timestamps import now_us
 
 _COMPARED = ("refresh", "proof")

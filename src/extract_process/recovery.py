@@ -9,7 +9,6 @@ import orjson
 
 from extract_process.accounted_ids import AccountedIds
 from extract_process.capture_memory import CaptureMemory, LastIds, load_memory
-from extract_process.dialect import DATA_ERRORS, Dialect
 from extract_process.id_continuity import Gap
 from extract_process.landing import Landing
 from extract_process.outbox import Outbox
@@ -17,6 +16,7 @@ from extract_process.records import Heartbeat, StreamEvent
 from extract_process.rest_answers import parse_rest_answer
 from extract_process.spool import Kind, Record, Segment, leftover_segments, read_segment
 from extract_process.stream_key import StreamKey, ids_of, key_of
+from extract_process.venues.parsing import DATA_ERRORS, Dialect
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from extract_process.data_silence import DataSilence
-from extract_process.dialect import Pong, Reply, ServerShutdown, Unknown, Welcome
 from extract_process.event_budget import EventBudget
 from extract_process.feed_link import FeedLink, FeedLinks, first_of
 from extract_process.feed_sink import FeedSink
@@ -17,7 +16,8 @@ from extract_process.overlap import Overlap, Verdict, goes_on, of_this_numbering
 from extract_process.reconnect_delay import ReconnectDelay
 from extract_process.stream_key import StreamKey, first_ids_of
 from extract_process.stream_reader import StreamConnection
-from extract_process.venue import Address, Venue
+from extract_process.venues.api import Address, Venue
+from extract_process.venues.parsing import Pong, Reply, ServerShutdown, Unknown, Welcome
 from tickhouse_core.errors import VenueError
 from tickhouse_core.redaction import redacted
 

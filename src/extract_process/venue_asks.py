@@ -13,7 +13,7 @@ from extract_process.rest_answers import RestAnswer
 from extract_process.rest_queue import RestQueue, Urgency
 from extract_process.snapshot_pace import SnapshotPace
 from extract_process.stream_key import StreamKey
-from extract_process.venue import Venue, VenueRest
+from extract_process.venues.api import Venue, VenueRest
 from tickhouse_core.errors import VenueRefused, VenueUnavailable
 from tickhouse_core.timestamps import now_us
 

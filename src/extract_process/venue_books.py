@@ -7,10 +7,10 @@ from extract_process.book_comparison import Top
 from extract_process.book_proof import KnownBook
 from extract_process.book_sync import SnapshotNeeded
 from extract_process.depth_watch import DepthWatch
-from extract_process.dialect import Dialect, FrameRefused
 from extract_process.order_book import exact_number
 from extract_process.records import DepthDiff, DepthSnapshot, UnreadableRow
 from extract_process.stream_key import StreamKey
+from extract_process.venues.parsing import Dialect, FrameRefused
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from extract_process.venue import Venue, VenueRest
 from extract_process.venues import venue_named
+from extract_process.venues.api import Venue, VenueRest
 from tickhouse.finding import Finding, Ill
 from tickhouse_core.errors import VenueBanned, VenueError
 from tickhouse_core.settings import SpoolSettings, read

@@ -12,9 +12,6 @@ import pytest
 from tests.waiting import until
 from websockets.asyncio.server import ServerConnection
 
-from extract_process.binance.dialect import BINANCE
-from extract_process.binance.streams import CHANNELS, CONNECTS_WINDOW_SECONDS, MOST_CONNECTS
-from extract_process.binance.venue import VENUE
 from extract_process.capture import Capture, CaptureOptions
 from extract_process.event_budget import EventBudget
 from extract_process.micro_batch import BatchLimits
@@ -24,7 +21,10 @@ from extract_process.spool import Kind, leftover_segments, read_segment
 from extract_process.spool_room import SpoolRoom
 from extract_process.stream_feed import FeedOptions, StreamFeed
 from extract_process.stream_key import StreamKey
-from extract_process.venue import Address
+from extract_process.venues.api import Address
+from extract_process.venues.binance import VENUE
+from extract_process.venues.binance.dialect import BINANCE
+from extract_process.venues.binance.subscriptions import CHANNELS, CONNECTS_WINDOW_SECONDS, MOST_CONNECTS
 
 from .socket_venues import SILENCE, Venue, raw_venue_that, venue_that
 

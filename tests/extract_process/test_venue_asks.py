@@ -10,9 +10,6 @@ from typing import Any, cast
 import orjson
 import pytest
 
-from extract_process.binance.dialect import BINANCE
-from extract_process.binance.streams import CHANNELS
-from extract_process.binance.venue import VENUE
 from extract_process.capture import Capture, CaptureOptions
 from extract_process.judge import HealAsk, SnapshotAsk
 from extract_process.micro_batch import BatchLimits
@@ -22,9 +19,12 @@ from extract_process.recovery import Recovered
 from extract_process.rest_queue import RestQueue
 from extract_process.spool_room import SpoolRoom
 from extract_process.stream_key import StreamKey
-from extract_process.venue import VenueRest
 from extract_process.venue_asks import VenueAsks
 from extract_process.venues import venue_named
+from extract_process.venues.api import VenueRest
+from extract_process.venues.binance import VENUE
+from extract_process.venues.binance.dialect import BINANCE
+from extract_process.venues.binance.subscriptions import CHANNELS
 from tickhouse_core.errors import VenueUnavailable
 
 DEPTH = orjson.dumps({"lastUpdateId": 5, "bids": [["1.0", "2.0"]], "asks": [["1.5", "2.0"]]})

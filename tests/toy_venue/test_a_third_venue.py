@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 
 TOY = Path(__file__).parent / "toy"
 GUIDE = Path(__file__).resolve().parents[2] / "ADD_A_VENUE.md"
-BLOCK = re.compile(
-    r"^`(src/extract_process/toy/\S+|resources/markets.yaml|src/extract_process/venues.py)`:\n\n```\w*\n(.*?)^```$", re.S | re.M
-)
+BLOCK = re.compile(r"^`((?:src/extract_process|resources)/\S+)`:\n\n```\w*\n(.*?)^```$", re.S | re.M)
 
 
 @pytest.fixture
@@ -53,7 +51,7 @@ def test_the_guide_followed_word_by_word_gives_the_toy_venue() -> None:
     guide = blocks()
     files = {f"src/extract_process/toy/{path.name}": path.read_text(encoding="utf-8") for path in TOY.glob("*.py")}
     assert {name: text for name, text in guide.items() if "/toy/" in name} == files
-    assert guide["src/extract_process/venues.py"].strip() == '"toy": "extract_process.toy.venue",'
+    assert guide["src/extract_process/venues/__init__.py"].strip() == '"toy": "extract_process.toy.venue",'
 
 
 def test_its_markets_are_read_from_the_tiers(toy: None, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import orjson
 import pyarrow as pa
 
 from extract_process.decimal_text import decimals
-from extract_process.dialect import Dialect, FrameRefused, Reply, Unknown
 from extract_process.kline_grid import grid_of
 from extract_process.order_book import exact_number
 from extract_process.records import DepthDiff, DepthSnapshot, Trade
+from extract_process.venues.parsing import Dialect, FrameRefused, Reply, Unknown
 from tickhouse_core.datasets import INSTANT, KLINES, NAME
 from tickhouse_core.errors import VenueUnavailable
 

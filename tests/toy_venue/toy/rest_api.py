@@ -9,8 +9,8 @@ import pyarrow as pa
 from extract_process.toy.messages import Parsed, parse_depth, parse_klines, parse_trades, parsed
 
 from extract_process.kline_grid import Range
-from extract_process.venue import RequestTally
-from extract_process.weight_budget import WeightBudget
+from extract_process.venues.api import RequestTally
+from extract_process.venues.rate_limit import WeightBudget
 from tickhouse_core.errors import UnknownSymbols, VenueRefused, VenueUnavailable
 from tickhouse_core.retrying import venue_requests
 from tickhouse_core.timestamps import now_us

@@ -11,8 +11,8 @@ from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from extract_process.stream_key import StreamKey
-from extract_process.venue import Address, Limit, SocketRules, Venue, VenueRest
-from extract_process.venue_client import open_client
+from extract_process.venues.api import Address, Limit, SocketRules, Venue, VenueRest
+from extract_process.venues.rest_client import open_client
 from tickhouse_core.settings import read
 
 NAMES_PER_MESSAGE = 10

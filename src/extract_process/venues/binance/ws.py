@@ -1,0 +1,220 @@
+"""PURE. Binance's stream frames in our records. REST answers are in messages.py.
+
+JSON keys differ only by case (`t`/`T`, `u`/`U`, `e`/`E`, …); prices and quantities stay the venue's text.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from extract_process.decimal_text import UnreadableNumber, plain_levels, plain_number
+from extract_process.records import DepthDiff, Kline, Levels, Ticker, Trade, UnreadableRow
+from extract_process.venues.binance.messages import INTERVALS
+from extract_process.venues.parsing import FrameRefused, Reply, ServerShutdown, Unknown, name_of
+from tickhouse_core.datasets import MARKET_TIMES
+from tickhouse_core.timestamps import unit_to_us
+
+_MOST_ID = 2**64 - 1
+
+_DIGITS = b"0123456789"
+_DIGITS_AS_0 = bytes.maketrans(_DIGITS, b"0" * 10)
+_TOO_MANY_DIGITS = b"0" * 19
+_SIX_DIGITS = b"0" * 6
+Message = Trade | DepthDiff | Ticker | Kline | UnreadableRow | Reply | ServerShutdown | Unknown
+
+
+def parse_frame(frame: bytes) -> list[Message]:
+    """The messages of a frame, combined (`{"stream":…,"data":…}`) or raw. Raises FrameRefused."""
+    try:
+        message = orjson.loads(frame)
+    except orjson.JSONDecodeError as error:
+        raise FrameRefused("not_json", f"not JSON: {error}") from error
+    try:
+        if type(message) is dict and "data" in message and "stream" in message:
+            message = message["data"]
+        if type(message) is dict and message.get("e") == "depthUpdate":
+            return [_parse_diff(message, frame)]
+        return [_parse_event(item) for item in message] if type(message) is list else [_parse_event(message)]
+    except KeyError as error:
+        raise FrameRefused("missing_key", f"no key {error}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, FrameRefused):
+            raise
+        raise FrameRefused("wrong_type", str(error)) from error
+
+
+def channel_of_frame(frame: bytes) -> str:
+    """The channel whose row a frame would be; empty for control messages and what cannot be read."""
+    try:
+        messages = parse_frame(frame)
+    except FrameRefused:
+        return ""
+    channels = {DepthDiff: "depth", Trade: "trades", Ticker: "ticker", Kline: "klines"}
+    first = messages[0] if messages else None
+    return first.channel if isinstance(first, UnreadableRow) else channels.get(type(first), "")
+
+
+def _parse_event(message: Any) -> Message:
+    if type(message) is not dict:
+        raise FrameRefused("wrong_type", f"a message is {type(message).__name__}, not an object")
+    kind = message.get("e")
+    if kind is None:
+        return _parse_control(message)
+    parse = _PARSERS.get(kind) if type(kind) is str else None
+    return Unknown(str(kind)[:40]) if parse is None else parse(message)
+
+
+def _parse_control(message: dict[str, Any]) -> Message:
+    """`{"result":…,"id":1}`, `{"code":2,"msg":"…"}`; bookTicker and partial depth have no `e` either."""
+    if "code" in message:
+        return Reply(message.get("id"), f"{message['code']} {message.get('msg', '')}"[:300])
+    if "error" in message:
+        return Reply(message.get("id"), str(message["error"])[:300])
+    if "result" in message and "id" in message:
+        return Reply(message["id"], "")
+    if "u" in message or "lastUpdateId" in message:
+        return Unknown("bookTicker" if "u" in message else "partialDepth")
+    raise FrameRefused("unknown_shape", "neither an event nor an answer")
+
+
+def _parse_diff(message: dict[str, Any], frame: bytes = b"") -> DepthDiff | UnreadableRow:
+    """`{"e":"depthUpdate","E":…,"s":"BNBBTC","U":157,"u":160,"b":[["0.0024","10"]],"a":[…]}`.
+
+    `frame` is what it was read from, where it was alone in it: the hot path.
+    """
+    first, last = message["U"], message["u"]
+    if not (type(first) is type(last) is int and 0 <= first <= last <= _MOST_ID):
+        raise FrameRefused("wrong_id", f"update ids {first!r} to {last!r}")
+    symbol, bids, asks = name_of(message["s"]), message["b"], message["a"]
+    if not (type(bids) is type(asks) is list and _is_plain(frame, bids, asks)):
+        try:
+            bids, asks = plain_levels(_levels(bids)), plain_levels(_levels(asks))
+        except UnreadableNumber as error:
+            return UnreadableRow("depth", symbol, "", first, last, str(error))
+    return DepthDiff(symbol, first, last, bids, asks, _instant(message["E"]))
+
+
+def _is_plain(frame: bytes, bids: list[Any], asks: list[Any]) -> bool:
+    """Whether the bytes of a frame show that all levels are pairs of plain numbers with a point; False tells nothing.
+
+    Without its digits, a diff ends in the same few bytes again and again; a run of digits that is too long holds six
+    digits of every third byte. This costs less than a look at every level.
+    """
+    if b'".' in frame or b'."' in frame:  # a point without a digit on one side
+        return False
+    if not frame.translate(None, _DIGITS).endswith(_end_of(len(bids), len(asks))):
+        return False
+    if _SIX_DIGITS not in frame[frame.find(b'"b":[') :: 3].translate(_DIGITS_AS_0):
+        return True
+    return _TOO_MANY_DIGITS not in frame.translate(_DIGITS_AS_0)
+
+
+@lru_cache(maxsize=10_000)
+def _end_of(bids: int, asks: int) -> tuple[bytes, bytes]:
+    """The end of a compact diff with this number of levels, without its digits: of a combined stream, or raw."""
+    level = b'[".","."],'
+    levels = b'"b":[%b],"a":[%b]}' % ((level * bids)[:-1], (level * asks)[:-1])
+    return levels + b"}", levels
+
+
+def _parse_trade(message: dict[str, Any]) -> Trade | UnreadableRow:
+    """`{"e":"trade","E":…,"s":"BNBBTC","t":12345,"p":"0.001","q":"100","T":…,"m":true,"M":true}`."""
+    symbol, trade_id = name_of(message["s"]), _id(message["t"])
+    try:
+        price, quantity = plain_number(message["p"]), plain_number(message["q"])
+    except UnreadableNumber as error:
+        return UnreadableRow("trades", symbol, "", trade_id, trade_id, str(error))
+    return Trade(symbol, trade_id, price, quantity, _flag(message["m"]), _instant(message["T"]), _instant(message["E"]))
+
+
+def _parse_mini_ticker(message: dict[str, Any]) -> Ticker | UnreadableRow:
+    """`{"e":"24hrMiniTicker","E":…,"s":"BNBBTC","c":"0.0025","o":"0.0010","h":"0.0025","l":"0.0010","v":"10000","q":"18"}`."""
+    symbol = name_of(message["s"])
+    try:
+        open_, high, low, close, volume, quote_volume = (plain_number(message[key]) for key in "ohlcvq")
+    except UnreadableNumber as error:
+        return UnreadableRow("ticker", symbol, "", None, None, str(error))
+    return Ticker(symbol, _instant(message["E"]), open_, high, low, close, volume, quote_volume)
+
+
+def _parse_kline(message: dict[str, Any]) -> Kline | UnreadableRow:
+    """`{"e":"kline",…,"k":{"t":…,"T":…,"s":…,"i":"1m",…,"x":false,…}}`; `x` marks the final update.
+
+    The close time is cut to milliseconds, as REST gives it: the same kline must be the same row.
+    """
+    kline = message["k"]
+    if type(kline) is not dict:
+        raise FrameRefused("wrong_type", "k is no object")
+    symbol, interval, opened, is_closed = name_of(kline["s"]), _interval(kline["i"]), _instant(kline["t"]), _flag(kline["x"])
+    try:
+        open_, high, low, close, volume, quote_volume, taker, taker_quote = (plain_number(kline[key]) for key in "ohlcvqVQ")
+    except UnreadableNumber as error:
+        open_time = opened if is_closed else None  # one that is not over yet is no row: no id is lost
+        return UnreadableRow("klines", symbol, interval, open_time, open_time, str(error))
+    return Kline(
+        symbol,
+        interval,
+        opened,
+        _instant(kline["T"]) // 1_000 * 1_000,
+        open_,
+        high,
+        low,
+        close,
+        volume,
+        quote_volume,
+        _id(kline["n"]),
+        taker,
+        taker_quote,
+        is_closed,
+    )
+
+
+def _parse_shutdown(message: dict[str, Any]) -> ServerShutdown:
+    return ServerShutdown(_instant(message["E"]))
+
+
+_PARSERS: dict[str, Callable[[dict[str, Any]], Message]] = {
+    "depthUpdate": _parse_diff,
+    "trade": _parse_trade,
+    "24hrMiniTicker": _parse_mini_ticker,
+    "kline": _parse_kline,
+    "serverShutdown": _parse_shutdown,
+}
+
+
+def _interval(value: object) -> str:
+    if type(value) is not str or value not in INTERVALS:  # of another one nobody knows which open times exist
+        raise FrameRefused("wrong_interval", f"{value!r:.40} is no interval")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if type(value) is not bool:
+        raise FrameRefused("wrong_type", f"{value!r:.40} is neither true nor false")
+    return value
+
+
+def _id(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= _MOST_ID:
+        raise FrameRefused("wrong_id", f"{value!r:.40} is no id")
+    return value
+
+
+def _instant(value: object) -> int:
+    """Milliseconds or, with timeUnit=MICROSECOND, microseconds."""
+    if type(value) is not int or not MARKET_TIMES.holds(instant := unit_to_us(value)):
+        raise FrameRefused("wrong_time", f"{value!r:.40} is no time")
+    return instant
+
+
+def _levels(value: Any) -> Levels:
+    """A list of pairs. Raises UnreadableNumber: the message has ids that must be accounted for."""
+    if type(value) is not list:
+        raise UnreadableNumber("levels are no list")
+    for level in value:
+        if type(level) is not list or len(level) != 2:
+            raise UnreadableNumber(f"{level!r:.60} is no level")
+    levels: Levels = value
+    return levels
