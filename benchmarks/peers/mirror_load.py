@@ -18,8 +18,8 @@ from extract_process.mirror_options import MirrorOptions
 from extract_process.publisher import Publisher, PublishOptions
 from extract_process.pubsub import open_publisher
 from extract_process.stream_reader import open_stream
-from extract_process.venues.binance.dialect import BINANCE
-from extract_process.venues.binance.messages import parse_depth
+from extract_process.venues.binance import VENUE as BINANCE
+from extract_process.venues.binance.rest import parse_depth
 from tickhouse_core.settings import PubSubSettings
 
 WARM_SECONDS = 3.0

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from functools import partial
 
 import orjson
 from google.pubsub_v1 import PubsubMessage
@@ -18,8 +17,8 @@ from extract_process.rest_queue import RestQueue
 from extract_process.stream_feed import FeedOptions, StreamFeed
 from extract_process.subscription import Subscription, open_subscriber
 from extract_process.venue_books import VenueBooks
-from extract_process.venues import DEFAULT_VENUE, venue_named
-from extract_process.venues.api import Venue, VenueRest
+from extract_process.venues import DEFAULT_VENUE, Venue, venue_named
+from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import UnknownSymbols, UsageError
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.settings import PubSubSettings, SpoolSettings, read
@@ -59,7 +58,7 @@ async def _run(options: CheckOptions, stop: StopRequest) -> dict[str, SymbolRepo
         try:
             queue = RestQueue()
             levels = venue.usual_mirror_levels(MirrorOptions(()).snapshot_levels)
-            asks = MirrorAsks(rest.fetch_depth_body, queue, venue.dialect, levels)
+            asks = MirrorAsks(rest.fetch_depth, queue, levels)
             return await LiveCheck(options, venue, rest, subscription, asks, queue).run(stop)
         finally:
             await subscription.close()
@@ -79,14 +78,14 @@ class LiveCheck:
     ) -> None:
         self._options = options
         self._exchange = venue
-        self._find_address = partial(venue.find_address, rest)
+        self._find_address = rest.find_address
         self._subscription = subscription
         self._queue = queue
         self._mirrored = {symbol: MirroredBook() for symbol in options.symbols}
         self._comparisons = {symbol: BookComparison() for symbol in options.symbols}
         self._reports = {symbol: SymbolReport() for symbol in options.symbols}
         self._venue = VenueBooks(
-            venue.dialect,
+            venue,
             options.symbols,
             options.levels,
             asks.ask,

@@ -91,11 +91,9 @@ class LiveMirror:
         self._rest = rest
         self._listing = listing
         self._queue = RestQueue()
-        self._asks = MirrorAsks(rest.fetch_depth_body, self._queue, self._venue.dialect, options.snapshot_levels)
+        self._asks = MirrorAsks(rest.fetch_depth, self._queue, options.snapshot_levels)
         self._publisher = Publisher(client, PublishOptions(options.batch_seconds, options.limits, options.room_bytes))
-        self._mirror = MarketMirror(
-            self._venue.dialect, options, self._publisher, lambda name: topic_path(project, name), self._asks.ask
-        )
+        self._mirror = MarketMirror(self._venue, options, self._publisher, lambda name: topic_path(project, name), self._asks.ask)
         self._asks.answer_to(self._mirror)
         self._plan = self._plan_feeds()
         self._plan.add(listing.known)
@@ -195,8 +193,8 @@ class LiveMirror:
             "connections_mute": sum(feed.is_mute for feed in self._plan.feeds),
             "symbols_unknown": len(self._listing.unknown),
             "books_unsynced": self._unsynced(),
-            "used_weight": self._rest.budget.used_weight,
-            "weight_limit": self._rest.budget.limit,
+            "used_weight": self._rest.client.limit.used_weight,
+            "weight_limit": self._rest.client.limit.limit,
         }
         trouble = list(connection_trouble(figures))
         if self._publisher.is_away:
@@ -228,5 +226,4 @@ class LiveMirror:
             streams_per_connection=options.streams_per_connection,
         )
         wanted = dict.fromkeys(options.symbols, options.channels)
-        find_address = partial(self._venue.find_address, self._rest)
-        return FeedPlan(self._venue, wanted, "", self._mirror, find_address, feed_options)
+        return FeedPlan(self._venue, wanted, "", self._mirror, self._rest.find_address, feed_options)

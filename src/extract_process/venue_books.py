@@ -10,7 +10,8 @@ from extract_process.depth_watch import DepthWatch
 from extract_process.order_book import exact_number
 from extract_process.records import DepthDiff, DepthSnapshot, UnreadableRow
 from extract_process.stream_key import StreamKey
-from extract_process.venues.parsing import Dialect, FrameRefused
+from extract_process.venues import Venue
+from extract_process.venues.parsing import FrameRefused
 
 log = logging.getLogger(__name__)
 
@@ -22,13 +23,13 @@ class VenueBooks:
 
     def __init__(
         self,
-        dialect: Dialect,
+        venue: Venue,
         symbols: Sequence[str],
         levels: int,
         ask_book: Callable[[str, str], None],
         on_top: Callable[[str, int, Top], None],
     ) -> None:
-        self._dialect = dialect
+        self._venue = venue
         self._levels = levels
         self._ask_book = ask_book
         self._on_top = on_top
@@ -39,7 +40,7 @@ class VenueBooks:
         messages: list[object] = []
         for frame in frames:
             try:
-                messages += self._dialect.parse_frame(frame, receipt_time)
+                messages += self._venue.parse_frame(frame, receipt_time)
             except FrameRefused as refused:
                 log.warning("refused frame", extra={"why": str(refused)})
         return messages

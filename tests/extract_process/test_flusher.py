@@ -19,7 +19,7 @@ from extract_process.outbox import Outbox
 from extract_process.recovery import landing_of, recover
 from extract_process.spool import Kind, Segment, Spool, leftover_segments
 from extract_process.stream_key import StreamKey
-from extract_process.venues.binance.dialect import BINANCE
+from extract_process.venues.binance import VENUE as BINANCE
 
 NOON = 1_704_110_400_000_000
 SYMBOLS = frozenset({"BTCUSDT"})

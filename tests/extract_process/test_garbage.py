@@ -17,7 +17,7 @@ from extract_process.outbox import Outbox
 from extract_process.recovery import Recovered, recover
 from extract_process.spool import Kind, Spool, leftover_segments
 from extract_process.spool_room import SpoolRoom
-from extract_process.venues.binance.dialect import BINANCE
+from extract_process.venues.binance import VENUE as BINANCE
 from extract_process.venues.binance.subscriptions import CHANNELS
 
 NOON = 1_704_110_400_000_000

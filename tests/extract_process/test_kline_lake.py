@@ -13,7 +13,7 @@ from tests.tickhouse_core.test_parquet_check import with_encrypted_columns
 from extract_process.kline_grid import Range, grid_of
 from extract_process.kline_lake import Disagreement, KlineLake, compare
 from extract_process.kline_plan import Coverage
-from extract_process.venues.binance.messages import parse_klines
+from extract_process.venues.binance.rest import parse_klines
 from tickhouse_core.datasets import INSTANT, KLINES
 from tickhouse_core.errors import ObjectRefused, ObjectTooLarge
 from tickhouse_core.object_store import ObjectStore, ObjectSummary

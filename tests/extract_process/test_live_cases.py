@@ -8,7 +8,7 @@ import pytest
 
 from extract_process.judge import Judge
 from extract_process.stream_key import ids_of, key_of
-from extract_process.venues.binance.dialect import BINANCE
+from extract_process.venues.binance import VENUE as BINANCE
 
 Spans = list[tuple[str, int, int]]
 

@@ -1,16 +1,31 @@
-"""PURE. Dialect: how one venue writes what a capture reads, as plain functions. A second venue is a second value.
+"""PURE. What every venue's letters are held to: names, ids, instants, levels, trades and klines, read in one place.
 
-What is said on a connection beside the data is here too: replies, and that the venue is about to close.
+What cannot be read is refused and never guessed: FrameRefused for a frame, VenueUnavailable for an answer.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from contextlib import suppress
+from itertools import pairwise
+from typing import Any, TypeVar
 
+import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from extract_process.records import DepthSnapshot, Trade
-from tickhouse_core.datasets import TRADES, most_text_bytes
+from extract_process.decimal_text import UnreadableNumber, decimals, plain_levels
+from extract_process.kline_grid import grid_of
+from extract_process.records import DepthSnapshot, Levels, Trade
+from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME, TRADES, most_text_bytes
+from tickhouse_core.errors import VenueUnavailable
+from tickhouse_core.timestamps import SECOND_US
+
+MOST_ID = 2**64 - 1
+DATA_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What our code raises on unforeseen data. It costs the message or the symbol that had it, and is logged."""
+
+_MOST_NAME_BYTES = most_text_bytes(TRADES.schema.field("symbol")) or 0
+_MILLISECOND_US = 1_000
+Parsed = TypeVar("Parsed")
 
 
 class FrameRefused(ValueError):
@@ -21,7 +36,29 @@ class FrameRefused(ValueError):
         self.reason = reason
 
 
-_MOST_NAME_BYTES = most_text_bytes(TRADES.schema.field("symbol")) or 0
+def read_frame(frame: bytes, receipt_time: int, read: Callable[[Any, bytes, int], list[Any]]) -> list[Any]:
+    """The messages that `read` makes of a frame's JSON, the frame and its receipt_time. Raises FrameRefused."""
+    try:
+        return read(orjson.loads(frame), frame, receipt_time)
+    except FrameRefused:
+        raise
+    except orjson.JSONDecodeError as error:
+        raise FrameRefused("not_json", f"not JSON: {error}") from error
+    except KeyError as error:
+        raise FrameRefused("missing_key", f"no key {error}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise FrameRefused("wrong_type", str(error)) from error
+
+
+def read_answer(body: bytes, read: Callable[[Any], Parsed]) -> Parsed:
+    """What `read` makes of a body's JSON. A body that is cut or of another shape is the venue's passing trouble.
+
+    Raises VenueUnavailable: the question is asked again.
+    """
+    try:
+        return read(orjson.loads(body))
+    except (*DATA_ERRORS, StopIteration, pa.ArrowException) as error:
+        raise VenueUnavailable(f"unusable answer of {len(body)} bytes ({error}): {body[:80]!r}") from error
 
 
 def name_of(value: object) -> str:
@@ -36,53 +73,154 @@ def name_of(value: object) -> str:
     return value
 
 
-DATA_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What our code raises on unforeseen data. It costs the message or the symbol that had it, and is logged."""
+def object_of(value: object, name: str) -> dict[str, Any]:
+    """A JSON object. Raises FrameRefused that says which part of the message is none."""
+    if type(value) is not dict:
+        raise FrameRefused("wrong_type", f"{name} is {type(value).__name__}, not an object")
+    return value
 
 
-class Reply(NamedTuple):
-    """The answer to a control message; `error` is empty when it was accepted."""
-
-    id: int | str | None
-    error: str
-
-
-class Welcome(NamedTuple):
-    """The venue is ready to be asked, where it says so."""
+def flag_of(value: object) -> bool:
+    """Raises FrameRefused."""
+    if type(value) is not bool:
+        raise FrameRefused("wrong_type", f"{value!r:.40} is neither true nor false")
+    return value
 
 
-class Pong(NamedTuple):
-    """The answer to a ping that is a message: it says nothing about the data."""
+def id_of(value: object) -> int:
+    """An unsigned integer of 64 bits. Raises FrameRefused."""
+    if type(value) is not int or not 0 <= value <= MOST_ID:
+        raise FrameRefused("wrong_id", f"{value!r:.40} is no id")
+    return value
 
 
-class ServerShutdown(NamedTuple):
-    """The venue is about to close this connection (since 2026-05-08; no lead time is promised)."""
-
-    event_time: int
-
-
-class Unknown(NamedTuple):
-    """A message of a kind that nobody asked for: tolerated, new kinds appear."""
-
-    name: str
+def instant_of(value: object, to_us: Callable[[int], int]) -> int:
+    """Microseconds since the epoch, by the venue's unit. Raises FrameRefused for what no market can have."""
+    if type(value) is not int or not MARKET_TIMES.holds(instant := to_us(value)):
+        raise FrameRefused("wrong_time", f"{value!r:.40} is no time")
+    return instant
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """`parse_frame` raises FrameRefused; the parsers of REST bodies raise VenueUnavailable for what they cannot read."""
+def from_seconds(instant: int) -> int:
+    """Microseconds."""
+    return instant * SECOND_US
 
-    venue: str
-    parse_frame: Callable[[bytes, int], list[Any]]
-    """Frame and receipt_time to records and control messages, in order."""
-    channel_of_frame: Callable[[bytes], str]
-    """The channel whose row a frame would be, empty for a control message or what cannot be read."""
-    parse_depth: Callable[[bytes, str, str], DepthSnapshot]
-    """Body, symbol, reason."""
-    parse_trades: Callable[[bytes, str], list[Trade]]
-    """Body, symbol."""
-    parse_klines: Callable[[bytes, str, str, int], pa.Table]
-    """Body, symbol, interval, receipt_time."""
-    sparse_channels: frozenset[str] = frozenset()
-    """Channels whose ids grow without being consecutive: a jump is a hole only where the stream was interrupted."""
-    settle_seconds: float | None = None
-    """Set where streamed klines never say that they are closed: the next one tells it, and so much later REST has it."""
+
+def from_ms(instant: int) -> int:
+    """Microseconds."""
+    return instant * 1_000
+
+
+def from_ns(instant: int) -> int:
+    """Microseconds."""
+    return instant // 1_000
+
+
+def pairs_of(value: Any) -> Levels:
+    """A list of pairs. Raises UnreadableNumber: the message has ids that must be accounted for."""
+    if type(value) is not list:
+        raise UnreadableNumber("levels are no list")
+    for level in value:
+        if type(level) is not list or len(level) != 2:
+            raise UnreadableNumber(f"{level!r:.60} is no level")
+    levels: Levels = value
+    return levels
+
+
+def snapshot_of(symbol: str, last_update_id: object, bids: object, asks: object, reason: str) -> DepthSnapshot:
+    """Raises ValueError for an id or a level that cannot be read."""
+    return DepthSnapshot(symbol, id_of(last_update_id), plain_levels(pairs_of(bids)), plain_levels(pairs_of(asks)), reason)
+
+
+def trades_of(answer: object, read: Callable[[Any], Trade]) -> list[Trade]:
+    """The trades of an answer, in its order; `read` makes one of each item.
+
+    A trade whose numbers cannot be read is left out: it stays a gap, and its neighbours are healed.
+    """
+    if type(answer) is not list:
+        raise TypeError("not an array")
+    trades = []
+    for item in answer:
+        with suppress(UnreadableNumber):
+            trades.append(read(item))
+    return trades
+
+
+def rising_trades(trades: list[Trade]) -> list[Trade]:
+    """Raises ValueError where their ids do not rise."""
+    if any(later.trade_id <= earlier.trade_id for earlier, later in pairwise(trades)):
+        raise ValueError("trades are not in ascending order")
+    return trades
+
+
+def close_time_of(interval: str, open_time: int) -> int:
+    """For a venue that sends none: the last millisecond before the next kline opens, in microseconds."""
+    return grid_of(interval).after(open_time) - _MILLISECOND_US
+
+
+def klines_table(columns: dict[str, Any], *, venue: str, symbol: str, interval: str, source: str, receipt_time: int) -> pa.Table:
+    """Columns (lists or Arrow arrays; times in microseconds, numbers as text) as rows of the dataset klines, all closed.
+
+    Close times are cut to milliseconds: the archive has ...999999 us since 2025 and REST ...999 ms, and the same kline
+    must be the same row. Raises ValueError or ArrowInvalid for values that no kline can have.
+    """
+    rows = len(columns["open_time"])
+    constants = {"venue": venue, "symbol": symbol, "interval": interval, "source": source}
+    filled: dict[str, Any] = {name: _repeated(value, rows) for name, value in constants.items()}
+    filled["open_time"] = _instants(columns["open_time"], grain=1)
+    filled["close_time"] = _instants(columns["close_time"], grain=_MILLISECOND_US)
+    filled["trade_count"] = integers_of(columns["trade_count"])
+    filled["is_closed"] = pa.repeat(pa.scalar(True), rows)
+    filled["receipt_time"] = pa.repeat(pa.scalar(receipt_time, INSTANT), rows)
+    table = pa.table(
+        [filled[field.name] if field.name in filled else _decimals(columns[field.name]) for field in KLINES.schema],
+        schema=KLINES.schema,
+    )
+    _refuse_negative(table)
+    return table
+
+
+def rising_klines(rows: pa.Table) -> pa.Table:
+    """Raises ValueError where their open times do not rise."""
+    times = rows["open_time"]
+    if rows.num_rows > 1 and not pc.all(pc.greater(times[1:], times[:-1])).as_py():
+        raise ValueError("klines are not in ascending order")
+    return rows
+
+
+def integers_of(numbers: Any) -> pa.Array:
+    """Raises ValueError where one is missing."""
+    array = numbers if isinstance(numbers, pa.Array | pa.ChunkedArray) else pa.array(numbers, pa.int64())
+    if array.null_count:
+        raise ValueError("a time or count is missing")
+    return array
+
+
+def _refuse_negative(rows: pa.Table) -> None:
+    for field in rows.schema if rows.num_rows else ():
+        if pa.types.is_decimal(field.type) or pa.types.is_integer(field.type):
+            lowest = pc.min(rows[field.name]).as_py()
+            if lowest < 0:
+                raise ValueError(f"{field.name} {lowest} is negative")
+
+
+def _decimals(texts: Any) -> Any:
+    """Exact. Raises ArrowInvalid for what does not fit, ValueError for a missing value."""
+    if not isinstance(texts, pa.Array | pa.ChunkedArray):
+        texts = pa.array(texts, pa.string())
+    if texts.null_count:
+        raise ValueError("a price or quantity is missing")
+    return decimals(texts)
+
+
+def _instants(microseconds: Any, grain: int) -> pa.Array:
+    values = integers_of(microseconds)
+    if len(values):
+        first, last = pc.min(values).as_py(), pc.max(values).as_py()
+        if not (MARKET_TIMES.holds(first) and MARKET_TIMES.holds(last)):
+            raise ValueError(f"times from {first} to {last} us are none that a market can have")
+    return pc.cast(pc.multiply(pc.divide(values, grain), grain), INSTANT)
+
+
+def _repeated(value: str, rows: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), pa.array([value], pa.string())).cast(NAME)

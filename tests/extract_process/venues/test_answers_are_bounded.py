@@ -4,14 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from extract_process.kline_grid import Range
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
-from extract_process.venues.kucoin.rest import KucoinRest
 from tickhouse_core.errors import VenueRefused
 
 HUGE = 200_000_000
@@ -23,10 +21,9 @@ REQUESTS: dict[str, Callable[[VenueRest, str], Awaitable[object]]] = {
     "symbols": lambda rest, symbol: rest.fetch_statuses([symbol]),
     "the first kline": lambda rest, symbol: rest.fetch_first_open_time(symbol, "1m", DAY),
     "klines": lambda rest, symbol: rest.fetch_klines(symbol, "1m", DAY),
-    "klines as sent": lambda rest, symbol: rest.fetch_klines_body(symbol, "1m", DAY),
-    "a snapshot": lambda rest, symbol: rest.fetch_depth_body(symbol, 100),
-    "recent trades": lambda rest, symbol: rest.fetch_recent_trades_body(symbol),
-    "old trades": lambda rest, symbol: rest.fetch_trades_body(symbol, 1),
+    "a snapshot": lambda rest, symbol: rest.fetch_depth(symbol, 100, "start"),
+    "recent trades": lambda rest, symbol: rest.fetch_recent_trades(symbol),
+    "old trades": lambda rest, symbol: rest.fetch_trades(symbol, 1),
 }
 
 
@@ -58,7 +55,7 @@ async def test_no_request_reads_a_huge_answer(name: str, tmp_path: Path, monkeyp
     venue = venue_named(name)
     requests = dict(REQUESTS)
     if name == "kucoin":
-        requests["a token"] = lambda rest, _: cast("KucoinRest", rest).fetch_token()
+        requests["an address"] = lambda rest, _: rest.find_address()
     async with venue_of_huge_answers(sent) as url:
         monkeypatch.setenv(f"{name.upper()}_REST_URL", url)
         async with venue.open_rest(tmp_path, 1) as rest:

@@ -1,4 +1,4 @@
-"""The conformance suite of a venue's parsers and streams: what every dialect must take, refuse and leave alone."""
+"""The conformance suite of a venue's parsers and streams: what every venue must take, refuse and leave alone."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,9 +11,9 @@ import pytest
 from extract_process.landing import Landing
 from extract_process.records import DepthDiff, Kline, Ticker, Trade
 from extract_process.stream_key import StreamKey
-from extract_process.venues import venue_named
-from extract_process.venues.api import Venue
-from extract_process.venues.parsing import FrameRefused, Reply, Unknown
+from extract_process.venues import Venue, venue_named
+from extract_process.venues.api import Reply, Unknown
+from extract_process.venues.parsing import FrameRefused
 
 NOON = 1_786_190_400_000_000
 PRICE = "67993.000000000001"
@@ -102,7 +102,7 @@ pytestmark = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sampl
 
 
 def parse(sample: Sample, message: object) -> list[object]:
-    return venue_named(sample.venue).dialect.parse_frame(orjson.dumps(message), NOON)
+    return venue_named(sample.venue).parse_frame(orjson.dumps(message), NOON)
 
 
 def test_a_diff_has_its_ids_and_absolute_levels(sample: Sample) -> None:
@@ -119,7 +119,7 @@ def test_a_kline_has_its_columns_in_our_order(sample: Sample) -> None:
     assert isinstance(kline, Kline)
     assert (kline.symbol, kline.interval, kline.open_time, kline.close_time) == (sample.symbol, "1m", NOON, NOON + 59_999_000)
     assert (kline.open, kline.high, kline.low, kline.close, kline.volume, kline.quote_volume) == ("1", "3", "0.5", "2", "4", "5")
-    assert kline.is_closed == (venue_named(sample.venue).dialect.settle_seconds is None)
+    assert kline.is_closed == (venue_named(sample.venue).settle_seconds is None)
 
 
 def test_a_ticker_has_its_time_and_price(sample: Sample) -> None:
@@ -130,7 +130,7 @@ def test_a_ticker_has_its_time_and_price(sample: Sample) -> None:
 
 def test_twelve_decimals_land_exactly(sample: Sample) -> None:
     venue = venue_named(sample.venue)
-    landing = Landing(venue.dialect, "main", frozenset({sample.symbol}))
+    landing = Landing(venue, "main", frozenset({sample.symbol}))
     for message in (sample.diff, sample.trade):
         landing.add_messages(parse(sample, message), NOON)
     tables = {key.split("/")[1]: pq.read_table(pa.BufferReader(body)).to_pylist() for key, body in landing.objects(1)}
@@ -161,11 +161,11 @@ def test_a_kind_that_nobody_asked_for_is_tolerated(sample: Sample) -> None:
 
 
 def test_what_cannot_be_read_is_refused_and_never_guessed(sample: Sample) -> None:
-    dialect = venue_named(sample.venue).dialect
+    venue = venue_named(sample.venue)
     for frame in (b"", b"\x00\xff", b'{"e":', b"7", b'"text"', b"null"):
         with pytest.raises(FrameRefused):
-            dialect.parse_frame(frame, NOON)
-        assert dialect.channel_of_frame(frame) == ""
+            venue.parse_frame(frame, NOON)
+        assert venue.channel_of_frame(frame) == ""
     for message, names in zip((sample.diff, sample.trade, sample.kline, sample.ticker), sample.required, strict=True):
         for name in names.split():
             less = orjson.loads(orjson.dumps(message))
@@ -175,7 +175,7 @@ def test_what_cannot_be_read_is_refused_and_never_guessed(sample: Sample) -> Non
 
 
 def test_the_channel_of_a_frame_is_told_without_landing_it(sample: Sample) -> None:
-    channel_of = venue_named(sample.venue).dialect.channel_of_frame
+    channel_of = venue_named(sample.venue).channel_of_frame
     named = {"depth": sample.diff, "trades": sample.trade, "klines": sample.kline, "ticker": sample.ticker, "": sample.accepted}
     assert {channel: channel_of(orjson.dumps(message)) for channel, message in named.items()} == {name: name for name in named}
 

@@ -1,4 +1,4 @@
-"""PURE. Binance's stream names and control messages: which streams a capture wants, and how to ask for them."""
+"""PURE. Binance's channels, intervals, stream names and control messages: what a capture wants, and how to ask for it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,23 +6,23 @@ import orjson
 
 from extract_process.first_messages import ALL_SYMBOLS
 from extract_process.stream_key import StreamKey
+from extract_process.venues.api import Limit, SocketRules
 
 CHANNELS = ("trades", "depth", "klines", "ticker")
+INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
+"""Case-sensitive, as the venue spells them."""
 
-MOST_STREAMS = 1_024
-"""Of one connection."""
+SOCKETS = SocketRules(
+    streams_per_connection=1_024,
+    messages=Limit(5, 1.25),
+    connects=Limit(300, 300.0),
+)
+"""Client messages are 5 a second, pings and pongs included; above it the venue closes the connection. The venue counts in a
+second of its own clock: messages may be a quarter second closer together there than they were here.
+"""
 
 NAMES_PER_SUBSCRIBE = 100
 """A SUBSCRIBE of more than about 4 KB (200 names) was seen to hang silently."""
-
-MOST_MESSAGES_A_SECOND = 5
-"""From the client, pings and pongs included; above it the venue closes the connection."""
-
-MOST_CONNECTS, CONNECTS_WINDOW_SECONDS = 300, 300.0
-"""Attempts per address."""
-
-LIFE_SECONDS = 24 * 3600
-"""The venue ends every connection at this age."""
 
 STREAM_PATH = "/stream?timeUnit=MICROSECOND"
 """Combined streams; times in microseconds instead of milliseconds."""

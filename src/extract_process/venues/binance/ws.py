@@ -1,4 +1,4 @@
-"""PURE. Binance's stream frames in our records. REST answers are in messages.py.
+"""PURE. Binance's stream frames in our records.
 
 JSON keys differ only by case (`t`/`T`, `u`/`U`, `e`/`E`, …); prices and quantities stay the venue's text.
 """
@@ -7,16 +7,22 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import orjson
-
 from extract_process.decimal_text import UnreadableNumber, plain_levels, plain_number
-from extract_process.records import DepthDiff, Kline, Levels, Ticker, Trade, UnreadableRow
-from extract_process.venues.binance.messages import INTERVALS
-from extract_process.venues.parsing import FrameRefused, Reply, ServerShutdown, Unknown, name_of
-from tickhouse_core.datasets import MARKET_TIMES
+from extract_process.records import DepthDiff, Kline, Ticker, Trade, UnreadableRow
+from extract_process.venues.api import Reply, ServerShutdown, Unknown
+from extract_process.venues.binance.subscriptions import INTERVALS
+from extract_process.venues.parsing import (
+    MOST_ID,
+    FrameRefused,
+    flag_of,
+    id_of,
+    instant_of,
+    name_of,
+    object_of,
+    pairs_of,
+    read_frame,
+)
 from tickhouse_core.timestamps import unit_to_us
-
-_MOST_ID = 2**64 - 1
 
 _DIGITS = b"0123456789"
 _DIGITS_AS_0 = bytes.maketrans(_DIGITS, b"0" * 10)
@@ -25,40 +31,21 @@ _SIX_DIGITS = b"0" * 6
 Message = Trade | DepthDiff | Ticker | Kline | UnreadableRow | Reply | ServerShutdown | Unknown
 
 
-def parse_frame(frame: bytes) -> list[Message]:
+def parse_frame(frame: bytes, receipt_time: int = 0) -> list[Message]:
     """The messages of a frame, combined (`{"stream":…,"data":…}`) or raw. Raises FrameRefused."""
-    try:
-        message = orjson.loads(frame)
-    except orjson.JSONDecodeError as error:
-        raise FrameRefused("not_json", f"not JSON: {error}") from error
-    try:
-        if type(message) is dict and "data" in message and "stream" in message:
-            message = message["data"]
-        if type(message) is dict and message.get("e") == "depthUpdate":
-            return [_parse_diff(message, frame)]
-        return [_parse_event(item) for item in message] if type(message) is list else [_parse_event(message)]
-    except KeyError as error:
-        raise FrameRefused("missing_key", f"no key {error}") from error
-    except (TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, FrameRefused):
-            raise
-        raise FrameRefused("wrong_type", str(error)) from error
+    return read_frame(frame, receipt_time, _parse_messages)
 
 
-def channel_of_frame(frame: bytes) -> str:
-    """The channel whose row a frame would be; empty for control messages and what cannot be read."""
-    try:
-        messages = parse_frame(frame)
-    except FrameRefused:
-        return ""
-    channels = {DepthDiff: "depth", Trade: "trades", Ticker: "ticker", Kline: "klines"}
-    first = messages[0] if messages else None
-    return first.channel if isinstance(first, UnreadableRow) else channels.get(type(first), "")
+def _parse_messages(message: Any, frame: bytes, receipt_time: int) -> list[Message]:
+    if type(message) is dict and "data" in message and "stream" in message:
+        message = message["data"]
+    if type(message) is dict and message.get("e") == "depthUpdate":
+        return [_parse_diff(message, frame)]
+    return [_parse_event(item) for item in message] if type(message) is list else [_parse_event(message)]
 
 
-def _parse_event(message: Any) -> Message:
-    if type(message) is not dict:
-        raise FrameRefused("wrong_type", f"a message is {type(message).__name__}, not an object")
+def _parse_event(item: Any) -> Message:
+    message = object_of(item, "a message")
     kind = message.get("e")
     if kind is None:
         return _parse_control(message)
@@ -85,15 +72,15 @@ def _parse_diff(message: dict[str, Any], frame: bytes = b"") -> DepthDiff | Unre
     `frame` is what it was read from, where it was alone in it: the hot path.
     """
     first, last = message["U"], message["u"]
-    if not (type(first) is type(last) is int and 0 <= first <= last <= _MOST_ID):
+    if not (type(first) is type(last) is int and 0 <= first <= last <= MOST_ID):
         raise FrameRefused("wrong_id", f"update ids {first!r} to {last!r}")
     symbol, bids, asks = name_of(message["s"]), message["b"], message["a"]
     if not (type(bids) is type(asks) is list and _is_plain(frame, bids, asks)):
         try:
-            bids, asks = plain_levels(_levels(bids)), plain_levels(_levels(asks))
+            bids, asks = plain_levels(pairs_of(bids)), plain_levels(pairs_of(asks))
         except UnreadableNumber as error:
             return UnreadableRow("depth", symbol, "", first, last, str(error))
-    return DepthDiff(symbol, first, last, bids, asks, _instant(message["E"]))
+    return DepthDiff(symbol, first, last, bids, asks, _instant_of(message["E"]))
 
 
 def _is_plain(frame: bytes, bids: list[Any], asks: list[Any]) -> bool:
@@ -121,12 +108,12 @@ def _end_of(bids: int, asks: int) -> tuple[bytes, bytes]:
 
 def _parse_trade(message: dict[str, Any]) -> Trade | UnreadableRow:
     """`{"e":"trade","E":…,"s":"BNBBTC","t":12345,"p":"0.001","q":"100","T":…,"m":true,"M":true}`."""
-    symbol, trade_id = name_of(message["s"]), _id(message["t"])
+    symbol, trade_id = name_of(message["s"]), id_of(message["t"])
     try:
         price, quantity = plain_number(message["p"]), plain_number(message["q"])
     except UnreadableNumber as error:
         return UnreadableRow("trades", symbol, "", trade_id, trade_id, str(error))
-    return Trade(symbol, trade_id, price, quantity, _flag(message["m"]), _instant(message["T"]), _instant(message["E"]))
+    return Trade(symbol, trade_id, price, quantity, flag_of(message["m"]), _instant_of(message["T"]), _instant_of(message["E"]))
 
 
 def _parse_mini_ticker(message: dict[str, Any]) -> Ticker | UnreadableRow:
@@ -136,7 +123,7 @@ def _parse_mini_ticker(message: dict[str, Any]) -> Ticker | UnreadableRow:
         open_, high, low, close, volume, quote_volume = (plain_number(message[key]) for key in "ohlcvq")
     except UnreadableNumber as error:
         return UnreadableRow("ticker", symbol, "", None, None, str(error))
-    return Ticker(symbol, _instant(message["E"]), open_, high, low, close, volume, quote_volume)
+    return Ticker(symbol, _instant_of(message["E"]), open_, high, low, close, volume, quote_volume)
 
 
 def _parse_kline(message: dict[str, Any]) -> Kline | UnreadableRow:
@@ -144,10 +131,9 @@ def _parse_kline(message: dict[str, Any]) -> Kline | UnreadableRow:
 
     The close time is cut to milliseconds, as REST gives it: the same kline must be the same row.
     """
-    kline = message["k"]
-    if type(kline) is not dict:
-        raise FrameRefused("wrong_type", "k is no object")
-    symbol, interval, opened, is_closed = name_of(kline["s"]), _interval(kline["i"]), _instant(kline["t"]), _flag(kline["x"])
+    kline = object_of(message["k"], "k")
+    symbol, interval = name_of(kline["s"]), _interval_of(kline["i"])
+    opened, is_closed = _instant_of(kline["t"]), flag_of(kline["x"])
     try:
         open_, high, low, close, volume, quote_volume, taker, taker_quote = (plain_number(kline[key]) for key in "ohlcvqVQ")
     except UnreadableNumber as error:
@@ -157,14 +143,14 @@ def _parse_kline(message: dict[str, Any]) -> Kline | UnreadableRow:
         symbol,
         interval,
         opened,
-        _instant(kline["T"]) // 1_000 * 1_000,
+        _instant_of(kline["T"]) // 1_000 * 1_000,
         open_,
         high,
         low,
         close,
         volume,
         quote_volume,
-        _id(kline["n"]),
+        id_of(kline["n"]),
         taker,
         taker_quote,
         is_closed,
@@ -172,7 +158,7 @@ def _parse_kline(message: dict[str, Any]) -> Kline | UnreadableRow:
 
 
 def _parse_shutdown(message: dict[str, Any]) -> ServerShutdown:
-    return ServerShutdown(_instant(message["E"]))
+    return ServerShutdown(_instant_of(message["E"]))
 
 
 _PARSERS: dict[str, Callable[[dict[str, Any]], Message]] = {
@@ -184,37 +170,12 @@ _PARSERS: dict[str, Callable[[dict[str, Any]], Message]] = {
 }
 
 
-def _interval(value: object) -> str:
+def _interval_of(value: object) -> str:
     if type(value) is not str or value not in INTERVALS:  # of another one nobody knows which open times exist
         raise FrameRefused("wrong_interval", f"{value!r:.40} is no interval")
     return value
 
 
-def _flag(value: object) -> bool:
-    if type(value) is not bool:
-        raise FrameRefused("wrong_type", f"{value!r:.40} is neither true nor false")
-    return value
-
-
-def _id(value: object) -> int:
-    if type(value) is not int or not 0 <= value <= _MOST_ID:
-        raise FrameRefused("wrong_id", f"{value!r:.40} is no id")
-    return value
-
-
-def _instant(value: object) -> int:
+def _instant_of(value: object) -> int:
     """Milliseconds or, with timeUnit=MICROSECOND, microseconds."""
-    if type(value) is not int or not MARKET_TIMES.holds(instant := unit_to_us(value)):
-        raise FrameRefused("wrong_time", f"{value!r:.40} is no time")
-    return instant
-
-
-def _levels(value: Any) -> Levels:
-    """A list of pairs. Raises UnreadableNumber: the message has ids that must be accounted for."""
-    if type(value) is not list:
-        raise UnreadableNumber("levels are no list")
-    for level in value:
-        if type(level) is not list or len(level) != 2:
-            raise UnreadableNumber(f"{level!r:.60} is no level")
-    levels: Levels = value
-    return levels
+    return instant_of(value, unit_to_us)

@@ -1,36 +1,31 @@
-"""KuCoin's public REST API under one weight budget: what to do at 429, 403, 5xx and cut answers is decided here."""
+"""KuCoin's public REST API: `{"code":"200000","data":…}` in our records, its endpoints, and what its errors mean."""
 
-import asyncio
-import logging
 import re
 from collections.abc import Callable
-from functools import partial
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+from uuid import uuid4
 
 import httpx
+import orjson
 import pyarrow as pa
 
+from extract_process.decimal_text import plain_number
 from extract_process.kline_grid import Range, grid_of
-from extract_process.venues.api import RequestTally
-from extract_process.venues.ban_store import BanStore
-from extract_process.venues.kucoin.intervals import VENUE_NAMES
-from extract_process.venues.kucoin.messages import (
-    EARLIEST_US,
-    SUCCESS,
-    VENUE,
-    Token,
-    parse_error,
-    parse_klines,
-    parse_server_time,
-    parse_symbols,
-    parse_token,
-)
-from extract_process.venues.kucoin.pool_budget import PoolBudget
-from tickhouse_core.errors import UnknownSymbols, VenueBanned, VenueRefused, VenueUnavailable
-from tickhouse_core.retrying import venue_requests
-from tickhouse_core.timestamps import DAY_US, MINUTE_US, SECOND_US, format_instant, now_us
+from extract_process.records import DepthSnapshot, Trade
+from extract_process.venues import parsing
+from extract_process.venues.api import Address
+from extract_process.venues.kucoin.subscriptions import VENUE_INTERVALS, ping_message
+from extract_process.venues.parsing import Parsed, from_ns, from_seconds, id_of, instant_of
+from extract_process.venues.rate_limit import Tally
+from extract_process.venues.rest_client import Answer, Outcome, RestClient, Retry, refusal
+from tickhouse_core.errors import UnknownSymbols, VenueRefused
+from tickhouse_core.timestamps import DAY_US, MINUTE_US, SECOND_US, now_us
 
-log = logging.getLogger(__name__)
+NAME = "kucoin"
+EARLIEST_US = 1_504_224_000_000_000
+"""2017-09-01: the venue opened that month and has nothing older."""
 
 PAGE_ROWS = 1_500
 """The most candles of one answer; of more the venue sends the newest."""
@@ -38,51 +33,166 @@ PAGE_ROWS = 1_500
 FEW_LEVELS, MANY_LEVELS = 20, 100
 """The two public snapshots; a whole book needs an account."""
 
-_TOKEN, _TIME, _SYMBOLS = "/api/v1/bullet-public", "/api/v1/timestamp", "/api/v2/symbols"
-_CANDLES, _TRADES = "/api/v1/market/candles", "/api/v1/market/histories"
-_FEW, _MANY = "/api/v1/market/orderbook/level2_20", "/api/v1/market/orderbook/level2_100"
-_WEIGHTS = {_TOKEN: 10, _TIME: 3, _SYMBOLS: 4, _CANDLES: 3, _TRADES: 3, _FEW: 2, _MANY: 2}
-_WINDOWS_A_MINUTE = 2
-_OVERLOADED_US = 2 * SECOND_US
-_LONGEST_RESET_US = MINUTE_US  # the window is 30 s
-_FIREWALL_PAUSE_US = 5 * MINUTE_US
-_TOO_MANY = "429000"
-_SUCCESS_MARK, _MARK_WITHIN = f'"code":"{SUCCESS}"'.encode(), 40
-"""The usual case, told without decoding a page of candles twice."""
+WINDOW_US = 30 * SECOND_US
+"""Of the public pool's limit, 2,000 per address. Every answer says limit, what is left, and the milliseconds to its end."""
 
 _TALLY = ("gw-ratelimit-limit", "gw-ratelimit-remaining", "gw-ratelimit-reset")
-Parsed = TypeVar("Parsed")
+_LONGEST_RESET_US = MINUTE_US  # the window is 30 s
+_OVERLOADED_US = 2 * SECOND_US
+_SUCCESS, _TOO_MANY = "200000", "429000"
+"""`code` is text in every answer."""
+
+_SUCCESS_MARK, _MARK_WITHIN = f'"code":"{_SUCCESS}"'.encode(), 40
+"""The usual case, told without decoding a page of candles twice."""
+
+_SNAPSHOT_WEIGHT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One connection's way in: valid for a day, asked anew for every connect."""
+
+    token: str
+    endpoint: str
+    ping_seconds: float
+
+
+class _Candle(NamedTuple):
+    time: str
+    open: str
+    close: str
+    high: str
+    low: str
+    volume: str
+    turnover: str
+
+
+def parse_token(body: bytes) -> Token:
+    """POST /api/v1/bullet-public; the first of its servers."""
+
+    def read(data: dict[str, Any]) -> Token:
+        server = data["instanceServers"][0]
+        ping_seconds = int(server["pingInterval"]) / 1_000
+        if ping_seconds <= 0 or not server["endpoint"].startswith(("ws://", "wss://")):
+            raise ValueError(f"server {server!r:.200}")
+        return Token(str(data["token"]), server["endpoint"], ping_seconds)
+
+    return _read_data(body, read)
+
+
+def parse_server_time(body: bytes) -> int:
+    """/api/v1/timestamp (milliseconds) as microseconds since the epoch."""
+    return _read_data(body, lambda data: int(data) * 1_000)
+
+
+def parse_symbols(body: bytes) -> dict[str, bool]:
+    """/api/v2/symbols: whether each symbol trades."""
+    return _read_data(body, lambda data: {item["symbol"]: item["enableTrading"] is True for item in data})
+
+
+def parse_error(body: bytes) -> tuple[str, str]:
+    """`{"code":"400100","msg":"…"}` as code and text; empty and the body's start if it is something else."""
+    try:
+        answer = orjson.loads(body)
+        return str(answer["code"]), str(answer.get("msg", ""))
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return "", body[:200].decode(errors="replace")
+
+
+def parse_depth(body: bytes, symbol: str, reason: str) -> DepthSnapshot:
+    """level2_20 and level2_100: `{"time":…,"sequence":"14610502970","bids":[["66976.4","0.69"]],"asks":[…]}`."""
+
+    def read(data: dict[str, Any]) -> DepthSnapshot:
+        return parsing.snapshot_of(symbol, int(data["sequence"]), data["bids"], data["asks"], reason)
+
+    return _read_data(body, read)
+
+
+def parse_trades(body: bytes, symbol: str) -> list[Trade]:
+    """/api/v1/market/histories, whatever its order: `{"sequence":"…","price":"…","size":"…","side":"buy","time":<ns>}`."""
+
+    def read(item: dict[str, Any]) -> Trade:
+        sequence, side, at = id_of(int(item["sequence"])), item["side"], instant_of(int(item["time"]), from_ns)
+        if side not in ("buy", "sell"):
+            raise ValueError(f"trade {item!r:.100}")
+        return Trade(symbol, sequence, plain_number(item["price"]), plain_number(item["size"]), side == "sell", at, at)
+
+    def read_all(data: Any) -> list[Trade]:
+        return parsing.rising_trades(sorted(parsing.trades_of(data, read), key=lambda trade: trade.trade_id))
+
+    return _read_data(body, read_all)
+
+
+def parse_klines(body: bytes, symbol: str, interval: str, receipt_time: int) -> pa.Table:
+    """/api/v1/market/candles, newest first there, oldest first here; every one marked closed: ask for closed ones only.
+
+    The venue counts neither trades nor what takers bought: those columns are 0.
+    """
+
+    def read(data: list[list[str]]) -> pa.Table:
+        if not isinstance(data, list):
+            raise TypeError("not an array")
+        candles = [_Candle(*row) for row in reversed(data)]
+        columns: dict[str, Any] = {name: [getattr(candle, name) for candle in candles] for name in _Candle._fields}
+        columns["open_time"] = [from_seconds(int(candle.time)) for candle in candles]
+        columns["close_time"] = [parsing.close_time_of(interval, opened) for opened in columns["open_time"]]
+        columns["quote_volume"] = columns["turnover"]
+        columns |= dict.fromkeys(("taker_buy_volume", "taker_buy_quote_volume"), ["0"] * len(candles))
+        columns["trade_count"] = [0] * len(candles)
+        rows = parsing.klines_table(
+            columns, venue=NAME, symbol=symbol, interval=interval, source="rest", receipt_time=receipt_time
+        )
+        return parsing.rising_klines(rows)
+
+    return _read_data(body, read)
+
+
+def classify(response: httpx.Response, server_now: int) -> Outcome:
+    """Refusals may come with HTTP 200. A 429 says when the window ends; one that does not is an overload."""
+    if response.is_success and _SUCCESS_MARK in response.content[:_MARK_WITHIN]:
+        return response.content
+    code, text = parse_error(response.content)
+    said = f"{response.url.path} answered {response.status_code} {code}: {text}"
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS or code == _TOO_MANY:
+        tally = tally_of(response)
+        return Retry(said, (tally.left_us if tally else None) or _OVERLOADED_US)
+    if response.is_success and code in (_SUCCESS, ""):  # without a code it is no whole answer: parsing will say so
+        return response.content
+    return refusal(response, said, int(code) if re.fullmatch("[0-9]{1,18}", code) else 0)
+
+
+def tally_of(response: httpx.Response) -> Tally | None:
+    """None unless limit, what is left and the window's end are all there."""
+    limit, left, reset = (response.headers.get(name, "") for name in _TALLY)
+    if not all(re.fullmatch("[0-9]{1,9}", text) for text in (limit, left, reset)):
+        return None
+    return Tally(int(limit) - int(left), int(limit), min(int(reset) * 1_000, _LONGEST_RESET_US))
 
 
 class KucoinRest:
-    """Async and safe for many tasks at once. Errors: VenueUnavailable after all retries, VenueRefused, VenueBanned."""
+    """A VenueRest; see there what each method promises."""
 
-    def __init__(self, client: httpx.AsyncClient, budget: PoolBudget, bans: BanStore) -> None:
-        """The client's base_url is the venue's; the budget is shared by everything that asks from this address.
-
-        While a remembered ban lasts, every request raises VenueBanned at once.
-        """
-        self.tally = RequestTally()
-        self.budget = budget
-        self._client = client
-        self._bans = bans
-        self._banned = bans.remembered(now_us())
-        self._clock_offset_us = 0
-
-    def server_now(self) -> int:
-        """The venue's clock, microseconds, as far as the last `synchronize_clock` knows."""
-        return now_us() + self._clock_offset_us
+    def __init__(self, client: RestClient) -> None:
+        self.client = client
 
     async def synchronize_clock(self) -> None:
-        """Learns the venue's clock. Late by the answer's way at most and never early."""
-        server_time = await self._get(_TIME, {}, parse_server_time)
-        self._clock_offset_us = server_time - now_us()
+        await self.client.synchronize_clock("/api/v1/timestamp", 3, parse_server_time)
+
+    async def find_address(self) -> Address:
+        """A new token for every connection; where it goes and how often it pings is the venue's word."""
+        token = await self.fetch_token()
+        query = urlencode({"token": token.token, "connectId": uuid4().hex})
+        url = f"{token.endpoint}?{query}"
+        return Address(url, says_welcome=True, ping_seconds=token.ping_seconds, ping=lambda: ping_message(now_us()))
+
+    async def fetch_token(self) -> Token:
+        """The way in for one connection, never kept."""
+        return (await self.client.get("/api/v1/bullet-public", {}, 10, lambda body, _: parse_token(body), method="POST")).parsed
 
     async def fetch_statuses(self, symbols: list[str]) -> dict[str, bool]:
-        """Whether each of these symbols trades now. Raises UnknownSymbols."""
-        known = await self._get(_SYMBOLS, {}, parse_symbols)
+        known = (await self.client.get("/api/v2/symbols", {}, 4, lambda body, _: parse_symbols(body))).parsed
         if unknown := [symbol for symbol in symbols if symbol not in known]:
-            said = f"unknown symbol {', '.join(unknown)} on {VENUE}: write it as the venue does, for example BTC-USDT"
+            said = f"unknown symbol {', '.join(unknown)} on {NAME}: write it as the venue does, for example BTC-USDT"
             raise UnknownSymbols(said, tuple(unknown))
         return {symbol: known[symbol] for symbol in symbols}
 
@@ -103,124 +213,43 @@ class KucoinRest:
                 break
         return first
 
-    async def fetch_klines(self, symbol: str, interval: str, span: Range) -> pa.Table:
-        """Closed klines with open times in `span` (inclusive), oldest first."""
-        self.tally.klines += 1
-        parse = partial(_klines, symbol=symbol, interval=interval)
-        return await self._get(_CANDLES, _candles_parameters(symbol, interval, span), parse)
+    async def fetch_klines(self, symbol: str, interval: str, span: Range) -> Answer[pa.Table]:
+        """Seconds. Whether `endAt` is included is documented nowhere: a second more is right in both cases."""
+        self.client.tally.klines += 1
+        bounds = {"startAt": str(span.first // SECOND_US), "endAt": str(span.last // SECOND_US + 1)}
+        sent = {"symbol": symbol, "type": VENUE_INTERVALS[interval], **bounds}
+        return await self.client.get("/api/v1/market/candles", sent, 3, lambda body, at: parse_klines(body, symbol, interval, at))
 
-    async def fetch_klines_body(self, symbol: str, interval: str, span: Range) -> bytes:
-        """The answer that `fetch_klines` parses, as the venue sent it."""
-        self.tally.klines += 1
-        return await self._get(_CANDLES, _candles_parameters(symbol, interval, span), bytes)
+    async def fetch_depth(self, symbol: str, levels: int, reason: str) -> Answer[DepthSnapshot]:
+        """20 or 100 levels a side."""
+        path = f"/api/v1/market/orderbook/level2_{FEW_LEVELS if levels <= FEW_LEVELS else MANY_LEVELS}"
+        return await self.client.get(
+            path, {"symbol": symbol}, _SNAPSHOT_WEIGHT, lambda body, _: parse_depth(body, symbol, reason)
+        )
 
-    async def fetch_depth_body(self, symbol: str, levels: int) -> bytes:
-        """A snapshot of 20 or 100 levels a side as the venue sent it."""
-        return await self._get(_FEW if levels <= FEW_LEVELS else _MANY, {"symbol": symbol}, bytes)
+    async def fetch_recent_trades(self, symbol: str) -> Answer[list[Trade]]:
+        """The last 100."""
+        path = "/api/v1/market/histories"
+        return await self.client.get(path, {"symbol": symbol}, 3, lambda body, _: parse_trades(body, symbol))
 
-    async def fetch_recent_trades_body(self, symbol: str) -> bytes:
-        """The last 100 trades."""
-        return await self._get(_TRADES, {"symbol": symbol}, bytes)
-
-    async def fetch_trades_body(self, symbol: str, from_id: int) -> bytes:
+    async def fetch_trades(self, symbol: str, from_id: int) -> Answer[list[Trade]]:
         """Always raises VenueRefused: the last 100 trades are all that REST has."""
-        raise VenueRefused(f"{VENUE}'s REST has only the last 100 trades of {symbol}, not those from {from_id} on")
-
-    async def fetch_token(self) -> Token:
-        """The way in for one connection, never kept."""
-        return await self._get(_TOKEN, {}, parse_token, method="POST")
+        raise VenueRefused(f"{NAME}'s REST has only the last 100 trades of {symbol}, not those from {from_id} on")
 
     def snapshot_pause(self, levels: int, share: float) -> float:
-        """Seconds between two snapshots that together use this share of the limit."""
-        return _WEIGHTS[_MANY] * 60 / (self.budget.limit * _WINDOWS_A_MINUTE * share)
+        return self.client.limit.pause_between(_SNAPSHOT_WEIGHT, share)
 
     async def _fetch_all(self, symbol: str, interval: str, span: Range) -> pa.Table:
         """All klines of a span, page by page from the newest: an answer that is full may lack older ones."""
-        rows = await self.fetch_klines(symbol, interval, span)
+        rows = (await self.fetch_klines(symbol, interval, span)).parsed
         while rows.num_rows and rows.num_rows % PAGE_ROWS == 0 and rows["open_time"][0].value > span.first:
             before = grid_of(interval).before(int(rows["open_time"][0].value))
-            older = await self.fetch_klines(symbol, interval, Range(span.first, before))
+            older = (await self.fetch_klines(symbol, interval, Range(span.first, before))).parsed
             if not older.num_rows:
                 break
             rows = pa.concat_tables([older, rows])
         return rows
 
-    async def _get(
-        self, path: str, parameters: dict[str, str], parse: Callable[[bytes], Parsed], *, method: str = "GET"
-    ) -> Parsed:
-        """Asks until a usable answer is there; an answer that cannot be parsed counts as none."""
-        async for attempt in venue_requests():
-            with attempt:
-                self.tally.retries += attempt.retry_state.attempt_number > 1
-                return parse(await self._ask(method, path, parameters))
-        raise AssertionError("tenacity re-raises the last error")
 
-    async def _ask(self, method: str, path: str, parameters: dict[str, str]) -> bytes:
-        """One useful answer's body. HTTP 429 is waited out here, by every task that shares the budget."""
-        while True:
-            response = await self._send(method, path, parameters)
-            if response.is_success and _SUCCESS_MARK in response.content[:_MARK_WITHIN]:
-                return response.content
-            code, text = parse_error(response.content)
-            if response.status_code != httpx.codes.TOO_MANY_REQUESTS and code != _TOO_MANY:
-                return self._body_of(response, path, code, text)
-            self.tally.rate_limited += 1
-            tally = _tally_of(response)  # an overload has none
-            wait_us = tally[2] if tally is not None and tally[2] > 0 else _OVERLOADED_US
-            self.budget.block_until(self.server_now() + wait_us)
-            log.warning("rate limited (429), everything waits", extra={"seconds": wait_us / 1e6, "path": path})
-
-    async def _send(self, method: str, path: str, parameters: dict[str, str]) -> httpx.Response:
-        weight = _WEIGHTS[path]
-        while wait_seconds := self.budget.wait_before(weight, self.server_now()):  # noqa: ASYNC110  # for the clock
-            await asyncio.sleep(wait_seconds)
-        if self._banned is not None and now_us() < self._banned.until_us:
-            raise self._banned
-        tally = None
-        self.budget.on_sent(weight, self.server_now())
-        self.tally.requests += 1
-        self.tally.weight += weight
-        self.tally.by_path[path] = self.tally.by_path.get(path, 0) + 1
-        try:
-            response = await self._client.request(method, path, params=parameters)
-            tally = _tally_of(response)
-        except httpx.RequestError as error:
-            raise VenueUnavailable(f"{path}: {type(error).__name__} {error}".rstrip()) from error
-        finally:
-            self.budget.on_answer(weight, self.server_now(), tally)
-        return response
-
-    def _body_of(self, response: httpx.Response, path: str, code: str, text: str) -> bytes:
-        """The body of a success, or the error that status and code stand for: refusals may come with HTTP 200."""
-        said = f"{path} answered {response.status_code} {code}: {text}"
-        if response.status_code == httpx.codes.FORBIDDEN:
-            raise self._ban(f"refused by the venue's firewall: {said}", now_us() + _FIREWALL_PAUSE_US)
-        if response.is_server_error:
-            raise VenueUnavailable(said)
-        if response.is_success and code in (SUCCESS, ""):  # without a code it is no whole answer: parsing will say so
-            return response.content
-        raise VenueRefused(said, int(code) if code.isdigit() else 0)
-
-    def _ban(self, said: str, until_us: int) -> VenueBanned:
-        """Remembered at once, so that neither another task nor a restart asks before it is over."""
-        self._banned = VenueBanned(f"shut out until {format_instant(until_us)}, asking nothing before: {said}", until_us)
-        self._bans.remember(self._banned)
-        return self._banned
-
-
-def _klines(body: bytes, *, symbol: str, interval: str) -> pa.Table:
-    return parse_klines(body, symbol=symbol, interval=interval, receipt_time=now_us())
-
-
-def _candles_parameters(symbol: str, interval: str, span: Range) -> dict[str, str]:
-    """Seconds. Whether `endAt` is included is documented nowhere: a second more is right in both cases."""
-    bounds = {"startAt": str(span.first // SECOND_US), "endAt": str(span.last // SECOND_US + 1)}
-    return {"symbol": symbol, "type": VENUE_NAMES[interval]} | bounds
-
-
-def _tally_of(response: httpx.Response) -> tuple[int, int, int] | None:
-    """Limit, what is left, microseconds to the window's end; None unless all three are there."""
-    limit, left, reset = (response.headers.get(name, "") for name in _TALLY)
-    if not all(re.fullmatch("[0-9]{1,9}", text) for text in (limit, left, reset)):
-        return None
-    return int(limit), int(left), min(int(reset) * 1_000, _LONGEST_RESET_US)
+def _read_data(body: bytes, read: Callable[[Any], Parsed]) -> Parsed:
+    return parsing.read_answer(body, lambda answer: read(answer["data"]))

@@ -1,4 +1,4 @@
-"""PURE. KuCoin's topics and control messages: which of them a capture wants, and how to ask for them.
+"""PURE. KuCoin's channels, intervals, topics and control messages: what a capture wants, and how to ask for it.
 
 A stream is one topic of one symbol, `/market/level2:BTC-USDT`; a message asks for up to 100 of them at once.
 """
@@ -9,20 +9,31 @@ import orjson
 
 from extract_process.first_messages import ALL_SYMBOLS
 from extract_process.stream_key import StreamKey
-from extract_process.venues.kucoin.intervals import OUR_NAMES, VENUE_NAMES
+from extract_process.venues.api import Limit, SocketRules
 
 CHANNELS = ("trades", "depth", "klines", "ticker")
+VENUE_INTERVALS = {
+    **{f"{number}m": f"{number}min" for number in (1, 3, 5, 15, 30)},
+    **{f"{number}h": f"{number}hour" for number in (1, 2, 4, 6, 8, 12)},
+    "1d": "1day",
+    "1w": "1week",
+    "1M": "1month",
+}
+"""The venue's names in topics and requests, by ours, the shortest first."""
 
-MOST_TOPICS = 400
-"""Of one connection, each symbol counted (spot and margin; the 2023 text said 300)."""
+OUR_INTERVALS = {name: interval for interval, name in VENUE_INTERVALS.items()}
+
+SOCKETS = SocketRules(
+    streams_per_connection=400,
+    messages=Limit(100, 12.5),
+    connects=Limit(150, 300.0),
+)
+"""Each symbol of a topic counts as a stream (spot and margin; the 2023 text said 300). Client messages are 100 in 10 s, pings
+included, with a quarter to spare for the venue's clock. The classic feed limits connections (800), not attempts; these are
+the newer feed's, the strictest there are.
+"""
 
 TOPICS_PER_SUBSCRIBE = 100
-
-MOST_MESSAGES, MESSAGES_WINDOW_SECONDS = 100, 10.0
-"""From the client on one connection, pings included."""
-
-MOST_CONNECTS, CONNECTS_WINDOW_SECONDS = 150, 300.0
-"""The classic feed limits connections (800), not attempts; these are the newer feed's, the strictest there are."""
 
 MOST_SINGLE_TICKERS = 100
 """Symbols; above it the ticker of the whole market is one topic instead of one each."""
@@ -42,7 +53,7 @@ def stream_names(wanted: Mapping[str, Sequence[str]], interval: str) -> list[str
     for symbol, channels in wanted.items():
         names += [f"{_PREFIXES[name]}:{symbol}" for name in channels if name in _PREFIXES and (alone or name != "ticker")]
         if "klines" in channels:
-            names.append(f"{_CANDLES}:{symbol}_{VENUE_NAMES[interval]}")
+            names.append(f"{_CANDLES}:{symbol}_{VENUE_INTERVALS[interval]}")
     return names if alone else [*names, ALL_TICKERS]
 
 
@@ -53,7 +64,7 @@ def key_of_stream(stream: str) -> StreamKey:
     prefix, _, symbol = stream.partition(":")
     if prefix == _CANDLES:
         symbol, _, interval = symbol.rpartition("_")
-        return StreamKey("klines", symbol, OUR_NAMES[interval])
+        return StreamKey("klines", symbol, OUR_INTERVALS[interval])
     return StreamKey(_CHANNELS[prefix], symbol)
 
 

@@ -1,4 +1,4 @@
-"""PURE. KuCoin's socket messages in our records. REST answers are in messages.py.
+"""PURE. KuCoin's socket messages in our records.
 
 Four units of time in one feed: seconds (candles), milliseconds (level2, ticker), nanoseconds (match).
 """
@@ -6,15 +6,23 @@ Four units of time in one feed: seconds (candles), milliseconds (level2, ticker)
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
 from extract_process.decimal_text import UnreadableNumber, plain_levels, plain_number
 from extract_process.records import DepthDiff, Kline, Levels, Ticker, Trade, UnreadableRow
-from extract_process.venues.kucoin.intervals import OUR_NAMES, close_time_of
-from extract_process.venues.parsing import FrameRefused, Pong, Reply, Unknown, Welcome, name_of
-from tickhouse_core.datasets import MARKET_TIMES
-
-_MOST_ID = 2**64 - 1
+from extract_process.venues.api import Pong, Reply, Unknown, Welcome
+from extract_process.venues.kucoin.subscriptions import OUR_INTERVALS
+from extract_process.venues.parsing import (
+    MOST_ID,
+    FrameRefused,
+    close_time_of,
+    from_ms,
+    from_ns,
+    from_seconds,
+    id_of,
+    instant_of,
+    name_of,
+    object_of,
+    read_frame,
+)
 
 Message = Trade | DepthDiff | Ticker | Kline | UnreadableRow | Reply | Welcome | Pong | Unknown
 
@@ -24,33 +32,12 @@ def parse_frame(frame: bytes, receipt_time: int) -> list[Message]:
 
     `receipt_time` stands in for the time of a level2 message that has none: the venue sent none until 2023.
     """
-    try:
-        message = orjson.loads(frame)
-    except orjson.JSONDecodeError as error:
-        raise FrameRefused("not_json", f"not JSON: {error}") from error
-    if type(message) is not dict:
-        raise FrameRefused("wrong_type", f"a message is {type(message).__name__}, not an object")
-    try:
-        if message.get("type") == "message":
-            return [_parse_event(message, receipt_time)]
-        return _parse_control(message)
-    except KeyError as error:
-        raise FrameRefused("missing_key", f"no key {error}") from error
-    except (TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, FrameRefused):
-            raise
-        raise FrameRefused("wrong_type", str(error)) from error
+    return read_frame(frame, receipt_time, _parse_messages)
 
 
-def channel_of_frame(frame: bytes) -> str:
-    """The channel whose row a frame would be; empty for control messages and what cannot be read."""
-    try:
-        messages = parse_frame(frame, 1)
-    except FrameRefused:
-        return ""
-    channels = {DepthDiff: "depth", Trade: "trades", Ticker: "ticker", Kline: "klines"}
-    first = messages[0] if messages else None
-    return first.channel if isinstance(first, UnreadableRow) else channels.get(type(first), "")
+def _parse_messages(item: Any, frame: bytes, receipt_time: int) -> list[Message]:
+    message = object_of(item, "a message")
+    return [_parse_event(message, receipt_time) if message.get("type") == "message" else _parse_control(message)]
 
 
 def _parse_event(message: dict[str, Any], receipt_time: int) -> Message:
@@ -61,35 +48,32 @@ def _parse_event(message: dict[str, Any], receipt_time: int) -> Message:
     parse = _PARSERS.get(topic)
     if parse is None:
         return Unknown(topic[:40])
-    data = message["data"]
-    if type(data) is not dict:
-        raise FrameRefused("wrong_type", "data is no object")
-    return parse(data, message["subject"] if what == "all" else what, receipt_time)
+    return parse(object_of(message["data"], "data"), message["subject"] if what == "all" else what, receipt_time)
 
 
-def _parse_control(message: dict[str, Any]) -> list[Message]:
+def _parse_control(message: dict[str, Any]) -> Message:
     """`{"id":"1","type":"ack"}`, `{"id":"1","type":"error","code":404,"data":"topic does not exist"}`, welcome, pong."""
     match message.get("type"):
         case "welcome":
-            return [Welcome()]
+            return Welcome()
         case "pong":
-            return [Pong()]
+            return Pong()
         case "ack":
-            return [Reply(_reply_id(message["id"]), "")]
+            return Reply(_reply_id(message["id"]), "")
         case "error":
-            return [Reply(_reply_id(message.get("id")), f"{message.get('code', '')} {message.get('data', '')}".strip()[:300])]
+            return Reply(_reply_id(message.get("id")), f"{message.get('code', '')} {message.get('data', '')}".strip()[:300])
         case str(kind):
-            return [Unknown(kind[:40])]
+            return Unknown(kind[:40])
     raise FrameRefused("unknown_shape", "no type")
 
 
 def _parse_diff(data: dict[str, Any], symbol: str, receipt_time: int) -> DepthDiff | UnreadableRow:
     """`{"changes":{"asks":[["67993.3","1.2","14701689783"]],"bids":[]},"sequenceStart":…,"sequenceEnd":…,"time":…}`."""
     first, last = data["sequenceStart"], data["sequenceEnd"]
-    if not (type(first) is type(last) is int and 0 <= first <= last <= _MOST_ID):
+    if not (type(first) is type(last) is int and 0 <= first <= last <= MOST_ID):
         raise FrameRefused("wrong_id", f"sequences {first!r} to {last!r}")
     changes = data["changes"]
-    event_time = _instant(data["time"], 1_000) if "time" in data else receipt_time
+    event_time = instant_of(data["time"], from_ms) if "time" in data else receipt_time
     try:
         bids, asks = _levels(changes["bids"]), _levels(changes["asks"])
     except UnreadableNumber as error:
@@ -105,10 +89,7 @@ def _parse_trade(data: dict[str, Any], symbol: str, receipt_time: int) -> Trade 
     side = data["side"]
     if side not in ("buy", "sell"):
         raise FrameRefused("wrong_type", f"side {side!r:.40}")
-    at = _instant(int(data["time"]), 0)
-    sequence = int(name_of(data["sequence"]))
-    if not 0 <= sequence <= _MOST_ID:
-        raise FrameRefused("wrong_id", f"sequence {sequence}")
+    at, sequence = instant_of(int(data["time"]), from_ns), id_of(int(name_of(data["sequence"])))
     try:
         price, size = plain_number(data["price"]), plain_number(data["size"])
     except UnreadableNumber as error:
@@ -118,7 +99,7 @@ def _parse_trade(data: dict[str, Any], symbol: str, receipt_time: int) -> Trade 
 
 def _parse_ticker(data: dict[str, Any], symbol: str, receipt_time: int) -> Ticker | UnreadableRow:
     """The last trade and the best of both sides; the venue's ticker has no rolling day. `Time` is its example's spelling."""
-    symbol, at = name_of(symbol), _instant(data["time"] if "time" in data else data["Time"], 1_000)
+    symbol, at = name_of(symbol), instant_of(data["time"] if "time" in data else data["Time"], from_ms)
     best = (data.get(key) or None for key in ("bestBid", "bestBidSize", "bestAsk", "bestAskSize"))
     try:
         return Ticker(symbol, at, None, None, None, plain_number(data["price"]), None, None, *map(_number_or_none, best))
@@ -130,11 +111,11 @@ def _parse_kline(data: dict[str, Any], symbol: str, receipt_time: int) -> Kline 
     """`["1729839600","67644.9","67437.6","67724.8","67243.8","44.88","3027558.99"]`: time, open, close, high, low, volume,
     turnover. Nothing says that it is closed. The venue counts neither trades nor what takers bought.
     """
-    interval = OUR_NAMES.get(symbol.rpartition("_")[2])
+    interval = OUR_INTERVALS.get(symbol.rpartition("_")[2])
     if interval is None:
         raise FrameRefused("wrong_interval", f"{symbol!r:.60} names no interval")
     at, *numbers = data["candles"]
-    opened = _instant(int(name_of(at)), 1_000_000)
+    opened = instant_of(int(name_of(at)), from_seconds)
     try:
         open_, close, high, low, volume, turnover = map(plain_number, numbers)
     except UnreadableNumber as error:  # it is not over yet: no id is lost
@@ -158,16 +139,6 @@ def _reply_id(value: object) -> int | str | None:
 
 def _number_or_none(value: object) -> str | None:
     return None if value is None else plain_number(value)
-
-
-def _instant(value: object, factor: int) -> int:
-    """Microseconds from a number of units of `factor` microseconds; 0: of nanoseconds."""
-    if type(value) is not int:
-        raise FrameRefused("wrong_time", f"{value!r:.40} is no time")
-    instant = value * factor if factor else value // 1_000
-    if not MARKET_TIMES.holds(instant):
-        raise FrameRefused("wrong_time", f"{value!r:.40} is no time")
-    return instant
 
 
 def _levels(changes: Any) -> Levels:

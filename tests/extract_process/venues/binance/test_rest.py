@@ -11,8 +11,9 @@ import pytest
 
 from extract_process.kline_grid import Range
 from extract_process.venues.ban_store import BanStore
-from extract_process.venues.binance.rest import BinanceRest
-from extract_process.venues.rate_limit import WeightBudget
+from extract_process.venues.binance.rest import BinanceRest, classify, tally_of
+from extract_process.venues.rate_limit import RateLimit
+from extract_process.venues.rest_client import RestClient
 from tickhouse_core.errors import UnknownSymbols, UsageError, VenueBanned, VenueRefused, VenueUnavailable
 from tickhouse_core.timestamps import MINUTE_US, SECOND_US, now_us
 
@@ -51,7 +52,8 @@ class Venue:
 async def asking(venue: Handler, folder: Path, limit: int = 6_000) -> AsyncIterator[BinanceRest]:
     transport = httpx.MockTransport(venue)  # type: ignore[arg-type]  # httpx takes coroutines here too
     async with httpx.AsyncClient(transport=transport, base_url=f"https://{HOST}") as client:
-        yield BinanceRest(client, WeightBudget(limit), BanStore(folder, "binance", HOST))
+        bans, share = BanStore(folder, "binance", HOST), RateLimit(limit, MINUTE_US, is_aligned=True)
+        yield BinanceRest(RestClient(client, share, bans, classify, tally_of))
 
 
 def exchange_info(limit: int = 6_000) -> httpx.Response:
@@ -62,7 +64,7 @@ def exchange_info(limit: int = 6_000) -> httpx.Response:
 async def test_klines_are_asked_for_by_range_in_milliseconds(tmp_path: Path) -> None:
     venue = Venue(answer(200, [KLINE]))
     async with asking(venue, tmp_path) as rest:
-        table = await rest.fetch_klines("BTCUSDT", "1m", SPAN)
+        table = (await rest.fetch_klines("BTCUSDT", "1m", SPAN)).parsed
     (request,) = venue.requests
     assert str(request.url.copy_with(query=None)) == "https://venue.test/api/v3/klines"
     assert dict(request.url.params) == {
@@ -87,9 +89,10 @@ async def test_every_request_is_tallied_with_its_weight(tmp_path: Path) -> None:
         await rest.fetch_exchange_info(["BTCUSDT"])
         await rest.fetch_klines("BTCUSDT", "1m", SPAN)
         await rest.fetch_klines("BTCUSDT", "1m", SPAN)
-    assert (rest.tally.requests, rest.tally.weight, rest.tally.retries, rest.tally.rate_limited) == (3, 24, 0, 0)
-    assert rest.tally.by_path == {"/api/v3/exchangeInfo": 1, "/api/v3/klines": 2}
-    assert rest.budget.used_weight == 24
+    tally = rest.client.tally
+    assert (tally.requests, tally.weight, tally.retries, tally.rate_limited) == (3, 24, 0, 0)
+    assert rest.client.tally.by_path == {"/api/v3/exchangeInfo": 1, "/api/v3/klines": 2}
+    assert rest.client.limit.used_weight == 24
 
 
 async def test_the_servers_tally_reaches_the_budget(tmp_path: Path) -> None:
@@ -99,21 +102,21 @@ async def test_the_servers_tally_reaches_the_budget(tmp_path: Path) -> None:
     async with asking(venue, tmp_path) as rest:
         await rest.synchronize_clock()
         await rest.fetch_klines("BTCUSDT", "1m", SPAN)
-    assert rest.budget.used_weight == 5_321
+    assert rest.client.limit.used_weight == 5_321
 
 
 async def test_the_weight_limit_is_taken_over_from_the_venue(tmp_path: Path) -> None:
     async with asking(Venue(exchange_info(limit=12_345)), tmp_path, limit=1_200) as rest:
         info = await rest.fetch_exchange_info(["BTCUSDT"])
-    assert (rest.budget.limit, info.weight_limit, info.statuses) == (12_345, 12_345, {"BTCUSDT": "TRADING"})
+    assert (rest.client.limit.limit, info.weight_limit, info.statuses) == (12_345, 12_345, {"BTCUSDT": "TRADING"})
 
 
 async def test_the_servers_clock_is_used_not_ours(tmp_path: Path) -> None:
     hour_ahead = now_us() + 60 * MINUTE_US
     async with asking(Venue(answer(200, {"serverTime": hour_ahead // 1_000})), tmp_path) as rest:
-        assert abs(rest.server_now() - now_us()) < SECOND_US
+        assert abs(rest.client.server_now() - now_us()) < SECOND_US
         await rest.synchronize_clock()
-        assert hour_ahead - 1_000 <= rest.server_now() < hour_ahead + 30 * SECOND_US
+        assert hour_ahead - 1_000 <= rest.client.server_now() < hour_ahead + 30 * SECOND_US
 
 
 @pytest.mark.parametrize(
@@ -136,10 +139,10 @@ async def test_the_servers_clock_is_used_not_ours(tmp_path: Path) -> None:
 async def test_passing_trouble_is_asked_again_until_the_answer_is_exact(trouble: Answer, tmp_path: Path) -> None:
     venue = Venue(trouble, trouble, answer(200, [KLINE]))
     async with asking(venue, tmp_path) as rest:
-        table = await rest.fetch_klines("BTCUSDT", "1m", SPAN)
+        table = (await rest.fetch_klines("BTCUSDT", "1m", SPAN)).parsed
     assert table.num_rows == 1
-    assert (len(venue.requests), rest.tally.requests, rest.tally.retries, rest.tally.weight) == (3, 3, 2, 6)
-    assert rest.budget.used_weight == 6
+    assert (len(venue.requests), rest.client.tally.requests, rest.client.tally.retries, rest.client.tally.weight) == (3, 3, 2, 6)
+    assert rest.client.limit.used_weight == 6
 
 
 @pytest.mark.parametrize("trouble", [answer(500, b"down"), answer(200, b"[[1"), httpx.ConnectError("refused")])
@@ -156,7 +159,7 @@ async def test_a_compressed_answer_is_read(tmp_path: Path) -> None:
         return httpx.Response(200, content=gzip.compress(json.dumps([KLINE]).encode()), headers={"Content-Encoding": "gzip"})
 
     async with asking(venue, tmp_path) as rest:
-        assert (await rest.fetch_klines("BTCUSDT", "1m", SPAN)).num_rows == 1
+        assert (await rest.fetch_klines("BTCUSDT", "1m", SPAN)).parsed.num_rows == 1
 
 
 async def test_a_wrong_request_is_refused_with_the_venues_code_and_not_repeated(tmp_path: Path) -> None:
@@ -172,10 +175,10 @@ async def test_rate_limited_with_retry_after_stops_every_worker_for_that_long(tm
     venue = Venue(answer(429, BUSY, retry_after="7"))
     async with asking(venue, tmp_path) as rest:
         first = asyncio.create_task(rest.fetch_klines("BTCUSDT", "1m", SPAN))
-        await until(lambda: rest.tally.rate_limited == 1)
+        await until(lambda: rest.client.tally.rate_limited == 1)
         second = asyncio.create_task(rest.fetch_klines("ETHUSDT", "1m", SPAN))
         await let_run(turns=20)
-        assert 5.0 < rest.budget.wait_before(2, rest.server_now()) <= 7.0
+        assert 5.0 < rest.client.limit.wait_before(2, rest.client.server_now()) <= 7.0
         assert len(venue.requests) == 1
         await cancelled(first, second)
 
@@ -192,8 +195,8 @@ async def test_rate_limited_without_retry_after_waits_until_the_servers_minute_t
     async with asking(venue, tmp_path) as rest:
         await rest.synchronize_clock()
         asked = asyncio.create_task(rest.fetch_klines("BTCUSDT", "1m", SPAN))
-        await until(lambda: rest.tally.rate_limited == 1)
-        assert 35.0 < rest.budget.wait_before(2, rest.server_now()) <= 40.0
+        await until(lambda: rest.client.tally.rate_limited == 1)
+        assert 35.0 < rest.client.limit.wait_before(2, rest.client.server_now()) <= 40.0
         await cancelled(asked)
 
 
@@ -202,17 +205,17 @@ async def test_after_the_minute_has_turned_a_rate_limited_request_is_asked_again
     venue = Venue(answer(200, {"serverTime": minute_end_ms - 50}), answer(429, BUSY), answer(200, [KLINE]))
     async with asking(venue, tmp_path) as rest:
         await rest.synchronize_clock()
-        table = await rest.fetch_klines("BTCUSDT", "1m", SPAN)
-        assert rest.server_now() >= minute_end_ms * 1_000
+        table = (await rest.fetch_klines("BTCUSDT", "1m", SPAN)).parsed
+        assert rest.client.server_now() >= minute_end_ms * 1_000
     assert table.num_rows == 1
-    assert (rest.tally.rate_limited, rest.tally.retries, len(venue.requests)) == (1, 0, 3)
+    assert (rest.client.tally.rate_limited, rest.client.tally.retries, len(venue.requests)) == (1, 0, 3)
 
 
 async def test_an_absurd_retry_after_is_no_longer_than_the_venues_longest_ban(tmp_path: Path) -> None:
     async with asking(Venue(answer(429, BUSY, retry_after="99999999999")), tmp_path) as rest:
         asked = asyncio.create_task(rest.fetch_klines("BTCUSDT", "1m", SPAN))
-        await until(lambda: rest.tally.rate_limited == 1)
-        assert 259_100 < rest.budget.wait_before(2, rest.server_now()) <= 259_200
+        await until(lambda: rest.client.tally.rate_limited == 1)
+        assert 259_100 < rest.client.limit.wait_before(2, rest.client.server_now()) <= 259_200
         await cancelled(asked)
 
 
@@ -268,7 +271,7 @@ async def test_a_named_end_of_a_ban_is_by_the_servers_clock(tmp_path: Path) -> N
 async def test_a_ban_that_is_over_lets_a_restart_ask(tmp_path: Path) -> None:
     BanStore(tmp_path, "binance", HOST).remember(VenueBanned("over", until_us=now_us() - 1))
     async with asking(Venue(answer(200, [KLINE])), tmp_path) as rest:
-        assert (await rest.fetch_klines("BTCUSDT", "1m", SPAN)).num_rows == 1
+        assert (await rest.fetch_klines("BTCUSDT", "1m", SPAN)).parsed.num_rows == 1
 
 
 async def test_the_firewall_is_left_alone_for_five_minutes(tmp_path: Path) -> None:
@@ -324,7 +327,7 @@ async def test_symbols_that_an_answer_leaves_out_are_unknown_and_a_limit_it_leav
     async with asking(venue, tmp_path, limit=1_200) as rest:
         with pytest.raises(UnknownSymbols) as caught:
             await rest.fetch_statuses(symbols)
-        assert rest.budget.limit == 1_200
+        assert rest.client.limit.limit == 1_200
     assert caught.value.symbols == ("S1USDT", "S100USDT")
 
 
@@ -353,7 +356,7 @@ async def test_requests_wait_for_the_next_minute_when_the_weight_is_used_up(tmp_
         asked = asyncio.create_task(rest.fetch_klines("BTCUSDT", "1m", SPAN))
         await let_run(turns=20)
         assert len(venue.requests) == 2
-        assert 25.0 < rest.budget.wait_before(2, rest.server_now()) <= 55.0
+        assert 25.0 < rest.client.limit.wait_before(2, rest.client.server_now()) <= 55.0
         await cancelled(asked)
 
 

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from extract_process.decimal_text import plain_number
 from extract_process.records import DepthDiff, Kline, Ticker, Trade, UnreadableRow
-from extract_process.venues.binance.ws import channel_of_frame, parse_frame
-from extract_process.venues.parsing import FrameRefused, Reply, ServerShutdown, Unknown
+from extract_process.venues.api import Reply, ServerShutdown, Unknown
+from extract_process.venues.binance import VENUE
+from extract_process.venues.binance.ws import parse_frame
+from extract_process.venues.parsing import FrameRefused
 
 MS = 1_672_515_782_136
 DIFF = {"e": "depthUpdate", "E": MS, "s": "BNBBTC", "U": 157, "u": 160, "b": [["0.0024", "10"]], "a": [["0.0026", "100"]]}
@@ -70,7 +72,7 @@ def test_every_documented_shape_is_read_raw_and_combined(message: dict[str, Any]
 def test_an_array_of_tickers_is_many_records() -> None:
     frame = orjson.dumps({"stream": "!miniTicker@arr", "data": [TICKER, {**TICKER, "s": "ETHBTC"}]})
     assert [getattr(record, "symbol", "") for record in parse_frame(frame)] == ["BNBBTC", "ETHBTC"]
-    assert channel_of_frame(frame) == "ticker"
+    assert VENUE.channel_of_frame(frame) == "ticker"
 
 
 def test_times_in_microseconds_are_what_they_are() -> None:
@@ -108,7 +110,7 @@ def test_what_is_no_message_is_refused_with_a_reason(frame: bytes, reason: str) 
     with pytest.raises(FrameRefused) as caught:
         parse_frame(frame)
     assert caught.value.reason == reason
-    assert channel_of_frame(frame) == ""
+    assert VENUE.channel_of_frame(frame) == ""
 
 
 _json = st.recursive(

@@ -6,8 +6,9 @@ import orjson
 import pytest
 
 from extract_process.records import DepthDiff, Ticker, UnreadableRow
+from extract_process.venues.api import Pong, Welcome
 from extract_process.venues.kucoin.ws import parse_frame
-from extract_process.venues.parsing import FrameRefused, Pong, Welcome
+from extract_process.venues.parsing import FrameRefused
 
 NOW = 1_786_190_400_000_000
 
