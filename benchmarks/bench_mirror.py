@@ -31,9 +31,9 @@ from google.cloud import pubsub_v1
 from google.pubsub_v1 import PublisherClient, PublishRequest, PubsubMessage
 
 from extract_process.garbage_pace import garbage_collected_seldom
-from extract_process.mirror_book import MirrorBook
-from extract_process.mirror_messages import MessageForms, Outgoing
-from extract_process.pubsub import open_publisher, topic_path
+from extract_process.mirror.messages import Message, MessageForms
+from extract_process.mirror.mirror_book import MirrorBook
+from extract_process.mirror.pubsub import open_publisher, topic_path
 from extract_process.records import DepthDiff, DepthSnapshot
 from tickhouse_core.settings import PubSubSettings
 
@@ -124,7 +124,7 @@ def _level_message(receipt_time: int, diff: dict[str, Any], side: str, level: Se
     return orjson.dumps({**body, "price": level[0], "quantity": level[1]})
 
 
-def _mirrored(recording: Recording, pause_us: int, snapshot_us: int = 10**18) -> list[tuple[int, Outgoing]]:
+def _mirrored(recording: Recording, pause_us: int, snapshot_us: int = 10**18) -> list[tuple[int, Message]]:
     """What the mirror would publish, by the recorded clock; a message waits until the pause is over."""
     mirror, said, last = _synced(recording), [], 0
     next_snapshot = recording.diffs[0][0] + snapshot_us
@@ -162,14 +162,14 @@ def _refresh(mirror: MirrorBook, diff: dict[str, Any]) -> None:
 
 
 def _billed(data: bytes) -> int:
-    attributes = FORMS.attributes(Outgoing(data, "delta", 1_723_161_253_000_000))
+    attributes = FORMS.attributes(Message(data, "delta", 1_723_161_253_000_000))
     return len(data) + sum(len(name) + len(value) for name, value in attributes.items()) + len(FORMS.ordering_key)
 
 
 # Packing
 
 
-def _print_packing(deltas: list[Outgoing]) -> None:
+def _print_packing(deltas: list[Message]) -> None:
     publisher = PublisherClient()
     path = topic_path(PROJECT, "packing")
     publisher.create_topic(name=path)
@@ -190,7 +190,7 @@ def _print_cost(name: str, seconds_a_delta: float, size: float) -> None:
     print(f"{name:>52}  {seconds_a_delta * 1e6:12.1f}  {size:11.0f}")
 
 
-def _threaded(path: str, deltas: list[Outgoing], keys: int) -> float:
+def _threaded(path: str, deltas: list[Message], keys: int) -> float:
     """CPU seconds a delta; with many keys one delta each every 100 ms."""
     batch = pubsub_v1.types.BatchSettings(max_messages=1_000, max_latency=0.1, max_bytes=4_000_000)
     client = pubsub_v1.PublisherClient(batch, pubsub_v1.types.PublisherOptions(enable_message_ordering=True))
@@ -207,11 +207,11 @@ def _threaded(path: str, deltas: list[Outgoing], keys: int) -> float:
     return spent / len(deltas)
 
 
-async def _generated(path: str, deltas: list[Outgoing], keys: int, pack: int) -> float:
+async def _generated(path: str, deltas: list[Message], keys: int, pack: int) -> float:
     request_of, message_of = PublishRequest.pb(), PubsubMessage.pb()
     async with open_publisher(PubSubSettings()) as client:
 
-        async def send(key: str, batch: Sequence[Outgoing]) -> None:
+        async def send(key: str, batch: Sequence[Message]) -> None:
             packed = [batch[at : at + pack] for at in range(0, len(batch), pack)]
             messages = [
                 message_of(

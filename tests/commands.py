@@ -49,6 +49,8 @@ def run_here(module: str, *arguments: str, environment: Mapping[str, str] | None
     For bad usage and wrong settings. What a process of its own would end with a traceback raises here.
     """
     command = importlib.import_module(module)
+    if hasattr(command, "__path__"):  # a package: `python -m` runs its __main__
+        command = importlib.import_module(f"{module}.__main__")
     app = getattr(command, "app", None)
     if not isinstance(app, typer.Typer):
         app = typer.Typer(pretty_exceptions_enable=False)

@@ -228,15 +228,11 @@ def test_a_pure_module_takes_behaviour_only_from_what_touches_nothing() -> None:
     nothing_found(found)
 
 
-def test_what_the_architecture_calls_pure_is_pure() -> None:
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    paragraph = text.partition("\n\nPURE: ")[2].partition("\n\n")[0]
-    names = set(re.findall(r"`([\w.]+)`", paragraph))
-    assert names, "ARCHITECTURE.md has no paragraph that begins with PURE:"
-    called = {name: {module for module in modules() if f".{module}".endswith(f".{name}")} for name in names}
-    unknown = {name for name, found in called.items() if not found}
-    impure = set().union(*called.values()) - set(pure_modules())
-    assert (unknown, impure) == (set(), set())
+def test_what_decides_is_pure() -> None:
+    """A rule on nothing holds: these lose the word only on purpose."""
+    names = {module.rpartition(".")[2] for module in pure_modules()}
+    assert {"book_sync", "id_continuity", "mirror_book", "window", "value_checksum"} <= names
+    assert len(names) > 40
 
 
 def test_a_module_says_in_one_to_six_lines_what_lives_there() -> None:

@@ -16,7 +16,7 @@ from load_process.load_metrics import LoadCounts
 from load_process.trouble import Trouble
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.metrics import Observed, Process
-from transform_process.transform_metrics import TransformCounts
+from transform_process.transformer import TransformCounts
 
 FOLDER = Path(__file__).resolve().parents[1] / "resources" / "dashboards"
 OTHERS = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total"}

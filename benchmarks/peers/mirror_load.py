@@ -13,10 +13,10 @@ from typing import Any
 import orjson
 
 from extract_process.garbage_pace import garbage_collected_seldom
-from extract_process.market_mirror import MarketMirror
-from extract_process.mirror_options import MirrorOptions
-from extract_process.publisher import Publisher, PublishOptions
-from extract_process.pubsub import open_publisher
+from extract_process.mirror.handler import MirrorHandler
+from extract_process.mirror.options import MirrorOptions
+from extract_process.mirror.publisher import Publisher, PublishOptions
+from extract_process.mirror.pubsub import open_publisher
 from extract_process.stream_reader import open_stream
 from extract_process.venues.binance import VENUE as BINANCE
 from extract_process.venues.binance.rest import parse_depth
@@ -40,7 +40,7 @@ async def _load(url: str, topic: str, seconds: float, snapshot: bytes, symbols: 
         def ask(symbol: str, reason: str) -> None:
             loop.call_soon(_answer, mirror, snapshot, symbol, reason)
 
-        mirror = MarketMirror(BINANCE, MirrorOptions(tuple(symbols), channels=("depth",)), publisher, lambda _: topic, ask)
+        mirror = MirrorHandler(BINANCE, MirrorOptions(tuple(symbols), channels=("depth",)), publisher, lambda _: topic, ask)
         publishing = asyncio.create_task(publisher.run())
 
         def receive(_: object, frames: list[bytes], receipt_time: int) -> None:
@@ -76,12 +76,12 @@ def memory_mb(name: str) -> int:
     return next(int(line.split()[1]) // 1024 for line in lines if line.startswith(name))
 
 
-def _now(mirror: MarketMirror, publisher: Publisher) -> tuple[float, float, int, int, int]:
+def _now(mirror: MirrorHandler, publisher: Publisher) -> tuple[float, float, int, int, int]:
     published = publisher.counts
     return time.monotonic(), time.process_time(), mirror.counts.diffs, published.messages, published.requests
 
 
-def _answer(mirror: MarketMirror, snapshot: bytes, symbol: str, reason: str) -> None:
+def _answer(mirror: MirrorHandler, snapshot: bytes, symbol: str, reason: str) -> None:
     """In front of the diffs that came; asked with one level more than it has, it counts as told whole."""
     as_proof = reason in ("refresh", "proof")
     if not as_proof:

@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from extract_process.backfill import Backfill, BackfillOptions, Source
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.errors import UsageError
+from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.logs import console
-from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.settings import LakeSettings, SpoolSettings, read
+from tickhouse_core.settings import SpoolSettings, read
 from tickhouse_core.timestamps import format_instant, now_us, parse_instant
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ async def _run_shown(symbols: list[str], options: BackfillOptions, stop: StopReq
 async def _backfill(options: BackfillOptions) -> AsyncIterator[Backfill]:
     """The parts of one run, as the environment names them."""
     venue, connections = venue_named(options.venue), options.concurrency + 1
-    store = ObjectStore(read(LakeSettings).bucket)
+    store = open_lake()
     archives = nullcontext() if venue.open_archive is None else venue.open_archive(connections)
     async with venue.open_rest(read(SpoolSettings).folder, connections) as rest, archives as archive:
         yield Backfill(venue, rest, archive, store, options)

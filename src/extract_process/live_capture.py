@@ -28,10 +28,11 @@ from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.heartbeats import heartbeat_detail
+from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.metrics import Process, Pulse, observed
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.settings import LakeSettings, SpoolSettings, read
+from tickhouse_core.settings import SpoolSettings, read
 from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def run_capture(options: StreamOptions, stop: StopRequest) -> CaptureReport:
 async def _run(options: StreamOptions, stop: StopRequest) -> CaptureReport:
     venue = venue_named(options.venue)
     with capture_folder(read(SpoolSettings).folder, venue.name, options.instance) as folder:
-        store = ObjectStore(read(LakeSettings).bucket)
+        store = open_lake()
         _check_bucket(store)
         async with venue.open_rest(folder.parent, CONNECTIONS) as rest:
             listing = await open_listing(rest, tuple(options.wanted))

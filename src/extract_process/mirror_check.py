@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from extract_process.mirror_options import LEVELS
+from extract_process.mirror.options import LEVELS
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 
 if TYPE_CHECKING:
-    from extract_process.live_check import SymbolReport
+    from extract_process.mirror.verify import SymbolReport
 
 
 def main(
@@ -26,7 +26,7 @@ def main(
     """Compare the books rebuilt from Pub/Sub with the venue's, level by level, and exit 1 on a difference."""
 
     def work() -> None:
-        from extract_process.live_check import CheckOptions, run_check  # Google's client is loaded only here
+        from extract_process.mirror.verify import CheckOptions, run_check  # Google's client is loaded only here
 
         options = CheckOptions(tuple(dict.fromkeys(symbol)), levels, duration, subscription, venue_named(venue).name)
         with stop_on_signals() as stop:
@@ -43,8 +43,8 @@ def print_reports(reports: "dict[str, SymbolReport]") -> None:
     print("symbol", *names, "equal", "different", "unmatched", sep="\t")
     for symbol, report in reports.items():
         compared = report.compared
-        heard = {str(kind): count for kind, count in report.heard.items()}
-        print(symbol, *(heard[name] for name in names), compared.equal, compared.different, compared.unmatched, sep="\t")
+        applied = {str(kind): count for kind, count in report.applied.items()}
+        print(symbol, *(applied[name] for name in names), compared.equal, compared.different, compared.unmatched, sep="\t")
         for example in compared.examples:
             print(f"  {symbol} {example}")
 

@@ -18,11 +18,12 @@ from load_process.scheduled_sweep import ScheduledSweep, SweepOptions
 from load_process.trouble import Trouble
 from tickhouse_core.datasets import DATASETS, dataset_named
 from tickhouse_core.errors import AccessRefused
+from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.metrics import observed
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.settings import LakeSettings, WarehouseSettings, read
+from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect
 
 INSERTERS = 2
@@ -75,7 +76,7 @@ def run_loader(queue_names: Sequence[str], stop: StopRequest, options: LoaderOpt
 
 def _open_lake() -> ObjectStore:
     """NotProvisioned, in one line, if there is no such bucket."""
-    store = ObjectStore(read(LakeSettings).bucket)
+    store = open_lake()
     store.check_access()
     return store
 

@@ -13,9 +13,9 @@ from load_process.named_load import named_load
 from load_process.sweep import Sweep, SweepCounts
 from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
 from tickhouse_core.errors import Interrupted, TickhouseError
+from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
-from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.settings import LakeSettings, WarehouseSettings, read
+from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.tables import print_table
 from tickhouse_core.warehouse import connect
 
@@ -27,7 +27,7 @@ def run_reconcile(
 ) -> dict[str, SweepCounts]:
     """Sweeps the datasets and prints what was found, however it ends. Raises TickhouseError if something is left."""
     counts = {dataset.name: SweepCounts() for dataset in datasets}
-    store = ObjectStore(read(LakeSettings).bucket)
+    store = open_lake()
     with (
         closing(connect(read(WarehouseSettings))) as warehouse,
         named_load(store, warehouse, limits_here(), stop) as load,

@@ -26,9 +26,10 @@ from load_process.selection import (
 )
 from tickhouse_core.datasets import Dataset, dataset_named
 from tickhouse_core.errors import Interrupted, TickhouseError, UsageError
+from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
-from tickhouse_core.settings import LakeSettings, WarehouseSettings, read
+from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.tables import print_table
 from tickhouse_core.timestamps import format_instant, now_us
 from tickhouse_core.warehouse import Warehouse, connect
@@ -53,7 +54,7 @@ def run_redrive(
 
     UsageError if nothing is meant by the selection, TickhouseError if something is left.
     """
-    store = ObjectStore(read(LakeSettings).bucket)
+    store = open_lake()
     outcomes: Counter[Outcome] = Counter()
     letters: dict[str, DeadLetterCounts] = {}
     queues = dead_letter_queues(list(selection.queues))

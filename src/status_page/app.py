@@ -19,10 +19,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from status_page.candles import INTERVALS
+from status_page.connections import LONGEST_SECONDS, Places, Watching
 from status_page.guard import Guard
 from status_page.market import Markets, Series
-from status_page.watcher import Watcher
-from status_page.watching import LONGEST_SECONDS, Places, Watching
+from status_page.poller import Poller
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.metrics import answer
 from tickhouse_core.resources import packaged
@@ -58,7 +58,7 @@ class _SafeHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-def page_app(watcher: Watcher, markets: Markets, is_closing: Callable[[], bool], settings: StatusSettings) -> Starlette:
+def page_app(poller: Poller, markets: Markets, is_closing: Callable[[], bool], settings: StatusSettings) -> Starlette:
     """The settings say by which names the page may be asked for, and with which token."""
     places = Places()
 
@@ -66,7 +66,7 @@ def page_app(watcher: Watcher, markets: Markets, is_closing: Callable[[], bool],
         return FileResponse(ASSETS / "index.html", headers={"Cache-Control": "no-cache"})
 
     async def status(_request: Request) -> Response:
-        return _json(await run_in_threadpool(watcher.first_state, 10.0))
+        return _json(await run_in_threadpool(poller.first_state, 10.0))
 
     async def klines(request: Request) -> Response:
         venue, symbol, interval = _series(request)
@@ -85,7 +85,7 @@ def page_app(watcher: Watcher, markets: Markets, is_closing: Callable[[], bool],
         until = time.monotonic() + LONGEST_SECONDS
         yield b"retry: 2000\n\n"
         while not is_closing() and time.monotonic() < until:
-            version, state = watcher.state()
+            version, state = poller.state()
             if version != told:
                 told = version
                 yield _event("state", state)

@@ -1,13 +1,79 @@
-"""One HTTP connection to the page: a client that asks nothing gives it up, and there are not too many of them."""
+"""Bounds on the page's clients: connections that ask nothing are closed, and event streams need a free place."""
 
 import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from status_page.watching import ABORT
+MOST_WATCHERS = 50
+MOST_OF_ONE_ADDRESS = 20
+LONGEST_SECONDS = 900.0
+"""Then the stream ends, and a browser comes back by itself: a place belongs to whoever still wants it."""
+
+SEND_SECONDS = 20.0
+"""Whoever takes nothing for so long is gone."""
+
+ABORT = "tickhouse.abort"
+"""In the scope: ends the connection at once, without waiting for the client to take what was sent."""
+
+
+class Places:
+    """For one event loop: nothing happens between the look and the taking."""
+
+    def __init__(self, most: int = MOST_WATCHERS, most_of_one: int = MOST_OF_ONE_ADDRESS) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._taken: Counter[str] = Counter()
+
+    def take(self, address: str) -> str:
+        """Why there is no place; empty if one was taken."""
+        if self._taken.total() >= self._most:
+            return f"{self._most} are watching already"
+        if self._taken[address] >= self._most_of_one:
+            return f"{self._most_of_one} are watching from this address already"
+        self._taken[address] += 1
+        return ""
+
+    def leave(self, address: str) -> None:
+        self._taken[address] -= 1
+        if not self._taken[address]:
+            del self._taken[address]
+
+    @property
+    def taken(self) -> int:
+        return self._taken.total()
+
+
+class Watching(StreamingResponse):
+    """A stream of events that holds a place for as long as it is sent and taken. 503 where there is none."""
+
+    def __init__(self, places: Places, content: AsyncIterator[bytes], send_seconds: float = SEND_SECONDS, **how: Any) -> None:
+        """`how` as a StreamingResponse takes it."""
+        super().__init__(content, **how)
+        self._places = places
+        self._send_seconds = send_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_soon(message: Message) -> None:
+            async with asyncio.timeout(self._send_seconds):
+                await send(message)
+
+        address = scope["client"][0] if scope.get("client") else ""
+        if refusal := self._places.take(address):
+            await PlainTextResponse(refusal, 503)(scope, receive, send)
+            return
+        try:
+            await super().__call__(scope, receive, send_soon)
+        except* TimeoutError:
+            scope[ABORT]()
+            await receive()  # the server hears that the connection is gone
+        finally:
+            self._places.leave(address)
 
 
 class PromptConnection(H11Protocol):

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import Any
 
 from status_page.candles import INTERVALS, MINUTE_US, Candle, candle, with_the_youngest
-from status_page.questions import Questions
+from status_page.queries import Queries
 from tickhouse_core.timestamps import SECOND_US, now_us, to_datetime
 
 KLINES_SHOWN = 500
@@ -28,8 +28,8 @@ Series = tuple[str, str, str]
 class Markets:
     """Thread-safe. Errors: the warehouse's."""
 
-    def __init__(self, questions: Questions) -> None:
-        self._questions = questions
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
         self._lock = threading.Lock()
         self._remembered: OrderedDict[tuple[str, ...], tuple[float, Any]] = OrderedDict()
 
@@ -66,11 +66,11 @@ class Markets:
         if seconds > 60:
             since = max(young, now - _MOST_MINUTES_US)
             asked = market | {"interval": "1m", "since_us": since, "until_us": _END_US}
-            minutes = [candle(row) for row in self._questions.ask("candles", asked)]
+            minutes = [candle(row) for row in self._queries.ask("candles", asked)]
         behind = now - (minutes[-1].opened if minutes else young)
         back = min(max(_LIVE_US, behind), _MOST_LIVE_US) if seconds >= 60 else MINUTE_US
         since = (now - back) // (part_seconds * SECOND_US) * part_seconds * SECOND_US
-        rows = self._questions.ask("live_candles", market | {"seconds": part_seconds, "since_us": since})
+        rows = self._queries.ask("live_candles", market | {"seconds": part_seconds, "since_us": since})
         return with_the_youngest(stored, minutes, map(candle, rows), seconds)[-most:]
 
     def _stored(self, series: dict[str, Any], seconds: int, most: int) -> list[Candle]:
@@ -78,22 +78,22 @@ class Markets:
         stored: list[Candle] = []
         for _ in range(_MOST_HOLES):
             until = stored[0].opened if stored else _END_US
-            [[newest]] = self._questions.ask("newest_candle", series | {"until_us": until})
+            [[newest]] = self._queries.ask("newest_candle", series | {"until_us": until})
             if not newest or len(stored) >= most:
                 break
             since = int(newest) - (most - len(stored) - 1) * seconds * SECOND_US
-            rows = self._questions.ask("candles", series | {"since_us": max(0, since), "until_us": until})
+            rows = self._queries.ask("candles", series | {"since_us": max(0, since), "until_us": until})
             stored = [*map(candle, rows), *stored]
         return stored
 
     def _book(self, venue: str, symbol: str) -> dict[str, Any] | None:
         """None without a diff in the last hour of loads."""
         market: dict[str, Any] = {"venue": venue, "symbol": symbol}
-        [[event_us, update_id]] = self._questions.ask("newest_diff", market | {"since_us": now_us() - _DIFFS_US})
+        [[event_us, update_id]] = self._queries.ask("newest_diff", market | {"since_us": now_us() - _DIFFS_US})
         if not update_id:
             return None
         at = to_datetime(int(event_us)).strftime("%Y-%m-%d %H:%M:%S.%f")
-        rows = self._questions.ask("book", market | {"at": at, "levels": LEVELS_SHOWN})
+        rows = self._queries.ask("book", market | {"at": at, "levels": LEVELS_SHOWN})
         sides = {side: [(price, quantity) for which, price, quantity, _, _ in rows if which == side] for side in ("bid", "ask")}
         return {
             "event_time": int(event_us),

@@ -10,15 +10,15 @@ import uvicorn
 from status_page.app import page_app
 from status_page.connections import PromptConnection
 from status_page.guard import LOOPBACK_NAMES, is_loopback
-from status_page.lake_watch import LakeWatch
+from status_page.lake_lag import LakeLag
 from status_page.market import Markets
+from status_page.poller import Poller
 from status_page.processes import Processes, parse_targets
-from status_page.questions import Questions
-from status_page.watcher import Watcher
+from status_page.queries import Queries
 from tickhouse_core.errors import UsageError
+from tickhouse_core.lake import open_lake
 from tickhouse_core.metrics import observed
-from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.settings import LakeSettings, StatusSettings, WarehouseSettings, read
+from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect_reader
 
 _END_SECONDS = 3
@@ -36,12 +36,12 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False) -> Iter
     host, port = settings.host, listener.getsockname()[1]
     with ExitStack() as parts:
         parts.callback(listener.close)
-        questions, slow, market = (parts.enter_context(closing(Questions(lambda: _connect(settings)))) for _ in range(3))
-        lake = LakeWatch(ObjectStore(read(LakeSettings).bucket), questions)
-        watcher = Watcher(questions, slow, lake, Processes(parse_targets(settings.targets)))
+        queries, slow, market = (parts.enter_context(closing(Queries(lambda: _connect(settings)))) for _ in range(3))
+        lake = LakeLag(open_lake(), queries)
+        poller = Poller(queries, slow, lake, Processes(parse_targets(settings.targets)))
         closed = threading.Event()
         config = uvicorn.Config(
-            page_app(watcher, Markets(market), closed.is_set, settings),
+            page_app(poller, Markets(market), closed.is_set, settings),
             http=PromptConnection,
             log_config=None,
             access_log=False,
@@ -51,8 +51,8 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False) -> Iter
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="status-page", daemon=True)
-        parts.enter_context(observed(watcher.process()))
-        watcher.start()
+        parts.enter_context(observed(poller.process()))
+        poller.start()
         thread.start()
         try:
             yield f"http://{'localhost' if host in LOOPBACK_NAMES else host}:{port}"
@@ -60,16 +60,16 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False) -> Iter
             closed.set()
             server.should_exit = True
             thread.join(_END_SECONDS + 5)
-            watcher.close()
+            poller.close()
 
 
 @contextmanager
-def own_look(settings: StatusSettings) -> Iterator[Watcher]:
-    """A watcher without a page, for whoever asks only now and then."""
+def own_look(settings: StatusSettings) -> Iterator[Poller]:
+    """A poller without a page, for whoever asks only now and then."""
     with ExitStack() as parts:
-        questions = parts.enter_context(closing(Questions(lambda: _connect(settings))))
-        lake = LakeWatch(ObjectStore(read(LakeSettings).bucket), questions)
-        yield parts.enter_context(closing(Watcher(questions, questions, lake, Processes(parse_targets(settings.targets)))))
+        queries = parts.enter_context(closing(Queries(lambda: _connect(settings))))
+        lake = LakeLag(open_lake(), queries)
+        yield parts.enter_context(closing(Poller(queries, queries, lake, Processes(parse_targets(settings.targets)))))
 
 
 def _check_the_reach(settings: StatusSettings) -> None:

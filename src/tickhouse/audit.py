@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from load_process.versions import Version
-from tickhouse.accounts import Accounts
-from tickhouse.footers import READERS, Footers
+from tickhouse.audit_footers import READERS, FooterAudit
+from tickhouse.audit_queries import AuditQueries
 from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
 from tickhouse_core.errors import TickhouseError, UsageError
+from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import run_command
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.settings import LakeSettings, RetentionSettings, WarehouseSettings, read
+from tickhouse_core.settings import RetentionSettings, WarehouseSettings, read
 from tickhouse_core.tables import print_table
 from tickhouse_core.warehouse import connect
 
@@ -28,14 +29,14 @@ def run_audit(datasets: Sequence[Dataset], *, symbol: str | None, by: Sequence[s
     """Prints the tables; raises TickhouseError if something is not as it should be."""
     kept_days = read(RetentionSettings).bronze_days
     with closing(connect(read(WarehouseSettings))) as warehouse:
-        accounts = Accounts(warehouse, symbol, kept_days)
-        print_totals(accounts, datasets)
+        queries = AuditQueries(warehouse, symbol, kept_days)
+        print_totals(queries, datasets)
         if by:
-            print_groups(accounts, datasets, by)
-        wrong = print_verdicts(accounts, datasets, samples)
-        wrong += print_quarantined(accounts, datasets, samples)
+            print_groups(queries, datasets, by)
+        wrong = print_verdicts(queries, datasets, samples)
+        wrong += print_quarantined(queries, datasets, samples)
         if footers:
-            wrong += print_footers(Footers(ObjectStore(read(LakeSettings).bucket), warehouse), datasets, samples, kept_days)
+            wrong += print_footers(FooterAudit(open_lake(), warehouse), datasets, samples, kept_days)
     if wrong:
         raise TickhouseError(
             f"{wrong} findings: `tickhouse redrive --key KEY --again` loads an object anew; one in quarantine loads when a "
@@ -43,10 +44,10 @@ def run_audit(datasets: Sequence[Dataset], *, symbol: str | None, by: Sequence[s
         )
 
 
-def print_totals(accounts: Accounts, datasets: Sequence[Dataset]) -> None:
+def print_totals(queries: AuditQueries, datasets: Sequence[Dataset]) -> None:
     rows = []
     for dataset in datasets:
-        found = accounts.totals(dataset)
+        found = queries.totals(dataset)
         size = "" if found.disk_bytes is None else found.disk_bytes
         rows.append(
             (dataset.name, found.objects, found.footer_rows, found.bronze_rows, found.rows, size, found.first, found.last)
@@ -54,18 +55,18 @@ def print_totals(accounts: Accounts, datasets: Sequence[Dataset]) -> None:
     print_table(_SUMMARY, rows, title="totals")
 
 
-def print_groups(accounts: Accounts, datasets: Sequence[Dataset], by: Sequence[str]) -> None:
-    rows = [(dataset.name, *row) for dataset in datasets for row in accounts.grouped(dataset, by)]
+def print_groups(queries: AuditQueries, datasets: Sequence[Dataset], by: Sequence[str]) -> None:
+    rows = [(dataset.name, *row) for dataset in datasets for row in queries.grouped(dataset, by)]
     print()
     print_table(("dataset", *by, "bronze rows", "rows", "first", "last"), rows, title=f"by {' and '.join(by)}")
 
 
-def print_verdicts(accounts: Accounts, datasets: Sequence[Dataset], samples: int) -> int:
+def print_verdicts(queries: AuditQueries, datasets: Sequence[Dataset], samples: int) -> int:
     """How many objects are not as they should be."""
     verdicts = [
         (dataset.name, verdict)
         for dataset in datasets
-        for verdict in [*accounts.verdicts(dataset, samples), *accounts.strays(dataset, samples)]
+        for verdict in [*queries.verdicts(dataset, samples), *queries.strays(dataset, samples)]
     ]
     print()
     print_table(
@@ -78,12 +79,12 @@ def print_verdicts(accounts: Accounts, datasets: Sequence[Dataset], samples: int
     return sum(found.objects for _, found in verdicts if not found.is_fine)
 
 
-def print_quarantined(accounts: Accounts, datasets: Sequence[Dataset], samples: int) -> int:
+def print_quarantined(queries: AuditQueries, datasets: Sequence[Dataset], samples: int) -> int:
     """How many objects of the lake were refused for good as they are now; one that was repaired or taken away is none."""
-    refused = [(dataset.name, *found) for dataset in datasets for found in accounts.quarantined(dataset)]
+    refused = [(dataset.name, *found) for dataset in datasets for found in queries.quarantined(dataset)]
     if not refused:
         return 0
-    lake = ObjectStore(read(LakeSettings).bucket)
+    lake = open_lake()
     with ThreadPoolExecutor(READERS, thread_name_prefix="audit") as threads:
         are_current = list(threads.map(lambda item: _is_current(lake, item[1]), refused))
     current = [item for item, is_current in zip(refused, are_current, strict=True) if is_current]
@@ -99,7 +100,7 @@ def _is_current(lake: ObjectStore, version: Version) -> bool:
     return found is not None and Version(lake.bucket, found.key, found.etag) == version
 
 
-def print_footers(footers: Footers, datasets: Sequence[Dataset], samples: int, kept_days: int | None) -> int:
+def print_footers(footers: FooterAudit, datasets: Sequence[Dataset], samples: int, kept_days: int | None) -> int:
     """How many differences there are."""
     rows, findings, wrong = [], [], 0
     for dataset in datasets:

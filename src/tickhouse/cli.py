@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from extract_process import klines, mirror, mirror_check, stream
+from extract_process import klines, mirror_check, stream
+from extract_process.mirror import __main__ as mirror
 from load_process import __main__ as load
 from load_process import reconcile, redrive
 from status_page import __main__ as page
-from tickhouse import audit, clear, doctor, keep, local, status
+from tickhouse import audit, clear, doctor, local, localstack_restore, status
 from tickhouse.answers import JSON_FORMAT, JSON_SETTINGS, TABLE_FORMAT, json_lines, table_of, writes_unseen
 from tickhouse.demo import run_demo
 from tickhouse.provision import provision_aws
@@ -81,7 +82,7 @@ app.command("migrate", rich_help_panel=_OPERATE)(migrate.main)
 app.command("reconcile", rich_help_panel=_OPERATE)(reconcile.main)
 app.command("redrive", rich_help_panel=_OPERATE)(redrive.main)
 app.command("clear", rich_help_panel=_OPERATE)(clear.main)
-app.command("keep", rich_help_panel=_OPERATE)(keep.main)
+app.command("keep", rich_help_panel=_OPERATE)(localstack_restore.main)
 
 
 @app.command(rich_help_panel=_OPERATE)

@@ -26,9 +26,9 @@ from tickhouse.embedded import embedded_parts, environment_variables
 from tickhouse.provision import provision_aws
 from tickhouse_core.datasets import KLINES, QUEUES
 from tickhouse_core.errors import TickhouseError, UsageError
+from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import MessageQueue
-from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.settings import LakeSettings, StatusSettings, WarehouseSettings, read
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, now_us
 from tickhouse_core.warehouse import Warehouse, connect
@@ -148,7 +148,7 @@ def _count(backfills: list[Backfill], bucket: str, warehouse: Warehouse, seconds
 
 def _lake_rows(bucket: str) -> pa.Table:
     """All klines in the lake, as any Parquet reader sees them."""
-    store = ObjectStore(bucket)
+    store = open_lake()
     files = [pa.BufferReader(store.read(found.key).body) for found in store.list_keys(KLINES.prefix)]
     return pa.concat_tables([KLINES.schema.empty_table(), *(pq.read_table(file).cast(KLINES.schema) for file in files)])
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from extract_process.micro_batch import BatchLimits
 from extract_process.stream_options import StreamOptions
-from tickhouse.live_pipeline import bring_gold_up, live_pipeline
+from tickhouse.embedded import bring_gold_up, live_pipeline
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.warehouse import Warehouse
 

@@ -15,9 +15,8 @@ from extract_process.stream_options import StreamOptions
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from load_process.reconcile import run_reconcile
 from status_page.server import running_page
-from tickhouse.embedded import embedded_parts
-from tickhouse.lake_keeper import LakeKeeper
-from tickhouse.live_pipeline import bring_gold_up, live_pipeline
+from tickhouse.embedded import bring_gold_up, embedded_parts, live_pipeline
+from tickhouse.localstack_restore import LakeKeeper
 from tickhouse.provision import provision_aws
 from tickhouse_core.aws import aws_errors, s3_client
 from tickhouse_core.datasets import DATASETS

@@ -15,8 +15,8 @@ from google.pubsub_v1 import (
     Topic,
 )
 
-from extract_process.mirror_messages import CHANNELS, topic_name
-from extract_process.pubsub import credentials_needed, pubsub_errors, subscription_path, topic_path
+from extract_process.mirror.messages import CHANNELS, topic_name
+from extract_process.mirror.pubsub import credentials_needed, pubsub_errors, subscription_path, topic_path
 from extract_process.venues import venue_names
 from tickhouse_core.errors import NotProvisioned
 from tickhouse_core.settings import PubSubSettings

@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from status_page.health import BAD
 from status_page.server import own_look
-from status_page.verdicts import BAD
 from tickhouse_core.bounded_get import bearer, bounded_get
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
@@ -43,8 +43,8 @@ def looking(url: str | None) -> Iterator[Callable[[], State]]:
     elif read(WarehouseSettings).path is not None and _answers(usual):
         yield lambda: _ask(usual)
     else:
-        with own_look(settings) as watcher:
-            yield lambda: orjson.loads(watcher.look())
+        with own_look(settings) as poller:
+            yield lambda: orjson.loads(poller.look())
 
 
 def drawn(state: State) -> RenderableType:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from tickhouse_core.aws import aws_errors, s3_client
 from tickhouse_core.errors import ObjectTooLarge
-from tickhouse_core.lake_copy import configured_copy
 from tickhouse_core.quick_get import SILENCE_SECONDS, QuickGet
 
 if TYPE_CHECKING:
@@ -50,21 +49,17 @@ class ObjectStore:
     Errors: ObjectMissing, ObjectTooLarge, ObjectChanged, NotProvisioned, LakeUnavailable, LakeRefused, AccessRefused.
     """
 
-    def __init__(
-        self, bucket: str, *, copies: bool = True, silence_seconds: float = SILENCE_SECONDS, brief: bool = False
-    ) -> None:
+    def __init__(self, bucket: str, *, silence_seconds: float = SILENCE_SECONDS, brief: bool = False) -> None:
         """`silence_seconds`: how long `read` waits for bytes before it is LakeSilent. `brief`: as `s3_client`."""
         self.bucket = bucket
         self._client = s3_client(brief=brief)
         self._quick = QuickGet(bucket, self._client, silence_seconds)
-        self._copy = configured_copy() if copies else None
 
     def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
         """Stores the bytes and returns their etag.
 
         With `replaces` (an etag) or `must_be_new` the write is conditional: ObjectChanged if the stored object
-        is another one (S3 conditional writes, If-Match and If-None-Match). With LAKE_COPY_DIR set, what returned is
-        on that disk too.
+        is another one (S3 conditional writes, If-Match and If-None-Match).
         """
         condition = {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"} if must_be_new else {}
         with aws_errors(self._where(key)):
@@ -75,8 +70,6 @@ class ObjectStore:
                 ContentType=_content_type(key),
                 **condition,  # type: ignore[arg-type]  # two optional string parameters
             )
-        if self._copy is not None:
-            self._copy.keep(key, body)
         return _bare(answer["ETag"])
 
     def read(self, key: str, *, most_bytes: int | None = None) -> StoredObject:

@@ -1,4 +1,8 @@
-"""Applies sql/clickhouse/schema/NNNN_*.sql in order, each once: `python -m transform_process.migrate`."""
+"""Applies sql/clickhouse/schema/NNNN_*.sql in order, each once, and RETENTION_* to bronze: `python -m transform_process.migrate`.
+
+`--print-for-cluster` prints the statements as a cluster of ClickHouse servers wants them: ON CLUSTER, with tables that
+replicate. ClickHouse Cloud replicates by itself and takes the files as they are.
+"""
 
 import hashlib
 import logging
@@ -10,18 +14,28 @@ from typing import Annotated
 
 import typer
 
+from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import UsageError, WarehouseRefused
 from tickhouse_core.lifecycle import run_command
 from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.settings import RetentionSettings, WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect
-from transform_process.cluster_ddl import on_cluster
-from transform_process.retention import apply_retention
 
 log = logging.getLogger(__name__)
 
 _FIRST_UNRELEASED = "0001_create_ops_schema_migrations.sql"
 _END_OF_STATEMENT = re.compile(r";[ \t]*$", re.MULTILINE)
+_TABLE = re.compile(r"^(create (?:table|view|materialized view) if not exists \w+|alter table \w+)", re.MULTILINE)
+_ENGINE = re.compile(r"^engine = (\w*MergeTree)", re.MULTILINE)
+_WINDOW = re.compile(r"\bnon_replicated_deduplication_window = (\d+)")
+TOKEN_SECONDS = 1_209_600
+"""How long a replica remembers the token of an insert: as long as SQS keeps a message, since a retry may come that late.
+
+The server's own default is an hour. A table that does not replicate remembers by number only.
+"""
+
+_TTL = re.compile(r"\bTTL (.+?)(?: SETTINGS |$)")
+_OURS = re.compile(r"toDateTime\(load_time\) \+ toIntervalDay\((\d+)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +124,47 @@ def _applied(warehouse: Warehouse) -> dict[str, str]:
     return dict(warehouse.query("select name, checksum from ops_schema_migrations final"))  # type: ignore[arg-type]
 
 
+def print_schema(cluster: str) -> None:
+    """All statements, for clickhouse-client --multiquery on any of the servers. Raises UsageError for an odd name."""
+    if not re.fullmatch(r"[\w{}.-]+", cluster):
+        raise UsageError(f"--print-for-cluster {cluster!r}: a cluster's name has letters, digits, _, - and dots only")
+    for migration in read_migrations():
+        print(f"-- {migration.name}\n")
+        for statement in migration.statements:
+            print(f"{on_cluster(statement, cluster)};\n")
+
+
+def on_cluster(sql: str, cluster: str) -> str:
+    """One statement of sql/clickhouse/schema for all servers of the cluster. ValueError for one it does not know."""
+    named, count = _TABLE.subn(rf"\1 on cluster '{cluster}'", sql, count=1)
+    if not count:
+        raise ValueError(f"neither a create nor an alter: {sql[:80]!r}")
+    replicated = _ENGINE.sub(r"engine = Replicated\1", named)
+    remembers = rf"replicated_deduplication_window = \1, replicated_deduplication_window_seconds = {TOKEN_SECONDS}"
+    return _WINDOW.sub(remembers, replicated)
+
+
+def apply_retention(warehouse: Warehouse, bronze_days: int | None) -> int:
+    """Returns how many tables changed: a table whose TTL is right is not touched, for a change rewrites its parts."""
+    return sum(_set_ttl(warehouse, dataset.bronze_table, bronze_days) for dataset in DATASETS)
+
+
+def _set_ttl(warehouse: Warehouse, table: str, days: int | None) -> bool:
+    ((engine,),) = warehouse.query(
+        "select engine_full from system.tables where database = currentDatabase() and name = {table:String}", {"table": table}
+    )
+    present = _TTL.search(str(engine))
+    ours = _OURS.fullmatch(present.group(1)) if present else None
+    if (int(ours.group(1)) if ours else None) == days and (present is None) == (days is None):
+        return False
+    if days is None:
+        warehouse.command(f"alter table {table} remove ttl")
+    else:
+        warehouse.command(f"alter table {table} modify ttl toDateTime(load_time) + toIntervalDay({days:d})")
+    log.info("retention set", extra={"table": table, "days": days if days is not None else "for ever"})
+    return True
+
+
 def main(
     print_for_cluster: Annotated[
         str | None,
@@ -126,16 +181,6 @@ def main(
         print(f"{count} schema files applied" if count else "the schema is up to date")
 
     run_command(work)
-
-
-def print_schema(cluster: str) -> None:
-    """All statements, for clickhouse-client --multiquery on any of the servers. Raises UsageError for an odd name."""
-    if not re.fullmatch(r"[\w{}.-]+", cluster):
-        raise UsageError(f"--print-for-cluster {cluster!r}: a cluster's name has letters, digits, _, - and dots only")
-    for migration in read_migrations():
-        print(f"-- {migration.name}\n")
-        for statement in migration.statements:
-            print(f"{on_cluster(statement, cluster)};\n")
 
 
 if __name__ == "__main__":

@@ -6,19 +6,19 @@ Safe to stop, kill and repeat at any point: a window that was not finished is do
 import itertools
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.metrics import observed
+from tickhouse_core.metrics import Process, Pulse, Reading, observed
 from tickhouse_core.resources import SQL_ROOT
-from tickhouse_core.timestamps import DAY_US, SECOND_US, to_datetime
+from tickhouse_core.timestamps import DAY_US, SECOND_US, now_us, to_datetime
 from tickhouse_core.warehouse import Warehouse
 from transform_process.catalog import LOST, TRANSFORMS, Step, Transform
-from transform_process.transform_metrics import TransformCounts
 from transform_process.window import Load, Window, cut_windows
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ LOST_AT_ONCE = 1_000
 
 LOSSES_KEPT_US = 30 * DAY_US
 """How long lost minutes stay after every transform has dealt with them."""
+
+STUCK_SECONDS = 900.0
+"""A window of a large backfill takes minutes; longer is stuck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,3 +221,51 @@ def _bounds(start_us: int, end_us: int) -> dict[str, str]:
 
 def _instant(instant_us: int) -> str:
     return to_datetime(instant_us).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+class TransformCounts:
+    """Since the start of the process."""
+
+    def __init__(self) -> None:
+        self.away_because = ""
+        self.pulse = Pulse("the loop over windows", STUCK_SECONDS)
+        self._passes = 0
+        self._windows: Counter[str] = Counter()
+        self._built: Counter[str] = Counter()
+        self._watermark_us: dict[str, int] = {}
+        self._last_pass_us = 0
+
+    def on_window(self, transform: str, end_us: int, built_rows: int) -> None:
+        self.pulse.beat()
+        self._windows[transform] += 1
+        self._built[transform] += built_rows
+        self._watermark_us[transform] = end_us
+
+    def on_pass(self) -> None:
+        self.pulse.beat()
+        self._passes += 1
+        self._last_pass_us = now_us()
+        self.away_because = ""
+
+    def on_away(self, why: str) -> None:
+        """The warehouse does not answer: waiting for it is no standstill."""
+        self.pulse.beat()
+        self.away_because = why
+
+    def readings(self) -> Iterator[Reading]:
+        yield Reading("tickhouse_transformer_passes_total", self._passes, "passes over all transforms")
+        name = "tickhouse_transformer_last_pass_timestamp_seconds"
+        yield Reading(name, self._last_pass_us / 1e6, "when a pass ended for the last time; 0: not yet")
+        yield Reading("tickhouse_transformer_waiting", float(bool(self.away_because)), "1: the warehouse is away")
+        for transform in list(self._windows):
+            labels = {"transform": transform}
+            yield Reading("tickhouse_transformer_windows_total", self._windows[transform], "windows of loads done", labels)
+            yield Reading("tickhouse_transformer_built_rows_total", self._built[transform], "gold rows built", labels)
+            name = "tickhouse_transformer_watermark_timestamp_seconds"
+            yield Reading(name, self._watermark_us[transform] / 1e6, "loads before this instant are in gold", labels)
+
+    def process(self) -> Process:
+        def trouble() -> list[str]:
+            return [f"the warehouse is away: {self.away_because}"] if self.away_because else []
+
+        return Process("transformer", self.readings, trouble, self.pulse.trouble)

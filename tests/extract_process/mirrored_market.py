@@ -8,9 +8,9 @@ import orjson
 
 from extract_process.book_sync import SnapshotNeeded
 from extract_process.id_continuity import Gap
-from extract_process.mirror_book import MirrorBook, RefreshNeeded, Step
-from extract_process.mirror_messages import MessageForms, Outgoing
-from extract_process.mirrored_book import Heard, MirroredBook
+from extract_process.mirror.messages import Message, MessageForms
+from extract_process.mirror.mirror_book import MirrorBook, RefreshNeeded, Step
+from extract_process.mirror.subscriber_book import Applied, SubscriberBook
 from extract_process.records import DepthDiff, DepthSnapshot
 from simulated_exchange.binance.messages import Wording
 from simulated_exchange.market.generated import Market
@@ -44,7 +44,7 @@ class Trouble:
 
 
 class MirroredMarket:
-    """One symbol: market -> diffs (some lost) -> MirrorBook -> JSON (some lost) -> MirroredBook, against the market's book."""
+    """One symbol: market -> diffs (some lost) -> MirrorBook -> JSON (some lost) -> SubscriberBook, against the market's book."""
 
     def __init__(self, symbol: str, seed: int, levels: int = 30, snapshot_levels: int = 1_000) -> None:
         instruments = listed_instruments(200)
@@ -59,7 +59,7 @@ class MirroredMarket:
         self._snapshot_levels = snapshot_levels
         self._chance = Random(f"{seed}/{symbol}")
         self._mirror = MirrorBook(MessageForms("simulated", symbol), levels, snapshot_levels, sequence=1_000)
-        self._rebuilt = MirroredBook()
+        self._rebuilt = SubscriberBook()
         self._truths: dict[int, Top] = {}
         self._answers: list[tuple[int, DepthSnapshot]] = []
         self._lost_until = 0
@@ -130,10 +130,10 @@ class MirroredMarket:
         else:
             self._hear(message)
 
-    def _hear(self, message: Outgoing) -> None:
-        heard = self._rebuilt.hear(message.kind, orjson.loads(message.data))
-        self.tally.happened[str(heard)] += 1
-        if heard not in (Heard.SNAPSHOT, Heard.DELTA):
+    def _hear(self, message: Message) -> None:
+        applied = self._rebuilt.apply(message.kind, orjson.loads(message.data))
+        self.tally.happened[str(applied)] += 1
+        if applied not in (Applied.SNAPSHOT, Applied.DELTA):
             return
         self.tally.compared += 1
         found = [list(map(list, side)) for side in (self._rebuilt.bids, self._rebuilt.asks)]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.book_comparison import MOST_EXAMPLES, MOST_REMEMBERED, BookComparison, Top, top_of
+from extract_process.mirror.comparison import MOST_EXAMPLES, MOST_REMEMBERED, BookComparison, Top, top_of
 
 STATE = top_of([("100.5", "1")], [("101", "2")])
 SAME = top_of([("100.50", "1.0")], [("101.00", "2")])

@@ -7,8 +7,8 @@ import orjson
 
 from extract_process.book_sync import SnapshotNeeded, Synced
 from extract_process.id_continuity import Gap
-from extract_process.mirror_book import REFRESH_AGAIN_US, MirrorBook, RefreshNeeded
-from extract_process.mirror_messages import MessageForms
+from extract_process.mirror.messages import MessageForms
+from extract_process.mirror.mirror_book import REFRESH_AGAIN_US, MirrorBook, RefreshNeeded
 from extract_process.records import DepthDiff, DepthSnapshot, Levels
 
 

@@ -8,14 +8,14 @@ import jsonschema
 import orjson
 import pytest
 
-from extract_process.mirror_messages import CHANNELS, TOPIC_ENDS, MessageForms, Moment, Outgoing, Told, topic_name
+from extract_process.mirror.messages import CHANNELS, TOPIC_ENDS, BookSides, BookState, Message, MessageForms, topic_name
 from extract_process.records import Ticker, Trade
 
 RESOURCES = Path(__file__).resolve().parents[2] / "resources" / "pubsub"
 FORMS = MessageForms("binance", "BTCUSDT")
-MOMENT = Moment(50093239218, 1_723_161_253_100_000, 1_723_161_253_104_211)
-DELTA = FORMS.delta(8, MOMENT, 30, Told([("61837.63000000", "3.78826000"), ("61802.01000000", "0")], []))
-SNAPSHOT = FORMS.snapshot(7, MOMENT, 30, Told([("1.10", "2")], [("1.20", "3")]))
+MOMENT = BookState(50093239218, 1_723_161_253_100_000, 1_723_161_253_104_211)
+DELTA = FORMS.delta(8, MOMENT, 30, BookSides([("61837.63000000", "3.78826000"), ("61802.01000000", "0")], []))
+SNAPSHOT = FORMS.snapshot(7, MOMENT, 30, BookSides([("1.10", "2")], [("1.20", "3")]))
 TRADE = FORMS.trade(9, Trade("BTCUSDT", 77, "61837.63", "0.5", True, 5, 6), 7)
 TICKER = FORMS.ticker(10, Ticker("BTCUSDT", 6, "1", "2", "0.5", "1.5", "10", "15"), 7)
 
@@ -63,7 +63,7 @@ def test_a_ticker_leaves_out_what_the_venue_does_not_send() -> None:
     [("depth", DELTA), ("depth", SNAPSHOT), ("trades", TRADE), ("ticker", TICKER)],
     ids=lambda x: str(x)[:9],
 )
-def test_the_schema_holds_for_every_message_and_for_no_broken_one(channel: str, message: Outgoing) -> None:
+def test_the_schema_holds_for_every_message_and_for_no_broken_one(channel: str, message: Message) -> None:
     validator = jsonschema.Draft202012Validator(schema(channel))
     validator.check_schema(schema(channel))
     body = orjson.loads(message.data)

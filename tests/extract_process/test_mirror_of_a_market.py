@@ -13,9 +13,9 @@ import orjson
 import pytest
 
 from extract_process.book_sync import SnapshotNeeded
-from extract_process.mirror_book import MirrorBook, RefreshNeeded, Step
-from extract_process.mirror_messages import MessageForms
-from extract_process.mirrored_book import Heard, MirroredBook
+from extract_process.mirror.messages import MessageForms
+from extract_process.mirror.mirror_book import MirrorBook, RefreshNeeded, Step
+from extract_process.mirror.subscriber_book import Applied, SubscriberBook
 from extract_process.records import DepthDiff, DepthSnapshot
 from extract_process.venues.binance.ws import parse_frame
 
@@ -54,7 +54,7 @@ def test_the_rebuilt_top_30_of_the_recording_is_the_truth_after_every_message(ev
     snapshot, diffs = _recording(shared_data / RECORDING)
     truth = _NaiveBook(snapshot)
     mirror = MirrorBook(MessageForms("binance", "BTCUSDT"), 30, 1_000, sequence=0)
-    rebuilt, compared, refreshed = MirroredBook(), 0, 0
+    rebuilt, compared, refreshed = SubscriberBook(), 0, 0
     for number, diff in enumerate(diffs):
         truth.apply(diff)
         steps: list[Step] = mirror.on_diff(diff, diff.event_time)
@@ -71,7 +71,7 @@ def test_the_rebuilt_top_30_of_the_recording_is_the_truth_after_every_message(ev
         message = mirror.take()
         if message is None:
             continue
-        assert rebuilt.hear(message.kind, orjson.loads(message.data)) in (Heard.SNAPSHOT, Heard.DELTA)
+        assert rebuilt.apply(message.kind, orjson.loads(message.data)) in (Applied.SNAPSHOT, Applied.DELTA)
         assert rebuilt.last_update_id == truth.last_update_id
         assert (rebuilt.bids, rebuilt.asks) == truth.top(30)
         compared += 1

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def test_an_unknown_dataset_is_one_line_and_exit_2() -> None:
-    done = run_here("load_process.__main__", "--dataset", "candles")
+    done = run_here("load_process", "--dataset", "candles")
     known = "klines, trades, depth_diffs, depth_snapshots, tickers, stream_events, heartbeats"
     assert (done.returncode, done.stderr) == (2, f"error: unknown dataset 'candles': choose from {known}\n")
 

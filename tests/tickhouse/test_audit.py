@@ -9,7 +9,7 @@ from tests.load_process.test_every_dataset import body_of
 
 from load_process.redrive import Selection, run_redrive
 from tickhouse.audit import run_audit
-from tickhouse.footers import Footers
+from tickhouse.audit_footers import FooterAudit
 from tickhouse_core.aws import s3_client
 from tickhouse_core.datasets import DATASETS, HEARTBEATS, KLINES, TRADES, Dataset
 from tickhouse_core.errors import TickhouseError
@@ -200,7 +200,7 @@ def test_what_is_in_quarantine_as_it_is_now_is_named(moto_lake: Lake, capsys: py
     audit(TRADES, KLINES)
 
 
-# Footers
+# FooterAudit
 
 
 @pytest.mark.usefixtures("_loaded")
@@ -228,7 +228,7 @@ def test_footers_that_differ_are_found(moto_lake: Lake, warehouse: Warehouse, ca
     warehouse.command("delete from bronze_trades where object_key = {key:String}", {"key": key_of(2)})
     land(moto_lake, 3)
     moto_lake.store.write(key_of(4), b"a text file")
-    found = Footers(moto_lake.store, warehouse, min_age_seconds=0).compare(TRADES, None)
+    found = FooterAudit(moto_lake.store, warehouse, min_age_seconds=0).compare(TRADES, None)
     unreadable = found.findings.pop()
     assert found.findings == [
         (key_of(1), "2 rows by the footer, 5 in the ledger"),

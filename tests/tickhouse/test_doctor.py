@@ -20,9 +20,9 @@ from tests.waiting import patience
 from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
 from tickhouse.doctor import checks_of
-from tickhouse.doctor_machine import check_python
-from tickhouse.doctor_services import check_s3, check_sqs
-from tickhouse.finding import Finding, examined
+from tickhouse.doctor.findings import Finding, run_check
+from tickhouse.doctor.machine import check_python
+from tickhouse.doctor.services import check_s3, check_sqs
 from tickhouse_core.aws import s3_client, sqs_client
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.timestamps import now_us
@@ -53,7 +53,7 @@ def healthy(
 
 
 def found(name: str) -> list[Finding]:
-    return examined(name, dict(checks_of("binance"))[name])
+    return run_check(name, dict(checks_of("binance"))[name])
 
 
 def bucket(lake: "Lake") -> str:
@@ -162,11 +162,11 @@ def test_each_fault_is_named_with_its_fix(
     before = found(check)
     assert [finding for finding in before if finding.verdict in ("bad", "warning")] == []
     inject(healthy, monkeypatch)
-    ill = [finding for finding in found(check) if finding.verdict in ("bad", "warning")]
-    assert len(ill) == 1, ill
-    assert what in ill[0].what
-    assert fix in ill[0].fix
-    assert "\n" not in ill[0].fix
+    failed = [finding for finding in found(check) if finding.verdict in ("bad", "warning")]
+    assert len(failed) == 1, failed
+    assert what in failed[0].what
+    assert fix in failed[0].fix
+    assert "\n" not in failed[0].fix
 
 
 def test_a_wrong_clock_is_measured(healthy: "Lake", monkeypatch: Patch) -> None:
@@ -174,14 +174,14 @@ def test_a_wrong_clock_is_measured(healthy: "Lake", monkeypatch: Patch) -> None:
     assert good.verdict == "ok"
     with running_exchange(ExchangeConfig(now=now_us() // 1_000 + 90_000)) as future:
         monkeypatch.setenv("BINANCE_REST_URL", future.url)
-        [ill] = found("clock")
-    assert (ill.verdict, "behind the exchange's" in ill.what) == ("bad", True)
-    assert ill.fix.startswith("let the machine keep time: timedatectl")
+        [failed] = found("clock")
+    assert (failed.verdict, "behind the exchange's" in failed.what) == ("bad", True)
+    assert failed.fix.startswith("let the machine keep time: timedatectl")
 
 
 def test_an_old_python_is_told() -> None:
-    [ill] = examined("python", lambda: check_python((3, 10, 4)))
-    assert (ill.verdict, ill.fix) == ("bad", "install Python 3.11 or newer, then: make setup PYTHON=/path/to/python3.11")
+    [failed] = run_check("python", lambda: check_python((3, 10, 4)))
+    assert (failed.verdict, failed.fix) == ("bad", "install Python 3.11 or newer, then: make setup PYTHON=/path/to/python3.11")
 
 
 @pytest.mark.slow
@@ -206,6 +206,6 @@ def test_services_that_accept_and_say_nothing_are_looked_at_once_and_briefly(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         began = time.monotonic()
-        (finding,) = examined("S3", look)
+        (finding,) = run_check("S3", look)
     assert (finding.verdict, "Read timeout" in finding.what) == ("bad", True)
     assert time.monotonic() - began < patience(15)  # five tries of thirty seconds, for a process that has work to do

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tickhouse_core.errors import LakeUnavailable, ObjectChanged
+from tickhouse_core.lake import open_lake
 from tickhouse_core.lake_copy import LakeCopy, etag_of
-from tickhouse_core.object_store import ObjectStore
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -103,7 +103,8 @@ def test_a_store_with_a_copy_writes_both_and_a_lost_condition_neither(
     moto_lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAKE_COPY_DIR", str(tmp_path / "copy"))
-    store = ObjectStore(moto_lake.store.bucket)
+    monkeypatch.setenv("S3_BUCKET", moto_lake.store.bucket)
+    store = open_lake()
     store.write(KEY, b"one", must_be_new=True)
     with pytest.raises(ObjectChanged):
         store.write(KEY, b"two", must_be_new=True)
@@ -115,5 +116,6 @@ def test_an_object_is_not_called_stored_before_its_copy_is(
 ) -> None:
     (tmp_path / "copy").write_text("in the way", encoding="utf-8")
     monkeypatch.setenv("LAKE_COPY_DIR", str(tmp_path / "copy"))
+    monkeypatch.setenv("S3_BUCKET", moto_lake.store.bucket)
     with pytest.raises(LakeUnavailable, match="LAKE_COPY_DIR"):
-        ObjectStore(moto_lake.store.bucket).write(KEY, b"one")
+        open_lake().write(KEY, b"one")

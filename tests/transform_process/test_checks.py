@@ -20,8 +20,7 @@ from tickhouse_core.errors import UsageError
 from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.timestamps import HOUR_US, MINUTE_US, SECOND_US, from_datetime
 from tickhouse_core.warehouse import Warehouse
-from transform_process.check_config import read_checks
-from transform_process.checks import Finding, Verdict, has_failed, run_checks, verdicts_table
+from transform_process.checks import Finding, Verdict, has_failed, read_checks, run_checks, verdicts_table
 
 from . import warehouse_rows as rows
 from .warehouse_rows import land, transform, us

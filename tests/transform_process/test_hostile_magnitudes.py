@@ -9,8 +9,7 @@ from extract_process.row_batches import DepthDiffRows, DepthSnapshotRows
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS
 from tickhouse_core.timestamps import HOUR_US, MINUTE_US, SECOND_US
 from tickhouse_core.warehouse import Warehouse
-from transform_process.check_config import read_checks
-from transform_process.checks import run_checks
+from transform_process.checks import read_checks, run_checks
 
 from . import warehouse_rows as rows
 from .warehouse_rows import KLINES, TRADES, Row, land, select, table_of, transform, us

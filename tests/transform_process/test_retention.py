@@ -7,8 +7,7 @@ import pytest
 from tickhouse_core.datasets import DATASETS
 from tickhouse_core.settings import RetentionSettings, WarehouseSettings
 from tickhouse_core.warehouse import Warehouse
-from transform_process.migrate import migrate
-from transform_process.retention import apply_retention
+from transform_process.migrate import apply_retention, migrate
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +41,7 @@ def test_every_bronze_table_and_no_other_lets_go_after_the_days_set(
 
 
 def test_the_same_days_again_rewrite_nothing(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "transform_process.retention")
+    caplog.set_level(logging.INFO, "transform_process.migrate")
     assert apply_retention(warehouse, None) == 0
     assert apply_retention(warehouse, 30) == len(DATASETS)
     before = mutations(warehouse)

@@ -27,7 +27,7 @@ def wrongs_of(venue: ChaosVenue, trades: Rows, diffs: Rows, events: Rows) -> Ite
     for market in venue.markets.values():
         for channel, sent, rows in (("trades", market.trades, trades), ("depth", market.diffs, diffs)):
             spans = _spans(channel, [row for row in rows if row["symbol"] == market.symbol])
-            for wrong in _wrongs_of_stream(market, channel, sent, spans, _told(events, channel, market.symbol)):
+            for wrong in _wrongs_of_stream(market, channel, sent, spans, _texts_of(events, channel, market.symbol)):
                 yield f"{venue.kind} {market.symbol} {channel}: {wrong}"
     strangers = {row["symbol"] for row in (*trades, *diffs)} - set(venue.markets)
     if strangers:
@@ -84,7 +84,7 @@ def _between(sent: list[Sent], rows: set[int]) -> set[int]:
     return found
 
 
-def _told(events: Rows, channel: str, symbol: str) -> _Told:
+def _texts_of(events: Rows, channel: str, symbol: str) -> _Told:
     told = _Told()
     for row in events:
         if (row["channel"], row["symbol"]) != (channel, symbol) or row["from_update_id"] is None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from google.pubsub_v1 import PubsubMessage
 from tests.waiting import patience
 
-from extract_process.mirrored_book import Heard, MirroredBook
+from extract_process.mirror.subscriber_book import Applied, SubscriberBook
 from extract_process.venues import venue_named
 
 from .chaos_faults import begin, schedule
@@ -42,7 +42,7 @@ class HeardOfVenue(Subscriber):
         self._published_at = message.publish_time.timestamp()
         super()._hear(message)
 
-    def _compare(self, symbol: str, book: MirroredBook) -> None:
+    def _compare(self, symbol: str, book: SubscriberBook) -> None:
         market = self._venue.markets[symbol]
         truth = market.books.get(book.last_update_id)
         if truth is None:
@@ -72,25 +72,25 @@ def wrongs_of_mirror(venue: ChaosVenue, seed: int, seconds: float) -> Iterator[s
         "overlap_seconds": 1.0,
         "streams_per_connection": 1,
     }
-    heard = HeardOfVenue(venue)
+    applied = HeardOfVenue(venue)
     with mirroring(*venue.markets, **options) as run:
-        heard.pull_until(lambda: set(heard.equal) == set(venue.markets), "a book of every market")
+        applied.pull_until(lambda: set(applied.equal) == set(venue.markets), "a book of every market")
         began = time.time()
         begin(venue, schedule(venue, seed, FIRST_FAULT_SECONDS, seconds * 2 / 3), seed, lambda name, symbol: None)
         while time.time() < began + seconds:
-            heard.pull()
+            applied.pull()
         ended = time.time()
-    heard.pull_all()
-    heard.close()
+    applied.pull_all()
+    applied.close()
     assert run.report is not None
-    if heard.wrong:
-        yield f"{venue.kind}: {len(heard.wrong)} wrong states of {sum(heard.equal.values())}: {heard.wrong[:_NAMED]}"
-    if heard.heard[Heard.JUMP]:
-        yield f"{venue.kind}: {heard.heard[Heard.JUMP]} jumps in `sequence`"
+    if applied.wrong:
+        yield f"{venue.kind}: {len(applied.wrong)} wrong states of {sum(applied.equal.values())}: {applied.wrong[:_NAMED]}"
+    if applied.applied[Applied.JUMP]:
+        yield f"{venue.kind}: {applied.applied[Applied.JUMP]} jumps in `sequence`"
     if run.report.counts.mismatches:
         yield f"{venue.kind}: {run.report.counts.mismatches} books were found wrong"
     for symbol in venue.markets:
-        if (age := heard.oldest[symbol]) > patience(FRESH_SECONDS):
+        if (age := applied.oldest[symbol]) > patience(FRESH_SECONDS):
             yield f"{venue.kind} {symbol}: a book of {age:.1f} s before was published"
-        if (age := ended - heard.latest[symbol]) > patience(FRESH_SECONDS):
+        if (age := ended - applied.latest[symbol]) > patience(FRESH_SECONDS):
             yield f"{venue.kind} {symbol}: at the end nothing had been published for {age:.1f} s"

@@ -12,15 +12,15 @@ from google.api_core.exceptions import DeadlineExceeded
 from google.pubsub_v1 import PubsubMessage, SubscriberClient, Subscription
 from tests.waiting import patience
 
-from extract_process.live_mirror import MirrorReport, run_mirror
-from extract_process.mirror_options import MirrorOptions
-from extract_process.mirrored_book import Heard, MirroredBook
-from extract_process.pubsub import subscription_path, topic_path
+from extract_process.mirror.options import MirrorOptions
+from extract_process.mirror.pubsub import subscription_path, topic_path
+from extract_process.mirror.session import MirrorReport, run_mirror
+from extract_process.mirror.subscriber_book import Applied, SubscriberBook
 from simulated_exchange.app import RunningExchange
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.settings import PubSubSettings, read
 
-OnState = Callable[[str, MirroredBook], None]
+OnState = Callable[[str, SubscriberBook], None]
 
 
 class MirrorRun:
@@ -62,8 +62,8 @@ class Subscriber:
     """Reads a topic in order, keeps every message and rebuilds the books. `on_state` is called after each that counts."""
 
     def __init__(self, topic: str = "crypto.binance.l2", on_state: OnState = lambda symbol, book: None) -> None:
-        self.books: dict[str, MirroredBook] = {}
-        self.heard: Counter[Heard] = Counter()
+        self.books: dict[str, SubscriberBook] = {}
+        self.applied: Counter[Applied] = Counter()
         self.messages: list[tuple[dict[str, str], dict[str, Any]]] = []
         self._on_state = on_state
         self._client = SubscriberClient()
@@ -91,7 +91,7 @@ class Subscriber:
         allowed = patience(seconds)
         deadline = time.monotonic() + allowed
         while not condition():
-            assert time.monotonic() < deadline, f"waited {allowed:.0f} s for {what}; heard {dict(self.heard)}"
+            assert time.monotonic() < deadline, f"waited {allowed:.0f} s for {what}; applied {dict(self.applied)}"
             self.pull()
 
     def pull_all(self) -> None:
@@ -109,10 +109,10 @@ class Subscriber:
         if "bids" not in body:
             return
         symbol = attributes["symbol"]
-        book = self.books.setdefault(symbol, MirroredBook())
-        heard = book.hear(attributes["type"], body)
-        self.heard[heard] += 1
-        if heard in (Heard.SNAPSHOT, Heard.DELTA):
+        book = self.books.setdefault(symbol, SubscriberBook())
+        applied = book.apply(attributes["type"], body)
+        self.applied[applied] += 1
+        if applied in (Applied.SNAPSHOT, Applied.DELTA):
             self._on_state(symbol, book)
 
 
@@ -135,7 +135,7 @@ class VenueComparison:
         self._exchange = exchange
         self._levels = levels
 
-    def __call__(self, symbol: str, book: MirroredBook) -> None:
+    def __call__(self, symbol: str, book: SubscriberBook) -> None:
         try:
             truth = self._exchange.book(symbol, book.last_update_id, self._levels)
         except ValueError:  # a snapshot's id in the middle of a step, or ten seconds ago

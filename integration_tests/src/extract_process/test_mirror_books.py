@@ -9,7 +9,7 @@ import orjson
 import pytest
 from tests.waiting import wait_until
 
-from extract_process.mirrored_book import Heard
+from extract_process.mirror.subscriber_book import Applied
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
 from tickhouse.provision_pubsub import provision_pubsub
@@ -46,10 +46,10 @@ def test_the_recording_through_pubsub_gives_the_true_top_30_after_every_message(
             last_id = _last_update_id(shared_data / RECORDING)
             subscriber.pull_until(lambda: bool(states) and states[-1][0] >= last_id - 3_000, "the last states")
         subscriber.pull_all()
-    assert set(subscriber.heard) <= {Heard.SNAPSHOT, Heard.DELTA, Heard.REPEATED}
+    assert set(subscriber.applied) <= {Applied.SNAPSHOT, Applied.DELTA, Applied.REPEATED}
     truths = _truths(shared_data / RECORDING, {last_update_id for last_update_id, _, _ in states})
     compared = [(bids, asks) == truths[last_update_id] for last_update_id, bids, asks in states if last_update_id in truths]
-    print(len(states), len(compared), dict(subscriber.heard))
+    print(len(states), len(compared), dict(subscriber.applied))
     assert all(compared)
     assert len(compared) >= len(states) - 20  # snapshots may be in the middle of a diff
     assert len(compared) > (100 if conflate else 5_000)  # a busy machine conflates more
@@ -78,10 +78,10 @@ def test_books_are_right_through_every_fault(open_venue: "OpenVenue") -> None:
             )
         subscriber.pull_all()
     assert run.report is not None
-    print(compare.equal, compare.forgotten, dict(subscriber.heard), run.report)
+    print(compare.equal, compare.forgotten, dict(subscriber.applied), run.report)
     assert compare.wrong == []
     assert run.report.counts.gaps >= 30
-    assert subscriber.heard[Heard.JUMP] == 0, "a resync is a snapshot, not a hole"
+    assert subscriber.applied[Applied.JUMP] == 0, "a resync is a snapshot, not a hole"
 
 
 def test_a_late_joiner_is_right_within_one_snapshot_period(open_venue: "OpenVenue") -> None:
@@ -93,7 +93,7 @@ def test_a_late_joiner_is_right_within_one_snapshot_period(open_venue: "OpenVenu
             late.pull_until(lambda: all(compare.equal[symbol] for symbol in SYMBOLS), "the late joiner's books", 3.0 + 1.5)
             late.pull_until(lambda: all(compare.equal[symbol] > 30 for symbol in SYMBOLS), "them to go on")
     assert compare.wrong == []
-    assert late.heard[Heard.JUMP] == 0
+    assert late.applied[Applied.JUMP] == 0
 
 
 def test_a_restarted_mirror_goes_on_above_its_former_sequence(open_venue: "OpenVenue") -> None:
@@ -105,8 +105,8 @@ def test_a_restarted_mirror_goes_on_above_its_former_sequence(open_venue: "OpenV
                 subscriber.pull_until(lambda runs=runs: compare.equal["BTCUSDT"] >= 10 * runs, "messages")  # type: ignore[misc]
             subscriber.pull_all()
     assert compare.wrong == []
-    assert subscriber.heard[Heard.REPEATED] == 0
-    assert subscriber.heard[Heard.SNAPSHOT] >= 2
+    assert subscriber.applied[Applied.REPEATED] == 0
+    assert subscriber.applied[Applied.SNAPSHOT] >= 2
 
 
 def _last_update_id(path: Path) -> int:
@@ -153,7 +153,7 @@ def test_a_book_whose_connection_is_lost_is_not_published_again_as_if_it_were_fr
     ):
         until_subscribed(venue)
         venue.say(diff_of("BTCUSDT", 101))
-        subscriber.pull_until(lambda: subscriber.heard[Heard.SNAPSHOT] > 5, "snapshots")
+        subscriber.pull_until(lambda: subscriber.applied[Applied.SNAPSHOT] > 5, "snapshots")
         venue.refuse_sockets()
 
         def failures() -> int:
@@ -169,4 +169,4 @@ def test_a_book_whose_connection_is_lost_is_not_published_again_as_if_it_were_fr
         until_subscribed(venue)
         venue.say(diff_of("BTCUSDT", 102))
         subscriber.pull_until(lambda: len(subscriber.messages) > before, "snapshots again")
-    assert subscriber.heard[Heard.JUMP] == 0
+    assert subscriber.applied[Applied.JUMP] == 0

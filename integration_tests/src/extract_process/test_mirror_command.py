@@ -17,8 +17,8 @@ from google.pubsub_v1 import SubscriberClient
 from tests.commands import run_here
 from tests.waiting import patience
 
-from extract_process.mirrored_book import Heard
-from extract_process.pubsub import subscription_path
+from extract_process.mirror.pubsub import subscription_path
+from extract_process.mirror.subscriber_book import Applied
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
 from tickhouse.provision_pubsub import provision_pubsub
@@ -127,7 +127,7 @@ def test_an_outage_leaves_memory_flat_and_the_subscriber_converges_by_itself(
         sequences = [body["sequence"] for _, body in again.messages if body["symbol"] == symbol]
         last = max(body["sequence"] for _, body in subscriber.messages if body["symbol"] == symbol)
         assert sequences[0] > last + 1, "the jump is visible"
-    assert again.heard[Heard.JUMP] <= len(SYMBOLS), "at most once each: the first snapshot may come before the subscription"
+    assert again.applied[Applied.JUMP] <= len(SYMBOLS), "at most once each: the first snapshot may come before the subscription"
     for one in (subscriber, again):
         one.close()
 
@@ -153,7 +153,7 @@ def test_a_killed_mirror_starts_again_and_the_subscribers_books_are_right_all_th
                 else:
                     assert stopped(process)[0] == 0
     assert compare.wrong == []
-    assert subscriber.heard[Heard.SNAPSHOT] >= 3 * len(SYMBOLS)
+    assert subscriber.applied[Applied.SNAPSHOT] >= 3 * len(SYMBOLS)
 
 
 def test_the_proof_tool_finds_right_books_right_and_wrong_ones_wrong(open_venue: "OpenVenue", topics: object) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.waiting import patience
 
-from extract_process.mirrored_book import Heard
+from extract_process.mirror.subscriber_book import Applied
 from extract_process.venues import venue_named
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
@@ -50,7 +50,7 @@ def test_the_top_30_is_the_venues_through_losses_and_the_check_of_the_command_ag
             check=False,
         )
     assert compare.wrong == []
-    assert subscriber.heard[Heard.JUMP] == 0
+    assert subscriber.applied[Applied.JUMP] == 0
     assert run.report is not None
     assert run.report.counts.gaps == 2
     assert run.report.counts.mismatches == 0

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from extract_process.mirrored_book import Heard
+from extract_process.mirror.subscriber_book import Applied
 from simulated_exchange.config import ExchangeConfig
 from tickhouse.provision_pubsub import provision_pubsub
 from tickhouse_core.settings import PubSubSettings, read
@@ -98,5 +98,5 @@ def test_the_known_symbols_are_mirrored(pubsub_emulator: "PubSubEmulator", monke
         wait_until(lambda: venue.sockets == 2, "a connection for the other one")
         venue.say_to("oldusdt@depth@100ms", diff("OLDUSDT", 101))
         subscriber.pull_until(lambda: "OLDUSDT" in subscriber.books, "the other book")
-    assert subscriber.heard[Heard.SNAPSHOT] >= 2
-    assert subscriber.heard[Heard.JUMP] == 0
+    assert subscriber.applied[Applied.SNAPSHOT] >= 2
+    assert subscriber.applied[Applied.JUMP] == 0

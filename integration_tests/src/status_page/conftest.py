@@ -15,8 +15,7 @@ from extract_process.stream_options import StreamOptions
 from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
 from status_page.server import running_page
-from tickhouse.embedded import embedded_parts, environment_variables
-from tickhouse.live_pipeline import LivePipeline, live_pipeline
+from tickhouse.embedded import LivePipeline, embedded_parts, environment_variables, live_pipeline
 from tickhouse.provision import provision_aws
 from tickhouse_core.settings import LakeSettings, StatusSettings, WarehouseSettings, read
 from tickhouse_core.timestamps import now_us, to_datetime

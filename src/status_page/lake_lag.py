@@ -1,0 +1,48 @@
+"""Looks at the youngest objects of the lake, and at which of them the ledger does not know yet."""
+
+from collections.abc import Iterator
+
+from status_page.health import LakeState
+from status_page.queries import Queries
+from tickhouse_core.datasets import DEPTH_DIFFS, HEARTBEATS, STREAM_EVENTS, TICKERS, TRADES
+from tickhouse_core.lake_keys import hourly_key
+from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.timestamps import HOUR_US, MINUTE_US, from_datetime
+
+_LIVE = (TRADES, DEPTH_DIFFS, TICKERS, STREAM_EVENTS, HEARTBEATS)
+_LOOK_BACK_US = 15 * MINUTE_US
+_MOST_KEYS = 500
+"""Of the youngest objects; a backlog is longer than that only where the queue's depth tells it."""
+
+
+class LakeLag:
+    """Errors: the lake's and the warehouse's. Objects the ledger knows are not asked for again."""
+
+    def __init__(self, store: ObjectStore, queries: Queries) -> None:
+        self._store = store
+        self._queries = queries
+        self._known: set[str] = set()
+        self._newest_us = 0
+
+    def look(self, now_us: int) -> LakeState:
+        young = [item for item in self._listed(now_us) if now_us - from_datetime(item.last_modified) < _LOOK_BACK_US]
+        young.sort(key=lambda item: item.last_modified)
+        young = young[-_MOST_KEYS:]
+        keys = {item.key for item in young}
+        self._known &= keys
+        if unknown := keys - self._known:
+            self._known |= {str(key) for (key,) in self._queries.ask_by_keys("loaded_keys", unknown)}
+        waiting = [from_datetime(item.last_modified) for item in young if item.key not in self._known]
+        if young:
+            self._newest_us = from_datetime(young[-1].last_modified)
+        return LakeState(self._newest_us, waiting)
+
+    def _listed(self, now_us: int) -> Iterator[ObjectSummary]:
+        """Of every venue with a live capture (its pulse is in the lake first): this hour's folders, the last one's as long as
+        it may matter."""
+        hours = [now_us] if now_us % HOUR_US > _LOOK_BACK_US else [now_us - HOUR_US, now_us]
+        for folder in self._store.folders_in(HEARTBEATS.prefix):
+            venue = folder.removeprefix("venue=")
+            for dataset in _LIVE:
+                for hour in hours:
+                    yield from self._store.list_keys(hourly_key(dataset, venue, hour, "", 0).rpartition("/")[0] + "/")

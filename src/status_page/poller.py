@@ -1,0 +1,237 @@
+"""Poller: looks at the whole pipeline every so often, so that whoever asks gets the last look at once."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from status_page import health
+from status_page.health import BAD, LakeState, Recorder, Stage
+from status_page.lake_lag import LakeLag
+from status_page.processes import OWN, Processes, ProcessState, limits_of
+from status_page.queries import Queries
+from tickhouse_core.datasets import QUEUES
+from tickhouse_core.errors import TickhouseError
+from tickhouse_core.heartbeats import DEFAULT_BATCH_SECONDS, LONGEST_BATCH_SECONDS, batch_seconds_of
+from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.metrics import Process, Pulse, Reading
+from tickhouse_core.timestamps import DAY_US, HOUR_US, now_us
+
+log = logging.getLogger(__name__)
+
+FAST_SECONDS, IDLE_SECONDS, SLOW_SECONDS = 1.0, 5.0, 15.0
+WATCHED_SECONDS = 15.0
+"""So long after the last question somebody counts as watching."""
+
+COVERAGE_HOURS = 24
+
+
+class Poller:
+    """Two threads, the fast and the slow look, each with its own connection. `state` never waits and never fails."""
+
+    def __init__(
+        self,
+        queries: Queries,
+        slow_queries: Queries,
+        lake: LakeLag,
+        processes: Processes,
+        coverage_hours: int = COVERAGE_HOURS,
+    ) -> None:
+        self._queries = queries
+        self._slow_queries = slow_queries
+        self._lake = lake
+        self._processes = processes
+        self._coverage_hours = coverage_hours
+        self._queues: dict[str, MessageQueue] = {}
+        self._parts: dict[str, Any] = {}
+        self._seen: list[ProcessState] = []
+        self._trouble: dict[str, str] = {}
+        self._state = b"{}"
+        self._version = 0
+        self._changed = threading.Condition()
+        self._asked_at = 0.0
+        self._stop = threading.Event()
+        self._pulse = Pulse("the look at the pipeline", 120)
+        self._threads = [
+            threading.Thread(target=self._run, args=(look, pause), name=f"poller-{name}", daemon=True)
+            for name, look, pause in (
+                ("slow", self._look_slowly, lambda: SLOW_SECONDS if self._is_watched() else 4 * SLOW_SECONDS),
+                ("fast", self._look_fast, lambda: FAST_SECONDS if self._is_watched() else IDLE_SECONDS),
+            )
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(30)
+        self._processes.close()
+
+    def look(self) -> bytes:
+        """One whole look, now, without threads: for a command that asks once."""
+        self._look_slowly()
+        self._look_fast()
+        return self._state
+
+    def state(self) -> tuple[int, bytes]:
+        """A number that grows with every look, and the look as JSON."""
+        self._asked_at = time.monotonic()
+        return self._version, self._state
+
+    def first_state(self, seconds: float) -> bytes:
+        """The last look; waits at most so long for the first one."""
+        self._asked_at = time.monotonic()
+        with self._changed:
+            self._changed.wait_for(lambda: self._version > 0, seconds)
+        return self._state
+
+    def markets(self) -> list[tuple[str, str]]:
+        """Venue and symbol of everything there is to draw."""
+        return [(venue, symbol) for venue, symbol in self._parts.get("markets", ())]
+
+    def process(self) -> Process:
+        """The page itself: ready if its last look reached lake and warehouse."""
+
+        def readings() -> list[Reading]:
+            return [Reading("tickhouse_status_looks_total", self._version, "looks at the pipeline")]
+
+        def trouble() -> list[str]:
+            return [f"{part}: {why}" for part, why in list(self._trouble.items())] if self._version else ["no look yet"]
+
+        return Process(OWN, readings, trouble, self._pulse.trouble)
+
+    def _is_watched(self) -> bool:
+        return time.monotonic() - self._asked_at < WATCHED_SECONDS
+
+    def _run(self, look: Callable[[], None], pause: Callable[[], float]) -> None:
+        while not self._stop.is_set():
+            look()
+            began = time.monotonic()
+            while not self._stop.wait(0.1) and time.monotonic() - began < pause():
+                pass
+
+    def _look_fast(self) -> None:
+        now = now_us()
+        self._part("processes", lambda: [_described(state) for state in self._look_at_processes()])
+        self._part("heartbeats", lambda: self._queries.ask("heartbeats", {"since_us": now - DAY_US}))
+        self._part("events", lambda: self._queries.ask("events", {"since_us": now - 7 * DAY_US}))
+        self._part("lake", lambda: self._lake.look(now_us()))
+        self._part("loads", lambda: self._queries.ask("loads", {"since_us": now - HOUR_US})[0])
+        self._part("watermarks", lambda: self._queries.ask("watermarks"))
+        self._part("queues", self._look_at_queues)
+        self._pulse.beat()
+        self._publish()
+
+    def _look_slowly(self) -> None:
+        since = now_us() // HOUR_US * HOUR_US - (self._coverage_hours - 1) * HOUR_US
+        self._part("markets", lambda: self._slow_queries.ask("markets", {"since_us": now_us() - HOUR_US}))
+        self._part("coverage", lambda: self._slow_queries.ask("coverage", {"since_us": since}))
+        self._part("checks", lambda: self._slow_queries.ask("checks"))
+
+    def _part(self, name: str, look: Callable[[], Any]) -> None:
+        """What cannot be seen keeps its last figures, and says why."""
+        try:
+            self._parts[name] = look()
+            self._trouble.pop(name, None)
+        except TickhouseError as error:
+            if name not in self._trouble:
+                log.warning("cannot look", extra={"at": name, "why": str(error)})
+            self._trouble[name] = str(error)
+
+    def _look_at_processes(self) -> list[ProcessState]:
+        self._seen = self._processes.look()
+        return self._seen
+
+    def _look_at_queues(self) -> list[dict[str, Any]]:
+        return [self._queue(name) for name in QUEUES]
+
+    def _queue(self, name: str) -> dict[str, Any]:
+        for queue in (name, f"{name}-dlq"):
+            if queue not in self._queues:
+                self._queues[queue] = MessageQueue(queue)
+        depth, dead = self._queues[name].depth(), self._queues[f"{name}-dlq"].depth()
+        return {"name": name, "waiting": depth.visible, "in_flight": depth.in_flight, "dead": dead.visible + dead.in_flight}
+
+    def _publish(self) -> None:
+        now = now_us()
+        stages = self._stages(now)
+        verdict, words = health.overall(stages, self._other_troubles())
+        state = {
+            "at": now,
+            "verdict": verdict,
+            "words": words,
+            "stages": [asdict(stage) for stage in stages],
+            "coverage_hours": self._coverage_hours,
+            "trouble": dict(self._trouble),
+            **{name: self._parts.get(name, []) for name in ("queues", "processes", "markets", "coverage", "checks", "events")},
+            **limits_of(self._parts.get("heartbeats", ()), self._seen),
+        }
+        body = orjson.dumps(state)
+        with self._changed:
+            self._state, self._version = body, self._version + 1
+            self._changed.notify_all()
+
+    def _stages(self, now: int) -> list[Stage]:
+        recorders = self._recorders()
+        recording = health.is_recording(recorders, now)
+        shortest, longest = health.batch_seconds_now(recorders, now)
+        lake = self._parts.get("lake") or LakeState(0, ())
+        last_load, newest_event = self._parts.get("loads") or (0, 0)
+        watermarks = [watermark for _, watermark, _ in self._parts.get("watermarks", ())]
+        stages = {
+            "venue": health.recorder_stage(recorders, now),
+            "lake": health.lake_stage(lake, recording, now, shortest),
+            "warehouse": health.warehouse_stage(lake, int(last_load), int(newest_event), now),
+            "gold": health.gold_stage(min(watermarks, default=None), int(last_load), now, longest),
+        }
+        for part, stage in (("queues", "lake"), ("lake", "lake"), ("loads", "warehouse"), ("watermarks", "gold")):
+            if part in self._trouble:
+                stages[stage] = health.away_stage(stage, self._trouble[part])
+        for process in self._seen:
+            stage = {"stream": "venue", "loader": "warehouse", "transformer": "gold"}.get(process.name.split("-")[0], "")
+            if process.trouble and stage and process.address and process.trouble[0].startswith("does not answer"):
+                stages[stage] = Stage(stage, BAD, stages[stage].age_seconds, f"{process.name} {process.trouble[0]}")
+        return list(stages.values())
+
+    def _recorders(self) -> list[Recorder]:
+        """By their own word where they can be asked, else by their last heartbeat in the warehouse."""
+        seen: dict[str, Recorder] = {}
+        for venue, process, instance, beat, *_, detail, stopped in self._parts.get("heartbeats", ()):
+            if process == "stream":
+                name = f"{venue} {instance}"
+                seen[name] = Recorder(name, int(beat), bool(stopped), batch_seconds_of(str(detail)))
+        for process in self._seen:
+            batches = {_name(labels): value for labels, value in process.value("tickhouse_stream_batch_seconds")}
+            for labels, value in process.value("tickhouse_stream_last_receipt_timestamp_seconds"):
+                if value:
+                    name = _name(labels)
+                    batch_seconds = min(batches.get(name, DEFAULT_BATCH_SECONDS), LONGEST_BATCH_SECONDS)
+                    seen[name] = Recorder(name, int(value * 1e6), False, batch_seconds, is_asked=True)
+        return list(seen.values())
+
+    def _other_troubles(self) -> list[str]:
+        dead = [f"{queue['dead']} dead letters of {queue['name']}" for queue in self._parts.get("queues", ()) if queue["dead"]]
+        failed = [
+            f"check {name} failed"
+            for name, severity, verdict, *_ in self._parts.get("checks", ())
+            if (severity, verdict) == ("error", "failed")
+        ]
+        unready = [f"{one['name']}: {one['trouble'][0]}" for one in self._parts.get("processes", ()) if one["trouble"]]
+        return [*dead, *failed, *unready]
+
+
+def _name(labels: Mapping[str, str]) -> str:
+    """Of a recorder, the same by its heartbeat and by its figures."""
+    return f"{labels.get('venue', '')} {labels.get('instance', '')}"
+
+
+def _described(state: ProcessState) -> dict[str, Any]:
+    return {"name": state.name, "address": state.address, "trouble": list(state.trouble)}

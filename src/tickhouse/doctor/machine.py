@@ -1,0 +1,116 @@
+"""The doctor's look at this machine: Python, settings, disk, ports, the list of markets."""
+
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+
+from extract_process.markets import markets_file, read_markets
+from extract_process.spool_room import DISK_RESERVE_BYTES
+from extract_process.venues import DEFAULT_VENUE, venue_named
+from tickhouse.doctor.findings import CheckFailed, Finding
+from tickhouse.settings_table import MODELS
+from tickhouse_core.bounded_get import bearer, bounded_get
+from tickhouse_core.errors import UsageError
+from tickhouse_core.settings import MetricsSettings, SpoolSettings, StatusSettings, WarehouseSettings, read
+
+OLDEST_PYTHON = (3, 11)
+ROOMY_BYTES = 5 * 1024**3
+
+
+def check_python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> Iterator[Finding]:
+    words = ".".join(map(str, version))
+    if version[:2] < OLDEST_PYTHON:
+        raise CheckFailed(
+            f"Python {words} is too old", "install Python 3.11 or newer, then: make setup PYTHON=/path/to/python3.11"
+        )
+    yield Finding("python", "ok", f"Python {words}")
+
+
+def check_settings() -> Iterator[Finding]:
+    wrong = []
+    for model in MODELS:
+        try:
+            read(model)
+        except UsageError as error:
+            wrong.append(str(error))
+    for words in wrong:
+        yield Finding("settings", "bad", words, "correct it in the environment or in .env; .env.example lists every variable")
+    if not wrong and read(WarehouseSettings).path is not None and find_spec("chdb") is None:
+        raise CheckFailed("CLICKHOUSE_PATH is set but chdb is not installed", "make setup, or pip install 'tickhouse[embedded]'")
+    if not wrong:
+        where = "those of .env too" if Path(".env").exists() else "there is no .env"
+        yield Finding("settings", "ok", f"every variable reads; {where}")
+
+
+def check_disk() -> Iterator[Finding]:
+    folder = read(SpoolSettings).folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"x")
+    except OSError as error:
+        raise CheckFailed(
+            f"SPOOL_DIR={folder} cannot be written: {error.strerror}",
+            "make the folder writable for this user, or set SPOOL_DIR to one that is",
+        ) from error
+    free = shutil.disk_usage(folder).free
+    words = f"{free / 1e9:,.1f} GB free at SPOOL_DIR={folder}"
+    if free < DISK_RESERVE_BYTES:
+        raise CheckFailed(words, "make room on that disk, or set SPOOL_DIR to a larger one: a capture stops recording here")
+    if free < ROOMY_BYTES:
+        yield Finding("disk", "warning", words, "make room, or set SPOOL_DIR to a larger disk: the spool may need 20 GB")
+    else:
+        yield Finding("disk", "ok", words)
+
+
+def check_ports() -> Iterator[Finding]:
+    status = read(StatusSettings)
+    if not status.port or _is_free(status.host, status.port):
+        yield Finding("ports", "ok", f"{status.host}:{status.port} is free for the status page")
+    elif _is_ours(status.port):
+        yield Finding("ports", "ok", f"the status page runs on {status.host}:{status.port}")
+    else:
+        yield Finding(
+            "ports",
+            "bad",
+            f"{status.host}:{status.port} is taken by another program",
+            "set STATUS_PORT to a free port, or end what listens there (ss -ltnp shows it)",
+        )
+    metrics = read(MetricsSettings)
+    if metrics.port and not _is_free(metrics.host, metrics.port):
+        what = f"METRICS_PORT={metrics.port} is taken already"
+        yield Finding("ports", "warning", what, "give each process a METRICS_PORT of its own")
+
+
+def check_markets() -> Iterator[Finding]:
+    path = markets_file()
+    try:
+        markets = read_markets(path, DEFAULT_VENUE, venue_named(DEFAULT_VENUE).channels)
+    except UsageError as error:
+        raise CheckFailed(str(error), f"correct {path}, or name markets with --symbol") from error
+    yield Finding("markets", "ok", f"{len(markets)} symbols are enabled in {path}")
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _is_ours(port: int) -> bool:
+    try:
+        with httpx.Client(timeout=2, trust_env=False) as client:
+            address = f"http://127.0.0.1:{port}/metrics"
+            return b"tickhouse_status_looks_total" in bounded_get(client, address, 2_000_000, bearer(read(StatusSettings)))[1]
+    except (httpx.HTTPError, ValueError):
+        return False

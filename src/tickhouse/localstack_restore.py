@@ -1,0 +1,217 @@
+"""`tickhouse keep`: beside emulators that forget it provisions and restores again whenever they did. Ends on a signal.
+
+LakeKeeper keeps one bucket and its copy on disk alike. Our own processes write both (`CopiedStore`, LAKE_COPY_DIR); here is
+what else has to be: restoring, and what other programs upload or delete.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from botocore.exceptions import ClientError
+
+from tickhouse.provision import provision_aws
+from tickhouse_core.aws import aws_errors, s3_client
+from tickhouse_core.datasets import KLINES
+from tickhouse_core.errors import (
+    LakeRefused,
+    LakeUnavailable,
+    NotProvisioned,
+    ObjectChanged,
+    ObjectMissing,
+    PubSubUnavailable,
+    UsageError,
+)
+from tickhouse_core.lake_copy import CopiedObject, LakeCopy, configured_copy
+from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.settings import LakeSettings, PubSubSettings, RetentionSettings, read
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import TaggingTypeDef, TagTypeDef
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+"""Between two looks whether somebody forgot."""
+
+COMPARE_SECONDS = 30.0
+"""Between two comparisons, at least; and a comparison takes at most a tenth of the time."""
+
+_WHOLE: "TagTypeDef" = {"Key": "tickhouse-lake", "Value": "whole"}
+"""The bucket's tag: it lives and dies with the bucket, so a bucket that has it forgot nothing since it was whole."""
+
+MANY = 400_000
+_ADVICE = "LocalStack holds the name of every object in memory: time for a real S3, or for larger batches (--batch-seconds 60)"
+
+
+class LakeKeeper:
+    """Not for several processes at once on one copy. Errors: LakeUnavailable, NotProvisioned, UsageError."""
+
+    def __init__(self, bucket: str, copy: LakeCopy, is_stopping: Callable[[], bool]) -> None:
+        self._store = ObjectStore(bucket)
+        self._client = s3_client()
+        self._copy = copy
+        self._is_stopping = is_stopping
+        self._alike: dict[str, str] = {}  # key -> etag of what is in the bucket and, the same, in the copy
+        self._said_many = False
+
+    def is_whole(self) -> bool:
+        """Whether the bucket has all the copy has, but for what somebody deleted on purpose."""
+        try:
+            with aws_errors(f"bucket {self._store.bucket}"):
+                tags = self._tags()
+        except NotProvisioned:
+            return False
+        return _WHOLE in tags
+
+    def restore(self, on_klines: Callable[[], None] = lambda: None) -> int:
+        """Puts back what the bucket lacks, and returns how many objects; every put notifies like any other.
+
+        Klines come first and are reported, because a backfiller would ask the venue again for what it does not see. The
+        newest of the rest comes next. A key that is there by now is left alone: it is younger than its copy.
+        """
+        there = {summary.key for summary in self._store.list_keys("")}
+        missing = [copied for copied in self._copy.objects() if copied.key not in there]
+        klines = [copied for copied in missing if copied.key.startswith(KLINES.prefix)]
+        others = [copied for copied in missing if not copied.key.startswith(KLINES.prefix)]
+        done = sum(map(self._put_back, klines))
+        if not self._is_stopping():
+            on_klines()
+        done += sum(map(self._put_back, sorted(others, key=lambda copied: copied.modified_ns, reverse=True)))
+        if not self._is_stopping():
+            with aws_errors(f"bucket {self._store.bucket}"):
+                tags: TaggingTypeDef = {"TagSet": [*self._tags(), _WHOLE]}
+                self._client.put_bucket_tagging(Bucket=self._store.bucket, Tagging=tags)
+        return done
+
+    def compare(self) -> None:
+        """Copies what other programs uploaded, forgets what they deleted. Call it on a whole bucket only."""
+        found = {}
+        for summary in self._store.list_keys(""):
+            if self._is_stopping():
+                return
+            found[summary.key] = summary.etag
+            if self._alike.get(summary.key) != summary.etag:
+                self._copy_unless_there(summary.key, summary.etag)
+        gone = self._alike.keys() - found.keys()
+        if gone and self.is_whole():  # a bucket that vanished under the listing deleted nothing on purpose
+            for key in gone:
+                self._copy.forget(key)
+                log.info("deleted from the lake, and from its copy", extra={"key": key})
+        self._alike = found
+        if len(found) > MANY and not self._said_many:
+            log.warning(_ADVICE, extra={"objects": len(found)})
+            self._said_many = True
+
+    def _copy_unless_there(self, key: str, etag: str) -> None:
+        if self._copy.etag(key) == etag:
+            return
+        try:
+            size = self._copy.keep_all(key, self._store.chunks(key))
+        except ObjectMissing:
+            return
+        log.info("copied", extra={"key": key, "bytes": size})
+
+    def _put_back(self, copied: CopiedObject) -> int:
+        if self._is_stopping():
+            return 0
+        with self._copy.opened(copied.key) as file:
+            if file is None:
+                return 0
+            try:
+                self._store.upload_new(copied.key, file)
+            except ObjectChanged:
+                return 0
+        return 1
+
+    def _tags(self) -> list["TagTypeDef"]:
+        try:
+            return list(self._client.get_bucket_tagging(Bucket=self._store.bucket)["TagSet"])
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "NoSuchTagSet":
+                return []
+            raise
+
+
+def run_keeper(stop: StopRequest, ready_file: Path | None) -> None:
+    """Until the stop. `ready_file` is touched whenever a look found the lake well. Raises UsageError, PubSubRefused."""
+    copy = configured_copy()
+    if copy is None:
+        raise UsageError("LAKE_COPY_DIR is not set: the folder that keeps what the lake forgets")
+    lake = _LakeWatch(LakeKeeper(read(LakeSettings).bucket, copy, stop.is_set), ready_file)
+    looks: list[Callable[[], None]] = [lake.look]
+    if read(PubSubSettings).is_configured:
+        looks.append(_keep_topics)
+    with ThreadPoolExecutor(len(looks)) as threads:  # one that is away must not hold up the other
+        done, running = wait([threads.submit(_look_again_and_again, look, stop) for look in looks], return_when=FIRST_EXCEPTION)
+        if running:
+            stop.set()
+    for future in done:
+        future.result()
+
+
+def _look_again_and_again(look: Callable[[], None], stop: StopRequest) -> None:
+    """Trouble is said once, and its end."""
+    is_in_trouble = False
+    while True:
+        try:
+            look()
+            if is_in_trouble:
+                log.info("all is well again")
+            is_in_trouble = False
+        except (LakeUnavailable, LakeRefused, NotProvisioned, PubSubUnavailable) as error:
+            level = logging.DEBUG if is_in_trouble else logging.WARNING
+            log.log(level, "waiting for it to come back", extra={"why": str(error)})
+            is_in_trouble = True
+        if stop.wait(LOOK_SECONDS):
+            return
+
+
+class _LakeWatch:
+    def __init__(self, keeper: LakeKeeper, ready_file: Path | None) -> None:
+        self._keeper = keeper
+        self._ready_file = ready_file
+        self._compare_at = 0.0
+
+    def look(self) -> None:
+        if not self._keeper.is_whole():
+            provision_aws(read(LakeSettings).bucket, read(RetentionSettings))
+            began = time.monotonic()
+            restored = self._keeper.restore(self._say_ready)
+            log.info("the lake is whole", extra={"restored": restored, "seconds": round(time.monotonic() - began, 2)})
+        self._say_ready()
+        if time.monotonic() >= self._compare_at:
+            began = time.monotonic()
+            self._keeper.compare()
+            self._compare_at = time.monotonic() + max(COMPARE_SECONDS, 9 * (time.monotonic() - began))
+
+    def _say_ready(self) -> None:
+        if self._ready_file is not None:
+            self._ready_file.touch()
+
+
+def _keep_topics() -> None:
+    from tickhouse.provision_pubsub import has_forgotten, provision_pubsub  # Google's client is loaded only here
+
+    settings = read(PubSubSettings)
+    if has_forgotten(settings):
+        provision_pubsub(settings)
+
+
+def main(
+    ready_file: Annotated[
+        Path | None, typer.Option(help="A file that is touched whenever all is well: what a health check can look at.")
+    ] = None,
+) -> None:
+    """Keep a lake that forgets (LocalStack) and its copy in LAKE_COPY_DIR alike; create queues and topics again."""
+
+    def work() -> None:
+        with stop_on_signals() as stop:
+            run_keeper(stop, ready_file)
+
+    run_command(work)

@@ -1,0 +1,143 @@
+"""From figures to colours: tables of cases, no clock."""
+
+import pytest
+
+from status_page.health import (
+    BAD,
+    GOOD,
+    IDLE,
+    SLOW,
+    LakeState,
+    Recorder,
+    Stage,
+    batch_seconds_now,
+    gold_stage,
+    is_recording,
+    lake_stage,
+    overall,
+    recorder_stage,
+    warehouse_stage,
+)
+
+SECOND = 1_000_000
+NOW = 1_800_000_000 * SECOND
+
+
+def ago(seconds: float) -> int:
+    return NOW - round(seconds * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "has_stopped", "verdict"),
+    [(1, False, GOOD), (31, False, SLOW), (61, False, BAD), (601, False, IDLE), (1, True, IDLE)],
+)
+def test_a_recorder_is_judged_by_its_last_sign_of_life(seconds: float, has_stopped: bool, verdict: str) -> None:
+    assert recorder_stage([Recorder("binance main", ago(seconds), has_stopped)], NOW).verdict == verdict
+
+
+def test_the_most_silent_of_many_recorders_counts_and_who_left_does_not() -> None:
+    recorders = [Recorder("a", ago(1), False), Recorder("b", ago(90), False), Recorder("c", ago(5_000), False)]
+    stage = recorder_stage(recorders, NOW)
+    assert (stage.verdict, stage.age_seconds) == (BAD, 90.0)
+    assert stage.words == "b has not been heard of for 90 s"
+    assert is_recording(recorders, NOW)
+    assert not is_recording([Recorder("c", ago(5_000), False)], NOW)
+
+
+@pytest.mark.parametrize(
+    ("newest", "recording", "verdict"),
+    [(2, True, GOOD), (31, True, SLOW), (61, True, BAD), (None, True, BAD), (None, False, IDLE), (5_000, False, IDLE)],
+)
+def test_the_lake_must_grow_while_something_is_recorded(newest: float | None, recording: bool, verdict: str) -> None:
+    lake = LakeState(0 if newest is None else ago(newest), ())
+    assert lake_stage(lake, recording, NOW).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("waits", "last_load", "verdict"),
+    [
+        ((), 5, GOOD),
+        ((1,), 5, GOOD),  # it came a moment ago: a loader takes its time
+        ((4.5,), 6, BAD),  # nothing was loaded since it came
+        ((4.5,), 2, GOOD),  # others were: it is at work
+        ((11, 3), 2, SLOW),
+        ((61, 3), 2, BAD),  # at work, and hopelessly behind
+    ],
+)
+def test_a_loader_that_stands_still_is_seen_at_once_and_a_slow_one_is_given_time(
+    waits: tuple[float, ...], last_load: float, verdict: str
+) -> None:
+    lake = LakeState(ago(1), [ago(seconds) for seconds in waits])
+    assert warehouse_stage(lake, ago(last_load), ago(5), NOW).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("batch_seconds", "age", "verdict"),
+    [
+        (2, 31, SLOW),
+        (10, 31, SLOW),
+        (10, 61, BAD),
+        (60, 61, GOOD),
+        (60, 79, GOOD),
+        (60, 81, SLOW),
+        (60, 161, BAD),
+        (900, 700, GOOD),
+    ],
+)
+def test_what_is_late_follows_the_age_of_the_batches(batch_seconds: float, age: float, verdict: str) -> None:
+    """A heartbeat is as late in the warehouse as the batch it travels in, and so is the lake's newest object."""
+    recorders = [Recorder("binance main", ago(age), False, batch_seconds)]
+    assert recorder_stage(recorders, NOW).verdict == verdict
+    assert is_recording(recorders, NOW)
+    assert lake_stage(LakeState(ago(age), ()), True, NOW, batch_seconds).verdict == verdict
+
+
+def test_what_a_recorder_answers_itself_is_not_delayed_by_its_batches() -> None:
+    assert recorder_stage([Recorder("binance main", ago(31), False, 60, is_asked=True)], NOW).verdict == SLOW
+    assert recorder_stage([Recorder("binance main", ago(61), False, 60, is_asked=True)], NOW).verdict == BAD
+
+
+def test_the_latest_recorder_is_the_one_furthest_above_what_its_batches_allow() -> None:
+    patient, late = Recorder("patient", ago(70), False, 60), Recorder("late", ago(45), False, 10)
+    stage = recorder_stage([patient, late], NOW)
+    assert (stage.verdict, stage.words) == (SLOW, "late was last heard of 45 s ago")
+    assert batch_seconds_now([patient, late, Recorder("gone", ago(5_000), False, 900)], NOW) == (10, 60)
+    assert batch_seconds_now([], NOW) == (10, 10)
+
+
+def test_gold_moves_as_seldom_as_batches_come() -> None:
+    """Its watermark is that of the load before: a batch of 60 s ago is not late."""
+    assert gold_stage(ago(75), ago(1), NOW, 60).verdict == GOOD
+    assert gold_stage(ago(75), ago(1), NOW).verdict == SLOW
+    assert gold_stage(ago(96), ago(0), NOW, 60).verdict == SLOW
+    assert gold_stage(ago(171), ago(0), NOW, 60).verdict == BAD
+
+
+def test_an_empty_warehouse_is_idle() -> None:
+    assert warehouse_stage(LakeState(0, ()), 0, 0, NOW).verdict == IDLE
+    assert gold_stage(None, 0, NOW).verdict == IDLE
+
+
+@pytest.mark.parametrize(
+    ("watermark", "last_load", "verdict"),
+    [
+        (20, 1, GOOD),
+        (46, 0, SLOW),
+        (121, 0, BAD),
+        (5_000, 4_990, GOOD),  # nothing was loaded since, so nothing is missing
+        (5_000, 4_000, BAD),
+        (None, 1, SLOW),
+        (None, 5_000, IDLE),
+    ],
+)
+def test_gold_is_late_only_by_loads_it_has_not_seen(watermark: float | None, last_load: float, verdict: str) -> None:
+    assert gold_stage(None if watermark is None else ago(watermark), ago(last_load), NOW).verdict == verdict
+
+
+def test_the_whole_is_as_bad_as_its_worst_part_and_says_which() -> None:
+    good, slow, bad, idle = (Stage(name, name, 1.0, f"words of {name}") for name in (GOOD, SLOW, BAD, IDLE))
+    assert overall([good, slow, bad], ["3 dead letters"]) == (BAD, "bad: words of bad")
+    assert overall([good, slow], ["3 dead letters"]) == (SLOW, "3 dead letters")
+    assert overall([good, slow], []) == (SLOW, "slow: words of slow")
+    assert overall([good, idle], [])[0] == GOOD
+    assert overall([idle, idle], [])[0] == IDLE

@@ -1,0 +1,58 @@
+"""What the poller makes of heartbeats: the age of a capture's batches travels from its own words to the verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from status_page.lake_lag import LakeLag
+from status_page.poller import Poller
+from status_page.processes import Processes
+from status_page.queries import Queries
+from tickhouse_core.datasets import HEARTBEATS
+from tickhouse_core.heartbeats import heartbeat_detail
+from tickhouse_core.lake_keys import hourly_key
+from tickhouse_core.timestamps import SECOND_US, now_us
+
+if TYPE_CHECKING:
+    from conftest import Lake
+
+
+class Answers(Queries):
+    """A warehouse that has one heartbeat, and gold as far as the load before the last."""
+
+    def __init__(self, beat_us: int, detail: str) -> None:
+        self.beat_us = beat_us
+        self.detail = detail
+
+    def ask(self, name: str, parameters: Mapping[str, Any] | None = None) -> list[Sequence[Any]]:
+        rows: dict[str, list[Sequence[Any]]] = {
+            "heartbeats": [("binance", "stream", "main", self.beat_us, 3, 0, 0, self.detail, 0)],
+            "loads": [(now_us() - SECOND_US, now_us())],
+            "watermarks": [("ohlcv", self.beat_us, self.beat_us)],
+        }
+        return rows.get(name, [])
+
+    def ask_by_keys(self, name: str, keys: Collection[str]) -> list[Sequence[Any]]:
+        return [(key,) for key in keys]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize(("batch_seconds", "is_good"), [(60.0, True), (10.0, False)])
+def test_a_capture_with_large_batches_is_not_late(batch_seconds: float, is_good: bool, moto_lake: Lake) -> None:
+    beat_us = now_us() - 50 * SECOND_US
+    words = "0 books unsynced, 0 gaps, 0 frames refused"
+    queries = Answers(beat_us, heartbeat_detail(words, batch_seconds))
+    moto_lake.store.write(hourly_key(HEARTBEATS, "binance", beat_us, "main", 1), b"x")
+    poller = Poller(queries, queries, LakeLag(moto_lake.store, queries), Processes({}))
+    try:
+        stages = {stage["name"]: stage["verdict"] for stage in orjson.loads(poller.look())["stages"]}
+    finally:
+        poller.close()
+    assert stages["lake"] == "good"
+    assert (stages["venue"] == "good", stages["gold"] == "good") == (is_good, is_good)
