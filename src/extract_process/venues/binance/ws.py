@@ -80,7 +80,7 @@ def _parse_diff(message: dict[str, Any], frame: bytes = b"") -> DepthDiff | Unre
             bids, asks = plain_levels(pairs_of(bids)), plain_levels(pairs_of(asks))
         except UnreadableNumber as error:
             return UnreadableRow("depth", symbol, "", first, last, str(error))
-    return DepthDiff(symbol, first, last, bids, asks, _instant_of(message["E"]))
+    return DepthDiff(symbol, first, last, bids, asks, instant_of(message["E"], unit_to_us))
 
 
 def _is_plain(frame: bytes, bids: list[Any], asks: list[Any]) -> bool:
@@ -113,7 +113,15 @@ def _parse_trade(message: dict[str, Any]) -> Trade | UnreadableRow:
         price, quantity = plain_number(message["p"]), plain_number(message["q"])
     except UnreadableNumber as error:
         return UnreadableRow("trades", symbol, "", trade_id, trade_id, str(error))
-    return Trade(symbol, trade_id, price, quantity, flag_of(message["m"]), _instant_of(message["T"]), _instant_of(message["E"]))
+    return Trade(
+        symbol,
+        trade_id,
+        price,
+        quantity,
+        flag_of(message["m"]),
+        instant_of(message["T"], unit_to_us),
+        instant_of(message["E"], unit_to_us),
+    )
 
 
 def _parse_mini_ticker(message: dict[str, Any]) -> Ticker | UnreadableRow:
@@ -123,7 +131,7 @@ def _parse_mini_ticker(message: dict[str, Any]) -> Ticker | UnreadableRow:
         open_, high, low, close, volume, quote_volume = (plain_number(message[key]) for key in "ohlcvq")
     except UnreadableNumber as error:
         return UnreadableRow("ticker", symbol, "", None, None, str(error))
-    return Ticker(symbol, _instant_of(message["E"]), open_, high, low, close, volume, quote_volume)
+    return Ticker(symbol, instant_of(message["E"], unit_to_us), open_, high, low, close, volume, quote_volume)
 
 
 def _parse_kline(message: dict[str, Any]) -> Kline | UnreadableRow:
@@ -133,7 +141,7 @@ def _parse_kline(message: dict[str, Any]) -> Kline | UnreadableRow:
     """
     kline = object_of(message["k"], "k")
     symbol, interval = name_of(kline["s"]), _interval_of(kline["i"])
-    opened, is_closed = _instant_of(kline["t"]), flag_of(kline["x"])
+    opened, is_closed = instant_of(kline["t"], unit_to_us), flag_of(kline["x"])
     try:
         open_, high, low, close, volume, quote_volume, taker, taker_quote = (plain_number(kline[key]) for key in "ohlcvqVQ")
     except UnreadableNumber as error:
@@ -143,7 +151,7 @@ def _parse_kline(message: dict[str, Any]) -> Kline | UnreadableRow:
         symbol,
         interval,
         opened,
-        _instant_of(kline["T"]) // 1_000 * 1_000,
+        instant_of(kline["T"], unit_to_us) // 1_000 * 1_000,
         open_,
         high,
         low,
@@ -158,7 +166,7 @@ def _parse_kline(message: dict[str, Any]) -> Kline | UnreadableRow:
 
 
 def _parse_shutdown(message: dict[str, Any]) -> ServerShutdown:
-    return ServerShutdown(_instant_of(message["E"]))
+    return ServerShutdown(instant_of(message["E"], unit_to_us))
 
 
 _PARSERS: dict[str, Callable[[dict[str, Any]], Message]] = {
@@ -174,8 +182,3 @@ def _interval_of(value: object) -> str:
     if type(value) is not str or value not in INTERVALS:  # of another one nobody knows which open times exist
         raise FrameRefused("wrong_interval", f"{value!r:.40} is no interval")
     return value
-
-
-def _instant_of(value: object) -> int:
-    """Milliseconds or, with timeUnit=MICROSECOND, microseconds."""
-    return instant_of(value, unit_to_us)
