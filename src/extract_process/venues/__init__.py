@@ -1,4 +1,4 @@
-"""Venue: all that the recorder must know of one exchange, as one value; and the registry of venues, one line each.
+"""Venue: everything the recorder needs to know about one exchange, as one value; and the registry, one line per venue.
 
 A further venue is a folder here, a line in the registry and its markets in markets.yaml: see ADD_A_VENUE.md.
 """
@@ -29,30 +29,30 @@ DEFAULT_VENUE = next(iter(_MODULES))
 
 @dataclass(frozen=True, slots=True)
 class Venue:
-    """One exchange. `symbol_example` shows people its spelling.
+    """One exchange. `symbol_example` shows how it spells symbols.
 
-    The parsers are plain functions without a clock: a frame or a body that lay on disk reads as it did when it came.
-    Those of REST bodies raise VenueUnavailable for what they cannot read.
+    The parsers are plain functions without a clock: recovery reads a frame or body from disk as it was read on arrival.
+    Parsers of REST bodies raise VenueUnavailable for what they cannot read.
     """
 
     name: str
     symbol_example: str
     channels: tuple[str, ...]
     intervals: tuple[str, ...]
-    """Of klines, in our words (`1m`, `4h`, `1M`); what the venue calls them is its folder's matter."""
+    """Kline intervals in our words (`1m`, `4h`, `1M`); the venue's own names stay in its folder."""
 
     floating_intervals: tuple[str, ...]
-    """Those whose grid is learned from the venue's first kline."""
+    """Intervals whose grid starts at the venue's first kline."""
 
     earliest_us: int
     page_rows: int
-    """The most klines of one answer."""
+    """Maximum klines per answer."""
 
     snapshot_levels: tuple[int, ...]
-    """How many levels a side a snapshot can be asked with, ascending."""
+    """Levels per side that a snapshot can be requested with, ascending."""
 
     usual_levels: Callable[[int], int]
-    """Levels a side for a capture of so many symbols."""
+    """Number of symbols to the default levels per side of a capture."""
 
     parse_frame: Callable[[bytes, int], list[Any]]
     """Frame and receipt_time to records and control messages, in order. Raises FrameRefused."""
@@ -68,26 +68,26 @@ class Venue:
 
     sockets: SocketRules
     stream_names: Callable[[Mapping[str, Sequence[str]], str], list[str]]
-    """The streams for these channels of each symbol, klines of this interval; a symbol's together."""
+    """Channels by symbol and the kline interval to stream names; the streams of a symbol are adjacent."""
 
     key_of_stream: Callable[[str], StreamKey]
     subscribe_messages: Callable[[Sequence[str]], Iterator[tuple[int, bytes]]]
-    """Messages that ask for these streams, with the ids of their replies."""
+    """Subscribe messages for these streams, each with the id of its reply."""
 
     open_rest: Callable[[Path, int], AbstractAsyncContextManager[VenueRest]]
-    """The REST side of one process: the folder where bans are remembered, and how many requests go at once."""
+    """Opens the REST API for one process: the folder where bans are stored, and the number of concurrent requests."""
 
     open_archive: Callable[[int], AbstractAsyncContextManager[Archive]] | None = None
-    """None: the venue has no bulk files that can be read."""
+    """None: the venue has no readable bulk files."""
 
     sparse_channels: frozenset[str] = frozenset()
-    """Channels whose ids grow without being consecutive: a jump is a hole only where the stream was interrupted."""
+    """Channels whose ids grow without being consecutive: a jump is a gap only where the stream was interrupted."""
 
     settle_seconds: float | None = None
-    """Set where streamed klines never say that they are closed: the next one tells it, and so much later REST has it."""
+    """Set where streamed klines never say that they are closed: REST has a kline this long after the next one began."""
 
     def channel_of_frame(self, frame: bytes) -> str:
-        """The channel whose row a frame would be, empty for a control message or what cannot be read."""
+        """The channel of a frame's row; empty for a control message or an unreadable frame."""
         try:
             messages = self.parse_frame(frame, 0)
         except FrameRefused:
@@ -96,12 +96,12 @@ class Venue:
         return key.channel if key else ""
 
     def usual_mirror_levels(self, most: int) -> int:
-        """The largest snapshot of at most so many levels a side."""
+        """The largest snapshot of at most `most` levels per side."""
         return max(levels for levels in self.snapshot_levels if levels <= most)
 
 
 def register(name: str, module: str) -> None:
-    """Adds a venue from elsewhere, as a line above does: for one that is not part of the project."""
+    """Registers a venue that is not part of the project, as a line above does."""
     _MODULES[name] = module
 
 

@@ -1,4 +1,4 @@
-"""What a recorder may ask of any venue: control messages of its sockets, addresses and limits, its REST side and archive."""
+"""What the recorder may use of any venue: control messages, socket addresses and limits, the REST API and the archive."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class Reply(NamedTuple):
 
 
 class Welcome(NamedTuple):
-    """The venue is ready to be asked, where it says so."""
+    """The venue accepts subscriptions from now on; only some venues say so."""
 
 
 class Pong(NamedTuple):
-    """The answer to a ping that is a message: it says nothing about the data."""
+    """Reply to a ping message. It does not prove that data is delivered."""
 
 
 class ServerShutdown(NamedTuple):
@@ -33,17 +33,17 @@ class ServerShutdown(NamedTuple):
 
 
 class Unknown(NamedTuple):
-    """A message of a kind that nobody asked for: tolerated, new kinds appear."""
+    """A message of an unrequested kind. It is tolerated, because venues add new kinds."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where one connection goes and what keeps it alive.
+    """URL of one connection and what keeps it alive.
 
-    `ping` makes the message that is due every `ping_seconds` (None: the venue pings, and protocol pongs do); where
-    the venue `says_welcome`, nothing is asked before that.
+    `ping` makes the message that is due every `ping_seconds` (None: the venue pings, and protocol pongs are enough). Where
+    the venue `says_welcome`, nothing is sent before that.
     """
 
     url: str
@@ -62,7 +62,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class SocketRules:
-    """`messages` of a client on one connection; `connects` from one address."""
+    """`messages`: client messages per connection; `connects`: new connections per address."""
 
     streams_per_connection: int
     messages: Limit
@@ -73,40 +73,40 @@ class VenueRest(Protocol):
     """Async and safe for many tasks at once. Errors: VenueUnavailable after all retries, VenueRefused, VenueBanned."""
 
     client: RestClient
-    """The venue's clock and limit, and the tally of what was asked."""
+    """Clock, rate limit and request counts."""
 
     async def synchronize_clock(self) -> None:
         """Learns the venue's clock."""
 
     async def find_address(self) -> Address:
-        """Where the next connection goes; asked anew for every one."""
+        """The address of the next connection; called for each connection."""
 
     async def fetch_statuses(self, symbols: list[str]) -> dict[str, bool]:
-        """Whether each of these symbols trades now; learns the limit where the venue says it.
+        """Whether each of these symbols trades now. Updates the rate limit where the answer includes it.
 
         Raises UnknownSymbols that names all unknown ones.
         """
 
     async def fetch_first_open_time(self, symbol: str, interval: str, wanted: Range) -> int | None:
-        """The open time of the venue's first kline in `wanted`, None where there is none.
+        """Open time of the venue's first kline in `wanted`, None if there is none.
 
-        Where there are klines before `wanted`, any answer up to its first open time will do.
+        If there are klines before `wanted`, any result up to its first open time is correct.
         """
 
     async def fetch_klines(self, symbol: str, interval: str, span: Range) -> Answer[pa.Table]:
         """Closed klines with open times in `span` (inclusive), oldest first, at most `page_rows` of the venue."""
 
     async def fetch_depth(self, symbol: str, levels: int, reason: str) -> Answer[DepthSnapshot]:
-        """An order book snapshot of at least this many levels a side, or of the most that the venue has."""
+        """An order book snapshot of at least this many levels per side, or the deepest the venue offers."""
 
     async def fetch_recent_trades(self, symbol: str) -> Answer[list[Trade]]:
-        """The last trades the venue has at hand, oldest first."""
+        """The venue's most recent trades, oldest first."""
 
     async def fetch_trades(self, symbol: str, from_id: int) -> Answer[list[Trade]]:
         """Trades from this id on, oldest first. Raises VenueRefused where the venue has no history."""
 
     def snapshot_pause(self, levels: int, share: float) -> float:
-        """Seconds between two snapshots of so many levels that together use this share of the limit."""
+        """Seconds between snapshots of this depth so that they use at most this share of the limit."""
 
 
 class Archive(Protocol):
@@ -128,7 +128,7 @@ class Archive(Protocol):
 
 
 def split_over_connections(names: Sequence[str], streams_per_connection: int) -> list[list[str]]:
-    """The streams of each connection, as evenly as it goes."""
+    """The streams of each connection, evenly distributed."""
     connections = max(1, -(-len(names) // streams_per_connection))
     size = max(1, -(-len(names) // connections))
     return [list(names[start : start + size]) for start in range(0, len(names), size)]

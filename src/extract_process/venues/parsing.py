@@ -1,6 +1,6 @@
-"""PURE. What every venue's letters are held to: names, ids, instants, levels, trades and klines, read in one place.
+"""PURE. Checks that every venue's frames and answers must pass: names, ids, instants, levels, trades and klines.
 
-What cannot be read is refused and never guessed: FrameRefused for a frame, VenueUnavailable for an answer.
+Unreadable input is refused, never guessed: FrameRefused for a frame, VenueUnavailable for an answer.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ Parsed = TypeVar("Parsed")
 
 
 class FrameRefused(ValueError):
-    """A frame that is none of the venue's messages. `reason` is a short machine-readable word."""
+    """A frame that is not one of the venue's messages. `reason` is a short machine-readable word."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -51,10 +51,7 @@ def read_frame(frame: bytes, receipt_time: int, read: Callable[[Any, bytes, int]
 
 
 def read_answer(body: bytes, read: Callable[[Any], Parsed]) -> Parsed:
-    """What `read` makes of a body's JSON. A body that is cut or of another shape is the venue's passing trouble.
-
-    Raises VenueUnavailable: the question is asked again.
-    """
+    """What `read` makes of a body's JSON. Raises VenueUnavailable for a truncated or malformed body: the request is retried."""
     try:
         return read(orjson.loads(body))
     except (*DATA_ERRORS, StopIteration, pa.ArrowException) as error:
@@ -64,7 +61,7 @@ def read_answer(body: bytes, read: Callable[[Any], Parsed]) -> Parsed:
 def name_of(value: object) -> str:
     """A symbol, or the like, as a column of names holds it. Raises FrameRefused for anything else.
 
-    The loader refuses an object with a longer one whole, with all its sound rows.
+    The loader refuses a whole object, valid rows included, if one name is longer.
     """
     if type(value) is not str or not value:
         raise FrameRefused("wrong_type", f"{value!r:.40} is no text")
@@ -74,7 +71,7 @@ def name_of(value: object) -> str:
 
 
 def object_of(value: object, name: str) -> dict[str, Any]:
-    """A JSON object. Raises FrameRefused that says which part of the message is none."""
+    """A JSON object. Raises FrameRefused that names the wrong part of the message."""
     if type(value) is not dict:
         raise FrameRefused("wrong_type", f"{name} is {type(value).__name__}, not an object")
     return value
@@ -95,7 +92,7 @@ def id_of(value: object) -> int:
 
 
 def instant_of(value: object, to_us: Callable[[int], int]) -> int:
-    """Microseconds since the epoch, by the venue's unit. Raises FrameRefused for what no market can have."""
+    """Microseconds since the epoch, converted from the venue's unit. Raises FrameRefused for an implausible instant."""
     if type(value) is not int or not MARKET_TIMES.holds(instant := to_us(value)):
         raise FrameRefused("wrong_time", f"{value!r:.40} is no time")
     return instant

@@ -1,7 +1,7 @@
-"""PURE. What a venue allows: RateLimit for request weight in its windows, EventLimit for connects and messages.
+"""PURE. A venue's limits: RateLimit for request weight per window, EventLimit for connects and messages in a sliding window.
 
-Both say how long to wait and never sleep. They are two, because a window that begins anew lets twice its limit pass around
-its turn: REST counts so, sockets are closed for it.
+Both return how long to wait and never sleep. Fixed windows let up to twice the limit pass around a window's end: venues count
+REST weight that way, but close sockets for such a burst.
 """
 
 from collections import deque
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Tally(NamedTuple):
-    """What an answer says of the limit, where it says it: `left_us` are the microseconds to the end of its window."""
+    """What an answer says about the limit. `left_us`: microseconds until its window ends."""
 
     used: int
     limit: int | None = None
@@ -17,7 +17,7 @@ class Tally(NamedTuple):
 
 
 class RateLimit:
-    """Request weight in windows. The venue's counter is the address's, so its tally wins over our own count.
+    """Request weight per window. The venue counts per IP address, so its tally takes precedence over our own count.
 
     `is_aligned`: the windows are those of the venue's clock (Binance, "How to interpret rate limits": a request at
     00:01:23 counts in the minute 00:01:00, and the counter resets at 00:02:00). Otherwise each begins with the first

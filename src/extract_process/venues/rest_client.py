@@ -1,7 +1,7 @@
-"""RestClient: one venue's REST API under one rate limit. It waits, asks again, keeps to bans and counts, for any venue.
+"""RestClient: HTTP requests to one venue under one rate limit, with retries, bans and request counts.
 
-A venue says what a response means (`classify`) and what its headers tell of the limit (`tally_of`); each of its endpoints
-is one call of `get`.
+A venue supplies `classify` (what a response means) and `tally_of` (what its headers say about the limit). Each endpoint is one
+call of `get`.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from tickhouse_core.timestamps import MINUTE_US, format_instant, now_us
 log = logging.getLogger(__name__)
 
 MOST_LEVELS_ON_THE_LOOP = 1_000
-"""Of a snapshot's side. A larger one is parsed in a thread: frames that wait for it would get their receipt time too late."""
+"""Levels per side. A larger snapshot is parsed in a thread, because waiting frames would get a late receipt time."""
 
 _FIREWALL_PAUSE_US = 5 * MINUTE_US
 Parsed = TypeVar("Parsed")
 
 
 class Answer(NamedTuple, Generic[Parsed]):
-    """A body as the venue sent it, when it had arrived, and what it says: parsed here, and nowhere again."""
+    """A body as sent, its time of arrival in microseconds, and its parsed value. Only recovery parses the body again."""
 
     body: bytes
     receipt_time: int
@@ -40,7 +40,7 @@ class Answer(NamedTuple, Generic[Parsed]):
 
 @dataclass(slots=True)
 class RequestTally:
-    """What was asked so far: requests and weight sent, answers that had to be asked for again, 429s met."""
+    """Counts since the start: requests and weight sent, retries, and 429 responses."""
 
     requests: int = 0
     weight: int = 0
@@ -52,7 +52,7 @@ class RequestTally:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """No answer this time. With `wait_us` every request waits that long (HTTP 429); without, this one is asked again."""
+    """No usable answer. With `wait_us` all requests wait that long (HTTP 429); without it this request is retried."""
 
     said: str
     wait_us: int | None = None
@@ -60,7 +60,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """This address must not ask for so many microseconds."""
+    """This address must not send requests for `wait_us` microseconds."""
 
     said: str
     wait_us: int
@@ -68,7 +68,7 @@ class Ban:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The question is wrong; `code` is the venue's own, 0 where it has none."""
+    """The request is wrong. `code` is the venue's own, 0 if there is none."""
 
     said: str
     code: int = 0
@@ -78,7 +78,7 @@ Outcome: TypeAlias = bytes | Retry | Ban | Refused
 
 
 def refusal(response: httpx.Response, said: str, code: int = 0) -> Retry | Ban | Refused:
-    """What a status means at any venue: 403 is its firewall, 5xx passes, anything else is the question's fault."""
+    """The meaning of a status at every venue: 403 is a firewall ban, 5xx is transient, anything else is a wrong request."""
     if response.status_code == httpx.codes.FORBIDDEN:
         return Ban(f"refused by the venue's firewall: {said}", _FIREWALL_PAUSE_US)
     return Retry(said) if response.is_server_error else Refused(said, code)
@@ -95,9 +95,9 @@ class RestClient:
         classify: Callable[[httpx.Response, int], Outcome],
         tally_of: Callable[[httpx.Response], Tally | None] = lambda _: None,
     ) -> None:
-        """The client's base_url is the venue's; `limit` is shared by everything that asks from this address.
+        """The client's base_url is the venue's; all requests from this address share `limit`.
 
-        `classify` gets the venue's clock too. While a remembered ban lasts, every request raises VenueBanned at once.
+        `classify` also gets the venue's time. While a stored ban lasts, every request raises VenueBanned at once.
         """
         self.tally = RequestTally()
         self.limit = limit
@@ -113,9 +113,9 @@ class RestClient:
         return now_us() + self._clock_offset_us
 
     async def synchronize_clock(self, path: str, weight: int, parse: Callable[[bytes], int]) -> None:
-        """Learns the venue's clock. Late by the answer's way at most and never early.
+        """Sets the clock offset. Our idea of the venue's clock is late by at most the answer's travel time, and never early.
 
-        An early clock would take an open kline for a closed one.
+        With an early clock, an open kline would count as closed.
         """
         answer = await self.get(path, {}, weight, lambda body, _: parse(body))
         self._clock_offset_us = answer.parsed - now_us()
@@ -130,7 +130,7 @@ class RestClient:
         method: str = "GET",
         in_thread: bool = False,
     ) -> Answer[Parsed]:
-        """Asks until there is an answer that `parse` can read: it gets the body and its receipt_time."""
+        """Sends the request until `parse` can read the answer. `parse` gets the body and its receipt_time."""
         async for attempt in venue_requests():
             with attempt:
                 self.tally.retries += attempt.retry_state.attempt_number > 1
@@ -141,7 +141,7 @@ class RestClient:
         raise AssertionError("tenacity re-raises the last error")
 
     async def _ask(self, method: str, path: str, parameters: dict[str, str], weight: int) -> bytes:
-        """One useful answer's body. HTTP 429 is waited out here, by every task that shares the limit."""
+        """The body of one usable answer. On HTTP 429 every task that shares the limit waits."""
         while True:
             response = await self._send(method, path, parameters, weight)
             match self._classify(response, self.server_now()):
@@ -178,7 +178,7 @@ class RestClient:
         return response
 
     def _ban(self, said: str, until_us: int) -> VenueBanned:
-        """Remembered at once, so that neither another task nor a restart asks before it is over."""
+        """Stored at once, so that no other task and no restart sends requests before it ends."""
         self._banned = VenueBanned(f"shut out until {format_instant(until_us)}, asking nothing before: {said}", until_us)
         self._bans.remember(self._banned)
         return self._banned
@@ -186,7 +186,7 @@ class RestClient:
 
 @asynccontextmanager
 async def open_client(url: str, connections: int) -> AsyncIterator[httpx.AsyncClient]:
-    """For this number of concurrent requests. Answers are bounded: see `limit_body`."""
+    """A client for this many concurrent requests. Answers are bounded: see `limit_body`."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     timeout = httpx.Timeout(30, connect=5, pool=None)
     hooks = {"response": [limit_body]}
