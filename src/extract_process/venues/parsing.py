@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from extract_process.decimal_text import UnreadableNumber, decimals, plain_levels
 from extract_process.kline_grid import grid_of
 from extract_process.records import DepthSnapshot, Levels, Trade
+from extract_process.venues.kline_values import check_klines
 from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME, TRADES, most_text_bytes
 from tickhouse_core.errors import VenueUnavailable
 from tickhouse_core.timestamps import SECOND_US
@@ -169,12 +170,8 @@ def klines_table(columns: dict[str, Any], *, venue: str, symbol: str, interval: 
     filled["trade_count"] = integers_of(columns["trade_count"])
     filled["is_closed"] = pa.repeat(pa.scalar(True), rows)
     filled["receipt_time"] = pa.repeat(pa.scalar(receipt_time, INSTANT), rows)
-    table = pa.table(
-        [filled[field.name] if field.name in filled else _decimals(columns[field.name]) for field in KLINES.schema],
-        schema=KLINES.schema,
-    )
-    _refuse_negative(table)
-    return table
+    arrays = [filled[field.name] if field.name in filled else _decimals(columns[field.name]) for field in KLINES.schema]
+    return check_klines(pa.table(arrays, schema=KLINES.schema))
 
 
 def rising_klines(rows: pa.Table) -> pa.Table:
@@ -191,14 +188,6 @@ def integers_of(numbers: Any) -> pa.Array:
     if array.null_count:
         raise ValueError("a time or count is missing")
     return array
-
-
-def _refuse_negative(rows: pa.Table) -> None:
-    for field in rows.schema if rows.num_rows else ():
-        if pa.types.is_decimal(field.type) or pa.types.is_integer(field.type):
-            lowest = pc.min(rows[field.name]).as_py()
-            if lowest < 0:
-                raise ValueError(f"{field.name} {lowest} is negative")
 
 
 def _decimals(texts: Any) -> Any:
