@@ -20,7 +20,7 @@ from extract_process.micro_batch import BatchLimits, MicroBatch
 from extract_process.outbox import Outbox
 from extract_process.records import Heartbeat, StreamEvent, Ticker, UnreadableRow
 from extract_process.recovery import Recovered, landing_of
-from extract_process.said_seldom import SaidSeldom
+from extract_process.said_seldom import SaidSeldom, words_of
 from extract_process.spool import Kind, RestAnswer, Spool
 from extract_process.spool_room import SpoolRoom
 from extract_process.stream_key import StreamKey
@@ -43,13 +43,15 @@ _LOUD = {
     "refused_frame": logging.WARNING,
     "refused_row": logging.WARNING,
     "clock_step": logging.WARNING,
+    "connect_failed": logging.WARNING,
     "disconnected": logging.WARNING,
+    "heal_failed": logging.WARNING,
     "mute": logging.WARNING,
     "heard_again": logging.INFO,
     "successor_given_up": logging.WARNING,
     "venue_error": logging.WARNING,
 }
-_MOST_EVENTS, _MOST_LINES = 20, 5
+_MOST_EVENTS, _MOST_LINES = 20, 3
 """Of a kind that are said one by one: a venue's garbage is counted, not amplified."""
 
 _COUNTED = frozenset({"implausible_id", "not_judged", "refused_row", "venue_error"})
@@ -166,8 +168,8 @@ class Capture:
         now = time.monotonic()
         for name, count, seconds in self._events.take_left_out(now, at_once=at_once):
             self._write_down([self.judge.event(name, now_us(), detail=f"{count:,} more in {seconds:.0f} s")], now_us())
-        for name, count, seconds in self._lines.take_left_out(now, at_once=at_once):
-            log.warning(name, extra={"more": count, "seconds": round(seconds)})
+        if more := words_of(self._lines.take_left_out(now, at_once=at_once)):
+            log.warning("more of what was said", extra={"more": more})
 
     def judge_messages(self, messages: Iterable[object], receipt_time: int) -> None:
         """Judges landed messages, writes down what follows and asks what must be asked."""

@@ -8,7 +8,7 @@ from extract_process.stream_reader import FramesReceiver, StreamConnection, open
 from extract_process.venues import Venue
 from extract_process.venues.api import Address, Reply
 from extract_process.venues.rate_limit import EventLimit
-from tickhouse_core.errors import VenueUnavailable
+from tickhouse_core.errors import SubscriptionRefused, VenueUnavailable
 
 REPLY_SECONDS = 10.0
 
@@ -66,6 +66,9 @@ class FeedLinks:
     ) -> None:
         """`find_address` is asked anew for every connection; it raises VenueError."""
         self._streams = streams
+        self.left_out: set[str] = set()
+        """Streams of symbols that the venue does not know: connections to come do not subscribe to them."""
+
         self._venue = venue
         self._connects = connects
         self._find_address = find_address
@@ -74,6 +77,11 @@ class FeedLinks:
 
     def __len__(self) -> int:
         return len(self._links)
+
+    @property
+    def wanted(self) -> list[str]:
+        """The streams that a connection subscribes to."""
+        return [stream for stream in self._streams if stream not in self.left_out]
 
     def of(self, connection: StreamConnection) -> FeedLink:
         """Frames may come before `open` knows that the connection is open."""
@@ -121,7 +129,7 @@ class FeedLinks:
         loop = asyncio.get_running_loop()
         limit = self._venue.sockets.messages
         budget = EventLimit(limit.most - 1, limit.seconds)  # one is left for a ping or a pong
-        for number, message in self._venue.subscribe_messages(self._streams):
+        for number, message in self._venue.subscribe_messages(self.wanted):
             while seconds := budget.wait_before(loop.time()):  # noqa: ASYNC110  # for the clock
                 await asyncio.sleep(seconds)
             budget.on_event(loop.time())
@@ -132,8 +140,10 @@ class FeedLinks:
             await first_of(connection.lost, link.answered, REPLY_SECONDS)
         if connection.lost.done():
             raise VenueUnavailable(link.words_of_loss)
-        if link.refused or link.unanswered:
-            raise VenueUnavailable(link.refused or f"subscription unanswered for {REPLY_SECONDS:.0f} s")
+        if link.refused:
+            raise SubscriptionRefused(link.refused)
+        if link.unanswered:
+            raise VenueUnavailable(f"subscription unanswered for {REPLY_SECONDS:.0f} s")
 
 
 async def first_of(lost: asyncio.Future[str], event: asyncio.Event, seconds: float) -> None:

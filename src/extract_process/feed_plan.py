@@ -24,8 +24,12 @@ class FeedPlan:
         sink: FeedSink,
         find_address: Callable[[], Awaitable[Address]],
         options: FeedOptions,
+        on_refused: Callable[[], None] = lambda: None,
     ) -> None:
-        """`wanted` has the channels of every symbol, of those that the venue does not know yet too."""
+        """`wanted` has the channels of every symbol, of those that the venue does not know yet too.
+
+        `on_refused` is called when the venue does not take a subscription.
+        """
         limit = venue.sockets.connects
         self.feeds: list[StreamFeed] = []
         self._feed_of: dict[tuple[str, str], StreamFeed] = {}
@@ -33,6 +37,7 @@ class FeedPlan:
         self._sink = sink
         self._find_address = find_address
         self._options = options
+        self._on_refused = on_refused
         self._connects = EventLimit(int(limit.most * CONNECTS_SHARE), limit.seconds)
         self._left = venue.stream_names(wanted, interval)
 
@@ -51,8 +56,8 @@ class FeedPlan:
 
         Streams that are subscribed already, because nobody knew that the venue does not know them, are subscribed anew.
         """
-        for feed in {self._feed_of[place] for place in self._feed_of if place[1] in {symbol.upper() for symbol in symbols}}:
-            feed.renew()
+        for feed, streams in self._streams_of(symbols):
+            feed.renew(streams)
         chosen = {symbol.upper() for symbol in (*symbols, ALL_SYMBOLS)}
         names = [name for name in self._left if self._venue.key_of_stream(name).symbol.upper() in chosen]
         self._left = [name for name in self._left if name not in set(names)]
@@ -68,6 +73,7 @@ class FeedPlan:
                 self._options,
                 self._venue,
                 self._find_address,
+                self._on_refused,
             )
             for number, streams in enumerate(parts, start=len(self.feeds) + 1)
         ]
@@ -76,3 +82,17 @@ class FeedPlan:
             keys = map(self._venue.key_of_stream, feed.streams)
             self._feed_of |= {(key.channel, key.symbol.upper()): feed for key in keys}
         return new
+
+    def leave_out(self, symbols: Collection[str]) -> None:
+        """The venue does not know them: connections to come do not subscribe to them, until they are added again."""
+        for feed, streams in self._streams_of(symbols):
+            feed.leave_out(streams)
+
+    def _streams_of(self, symbols: Collection[str]) -> list[tuple[StreamFeed, list[str]]]:
+        """By feed, where there are any."""
+        chosen = {symbol.upper() for symbol in symbols}
+        found = [
+            (feed, [stream for stream in feed.streams if self._venue.key_of_stream(stream).symbol.upper() in chosen])
+            for feed in self.feeds
+        ]
+        return [(feed, streams) for feed, streams in found if streams]

@@ -115,11 +115,12 @@ class KlineLake:
             known = self._read(key)
             new = without_rows_of(known.rows, rows)
             merged = in_order(pa.concat_tables([known.rows, new]))
+            everything = pa.concat_tables([merged, known.others]) if known.others.num_rows else merged
             present = self._grid.ranges_of(merged["open_time"].cast(pa.int64()).to_pylist())
             absences = self._grid.without(known.no_data + no_data, present)
             told = [*known.open_gaps, *unexplained]
             gaps = self._still_open(told, present + absences)
-            body = parquet_bytes(merged, KLINES, "open_time", _footer(absences, gaps))
+            body = parquet_bytes(everything, KLINES, "open_time", _footer(absences, gaps))
             try:
                 self._store.write(key, body, replaces=known.etag, must_be_new=known.etag is None)
             except ObjectChanged:
@@ -144,9 +145,10 @@ class KlineLake:
             file = pq.ParquetFile(source, page_checksum_verification=True)
             refuse_encrypted(source)
             no_data = _absences(file.schema_arrow)
-            if not is_as_we_write(file, KLINES):  # what the loader refuses is not there
+            if not is_as_we_write(file, KLINES, summary.key):  # what the loader refuses is not there
                 rows = read_checked(self._store.read_range(summary, 0, summary.size), KLINES, summary.key)
-                return Coverage(self._ranges_of(rows), no_data)
+                ours = rows.filter(self._is_of_series(rows))
+                return Coverage(self._ranges_of(ours), no_data if ours.num_rows == rows.num_rows else [])
             present = self._if_contiguous(file.metadata)
             if present is None:
                 present = self._ranges_of(file.read(["open_time"]))
@@ -179,24 +181,39 @@ class KlineLake:
         try:
             stored = self._store.read(key, most_bytes=self._most_object_bytes)
         except ObjectMissing:
-            return _Stored(None, KLINES.schema.empty_table(), [], [])
+            return _Stored(None, KLINES.schema.empty_table(), KLINES.schema.empty_table(), [], [])
         try:
             table = read_checked(stored.body, KLINES, key)
             footer = pq.read_schema(pa.BufferReader(stored.body))
-            return _Stored(stored.etag, table, _absences(footer), _open_gaps(footer))
+            is_ours = self._is_of_series(table)
+            rows, others = table.filter(is_ours), table.filter(pc.invert(is_ours))
+            if others.num_rows:  # then the footer may speak of theirs
+                said = {"key": key, "rows": others.num_rows}
+                log.warning("rows of another series in this month: they stay, and count for nothing here", extra=said)
+                return _Stored(stored.etag, rows, others, [], [])
+            return _Stored(stored.etag, rows, others, _absences(footer), _open_gaps(footer))
         except _UNREADABLE as error:
             reason = error.reason if isinstance(error, ObjectRefused) else "broken_footer"
             copy = quarantine(self._store, key, stored.etag, stored.body, reason, str(error))
             log.warning("not a month of klines, writing it anew", extra={"key": key, "copy": copy, "why": str(error)})
-            return _Stored(stored.etag, KLINES.schema.empty_table(), [], [])
+            return _Stored(stored.etag, KLINES.schema.empty_table(), KLINES.schema.empty_table(), [], [])
+
+    def _is_of_series(self, rows: pa.Table) -> pa.ChunkedArray:
+        """Row by row. The loader believes the columns of an object, not its key."""
+        venue, symbol, interval = (
+            pc.equal(rows[name].cast(pa.string()), value)
+            for name, value in zip(("venue", "symbol", "interval"), self._series, strict=True)
+        )
+        return pc.and_(pc.and_(venue, symbol), interval)
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A month's object as it was read: its rows, and what its footer says of missing ones."""
+    """A month's object as it was read: its rows, those that say another series, and what its footer says of missing ones."""
 
     etag: str | None
     rows: pa.Table
+    others: pa.Table
     no_data: list[Range]
     open_gaps: list[tuple[Range, str]]
 

@@ -17,7 +17,7 @@ CONNECTIONS = 100
 
 
 class Listing:
-    """`unknown` are the wanted symbols that the venue does not know, in their order; it shrinks when they are listed."""
+    """`unknown` are the wanted symbols that the venue does not know, in their order; it follows what the venue says."""
 
     def __init__(self, rest: VenueRest, wanted: Sequence[str], unknown: Sequence[str] = (), *, is_checked: bool = True) -> None:
         """Not checked: REST was away, all symbols count as known until it answers."""
@@ -25,6 +25,7 @@ class Listing:
         self._is_checked = is_checked
         self._rest = rest
         self._wanted = tuple(wanted)
+        self._doubt = asyncio.Event()
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -34,26 +35,41 @@ class Listing:
     async def watch(
         self, seconds: float, on_listed: Callable[[Sequence[str]], None], on_unknown: Callable[[Sequence[str]], None]
     ) -> None:
-        """Asks for the unknown symbols every so many seconds; ends when the venue knows all of them.
+        """Asks for the unknown symbols every so many seconds, and for all of them once there is a doubt.
 
-        `on_unknown` hears of those that could not be named at the start.
+        `on_unknown` hears of those that could not be named at the start, or that the venue does not know any more.
         """
-        while not self._is_checked:
-            await asyncio.sleep(min(seconds, UNCHECKED_SECONDS))
-            if (found := await self._still_unknown(self._wanted)) is None:
-                continue
-            self._is_checked, self.unknown = True, found
-            if found:
-                _say_unknown(found, self._wanted)
-                on_unknown(found)
-        while self.unknown:
-            await asyncio.sleep(seconds)
-            if (still := await self._still_unknown(self.unknown)) is None or still == self.unknown:
-                continue
-            listed = tuple(symbol for symbol in self.unknown if symbol not in still)
-            self.unknown = still
-            log.warning("the venue knows these symbols now", extra={"symbols": ", ".join(listed)})
-            on_listed(listed)
+        pause = min(seconds, UNCHECKED_SECONDS)
+        while True:
+            usual = pause if not self._is_checked else seconds if self.unknown else None
+            is_doubted = await self._doubted_within(usual)
+            self._doubt.clear()
+            found = await self._still_unknown(self._wanted if is_doubted or not self._is_checked else self.unknown)
+            if found is not None:
+                self._is_checked = True
+                before, self.unknown = self.unknown, found
+                if listed := tuple(symbol for symbol in before if symbol not in found):
+                    log.warning("the venue knows these symbols now", extra={"symbols": ", ".join(listed)})
+                    on_listed(listed)
+                if gone := tuple(symbol for symbol in found if symbol not in before):
+                    _say_unknown(gone, found, self._wanted)
+                    on_unknown(gone)
+            if is_doubted:
+                if found is None:
+                    self.doubt()
+                await asyncio.sleep(pause)  # it may refuse for another reason, again and again
+
+    def doubt(self) -> None:
+        """The venue refused what it should know: all symbols are looked for again."""
+        self._doubt.set()
+
+    async def _doubted_within(self, seconds: float | None) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._doubt.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _still_unknown(self, symbols: Sequence[str]) -> tuple[str, ...] | None:
         """None: the venue does not answer."""
@@ -66,8 +82,8 @@ class Listing:
             return None
 
 
-def _say_unknown(unknown: Sequence[str], wanted: Sequence[str]) -> None:
-    what = {"symbols": ", ".join(unknown), "known": len(wanted) - len(unknown)}
+def _say_unknown(named: Sequence[str], unknown: Sequence[str], wanted: Sequence[str]) -> None:
+    what = {"symbols": ", ".join(named), "known": len(wanted) - len(unknown)}
     log.error("the venue does not know these symbols: they are left out and looked for again", extra=what)
 
 
@@ -85,7 +101,7 @@ async def open_listing(rest: VenueRest, symbols: Sequence[str]) -> Listing:
         log.error("symbols are not checked, REST is away", extra={"error": str(error)})
         return Listing(rest, symbols, is_checked=False)
     if unknown:
-        _say_unknown(unknown, symbols)
+        _say_unknown(unknown, unknown, symbols)
     return Listing(rest, symbols, unknown)
 
 

@@ -141,7 +141,12 @@ class LiveCapture:
             group.create_task(self._tick())
             group.create_task(self._prove())
             take_up = partial(self._take_up, group)
-            group.create_task(self._listing.watch(self._options.look_again_seconds, take_up, self._say_unknown))
+            group.create_task(self._listing.watch(self._options.look_again_seconds, take_up, self._leave_out))
+
+    def _leave_out(self, symbols: Sequence[str]) -> None:
+        """Symbols that the venue does not know, or does not know any more."""
+        self._plan.leave_out(symbols)
+        self._say_unknown(symbols)
 
     def _say_unknown(self, symbols: Sequence[str]) -> None:
         for symbol in symbols:
@@ -149,7 +154,7 @@ class LiveCapture:
             self._capture.tell("unknown_symbol", StreamKey("", symbol), detail=words)
 
     def _take_up(self, group: asyncio.TaskGroup, symbols: Sequence[str]) -> None:
-        """Symbols that were unknown at the start."""
+        """Symbols that were unknown."""
         for symbol in symbols:
             self._capture.tell("symbol_listed", StreamKey("", symbol))
         for feed in self._plan.add(symbols):
@@ -219,7 +224,7 @@ class LiveCapture:
             "spool_bytes": self._spool_bytes,
             "spool_limit_bytes": self._options.spool_bytes,
             "connections": self._plan.connections,
-            "connections_wanted": len(self._plan.feeds),
+            "connections_wanted": sum(feed.is_wanted for feed in self._plan.feeds),
             "connections_mute": sum(feed.is_mute for feed in self._plan.feeds),
             "symbols_unknown": len(self._listing.unknown),
             "books_unsynced": self._unsynced,
@@ -263,7 +268,10 @@ class LiveCapture:
             first_message_seconds=options.first_message_seconds,
             streams_per_connection=options.streams_per_connection,
         )
-        return FeedPlan(self._venue, options.wanted, options.interval, self._capture, self._rest.find_address, feed_options)
+        doubt = self._listing.doubt
+        return FeedPlan(
+            self._venue, options.wanted, options.interval, self._capture, self._rest.find_address, feed_options, doubt
+        )
 
 
 def _check_bucket(store: ObjectStore) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from functools import lru_cache
 
 Level = Sequence[str]
 """Price and quantity as the venue sent them."""
@@ -43,17 +42,38 @@ def exact_number(text: str) -> int:
     return int(whole + fraction.ljust(_DIGITS, "0"))
 
 
+class _PriceNumbers(dict[str, int]):
+    """`exact_number` of the prices that came, all forgotten when they are too many.
+
+    The same prices change again and again, and a look into a dict costs a third of a call of an lru_cache.
+    """
+
+    __slots__ = ()
+
+    def __missing__(self, text: str) -> int:
+        number = exact_number(text)
+        if len(self) >= MOST_NUMBERS:
+            self.clear()
+        self[text] = number
+        return number
+
+
+MOST_NUMBERS = 50_000  # 10 MB
+_NUMBERS = _PriceNumbers()
+price_number = _NUMBERS.__getitem__
+"""`exact_number`, faster for a price that came before."""
+
+
 def _set_levels(side: dict[int, str], levels: Sequence[Level]) -> None:
-    number = price_number
+    numbers = _NUMBERS
     for price, quantity in levels:
-        if quantity.strip("0."):
-            side[number(price)] = quantity
+        if quantity == _USUAL_ZERO or not quantity.strip("0."):
+            side.pop(numbers[price], None)
         else:
-            side.pop(number(price), None)
+            side[numbers[price]] = quantity
 
 
-price_number = lru_cache(maxsize=50_000)(exact_number)
-"""The same prices change again and again: twice as fast, for 10 MB."""
+_USUAL_ZERO = "0.00000000"  # Binance's, every second level: no strip is needed
 
 
 def _level(price: int, side: dict[int, str]) -> tuple[Decimal, Decimal]:

@@ -20,8 +20,8 @@ REFUSED_AGAIN_SECONDS = 300.0
 """A question the venue refused is put again after so long: a halted symbol comes back."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-_MOST_LINES = 4
-"""Said one by one in a minute: a ban concerns every question that waits."""
+_MOST_LINES = 2
+"""Said one by one in a minute: a ban concerns every question that waits, and its requests have lines of their own."""
 
 
 class Urgency(IntEnum):

@@ -1,5 +1,6 @@
 """PURE. SaidSeldom: what happens thousands of times is said a few times, and then as a number now and then."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 LONGEST_SECONDS = 3_600.0
@@ -47,3 +48,8 @@ class SaidSeldom:
             else:  # a quiet while: the next one is news again
                 del self._windows[kind]
         return found
+
+
+def words_of(left_out: Iterable[tuple[str, int, float]]) -> str:
+    """What `take_left_out` gave, for one line: one fault has lines of several kinds."""
+    return ", ".join(f"{kind} {count:,} in {seconds:.0f} s" for kind, count, seconds in left_out)

@@ -4,7 +4,7 @@ or where the connection is there and delivers nothing."""
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from extract_process.data_silence import DataSilence
@@ -18,7 +18,7 @@ from extract_process.stream_reader import StreamConnection
 from extract_process.venues import Venue
 from extract_process.venues.api import Address, Pong, Reply, ServerShutdown, Unknown, Welcome
 from extract_process.venues.rate_limit import EventLimit
-from tickhouse_core.errors import VenueError
+from tickhouse_core.errors import SubscriptionRefused, VenueError
 from tickhouse_core.redaction import redacted
 
 log = logging.getLogger(__name__)
@@ -64,11 +64,16 @@ class StreamFeed:
         options: FeedOptions,
         venue: Venue,
         find_address: Callable[[], Awaitable[Address]],
+        on_refused: Callable[[], None] = lambda: None,
     ) -> None:
-        """`find_address` is asked anew for every connection; it raises VenueError."""
+        """`find_address` is asked anew for every connection; it raises VenueError.
+
+        `on_refused` is called when the venue does not take the subscription.
+        """
         self.name = name
         self.streams = list(streams)
         self._sink = sink
+        self._on_refused = on_refused
         self._options = options
         self._delay = ReconnectDelay()
         self._links = FeedLinks(self.streams, venue, connects, find_address, options.silence_seconds)
@@ -97,8 +102,18 @@ class StreamFeed:
         """The connection is there, and delivers nothing for longer than is usual."""
         return self._silence.is_alarmed
 
-    def renew(self) -> None:
-        """The venue knows a symbol of these streams only now: another connection takes over, whose subscription counts."""
+    @property
+    def is_wanted(self) -> bool:
+        """The venue knows some of its symbols."""
+        return bool(self._links.wanted)
+
+    def leave_out(self, streams: Iterable[str]) -> None:
+        """The venue does not know their symbols, and may refuse a subscription that names one: the next one does not."""
+        self._links.left_out.update(streams)
+
+    def renew(self, streams: Iterable[str]) -> None:
+        """The venue knows their symbols only now: another connection takes over, whose subscription counts."""
+        self._links.left_out.difference_update(streams)
         self._is_renewed = False
         self._woken.set()
 
@@ -147,7 +162,9 @@ class StreamFeed:
         return asyncio.get_running_loop().time() + self._options.rotate_seconds * random.uniform(0.9, 1.0)
 
     def _why_replace(self, link: FeedLink, rotate_at: float) -> str:
-        """Empty where nothing is due."""
+        """Empty where nothing is due, or nothing is there to subscribe to."""
+        if not self.is_wanted:
+            return ""
         if self._silence.is_alarmed:
             return _MUTE
         if link.is_leaving:
@@ -238,11 +255,15 @@ class StreamFeed:
 
     async def _connect_until_done(self) -> FeedLink:
         while True:
+            while not self.is_wanted:  # a property of ours: `renew` sets the event
+                self._woken.clear()
+                await self._woken.wait()
             try:
                 link = await self._links.open(self._on_frames, self._on_open_failed)
             except VenueError as error:
+                if isinstance(error, SubscriptionRefused):
+                    self._on_refused()
                 seconds = self._delay.next_delay(0.0, random.random())
-                log.warning("cannot connect", extra={"feed": self.name, "seconds": round(seconds, 2), "why": str(error)})
                 self._note("connect_failed", detail=str(error))
                 await asyncio.sleep(seconds)
             else:

@@ -1,7 +1,6 @@
 """VenueAsks: what the judge asked becomes REST requests, and the answers come back into the capture."""
 
 import asyncio
-import logging
 from functools import partial
 
 from extract_process.capture import Capture
@@ -18,8 +17,6 @@ from extract_process.venues.api import VenueRest
 from extract_process.venues.rest_client import Answer
 from tickhouse_core.errors import VenueRefused, VenueUnavailable
 from tickhouse_core.timestamps import now_us
-
-log = logging.getLogger(__name__)
 
 PROOF_LEVELS = 1_000
 
@@ -144,7 +141,6 @@ class VenueAsks:
             capture.follow(capture.judge.on_healed_ids(key, span.first, span.last, now_us()))
 
     def _say_unhealed(self, key: StreamKey, missing: Range, why: str, cause: str = "not_available") -> None:
-        log.warning("a gap stays", extra={"channel": key.channel, "symbol": key.symbol, "ids": str(missing), "why": why})
         capture = self._to_capture()
         event = capture.judge.event("heal_failed", now_us(), key, cause=cause, ids=(missing.first, missing.last), detail=why)
         capture.note(event)

@@ -16,7 +16,7 @@ from load_process.ledger import Ledger, LoadError
 from load_process.load_metrics import LoadCounts
 from load_process.memory_budget import LoadMemory
 from load_process.object_reader import ObjectReader, Reading
-from load_process.trouble import Trouble
+from load_process.trouble import ObjectTrouble, Trouble
 from load_process.versions import Fate, Version, Wanted
 from load_process.visibility import VisibilityHeartbeat
 from tickhouse_core.errors import AccessRefused, LakeUnavailable, TickhouseError, WarehouseUnavailable
@@ -86,8 +86,10 @@ class QueueLoader:
         self._reading = ThreadPoolExecutor(1, thread_name_prefix=f"read-{queue.name}")
         self._inserting = ThreadPoolExecutor(1, thread_name_prefix=f"insert-{queue.name}")
         self._settling = ThreadPoolExecutor(1, thread_name_prefix=f"settle-{queue.name}")
-        self._reader = ObjectReader(store, self._ledger, options.limits, self._readers, memory.reading)
-        again = ObjectReader(store, Ledger(inserting_warehouses[0]), options.limits, self._readers, memory.reading)
+        self._unread = ObjectTrouble()
+        self._reader = ObjectReader(store, self._ledger, options.limits, self._readers, memory.reading, self._unread)
+        other_ledger = Ledger(inserting_warehouses[0])
+        again = ObjectReader(store, other_ledger, options.limits, self._readers, memory.reading, self._unread)
         patience = options.patience_seconds
         self._batches = BatchInsert(inserting_warehouses, again, options.limits, patience, memory.inserting)
         self._again = again
@@ -116,9 +118,15 @@ class QueueLoader:
                     in_hand.popleft().result()
                 if self._options.drain and quiet_polls >= 2 and self._is_drained():
                     self._trouble.is_over(math.inf)
+                    self._say_unread()
                     return
             while in_hand:
                 in_hand.popleft().result()
+
+    def _say_unread(self) -> None:
+        if keys := self._unread.keys():
+            said = {"queue": self._queue.name, "objects": len(keys), "first": keys[0]}
+            log.error("objects could not be read: their messages wait in the dead-letter queue", extra=said)
 
     def _wait_out(self, error: TickhouseError) -> None:
         """Keys that are refused may be renewed; a run that is to come to an end does not wait for that."""
@@ -216,7 +224,7 @@ class QueueLoader:
         """What is for later is tried again here for a while, for the same reason; it never waits for memory, which the next
         part may have."""
         fates: dict[Version, Fate] = {}
-        rows, deadline = 0, time.monotonic() + LATER_SECONDS
+        rows, deadline, gives_up = 0, time.monotonic() + LATER_SECONDS, False
         while True:
             with reading:
                 inserted = self._insert_read(reading)
@@ -225,9 +233,10 @@ class QueueLoader:
                     fates |= dict.fromkeys(reading.wanted_as.get(version, [version]), fate)
                 rows += sum(item.table.num_rows for item in reading.objects if inserted.get(item.version) is Fate.DONE)
             later = [item for item in wanted if fates.get(item.version) is Fate.LATER]
-            if not later or time.monotonic() > deadline or self._stop.wait(PAUSE_SECONDS):
+            if not later or gives_up or self._stop.wait(PAUSE_SECONDS):
                 return _Inserted(fates, rows)
-            again = self._read_again(later)
+            gives_up = time.monotonic() > deadline
+            again = self._read_again(later, gives_up)
             if again is None:
                 return _Inserted(fates, rows)
             reading = again
@@ -245,10 +254,10 @@ class QueueLoader:
                 return inserted
         return {}
 
-    def _read_again(self, later: list[Wanted]) -> Reading | None:
+    def _read_again(self, later: list[Wanted], gives_up: bool) -> Reading | None:
         while not self._stop.is_set():
             try:
-                return self._again.read(later, waits=False)
+                return self._again.read(later, waits=False, gives_up=gives_up)
             except (WarehouseUnavailable, LakeUnavailable, AccessRefused) as error:
                 self._wait_out(error)
         return None

@@ -12,6 +12,7 @@ from load_process.batches import LoadLimits
 from load_process.ledger import QUARANTINED, Ledger, LedgerEntry, LoadError
 from load_process.memory_budget import MemoryBudget, NoRoom, Room
 from load_process.sound_read import FIRST_BYTES, Refused, SoundRead
+from load_process.trouble import ObjectTrouble
 from load_process.versions import Fate, ReadObject, Version, Wanted
 from tickhouse_core.datasets import Dataset, dataset_of_key
 from tickhouse_core.errors import (
@@ -20,6 +21,7 @@ from tickhouse_core.errors import (
     LakeSilent,
     LakeUnavailable,
     NotProvisioned,
+    ObjectChanged,
     ObjectMissing,
 )
 from tickhouse_core.object_store import ObjectStore
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 _ACCESS = "access_refused"
 _SILENT = "lake_silent"
 _NO_BUCKET = "bucket_missing"
+_UNAVAILABLE = "lake_unavailable"
 _OF_ALL_OR_ONE = {_ACCESS, _SILENT, _NO_BUCKET}
 """May be the trouble of a single object or of the whole lake: one question to the lake tells."""
 
@@ -75,9 +78,9 @@ _Result = ReadObject | Refused | _Unreadable | ObjectMissing | LakeUnavailable |
 class ObjectReader:
     """Reads several objects at once; tells ledger and quarantine of those that can never be loaded.
 
-    A lake that is away is the fate LATER of each object, one that refuses an object, or does not send it in time, or one that
-    we fail on, STUCK. Errors that travel: the warehouse's, NotProvisioned, and AccessRefused or LakeUnavailable where the lake
-    refuses this process altogether, or answers nothing at all.
+    A lake that cannot answer for one object is its fate LATER; one that refuses an object, or does not send it in time, or one
+    that we fail on, STUCK. Errors that travel: the warehouse's, NotProvisioned, and AccessRefused or LakeUnavailable where the
+    lake refuses this process altogether, or answers nothing at all.
     """
 
     def __init__(
@@ -87,8 +90,11 @@ class ObjectReader:
         limits: LoadLimits,
         threads: ThreadPoolExecutor,
         memory: MemoryBudget | None = None,
+        trouble: ObjectTrouble | None = None,
     ) -> None:
-        """`memory` is shared with other readers of the process; without, the limits' share is this reader's alone."""
+        """`memory` is shared with other readers of the process; without, the limits' share is this reader's alone. `trouble` is
+        shared with those that read the same objects again."""
+        self._trouble = trouble or ObjectTrouble()
         self._memory = memory or MemoryBudget(limits.reading_bytes)
         self._sound = SoundRead(store, limits, self._memory.total)
         self._store = store
@@ -96,15 +102,16 @@ class ObjectReader:
         self._limits = limits
         self._threads = threads
 
-    def read(self, wanted: Sequence[Wanted], *, waits: bool = True) -> Reading:
+    def read(self, wanted: Sequence[Wanted], *, waits: bool = True, gives_up: bool = False) -> Reading:
         """Safe to repeat at any point: what is done is found in the ledger.
 
         As many as memory has room for, the rest is `left` in the answer. With `waits` at least one is read, as soon as
-        others gave back what it needs; that is for callers that hold nothing themselves.
+        others gave back what it needs; that is for callers that hold nothing themselves. With `gives_up` nothing is LATER: what
+        the lake still cannot answer for is noted and STUCK.
         """
         reading = Reading(Room(self._memory, most=self._limits.part_bytes))
         try:
-            self._read_into(reading, wanted, waits)
+            self._read_into(reading, wanted, waits, gives_up)
         except BaseException:
             reading.room.close()
             raise
@@ -114,13 +121,13 @@ class ObjectReader:
         """For what `read_version` reads: it never waits, since others wait for its caller."""
         return Room(self._memory, always=True)
 
-    def _read_into(self, reading: Reading, wanted: Sequence[Wanted], waits: bool) -> None:
+    def _read_into(self, reading: Reading, wanted: Sequence[Wanted], waits: bool, gives_up: bool) -> None:
         new = self._without_done(self._of_datasets(wanted, reading), reading)
         silent: list[str] = []
         results = self._results(silent, new, reading.room, waits)
         reading.left = [item for item, result in results if isinstance(result, NoRoom)]
         settled = [(item, result) for item, result in results if not isinstance(result, NoRoom)]
-        if any(isinstance(result, _Unreadable) and result.reason in _OF_ALL_OR_ONE for _, result in settled):
+        if any(_may_be_of_all(result) for _, result in settled):
             self._store.check_access()  # of all objects: then no delivery is spent on it
         judged = self._ledger.done([result.version for _, result in settled if isinstance(result, Refused)])
         for item, result in settled:
@@ -131,12 +138,17 @@ class ObjectReader:
             elif isinstance(result, Refused) and result.version in judged and not item.again:
                 reading.fates[item.version] = Fate.DONE  # asked for by an older etag, or twice
             else:
-                reading.fates[item.version] = self._settle(item, result)
+                reading.fates[item.version] = self._settle(item, result, gives_up)
                 if isinstance(result, Refused) and reading.fates[item.version] is Fate.DONE:
                     judged.add(result.version)
         for _, result in settled:
             if isinstance(result, Refused):
                 reading.room.give(len(result.body or b""))
+        unread = {version for version, fate in reading.fates.items() if fate is not Fate.DONE}
+        unread |= {item.version for item in reading.left}
+        for item in wanted:
+            if item.version not in unread:
+                self._trouble.is_over(item.created.key)
         self._drop_done_versions(reading, {item.version for item in new if item.again})
 
     def _results(self, silent: list[str], new: list[Wanted], room: Room, waits: bool) -> list[tuple[Wanted, _Result]]:
@@ -236,34 +248,41 @@ class ObjectReader:
             return _Unreadable(_NO_BUCKET, str(error))
         except AccessRefused as error:
             return _Unreadable(_ACCESS, str(error))
-        except LakeRefused as error:
+        except (LakeRefused, ObjectChanged) as error:
             return _Unreadable("lake_refused", str(error))
         except Exception as error:
             log.debug("an error that nobody foresaw", extra={"key": key}, exc_info=True)
             return _Unreadable("unforeseen", redacted(f"{type(error).__name__}: {error}")[:500])
 
-    def _settle(self, item: Wanted, result: Refused | _Unreadable | ObjectMissing | LakeUnavailable) -> Fate:
+    def _settle(self, item: Wanted, result: Refused | _Unreadable | ObjectMissing | LakeUnavailable, gives_up: bool) -> Fate:
         dataset = dataset_of_key(item.created.key)
         name = dataset.name if dataset else ""
         if isinstance(result, ObjectMissing):
             return self._drop(item, name, "object_missing", str(result))
         if isinstance(result, LakeUnavailable):
-            log.warning("not read, another try follows", extra={"key": item.created.key, "why": str(result)})
-            return Fate.LATER
+            return self._put_off(item, name, "not read", str(result), gives_up)
         if isinstance(result, _Unreadable):
             return self._stick(item, name, result)
         try:
             self._quarantine(result, name, item.attempts)
         except LakeUnavailable as error:
-            log.warning("not quarantined, another try follows", extra={"key": item.created.key, "why": str(error)})
-            return Fate.LATER
+            return self._put_off(item, name, "not quarantined", str(error), gives_up)
         except (AccessRefused, LakeRefused) as error:
             return self._stick(item, name, _Unreadable("not_quarantined", f"{result.error.reason}: {result.error}; {error}"))
         return Fate.DONE
 
+    def _put_off(self, item: Wanted, dataset: str, what: str, why: str, gives_up: bool) -> Fate:
+        if gives_up:
+            return self._stick(item, dataset, _Unreadable(_UNAVAILABLE, f"{what}: {why}"))
+        level = logging.WARNING if self._trouble.is_news(item.created.key, what) else logging.DEBUG
+        log.log(level, "%s, another try follows", what, extra={"key": item.created.key, "why": why})
+        return Fate.LATER
+
     def _stick(self, item: Wanted, dataset: str, result: _Unreadable) -> Fate:
         created = item.created
-        log.error("not read, left for another try", extra={"key": created.key, "reason": result.reason, "why": result.why})
+        level = logging.ERROR if self._trouble.is_news(created.key, result.reason) else logging.DEBUG
+        said = {"key": created.key, "reason": result.reason, "why": result.why}
+        log.log(level, "not read, left for another try", extra=said)
         self._ledger.record_error(
             LoadError(created.bucket, created.key, created.etag, dataset, result.reason, result.why, "retried", item.attempts)
         )
@@ -283,3 +302,7 @@ class ObjectReader:
         )
         log.warning("nothing to load", extra={"key": created.key, "reason": reason})
         return Fate.DONE
+
+
+def _may_be_of_all(result: _Result) -> bool:
+    return isinstance(result, LakeUnavailable) or (isinstance(result, _Unreadable) and result.reason in _OF_ALL_OR_ONE)

@@ -1,4 +1,7 @@
-"""Something is away: said once when it begins and once when it is over, waited out longer and longer in between."""
+"""Something is away: said once when it begins and once when it is over, waited out longer and longer in between.
+
+Trouble with one object is said once for each of its causes.
+"""
 
 import logging
 import threading
@@ -11,6 +14,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 SETTLED_SECONDS = 1.0
+_MOST_REMEMBERED = 10_000
 
 
 class Trouble:
@@ -45,3 +49,31 @@ class Trouble:
                 return
             self._pause_seconds = 0.0
         log.info("back to normal", extra={"queue": self._queue})
+
+
+class ObjectTrouble:
+    """Which objects are in trouble, and what was said about them. Threads may share it; it remembers the last 10,000."""
+
+    def __init__(self) -> None:
+        self._causes: dict[str, set[str]] = {}
+        self._lock = threading.Lock()
+
+    def is_news(self, key: str, cause: str) -> bool:
+        """Whether that was not said of the object since it was read for the last time. Causes are words of ours."""
+        with self._lock:
+            causes = self._causes.setdefault(key, set())
+            if len(self._causes) > _MOST_REMEMBERED:
+                del self._causes[next(iter(self._causes))]
+            is_news = cause not in causes
+            causes.add(cause)
+            return is_news
+
+    def keys(self) -> list[str]:
+        """Of the objects that are in trouble, the first one first."""
+        with self._lock:
+            return list(self._causes)
+
+    def is_over(self, key: str) -> None:
+        """The object was read, or never will be."""
+        with self._lock:
+            self._causes.pop(key, None)

@@ -95,10 +95,14 @@ def is_recording(recorders: Iterable[Recorder], now_us: int) -> bool:
     return any(_is_active(recorder, now_us) for recorder in recorders)
 
 
-def lake_stage(lake: LakeState, recording: bool, now_us: int, batch_seconds: float = DEFAULT_BATCH_SECONDS) -> Stage:
-    """Do objects arrive in S3, as often as the shortest batches make them."""
+def lake_stage(
+    lake: LakeState, recording: bool, now_us: int, batch_seconds: float = DEFAULT_BATCH_SECONDS, recording_since_us: int = 0
+) -> Stage:
+    """Do objects arrive in S3, as often as the shortest batches make them. `recording_since_us`: as far as this process knows."""
     quiet_seconds = quiet_seconds_of(batch_seconds)
     if not lake.newest_us:
+        if recording and _age(recording_since_us, now_us) <= quiet_seconds * 2:
+            return Stage("lake", IDLE, None, f"no object yet: recording has just begun, a batch takes {batch_seconds:.0f} s")
         return Stage("lake", BAD if recording else IDLE, None, "no object in this hour or the last")
     age = _age(lake.newest_us, now_us)
     if not recording:

@@ -50,6 +50,7 @@ class Poller:
         self._parts: dict[str, Any] = {}
         self._seen: list[ProcessState] = []
         self._trouble: dict[str, str] = {}
+        self._recording_since_us = 0
         self._state = b"{}"
         self._version = 0
         self._changed = threading.Condition()
@@ -182,13 +183,14 @@ class Poller:
     def _stages(self, now: int) -> list[Stage]:
         recorders = self._recorders()
         recording = health.is_recording(recorders, now)
+        self._recording_since_us = (self._recording_since_us or now) if recording else 0
         shortest, longest = health.batch_seconds_now(recorders, now)
         lake = self._parts.get("lake") or LakeState(0, ())
         last_load, newest_event = self._parts.get("loads") or (0, 0)
         watermarks = [watermark for _, watermark, _ in self._parts.get("watermarks", ())]
         stages = {
             "venue": health.recorder_stage(recorders, now),
-            "lake": health.lake_stage(lake, recording, now, shortest),
+            "lake": health.lake_stage(lake, recording, now, shortest, self._recording_since_us),
             "warehouse": health.warehouse_stage(lake, int(last_load), int(newest_event), now),
             "gold": health.gold_stage(min(watermarks, default=None), int(last_load), now, longest),
         }

@@ -133,6 +133,10 @@ class VenueUnavailable(VenueError):
     """The venue may answer the same question later; GETs are safe to repeat."""
 
 
+class SubscriptionRefused(VenueUnavailable):
+    """The venue does not take a subscription: it may not know one of its symbols any more."""
+
+
 class VenueRefused(VenueError):
     """The exchange says the request is wrong. `code` is the venue's own (Binance: -1121, ...), 0 if it sent none."""
 

@@ -6,7 +6,7 @@ it fits if no digit is lost on the way into the dataset's types.
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -45,7 +45,8 @@ def read_checked(body: bytes, dataset: Dataset, key: str = "", *, most_bytes: in
     What another tool wrote is cast to the dataset's types where that loses nothing: decimals of any precision, scale and
     width, instants of any unit and time zone, counts of any integer, text in any encoding. The order of columns does not
     matter, pandas' index columns are left out, and a name that is no column is taken from the partitions of the object's
-    `key` (Hive's layout). Columns that may be null are null where an older object does not have them.
+    `key` (Hive's layout); a column goes before the key. Columns that may be null are null where an older object does not have
+    them.
 
     Raises ObjectRefused, whose message says how to write the file instead: not_parquet, unknown_schema_version,
     missing_column, unknown_column, duplicate_column, wrong_type, too_large (`most_bytes` once decoded), broken_pages,
@@ -67,8 +68,8 @@ class CheckedFile:
         check_columns(file.schema_arrow, dataset, self._partitions)
         check_row_groups(file.metadata)
         refuse_encrypted(io.BytesIO(body))
-        self.sizes = sizes_of(file, dataset)
-        _refuse_larger(self.sizes.decoded, most_bytes)
+        self.sizes = sizes_of(file, body, dataset)
+        _refuse_larger(self.sizes.decoded, most_bytes, self.sizes.written_out)
         _check_rows(file.metadata)
         self._body = body
         self._metadata = file.metadata
@@ -120,6 +121,7 @@ class CheckedFile:
     def _reader(self) -> pq.ParquetFile:
         """Text arrives as it is in the file, each distinct value of a page once: a few kilobytes can name gigabytes."""
         in_file = {self._metadata.schema.column(number).path for number in range(self._metadata.num_columns)}
+        in_file -= self.sizes.written_out
         texts = [field.name for field in self._dataset.schema if _is_text(field.type) and field.name in in_file]
         with _decoding():
             return pq.ParquetFile(
@@ -144,26 +146,32 @@ def check_columns(schema: pa.Schema, dataset: Dataset, partitions: Mapping[str, 
         raise ObjectRefused("not_parquet", f"not a Parquet file: {error}") from error
 
 
-def is_as_we_write(file: pq.ParquetFile, dataset: Dataset) -> bool:
+def is_as_we_write(file: pq.ParquetFile, dataset: Dataset, key: str = "") -> bool:
     """Whether the footer is our writer's for these very rows: then its statistics need no second look at the values.
 
+    Names are those of the `key`'s partitions in every row.
     Tools that change values and write the file again carry our metadata over, so the statistics are looked at too.
     """
-    schema, metadata = file.schema_arrow, file.schema_arrow.metadata or {}
+    schema, metadata, partitions = file.schema_arrow, file.schema_arrow.metadata or {}, _partitions(key)
+    groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
     return bool(
         [(field.name, plain(field.type)) for field in schema] == [(field.name, plain(field.type)) for field in dataset.schema]
         and metadata.get(b"tickhouse.schema_version", b"").decode(errors="replace") in KNOWN_SCHEMA_VERSIONS
         and metadata.get(b"tickhouse.row_count") == str(file.metadata.num_rows).encode()
-        and all(_may_be_ours(file.metadata.row_group(number), dataset) for number in range(file.metadata.num_row_groups))
+        and all(_may_be_ours(group, dataset, partitions) for group in groups)
     )
 
 
-def _may_be_ours(group: pq.RowGroupMetaData, dataset: Dataset) -> bool:
-    """Whether the statistics of a row group show no null where none may be, and no instant that no market can have."""
+def _may_be_ours(group: pq.RowGroupMetaData, dataset: Dataset, partitions: Mapping[str, str]) -> bool:
+    """Whether the statistics of a row group show no null where none may be, no instant that no market can have, and no name
+    but the one in the key."""
     fields = {field.name: field for field in dataset.schema}
     for number in range(group.num_columns if group.num_rows else 0):
         column = group.column(number)
         field, found = fields.get(column.path_in_schema), column.statistics
+        in_key = partitions.get(column.path_in_schema)
+        if in_key is not None and (found is None or not found.has_min_max or not found.min == found.max == in_key):
+            return False
         if field is None or found is None:  # levels have no statistics
             continue
         if found.null_count and not field.nullable:
@@ -216,9 +224,10 @@ def _constant(partitions: Mapping[str, str], field: pa.Field, rows: int) -> pa.C
     return pa.chunked_array([pa.DictionaryArray.from_arrays(indices, [partitions[field.name]])])
 
 
-def _refuse_larger(decoded: int, most_bytes: int) -> None:
+def _refuse_larger(decoded: int, most_bytes: int, written_out: Collection[str] = ()) -> None:
     if decoded > most_bytes:
-        raise ObjectRefused("too_large", f"{decoded:,} bytes once decoded, {most_bytes:,} are allowed (--object-mb)")
+        remedy = f": write {', '.join(sorted(written_out))} in another encoding than DELTA_BYTE_ARRAY" if written_out else ""
+        raise ObjectRefused("too_large", f"{decoded:,} bytes once decoded, {most_bytes:,} are allowed (--object-mb){remedy}")
 
 
 def _check_version(metadata: dict[bytes, bytes], dataset: Dataset) -> None:

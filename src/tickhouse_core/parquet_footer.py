@@ -1,14 +1,12 @@
 """Whether a Parquet footer has encrypted columns: pyarrow ends the process when it is asked for such a column's sizes.
 
-Walks Thrift's compact protocol (Apache Thrift: "thrift-compact-protocol"; Apache Parquet: "parquet.thrift") as far as needed.
-A file may have 100,000 column chunks of 30 fields each: the walk goes by a place in the bytes and makes no objects.
+Walks the footer (Apache Parquet: "parquet.thrift") as far as needed.
 """
 
 import io
 
-_BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT, _UUID = 3, 7, 8, 9, 10, 11, 12, 13
-_BOOLEANS = (1, 2)
-_INTEGERS = (4, 5, 6)
+from tickhouse_core.thrift_compact import LIST, STRUCT, behind, integer, list_head
+
 _ROW_GROUPS, _COLUMNS, _CRYPTO_METADATA = 4, 1, 8
 
 
@@ -29,71 +27,17 @@ def _has(data: bytes, at: int, path: tuple[int, ...]) -> tuple[bool, int]:
         if head > 15:
             number += head >> 4
         else:
-            said, at = _varint(data, at)
-            number = (said >> 1) ^ -(said & 1)
-        if number == path[0] and len(path) == 1 and kind == _STRUCT:
+            number, at = integer(data, at)
+        if number == path[0] and len(path) == 1 and kind == STRUCT:
             return True, at
-        if number == path[0] and len(path) > 1 and kind == _LIST:
-            size, inner, at = _list(data, at)
-            if inner != _STRUCT:
+        if number == path[0] and len(path) > 1 and kind == LIST:
+            size, inner, at = list_head(data, at)
+            if inner != STRUCT:
                 raise ValueError(f"field {number} has no structs")
             for _ in range(size):
                 found, at = _has(data, at, path[1:])
                 if found:
                     return True, at
         else:
-            at = _behind(data, at, kind)
+            at = behind(data, at, kind)
     return False, at + 1
-
-
-def _behind(data: bytes, at: int, kind: int, *, in_list: bool = False) -> int:
-    """The place behind a value. A boolean field's value is its type; in a list it is a byte."""
-    if kind in _INTEGERS:
-        while data[at] > 127:
-            at += 1
-        return at + 1
-    if kind == _BINARY:
-        size, at = _varint(data, at)
-        return at + size
-    if kind == _STRUCT:
-        while head := data[at]:
-            at += 1
-            if head < 16:
-                at = _behind(data, at, _INTEGERS[0])
-            at = _behind(data, at, head & 15)
-        return at + 1
-    if kind in _BOOLEANS:
-        return at + in_list
-    if kind in (_LIST, _SET):
-        size, inner, at = _list(data, at)
-        for _ in range(size):
-            at = _behind(data, at, inner, in_list=True)
-        return at
-    if kind == _MAP:
-        size, at = _varint(data, at)
-        kinds = data[at] if size else 0
-        at += bool(size)
-        for _ in range(size):
-            at = _behind(data, _behind(data, at, kinds >> 4, in_list=True), kinds & 15, in_list=True)
-        return at
-    if kind in (_BYTE, _DOUBLE, _UUID):
-        return at + {_BYTE: 1, _DOUBLE: 8, _UUID: 16}[kind]
-    raise ValueError(f"no type of Thrift's: {kind}")
-
-
-def _list(data: bytes, at: int) -> tuple[int, int, int]:
-    """Length, type of the elements, and the place of the first."""
-    head = data[at]
-    if head >> 4 == 15:
-        size, at = _varint(data, at + 1)
-        return size, head & 15, at
-    return head >> 4, head & 15, at + 1
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while (byte := data[at]) > 127:
-        value |= (byte & 127) << shift
-        shift += 7
-        at += 1
-    return value | byte << shift, at + 1

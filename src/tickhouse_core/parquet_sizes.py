@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import ObjectRefused
+from tickhouse_core.parquet_pages import ChunkPages, pages_of
 from tickhouse_core.parquet_values import plain
 
 MOST_BYTES = 2 * 1024**3
@@ -20,6 +21,9 @@ MOST_ROW_GROUPS = 32_767
 """Parquet numbers the groups of a file with 16 bits, and each costs half a millisecond however few rows it has."""
 
 MOST_FOOTER_BYTES = 32 * 1024**2
+MOST_PAGES = 2 * 1024**2
+"""Each costs ten microseconds, however little it holds."""
+
 FOOTER_FACTOR = 16
 """Bytes that one byte of a footer becomes in memory, with what each row group costs once its rows are decoded: 8 and 15
 were measured with 20,000 row groups of trades."""
@@ -37,37 +41,69 @@ _LEVEL_COPIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Bytes, all as the footer says: `decoded` of all rows, and `at_once` of what a row group needs beside the rows that
-    are decoded: a page of each column, and its levels."""
+    """Bytes, as footer and page headers say: `decoded` of all rows, and `at_once` of what a row group needs beside the rows
+    that are decoded: a page of each column, and its levels.
+
+    `written_out`: columns of text that pyarrow cannot keep as a dictionary (DELTA_BYTE_ARRAY). Each value counts as long as its
+    column chunk, which it can be.
+    """
 
     decoded: int
     at_once: int
+    written_out: frozenset[str]
 
 
-def sizes_of(file: pq.ParquetFile, dataset: Dataset) -> Sizes:
+def sizes_of(file: pq.ParquetFile, body: bytes, dataset: Dataset) -> Sizes:
     """Of the file's rows in the dataset's columns, those that it lacks and copies that casts make included.
 
-    A page of equal values is a few bytes whatever their number, so the values count, not only what encodes them.
+    A page of equal values is a few bytes whatever their number, so the values count, not only what encodes them. Where the footer
+    says less than the headers of the pages, these count: they are what a decoder goes by.
+    Raises ObjectRefused where they cannot be read.
     """
     metadata, schema = file.metadata, file.schema_arrow
     copied = {field.name: field.type for field in dataset.schema if _is_copied(field, schema)}
     in_columns = [metadata.schema.column(number) for number in range(metadata.num_columns)]
     names, nested = [c.path.partition(".")[0] for c in in_columns], [c.max_repetition_level > 0 for c in in_columns]
-    decoded = at_once = 0
+    decoded = at_once = number_of_pages = header_bytes = 0
+    as_text: dict[str, list[int]] = {}
+    written_out = set()
     for group in (metadata.row_group(number) for number in range(metadata.num_row_groups)):
         pages = levels = 0
         for number in range(group.num_columns):
             column = group.column(number)
-            encoded, values = column.total_uncompressed_size, column.num_values
+            pages_say = _pages_of(body, column, names[number])
+            number_of_pages += pages_say.number
+            header_bytes += pages_say.unusual
+            if number_of_pages > MOST_PAGES or header_bytes > MOST_FOOTER_BYTES:
+                raise ObjectRefused("too_large", f"{number_of_pages:,} pages or more, or headers too long: write larger pages")
+            encoded = max(column.total_uncompressed_size, pages_say.size)
+            values = max(column.num_values, pages_say.values, 0 if nested[number] else group.num_rows)
             width = _WIDTHS.get(column.physical_type, 16)
             decoded += max(encoded, values * width)
-            pages += encoded * (_TEXT_COPIES if column.physical_type == "BYTE_ARRAY" else 1)
+            pages += encoded
+            if column.physical_type == "BYTE_ARRAY":
+                pages += encoded * (_TEXT_COPIES - 1)
+                as_text.setdefault(names[number], []).append(values * encoded)
+                if pages_say.shares:
+                    written_out.add(names[number])
             if nested[number]:
                 levels += max(encoded, values * width)
                 decoded += values * 16 if names[number] in copied else 0
         at_once = max(at_once, pages + _LEVEL_COPIES * levels)
     widths = (width_of(type_) for type_ in copied.values())
-    return Sizes(decoded + metadata.num_rows * sum(widths), at_once)
+    decoded += metadata.num_rows * sum(widths) + sum(sum(as_text[name]) for name in written_out)
+    at_once += sum(max(as_text[name]) for name in written_out)
+    return Sizes(decoded, at_once, frozenset(written_out))
+
+
+def _pages_of(body: bytes, column: pq.ColumnChunkMetaData, name: str) -> ChunkPages:
+    start, first_dictionary = column.data_page_offset, column.dictionary_page_offset or 0
+    if 0 < first_dictionary < start:
+        start = first_dictionary
+    try:
+        return pages_of(body, start, start + column.total_compressed_size, column.num_values)
+    except (ValueError, IndexError, RecursionError) as error:
+        raise ObjectRefused("broken_pages", f"the file's pages cannot be decoded: a page of {name} has no header") from error
 
 
 def check_footer(body: bytes) -> int:

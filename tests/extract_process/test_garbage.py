@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from extract_process.outbox import Outbox
 from extract_process.recovery import Recovered, recover
 from extract_process.spool import Kind, Spool, leftover_segments
 from extract_process.spool_room import SpoolRoom
+from extract_process.stream_key import StreamKey
 from extract_process.venues.binance import VENUE as BINANCE
 from extract_process.venues.binance.subscriptions import CHANNELS
 
@@ -116,3 +118,19 @@ def test_a_kline_of_an_interval_that_nobody_knows_is_refused(interval: str, tmp_
     (row,) = rows_in(tmp_path)
     assert (row["event"], row["cause"]) == ("refused_frame", "wrong_interval")
     assert f"'{interval}'" in row["detail"]
+
+
+def test_what_was_said_too_often_is_one_line_whatever_its_kinds(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    capture = capture_in(tmp_path)
+    key = StreamKey("trades", SYMBOL)
+    for number in range(50):
+        capture.land([b"{", orjson.dumps({"stream": "x", "data": {**TRADE, "s": f"S{number}"}})], NOON + number)
+        capture.tell("connect_failed", detail="refused")
+        capture.note(capture.judge.event("heal_failed", NOON, key, cause="not_available", ids=(number, number)))
+    one_by_one = Counter(record.message for record in caplog.records)
+    assert one_by_one == dict.fromkeys(("refused_frame", "not_subscribed", "connect_failed", "heal_failed"), 3)
+    assert capture.close(20)
+    (more,) = (vars(record)["more"] for record in caplog.records[one_by_one.total() :])
+    assert [kind.split()[:2] for kind in sorted(more.split(", "))] == [
+        ["connect_failed", "47"], ["heal_failed", "47"], ["not_subscribed", "18"], ["refused_frame", "18"],
+    ]  # fmt: skip  # of the last two, 20 events are written down and one says how many more

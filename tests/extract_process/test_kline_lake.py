@@ -13,6 +13,7 @@ from tests.tickhouse_core.test_parquet_check import with_encrypted_columns
 from extract_process.kline_grid import Range, grid_of
 from extract_process.kline_lake import Disagreement, KlineLake, compare
 from extract_process.kline_plan import Coverage
+from extract_process.lake_writer import parquet_bytes
 from extract_process.venues.binance.rest import parse_klines
 from tickhouse_core.datasets import INSTANT, KLINES
 from tickhouse_core.errors import ObjectRefused, ObjectTooLarge
@@ -272,6 +273,25 @@ def test_what_the_loader_refuses_is_no_complete_month_and_is_kept_aside_before_i
     assert lake.land("2024-01", klines(1), []).rows == 1
     assert moto_lake.store.read(f"quarantine/{KEY}").body == sink.getvalue()
     assert stored_hours(moto_lake.store) == [1]
+
+
+def renamed(rows: pa.Table, name: str, value: str) -> pa.Table:
+    column = pa.array([value] * rows.num_rows).dictionary_encode()
+    return rows.set_column(rows.schema.names.index(name), KLINES.schema.field(name), column)
+
+
+@pytest.mark.parametrize(("name", "value"), [("symbol", "ETHUSDT"), ("venue", "kucoin"), ("interval", "1m")])
+def test_rows_of_another_series_count_for_nothing_and_stay(name: str, value: str, lake: KlineLake, moto_lake: Lake) -> None:
+    """The loader believes the columns: such a month is no complete one of this series."""
+    others = renamed(klines(0, 1, 2, price="9.5"), name, value)
+    moto_lake.store.write(KEY, parquet_bytes(others, KLINES, "open_time", {"no_data": f"[[{hour(3)}, {hour(5)}]]"}))
+    assert lake.read_coverage(["2024-01"]) == {"2024-01": Coverage([], [])}
+    landed = lake.land("2024-01", klines(0, 1, 2, 4), [])
+    assert (landed.rows, landed.healed, landed.disagreements) == (4, [], [])
+    assert stored(moto_lake.store).to_pylist() == klines(0, 1, 2, 4).to_pylist() + others.to_pylist()
+    assert lake.read_coverage(["2024-01"])["2024-01"].present == [hours(0, 2), hours(4, 4)]
+    assert lake.land("2024-01", klines(3), []).rows == 1
+    assert stored(moto_lake.store).num_rows == 8
 
 
 def test_coverage_is_by_month_and_only_of_months_that_were_asked_for(lake: KlineLake) -> None:

@@ -84,9 +84,9 @@ async def test_unknown_symbols_are_looked_for_until_all_are_listed() -> None:
         await heard.wait()
         assert (came, listing.unknown, listing.known) == ([("BUSDT",)], ("AUSDT",), ("BTCUSDT", "BUSDT"))
         rest.known.add("AUSDT")
-        await watch
+        await until(lambda: not listing.unknown)
+    await ended(watch)
     assert came == [("BUSDT",), ("AUSDT",)]
-    assert listing.unknown == ()
 
 
 async def test_where_rest_was_away_at_the_start_the_symbols_are_checked_once_it_answers(caplog: pytest.LogCaptureFixture) -> None:
@@ -101,10 +101,39 @@ async def test_where_rest_was_away_at_the_start_the_symbols_are_checked_once_it_
         await until(lambda: bool(told))
         assert (told, listing.unknown) == ([("unknown", ("NEWUSDT",))], ("NEWUSDT",))
         rest.known.add("NEWUSDT")
-        await watching
+        await until(lambda: not listing.unknown)
+    await ended(watching)
     assert told[1:] == [("listed", ("NEWUSDT",))]
     errors = [vars(record) for record in caplog.records if record.levelno == logging.ERROR]
     assert [line.get("symbols") for line in errors] == [None, "NEWUSDT"]
+
+
+async def test_a_doubt_finds_what_the_venue_does_not_know_any_more(caplog: pytest.LogCaptureFixture) -> None:
+    rest = Rest("BTCUSDT", "OLDUSDT")
+    listing = await open_listing(as_rest(rest), ("BTCUSDT", "OLDUSDT"))
+    told: list[tuple[str, Sequence[str]]] = []
+    watch = listing.watch(0.01, lambda listed: told.append(("listed", listed)), lambda unknown: told.append(("unknown", unknown)))
+    watching = asyncio.create_task(watch)
+    async with asyncio.timeout(patience(20)):
+        rest.known.remove("OLDUSDT")
+        rest.is_away = True
+        listing.doubt()
+        await until(lambda: len(rest.asked) >= 3)
+        assert told == [], "REST is away: it is asked again"
+        rest.is_away = False
+        await until(lambda: bool(told))
+        assert (told, listing.known) == ([("unknown", ("OLDUSDT",))], ("BTCUSDT",))
+        rest.known.add("OLDUSDT")
+        await until(lambda: not listing.unknown)
+    await ended(watching)
+    assert told[1:] == [("listed", ("OLDUSDT",))]
+    assert [vars(record)["symbols"] for record in caplog.records if record.levelno == logging.ERROR] == ["OLDUSDT"]
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled(), "it watches for as long as the process works"
 
 
 @pytest.mark.parametrize(
@@ -129,3 +158,10 @@ async def test_each_stream_is_in_one_feed_whenever_its_symbol_comes(
     assert market is None or market not in late
     assert plan.add(symbols) == [], "nothing twice"
     assert len({feed.name for feed in plan.feeds}) == len(plan.feeds)
+    assert all(feed.is_wanted for feed in plan.feeds)
+    plan.leave_out(symbols[1:])
+    assert later
+    assert not any(feed.is_wanted for feed in later)
+    assert all(feed.is_wanted for feed in now)
+    assert plan.add(symbols[1:]) == [], "they have their feeds"
+    assert all(feed.is_wanted for feed in plan.feeds)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.order_book import OrderBook, exact_number
+from extract_process import order_book
+from extract_process.order_book import MOST_NUMBERS, OrderBook, exact_number, price_number
 
 
 def number_pairs(*levels: tuple[str, str]) -> list[tuple[Decimal, Decimal]]:
@@ -51,6 +52,22 @@ def test_an_exact_number_is_the_decimal_in_units_of_its_last_place(number: Decim
 def test_what_is_no_plain_decimal_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"plain decimal|invalid literal"):
         exact_number(text)
+
+
+@pytest.mark.parametrize("quantity", ["0", "0.0", "00.000", "0.00000000", "0.000000000000000000"])
+def test_every_zero_removes_and_no_other_number_does(quantity: str) -> None:
+    book = OrderBook(bids=[("100", "1")], asks=[("101", "00.5"), ("102", "0.00000001")])
+    book.apply(bids=[("100", quantity)], asks=[])
+
+    assert (len(book.bids), len(book.asks)) == (0, 2)
+
+
+def test_prices_are_remembered_up_to_a_bound_and_forgotten_ones_are_read_again() -> None:
+    prices = [f"{number}.5" for number in range(MOST_NUMBERS + 5)]
+
+    assert [price_number(price) for price in prices] == [exact_number(price) for price in prices]
+    assert price_number(prices[0]) == exact_number(prices[0])
+    assert len(vars(order_book)["_NUMBERS"]) <= MOST_NUMBERS
 
 
 _levels = st.lists(st.tuples(st.integers(1, 20), st.integers(0, 3)), max_size=40)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -40,14 +40,20 @@ def capture(tmp_path: Path) -> Capture:
 
 
 @asynccontextmanager
-async def feeding(url: str, capture: Capture, streams: list[str], options: FeedOptions = OPTIONS) -> AsyncIterator[StreamFeed]:
+async def feeding(
+    url: str,
+    capture: Capture,
+    streams: list[str],
+    options: FeedOptions = OPTIONS,
+    on_refused: Callable[[], None] = lambda: None,
+) -> AsyncIterator[StreamFeed]:
     """A feed at work until the context ends."""
 
     async def find_address() -> Address:
         return Address(url)
 
     connects = EventLimit(VENUE.sockets.connects.most, VENUE.sockets.connects.seconds)
-    feed = StreamFeed("connection 1 of 1", streams, capture, connects, options, VENUE, find_address)
+    feed = StreamFeed("connection 1 of 1", streams, capture, connects, options, VENUE, find_address, on_refused)
     task = asyncio.create_task(feed.run())
     try:
         yield feed
@@ -103,6 +109,38 @@ async def test_a_refused_subscription_is_written_down_and_tried_again(capture: C
             "connect_failed",
             "connection 1 of 1: subscription refused: 2 Invalid request: unknown property",
         )
+
+
+@pytest.mark.parametrize("others", [NAMES[:2], []], ids=["beside others", "alone"])
+async def test_a_stream_the_venue_does_not_know_is_left_out_until_it_is_listed(capture: Capture, others: list[str]) -> None:
+    """KuCoin refuses a whole subscription for one delisted symbol in it."""
+    asked: list[list[str]] = []
+    unknown, refusals = {"oldusdt@trade"}, asyncio.Event()
+
+    async def behave(venue: ServerConnection) -> None:
+        async for message in venue:
+            request = orjson.loads(message)
+            asked.append(request["params"])
+            refusal = {"code": 404, "msg": "topic is not found", "id": request["id"]}
+            await venue.send(orjson.dumps(refusal if unknown & set(request["params"]) else {"result": None, "id": request["id"]}))
+
+    def on_refused() -> None:
+        feed.leave_out(unknown)
+        refusals.set()
+
+    async with (
+        venue_that(behave) as url,
+        feeding(url, capture, [*others, *unknown], replace(OPTIONS, overlap_seconds=0.1), on_refused) as feed,
+    ):
+        await refusals.wait()
+        if others:
+            await until(lambda: feed.is_delivering)
+        assert feed.is_wanted is bool(others)
+        names = set(unknown)
+        unknown.clear()
+        feed.renew(names)
+        await until(lambda: len(asked) == 2 + bool(others))
+    assert asked == [[*others, *names], *([others] if others else []), [*others, *names]]
 
 
 @pytest.mark.slow

@@ -54,6 +54,41 @@ async def test_frames_that_come_with_the_handshake_are_handed_on(received: Recei
     assert len(received.calls) == 1
 
 
+@pytest.mark.parametrize("ends", [False, True], ids=["stays", "ends at once"])
+async def test_a_flood_of_tiny_frames_leaves_the_event_loop_its_turns(received: Received, ends: bool) -> None:
+    """60,000 frames of one byte come as one read or a few."""
+
+    async def behave(venue: Venue) -> None:
+        await venue.shake_hands()
+        venue.send()
+        venue.writer.write(b"\x81\x011" * 60_000)
+        await venue.writer.drain()
+        if not ends:
+            await venue.read_close()
+
+    async with raw_venue_that(behave) as url, opened(url, received) as connection:
+        if ends:
+            await connection.lost
+        await received.until(60_000)
+    assert received.frames == [b"1"] * 60_000
+    assert max(len(frames) for frames, _ in received.calls) <= 6_000
+
+
+async def test_an_end_in_the_same_read_comes_behind_what_was_read(received: Received) -> None:
+    """TLS tells data and end in one turn: the protocol gets them one after the other, as here."""
+
+    async def behave(venue: Venue) -> None:
+        await venue.shake_hands()
+        venue.send()
+        await venue.read_close()
+
+    async with raw_venue_that(behave) as url, opened(url, received) as connection:
+        connection.data_received(b"\x81\x011" * 60_000)
+        connection.eof_received()
+        await received.until(60_000)
+    assert received.frames == [b"1"] * 60_000
+
+
 async def test_fragments_become_one_message_whatever_comes_between_them(received: Received) -> None:
     async def behave(venue: Venue) -> None:
         await venue.shake_hands()

@@ -24,6 +24,7 @@ from load_process.batches import LoadLimits
 from load_process.ledger import LOADED, Ledger, LedgerEntry
 from load_process.notifications import ObjectCreated
 from load_process.object_reader import ObjectReader, Reading
+from load_process.trouble import ObjectTrouble
 from load_process.value_checksum import value_checksum
 from load_process.versions import Fate, Version, Wanted
 from tickhouse_core.datasets import DATASETS, KLINES
@@ -234,6 +235,50 @@ def test_passing_trouble_of_the_lake_is_for_later_and_of_one_object_alone(
     assert reading.fates == dict.fromkeys([version_of(away), version_of(bad)], Fate.LATER)
     assert [item.version for item in reading.objects] == [version_of(sound)]
     assert (ledger(warehouse), errors(warehouse)) == ([], [])  # not judged before the copy is safe
+
+
+def test_trouble_with_an_object_is_said_once_and_noted_when_it_is_given_up(
+    moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    away, bad = (land(moto_lake, b"broken", f"{FOLDER}/{name}.parquet") for name in ("away", "bad"))
+    trouble = ObjectTrouble()
+    store, wanted = PatchyStore(moto_lake.store.bucket), [Wanted(away, 2), Wanted(bad, 2)]
+    first, second = (ObjectReader(store, Ledger(warehouse), LoadLimits(), threads, trouble=trouble) for _ in range(2))
+    for reader in (first, second, first):
+        assert reader.read(wanted).fates == dict.fromkeys(map(version_of, (away, bad)), Fate.LATER)
+    assert [record.getMessage() for record in caplog.records] == [
+        "not read, another try follows",
+        "not quarantined, another try follows",
+    ]
+    caplog.clear()
+    for reader in (second, first):
+        assert reader.read(wanted, gives_up=True).fates == dict.fromkeys(map(version_of, (away, bad)), Fate.STUCK)
+    assert [record.getMessage() for record in caplog.records] == ["not read, left for another try"] * 2
+    assert errors(warehouse) == [("lake_unavailable", "retried", 2)] * 4
+    assert trouble.keys() == [away.key, bad.key]
+    assert [
+        *ObjectReader(moto_lake.store, Ledger(warehouse), LoadLimits(), threads, trouble=trouble).read(wanted).fates.values()
+    ] == [Fate.DONE] * 2
+    assert trouble.keys() == []
+
+
+class AwayStore(PatchyStore):
+    """Does not answer at all."""
+
+    def check_access(self) -> None:
+        raise LakeUnavailable("S3 answered 503")
+
+
+def test_a_lake_that_is_away_altogether_is_no_trouble_of_an_object(
+    moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Given back, its message would spend a delivery on what is not its fault."""
+    away = land(moto_lake, parquet(klines(0)), f"{FOLDER}/away.parquet")
+    reader = ObjectReader(AwayStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
+    for gives_up in (False, True):
+        with pytest.raises(LakeUnavailable, match="503"):
+            reader.read([Wanted(away, 1)], gives_up=gives_up)
+    assert (errors(warehouse), caplog.records) == ([], [])
 
 
 def test_exactly_the_version_that_is_asked_for_is_read_or_none(

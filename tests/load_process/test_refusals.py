@@ -39,6 +39,7 @@ REFUSED = {
     "404_NoSuchBucket": "bucket_missing",
     "301_PermanentRedirect": "lake_refused",
     "400_KeyTooLongError": "lake_refused",
+    "412_PreconditionFailed": "lake_refused",
 }
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from load_process.trouble import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Trouble
+from load_process.trouble import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, ObjectTrouble, Trouble
 from tickhouse_core.lifecycle import StopRequest
 
 AFTER_ALL_PAUSES = 2 * LONGEST_PAUSE_SECONDS
@@ -57,3 +57,19 @@ def test_readers_that_fail_and_succeed_at_the_same_moment_say_it_once(trouble: T
         for reader in [readers.submit(fails_and_succeeds) for _ in range(READERS)]:
             reader.result()
     assert [record.message for record in caplog.records] == ["waiting for it to come back", "back to normal"] * ROUNDS
+
+
+def test_trouble_with_an_object_is_news_once_for_each_cause_until_it_is_over() -> None:
+    trouble = ObjectTrouble()
+    asked = [("a", "silent"), ("a", "silent"), ("a", "refused"), ("b", "silent"), ("a", "silent"), ("a", "refused")]
+    assert [trouble.is_news(key, cause) for key, cause in asked] == [True, False, True, True, False, False]
+    trouble.is_over("a")
+    trouble.is_over("never in trouble")
+    assert trouble.keys() == ["b"]
+    assert trouble.is_news("a", "silent")
+
+
+def test_trouble_with_very_many_objects_is_bounded() -> None:
+    trouble = ObjectTrouble()
+    assert all(trouble.is_news(str(number), "silent") for number in range(10_500))
+    assert (len(trouble.keys()), trouble.keys()[0]) == (10_000, "500")

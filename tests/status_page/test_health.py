@@ -92,6 +92,16 @@ def test_what_is_late_follows_the_age_of_the_batches(batch_seconds: float, age: 
     assert lake_stage(LakeState(ago(age), ()), True, NOW, batch_seconds).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("batch_seconds", "since", "verdict"),
+    [(10, 5, IDLE), (10, 59, IDLE), (10, 61, BAD), (60, 59, IDLE), (60, 110, IDLE), (60, 400, BAD)],
+)
+def test_a_capture_has_the_time_of_its_first_batch_before_the_lake_is_missed(
+    batch_seconds: float, since: float, verdict: str
+) -> None:
+    assert lake_stage(LakeState(0, ()), True, NOW, batch_seconds, ago(since)).verdict == verdict
+
+
 def test_what_a_recorder_answers_itself_is_not_delayed_by_its_batches() -> None:
     assert recorder_stage([Recorder("binance main", ago(31), False, 60, is_asked=True)], NOW).verdict == SLOW
     assert recorder_stage([Recorder("binance main", ago(61), False, 60, is_asked=True)], NOW).verdict == BAD

@@ -18,7 +18,7 @@ from extract_process.row_batches import DepthDiffRows
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TICKERS, TRADES
 from tickhouse_core.errors import UsageError
 from tickhouse_core.resources import SQL_ROOT
-from tickhouse_core.timestamps import HOUR_US, MINUTE_US, SECOND_US, from_datetime
+from tickhouse_core.timestamps import HOUR_US, MINUTE_US, SECOND_US, from_datetime, now_us
 from tickhouse_core.warehouse import Warehouse
 from transform_process.checks import Finding, Verdict, has_failed, read_checks, run_checks, verdicts_table
 
@@ -347,6 +347,33 @@ def test_a_whole_hour_passes_the_coverage_check(warehouse: Warehouse) -> None:
     land(warehouse, KLINES, rows.klines([START + minute * MINUTE_US for minute in range(60)]))
     land(warehouse, TRADES, rows.trades([5, 6, 7]))
     assert check(warehouse, "coverage", until=START + HOUR_US) == {}
+
+
+@pytest.mark.slow
+def test_rows_that_say_another_name_than_their_key_fire(warehouse: Warehouse) -> None:
+    klines, trades = rows.klines([START], close="100"), rows.trades([1, 2], times_us=[START, START])
+    folder = "data_sources/klines_pricing/venue=binance/symbol"
+    for key in (f"{folder}=BTCUSDT/interval=1m/2024-08.parquet", f"{folder}=BTC%55SDT/x.parquet", "data_sources/btc/x.parquet"):
+        land(warehouse, KLINES, klines, key)
+    land(warehouse, TRADES, trades, "data_sources/trades/venue=binance/date=2024-08-09/hour=00/1-main-1.parquet")
+    now = now_us()
+
+    def found() -> list[tuple[str, str, float, str]]:
+        [verdict] = run_checks(warehouse, read_checks(only=["key_says_otherwise"]), now - HOUR_US, now + HOUR_US)
+        return sorted((one.venue, one.symbol, one.value, one.detail) for one in verdict.findings)
+
+    assert found() == []
+    wrong = f"{folder}=ETHUSDT/interval=1m/2024-08.parquet"
+    short = f"{folder}=BTCUSDT/interval=1h/2024-08.parquet"
+    live = "data_sources/trades/venue=kucoin/date=2024-08-09/hour=00/1-main-1.parquet"
+    land(warehouse, KLINES, klines, wrong)
+    land(warehouse, KLINES, klines, short)
+    land(warehouse, TRADES, trades, live)
+    assert found() == [
+        ("binance", "BTCUSDT", 1.0, f"1 rows of {short} say binance BTCUSDT 1m"),
+        ("binance", "BTCUSDT", 1.0, f"1 rows of {wrong} say binance BTCUSDT 1m"),
+        ("binance", "BTCUSDT", 2.0, f"2 rows of {live} say binance BTCUSDT"),
+    ]
 
 
 def test_only_an_error_fails_the_run() -> None:

@@ -157,7 +157,7 @@ def test_a_book_whose_connection_is_lost_is_not_published_again_as_if_it_were_fr
         venue.refuse_sockets()
 
         def failures() -> int:
-            return sum(record.getMessage() == "cannot connect" for record in list(caplog.records))
+            return sum(record.getMessage() == "connect_failed" for record in list(caplog.records))
 
         wait_until(lambda: failures() >= 1, "an attempt to connect")
         subscriber.pull_all()

@@ -16,7 +16,7 @@ from extract_process.mirror.mirror_book import RefreshNeeded, Step
 from extract_process.mirror.options import MirrorOptions
 from extract_process.mirror.publisher import Publisher
 from extract_process.records import DepthDiff, DepthSnapshot, Ticker, Trade, UnreadableRow
-from extract_process.said_seldom import SaidSeldom
+from extract_process.said_seldom import SaidSeldom, words_of
 from extract_process.stream_key import StreamKey, key_of
 from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS
@@ -137,7 +137,11 @@ class MirrorHandler:
     def tell(self, event: str, key: StreamKey | None = None, *, cause: str = "", detail: str = "") -> None:
         is_loud = event in ("disconnected", "connect_failed", "venue_error", "mute", "successor_given_up")
         what = {"cause": cause, "detail": detail, "channel": key and key.channel, "symbol": key and key.symbol}
-        log.log(logging.WARNING if is_loud else logging.INFO, event, extra={name: word for name, word in what.items() if word})
+        said = {name: word for name, word in what.items() if word}
+        if is_loud:
+            self._warn(event, said)
+        else:
+            log.info(event, extra=said)
 
     def on_snapshot_asked(self, symbol: str, *, as_proof: bool) -> None:
         self._books[symbol].book.on_snapshot_asked(as_proof=as_proof)
@@ -153,8 +157,8 @@ class MirrorHandler:
 
     def say_left_out(self) -> None:
         """How many lines of a kind were not said one by one; call it now and then."""
-        for name, count, seconds in self._lines.take_left_out(self._loop.time()):
-            log.warning(name, extra={"more": count, "seconds": round(seconds)})
+        if more := words_of(self._lines.take_left_out(self._loop.time())):
+            log.warning("more of what was said", extra={"more": more})
 
     def _warn(self, words: str, what: Mapping[str, object]) -> None:
         if self._lines.may_say(words, self._loop.time()):

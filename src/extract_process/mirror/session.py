@@ -134,10 +134,10 @@ class MirrorSession:
             group.create_task(self._report_figures())
             group.create_task(self._beat())
             take_up = partial(self._take_up, group)  # unknown ones are named in a line: a mirror has no events
-            group.create_task(self._listing.watch(self._options.look_again_seconds, take_up, lambda unknown: None))
+            group.create_task(self._listing.watch(self._options.look_again_seconds, take_up, self._plan.leave_out))
 
     def _take_up(self, group: asyncio.TaskGroup, symbols: Sequence[str]) -> None:
-        """Symbols that were unknown at the start."""
+        """Symbols that were unknown."""
         for feed in self._plan.add(symbols):
             group.create_task(feed.run())
 
@@ -228,4 +228,4 @@ class MirrorSession:
             streams_per_connection=options.streams_per_connection,
         )
         wanted = dict.fromkeys(options.symbols, options.channels)
-        return FeedPlan(self._venue, wanted, "", self._mirror, self._rest.find_address, feed_options)
+        return FeedPlan(self._venue, wanted, "", self._mirror, self._rest.find_address, feed_options, self._listing.doubt)

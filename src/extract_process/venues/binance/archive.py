@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 _INTEGERS = ("open_time", "close_time", "trade_count")
 _MONTHLY_ONLY = ("3d", "1w", "1M")  # these have monthly files only
 _CHECKSUM_BYTES = 4_096
+_PROOF_TRIES = 3
+"""A file and its CHECKSUM are replaced one after the other; a pair that differs for longer than seconds is broken."""
+
 _MOST_MEMBERS = 100
 _MEMBER_MARK = b"PK\x01\x02"  # each member's entry in the zip's directory begins with it
 
@@ -45,11 +48,15 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _IS_ENCRYPTED = 0x1
 
 
+class _Unproven(VenueUnavailable):
+    """A file and its CHECKSUM do not belong together, at the moment."""
+
+
 class BinanceArchive:
     """Async. None where a file is not published (HTTP 404), which proves nothing about the market.
 
-    Errors, each with the file's name: VenueUnavailable when a file is still cut or fails its CHECKSUM after all retries;
-    VenueRefused at once for a file without a CHECKSUM, and for one that is whole and cannot be read.
+    Errors, each with the file's name: VenueUnavailable when a file is still cut after all retries; VenueRefused for one that does
+    not match its CHECKSUM three times, and at once for one without a CHECKSUM, or that is whole and cannot be read.
     """
 
     def __init__(self, client: httpx.AsyncClient) -> None:
@@ -76,9 +83,16 @@ class BinanceArchive:
 
     async def _fetch(self, symbol: str, interval: str, date: str) -> pa.Table | None:
         path, most_rows = _path_of(symbol, interval, date), archive_rows(interval, date)
+        unproven = 0
         async for attempt in venue_requests():
             with attempt:
-                archive = await self._download(path, most_rows * _ROW_BYTES // 2)
+                try:
+                    archive = await self._download(path, most_rows * _ROW_BYTES // 2)
+                except _Unproven as error:
+                    unproven += 1
+                    if unproven == _PROOF_TRIES:
+                        raise VenueRefused(f"{error}, {_PROOF_TRIES} times") from error
+                    raise
         if archive is None:
             return None
         return await asyncio.to_thread(parse_archive, archive, path, symbol=symbol, interval=interval, most_rows=most_rows)
@@ -87,7 +101,7 @@ class BinanceArchive:
         """The zip file, proven by the SHA-256 in the `.CHECKSUM` beside it (`<sha256>  <file name>`).
 
         Three different answers: None where there is no file, VenueRefused where only the CHECKSUM is missing,
-        VenueUnavailable where the two do not match or the file of a CHECKSUM is missing.
+        _Unproven where the two do not match or the file of a CHECKSUM is missing.
         """
         checksum = await self._get(f"{path}.CHECKSUM", _CHECKSUM_BYTES)
         if checksum is None:
@@ -96,9 +110,9 @@ class BinanceArchive:
             return None
         archive = await self._get(path, most_bytes)
         if archive is None:
-            raise VenueUnavailable(f"{path} is not there, although its CHECKSUM is")
+            raise _Unproven(f"{path} is not there, although its CHECKSUM is")
         if checksum.lower().split()[:1] != [hashlib.sha256(archive).hexdigest().encode()]:
-            raise VenueUnavailable(f"{path}: {len(archive)} bytes do not match their CHECKSUM")
+            raise _Unproven(f"{path}: {len(archive)} bytes do not match their CHECKSUM")
         return archive
 
     async def _get(self, path: str, most_bytes: int) -> bytes | None:

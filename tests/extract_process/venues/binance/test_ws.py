@@ -233,3 +233,11 @@ def test_a_diff_with_an_unreadable_level_keeps_its_ids(levels: object) -> None:
         (row,) = parse_frame(orjson.dumps({**DIFF, side: levels}))
         assert isinstance(row, UnreadableRow)
         assert (row.channel, row.symbol, row.first_id, row.last_id) == ("depth", DIFF["s"], DIFF["U"], DIFF["u"])
+
+
+@pytest.mark.parametrize("is_combined", [True, False])
+def test_levels_that_stand_elsewhere_in_the_frame_do_not_vouch_for_the_message(is_combined: bool) -> None:
+    sound = {"b": [["1.5", "2.5"]], "a": []}
+    diff = {**DIFF, "b": [["abc", "2.5"]], "a": [], **({} if is_combined else {"x": sound})}
+    (row,) = parse_frame(orjson.dumps({"stream": "x", "data": diff, "x": sound} if is_combined else diff))
+    assert isinstance(row, UnreadableRow)
