@@ -157,7 +157,7 @@ class Poller:
     def _queue(self, name: str) -> dict[str, Any]:
         for queue in (name, f"{name}-dlq"):
             if queue not in self._queues:
-                self._queues[queue] = MessageQueue(queue)
+                self._queues[queue] = MessageQueue(queue, brief=True)
         depth, dead = self._queues[name].depth(), self._queues[f"{name}-dlq"].depth()
         return {"name": name, "waiting": depth.visible, "in_flight": depth.in_flight, "dead": dead.visible + dead.in_flight}
 

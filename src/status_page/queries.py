@@ -1,6 +1,7 @@
 """The page's queries to the warehouse: SQL files of sql/clickhouse/status with bound parameters, through a reader."""
 
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 from tickhouse_core.errors import TickhouseError, WarehouseUnavailable
 from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.warehouse import Warehouse
+
+_LONG_SECONDS, _PAUSE_SECONDS = 1.0, 2.0
+"""One look asks several questions. Where the first was answered by a long silence, the others are not asked."""
 
 
 @cache
@@ -25,6 +29,8 @@ class Queries:
         self._connect = connect
         self._connection: Warehouse | None = None
         self._lock = threading.Lock()
+        self._silent_until = 0.0
+        self._why = ""
 
     def ask(self, name: str, parameters: Mapping[str, Any] | None = None) -> list[Sequence[Any]]:
         """The rows of sql/clickhouse/status/<name>.sql."""
@@ -39,12 +45,17 @@ class Queries:
 
     def _with(self, work: Callable[[Warehouse], list[Sequence[Any]]]) -> list[Sequence[Any]]:
         with self._lock:
-            if self._connection is None:
-                self._connection = self._connect()
+            began = time.monotonic()
+            if began < self._silent_until:
+                raise WarehouseUnavailable(self._why)
             try:
+                if self._connection is None:
+                    self._connection = self._connect()
                 return work(self._connection)
-            except WarehouseUnavailable:
+            except WarehouseUnavailable as error:
                 self._forget()
+                if time.monotonic() - began > _LONG_SECONDS:
+                    self._silent_until, self._why = time.monotonic() + _PAUSE_SECONDS, str(error)
                 raise
 
     def _forget(self) -> None:

@@ -103,8 +103,11 @@ def _loader(data_path: str | None) -> Loader:
 
 
 @contextmanager
-def aws_errors(what: str) -> Iterator[None]:
-    """Maps botocore's errors; `what` names the thing that was touched, for the message."""
+def aws_errors(what: str, *, conditional: bool = False) -> Iterator[None]:
+    """Maps botocore's errors; `what` names the thing that was touched, for the message.
+
+    ObjectChanged only from a `conditional` request: to another one a 412 is a refusal like any other.
+    """
     try:
         yield
     except (NoCredentialsError, NoRegionError, PartialCredentialsError) as error:
@@ -118,7 +121,7 @@ def aws_errors(what: str) -> Iterator[None]:
         said = f"the configuration cannot be used ({type(error).__name__})"
         raise UsageError(f"{what}: {said}; check AWS_ENDPOINT_URL, AWS_PROFILE, AWS_DEFAULT_REGION and ~/.aws") from None
     except ClientError as error:
-        raise _client_error(what, error) from error
+        raise _client_error(what, error, conditional) from error
     except (HTTPClientError, BotoCoreError) as error:
         raise LakeUnavailable(f"{what}: {_one_line(error)}") from error
 
@@ -127,14 +130,14 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _client_error(what: str, error: ClientError) -> TickhouseError:
+def _client_error(what: str, error: ClientError, conditional: bool) -> TickhouseError:
     code = error.response.get("Error", {}).get("Code", "")
     message = f"{what}: {error}"
     if code in _MISSING:
         return ObjectMissing(message)
     if code in _NOT_PROVISIONED:
         return NotProvisioned(f"{message} (`tickhouse provision` creates bucket and queues)")
-    if code in _CHANGED:
+    if code in _CHANGED and conditional:
         return ObjectChanged(message)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _TRANSIENT or status in _TRANSIENT_STATUS or status >= 500:
@@ -143,6 +146,6 @@ def _client_error(what: str, error: ClientError) -> TickhouseError:
         return AccessRefused(f"{message}; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights of their owner")
     if code == "InvalidBucketName":
         return UsageError(f"{message}; check S3_BUCKET")
-    if 300 <= status < 500:
+    if 300 <= status < 500 or code in _CHANGED:
         return LakeRefused(f"{message}; check S3_BUCKET, AWS_DEFAULT_REGION and AWS_ENDPOINT_URL")
     return LakeUnavailable(message)

@@ -55,14 +55,14 @@ class _TextFormatter(logging.Formatter):
         fields = "".join(f" {name}={_one_line(redacted(str(value)))}" for name, value in _fields(record).items())
         words = _one_line(redacted(record.getMessage()))
         line = f"{_instant(record)} {record.levelname} {record.name}: {words}{fields}"
-        return line if record.exc_info is None else f"{line}\n{redacted(self.formatException(record.exc_info))}"
+        return f"{line}\n{redacted(self.formatException(record.exc_info))}" if record.exc_info else line
 
 
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         entry = {"time": _instant(record), "level": record.levelname, "logger": record.name}
         entry |= {"message": record.getMessage(), **_fields(record)}
-        if record.exc_info is not None:
+        if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps({name: _without_secrets(value) for name, value in entry.items()}, ensure_ascii=False)
 

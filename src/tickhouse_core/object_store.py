@@ -62,7 +62,7 @@ class ObjectStore:
         is another one (S3 conditional writes, If-Match and If-None-Match).
         """
         condition = {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"} if must_be_new else {}
-        with aws_errors(self._where(key)):
+        with aws_errors(self._where(key), conditional=bool(condition)):
             answer = self._client.put_object(
                 Bucket=self.bucket,
                 Key=key,
@@ -96,7 +96,7 @@ class ObjectStore:
 
     def upload_new(self, key: str, file: BinaryIO) -> None:
         """`write` of a file that is not in memory, without a copy; ObjectChanged where there is such an object."""
-        with aws_errors(self._where(key)):
+        with aws_errors(self._where(key), conditional=True):
             self._client.put_object(Bucket=self.bucket, Key=key, Body=file, ContentType=_content_type(key), IfNoneMatch="*")
 
     def open(self, summary: ObjectSummary) -> "RangedReader":
@@ -105,7 +105,7 @@ class ObjectStore:
 
     def read_range(self, summary: ObjectSummary, start: int, end: int) -> bytes:
         """Bytes `start` up to but not including `end` of exactly that version (ObjectChanged otherwise)."""
-        with aws_errors(self._where(summary.key)):
+        with aws_errors(self._where(summary.key), conditional=True):
             answer = self._client.get_object(
                 Bucket=self.bucket, Key=summary.key, Range=f"bytes={start}-{end - 1}", IfMatch=summary.etag
             )

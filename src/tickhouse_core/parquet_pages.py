@@ -4,13 +4,19 @@ A decoder allocates what they say, and takes as many values as they say: the foo
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from tickhouse_core.thrift_compact import INTEGERS, STRUCT, behind, integer
+from tickhouse_core.thrift_compact import fields_of
 
-_UNCOMPRESSED, _COMPRESSED, _DATA, _DATA_V2 = 2, 3, 5, 8
-_COUNT = 1
-_ENCODING_OF = {_DATA: 2, _DATA_V2: 4}
+_TYPE, _UNCOMPRESSED, _COMPRESSED = 1, 2, 3
+_DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
+_HEADERS = {_DATA: 5, _DICTIONARY: 7, _DATA_V2: 8}
+"""By the type of a page: the field with its own header. A header of another type's says nothing."""
+
+_COUNT, _ENCODING = 1, {_DATA: 2, _DATA_V2: 4}
 _DELTA_BYTE_ARRAY = 7
+_TEXT_BYTES = 16
+"""Of a text of a dictionary in the decoder, beside the text."""
 
 _USUAL_BYTES = 256
 """Of a header; nearly all have fewer."""
@@ -44,53 +50,40 @@ def pages_of(body: bytes, start: int, end: int, values: int) -> ChunkPages:
     at, size, seen, shares, pages, unusual = start, 0, 0, False, 0, 0
     while seen < values and at < end:
         try:
-            length, uncompressed, compressed, count, encoding = _header(body[at : at + _USUAL_BYTES])
+            page = _page(body[at : at + _USUAL_BYTES])
         except IndexError:
-            length, uncompressed, compressed, count, encoding = _header(body[at : at + _MOST_BYTES])
-        if min(uncompressed, compressed, count) < 0:
+            page = _page(body[at : at + _MOST_BYTES])
+        if min(page.uncompressed, page.compressed, page.count) < 0:
             raise ValueError(f"the page at byte {at} has sizes below 0")
-        seen += count
-        size += length + uncompressed
-        shares = shares or encoding == _DELTA_BYTE_ARRAY
+        if page.kind == _DICTIONARY:
+            size += page.count * _TEXT_BYTES if page.count > page.uncompressed else 0
+        else:
+            seen += page.count
+        size += page.length + page.uncompressed
+        shares = shares or page.encoding == _DELTA_BYTE_ARRAY
         pages += 1
-        unusual += max(length - _USUAL_BYTES, 0)
-        at += length + compressed
+        unusual += max(page.length - _USUAL_BYTES, 0)
+        at += page.length + page.compressed
     return ChunkPages(size, seen, shares, pages, unusual)
 
 
-def _header(body: bytes) -> tuple[int, int, int, int, int]:
-    """Of what begins with it: its length, bytes of the page decompressed and as it is here, the page's values (0 for what is no
-    data page) and their encoding. Of a field that is there twice the last one counts, as for decoders."""
-    at = uncompressed = compressed = count = encoding = number = 0
-    while head := body[at]:
-        at, kind = at + 1, head & 15
-        if head > 15:
-            number += head >> 4
-        else:
-            number, at = integer(body, at)
-        if number == _UNCOMPRESSED and kind in INTEGERS:
-            uncompressed, at = integer(body, at)
-        elif number == _COMPRESSED and kind in INTEGERS:
-            compressed, at = integer(body, at)
-        elif number in _ENCODING_OF and kind == STRUCT:
-            count, encoding, at = _data_page(body, at, _ENCODING_OF[number])
-        else:
-            at = behind(body, at, kind)
-    return at + 1, uncompressed, compressed, count, encoding
+class _Page(NamedTuple):
+    """`length` is the header's; `compressed`: bytes of the page as it is here."""
+
+    kind: int
+    length: int
+    uncompressed: int
+    compressed: int
+    count: int
+    encoding: int
 
 
-def _data_page(body: bytes, at: int, encoding_field: int) -> tuple[int, int, int]:
-    count = encoding = number = 0
-    while head := body[at]:
-        at, kind = at + 1, head & 15
-        if head > 15:
-            number += head >> 4
-        else:
-            number, at = integer(body, at)
-        if number == _COUNT and kind in INTEGERS:
-            count, at = integer(body, at)
-        elif number == encoding_field and kind in INTEGERS:
-            encoding, at = integer(body, at)
-        else:
-            at = behind(body, at, kind)
-    return count, encoding, at + 1
+def _page(body: bytes) -> _Page:
+    """What begins with the body. `count` and `encoding` are 0 where the page's own header does not say them."""
+    said, headers, length = fields_of(body, 0)
+    kind = said.get(_TYPE, -1)
+    own: dict[int, int] = {}
+    if (at := headers.get(_HEADERS.get(kind, -1))) is not None:
+        own, _, _ = fields_of(body, at)
+    encoding = own.get(_ENCODING.get(kind, -1), 0)
+    return _Page(kind, length, said.get(_UNCOMPRESSED, 0), said.get(_COMPRESSED, 0), own.get(_COUNT, 0), encoding)

@@ -6,7 +6,8 @@ Bytes that are no sound Thrift raise ValueError or IndexError.
 
 BYTE, DOUBLE, BINARY, LIST, SET, MAP, STRUCT, UUID = 3, 7, 8, 9, 10, 11, 12, 13
 BOOLEANS = (1, 2)
-INTEGERS = (4, 5, 6)
+I32 = 5
+INTEGERS = (4, I32, 6)
 _WIDTHS = {1: 1, 2: 1, BYTE: 1, DOUBLE: 8, UUID: 16}
 """Bytes of an element of a list, for types that have one width: a list of them is skipped at once, however long it says it is."""
 
@@ -34,6 +35,33 @@ def list_head(data: bytes, at: int) -> tuple[int, int, int]:
         size, at = varint(data, at + 1)
         return size, head & 15, at
     return head >> 4, head & 15, at + 1
+
+
+def fields_of(data: bytes, at: int) -> tuple[dict[int, int], dict[int, int], int]:
+    """Of a struct: its numbers of 32 bits and the places of its structs, by field, and the place behind it.
+
+    As Thrift's reader for C++, which Arrow has: of a field that is there twice the last one counts, one of another type is passed
+    over, and numbers are cut to their bits.
+    """
+    numbers: dict[int, int] = {}
+    structs: dict[int, int] = {}
+    field = 0
+    while head := data[at]:
+        kind, at = head & 15, at + 1
+        if head > 15:
+            field = (field + (head >> 4)) & 0xFFFF
+        else:
+            said, at = integer(data, at)
+            field = said & 0xFFFF
+        if kind == I32:
+            said, at = varint(data, at)
+            said &= 0xFFFFFFFF
+            numbers[field] = (said >> 1) ^ -(said & 1)
+            continue
+        if kind == STRUCT:
+            structs[field] = at
+        at = behind(data, at, kind)
+    return numbers, structs, at + 1
 
 
 def behind(data: bytes, at: int, kind: int) -> int:

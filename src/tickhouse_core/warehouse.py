@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import clickhouse_connect
@@ -17,9 +16,11 @@ from clickhouse_connect.driver.exceptions import (
 from clickhouse_connect.driver.httpclient import HttpClient
 from urllib3 import Timeout
 
+from tickhouse_core.embedded_engine import open_engine
 from tickhouse_core.errors import TickhouseError, UsageError, WarehouseReadOnly, WarehouseRefused, WarehouseUnavailable
 from tickhouse_core.redaction import redacted
 from tickhouse_core.settings import WarehouseSettings
+from tickhouse_core.timed_answers import timed_pools
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -32,9 +33,10 @@ _INSERT_SETTINGS = {
     "max_partitions_per_insert_block": 0,  # many small objects of a long history are one insert of many months
 }
 _READER_SETTINGS = {"readonly": 2, "max_execution_time": 20}
+_READER_SECONDS = 25
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 300
-"""Of a statement: large inserts and long queries take their time. A connection's first question is a small one."""
+"""Without a byte: large inserts and long queries take their time. A connection's first question is a small one."""
 
 _KEY_BYTES_PER_QUERY = 100_000
 _NEVER_US = 7_258_118_400_000_000  # the year 2200
@@ -203,11 +205,11 @@ def connect_reader(settings: WarehouseSettings) -> Warehouse:
 
     An account that may only read anyway is left as it is: it must not change settings.
     """
-    warehouse = connect(settings)
+    warehouse = connect(settings, first_answer_seconds=_READER_SECONDS, answer_seconds=_READER_SECONDS)
     if warehouse.query("select getSetting('readonly')")[0][0]:
         return warehouse
     warehouse.close()
-    return connect(settings, restrictions=_READER_SETTINGS)
+    return connect(settings, restrictions=_READER_SETTINGS, first_answer_seconds=_READER_SECONDS, answer_seconds=_READER_SECONDS)
 
 
 def connect_asker(settings: WarehouseSettings, output: Mapping[str, Any]) -> Warehouse:
@@ -233,17 +235,18 @@ def connect(
     database: str | None = None,
     restrictions: Mapping[str, Any] | None = None,
     first_answer_seconds: int = 60,
+    answer_seconds: int = _ANSWER_SECONDS,
 ) -> Warehouse:
     """Connects to the server, or opens the embedded engine's folder (one process at a time may hold it).
 
     `database` overrides the default one, for the statement that creates it; `restrictions` are ClickHouse's settings of
-    every statement of this connection. WarehouseUnavailable where a server says nothing for `first_answer_seconds`: long
-    enough for a service that wakes up.
+    every statement of this connection. WarehouseUnavailable where a server has not answered within `first_answer_seconds`:
+    long enough for a service that wakes up. Later it may be silent for `answer_seconds`, and each answer has an hour.
     """
     name = settings.database if database is None else database
     with _clickhouse_errors():
         if settings.path is not None:
-            return Warehouse(_open_embedded(settings.path, name, restrictions))
+            return Warehouse(open_engine(settings.path, name, restrictions))
         client = clickhouse_connect.get_client(
             host=settings.host,
             port=settings.port,
@@ -254,9 +257,10 @@ def connect(
             settings=dict(restrictions or {}),
             connect_timeout=_CONNECT_SECONDS,
             send_receive_timeout=first_answer_seconds,
+            pool_mgr=timed_pools(settings.host, settings.port),
         )
         assert isinstance(client, HttpClient), "no other interface was asked for"
-        client.timeout = Timeout(connect=_CONNECT_SECONDS, read=_ANSWER_SECONDS)
+        client.timeout = Timeout(connect=_CONNECT_SECONDS, read=answer_seconds)
     return Warehouse(client)
 
 
@@ -271,18 +275,6 @@ def _parts(keys: Sequence[str]) -> Iterator[list[str]]:
         size += len(key.encode())
     if part:
         yield part
-
-
-def _open_embedded(path: Path, database: str, restrictions: Mapping[str, Any] | None) -> "Client":
-    path.mkdir(parents=True, exist_ok=True)
-    try:
-        return clickhouse_connect.get_client(
-            interface="chdb", path=str(path), database=database, settings=dict(restrictions or {})
-        )
-    except ImportError as error:
-        raise UsageError("CLICKHOUSE_PATH is set but chdb is not installed: install the extra `embedded`") from error
-    except ProgrammingError as error:
-        raise UsageError(f"CLICKHOUSE_PATH={path} cannot be opened: is another process using it? ({error})") from error
 
 
 @contextmanager

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from tests.waiting import patience
 
 from status_page.lake_lag import LakeLag
 from status_page.poller import Poller
 from status_page.processes import Processes
 from status_page.queries import Queries
 from tickhouse_core.datasets import HEARTBEATS
+from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.heartbeats import heartbeat_detail
 from tickhouse_core.lake_keys import hourly_key
 from tickhouse_core.timestamps import SECOND_US, now_us
+from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -56,3 +61,32 @@ def test_a_capture_with_large_batches_is_not_late(batch_seconds: float, is_good:
         poller.close()
     assert stages["lake"] == "good"
     assert (stages["venue"] == "good", stages["gold"] == "good") == (is_good, is_good)
+
+
+@pytest.mark.slow
+def test_queues_that_say_nothing_cost_a_look_a_few_seconds(moto_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    queries = Answers(now_us(), heartbeat_detail("0 books unsynced", 10.0))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        poller = Poller(queries, queries, LakeLag(moto_lake.store, queries), Processes({}))
+        began = time.monotonic()
+        state = orjson.loads(poller.look())
+        poller.close()
+    assert time.monotonic() - began < patience(20)
+    assert list(state["trouble"]) == ["queues"]
+
+
+@pytest.mark.slow
+def test_after_a_long_silence_the_other_questions_of_a_look_are_not_asked() -> None:
+    asked: list[float] = []
+
+    def connect() -> Warehouse:
+        asked.append(time.monotonic())
+        time.sleep(1.2)  # as long as a server says nothing
+        raise WarehouseUnavailable("ClickHouse: Read timed out")
+
+    queries = Queries(connect)
+    for name in ("heartbeats", "events", "loads"):
+        with pytest.raises(WarehouseUnavailable, match="Read timed out"):
+            queries.ask(name)
+    assert len(asked) == 1

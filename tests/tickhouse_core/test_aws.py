@@ -30,9 +30,9 @@ def client_error(code: str, status: int | None = None) -> ClientError:
         (client_error("404"), ObjectMissing),
         (client_error("AWS.SimpleQueueService.NonExistentQueue"), NotProvisioned),
         (client_error("QueueDoesNotExist"), NotProvisioned),
-        (client_error("PreconditionFailed"), ObjectChanged),
-        (client_error("ConditionalRequestConflict"), ObjectChanged),
-        (client_error("412"), ObjectChanged),
+        (client_error("PreconditionFailed", 412), LakeRefused),
+        (client_error("412", 412), LakeRefused),
+        (client_error("ConditionalRequestConflict", 409), LakeRefused),
         (client_error("InvalidAccessKeyId"), AccessRefused),
         (client_error("SignatureDoesNotMatch"), AccessRefused),
         (client_error("AccessDenied", 403), AccessRefused),
@@ -63,6 +63,12 @@ def test_an_error_of_the_library_is_named_in_our_words(foreign: Exception, ours:
         raise foreign
     assert type(caught.value) is ours
     assert caught.value.__cause__ is foreign
+
+
+@pytest.mark.parametrize("code", ["PreconditionFailed", "ConditionalRequestConflict", "412"])
+def test_only_to_a_condition_a_412_says_that_somebody_else_wrote(code: str) -> None:
+    with pytest.raises(ObjectChanged), aws_errors("s3://b/k", conditional=True):
+        raise client_error(code, 412)
 
 
 def test_an_error_that_is_not_the_librarys_travels_as_it_is() -> None:

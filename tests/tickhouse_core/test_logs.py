@@ -56,6 +56,14 @@ def test_an_exception_stays_inside_its_json_line(capsys: pytest.CaptureFixture[s
     assert json.loads(line)["exception"].endswith("ValueError: broken")
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_line_without_an_exception_may_say_so(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """asyncio logs what it complains about with `exc_info=False`."""
+    configure(form=form).error("Task was destroyed but it is pending!", exc_info=False)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "Task was destroyed" in line
+
+
 def test_below_the_level_nothing_is_written(capsys: pytest.CaptureFixture[str]) -> None:
     log = configure(level="WARNING")
     log.info("quiet")

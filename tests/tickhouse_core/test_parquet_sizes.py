@@ -122,3 +122,33 @@ ENDLESS = b"\x19\xf3\xff\xff\xff\xff\xff\xff\x7f"
 def test_a_header_that_is_none_ends_at_once(header: bytes) -> None:
     with pytest.raises((ValueError, IndexError, RecursionError)):
         pages_of(header, 0, 100_000, 1)
+
+
+def header(kind: int, *structs: bytes) -> bytes:
+    """A page's, of 5,000 bytes that are none here."""
+    return b"\x15" + varint(kind) + b"\x15" + varint(5_000) + b"\x15\x00" + b"".join(structs) + b"\x00"
+
+
+def counting(field: int, values: int) -> bytes:
+    """A struct whose first field is the number of values, after a field that is told with its whole number."""
+    return b"\x0c" + varint(field) + b"\x15" + varint(values) + b"\x00"
+
+
+AS_I64 = b"\x06" + varint(2) + varint(1)  # the size once more: Arrow passes over what is no i32
+
+
+@pytest.mark.parametrize(
+    ("page", "size", "values"),
+    [
+        (header(0, counting(5, 3)), 5_000, 3),
+        (header(3, counting(8, 3)), 5_000, 3),
+        (header(0, AS_I64, counting(5, 3)), 5_000, 3),
+        (header(2, counting(7, 900_000)), 16 * 900_000 + 5_000, 0),
+        (header(2, counting(7, 1), counting(5, 10**6)), 5_000, 0),
+        (header(1, counting(5, 10**6)), 5_000, 0),
+    ],
+    ids=["data", "data v2", "size again, of another type", "more names than bytes", "another type's header", "an index page"],
+)
+def test_a_header_is_read_as_arrow_reads_it(page: bytes, size: int, values: int) -> None:
+    found = pages_of(page, 0, len(page), 3)
+    assert (found.size - len(page), found.values) == (size, values)

@@ -2,7 +2,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -209,3 +212,51 @@ def test_a_server_that_accepts_and_says_nothing_is_away() -> None:
         with pytest.raises(WarehouseUnavailable, match=r"^ClickHouse: .*[Tt]imed? ?out"):
             connect(settings, first_answer_seconds=1)
     assert time.monotonic() - began < patience(10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("begins", [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"])
+def test_a_server_whose_answer_drips_is_away(begins: bytes) -> None:
+    """A byte every 0.2 s, in the header or in the body: no single wait is long."""
+    ended = threading.Event()
+    latest = time.monotonic() + patience(30)
+
+    def drip(server: socket.socket) -> None:
+        with suppress(OSError), server.accept()[0] as link:
+            link.sendall(begins)
+            while time.monotonic() < latest and not ended.wait(0.2):
+                link.sendall(b"1")
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as threads:
+        for _ in range(4):
+            threads.submit(drip, server)
+        began = time.monotonic()
+        try:
+            with pytest.raises(WarehouseUnavailable, match=r"^ClickHouse: .*([Tt]imed? ?out|not end in time)"):
+                connect(WarehouseSettings(host="127.0.0.1", port=server.getsockname()[1], path=None), first_answer_seconds=1)
+            assert time.monotonic() - began < patience(10)
+        finally:
+            ended.set()
+            server.shutdown(socket.SHUT_RDWR)
+
+
+LINES = {
+    "a soft limit, which is ours to raise": ("ulimit -Sn 64", 0, "2"),
+    "a hard limit": ("ulimit -n 64", 2, "error: this process may open 64 files, "),
+    "no temporary files": ("export TMPDIR=/proc", 2, "error: the embedded engine does not start: can it write to TMPDIR? "),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("first", "code", "says"), LINES.values(), ids=LINES)
+def test_a_machine_on_which_the_engine_cannot_work_is_one_line(tmp_path: Path, first: str, code: int, says: str) -> None:
+    """Else it fails while it starts, or in the middle of something, in its own many words."""
+    command = f'{first}; exec "$0" -m tickhouse query --write "select 1 + 1"'
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "CLICKHOUSE_PATH": str(tmp_path)}
+    environment["CLICKHOUSE_DATABASE"] = "default"  # it is there from the start
+    ended = subprocess.run(
+        ["sh", "-c", command, sys.executable], env=environment, capture_output=True, text=True, timeout=patience(60)
+    )
+    assert ended.returncode == code, ended.stderr
+    assert (ended.stderr if code else ended.stdout.splitlines()[-1]).startswith(says)
+    assert len(ended.stderr.splitlines()) == (1 if code else 0)
