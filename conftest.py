@@ -30,6 +30,7 @@ from tests.waiting import patience
 from tickhouse.provision import provision_aws
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.retrying import instant_retries
+from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import migrate
@@ -325,7 +326,7 @@ def _lake_environment(url: str, account: str) -> dict[str, str]:
 def _lake(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Lake:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    return Lake(ObjectStore(environment["S3_BUCKET"]), dict(environment))
+    return Lake(S3Store(environment["S3_BUCKET"]), dict(environment))
 
 
 def _emulator_command(port: int) -> list[str]:

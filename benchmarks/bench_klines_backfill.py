@@ -18,14 +18,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 
 from extract_process.kline_grid import Range, grid_of
 from extract_process.venues.binance.rest import PAGE_ROWS
-from tickhouse.embedded import embedded_parts, environment_variables
-from tickhouse.provision import provision_aws
+from tickhouse.embedded import environment_variables
 from tickhouse_core import logs
 from tickhouse_core.settings import LogSettings
 from tickhouse_core.timestamps import format_instant, parse_instant
@@ -57,8 +55,7 @@ def main() -> None:
     pages = _pages(FULL_END if arguments.full else END)
     rows = sum(map(GRID.count, pages))
     print(f"{rows:,} klines in {len(pages):,} pages, {arguments.latency_ms} ms latency, {arguments.rounds} rounds", flush=True)
-    with tempfile.TemporaryDirectory() as folder, embedded_parts(Path(folder)):
-        rounds = [_one_round(pages, rows, arguments.latency_ms, number) for number in range(arguments.rounds)]
+    rounds = [_one_round(pages, rows, arguments.latency_ms) for _ in range(arguments.rounds)]
     print(" floor s  backfill s  process s    weight   counted   peak MB")
     for one in rounds:
         print(
@@ -74,15 +71,13 @@ def _pages(end: str) -> list[Range]:
     return list(GRID.split(Range(parse_instant(START), GRID.before(parse_instant(end))), PAGE_ROWS))
 
 
-def _one_round(pages: list[Range], rows: int, latency_ms: int, number: int) -> Round:
-    bucket = f"bench-{number}"
-    provision_aws(bucket)
-    with _exchange(latency_ms) as url:
+def _one_round(pages: list[Range], rows: int, latency_ms: int) -> Round:
+    with tempfile.TemporaryDirectory() as data, _exchange(latency_ms) as url:
         asyncio.run(_fetch_and_forget(url, pages))  # the exchange makes its market: not part of either's time
         httpx.post(f"{url}/simulator/reset").raise_for_status()
         floor = asyncio.run(_fetch_and_forget(url, pages))
         httpx.post(f"{url}/simulator/reset").raise_for_status()
-        with environment_variables({"BINANCE_REST_URL": url, "S3_BUCKET": bucket}):
+        with environment_variables({"BINANCE_REST_URL": url, "TICKHOUSE_DATA": data}):
             process, figures, peak = _run_backfill(pages)
         tally = httpx.get(f"{url}/simulator/tally").json()
     assert tally["refused"]["429"]["limiter"] == 0, "the backfill broke the limit"

@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 
 from tickhouse.provision import provision_aws
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.s3_store import S3Store
 
 BUCKET = "crypto"
 
@@ -69,7 +70,7 @@ def _watch(capture: "subprocess.Popen[bytes]", seconds: float, every: float) -> 
 
 def _tell() -> None:
     """What landed, and how late it was received."""
-    store = ObjectStore(BUCKET)
+    store = S3Store(BUCKET)
     for dataset in ("depth_diffs", "trades"):
         late = np.concatenate([_lateness(store, item.key) for item in store.list_keys(f"data_sources/{dataset}/")])
         marks = ", ".join(f"p{mark} {np.percentile(late, mark):.1f}" for mark in (50, 99, 99.9))

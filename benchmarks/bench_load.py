@@ -37,9 +37,10 @@ from tickhouse.provision import provision_aws
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS, KLINES, LEVELS, Dataset
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.timestamps import MINUTE_US
 from tickhouse_core.warehouse import connect
 from transform_process.migrate import migrate
@@ -139,7 +140,7 @@ def _loader(dataset: Dataset, folder: Path, settings: WarehouseSettings) -> floa
         _wait_for_notifications(dataset, len(files))
         connections = [connect(settings) for _ in range(INSERTERS + 1)]
         options = LoaderOptions(drain=True, wait_seconds=0)
-        loop = QueueLoader(MessageQueue(dataset.queue), store, connections[0], connections[1:], StopRequest(), options)
+        loop = QueueLoader(SqsQueue(dataset.queue), store, connections[0], connections[1:], StopRequest(), options)
         began = time.time()
         loop.run()
     warehouse = connections[0]
@@ -158,7 +159,7 @@ def _lake() -> Iterator[ObjectStore]:
     account = f"{uuid.uuid4().int % 10**12:012d}"  # queues of its own, as LocalStack reads a key of 12 digits
     os.environ |= {"AWS_ACCESS_KEY_ID": account, "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
     if "AWS_ENDPOINT_URL" in os.environ:
-        yield ObjectStore(f"bench-{uuid.uuid4().hex}")
+        yield S3Store(f"bench-{uuid.uuid4().hex}")
         return
     program = (
         "import logging, sys; logging.getLogger('werkzeug').setLevel('ERROR')\n"
@@ -169,7 +170,7 @@ def _lake() -> Iterator[ObjectStore]:
     assert process.stdout is not None
     os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{int(process.stdout.readline())}"
     try:
-        yield ObjectStore(f"bench-{uuid.uuid4().hex}")
+        yield S3Store(f"bench-{uuid.uuid4().hex}")
     finally:
         process.communicate()
 

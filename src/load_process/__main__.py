@@ -18,9 +18,8 @@ from load_process.scheduled_sweep import ScheduledSweep, SweepOptions
 from load_process.trouble import Trouble
 from tickhouse_core.datasets import DATASETS, dataset_named
 from tickhouse_core.errors import AccessRefused
-from tickhouse_core.lake import open_lake
+from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
-from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.metrics import observed
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.settings import WarehouseSettings, read
@@ -54,7 +53,7 @@ def run_loader(queue_names: Sequence[str], stop: StopRequest, options: LoaderOpt
             return connections.enter_context(closing(connect(read(WarehouseSettings))))
 
         warehouses = [[connection() for _ in range(1 + INSERTERS)] for _ in queue_names]
-        queues = _when_allowed(lambda: [MessageQueue(name) for name in queue_names], stop, waits=not options.drain)
+        queues = _when_allowed(lambda: [open_queue(name) for name in queue_names], stop, waits=not options.drain)
         if queues is None:
             return
         memory = LoadMemory(options.limits)

@@ -12,6 +12,7 @@ from load_process.versions import Fate
 from load_process.visibility import VisibilityHeartbeat
 from tickhouse_core.datasets import QUEUES
 from tickhouse_core.errors import NotProvisioned, TickhouseError, UsageError
+from tickhouse_core.lake import open_queue
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import MOST_PER_REQUEST, Message, MessageQueue
 
@@ -40,7 +41,7 @@ def dead_letter_queues(names: list[str]) -> list[MessageQueue]:
         if name in QUEUES:
             raise UsageError(f"--dlq {name}: loaders read that queue themselves; its dead letters are in {name}-dlq")
     try:
-        return [MessageQueue(name) for name in chosen]
+        return [open_queue(name) for name in chosen]
     except NotProvisioned as error:
         raise UsageError(f"--dlq: {error}; choose from {', '.join(DEAD_LETTER_QUEUES)}, all") from error
 

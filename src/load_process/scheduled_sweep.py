@@ -11,8 +11,8 @@ from load_process.named_load import named_load
 from load_process.sweep import Sweep, SweepCounts
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import TickhouseError
+from tickhouse_core.lake import open_queue
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import HOUR_US, SECOND_US, now_us
 from tickhouse_core.warehouse import Warehouse
@@ -53,7 +53,7 @@ class ScheduledSweep:
         self._stop = stop
         self._options = options
         self._limits = limits
-        self._queues = {name: MessageQueue(name) for name in {dataset.queue for dataset in datasets}}
+        self._queues = {name: open_queue(name) for name in {dataset.queue for dataset in datasets}}
         self._reach_us = dict.fromkeys([dataset.name for dataset in datasets], now_us())
         self._is_in_trouble = False
 

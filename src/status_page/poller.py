@@ -17,6 +17,7 @@ from status_page.queries import Queries
 from tickhouse_core.datasets import QUEUES
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.heartbeats import DEFAULT_BATCH_SECONDS, LONGEST_BATCH_SECONDS, batch_seconds_of
+from tickhouse_core.lake import open_queue
 from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.metrics import Process, Pulse, Reading
 from tickhouse_core.timestamps import DAY_US, HOUR_US, now_us
@@ -157,7 +158,7 @@ class Poller:
     def _queue(self, name: str) -> dict[str, Any]:
         for queue in (name, f"{name}-dlq"):
             if queue not in self._queues:
-                self._queues[queue] = MessageQueue(queue, brief=True)
+                self._queues[queue] = open_queue(queue, brief=True)
         depth, dead = self._queues[name].depth(), self._queues[f"{name}-dlq"].depth()
         return {"name": name, "waiting": depth.visible, "in_flight": depth.in_flight, "dead": dead.visible + dead.in_flight}
 

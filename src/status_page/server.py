@@ -16,9 +16,9 @@ from status_page.poller import Poller
 from status_page.processes import Processes, parse_targets
 from status_page.queries import Queries
 from tickhouse_core.errors import UsageError
+from tickhouse_core.lake import open_lake
 from tickhouse_core.metrics import observed
-from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.settings import LakeSettings, StatusSettings, WarehouseSettings, read
+from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect_reader
 
 _END_SECONDS = 3
@@ -37,7 +37,7 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False) -> Iter
     with ExitStack() as parts:
         parts.callback(listener.close)
         queries, slow, market = (parts.enter_context(closing(Queries(lambda: _connect(settings)))) for _ in range(3))
-        lake = LakeLag(ObjectStore(read(LakeSettings).bucket, brief=True), queries)
+        lake = LakeLag(open_lake(brief=True), queries)
         poller = Poller(queries, slow, lake, Processes(parse_targets(settings.targets)))
         closed = threading.Event()
         config = uvicorn.Config(
@@ -68,7 +68,7 @@ def own_look(settings: StatusSettings) -> Iterator[Poller]:
     """A poller without a page, for whoever asks only now and then."""
     with ExitStack() as parts:
         queries = parts.enter_context(closing(Queries(lambda: _connect(settings))))
-        lake = LakeLag(ObjectStore(read(LakeSettings).bucket, brief=True), queries)
+        lake = LakeLag(open_lake(brief=True), queries)
         yield parts.enter_context(closing(Poller(queries, queries, lake, Processes(parse_targets(settings.targets)))))
 
 

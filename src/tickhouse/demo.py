@@ -22,14 +22,12 @@ from load_process.load_limits import limits_here
 from load_process.loader import LoaderOptions
 from status_page.server import running_page
 from tickhouse.demo_live import MARKETS, Check, LiveFigures, check_live, compare_venues, count_live, record_live
-from tickhouse.embedded import embedded_parts, environment_variables
-from tickhouse.provision import provision_aws
+from tickhouse.embedded import data_folder, environment_variables
 from tickhouse_core.datasets import KLINES, QUEUES
 from tickhouse_core.errors import TickhouseError, UsageError
-from tickhouse_core.lake import open_lake
+from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import MessageQueue
-from tickhouse_core.settings import LakeSettings, StatusSettings, WarehouseSettings, read
+from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, now_us
 from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import migrate
@@ -63,15 +61,13 @@ def run_demo(stop: StopRequest, seconds: float) -> None:
     out, began = Console(), time.monotonic()
     with ExitStack() as parts:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="tickhouse-demo-", ignore_cleanup_errors=True)))
-        parts.enter_context(embedded_parts(folder))
+        parts.enter_context(data_folder(folder))
         end_us = now_us() // DAY_US * DAY_US
         halt_us = end_us - 30 * DAY_US + 760 * MINUTE_US
         exchange = parts.enter_context(_simulated_exchange(halt_us))
         variables = {"BINANCE_REST_URL": exchange.url, "BINANCE_ARCHIVE_URL": exchange.url, "BINANCE_WS_URL": exchange.ws_url}
         variables |= {"KUCOIN_REST_URL": exchange.url}
         parts.enter_context(environment_variables(variables))
-        bucket = read(LakeSettings).bucket
-        provision_aws(bucket)
         migrate(read(WarehouseSettings))
         warehouse = connect(read(WarehouseSettings))
         parts.callback(warehouse.close)
@@ -79,9 +75,9 @@ def run_demo(stop: StopRequest, seconds: float) -> None:
         out.print(f"status page: [link={url}]{url}[/link], for {seconds:.0f} seconds")
         markets = ", ".join(f"{' and '.join(symbols)} ({venue})" for venue, symbols in MARKETS.items())
         out.print(f"{DAYS} days of 1m klines of {markets}, from a simulated exchange")
-        runs = [_run_once(end_us, bucket, warehouse, stop) for _ in range(2)]
+        runs = [_run_once(end_us, warehouse, stop) for _ in range(2)]
         out.print(_figures_table(runs))
-        checks = _check(runs, warehouse, bucket, halt_us, exchange.tally())
+        checks = _check(runs, warehouse, halt_us, exchange.tally())
         out.print("recording both venues live: trades and order books")
         exchange.reset()
         record_live(stop, max(LIVE_SECONDS, seconds - (time.monotonic() - began)))
@@ -107,7 +103,7 @@ def _simulated_exchange(halt_us: int) -> Any:
     return running_exchange(ExchangeConfig(halts=(halt,)))
 
 
-def _run_once(end_us: int, bucket: str, warehouse: Warehouse, stop: StopRequest) -> Figures:
+def _run_once(end_us: int, warehouse: Warehouse, stop: StopRequest) -> Figures:
     """The backfill of both venues with a loader at work beside it, until the queues are empty."""
     start_us = end_us - DAYS * DAY_US
     began = time.monotonic()
@@ -122,7 +118,7 @@ def _run_once(end_us: int, bucket: str, warehouse: Warehouse, stop: StopRequest)
     finally:
         end_of_run.set()
         loader.join()
-    return _count(backfills, bucket, warehouse, time.monotonic() - began)
+    return _count(backfills, warehouse, time.monotonic() - began)
 
 
 def _in_background(work: Callable[[], None]) -> threading.Thread:
@@ -131,12 +127,12 @@ def _in_background(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def _count(backfills: list[Backfill], bucket: str, warehouse: Warehouse, seconds: float) -> Figures:
+def _count(backfills: list[Backfill], warehouse: Warehouse, seconds: float) -> Figures:
     counts = "select (select count() from bronze_klines), (select count() from klines), count() from stream_events"
     bronze, silver, gaps = warehouse.query(f"{counts} where event = 'gap'")[0]
     return Figures(
         rows_asked=sum(backfill.report.rows_missing for backfill in backfills),
-        rows_in_parquet=_lake_rows(bucket).num_rows,
+        rows_in_parquet=_lake_rows().num_rows,
         rows_in_bronze=bronze,
         rows_in_silver=silver,
         gaps=gaps,
@@ -146,22 +142,22 @@ def _count(backfills: list[Backfill], bucket: str, warehouse: Warehouse, seconds
     )
 
 
-def _lake_rows(bucket: str) -> pa.Table:
+def _lake_rows() -> pa.Table:
     """All klines in the lake, as any Parquet reader sees them."""
     store = open_lake()
     files = [pa.BufferReader(store.read(found.key).body) for found in store.list_keys(KLINES.prefix)]
     return pa.concat_tables([KLINES.schema.empty_table(), *(pq.read_table(file).cast(KLINES.schema) for file in files)])
 
 
-def _check(runs: list[Figures], warehouse: Warehouse, bucket: str, halt_us: int, tally: dict[str, Any]) -> list[Check]:
+def _check(runs: list[Figures], warehouse: Warehouse, halt_us: int, tally: dict[str, Any]) -> list[Check]:
     first, second = runs
     wanted = DAYS * 1440 * sum(map(len, MARKETS.values()))
     halted = HALT_MINUTES * len(MARKETS)
     gap = warehouse.query("select from_update_id, to_update_id from stream_events where event = 'gap'")
     sums = warehouse.query("select sum(close), sum(quote_volume), uniqExact(venue, symbol, open_time) from klines")[0]
-    lake = _lake_rows(bucket)
+    lake = _lake_rows()
     exact = (pc.sum(lake["close"]).as_py(), pc.sum(lake["quote_volume"]).as_py(), lake.num_rows)
-    dead_letters = [MessageQueue(f"{name}-dlq").depth() for name in QUEUES]
+    dead_letters = [open_queue(f"{name}-dlq").depth() for name in QUEUES]
     expected_gap = [(halt_us, halt_us + (HALT_MINUTES - 1) * MINUTE_US)] * len(MARKETS)
     return [
         Check(

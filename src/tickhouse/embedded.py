@@ -1,9 +1,8 @@
-"""The whole pipeline in one process: embedded S3, SQS and ClickHouse, and captures, loader and transformer in threads.
+"""The whole pipeline in one process and one data folder: captures, loader and transformer in threads.
 
 `tickhouse demo` and `tickhouse local` stand on it. The parts start and end in the order that loses nothing.
 """
 
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +17,9 @@ from load_process.__main__ import run_loader
 from load_process.load_limits import limits_here
 from load_process.loader import LoaderOptions
 from tickhouse_core.datasets import QUEUES
-from tickhouse_core.errors import TickhouseError, UsageError
+from tickhouse_core.errors import TickhouseError
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.settings import LakeSettings, WarehouseSettings, read
+from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.warehouse import connect
 from transform_process.transformer import Transformer, TransformOptions
 
@@ -28,38 +27,10 @@ Work = Callable[[StopRequest], object]
 
 
 @contextmanager
-def embedded_parts(folder: Path) -> Iterator[None]:
-    """Runs moto's S3 and SQS on a free port of loopback and keeps the engine's data and the spool in `folder`.
-
-    S3 and SQS forget in the end; every object is in <folder>/lake/<bucket> too, and LakeKeeper can put it back.
-
-    The environment of this process is changed for as long as the context lasts. Raises UsageError where the
-    extra `embedded` is not installed.
-    """
-    try:
-        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-        from werkzeug.serving import make_server
-    except ImportError as error:
-        raise UsageError("moto is not installed: install the extra `embedded`, or run `make setup`") from error
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, name="moto", daemon=True)
-    thread.start()
-    environment = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.port}",
-        "AWS_ACCESS_KEY_ID": "embedded",
-        "AWS_SECRET_ACCESS_KEY": "embedded",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "LAKE_COPY_DIR": str(folder / "lake" / read(LakeSettings).bucket),
-        "CLICKHOUSE_PATH": str(folder / "warehouse"),
-        "SPOOL_DIR": str(folder / "spool"),
-    }
-    try:
-        with environment_variables(environment):
-            yield
-    finally:
-        server.shutdown()
-        thread.join()
+def data_folder(folder: Path) -> Iterator[None]:
+    """Lake, queues, warehouse and spool of this process are in `folder` for as long as the context lasts."""
+    with environment_variables({"TICKHOUSE_DATA": str(folder)}):
+        yield
 
 
 @contextmanager

@@ -15,15 +15,12 @@ from extract_process.stream_options import StreamOptions
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from load_process.reconcile import run_reconcile
 from status_page.server import running_page
-from tickhouse.embedded import bring_gold_up, embedded_parts, live_pipeline
-from tickhouse.localstack_restore import LakeKeeper
-from tickhouse.provision import provision_aws
-from tickhouse_core.aws import aws_errors, s3_client
+from tickhouse.embedded import bring_gold_up, data_folder, live_pipeline
 from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import UsageError
-from tickhouse_core.lake_copy import configured_copy
+from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
-from tickhouse_core.settings import LakeSettings, StatusSettings, WarehouseSettings, read
+from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
 from transform_process.migrate import migrate
 
 log = logging.getLogger(__name__)
@@ -44,9 +41,9 @@ def run_local(
     """Until the stop or so many seconds. Errors: UsageError for unknown symbols, a folder in use or a port that is taken."""
     with ExitStack() as parts:
         parts.enter_context(_held(folder))
-        parts.enter_context(embedded_parts(folder))
+        parts.enter_context(data_folder(folder))
         migrate(read(WarehouseSettings))
-        _open_lake(read(LakeSettings).bucket, stop)
+        _load_the_rest(stop)
         options = StreamOptions(dict.fromkeys(symbols, channels), limits=BatchLimits(age_seconds=BATCH_SECONDS), venue=venue)
         with live_pipeline([options], on_end=stop.set):
             url = parts.enter_context(running_page(settings))
@@ -58,16 +55,9 @@ def run_local(
 _FOREVER = 10 * 365 * 86_400.0
 
 
-def _open_lake(bucket: str, stop: StopRequest) -> None:
-    """What the folder holds is in the bucket before anybody is notified; what had not been loaded is loaded now."""
-    with aws_errors(f"bucket {bucket}"):
-        s3_client().create_bucket(Bucket=bucket)
-    copy = configured_copy()
-    assert copy is not None, "embedded_parts names its folder"
-    objects = LakeKeeper(bucket, copy, stop.is_set).restore()
-    provision_aws(bucket)
-    if objects:
-        log.info("lake restored", extra={"objects": objects})
+def _load_the_rest(stop: StopRequest) -> None:
+    """What is in the lake and was not loaded: a kill or a power cut came in between, or the warehouse is new."""
+    if next(open_lake().list_keys("data_sources/"), None) is not None:
         run_reconcile(list(DATASETS), stop, min_age_seconds=0)
 
 

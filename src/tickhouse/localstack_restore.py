@@ -26,9 +26,11 @@ from tickhouse_core.errors import (
     PubSubUnavailable,
     UsageError,
 )
-from tickhouse_core.lake_copy import CopiedObject, LakeCopy, configured_copy
+from tickhouse_core.folder_store import FolderStore
+from tickhouse_core.lake import configured_copy
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
-from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.object_store import ObjectSummary
+from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import LakeSettings, PubSubSettings, RetentionSettings, read
 
 if TYPE_CHECKING:
@@ -52,8 +54,8 @@ _ADVICE = "LocalStack holds the name of every object in memory: time for a real 
 class LakeKeeper:
     """Not for several processes at once on one copy. Errors: LakeUnavailable, NotProvisioned, UsageError."""
 
-    def __init__(self, bucket: str, copy: LakeCopy, is_stopping: Callable[[], bool]) -> None:
-        self._store = ObjectStore(bucket)
+    def __init__(self, bucket: str, copy: FolderStore, is_stopping: Callable[[], bool]) -> None:
+        self._store = S3Store(bucket)
         self._client = s3_client()
         self._copy = copy
         self._is_stopping = is_stopping
@@ -76,13 +78,13 @@ class LakeKeeper:
         newest of the rest comes next. A key that is there by now is left alone: it is younger than its copy.
         """
         there = {summary.key for summary in self._store.list_keys("")}
-        missing = [copied for copied in self._copy.objects() if copied.key not in there]
+        missing = [copied for copied in self._copy.list_keys("") if copied.key not in there]
         klines = [copied for copied in missing if copied.key.startswith(KLINES.prefix)]
         others = [copied for copied in missing if not copied.key.startswith(KLINES.prefix)]
         done = sum(map(self._put_back, klines))
         if not self._is_stopping():
             on_klines()
-        done += sum(map(self._put_back, sorted(others, key=lambda copied: copied.modified_ns, reverse=True)))
+        done += sum(map(self._put_back, sorted(others, key=lambda copied: copied.last_modified, reverse=True)))
         if not self._is_stopping():
             with aws_errors(f"bucket {self._store.bucket}"):
                 tags: TaggingTypeDef = {"TagSet": [*self._tags(), _WHOLE]}
@@ -101,7 +103,7 @@ class LakeKeeper:
         gone = self._alike.keys() - found.keys()
         if gone and self.is_whole():  # a bucket that vanished under the listing deleted nothing on purpose
             for key in gone:
-                self._copy.forget(key)
+                self._copy.delete(key)
                 log.info("deleted from the lake, and from its copy", extra={"key": key})
         self._alike = found
         if len(found) > MANY and not self._said_many:
@@ -109,24 +111,22 @@ class LakeKeeper:
             self._said_many = True
 
     def _copy_unless_there(self, key: str, etag: str) -> None:
-        if self._copy.etag(key) == etag:
+        if self._copy.etag_if_any(key) == etag:
             return
         try:
-            size = self._copy.keep_all(key, self._store.chunks(key))
+            size = self._copy.write_chunks(key, self._store.chunks(key))
         except ObjectMissing:
             return
         log.info("copied", extra={"key": key, "bytes": size})
 
-    def _put_back(self, copied: CopiedObject) -> int:
+    def _put_back(self, copied: ObjectSummary) -> int:
         if self._is_stopping():
             return 0
-        with self._copy.opened(copied.key) as file:
-            if file is None:
-                return 0
-            try:
+        try:
+            with self._copy.opened(copied.key) as file:
                 self._store.upload_new(copied.key, file)
-            except ObjectChanged:
-                return 0
+        except (ObjectMissing, ObjectChanged):
+            return 0
         return 1
 
     def _tags(self) -> list["TagTypeDef"]:

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from tickhouse_core.aws import aws_errors, s3_client, sqs_client
 from tickhouse_core.datasets import DATASETS, QUEUES
 from tickhouse_core.errors import UsageError
+from tickhouse_core.message_queue import MAX_RECEIVE_COUNT
 from tickhouse_core.settings import RetentionSettings
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 VISIBILITY_SECONDS = "30"
 RETENTION_SECONDS = "1209600"  # 14 days, the most SQS keeps: a loader that was away for a week lost nothing
-MAX_RECEIVE_COUNT = 5
+
 QUARANTINE_RULE = "tickhouse-quarantine"
 _NO_LIFECYCLE = {"NoSuchLifecycleConfiguration", "NotImplemented", "MethodNotAllowed"}
 

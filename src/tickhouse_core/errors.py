@@ -21,6 +21,7 @@ TickhouseError                  exit 1: the work failed, the message says what, 
 ├── PubSubRefused               permanent: Pub/Sub understood and refused, for want of rights for example
 └── VenueError                  the exchange could not give what was asked
     ├── VenueUnavailable        transient: no answer, HTTP 5xx, or an answer that is cut or malformed
+    │   └── SubscriptionRefused  the venue takes no part of a subscription: one symbol of it may be unknown
     ├── VenueRefused            permanent: the request itself is wrong (HTTP 4xx with the venue's code)
     └── VenueBanned             the venue shut this address out until `until_us`
 """

@@ -1,25 +1,69 @@
-"""The lake that the settings name: where every process gets its ObjectStore."""
+"""Where every process gets its lake and its queues: S3 and SQS, or a data folder's files."""
 
-from tickhouse_core.lake_copy import LakeCopy, configured_copy
+from pathlib import Path
+from urllib.parse import quote
+
+import orjson
+
+from tickhouse_core.datasets import dataset_of_key
+from tickhouse_core.folder_queue import FolderQueue
+from tickhouse_core.folder_store import FolderStore
+from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.settings import LakeSettings, read
+from tickhouse_core.s3_store import S3Store
+from tickhouse_core.settings import DataSettings, LakeSettings, read
+from tickhouse_core.sqs_queue import SqsQueue
 
 
-class CopiedStore(ObjectStore):
+class CopiedStore(S3Store):
     """A bucket that forgets (LocalStack's community edition does), with a copy of every object on disk."""
 
-    def __init__(self, bucket: str, copy: LakeCopy) -> None:
+    def __init__(self, bucket: str, copy: FolderStore) -> None:
         super().__init__(bucket)
         self._copy = copy
 
     def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
         """As ObjectStore's; what returned is on the disk of LAKE_COPY_DIR too."""
         etag = super().write(key, body, replaces=replaces, must_be_new=must_be_new)
-        self._copy.keep(key, body)
+        self._copy.write(key, body)
         return etag
 
 
-def open_lake() -> ObjectStore:
-    """S3_BUCKET, written to LAKE_COPY_DIR too where that is set. Raises UsageError for settings that cannot be meant."""
-    bucket, copy = read(LakeSettings).bucket, configured_copy()
-    return ObjectStore(bucket) if copy is None else CopiedStore(bucket, copy)
+class NotifyingStore(FolderStore):
+    """The lake of a data folder: what is written is a message of its dataset's queue, as S3's notifications are."""
+
+    def __init__(self, data: Path, bucket: str) -> None:
+        super().__init__(data / "lake", bucket, self._notify)
+        self._queues = data / "queue"
+
+    def _notify(self, key: str, etag: str, size: int) -> None:
+        dataset = dataset_of_key(key)
+        if dataset is None or not key.endswith(".parquet"):
+            return
+        created = {"bucket": {"name": self.bucket}, "object": {"key": quote(key), "size": size, "eTag": etag}}
+        body = {"Records": [{"eventName": "ObjectCreated:Put", "s3": created}]}
+        FolderQueue(self._queues, dataset.queue).send(orjson.dumps(body).decode())
+
+
+def open_lake(*, brief: bool = False) -> ObjectStore:
+    """The data folder's lake, or S3_BUCKET, written to LAKE_COPY_DIR too where that is set.
+
+    `brief` as `s3_client`, for who only looks. Raises UsageError for settings that cannot be meant.
+    """
+    bucket, data = read(LakeSettings).bucket, read(DataSettings).folder
+    if data is not None:
+        return NotifyingStore(data, bucket)
+    copy = configured_copy()
+    return S3Store(bucket, brief=brief) if copy is None or brief else CopiedStore(bucket, copy)
+
+
+def open_queue(name: str, *, brief: bool = False) -> MessageQueue:
+    """The data folder's queue, or SQS's. `brief` as `sqs_client`. Raises NotProvisioned, LakeUnavailable, UsageError."""
+    data = read(DataSettings).folder
+    return SqsQueue(name, brief=brief) if data is None else FolderQueue(data / "queue", name)
+
+
+def configured_copy() -> FolderStore | None:
+    """The copy that LAKE_COPY_DIR names, None where the lake itself is trusted to keep what it has."""
+    folder = read(LakeSettings).copy_dir
+    return None if folder is None else FolderStore(folder)

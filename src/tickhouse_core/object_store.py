@@ -1,19 +1,14 @@
-"""ObjectStore: one bucket of the lake over boto3. Knows bytes, keys and etags; nothing of datasets."""
+"""ObjectStore: the lake as bytes, keys and etags; nothing of datasets. S3Store has it in a bucket, FolderStore in files."""
 
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
-from tickhouse_core.aws import aws_errors, s3_client
-from tickhouse_core.errors import ObjectTooLarge
-from tickhouse_core.quick_get import SILENCE_SECONDS, QuickGet
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
-
-_CHUNK_BYTES = 1024**2
+CHUNK_BYTES = 1024**2
+"""Of what is read piece by piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,112 +38,76 @@ class StoredObject:
     body: bytes
 
 
-class ObjectStore:
-    """Thread-safe.
+class ObjectStore(ABC):
+    """Thread-safe. Any two with the same objects answer alike.
 
     Errors: ObjectMissing, ObjectTooLarge, ObjectChanged, NotProvisioned, LakeUnavailable, LakeRefused, AccessRefused.
     """
 
-    def __init__(self, bucket: str, *, silence_seconds: float = SILENCE_SECONDS, brief: bool = False) -> None:
-        """`silence_seconds`: how long `read` waits for bytes before it is LakeSilent. `brief`: as `s3_client`."""
+    def __init__(self, bucket: str) -> None:
+        """`bucket` is part of the names of objects' versions."""
         self.bucket = bucket
-        self._client = s3_client(brief=brief)
-        self._quick = QuickGet(bucket, self._client, silence_seconds)
 
+    @abstractmethod
     def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
         """Stores the bytes and returns their etag.
 
         With `replaces` (an etag) or `must_be_new` the write is conditional: ObjectChanged if the stored object
         is another one (S3 conditional writes, If-Match and If-None-Match).
         """
-        condition = {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"} if must_be_new else {}
-        with aws_errors(self._where(key), conditional=bool(condition)):
-            answer = self._client.put_object(
-                Bucket=self.bucket,
-                Key=key,
-                Body=body,
-                ContentType=_content_type(key),
-                **condition,  # type: ignore[arg-type]  # two optional string parameters
-            )
-        return _bare(answer["ETag"])
 
-    def read(self, key: str, *, most_bytes: int | None = None) -> StoredObject:
-        """The whole object; ObjectTooLarge, before anything is read, if it has more than `most_bytes`.
-
-        LakeSilent where its bytes do not come, or too slowly.
-        """
-        quickly = self._quick.get(key, most_bytes)
-        if quickly is not None:
-            etag, body = quickly
-            return StoredObject(key, _bare(etag), body)
-        with aws_errors(self._where(key)):
-            answer = self._client.get_object(Bucket=self.bucket, Key=key)
-            if most_bytes is not None and answer["ContentLength"] > most_bytes:
-                answer["Body"].close()
-                said = f"{self._where(key)} has {answer['ContentLength']:,} bytes, {most_bytes:,} are allowed"
-                raise ObjectTooLarge(said, _bare(answer["ETag"]))
-            return StoredObject(key, _bare(answer["ETag"]), answer["Body"].read())
-
-    def chunks(self, key: str) -> Iterator[bytes]:
-        """The whole object piece by piece, a megabyte at a time; an object that is cut short is LakeUnavailable."""
-        with aws_errors(self._where(key)):
-            yield from self._client.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks(_CHUNK_BYTES)
-
+    @abstractmethod
     def upload_new(self, key: str, file: BinaryIO) -> None:
         """`write` of a file that is not in memory, without a copy; ObjectChanged where there is such an object."""
-        with aws_errors(self._where(key), conditional=True):
-            self._client.put_object(Bucket=self.bucket, Key=key, Body=file, ContentType=_content_type(key), IfNoneMatch="*")
+
+    @abstractmethod
+    def read(self, key: str, *, most_bytes: int | None = None) -> StoredObject:
+        """The whole object; ObjectTooLarge, before anything is read, if it has more than `most_bytes`."""
+
+    @abstractmethod
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """The whole object piece by piece, a megabyte at a time; an object that is cut short is LakeUnavailable."""
+
+    @abstractmethod
+    def read_range(self, summary: ObjectSummary, start: int, end: int) -> bytes:
+        """Bytes `start` up to but not including `end` of exactly that version (ObjectChanged otherwise)."""
+
+    @abstractmethod
+    def list_keys(self, prefix: str) -> Iterator[ObjectSummary]:
+        """All objects under a prefix in key order."""
+
+    @abstractmethod
+    def list_folder(self, prefix: str) -> tuple[Folder, list[str]]:
+        """What is directly in the folder `prefix` (with its slash), and the folders in it, with their slashes."""
+
+    @abstractmethod
+    def check_access(self) -> None:
+        """One cheap question that any process may ask: AccessRefused means its keys or rights, not a single object's."""
+
+    @abstractmethod
+    def where(self, key: str) -> str:
+        """The address of an object, for messages."""
 
     def open(self, summary: ObjectSummary) -> "RangedReader":
         """A file that reads only the bytes asked for: a Parquet footer costs one small request."""
         return RangedReader(self, summary)
 
-    def read_range(self, summary: ObjectSummary, start: int, end: int) -> bytes:
-        """Bytes `start` up to but not including `end` of exactly that version (ObjectChanged otherwise)."""
-        with aws_errors(self._where(summary.key), conditional=True):
-            answer = self._client.get_object(
-                Bucket=self.bucket, Key=summary.key, Range=f"bytes={start}-{end - 1}", IfMatch=summary.etag
-            )
-            return answer["Body"].read()
-
-    def list_keys(self, prefix: str) -> Iterator[ObjectSummary]:
-        """All objects under a prefix in key order, 1,000 per request."""
-        with aws_errors(self._where(prefix)):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
-                yield from _summaries(page)
-
-    def check_access(self) -> None:
-        """One cheap question that any process may ask: AccessRefused means its keys or rights, not a single object's."""
-        with aws_errors(self._where("data_sources/")):
-            self._client.list_objects_v2(Bucket=self.bucket, Prefix="data_sources/", MaxKeys=1)
-
     def list_folders(self, prefix: str, skip: Callable[[str], bool] = lambda _folder: False) -> Iterator[Folder]:
         """The folder `prefix` (with its slash) and all folders below it that hold objects themselves, in key order.
 
-        One folder is in memory at a time, 1,000 names come per request, and what `skip` says yes to is not even listed.
+        One folder is in memory at a time, and what `skip` says yes to is not even listed.
         """
-        objects: list[ObjectSummary] = []
-        inner: list[str] = []
-        with aws_errors(self._where(prefix)):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
-            for page in pages:
-                objects += _summaries(page)
-                inner += [common["Prefix"] for common in page.get("CommonPrefixes", ())]
-        if objects:
-            yield Folder(prefix, objects)
-        for folder in inner:
-            if not skip(folder):
-                yield from self.list_folders(folder, skip)
+        folder, inner = self.list_folder(prefix)
+        if folder.objects:
+            yield folder
+        for name in inner:
+            if not skip(name):
+                yield from self.list_folders(name, skip)
 
     def folders_in(self, prefix: str) -> list[str]:
         """The names of the folders directly in `prefix` (with its slash)."""
-        with aws_errors(self._where(prefix)):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
-            found = [common["Prefix"] for page in pages for common in page.get("CommonPrefixes", ())]
-        return [folder.removeprefix(prefix).rstrip("/") for folder in found]
-
-    def _where(self, key: str) -> str:
-        return f"s3://{self.bucket}/{key}"
+        _, inner = self.list_folder(prefix)
+        return [folder.removeprefix(prefix).rstrip("/") for folder in inner]
 
 
 class RangedReader(io.RawIOBase):
@@ -185,16 +144,3 @@ class RangedReader(io.RawIOBase):
         body = self._last[start : end - self._last_start]
         self._position += len(body)
         return body
-
-
-def _summaries(page: "ListObjectsV2OutputTypeDef") -> Iterator[ObjectSummary]:
-    for item in page.get("Contents", ()):
-        yield ObjectSummary(item["Key"], _bare(item["ETag"]), item["Size"], item["LastModified"])
-
-
-def _content_type(key: str) -> str:
-    return "application/vnd.apache.parquet" if key.endswith(".parquet") else "application/json"
-
-
-def _bare(etag: str) -> str:
-    return etag.strip('"')

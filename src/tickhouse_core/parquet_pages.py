@@ -4,7 +4,6 @@ A decoder allocates what they say, and takes as many values as they say: the foo
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from tickhouse_core.thrift_compact import fields_of
 
@@ -67,7 +66,8 @@ def pages_of(body: bytes, start: int, end: int, values: int) -> ChunkPages:
     return ChunkPages(size, seen, shares, pages, unusual)
 
 
-class _Page(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Page:
     """`length` is the header's; `compressed`: bytes of the page as it is here."""
 
     kind: int

@@ -72,6 +72,14 @@ class LakeSettings(BaseSettings, env_ignore_empty=True):
     copy_dir: Path | None = Field(None, validation_alias="LAKE_COPY_DIR", description="if set, a file of each object too")
 
 
+class DataSettings(BaseSettings, env_ignore_empty=True):
+    """One folder instead of S3, SQS and a ClickHouse server; the commands' `--data` sets it."""
+
+    folder: Path | None = Field(
+        None, validation_alias="TICKHOUSE_DATA", description="if set: lake, warehouse and spool are in it"
+    )
+
+
 class WarehouseSettings(BaseSettings, env_prefix="CLICKHOUSE_", env_ignore_empty=True):
     """A ClickHouse server over HTTP, or the embedded engine when `path` is set."""
 
@@ -169,10 +177,21 @@ def read(model: type[Settings]) -> Settings:
     load_dotenv(".env")
     know_secrets_of(os.environ)
     try:
-        return model()
+        return _in_data_folder(model())
     except ValidationError as error:
         said = "; ".join(_line(model, problem) for problem in error.errors(include_input=False, include_url=False))
     raise UsageError(said)  # not from pydantic's error: its text, in a traceback, has the value
+
+
+def _in_data_folder(settings: Settings) -> Settings:
+    """What TICKHOUSE_DATA says of a place wins over the place's own variable."""
+    if not (folder := os.environ.get("TICKHOUSE_DATA")):
+        return settings
+    places: dict[type[BaseSettings], dict[str, object]] = {
+        WarehouseSettings: {"path": Path(folder, "warehouse")},
+        SpoolSettings: {"folder": Path(folder, "spool")},
+    }
+    return settings.model_copy(update=places.get(type(settings), {}))
 
 
 def _line(model: type[BaseSettings], problem: object) -> str:

@@ -19,6 +19,7 @@ from tickhouse_core.datasets import INSTANT, KLINES
 from tickhouse_core.errors import ObjectRefused, ObjectTooLarge
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.parquet_check import read_checked
+from tickhouse_core.s3_store import S3Store
 from tickhouse_core.timestamps import parse_instant
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def test_rows_that_arrived_in_two_landings_are_the_bytes_of_one(lake: KlineLake,
 
 @pytest.mark.parametrize("writers", [2, 4])
 def test_landings_that_race_lose_no_row(writers: int, moto_lake: Lake) -> None:
-    lakes, start, rows = [lake_on(ObjectStore(moto_lake.store.bucket)) for _ in range(writers)], Barrier(writers), []
+    lakes, start, rows = [lake_on(S3Store(moto_lake.store.bucket)) for _ in range(writers)], Barrier(writers), []
 
     def land(number: int) -> None:
         start.wait(10)
@@ -178,7 +179,7 @@ def test_landings_that_race_lose_no_row(writers: int, moto_lake: Lake) -> None:
     assert stored_hours(moto_lake.store) == list(range(writers * 5))
 
 
-class Rival(ObjectStore):
+class Rival(S3Store):
     """Somebody else lands an hour between our reading and our writing, `times` times."""
 
     times = 1
@@ -186,7 +187,7 @@ class Rival(ObjectStore):
     def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
         if self.times:
             self.times -= 1
-            lake_on(ObjectStore(self.bucket)).land("2024-01", klines(10 + self.times), [])
+            lake_on(S3Store(self.bucket)).land("2024-01", klines(10 + self.times), [])
         return super().write(key, body, replaces=replaces, must_be_new=must_be_new)
 
 
@@ -331,7 +332,7 @@ def test_klines_off_the_grid_are_kept_but_cover_nothing(lake: KlineLake, moto_la
     assert lake.read_coverage(["2024-01"])["2024-01"].present == [hours(0, 0), hours(3, 3)]
 
 
-class Counting(ObjectStore):
+class Counting(S3Store):
     """Counts the bytes read of listed objects."""
 
     bytes_read = 0

@@ -17,6 +17,7 @@ from extract_process.outbox import Outbox
 from extract_process.uploader import Uploader
 from tickhouse_core.aws import s3_client
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.s3_store import S3Store
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -103,7 +104,7 @@ def test_the_oldest_segment_goes_first_and_what_has_arrived_leaves_the_outbox(
 ) -> None:
     for sequence, item in zip((12, 3, 7), OBJECTS, strict=True):
         outbox.put(sequence, [item])
-    uploader = Uploader(outbox, ObjectStore(moto_lake.store.bucket))
+    uploader = Uploader(outbox, S3Store(moto_lake.store.bucket))
     assert uploader.finish(20) == 0
     assert [path for path, _ in gate.puts] == [f"trades/venue=binance/{number}.parquet" for number in (2, 3, 1)]
     assert bodies(moto_lake.store) == dict(OBJECTS)
@@ -129,7 +130,7 @@ def test_uploads_resume_by_themselves_with_the_same_key_and_bytes(
     gate.answers_to_lose = 5
     for number, item in enumerate(OBJECTS, start=1):
         outbox.put(number, [item])
-    uploader = Uploader(outbox, ObjectStore(moto_lake.store.bucket))
+    uploader = Uploader(outbox, S3Store(moto_lake.store.bucket))
     wait_until(lambda: uploader.uploaded == 3)
     first, *others = gate.puts[5:]
     assert gate.puts[:5] == [first] * 5
@@ -145,7 +146,7 @@ def test_uploads_resume_by_themselves_with_the_same_key_and_bytes(
 def test_a_lake_that_is_made_later_gets_everything_in_order(
     outbox: Outbox, moto_lake: "Lake", caplog: pytest.LogCaptureFixture
 ) -> None:
-    later = ObjectStore(f"{moto_lake.store.bucket}-later")
+    later = S3Store(f"{moto_lake.store.bucket}-later")
     uploader = Uploader(outbox, later)
     outbox.put(1, OBJECTS)
     uploader.wake()
@@ -162,7 +163,7 @@ def test_an_end_under_a_deadline_says_what_is_left_and_leaves_it(outbox: Outbox,
     """One object is under way, two wait: none of them is known to have arrived."""
     gate.is_open.clear()
     outbox.put(1, OBJECTS)
-    uploader = Uploader(outbox, ObjectStore(moto_lake.store.bucket))
+    uploader = Uploader(outbox, S3Store(moto_lake.store.bucket))
     wait_until(lambda: len(gate.puts) == 1)
     began = time.monotonic()
     assert uploader.finish(0.2) == 3
@@ -177,7 +178,7 @@ def test_what_a_run_without_a_lake_left_the_next_one_uploads(
     outbox: Outbox, moto_lake: "Lake", moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", NOWHERE)
-    away = Uploader(outbox, ObjectStore(moto_lake.store.bucket))
+    away = Uploader(outbox, S3Store(moto_lake.store.bucket))
     outbox.put(1, OBJECTS)
     away.wake()
     began = time.monotonic()
@@ -185,7 +186,7 @@ def test_what_a_run_without_a_lake_left_the_next_one_uploads(
     assert time.monotonic() - began < 2
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_url)
-    assert Uploader(outbox, ObjectStore(moto_lake.store.bucket)).finish(20) == 0
+    assert Uploader(outbox, S3Store(moto_lake.store.bucket)).finish(20) == 0
     assert bodies(moto_lake.store) == dict(OBJECTS)
     assert away.uploaded == 0
 
@@ -193,7 +194,7 @@ def test_what_a_run_without_a_lake_left_the_next_one_uploads(
 def test_a_kill_between_the_upload_and_the_deletion_repeats_the_same_object(
     outbox: Outbox, gate: Gate, moto_lake: "Lake"
 ) -> None:
-    store = ObjectStore(moto_lake.store.bucket)
+    store = S3Store(moto_lake.store.bucket)
     (waiting,) = outbox.put(1, OBJECTS[:1])
     assert Uploader(outbox, store).finish(20) == 0
     etag = moto_lake.store.read(waiting.key).etag

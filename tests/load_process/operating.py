@@ -14,8 +14,8 @@ from load_process.redrive import Selection, run_redrive
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import TRADES, Dataset
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def drain(lake: Lake, queue: str = TRADES.queue) -> None:
     with ExitStack() as connections:
         first, *others = (connections.enter_context(closing(connect(read(WarehouseSettings)))) for _ in range(3))
         options = LoaderOptions(drain=True, wait_seconds=0)
-        QueueLoader(MessageQueue(queue), lake.store, first, others, StopRequest(), options).run()
+        QueueLoader(SqsQueue(queue), lake.store, first, others, StopRequest(), options).run()
 
 
 def redrive(selection: Selection, *, again: bool = False) -> dict[Outcome, int]:

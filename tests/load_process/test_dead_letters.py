@@ -12,7 +12,7 @@ from load_process.named_load import Outcome
 from load_process.redrive import Selection
 from tickhouse_core.datasets import STREAM_EVENTS, TICKERS, TRADES
 from tickhouse_core.errors import LakeUnavailable, TickhouseError, UsageError
-from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def test_dead_letters_with_good_and_bad_messages(
         "not loaded: busy or away\tnot loaded: refused",
         f"{DLQ}\t8\t0\t3\t1\t1\t1\t0\t0",
     ]
-    assert MessageQueue(DLQ).depth().is_empty
+    assert SqsQueue(DLQ).depth().is_empty
     assert (counts(warehouse), verdicts(warehouse)) == ((6, 6), ["ok"] * 3)
     noted = warehouse.query("select reason from ops_load_errors order by reason")
     assert [row[0] for row in noted] == ["bad_notification", "not_parquet", "object_missing"]
@@ -56,7 +56,7 @@ def test_all_means_every_dead_letter_queue_of_ours(moto_lake: Lake, warehouse: W
     send(f"{STREAM_EVENTS.queue}-dlq", dead_letter(moto_lake, event))
     assert redrive(Selection(queues=["all"])) == {LOADED: 2}
     assert (counts(warehouse), counts(warehouse, STREAM_EVENTS)) == ((2, 2), (2, 2))
-    assert all(MessageQueue(name).depth().is_empty for name in DEAD_LETTER_QUEUES)
+    assert all(SqsQueue(name).depth().is_empty for name in DEAD_LETTER_QUEUES)
 
 
 @pytest.mark.slow
@@ -81,7 +81,7 @@ def test_a_message_whose_object_cannot_be_loaded_stays(moto_lake: Lake, warehous
             redrive(Selection(queues=[DLQ]))
     finally:
         warehouse.command("alter table bronze_tickers drop constraint refuses")
-    assert MessageQueue(DLQ).depth().visible == 1
+    assert SqsQueue(DLQ).depth().visible == 1
     assert redrive(Selection(queues=[DLQ])) == {LOADED: 1}
     assert (counts(warehouse), counts(warehouse, TICKERS)) == ((2, 2), (2, 2))
 
@@ -98,7 +98,7 @@ def test_messages_in_hand_return_when_the_lake_goes_away(
             redrive(Selection(queues=[DLQ]))
     finally:
         warehouse.command("rename table ops_loaded_objects_away to ops_loaded_objects")
-    assert MessageQueue(DLQ).depth().visible == 1
+    assert SqsQueue(DLQ).depth().visible == 1
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(LakeUnavailable):
         redrive(Selection(prefix=f"{TRADES.prefix}hour={FIRST_HOUR}"))

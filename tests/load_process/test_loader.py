@@ -17,7 +17,9 @@ from tickhouse_core.errors import LakeUnavailable, WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import Message, MessageQueue, QueueDepth
 from tickhouse_core.object_store import ObjectStore, StoredObject
+from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings
+from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def run(
     options: LoaderOptions = DRAIN,
 ) -> None:
     first, *others = connections
-    QueueLoader(queue or MessageQueue(QUEUE), store, first, others, stop or StopRequest(), options).run()
+    QueueLoader(queue or SqsQueue(QUEUE), store, first, others, stop or StopRequest(), options).run()
 
 
 def seen(warehouse: Warehouse) -> list[tuple[object, ...]]:
@@ -67,7 +69,7 @@ def test_what_lands_in_the_lake_is_loaded_and_the_queue_is_empty(
     moto_lake.store.write(f"{FOLDER}/2024-02.parquet", parquet(klines(2)))
     run(moto_lake.store, connections)
     assert seen(warehouse) == [(0, "1.5"), (1, "1.5"), (2, "1.5")]
-    assert MessageQueue(QUEUE).depth().is_empty
+    assert SqsQueue(QUEUE).depth().is_empty
     assert warehouse.query("select count() from ops_load_errors") == [(0,)]  # the test event is no error
 
 
@@ -85,7 +87,7 @@ def test_everything_three_times_in_any_order_is_exact(
     run(moto_lake.store, connections)
     assert seen(warehouse) == [(0, "2.5"), (1, "2.5")]
     assert warehouse.query("select count() from bronze_klines") == [(6,)]
-    assert MessageQueue(QUEUE).depth().is_empty
+    assert SqsQueue(QUEUE).depth().is_empty
 
 
 def test_a_bad_object_is_quarantined_and_its_neighbours_are_loaded(
@@ -100,7 +102,7 @@ def test_a_bad_object_is_quarantined_and_its_neighbours_are_loaded(
         f"quarantine/{FOLDER}/b.parquet",
         f"quarantine/{FOLDER}/b.parquet.reason.json",
     ]
-    assert MessageQueue(QUEUE).depth().is_empty
+    assert SqsQueue(QUEUE).depth().is_empty
 
 
 def test_a_notification_of_no_new_object_leaves_a_line_and_is_deleted(
@@ -112,7 +114,7 @@ def test_a_notification_of_no_new_object_leaves_a_line_and_is_deleted(
     run(moto_lake.store, connections)
     said = {record.__dict__["says"] for record in caplog.records if record.message == "a notification of no new object"}
     assert said >= set(bodies)
-    assert MessageQueue(QUEUE).depth().is_empty
+    assert SqsQueue(QUEUE).depth().is_empty
 
 
 def test_a_body_that_is_no_notification_is_noted_and_deleted(
@@ -121,7 +123,7 @@ def test_a_body_that_is_no_notification_is_noted_and_deleted(
     send("hello", '{"Records":[{}]}')
     run(moto_lake.store, connections)
     assert errors(warehouse) == [("bad_notification", "dropped", 1)] * 2
-    assert MessageQueue(QUEUE).depth().is_empty
+    assert SqsQueue(QUEUE).depth().is_empty
 
 
 class SlowInsert(Warehouse):
@@ -152,13 +154,13 @@ def test_a_stop_finishes_the_batch_in_hand_and_gives_the_others_back(
     loaded = len(seen(warehouse))
     assert 0 < loaded < 12
     assert len(ledger(warehouse)) == loaded
-    assert MessageQueue(QUEUE).depth() == QueueDepth(12 - loaded, 0, 0)  # at once, not after the visibility timeout
+    assert SqsQueue(QUEUE).depth() == QueueDepth(12 - loaded, 0, 0)  # at once, not after the visibility timeout
     run(moto_lake.store, [warehouse, warehouse])
     assert seen(warehouse) == [(number, "1.5") for number in range(12)]
     inserting.close()
 
 
-class StoppingStore(ObjectStore):
+class StoppingStore(S3Store):
     """Asks for the stop while the first object is read."""
 
     stop: StopRequest
@@ -175,7 +177,7 @@ def test_a_stop_while_reading_gives_everything_back(moto_lake: Lake, warehouse: 
     store.stop = stop
     run(store, connections, stop=stop)
     assert (seen(warehouse), ledger(warehouse)) == ([], [])
-    assert MessageQueue(QUEUE).depth() == QueueDepth(3, 0, 0)
+    assert SqsQueue(QUEUE).depth() == QueueDepth(3, 0, 0)
     run(moto_lake.store, connections)
     assert seen(warehouse) == [(0, "1.5"), (1, "1.5"), (2, "1.5")]
 
@@ -188,10 +190,10 @@ def test_a_stop_before_the_first_poll_receives_nothing(
     stop.set()
     run(moto_lake.store, connections, stop=stop, options=LoaderOptions())
     assert seen(warehouse) == []
-    assert MessageQueue(QUEUE).depth().in_flight == 0
+    assert SqsQueue(QUEUE).depth().in_flight == 0
 
 
-class AwayStore(ObjectStore):
+class AwayStore(S3Store):
     """Not there until the loader has tried once."""
 
     stop: StopRequest
@@ -209,13 +211,13 @@ def test_passing_trouble_leaves_the_message_for_another_delivery(
     store.stop = stop
     run(store, connections, stop=stop)
     assert seen(warehouse) == []
-    assert not MessageQueue(QUEUE).depth().is_empty
+    assert not SqsQueue(QUEUE).depth().is_empty
     run(moto_lake.store, connections)
     assert seen(warehouse) == [(0, "1.5")]
     assert warehouse.query("select status, attempts from ops_loaded_objects") == [("loaded", 2)]
 
 
-class PatchyQueue(MessageQueue):
+class PatchyQueue(SqsQueue):
     """Does not answer the second time, nor the first time it is asked for its depth."""
 
     received = 0
@@ -249,7 +251,7 @@ def test_what_was_received_before_the_queue_went_away_is_loaded(
     assert queue.depth().is_empty
 
 
-class AwayQueue(MessageQueue):
+class AwayQueue(SqsQueue):
     """Does not answer for a while, though the warehouse does."""
 
     received = 0
@@ -297,7 +299,7 @@ def test_a_refused_body_is_noted_when_the_warehouse_is_back_and_its_neighbours_a
     assert reading.noted == 2
     assert errors(warehouse) == [("bad_notification", "dropped", 1)]
     assert seen(warehouse) == [(0, "1.5")]
-    assert MessageQueue(QUEUE).depth().is_empty
+    assert SqsQueue(QUEUE).depth().is_empty
     reading.close()
 
 

@@ -14,9 +14,9 @@ from tests.load_process.conftest import FOLDER, klines, ledger, parquet
 from load_process.loader import LoaderOptions, QueueLoader
 from tickhouse_core.aws import s3_client, sqs_client
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import MessageQueue
-from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings
+from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def drain(moto_lake: Lake, warehouse_settings: WarehouseSettings) -> Iterator[Ca
     def drained() -> None:
         first, *others = connections
         options = LoaderOptions(drain=True, wait_seconds=0)
-        store = ObjectStore(moto_lake.store.bucket)
-        QueueLoader(MessageQueue(QUEUE), store, first, others, StopRequest(), options).run()
-        assert MessageQueue(QUEUE).depth().is_empty
+        store = S3Store(moto_lake.store.bucket)
+        QueueLoader(SqsQueue(QUEUE), store, first, others, StopRequest(), options).run()
+        assert SqsQueue(QUEUE).depth().is_empty
 
     yield drained
     for connection in connections:

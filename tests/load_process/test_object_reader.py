@@ -29,7 +29,8 @@ from load_process.value_checksum import value_checksum
 from load_process.versions import Fate, Version, Wanted
 from tickhouse_core.datasets import DATASETS, KLINES
 from tickhouse_core.errors import LakeUnavailable
-from tickhouse_core.object_store import ObjectStore, StoredObject
+from tickhouse_core.object_store import StoredObject
+from tickhouse_core.s3_store import S3Store
 from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def test_a_file_without_rows_is_done_with_no_row(moto_lake: Lake, warehouse: War
     assert (counts(warehouse), ledger(warehouse)) == ((0, 0, 0), [(KEY, created.etag, 0, "loaded", 1)])
 
 
-class PatchyStore(ObjectStore):
+class PatchyStore(S3Store):
     """Does not answer for some keys."""
 
     def read(self, key: str, *, most_bytes: int | None = None) -> StoredObject:

@@ -23,9 +23,10 @@ from load_process.object_reader import MOST_SILENT, ObjectReader
 from load_process.versions import Fate, Version, Wanted
 from tickhouse_core.errors import AccessRefused
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import MessageQueue
-from tickhouse_core.object_store import ObjectStore, StoredObject
+from tickhouse_core.object_store import StoredObject
+from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings
+from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def test_an_object_that_s3_refuses_costs_only_itself(
 ) -> None:
     refused = [land(moto_lake, parquet(klines(0)), f"{FOLDER}/{name}.parquet") for name in REFUSED]
     sound = land(moto_lake, parquet(klines(1)))
-    reader = ObjectReader(ObjectStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
+    reader = ObjectReader(S3Store(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
     reading = reader.read([Wanted(item, 3) for item in (*refused, sound)])
     assert [item.version.key for item in reading.objects] == [sound.key]
     assert reading.fates == {Wanted(item, 3).version: Fate.STUCK for item in refused}
@@ -77,7 +78,7 @@ def test_objects_that_do_not_come_cost_only_themselves(
     """One that is never answered and one that drips: a read timeout alone would wait for the second for ever."""
     waiting = [land(moto_lake, parquet(klines(0)), f"{FOLDER}/{name}.parquet") for name in ("silent", "dripping")]
     sound = land(moto_lake, parquet(klines(1)))
-    store = ObjectStore(moto_lake.store.bucket, silence_seconds=patience(0.4))
+    store = S3Store(moto_lake.store.bucket, silence_seconds=patience(0.4))
     reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([Wanted(item, 3) for item in (*waiting, sound)])
     assert [item.version.key for item in reading.objects] == [sound.key]
     assert reading.fates == {Wanted(item, 3).version: Fate.STUCK for item in waiting}
@@ -90,7 +91,7 @@ def test_an_object_of_more_bytes_than_a_put_can_have_is_quarantined_unread(
 ) -> None:
     """S3 takes 5 GiB in one request and terabytes in parts: our own limit is what counts."""
     created = land(moto_lake, b"never read", f"{FOLDER}/6GiB.parquet")
-    reader = ObjectReader(ObjectStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
+    reader = ObjectReader(S3Store(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
     assert reader.read([Wanted(created, 1)]).fates == {Wanted(created, 1).version: Fate.DONE}
     assert errors(warehouse) == [("too_large", "quarantined", 1)]
 
@@ -99,7 +100,7 @@ def test_of_many_objects_that_do_not_come_only_the_first_are_waited_for(
     front: RefusingS3, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
 ) -> None:
     silent = [land(moto_lake, b"never read", f"{FOLDER}/silent-{number}.parquet") for number in range(8)]
-    store = ObjectStore(moto_lake.store.bucket, silence_seconds=0.1)
+    store = S3Store(moto_lake.store.bucket, silence_seconds=0.1)
     reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([Wanted(item, 1) for item in silent])
     fates = [reading.fates[Wanted(item, 1).version] for item in silent]
     assert fates.count(Fate.STUCK) in (MOST_SILENT, MOST_SILENT + 1)  # two threads
@@ -110,7 +111,7 @@ def test_when_everything_is_refused_no_object_is_blamed(
     front: RefusingS3, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
 ) -> None:
     created = land(moto_lake, parquet(klines(0)))
-    reader = ObjectReader(ObjectStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
+    reader = ObjectReader(S3Store(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
     front.code = "ExpiredToken"
     with pytest.raises(AccessRefused, match=r"ExpiredToken.*check AWS_ACCESS_KEY_ID"):
         reader.read([Wanted(created, 1)])
@@ -142,7 +143,7 @@ def test_a_running_loader_loads_the_neighbours_and_gives_the_refused_one_back(
         wait_until(lambda: len(ledger(warehouse)) == 1 and len(errors(warehouse)) >= 1, "the neighbour and the note")
     assert [row[0] for row in ledger(warehouse)] == [f"{FOLDER}/2024-01.parquet"]
     assert errors(warehouse)[0] == ("access_refused", "retried", 1)
-    depth = MessageQueue(QUEUE).depth()
+    depth = SqsQueue(QUEUE).depth()
     assert depth.visible + depth.in_flight == 1  # hidden for a second or two, if it was given back before the stop
     (said,) = {record.getMessage() for record in caplog.records if record.levelname == "ERROR"}
     assert said == "not read, left for another try"
@@ -159,14 +160,14 @@ def test_keys_that_are_refused_at_the_start_are_said_once_and_waited_out(
     front: RefusingS3, moto_lake: Lake, warehouse_settings: WarehouseSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     moto_lake.store.write(f"{FOLDER}/2024-01.parquet", parquet(klines(0)))
-    waiting = MessageQueue(QUEUE).depth().visible
+    waiting = SqsQueue(QUEUE).depth().visible
     front.code = "InvalidAccessKeyId"
     with pytest.raises(AccessRefused):
         run_loader([QUEUE], StopRequest(), LoaderOptions(drain=True, wait_seconds=0))
     warehouse = connect(warehouse_settings)
     with loading():
         wait_until(lambda: bool(waits(caplog)), "the line that says it")
-        assert MessageQueue(QUEUE).depth().visible == waiting  # nothing was received
+        assert SqsQueue(QUEUE).depth().visible == waiting  # nothing was received
         front.code = ""
         wait_until(lambda: len(ledger(warehouse)) == 1, "the object")
     assert [row[4] for row in ledger(warehouse)] == [1]
@@ -202,7 +203,7 @@ def test_a_stop_ends_the_wait_for_access(front: RefusingS3, moto_lake: Lake) -> 
     assert moto_lake.store.bucket
 
 
-class FailingStore(ObjectStore):
+class FailingStore(S3Store):
     """One object on which our own code fails in a way that nobody foresaw."""
 
     def read(self, key: str, *, most_bytes: int | None = None) -> StoredObject:

@@ -10,6 +10,7 @@ from tests.waiting import patience
 from load_process.visibility import VisibilityHeartbeat
 from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.message_queue import Message, MessageQueue
+from tickhouse_core.sqs_queue import SqsQueue
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -19,7 +20,7 @@ QUICK = 0.03
 """Seconds of visibility, so that a beat comes every hundredth of one; the parameter is typed for whole ones."""
 
 
-class Extended(MessageQueue):
+class Extended(SqsQueue):
     """Notes what is extended, beat by beat; fails the first `failing` times."""
 
     def __init__(self, name: str, failing: int = 0) -> None:
@@ -99,7 +100,7 @@ def test_an_extension_that_fails_is_tried_again_at_the_next_beat(moto_lake: Lake
 
 @pytest.mark.slow
 def test_a_receipt_that_is_not_good_any_more_does_not_end_the_beats(moto_lake: Lake) -> None:
-    queue = MessageQueue("klines-notifications")
+    queue = SqsQueue("klines-notifications")
     moto_lake.store.write("data_sources/klines_pricing/x.parquet", b"")
     received = queue.receive(most=10, wait_seconds=5, visibility_seconds=1)
     assert received

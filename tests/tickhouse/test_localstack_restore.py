@@ -16,10 +16,11 @@ from tickhouse.localstack_restore import LakeKeeper, run_keeper
 from tickhouse.provision import provision_aws
 from tickhouse_core.aws import s3_client
 from tickhouse_core.errors import TickhouseError
-from tickhouse_core.lake_copy import LakeCopy
+from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.s3_store import S3Store
+from tickhouse_core.sqs_queue import SqsQueue
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -30,13 +31,13 @@ REFUSED = "quarantine/data_sources/trades/x.parquet"
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> LakeCopy:
-    return LakeCopy(tmp_path / "copy")
+def copy(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "copy")
 
 
 @pytest.fixture
 def store(moto_lake: Lake) -> ObjectStore:
-    return ObjectStore(moto_lake.store.bucket)
+    return S3Store(moto_lake.store.bucket)
 
 
 def eventually(is_so: Callable[[], bool], what: str = "what comes next") -> None:
@@ -50,7 +51,7 @@ def eventually(is_so: Callable[[], bool], what: str = "what comes next") -> None
     wait_until(holds, what)
 
 
-def keeper_of(store: ObjectStore, copy: LakeCopy, *, stopping: bool = False) -> LakeKeeper:
+def keeper_of(store: ObjectStore, copy: FolderStore, *, stopping: bool = False) -> LakeKeeper:
     return LakeKeeper(store.bucket, copy, lambda: stopping)
 
 
@@ -64,11 +65,13 @@ def content(store: ObjectStore) -> dict[str, bytes]:
     return {summary.key: store.read(summary.key).body for summary in store.list_keys("")}
 
 
-def test_a_bucket_that_forgot_has_everything_again_with_the_same_etags(store: ObjectStore, copy: LakeCopy, moto_url: str) -> None:
+def test_a_bucket_that_forgot_has_everything_again_with_the_same_etags(
+    store: ObjectStore, copy: FolderStore, moto_url: str
+) -> None:
     etags = {}
     for key, body in {KLINES: b"klines", TRADES: b"trades", REFUSED: b"refused"}.items():
         etags[key] = store.write(key, body)
-        copy.keep(key, body)
+        copy.write(key, body)
     forget(store, moto_url)
     keeper = keeper_of(store, copy)
     assert not keeper.is_whole()
@@ -78,80 +81,80 @@ def test_a_bucket_that_forgot_has_everything_again_with_the_same_etags(store: Ob
 
 
 def test_what_comes_back_notifies_its_queue_so_that_what_was_not_loaded_is(
-    store: ObjectStore, copy: LakeCopy, moto_url: str
+    store: ObjectStore, copy: FolderStore, moto_url: str
 ) -> None:
-    copy.keep(TRADES, b"trades")
+    copy.write(TRADES, b"trades")
     forget(store, moto_url)
     keeper_of(store, copy).restore(lambda: None)
-    (test_event, created) = MessageQueue("trades-notifications").receive(most=10, wait_seconds=0, visibility_seconds=1)
+    (test_event, created) = SqsQueue("trades-notifications").receive(most=10, wait_seconds=0, visibility_seconds=1)
     assert ("TestEvent" in test_event.body, "1-main-000001.parquet" in created.body) == (True, True)
 
 
-def test_klines_are_back_before_readiness_is_said_and_the_rest_after(store: ObjectStore, copy: LakeCopy) -> None:
-    copy.keep(TRADES, b"trades")
-    copy.keep(KLINES, b"klines")
+def test_klines_are_back_before_readiness_is_said_and_the_rest_after(store: ObjectStore, copy: FolderStore) -> None:
+    copy.write(TRADES, b"trades")
+    copy.write(KLINES, b"klines")
     seen: list[list[str]] = []
     keeper_of(store, copy).restore(lambda: seen.append(list(content(store))))
     assert seen == [[KLINES]]
 
 
-def test_what_was_written_meanwhile_is_younger_than_its_copy_and_stays(store: ObjectStore, copy: LakeCopy) -> None:
-    copy.keep(KLINES, b"old")
+def test_what_was_written_meanwhile_is_younger_than_its_copy_and_stays(store: ObjectStore, copy: FolderStore) -> None:
+    copy.write(KLINES, b"old")
     store.write(KLINES, b"new")
     assert keeper_of(store, copy).restore(lambda: None) == 0
     assert content(store) == {KLINES: b"new"}
 
 
-def test_a_restore_that_was_stopped_does_not_call_the_bucket_whole(store: ObjectStore, copy: LakeCopy) -> None:
-    copy.keep(KLINES, b"klines")
+def test_a_restore_that_was_stopped_does_not_call_the_bucket_whole(store: ObjectStore, copy: FolderStore) -> None:
+    copy.write(KLINES, b"klines")
     said: list[bool] = []
     assert keeper_of(store, copy, stopping=True).restore(lambda: said.append(True)) == 0
     assert (said, keeper_of(store, copy).is_whole()) == ([], False)
 
 
-def test_other_tags_of_the_bucket_stay(store: ObjectStore, copy: LakeCopy) -> None:
+def test_other_tags_of_the_bucket_stay(store: ObjectStore, copy: FolderStore) -> None:
     theirs = {"Key": "owner", "Value": "somebody"}
     s3_client().put_bucket_tagging(Bucket=store.bucket, Tagging={"TagSet": [theirs]})  # type: ignore[list-item]
     keeper_of(store, copy).restore(lambda: None)
     assert theirs in s3_client().get_bucket_tagging(Bucket=store.bucket)["TagSet"]
 
 
-def test_uploads_and_overwrites_by_others_are_copied(store: ObjectStore, copy: LakeCopy) -> None:
+def test_uploads_and_overwrites_by_others_are_copied(store: ObjectStore, copy: FolderStore) -> None:
     keeper = keeper_of(store, copy)
     store.write(TRADES, b"one")
     keeper.compare()
-    assert copy.read(TRADES) == b"one"
+    assert copy.read(TRADES).body == b"one"
     store.write(TRADES, b"two")
     keeper.compare()
-    assert copy.read(TRADES) == b"two"
+    assert copy.read(TRADES).body == b"two"
 
 
-def test_an_object_that_was_deleted_on_purpose_does_not_come_back(store: ObjectStore, copy: LakeCopy) -> None:
+def test_an_object_that_was_deleted_on_purpose_does_not_come_back(store: ObjectStore, copy: FolderStore) -> None:
     keeper = keeper_of(store, copy)
     keeper.restore(lambda: None)
     store.write(TRADES, b"trades")
     keeper.compare()
     s3_client().delete_object(Bucket=store.bucket, Key=TRADES)
     keeper.compare()
-    assert copy.read(TRADES) is None
+    assert copy.etag_if_any(TRADES) is None
 
 
-def test_a_bucket_that_vanished_deletes_nothing(store: ObjectStore, copy: LakeCopy, moto_url: str) -> None:
+def test_a_bucket_that_vanished_deletes_nothing(store: ObjectStore, copy: FolderStore, moto_url: str) -> None:
     keeper = keeper_of(store, copy)
     keeper.restore(lambda: None)
     store.write(TRADES, b"trades")
     keeper.compare()
     forget(store, moto_url)
     keeper.compare()
-    assert copy.read(TRADES) == b"trades"
+    assert copy.read(TRADES).body == b"trades"
 
 
-def test_a_copy_that_our_own_process_wrote_just_now_is_no_deletion(store: ObjectStore, copy: LakeCopy) -> None:
+def test_a_copy_that_our_own_process_wrote_just_now_is_no_deletion(store: ObjectStore, copy: FolderStore) -> None:
     keeper = keeper_of(store, copy)
     keeper.restore(lambda: None)
-    copy.keep(TRADES, b"uploaded after the bucket was listed")
+    copy.write(TRADES, b"uploaded after the bucket was listed")
     keeper.compare()
-    assert copy.read(TRADES) is not None
+    assert copy.etag_if_any(TRADES) is not None
 
 
 @pytest.mark.slow
@@ -160,8 +163,8 @@ def test_the_command_restores_again_and_again_and_says_when_all_is_well(
 ) -> None:
     monkeypatch.setenv("LAKE_COPY_DIR", str(tmp_path / "copy"))
     monkeypatch.setenv("S3_BUCKET", moto_lake.store.bucket)
-    LakeCopy(tmp_path / "copy").keep(TRADES, b"trades")
-    store, ready, stop = ObjectStore(moto_lake.store.bucket), tmp_path / "ready", StopRequest()
+    FolderStore(tmp_path / "copy").write(TRADES, b"trades")
+    store, ready, stop = S3Store(moto_lake.store.bucket), tmp_path / "ready", StopRequest()
     looks = threading.Thread(target=run_keeper, args=(stop, ready))
     looks.start()
     try:

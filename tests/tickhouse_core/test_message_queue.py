@@ -7,6 +7,7 @@ import pytest
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.errors import LakeUnavailable, NotProvisioned
 from tickhouse_core.message_queue import Message, MessageQueue, QueueDepth
+from tickhouse_core.sqs_queue import SqsQueue
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -21,7 +22,7 @@ def queue(moto_lake: Lake) -> MessageQueue:
     assert moto_lake.environment["AWS_ENDPOINT_URL"]
     client = sqs_client()
     client.purge_queue(QueueUrl=client.get_queue_url(QueueName=QUEUE)["QueueUrl"])
-    return MessageQueue(QUEUE)
+    return SqsQueue(QUEUE)
 
 
 def send(*bodies: str) -> None:
@@ -110,7 +111,7 @@ def test_more_messages_than_a_request_holds_are_all_given_back(queue: MessageQue
 def test_a_queue_that_is_not_there_is_missing_and_says_how_to_make_it(moto_lake: Lake) -> None:
     assert moto_lake.environment
     with pytest.raises(NotProvisioned, match=r"^queue nothing: .*`tickhouse provision` creates bucket and queues"):
-        MessageQueue("nothing")
+        SqsQueue("nothing")
 
 
 def test_a_queue_that_vanished_is_missing(queue: MessageQueue) -> None:
@@ -137,4 +138,4 @@ def test_a_queue_that_does_not_answer_is_passing_trouble(queue: MessageQueue, mo
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     assert queue.depth().is_empty  # a client keeps its address
     with pytest.raises(LakeUnavailable, match=f"^queue {QUEUE}: "):
-        MessageQueue(QUEUE)
+        SqsQueue(QUEUE)

@@ -18,6 +18,7 @@ from moto.s3.models import s3_backends
 from tickhouse_core.aws import s3_client
 from tickhouse_core.errors import LakeUnavailable, NotProvisioned, ObjectChanged, ObjectMissing, ObjectTooLarge, UsageError
 from tickhouse_core.object_store import ObjectStore, ObjectSummary, StoredObject
+from tickhouse_core.s3_store import S3Store
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -104,7 +105,7 @@ def test_what_is_not_there_is_missing_and_named(moto_lake: Lake) -> None:
 
 
 def test_a_bucket_that_is_not_there_is_missing_and_says_how_to_make_it(moto_lake: Lake) -> None:
-    nowhere = ObjectStore(f"{moto_lake.store.bucket}-not")
+    nowhere = S3Store(f"{moto_lake.store.bucket}-not")
     for touch in (lambda: nowhere.write("k", b""), lambda: nowhere.read("k"), lambda: list(nowhere.list_keys(""))):
         with pytest.raises(NotProvisioned, match="`tickhouse provision` creates bucket and queues"):
             touch()
@@ -118,7 +119,7 @@ def test_without_credentials_it_says_which_variables_to_set(moto_lake: Lake, mon
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers the credentials it found once
     with pytest.raises(UsageError, match=r"Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION"):
-        ObjectStore(moto_lake.store.bucket).read("k")
+        S3Store(moto_lake.store.bucket).read("k")
 
 
 @SAME_LAKE
@@ -166,7 +167,7 @@ def test_a_lake_that_does_not_answer_is_unavailable(moto_lake: Lake, monkeypatch
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # discard: nobody listens there
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(LakeUnavailable):
-        ObjectStore(moto_lake.store.bucket).read("k")
+        S3Store(moto_lake.store.bucket).read("k")
 
 
 def test_what_is_no_parquet_file_is_stored_as_json(moto_lake: Lake) -> None:
@@ -177,7 +178,7 @@ def test_what_is_no_parquet_file_is_stored_as_json(moto_lake: Lake) -> None:
     assert types == ["application/json", "application/vnd.apache.parquet"]
 
 
-class CountingStore(ObjectStore):
+class CountingStore(S3Store):
     """Counts what is read of it."""
 
     bytes_read = 0

@@ -7,8 +7,8 @@ import pytest
 
 from tickhouse_core.aws import s3_client
 from tickhouse_core.errors import LakeUnavailable, ObjectMissing
-from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.quick_get import QuickGet
+from tickhouse_core.s3_store import S3Store
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -64,7 +64,7 @@ def test_two_keys_that_differ_in_their_encoding_are_two_objects(moto_lake: "Lake
 def test_a_lake_that_is_away_is_said_by_boto3(moto_lake: "Lake", monkeypatch: pytest.MonkeyPatch) -> None:
     moto_lake.store.write(KEY, b"there")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    store = ObjectStore(moto_lake.store.bucket)
+    store = S3Store(moto_lake.store.bucket)
     assert QuickGet(store.bucket, s3_client()).get(KEY, None) is None
     with pytest.raises(LakeUnavailable):
         store.read(KEY)

@@ -139,7 +139,7 @@ class Shell:
             time.sleep(0.2)
 
     def _is_ready(self, url: str, name: str) -> bool:
-        lake = Path("data/lake/crypto/data_sources")
+        lake = Path("data/lake/data_sources")
         if name == "local" and not (any(lake.glob("trades/**/*.parquet")) and any(lake.glob("depth_diffs/**/*.parquet"))):
             return False
         try:

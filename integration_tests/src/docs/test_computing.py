@@ -65,7 +65,7 @@ def machine(tmp_path: Path) -> Path:
     rows = TradeRows("binance")
     for number, (price, quantity) in enumerate(zip(PRICES, QUANTITIES, strict=True)):
         rows.append(Trade("BTCUSDT", number + 1, price, quantity, False, AT_US, AT_US), AT_US)
-    path = tmp_path / "data" / "lake" / "crypto" / hourly_key(TRADES, "binance", AT_US, "main", 1)
+    path = tmp_path / "data" / "lake" / hourly_key(TRADES, "binance", AT_US, "main", 1)
     path.parent.mkdir(parents=True)
     path.write_bytes(parquet_bytes(rows.table(), TRADES, "trade_id"))
     run(tmp_path, LOAD.format(path=str(path)))

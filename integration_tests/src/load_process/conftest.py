@@ -31,6 +31,7 @@ from tickhouse_core.lake_keys import klines_month_key
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.timestamps import MINUTE_US
 from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import migrate
@@ -169,7 +170,7 @@ def send(queue_name: str, *bodies: str) -> None:
 
 def assert_queues_are_empty(queues: Sequence[str] = QUEUES) -> None:
     """Nothing waits, nothing is in flight, nothing was given up."""
-    depths = {name: MessageQueue(name).depth() for queue in queues for name in (queue, f"{queue}-dlq")}
+    depths = {name: SqsQueue(name).depth() for queue in queues for name in (queue, f"{queue}-dlq")}
     assert all(depth.is_empty for depth in depths.values()), depths
 
 

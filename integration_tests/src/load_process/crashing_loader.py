@@ -22,7 +22,9 @@ from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import Message, MessageQueue
 from tickhouse_core.object_store import ObjectStore, StoredObject
+from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import read_migrations, statement_that_creates
 
@@ -89,7 +91,7 @@ class Death:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class DeadlyStore(ObjectStore):
+class DeadlyStore(S3Store):
     def __init__(self, bucket: str, death: Death) -> None:
         super().__init__(bucket)
         self._death = death
@@ -100,7 +102,7 @@ class DeadlyStore(ObjectStore):
         return stored
 
 
-class DeadlyQueue(MessageQueue):
+class DeadlyQueue(SqsQueue):
     def __init__(self, name: str, death: Death) -> None:
         super().__init__(name)
         self._death = death
@@ -237,7 +239,7 @@ def run_to_the_end(
     first.command("drop view if exists slow_mv")
     failing = Outage(outage)
     others = [UnreliableWarehouse(connect(read(WarehouseSettings))._client, failing) for _ in range(2)]
-    _drain(ObjectStore(bucket), MessageQueue(queue), [first, *others])
+    _drain(S3Store(bucket), SqsQueue(queue), [first, *others])
     answers.send([[tuple(row) for row in first.query(sql)] for sql in queries])
 
 

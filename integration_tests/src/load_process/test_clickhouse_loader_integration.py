@@ -40,7 +40,7 @@ from extract_process.lake_writer import write_events
 from extract_process.records import StreamEvent
 from load_process.value_checksum import value_checksum
 from tickhouse_core.datasets import KLINES, STREAM_EVENTS
-from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.timestamps import to_datetime
 from tickhouse_core.warehouse import Warehouse, connect
 
@@ -73,7 +73,7 @@ def test_every_column_arrives_in_the_view_exactly_as_it_was_landed(localstack_la
 
 def test_ledger_tells_rows_etag_checksum_and_deliveries(localstack_lake: "Lake", warehouse: Warehouse) -> None:
     etag = localstack_lake.store.write(month_key(), body_of(klines(7)))
-    queue = MessageQueue(KLINES.queue)
+    queue = SqsQueue(KLINES.queue)
     refused_once: list[str] = []
 
     def is_refused() -> bool:
@@ -105,7 +105,7 @@ def test_three_deliveries_of_everything_in_random_order_leave_every_version_once
     localstack_lake: "Lake", warehouse: Warehouse
 ) -> None:
     symbols = [f"S{number}USDT" for number in range(8)]
-    queue = MessageQueue(KLINES.queue)
+    queue = SqsQueue(KLINES.queue)
     first = {symbol: klines(symbol=symbol, close="1", receipt_time=RECEIVED_US) for symbol in symbols}
     later = {symbol: klines(symbol=symbol, close="2", receipt_time=RECEIVED_US + 1) for symbol in symbols}
     for symbol in symbols:
@@ -158,7 +158,7 @@ def test_several_records_in_a_message_and_a_test_event(localstack_lake: "Lake", 
     symbols = ["AUSDT", "BUSDT", "CUSDT"]
     for symbol in symbols:
         localstack_lake.store.write(month_key(symbol), body_of(klines(symbol=symbol)))
-    bodies = copies_of_messages(MessageQueue(KLINES.queue), 3)
+    bodies = copies_of_messages(SqsQueue(KLINES.queue), 3)
     records = [record for body in bodies for record in json.loads(body)["Records"]]
     removed = records[0] | {"eventName": "ObjectRemoved:Delete"}
     test_event = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": localstack_lake.store.bucket}
@@ -213,7 +213,7 @@ def test_two_loaders_on_one_queue_load_every_object_once(localstack_lake: "Lake"
     symbols = [f"S{number:02}USDT" for number in range(24)]
     for symbol in symbols:
         localstack_lake.store.write(month_key(symbol), body_of(klines(2, symbol=symbol)))
-    bodies = copies_of_messages(MessageQueue(KLINES.queue), len(symbols))
+    bodies = copies_of_messages(SqsQueue(KLINES.queue), len(symbols))
     send(KLINES.queue, *(body for body in bodies for _ in range(2)))  # neighbours in the queue, so that both get the same object
 
     with ThreadPoolExecutor(2) as threads:
@@ -229,7 +229,7 @@ def test_two_loaders_on_one_queue_load_every_object_once(localstack_lake: "Lake"
 def test_a_slow_load_stays_hidden_from_others_and_is_deleted_last(localstack_lake: "Lake", warehouse: Warehouse) -> None:
     slow_down(warehouse, seconds_a_row=1)  # three seconds, three times the visibility
     localstack_lake.store.write(month_key(), body_of(klines(3)))
-    queue = MessageQueue(KLINES.queue)
+    queue = SqsQueue(KLINES.queue)
     send(KLINES.queue, *copies_of_messages(queue, 1))  # without the bucket's test event
     observed: set[tuple[bool, bool]] = set()
     with in_background(lambda: drain(visibility_seconds=1, queues=[KLINES.queue])) as loader:
@@ -251,7 +251,7 @@ def test_a_slow_load_stays_hidden_from_others_and_is_deleted_last(localstack_lak
 
 def test_drain_waits_for_a_delivery_that_another_loader_holds(localstack_lake: "Lake", warehouse: Warehouse) -> None:
     localstack_lake.store.write(month_key(), body_of(klines()))
-    queue = MessageQueue(KLINES.queue)
+    queue = SqsQueue(KLINES.queue)
     [body] = copies_of_messages(queue, 1)
     send(KLINES.queue, body)
     [held] = queue.receive(most=1, wait_seconds=5, visibility_seconds=60)

@@ -20,9 +20,9 @@ from tests.waiting import patience
 from load_process.value_checksum import value_checksum
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import KLINES
-from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.parquet_check import read_checked
+from tickhouse_core.sqs_queue import SqsQueue
 
 from .conftest import RECEIVED_US, body_of, copies_of_messages, klines, month_key, send
 from .crashing_loader import CASES, MOST_CALLS, POINTS, in_process, make_warehouse, run_to_the_end, run_until_death
@@ -108,7 +108,7 @@ class Scene:
 @pytest.fixture
 def scene(moto_lake: "Lake", template: Path, tmp_path: Path, children: Children) -> Scene:
     """The older versions have more rows, and values that would win by their receipt_time."""
-    queue, warehouse = MessageQueue(KLINES.queue), tmp_path / "scene"
+    queue, warehouse = SqsQueue(KLINES.queue), tmp_path / "scene"
     _write(moto_lake.store, ("BTCUSDT", "币安人生USDT"), {"2024-01": 7, "2024-02": 18}, receipt_time=RECEIVED_US + 1)
     older = copies_of_messages(queue, 4)
     shutil.copytree(template, warehouse, symlinks=True)

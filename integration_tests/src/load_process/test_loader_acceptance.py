@@ -38,7 +38,7 @@ from load_process.value_checksum import value_checksum
 from tickhouse_core.aws import s3_client
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TRADES, Dataset
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def test_everything_three_times_in_any_order_to_two_loaders_at_once_is_exact(
     tables = landed(localstack_lake)
     queues = {KLINES.queue: OBJECTS, TRADES.queue: OBJECTS, DEPTH_DIFFS.queue: 2 * OBJECTS}
     for seed, (queue, count) in enumerate(queues.items()):
-        bodies = copies_of_messages(MessageQueue(queue), count) * 3
+        bodies = copies_of_messages(SqsQueue(queue), count) * 3
         random.Random(seed).shuffle(bodies)
         send(queue, *bodies)
     datasets = [f"--dataset={dataset.name}" for dataset in tables]
@@ -129,7 +129,7 @@ def test_a_window_of_a_thousand_objects_with_long_names_is_one_batch(
     bucket = localstack_lake.store.bucket
     with ThreadPoolExecutor(8) as threads:
         etags = list(threads.map(lambda key: localstack_lake.store.write(key, body), keys))
-    copies_of_messages(MessageQueue(KLINES.queue), 1_000)
+    copies_of_messages(SqsQueue(KLINES.queue), 1_000)
     for start in range(0, 1_000, 50):
         records = [json.loads(notification(bucket, key, etag, 1))["Records"][0] for key, etag in zip(keys, etags, strict=True)]
         send(KLINES.queue, json.dumps({"Records": records[start : start + 50]}))
@@ -195,7 +195,7 @@ def test_each_bad_object_meets_its_fate_and_its_neighbours_are_loaded_in_the_sam
     etags |= {key: store.write(key, body) for key, body in bodies.items()}
     store.write(gone, body_of(klines()))
     s3_client().delete_object(Bucket=store.bucket, Key=gone)
-    queue = MessageQueue(KLINES.queue)
+    queue = SqsQueue(KLINES.queue)
     messages = copies_of_messages(queue, len(etags) + 1)
     others = [body for body in messages if "BOASTING" not in body]
     assert len(others) == len(messages) - 1

@@ -32,7 +32,8 @@ from load_process.loader import LoaderOptions
 from tickhouse_core.aws import s3_client, sqs_client
 from tickhouse_core.datasets import KLINES, STREAM_EVENTS
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import MessageQueue, QueueDepth
+from tickhouse_core.message_queue import QueueDepth
+from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def test_trouble_of_the_warehouse_leaves_messages_and_ends_by_itself(
     caplog.set_level("DEBUG", "load_process")
     warehouse.command("rename table bronze_klines to away")
     localstack_lake.store.write(month_key(), body_of(klines()))
-    queue = MessageQueue(KLINES.queue)
+    queue = SqsQueue(KLINES.queue)
     with in_background(lambda: drain(visibility_seconds=1, queues=[KLINES.queue])) as loader:
         wait_until(lambda: caplog.text.count("waiting for it to come back") == 2)  # an empty poll lies between two tries
         assert not queue.depth().is_empty
@@ -163,8 +164,8 @@ def test_what_the_engine_refuses_runs_out_of_deliveries_and_harms_nobody(localst
     assert bronze_counts(warehouse) == {month_key("BTCUSDT"): 3}
     tries = [(error["key"], error["reason"], error["fate"], error["attempts"]) for error in load_errors(warehouse)]
     assert sorted(tries) == [(month_key("BADUSDT"), "warehouse_refused", "retried", number) for number in range(1, 6)]
-    assert MessageQueue(KLINES.queue).depth().is_empty
-    assert MessageQueue(f"{KLINES.queue}-dlq").depth() == QueueDepth(visible=1, in_flight=0, delayed=0)
+    assert SqsQueue(KLINES.queue).depth().is_empty
+    assert SqsQueue(f"{KLINES.queue}-dlq").depth() == QueueDepth(visible=1, in_flight=0, delayed=0)
     assert [entry["key"] for entry in ledger(warehouse)] == [month_key("BTCUSDT")]
 
 
@@ -172,7 +173,7 @@ def test_a_stop_finishes_the_batch_in_hand_and_gives_the_rest_back(localstack_la
     slow_down(warehouse, seconds_a_row=0.1)
     for symbol in SYMBOLS:
         localstack_lake.store.write(month_key(symbol), body_of(klines(symbol=symbol)))
-    queue, stop = MessageQueue(KLINES.queue), StopRequest()
+    queue, stop = SqsQueue(KLINES.queue), StopRequest()
     wait_until(lambda: queue.depth().visible >= len(SYMBOLS))
     options = LoaderOptions(wait_seconds=1, visibility_seconds=30, limits=LoadLimits(window_messages=10))
     with in_background(lambda: run_loader([KLINES.queue], stop, options)) as loader:
@@ -192,7 +193,7 @@ def test_sigterm_ends_the_command_with_exit_0_and_a_second_run_loads_the_rest(
     symbols = [f"S{number:02}USDT" for number in range(100)]
     for symbol in symbols:
         localstack_lake.store.write(month_key(symbol), body_of(klines(LARGE_ENOUGH, symbol=symbol)))
-    queue = MessageQueue(KLINES.queue)
+    queue = SqsQueue(KLINES.queue)
 
     first = start_loader("--dataset", "klines", "--drain", *MANY_WINDOWS)
     first.wait_for_line(" loaded ")

@@ -22,7 +22,7 @@ from tests.waiting import wait_until
 
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import KLINES
-from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test_kills_at_random_moments_leave_every_row_once(
     assert view == [[symbol, rows] for symbol, rows in sizes.items()]
     assert entries == [[month_key(symbol), etags[symbol], rows, "loaded"] for symbol, rows in sizes.items()]
     assert errors == [[0]]
-    assert MessageQueue(QUEUE_NAME).depth().is_empty
+    assert SqsQueue(QUEUE_NAME).depth().is_empty
 
 
 def test_a_kill_in_the_middle_of_an_insert_leaves_every_row_once(
@@ -79,7 +79,7 @@ def test_a_kill_in_the_middle_of_an_insert_leaves_every_row_once(
 ) -> None:
     own_warehouse.run(*slowing_statements(seconds_a_row=0.5))
     moto_lake.store.write(month_key(), body_of(klines(3)))
-    queue = MessageQueue(QUEUE_NAME)
+    queue = SqsQueue(QUEUE_NAME)
     send(QUEUE_NAME, *copies_of_messages(queue, 1))  # without the bucket's test event
     process = start_loader(*COMMAND).process
     wait_until(lambda: queue.depth().in_flight == 1)

@@ -15,9 +15,8 @@ from extract_process.stream_options import StreamOptions
 from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
 from status_page.server import running_page
-from tickhouse.embedded import LivePipeline, embedded_parts, environment_variables, live_pipeline
-from tickhouse.provision import provision_aws
-from tickhouse_core.settings import LakeSettings, StatusSettings, WarehouseSettings, read
+from tickhouse.embedded import LivePipeline, data_folder, environment_variables, live_pipeline
+from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
 from tickhouse_core.timestamps import now_us, to_datetime
 from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.catalog import TRANSFORMS
@@ -61,10 +60,9 @@ def open_pipeline(tmp_path: Path) -> Iterator[OpenPipeline]:
 @contextmanager
 def _pipeline(folder: Path, fill: Callable[[Warehouse], None]) -> Iterator[Watched]:
     with ExitStack() as stack:
-        stack.enter_context(embedded_parts(folder))
+        stack.enter_context(data_folder(folder))
         exchange = stack.enter_context(running_exchange(ExchangeConfig()))
         stack.enter_context(environment_variables({"BINANCE_REST_URL": exchange.url, "BINANCE_WS_URL": exchange.ws_url}))
-        provision_aws(read(LakeSettings).bucket)
         migrate(read(WarehouseSettings))
         with closing(connect(read(WarehouseSettings))) as warehouse:
             fill(warehouse)

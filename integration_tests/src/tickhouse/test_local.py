@@ -49,7 +49,7 @@ def run(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedPr
 
 
 def lake_ids() -> list[int]:
-    trades = ds.dataset("data/lake/crypto/data_sources/trades", format="parquet").to_table(["trade_id"])
+    trades = ds.dataset("data/lake/data_sources/trades", format="parquet").to_table(["trade_id"])
     return [int(number) for number in trades["trade_id"].to_pylist()]
 
 
@@ -86,7 +86,7 @@ def test_local_keeps_everything_between_runs_and_through_a_kill(environment: dic
     assert done.returncode == 0, done.stderr
     after = lake_ids()
     assert set(before) < set(after)
-    asked = {**environment, "CLICKHOUSE_PATH": "data/warehouse"}
+    asked = {**environment, "TICKHOUSE_DATA": "data"}
     sql = "select count() as trades, uniqExact(trade_id) as ids, (select count() from gold_ohlcv_1m) > 0 as gold from trades"
     answer = run(asked, "query", "--json", sql)
     assert json.loads(answer.stdout) == {"trades": len(set(after)), "ids": len(set(after)), "gold": 1}, answer.stderr

@@ -15,8 +15,8 @@ from tickhouse_core.errors import (
     WarehouseRefused,
     WarehouseUnavailable,
 )
-from tickhouse_core.message_queue import MessageQueue
-from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.lake import open_queue
+from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import LakeSettings, PubSubSettings, WarehouseSettings, read
 from tickhouse_core.warehouse import connect
 from transform_process.migrate import read_migrations
@@ -33,7 +33,7 @@ _ANSWER_SECONDS = 10
 def check_s3() -> Iterator[Finding]:
     bucket = read(LakeSettings).bucket
     with _lake_trouble():
-        store = ObjectStore(bucket, brief=True)
+        store = S3Store(bucket, brief=True)
         next(iter(store.list_keys("data_sources/")), None)
         store.write(_PROBE, b"may this process write here? yes")
         with aws_errors(f"s3://{bucket}/{_PROBE}"):
@@ -43,7 +43,7 @@ def check_s3() -> Iterator[Finding]:
 
 def check_sqs() -> Iterator[Finding]:
     with _lake_trouble():
-        depths = {name: MessageQueue(name, brief=True).depth() for queue in QUEUES for name in (queue, f"{queue}-dlq")}
+        depths = {name: open_queue(name, brief=True).depth() for queue in QUEUES for name in (queue, f"{queue}-dlq")}
     yield Finding("SQS", "ok", f"{len(depths)} queues are there")
     for name, depth in depths.items():
         if name.endswith("-dlq") and not depth.is_empty:

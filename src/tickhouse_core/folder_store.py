@@ -1,0 +1,264 @@
+"""FolderStore: the lake as files in a folder, for one machine without S3. A file's path is the object's key.
+
+Each part of a key is percent-encoded where a file name could not hold it. Etags are MD5, as S3 gives them to objects put in
+one request: a folder that is uploaded to a bucket keeps its versions.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote, unquote
+
+from tickhouse_core.durable_folder import sync_folder
+from tickhouse_core.errors import (
+    LakeRefused,
+    LakeUnavailable,
+    ObjectChanged,
+    ObjectMissing,
+    ObjectTooLarge,
+    TickhouseError,
+)
+from tickhouse_core.object_store import CHUNK_BYTES, Folder, ObjectStore, ObjectSummary, StoredObject
+from tickhouse_core.timestamps import to_datetime
+
+_EMPTY = "%00"
+_PLAIN = " !#$&'()*+,:;=@[]^_`{}~"
+_INCOMING, _LOCK = "%incoming", "%lock"
+"""A percent sign that begins no escape: no key is spelled so."""
+
+_ETAG = "user.tickhouse.etag"
+"""An extended attribute: etag, size and modification time. It saves reading a file for its etag where the disk can hold it."""
+
+_NEVER_POSSIBLE = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR}
+_md5 = partial(hashlib.md5, usedforsecurity=False)
+
+OnCreated = Callable[[str, str, int], None]
+"""Key, etag and size in bytes of an object that was written."""
+
+
+class FolderStore(ObjectStore):
+    """Thread- and process-safe. What a write returned from survives a power cut."""
+
+    def __init__(self, folder: Path, bucket: str = "", on_created: OnCreated | None = None) -> None:
+        """`bucket` is the name that versions of its objects have; `on_created` is called after a write, as S3 notifies."""
+        super().__init__(bucket)
+        self._folder = folder
+        self._on_created = on_created
+
+    def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
+        self.write_chunks(key, [body], replaces=replaces, must_be_new=must_be_new)
+        return _md5(body).hexdigest()
+
+    def upload_new(self, key: str, file: BinaryIO) -> None:
+        self.write_chunks(key, iter(partial(file.read, CHUNK_BYTES), b""), must_be_new=True)
+
+    def write_chunks(self, key: str, chunks: Iterable[bytes], *, replaces: str | None = None, must_be_new: bool = False) -> int:
+        """`write` of chunks that come one by one, whose own errors travel: only one of them is in memory. Returns their bytes."""
+        path = self._path(key)
+        incoming = self._folder / _INCOMING / uuid.uuid4().hex
+        digest = _md5()
+        with self._errors(key):
+            incoming.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                size = 0
+                with incoming.open("xb") as file:
+                    for chunk in chunks:
+                        digest.update(chunk)
+                        size += file.write(chunk)
+                    file.flush()
+                    _remember(file, digest.hexdigest())
+                    os.fsync(file.fileno())
+                with self._writing():
+                    if must_be_new or replaces is not None:
+                        self._check(key, replaces)
+                    self._make_folder(path.parent)
+                    incoming.replace(path)
+            finally:
+                incoming.unlink(missing_ok=True)  # a part of an object is of use to nobody, and takes room on a full disk
+            sync_folder(path.parent)
+        if self._on_created is not None:
+            self._on_created(key, digest.hexdigest(), size)
+        return size
+
+    def read(self, key: str, *, most_bytes: int | None = None) -> StoredObject:
+        with self.opened(key) as file:
+            size = os.fstat(file.fileno()).st_size
+            if most_bytes is not None and size > most_bytes:
+                said = f"{self.where(key)} has {size:,} bytes, {most_bytes:,} are allowed"
+                raise ObjectTooLarge(said, _etag_of(file))
+            body = file.read()
+        return StoredObject(key, _md5(body).hexdigest(), body)
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        with self.opened(key) as file:
+            yield from iter(partial(file.read, CHUNK_BYTES), b"")
+
+    def read_range(self, summary: ObjectSummary, start: int, end: int) -> bytes:
+        with self.opened(summary.key) as file:
+            if _etag_of(file) != summary.etag:
+                raise ObjectChanged(f"{self.where(summary.key)} is another object now")
+            return os.pread(file.fileno(), end - start, start)
+
+    def delete(self, key: str) -> None:
+        """It may be gone already."""
+        with self._errors(key), self._writing():
+            self._path(key).unlink(missing_ok=True)
+
+    def etag_if_any(self, key: str) -> str | None:
+        """Of the object that is there now."""
+        try:
+            with self.opened(key) as file:
+                return _etag_of(file)
+        except ObjectMissing:
+            return None
+
+    def check_access(self) -> None:
+        """A folder that is not there yet is an empty lake: the first write makes it."""
+        if self._folder.exists() and not os.access(self._folder, os.R_OK | os.X_OK):
+            raise LakeUnavailable(f"{self._folder} cannot be read by this user")
+
+    def list_keys(self, prefix: str) -> Iterator[ObjectSummary]:
+        folder, _, _ = prefix.rpartition("/")
+        for key, path in self._walk(f"{folder}/" if folder else ""):
+            if key.startswith(prefix) and (summary := self._summary(key, path)) is not None:
+                yield summary
+
+    def list_folder(self, prefix: str) -> tuple[Folder, list[str]]:
+        objects: list[ObjectSummary] = []
+        inner: list[str] = []
+        for name, entry in sorted(self._entries(self._folder_of(prefix)), key=lambda found: found[0]):
+            if entry.is_dir():
+                inner.append(f"{prefix}{name}/")
+            elif (summary := self._summary(f"{prefix}{name}", Path(entry.path))) is not None:
+                objects.append(summary)
+        return Folder(prefix, objects), inner
+
+    def where(self, key: str) -> str:
+        return str(self._path(key))
+
+    def _walk(self, prefix: str) -> Iterator[tuple[str, Path]]:
+        """Keys and files below a folder, in the order of S3: by the whole key."""
+        entries = self._entries(self._folder_of(prefix))
+        for name, entry in sorted(entries, key=lambda found: found[0] + "/" * found[1].is_dir()):
+            if entry.is_dir():
+                yield from self._walk(f"{prefix}{name}/")
+            else:
+                yield f"{prefix}{name}", Path(entry.path)
+
+    def _entries(self, folder: Path) -> list[tuple[str, "os.DirEntry[str]"]]:
+        """With their names as parts of keys; nothing where there is no such folder."""
+        with self._errors(str(folder)):
+            try:
+                with os.scandir(folder) as entries:
+                    return [(_part(entry.name), entry) for entry in entries if entry.name not in (_INCOMING, _LOCK)]
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
+    def _summary(self, key: str, path: Path) -> ObjectSummary | None:
+        """None for a file that was deleted since it was listed."""
+        with self._errors(key):
+            try:
+                with path.open("rb") as file:
+                    stat = os.fstat(file.fileno())
+                    return ObjectSummary(key, _etag_of(file), stat.st_size, to_datetime(stat.st_mtime_ns // 1_000))
+            except FileNotFoundError:
+                return None
+
+    def _check(self, key: str, replaces: str | None) -> None:
+        """Raises ObjectChanged unless the key has that version now, or none for None."""
+        found = self.etag_if_any(key)
+        if found != replaces:
+            raise ObjectChanged(f"{self.where(key)}: {'there is none' if found is None else 'there is another one'}")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One commit at a time, over all threads and processes: a rename knows no condition."""
+        with (self._folder / _LOCK).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def opened(self, key: str) -> Iterator[BufferedReader]:
+        """The file while the context lasts: these bytes, whatever is written meanwhile. Raises ObjectMissing."""
+        with self._errors(key):
+            try:
+                file = self._path(key).open("rb")
+            except FileNotFoundError as error:
+                raise ObjectMissing(f"{self.where(key)}: there is no such object") from error
+            with file:
+                yield file
+
+    @contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except TickhouseError:
+            raise
+        except OSError as error:
+            said = f"{self._folder}: {key}: {error.strerror}"
+            if error.errno in _NEVER_POSSIBLE and self._folder.is_dir():
+                raise LakeRefused(said) from error
+            raise LakeUnavailable(f"{said}; is the folder writable, with room left?") from error
+
+    def _folder_of(self, prefix: str) -> Path:
+        return self._path(prefix[:-1]) if prefix else self._folder
+
+    def _path(self, key: str) -> Path:
+        return self._folder.joinpath(*map(_file_name, key.split("/")))
+
+    def _make_folder(self, folder: Path) -> None:
+        """With its parents, each of them durable."""
+        if folder.is_dir():
+            return
+        if folder != self._folder:
+            self._make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def _etag_of(file: BufferedReader) -> str:
+    """As it was remembered with the file, if that is still the same; else read piece by piece, and remembered."""
+    if (known := _remembered(file)) is not None:
+        return known
+    etag = hashlib.file_digest(file, _md5).hexdigest()
+    file.seek(0)
+    _remember(file, etag)
+    return etag
+
+
+def _remembered(file: BufferedReader) -> str | None:
+    try:
+        said = os.getxattr(file.fileno(), _ETAG).decode()
+    except (OSError, AttributeError):  # this disk or system has no such attributes
+        return None
+    etag, _, identity = said.partition(" ")
+    return etag if identity == _identity(file) else None
+
+
+def _remember(file: BinaryIO, etag: str) -> None:
+    try:
+        os.setxattr(file.fileno(), _ETAG, f"{etag} {_identity(file)}".encode())
+    except (OSError, AttributeError):
+        return
+
+
+def _identity(file: BinaryIO) -> str:
+    stat = os.fstat(file.fileno())
+    return f"{stat.st_size} {stat.st_mtime_ns}"
+
+
+def _file_name(part: str) -> str:
+    """Dots alone would lead out of the folder, an empty part (a//b, or a key that ends in a slash) would vanish."""
+    return quote(part, safe=_PLAIN) if part.strip(".") else "%2E" * len(part) or _EMPTY
+
+
+def _part(file_name: str) -> str:
+    return "" if file_name == _EMPTY else unquote(file_name)
