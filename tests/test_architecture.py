@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 PACKAGES = sorted(path.name for path in SOURCE.iterdir() if path.is_dir() and any(path.rglob("*.py")))
 IMPORT_RULES: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+VENUE_RULE = "Inside the venue layer imports go downwards, and venues do not know each other"
 SIMULATOR_RULE = "Inside the simulator imports go downwards, and its venues do not know each other"
 IMPURE = {
     *("asyncio", "concurrent", "multiprocessing", "queue", "signal", "subprocess", "threading"),
@@ -109,7 +110,8 @@ def is_a_value(taken: object) -> bool:
     if get_origin(taken) is not None:
         return True  # the alias of a type
     if isinstance(taken, type):
-        return dataclasses.is_dataclass(taken) or issubclass(taken, Enum | Exception) or Protocol in taken.__mro__
+        holds_values = dataclasses.is_dataclass(taken) or hasattr(taken, "_fields")
+        return holds_values or issubclass(taken, Enum | Exception) or Protocol in taken.__mro__
     return not callable(taken)
 
 
@@ -158,6 +160,17 @@ def test_every_venues_folder_is_protected() -> None:
     assert set(import_rule("Nobody outside a venue's folder imports it")["protected_modules"]) == set(venue_folders().values())
 
 
+def test_the_venue_layer_knows_nothing_of_the_recorder() -> None:
+    layer = venues.__name__
+    inside = [module for module in modules() if f"{module}.".startswith(f"{layer}.")]
+    assert len(inside) > len(venue_folders())
+    below = {f"extract_process.{name}" for name in ("decimal_text", "first_messages", "kline_grid", "records", "stream_key")}
+    found = {
+        module: {taken for taken, _ in ours_in(tree_of(module)) if taken.startswith("extract_process.")} for module in inside
+    }
+    nothing_found({module: {name for name in taken - below if not name.startswith(layer)} for module, taken in found.items()})
+
+
 @pytest.mark.parametrize(
     ("module", "source", "broken"),
     [
@@ -166,8 +179,11 @@ def test_every_venues_folder_is_protected() -> None:
         ("load_process.wrong", "def f():\n    from tickhouse import right", "Imports go downwards only BROKEN"),
         ("extract_process.wrong", "from VENUE import right", "Nobody outside a venue's folder imports it BROKEN"),
         ("OTHER.wrong", "from VENUE import right", "Nobody outside a venue's folder imports it BROKEN"),
-        ("VENUE.wrong", "from VENUE import right", "Contracts: 3 kept, 0 broken."),
-        ("tickhouse.wrong", "import load_process.right, tickhouse_core.right", "Contracts: 3 kept, 0 broken."),
+        ("VENUE.wrong", "from VENUE import right", "Contracts: 4 kept, 0 broken."),
+        ("tickhouse.wrong", "import load_process.right, tickhouse_core.right", "Contracts: 4 kept, 0 broken."),
+        ("extract_process.venues.api.wrong", "from VENUE import right", f"{VENUE_RULE} BROKEN"),
+        ("OTHER.wrong", "from VENUE import right", f"{VENUE_RULE} BROKEN"),
+        ("extract_process.venues.unheard_of", "", f"{VENUE_RULE} BROKEN"),
         ("simulated_exchange.market.wrong", "from simulated_exchange.server import right", f"{SIMULATOR_RULE} BROKEN"),
         ("simulated_exchange.kucoin.wrong", "from simulated_exchange.binance import right", f"{SIMULATOR_RULE} BROKEN"),
     ],
@@ -177,6 +193,8 @@ def test_the_rules_on_imports_see_what_they_forbid(module: str, source: str, bro
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text(encoding="utf-8"), encoding="utf-8")
     simulator = import_rule(SIMULATOR_RULE)
     layers = {name for layer in simulator["layers"] for name in layer.split(" | ")}
+    (layered,) = import_rule(VENUE_RULE)["containers"]
+    layers |= {f"{layered}.{name}" for layer in import_rule(VENUE_RULE)["layers"] for name in layer.split(" | ")}
     for package in {*PACKAGES, *venue_folders().values(), *layers, "simulated_exchange.config"}:
         folder = tmp_path.joinpath("src", *package.split("."))
         for level in [folder, *folder.parents][: package.count(".") + 1]:
@@ -269,10 +287,10 @@ def test_the_rule_on_purity_sees_what_it_forbids(source: str, wrong: set[str]) -
     ("source", "wrong"),
     [
         ("from tickhouse_core.aws import s3_client", {"tickhouse_core.aws.s3_client"}),
-        ("from tickhouse_core.message_queue import MessageQueue", {"tickhouse_core.message_queue.MessageQueue"}),
-        ("from tickhouse_core import message_queue", {"tickhouse_core.message_queue"}),
+        ("from tickhouse_core.sqs_queue import SqsQueue", {"tickhouse_core.sqs_queue.SqsQueue"}),
+        ("from tickhouse_core import sqs_queue", {"tickhouse_core.sqs_queue"}),
         ("import tickhouse_core.aws", {"tickhouse_core.aws"}),
-        ("from tickhouse_core.message_queue import Message, MOST_PER_REQUEST", set()),
+        ("from tickhouse_core.sqs_queue import Message, MOST_PER_REQUEST", set()),
         ("from tickhouse_core.errors import LakeUnavailable", set()),
         ("from tickhouse_core.timestamps import parse_instant", set()),
         ("import json", set()),

@@ -18,13 +18,14 @@ import pytest
 from hypothesis import strategies as st
 from tests.fuzzing import broken_bytes, broken_json, fuzz
 
-from extract_process.binance import messages as binance
-from extract_process.binance.archive import parse_archive
-from extract_process.binance.dialect import BINANCE
-from extract_process.dialect import Dialect, FrameRefused
-from extract_process.kucoin import messages as kucoin
-from extract_process.kucoin.dialect import KUCOIN
 from extract_process.landing import Landing
+from extract_process.venues import Venue
+from extract_process.venues.binance import VENUE as BINANCE
+from extract_process.venues.binance import rest as binance
+from extract_process.venues.binance.archive import parse_archive
+from extract_process.venues.kucoin import VENUE as KUCOIN
+from extract_process.venues.kucoin import rest as kucoin
+from extract_process.venues.parsing import FrameRefused
 from load_process.notifications import MOST_KEY_BYTES, NotificationRefused, parse_notification
 from load_process.selection import span_of
 from tickhouse_core.datasets import DATASETS, DEPTH_DIFFS, KLINES, TRADES, dataset_of_key
@@ -158,18 +159,16 @@ def test_a_notification_is_read_or_refused(minutes: float) -> None:
     fuzz(broken_json([orjson.dumps(body) for body in NOTIFICATIONS]), check, minutes=minutes)
 
 
-@pytest.mark.parametrize(("dialect", "frames"), [(BINANCE, BINANCE_FRAMES), (KUCOIN, KUCOIN_FRAMES)], ids=["binance", "kucoin"])
-def test_a_frame_is_refused_or_becomes_objects_that_the_loader_takes(
-    dialect: Dialect, frames: list[object], minutes: float
-) -> None:
+@pytest.mark.parametrize(("venue", "frames"), [(BINANCE, BINANCE_FRAMES), (KUCOIN, KUCOIN_FRAMES)], ids=["binance", "kucoin"])
+def test_a_frame_is_refused_or_becomes_objects_that_the_loader_takes(venue: Venue, frames: list[object], minutes: float) -> None:
     def check(frame: bytes) -> None:
-        dialect.channel_of_frame(frame)
+        venue.channel_of_frame(frame)
         try:
-            messages = dialect.parse_frame(frame, NOW)
+            messages = venue.parse_frame(frame, NOW)
         except FrameRefused:
             return
         symbols = frozenset(str(getattr(message, "symbol", "")) for message in messages)
-        landing = Landing(dialect, "fuzz", symbols)
+        landing = Landing(venue, "fuzz", symbols)
         landing.add_messages(messages, NOW)
         for key, body in landing.objects(1):
             dataset = dataset_of_key(key)
@@ -281,5 +280,5 @@ def test_every_dataset_has_rows_to_break(minutes: float) -> None:
     """The samples are sound: else the tests above look at nothing but the first refusal."""
     for dataset in DATASETS if not minutes else ():
         assert read_checked(parquet_of(rows_of(dataset)), dataset).num_rows == 2
-    for dialect, frames in ((BINANCE, BINANCE_FRAMES), (KUCOIN, KUCOIN_FRAMES)):
-        assert all(isinstance(dialect.parse_frame(orjson.dumps(frame), NOW), list) for frame in frames)
+    for venue, frames in ((BINANCE, BINANCE_FRAMES), (KUCOIN, KUCOIN_FRAMES)):
+        assert all(isinstance(venue.parse_frame(orjson.dumps(frame), NOW), list) for frame in frames)

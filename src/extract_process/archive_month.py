@@ -10,7 +10,7 @@ import pyarrow as pa
 from extract_process.kline_grid import Grid, Range
 from extract_process.kline_lake import in_order, without_rows_of
 from extract_process.kline_plan import MonthPlan
-from extract_process.venue import Archive
+from extract_process.venues.api import Archive
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import VenueError
 from tickhouse_core.timestamps import DAY_US, format_instant

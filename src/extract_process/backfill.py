@@ -13,8 +13,8 @@ from extract_process.kline_grid import Range, grid_of, month_of
 from extract_process.kline_plan import MonthPlan, plan_months, plan_pages, proven_absent, wanted_range
 from extract_process.kline_series import KlineSeries, OpenMonth
 from extract_process.kline_symbols import look_up, say_unknown
-from extract_process.venue import Archive, Venue, VenueRest
-from extract_process.venues import DEFAULT_VENUE
+from extract_process.venues import DEFAULT_VENUE, Venue
+from extract_process.venues.api import Archive, VenueRest
 from tickhouse_core.errors import Interrupted, TickhouseError, VenueError
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
@@ -147,7 +147,7 @@ class Backfill:
 
     def _bounds(self) -> tuple[int, int]:
         """The wanted instants, from when the venue began up to now at most."""
-        server_now = self.rest.server_now()
+        server_now = self.rest.client.server_now()
         start_us = max(self._options.start_us, self._venue.earliest_us)
         return start_us, min(self._options.end_us or server_now, server_now)
 
@@ -156,7 +156,7 @@ class Backfill:
         grid = grid_of(self._options.interval)
         if self._options.interval in self._venue.floating_intervals:
             grid = grid.with_phase_of(await self._first_open_time(symbol))
-        wanted = wanted_range(grid, *self._bounds(), self.rest.server_now())
+        wanted = wanted_range(grid, *self._bounds(), self.rest.client.server_now())
         if wanted is None:
             return
         series = KlineSeries(self._store, self._venue.name, symbol, self._options.interval, grid)
@@ -192,7 +192,7 @@ class Backfill:
         if listed <= wanted.first:
             return []
         before = proven_absent(
-            grid, Range(wanted.first, grid.before(grid.ceiling(listed))), [], self.rest.server_now(), SETTLE_US
+            grid, Range(wanted.first, grid.before(grid.ceiling(listed))), [], self.rest.client.server_now(), SETTLE_US
         )
         return grid.without(missing, grid.without(missing, before))
 
@@ -202,13 +202,13 @@ class Backfill:
     async def _first_open_time(self, symbol: str) -> int:
         if self.archive is not None and symbol in self._only_archived:
             return await first_archived(self.archive, symbol, self._options.interval, *self._bounds())
-        span = Range(0, self.rest.server_now())
+        span = Range(0, self.rest.client.server_now())
         return await self.rest.fetch_first_open_time(symbol, self._options.interval, span) or 0
 
     def _jobs_of_archive(self, series: KlineSeries, plan: MonthPlan, absent: list[Range]) -> Iterable[Job]:
         """The month as one job where the archive is to be asked: `auto` only for finished months the lake lacks altogether."""
         missing = series.grid.without(plan.missing, absent)
-        is_finished = month_of(self.rest.server_now() - DAY_US) > plan.month
+        is_finished = month_of(self.rest.client.server_now() - DAY_US) > plan.month
         source = self._source_of(series.symbol)
         wanted = source == "archive" or (source == "auto" and is_finished and plan.is_new)
         if wanted and missing:
@@ -231,7 +231,7 @@ class Backfill:
     async def _fetch_page(self, job: Job) -> pa.Table:
         """Closed klines of one page; what the venue proves not to exist is noted on the series."""
         series, span = job.series, job.span
-        asked_at = self.rest.server_now()
+        asked_at = self.rest.client.server_now()
         rows = await self._fetch_rows(series, span)
         open_times = rows["open_time"].cast(pa.int64()).to_pylist()
         if open_times and not span.first <= open_times[0] <= open_times[-1] <= series.grid.after(span.last):
@@ -242,7 +242,7 @@ class Backfill:
 
     async def _fetch_rows(self, series: KlineSeries, span: Range) -> pa.Table:
         """All rows of a page: off-grid klines among them make more than one answer holds."""
-        rows = await self.rest.fetch_klines(series.symbol, self._options.interval, span)
+        rows = (await self.rest.fetch_klines(series.symbol, self._options.interval, span)).parsed
         last = rows["open_time"][-1].value if rows.num_rows == self._venue.page_rows else span.last
         if last >= span.last:
             return rows

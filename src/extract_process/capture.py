@@ -12,7 +12,6 @@ from pathlib import Path
 import orjson
 
 from extract_process.capture_memory import CaptureMemory
-from extract_process.dialect import DATA_ERRORS, Dialect, FrameRefused
 from extract_process.flusher import Flusher
 from extract_process.id_continuity import UNREADABLE
 from extract_process.judge import Ask, Judge, Judgement, judge_rules
@@ -21,11 +20,12 @@ from extract_process.micro_batch import BatchLimits, MicroBatch
 from extract_process.outbox import Outbox
 from extract_process.records import Heartbeat, StreamEvent, Ticker, UnreadableRow
 from extract_process.recovery import Recovered, landing_of
-from extract_process.rest_answers import RestAnswer
 from extract_process.said_seldom import SaidSeldom, words_of
-from extract_process.spool import Kind, Spool
+from extract_process.spool import Kind, RestAnswer, Spool
 from extract_process.spool_room import SpoolRoom
 from extract_process.stream_key import StreamKey
+from extract_process.venues import Venue
+from extract_process.venues.parsing import DATA_ERRORS, FrameRefused
 from tickhouse_core.errors import SpoolFull
 from tickhouse_core.timestamps import now_us
 
@@ -88,7 +88,7 @@ class Capture:
 
     def __init__(
         self,
-        dialect: Dialect,
+        venue: Venue,
         options: CaptureOptions,
         room: SpoolRoom,
         outbox: Outbox,
@@ -97,9 +97,9 @@ class Capture:
         on_objects: Callable[[], None],
     ) -> None:
         self.counts = CaptureCounts()
-        self.judge = Judge(dialect.venue, options.instance, recovered.last_ids, judge_rules(dialect))
+        self.judge = Judge(venue.name, options.instance, recovered.last_ids, judge_rules(venue))
         self.room = room
-        self._dialect = dialect
+        self._venue = venue
         self._options = options
         self._ask = ask
         self._spool = Spool(options.folder, recovered.next_sequence, options.fsync_seconds)
@@ -108,7 +108,7 @@ class Capture:
         self._wanted = frozenset((None, *options.symbols, *(symbol.upper() for symbol in options.symbols)))
         self._events, self._lines = SaidSeldom(_MOST_EVENTS), SaidSeldom(_MOST_LINES)
         symbols = frozenset(options.symbols)
-        self._flusher = Flusher(outbox, lambda segment: landing_of(segment, dialect, options.instance, symbols), on_objects)
+        self._flusher = Flusher(outbox, lambda segment: landing_of(segment, venue, options.instance, symbols), on_objects)
 
     def land(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
         """Spools and lands frames; returns their records and control messages. `extra` frames are not judged yet.
@@ -140,7 +140,7 @@ class Capture:
     def _read(self, frame: bytes, receipt_time: int) -> list[object]:
         """What of a frame is to be kept."""
         try:
-            found = self._dialect.parse_frame(frame, receipt_time)
+            found = self._venue.parse_frame(frame, receipt_time)
         except FrameRefused as refused:
             self._refuse(frame, receipt_time, refused)
             return []
@@ -283,7 +283,7 @@ class Capture:
     def _without_stopped(self, frames: Sequence[bytes]) -> list[bytes]:
         kept = []
         for frame in frames:
-            channel = self._dialect.channel_of_frame(frame)
+            channel = self._venue.channel_of_frame(frame)
             if channel in self.room.stopped:
                 self.counts.discarded_frames += 1
             else:
@@ -309,4 +309,4 @@ class Capture:
         self.counts.frame_bytes += frame_bytes
 
     def _new_landing(self) -> Landing:
-        return Landing(self._dialect, self._options.instance, frozenset(self._options.symbols))
+        return Landing(self._venue, self._options.instance, frozenset(self._options.symbols))

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from extract_process.dialect import Reply
-from extract_process.event_budget import EventBudget
 from extract_process.stream_reader import FramesReceiver, StreamConnection, open_stream
-from extract_process.venue import Address, Venue
+from extract_process.venues import Venue
+from extract_process.venues.api import Address, Reply
+from extract_process.venues.rate_limit import EventLimit
 from tickhouse_core.errors import SubscriptionRefused, VenueUnavailable
 
 REPLY_SECONDS = 10.0
@@ -60,7 +60,7 @@ class FeedLinks:
         self,
         streams: Sequence[str],
         venue: Venue,
-        connects: EventBudget,
+        connects: EventLimit,
         find_address: Callable[[], Awaitable[Address]],
         silence_seconds: float,
     ) -> None:
@@ -128,7 +128,7 @@ class FeedLinks:
     async def _subscribe(self, link: FeedLink, connection: StreamConnection) -> None:
         loop = asyncio.get_running_loop()
         limit = self._venue.sockets.messages
-        budget = EventBudget(limit.most - 1, limit.seconds)  # one is left for a ping or a pong
+        budget = EventLimit(limit.most - 1, limit.seconds)  # one is left for a ping or a pong
         for number, message in self._venue.subscribe_messages(self.wanted):
             while seconds := budget.wait_before(loop.time()):  # noqa: ASYNC110  # for the clock
                 await asyncio.sleep(seconds)

@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-from extract_process.event_budget import EventBudget
 from extract_process.feed_sink import FeedSink
 from extract_process.first_messages import ALL_SYMBOLS
 from extract_process.stream_feed import FeedOptions, StreamFeed
-from extract_process.venue import Address, Venue, split_over_connections
+from extract_process.venues import Venue
+from extract_process.venues.api import Address, split_over_connections
+from extract_process.venues.rate_limit import EventLimit
 
 CONNECTS_SHARE = 0.9
 """Of the connects the venue allows an address: others may be there too."""
@@ -37,7 +38,7 @@ class FeedPlan:
         self._find_address = find_address
         self._options = options
         self._on_refused = on_refused
-        self._connects = EventBudget(int(limit.most * CONNECTS_SHARE), limit.seconds)
+        self._connects = EventLimit(int(limit.most * CONNECTS_SHARE), limit.seconds)
         self._left = venue.stream_names(wanted, interval)
 
     @property

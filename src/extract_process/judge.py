@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from extract_process.book_proof import Mismatch, Proven, Unproven
 from extract_process.book_sync import SnapshotNeeded, SyncDelayed, Synced
 from extract_process.depth_watch import DepthWatch, Finding
-from extract_process.dialect import DATA_ERRORS, Dialect
 from extract_process.id_continuity import UNREADABLE, Gap, Healed, IdContinuity, Implausible, NewNumbering
 from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, Trade, UnreadableRow
 from extract_process.stream_key import StreamKey, ids_of, key_of
+from extract_process.venues import Venue
+from extract_process.venues.parsing import DATA_ERRORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,14 @@ Ask = SnapshotAsk | HealAsk | ClosedAsk
 
 @dataclass(frozen=True, slots=True)
 class JudgeRules:
-    """What of a venue's dialect matters here; see Dialect."""
+    """What of a venue matters here; see Venue."""
 
     sparse_channels: frozenset[str] = frozenset()
     klines_never_close: bool = False
 
 
-def judge_rules(dialect: Dialect) -> JudgeRules:
-    return JudgeRules(dialect.sparse_channels, dialect.settle_seconds is not None)
+def judge_rules(venue: Venue) -> JudgeRules:
+    return JudgeRules(venue.sparse_channels, venue.settle_seconds is not None)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,8 @@ from extract_process.archive_month import is_archived
 from extract_process.lake_writer import write_events
 from extract_process.listing import unknown_of
 from extract_process.records import StreamEvent
-from extract_process.venue import Archive, Venue, VenueRest
+from extract_process.venues import Venue
+from extract_process.venues.api import Archive, VenueRest
 from tickhouse_core.errors import UnknownSymbols, UsageError
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import now_us

@@ -12,8 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from extract_process.backfill import Backfill, BackfillOptions, Source
-from extract_process.venue import Venue
-from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
+from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
@@ -50,7 +49,7 @@ async def _run_shown(symbols: list[str], options: BackfillOptions, stop: StopReq
             display.cancel()
             await asyncio.wait([display])  # the bar is gone before the summary comes
             failure = sys.exception()
-            if failure is None or (backfill.rest.tally.requests and not isinstance(failure, UsageError)):
+            if failure is None or (backfill.rest.client.tally.requests and not isinstance(failure, UsageError)):
                 print_summary(backfill, time.monotonic() - began)
 
 
@@ -72,7 +71,7 @@ async def _show(backfill: Backfill) -> None:
             await asyncio.sleep(10)
             log.info(
                 "backfilling",
-                extra={"received": report.rows_received, "missing": report.rows_missing, "weight": rest.tally.weight},
+                extra={"received": report.rows_received, "missing": report.rows_missing, "weight": rest.client.tally.weight},
             )
     columns = (
         TextColumn("klines"),
@@ -86,14 +85,14 @@ async def _show(backfill: Backfill) -> None:
         task = progress.add_task("klines", total=None, used=0, limit=0)
         while True:
             done = report.rows_received + report.rows_without_data
-            budget = rest.budget
-            progress.update(task, completed=done, total=report.rows_missing or None, used=budget.used_weight, limit=budget.limit)
+            limit = rest.client.limit
+            progress.update(task, completed=done, total=report.rows_missing or None, used=limit.used_weight, limit=limit.limit)
             await asyncio.sleep(0.2)
 
 
 def print_summary(backfill: Backfill, seconds: float) -> None:
     """What was done, one figure a line, on stdout."""
-    report, tally = backfill.report, backfill.rest.tally
+    report, tally = backfill.report, backfill.rest.client.tally
     figures = {
         "rows wanted": report.rows_wanted,
         "rows missing before": report.rows_missing,

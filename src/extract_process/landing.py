@@ -6,13 +6,13 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from extract_process.dialect import Dialect
 from extract_process.id_continuity import UNREADABLE
 from extract_process.lake_writer import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot, Heartbeat, Kline, StreamEvent, Ticker, Trade
-from extract_process.rest_answers import RestAnswer
 from extract_process.row_batches import DepthDiffRows, DepthSnapshotRows, KlineRows, RowBatch, TickerRows, TradeRows
+from extract_process.spool import RestAnswer
 from extract_process.stream_key import ids_of, key_of
+from extract_process.venues import Venue
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, HEARTBEATS, KLINES, STREAM_EVENTS, TICKERS, TRADES, Dataset
 from tickhouse_core.lake_keys import hourly_key, stream_klines_key
 
@@ -31,9 +31,9 @@ Landed = Trade | DepthDiff | DepthSnapshot | Ticker | Kline
 class Landing:
     """Collects in memory what the spool holds on disk. `symbols` limits tickers, which come for the whole market."""
 
-    def __init__(self, dialect: Dialect, instance: str, symbols: frozenset[str]) -> None:
+    def __init__(self, venue: Venue, instance: str, symbols: frozenset[str]) -> None:
         self.rows = 0
-        self._dialect = dialect
+        self._venue = venue
         self._instance = instance
         self._symbols = symbols
         self._batches: dict[type, RowBatch] = {}
@@ -53,22 +53,22 @@ class Landing:
             elif isinstance(message, Kline) and message.is_closed:
                 series = (message.symbol, message.interval)
                 self._first_receipts.setdefault(series, receipt_time)
-                self._klines.setdefault(series, KlineRows(self._dialect.venue)).append(message, receipt_time)
+                self._klines.setdefault(series, KlineRows(self._venue.name)).append(message, receipt_time)
                 self.rows += 1
 
     def add_answer(self, answer: RestAnswer, receipt_time: int, parsed: Parsed | None = None) -> None:
         """The rows of a REST answer that was asked for: a snapshot, or what fills a gap; `parsed` unless it is from disk."""
         if answer.what == "depth":
-            self.add_messages([parsed or self._dialect.parse_depth(answer.body, answer.symbol, answer.reason)], receipt_time)
+            self.add_messages([parsed or self._venue.parse_depth(answer.body, answer.symbol, answer.reason)], receipt_time)
         elif answer.what == "trades":
-            trades = parsed if isinstance(parsed, list) else self._dialect.parse_trades(answer.body, answer.symbol)
+            trades = parsed if isinstance(parsed, list) else self._venue.parse_trades(answer.body, answer.symbol)
             wanted = [trade for trade in trades if answer.from_id <= trade.trade_id <= answer.to_id]
             self.add_messages(wanted, receipt_time)
         else:
             series = (answer.symbol, answer.interval)
             rows = parsed
             if not isinstance(rows, pa.Table):
-                rows = self._dialect.parse_klines(answer.body, answer.symbol, answer.interval, receipt_time)
+                rows = self._venue.parse_klines(answer.body, answer.symbol, answer.interval, receipt_time)
             self._first_receipts.setdefault(series, receipt_time)
             self._healed_klines.setdefault(series, []).append(rows)
             self.rows += rows.num_rows
@@ -97,7 +97,7 @@ class Landing:
         for series in self._klines.keys() | self._healed_klines.keys():
             if (rows := self._kline_rows(series)).num_rows:
                 first_receipt = self._first_receipts[series]
-                key = stream_klines_key(self._dialect.venue, *series, first_receipt, self._instance, sequence)
+                key = stream_klines_key(self._venue.name, *series, first_receipt, self._instance, sequence)
                 yield key, parquet_bytes(rows, KLINES)
         yield from self._small_objects(sequence)
 
@@ -117,12 +117,12 @@ class Landing:
             yield self._key(HEARTBEATS, Heartbeat, sequence), parquet_bytes(rows, HEARTBEATS)
 
     def _key(self, dataset: Dataset, kind: type, sequence: int) -> str:
-        return hourly_key(dataset, self._dialect.venue, self._first_receipts[kind], self._instance, sequence)
+        return hourly_key(dataset, self._venue.name, self._first_receipts[kind], self._instance, sequence)
 
     def _batch(self, kind: type, receipt_time: int) -> RowBatch:
         if (batch := self._batches.get(kind)) is None:
             self._first_receipts[kind] = receipt_time
-            batch = self._batches[kind] = _BATCHES[kind][1](self._dialect.venue)
+            batch = self._batches[kind] = _BATCHES[kind][1](self._venue.name)
         return batch
 
     def _note_refused(self, batch: RowBatch) -> None:
@@ -131,7 +131,7 @@ class Landing:
             channel, symbol, interval = (key.channel, key.symbol, f"{key.interval} ") if key else ("", "", "")
             for name in ("refused_row",) if first is None else ("refused_row", "gap"):
                 event = StreamEvent(
-                    self._dialect.venue, symbol, channel, self._instance, name, first, last,
+                    self._venue.name, symbol, channel, self._instance, name, first, last,
                     receipt_time, receipt_time, UNREADABLE, f"{interval}{reason}: {str(record)[:500]}".lstrip(),
                 )  # fmt: skip
                 self.add_event(event, receipt_time)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from extract_process.venue import VenueRest
+from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import UnknownSymbols, UsageError, VenueError
 
 log = logging.getLogger(__name__)

@@ -23,9 +23,9 @@ from extract_process.stream_feed import FeedOptions
 from extract_process.stream_key import StreamKey
 from extract_process.stream_options import StreamOptions
 from extract_process.uploader import Uploader
-from extract_process.venue import VenueRest
 from extract_process.venue_asks import PROOF_LEVELS, VenueAsks
 from extract_process.venues import venue_named
+from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.heartbeats import heartbeat_detail
 from tickhouse_core.lake import open_lake
@@ -70,7 +70,7 @@ async def _run(options: StreamOptions, stop: StopRequest) -> CaptureReport:
             listing = await open_listing(rest, tuple(options.wanted))
             outbox = Outbox(outbox_folder(folder))
             symbols = frozenset(options.wanted)
-            recovered = await asyncio.to_thread(recover, folder, outbox, venue.dialect, options.instance, symbols)
+            recovered = await asyncio.to_thread(recover, folder, outbox, venue, options.instance, symbols)
             return await LiveCapture(options, folder, rest, listing, store, outbox, recovered).run(stop)
 
 
@@ -98,7 +98,7 @@ class LiveCapture:
         self._uploader = Uploader(outbox, store)
         kept = CaptureOptions(options.instance, tuple(options.wanted), folder, options.limits, options.fsync_seconds)
         room = SpoolRoom(options.spool_bytes, options.give_up_order)
-        self._capture = Capture(self._venue.dialect, kept, room, outbox, recovered, self._asks.put, self._uploader.wake)
+        self._capture = Capture(self._venue, kept, room, outbox, recovered, self._asks.put, self._uploader.wake)
         self._asks.answer_to(self._capture)
         self._gaps = recovered.gaps
         self._plan = self._plan_feeds()
@@ -229,8 +229,8 @@ class LiveCapture:
             "symbols_unknown": len(self._listing.unknown),
             "books_unsynced": self._unsynced,
             "channels_stopped": len(capture.room.stopped),
-            "used_weight": self._rest.budget.used_weight,
-            "weight_limit": self._rest.budget.limit,
+            "used_weight": self._rest.client.limit.used_weight,
+            "weight_limit": self._rest.client.limit.limit,
             "last_receipt_timestamp_seconds": counts.last_receipt_time / 1e6,
         }
         trouble = list(connection_trouble(figures))
@@ -268,9 +268,10 @@ class LiveCapture:
             first_message_seconds=options.first_message_seconds,
             streams_per_connection=options.streams_per_connection,
         )
-        find_address = partial(self._venue.find_address, self._rest)
         doubt = self._listing.doubt
-        return FeedPlan(self._venue, options.wanted, options.interval, self._capture, find_address, feed_options, doubt)
+        return FeedPlan(
+            self._venue, options.wanted, options.interval, self._capture, self._rest.find_address, feed_options, doubt
+        )
 
 
 def _check_bucket(store: ObjectStore) -> None:

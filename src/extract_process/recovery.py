@@ -9,14 +9,14 @@ import orjson
 
 from extract_process.accounted_ids import AccountedIds
 from extract_process.capture_memory import CaptureMemory, LastIds, load_memory
-from extract_process.dialect import DATA_ERRORS, Dialect
 from extract_process.id_continuity import Gap
 from extract_process.landing import Landing
 from extract_process.outbox import Outbox
 from extract_process.records import Heartbeat, StreamEvent
-from extract_process.rest_answers import parse_rest_answer
-from extract_process.spool import Kind, Record, Segment, leftover_segments, read_segment
+from extract_process.spool import Kind, Record, Segment, leftover_segments, parse_rest_answer, read_segment
 from extract_process.stream_key import StreamKey, ids_of, key_of
+from extract_process.venues import Venue
+from extract_process.venues.parsing import DATA_ERRORS
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +30,13 @@ class Recovered:
     gaps: list[tuple[StreamKey, Gap]]
 
 
-def recover(folder: Path, outbox: Outbox, dialect: Dialect, instance: str, symbols: frozenset[str]) -> Recovered:
+def recover(folder: Path, outbox: Outbox, venue: Venue, instance: str, symbols: frozenset[str]) -> Recovered:
     """Turns leftover segments into objects under the keys they would have had, with their original receipt times."""
     memory = load_memory(folder)
-    accounts = Accounts(memory.last_ids, dialect.sparse_channels)
+    accounts = Accounts(memory.last_ids, venue.sparse_channels)
     leftovers = leftover_segments(folder)
     for segment in leftovers:
-        landing = landing_of(segment, dialect, instance, symbols, accounts)
+        landing = landing_of(segment, venue, instance, symbols, accounts)
         outbox.put(segment.sequence, landing.objects(segment.sequence))
     last_ids, gaps = accounts.settle()
     last = max([memory.sequence, outbox.last_sequence(), *(segment.sequence for segment in leftovers)])
@@ -47,21 +47,21 @@ def recover(folder: Path, outbox: Outbox, dialect: Dialect, instance: str, symbo
 
 
 def landing_of(
-    segment: Segment, dialect: Dialect, instance: str, symbols: frozenset[str], accounts: "Accounts | None" = None
+    segment: Segment, venue: Venue, instance: str, symbols: frozenset[str], accounts: "Accounts | None" = None
 ) -> Landing:
     """The rows of a segment, read back from disk."""
-    landing = Landing(dialect, instance, symbols)
+    landing = Landing(venue, instance, symbols)
     for record in read_segment(segment):
-        _replay(record, landing, dialect, accounts)
+        _replay(record, landing, venue, accounts)
     return landing
 
 
-def _replay(record: Record, landing: Landing, dialect: Dialect, accounts: "Accounts | None") -> None:
+def _replay(record: Record, landing: Landing, venue: Venue, accounts: "Accounts | None") -> None:
     """Lands one record as it was landed when it came."""
     match record.kind:
         case Kind.FRAME | Kind.EXTRA_FRAME:
             try:
-                messages = dialect.parse_frame(record.payload, record.receipt_time)
+                messages = venue.parse_frame(record.payload, record.receipt_time)
             except DATA_ERRORS:  # FrameRefused is one of them
                 return  # its event is a record of its own
             landing.add_messages(messages, record.receipt_time)

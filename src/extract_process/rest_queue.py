@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import count
 
-from extract_process.dialect import DATA_ERRORS
 from extract_process.said_seldom import SaidSeldom
+from extract_process.venues.parsing import DATA_ERRORS
 from tickhouse_core.errors import SpoolFull, VenueBanned, VenueError, VenueRefused
 from tickhouse_core.timestamps import now_us
 

@@ -10,9 +10,11 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
+
+import orjson
 
 from tickhouse_core.files import sync_folder
 
@@ -40,6 +42,33 @@ class Record:
     kind: Kind
     receipt_time: int
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RestAnswer:
+    """Payload of a REST answer: what was asked in one line, then the body as it came.
+
+    `what` is depth, trades or klines; of trades and klines only ids in `from_id`..`to_id` are meant.
+    """
+
+    what: str
+    symbol: str
+    body: bytes
+    reason: str = ""
+    interval: str = ""
+    from_id: int = 0
+    to_id: int = 0
+
+    def payload(self) -> bytes:
+        asked = asdict(self)
+        del asked["body"]
+        return orjson.dumps(asked) + b"\n" + self.body
+
+
+def parse_rest_answer(payload: bytes) -> RestAnswer:
+    """The inverse of `RestAnswer.payload`."""
+    asked, _, body = payload.partition(b"\n")
+    return RestAnswer(body=body, **orjson.loads(asked))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from extract_process.live_capture import CaptureReport, run_capture
 from extract_process.markets import MARKETS_FILE, Wanted, markets_file, read_markets
 from extract_process.micro_batch import BatchLimits
 from extract_process.stream_options import StreamOptions
-from extract_process.venue import Venue
-from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
+from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.options import one_of

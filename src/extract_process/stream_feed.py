@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from extract_process.data_silence import DataSilence
-from extract_process.dialect import Pong, Reply, ServerShutdown, Unknown, Welcome
-from extract_process.event_budget import EventBudget
 from extract_process.feed_link import FeedLink, FeedLinks, first_of
 from extract_process.feed_sink import FeedSink
 from extract_process.first_messages import FirstMessages
@@ -17,7 +15,9 @@ from extract_process.overlap import Overlap, Verdict, goes_on, of_this_numbering
 from extract_process.reconnect_delay import ReconnectDelay
 from extract_process.stream_key import StreamKey, first_ids_of
 from extract_process.stream_reader import StreamConnection
-from extract_process.venue import Address, Venue
+from extract_process.venues import Venue
+from extract_process.venues.api import Address, Pong, Reply, ServerShutdown, Unknown, Welcome
+from extract_process.venues.rate_limit import EventLimit
 from tickhouse_core.errors import SubscriptionRefused, VenueError
 from tickhouse_core.redaction import redacted
 
@@ -60,7 +60,7 @@ class StreamFeed:
         name: str,
         streams: Sequence[str],
         sink: FeedSink,
-        connects: EventBudget,
+        connects: EventLimit,
         options: FeedOptions,
         venue: Venue,
         find_address: Callable[[], Awaitable[Address]],
@@ -78,7 +78,7 @@ class StreamFeed:
         self._delay = ReconnectDelay()
         self._links = FeedLinks(self.streams, venue, connects, find_address, options.silence_seconds)
         self._keys = [venue.key_of_stream(stream) for stream in streams]
-        self._sparse = venue.dialect.sparse_channels
+        self._sparse = venue.sparse_channels
         self._places = {(key.channel, key.symbol.upper()) for key in self._keys}
         self._first = FirstMessages(self._keys)
         self._silence = DataSilence(options.mute_seconds)

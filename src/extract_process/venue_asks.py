@@ -8,17 +8,17 @@ from extract_process.id_continuity import EVERY_ID
 from extract_process.judge import Ask, ClosedAsk, HealAsk
 from extract_process.kline_grid import Range
 from extract_process.records import Trade
-from extract_process.rest_answers import RestAnswer
 from extract_process.rest_queue import RestQueue, Urgency
 from extract_process.snapshot_pace import SnapshotPace
+from extract_process.spool import RestAnswer
 from extract_process.stream_key import StreamKey
-from extract_process.venue import Venue, VenueRest
+from extract_process.venues import Venue
+from extract_process.venues.api import VenueRest
+from extract_process.venues.rest_client import Answer
 from tickhouse_core.errors import VenueRefused, VenueUnavailable
 from tickhouse_core.timestamps import now_us
 
 PROOF_LEVELS = 1_000
-MOST_LEVELS_ON_THE_LOOP = 1_000
-"""A side, parsed in the event loop: frames that wait for it get their receipt time too late."""
 
 
 class VenueAsks:
@@ -28,7 +28,6 @@ class VenueAsks:
         self._rest = rest
         self._queue = queue
         self._venue = venue
-        self._dialect = venue.dialect
         self._levels = levels
         self._pace = SnapshotPace()
         self._capture: Capture | None = None
@@ -44,7 +43,7 @@ class VenueAsks:
             return
         if isinstance(ask, ClosedAsk):
             put = partial(self._put_heal, ask.key, Range(ask.from_id, ask.to_id))
-            asyncio.get_running_loop().call_later(self._dialect.settle_seconds or 0.0, put)
+            asyncio.get_running_loop().call_later(self._venue.settle_seconds or 0.0, put)
             return
         urgency = Urgency.NEW_BOOK if ask.reason == "start" else Urgency.BROKEN_BOOK
         work = partial(self._fetch_book, ask.symbol, ask.reason, self._levels)
@@ -68,18 +67,15 @@ class VenueAsks:
         capture.judge.on_snapshot_asked(symbol, as_proof=reason == "proof")
         asked_at = now_us()
         capture.note(capture.judge.event("snapshot_requested", asked_at, StreamKey("depth", symbol), cause=reason))
-        body = await self._rest.fetch_depth_body(symbol, levels)
-        receipt_time = now_us()
-        parse = partial(self._dialect.parse_depth, body, symbol, reason)
-        snapshot = await asyncio.to_thread(parse) if levels > MOST_LEVELS_ON_THE_LOOP else parse()
+        body, receipt_time, snapshot = await self._rest.fetch_depth(symbol, levels, reason)
         capture.take_answer(RestAnswer("depth", symbol, body, reason=reason), receipt_time, snapshot)
         capture.follow(capture.judge.on_snapshot(snapshot, levels, receipt_time))
 
     async def _heal_recent(self, key: StreamKey, missing: Range) -> None:
         """The venue's last trades hold a young gap; what they do not hold is history."""
-        body = await self._rest.fetch_recent_trades_body(key.symbol)
-        trades = self._dialect.parse_trades(body, key.symbol)
-        self._land_trades(key, missing, body, trades)
+        answer = await self._rest.fetch_recent_trades(key.symbol)
+        self._land_trades(key, missing, answer)
+        trades = answer.parsed
         first = trades[0].trade_id if trades else None
         if first is None or first > missing.first:
             older = Range(missing.first, missing.last if first is None else min(missing.last, first - 1))
@@ -88,12 +84,12 @@ class VenueAsks:
     async def _heal_history(self, key: StreamKey, missing: Range) -> None:
         """One page of 1,000 trades, then the next as an ask of its own: a snapshot may go first."""
         try:
-            body = await self._rest.fetch_trades_body(key.symbol, missing.first)
+            answer = await self._rest.fetch_trades(key.symbol, missing.first)
         except VenueRefused as error:
             self._say_unhealed(key, missing, str(error))
             return
-        trades = self._dialect.parse_trades(body, key.symbol)
-        self._land_trades(key, missing, body, trades)
+        self._land_trades(key, missing, answer)
+        trades = answer.parsed
         if not trades or trades[-1].trade_id < missing.first:
             self._say_unhealed(key, missing, "the venue sent no such trades")
         elif trades[-1].trade_id < missing.last:
@@ -103,23 +99,22 @@ class VenueAsks:
     async def _heal_klines(self, key: StreamKey, missing: Range) -> None:
         """Through the backfiller's request, page by page."""
         for page in key.grid.split(missing, self._venue.page_rows):
-            body = await self._rest.fetch_klines_body(key.symbol, key.interval, page)
-            receipt_time = now_us()
-            rows = self._dialect.parse_klines(body, key.symbol, key.interval, receipt_time)
+            body, receipt_time, rows = await self._rest.fetch_klines(key.symbol, key.interval, page)
             open_times = rows["open_time"].cast("int64").to_pylist()
             answer = RestAnswer("klines", key.symbol, body, interval=key.interval, from_id=page.first, to_id=page.last)
             self._to_capture().take_answer(answer, receipt_time, rows)
             self._say_klines(key, page, key.grid.ranges_of(open_times))
 
-    def _land_trades(self, key: StreamKey, missing: Range, body: bytes, trades: list[Trade]) -> None:
+    def _land_trades(self, key: StreamKey, missing: Range, answer: Answer[list[Trade]]) -> None:
         """Lands those of the answer that are missing, once."""
-        if key.channel in self._dialect.sparse_channels and (not trades or trades[-1].trade_id <= missing.last):
+        body, receipt_time, trades = answer
+        if key.channel in self._venue.sparse_channels and (not trades or trades[-1].trade_id <= missing.last):
             raise VenueUnavailable(f"the venue's last trades of {key.symbol} do not reach {missing.last} yet")
         found = [trade.trade_id for trade in trades if missing.first <= trade.trade_id <= missing.last]
         if found:
-            answer = RestAnswer("trades", key.symbol, body, from_id=missing.first, to_id=missing.last)
-            self._to_capture().take_answer(answer, now_us(), trades)
-        if key.channel in self._dialect.sparse_channels:
+            wanted = RestAnswer("trades", key.symbol, body, from_id=missing.first, to_id=missing.last)
+            self._to_capture().take_answer(wanted, receipt_time, trades)
+        if key.channel in self._venue.sparse_channels:
             self._say_reached(key, missing, [trade.trade_id for trade in trades])
         else:
             self._say_healed(key, EVERY_ID.ranges_of(found))
@@ -135,7 +130,7 @@ class VenueAsks:
         for span in sorted((*found, *absent), key=lambda span: span.first):
             if span not in absent:
                 self._say_healed(key, [span])
-            elif self._dialect.settle_seconds is None:
+            elif self._venue.settle_seconds is None:
                 self._say_unhealed(key, span, "the venue has no such klines", cause="venue_has_no_data")
             else:
                 capture.follow(capture.judge.on_absent_ids(key, span.first, span.last, now_us()))

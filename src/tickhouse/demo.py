@@ -136,8 +136,8 @@ def _count(backfills: list[Backfill], warehouse: Warehouse, seconds: float) -> F
         rows_in_bronze=bronze,
         rows_in_silver=silver,
         gaps=gaps,
-        klines_requests=sum(backfill.rest.tally.klines for backfill in backfills),
-        weight=sum(backfill.rest.tally.weight for backfill in backfills),
+        klines_requests=sum(backfill.rest.client.tally.klines for backfill in backfills),
+        weight=sum(backfill.rest.client.tally.weight for backfill in backfills),
         seconds=seconds,
     )
 

@@ -14,15 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from extract_process.backfill import Backfill, BackfillOptions, BackfillReport, Source
-from extract_process.ban_memory import BanMemory
-from extract_process.binance.archive import BinanceArchive
-from extract_process.binance.rest_api import BinanceRest
-from extract_process.binance.venue import VENUE
-from extract_process.weight_budget import WeightBudget
+from extract_process.venues.ban_store import BanStore
+from extract_process.venues.binance import VENUE
+from extract_process.venues.binance.archive import BinanceArchive
+from extract_process.venues.binance.rest import BinanceRest, classify, tally_of
+from extract_process.venues.rate_limit import RateLimit
+from extract_process.venues.rest_client import RestClient
 from tickhouse_core.errors import Interrupted, UsageError, VenueError, VenueUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.timestamps import parse_instant
+from tickhouse_core.timestamps import MINUTE_US, parse_instant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,7 +133,8 @@ async def run(
     rest_client = httpx.AsyncClient(transport=httpx.MockTransport(venue.rest), base_url="https://rest.test")
     archive_client = httpx.AsyncClient(transport=httpx.MockTransport(venue.archive), base_url="https://archive.test")
     async with rest_client, archive_client:
-        rest = BinanceRest(rest_client, WeightBudget(1_200), BanMemory(folder, "binance", "rest.test"))
+        limit = RateLimit(1_200, MINUTE_US, is_aligned=True)
+        rest = BinanceRest(RestClient(rest_client, limit, BanStore(folder, "binance", "rest.test"), classify, tally_of))
         options = BackfillOptions(interval="1h", start_us=START, end_us=end_us, source=source, concurrency=3, recheck=recheck)
         backfill = Backfill(VENUE, rest, BinanceArchive(archive_client), lake.store, options)
         with pytest.raises(VenueError, match=fails) if fails else nullcontext():

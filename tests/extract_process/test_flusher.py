@@ -12,7 +12,6 @@ import orjson
 import pytest
 from tests.waiting import wait_until
 
-from extract_process.binance.dialect import BINANCE
 from extract_process.capture_memory import CaptureMemory, load_memory
 from extract_process.flusher import MOST_IN_MEMORY, Flusher
 from extract_process.landing import Landing
@@ -20,6 +19,7 @@ from extract_process.outbox import Outbox
 from extract_process.recovery import landing_of, recover
 from extract_process.spool import Kind, Segment, Spool, leftover_segments
 from extract_process.stream_key import StreamKey
+from extract_process.venues.binance import VENUE as BINANCE
 
 NOON = 1_704_110_400_000_000
 SYMBOLS = frozenset({"BTCUSDT"})

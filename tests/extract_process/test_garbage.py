@@ -12,8 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extract_process.binance.dialect import BINANCE
-from extract_process.binance.streams import CHANNELS
 from extract_process.capture import Capture, CaptureOptions
 from extract_process.micro_batch import BatchLimits
 from extract_process.outbox import Outbox
@@ -21,6 +19,8 @@ from extract_process.recovery import Recovered, recover
 from extract_process.spool import Kind, Spool, leftover_segments
 from extract_process.spool_room import SpoolRoom
 from extract_process.stream_key import StreamKey
+from extract_process.venues.binance import VENUE as BINANCE
+from extract_process.venues.binance.subscriptions import CHANNELS
 
 NOON = 1_704_110_400_000_000
 MS = NOON // 1_000

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 from tests.tickhouse_core.test_parquet_check import with_encrypted_columns
 
-from extract_process.binance.messages import parse_klines
 from extract_process.kline_grid import Range, grid_of
 from extract_process.kline_lake import Disagreement, KlineLake, compare
 from extract_process.kline_plan import Coverage
 from extract_process.lake_writer import parquet_bytes
+from extract_process.venues.binance.rest import parse_klines
 from tickhouse_core.datasets import INSTANT, KLINES
 from tickhouse_core.errors import ObjectRefused, ObjectTooLarge
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
@@ -39,9 +39,9 @@ def hours(first: int, last: int) -> Range:
     return Range(hour(first), hour(last))
 
 
-def klines(*numbers: int, price: str = "1.5", receipt_time: int = START) -> pa.Table:
+def klines(*numbers: int, price: str = "1.5", receipt_time: int = START, symbol: str = "BTCUSDT") -> pa.Table:
     rows = [[hour(n) // 1_000, price, "2", "1", "1.5", "10", hour(n + 1) // 1_000 - 1, "15", 3, "5", "7.5", "0"] for n in numbers]
-    return parse_klines(json.dumps(rows).encode(), symbol="BTCUSDT", interval="1h", receipt_time=receipt_time)
+    return parse_klines(json.dumps(rows).encode(), symbol=symbol, interval="1h", receipt_time=receipt_time)
 
 
 @pytest.fixture
@@ -357,13 +357,16 @@ def noisy_month() -> pa.Table:
     rows = []
     for n in range(744):
         of_row = texts[n * 8 : n * 8 + 8]
-        rows.append([hour(n) // 1_000, *of_row[:5], hour(n + 1) // 1_000 - 1, of_row[5], n, *of_row[6:], "0"])
+        low, high = sorted(of_row[1:3])
+        rows.append(
+            [hour(n) // 1_000, of_row[0], high, low, *of_row[3:5], hour(n + 1) // 1_000 - 1, of_row[5], n, *of_row[6:], "0"]
+        )
     return parse_klines(json.dumps(rows).encode(), symbol="BTCUSDT", interval="1h", receipt_time=START)
 
 
 def test_symbols_of_any_script_have_their_own_month(moto_lake: Lake) -> None:
     chinese = KlineLake(moto_lake.store, "binance", "币安人生USDT", "1h", GRID)
-    landed = chinese.land("2024-01", klines(0), [])
+    landed = chinese.land("2024-01", klines(0, symbol="币安人生USDT"), [])
     assert landed.key == "data_sources/klines_pricing/venue=binance/symbol=币安人生USDT/interval=1h/2024-01.parquet"
     assert chinese.read_coverage(["2024-01"]) == {"2024-01": Coverage([hours(0, 0)], [])}
     assert lake_on(moto_lake.store).read_coverage(["2024-01"]) == {}

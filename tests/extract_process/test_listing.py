@@ -12,8 +12,8 @@ from extract_process.feed_plan import FeedPlan
 from extract_process.feed_sink import FeedSink
 from extract_process.listing import open_listing
 from extract_process.stream_feed import FeedOptions
-from extract_process.venue import Address, VenueRest
 from extract_process.venues import venue_named
+from extract_process.venues.api import Address, VenueRest
 from tickhouse_core.errors import UnknownSymbols, VenueUnavailable
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from extract_process.binance.streams import CHANNELS
 from extract_process.markets import MARKETS_FILE, markets_file, read_markets
+from extract_process.venues.binance.subscriptions import CHANNELS
 from tickhouse_core.errors import UsageError
 
 

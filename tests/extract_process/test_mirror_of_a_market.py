@@ -12,12 +12,12 @@ from typing import Any
 import orjson
 import pytest
 
-from extract_process.binance.frames import parse_frame
 from extract_process.book_sync import SnapshotNeeded
 from extract_process.mirror.messages import MessageForms
 from extract_process.mirror.mirror_book import MirrorBook, RefreshNeeded, Step
 from extract_process.mirror.subscriber_book import Applied, SubscriberBook
 from extract_process.records import DepthDiff, DepthSnapshot
+from extract_process.venues.binance.ws import parse_frame
 
 from .mirrored_market import MirroredMarket, Trouble, symbols
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import orjson
 import pyarrow.parquet as pq
 
-from extract_process.binance.dialect import BINANCE
 from extract_process.capture_memory import CaptureMemory, load_memory
 from extract_process.id_continuity import Gap
 from extract_process.judge import Judge
@@ -15,9 +14,9 @@ from extract_process.landing import Landing
 from extract_process.outbox import Outbox
 from extract_process.records import Heartbeat, Trade
 from extract_process.recovery import Recovered, recover
-from extract_process.rest_answers import RestAnswer, parse_rest_answer
-from extract_process.spool import Kind, Spool, leftover_segments
+from extract_process.spool import Kind, RestAnswer, Spool, leftover_segments, parse_rest_answer
 from extract_process.stream_key import StreamKey
+from extract_process.venues.binance import VENUE as BINANCE
 
 NOON = 1_704_110_400_000_000
 SYMBOLS = frozenset({"BTCUSDT"})

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.binance.frames import parse_frame
 from extract_process.lake_writer import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot, Kline, Ticker, Trade
 from extract_process.row_batches import (
@@ -23,6 +22,7 @@ from extract_process.row_batches import (
     TickerRows,
     TradeRows,
 )
+from extract_process.venues.binance.ws import parse_frame
 from tickhouse_core.datasets import DEPTH_DIFFS, TRADES
 
 NOON = 1_704_110_400_000_000

@@ -1,12 +1,9 @@
 """The small pure rules of the live capture: batches, delays, budgets, room, names."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from extract_process.capture_metrics import connection_trouble
 from extract_process.clock_watch import ClockWatch
-from extract_process.event_budget import EventBudget
 from extract_process.first_messages import ALL_SYMBOLS, FirstMessages
 from extract_process.micro_batch import BatchLimits, MicroBatch
 from extract_process.reconnect_delay import LIVED_SECONDS, ReconnectDelay
@@ -86,18 +83,6 @@ def test_delays_grow_until_a_connection_has_lived() -> None:
     assert delay.next_delay(LIVED_SECONDS - 1, 1.0) == 8  # accepted and closed soon: no reason to hurry
     assert delay.next_delay(LIVED_SECONDS, 1.0) == 1
     assert delay.next_delay(0.0, 0.25) == 0.5
-
-
-@given(st.lists(st.floats(0, 100), min_size=1, max_size=60), st.integers(1, 5))
-def test_never_more_events_in_a_window_than_allowed(pauses: list[float], most: int) -> None:
-    budget, now, times = EventBudget(most, 10.0), 0.0, []
-    for pause in pauses:
-        now += pause
-        now += budget.wait_before(now) * 1.000001
-        budget.on_event(now)
-        times.append(now)
-    for start in times:
-        assert sum(1 for time in times if start <= time < start + 10.0) <= most
 
 
 def test_channels_stop_in_order_and_come_back_in_the_opposite_one() -> None:

@@ -12,11 +12,7 @@ import pytest
 from tests.waiting import until
 from websockets.asyncio.server import ServerConnection
 
-from extract_process.binance.dialect import BINANCE
-from extract_process.binance.streams import CHANNELS, CONNECTS_WINDOW_SECONDS, MOST_CONNECTS
-from extract_process.binance.venue import VENUE
 from extract_process.capture import Capture, CaptureOptions
-from extract_process.event_budget import EventBudget
 from extract_process.micro_batch import BatchLimits
 from extract_process.outbox import Outbox
 from extract_process.recovery import Recovered, landing_of
@@ -24,7 +20,10 @@ from extract_process.spool import Kind, leftover_segments, read_segment
 from extract_process.spool_room import SpoolRoom
 from extract_process.stream_feed import FeedOptions, StreamFeed
 from extract_process.stream_key import StreamKey
-from extract_process.venue import Address
+from extract_process.venues.api import Address
+from extract_process.venues.binance import VENUE
+from extract_process.venues.binance.subscriptions import CHANNELS
+from extract_process.venues.rate_limit import EventLimit
 
 from .socket_venues import SILENCE, Venue, raw_venue_that, venue_that
 
@@ -37,7 +36,7 @@ def capture(tmp_path: Path) -> Capture:
     options = CaptureOptions("main", ("BTCUSDT",), tmp_path, BatchLimits(), fsync_seconds=60)
     asks: list[object] = []
     room = SpoolRoom(10**12, CHANNELS)
-    return Capture(BINANCE, options, room, Outbox(tmp_path / "outbox"), Recovered(1, {}, []), asks.append, lambda: None)
+    return Capture(VENUE, options, room, Outbox(tmp_path / "outbox"), Recovered(1, {}, []), asks.append, lambda: None)
 
 
 @asynccontextmanager
@@ -53,7 +52,7 @@ async def feeding(
     async def find_address() -> Address:
         return Address(url)
 
-    connects = EventBudget(MOST_CONNECTS, CONNECTS_WINDOW_SECONDS)
+    connects = EventLimit(VENUE.sockets.connects.most, VENUE.sockets.connects.seconds)
     feed = StreamFeed("connection 1 of 1", streams, capture, connects, options, VENUE, find_address, on_refused)
     task = asyncio.create_task(feed.run())
     try:
@@ -190,7 +189,7 @@ async def test_what_came_before_the_subscription_was_answered_is_landed(capture:
     async with venue_that(behave) as url, feeding(url, capture, ["btcusdt@trade"]):
         await until(lambda: capture.counts.frames == 3 and "connected" in dict(events(tmp_path)))
         (segment,) = leftover_segments(tmp_path)
-        assert landing_of(segment, BINANCE, "main", frozenset({"BTCUSDT"})).rows == 2 + len(events(tmp_path))
+        assert landing_of(segment, VENUE, "main", frozenset({"BTCUSDT"})).rows == 2 + len(events(tmp_path))
     assert capture.judge.last_ids()[StreamKey("trades", "BTCUSDT")][0] == 8
     assert capture.counts.gaps == 0
 

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-import extract_process
 from extract_process import venues
 from extract_process.backfill import BackfillOptions
 from extract_process.klines import run_backfill
@@ -32,17 +31,15 @@ if TYPE_CHECKING:
 
 TOY = Path(__file__).parent / "toy"
 GUIDE = Path(__file__).resolve().parents[2] / "ADD_A_VENUE.md"
-BLOCK = re.compile(
-    r"^`(src/extract_process/toy/\S+|resources/markets.yaml|src/extract_process/venues.py)`:\n\n```\w*\n(.*?)^```$", re.S | re.M
-)
+BLOCK = re.compile(r"^`((?:src/extract_process|resources)/\S+)`:\n\n```\w*\n(.*?)^```$", re.S | re.M)
 
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder where `src/extract_process/toy` would be, and the registry line; both gone afterwards."""
-    monkeypatch.setattr(extract_process, "__path__", [*extract_process.__path__, str(TOY.parent)])
+    """The folder where `src/extract_process/venues/toy` would be, and the registry line; both gone afterwards."""
+    monkeypatch.setattr(venues, "__path__", [*venues.__path__, str(TOY.parent)])
     monkeypatch.setattr(venues, "_MODULES", dict(venues._MODULES))
-    venues.register("toy", "extract_process.toy.venue")
+    venues.register("toy", "extract_process.venues.toy")
 
 
 def blocks() -> dict[str, str]:
@@ -51,9 +48,9 @@ def blocks() -> dict[str, str]:
 
 def test_the_guide_followed_word_by_word_gives_the_toy_venue() -> None:
     guide = blocks()
-    files = {f"src/extract_process/toy/{path.name}": path.read_text(encoding="utf-8") for path in TOY.glob("*.py")}
+    files = {f"src/extract_process/venues/toy/{path.name}": path.read_text(encoding="utf-8") for path in TOY.glob("*.py")}
     assert {name: text for name, text in guide.items() if "/toy/" in name} == files
-    assert guide["src/extract_process/venues.py"].strip() == '"toy": "extract_process.toy.venue",'
+    assert guide["src/extract_process/venues/__init__.py"].strip() == '"toy": "extract_process.venues.toy",'
 
 
 def test_its_markets_are_read_from_the_tiers(toy: None, tmp_path: Path) -> None:
@@ -77,7 +74,7 @@ def test_it_is_backfilled(toy: None, moto_lake: "Lake", monkeypatch: pytest.Monk
         with pytest.raises(UsageError, match="unknown symbol NO/PE on toy"):
             run_backfill(["NO/PE"], BackfillOptions("1m", start, end, venue="toy"), StopRequest())
     assert (first.report.rows_landed, first.report.rows_without_data) == (1440 - 90, 90)
-    assert second.rest.tally.klines == 0
+    assert second.rest.client.tally.klines == 0
     assert {row["venue"] for row in rows_of(moto_lake.store, "klines_pricing")} == {"toy"}
 
 

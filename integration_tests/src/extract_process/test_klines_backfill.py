@@ -53,7 +53,7 @@ def test_every_recorded_row_is_in_the_view_with_all_its_columns_and_nothing_is_a
 
     assert requests <= 2 * (19 + 1), "a page holds 1000, one question finds the listing date"
     assert len(venue.asked()) == requests
-    assert second.rest.tally.by_path.get("/api/v3/klines", 0) == 0
+    assert second.rest.client.tally.by_path.get("/api/v3/klines", 0) == 0
     assert (first.report.rows_landed, second.report.rows_landed) == (36_288, 0)
     for symbol in SYMBOLS:
         assert lake.klines(symbol, "30m") == recorded[symbol]

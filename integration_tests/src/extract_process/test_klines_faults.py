@@ -46,7 +46,7 @@ def test_burst_of_one_trouble_costs_nothing_but_time(
     expected = venue.klines("BTCUSDT", "15m", "2024-01-01", "2024-03-01")
     venue.exchange.set_faults([Fault(kind, count=burst, path=path)])
 
-    tally = backfill("BTCUSDT", interval="15m", start="2024-01-01", end="2024-03-01").rest.tally
+    tally = backfill("BTCUSDT", interval="15m", start="2024-01-01", end="2024-03-01").rest.client.tally
 
     assert lake.klines("BTCUSDT", "15m") == expected
     assert lake.gaps() == []
@@ -199,7 +199,7 @@ def test_small_limit_is_used_up_and_never_broken(open_venue: "OpenVenue", backfi
         ExchangeConfig(weight_limit=100, now=turn // 1_000 - round(patience(2) * 1_000), latency_ms=5, latency_jitter_ms=40)
     )
 
-    tally = backfill("BTCUSDT", start="2024-01-01", end="2024-02-25").rest.tally
+    tally = backfill("BTCUSDT", start="2024-01-01", end="2024-02-25").rest.client.tally
 
     report = venue.exchange.tally()
     assert report["refused"]["429"] == {"limiter": 0, "injected": 0}
@@ -218,7 +218,7 @@ def test_weight_that_a_neighbour_uses_is_left_to_it(open_venue: "OpenVenue", bac
         for _ in range(2):
             neighbour.get("/api/v3/depth", params={"symbol": "BTCUSDT", "limit": 1000}).raise_for_status()
 
-        tally = backfill("BTCUSDT", start="2024-01-01", end="2024-02-20").rest.tally
+        tally = backfill("BTCUSDT", start="2024-01-01", end="2024-02-20").rest.client.tally
 
     report = venue.exchange.tally()
     assert report["refused"]["429"] == {"limiter": 0, "injected": 0}
@@ -237,7 +237,7 @@ def test_two_backfills_on_one_address_keep_the_limit_together(
     borders = ["2024-01-01", "2024-04-15", "2024-07-31"]
     with ThreadPoolExecutor(2) as threads:
         halves = [threads.submit(backfill, "BTCUSDT", interval="1m", start=a, end=b, concurrency=4) for a, b in pairwise(borders)]
-        tallies = [half.result().rest.tally for half in halves]
+        tallies = [half.result().rest.client.tally for half in halves]
 
     report = venue.exchange.tally()
     assert report["refused"]["429"] == {"limiter": 0, "injected": 0}

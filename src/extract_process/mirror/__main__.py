@@ -9,8 +9,7 @@ from extract_process.markets import MARKETS_FILE, markets_file, read_markets
 from extract_process.mirror.messages import CHANNELS
 from extract_process.mirror.options import LEAST_SNAPSHOT_SHARE, MOST_SNAPSHOT_LEVELS, MirrorOptions
 from extract_process.mirror.send_buffer import SendLimits
-from extract_process.venue import Venue
-from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
+from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.options import one_of

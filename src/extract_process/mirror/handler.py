@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from extract_process.book_proof import Mismatch, Proven, Unproven
 from extract_process.book_sync import SnapshotNeeded, SyncDelayed, Synced
-from extract_process.dialect import DATA_ERRORS, Dialect
 from extract_process.id_continuity import UNREADABLE, Gap, Implausible, NewNumbering
 from extract_process.mirror.channels import BookChannel, MirrorCounts, TickerChannel, TradeChannel
 from extract_process.mirror.messages import MessageForms, topic_name
@@ -19,6 +18,8 @@ from extract_process.mirror.publisher import Publisher
 from extract_process.records import DepthDiff, DepthSnapshot, Ticker, Trade, UnreadableRow
 from extract_process.said_seldom import SaidSeldom, words_of
 from extract_process.stream_key import StreamKey, key_of
+from extract_process.venues import Venue
+from extract_process.venues.parsing import DATA_ERRORS
 from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class MirrorHandler:
 
     def __init__(
         self,
-        dialect: Dialect,
+        venue: Venue,
         options: MirrorOptions,
         publisher: Publisher,
         topic_path_of: Callable[[str], str],
@@ -42,7 +43,7 @@ class MirrorHandler:
     ) -> None:
         """`topic_path_of` makes the full path of a topic's name. Needs a running event loop."""
         self.counts = MirrorCounts()
-        self._dialect = dialect
+        self._venue = venue
         self._loop = asyncio.get_running_loop()
         self._request_book = request_book
         self._books: dict[str, BookChannel] = {}
@@ -50,13 +51,13 @@ class MirrorHandler:
         self._tickers: dict[str, TickerChannel] = {}
         self._lines = SaidSeldom(_MOST_LINES)
         sequence = now_us()  # above all that an earlier run has used
-        paths = {channel: topic_path_of(topic_name(dialect.venue, channel)) for channel in options.channels}
+        paths = {channel: topic_path_of(topic_name(venue.name, channel)) for channel in options.channels}
         for symbol in options.symbols:
-            forms = MessageForms(dialect.venue, symbol)
+            forms = MessageForms(venue.name, symbol)
             if path := paths.get("depth"):
                 self._books[symbol] = BookChannel(symbol, options, forms, sequence, publisher, path, self.counts)
             if path := paths.get("trades"):
-                self._trades[symbol] = TradeChannel(forms, sequence, publisher, path, sparse="trades" in dialect.sparse_channels)
+                self._trades[symbol] = TradeChannel(forms, sequence, publisher, path, sparse="trades" in venue.sparse_channels)
             if path := paths.get("ticker"):
                 self._tickers[symbol] = TickerChannel(forms, sequence, publisher, path)
 
@@ -73,7 +74,7 @@ class MirrorHandler:
         messages: list[object] = []
         for frame in frames:
             try:
-                messages += self._dialect.parse_frame(frame, receipt_time)
+                messages += self._venue.parse_frame(frame, receipt_time)
             except DATA_ERRORS as refused:  # FrameRefused is one of them
                 self.counts.refused_frames += 1
                 self._warn("refused frame", {"why": str(refused)[:300], "frame": frame[:200].decode(errors="replace")})

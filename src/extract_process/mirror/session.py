@@ -21,8 +21,8 @@ from extract_process.mirror.pubsub import open_publisher, pubsub_errors, topic_p
 from extract_process.mirror.snapshot_fetcher import SnapshotFetcher
 from extract_process.rest_queue import RestQueue
 from extract_process.stream_feed import FeedOptions
-from extract_process.venue import VenueRest
 from extract_process.venues import venue_named
+from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import NotProvisioned, TickhouseError
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.metrics import Process, Pulse, observed
@@ -91,10 +91,10 @@ class MirrorSession:
         self._rest = rest
         self._listing = listing
         self._queue = RestQueue()
-        self._fetcher = SnapshotFetcher(rest.fetch_depth_body, self._queue, self._venue.dialect, options.snapshot_levels)
+        self._fetcher = SnapshotFetcher(rest.fetch_depth, self._queue, options.snapshot_levels)
         self._publisher = Publisher(client, PublishOptions(options.batch_seconds, options.limits, options.room_bytes))
         self._mirror = MirrorHandler(
-            self._venue.dialect, options, self._publisher, lambda name: topic_path(project, name), self._fetcher.request
+            self._venue, options, self._publisher, lambda name: topic_path(project, name), self._fetcher.request
         )
         self._fetcher.answer_to(self._mirror)
         self._plan = self._plan_feeds()
@@ -195,8 +195,8 @@ class MirrorSession:
             "connections_mute": sum(feed.is_mute for feed in self._plan.feeds),
             "symbols_unknown": len(self._listing.unknown),
             "books_unsynced": self._unsynced(),
-            "used_weight": self._rest.budget.used_weight,
-            "weight_limit": self._rest.budget.limit,
+            "used_weight": self._rest.client.limit.used_weight,
+            "weight_limit": self._rest.client.limit.limit,
         }
         trouble = list(connection_trouble(figures))
         if self._publisher.is_away:
@@ -228,5 +228,4 @@ class MirrorSession:
             streams_per_connection=options.streams_per_connection,
         )
         wanted = dict.fromkeys(options.symbols, options.channels)
-        find_address = partial(self._venue.find_address, self._rest)
-        return FeedPlan(self._venue, wanted, "", self._mirror, find_address, feed_options, self._listing.doubt)
+        return FeedPlan(self._venue, wanted, "", self._mirror, self._rest.find_address, feed_options, self._listing.doubt)

@@ -5,11 +5,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
-from extract_process.dialect import Dialect
 from extract_process.records import DepthSnapshot
 from extract_process.rest_queue import RestQueue, Urgency
 from extract_process.snapshot_pace import SnapshotPace
-from tickhouse_core.timestamps import now_us
+from extract_process.venues.rest_client import Answer
 
 _COMPARED = ("refresh", "proof")
 _URGENCY = {"start": Urgency.NEW_BOOK, "proof": Urgency.PROOF}
@@ -26,14 +25,13 @@ class SnapshotTaker(Protocol):
 
 
 class SnapshotFetcher:
-    """`fetch_body` asks the venue for the book of a symbol with so many levels a side; it raises VenueError."""
+    """`fetch_depth` is the VenueRest's; it raises VenueError."""
 
     def __init__(
-        self, fetch_body: Callable[[str, int], Awaitable[bytes]], queue: RestQueue, dialect: Dialect, levels: int
+        self, fetch_depth: Callable[[str, int, str], Awaitable[Answer[DepthSnapshot]]], queue: RestQueue, levels: int
     ) -> None:
-        self._fetch_body = fetch_body
+        self._fetch_depth = fetch_depth
         self._queue = queue
-        self._dialect = dialect
         self._levels = levels
         self._pace = SnapshotPace()
         self._taker: SnapshotTaker | None = None
@@ -53,6 +51,5 @@ class SnapshotFetcher:
     async def _fetch_book(self, symbol: str, reason: str) -> None:
         assert self._taker is not None, "answer_to comes before the first ask"
         self._taker.on_snapshot_asked(symbol, as_proof=reason in _COMPARED)
-        body = await self._fetch_body(symbol, self._levels)
-        receipt_time = now_us()
-        self._taker.on_snapshot(self._dialect.parse_depth(body, symbol, reason), self._levels, receipt_time)
+        answer = await self._fetch_depth(symbol, self._levels, reason)
+        self._taker.on_snapshot(answer.parsed, self._levels, answer.receipt_time)

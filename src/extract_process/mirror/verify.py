@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import orjson
 from google.pubsub_v1 import PubsubMessage
@@ -12,7 +11,6 @@ from google.pubsub_v1 import PubsubMessage
 from extract_process.book_proof import KnownBook
 from extract_process.book_sync import SnapshotNeeded
 from extract_process.depth_watch import DepthWatch
-from extract_process.dialect import Dialect, FrameRefused
 from extract_process.feed_plan import FeedPlan
 from extract_process.listing import CONNECTIONS, open_listing
 from extract_process.mirror.comparison import BookComparison, ComparisonCounts, Top, top_of
@@ -26,8 +24,9 @@ from extract_process.records import DepthDiff, DepthSnapshot, UnreadableRow
 from extract_process.rest_queue import RestQueue
 from extract_process.stream_feed import FeedOptions, StreamFeed
 from extract_process.stream_key import StreamKey
-from extract_process.venue import Venue, VenueRest
-from extract_process.venues import DEFAULT_VENUE, venue_named
+from extract_process.venues import DEFAULT_VENUE, Venue, venue_named
+from extract_process.venues.api import VenueRest
+from extract_process.venues.parsing import FrameRefused
 from tickhouse_core.errors import UnknownSymbols, UsageError
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.settings import PubSubSettings, SpoolSettings, read
@@ -71,7 +70,7 @@ async def _run(options: CheckOptions, stop: StopRequest) -> dict[str, SymbolRepo
         try:
             queue = RestQueue()
             levels = venue.usual_mirror_levels(MirrorOptions(()).snapshot_levels)
-            fetcher = SnapshotFetcher(rest.fetch_depth_body, queue, venue.dialect, levels)
+            fetcher = SnapshotFetcher(rest.fetch_depth, queue, levels)
             return await VerifySession(options, venue, rest, subscription, fetcher, queue).run(stop)
         finally:
             await subscription.close()
@@ -91,14 +90,14 @@ class VerifySession:
     ) -> None:
         self._options = options
         self._exchange = venue
-        self._find_address = partial(venue.find_address, rest)
+        self._find_address = rest.find_address
         self._subscription = subscription
         self._queue = queue
         self._mirrored = {symbol: SubscriberBook() for symbol in options.symbols}
         self._comparisons = {symbol: BookComparison() for symbol in options.symbols}
         self._reports = {symbol: SymbolReport() for symbol in options.symbols}
         self._venue = VenueBooks(
-            venue.dialect,
+            venue,
             options.symbols,
             options.levels,
             fetcher.request,
@@ -168,13 +167,13 @@ class VenueBooks:
 
     def __init__(
         self,
-        dialect: Dialect,
+        venue: Venue,
         symbols: Sequence[str],
         levels: int,
         request_book: Callable[[str, str], None],
         on_top: Callable[[str, int, Top], None],
     ) -> None:
-        self._dialect = dialect
+        self._venue = venue
         self._levels = levels
         self._request_book = request_book
         self._on_top = on_top
@@ -185,7 +184,7 @@ class VenueBooks:
         messages: list[object] = []
         for frame in frames:
             try:
-                messages += self._dialect.parse_frame(frame, receipt_time)
+                messages += self._venue.parse_frame(frame, receipt_time)
             except FrameRefused as refused:
                 log.warning("refused frame", extra={"why": str(refused)})
         return messages

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from extract_process.venue import Venue, VenueRest
-from extract_process.venues import venue_named
+from extract_process.venues import Venue, venue_named
+from extract_process.venues.api import VenueRest
 from tickhouse.doctor.findings import CheckFailed, Finding
 from tickhouse_core.errors import VenueBanned, VenueError
 from tickhouse_core.settings import SpoolSettings, read
@@ -42,7 +42,7 @@ async def _compare_clocks(venue: Venue) -> tuple[float, float]:
     async with venue.open_rest(read(SpoolSettings).folder, 1) as rest:
         began = time.monotonic()
         await _asked(venue, rest)
-        return (now_us() - rest.server_now()) / SECOND_US, time.monotonic() - began
+        return (now_us() - rest.client.server_now()) / SECOND_US, time.monotonic() - began
 
 
 async def _asked(venue: Venue, rest: VenueRest) -> None:
@@ -61,7 +61,7 @@ async def _knock(venue: Venue) -> str:
     """The address that took us, without what is secret in it."""
     async with venue.open_rest(read(SpoolSettings).folder, 1) as rest:
         await _asked(venue, rest)
-        url = (await venue.find_address(rest)).url
+        url = (await rest.find_address()).url
         shown = url.partition("?")[0]
         try:
             async with connect(url, open_timeout=_SECONDS, close_timeout=1):

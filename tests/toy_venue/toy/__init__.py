@@ -1,1 +1,43 @@
-"""The toy venue's messages, its REST API and its streams."""
+"""The toy venue put together as one Venue: its streams, messages and REST API."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from extract_process.venues.toy import rest, subscriptions, ws
+
+from extract_process.venues import Venue
+from extract_process.venues.ban_store import BanStore
+from extract_process.venues.rate_limit import RateLimit
+from extract_process.venues.rest_client import RestClient, host_of, open_client
+from tickhouse_core.settings import read
+from tickhouse_core.timestamps import MINUTE_US
+
+
+@asynccontextmanager
+async def _open_rest(ban_folder: Path, connections: int) -> AsyncIterator[rest.ToyRest]:
+    url, limit = read(rest.ToySettings).url, RateLimit(600, MINUTE_US, is_aligned=True)
+    async with open_client(url, connections) as client:
+        yield rest.ToyRest(RestClient(client, limit, BanStore(ban_folder, rest.NAME, host_of(url)), rest.classify))
+
+
+VENUE = Venue(
+    name=rest.NAME,
+    symbol_example="FOO/BAR",
+    channels=subscriptions.CHANNELS,
+    intervals=("1m", "1h"),
+    floating_intervals=(),
+    earliest_us=1_704_067_200_000_000,
+    page_rows=rest.PAGE_ROWS,
+    snapshot_levels=(100, 1_000),
+    usual_levels=lambda symbols: 1_000,
+    parse_frame=ws.parse_frame,
+    parse_depth=rest.parse_depth,
+    parse_trades=rest.parse_trades,
+    parse_klines=rest.parse_klines,
+    sockets=subscriptions.SOCKETS,
+    stream_names=subscriptions.stream_names,
+    key_of_stream=subscriptions.key_of_stream,
+    subscribe_messages=subscriptions.subscribe_messages,
+    open_rest=_open_rest,
+)

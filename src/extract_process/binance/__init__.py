@@ -1,1 +1,0 @@
-"""Binance spot: its letters in our words, its REST API, its bulk archive."""

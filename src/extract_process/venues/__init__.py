@@ -1,0 +1,117 @@
+"""Venue: everything the recorder needs to know about one exchange, as one value; and the registry, one line per venue.
+
+A further venue is a folder here, a line in the registry and its markets in markets.yaml: see ADD_A_VENUE.md.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from extract_process.records import DepthSnapshot, Trade
+from extract_process.stream_key import StreamKey, key_of
+from extract_process.venues.api import Archive, SocketRules, VenueRest
+from extract_process.venues.parsing import FrameRefused
+from tickhouse_core.errors import UsageError
+
+_MODULES = {
+    "binance": "extract_process.venues.binance",
+    "kucoin": "extract_process.venues.kucoin",
+}
+"""By name: the module whose `VENUE` it is. Loaded when it is asked for."""
+
+DEFAULT_VENUE = next(iter(_MODULES))
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """One exchange. `symbol_example` shows how it spells symbols.
+
+    The parsers are plain functions without a clock: recovery reads a frame or body from disk as it was read on arrival.
+    Parsers of REST bodies raise VenueUnavailable for what they cannot read.
+    """
+
+    name: str
+    symbol_example: str
+    channels: tuple[str, ...]
+    intervals: tuple[str, ...]
+    """Kline intervals in our words (`1m`, `4h`, `1M`); the venue's own names stay in its folder."""
+
+    floating_intervals: tuple[str, ...]
+    """Intervals whose grid starts at the venue's first kline."""
+
+    earliest_us: int
+    page_rows: int
+    """Maximum klines per answer."""
+
+    snapshot_levels: tuple[int, ...]
+    """Levels per side that a snapshot can be requested with, ascending."""
+
+    usual_levels: Callable[[int], int]
+    """Number of symbols to the default levels per side of a capture."""
+
+    parse_frame: Callable[[bytes, int], list[Any]]
+    """Frame and receipt_time to records and control messages, in order. Raises FrameRefused."""
+
+    parse_depth: Callable[[bytes, str, str], DepthSnapshot]
+    """Body, symbol, reason."""
+
+    parse_trades: Callable[[bytes, str], list[Trade]]
+    """Body, symbol."""
+
+    parse_klines: Callable[[bytes, str, str, int], pa.Table]
+    """Body, symbol, interval, receipt_time."""
+
+    sockets: SocketRules
+    stream_names: Callable[[Mapping[str, Sequence[str]], str], list[str]]
+    """Channels by symbol and the kline interval to stream names; the streams of a symbol are adjacent."""
+
+    key_of_stream: Callable[[str], StreamKey]
+    subscribe_messages: Callable[[Sequence[str]], Iterator[tuple[int, bytes]]]
+    """Subscribe messages for these streams, each with the id of its reply."""
+
+    open_rest: Callable[[Path, int], AbstractAsyncContextManager[VenueRest]]
+    """Opens the REST API for one process: the folder where bans are stored, and the number of concurrent requests."""
+
+    open_archive: Callable[[int], AbstractAsyncContextManager[Archive]] | None = None
+    """None: the venue has no readable bulk files."""
+
+    sparse_channels: frozenset[str] = frozenset()
+    """Channels whose ids grow without being consecutive: a jump is a gap only where the stream was interrupted."""
+
+    settle_seconds: float | None = None
+    """Set where streamed klines never say that they are closed: REST has a kline this long after the next one began."""
+
+    def channel_of_frame(self, frame: bytes) -> str:
+        """The channel of a frame's row; empty for a control message or an unreadable frame."""
+        try:
+            messages = self.parse_frame(frame, 0)
+        except FrameRefused:
+            return ""
+        key = key_of(messages[0]) if messages else None
+        return key.channel if key else ""
+
+    def usual_mirror_levels(self, most: int) -> int:
+        """The largest snapshot of at most `most` levels per side."""
+        return max(levels for levels in self.snapshot_levels if levels <= most)
+
+
+def register(name: str, module: str) -> None:
+    """Registers a venue that is not part of the project, as a line above does."""
+    _MODULES[name] = module
+
+
+def venue_names() -> tuple[str, ...]:
+    return tuple(_MODULES)
+
+
+def venue_named(name: str) -> Venue:
+    """Raises UsageError that lists the names."""
+    if name not in _MODULES:
+        raise UsageError(f"--venue {name!r}: choose from {', '.join(_MODULES)}")
+    venue: Venue = import_module(_MODULES[name]).VENUE
+    return venue

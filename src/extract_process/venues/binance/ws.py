@@ -1,0 +1,167 @@
+"""PURE. Binance's stream frames in our records.
+
+JSON keys differ only by case (`t`/`T`, `u`/`U`, `e`/`E`, …); prices and quantities stay the venue's text.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from extract_process.decimal_text import UnreadableNumber, plain_levels, plain_number
+from extract_process.records import DepthDiff, Kline, Ticker, Trade, UnreadableRow
+from extract_process.venues.api import Reply, ServerShutdown, Unknown
+from extract_process.venues.binance.subscriptions import INTERVALS
+from extract_process.venues.parsing import (
+    MOST_ID,
+    FrameRefused,
+    flag_of,
+    id_of,
+    instant_of,
+    name_of,
+    object_of,
+    pairs_of,
+    read_frame,
+)
+from tickhouse_core.timestamps import unit_to_us
+
+_LEVELS = rb'\[(?:\["[0-9]{1,20}+\.[0-9]{1,18}+","[0-9]{1,20}+\.[0-9]{1,18}+"\],?+)*+\]'
+_PLAIN_DIFF = re.compile(
+    rb'\{(?:"stream":"[^"\\]*+","data":\{)?+(?:"\w++":(?:"[^"\\]*+"|[0-9]++),)*+"b":%b,"a":%b\}{1,2}' % (_LEVELS, _LEVELS)
+)
+"""A whole compact diff, combined or raw, whose levels are all pairs of plain numbers with a point; other frames tell nothing.
+
+Nothing stands between its keys but single values: its lists of levels are the message's. No pattern goes back: one pass
+over the bytes, which costs less than a look at every level.
+"""
+
+Message = Trade | DepthDiff | Ticker | Kline | UnreadableRow | Reply | ServerShutdown | Unknown
+
+
+def parse_frame(frame: bytes, receipt_time: int = 0) -> list[Message]:
+    """The messages of a frame, combined (`{"stream":…,"data":…}`) or raw. Raises FrameRefused."""
+    return read_frame(frame, receipt_time, _parse_messages)
+
+
+def _parse_messages(message: Any, frame: bytes, receipt_time: int) -> list[Message]:
+    if type(message) is dict and "data" in message and "stream" in message:
+        message = message["data"]
+    if type(message) is dict and message.get("e") == "depthUpdate":
+        return [_parse_diff(message, frame)]
+    return [_parse_event(item) for item in message] if type(message) is list else [_parse_event(message)]
+
+
+def _parse_event(item: Any) -> Message:
+    message = object_of(item, "a message")
+    kind = message.get("e")
+    if kind is None:
+        return _parse_control(message)
+    parse = _PARSERS.get(kind) if type(kind) is str else None
+    return Unknown(str(kind)[:40]) if parse is None else parse(message)
+
+
+def _parse_control(message: dict[str, Any]) -> Message:
+    """`{"result":…,"id":1}`, `{"code":2,"msg":"…"}`; bookTicker and partial depth have no `e` either."""
+    if "code" in message:
+        return Reply(message.get("id"), f"{message['code']} {message.get('msg', '')}"[:300])
+    if "error" in message:
+        return Reply(message.get("id"), str(message["error"])[:300])
+    if "result" in message and "id" in message:
+        return Reply(message["id"], "")
+    if "u" in message or "lastUpdateId" in message:
+        return Unknown("bookTicker" if "u" in message else "partialDepth")
+    raise FrameRefused("unknown_shape", "neither an event nor an answer")
+
+
+def _parse_diff(message: dict[str, Any], frame: bytes = b"") -> DepthDiff | UnreadableRow:
+    """`{"e":"depthUpdate","E":…,"s":"BNBBTC","U":157,"u":160,"b":[["0.0024","10"]],"a":[…]}`.
+
+    `frame` is what it was read from, where it was alone in it: the hot path.
+    """
+    first, last = message["U"], message["u"]
+    if not (type(first) is type(last) is int and 0 <= first <= last <= MOST_ID):
+        raise FrameRefused("wrong_id", f"update ids {first!r} to {last!r}")
+    symbol, bids, asks = name_of(message["s"]), message["b"], message["a"]
+    if not (type(bids) is type(asks) is list and _PLAIN_DIFF.fullmatch(frame)):
+        try:
+            bids, asks = plain_levels(pairs_of(bids)), plain_levels(pairs_of(asks))
+        except UnreadableNumber as error:
+            return UnreadableRow("depth", symbol, "", first, last, str(error))
+    return DepthDiff(symbol, first, last, bids, asks, instant_of(message["E"], unit_to_us))
+
+
+def _parse_trade(message: dict[str, Any]) -> Trade | UnreadableRow:
+    """`{"e":"trade","E":…,"s":"BNBBTC","t":12345,"p":"0.001","q":"100","T":…,"m":true,"M":true}`."""
+    symbol, trade_id = name_of(message["s"]), id_of(message["t"])
+    try:
+        price, quantity = plain_number(message["p"]), plain_number(message["q"])
+    except UnreadableNumber as error:
+        return UnreadableRow("trades", symbol, "", trade_id, trade_id, str(error))
+    return Trade(
+        symbol,
+        trade_id,
+        price,
+        quantity,
+        flag_of(message["m"]),
+        instant_of(message["T"], unit_to_us),
+        instant_of(message["E"], unit_to_us),
+    )
+
+
+def _parse_mini_ticker(message: dict[str, Any]) -> Ticker | UnreadableRow:
+    """`{"e":"24hrMiniTicker","E":…,"s":"BNBBTC","c":"0.0025","o":"0.0010","h":"0.0025","l":"0.0010","v":"10000","q":"18"}`."""
+    symbol = name_of(message["s"])
+    try:
+        open_, high, low, close, volume, quote_volume = (plain_number(message[key]) for key in "ohlcvq")
+    except UnreadableNumber as error:
+        return UnreadableRow("ticker", symbol, "", None, None, str(error))
+    return Ticker(symbol, instant_of(message["E"], unit_to_us), open_, high, low, close, volume, quote_volume)
+
+
+def _parse_kline(message: dict[str, Any]) -> Kline | UnreadableRow:
+    """`{"e":"kline",…,"k":{"t":…,"T":…,"s":…,"i":"1m",…,"x":false,…}}`; `x` marks the final update.
+
+    The close time is cut to milliseconds, as REST gives it: the same kline must be the same row.
+    """
+    kline = object_of(message["k"], "k")
+    symbol, interval = name_of(kline["s"]), _interval_of(kline["i"])
+    opened, is_closed = instant_of(kline["t"], unit_to_us), flag_of(kline["x"])
+    try:
+        open_, high, low, close, volume, quote_volume, taker, taker_quote = (plain_number(kline[key]) for key in "ohlcvqVQ")
+    except UnreadableNumber as error:
+        open_time = opened if is_closed else None  # one that is not over yet is no row: no id is lost
+        return UnreadableRow("klines", symbol, interval, open_time, open_time, str(error))
+    return Kline(
+        symbol,
+        interval,
+        opened,
+        instant_of(kline["T"], unit_to_us) // 1_000 * 1_000,
+        open_,
+        high,
+        low,
+        close,
+        volume,
+        quote_volume,
+        id_of(kline["n"]),
+        taker,
+        taker_quote,
+        is_closed,
+    )
+
+
+def _parse_shutdown(message: dict[str, Any]) -> ServerShutdown:
+    return ServerShutdown(instant_of(message["E"], unit_to_us))
+
+
+_PARSERS: dict[str, Callable[[dict[str, Any]], Message]] = {
+    "depthUpdate": _parse_diff,
+    "trade": _parse_trade,
+    "24hrMiniTicker": _parse_mini_ticker,
+    "kline": _parse_kline,
+    "serverShutdown": _parse_shutdown,
+}
+
+
+def _interval_of(value: object) -> str:
+    if type(value) is not str or value not in INTERVALS:  # of another one nobody knows which open times exist
+        raise FrameRefused("wrong_interval", f"{value!r:.40} is no interval")
+    return value

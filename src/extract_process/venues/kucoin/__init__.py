@@ -1,0 +1,47 @@
+"""KuCoin put together as one Venue: its topics, messages and REST API. Its bulk files are not read."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from extract_process.venues import Venue
+from extract_process.venues.ban_store import BanStore
+from extract_process.venues.kucoin import rest, subscriptions, ws
+from extract_process.venues.rate_limit import RateLimit
+from extract_process.venues.rest_client import RestClient, host_of, open_client
+from tickhouse_core.settings import KucoinSettings, read
+
+_FIRST_LIMIT = 2_000
+"""Weight of the public pool a window, until the first answer has told the real limit."""
+
+
+@asynccontextmanager
+async def _open_rest(ban_folder: Path, connections: int) -> AsyncIterator[rest.KucoinRest]:
+    url, limit = read(KucoinSettings).rest_url, RateLimit(_FIRST_LIMIT, rest.WINDOW_US, is_aligned=False)
+    async with open_client(url, connections) as client:
+        bans = BanStore(ban_folder, rest.NAME, host_of(url))
+        yield rest.KucoinRest(RestClient(client, limit, bans, rest.classify, rest.tally_of))
+
+
+VENUE = Venue(
+    name=rest.NAME,
+    symbol_example="BTC-USDT",
+    channels=subscriptions.CHANNELS,
+    intervals=tuple(subscriptions.VENUE_INTERVALS),
+    floating_intervals=("1w",),
+    earliest_us=rest.EARLIEST_US,
+    page_rows=rest.PAGE_ROWS,
+    snapshot_levels=(rest.FEW_LEVELS, rest.MANY_LEVELS),
+    usual_levels=lambda symbols: rest.MANY_LEVELS,
+    parse_frame=ws.parse_frame,
+    parse_depth=rest.parse_depth,
+    parse_trades=rest.parse_trades,
+    parse_klines=rest.parse_klines,
+    sockets=subscriptions.SOCKETS,
+    stream_names=subscriptions.stream_names,
+    key_of_stream=subscriptions.key_of_stream,
+    subscribe_messages=subscriptions.subscribe_messages,
+    open_rest=_open_rest,
+    sparse_channels=frozenset({"trades"}),
+    settle_seconds=5.0,  # between the first message of the next candle and the question how the one before ended
+)

@@ -1,0 +1,212 @@
+"""PURE. Checks that every venue's frames and answers must pass: names, ids, instants, levels, trades and klines.
+
+Unreadable input is refused, never guessed: FrameRefused for a frame, VenueUnavailable for an answer.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from extract_process.decimal_text import UnreadableNumber, decimals, plain_levels
+from extract_process.kline_grid import grid_of
+from extract_process.records import DepthSnapshot, Levels, Trade
+from extract_process.venues.kline_values import check_klines
+from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME, TRADES, most_text_bytes
+from tickhouse_core.errors import VenueUnavailable
+from tickhouse_core.timestamps import SECOND_US
+
+MOST_ID = 2**64 - 1
+DATA_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What our code raises on unforeseen data. It costs the message or the symbol that had it, and is logged."""
+
+_MOST_NAME_BYTES = most_text_bytes(TRADES.schema.field("symbol")) or 0
+_MILLISECOND_US = 1_000
+Parsed = TypeVar("Parsed")
+
+
+class FrameRefused(ValueError):
+    """A frame that is not one of the venue's messages. `reason` is a short machine-readable word."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def read_frame(frame: bytes, receipt_time: int, read: Callable[[Any, bytes, int], list[Any]]) -> list[Any]:
+    """The messages that `read` makes of a frame's JSON, the frame and its receipt_time. Raises FrameRefused."""
+    try:
+        return read(orjson.loads(frame), frame, receipt_time)
+    except FrameRefused:
+        raise
+    except orjson.JSONDecodeError as error:
+        raise FrameRefused("not_json", f"not JSON: {error}") from error
+    except KeyError as error:
+        raise FrameRefused("missing_key", f"no key {error}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise FrameRefused("wrong_type", str(error)) from error
+
+
+def read_answer(body: bytes, read: Callable[[Any], Parsed]) -> Parsed:
+    """What `read` makes of a body's JSON. Raises VenueUnavailable for a truncated or malformed body: the request is retried."""
+    try:
+        return read(orjson.loads(body))
+    except (*DATA_ERRORS, StopIteration, pa.ArrowException) as error:
+        raise VenueUnavailable(f"unusable answer of {len(body)} bytes ({error}): {body[:80]!r}") from error
+
+
+def name_of(value: object) -> str:
+    """A symbol, or the like, as a column of names holds it. Raises FrameRefused for anything else.
+
+    The loader refuses a whole object, valid rows included, if one name is longer.
+    """
+    if type(value) is not str or not value:
+        raise FrameRefused("wrong_type", f"{value!r:.40} is no text")
+    if len(value) * 4 > _MOST_NAME_BYTES and len(value.encode()) > _MOST_NAME_BYTES:
+        raise FrameRefused("wrong_type", f"{value!r:.40}… has {len(value):,} characters and is no name")
+    return value
+
+
+def object_of(value: object, name: str) -> dict[str, Any]:
+    """A JSON object. Raises FrameRefused that names the wrong part of the message."""
+    if type(value) is not dict:
+        raise FrameRefused("wrong_type", f"{name} is {type(value).__name__}, not an object")
+    return value
+
+
+def flag_of(value: object) -> bool:
+    """Raises FrameRefused."""
+    if type(value) is not bool:
+        raise FrameRefused("wrong_type", f"{value!r:.40} is neither true nor false")
+    return value
+
+
+def id_of(value: object) -> int:
+    """An unsigned integer of 64 bits. Raises FrameRefused."""
+    if type(value) is not int or not 0 <= value <= MOST_ID:
+        raise FrameRefused("wrong_id", f"{value!r:.40} is no id")
+    return value
+
+
+def instant_of(value: object, to_us: Callable[[int], int]) -> int:
+    """Microseconds since the epoch, converted from the venue's unit. Raises FrameRefused for an implausible instant."""
+    if type(value) is not int or not MARKET_TIMES.holds(instant := to_us(value)):
+        raise FrameRefused("wrong_time", f"{value!r:.40} is no time")
+    return instant
+
+
+def from_seconds(instant: int) -> int:
+    """Microseconds."""
+    return instant * SECOND_US
+
+
+def from_ms(instant: int) -> int:
+    """Microseconds."""
+    return instant * 1_000
+
+
+def from_ns(instant: int) -> int:
+    """Microseconds."""
+    return instant // 1_000
+
+
+def pairs_of(value: Any) -> Levels:
+    """A list of pairs. Raises UnreadableNumber: the message has ids that must be accounted for."""
+    if type(value) is not list:
+        raise UnreadableNumber("levels are no list")
+    for level in value:
+        if type(level) is not list or len(level) != 2:
+            raise UnreadableNumber(f"{level!r:.60} is no level")
+    levels: Levels = value
+    return levels
+
+
+def snapshot_of(symbol: str, last_update_id: object, bids: object, asks: object, reason: str) -> DepthSnapshot:
+    """Raises ValueError for an id or a level that cannot be read."""
+    return DepthSnapshot(symbol, id_of(last_update_id), plain_levels(pairs_of(bids)), plain_levels(pairs_of(asks)), reason)
+
+
+def trades_of(answer: object, read: Callable[[Any], Trade]) -> list[Trade]:
+    """The trades of an answer, in its order; `read` makes one of each item.
+
+    A trade whose numbers cannot be read is left out: it stays a gap, and its neighbours are healed.
+    """
+    if type(answer) is not list:
+        raise TypeError("not an array")
+    trades = []
+    for item in answer:
+        with suppress(UnreadableNumber):
+            trades.append(read(item))
+    return trades
+
+
+def rising_trades(trades: list[Trade]) -> list[Trade]:
+    """Raises ValueError where their ids do not rise."""
+    if any(later.trade_id <= earlier.trade_id for earlier, later in pairwise(trades)):
+        raise ValueError("trades are not in ascending order")
+    return trades
+
+
+def close_time_of(interval: str, open_time: int) -> int:
+    """For a venue that sends none: the last millisecond before the next kline opens, in microseconds."""
+    return grid_of(interval).after(open_time) - _MILLISECOND_US
+
+
+def klines_table(columns: dict[str, Any], *, venue: str, symbol: str, interval: str, source: str, receipt_time: int) -> pa.Table:
+    """Columns (lists or Arrow arrays; times in microseconds, numbers as text) as rows of the dataset klines, all closed.
+
+    Close times are cut to milliseconds: the archive has ...999999 us since 2025 and REST ...999 ms, and the same kline
+    must be the same row. Raises ValueError or ArrowInvalid for values that no kline can have.
+    """
+    rows = len(columns["open_time"])
+    constants = {"venue": venue, "symbol": symbol, "interval": interval, "source": source}
+    filled: dict[str, Any] = {name: _repeated(value, rows) for name, value in constants.items()}
+    filled["open_time"] = _instants(columns["open_time"], grain=1)
+    filled["close_time"] = _instants(columns["close_time"], grain=_MILLISECOND_US)
+    filled["trade_count"] = integers_of(columns["trade_count"])
+    filled["is_closed"] = pa.repeat(pa.scalar(True), rows)
+    filled["receipt_time"] = pa.repeat(pa.scalar(receipt_time, INSTANT), rows)
+    arrays = [filled[field.name] if field.name in filled else _decimals(columns[field.name]) for field in KLINES.schema]
+    return check_klines(pa.table(arrays, schema=KLINES.schema))
+
+
+def rising_klines(rows: pa.Table) -> pa.Table:
+    """Raises ValueError where their open times do not rise."""
+    times = rows["open_time"]
+    if rows.num_rows > 1 and not pc.all(pc.greater(times[1:], times[:-1])).as_py():
+        raise ValueError("klines are not in ascending order")
+    return rows
+
+
+def integers_of(numbers: Any) -> pa.Array:
+    """Raises ValueError where one is missing."""
+    array = numbers if isinstance(numbers, pa.Array | pa.ChunkedArray) else pa.array(numbers, pa.int64())
+    if array.null_count:
+        raise ValueError("a time or count is missing")
+    return array
+
+
+def _decimals(texts: Any) -> Any:
+    """Exact. Raises ArrowInvalid for what does not fit, ValueError for a missing value."""
+    if not isinstance(texts, pa.Array | pa.ChunkedArray):
+        texts = pa.array(texts, pa.string())
+    if texts.null_count:
+        raise ValueError("a price or quantity is missing")
+    return decimals(texts)
+
+
+def _instants(microseconds: Any, grain: int) -> pa.Array:
+    values = integers_of(microseconds)
+    if len(values):
+        first, last = pc.min(values).as_py(), pc.max(values).as_py()
+        if not (MARKET_TIMES.holds(first) and MARKET_TIMES.holds(last)):
+            raise ValueError(f"times from {first} to {last} us are none that a market can have")
+    return pc.cast(pc.multiply(pc.divide(values, grain), grain), INSTANT)
+
+
+def _repeated(value: str, rows: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), pa.array([value], pa.string())).cast(NAME)

@@ -1,0 +1,200 @@
+"""RestClient: HTTP requests to one venue under one rate limit, with retries, bans and request counts.
+
+A venue supplies `classify` (what a response means) and `tally_of` (what its headers say about the limit). Each endpoint is one
+call of `get`.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from extract_process.venues.ban_store import BanStore
+from extract_process.venues.body_limit import ACCEPTED, limit_body
+from extract_process.venues.rate_limit import RateLimit, Tally
+from tickhouse_core.errors import VenueBanned, VenueRefused, VenueUnavailable
+from tickhouse_core.retrying import venue_requests
+from tickhouse_core.timestamps import MINUTE_US, format_instant, now_us
+
+log = logging.getLogger(__name__)
+
+MOST_LEVELS_ON_THE_LOOP = 1_000
+"""Levels per side. A larger snapshot is parsed in a thread, because waiting frames would get a late receipt time."""
+
+_FIREWALL_PAUSE_US = 5 * MINUTE_US
+Parsed = TypeVar("Parsed")
+
+
+class Answer(NamedTuple, Generic[Parsed]):
+    """A body as sent, its time of arrival in microseconds, and its parsed value. Only recovery parses the body again."""
+
+    body: bytes
+    receipt_time: int
+    parsed: Parsed
+
+
+@dataclass(slots=True)
+class RequestTally:
+    """Counts since the start: requests and weight sent, retries, and 429 responses."""
+
+    requests: int = 0
+    weight: int = 0
+    retries: int = 0
+    rate_limited: int = 0
+    klines: int = 0
+    by_path: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """No usable answer. With `wait_us` all requests wait that long (HTTP 429); without it this request is retried."""
+
+    said: str
+    wait_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """This address must not send requests for `wait_us` microseconds."""
+
+    said: str
+    wait_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The request is wrong. `code` is the venue's own, 0 if there is none."""
+
+    said: str
+    code: int = 0
+
+
+Outcome: TypeAlias = bytes | Retry | Ban | Refused
+
+
+def refusal(response: httpx.Response, said: str, code: int = 0) -> Retry | Ban | Refused:
+    """The meaning of a status at every venue: 403 is a firewall ban, 5xx is transient, anything else is a wrong request."""
+    if response.status_code == httpx.codes.FORBIDDEN:
+        return Ban(f"refused by the venue's firewall: {said}", _FIREWALL_PAUSE_US)
+    return Retry(said) if response.is_server_error else Refused(said, code)
+
+
+class RestClient:
+    """Async and safe for many tasks at once. Errors: VenueUnavailable after all retries, VenueRefused, VenueBanned."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        limit: RateLimit,
+        bans: BanStore,
+        classify: Callable[[httpx.Response, int], Outcome],
+        tally_of: Callable[[httpx.Response], Tally | None] = lambda _: None,
+    ) -> None:
+        """The client's base_url is the venue's; all requests from this address share `limit`.
+
+        `classify` also gets the venue's time. While a stored ban lasts, every request raises VenueBanned at once.
+        """
+        self.tally = RequestTally()
+        self.limit = limit
+        self._client = client
+        self._bans = bans
+        self._classify = classify
+        self._tally_of = tally_of
+        self._banned = bans.remembered(now_us())
+        self._clock_offset_us = 0
+
+    def server_now(self) -> int:
+        """The venue's clock, microseconds, as far as the last `synchronize_clock` knows."""
+        return now_us() + self._clock_offset_us
+
+    async def synchronize_clock(self, path: str, weight: int, parse: Callable[[bytes], int]) -> None:
+        """Sets the clock offset. Our idea of the venue's clock is late by at most the answer's travel time, and never early.
+
+        With an early clock, an open kline would count as closed.
+        """
+        answer = await self.get(path, {}, weight, lambda body, _: parse(body))
+        self._clock_offset_us = answer.parsed - now_us()
+
+    async def get(
+        self,
+        path: str,
+        parameters: dict[str, str],
+        weight: int,
+        parse: Callable[[bytes, int], Parsed],
+        *,
+        method: str = "GET",
+        in_thread: bool = False,
+    ) -> Answer[Parsed]:
+        """Sends the request until `parse` can read the answer. `parse` gets the body and its receipt_time."""
+        async for attempt in venue_requests():
+            with attempt:
+                self.tally.retries += attempt.retry_state.attempt_number > 1
+                body = await self._ask(method, path, parameters, weight)
+                receipt_time = now_us()
+                parsed = await asyncio.to_thread(parse, body, receipt_time) if in_thread else parse(body, receipt_time)
+                return Answer(body, receipt_time, parsed)
+        raise AssertionError("tenacity re-raises the last error")
+
+    async def _ask(self, method: str, path: str, parameters: dict[str, str], weight: int) -> bytes:
+        """The body of one usable answer. On HTTP 429 every task that shares the limit waits."""
+        while True:
+            response = await self._send(method, path, parameters, weight)
+            match self._classify(response, self.server_now()):
+                case bytes() as body:
+                    return body
+                case Refused(said, code):
+                    raise VenueRefused(said, code)
+                case Ban(said, wait_us):
+                    raise self._ban(said, now_us() + wait_us)
+                case Retry(said, None):
+                    raise VenueUnavailable(said)
+                case Retry(_, int(wait_us)):
+                    self.tally.rate_limited += 1
+                    self.limit.block_until(self.server_now() + wait_us)
+                    log.warning("rate limited (429), everything waits", extra={"seconds": wait_us / 1e6, "path": path})
+
+    async def _send(self, method: str, path: str, parameters: dict[str, str], weight: int) -> httpx.Response:
+        while wait_seconds := self.limit.wait_before(weight, self.server_now()):  # noqa: ASYNC110  # for the clock
+            await asyncio.sleep(wait_seconds)
+        if self._banned is not None and now_us() < self._banned.until_us:
+            raise self._banned
+        sent_us, tally = self.server_now(), None
+        self.limit.on_sent(weight, sent_us)
+        self.tally.requests += 1
+        self.tally.weight += weight
+        self.tally.by_path[path] = self.tally.by_path.get(path, 0) + 1
+        try:
+            response = await self._client.request(method, path, params=parameters)
+            tally = self._tally_of(response)
+        except httpx.RequestError as error:
+            raise VenueUnavailable(f"{path}: {type(error).__name__} {error}".rstrip()) from error
+        finally:
+            self.limit.on_answer(weight, sent_us, self.server_now(), tally)
+        return response
+
+    def _ban(self, said: str, until_us: int) -> VenueBanned:
+        """Stored at once, so that no other task and no restart sends requests before it ends."""
+        self._banned = VenueBanned(f"shut out until {format_instant(until_us)}, asking nothing before: {said}", until_us)
+        self._bans.remember(self._banned)
+        return self._banned
+
+
+@asynccontextmanager
+async def open_client(url: str, connections: int) -> AsyncIterator[httpx.AsyncClient]:
+    """A client for this many concurrent requests. Answers are bounded: see `limit_body`."""
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    timeout = httpx.Timeout(30, connect=5, pool=None)
+    hooks = {"response": [limit_body]}
+    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=timeout, headers=ACCEPTED, event_hooks=hooks) as client:
+        yield client
+
+
+def host_of(url: str) -> str:
+    """Name and port, never user and password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)

@@ -1,0 +1,33 @@
+"""PURE. The toy venue's socket messages in our records."""
+
+from typing import Any
+
+from extract_process.decimal_text import plain_levels, plain_number
+from extract_process.records import DepthDiff, Trade
+from extract_process.venues.api import Reply, Unknown
+from extract_process.venues.parsing import id_of, instant_of, name_of, pairs_of, read_frame
+from tickhouse_core.timestamps import unit_to_us
+
+
+def parse_frame(frame: bytes, receipt_time: int) -> list[Any]:
+    """One message a frame. Raises FrameRefused."""
+    return read_frame(frame, receipt_time, _parse_messages)
+
+
+def _parse_messages(message: Any, frame: bytes, receipt_time: int) -> list[Any]:
+    match message:
+        case {"did": int(number), "error": str(error)}:
+            return [Reply(number, error)]
+        case {"kind": "trade"}:
+            return [read_trade(message, name_of(message["market"]))]
+        case {"kind": "book"}:
+            first, last, at = id_of(message["first"]), id_of(message["last"]), instant_of(message["at"], unit_to_us)
+            bids, asks = (plain_levels(pairs_of(message[side])) for side in ("bids", "asks"))
+            return [DepthDiff(name_of(message["market"]), first, last, bids, asks, at)]
+    return [Unknown(str(message)[:40])]
+
+
+def read_trade(item: dict[str, Any], symbol: str) -> Trade:
+    """`{"id":7,"price":"1.5","amount":"2","taker":"seller","at":<ms>}`."""
+    at, price, quantity = instant_of(item["at"], unit_to_us), plain_number(item["price"]), plain_number(item["amount"])
+    return Trade(symbol, id_of(item["id"]), price, quantity, item["taker"] == "seller", at, at)
