@@ -9,6 +9,7 @@ from enum import Enum
 
 from extract_process.records import UnreadableRow
 from extract_process.stream_key import StreamKey, ids_of, key_of
+from tickhouse_core.backoff import Backoff
 
 GRACE = 0.2
 """Of an overlap: by how much the same message may come later over one connection than over the other."""
@@ -97,7 +98,7 @@ class Overlap:
 def pause_before_retry(failures: int, overlap_seconds: float, *, is_urgent: bool) -> float:
     """Seconds after so many successors in a row that were given up, the last one included."""
     most = MOST_URGENT_RETRY if is_urgent else MOST_RETRY
-    return overlap_seconds * min(most, FIRST_RETRY * 2.0 ** min(failures - 1, 30))
+    return overlap_seconds * Backoff(FIRST_RETRY, most).pause(failures)
 
 
 Spans = Mapping[StreamKey, tuple[int, int]]

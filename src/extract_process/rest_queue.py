@@ -11,6 +11,7 @@ from itertools import count
 
 from extract_process.said_seldom import SaidSeldom
 from extract_process.venues.parsing import DATA_ERRORS
+from tickhouse_core.backoff import Backoff
 from tickhouse_core.errors import SpoolFull, VenueBanned, VenueError, VenueRefused
 from tickhouse_core.timestamps import now_us
 
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 REFUSED_AGAIN_SECONDS = 300.0
 """A question the venue refused is put again after so long: a halted symbol comes back."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_BETWEEN_TRIES = Backoff(2.0, 60.0)
 _MOST_LINES = 2
 """Said one by one in a minute: a ban concerns every question that waits, and its requests have lines of their own."""
 
@@ -102,9 +103,9 @@ class RestQueue:
 
 
 def _pause_after(error: Exception, failures: int) -> float:
-    """A ban is waited out; other trouble with full jitter, from a second up to a minute."""
+    """A ban is waited out; other trouble with full jitter, up to a minute."""
     if isinstance(error, VenueBanned):
         return max(0.0, (error.until_us - now_us()) / 1e6) + random.random()
     if isinstance(error, VenueRefused):
         return REFUSED_AGAIN_SECONDS
-    return 0.2 + random.random() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 10))
+    return 0.2 + _BETWEEN_TRIES.pause(failures, random.random())
