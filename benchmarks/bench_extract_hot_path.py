@@ -28,11 +28,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from extract_process.garbage_pace import GARBAGE_THRESHOLD
-from extract_process.judge import Judge
-from extract_process.lake_writer import parquet_bytes
+from extract_process.gc_tuning import GARBAGE_THRESHOLD
+from extract_process.live.monitor import Judge
+from extract_process.parquet import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot
-from extract_process.row_batches import DepthDiffRows
+from extract_process.spool.arrow_rows import DepthDiffRows
 from extract_process.venues.binance.ws import parse_frame
 from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from extract_process.kline_grid import Range, grid_of
+from extract_process.ranges import Range, grid_of
 from extract_process.venues.binance.rest import PAGE_ROWS
 from tickhouse.embedded import environment_variables
 from tickhouse_core import logs

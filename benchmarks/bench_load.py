@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from extract_process.lake_writer import parquet_bytes
+from extract_process.parquet import parquet_bytes
 from load_process.__main__ import INSERTERS
 from load_process.loader import LoaderOptions, QueueLoader
 from tickhouse.provision import provision_aws

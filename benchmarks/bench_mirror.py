@@ -30,7 +30,7 @@ import orjson
 from google.cloud import pubsub_v1
 from google.pubsub_v1 import PublisherClient, PublishRequest, PubsubMessage
 
-from extract_process.garbage_pace import garbage_collected_seldom
+from extract_process.gc_tuning import garbage_collected_seldom
 from extract_process.mirror.messages import Message, MessageForms
 from extract_process.mirror.mirror_book import MirrorBook
 from extract_process.mirror.pubsub import open_publisher, topic_path

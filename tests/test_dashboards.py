@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from extract_process import capture_metrics
-from extract_process.capture_metrics import Vitals, readings_of
+from extract_process.live import metrics as live_metrics
+from extract_process.live.metrics import Vitals, readings_of
 from load_process.loader import outage_of
 from load_process.metrics import LoadCounts
 from tickhouse_core.metrics import Observed, Process
@@ -28,7 +28,7 @@ def told() -> set[str]:
     transforms.on_window("ohlcv", 1, 1)
     readings = [*LoadCounts("q", outage_of(logging.getLogger("q"), "q")).readings(), *transforms.readings()]
     for process in ("stream", "mirror"):
-        readings += readings_of(Vitals(process, "binance", "main", dict.fromkeys(capture_metrics._HELP, 0.0)))
+        readings += readings_of(Vitals(process, "binance", "main", dict.fromkeys(live_metrics._HELP, 0.0)))
     observed = Observed()
     observed.add(Process("loader", list, list))
     return {reading.name for reading in [*readings, *observed.readings()]} | OTHERS

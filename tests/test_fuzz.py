@@ -18,7 +18,7 @@ import pytest
 from hypothesis import strategies as st
 from tests.fuzzing import broken_bytes, broken_json, fuzz
 
-from extract_process.landing import Landing
+from extract_process.spool.row_buffer import Landing
 from extract_process.venues import Venue
 from extract_process.venues.binance import VENUE as BINANCE
 from extract_process.venues.binance import rest as binance

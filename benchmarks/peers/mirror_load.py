@@ -12,12 +12,12 @@ from typing import Any
 
 import orjson
 
-from extract_process.garbage_pace import garbage_collected_seldom
+from extract_process.feed.websocket import open_stream
+from extract_process.gc_tuning import garbage_collected_seldom
 from extract_process.mirror.handler import MirrorHandler
 from extract_process.mirror.options import MirrorOptions
 from extract_process.mirror.publisher import Publisher, PublishOptions
 from extract_process.mirror.pubsub import open_publisher
-from extract_process.stream_reader import open_stream
 from extract_process.venues.binance import VENUE as BINANCE
 from extract_process.venues.binance.rest import parse_depth
 from tickhouse_core.settings import PubSubSettings

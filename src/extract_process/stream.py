@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from extract_process.live_capture import CaptureReport, run_capture
+from extract_process.live.options import StreamOptions
+from extract_process.live.session import CaptureReport, run_capture
 from extract_process.markets import MARKETS_FILE, Wanted, markets_file, read_markets
-from extract_process.micro_batch import BatchLimits
-from extract_process.stream_options import StreamOptions
+from extract_process.spool.micro_batch import BatchLimits
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command, stop_on_signals

@@ -3,9 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from extract_process.id_continuity import EVERY_ID
-from extract_process.kline_grid import Grid, grid_of
+from extract_process.ranges import Grid, grid_of
 from extract_process.records import DepthDiff, DepthSnapshot, Kline, Ticker, Trade, UnreadableRow
+from extract_process.sequence import EVERY_ID
+
+ALL_SYMBOLS = "*"
+"""The symbol of a stream of the whole market."""
 
 
 @dataclass(frozen=True, slots=True)

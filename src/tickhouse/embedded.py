@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from extract_process.live_capture import run_capture
-from extract_process.stream_options import StreamOptions
+from extract_process.live.options import StreamOptions
+from extract_process.live.session import run_capture
 from load_process.__main__ import run_loader
 from load_process.limits import limits_here
 from load_process.loader import LoaderOptions

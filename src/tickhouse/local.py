@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from extract_process.micro_batch import BatchLimits
+from extract_process.live.options import StreamOptions
+from extract_process.spool.micro_batch import BatchLimits
 from extract_process.stream import DEFAULT_CHANNELS
-from extract_process.stream_options import StreamOptions
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from load_process.reconcile import run_reconcile
 from status_page.server import running_page

@@ -6,12 +6,12 @@ from random import Random
 
 import orjson
 
-from extract_process.book_sync import SnapshotNeeded
-from extract_process.id_continuity import Gap
+from extract_process.book.sync import SnapshotNeeded
 from extract_process.mirror.messages import Message, MessageForms
 from extract_process.mirror.mirror_book import MirrorBook, RefreshNeeded, Step
 from extract_process.mirror.subscriber_book import Applied, SubscriberBook
 from extract_process.records import DepthDiff, DepthSnapshot
+from extract_process.sequence import Gap
 from simulated_exchange.binance.messages import Wording
 from simulated_exchange.market.generated import Market
 from simulated_exchange.market.instruments import listed_instruments

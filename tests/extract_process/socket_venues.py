@@ -12,7 +12,7 @@ from websockets.frames import Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from extract_process.stream_reader import StreamConnection, open_stream
+from extract_process.feed.websocket import StreamConnection, open_stream
 
 SILENCE = 20.0
 RESET = struct.pack("ii", 1, 0)

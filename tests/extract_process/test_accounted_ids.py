@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.accounted_ids import AccountedIds
-from extract_process.id_continuity import Gap
+from extract_process.live.covered_ids import AccountedIds
+from extract_process.sequence import Gap
 
 
 def test_rows_and_gaps_that_go_on_from_what_was_known_leave_no_hole() -> None:

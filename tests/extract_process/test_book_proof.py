@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.book_proof import BookProof, KnownBook, Mismatch, Proven, Unproven, known_book
-from extract_process.book_sync import SnapshotNeeded, Synced
-from extract_process.depth_watch import DepthWatch
-from extract_process.id_continuity import Gap
-from extract_process.order_book import OrderBook, exact_number
+from extract_process.book.local_book import DepthWatch
+from extract_process.book.order_book import OrderBook, exact_number
+from extract_process.book.sync import SnapshotNeeded, Synced
+from extract_process.book.verification import BookProof, KnownBook, Mismatch, Proven, Unproven, known_book
 from extract_process.records import DepthDiff, DepthSnapshot, Levels
+from extract_process.sequence import Gap
 
 
 class Venue:

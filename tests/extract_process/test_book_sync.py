@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.book_sync import (
+from extract_process.book.sync import (
     KEPT_WAITING,
     MOST_BEHIND_BOOK,
     MOST_KEPT_LEVELS,
@@ -15,8 +15,8 @@ from extract_process.book_sync import (
     SyncDelayed,
     Synced,
 )
-from extract_process.id_continuity import Gap, Healed, NewNumbering
 from extract_process.records import DepthDiff
+from extract_process.sequence import Gap, Healed, NewNumbering
 
 
 def diff(first: int, last: int) -> DepthDiff:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extract_process.decimal_text import UnreadableNumber, decimals, plain_levels, plain_number
-from extract_process.order_book import exact_number
+from extract_process.book.order_book import exact_number
+from extract_process.decimals import UnreadableNumber, decimals, plain_levels, plain_number
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ import orjson
 import pytest
 from tests.waiting import wait_until
 
-from extract_process.capture_memory import CaptureMemory, load_memory
-from extract_process.flusher import MOST_IN_MEMORY, Flusher
-from extract_process.landing import Landing
-from extract_process.outbox import Outbox
-from extract_process.recovery import landing_of, recover
-from extract_process.spool import Kind, Segment, Spool, leftover_segments
+from extract_process.live.recovery import landing_of, recover
+from extract_process.spool.checkpoint import CaptureMemory, load_memory
+from extract_process.spool.flusher import MOST_IN_MEMORY, Flusher
+from extract_process.spool.outbox import Outbox
+from extract_process.spool.row_buffer import Landing
+from extract_process.spool.segments import Kind, Segment, Spool, leftover_segments
 from extract_process.stream_key import StreamKey
 from extract_process.venues.binance import VENUE as BINANCE
 

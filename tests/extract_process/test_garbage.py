@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extract_process.capture import Capture, CaptureOptions
-from extract_process.micro_batch import BatchLimits
-from extract_process.outbox import Outbox
-from extract_process.recovery import Recovered, recover
-from extract_process.spool import Kind, Spool, leftover_segments
-from extract_process.spool_room import SpoolRoom
+from extract_process.live.capture import Capture, CaptureOptions
+from extract_process.live.recovery import Recovered, recover
+from extract_process.spool.micro_batch import BatchLimits
+from extract_process.spool.outbox import Outbox
+from extract_process.spool.quota import SpoolRoom
+from extract_process.spool.segments import Kind, Spool, leftover_segments
 from extract_process.stream_key import StreamKey
 from extract_process.venues.binance import VENUE as BINANCE
 from extract_process.venues.binance.subscriptions import CHANNELS

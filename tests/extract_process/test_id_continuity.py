@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.id_continuity import MOST_JUMP, Gap, Healed, IdContinuity, Implausible, NewNumbering
-from extract_process.kline_grid import Range, grid_of
+from extract_process.ranges import Range, grid_of
+from extract_process.sequence import MOST_JUMP, Gap, Healed, IdContinuity, Implausible, NewNumbering
 
 
 def test_ids_that_follow_each_other_say_nothing() -> None:

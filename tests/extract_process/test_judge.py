@@ -1,6 +1,6 @@
 """Judge: messages of many symbols to events and questions; what a restart must remember."""
 
-from extract_process.judge import ClosedAsk, HealAsk, Judge, Judgement, JudgeRules, SnapshotAsk
+from extract_process.live.monitor import ClosedAsk, HealAsk, Judge, Judgement, JudgeRules, SnapshotAsk
 from extract_process.records import DepthDiff, DepthSnapshot, Kline, Ticker, Trade, UnreadableRow
 from extract_process.stream_key import StreamKey
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.kline_grid import Grid, Range, grid_of, month_of
+from extract_process.ranges import Grid, Range, grid_of, month_of
 from tickhouse_core.timestamps import parse_instant
 
 INTERVALS = ["1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"]

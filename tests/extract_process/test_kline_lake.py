@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from tests.tickhouse_core.test_parquet_check import with_encrypted_columns
 
-from extract_process.kline_grid import Range, grid_of
-from extract_process.kline_lake import Disagreement, KlineLake, compare
-from extract_process.kline_plan import Coverage
-from extract_process.lake_writer import parquet_bytes
+from extract_process.backfill.month_files import Disagreement, KlineLake, compare
+from extract_process.backfill.plan import Coverage
+from extract_process.parquet import parquet_bytes
+from extract_process.ranges import Range, grid_of
 from extract_process.venues.binance.rest import parse_klines
 from tickhouse_core.datasets import INSTANT, KLINES
 from tickhouse_core.errors import ObjectRefused, ObjectTooLarge

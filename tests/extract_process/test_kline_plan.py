@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.kline_grid import Range, grid_of
-from extract_process.kline_plan import Coverage, MonthPlan, plan_months, plan_pages, proven_absent, wanted_range
+from extract_process.backfill.plan import Coverage, MonthPlan, plan_months, plan_pages, proven_absent, wanted_range
+from extract_process.ranges import Range, grid_of
 from tickhouse_core.timestamps import MINUTE_US, parse_instant
 
 HOUR = grid_of("1h")

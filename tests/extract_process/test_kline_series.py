@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from extract_process.kline_grid import Range, grid_of
-from extract_process.kline_plan import Coverage
-from extract_process.kline_series import KlineSeries, OpenMonth
+from extract_process.backfill.plan import Coverage
+from extract_process.backfill.series import KlineSeries, OpenMonth
+from extract_process.ranges import Range, grid_of
 from extract_process.venues.binance.rest import parse_klines
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import parse_instant

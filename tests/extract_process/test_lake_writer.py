@@ -10,7 +10,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from extract_process.lake_writer import parquet_bytes, write_events
+from extract_process.parquet import parquet_bytes, write_events
 from extract_process.records import StreamEvent
 from extract_process.venues.binance.rest import parse_klines
 from tickhouse_core.datasets import KLINES, STREAM_EVENTS

@@ -8,10 +8,10 @@ from typing import cast
 import pytest
 from tests.waiting import patience, until
 
-from extract_process.feed_plan import FeedPlan
-from extract_process.feed_sink import FeedSink
+from extract_process.feed.frame_handler import FeedSink
+from extract_process.feed.plan import FeedPlan
+from extract_process.feed.stream_feed import FeedOptions
 from extract_process.listing import open_listing
-from extract_process.stream_feed import FeedOptions
 from extract_process.venues import venue_named
 from extract_process.venues.api import Address, VenueRest
 from tickhouse_core.errors import UnknownSymbols, VenueUnavailable

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from extract_process.judge import Judge
+from extract_process.live.monitor import Judge
 from extract_process.stream_key import ids_of, key_of
 from extract_process.venues.binance import VENUE as BINANCE
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import orjson
 
-from extract_process.book_sync import SnapshotNeeded, Synced
-from extract_process.id_continuity import Gap
+from extract_process.book.sync import SnapshotNeeded, Synced
 from extract_process.mirror.messages import MessageForms
 from extract_process.mirror.mirror_book import REFRESH_AGAIN_US, MirrorBook, RefreshNeeded
 from extract_process.records import DepthDiff, DepthSnapshot, Levels
+from extract_process.sequence import Gap
 
 
 def diff(first: int, last: int, bids: Levels | None = None, asks: Levels | None = None) -> DepthDiff:

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from extract_process.book_sync import SnapshotNeeded
+from extract_process.book.sync import SnapshotNeeded
 from extract_process.mirror.messages import MessageForms
 from extract_process.mirror.mirror_book import MirrorBook, RefreshNeeded, Step
 from extract_process.mirror.subscriber_book import Applied, SubscriberBook

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process import order_book
-from extract_process.order_book import MOST_NUMBERS, OrderBook, exact_number, price_number
+from extract_process.book import order_book
+from extract_process.book.order_book import MOST_NUMBERS, OrderBook, exact_number, price_number
 
 
 def number_pairs(*levels: tuple[str, str]) -> list[tuple[Decimal, Decimal]]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from extract_process.outbox import Outbox
+from extract_process.spool.outbox import Outbox
 
 KEY = "data_sources/trades/venue=binance/date=2024-01-01/hour=00/5-main-12.parquet"
 _names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=5)
@@ -64,7 +64,7 @@ def test_an_object_that_was_half_written_at_a_kill_does_not_wait(tmp_path: Path)
     """The kernel kills the process in the middle of a write: at the size a file may have."""
     code = (
         "import pathlib, resource, signal\n"
-        "from extract_process.outbox import Outbox\n"
+        "from extract_process.spool.outbox import Outbox\n"
         f"outbox = Outbox(pathlib.Path({str(tmp_path)!r}))\n"
         "resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"

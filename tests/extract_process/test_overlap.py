@@ -2,7 +2,7 @@
 
 import pytest
 
-from extract_process.overlap import (
+from extract_process.feed.overlap import (
     LONGEST_SECONDS,
     QUIET_SECONDS,
     Overlap,

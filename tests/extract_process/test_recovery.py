@@ -7,14 +7,14 @@ from pathlib import Path
 import orjson
 import pyarrow.parquet as pq
 
-from extract_process.capture_memory import CaptureMemory, load_memory
-from extract_process.id_continuity import Gap
-from extract_process.judge import Judge
-from extract_process.landing import Landing
-from extract_process.outbox import Outbox
+from extract_process.live.monitor import Judge
+from extract_process.live.recovery import Recovered, recover
 from extract_process.records import Heartbeat, Trade
-from extract_process.recovery import Recovered, recover
-from extract_process.spool import Kind, RestAnswer, Spool, leftover_segments, parse_rest_answer
+from extract_process.sequence import Gap
+from extract_process.spool.checkpoint import CaptureMemory, load_memory
+from extract_process.spool.outbox import Outbox
+from extract_process.spool.row_buffer import Landing
+from extract_process.spool.segments import Kind, RestAnswer, Spool, leftover_segments, parse_rest_answer
 from extract_process.stream_key import StreamKey
 from extract_process.venues.binance import VENUE as BINANCE
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from extract_process.rest_queue import REFUSED_AGAIN_SECONDS, RestQueue, Urgency
+from extract_process.live.request_queue import REFUSED_AGAIN_SECONDS, RestQueue, Urgency
 from tickhouse_core.errors import SpoolFull, VenueBanned, VenueError, VenueRefused, VenueUnavailable
 from tickhouse_core.timestamps import now_us
 

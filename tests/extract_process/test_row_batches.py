@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.lake_writer import parquet_bytes
+from extract_process.parquet import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot, Kline, Ticker, Trade
-from extract_process.row_batches import (
+from extract_process.spool.arrow_rows import (
     CHUNK_RECORDS,
     DepthDiffRows,
     DepthSnapshotRows,

@@ -2,16 +2,16 @@
 
 import pytest
 
-from extract_process.capture_metrics import connection_trouble
-from extract_process.clock_watch import ClockWatch
-from extract_process.first_messages import ALL_SYMBOLS, FirstMessages
-from extract_process.micro_batch import BatchLimits, MicroBatch
-from extract_process.reconnect_delay import LIVED_SECONDS, ReconnectDelay
+from extract_process.feed.reconnect_delay import LIVED_SECONDS, ReconnectDelay
+from extract_process.feed.silent_streams import FirstMessages
+from extract_process.live.clock_watch import ClockWatch
+from extract_process.live.metrics import connection_trouble
+from extract_process.live.snapshot_pace import SnapshotPace
 from extract_process.records import Kline, Ticker, Trade
 from extract_process.said_seldom import SaidSeldom
-from extract_process.snapshot_pace import SnapshotPace
-from extract_process.spool_room import DISK_RESERVE_BYTES, SpoolRoom
-from extract_process.stream_key import StreamKey, first_ids_of, ids_of, key_of
+from extract_process.spool.micro_batch import BatchLimits, MicroBatch
+from extract_process.spool.quota import DISK_RESERVE_BYTES, SpoolRoom
+from extract_process.stream_key import ALL_SYMBOLS, StreamKey, first_ids_of, ids_of, key_of
 from tickhouse_core.timestamps import HOUR_US, SECOND_US
 
 NOON = 1_704_110_400_000_000

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from extract_process.capture_folder import capture_folder, measure, outbox_folder
-from extract_process.capture_memory import CaptureMemory, load_memory
-from extract_process.outbox import Outbox
-from extract_process.spool import Kind, Record, Segment, Spool, leftover_segments, read_segment
+from extract_process.spool.checkpoint import CaptureMemory, load_memory
+from extract_process.spool.outbox import Outbox
+from extract_process.spool.segments import Kind, Record, Segment, Spool, leftover_segments, read_segment
+from extract_process.spool.state_dir import capture_folder, measure, outbox_folder
 from extract_process.stream_key import StreamKey
 from tickhouse_core.errors import UsageError
 
@@ -69,7 +69,7 @@ def test_segments_are_numbered_on_and_an_empty_last_one_goes(tmp_path: Path) -> 
 
 def test_what_was_written_survives_kill_9(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; from extract_process.spool import Spool, Kind\n"
+        "import sys, pathlib; from extract_process.spool.segments import Spool, Kind\n"
         f"spool = Spool(pathlib.Path({str(tmp_path)!r}), 1, 60)\n"
         "for number in range(1000):\n"
         "    spool.append(Kind.FRAME, number, b'x' * 1000); spool.write()\n"

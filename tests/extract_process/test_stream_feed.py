@@ -12,13 +12,13 @@ import pytest
 from tests.waiting import until
 from websockets.asyncio.server import ServerConnection
 
-from extract_process.capture import Capture, CaptureOptions
-from extract_process.micro_batch import BatchLimits
-from extract_process.outbox import Outbox
-from extract_process.recovery import Recovered, landing_of
-from extract_process.spool import Kind, leftover_segments, read_segment
-from extract_process.spool_room import SpoolRoom
-from extract_process.stream_feed import FeedOptions, StreamFeed
+from extract_process.feed.stream_feed import FeedOptions, StreamFeed
+from extract_process.live.capture import Capture, CaptureOptions
+from extract_process.live.recovery import Recovered, landing_of
+from extract_process.spool.micro_batch import BatchLimits
+from extract_process.spool.outbox import Outbox
+from extract_process.spool.quota import SpoolRoom
+from extract_process.spool.segments import Kind, leftover_segments, read_segment
 from extract_process.stream_key import StreamKey
 from extract_process.venues.api import Address
 from extract_process.venues.binance import VENUE

@@ -12,7 +12,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.sync.server import ServerConnection as BlockingConnection
 from websockets.sync.server import serve as serve_blocking
 
-from extract_process.stream_reader import StreamConnection, open_stream
+from extract_process.feed.websocket import StreamConnection, open_stream
 from tickhouse_core.errors import VenueUnavailable
 from tickhouse_core.timestamps import now_us
 

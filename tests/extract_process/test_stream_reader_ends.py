@@ -10,7 +10,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from extract_process.stream_reader import LARGEST_FRAME, open_stream
+from extract_process.feed.websocket import LARGEST_FRAME, open_stream
 from tickhouse_core.errors import VenueUnavailable
 
 from .socket_venues import SILENCE, Received, Venue, end_of, opened, raw_venue_that, venue_that

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.book_proof import KnownBook
-from extract_process.order_book import OrderBook, exact_number
+from extract_process.book.order_book import OrderBook, exact_number
+from extract_process.book.top_n import GONE, SPARE, Changes, PriceChanges, TopView
+from extract_process.book.verification import KnownBook
 from extract_process.records import DepthDiff
-from extract_process.top_view import GONE, SPARE, Changes, PriceChanges, TopView
 
 Sides = tuple[dict[int, str], dict[int, str]]
 

@@ -9,16 +9,16 @@ from typing import Any, cast
 import orjson
 import pytest
 
-from extract_process.capture import Capture, CaptureOptions
-from extract_process.judge import HealAsk, SnapshotAsk
-from extract_process.micro_batch import BatchLimits
-from extract_process.outbox import Outbox
+from extract_process.live.capture import Capture, CaptureOptions
+from extract_process.live.gap_filler import VenueAsks
+from extract_process.live.monitor import HealAsk, SnapshotAsk
+from extract_process.live.recovery import Recovered
+from extract_process.live.request_queue import RestQueue
 from extract_process.records import DepthSnapshot, Trade
-from extract_process.recovery import Recovered
-from extract_process.rest_queue import RestQueue
-from extract_process.spool_room import SpoolRoom
+from extract_process.spool.micro_batch import BatchLimits
+from extract_process.spool.outbox import Outbox
+from extract_process.spool.quota import SpoolRoom
 from extract_process.stream_key import StreamKey
-from extract_process.venue_asks import VenueAsks
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from extract_process.venues.binance import VENUE

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.load_process.conftest import KEY, START, beyond_precision, klines, parquet
 
-from extract_process.lake_writer import parquet_bytes
+from extract_process.parquet import parquet_bytes
 from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS, INSTANT, KLINES, STREAM_EVENTS, TICKERS, Dataset
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.parquet_check import read_checked

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from extract_process.records import DepthDiff
-from extract_process.row_batches import DepthDiffRows
+from extract_process.spool.arrow_rows import DepthDiffRows
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TICKERS, TRADES
 from tickhouse_core.errors import UsageError
 from tickhouse_core.resources import SQL_ROOT

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from extract_process.lake_writer import parquet_bytes
+from extract_process.parquet import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot
-from extract_process.row_batches import DepthDiffRows, DepthSnapshotRows
+from extract_process.spool.arrow_rows import DepthDiffRows, DepthSnapshotRows
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TRADES, Dataset
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.parquet_check import read_checked

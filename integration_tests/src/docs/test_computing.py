@@ -11,9 +11,9 @@ import pytest
 from conftest import ROOT
 from integration_tests.src.docs.shell import blocks_of, commands_of
 
-from extract_process.lake_writer import parquet_bytes
+from extract_process.parquet import parquet_bytes
 from extract_process.records import Trade
-from extract_process.row_batches import TradeRows
+from extract_process.spool.arrow_rows import TradeRows
 from tickhouse_core.datasets import TRADES
 from tickhouse_core.lake_keys import hourly_key
 

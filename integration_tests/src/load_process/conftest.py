@@ -21,7 +21,7 @@ import pytest
 from tests.commands import run_python
 from tests.waiting import patience, wait_until
 
-from extract_process.lake_writer import parquet_bytes
+from extract_process.parquet import parquet_bytes
 from extract_process.venues.binance.rest import klines_table
 from load_process.__main__ import run_loader
 from load_process.loader import LoaderOptions

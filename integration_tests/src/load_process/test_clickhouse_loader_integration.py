@@ -36,7 +36,7 @@ from integration_tests.src.load_process.conftest import (
 )
 from tests.waiting import wait_until
 
-from extract_process.lake_writer import write_events
+from extract_process.parquet import write_events
 from extract_process.records import StreamEvent
 from load_process.value_checksum import value_checksum
 from tickhouse_core.datasets import KLINES, STREAM_EVENTS

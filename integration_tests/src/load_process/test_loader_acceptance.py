@@ -30,7 +30,7 @@ from integration_tests.src.load_process.conftest import (
     with_column,
 )
 
-from extract_process.lake_writer import parquet_bytes
+from extract_process.parquet import parquet_bytes
 from load_process.__main__ import run_loader
 from load_process.limits import LoadLimits
 from load_process.loader import LoaderOptions

@@ -17,7 +17,7 @@ import pytest
 from tests.commands import run_here
 from tests.waiting import patience, wait_until
 
-from extract_process.lake_writer import parquet_bytes
+from extract_process.parquet import parquet_bytes
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.settings import WarehouseSettings, read

@@ -3,12 +3,12 @@
 import asyncio
 from dataclasses import dataclass
 
-from extract_process.id_continuity import IdContinuity, IdFinding
 from extract_process.mirror.messages import Message, MessageForms
 from extract_process.mirror.mirror_book import MirrorBook
 from extract_process.mirror.options import MirrorOptions
 from extract_process.mirror.publisher import OrderedQueue, Publisher
 from extract_process.records import Ticker, Trade
+from extract_process.sequence import IdContinuity, IdFinding
 
 
 @dataclass(slots=True)

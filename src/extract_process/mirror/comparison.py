@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from extract_process.order_book import exact_number
+from extract_process.book.order_book import exact_number
 
 MOST_REMEMBERED = 3_000
 """States of either side that wait for the other: five minutes of diffs."""

@@ -7,9 +7,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from extract_process.book_proof import Mismatch, Proven, Unproven
-from extract_process.book_sync import SnapshotNeeded, SyncDelayed, Synced
-from extract_process.id_continuity import UNREADABLE, Gap, Implausible, NewNumbering
+from extract_process.book.sync import SnapshotNeeded, SyncDelayed, Synced
+from extract_process.book.verification import Mismatch, Proven, Unproven
 from extract_process.mirror.channels import BookChannel, MirrorCounts, TickerChannel, TradeChannel
 from extract_process.mirror.messages import MessageForms, topic_name
 from extract_process.mirror.mirror_book import RefreshNeeded, Step
@@ -17,6 +16,7 @@ from extract_process.mirror.options import MirrorOptions
 from extract_process.mirror.publisher import Publisher
 from extract_process.records import DepthDiff, DepthSnapshot, Ticker, Trade, UnreadableRow
 from extract_process.said_seldom import SaidSeldom, words_of
+from extract_process.sequence import UNREADABLE, Gap, Implausible, NewNumbering
 from extract_process.stream_key import StreamKey, key_of
 from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS

@@ -6,12 +6,12 @@ however many diffs lie between two, the next one says all that changed for those
 
 from dataclasses import dataclass
 
-from extract_process.book_sync import Synced
-from extract_process.depth_watch import DepthWatch, Finding
+from extract_process.book.local_book import DepthWatch, Finding
+from extract_process.book.price_format import PriceTexts
+from extract_process.book.sync import Synced
+from extract_process.book.top_n import PriceChanges, TopView
 from extract_process.mirror.messages import BookSides, BookState, Message, MessageForms
-from extract_process.price_texts import PriceTexts
 from extract_process.records import DepthDiff, DepthSnapshot
-from extract_process.top_view import PriceChanges, TopView
 
 THIN_SHARE = 4
 """A side that knows fewer levels than this part of a snapshot is thin, and one with few more than are shown."""

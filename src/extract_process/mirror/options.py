@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from extract_process.live.options import LOOK_AGAIN_SECONDS
 from extract_process.mirror.send_buffer import SendLimits
-from extract_process.stream_options import LOOK_AGAIN_SECONDS
 from extract_process.venues import DEFAULT_VENUE
 
 LEVELS = 30

@@ -8,10 +8,12 @@ from functools import partial
 
 from google.pubsub_v1 import PublisherAsyncClient
 
-from extract_process.capture_metrics import Vitals, connection_trouble, readings_of
-from extract_process.feed_plan import FeedPlan
-from extract_process.garbage_pace import garbage_collected_seldom
+from extract_process.feed.plan import FeedPlan
+from extract_process.feed.stream_feed import FeedOptions
+from extract_process.gc_tuning import garbage_collected_seldom
 from extract_process.listing import CONNECTIONS, Listing, open_listing
+from extract_process.live.metrics import Vitals, connection_trouble, readings_of
+from extract_process.live.request_queue import RestQueue
 from extract_process.mirror.channels import MirrorCounts
 from extract_process.mirror.handler import MirrorHandler
 from extract_process.mirror.messages import topic_name
@@ -19,8 +21,6 @@ from extract_process.mirror.options import MirrorOptions
 from extract_process.mirror.publisher import PublishCounts, Publisher, PublishOptions
 from extract_process.mirror.pubsub import open_publisher, pubsub_errors, topic_path
 from extract_process.mirror.snapshot_fetcher import SnapshotFetcher
-from extract_process.rest_queue import RestQueue
-from extract_process.stream_feed import FeedOptions
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import NotProvisioned, TickhouseError

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
+from extract_process.live.request_queue import RestQueue, Urgency
+from extract_process.live.snapshot_pace import SnapshotPace
 from extract_process.records import DepthSnapshot
-from extract_process.rest_queue import RestQueue, Urgency
-from extract_process.snapshot_pace import SnapshotPace
 from extract_process.venues.rest_client import Answer
 
 _COMPARED = ("refresh", "proof")

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from extract_process.order_book import exact_number
-from extract_process.top_view import GONE
+from extract_process.book.order_book import exact_number
+from extract_process.book.top_n import GONE
 
 Level = tuple[str, str]
 """Price and quantity, as the venue sent them."""

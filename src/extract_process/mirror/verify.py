@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 import orjson
 from google.pubsub_v1 import PubsubMessage
 
-from extract_process.book_proof import KnownBook
-from extract_process.book_sync import SnapshotNeeded
-from extract_process.depth_watch import DepthWatch
-from extract_process.feed_plan import FeedPlan
+from extract_process.book.local_book import DepthWatch
+from extract_process.book.order_book import exact_number
+from extract_process.book.sync import SnapshotNeeded
+from extract_process.book.verification import KnownBook
+from extract_process.feed.plan import FeedPlan
+from extract_process.feed.stream_feed import FeedOptions, StreamFeed
 from extract_process.listing import CONNECTIONS, open_listing
+from extract_process.live.request_queue import RestQueue
 from extract_process.mirror.comparison import BookComparison, ComparisonCounts, Top, top_of
 from extract_process.mirror.messages import topic_name
 from extract_process.mirror.options import MirrorOptions
 from extract_process.mirror.pubsub import Subscription, open_subscriber
 from extract_process.mirror.snapshot_fetcher import SnapshotFetcher
 from extract_process.mirror.subscriber_book import Applied, SubscriberBook
-from extract_process.order_book import exact_number
 from extract_process.records import DepthDiff, DepthSnapshot, UnreadableRow
-from extract_process.rest_queue import RestQueue
-from extract_process.stream_feed import FeedOptions, StreamFeed
 from extract_process.stream_key import StreamKey
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named
 from extract_process.venues.api import VenueRest

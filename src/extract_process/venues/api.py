@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
-from extract_process.kline_grid import Range
+from extract_process.ranges import Range
 from extract_process.records import DepthSnapshot, Trade
 from extract_process.venues.rest_client import Answer, RestClient
 

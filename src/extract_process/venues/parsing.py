@@ -12,8 +12,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from extract_process.decimal_text import UnreadableNumber, decimals, plain_levels
-from extract_process.kline_grid import grid_of
+from extract_process.decimals import UnreadableNumber, decimals, plain_levels
+from extract_process.ranges import grid_of
 from extract_process.records import DepthSnapshot, Levels, Trade
 from extract_process.venues.kline_values import check_klines
 from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME, TRADES, most_text_bytes

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from extract_process.kline_grid import Range
+from extract_process.ranges import Range
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import VenueRefused

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from extract_process.landing import Landing
 from extract_process.records import DepthDiff, Kline, Ticker, Trade
+from extract_process.spool.row_buffer import Landing
 from extract_process.stream_key import StreamKey
 from extract_process.venues import Venue, venue_named
 from extract_process.venues.api import Reply, Unknown

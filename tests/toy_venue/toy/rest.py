@@ -8,7 +8,7 @@ from extract_process.venues.toy.ws import read_trade
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from extract_process.kline_grid import Range
+from extract_process.ranges import Range
 from extract_process.records import DepthSnapshot, Trade
 from extract_process.venues import parsing
 from extract_process.venues.api import Address

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from extract_process.decimal_text import plain_levels, plain_number
+from extract_process.decimals import plain_levels, plain_number
 from extract_process.records import DepthDiff, Trade
 from extract_process.venues.api import Reply, Unknown
 from extract_process.venues.parsing import id_of, instant_of, name_of, pairs_of, read_frame

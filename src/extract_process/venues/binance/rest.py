@@ -10,8 +10,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from extract_process.decimal_text import plain_number
-from extract_process.kline_grid import Range
+from extract_process.decimals import plain_number
+from extract_process.ranges import Range
 from extract_process.records import DepthSnapshot, Trade
 from extract_process.venues import parsing
 from extract_process.venues.api import Address

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from extract_process.decimal_text import UnreadableNumber, plain_levels, plain_number
+from extract_process.decimals import UnreadableNumber, plain_levels, plain_number
 from extract_process.records import DepthDiff, Kline, Ticker, Trade, UnreadableRow
 from extract_process.venues.api import Reply, ServerShutdown, Unknown
 from extract_process.venues.binance.subscriptions import INTERVALS

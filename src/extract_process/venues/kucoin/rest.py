@@ -11,8 +11,8 @@ import httpx
 import orjson
 import pyarrow as pa
 
-from extract_process.decimal_text import plain_number
-from extract_process.kline_grid import Range, grid_of
+from extract_process.decimals import plain_number
+from extract_process.ranges import Range, grid_of
 from extract_process.records import DepthSnapshot, Trade
 from extract_process.venues import parsing
 from extract_process.venues.api import Address

@@ -6,7 +6,7 @@ Four units of time in one feed: seconds (candles), milliseconds (level2, ticker)
 from collections.abc import Callable
 from typing import Any
 
-from extract_process.decimal_text import UnreadableNumber, plain_levels, plain_number
+from extract_process.decimals import UnreadableNumber, plain_levels, plain_number
 from extract_process.records import DepthDiff, Kline, Levels, Ticker, Trade, UnreadableRow
 from extract_process.venues.api import Pong, Reply, Unknown, Welcome
 from extract_process.venues.kucoin.subscriptions import OUR_INTERVALS

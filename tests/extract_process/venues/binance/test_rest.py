@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from extract_process.kline_grid import Range
+from extract_process.ranges import Range
 from extract_process.venues.ban_store import BanStore
 from extract_process.venues.binance.rest import BinanceRest, classify, tally_of
 from extract_process.venues.rate_limit import RateLimit

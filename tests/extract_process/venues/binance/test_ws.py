@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.decimal_text import plain_number
+from extract_process.decimals import plain_number
 from extract_process.records import DepthDiff, Kline, Ticker, Trade, UnreadableRow
 from extract_process.venues.api import Reply, ServerShutdown, Unknown
 from extract_process.venues.binance import VENUE

@@ -9,7 +9,7 @@ import httpx
 import orjson
 import pytest
 
-from extract_process.kline_grid import Range
+from extract_process.ranges import Range
 from extract_process.venues.ban_store import BanStore
 from extract_process.venues.kucoin.rest import (
     WINDOW_US,

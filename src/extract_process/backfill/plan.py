@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from extract_process.kline_grid import Grid, Range
+from extract_process.ranges import Grid, Range
 
 NO_DATA = "venue_has_no_data"
 """The cause of a gap that the venue proved to have no klines in."""

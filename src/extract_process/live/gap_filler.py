@@ -3,14 +3,14 @@
 import asyncio
 from functools import partial
 
-from extract_process.capture import Capture
-from extract_process.id_continuity import EVERY_ID
-from extract_process.judge import Ask, ClosedAsk, HealAsk
-from extract_process.kline_grid import Range
+from extract_process.live.capture import Capture
+from extract_process.live.monitor import Ask, ClosedAsk, HealAsk
+from extract_process.live.request_queue import RestQueue, Urgency
+from extract_process.live.snapshot_pace import SnapshotPace
+from extract_process.ranges import Range
 from extract_process.records import Trade
-from extract_process.rest_queue import RestQueue, Urgency
-from extract_process.snapshot_pace import SnapshotPace
-from extract_process.spool import RestAnswer
+from extract_process.sequence import EVERY_ID
+from extract_process.spool.segments import RestAnswer
 from extract_process.stream_key import StreamKey
 from extract_process.venues import Venue
 from extract_process.venues.api import VenueRest

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import orjson
 
-from extract_process.capture_memory import CaptureMemory
-from extract_process.flusher import Flusher
-from extract_process.id_continuity import UNREADABLE
-from extract_process.judge import Ask, Judge, Judgement, judge_rules
-from extract_process.landing import Landing, Parsed
-from extract_process.micro_batch import BatchLimits, MicroBatch
-from extract_process.outbox import Outbox
+from extract_process.live.monitor import Ask, Judge, Judgement, judge_rules
+from extract_process.live.recovery import Recovered, landing_of
 from extract_process.records import Heartbeat, StreamEvent, Ticker, UnreadableRow
-from extract_process.recovery import Recovered, landing_of
 from extract_process.said_seldom import SaidSeldom, words_of
-from extract_process.spool import Kind, RestAnswer, Spool
-from extract_process.spool_room import SpoolRoom
+from extract_process.sequence import UNREADABLE
+from extract_process.spool.checkpoint import CaptureMemory
+from extract_process.spool.flusher import Flusher
+from extract_process.spool.micro_batch import BatchLimits, MicroBatch
+from extract_process.spool.outbox import Outbox
+from extract_process.spool.quota import SpoolRoom
+from extract_process.spool.row_buffer import Landing, Parsed
+from extract_process.spool.segments import Kind, RestAnswer, Spool
 from extract_process.stream_key import StreamKey
 from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS, FrameRefused

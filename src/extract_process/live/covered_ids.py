@@ -1,7 +1,7 @@
 """PURE. AccountedIds: of one stream, which ids are on disk as rows or as gaps, and which fell out in a crash."""
 
-from extract_process.id_continuity import EVERY_ID, Gap
-from extract_process.kline_grid import Grid, Range
+from extract_process.ranges import Grid, Range
+from extract_process.sequence import EVERY_ID, Gap
 
 
 class AccountedIds:

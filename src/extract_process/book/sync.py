@@ -3,8 +3,8 @@
 from collections import deque
 from dataclasses import dataclass
 
-from extract_process.id_continuity import UNREADABLE, IdContinuity, IdFinding, NewNumbering
 from extract_process.records import DepthDiff
+from extract_process.sequence import UNREADABLE, IdContinuity, IdFinding, NewNumbering
 
 KEPT_WAITING = 20
 """Diffs kept until the snapshot is asked for (2 s at 100 ms): the answer is newer than all that came before."""

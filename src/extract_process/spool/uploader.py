@@ -5,7 +5,7 @@ import random
 import threading
 import time
 
-from extract_process.outbox import Outbox, WaitingObject
+from extract_process.spool.outbox import Outbox, WaitingObject
 from tickhouse_core.backoff import Backoff
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.object_store import ObjectStore

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from extract_process.kline_grid import Grid, Range
-from extract_process.kline_plan import NO_DATA, Coverage
-from extract_process.lake_writer import parquet_bytes
+from extract_process.backfill.plan import NO_DATA, Coverage
+from extract_process.parquet import parquet_bytes
+from extract_process.ranges import Grid, Range
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import LakeUnavailable, ObjectChanged, ObjectMissing, ObjectRefused
 from tickhouse_core.lake_keys import klines_month_key, klines_prefix

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from extract_process.book_proof import Mismatch, Proven, Unproven
-from extract_process.book_sync import SnapshotNeeded, SyncDelayed, Synced
-from extract_process.depth_watch import DepthWatch, Finding
-from extract_process.id_continuity import UNREADABLE, Gap, Healed, IdContinuity, Implausible, NewNumbering
+from extract_process.book.local_book import DepthWatch, Finding
+from extract_process.book.sync import SnapshotNeeded, SyncDelayed, Synced
+from extract_process.book.verification import Mismatch, Proven, Unproven
 from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, Trade, UnreadableRow
+from extract_process.sequence import UNREADABLE, Gap, Healed, IdContinuity, Implausible, NewNumbering
 from extract_process.stream_key import StreamKey, ids_of, key_of
 from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import orjson
 
-from extract_process.accounted_ids import AccountedIds
-from extract_process.capture_memory import CaptureMemory, LastIds, load_memory
-from extract_process.id_continuity import Gap
-from extract_process.landing import Landing
-from extract_process.outbox import Outbox
+from extract_process.live.covered_ids import AccountedIds
 from extract_process.records import Heartbeat, StreamEvent
-from extract_process.spool import Kind, Record, Segment, leftover_segments, parse_rest_answer, read_segment
+from extract_process.sequence import Gap
+from extract_process.spool.checkpoint import CaptureMemory, LastIds, load_memory
+from extract_process.spool.outbox import Outbox
+from extract_process.spool.row_buffer import Landing
+from extract_process.spool.segments import Kind, Record, Segment, leftover_segments, parse_rest_answer, read_segment
 from extract_process.stream_key import StreamKey, ids_of, key_of
 from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from extract_process.capture import Capture, CaptureCounts, CaptureOptions
-from extract_process.capture_folder import capture_folder, measure, outbox_folder
-from extract_process.capture_metrics import Vitals, connection_trouble, readings_of
-from extract_process.clock_watch import ClockWatch
-from extract_process.feed_plan import FeedPlan
-from extract_process.garbage_pace import garbage_collected_seldom
+from extract_process.feed.plan import FeedPlan
+from extract_process.feed.stream_feed import FeedOptions
+from extract_process.gc_tuning import garbage_collected_seldom
 from extract_process.listing import CONNECTIONS, Listing, open_listing
-from extract_process.outbox import Outbox
+from extract_process.live.capture import Capture, CaptureCounts, CaptureOptions
+from extract_process.live.clock_watch import ClockWatch
+from extract_process.live.gap_filler import PROOF_LEVELS, VenueAsks
+from extract_process.live.metrics import Vitals, connection_trouble, readings_of
+from extract_process.live.options import StreamOptions
+from extract_process.live.recovery import Recovered, recover
+from extract_process.live.request_queue import RestQueue
 from extract_process.records import Heartbeat
-from extract_process.recovery import Recovered, recover
-from extract_process.rest_queue import RestQueue
-from extract_process.spool_room import SpoolRoom
-from extract_process.stream_feed import FeedOptions
+from extract_process.spool.outbox import Outbox
+from extract_process.spool.quota import SpoolRoom
+from extract_process.spool.state_dir import capture_folder, measure, outbox_folder
+from extract_process.spool.uploader import Uploader
 from extract_process.stream_key import StreamKey
-from extract_process.stream_options import StreamOptions
-from extract_process.uploader import Uploader
-from extract_process.venue_asks import PROOF_LEVELS, VenueAsks
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import LakeUnavailable

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from extract_process.order_book import OrderBook, exact_number
+from extract_process.book.order_book import OrderBook, exact_number
 from extract_process.records import DepthDiff, DepthSnapshot
 
 MOST_KEPT = 600

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
 
-from extract_process.kline_grid import Grid, Range
+from extract_process.ranges import Grid, Range
 
 EVERY_ID = Grid(step_us=1)
 """Ids that count up by one: trades, update ids."""

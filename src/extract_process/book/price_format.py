@@ -2,7 +2,7 @@
 
 from collections.abc import Container
 
-from extract_process.order_book import price_number
+from extract_process.book.order_book import price_number
 from extract_process.records import Levels
 
 _DIGITS = 18  # after the point, as the book's numbers have them

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from extract_process.capture_memory import CaptureMemory
-from extract_process.landing import Landing
-from extract_process.outbox import Outbox
-from extract_process.spool import Segment
+from extract_process.spool.checkpoint import CaptureMemory
+from extract_process.spool.outbox import Outbox
+from extract_process.spool.row_buffer import Landing
+from extract_process.spool.segments import Segment
 
 log = logging.getLogger(__name__)
 

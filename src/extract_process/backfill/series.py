@@ -8,10 +8,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from extract_process.kline_grid import Grid, Range
-from extract_process.kline_lake import KlineLake, LandedMonth
-from extract_process.kline_plan import NO_DATA
-from extract_process.lake_writer import write_events
+from extract_process.backfill.month_files import KlineLake, LandedMonth
+from extract_process.backfill.plan import NO_DATA
+from extract_process.parquet import write_events
+from extract_process.ranges import Grid, Range
 from extract_process.records import StreamEvent
 from tickhouse_core.datasets import INSTANT, KLINES
 from tickhouse_core.object_store import ObjectStore

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from extract_process.decimal_text import decimals
+from extract_process.decimals import decimals
 from extract_process.records import Levels
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, INSTANT, KLINES, LEVELS, NAME, TICKERS, TRADES, Dataset
 

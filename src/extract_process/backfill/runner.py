@@ -8,11 +8,11 @@ from typing import Literal
 
 import pyarrow as pa
 
-from extract_process.archive_month import fetch_archived_month, first_archived
-from extract_process.kline_grid import Range, grid_of, month_of
-from extract_process.kline_plan import MonthPlan, plan_months, plan_pages, proven_absent, wanted_range
-from extract_process.kline_series import KlineSeries, OpenMonth
-from extract_process.kline_symbols import look_up, say_unknown
+from extract_process.backfill.archived import fetch_archived_month, first_archived
+from extract_process.backfill.plan import MonthPlan, plan_months, plan_pages, proven_absent, wanted_range
+from extract_process.backfill.series import KlineSeries, OpenMonth
+from extract_process.backfill.symbols import look_up, say_unknown
+from extract_process.ranges import Range, grid_of, month_of
 from extract_process.venues import DEFAULT_VENUE, Venue
 from extract_process.venues.api import Archive, VenueRest
 from tickhouse_core.errors import Interrupted, TickhouseError, VenueError

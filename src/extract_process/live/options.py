@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from extract_process.markets import Wanted
-from extract_process.micro_batch import BatchLimits
+from extract_process.spool.micro_batch import BatchLimits
 from extract_process.venues import DEFAULT_VENUE
 
 LOOK_AGAIN_SECONDS = 300.0

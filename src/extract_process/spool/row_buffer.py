@@ -6,11 +6,11 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from extract_process.id_continuity import UNREADABLE
-from extract_process.lake_writer import parquet_bytes
+from extract_process.parquet import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot, Heartbeat, Kline, StreamEvent, Ticker, Trade
-from extract_process.row_batches import DepthDiffRows, DepthSnapshotRows, KlineRows, RowBatch, TickerRows, TradeRows
-from extract_process.spool import RestAnswer
+from extract_process.sequence import UNREADABLE
+from extract_process.spool.arrow_rows import DepthDiffRows, DepthSnapshotRows, KlineRows, RowBatch, TickerRows, TradeRows
+from extract_process.spool.segments import RestAnswer
 from extract_process.stream_key import ids_of, key_of
 from extract_process.venues import Venue
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, HEARTBEATS, KLINES, STREAM_EVENTS, TICKERS, TRADES, Dataset

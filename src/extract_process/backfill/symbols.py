@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from extract_process.archive_month import is_archived
-from extract_process.lake_writer import write_events
+from extract_process.backfill.archived import is_archived
 from extract_process.listing import unknown_of
+from extract_process.parquet import write_events
 from extract_process.records import StreamEvent
 from extract_process.venues import Venue
 from extract_process.venues.api import Archive, VenueRest

@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-from extract_process.feed_sink import FeedSink
-from extract_process.first_messages import ALL_SYMBOLS
-from extract_process.stream_feed import FeedOptions, StreamFeed
+from extract_process.feed.frame_handler import FeedSink
+from extract_process.feed.stream_feed import FeedOptions, StreamFeed
+from extract_process.stream_key import ALL_SYMBOLS
 from extract_process.venues import Venue
 from extract_process.venues.api import Address, split_over_connections
 from extract_process.venues.rate_limit import EventLimit

@@ -7,14 +7,14 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from extract_process.data_silence import DataSilence
-from extract_process.feed_link import FeedLink, FeedLinks, first_of
-from extract_process.feed_sink import FeedSink
-from extract_process.first_messages import FirstMessages
-from extract_process.overlap import Overlap, Verdict, goes_on, of_this_numbering, pause_before_retry
-from extract_process.reconnect_delay import ReconnectDelay
+from extract_process.feed.data_silence import DataSilence
+from extract_process.feed.frame_handler import FeedSink
+from extract_process.feed.link import FeedLink, FeedLinks, first_of
+from extract_process.feed.overlap import Overlap, Verdict, goes_on, of_this_numbering, pause_before_retry
+from extract_process.feed.reconnect_delay import ReconnectDelay
+from extract_process.feed.silent_streams import FirstMessages
+from extract_process.feed.websocket import StreamConnection
 from extract_process.stream_key import StreamKey, first_ids_of
-from extract_process.stream_reader import StreamConnection
 from extract_process.venues import Venue
 from extract_process.venues.api import Address, Pong, Reply, ServerShutdown, Unknown, Welcome
 from extract_process.venues.rate_limit import EventLimit

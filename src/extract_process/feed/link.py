@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from extract_process.stream_reader import FramesReceiver, StreamConnection, open_stream
+from extract_process.feed.websocket import FramesReceiver, StreamConnection, open_stream
 from extract_process.venues import Venue
 from extract_process.venues.api import Address, Reply
 from extract_process.venues.rate_limit import EventLimit

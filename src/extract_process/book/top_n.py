@@ -7,8 +7,8 @@ compared with. Levels that nobody can know (a snapshot tells a side only down to
 from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
-from extract_process.book_proof import KnownBook
-from extract_process.order_book import price_number
+from extract_process.book.order_book import price_number
+from extract_process.book.verification import KnownBook
 from extract_process.records import DepthDiff, Levels
 
 GONE = "0"

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from extract_process.kline_grid import Grid, Range
-from extract_process.kline_lake import in_order, without_rows_of
-from extract_process.kline_plan import MonthPlan
+from extract_process.backfill.month_files import in_order, without_rows_of
+from extract_process.backfill.plan import MonthPlan
+from extract_process.ranges import Grid, Range
 from extract_process.venues.api import Archive
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import VenueError

@@ -1,9 +1,9 @@
 """PURE. DepthWatch: one symbol's diffs judged, its book kept, and the book proven against fresh snapshots."""
 
-from extract_process.book_proof import BookProof, KnownBook, Mismatch, Proven, Unproven, known_book
-from extract_process.book_sync import Apply, BookSync, SnapshotNeeded, SyncDelayed, Synced
-from extract_process.id_continuity import IdFinding
+from extract_process.book.sync import Apply, BookSync, SnapshotNeeded, SyncDelayed, Synced
+from extract_process.book.verification import BookProof, KnownBook, Mismatch, Proven, Unproven, known_book
 from extract_process.records import DepthDiff, DepthSnapshot
+from extract_process.sequence import IdFinding
 
 Finding = IdFinding | SnapshotNeeded | SyncDelayed | Synced | Proven | Mismatch | Unproven
 

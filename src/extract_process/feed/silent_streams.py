@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable
 
-from extract_process.stream_key import StreamKey, key_of
-
-ALL_SYMBOLS = "*"
+from extract_process.stream_key import ALL_SYMBOLS, StreamKey, key_of
 
 
 class FirstMessages:

@@ -1,0 +1,1 @@
+"""The order book: how diffs and snapshots become it, and how it is proven right."""

@@ -1,0 +1,1 @@
+"""Connections to a venue: opened, watched, replaced while both deliver."""

@@ -1,0 +1,1 @@
+"""The live capture: from frames to rows, events and requests."""

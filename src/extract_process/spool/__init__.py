@@ -1,0 +1,1 @@
+"""What is on this machine's disk before it is in the lake: segments, objects that wait, what was seen last."""
