@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/bench_extract_hot_path.py [--data ../shared/data] [--rounds 5] [--peer /path/to/python]
 
 - floor: orjson, nested Arrow columns 256 messages at a time, a cast to Decimal128, Parquet with zstd, and nothing else;
-- ours: parse_frame (every type checked), continuity by the judge, DepthDiffRows, Parquet; and the same with the running
+- ours: parse_frame (every type checked), continuity by the monitor, DepthDiffRows, Parquet; and the same with the running
   book that the proofs need;
 - peer: cryptofeed's own message handler (it keeps a book) with a Parquet-writing callback, in the interpreter `--peer`
   (CONTRIBUTING.md says how it is made); left out without it.
@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from extract_process.gc_tuning import GARBAGE_THRESHOLD
-from extract_process.live.monitor import Judge
+from extract_process.live.monitor import StreamMonitor
 from extract_process.parquet import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot
 from extract_process.spool.arrow_rows import DepthDiffRows
@@ -98,7 +98,7 @@ def _ours(recordings: Frames, *, with_book: bool) -> int:
     """Frame bytes in, Parquet bytes out, as in the capture."""
     written = 0
     for frames in recordings:
-        judge, rows = Judge("binance", "bench", {}), DepthDiffRows("binance")
+        judge, rows = StreamMonitor("binance", "bench", {}), DepthDiffRows("binance")
         if with_book:
             first = _diffs(frames[0])[0]
             judge.on_snapshot(DepthSnapshot(first.symbol, first.first_update_id - 1, [], [], "start"), 1_000, 0)

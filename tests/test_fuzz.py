@@ -18,7 +18,7 @@ import pytest
 from hypothesis import strategies as st
 from tests.fuzzing import broken_bytes, broken_json, fuzz
 
-from extract_process.spool.row_buffer import Landing
+from extract_process.spool.row_buffer import RowBuffer
 from extract_process.venues import Venue
 from extract_process.venues.binance import VENUE as BINANCE
 from extract_process.venues.binance import rest as binance
@@ -168,7 +168,7 @@ def test_a_frame_is_refused_or_becomes_objects_that_the_loader_takes(venue: Venu
         except FrameRefused:
             return
         symbols = frozenset(str(getattr(message, "symbol", "")) for message in messages)
-        landing = Landing(venue, "fuzz", symbols)
+        landing = RowBuffer(venue, "fuzz", symbols)
         landing.add_messages(messages, NOW)
         for key, body in landing.objects(1):
             dataset = dataset_of_key(key)

@@ -44,7 +44,7 @@ async def _load(url: str, topic: str, seconds: float, snapshot: bytes, symbols: 
         publishing = asyncio.create_task(publisher.run())
 
         def receive(_: object, frames: list[bytes], receipt_time: int) -> None:
-            mirror.judge_messages(mirror.land(frames, receipt_time), receipt_time)
+            mirror.on_messages(mirror.record(frames, receipt_time), receipt_time)
 
         connection = await open_stream(url, receive, silence_seconds=60)
         await asyncio.sleep(WARM_SECONDS)

@@ -1,4 +1,4 @@
-"""PURE. IdContinuity: whether the ids of one stream follow each other without a hole, and what filled a hole later."""
+"""PURE. SequenceTracker: whether the ids of one stream follow each other without a hole, and what filled a hole later."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class Healed:
 IdFinding = Gap | Healed | NewNumbering | Implausible
 
 
-class IdContinuity:
+class SequenceTracker:
     """One stream's ids, in the order of arrival, from one connection at a time.
 
     `grid` says which ids exist: every integer, or the open times of an interval. What came before is harmless.

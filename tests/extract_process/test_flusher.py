@@ -13,10 +13,10 @@ import pytest
 from tests.waiting import wait_until
 
 from extract_process.live.recovery import landing_of, recover
-from extract_process.spool.checkpoint import CaptureMemory, load_memory
+from extract_process.spool.checkpoint import Checkpoint, load_checkpoint
 from extract_process.spool.flusher import MOST_IN_MEMORY, Flusher
 from extract_process.spool.outbox import Outbox
-from extract_process.spool.row_buffer import Landing
+from extract_process.spool.row_buffer import RowBuffer
 from extract_process.spool.segments import Kind, Segment, Spool, leftover_segments
 from extract_process.stream_key import StreamKey
 from extract_process.venues.binance import VENUE as BINANCE
@@ -33,7 +33,7 @@ class Capturing:
         self.folder = folder
         self.outbox = Outbox(folder / "outbox")
         self.read_again: list[int] = []
-        self.in_memory: list[weakref.ref[Landing]] = []
+        self.in_memory: list[weakref.ref[RowBuffer]] = []
         self.flusher = Flusher(self.outbox, self._rebuilt, on_objects)
         self._spool = Spool(folder, 1, fsync_seconds=60)
 
@@ -43,10 +43,10 @@ class Capturing:
         frame = trade(number)
         self._spool.append(Kind.FRAME, NOON + number, frame)
         self._spool.write()
-        landing = Landing(BINANCE, "main", SYMBOLS)
+        landing = RowBuffer(BINANCE, "main", SYMBOLS)
         landing.add_messages(BINANCE.parse_frame(frame, NOON), NOON + number)
         self.in_memory.append(weakref.ref(landing))
-        self.flusher.put(self._spool.seal(), CaptureMemory(number, {TRADES: (number, NOON + number)}), landing)
+        self.flusher.put(self._spool.seal(), Checkpoint(number, {TRADES: (number, NOON + number)}), landing)
         return number
 
     def close_spool(self) -> None:
@@ -64,7 +64,7 @@ class Capturing:
         """Closed ones; the open one is empty here."""
         return [segment.sequence for segment in leftover_segments(self.folder) if segment.path.stat().st_size]
 
-    def _rebuilt(self, segment: Segment) -> Landing:
+    def _rebuilt(self, segment: Segment) -> RowBuffer:
         self.read_again.append(segment.sequence)
         return landing_of(segment, BINANCE, "main", SYMBOLS)
 
@@ -78,7 +78,7 @@ def expected(*numbers: int) -> dict[str, bytes]:
     """Keys and bytes of the batches' objects, made apart from spool and flusher."""
     objects: dict[str, bytes] = {}
     for number in numbers:
-        landing = Landing(BINANCE, "main", SYMBOLS)
+        landing = RowBuffer(BINANCE, "main", SYMBOLS)
         landing.add_messages(BINANCE.parse_frame(trade(number), NOON), NOON + number)
         objects |= dict(landing.objects(number))
     return objects
@@ -109,7 +109,7 @@ def test_a_segment_becomes_objects_and_goes_and_its_ids_are_remembered(tmp_path:
     assert capturing.flusher.finish(20)
     assert capturing.waiting() == expected(*numbers)
     assert capturing.segments() == []
-    assert load_memory(tmp_path) == CaptureMemory(3, {TRADES: (3, NOON + 3)})
+    assert load_checkpoint(tmp_path) == Checkpoint(3, {TRADES: (3, NOON + 3)})
     assert gate.passed == 3
     assert capturing.read_again == []
 
@@ -127,7 +127,7 @@ def test_of_many_batches_a_few_wait_in_memory_and_the_rest_on_disk(tmp_path: Pat
     assert capturing.read_again == numbers[MOST_IN_MEMORY:]
     assert capturing.waiting() == expected(1, *numbers)
     assert capturing.segments() == []
-    assert load_memory(tmp_path).sequence == numbers[-1]
+    assert load_checkpoint(tmp_path).sequence == numbers[-1]
 
 
 @pytest.mark.slow
@@ -142,7 +142,7 @@ def test_trouble_with_the_disk_keeps_the_segment_and_is_tried_again(
     wait_until(lambda: bool(caplog.records))
     assert {record.message for record in caplog.records} == {"cannot write objects to the spool, trying again"}
     assert capturing.segments() == numbers
-    assert load_memory(tmp_path).sequence == 0
+    assert load_checkpoint(tmp_path).sequence == 0
     (tmp_path / "outbox").mkdir()
     capturing.close_spool()
     assert capturing.flusher.finish(20)

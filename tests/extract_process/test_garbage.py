@@ -16,7 +16,7 @@ from extract_process.live.capture import Capture, CaptureOptions
 from extract_process.live.recovery import Recovered, recover
 from extract_process.spool.micro_batch import BatchLimits
 from extract_process.spool.outbox import Outbox
-from extract_process.spool.quota import SpoolRoom
+from extract_process.spool.quota import SpoolQuota
 from extract_process.spool.segments import Kind, Spool, leftover_segments
 from extract_process.stream_key import StreamKey
 from extract_process.venues.binance import VENUE as BINANCE
@@ -64,7 +64,7 @@ def _frames(draw: st.DrawFn) -> bytes:
 def capture_in(folder: Path) -> Capture:
     options = CaptureOptions("main", (SYMBOL,), folder, BatchLimits(), fsync_seconds=60)
     asks: list[object] = []
-    room = SpoolRoom(10**12, CHANNELS)
+    room = SpoolQuota(10**12, CHANNELS)
     return Capture(BINANCE, options, room, Outbox(folder / "outbox"), Recovered(1, {}, []), asks.append, lambda: None)
 
 
@@ -87,8 +87,8 @@ def test_every_frame_is_a_row_or_an_event_and_the_capture_goes_on(frames: list[b
         folder = Path(name)
         capture = capture_in(folder)
         for number, frame in enumerate(frames):
-            messages = capture.land([frame], NOON + number)
-            capture.judge_messages(messages, NOON + number)
+            messages = capture.record([frame], NOON + number)
+            capture.on_messages(messages, NOON + number)
         assert capture.close(20)
         assert [segment.path.name for segment in leftover_segments(folder)] == []
         rows = rows_in(folder)
@@ -113,7 +113,7 @@ def test_a_kline_of_an_interval_that_nobody_knows_is_refused(interval: str, tmp_
     """Its grid of open times is unknown: it cannot be judged, now or after a restart."""
     frame = orjson.dumps({**KLINE, "k": {**KLINE["k"], "i": interval}})  # type: ignore[dict-item]
     capture = capture_in(tmp_path)
-    assert capture.land([frame], NOON) == []
+    assert capture.record([frame], NOON) == []
     assert capture.close(20)
     (row,) = rows_in(tmp_path)
     assert (row["event"], row["cause"]) == ("refused_frame", "wrong_interval")
@@ -124,9 +124,9 @@ def test_what_was_said_too_often_is_one_line_whatever_its_kinds(tmp_path: Path, 
     capture = capture_in(tmp_path)
     key = StreamKey("trades", SYMBOL)
     for number in range(50):
-        capture.land([b"{", orjson.dumps({"stream": "x", "data": {**TRADE, "s": f"S{number}"}})], NOON + number)
+        capture.record([b"{", orjson.dumps({"stream": "x", "data": {**TRADE, "s": f"S{number}"}})], NOON + number)
         capture.tell("connect_failed", detail="refused")
-        capture.note(capture.judge.event("heal_failed", NOON, key, cause="not_available", ids=(number, number)))
+        capture.note(capture.monitor.event("heal_failed", NOON, key, cause="not_available", ids=(number, number)))
     one_by_one = Counter(record.message for record in caplog.records)
     assert one_by_one == dict.fromkeys(("refused_frame", "not_subscribed", "connect_failed", "heal_failed"), 3)
     assert capture.close(20)

@@ -238,7 +238,7 @@ def test_a_month_of_another_tool_counts_as_it_would_load_and_is_completed_with_i
     landed = stored(moto_lake.store).cast(KLINES.schema)
     assert landed.drop_columns(["open"]).equals(klines(0, 1, 2, 3).drop_columns(["open"]))
     assert [str(price.as_py())[:3] for price in stored(moto_lake.store)["open"]] == ["1.5", "1.5", "1.5", "9.5"]
-    assert read_checked(body, KLINES, KEY).equals(klines(0, 1, 2))  # the loader's judgement
+    assert read_checked(body, KLINES, KEY).equals(klines(0, 1, 2))  # the loader's findings
 
 
 def unfit(rows: pa.Table, what: str) -> pa.Table:

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from extract_process.live.monitor import Judge
+from extract_process.live.monitor import StreamMonitor
 from extract_process.stream_key import ids_of, key_of
 from extract_process.venues.binance import VENUE as BINANCE
 
@@ -15,7 +15,7 @@ Spans = list[tuple[str, int, int]]
 
 def told(case: Path) -> tuple[set[tuple[str, int]], Spans, list[str]]:
     """Channel and id of every row, gaps, and the names of all events."""
-    judge, rows, gaps, names = Judge("binance", "main", {}), set[tuple[str, int]](), Spans(), list[str]()
+    judge, rows, gaps, names = StreamMonitor("binance", "main", {}), set[tuple[str, int]](), Spans(), list[str]()
     for number, line in enumerate(case.read_bytes().splitlines()):
         message: dict[str, Any] = orjson.loads(line)
         if "rest" in message and "body" in message:

@@ -7,13 +7,13 @@ from pathlib import Path
 import orjson
 import pyarrow.parquet as pq
 
-from extract_process.live.monitor import Judge
+from extract_process.live.monitor import StreamMonitor
 from extract_process.live.recovery import Recovered, recover
 from extract_process.records import Heartbeat, Trade
 from extract_process.sequence import Gap
-from extract_process.spool.checkpoint import CaptureMemory, load_memory
+from extract_process.spool.checkpoint import Checkpoint, load_checkpoint
 from extract_process.spool.outbox import Outbox
-from extract_process.spool.row_buffer import Landing
+from extract_process.spool.row_buffer import RowBuffer
 from extract_process.spool.segments import Kind, RestAnswer, Spool, leftover_segments, parse_rest_answer
 from extract_process.stream_key import StreamKey
 from extract_process.venues.binance import VENUE as BINANCE
@@ -54,7 +54,7 @@ def test_a_fresh_folder_has_nothing_to_recover(tmp_path: Path) -> None:
 
 
 def test_leftover_records_become_objects_with_their_original_times_and_keys(tmp_path: Path) -> None:
-    event = Judge("binance", "main", {}).event("connected", NOON)
+    event = StreamMonitor("binance", "main", {}).event("connected", NOON)
     beat = Heartbeat("binance", "stream", "main", NOON, NOON + 9, 1, 2, 3, 4, "")
     answer = RestAnswer("depth", "BTCUSDT", SNAPSHOT, reason="start")
     killed_with(
@@ -84,7 +84,7 @@ def test_leftover_records_become_objects_with_their_original_times_and_keys(tmp_
     assert found.next_sequence == 5
     assert found.last_ids == {TRADES: (8, NOON + 3), DEPTH: (60, NOON + 2)}
     assert leftover_segments(tmp_path) == []
-    assert load_memory(tmp_path).last_ids == found.last_ids
+    assert load_checkpoint(tmp_path).last_ids == found.last_ids
 
 
 def test_recovering_twice_gives_the_same_keys_and_bytes(tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_recovering_twice_gives_the_same_keys_and_bytes(tmp_path: Path) -> None:
 
 
 def test_what_fell_out_in_the_crash_is_a_gap_and_what_was_written_down_is_not(tmp_path: Path) -> None:
-    CaptureMemory(3, {TRADES: (5, 1)}).save(tmp_path)
-    gap = Judge("binance", "main", {}).event("gap", NOON, TRADES, cause="sequence", ids=(8, 9))
+    Checkpoint(3, {TRADES: (5, 1)}).save(tmp_path)
+    gap = StreamMonitor("binance", "main", {}).event("gap", NOON, TRADES, cause="sequence", ids=(8, 9))
     killed_with(tmp_path, 4, *((Kind.FRAME, trade(number)) for number in (7, 10, 12)), (Kind.EVENT, orjson.dumps(asdict(gap))))
     found, _ = recovered(tmp_path)
     assert found.gaps == [(TRADES, Gap(6, 6, "restart")), (TRADES, Gap(11, 11, "restart"))]
@@ -108,7 +108,7 @@ def test_what_fell_out_in_the_crash_is_a_gap_and_what_was_written_down_is_not(tm
 
 def test_the_objects_are_those_the_living_process_would_have_made(tmp_path: Path) -> None:
     killed_with(tmp_path, 4, (Kind.FRAME, trade(7)), (Kind.FRAME, diff(50, 60)), (Kind.FRAME, trade(8)))
-    landing = Landing(BINANCE, "main", SYMBOLS)
+    landing = RowBuffer(BINANCE, "main", SYMBOLS)
     for number, frame in enumerate((trade(7), diff(50, 60), trade(8))):
         landing.add_messages(BINANCE.parse_frame(frame, NOON), NOON + number)
     living = dict(landing.objects(4))
@@ -124,14 +124,14 @@ def test_only_the_missing_trades_of_an_answer_are_landed() -> None:
     body = orjson.dumps(
         [{"id": number, "price": "1", "qty": "2", "time": 1_704_110_400_000, "isBuyerMaker": False} for number in range(1, 10)]
     )
-    landing = Landing(BINANCE, "main", SYMBOLS)
+    landing = RowBuffer(BINANCE, "main", SYMBOLS)
     landing.add_answer(RestAnswer("trades", "BTCUSDT", body, from_id=3, to_id=5), NOON)
     ((_, parquet),) = landing.objects(1)
     assert pq.read_table(io.BytesIO(parquet))["trade_id"].to_pylist() == [3, 4, 5]
 
 
 def test_a_row_whose_number_cannot_be_read_is_an_event_with_what_came() -> None:
-    landing = Landing(BINANCE, "main", SYMBOLS)
+    landing = RowBuffer(BINANCE, "main", SYMBOLS)
     landing.add_messages([Trade("BTCUSDT", 7, "one", "1", True, NOON, NOON)], NOON)
     ((key, parquet),) = landing.objects(1)
     assert key.startswith("data_sources/stream_events/")
@@ -152,9 +152,9 @@ def test_an_unreadable_row_whose_events_a_kill_has_cost_is_a_gap_of_the_next_sta
 
 
 def test_a_new_numbering_and_an_absurd_id_of_a_killed_process_are_no_gap(tmp_path: Path) -> None:
-    """What the judge found out is in the spool behind the frames that showed it."""
+    """What the monitor found out is in the spool behind the frames that showed it."""
     most = 2**64 - 1
-    judged = Judge("binance", "main", {})
+    judged = StreamMonitor("binance", "main", {})
     records: list[tuple[Kind, bytes]] = []
     for number in (101, 102, most, 103, 1, 2, 8, 9):
         records.append((Kind.FRAME, trade(number)))

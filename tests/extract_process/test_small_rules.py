@@ -3,14 +3,14 @@
 import pytest
 
 from extract_process.feed.reconnect_delay import LIVED_SECONDS, ReconnectDelay
-from extract_process.feed.silent_streams import FirstMessages
+from extract_process.feed.silent_streams import SilentStreams
 from extract_process.live.clock_watch import ClockWatch
 from extract_process.live.metrics import connection_trouble
 from extract_process.live.snapshot_pace import SnapshotPace
 from extract_process.records import Kline, Ticker, Trade
 from extract_process.said_seldom import SaidSeldom
 from extract_process.spool.micro_batch import BatchLimits, MicroBatch
-from extract_process.spool.quota import DISK_RESERVE_BYTES, SpoolRoom
+from extract_process.spool.quota import DISK_RESERVE_BYTES, SpoolQuota
 from extract_process.stream_key import ALL_SYMBOLS, StreamKey, first_ids_of, ids_of, key_of
 from tickhouse_core.timestamps import HOUR_US, SECOND_US
 
@@ -86,7 +86,7 @@ def test_delays_grow_until_a_connection_has_lived() -> None:
 
 
 def test_channels_stop_in_order_and_come_back_in_the_opposite_one() -> None:
-    room = SpoolRoom(1_000, ("ticker", "trades", "depth"))
+    room = SpoolQuota(1_000, ("ticker", "trades", "depth"))
     assert room.on_size(999, PLENTY) == ([], [])
     assert room.on_size(1_000, PLENTY) == (["ticker"], [])
     assert room.on_size(1_019, PLENTY) == ([], [])
@@ -97,7 +97,7 @@ def test_channels_stop_in_order_and_come_back_in_the_opposite_one() -> None:
 
 
 def test_a_disk_that_others_fill_stops_channels_too() -> None:
-    room = SpoolRoom(10**12, ("ticker", "depth"))
+    room = SpoolQuota(10**12, ("ticker", "depth"))
     assert room.on_size(1_000, DISK_RESERVE_BYTES - 1) == (["ticker"], [])
     assert room.on_disk_full() == ["depth"]
     assert room.on_disk_full() == []
@@ -113,7 +113,7 @@ def test_a_process_with_a_mute_connection_is_not_ready() -> None:
 
 
 def test_silent_streams_are_named_once() -> None:
-    first = FirstMessages([StreamKey("trades", "btcusdt"), StreamKey("trades", "ethusdt"), StreamKey("ticker", ALL_SYMBOLS)])
+    first = SilentStreams([StreamKey("trades", "btcusdt"), StreamKey("trades", "ethusdt"), StreamKey("ticker", ALL_SYMBOLS)])
     first.on_messages([TRADE, TICKER])
     assert first.take_silent() == [StreamKey("trades", "ethusdt")]
     assert first.take_silent() == []

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from extract_process.spool.checkpoint import CaptureMemory, load_memory
+from extract_process.spool.checkpoint import Checkpoint, load_checkpoint
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.segments import Kind, Record, Segment, Spool, leftover_segments, read_segment
 from extract_process.spool.state_dir import capture_folder, measure, outbox_folder
@@ -120,17 +120,17 @@ def test_the_outbox_keeps_keys_and_bytes_oldest_segment_first(tmp_path: Path) ->
 
 
 def test_a_memory_comes_back_as_it_was_saved(tmp_path: Path) -> None:
-    assert load_memory(tmp_path) == CaptureMemory(0, {})
-    memory = CaptureMemory(5, {StreamKey("depth", "币USDT"): (2**63, 17), StreamKey("klines", "BTCUSDT", "1m"): (60, 18)})
+    assert load_checkpoint(tmp_path) == Checkpoint(0, {})
+    memory = Checkpoint(5, {StreamKey("depth", "币USDT"): (2**63, 17), StreamKey("klines", "BTCUSDT", "1m"): (60, 18)})
     memory.save(tmp_path)
-    assert load_memory(tmp_path) == memory
+    assert load_checkpoint(tmp_path) == memory
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"sequence": 1}', b'{"sequence": 1, "streams": [{"channel": "depth"}]}'])
 def test_a_memory_that_cannot_be_read_is_one_clear_line(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "last_ids.json").write_bytes(content)
     with pytest.raises(UsageError, match=r"last_ids\.json cannot be read .*: move it away"):
-        load_memory(tmp_path)
+        load_checkpoint(tmp_path)
 
 
 def test_a_folder_is_one_processs_and_free_again_after_it(tmp_path: Path) -> None:

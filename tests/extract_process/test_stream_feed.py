@@ -17,7 +17,7 @@ from extract_process.live.capture import Capture, CaptureOptions
 from extract_process.live.recovery import Recovered, landing_of
 from extract_process.spool.micro_batch import BatchLimits
 from extract_process.spool.outbox import Outbox
-from extract_process.spool.quota import SpoolRoom
+from extract_process.spool.quota import SpoolQuota
 from extract_process.spool.segments import Kind, leftover_segments, read_segment
 from extract_process.stream_key import StreamKey
 from extract_process.venues.api import Address
@@ -35,7 +35,7 @@ NAMES = [f"symbol{number}usdt@trade" for number in range(1_000)]
 def capture(tmp_path: Path) -> Capture:
     options = CaptureOptions("main", ("BTCUSDT",), tmp_path, BatchLimits(), fsync_seconds=60)
     asks: list[object] = []
-    room = SpoolRoom(10**12, CHANNELS)
+    room = SpoolQuota(10**12, CHANNELS)
     return Capture(VENUE, options, room, Outbox(tmp_path / "outbox"), Recovered(1, {}, []), asks.append, lambda: None)
 
 
@@ -190,7 +190,7 @@ async def test_what_came_before_the_subscription_was_answered_is_landed(capture:
         await until(lambda: capture.counts.frames == 3 and "connected" in dict(events(tmp_path)))
         (segment,) = leftover_segments(tmp_path)
         assert landing_of(segment, VENUE, "main", frozenset({"BTCUSDT"})).rows == 2 + len(events(tmp_path))
-    assert capture.judge.last_ids()[StreamKey("trades", "BTCUSDT")][0] == 8
+    assert capture.monitor.last_ids()[StreamKey("trades", "BTCUSDT")][0] == 8
     assert capture.counts.gaps == 0
 
 
@@ -245,7 +245,7 @@ async def test_a_mute_connection_is_kept_until_another_delivers(capture: Capture
         told = [event for event, _ in events(tmp_path)]
     assert told[:4] == ["connected", "mute", "successor_given_up", "rotated"]
     assert capture.counts.gaps == 0
-    assert capture.judge.last_ids()[StreamKey("trades", "BTCUSDT")][0] >= 121
+    assert capture.monitor.last_ids()[StreamKey("trades", "BTCUSDT")][0] >= 121
 
 
 @pytest.mark.slow
@@ -277,7 +277,7 @@ async def test_what_only_the_second_connection_had_is_no_hole_of_one_that_speaks
 
     options = replace(OPTIONS, mute_seconds=0.3, overlap_seconds=0.25)
     async with venue_that(behave) as url, feeding(url, capture, ["btcusdt@trade"], options):
-        await until(lambda: capture.judge.last_ids().get(StreamKey("trades", "BTCUSDT"), (0, 0))[0] == 140)
+        await until(lambda: capture.monitor.last_ids().get(StreamKey("trades", "BTCUSDT"), (0, 0))[0] == 140)
         (segment,) = leftover_segments(tmp_path)
         written = [orjson.loads(record.payload) for record in read_segment(segment) if record.kind is Kind.EVENT]
     assert [(one["from_update_id"], one["to_update_id"]) for one in written if one["event"] == "gap"] == [(121, 129)]
@@ -302,7 +302,7 @@ async def test_what_a_lost_successor_delivered_is_in_no_gap(capture: Capture, tm
         await venue.wait_closed()
 
     async with venue_that(behave) as url, feeding(url, capture, ["btcusdt@trade"]):
-        await until(lambda: capture.judge.last_ids().get(StreamKey("trades", "BTCUSDT"), (0, 0))[0] == 7)
+        await until(lambda: capture.monitor.last_ids().get(StreamKey("trades", "BTCUSDT"), (0, 0))[0] == 7)
         (segment,) = leftover_segments(tmp_path)
         written = [orjson.loads(record.payload) for record in read_segment(segment) if record.kind is Kind.EVENT]
     gaps = [(event["from_update_id"], event["to_update_id"]) for event in written if event["event"] == "gap"]

@@ -1,21 +1,21 @@
-"""PURE. DepthWatch: one symbol's diffs judged, its book kept, and the book proven against fresh snapshots."""
+"""PURE. LocalBook: one symbol's diffs judged, its book kept, and the book proven against fresh snapshots."""
 
 from extract_process.book.sync import Apply, BookSync, SnapshotNeeded, SyncDelayed, Synced
-from extract_process.book.verification import BookProof, KnownBook, Mismatch, Proven, Unproven, known_book
+from extract_process.book.verification import BookVerification, BoundedBook, Mismatch, Proven, Unproven, known_book
 from extract_process.records import DepthDiff, DepthSnapshot
 from extract_process.sequence import IdFinding
 
 Finding = IdFinding | SnapshotNeeded | SyncDelayed | Synced | Proven | Mismatch | Unproven
 
 
-class DepthWatch:
+class LocalBook:
     """Everything that is decided about one symbol's order book. Findings come in the order in which they are true."""
 
     def __init__(self, last_update_id: int | None = None, last_at: int = 0) -> None:
         """`last_update_id` is what the process remembers from before a restart, `last_at` when it came."""
         self._sync = BookSync(last_update_id, last_at)
-        self._running: KnownBook | None = None
-        self._proof: BookProof | None = None
+        self._running: BoundedBook | None = None
+        self._proof: BookVerification | None = None
 
     @property
     def last_update_id(self) -> int | None:
@@ -37,7 +37,7 @@ class DepthWatch:
         return self._sync.book_id
 
     @property
-    def book(self) -> KnownBook | None:
+    def book(self) -> BoundedBook | None:
         """The running book; another one after a snapshot or a proof."""
         return self._running
 
@@ -65,7 +65,7 @@ class DepthWatch:
         """A request for this symbol is on its way."""
         self._sync.on_snapshot_asked()
         if as_proof and self.is_synced:
-            self._proof = BookProof()
+            self._proof = BookVerification()
 
     def on_snapshot(self, snapshot: DepthSnapshot, asked_levels: int) -> list[Finding]:
         """An answer came: the book's new start where it has none, a proof where one was asked for."""

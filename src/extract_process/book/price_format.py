@@ -1,4 +1,4 @@
-"""PURE. PriceTexts: how the venue spells the prices of one symbol, so that a book of numbers can be told in its words."""
+"""PURE. PriceFormat: how the venue spells the prices of one symbol, so that a book of numbers can be told in its words."""
 
 from collections.abc import Container
 
@@ -8,7 +8,7 @@ from extract_process.records import Levels
 _DIGITS = 18  # after the point, as the book's numbers have them
 
 
-class PriceTexts:
+class PriceFormat:
     """Remembers only the spellings that do not follow from the number.
 
     A venue writes most prices of a symbol alike, with so many digits after the point: those are made again when they

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from extract_process.records import DepthDiff
-from extract_process.sequence import UNREADABLE, IdContinuity, IdFinding, NewNumbering
+from extract_process.sequence import UNREADABLE, IdFinding, NewNumbering, SequenceTracker
 
 KEPT_WAITING = 20
 """Diffs kept until the snapshot is asked for (2 s at 100 ms): the answer is newer than all that came before."""
@@ -66,7 +66,7 @@ class BookSync:
     def __init__(self, last_update_id: int | None = None, last_at: int = 0) -> None:
         """`last_update_id` is what the process remembers from before a restart: what lies between is a gap."""
         self.book_id: int | None = None
-        self.ids = IdContinuity(last_update_id, last_at=last_at)
+        self.ids = SequenceTracker(last_update_id, last_at=last_at)
         self._behind_book = 0
         self._buffer: deque[DepthDiff] = deque()
         self._buffered_levels = 0

@@ -1,4 +1,4 @@
-"""PURE. TopView: the best levels of a running book, and which of them changed since they were last told.
+"""PURE. TopN: the best levels of a running book, and which of them changed since they were last told.
 
 The book is never sorted for a message: the best prices of a side are a short sorted list that the changed levels are
 compared with. Levels that nobody can know (a snapshot tells a side only down to its last level) are never shown.
@@ -8,10 +8,10 @@ from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
 from extract_process.book.order_book import price_number
-from extract_process.book.verification import KnownBook
+from extract_process.book.verification import BoundedBook
 from extract_process.records import DepthDiff, Levels
 
-GONE = "0"
+DELETED = "0"
 """The quantity of a level that left the view: deleted, or pushed out."""
 
 SPARE = 4
@@ -28,7 +28,7 @@ class Changes(NamedTuple):
     asks: PriceChanges
 
 
-class TopView:
+class TopN:
     """The best `levels` a side. `told` is what a listener holds: it moves when changes or the whole are taken."""
 
     def __init__(self, levels: int, thin_below: int) -> None:
@@ -45,7 +45,7 @@ class TopView:
     def is_thin(self) -> bool:
         return self._bids.is_thin or self._asks.is_thin
 
-    def reset(self, known: KnownBook) -> None:
+    def reset(self, known: BoundedBook) -> None:
         """Another book, or another border of the same; what was told stays as it was."""
         self._bids.reset(known.book.bids, known.lowest_bid)
         self._asks.reset(known.book.asks, known.highest_ask)
@@ -140,7 +140,7 @@ class _Side:
         before, now = self._told, self._visible()
         self._told, self._is_touched = now, False
         changes = [(number, quantity) for number, quantity in now.items() if before.get(number) != quantity]
-        return changes + [(number, GONE) for number in before if number not in now]
+        return changes + [(number, DELETED) for number in before if number not in now]
 
     def take_all(self) -> PriceChanges:
         self._told, self._is_touched = self._visible(), False

@@ -1,4 +1,4 @@
-"""PURE. BookProof: whether a running book equals a fresh snapshot, both at the same update id."""
+"""PURE. BookVerification: whether a running book equals a fresh snapshot, both at the same update id."""
 
 from dataclasses import dataclass
 
@@ -42,7 +42,7 @@ class Unproven:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownBook:
+class BoundedBook:
     """A book and how far it is complete: a snapshot tells all levels down to its last one and none beyond.
 
     Bids below `lowest_bid` and asks above `highest_ask` are unknown until they change (the venue's NOTE); None means
@@ -53,7 +53,7 @@ class KnownBook:
     lowest_bid: int | None
     highest_ask: int | None
 
-    def differences(self, other: "KnownBook") -> tuple[int, list[str]]:
+    def differences(self, other: "BoundedBook") -> tuple[int, list[str]]:
         """How many levels both know among the best 1,000 a side, and every one that differs, in words."""
         floor = max((price for price in (self.lowest_bid, other.lowest_bid) if price is not None), default=None)
         ceiling = min((price for price in (self.highest_ask, other.highest_ask) if price is not None), default=None)
@@ -63,20 +63,20 @@ class KnownBook:
         wrong = _compare("bid", best_bids, self.book.bids, other.book.bids)
         return len(best_bids) + len(best_asks), wrong + _compare("ask", best_asks, self.book.asks, other.book.asks)
 
-    def nearest(self, levels: int) -> "KnownBook":
+    def nearest(self, levels: int) -> "BoundedBook":
         """The same book without what lies beyond its best `levels` a side (or beyond what is known)."""
         highest_ask = _cut(self.book.asks, levels, self.highest_ask, sign=1)
         lowest_bid = _cut(self.book.bids, levels, self.lowest_bid, sign=-1)
-        return KnownBook(self.book, lowest_bid, highest_ask)
+        return BoundedBook(self.book, lowest_bid, highest_ask)
 
 
-def known_book(snapshot: DepthSnapshot, asked_levels: int) -> KnownBook:
+def known_book(snapshot: DepthSnapshot, asked_levels: int) -> BoundedBook:
     """The best 1,000 levels of a snapshot (venue order: best first) that was asked for with this limit."""
     bids, asks = snapshot.bids[:PROVEN_LEVELS], snapshot.asks[:PROVEN_LEVELS]
-    return KnownBook(OrderBook(bids, asks), _border(snapshot.bids, asked_levels), _border(snapshot.asks, asked_levels))
+    return BoundedBook(OrderBook(bids, asks), _border(snapshot.bids, asked_levels), _border(snapshot.asks, asked_levels))
 
 
-class BookProof:
+class BookVerification:
     """One proof: `on_diff` with every diff the running book takes from the request on, `on_snapshot` with the answer.
 
     The snapshot is some updates ahead of or behind the book; it is moved forward with the same diffs until both are
@@ -85,11 +85,11 @@ class BookProof:
 
     def __init__(self) -> None:
         self._diffs: list[DepthDiff] = []
-        self._fresh: KnownBook | None = None
+        self._fresh: BoundedBook | None = None
         self._fresh_id = 0
         self._waited = 0
 
-    def on_diff(self, diff: DepthDiff, running: KnownBook) -> Proven | Mismatch | Unproven | None:
+    def on_diff(self, diff: DepthDiff, running: BoundedBook) -> Proven | Mismatch | Unproven | None:
         """The running book has just taken this diff."""
         if self._fresh is None:
             self._diffs = [*self._diffs[1 - MOST_KEPT :], diff] if len(self._diffs) >= MOST_KEPT else [*self._diffs, diff]
@@ -101,7 +101,7 @@ class BookProof:
             return Unproven(diff.last_update_id, self._fresh_id)
         return verdict
 
-    def on_snapshot(self, fresh: KnownBook, fresh_id: int, running: KnownBook, book_id: int) -> Proven | Mismatch | None:
+    def on_snapshot(self, fresh: BoundedBook, fresh_id: int, running: BoundedBook, book_id: int) -> Proven | Mismatch | None:
         """The answer came; None where the book has yet to reach it (`on_diff` decides)."""
         self._fresh, self._fresh_id = fresh, fresh_id
         for diff in self._diffs:
@@ -110,7 +110,7 @@ class BookProof:
         return self._verdict(book_id, running)
 
     @property
-    def fresh(self) -> KnownBook | None:
+    def fresh(self) -> BoundedBook | None:
         """The snapshot moved forward: once compared, the better book to go on with."""
         return self._fresh
 
@@ -119,7 +119,7 @@ class BookProof:
             self._fresh.book.apply(diff.bids, diff.asks)
             self._fresh_id = diff.last_update_id
 
-    def _verdict(self, book_id: int, running: KnownBook) -> Proven | Mismatch | None:
+    def _verdict(self, book_id: int, running: BoundedBook) -> Proven | Mismatch | None:
         if self._fresh is None or book_id != self._fresh_id:
             return None
         levels, wrong = self._fresh.differences(running)

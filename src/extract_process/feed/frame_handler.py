@@ -1,4 +1,4 @@
-"""FeedSink: where a StreamFeed brings what its connections deliver. The live capture and the mirror are one each."""
+"""FrameHandler: where a StreamFeed brings what its connections deliver. The live capture and the mirror are one each."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
@@ -6,13 +6,13 @@ from typing import Protocol
 from extract_process.stream_key import StreamKey
 
 
-class FeedSink(Protocol):
+class FrameHandler(Protocol):
     """All of it is called in the event loop, in the callback that read the frames."""
 
-    def land(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
+    def record(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
         """Takes frames; returns their records and control messages. `extra` frames are not judged yet."""
 
-    def judge_messages(self, messages: Iterable[object], receipt_time: int) -> None:
+    def on_messages(self, messages: Iterable[object], receipt_time: int) -> None:
         """Landed messages of one connection at a time, in the order in which they came."""
 
     def spans(self) -> Mapping[StreamKey, tuple[int, int]]:

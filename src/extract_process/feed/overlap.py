@@ -108,7 +108,7 @@ Spans = Mapping[StreamKey, tuple[int, int]]
 def goes_on(first_ids: Mapping[StreamKey, int], spans: Spans, sparse_channels: Set[str] = frozenset()) -> bool:
     """Whether streams that begin with these ids certainly have no hole behind what was judged.
 
-    In a sparse channel (IdContinuity) only an id that was judged already proves it.
+    In a sparse channel (SequenceTracker) only an id that was judged already proves it.
     """
     known = ((key, first, spans[key][1]) for key, first in first_ids.items() if key in spans)
     return all(first <= (last if key.channel in sparse_channels else key.grid.after(last)) for key, first, last in known)
@@ -117,7 +117,7 @@ def goes_on(first_ids: Mapping[StreamKey, int], spans: Spans, sparse_channels: S
 def of_this_numbering(backlog: Sequence[tuple[object, int]], spans: Spans) -> list[tuple[object, int]]:
     """What of a second connection's records still means something for a judge that went on without them.
 
-    Before the last record that the judge has too, ids outside of what it has are of a numbering before this one, or
+    Before the last record that the monitor has too, ids outside of what it has are of a numbering before this one, or
     older than what its connection began with: as news they would look like ids that begin anew.
     """
     places = [(key_of(message), _ids(message)) for message, _ in backlog]

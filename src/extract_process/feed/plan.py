@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-from extract_process.feed.frame_handler import FeedSink
+from extract_process.feed.frame_handler import FrameHandler
 from extract_process.feed.stream_feed import FeedOptions, StreamFeed
 from extract_process.stream_key import ALL_SYMBOLS
 from extract_process.venues import Venue
@@ -21,7 +21,7 @@ class FeedPlan:
         venue: Venue,
         wanted: Mapping[str, Sequence[str]],
         interval: str,
-        sink: FeedSink,
+        handler: FrameHandler,
         find_address: Callable[[], Awaitable[Address]],
         options: FeedOptions,
         on_refused: Callable[[], None] = lambda: None,
@@ -34,7 +34,7 @@ class FeedPlan:
         self.feeds: list[StreamFeed] = []
         self._feed_of: dict[tuple[str, str], StreamFeed] = {}
         self._venue = venue
-        self._sink = sink
+        self._handler = handler
         self._find_address = find_address
         self._options = options
         self._on_refused = on_refused
@@ -68,7 +68,7 @@ class FeedPlan:
             StreamFeed(
                 f"connection {number} of {total}",
                 streams,
-                self._sink,
+                self._handler,
                 self._connects,
                 self._options,
                 self._venue,

@@ -1,11 +1,11 @@
-"""PURE. FirstMessages: which subscribed streams have not sent anything yet."""
+"""PURE. SilentStreams: which subscribed streams have not sent anything yet."""
 
 from collections.abc import Iterable
 
 from extract_process.stream_key import ALL_SYMBOLS, StreamKey, key_of
 
 
-class FirstMessages:
+class SilentStreams:
     """Costs nothing once every stream was heard, or once the silent ones were named."""
 
     def __init__(self, streams: Iterable[StreamKey]) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from extract_process.feed.data_silence import DataSilence
-from extract_process.feed.frame_handler import FeedSink
+from extract_process.feed.frame_handler import FrameHandler
 from extract_process.feed.link import FeedLink, FeedLinks, first_of
 from extract_process.feed.overlap import Overlap, Verdict, goes_on, of_this_numbering, pause_before_retry
 from extract_process.feed.reconnect_delay import ReconnectDelay
-from extract_process.feed.silent_streams import FirstMessages
+from extract_process.feed.silent_streams import SilentStreams
 from extract_process.feed.websocket import StreamConnection
 from extract_process.stream_key import StreamKey, first_ids_of
 from extract_process.venues import Venue
@@ -59,7 +59,7 @@ class StreamFeed:
         self,
         name: str,
         streams: Sequence[str],
-        sink: FeedSink,
+        handler: FrameHandler,
         connects: EventLimit,
         options: FeedOptions,
         venue: Venue,
@@ -72,7 +72,7 @@ class StreamFeed:
         """
         self.name = name
         self.streams = list(streams)
-        self._sink = sink
+        self._handler = handler
         self._on_refused = on_refused
         self._options = options
         self._delay = ReconnectDelay()
@@ -80,7 +80,7 @@ class StreamFeed:
         self._keys = [venue.key_of_stream(stream) for stream in streams]
         self._sparse = venue.sparse_channels
         self._places = {(key.channel, key.symbol.upper()) for key in self._keys}
-        self._first = FirstMessages(self._keys)
+        self._first = SilentStreams(self._keys)
         self._silence = DataSilence(options.mute_seconds)
         self._overlap: Overlap | None = None
         self._successor: FeedLink | None = None
@@ -184,7 +184,7 @@ class StreamFeed:
             self._overlap = self._successor = None
         is_given_up = verdict is Verdict.GIVE_UP or (successor.lost.done() and not link.lost.done())
         if (is_given_up or not link.lost.done()) and not self._goes_on(successor):
-            self._sink.on_break(_MUTE if why == _MUTE else _ROTATION, self._is_ours)
+            self._handler.on_break(_MUTE if why == _MUTE else _ROTATION, self._is_ours)
         if successor.lost.done() and not link.lost.done():
             self._say_lost(successor)
             return link
@@ -214,7 +214,7 @@ class StreamFeed:
                 return verdict
 
     def _goes_on(self, successor: FeedLink) -> bool:
-        spans = self._sink.spans()
+        spans = self._handler.spans()
         first_ids = first_ids_of(message for message, _ in of_this_numbering(successor.backlog, spans))
         return goes_on(first_ids, spans, self._sparse)
 
@@ -228,13 +228,13 @@ class StreamFeed:
     def _judge_backlog(self, link: FeedLink) -> None:
         """Its rows are recorded, whatever becomes of the connection: their ids are in no gap."""
         backlog, link.backlog = link.backlog, []
-        for message, receipt_time in of_this_numbering(backlog, self._sink.spans()):
-            self._sink.judge_messages([message], receipt_time)
+        for message, receipt_time in of_this_numbering(backlog, self._handler.spans()):
+            self._handler.on_messages([message], receipt_time)
 
     def _on_open_failed(self, link: FeedLink) -> None:
         if link.backlog:
             self._judge_backlog(link)
-            self._sink.on_break("disconnect", self._is_ours)
+            self._handler.on_break("disconnect", self._is_ours)
 
     async def _retire(self, link: FeedLink) -> None:
         link.is_judged = False
@@ -247,7 +247,7 @@ class StreamFeed:
         self._links.forget(link)
         if link.is_judged:
             self._silence.end()
-            self._sink.on_break("disconnect", self._is_ours)
+            self._handler.on_break("disconnect", self._is_ours)
         else:
             self._judge_backlog(link)
         detail = f"{link.words_of_loss} after {link.connection.lived_seconds:.1f} s"
@@ -272,7 +272,7 @@ class StreamFeed:
 
     def _on_frames(self, connection: StreamConnection, frames: list[bytes], receipt_time: int) -> None:
         link = self._links.of(connection)
-        messages = self._sink.land(frames, receipt_time, extra=not link.is_judged)
+        messages = self._handler.record(frames, receipt_time, extra=not link.is_judged)
         said = 0
         for message in messages:
             if isinstance(message, _CONTROL):
@@ -284,7 +284,7 @@ class StreamFeed:
                 self._on_data(len(frames) - said)
             if self._overlap is not None:
                 self._overlap.on_first(messages, asyncio.get_running_loop().time())
-            self._sink.judge_messages(messages, receipt_time)
+            self._handler.on_messages(messages, receipt_time)
         else:
             link.backlog += [(message, receipt_time) for message in messages]
             if self._overlap is not None:
@@ -313,7 +313,7 @@ class StreamFeed:
         """A name the venue does not know is answered like any other and then silent."""
         silent = self._first.take_silent()
         for key in silent:
-            self._sink.tell("silent_stream", key)
+            self._handler.tell("silent_stream", key)
         if silent:
             named = ", ".join(f"{key.channel} {key.symbol.upper()}" for key in silent[:MOST_NAMED])
             what = {"feed": self.name, "silent": f"{len(silent)} of {len(self.streams)} streams", "streams": named}
@@ -324,7 +324,7 @@ class StreamFeed:
 
     def _note(self, event: str, *, cause: str = "", detail: str = "") -> None:
         words = f"{self.name}: {redacted(detail)}" if detail else self.name  # events are data: they leave this machine
-        self._sink.tell(event, cause=cause, detail=words)
+        self._handler.tell(event, cause=cause, detail=words)
 
 
 def _words_of_failure(overlap: Overlap, now: float) -> str:

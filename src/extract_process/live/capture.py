@@ -11,17 +11,17 @@ from pathlib import Path
 
 import orjson
 
-from extract_process.live.monitor import Ask, Judge, Judgement, judge_rules
+from extract_process.live.monitor import Findings, Request, StreamMonitor, monitor_rules
 from extract_process.live.recovery import Recovered, landing_of
 from extract_process.records import Heartbeat, StreamEvent, Ticker, UnreadableRow
 from extract_process.said_seldom import SaidSeldom, words_of
 from extract_process.sequence import UNREADABLE
-from extract_process.spool.checkpoint import CaptureMemory
+from extract_process.spool.checkpoint import Checkpoint
 from extract_process.spool.flusher import Flusher
 from extract_process.spool.micro_batch import BatchLimits, MicroBatch
 from extract_process.spool.outbox import Outbox
-from extract_process.spool.quota import SpoolRoom
-from extract_process.spool.row_buffer import Landing, Parsed
+from extract_process.spool.quota import SpoolQuota
+from extract_process.spool.row_buffer import Parsed, RowBuffer
 from extract_process.spool.segments import Kind, RestAnswer, Spool
 from extract_process.stream_key import StreamKey
 from extract_process.venues import Venue
@@ -84,24 +84,24 @@ class CaptureCounts:
 
 
 class Capture:
-    """One per process. `ask` takes what the judge wants to know from the venue."""
+    """One per process. `put_request` takes what the monitor wants to know from the venue."""
 
     def __init__(
         self,
         venue: Venue,
         options: CaptureOptions,
-        room: SpoolRoom,
+        room: SpoolQuota,
         outbox: Outbox,
         recovered: Recovered,
-        ask: Callable[[Ask], None],
+        put_request: Callable[[Request], None],
         on_objects: Callable[[], None],
     ) -> None:
         self.counts = CaptureCounts()
-        self.judge = Judge(venue.name, options.instance, recovered.last_ids, judge_rules(venue))
+        self.monitor = StreamMonitor(venue.name, options.instance, recovered.last_ids, monitor_rules(venue))
         self.room = room
         self._venue = venue
         self._options = options
-        self._ask = ask
+        self._put_request = put_request
         self._spool = Spool(options.folder, recovered.next_sequence, options.fsync_seconds)
         self._batch = MicroBatch(options.limits)
         self._landing = self._new_landing()
@@ -110,7 +110,7 @@ class Capture:
         symbols = frozenset(options.symbols)
         self._flusher = Flusher(outbox, lambda segment: landing_of(segment, venue, options.instance, symbols), on_objects)
 
-    def land(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
+    def record(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
         """Spools and lands frames; returns their records and control messages. `extra` frames are not judged yet.
 
         Frames of a channel that is stopped for want of disk space are not recorded, and not returned either; nor are
@@ -159,21 +159,21 @@ class Capture:
         if not isinstance(message, Ticker) and not (isinstance(message, UnreadableRow) and message.channel == "ticker"):
             self.counts.unsubscribed_rows += 1
             if self._events.may_say("not_subscribed", time.monotonic()):
-                event = self.judge.event("not_subscribed", receipt_time, detail=f"{type(message).__name__} of {symbol!r:.40}")
-                self._follow(Judgement([event], []), receipt_time)
+                event = self.monitor.event("not_subscribed", receipt_time, detail=f"{type(message).__name__} of {symbol!r:.40}")
+                self._follow(Findings([event], []), receipt_time)
         return False
 
     def say_left_out(self, *, at_once: bool = False) -> None:
         """What happened too often to be said one by one, as numbers; call it now and then."""
         now = time.monotonic()
         for name, count, seconds in self._events.take_left_out(now, at_once=at_once):
-            self._write_down([self.judge.event(name, now_us(), detail=f"{count:,} more in {seconds:.0f} s")], now_us())
+            self._write_down([self.monitor.event(name, now_us(), detail=f"{count:,} more in {seconds:.0f} s")], now_us())
         if more := words_of(self._lines.take_left_out(now, at_once=at_once)):
             log.warning("more of what was said", extra={"more": more})
 
-    def judge_messages(self, messages: Iterable[object], receipt_time: int) -> None:
+    def on_messages(self, messages: Iterable[object], receipt_time: int) -> None:
         """Judges landed messages, writes down what follows and asks what must be asked."""
-        self._follow(self.judge.on_messages(messages, receipt_time), receipt_time)
+        self._follow(self.monitor.on_messages(messages, receipt_time), receipt_time)
         self.seal_if_due(receipt_time)
 
     def take_answer(self, answer: RestAnswer, receipt_time: int, parsed: Parsed) -> None:
@@ -185,21 +185,21 @@ class Capture:
         self._landing.add_answer(answer, receipt_time, parsed)
         self._count(self._landing.rows - rows, len(answer.body), receipt_time)
 
-    def follow(self, judgement: Judgement) -> None:
-        """Writes down and asks what a judgement outside of the streams led to."""
-        self._follow(judgement, now_us())
+    def follow(self, findings: Findings) -> None:
+        """Writes down and asks what a findings outside of the streams led to."""
+        self._follow(findings, now_us())
 
     def note(self, event: StreamEvent) -> None:
         """Writes down one event."""
-        self._follow(Judgement([event], []), now_us())
+        self._follow(Findings([event], []), now_us())
 
     def tell(self, event: str, key: StreamKey | None = None, *, cause: str = "", detail: str = "") -> None:
         """Writes down what a feed has to say."""
-        self.note(self.judge.event(event, now_us(), key, cause=cause, detail=detail))
+        self.note(self.monitor.event(event, now_us(), key, cause=cause, detail=detail))
 
     def spans(self) -> Mapping[StreamKey, tuple[int, int]]:
         """The first and the last id that were judged, of the numbering that each stream has now."""
-        return self.judge.spans()
+        return self.monitor.spans()
 
     def beat(self, heartbeat: Heartbeat) -> None:
         """One pulse of the process."""
@@ -210,7 +210,7 @@ class Capture:
 
     def on_break(self, cause: str, concerns: Callable[[StreamKey], bool]) -> None:
         """Streams were interrupted: holes that show now have this cause."""
-        self.judge.on_break(cause, concerns)
+        self.monitor.on_break(cause, concerns)
 
     def on_spool_size(self, used_bytes: int, free_bytes: int) -> None:
         """Stops channels when the spool is full, and brings them back when there is room."""
@@ -218,9 +218,9 @@ class Capture:
         for channel in stopped:
             self._say_stopped(channel, f"the spool holds {used_bytes:,} of {self.room.limit_bytes:,} bytes")
         for channel in resumed:
-            self.judge.on_break("spool_full", lambda key, channel=channel: key.channel == channel)  # type: ignore[misc]
+            self.monitor.on_break("spool_full", lambda key, channel=channel: key.channel == channel)  # type: ignore[misc]
             log.warning("channel is recorded again", extra={"channel": channel, "spool_bytes": used_bytes})
-            self.note(self.judge.event("channel_resumed", now_us(), StreamKey(channel, "")))
+            self.note(self.monitor.event("channel_resumed", now_us(), StreamKey(channel, "")))
 
     def seal_if_due(self, now: int) -> None:
         if self._batch.is_due(now, time.monotonic()):
@@ -231,7 +231,7 @@ class Capture:
         if self._batch.is_empty:
             return
         segment = self._spool.seal()
-        self._flusher.put(segment, CaptureMemory(segment.sequence, self.judge.last_ids()), self._landing)
+        self._flusher.put(segment, Checkpoint(segment.sequence, self.monitor.last_ids()), self._landing)
         self._landing = self._new_landing()
         self._batch.clear()
 
@@ -242,11 +242,11 @@ class Capture:
         self._spool.close()
         return self._flusher.finish(seconds)
 
-    def _follow(self, judgement: Judgement, receipt_time: int) -> None:
-        if judgement.events:
-            self._write_down([event for event in judgement.events if self._is_said(event)], receipt_time)
-        for ask in judgement.asks:
-            self._ask(ask)
+    def _follow(self, findings: Findings, receipt_time: int) -> None:
+        if findings.events:
+            self._write_down([event for event in findings.events if self._is_said(event)], receipt_time)
+        for request in findings.requests:
+            self._put_request(request)
 
     def _is_said(self, event: StreamEvent) -> bool:
         if event.event not in _COUNTED or (event.from_update_id is not None and event.event == "refused_row"):
@@ -268,8 +268,8 @@ class Capture:
         if not self._events.may_say("refused_frame", time.monotonic()):
             return
         words = f"{refused}: {frame[:500].decode(errors='replace')}"
-        event = self.judge.event("refused_frame", receipt_time, cause=refused.reason, detail=words)
-        self._follow(Judgement([event], []), receipt_time)
+        event = self.monitor.event("refused_frame", receipt_time, cause=refused.reason, detail=words)
+        self._follow(Findings([event], []), receipt_time)
 
     def _write(self) -> bool:
         try:
@@ -292,7 +292,7 @@ class Capture:
 
     def _say_stopped(self, channel: str, why: str) -> None:
         log.error("channel is no longer recorded", extra={"channel": channel, "why": why})
-        self.note(self.judge.event("channel_stopped", now_us(), StreamKey(channel, ""), cause="spool_full", detail=why))
+        self.note(self.monitor.event("channel_stopped", now_us(), StreamKey(channel, ""), cause="spool_full", detail=why))
 
     def _say(self, event: StreamEvent) -> None:
         self.counts.gaps += event.event == "gap"
@@ -308,5 +308,5 @@ class Capture:
         self.counts.rows += rows
         self.counts.frame_bytes += frame_bytes
 
-    def _new_landing(self) -> Landing:
-        return Landing(self._venue, self._options.instance, frozenset(self._options.symbols))
+    def _new_landing(self) -> RowBuffer:
+        return RowBuffer(self._venue, self._options.instance, frozenset(self._options.symbols))

@@ -1,10 +1,10 @@
-"""PURE. AccountedIds: of one stream, which ids are on disk as rows or as gaps, and which fell out in a crash."""
+"""PURE. CoveredIds: of one stream, which ids are on disk as rows or as gaps, and which fell out in a crash."""
 
 from extract_process.ranges import Grid, Range
 from extract_process.sequence import EVERY_ID, Gap
 
 
-class AccountedIds:
+class CoveredIds:
     """Collects what leftover segments hold, in any order, beyond the last id that was known before them."""
 
     def __init__(self, last_id: int | None, grid: Grid = EVERY_ID) -> None:

@@ -1,11 +1,11 @@
-"""VenueAsks: what the judge asked becomes REST requests, and the answers come back into the capture."""
+"""GapFiller: what the monitor asked becomes REST requests, and the answers come back into the capture."""
 
 import asyncio
 from functools import partial
 
 from extract_process.live.capture import Capture
-from extract_process.live.monitor import Ask, ClosedAsk, HealAsk
-from extract_process.live.request_queue import RestQueue, Urgency
+from extract_process.live.monitor import GapRequest, KlineRequest, Request
+from extract_process.live.request_queue import Priority, RequestQueue
 from extract_process.live.snapshot_pace import SnapshotPace
 from extract_process.ranges import Range
 from extract_process.records import Trade
@@ -21,10 +21,10 @@ from tickhouse_core.timestamps import now_us
 PROOF_LEVELS = 1_000
 
 
-class VenueAsks:
+class GapFiller:
     """Snapshots of `levels` a side; gaps in trades and klines are filled as far as the venue still has them."""
 
-    def __init__(self, rest: VenueRest, queue: RestQueue, venue: Venue, levels: int) -> None:
+    def __init__(self, rest: VenueRest, queue: RequestQueue, venue: Venue, levels: int) -> None:
         self._rest = rest
         self._queue = queue
         self._venue = venue
@@ -36,16 +36,16 @@ class VenueAsks:
         """Where the answers go; before the first ask."""
         self._capture = capture
 
-    def put(self, ask: Ask) -> None:
-        """Queues what the judge wants to know."""
-        if isinstance(ask, HealAsk):
+    def put(self, ask: Request) -> None:
+        """Queues what the monitor wants to know."""
+        if isinstance(ask, GapRequest):
             self._put_heal(ask.key, Range(ask.from_id, ask.to_id))
             return
-        if isinstance(ask, ClosedAsk):
+        if isinstance(ask, KlineRequest):
             put = partial(self._put_heal, ask.key, Range(ask.from_id, ask.to_id))
             asyncio.get_running_loop().call_later(self._venue.settle_seconds or 0.0, put)
             return
-        urgency = Urgency.NEW_BOOK if ask.reason == "start" else Urgency.BROKEN_BOOK
+        urgency = Priority.NEW_BOOK if ask.reason == "start" else Priority.BROKEN_BOOK
         work = partial(self._fetch_book, ask.symbol, ask.reason, self._levels)
         loop = asyncio.get_running_loop()
         pause = self._pace.pause_before(ask.symbol, ask.reason, loop.time())
@@ -54,22 +54,22 @@ class VenueAsks:
     def prove(self, symbol: str) -> None:
         """Queues a proof of a symbol's running book."""
         work = partial(self._fetch_book, symbol, "proof", min(PROOF_LEVELS, self._levels))
-        self._queue.ask(Urgency.PROOF, f"proof of {symbol}", work)
+        self._queue.ask(Priority.PROOF, f"proof of {symbol}", work)
 
     def _put_heal(self, key: StreamKey, missing: Range) -> None:
         if key.channel == "klines":
-            self._queue.ask(Urgency.HISTORY, f"klines {key} {missing}", partial(self._heal_klines, key, missing))
+            self._queue.ask(Priority.HISTORY, f"klines {key} {missing}", partial(self._heal_klines, key, missing))
         else:
-            self._queue.ask(Urgency.RECENT_TRADES, f"trades {key} {missing}", partial(self._heal_recent, key, missing))
+            self._queue.ask(Priority.RECENT_TRADES, f"trades {key} {missing}", partial(self._heal_recent, key, missing))
 
     async def _fetch_book(self, symbol: str, reason: str, levels: int) -> None:
         capture = self._to_capture()
-        capture.judge.on_snapshot_asked(symbol, as_proof=reason == "proof")
+        capture.monitor.on_snapshot_asked(symbol, as_proof=reason == "proof")
         asked_at = now_us()
-        capture.note(capture.judge.event("snapshot_requested", asked_at, StreamKey("depth", symbol), cause=reason))
+        capture.note(capture.monitor.event("snapshot_requested", asked_at, StreamKey("depth", symbol), cause=reason))
         body, receipt_time, snapshot = await self._rest.fetch_depth(symbol, levels, reason)
         capture.take_answer(RestAnswer("depth", symbol, body, reason=reason), receipt_time, snapshot)
-        capture.follow(capture.judge.on_snapshot(snapshot, levels, receipt_time))
+        capture.follow(capture.monitor.on_snapshot(snapshot, levels, receipt_time))
 
     async def _heal_recent(self, key: StreamKey, missing: Range) -> None:
         """The venue's last trades hold a young gap; what they do not hold is history."""
@@ -79,7 +79,7 @@ class VenueAsks:
         first = trades[0].trade_id if trades else None
         if first is None or first > missing.first:
             older = Range(missing.first, missing.last if first is None else min(missing.last, first - 1))
-            self._queue.ask(Urgency.HISTORY, f"history {key} {older}", partial(self._heal_history, key, older))
+            self._queue.ask(Priority.HISTORY, f"history {key} {older}", partial(self._heal_history, key, older))
 
     async def _heal_history(self, key: StreamKey, missing: Range) -> None:
         """One page of 1,000 trades, then the next as an ask of its own: a snapshot may go first."""
@@ -94,7 +94,7 @@ class VenueAsks:
             self._say_unhealed(key, missing, "the venue sent no such trades")
         elif trades[-1].trade_id < missing.last:
             rest = Range(trades[-1].trade_id + 1, missing.last)
-            self._queue.ask(Urgency.HISTORY, f"history {key} {rest}", partial(self._heal_history, key, rest))
+            self._queue.ask(Priority.HISTORY, f"history {key} {rest}", partial(self._heal_history, key, rest))
 
     async def _heal_klines(self, key: StreamKey, missing: Range) -> None:
         """Through the backfiller's request, page by page."""
@@ -133,16 +133,16 @@ class VenueAsks:
             elif self._venue.settle_seconds is None:
                 self._say_unhealed(key, span, "the venue has no such klines", cause="venue_has_no_data")
             else:
-                capture.follow(capture.judge.on_absent_ids(key, span.first, span.last, now_us()))
+                capture.follow(capture.monitor.on_absent_ids(key, span.first, span.last, now_us()))
 
     def _say_healed(self, key: StreamKey, spans: list[Range]) -> None:
         capture = self._to_capture()
         for span in spans:
-            capture.follow(capture.judge.on_healed_ids(key, span.first, span.last, now_us()))
+            capture.follow(capture.monitor.on_healed_ids(key, span.first, span.last, now_us()))
 
     def _say_unhealed(self, key: StreamKey, missing: Range, why: str, cause: str = "not_available") -> None:
         capture = self._to_capture()
-        event = capture.judge.event("heal_failed", now_us(), key, cause=cause, ids=(missing.first, missing.last), detail=why)
+        event = capture.monitor.event("heal_failed", now_us(), key, cause=cause, ids=(missing.first, missing.last), detail=why)
         capture.note(event)
 
     def _to_capture(self) -> Capture:

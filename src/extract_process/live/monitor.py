@@ -1,20 +1,20 @@
-"""PURE. Judge: what the live messages of all symbols mean: events to write down, and what to ask the venue for."""
+"""PURE. StreamMonitor: what the live messages of all symbols mean: events to write down, and what to ask the venue for."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from extract_process.book.local_book import DepthWatch, Finding
+from extract_process.book.local_book import Finding, LocalBook
 from extract_process.book.sync import SnapshotNeeded, SyncDelayed, Synced
 from extract_process.book.verification import Mismatch, Proven, Unproven
 from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, Trade, UnreadableRow
-from extract_process.sequence import UNREADABLE, Gap, Healed, IdContinuity, Implausible, NewNumbering
+from extract_process.sequence import UNREADABLE, Gap, Healed, Implausible, NewNumbering, SequenceTracker
 from extract_process.stream_key import StreamKey, ids_of, key_of
 from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotAsk:
+class SnapshotRequest:
     """A snapshot of this symbol is needed; `reason` as it lands in the row."""
 
     symbol: str
@@ -22,7 +22,7 @@ class SnapshotAsk:
 
 
 @dataclass(frozen=True, slots=True)
-class HealAsk:
+class GapRequest:
     """These ids are missing and may be had over REST."""
 
     key: StreamKey
@@ -31,7 +31,7 @@ class HealAsk:
 
 
 @dataclass(frozen=True, slots=True)
-class ClosedAsk:
+class KlineRequest:
     """These klines are over and the stream never says how they ended: REST does."""
 
     key: StreamKey
@@ -39,7 +39,7 @@ class ClosedAsk:
     to_id: int
 
 
-Ask = SnapshotAsk | HealAsk | ClosedAsk
+Request = SnapshotRequest | GapRequest | KlineRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +50,22 @@ class JudgeRules:
     klines_never_close: bool = False
 
 
-def judge_rules(venue: Venue) -> JudgeRules:
+def monitor_rules(venue: Venue) -> JudgeRules:
     return JudgeRules(venue.sparse_channels, venue.settle_seconds is not None)
 
 
 @dataclass(slots=True)
-class Judgement:
+class Findings:
     """What one step led to, in order."""
 
     events: list[StreamEvent] = field(default_factory=list)
-    asks: list[Ask] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Depth:
     key: StreamKey
-    watch: DepthWatch
+    watch: LocalBook
     last_receipt: int
 
     @property
@@ -76,7 +76,7 @@ class _Depth:
 @dataclass(slots=True)
 class _Ids:
     key: StreamKey
-    watch: IdContinuity
+    watch: SequenceTracker
     last_receipt: int
 
     @property
@@ -84,7 +84,7 @@ class _Ids:
         return self.watch.last_id
 
 
-class Judge:
+class StreamMonitor:
     """One per process. Every message is judged once, from one connection at a time; landing it is not its matter."""
 
     def __init__(
@@ -110,9 +110,9 @@ class Judge:
         """The symbols with diffs whose book is synced, or those whose book is not."""
         return [symbol for symbol, depth in self._depths.items() if depth.watch.is_synced is synced]
 
-    def on_messages(self, messages: Iterable[object], receipt_time: int) -> Judgement:
+    def on_messages(self, messages: Iterable[object], receipt_time: int) -> Findings:
         """Messages in the order in which they came; what has no ids decides nothing."""
-        judgement = Judgement()
+        result = Findings()
         for message in messages:
             known: _Depth | _Ids
             findings: Iterable[Finding] = ()
@@ -129,66 +129,66 @@ class Judge:
                 elif isinstance(message, Kline) and self._rules.klines_never_close:
                     known = self._kline(message.symbol, message.interval)
                     if over := known.watch.on_running(message.open_time):
-                        judgement.asks.append(ClosedAsk(known.key, over.first, over.last))
+                        result.requests.append(KlineRequest(known.key, over.first, over.last))
                 elif isinstance(message, UnreadableRow):
-                    self._on_unreadable(message, receipt_time, judgement)
+                    self._on_unreadable(message, receipt_time, result)
                     continue
                 else:
                     continue
                 if findings:
-                    self._record(known, findings, receipt_time, judgement)
+                    self._record(known, findings, receipt_time, result)
                 known.last_receipt = receipt_time
             except DATA_ERRORS as error:  # one symbol's trouble is not the others'
-                self._on_failure(message, error, receipt_time, judgement)
-        return judgement
+                self._on_failure(message, error, receipt_time, result)
+        return result
 
-    def _on_unreadable(self, row: UnreadableRow, now: int, judgement: Judgement) -> None:
+    def _on_unreadable(self, row: UnreadableRow, now: int, result: Findings) -> None:
         """The event has the row's ids, and the gap behind it says that they are nowhere else."""
         key = StreamKey(row.channel, row.symbol, row.interval)
         if row.first_id is None or row.last_id is None:
-            judgement.events.append(self.event("refused_row", now, key, cause=UNREADABLE, detail=row.why))
+            result.events.append(self.event("refused_row", now, key, cause=UNREADABLE, detail=row.why))
             return
         known = self._depth(key.symbol) if key.channel == "depth" else self._ids_of(key)
         findings: Iterable[Finding] = known.watch.on_unreadable(row.first_id, row.last_id)
         for finding in findings:
             if isinstance(finding, Gap) and finding.cause == UNREADABLE:
                 ids = (finding.from_id, finding.to_id)
-                judgement.events.append(self.event("refused_row", now, key, cause=UNREADABLE, ids=ids, detail=row.why))
-            self._record(known, (finding,), now, judgement)
+                result.events.append(self.event("refused_row", now, key, cause=UNREADABLE, ids=ids, detail=row.why))
+            self._record(known, (finding,), now, result)
         known.last_receipt = now
 
-    def _on_failure(self, message: object, error: Exception, now: int, judgement: Judgement) -> None:
+    def _on_failure(self, message: object, error: Exception, now: int, result: Findings) -> None:
         """Code that fell over a message: the message is landed, its book begins anew."""
         key, ids = key_of(message), ids_of(message)
         words = f"{type(error).__name__}: {error}"[:300]
-        judgement.events.append(self.event("not_judged", now, key, cause=type(error).__name__, ids=ids, detail=words))
+        result.events.append(self.event("not_judged", now, key, cause=type(error).__name__, ids=ids, detail=words))
         if key is not None and key.channel == "depth":
             depth = self._depth(key.symbol)
-            self._record(depth, depth.watch.start_over("not_judged"), now, judgement)
+            self._record(depth, depth.watch.start_over("not_judged"), now, result)
 
     def on_snapshot_asked(self, symbol: str, *, as_proof: bool) -> None:
         """The request goes out now: from here on the symbol's diffs matter to the answer."""
         self._depth(symbol).watch.on_snapshot_asked(as_proof=as_proof)
 
-    def on_snapshot(self, snapshot: DepthSnapshot, asked_levels: int, receipt_time: int) -> Judgement:
+    def on_snapshot(self, snapshot: DepthSnapshot, asked_levels: int, receipt_time: int) -> Findings:
         """The answer: a book's new start, or a proof of the running one."""
-        depth, judgement = self._depth(snapshot.symbol), Judgement()
+        depth, result = self._depth(snapshot.symbol), Findings()
         try:
-            self._record(depth, depth.watch.on_snapshot(snapshot, asked_levels), receipt_time, judgement)
+            self._record(depth, depth.watch.on_snapshot(snapshot, asked_levels), receipt_time, result)
         except DATA_ERRORS as error:
-            self._on_failure(snapshot, error, receipt_time, judgement)
-        return judgement
+            self._on_failure(snapshot, error, receipt_time, result)
+        return result
 
-    def on_healed_ids(self, key: StreamKey, first: int, last: int, now_us: int) -> Judgement:
+    def on_healed_ids(self, key: StreamKey, first: int, last: int, now_us: int) -> Findings:
         """Rows of an earlier gap came over REST, without a hole between these ids."""
-        known, judgement = self._ids_of(key), Judgement()
-        self._record(known, known.watch.on_healed(first, last), now_us, judgement)
-        return judgement
+        known, result = self._ids_of(key), Findings()
+        self._record(known, known.watch.on_healed(first, last), now_us, result)
+        return result
 
-    def on_absent_ids(self, key: StreamKey, first: int, last: int, now_us: int) -> Judgement:
+    def on_absent_ids(self, key: StreamKey, first: int, last: int, now_us: int) -> Findings:
         """The venue was asked for these klines and has none: a gap of its own, never to be asked for again."""
         self._ids_of(key).watch.on_absent(last)
-        return Judgement([self.event("gap", now_us, key, cause="venue_has_no_data", ids=(first, last), ended_at=now_us)])
+        return Findings([self.event("gap", now_us, key, cause="venue_has_no_data", ids=(first, last), ended_at=now_us)])
 
     def on_break(self, cause: str, concerns: Callable[[StreamKey], bool]) -> None:
         """The streams concerned were interrupted: holes that show now have this cause."""
@@ -220,14 +220,14 @@ class Judge:
         words = f"{interval} {detail}".strip()
         return StreamEvent(self._venue, symbol, channel, self._instance, name, first, last, started_at, ended_at, cause, words)
 
-    def _record(self, known: _Depth | _Ids, findings: Iterable[Finding], now: int, judgement: Judgement) -> None:
+    def _record(self, known: _Depth | _Ids, findings: Iterable[Finding], now: int, result: Findings) -> None:
         for finding in findings:
             if isinstance(finding, SnapshotNeeded):
-                judgement.asks.append(SnapshotAsk(known.key.symbol, finding.reason))
+                result.requests.append(SnapshotRequest(known.key.symbol, finding.reason))
                 continue
-            judgement.events.append(self._event_of(finding, known, now))
+            result.events.append(self._event_of(finding, known, now))
             if isinstance(finding, Gap) and known.key.channel != "depth":
-                judgement.asks.append(HealAsk(known.key, finding.from_id, finding.to_id))
+                result.requests.append(GapRequest(known.key, finding.from_id, finding.to_id))
 
     def _event_of(self, finding: Finding, known: _Depth | _Ids, now: int) -> StreamEvent:
         key, before = known.key, known.last_receipt or now
@@ -263,7 +263,7 @@ class Judge:
         if (known := self._depths.get(symbol)) is None:
             key = StreamKey("depth", symbol)
             last_id, receipt_time = self._remembered.get(key, (None, 0))
-            known = self._depths[symbol] = _Depth(key, DepthWatch(last_id, receipt_time), receipt_time)
+            known = self._depths[symbol] = _Depth(key, LocalBook(last_id, receipt_time), receipt_time)
         return known
 
     def _trade(self, symbol: str) -> _Ids:
@@ -282,4 +282,4 @@ class Judge:
     def _new_ids(self, key: StreamKey) -> _Ids:
         last_id, receipt_time = self._remembered.get(key, (None, 0))
         sparse = key.channel in self._rules.sparse_channels
-        return _Ids(key, IdContinuity(last_id, key.grid, sparse=sparse, last_at=receipt_time), receipt_time)
+        return _Ids(key, SequenceTracker(last_id, key.grid, sparse=sparse, last_at=receipt_time), receipt_time)

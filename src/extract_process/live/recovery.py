@@ -7,12 +7,12 @@ from pathlib import Path
 
 import orjson
 
-from extract_process.live.covered_ids import AccountedIds
+from extract_process.live.covered_ids import CoveredIds
 from extract_process.records import Heartbeat, StreamEvent
 from extract_process.sequence import Gap
-from extract_process.spool.checkpoint import CaptureMemory, LastIds, load_memory
+from extract_process.spool.checkpoint import Checkpoint, LastIds, load_checkpoint
 from extract_process.spool.outbox import Outbox
-from extract_process.spool.row_buffer import Landing
+from extract_process.spool.row_buffer import RowBuffer
 from extract_process.spool.segments import Kind, Record, Segment, leftover_segments, parse_rest_answer, read_segment
 from extract_process.stream_key import StreamKey, ids_of, key_of
 from extract_process.venues import Venue
@@ -32,7 +32,7 @@ class Recovered:
 
 def recover(folder: Path, outbox: Outbox, venue: Venue, instance: str, symbols: frozenset[str]) -> Recovered:
     """Turns leftover segments into objects under the keys they would have had, with their original receipt times."""
-    memory = load_memory(folder)
+    memory = load_checkpoint(folder)
     accounts = Accounts(memory.last_ids, venue.sparse_channels)
     leftovers = leftover_segments(folder)
     for segment in leftovers:
@@ -40,7 +40,7 @@ def recover(folder: Path, outbox: Outbox, venue: Venue, instance: str, symbols: 
         outbox.put(segment.sequence, landing.objects(segment.sequence))
     last_ids, gaps = accounts.settle()
     last = max([memory.sequence, outbox.last_sequence(), *(segment.sequence for segment in leftovers)])
-    CaptureMemory(last, last_ids).save(folder)
+    Checkpoint(last, last_ids).save(folder)
     for segment in leftovers:
         log.info("recovered a segment", extra={"segment": str(segment.path), "bytes": segment.delete()})
     return Recovered(last + 1, last_ids, gaps)
@@ -48,15 +48,15 @@ def recover(folder: Path, outbox: Outbox, venue: Venue, instance: str, symbols: 
 
 def landing_of(
     segment: Segment, venue: Venue, instance: str, symbols: frozenset[str], accounts: "Accounts | None" = None
-) -> Landing:
+) -> RowBuffer:
     """The rows of a segment, read back from disk."""
-    landing = Landing(venue, instance, symbols)
+    landing = RowBuffer(venue, instance, symbols)
     for record in read_segment(segment):
         _replay(record, landing, venue, accounts)
     return landing
 
 
-def _replay(record: Record, landing: Landing, venue: Venue, accounts: "Accounts | None") -> None:
+def _replay(record: Record, landing: RowBuffer, venue: Venue, accounts: "Accounts | None") -> None:
     """Lands one record as it was landed when it came."""
     match record.kind:
         case Kind.FRAME | Kind.EXTRA_FRAME:
@@ -86,7 +86,7 @@ class Accounts:
         self._last_ids = dict(last_ids)
         self._sparse_channels = sparse_channels
         self._receipts = {key: receipt_time for key, (_, receipt_time) in last_ids.items()}
-        self._accounts: dict[StreamKey, AccountedIds] = {}
+        self._accounts: dict[StreamKey, CoveredIds] = {}
         self._gaps: list[tuple[StreamKey, Gap]] = []
 
     def add_messages(self, messages: Iterable[object], receipt_time: int) -> None:
@@ -106,7 +106,7 @@ class Accounts:
             self._account(key).forget(first, last)
         if event.event == "new_numbering":
             self._gaps += self._holes_of(key)[1]
-            self._accounts[key] = AccountedIds(None, key.grid)
+            self._accounts[key] = CoveredIds(None, key.grid)
         if event.event != "implausible_id":
             self._account(key).add(first, last)
 
@@ -123,8 +123,8 @@ class Accounts:
         last_id, holes = self._accounts[key].settle()
         return last_id, [(key, hole) for hole in holes if key.channel not in self._sparse_channels]
 
-    def _account(self, key: StreamKey) -> AccountedIds:
+    def _account(self, key: StreamKey) -> CoveredIds:
         if (account := self._accounts.get(key)) is None:
             last_id = self._last_ids[key][0] if key in self._last_ids else None
-            account = self._accounts[key] = AccountedIds(last_id, key.grid)
+            account = self._accounts[key] = CoveredIds(last_id, key.grid)
         return account

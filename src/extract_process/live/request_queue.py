@@ -1,4 +1,4 @@
-"""RestQueue: what a live capture asks the venue over REST, most urgent first, under the one weight budget."""
+"""RequestQueue: what a live capture asks the venue over REST, most urgent first, under the one weight budget."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ _MOST_LINES = 2
 """Said one by one in a minute: a ban concerns every question that waits, and its requests have lines of their own."""
 
 
-class Urgency(IntEnum):
+class Priority(IntEnum):
     """Smaller goes first. Recent trades are only to be had for seconds; a broken book is recorded all the same."""
 
     RECENT_TRADES = 0
@@ -37,14 +37,14 @@ class Urgency(IntEnum):
 
 @dataclass(order=True, slots=True)
 class _Asked:
-    urgency: Urgency
+    urgency: Priority
     number: int
     name: str = field(compare=False)
     work: Callable[[], Awaitable[None]] = field(compare=False)
     failures: int = field(default=0, compare=False)
 
 
-class RestQueue:
+class RequestQueue:
     """An ask waits once by its name. A failed ask is put again later, for as long as it takes."""
 
     def __init__(self, workers: int = 4) -> None:
@@ -60,7 +60,7 @@ class RestQueue:
         """Nothing waits; something may be under way."""
         return self._queue.empty()
 
-    def ask(self, urgency: Urgency, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    def ask(self, urgency: Priority, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Queues `work`, unless an ask of this name is queued."""
         if name not in self._names:
             self._names.add(name)

@@ -13,14 +13,14 @@ from extract_process.gc_tuning import garbage_collected_seldom
 from extract_process.listing import CONNECTIONS, Listing, open_listing
 from extract_process.live.capture import Capture, CaptureCounts, CaptureOptions
 from extract_process.live.clock_watch import ClockWatch
-from extract_process.live.gap_filler import PROOF_LEVELS, VenueAsks
+from extract_process.live.gap_filler import PROOF_LEVELS, GapFiller
 from extract_process.live.metrics import Vitals, connection_trouble, readings_of
 from extract_process.live.options import StreamOptions
 from extract_process.live.recovery import Recovered, recover
-from extract_process.live.request_queue import RestQueue
+from extract_process.live.request_queue import RequestQueue
 from extract_process.records import Heartbeat
 from extract_process.spool.outbox import Outbox
-from extract_process.spool.quota import SpoolRoom
+from extract_process.spool.quota import SpoolQuota
 from extract_process.spool.state_dir import capture_folder, measure, outbox_folder
 from extract_process.spool.uploader import Uploader
 from extract_process.stream_key import StreamKey
@@ -71,10 +71,10 @@ async def _run(options: StreamOptions, stop: StopRequest) -> CaptureReport:
             outbox = Outbox(outbox_folder(folder))
             symbols = frozenset(options.wanted)
             recovered = await asyncio.to_thread(recover, folder, outbox, venue, options.instance, symbols)
-            return await LiveCapture(options, folder, rest, listing, store, outbox, recovered).run(stop)
+            return await CaptureSession(options, folder, rest, listing, store, outbox, recovered).run(stop)
 
 
-class LiveCapture:
+class CaptureSession:
     """The parts of one capture, put together."""
 
     def __init__(
@@ -93,11 +93,11 @@ class LiveCapture:
         self._rest = rest
         self._listing = listing
         self._snapshot_levels = options.snapshot_levels or self._venue.usual_levels(len(options.wanted))
-        self._queue = RestQueue()
-        self._asks = VenueAsks(rest, self._queue, self._venue, self._snapshot_levels)
+        self._queue = RequestQueue()
+        self._asks = GapFiller(rest, self._queue, self._venue, self._snapshot_levels)
         self._uploader = Uploader(outbox, store)
         kept = CaptureOptions(options.instance, tuple(options.wanted), folder, options.limits, options.fsync_seconds)
-        room = SpoolRoom(options.spool_bytes, options.give_up_order)
+        room = SpoolQuota(options.spool_bytes, options.give_up_order)
         self._capture = Capture(self._venue, kept, room, outbox, recovered, self._asks.put, self._uploader.wake)
         self._asks.answer_to(self._capture)
         self._gaps = recovered.gaps
@@ -126,12 +126,12 @@ class LiveCapture:
         return report
 
     def _begin(self) -> None:
-        judge = self._capture.judge
-        self._capture.note(judge.event("started", self._started_at, detail=f"{len(self._listing.known)} symbols"))
+        monitor = self._capture.monitor
+        self._capture.note(monitor.event("started", self._started_at, detail=f"{len(self._listing.known)} symbols"))
         self._say_unknown(self._listing.unknown)
         for key, gap in self._gaps:
             ids = (gap.from_id, gap.to_id)
-            self._capture.note(judge.event("gap", self._started_at, key, cause=gap.cause, ids=ids, ended_at=self._started_at))
+            self._capture.note(monitor.event("gap", self._started_at, key, cause=gap.cause, ids=ids, ended_at=self._started_at))
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -163,7 +163,7 @@ class LiveCapture:
     async def _end(self) -> CaptureReport:
         """Readers are closed; now the last batch and its upload, under one deadline."""
         capture, seconds = self._capture, self._options.stop_seconds
-        capture.note(capture.judge.event("stopped", self._started_at, ended_at=now_us()))
+        capture.note(capture.monitor.event("stopped", self._started_at, ended_at=now_us()))
         began = asyncio.get_running_loop().time()
         if not await asyncio.to_thread(capture.close, seconds):
             log.error("the last batches stay in the spool: the next start turns them into objects")
@@ -188,7 +188,7 @@ class LiveCapture:
                 last_measure = loop.time()
                 self._spool_bytes, free_bytes = await asyncio.to_thread(measure, self._folder)
                 self._capture.on_spool_size(self._spool_bytes, free_bytes)
-                self._unsynced = len(self._capture.judge.books(synced=False))
+                self._unsynced = len(self._capture.monitor.books(synced=False))
             if loop.time() - last_beat >= self._options.heartbeat_seconds:
                 last_beat = loop.time()
                 self._capture.beat(self._heartbeat())
@@ -197,7 +197,7 @@ class LiveCapture:
     async def _prove(self) -> None:
         """One symbol after the other, each every `prove_seconds` as far as the proofs' share of the weight allows."""
         while True:
-            symbols = self._capture.judge.books(synced=True)
+            symbols = self._capture.monitor.books(synced=True)
             fastest = self._rest.snapshot_pause(min(PROOF_LEVELS, self._snapshot_levels), _PROOF_SHARE)
             pause = max(fastest, self._options.prove_seconds / max(1, len(symbols)))
             for symbol in symbols:
@@ -241,7 +241,7 @@ class LiveCapture:
 
     def _heartbeat(self) -> Heartbeat:
         counts = self._capture.counts
-        unsynced = len(self._capture.judge.books(synced=False))
+        unsynced = len(self._capture.monitor.books(synced=False))
         return Heartbeat(
             venue=self._venue.name,
             process="stream",

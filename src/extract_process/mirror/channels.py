@@ -8,7 +8,7 @@ from extract_process.mirror.mirror_book import MirrorBook
 from extract_process.mirror.options import MirrorOptions
 from extract_process.mirror.publisher import OrderedQueue, Publisher
 from extract_process.records import Ticker, Trade
-from extract_process.sequence import IdContinuity, IdFinding
+from extract_process.sequence import IdFinding, SequenceTracker
 
 
 @dataclass(slots=True)
@@ -82,8 +82,8 @@ class TradeChannel:
     """Each trade once, in the order of its id, whichever connection brought it."""
 
     def __init__(self, forms: MessageForms, sequence: int, publisher: Publisher, topic: str, *, sparse: bool) -> None:
-        """`sparse` as in IdContinuity."""
-        self._ids = IdContinuity(sparse=sparse)
+        """`sparse` as in SequenceTracker."""
+        self._ids = SequenceTracker(sparse=sparse)
         self._forms = forms
         self._sequence = sequence
         self._queue = publisher.open_queue(topic, forms)

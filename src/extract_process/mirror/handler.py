@@ -1,6 +1,6 @@
 """MirrorHandler: what happens to every frame of the mirror: parsed, followed, and the newest view of its book put out.
 
-The FeedSink of the mirror. All of it runs in the event loop; nothing is kept on disk, what must wait is conflated.
+The FrameHandler of the mirror. All of it runs in the event loop; nothing is kept on disk, what must wait is conflated.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ class MirrorHandler:
         """The last update id that came for this symbol, whatever the state of its book."""
         return self._books[symbol].book.last_update_id
 
-    def land(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
+    def record(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
         """The records and control messages of frames; a frame that cannot be read is counted and left out."""
         messages: list[object] = []
         for frame in frames:
@@ -82,7 +82,7 @@ class MirrorHandler:
         self.counts.frame_bytes += sum(map(len, frames))
         return messages
 
-    def judge_messages(self, messages: Iterable[object], receipt_time: int) -> None:
+    def on_messages(self, messages: Iterable[object], receipt_time: int) -> None:
         for message in messages:
             try:
                 self._on_message(message, receipt_time)

@@ -1,15 +1,15 @@
 """PURE. MirrorBook: one symbol of the mirror, from the venue's diffs and snapshots to the next message to publish.
 
-Continuity and the book are DepthWatch's, the visible levels TopView's. When a message is made is the caller's choice:
+Continuity and the book are LocalBook's, the visible levels TopN's. When a message is made is the caller's choice:
 however many diffs lie between two, the next one says all that changed for those who applied the last.
 """
 
 from dataclasses import dataclass
 
-from extract_process.book.local_book import DepthWatch, Finding
-from extract_process.book.price_format import PriceTexts
+from extract_process.book.local_book import Finding, LocalBook
+from extract_process.book.price_format import PriceFormat
 from extract_process.book.sync import Synced
-from extract_process.book.top_n import PriceChanges, TopView
+from extract_process.book.top_n import PriceChanges, TopN
 from extract_process.mirror.messages import BookSides, BookState, Message, MessageForms
 from extract_process.records import DepthDiff, DepthSnapshot
 
@@ -37,9 +37,9 @@ class MirrorBook:
         self._forms = forms
         self._levels = levels
         self._kept = snapshot_levels
-        self._watch = DepthWatch()
-        self._view = TopView(levels, max(snapshot_levels // THIN_SHARE, min(levels * 3 // 2, snapshot_levels)))
-        self._texts = PriceTexts()
+        self._watch = LocalBook()
+        self._view = TopN(levels, max(snapshot_levels // THIN_SHARE, min(levels * 3 // 2, snapshot_levels)))
+        self._texts = PriceFormat()
         self._event_time = self._receipt_time = 0
         self._refresh_asked = False
         self._refresh_not_before = 0

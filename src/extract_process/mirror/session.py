@@ -13,7 +13,7 @@ from extract_process.feed.stream_feed import FeedOptions
 from extract_process.gc_tuning import garbage_collected_seldom
 from extract_process.listing import CONNECTIONS, Listing, open_listing
 from extract_process.live.metrics import Vitals, connection_trouble, readings_of
-from extract_process.live.request_queue import RestQueue
+from extract_process.live.request_queue import RequestQueue
 from extract_process.mirror.channels import MirrorCounts
 from extract_process.mirror.handler import MirrorHandler
 from extract_process.mirror.messages import topic_name
@@ -90,7 +90,7 @@ class MirrorSession:
         self._venue = venue_named(options.venue)
         self._rest = rest
         self._listing = listing
-        self._queue = RestQueue()
+        self._queue = RequestQueue()
         self._fetcher = SnapshotFetcher(rest.fetch_depth, self._queue, options.snapshot_levels)
         self._publisher = Publisher(client, PublishOptions(options.batch_seconds, options.limits, options.room_bytes))
         self._mirror = MirrorHandler(

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
-from extract_process.live.request_queue import RestQueue, Urgency
+from extract_process.live.request_queue import Priority, RequestQueue
 from extract_process.live.snapshot_pace import SnapshotPace
 from extract_process.records import DepthSnapshot
 from extract_process.venues.rest_client import Answer
 
 _COMPARED = ("refresh", "proof")
-_URGENCY = {"start": Urgency.NEW_BOOK, "proof": Urgency.PROOF}
+_URGENCY = {"start": Priority.NEW_BOOK, "proof": Priority.PROOF}
 
 
 class SnapshotTaker(Protocol):
@@ -28,7 +28,7 @@ class SnapshotFetcher:
     """`fetch_depth` is the VenueRest's; it raises VenueError."""
 
     def __init__(
-        self, fetch_depth: Callable[[str, int, str], Awaitable[Answer[DepthSnapshot]]], queue: RestQueue, levels: int
+        self, fetch_depth: Callable[[str, int, str], Awaitable[Answer[DepthSnapshot]]], queue: RequestQueue, levels: int
     ) -> None:
         self._fetch_depth = fetch_depth
         self._queue = queue
@@ -46,7 +46,7 @@ class SnapshotFetcher:
         work = partial(self._fetch_book, symbol, reason)
         loop = asyncio.get_running_loop()
         pause = 0.0 if reason in _COMPARED else self._pace.pause_before(symbol, reason, loop.time())
-        loop.call_later(pause, self._queue.ask, _URGENCY.get(reason, Urgency.BROKEN_BOOK), name, work)
+        loop.call_later(pause, self._queue.ask, _URGENCY.get(reason, Priority.BROKEN_BOOK), name, work)
 
     async def _fetch_book(self, symbol: str, reason: str) -> None:
         assert self._taker is not None, "answer_to comes before the first ask"

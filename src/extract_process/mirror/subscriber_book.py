@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from extract_process.book.order_book import exact_number
-from extract_process.book.top_n import GONE
+from extract_process.book.top_n import DELETED
 
 Level = tuple[str, str]
 """Price and quantity, as the venue sent them."""
@@ -64,7 +64,7 @@ class SubscriberBook:
 
 def _apply(side: dict[int, Level], levels: Iterable[tuple[str, str]]) -> None:
     for price, quantity in levels:
-        if quantity == GONE:
+        if quantity == DELETED:
             side.pop(exact_number(price), None)
         else:
             side[exact_number(price)] = (price, quantity)

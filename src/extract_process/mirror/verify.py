@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import orjson
 from google.pubsub_v1 import PubsubMessage
 
-from extract_process.book.local_book import DepthWatch
+from extract_process.book.local_book import LocalBook
 from extract_process.book.order_book import exact_number
 from extract_process.book.sync import SnapshotNeeded
-from extract_process.book.verification import KnownBook
+from extract_process.book.verification import BoundedBook
 from extract_process.feed.plan import FeedPlan
 from extract_process.feed.stream_feed import FeedOptions, StreamFeed
 from extract_process.listing import CONNECTIONS, open_listing
-from extract_process.live.request_queue import RestQueue
+from extract_process.live.request_queue import RequestQueue
 from extract_process.mirror.comparison import BookComparison, ComparisonCounts, Top, top_of
 from extract_process.mirror.messages import topic_name
 from extract_process.mirror.options import MirrorOptions
@@ -68,7 +68,7 @@ async def _run(options: CheckOptions, stop: StopRequest) -> dict[str, SymbolRepo
         subscription = Subscription(client, pubsub.project, topic_name(venue.name, "depth"), options.subscription)
         await subscription.open()
         try:
-            queue = RestQueue()
+            queue = RequestQueue()
             levels = venue.usual_mirror_levels(MirrorOptions(()).snapshot_levels)
             fetcher = SnapshotFetcher(rest.fetch_depth, queue, levels)
             return await VerifySession(options, venue, rest, subscription, fetcher, queue).run(stop)
@@ -86,7 +86,7 @@ class VerifySession:
         rest: VenueRest,
         subscription: Subscription,
         fetcher: SnapshotFetcher,
-        queue: RestQueue,
+        queue: RequestQueue,
     ) -> None:
         self._options = options
         self._exchange = venue
@@ -163,7 +163,7 @@ class VerifySession:
 
 
 class VenueBooks:
-    """A FeedSink of the depth channel. `on_top` gets every state whose best `levels` a side are all known."""
+    """A FrameHandler of the depth channel. `on_top` gets every state whose best `levels` a side are all known."""
 
     def __init__(
         self,
@@ -177,10 +177,10 @@ class VenueBooks:
         self._levels = levels
         self._request_book = request_book
         self._on_top = on_top
-        self._watches = {symbol: DepthWatch() for symbol in symbols}
+        self._watches = {symbol: LocalBook() for symbol in symbols}
         self._asked_at = dict.fromkeys(symbols, 0)
 
-    def land(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
+    def record(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
         messages: list[object] = []
         for frame in frames:
             try:
@@ -189,7 +189,7 @@ class VenueBooks:
                 log.warning("refused frame", extra={"why": str(refused)})
         return messages
 
-    def judge_messages(self, messages: Iterable[object], receipt_time: int) -> None:
+    def on_messages(self, messages: Iterable[object], receipt_time: int) -> None:
         for message in messages:
             if not isinstance(message, DepthDiff | UnreadableRow) or (watch := self._watches.get(message.symbol)) is None:
                 continue
@@ -225,7 +225,7 @@ class VenueBooks:
             if isinstance(finding, SnapshotNeeded):
                 self._request_book(symbol, finding.reason)
 
-    def _report_top(self, symbol: str, watch: DepthWatch, receipt_time: int) -> None:
+    def _report_top(self, symbol: str, watch: LocalBook, receipt_time: int) -> None:
         if watch.book is None or watch.book_id is None:
             return
         top = _top(watch.book, self._levels)
@@ -236,7 +236,7 @@ class VenueBooks:
             self._request_book(symbol, "refresh")
 
 
-def _top(known: KnownBook, levels: int) -> Top | None:
+def _top(known: BoundedBook, levels: int) -> Top | None:
     """None where the best levels end in what no snapshot has told."""
     bids = sorted(known.book.bids, reverse=True)[:levels]
     asks = sorted(known.book.asks)[:levels]

@@ -19,7 +19,7 @@ Refused = tuple[Any, int, str]
 """A record whose numbers cannot be read, its receipt_time, and why."""
 
 
-class RowBatch:
+class ArrowRows:
     """Records of one kind, appended one by one; `table` is called once, at the end.
 
     A record whose number text is no decimal(38, 18) is left out and handed out by `take_refused`: it does not spoil
@@ -78,31 +78,31 @@ class RowBatch:
         return dict(zip(records[0]._fields, zip(*records, strict=True), strict=True))
 
 
-class TradeRows(RowBatch):
+class TradeRows(ArrowRows):
     """Trade records to rows of trades."""
 
     dataset = TRADES
 
 
-class DepthDiffRows(RowBatch):
+class DepthDiffRows(ArrowRows):
     """DepthDiff records to rows of depth_diffs."""
 
     dataset = DEPTH_DIFFS
 
 
-class DepthSnapshotRows(RowBatch):
+class DepthSnapshotRows(ArrowRows):
     """DepthSnapshot records to rows of depth_snapshots."""
 
     dataset = DEPTH_SNAPSHOTS
 
 
-class TickerRows(RowBatch):
+class TickerRows(ArrowRows):
     """Ticker records to rows of tickers."""
 
     dataset = TICKERS
 
 
-class KlineRows(RowBatch):
+class KlineRows(ArrowRows):
     """Closed Kline records to rows of klines, marked as streamed."""
 
     dataset = KLINES

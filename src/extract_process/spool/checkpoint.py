@@ -1,4 +1,4 @@
-"""CaptureMemory: what one capture must know after a restart: the last id of every stream, the last segment's number."""
+"""Checkpoint: what one capture must know after a restart: the last id of every stream, the last segment's number."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,7 +17,7 @@ LastIds = Mapping[StreamKey, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class CaptureMemory:
+class Checkpoint:
     """As of the end of segment `sequence`; later segments on disk are newer than this."""
 
     sequence: int
@@ -29,15 +29,15 @@ class CaptureMemory:
         write_durably(folder / _FILE, orjson.dumps({"sequence": self.sequence, "streams": streams}))
 
 
-def load_memory(folder: Path) -> CaptureMemory:
+def load_checkpoint(folder: Path) -> Checkpoint:
     """Empty where there is none. Raises UsageError where the file is not ours: guessing would hide a gap."""
     path = folder / _FILE
     if not path.exists():
-        return CaptureMemory(0, {})
+        return Checkpoint(0, {})
     try:
         stored = orjson.loads(path.read_bytes())
         ids = {_key(stream): (int(stream["last_id"]), int(stream["receipt_time"])) for stream in stored["streams"]}
-        return CaptureMemory(int(stored["sequence"]), ids)
+        return Checkpoint(int(stored["sequence"]), ids)
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path} cannot be read ({error}): move it away to start without last ids") from error
 

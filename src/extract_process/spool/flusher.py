@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from extract_process.spool.checkpoint import CaptureMemory
+from extract_process.spool.checkpoint import Checkpoint
 from extract_process.spool.outbox import Outbox
-from extract_process.spool.row_buffer import Landing
+from extract_process.spool.row_buffer import RowBuffer
 from extract_process.spool.segments import Segment
 
 log = logging.getLogger(__name__)
@@ -26,14 +26,14 @@ class Batch:
     """A closed segment, what to remember with it, and its rows unless they are to be read from disk."""
 
     segment: Segment
-    memory: CaptureMemory
-    landing: Landing | None
+    memory: Checkpoint
+    landing: RowBuffer | None
 
 
 class Flusher:
     """`put` never blocks. The segment is deleted only when its objects are synced to disk and its ids remembered."""
 
-    def __init__(self, outbox: Outbox, rebuilt: Callable[[Segment], Landing], on_objects: Callable[[], None]) -> None:
+    def __init__(self, outbox: Outbox, rebuilt: Callable[[Segment], RowBuffer], on_objects: Callable[[], None]) -> None:
         """`rebuilt` reads a segment's rows from disk; `on_objects` is told that the outbox has more."""
         self._outbox = outbox
         self._rebuilt = rebuilt
@@ -44,7 +44,7 @@ class Flusher:
         self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
         self._thread.start()
 
-    def put(self, segment: Segment, memory: CaptureMemory, landing: Landing) -> None:
+    def put(self, segment: Segment, memory: Checkpoint, landing: RowBuffer) -> None:
         if not self._thread.is_alive():
             log.error("no objects are made any more: segments stay in the spool until the next start")
             return
@@ -71,7 +71,7 @@ class Flusher:
                     self._abandoned.wait(RETRY_SECONDS)
         self._worked_off = not self._abandoned.is_set()
 
-    def _flush(self, batch: Batch, landing: Landing) -> None:
+    def _flush(self, batch: Batch, landing: RowBuffer) -> None:
         _sync(batch.segment)
         waiting = self._outbox.put(batch.segment.sequence, landing.objects(batch.segment.sequence))
         batch.memory.save(batch.segment.path.parent)

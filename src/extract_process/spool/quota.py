@@ -1,4 +1,4 @@
-"""PURE. SpoolRoom: which channels are recorded while the spool's disk space runs out, and when they come back."""
+"""PURE. SpoolQuota: which channels are recorded while the spool's disk space runs out, and when they come back."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ _RESUME = 0.9  # of the limit: a channel comes back when there is room for a whi
 _NEXT = 0.02  # of the limit: each further channel stops when the ones before it were not enough
 
 
-class SpoolRoom:
+class SpoolQuota:
     """Channels stop one by one, the first of `give_up_order` first, and come back in the opposite order."""
 
     def __init__(self, limit_bytes: int, give_up_order: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Landing: the rows of one micro-batch, by dataset, and the objects they become. The same records give the same keys."""
+"""RowBuffer: the rows of one micro-batch, by dataset, and the objects they become. The same records give the same keys."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -9,14 +9,14 @@ import pyarrow as pa
 from extract_process.parquet import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot, Heartbeat, Kline, StreamEvent, Ticker, Trade
 from extract_process.sequence import UNREADABLE
-from extract_process.spool.arrow_rows import DepthDiffRows, DepthSnapshotRows, KlineRows, RowBatch, TickerRows, TradeRows
+from extract_process.spool.arrow_rows import ArrowRows, DepthDiffRows, DepthSnapshotRows, KlineRows, TickerRows, TradeRows
 from extract_process.spool.segments import RestAnswer
 from extract_process.stream_key import ids_of, key_of
 from extract_process.venues import Venue
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, HEARTBEATS, KLINES, STREAM_EVENTS, TICKERS, TRADES, Dataset
 from tickhouse_core.lake_keys import hourly_key, stream_klines_key
 
-_BATCHES: dict[type, tuple[Dataset, type[RowBatch]]] = {
+_BATCHES: dict[type, tuple[Dataset, type[ArrowRows]]] = {
     Trade: (TRADES, TradeRows),
     DepthDiff: (DEPTH_DIFFS, DepthDiffRows),
     DepthSnapshot: (DEPTH_SNAPSHOTS, DepthSnapshotRows),
@@ -28,7 +28,7 @@ Parsed: TypeAlias = DepthSnapshot | list[Trade] | Any
 Landed = Trade | DepthDiff | DepthSnapshot | Ticker | Kline
 
 
-class Landing:
+class RowBuffer:
     """Collects in memory what the spool holds on disk. `symbols` limits tickers, which come for the whole market."""
 
     def __init__(self, venue: Venue, instance: str, symbols: frozenset[str]) -> None:
@@ -36,7 +36,7 @@ class Landing:
         self._venue = venue
         self._instance = instance
         self._symbols = symbols
-        self._batches: dict[type, RowBatch] = {}
+        self._batches: dict[type, ArrowRows] = {}
         self._klines: dict[tuple[str, str], KlineRows] = {}
         self._healed_klines: dict[tuple[str, str], list[pa.Table]] = {}
         self._events: list[StreamEvent] = []
@@ -119,13 +119,13 @@ class Landing:
     def _key(self, dataset: Dataset, kind: type, sequence: int) -> str:
         return hourly_key(dataset, self._venue.name, self._first_receipts[kind], self._instance, sequence)
 
-    def _batch(self, kind: type, receipt_time: int) -> RowBatch:
+    def _batch(self, kind: type, receipt_time: int) -> ArrowRows:
         if (batch := self._batches.get(kind)) is None:
             self._first_receipts[kind] = receipt_time
             batch = self._batches[kind] = _BATCHES[kind][1](self._venue.name)
         return batch
 
-    def _note_refused(self, batch: RowBatch) -> None:
+    def _note_refused(self, batch: ArrowRows) -> None:
         for record, receipt_time, reason in batch.take_refused():
             key, (first, last) = key_of(record), ids_of(record) or (None, None)
             channel, symbol, interval = (key.channel, key.symbol, f"{key.interval} ") if key else ("", "", "")

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from extract_process.records import DepthDiff, Kline, Ticker, Trade
-from extract_process.spool.row_buffer import Landing
+from extract_process.spool.row_buffer import RowBuffer
 from extract_process.stream_key import StreamKey
 from extract_process.venues import Venue, venue_named
 from extract_process.venues.api import Reply, Unknown
@@ -130,7 +130,7 @@ def test_a_ticker_has_its_time_and_price(sample: Sample) -> None:
 
 def test_twelve_decimals_land_exactly(sample: Sample) -> None:
     venue = venue_named(sample.venue)
-    landing = Landing(venue, "main", frozenset({sample.symbol}))
+    landing = RowBuffer(venue, "main", frozenset({sample.symbol}))
     for message in (sample.diff, sample.trade):
         landing.add_messages(parse(sample, message), NOON)
     tables = {key.split("/")[1]: pq.read_table(pa.BufferReader(body)).to_pylist() for key, body in landing.objects(1)}

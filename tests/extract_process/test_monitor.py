@@ -1,6 +1,6 @@
-"""Judge: messages of many symbols to events and questions; what a restart must remember."""
+"""StreamMonitor: messages of many symbols to events and questions; what a restart must remember."""
 
-from extract_process.live.monitor import ClosedAsk, HealAsk, Judge, Judgement, JudgeRules, SnapshotAsk
+from extract_process.live.monitor import Findings, GapRequest, JudgeRules, KlineRequest, SnapshotRequest, StreamMonitor
 from extract_process.records import DepthDiff, DepthSnapshot, Kline, Ticker, Trade, UnreadableRow
 from extract_process.stream_key import StreamKey
 
@@ -21,21 +21,21 @@ def kline(open_time: int, *, is_closed: bool = True) -> Kline:
     return Kline("BTCUSDT", "1m", open_time, 0, "1", "1", "1", "1", "1", "1", 1, "1", "1", is_closed)
 
 
-def judge(**last_ids: int) -> Judge:
+def judge(**last_ids: int) -> StreamMonitor:
     keys = {"depth": DEPTH, "trades": TRADES, "klines": KLINES}
-    return Judge("binance", "main", {keys[name]: (last, 10) for name, last in last_ids.items()})
+    return StreamMonitor("binance", "main", {keys[name]: (last, 10) for name, last in last_ids.items()})
 
 
 def test_a_hole_in_trades_is_an_event_from_message_to_message_and_a_question() -> None:
     judged = judge()
     judged.on_messages([trade(5)], receipt_time=100)
-    judgement = judged.on_messages([trade(8)], receipt_time=200)
+    findings = judged.on_messages([trade(8)], receipt_time=200)
 
-    (event,) = judgement.events
+    (event,) = findings.events
     assert (event.venue, event.symbol, event.channel, event.instance) == ("binance", "BTCUSDT", "trades", "main")
     assert (event.event, event.from_update_id, event.to_update_id, event.cause) == ("gap", 6, 7, "sequence")
     assert (event.started_at, event.ended_at) == (100, 200)
-    assert judgement.asks == [HealAsk(TRADES, 6, 7)]
+    assert findings.requests == [GapRequest(TRADES, 6, 7)]
 
 
 def test_a_hole_in_diffs_asks_for_a_snapshot_of_that_symbol_only() -> None:
@@ -43,25 +43,25 @@ def test_a_hole_in_diffs_asks_for_a_snapshot_of_that_symbol_only() -> None:
     judged.on_messages([diff(1, 5), diff(1, 5, "ETHUSDT")], receipt_time=100)
     for symbol in ("BTCUSDT", "ETHUSDT"):
         judged.on_snapshot(DepthSnapshot(symbol, 5, [], [], "start"), 1_000, 150)
-    judgement = judged.on_messages([diff(8, 9), diff(6, 9, "ETHUSDT")], receipt_time=200)
+    findings = judged.on_messages([diff(8, 9), diff(6, 9, "ETHUSDT")], receipt_time=200)
 
-    assert [(event.event, event.symbol) for event in judgement.events] == [("gap", "BTCUSDT")]
-    assert judgement.asks == [SnapshotAsk("BTCUSDT", "gap")]
+    assert [(event.event, event.symbol) for event in findings.events] == [("gap", "BTCUSDT")]
+    assert findings.requests == [SnapshotRequest("BTCUSDT", "gap")]
     assert (judged.books(synced=True), judged.books(synced=False)) == (["ETHUSDT"], ["BTCUSDT"])
 
 
 def test_klines_are_judged_when_they_are_closed_and_their_events_name_the_interval() -> None:
     judged = judge()
     judged.on_messages([kline(0), kline(2 * MINUTE, is_closed=False)], receipt_time=100)
-    judgement = judged.on_messages([kline(3 * MINUTE)], receipt_time=200)
-    (event,) = judgement.events
+    findings = judged.on_messages([kline(3 * MINUTE)], receipt_time=200)
+    (event,) = findings.events
     assert (event.from_update_id, event.to_update_id, event.detail) == (MINUTE, 2 * MINUTE, "1m")
-    assert judgement.asks == [HealAsk(KLINES, MINUTE, 2 * MINUTE)]
+    assert findings.requests == [GapRequest(KLINES, MINUTE, 2 * MINUTE)]
 
 
 def test_what_has_no_ids_decides_nothing() -> None:
-    judgement = judge().on_messages([Ticker("BTCUSDT", 1, "1", "1", "1", "1", "1", "1"), object()], receipt_time=1)
-    assert (judgement.events, judgement.asks) == ([], [])
+    findings = judge().on_messages([Ticker("BTCUSDT", 1, "1", "1", "1", "1", "1", "1"), object()], receipt_time=1)
+    assert (findings.events, findings.requests) == ([], [])
 
 
 def test_a_restart_remembers_every_stream_and_begins_a_gap_where_the_old_process_ended() -> None:
@@ -69,7 +69,7 @@ def test_a_restart_remembers_every_stream_and_begins_a_gap_where_the_old_process
     first.on_messages([trade(5), diff(1, 9), kline(0)], receipt_time=100)
     assert first.last_ids() == {TRADES: (5, 100), DEPTH: (9, 100), KLINES: (0, 100)}
 
-    second = Judge("binance", "main", first.last_ids())
+    second = StreamMonitor("binance", "main", first.last_ids())
     (event,) = second.on_messages([trade(9)], receipt_time=900).events
     assert (event.from_update_id, event.to_update_id, event.cause) == (6, 8, "restart")
     assert (event.started_at, event.ended_at) == (100, 900)
@@ -100,17 +100,17 @@ def test_what_was_judged_is_known_from_its_first_id_to_its_last() -> None:
 
 def test_where_klines_never_close_the_next_one_asks_for_those_before() -> None:
     minute = 60_000_000
-    judge = Judge("kucoin", "main", {}, JudgeRules(frozenset({"trades"}), klines_never_close=True))
+    judge = StreamMonitor("kucoin", "main", {}, JudgeRules(frozenset({"trades"}), klines_never_close=True))
     key = StreamKey("klines", "A-B", "1m")
 
     def running(opened: int) -> list[object]:
         kline = Kline("A-B", "1m", opened, opened + minute - 1_000, "1", "1", "1", "1", "1", "1", 0, "0", "0", False)
-        judgement = judge.on_messages([kline], opened)
-        assert judgement.events == []
-        return list(judgement.asks)
+        findings = judge.on_messages([kline], opened)
+        assert findings.events == []
+        return list(findings.requests)
 
     assert running(10 * minute) == running(10 * minute) == []
-    assert running(12 * minute) == [ClosedAsk(key, 10 * minute, 11 * minute)]
+    assert running(12 * minute) == [KlineRequest(key, 10 * minute, 11 * minute)]
     assert judge.on_healed_ids(key, 10 * minute, 10 * minute, 0).events == []
     (gap,) = judge.on_absent_ids(key, 11 * minute, 11 * minute, 0).events
     assert (gap.event, gap.cause, gap.from_update_id) == ("gap", "venue_has_no_data", 11 * minute)
@@ -123,9 +123,9 @@ def test_an_unreadable_row_is_an_event_with_its_ids_a_gap_behind_it_and_a_new_bo
     for symbol in ("BTCUSDT", "ETHUSDT"):
         judged.on_snapshot(DepthSnapshot(symbol, 5, [], [], "start"), 1_000, 150)
     unreadable = [UnreadableRow("depth", "BTCUSDT", "", 8, 9, "odd"), UnreadableRow("trades", "BTCUSDT", "", 6, 6, "odd")]
-    judgement = judged.on_messages([*unreadable, *unreadable], receipt_time=200)
+    findings = judged.on_messages([*unreadable, *unreadable], receipt_time=200)
 
-    told = [(event.event, event.channel, event.from_update_id, event.to_update_id, event.cause) for event in judgement.events]
+    told = [(event.event, event.channel, event.from_update_id, event.to_update_id, event.cause) for event in findings.events]
     assert told == [
         ("gap", "depth", 6, 7, "sequence"),
         ("refused_row", "depth", 8, 9, "unreadable_number"),
@@ -133,9 +133,9 @@ def test_an_unreadable_row_is_an_event_with_its_ids_a_gap_behind_it_and_a_new_bo
         ("refused_row", "trades", 6, 6, "unreadable_number"),
         ("gap", "trades", 6, 6, "unreadable_number"),
     ]
-    assert judgement.asks == [SnapshotAsk("BTCUSDT", "unreadable_number"), HealAsk(TRADES, 6, 6)]
+    assert findings.requests == [SnapshotRequest("BTCUSDT", "unreadable_number"), GapRequest(TRADES, 6, 6)]
     assert judged.books(synced=True) == ["ETHUSDT"]
-    assert judged.on_messages([diff(10, 10)], receipt_time=300) == Judgement()
+    assert judged.on_messages([diff(10, 10)], receipt_time=300) == Findings()
     assert [event.event for event in judged.on_snapshot(DepthSnapshot("BTCUSDT", 9, [], [], ""), 5, 400).events] == ["synced"]
 
 
@@ -146,8 +146,8 @@ def test_a_symbol_that_cannot_be_judged_is_said_and_begins_anew_without_the_othe
     for symbol in ("BTCUSDT", "ETHUSDT"):
         judged.on_snapshot(DepthSnapshot(symbol, 5, [], [], "start"), 1_000, 150)
     odd = DepthDiff("BTCUSDT", 6, 6, [[".", "1"]], [], 5)
-    judgement = judged.on_messages([odd, diff(6, 6, "ETHUSDT")], receipt_time=200)
-    (event,) = judgement.events
+    findings = judged.on_messages([odd, diff(6, 6, "ETHUSDT")], receipt_time=200)
+    (event,) = findings.events
     assert (event.event, event.symbol, event.channel, event.from_update_id) == ("not_judged", "BTCUSDT", "depth", 6)
-    assert judgement.asks == [SnapshotAsk("BTCUSDT", "not_judged")]
+    assert findings.requests == [SnapshotRequest("BTCUSDT", "not_judged")]
     assert judged.books(synced=True) == ["ETHUSDT"]

@@ -15,10 +15,10 @@ from extract_process.parquet import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot, Kline, Ticker, Trade
 from extract_process.spool.arrow_rows import (
     CHUNK_RECORDS,
+    ArrowRows,
     DepthDiffRows,
     DepthSnapshotRows,
     KlineRows,
-    RowBatch,
     TickerRows,
     TradeRows,
 )
@@ -32,7 +32,7 @@ def trade(number: int, price: Any = "1.5") -> Trade:
     return Trade("BTCUSDT", number, price, "0.1", True, NOON, NOON + 1)
 
 
-def filled(batch: RowBatch, *records: Any) -> RowBatch:
+def filled(batch: ArrowRows, *records: Any) -> ArrowRows:
     for number, record in enumerate(records):
         batch.append(record, NOON + number)
     return batch
@@ -40,7 +40,7 @@ def filled(batch: RowBatch, *records: Any) -> RowBatch:
 
 def test_each_kind_of_record_is_a_row_of_its_dataset() -> None:
     level = [["1", "2.50"]]
-    pairs: list[tuple[RowBatch, Any]] = [
+    pairs: list[tuple[ArrowRows, Any]] = [
         (TradeRows("binance"), trade(1)),
         (DepthDiffRows("binance"), DepthDiff("BTCUSDT", 1, 2, level, [], NOON)),
         (DepthSnapshotRows("binance"), DepthSnapshot("BTCUSDT", 2, level, level, "start")),
@@ -57,7 +57,7 @@ def test_each_kind_of_record_is_a_row_of_its_dataset() -> None:
 
 
 @pytest.mark.parametrize("batch", [TradeRows, DepthDiffRows, DepthSnapshotRows, TickerRows, KlineRows])
-def test_nothing_is_an_empty_table(batch: type[RowBatch]) -> None:
+def test_nothing_is_an_empty_table(batch: type[ArrowRows]) -> None:
     assert batch("binance").table().equals(batch.dataset.schema.empty_table())
 
 

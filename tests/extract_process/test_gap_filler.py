@@ -1,4 +1,4 @@
-"""VenueAsks: an answer is parsed where it arrives and never again, and landed once."""
+"""GapFiller: an answer is parsed where it arrives and never again, and landed once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,14 +10,14 @@ import orjson
 import pytest
 
 from extract_process.live.capture import Capture, CaptureOptions
-from extract_process.live.gap_filler import VenueAsks
-from extract_process.live.monitor import HealAsk, SnapshotAsk
+from extract_process.live.gap_filler import GapFiller
+from extract_process.live.monitor import GapRequest, SnapshotRequest
 from extract_process.live.recovery import Recovered
-from extract_process.live.request_queue import RestQueue
+from extract_process.live.request_queue import RequestQueue
 from extract_process.records import DepthSnapshot, Trade
 from extract_process.spool.micro_batch import BatchLimits
 from extract_process.spool.outbox import Outbox
-from extract_process.spool.quota import SpoolRoom
+from extract_process.spool.quota import SpoolQuota
 from extract_process.stream_key import StreamKey
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
@@ -53,21 +53,21 @@ async def test_an_answer_is_not_parsed_again(tmp_path: Path) -> None:
         parsed.append(symbol)
         return VENUE.parse_trades(body, symbol)
 
-    venue, queue = replace(VENUE, parse_depth=parse_depth, parse_trades=parse_trades), RestQueue()
-    asks = VenueAsks(cast("VenueRest", Rest()), queue, venue, 5_000)
+    venue, queue = replace(VENUE, parse_depth=parse_depth, parse_trades=parse_trades), RequestQueue()
+    asks = GapFiller(cast("VenueRest", Rest()), queue, venue, 5_000)
     options = CaptureOptions("main", ("BTCUSDT",), tmp_path, BatchLimits(), fsync_seconds=60)
     nobody: list[Any] = []
-    room = SpoolRoom(10**12, CHANNELS)
+    room = SpoolQuota(10**12, CHANNELS)
     capture = Capture(venue, options, room, Outbox(tmp_path / "outbox"), Recovered(1, {}, []), nobody.append, lambda: None)
     asks.answer_to(capture)
     working = asyncio.create_task(queue.run())
     try:
-        asks.put(SnapshotAsk("BTCUSDT", "start"))
+        asks.put(SnapshotRequest("BTCUSDT", "start"))
         async with asyncio.timeout(20):
-            while not capture.judge.books(synced=True):  # noqa: ASYNC110
+            while not capture.monitor.books(synced=True):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        capture.judge.on_messages([Trade("BTCUSDT", 6, "1", "1", True, 1, 1), Trade("BTCUSDT", 8, "1", "1", True, 1, 1)], 1)
-        asks.put(HealAsk(StreamKey("trades", "BTCUSDT"), 7, 7))
+        capture.monitor.on_messages([Trade("BTCUSDT", 6, "1", "1", True, 1, 1), Trade("BTCUSDT", 8, "1", "1", True, 1, 1)], 1)
+        asks.put(GapRequest(StreamKey("trades", "BTCUSDT"), 7, 7))
         rows = capture.counts.rows
         async with asyncio.timeout(20):
             while capture.counts.rows == rows:  # noqa: ASYNC110
@@ -95,13 +95,13 @@ async def test_trades_of_an_answer_that_does_not_reach_far_enough_are_not_landed
             return Answer(b"{}", NOON, [Trade(symbol, number, "1", "1", False, NOON, NOON) for number in self.ids])
 
     rest, kucoin = LastTrades(), venue_named("kucoin")
-    asks = VenueAsks(cast("VenueRest", rest), cast("RestQueue", Queue()), kucoin, 100)
+    asks = GapFiller(cast("VenueRest", rest), cast("RequestQueue", Queue()), kucoin, 100)
     options = CaptureOptions("main", ("BTC-USDT",), tmp_path, BatchLimits(), fsync_seconds=60)
     nobody: list[Any] = []
-    outbox, room = Outbox(tmp_path / "outbox"), SpoolRoom(10**12, CHANNELS)
+    outbox, room = Outbox(tmp_path / "outbox"), SpoolQuota(10**12, CHANNELS)
     capture = Capture(kucoin, options, room, outbox, Recovered(1, {}, []), nobody.append, lambda: None)
     asks.answer_to(capture)
-    asks.put(HealAsk(StreamKey("trades", "BTC-USDT"), 7, 7))
+    asks.put(GapRequest(StreamKey("trades", "BTC-USDT"), 7, 7))
     with pytest.raises(VenueUnavailable, match="do not reach 7 yet"):
         await work[0]()
     assert capture.counts.rows == 0

@@ -1,20 +1,20 @@
-"""IdContinuity against tables, and against a naive set over random losses, repeats and late messages."""
+"""SequenceTracker against tables, and against a naive set over random losses, repeats and late messages."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from extract_process.ranges import Range, grid_of
-from extract_process.sequence import MOST_JUMP, Gap, Healed, IdContinuity, Implausible, NewNumbering
+from extract_process.sequence import MOST_JUMP, Gap, Healed, Implausible, NewNumbering, SequenceTracker
 
 
 def test_ids_that_follow_each_other_say_nothing() -> None:
-    ids = IdContinuity()
+    ids = SequenceTracker()
     assert [ids.on_ids(number, number) for number in (5, 6, 7)] == [[], [], []]
     assert ids.last_id == 7
 
 
 def test_a_hole_is_a_gap_with_both_ends_and_what_comes_late_heals_it() -> None:
-    ids = IdContinuity()
+    ids = SequenceTracker()
     ids.on_ids(5, 5)
 
     assert ids.on_ids(9, 9) == [Gap(6, 8, "sequence")]
@@ -24,14 +24,14 @@ def test_a_hole_is_a_gap_with_both_ends_and_what_comes_late_heals_it() -> None:
 
 
 def test_one_late_message_can_heal_several_holes() -> None:
-    ids = IdContinuity()
+    ids = SequenceTracker()
     for number in (1, 3, 5):
         ids.on_ids(number, number)
     assert ids.on_ids(1, 5) == [Healed(2, 2), Healed(4, 4)]
 
 
 def test_the_cause_of_a_break_is_that_of_the_next_hole_only() -> None:
-    ids = IdContinuity()
+    ids = SequenceTracker()
     ids.on_ids(1, 1)
     ids.on_break("disconnect")
     assert ids.on_ids(3, 3) == [Gap(2, 2, "disconnect")]
@@ -43,14 +43,14 @@ def test_the_cause_of_a_break_is_that_of_the_next_hole_only() -> None:
 
 
 def test_what_was_missed_while_the_process_was_down_is_a_gap() -> None:
-    assert IdContinuity(last_id=10).on_ids(15, 15) == [Gap(11, 14, "restart")]
-    assert IdContinuity(last_id=10).on_ids(11, 11) == []
-    assert IdContinuity(last_id=10).on_ids(8, 12) == []
+    assert SequenceTracker(last_id=10).on_ids(15, 15) == [Gap(11, 14, "restart")]
+    assert SequenceTracker(last_id=10).on_ids(11, 11) == []
+    assert SequenceTracker(last_id=10).on_ids(8, 12) == []
 
 
 def test_ids_of_klines_are_open_times() -> None:
     minute = 60_000_000
-    ids = IdContinuity(grid=grid_of("1m"))
+    ids = SequenceTracker(grid=grid_of("1m"))
     ids.on_ids(0, 0)
     assert ids.on_ids(minute, minute) == []
     assert ids.on_ids(4 * minute, 4 * minute) == [Gap(2 * minute, 3 * minute, "sequence")]
@@ -58,7 +58,7 @@ def test_ids_of_klines_are_open_times() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["deliver", "lose", "late"]), st.integers(1, 4)), max_size=60))
 def test_gaps_less_what_was_healed_is_what_never_came(steps: list[tuple[str, int]]) -> None:
-    ids, now, lost, missing, came = IdContinuity(), 0, list[tuple[int, int]](), set[int](), set[int]()
+    ids, now, lost, missing, came = SequenceTracker(), 0, list[tuple[int, int]](), set[int](), set[int]()
     first_delivered = 0
     for step, size in steps:
         if step == "late":
@@ -83,7 +83,7 @@ def test_gaps_less_what_was_healed_is_what_never_came(steps: list[tuple[str, int
 
 
 def test_sparse_ids_may_jump_while_nothing_interrupts_them() -> None:
-    ids = IdContinuity(sparse=True)
+    ids = SequenceTracker(sparse=True)
     assert [ids.on_ids(number, number) for number in (10, 13, 14, 40)] == [[], [], [], []]
     ids.on_break("disconnect")
     assert ids.on_ids(47, 47) == [Gap(41, 46, "disconnect")]
@@ -92,7 +92,7 @@ def test_sparse_ids_may_jump_while_nothing_interrupts_them() -> None:
 
 
 def test_a_sparse_stream_that_begins_with_what_is_here_has_lost_nothing() -> None:
-    ids = IdContinuity(sparse=True)
+    ids = SequenceTracker(sparse=True)
     ids.on_ids(10, 10)
     ids.on_break("disconnect")
     assert ids.on_ids(10, 10) == []
@@ -100,12 +100,12 @@ def test_a_sparse_stream_that_begins_with_what_is_here_has_lost_nothing() -> Non
 
 
 def test_a_restart_of_a_sparse_stream_is_a_gap_unless_the_next_id_follows() -> None:
-    assert IdContinuity(last_id=10, sparse=True).on_ids(15, 15) == [Gap(11, 14, "restart")]
-    assert IdContinuity(last_id=10, sparse=True).on_ids(11, 11) == []
+    assert SequenceTracker(last_id=10, sparse=True).on_ids(15, 15) == [Gap(11, 14, "restart")]
+    assert SequenceTracker(last_id=10, sparse=True).on_ids(11, 11) == []
 
 
 def test_an_answer_that_heals_does_not_hide_an_interruption() -> None:
-    ids = IdContinuity(sparse=True)
+    ids = SequenceTracker(sparse=True)
     ids.on_ids(10, 10)
     ids.on_break("disconnect")
     assert ids.on_ids(20, 20) == [Gap(11, 19, "disconnect")]
@@ -116,7 +116,7 @@ def test_an_answer_that_heals_does_not_hide_an_interruption() -> None:
 
 def test_a_running_kline_tells_once_which_are_over() -> None:
     minute = 60_000_000
-    ids = IdContinuity(grid=grid_of("1m"))
+    ids = SequenceTracker(grid=grid_of("1m"))
     assert ids.on_running(5 * minute) is None
     assert ids.on_running(7 * minute) == Range(5 * minute, 6 * minute)
     assert ids.on_running(7 * minute) is None
@@ -128,16 +128,16 @@ def test_a_running_kline_tells_once_which_are_over() -> None:
 
 def test_a_restart_asks_for_the_klines_that_ended_meanwhile() -> None:
     minute = 60_000_000
-    ids = IdContinuity(last_id=3 * minute, grid=grid_of("1m"))
+    ids = SequenceTracker(last_id=3 * minute, grid=grid_of("1m"))
     assert ids.on_running(6 * minute) == Range(4 * minute, 5 * minute)
 
 
-def told(ids: IdContinuity, *spans: tuple[int, int], at: int = 0) -> list[object]:
+def told(ids: SequenceTracker, *spans: tuple[int, int], at: int = 0) -> list[object]:
     return [finding for first, last in spans for finding in ids.on_ids(first, last, at)]
 
 
 def test_rising_ids_from_before_all_that_was_seen_are_a_new_numbering() -> None:
-    ids = IdContinuity()
+    ids = SequenceTracker()
     assert told(ids, (101, 138), (139, 139), (1, 2), (3, 4)) == []
     assert told(ids, (10, 11)) == [NewNumbering(1, 11, before=139), Gap(5, 9, "sequence")]
     assert told(ids, (12, 12), (15, 15), (13, 14)) == [Gap(13, 14, "sequence"), Healed(13, 14)]
@@ -146,7 +146,7 @@ def test_rising_ids_from_before_all_that_was_seen_are_a_new_numbering() -> None:
 
 def test_ids_below_the_last_are_a_new_numbering_only_if_they_are_younger() -> None:
     """In an overlap the second connection repeats what the first has delivered, as often as it likes."""
-    ids = IdContinuity()
+    ids = SequenceTracker()
     for number in range(1, 100):
         ids.on_ids(number, number, number)
     for number in range(1, 100):
@@ -156,7 +156,7 @@ def test_ids_below_the_last_are_a_new_numbering_only_if_they_are_younger() -> No
 
 
 def test_a_connection_that_is_behind_does_not_bring_the_old_numbering_back() -> None:
-    ids = IdContinuity()
+    ids = SequenceTracker()
     assert told(ids, (10**9, 10**9 + 50), (1, 1), (2, 2), (3, 3)) == [NewNumbering(1, 3, before=10**9 + 50)]
     assert told(ids, *[(10**9 + number, 10**9 + number) for number in range(40, 51)]) == []
     assert told(ids, (4, 4), (6, 6)) == [Gap(5, 5, "sequence")]
@@ -164,7 +164,7 @@ def test_a_connection_that_is_behind_does_not_bring_the_old_numbering_back() -> 
 
 
 def test_a_new_numbering_that_grows_into_the_old_one_has_holes_like_any_other() -> None:
-    ids = IdContinuity()
+    ids = SequenceTracker()
     assert told(ids, *[(number, number) for number in range(100, 141)], at=1) == []
     assert told(ids, (1, 1), (2, 2), (3, 99), at=2) == [NewNumbering(1, 99, before=140)]
     assert told(ids, (100, 104), (107, 107), at=3) == [Gap(105, 106, "sequence")]
@@ -172,14 +172,14 @@ def test_a_new_numbering_that_grows_into_the_old_one_has_holes_like_any_other() 
 
 
 def test_what_is_late_by_chance_is_no_evidence() -> None:
-    ids = IdContinuity()
+    ids = SequenceTracker()
     assert told(ids, (100, 100), (1, 1), (2, 2), (101, 101), (3, 3), (4, 4), (102, 102)) == []
     assert told(ids, (4, 4), (3, 3), (2, 2), (1, 1)) == [], "falling ids are none either"
     assert ids.last_id == 102
 
 
 def test_one_absurd_id_decides_nothing_and_three_are_a_new_numbering() -> None:
-    ids = IdContinuity()
+    ids = SequenceTracker()
     most = 2**64 - 1
     assert told(ids, (101, 102), (most, most)) == [Implausible(most, most, before=102)]
     assert told(ids, (103, 103), (104, 104)) == []
@@ -197,12 +197,12 @@ def test_one_absurd_id_decides_nothing_and_three_are_a_new_numbering() -> None:
 
 def test_a_long_pause_allows_a_long_jump() -> None:
     day = 24 * 3_600_000_000
-    ids = IdContinuity(10, last_at=1_000)
+    ids = SequenceTracker(10, last_at=1_000)
     assert ids.on_ids(10 + MOST_JUMP + day, 10 + MOST_JUMP + day, 1_000 + day) == [Gap(11, 9 + MOST_JUMP + day, "restart")]
-    ids = IdContinuity(10, last_at=1_000)
+    ids = SequenceTracker(10, last_at=1_000)
     assert isinstance(ids.on_ids(10 + MOST_JUMP + day, 10 + MOST_JUMP + day, 2_000)[0], Implausible)
 
 
 def test_ids_that_begin_anew_while_the_process_was_down_are_no_gap() -> None:
-    ids = IdContinuity(1_000_000)
+    ids = SequenceTracker(1_000_000)
     assert told(ids, (1, 1), (2, 2), (8, 8)) == [NewNumbering(1, 8, before=1_000_000), Gap(3, 7, "sequence")]

@@ -1,12 +1,12 @@
-"""TopView: what a listener holds after every change equals the best levels of a sorted naive book, however rarely it listens."""
+"""TopN: what a listener holds after every change equals the best levels of a sorted naive book, however rarely it listens."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from extract_process.book.order_book import OrderBook, exact_number
-from extract_process.book.top_n import GONE, SPARE, Changes, PriceChanges, TopView
-from extract_process.book.verification import KnownBook
+from extract_process.book.top_n import DELETED, SPARE, Changes, PriceChanges, TopN
+from extract_process.book.verification import BoundedBook
 from extract_process.records import DepthDiff
 
 Sides = tuple[dict[int, str], dict[int, str]]
@@ -23,7 +23,7 @@ class Listener:
         for side, told in ((self.bids, changes.bids), (self.asks, changes.asks)):
             assert len({price for price, _ in told}) == len(told), "a price is told once a message"
             for price, quantity in told:
-                if quantity == GONE:
+                if quantity == DELETED:
                     del side[price]  # only what is held can leave
                 else:
                     assert side.get(price) != quantity, "only what changed is told"
@@ -56,8 +56,8 @@ def test_a_listener_holds_the_top_of_a_sorted_book_whenever_it_is_told(
 ) -> None:
     first = diff(*start)
     lowest_bid, highest_ask = (None if price is None else exact_number(str(price)) for price in borders)
-    known = KnownBook(OrderBook(first.bids, first.asks), lowest_bid, highest_ask)
-    view, listener = TopView(count, thin_below=count), Listener()
+    known = BoundedBook(OrderBook(first.bids, first.asks), lowest_bid, highest_ask)
+    view, listener = TopN(count, thin_below=count), Listener()
     view.reset(known)
     listener.hear(view.take_changes())
     for bids, asks, is_told in messages:
@@ -80,30 +80,30 @@ def test_a_listener_holds_the_top_of_a_sorted_book_whenever_it_is_told(
 
 
 def test_a_deeper_level_moves_in_when_one_leaves() -> None:
-    known = KnownBook(OrderBook([], [["1", "5"], ["2", "6"], ["3", "7"]]), None, None)
-    view = TopView(2, 0)
+    known = BoundedBook(OrderBook([], [["1", "5"], ["2", "6"], ["3", "7"]]), None, None)
+    view = TopN(2, 0)
     view.reset(known)
     view.take_all()
     known.book.apply([], [["1", "0"]])
     view.on_diff(diff([], [(1, 0)]))
 
-    assert named(view.take_changes().asks) == [("3", "7"), ("1", GONE)]
+    assert named(view.take_changes().asks) == [("3", "7"), ("1", DELETED)]
 
 
 def test_a_level_that_is_pushed_out_has_left() -> None:
-    known = KnownBook(OrderBook([["2", "5"], ["1", "6"]]), None, None)
-    view = TopView(2, 0)
+    known = BoundedBook(OrderBook([["2", "5"], ["1", "6"]]), None, None)
+    view = TopN(2, 0)
     view.reset(known)
     view.take_all()
     known.book.apply([["3", "1"]], [])
     view.on_diff(diff([(3, 1)], []))
 
-    assert named(view.take_changes().bids) == [("3", "1"), ("1", GONE)]
+    assert named(view.take_changes().bids) == [("3", "1"), ("1", DELETED)]
 
 
 def test_what_went_and_came_back_between_two_messages_is_not_told() -> None:
-    known = KnownBook(OrderBook([["2", "5"]]), None, None)
-    view = TopView(2, 0)
+    known = BoundedBook(OrderBook([["2", "5"]]), None, None)
+    view = TopN(2, 0)
     view.reset(known)
     view.take_all()
     for quantity in ("0", "5"):
@@ -116,8 +116,8 @@ def test_what_went_and_came_back_between_two_messages_is_not_told() -> None:
 @pytest.mark.parametrize("levels", [1, 30])
 def test_a_side_that_ends_in_the_unknown_is_thin_before_it_is_unknown(levels: int) -> None:
     asks = [[str(price), "1"] for price in range(1, 1001)]
-    known = KnownBook(OrderBook([], asks), None, exact_number("1000"))
-    view = TopView(levels, thin_below=250)
+    known = BoundedBook(OrderBook([], asks), None, exact_number("1000"))
+    view = TopN(levels, thin_below=250)
     view.reset(known)
     was_thin_at = None
     for price in range(1, 1001):

@@ -1,4 +1,4 @@
-"""BookProof and DepthWatch: a running book against fresh snapshots, aligned by update id."""
+"""BookVerification and LocalBook: a running book against fresh snapshots, aligned by update id."""
 
 from decimal import Decimal
 
@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.book.local_book import DepthWatch
+from extract_process.book.local_book import LocalBook
 from extract_process.book.order_book import OrderBook, exact_number
 from extract_process.book.sync import SnapshotNeeded, Synced
-from extract_process.book.verification import BookProof, KnownBook, Mismatch, Proven, Unproven, known_book
+from extract_process.book.verification import BookVerification, BoundedBook, Mismatch, Proven, Unproven, known_book
 from extract_process.records import DepthDiff, DepthSnapshot, Levels
 from extract_process.sequence import Gap
 
@@ -42,8 +42,8 @@ class Venue:
         return DepthSnapshot("X", self.update_id, bids, asks, "proof")
 
 
-def synced(venue: Venue, levels: int = 1_000) -> DepthWatch:
-    watch = DepthWatch()
+def synced(venue: Venue, levels: int = 1_000) -> LocalBook:
+    watch = LocalBook()
     assert watch.on_diff(venue.diff([(1, 1)])) == [SnapshotNeeded("start")]
     watch.on_snapshot_asked(as_proof=False)
     assert watch.on_snapshot(venue.snapshot(levels), levels) == [Synced(venue.update_id)]
@@ -169,7 +169,7 @@ def test_quantities_are_compared_as_numbers(quantity: str) -> None:
 
 def test_a_book_cut_to_its_nearest_levels_knows_no_more_than_it_has() -> None:
     bids, asks = [[str(price), "1"] for price in range(10, 0, -1)], [[str(price), "1"] for price in range(11, 16)]
-    whole = KnownBook(OrderBook(bids, asks), None, exact_number("14"))
+    whole = BoundedBook(OrderBook(bids, asks), None, exact_number("14"))
 
     cut = whole.nearest(4)
 
@@ -182,7 +182,7 @@ def test_a_book_cut_to_its_nearest_levels_knows_no_more_than_it_has() -> None:
 def test_a_proof_that_never_concludes_says_so(fresh_id: int, is_ahead: bool) -> None:
     """The answer is of another numbering, or of a host that stays behind."""
     running = known_book(DepthSnapshot("BTCUSDT", 10, [["9", "1"]], [["11", "1"]], ""), 5)
-    proof = BookProof()
+    proof = BookVerification()
     fresh = known_book(DepthSnapshot("BTCUSDT", fresh_id, [["9", "1"]], [["11", "1"]], ""), 5)
     assert proof.on_snapshot(fresh, fresh_id, running, 10) is None
     verdicts = [proof.on_diff(DepthDiff("BTCUSDT", number, number, [], [], 0), running) for number in range(11, 612)]
