@@ -1,5 +1,6 @@
 """How a process starts, is asked to stop, and ends: signals and exit codes."""
 
+import asyncio
 import errno
 import logging
 import math
@@ -11,9 +12,10 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
+from typing import Any
 
 from tickhouse_core import logs
 from tickhouse_core.errors import TickhouseError, UsageError
@@ -71,6 +73,23 @@ class StopRequest:
             yield
         finally:
             self._listeners.remove(listener)
+
+
+async def run_until_stopped(
+    stop: StopRequest, seconds: float | None, work: Coroutine[Any, Any, None], *beside: "asyncio.Future[Any]"
+) -> "asyncio.Task[None]":
+    """Runs `work` until the stop, for so many seconds, or until itself or something beside it ends; returns its ended task.
+
+    Its own failure is raised by the task's `result()`: after the caller has kept what there is to keep.
+    """
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+    with stop.calling(lambda: loop.call_soon_threadsafe(stopping.set)):
+        task, asked = asyncio.create_task(work), asyncio.create_task(stopping.wait())
+        await asyncio.wait({task, asked, *beside}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        task.cancel()
+        await asyncio.wait([task])
+    return task
 
 
 GRACE_SECONDS = 40.0

@@ -9,8 +9,8 @@ import pytest
 from tests.waiting import patience, until
 
 from extract_process.feed.frame_handler import FrameHandler
+from extract_process.feed.options import FeedOptions
 from extract_process.feed.plan import FeedPlan
-from extract_process.feed.stream_feed import FeedOptions
 from extract_process.listing import open_listing
 from extract_process.venues import venue_named
 from extract_process.venues.api import Address, VenueRest
@@ -148,7 +148,7 @@ async def test_each_stream_is_in_one_feed_whenever_its_symbol_comes(
 
     exchange, channels = venue_named(venue), ("trades", "depth", "ticker")
     wanted = dict.fromkeys(symbols, channels)
-    plan = FeedPlan(exchange, wanted, "1m", cast("FrameHandler", None), nowhere, FeedOptions(60, 1, 60, 60, 60, 2))
+    plan = FeedPlan(exchange, wanted, "1m", cast("FrameHandler", None), nowhere, FeedOptions(streams_per_connection=2))
     now, later = plan.add(symbols[:1]), plan.add(symbols[1:])
     assert plan.feeds == [*now, *later]
     streams = [stream for feed in plan.feeds for stream in feed.streams]

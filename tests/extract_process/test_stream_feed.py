@@ -12,7 +12,8 @@ import pytest
 from tests.waiting import until
 from websockets.asyncio.server import ServerConnection
 
-from extract_process.feed.stream_feed import FeedOptions, StreamFeed
+from extract_process.feed.options import FeedOptions
+from extract_process.feed.stream_feed import StreamFeed
 from extract_process.live.capture import Capture, CaptureOptions
 from extract_process.live.recovery import Recovered, landing_of
 from extract_process.spool.micro_batch import BatchLimits
@@ -27,7 +28,7 @@ from extract_process.venues.rate_limit import EventLimit
 
 from .socket_venues import SILENCE, Venue, raw_venue_that, venue_that
 
-OPTIONS = FeedOptions(3_600, 0.5, SILENCE, 30, 60, 300)
+OPTIONS = FeedOptions(rotate_seconds=3_600, overlap_seconds=0.5, silence_seconds=SILENCE)
 NAMES = [f"symbol{number}usdt@trade" for number in range(1_000)]
 
 

@@ -5,11 +5,11 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from extract_process.feed.data_silence import DataSilence
 from extract_process.feed.frame_handler import FrameHandler
 from extract_process.feed.link import FeedLink, FeedLinks, first_of
+from extract_process.feed.options import FeedOptions
 from extract_process.feed.overlap import Overlap, Verdict, goes_on, of_this_numbering, pause_before_retry
 from extract_process.feed.reconnect_delay import ReconnectDelay
 from extract_process.feed.silent_streams import SilentStreams
@@ -35,21 +35,6 @@ LOOK_SECONDS = 1.0
 _CONTROL = (Reply, Welcome, Pong, ServerShutdown, Unknown)
 _ROTATION, _SHUTDOWN, _MUTE, _LISTED = "rotation", "server_shutdown", "mute", "symbol_listed"
 """Why a connection is replaced: the `cause` of the events, and of a hole that it leaves."""
-
-
-@dataclass(frozen=True, slots=True)
-class FeedOptions:
-    """`rotate_seconds` is when a connection is replaced, before the venue's 24 h are over.
-
-    `silence_seconds` without a byte, pings included, and `mute_seconds` at least without data; see `DataSilence`.
-    """
-
-    rotate_seconds: float
-    overlap_seconds: float
-    silence_seconds: float
-    mute_seconds: float
-    first_message_seconds: float
-    streams_per_connection: int
 
 
 class StreamFeed:

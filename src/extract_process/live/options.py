@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from extract_process.feed.options import FeedOptions
 from extract_process.markets import Wanted
 from extract_process.spool.micro_batch import BatchLimits
 from extract_process.venues import DEFAULT_VENUE
@@ -11,7 +12,7 @@ LOOK_AGAIN_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class StreamOptions:
+class StreamOptions(FeedOptions):
     """One capture; the names are those of the command's options."""
 
     wanted: Wanted
@@ -25,12 +26,6 @@ class StreamOptions:
     give_up_order: tuple[str, ...] = ("ticker", "klines", "trades", "depth")
     snapshot_levels: int | None = None
     prove_seconds: float = 300.0
-    rotate_seconds: float = 23 * 3600.0
-    overlap_seconds: float = 5.0
-    silence_seconds: float = 60.0
-    mute_seconds: float = 30.0
-    first_message_seconds: float = 60.0
     look_again_seconds: float = LOOK_AGAIN_SECONDS
-    streams_per_connection: int = 300
     stop_seconds: float = 30.0
     heartbeat_seconds: float = 10.0

@@ -109,3 +109,25 @@ def _pause_after(error: Exception, failures: int) -> float:
     if isinstance(error, VenueRefused):
         return REFUSED_AGAIN_SECONDS
     return 0.2 + _BETWEEN_TRIES.pause(failures, random.random())
+
+
+async def prove_in_turn(
+    synced: Callable[[], list[str]],
+    prove: Callable[[str], None],
+    queue: RequestQueue,
+    every_seconds: float,
+    fastest: Callable[[], float],
+) -> None:
+    """One synced book after the other, each every `every_seconds`, with a pause of `fastest` at least; until cancelled.
+
+    Where something else is asked at the moment, a book waits for its next turn.
+    """
+    while True:
+        symbols = synced()
+        pause = max(fastest(), every_seconds / max(1, len(symbols)))
+        for symbol in symbols:
+            await asyncio.sleep(pause)
+            if queue.is_idle:
+                prove(symbol)
+        if not symbols:
+            await asyncio.sleep(min(pause, 1.0))

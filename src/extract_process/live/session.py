@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from extract_process.feed.plan import FeedPlan
-from extract_process.feed.stream_feed import FeedOptions
 from extract_process.gc_tuning import garbage_collected_seldom
 from extract_process.listing import CONNECTIONS, Listing, open_listing
 from extract_process.live.capture import Capture, CaptureCounts, CaptureOptions
@@ -17,7 +16,7 @@ from extract_process.live.gap_filler import PROOF_LEVELS, GapFiller
 from extract_process.live.metrics import Vitals, connection_trouble, readings_of
 from extract_process.live.options import StreamOptions
 from extract_process.live.recovery import Recovered, recover
-from extract_process.live.request_queue import RequestQueue
+from extract_process.live.request_queue import RequestQueue, prove_in_turn
 from extract_process.records import Heartbeat
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.quota import SpoolQuota
@@ -29,7 +28,7 @@ from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.heartbeats import heartbeat_detail
 from tickhouse_core.lake import open_lake
-from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.lifecycle import StopRequest, run_until_stopped
 from tickhouse_core.metrics import Process, Pulse, observed
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.settings import SpoolSettings, read
@@ -110,16 +109,10 @@ class CaptureSession:
         self._pulse = Pulse("the event loop")
 
     async def run(self, stop: StopRequest) -> CaptureReport:
-        stopping, loop = asyncio.Event(), asyncio.get_running_loop()
         part = Process("stream", lambda: readings_of(self.vitals()), lambda: list(self.vitals().trouble), self._pulse.trouble)
-        with observed(part), stop.calling(lambda: loop.call_soon_threadsafe(stopping.set)):
+        with observed(part):
             self._begin()
-            work = asyncio.create_task(self._work())
-            asked = asyncio.create_task(stopping.wait())
-            await asyncio.wait({work, asked}, timeout=self._options.duration_seconds, return_when=asyncio.FIRST_COMPLETED)
-            asked.cancel()
-            work.cancel()
-            await asyncio.wait([work])
+            work = await run_until_stopped(stop, self._options.duration_seconds, self._work())
         report = await self._end()
         if not work.cancelled():
             work.result()  # a failure of the work itself, after everything was kept
@@ -139,7 +132,9 @@ class CaptureSession:
                 group.create_task(feed.run())
             group.create_task(self._queue.run())
             group.create_task(self._tick())
-            group.create_task(self._prove())
+            fastest = partial(self._rest.snapshot_pause, min(PROOF_LEVELS, self._snapshot_levels), _PROOF_SHARE)
+            synced = partial(self._capture.monitor.books, synced=True)
+            group.create_task(prove_in_turn(synced, self._asks.prove, self._queue, self._options.prove_seconds, fastest))
             take_up = partial(self._take_up, group)
             group.create_task(self._listing.watch(self._options.look_again_seconds, take_up, self._leave_out))
 
@@ -194,19 +189,6 @@ class CaptureSession:
                 self._capture.beat(self._heartbeat())
             await asyncio.sleep(_TICK_SECONDS)
 
-    async def _prove(self) -> None:
-        """One symbol after the other, each every `prove_seconds` as far as the proofs' share of the weight allows."""
-        while True:
-            symbols = self._capture.monitor.books(synced=True)
-            fastest = self._rest.snapshot_pause(min(PROOF_LEVELS, self._snapshot_levels), _PROOF_SHARE)
-            pause = max(fastest, self._options.prove_seconds / max(1, len(symbols)))
-            for symbol in symbols:
-                await asyncio.sleep(pause)
-                if self._queue.is_idle:
-                    self._asks.prove(symbol)
-            if not symbols:
-                await asyncio.sleep(min(pause, 1.0))
-
     def vitals(self) -> Vitals:
         """From any thread: nothing is looked at that the event loop changes in the middle of."""
         counts, capture = self._capture.counts, self._capture
@@ -260,18 +242,8 @@ class CaptureSession:
 
     def _plan_feeds(self) -> FeedPlan:
         options = self._options
-        feed_options = FeedOptions(
-            rotate_seconds=options.rotate_seconds,
-            overlap_seconds=options.overlap_seconds,
-            silence_seconds=options.silence_seconds,
-            mute_seconds=options.mute_seconds,
-            first_message_seconds=options.first_message_seconds,
-            streams_per_connection=options.streams_per_connection,
-        )
         doubt = self._listing.doubt
-        return FeedPlan(
-            self._venue, options.wanted, options.interval, self._capture, self._rest.find_address, feed_options, doubt
-        )
+        return FeedPlan(self._venue, options.wanted, options.interval, self._capture, self._rest.find_address, options, doubt)
 
 
 def _check_bucket(store: ObjectStore) -> None:

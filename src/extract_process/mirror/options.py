@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from extract_process.feed.options import FeedOptions
 from extract_process.live.options import LOOK_AGAIN_SECONDS
 from extract_process.mirror.send_buffer import SendLimits
 from extract_process.venues import DEFAULT_VENUE
@@ -15,7 +16,7 @@ LEAST_SNAPSHOT_SHARE = 3
 
 
 @dataclass(frozen=True, slots=True)
-class MirrorOptions:
+class MirrorOptions(FeedOptions):
     """One mirror; the names are those of the command's options."""
 
     symbols: tuple[str, ...]
@@ -30,11 +31,5 @@ class MirrorOptions:
     duration_seconds: float | None = None
     snapshot_levels: int = 1_000
     prove_seconds: float = 300.0
-    rotate_seconds: float = 23 * 3600.0
-    overlap_seconds: float = 5.0
-    silence_seconds: float = 60.0
-    mute_seconds: float = 30.0
-    first_message_seconds: float = 60.0
     look_again_seconds: float = LOOK_AGAIN_SECONDS
-    streams_per_connection: int = 300
     stop_seconds: float = 10.0

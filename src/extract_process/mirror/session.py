@@ -9,11 +9,10 @@ from functools import partial
 from google.pubsub_v1 import PublisherAsyncClient
 
 from extract_process.feed.plan import FeedPlan
-from extract_process.feed.stream_feed import FeedOptions
 from extract_process.gc_tuning import garbage_collected_seldom
 from extract_process.listing import CONNECTIONS, Listing, open_listing
 from extract_process.live.metrics import Vitals, connection_trouble, readings_of
-from extract_process.live.request_queue import RequestQueue
+from extract_process.live.request_queue import RequestQueue, prove_in_turn
 from extract_process.mirror.channels import MirrorCounts
 from extract_process.mirror.handler import MirrorHandler
 from extract_process.mirror.messages import topic_name
@@ -24,7 +23,7 @@ from extract_process.mirror.snapshot_fetcher import SnapshotFetcher
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import NotProvisioned, TickhouseError
-from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.lifecycle import StopRequest, run_until_stopped
 from tickhouse_core.metrics import Process, Pulse, observed
 from tickhouse_core.settings import PubSubSettings, SpoolSettings, read
 
@@ -102,18 +101,10 @@ class MirrorSession:
         self._pulse = Pulse("the event loop")
 
     async def run(self, stop: StopRequest) -> MirrorReport:
-        stopping, loop = asyncio.Event(), asyncio.get_running_loop()
         part = Process("mirror", lambda: readings_of(self.vitals()), lambda: list(self.vitals().trouble), self._pulse.trouble)
-        with observed(part), stop.calling(lambda: loop.call_soon_threadsafe(stopping.set)):
-            publishing = asyncio.create_task(self._publisher.run())
-            work = asyncio.create_task(self._work())
-            asked = asyncio.create_task(stopping.wait())
-            await asyncio.wait(
-                {work, publishing, asked}, timeout=self._options.duration_seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-            asked.cancel()
-            work.cancel()
-            await asyncio.wait([work])
+        publishing = asyncio.create_task(self._publisher.run())
+        with observed(part):
+            work = await run_until_stopped(stop, self._options.duration_seconds, self._work(), publishing)
         left = await self._publisher.finish(self._options.stop_seconds)
         publishing.cancel()
         await asyncio.wait([publishing])
@@ -130,7 +121,9 @@ class MirrorSession:
                 group.create_task(feed.run())
             group.create_task(self._queue.run())
             group.create_task(self._publish_snapshots())
-            group.create_task(self._prove())
+            fastest = partial(self._rest.snapshot_pause, self._options.snapshot_levels, _PROOF_SHARE)
+            synced, prove = partial(self._mirror.books, synced=True), partial(self._fetcher.request, reason="proof")
+            group.create_task(prove_in_turn(synced, prove, self._queue, self._options.prove_seconds, fastest))
             group.create_task(self._report_figures())
             group.create_task(self._beat())
             take_up = partial(self._take_up, group)  # unknown ones are named in a line: a mirror has no events
@@ -157,19 +150,6 @@ class MirrorSession:
                 await asyncio.sleep(self._options.snapshot_seconds / len(self._options.symbols))
                 if self._plan.delivers("depth", symbol):
                     self._mirror.publish_snapshot(symbol)
-
-    async def _prove(self) -> None:
-        """One symbol after the other, each every `prove_seconds` as far as the proofs' share of the weight allows."""
-        while True:
-            symbols = self._mirror.books(synced=True)
-            fastest = self._rest.snapshot_pause(self._options.snapshot_levels, _PROOF_SHARE)
-            pause = max(fastest, self._options.prove_seconds / max(1, len(symbols)))
-            for symbol in symbols:
-                await asyncio.sleep(pause)
-                if self._queue.is_idle:
-                    self._fetcher.request(symbol, "proof")
-            if not symbols:
-                await asyncio.sleep(min(pause, 1.0))
 
     async def _beat(self) -> None:
         while True:
@@ -219,13 +199,5 @@ class MirrorSession:
 
     def _plan_feeds(self) -> FeedPlan:
         options = self._options
-        feed_options = FeedOptions(
-            rotate_seconds=options.rotate_seconds,
-            overlap_seconds=options.overlap_seconds,
-            silence_seconds=options.silence_seconds,
-            mute_seconds=options.mute_seconds,
-            first_message_seconds=options.first_message_seconds,
-            streams_per_connection=options.streams_per_connection,
-        )
         wanted = dict.fromkeys(options.symbols, options.channels)
-        return FeedPlan(self._venue, wanted, "", self._mirror, self._rest.find_address, feed_options, self._listing.doubt)
+        return FeedPlan(self._venue, wanted, "", self._mirror, self._rest.find_address, options, self._listing.doubt)

@@ -12,8 +12,9 @@ from extract_process.book.local_book import LocalBook
 from extract_process.book.order_book import exact_number
 from extract_process.book.sync import SnapshotNeeded
 from extract_process.book.verification import BoundedBook
+from extract_process.feed.options import FeedOptions
 from extract_process.feed.plan import FeedPlan
-from extract_process.feed.stream_feed import FeedOptions, StreamFeed
+from extract_process.feed.stream_feed import StreamFeed
 from extract_process.listing import CONNECTIONS, open_listing
 from extract_process.live.request_queue import RequestQueue
 from extract_process.mirror.comparison import BookComparison, ComparisonCounts, Top, top_of
@@ -28,7 +29,7 @@ from extract_process.venues import DEFAULT_VENUE, Venue, venue_named
 from extract_process.venues.api import VenueRest
 from extract_process.venues.parsing import FrameRefused
 from tickhouse_core.errors import UnknownSymbols, UsageError
-from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.lifecycle import StopRequest, run_until_stopped
 from tickhouse_core.settings import PubSubSettings, SpoolSettings, read
 
 log = logging.getLogger(__name__)
@@ -104,18 +105,13 @@ class VerifySession:
             lambda symbol, last_update_id, top: self._comparisons[symbol].on_venue(last_update_id, top),
         )
         fetcher.answer_to(self._venue)
-        self._stopping = asyncio.Event()
+        self._other_levels_seen = asyncio.Event()
         self._other_levels = 0
 
     async def run(self, stop: StopRequest) -> dict[str, SymbolReport]:
-        loop = asyncio.get_running_loop()
-        with stop.calling(lambda: loop.call_soon_threadsafe(self._stopping.set)):
-            work = asyncio.create_task(self._work())
-            asked = asyncio.create_task(self._stopping.wait())
-            await asyncio.wait({work, asked}, timeout=self._options.duration_seconds, return_when=asyncio.FIRST_COMPLETED)
-            asked.cancel()
-            work.cancel()
-            await asyncio.wait([work])
+        other_levels = asyncio.create_task(self._other_levels_seen.wait())
+        work = await run_until_stopped(stop, self._options.duration_seconds, self._work(), other_levels)
+        other_levels.cancel()
         if not work.cancelled():
             work.result()
         if self._other_levels:
@@ -140,7 +136,7 @@ class VerifySession:
             body = orjson.loads(message.data)
             if body["levels"] != self._options.levels:
                 self._other_levels = body["levels"]
-                self._stopping.set()
+                self._other_levels_seen.set()
                 return
             applied = book.apply(message.attributes["type"], body)
             self._reports[symbol].applied[applied] += 1
@@ -148,17 +144,8 @@ class VerifySession:
                 self._comparisons[symbol].on_mirrored(book.last_update_id, top_of(book.bids, book.asks))
 
     def _feeds(self) -> list[StreamFeed]:
-        defaults = MirrorOptions(self._options.symbols)
-        feed_options = FeedOptions(
-            rotate_seconds=defaults.rotate_seconds,
-            overlap_seconds=defaults.overlap_seconds,
-            silence_seconds=defaults.silence_seconds,
-            mute_seconds=defaults.mute_seconds,
-            first_message_seconds=defaults.first_message_seconds,
-            streams_per_connection=defaults.streams_per_connection,
-        )
         wanted = dict.fromkeys(self._options.symbols, ("depth",))
-        plan = FeedPlan(self._exchange, wanted, "", self._venue, self._find_address, feed_options)
+        plan = FeedPlan(self._exchange, wanted, "", self._venue, self._find_address, FeedOptions())
         return plan.add(self._options.symbols)
 
 
