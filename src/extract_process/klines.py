@@ -17,7 +17,7 @@ from tickhouse_core.errors import UsageError
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.logs import console
-from tickhouse_core.options import instant, one_of
+from tickhouse_core.options import instant, one_of, with_data_folder
 from tickhouse_core.settings import SpoolSettings, read
 from tickhouse_core.tables import print_figures
 from tickhouse_core.timestamps import format_instant, now_us
@@ -114,6 +114,7 @@ def print_summary(backfill: Backfill, seconds: float) -> None:
     print_figures(figures, seconds, width=24)
 
 
+@with_data_folder()
 def main(
     symbol: Annotated[
         list[str], typer.Option(help=f"Market as the venue spells it, for example {_DEFAULT.symbol_example}; repeats.")

@@ -12,7 +12,7 @@ from extract_process.spool.micro_batch import BatchLimits
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.options import one_of
+from tickhouse_core.options import one_of, with_data_folder
 from tickhouse_core.tables import print_figures
 
 DEFAULT_CHANNELS = ("trades", "depth")
@@ -27,6 +27,7 @@ _LIMITS = BatchLimits()
 _DEFAULTS = StreamOptions(wanted={})
 
 
+@with_data_folder()
 def main(
     symbol: Annotated[list[str] | None, typer.Option(help=f"As the venue spells it; repeats. Default: {MARKETS_FILE}.")] = None,
     channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: trades, depth.")] = None,

@@ -19,6 +19,7 @@ from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.metrics import observed
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect
 
@@ -99,6 +100,7 @@ def _when_allowed(make: Callable[[], Made], stop: StopRequest, *, waits: bool) -
     return None
 
 
+@with_data_folder()
 def main(
     drain: Annotated[bool, typer.Option("--drain", help="Exit when the queues are empty.")] = False,
     dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset's queue; repeats.")] = None,

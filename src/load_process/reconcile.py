@@ -22,7 +22,7 @@ from tickhouse_core.errors import Interrupted, TickhouseError
 from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.object_store import Folder, ObjectStore, ObjectSummary
-from tickhouse_core.options import instant
+from tickhouse_core.options import instant, with_data_folder
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.tables import print_table
 from tickhouse_core.timestamps import HOUR_US, SECOND_US, from_datetime, now_us
@@ -221,6 +221,7 @@ def run_reconcile(
     return counts
 
 
+@with_data_folder(reads=True)
 def main(
     dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset; repeats.")] = None,
     since: Annotated[str | None, typer.Option(help="Leave out the hours before; ISO 8601, UTC.")] = None,

@@ -30,7 +30,7 @@ from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.message_queue import MOST_PER_REQUEST, Message, MessageQueue
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
-from tickhouse_core.options import instant
+from tickhouse_core.options import instant, with_data_folder
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.tables import print_table
 from tickhouse_core.timestamps import format_instant, now_us
@@ -205,6 +205,7 @@ def _print_summary(outcomes: Counter[Outcome], letters: dict[str, DeadLetterCoun
         print_table(("objects", "number"), [(outcome.value, outcomes[outcome]) for outcome in Outcome])
 
 
+@with_data_folder(reads=True)
 def main(
     dlq: Annotated[list[str] | None, typer.Option(help="A dead-letter queue, or all; repeats.")] = None,
     key: Annotated[list[str] | None, typer.Option(help="An object's key; repeats.")] = None,

@@ -7,11 +7,13 @@ import typer
 
 from status_page.server import running_page
 from tickhouse_core.lifecycle import run_command, stop_on_signals
+from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import StatusSettings, read
 
 log = logging.getLogger(__name__)
 
 
+@with_data_folder(reads=True)
 def main(
     host: Annotated[str | None, typer.Option(help="Where to listen; default STATUS_HOST, loopback.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default STATUS_PORT, 8080; 0: any free one.")] = None,

@@ -15,7 +15,7 @@ from tickhouse_core.errors import TickhouseError, UsageError
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import run_command
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.options import one_of
+from tickhouse_core.options import one_of, with_data_folder
 from tickhouse_core.settings import RetentionSettings, WarehouseSettings, read
 from tickhouse_core.tables import print_table
 from tickhouse_core.warehouse import connect
@@ -118,6 +118,7 @@ def print_footers(footers: FooterAudit, datasets: Sequence[Dataset], samples: in
     return wrong
 
 
+@with_data_folder(reads=True)
 def main(
     dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset; repeats.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Only this market, and the objects that hold it.")] = None,

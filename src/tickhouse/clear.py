@@ -9,6 +9,7 @@ import typer
 
 from tickhouse_core.errors import TickhouseError, UsageError
 from tickhouse_core.lifecycle import run_command
+from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.tables import print_table
 from tickhouse_core.warehouse import Warehouse, connect
@@ -55,6 +56,7 @@ def _ask(rows: int, where: str) -> None:
         raise TickhouseError("nothing was cleared")
 
 
+@with_data_folder(reads=True)
 def main(
     bronze: Annotated[bool, typer.Option("--bronze", help="What was landed.")] = False,
     silver: Annotated[bool, typer.Option("--silver", help="The same without doubles: what the views show.")] = False,

@@ -7,18 +7,19 @@ from typing import Annotated
 
 import typer
 
-from extract_process import klines, mirror_check, stream
+from extract_process import mirror_check, stream
 from extract_process.mirror import __main__ as mirror
 from load_process import __main__ as load
 from load_process import reconcile, redrive
 from status_page import __main__ as page
-from tickhouse import audit, clear, doctor, local, localstack_restore, status
+from tickhouse import audit, clear, doctor, klines, local, localstack_restore, status
 from tickhouse.answers import JSON_FORMAT, JSON_SETTINGS, TABLE_FORMAT, json_lines, table_of, writes_unseen
 from tickhouse.demo import run_demo
 from tickhouse.provision import provision_aws
 from tickhouse_core.errors import WarehouseReadOnly, WarehouseRefused
 from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.settings import LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
+from tickhouse_core.options import with_data_folder
+from tickhouse_core.settings import DataSettings, LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
 from tickhouse_core.tables import print_table
 from tickhouse_core.warehouse import connect, connect_asker
 from transform_process import __main__ as transform
@@ -86,6 +87,7 @@ app.command("keep", rich_help_panel=_OPERATE)(localstack_restore.main)
 
 
 @app.command(rich_help_panel=_OPERATE)
+@with_data_folder()
 def provision(
     aws: Annotated[bool, typer.Option("--aws", help="Only bucket, queues, dead-letter queues, notifications.")] = False,
     warehouse: Annotated[bool, typer.Option("--warehouse", help="Only the ClickHouse schema.")] = False,
@@ -97,7 +99,7 @@ def provision(
 
     def work() -> None:
         everything = not (aws or warehouse or pubsub)
-        if aws or everything:
+        if aws or (everything and read(DataSettings).folder is None):
             provision_aws(read(LakeSettings).bucket, read(RetentionSettings))
         if warehouse or everything:
             migrate.migrate(read(WarehouseSettings), read(RetentionSettings))
@@ -110,6 +112,7 @@ def provision(
 
 
 @app.command(rich_help_panel=_LOOK, context_settings={"ignore_unknown_options": True})  # a query may begin with a comment: -- …
+@with_data_folder(reads=True)
 def query(
     sql: Annotated[str, typer.Argument(help="One select, for example: select count() from klines")],
     json: Annotated[bool, typer.Option("--json", help="One JSON object a row, for scripts.")] = False,

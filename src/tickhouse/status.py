@@ -19,6 +19,7 @@ from status_page.server import own_look
 from tickhouse_core.bounded_get import bearer, bounded_get
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
+from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
 
 _COLOURS = {"good": "green", "slow": "yellow", "bad": "red", "idle": "dim"}
@@ -114,6 +115,7 @@ def _ask(url: str) -> State:
     return state
 
 
+@with_data_folder(reads=True)
 def main(
     json: Annotated[bool, typer.Option("--json", help="One JSON document, for scripts.")] = False,
     once: Annotated[bool, typer.Option("--once", help="On a terminal: show it once instead of live.")] = False,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tickhouse_core.lifecycle import run_command, stop_on_signals
+from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.warehouse import connect
 from transform_process.transformer import Transformer, TransformOptions
@@ -13,6 +14,7 @@ from transform_process.transformer import Transformer, TransformOptions
 log = logging.getLogger(__name__)
 
 
+@with_data_folder()
 def main(
     once: Annotated[bool, typer.Option("--once", help="One pass over what is loaded, then exit.")] = False,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Build everything anew, from the first load.")] = False,

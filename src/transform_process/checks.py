@@ -17,7 +17,7 @@ from rich.table import Table
 
 from tickhouse_core.errors import TickhouseError, UsageError
 from tickhouse_core.lifecycle import run_command
-from tickhouse_core.options import instant
+from tickhouse_core.options import instant, with_data_folder
 from tickhouse_core.resources import RESOURCES, SQL_ROOT
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.timestamps import HOUR_US, format_instant, from_datetime, now_us, to_datetime
@@ -151,6 +151,7 @@ def _parameter(instant_us: int) -> str:
     return to_datetime(instant_us).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
+@with_data_folder(reads=True)
 def main(
     since: Annotated[str | None, typer.Option(help="Look at data from this instant on (ISO 8601, UTC).")] = None,
     until: Annotated[str | None, typer.Option(help="Up to, not including, this instant; default now.")] = None,

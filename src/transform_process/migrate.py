@@ -17,6 +17,7 @@ import typer
 from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import UsageError, WarehouseRefused
 from tickhouse_core.lifecycle import run_command
+from tickhouse_core.options import with_data_folder
 from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.settings import RetentionSettings, WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect
@@ -165,6 +166,7 @@ def _set_ttl(warehouse: Warehouse, table: str, days: int | None) -> bool:
     return True
 
 
+@with_data_folder()
 def main(
     print_for_cluster: Annotated[
         str | None,

@@ -1,7 +1,12 @@
+import os
+from pathlib import Path
+
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from tickhouse_core.errors import UsageError
-from tickhouse_core.options import instant, one_of
+from tickhouse_core.options import instant, one_of, with_data_folder
 
 
 def test_a_known_value_is_itself_and_another_one_is_told_what_is_known() -> None:
@@ -19,3 +24,33 @@ def test_what_is_no_instant_is_one_line_with_the_option(text: str) -> None:
     with pytest.raises(UsageError) as refused:
         instant("--since", text)
     assert str(refused.value) == f"--since {text!r} is no instant: write 2024-01-01 or 2024-01-01T12:30"
+
+
+def seen_by(data: Path | None, *, reads: bool = False) -> str | None:
+    seen: list[str | None] = []
+
+    @with_data_folder(reads=reads)
+    def main(word: str) -> None:
+        seen.append(os.environ.get("TICKHOUSE_DATA"))
+
+    app = typer.Typer()
+    app.command()(main)
+    arguments = ["x"] if data is None else ["x", "--data", str(data)]
+    ended = CliRunner().invoke(app, arguments)
+    if ended.exit_code:
+        return f"exit {ended.exit_code}"
+    return seen[0]
+
+
+def test_a_data_folder_is_told_for_as_long_as_the_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TICKHOUSE_DATA", raising=False)
+    assert (seen_by(None), seen_by(tmp_path), os.environ.get("TICKHOUSE_DATA")) == (None, str(tmp_path), None)
+    monkeypatch.setenv("TICKHOUSE_DATA", "mine")
+    assert (seen_by(None), seen_by(tmp_path), os.environ["TICKHOUSE_DATA"]) == ("mine", str(tmp_path), "mine")
+
+
+def test_a_command_that_reads_makes_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TICKHOUSE_DATA", raising=False)
+    missing = tmp_path / "nowhere"
+    assert (seen_by(missing, reads=True), seen_by(tmp_path, reads=True)) == ("exit 2", str(tmp_path))
+    assert not missing.exists()

@@ -12,7 +12,7 @@ from extract_process.mirror.send_buffer import SendLimits
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.options import one_of
+from tickhouse_core.options import one_of, with_data_folder
 from tickhouse_core.tables import print_figures
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _LIMITS = SendLimits()
 _DEFAULTS = MirrorOptions(symbols=())
 
 
+@with_data_folder()
 def main(
     symbol: Annotated[list[str] | None, typer.Option(help=f"As the venue spells it; repeats. Default: {MARKETS_FILE}.")] = None,
     levels: Annotated[int, typer.Option(min=1, help="Visible levels a side.")] = _DEFAULTS.levels,

@@ -15,7 +15,7 @@ from tickhouse.doctor import machine, services
 from tickhouse.doctor import venue as venue_checks
 from tickhouse.doctor.findings import Finding, run_check
 from tickhouse_core.lifecycle import run_command
-from tickhouse_core.options import one_of
+from tickhouse_core.options import one_of, with_data_folder
 
 CHECKS: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
     ("python", machine.check_python),
@@ -43,6 +43,7 @@ LOCAL = ("python", "settings", "disk", "ports", "exchange", "clock", "websocket"
 _MARKS = {"ok": "[green]ok[/]   ", "warning": "[yellow]warn[/] ", "bad": "[red]BAD[/]  ", "skipped": "[dim]–[/]    "}
 
 
+@with_data_folder()
 def main(
     json: Annotated[bool, typer.Option("--json", help="A JSON list, for scripts.")] = False,
     local: Annotated[bool, typer.Option("--local", help="Only what `tickhouse local` needs.")] = False,
