@@ -29,7 +29,7 @@ _TEACHING = """Crypto market data: recorded to Parquet, loaded into ClickHouse e
 
 Begin with [bold]tickhouse demo[/] (no network), or [bold]tickhouse local --symbol BTCUSDT[/] (the live market, on this
 machine alone, kept in ./data). Both show http://localhost:8080. When local has ended, ask what it recorded:
-[bold]CLICKHOUSE_PATH=data/warehouse tickhouse query "select * from trades limit 5"[/].
+[bold]tickhouse query --data data "select * from trades limit 5"[/].
 
 Something is wrong? [bold]tickhouse status[/] says where, [bold]tickhouse doctor[/] says what to do.
 """
