@@ -221,7 +221,7 @@ def test_an_insert_under_way_holds_the_watermark(clickhouse_server: "ClickHouseS
     ("arguments", "line"),
     [
         (("transform_process.checks", "--check", "nothing"), "unknown check 'nothing': choose from latency, "),
-        (("transform_process.checks", "--since", "yesterday"), "--since: 'yesterday' is no instant"),
+        (("transform_process.checks", "--since", "yesterday"), "--since 'yesterday' is no instant"),
         (("transform_process.checks", "--since", "2024-01-02", "--until", "2024-01-01"), "--since is not before --until"),
     ],
 )
