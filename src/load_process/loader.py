@@ -20,7 +20,14 @@ from load_process.objects import LoadRequest, LoadResult, LoadStatus, ObjectVers
 from load_process.refusals import UnreadObjects
 from load_process.visibility import VisibilityHeartbeat
 from tickhouse_core.backoff import Backoff, Outage
-from tickhouse_core.errors import AccessRefused, LakeUnavailable, TickhouseError, WarehouseUnavailable
+from tickhouse_core.errors import (
+    AccessRefused,
+    LakeRefused,
+    LakeUnavailable,
+    NotProvisioned,
+    TickhouseError,
+    WarehouseUnavailable,
+)
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import MOST_PER_REQUEST, Message, MessageQueue
 from tickhouse_core.object_store import ObjectStore
@@ -30,6 +37,11 @@ log = logging.getLogger(__name__)
 
 WAITING = Backoff(0.5, 30.0)
 """While lake or warehouse is unavailable."""
+
+_NEEDS_SOMEBODY = (AccessRefused, LakeRefused, NotProvisioned)
+_OF_THE_LAKE = (LakeUnavailable, *_NEEDS_SOMEBODY)
+_OUTAGES = (WarehouseUnavailable, *_OF_THE_LAKE)
+"""Of a queue, the bucket or the warehouse as a whole: no message is to blame, and what is in hand is kept for when it ends."""
 
 GIVEN_BACK = Backoff(2.0, 60.0)
 """Until a message that could not be settled is delivered again."""
@@ -105,7 +117,7 @@ class QueueLoader:
                 self.counts.pulse.beat()
                 try:
                     window = self._receive()
-                except (LakeUnavailable, WarehouseUnavailable, AccessRefused) as error:
+                except _OUTAGES as error:
                     self._wait_out(error)
                     continue
                 quiet_polls = 0 if window.messages else quiet_polls + 1
@@ -128,8 +140,8 @@ class QueueLoader:
             log.error("objects could not be read: their messages wait in the dead-letter queue", extra=said)
 
     def _wait_out(self, error: TickhouseError) -> None:
-        """Keys that are refused may be renewed; a run that is to come to an end does not wait for that."""
-        if self._options.drain and isinstance(error, AccessRefused):
+        """Refused keys may be renewed, a deleted queue made again; a run that is to come to an end does not wait for that."""
+        if self._options.drain and isinstance(error, _NEEDS_SOMEBODY):
             raise error
         self._stop.wait(self._outage.failed(error))
 
@@ -163,7 +175,7 @@ class QueueLoader:
                     wait_seconds=0 if window.messages else first_wait,
                     visibility_seconds=self._options.visibility_seconds,
                 )
-            except LakeUnavailable:
+            except _OF_THE_LAKE:
                 if window.messages:
                     break  # what is in hand is loaded first
                 raise
@@ -210,7 +222,7 @@ class QueueLoader:
                     is_noted = True
                 part, left = self._read_part(left)
                 parts.append(part)
-            except (WarehouseUnavailable, LakeUnavailable, AccessRefused) as error:
+            except _OUTAGES as error:
                 self._wait_out(error)
         return parts
 
@@ -242,7 +254,7 @@ class QueueLoader:
             self.counts.pulse.beat()
             try:
                 results = insert_reading(reading, self._batches, self._stop.is_set)
-            except (WarehouseUnavailable, LakeUnavailable, AccessRefused) as error:
+            except _OUTAGES as error:
                 self._wait_out(error)
             else:
                 self._outage.succeeded(began)
@@ -254,7 +266,7 @@ class QueueLoader:
         while not self._stop.is_set():
             try:
                 return self._again.read(requests, waits=False, gives_up=gives_up)
-            except (WarehouseUnavailable, LakeUnavailable, AccessRefused) as error:
+            except _OUTAGES as error:
                 self._wait_out(error)
         return None
 

@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 _ACCESS = "access_refused"
 _SILENT = "lake_silent"
 _NO_BUCKET = "bucket_missing"
-_OF_ALL_OR_ONE = {_ACCESS, _SILENT, _NO_BUCKET}
+_REFUSED = "lake_refused"
+_OF_ALL_OR_ONE = {_ACCESS, _SILENT, _NO_BUCKET, _REFUSED}
 """May concern a single object or the whole lake: one request to the lake decides."""
 
 READERS = 4
@@ -72,7 +73,7 @@ class ObjectReader:
 
     RETRY is the status of an object that the lake cannot answer for. REFUSED is that of an object that the lake refuses or
     does not send in time, and of one that our own code fails on. Errors that travel: the warehouse's, NotProvisioned, and
-    AccessRefused or LakeUnavailable where the lake refuses this process altogether, or answers nothing at all.
+    AccessRefused, LakeRefused or LakeUnavailable where the lake refuses this process altogether, or answers nothing at all.
     """
 
     def __init__(
@@ -247,7 +248,7 @@ class ObjectReader:
         except AccessRefused as error:
             return Unreadable(_ACCESS, str(error))
         except (LakeRefused, ObjectChanged) as error:
-            return Unreadable("lake_refused", str(error))
+            return Unreadable(_REFUSED, str(error))
         except Exception as error:
             log.debug("an error that nobody foresaw", extra={"key": key}, exc_info=True)
             return Unreadable("unforeseen", redacted(f"{type(error).__name__}: {error}")[:500])

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
+from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.message_queue import Message, MessageQueue
 
@@ -18,6 +19,8 @@ class VisibilityHeartbeat:
     def __init__(self, queue: MessageQueue, visibility_seconds: int) -> None:
         self._queue = queue
         self._seconds = visibility_seconds
+        beats = Backoff(visibility_seconds / 3, visibility_seconds / 3)
+        self._outage = Outage(log, beats, begins="visibility not extended", ends="visibility extended again", queue=queue.name)
         self._held: dict[str, Message] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -49,11 +52,14 @@ class VisibilityHeartbeat:
             self._extend(held)
 
     def _extend(self, held: list[Message]) -> None:
+        if not held:
+            return
         try:
-            failed = self._queue.extend_visibility(held, self._seconds) if held else []
+            failed = self._queue.extend_visibility(held, self._seconds)
         except TickhouseError as error:
             # Harmless: at worst the messages are delivered again, and ledger and token make that a no-op.
-            log.warning("visibility not extended", extra={"queue": self._queue.name, "why": str(error)})
+            self._outage.failed(error)
             return
+        self._outage.succeeded()
         if failed:
             log.debug("deliveries were settled meanwhile", extra={"queue": self._queue.name, "messages": len(failed)})

@@ -76,7 +76,7 @@ def _check_the_reach(settings: StatusSettings) -> None:
     if not (is_loopback(settings.host) or settings.token or settings.without_token):
         raise UsageError(
             f"STATUS_HOST={settings.host}: others reach the page there, so set STATUS_TOKEN (openssl rand -hex 16 makes one); "
-            "STATUS_WITHOUT_TOKEN=true only where the port itself is published for this machine alone"
+            "STATUS_WITHOUT_TOKEN may be true only where the port itself is published for this machine alone"
         )
 
 

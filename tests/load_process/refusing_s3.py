@@ -18,11 +18,11 @@ class RefusingS3:
 
     `silent….parquet` is never answered, of `dripping….parquet` a byte comes now and then, until the end of the context.
     `6GiB.parquet` announces so many bytes.
-    `code` is what everything is answered with, as 403; empty: nothing.
+    `code` is what everything is answered with, as `status`; empty: nothing.
     """
 
     def __init__(self, backend: str) -> None:
-        self.code = ""
+        self.code, self.status = "", 403
         self.asked_for_silent: list[str] = []
         self._ended = threading.Event()
         address = urlsplit(backend)
@@ -46,7 +46,7 @@ class RefusingS3:
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         name = unquote(urlsplit(path).path).rpartition("/")[2]
         said = re.fullmatch(r"([345]\d\d)_(\w+)\.parquet", name) if method in ("GET", "HEAD") else None
-        status, code = (403, self.code) if self.code else (int(said[1]), said[2]) if said else (0, "")
+        status, code = (self.status, self.code) if self.code else (int(said[1]), said[2]) if said else (0, "")
         if status:
             return status, {"Content-Type": "application/xml"}, f"<Error><Code>{code}</Code></Error>".encode()
         link = http.client.HTTPConnection(*self._backend, timeout=60)

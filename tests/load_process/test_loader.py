@@ -13,7 +13,7 @@ from tests.load_process.conftest import FOLDER, START, errors, klines, ledger, n
 from load_process.limits import LoadLimits
 from load_process.loader import LoaderOptions, QueueLoader
 from tickhouse_core.aws import sqs_client
-from tickhouse_core.errors import LakeUnavailable, WarehouseUnavailable
+from tickhouse_core.errors import AccessRefused, LakeUnavailable, NotProvisioned, TickhouseError, WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.message_queue import Message, MessageQueue, QueueDepth
 from tickhouse_core.object_store import ObjectStore, StoredObject
@@ -218,15 +218,16 @@ def test_passing_trouble_leaves_the_message_for_another_delivery(
 
 
 class PatchyQueue(SqsQueue):
-    """Does not answer the second time, nor the first time it is asked for its depth."""
+    """Fails the second time, and does not answer the first time it is asked for its depth."""
 
+    error: type[TickhouseError] = LakeUnavailable
     received = 0
     asked = 0
 
     def receive(self, *, most: int, wait_seconds: int, visibility_seconds: int) -> list[Message]:
         self.received += 1
         if self.received == 2:
-            raise LakeUnavailable("SQS answered 503")
+            raise self.error("SQS answered 503, 403, or that there is no such queue")
         return super().receive(most=most, wait_seconds=wait_seconds, visibility_seconds=visibility_seconds)
 
     def depth(self) -> QueueDepth:
@@ -236,13 +237,15 @@ class PatchyQueue(SqsQueue):
         return super().depth()
 
 
+@pytest.mark.parametrize("error", [LakeUnavailable, AccessRefused, NotProvisioned])
 def test_what_was_received_before_the_queue_went_away_is_loaded(
-    moto_lake: Lake, warehouse: Warehouse, connections: list[Warehouse]
+    error: type[TickhouseError], moto_lake: Lake, warehouse: Warehouse, connections: list[Warehouse]
 ) -> None:
     """Nobody else would see these messages as long as this loader keeps them hidden."""
     for number in range(15):
         moto_lake.store.write(f"{FOLDER}/{number}.parquet", parquet(klines(number)))
     queue = PatchyQueue(QUEUE)
+    queue.error = error
     run(moto_lake.store, connections, queue=queue)
     assert queue.received > 2
     assert queue.asked > 1

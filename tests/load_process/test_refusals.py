@@ -21,7 +21,9 @@ from load_process.loader import LoaderOptions
 from load_process.notifications import ObjectCreated
 from load_process.object_reader import MOST_SILENT, ObjectReader
 from load_process.objects import LoadRequest, LoadStatus, ObjectVersion
-from tickhouse_core.errors import AccessRefused
+from tickhouse.provision import provision_aws
+from tickhouse_core.aws import sqs_client
+from tickhouse_core.errors import AccessRefused, LakeRefused, TickhouseError
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import StoredObject
 from tickhouse_core.s3_store import S3Store
@@ -109,13 +111,24 @@ def test_of_many_objects_that_do_not_come_only_the_first_are_waited_for(
     assert found.count(LoadStatus.RETRY) == 8 - found.count(LoadStatus.REFUSED)
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "error", "advice"),
+    [(403, "ExpiredToken", AccessRefused, "check AWS_ACCESS_KEY_ID"), (418, "Teapot", LakeRefused, "check S3_BUCKET")],
+)
 def test_when_everything_is_refused_no_object_is_blamed(
-    front: RefusingS3, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
+    status: int,
+    code: str,
+    error: type[TickhouseError],
+    advice: str,
+    front: RefusingS3,
+    moto_lake: Lake,
+    warehouse: Warehouse,
+    threads: ThreadPoolExecutor,
 ) -> None:
     created = land(moto_lake, parquet(klines(0)))
     reader = ObjectReader(S3Store(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
-    front.code = "ExpiredToken"
-    with pytest.raises(AccessRefused, match=r"ExpiredToken.*check AWS_ACCESS_KEY_ID"):
+    front.code, front.status = code, status
+    with pytest.raises(error, match=f"{code}.*{advice}"):
         reader.read([LoadRequest(created, 1)])
     assert errors(warehouse) == []
     front.code = ""
@@ -194,6 +207,25 @@ def test_keys_that_expire_under_way_spend_no_delivery(
     assert errors(warehouse) == []
     assert len(waits(caplog)) == 1
     assert "ExpiredToken" in waits(caplog)[0]
+    warehouse.close()
+
+
+@pytest.mark.slow
+def test_a_queue_that_is_deleted_under_way_is_said_once_and_waited_for(
+    moto_lake: Lake, warehouse_settings: WarehouseSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    warehouse = connect(warehouse_settings)
+    with loading():
+        moto_lake.store.write(f"{FOLDER}/0.parquet", parquet(klines(0)))
+        wait_until(lambda: len(ledger(warehouse)) == 1, "the first object")
+        sqs = sqs_client()
+        sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"])
+        wait_until(lambda: bool(waits(caplog)), "the line that says it")
+        provision_aws(moto_lake.store.bucket)
+        moto_lake.store.write(f"{FOLDER}/1.parquet", parquet(klines(1)))
+        wait_until(lambda: len(ledger(warehouse)) == 2, "the second object")
+    (said,) = waits(caplog)
+    assert "`tickhouse provision` creates bucket and queues" in said
     warehouse.close()
 
 

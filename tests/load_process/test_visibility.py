@@ -89,13 +89,17 @@ def test_the_later_delivery_of_a_message_is_the_one_that_is_extended(moto_lake: 
     assert queue.extended[1] == (["receipt-later"], QUICK)
 
 
-def test_an_extension_that_fails_is_tried_again_at_the_next_beat(moto_lake: Lake) -> None:
+def test_an_extension_that_fails_is_said_once_and_tried_again_at_the_next_beat(
+    moto_lake: Lake, caplog: pytest.LogCaptureFixture
+) -> None:
     assert moto_lake.environment
     queue = Extended("klines-notifications", failing=3)
     with quick(queue) as heartbeat:
         heartbeat.hold(MESSAGES[:1])
         wait_for(queue, 5)
     assert len(queue.extended) >= 5
+    said = [record.getMessage() for record in caplog.records if record.levelname != "DEBUG"]
+    assert said == ["visibility not extended"]
 
 
 @pytest.mark.slow

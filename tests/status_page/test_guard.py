@@ -93,7 +93,7 @@ def test_a_form_is_small_and_its_bytes_are_text() -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "page.example"])
 def test_beyond_loopback_the_page_wants_a_token(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATUS_HOST", host)
-    with pytest.raises(UsageError, match=r"^STATUS_HOST=.* set STATUS_TOKEN"), running_page(read(StatusSettings)):
+    with pytest.raises(UsageError, match=r"^STATUS_HOST=.* set STATUS_TOKEN [^*]*$"), running_page(read(StatusSettings)):
         pass
 
 

@@ -11,13 +11,14 @@ from extract_process.spool.checkpoint import Checkpoint
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.row_buffer import RowBuffer
 from extract_process.spool.segments import Segment
+from tickhouse_core.backoff import Backoff, Outage
 
 log = logging.getLogger(__name__)
 
 MOST_IN_MEMORY = 3
 """Batches whose rows wait in memory; of more, only the segment on disk waits, and its rows are read again."""
 
-RETRY_SECONDS = 2.0
+RETRYING = Backoff(2.0, 2.0)
 """After trouble with the disk; the segment stays where it is."""
 
 
@@ -38,6 +39,9 @@ class Flusher:
         self._outbox = outbox
         self._rebuilt = rebuilt
         self._on_objects = on_objects
+        self._outage = Outage(
+            log, RETRYING, begins="cannot write objects to the spool, trying again", ends="objects are written to the spool again"
+        )
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()  # paths once memory is full
         self._abandoned = threading.Event()
         self._worked_off = False
@@ -64,11 +68,11 @@ class Flusher:
             while not self._abandoned.is_set():
                 try:
                     self._flush(batch, landing or self._rebuilt(batch.segment))
+                    self._outage.succeeded()
                     break
                 except OSError as error:
-                    log.error("cannot write objects to the spool, trying again", extra={"error": str(error)})
                     landing = None
-                    self._abandoned.wait(RETRY_SECONDS)
+                    self._abandoned.wait(self._outage.failed(error))
         self._worked_off = not self._abandoned.is_set()
 
     def _flush(self, batch: Batch, landing: RowBuffer) -> None:
