@@ -6,6 +6,7 @@ queue. A file's name ends with how often it was delivered; its times say when it
 """
 
 import os
+import re
 import threading
 import time
 import uuid
@@ -23,6 +24,9 @@ _OTHERS_SECONDS = 0.25
 
 _MOST_BODY_BYTES = 1024**2 + 1
 """One more than a message may have: what is longer is refused by its reader."""
+
+_MESSAGE = re.compile(r"\d{20}-[0-9a-f]{12}\.\d{1,4}")
+"""How a message's file is named. What else lies in the folder is none of ours, and stays."""
 
 _arrivals: defaultdict[Path, threading.Condition] = defaultdict(threading.Condition)
 """By folder: notified of every message of this process."""
@@ -114,7 +118,7 @@ class FolderQueue(MessageQueue):
         with self._errors():
             try:
                 with os.scandir(self._folder) as entries:
-                    found = sorted((entry for entry in entries if entry.name[0].isdigit()), key=lambda entry: entry.name)
+                    found = sorted(filter(_is_message, entries), key=lambda entry: entry.name)
             except FileNotFoundError:
                 return
             for entry in found:
@@ -137,6 +141,10 @@ class FolderQueue(MessageQueue):
             yield
         except OSError as error:
             raise LakeUnavailable(f"queue {self._folder}: {error.strerror}; is it writable, with room left?") from error
+
+
+def _is_message(entry: "os.DirEntry[str]") -> bool:
+    return _MESSAGE.fullmatch(entry.name) is not None and entry.is_file(follow_symlinks=False)
 
 
 def _is_visible(stat: os.stat_result, now: int) -> bool:

@@ -7,7 +7,9 @@ one request: a folder that is uploaded to a bucket keeps its versions.
 import errno
 import fcntl
 import hashlib
+import logging
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -29,6 +31,8 @@ from tickhouse_core.files import sync_folder
 from tickhouse_core.object_store import CHUNK_BYTES, Folder, ObjectStore, ObjectSummary, StoredObject
 from tickhouse_core.timestamps import to_datetime
 
+log = logging.getLogger(__name__)
+
 _EMPTY = "%00"
 _PLAIN = " !#$&'()*+,:;=@[]^_`{}~"
 _INCOMING, _LOCK = "%incoming", "%lock"
@@ -36,6 +40,9 @@ _INCOMING, _LOCK = "%incoming", "%lock"
 
 _ETAG = "user.tickhouse.etag"
 """An extended attribute: etag, size and modification time. It saves reading a file for its etag where the disk can hold it."""
+
+_MOST_STRANGERS = 1_000
+"""So many files that are no objects are named one by one, each of them once."""
 
 _NEVER_POSSIBLE = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR}
 _md5 = partial(hashlib.md5, usedforsecurity=False)
@@ -52,6 +59,7 @@ class FolderStore(ObjectStore):
         super().__init__(bucket)
         self._folder = folder
         self._on_created = on_created
+        self._strangers: set[str] = set()
 
     def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
         self.write_chunks(key, [body], replaces=replaces, must_be_new=must_be_new)
@@ -154,21 +162,30 @@ class FolderStore(ObjectStore):
                 yield f"{prefix}{name}", Path(entry.path)
 
     def _entries(self, folder: Path) -> list[tuple[str, "os.DirEntry[str]"]]:
-        """With their names as parts of keys; nothing where there is no such folder."""
+        """With their names as parts of keys; nothing where there is no such folder. What can be no object is named, once."""
         with self._errors(str(folder)):
             try:
                 with os.scandir(folder) as entries:
-                    return [(_part(entry.name), entry) for entry in entries if entry.name not in (_INCOMING, _LOCK)]
+                    found = [entry for entry in entries if entry.name not in (_INCOMING, _LOCK)]
             except (FileNotFoundError, NotADirectoryError):
                 return []
+            return [(_part(entry.name), entry) for entry in found if not self._is_stranger(entry)]
+
+    def _is_stranger(self, entry: "os.DirEntry[str]") -> bool:
+        """People put things into folders: pipes, links that lead back, names that no key is spelled by."""
+        why = _why_no_object(entry)
+        if why is not None and entry.path not in self._strangers and len(self._strangers) < _MOST_STRANGERS:
+            self._strangers.add(entry.path)
+            log.warning("no object of the lake, left alone", extra={"file": ascii(entry.path), "why": why})
+        return why is not None
 
     def _summary(self, key: str, path: Path) -> ObjectSummary | None:
         """None for a file that was deleted since it was listed."""
         with self._errors(key):
             try:
-                with path.open("rb") as file:
-                    stat = os.fstat(file.fileno())
-                    return ObjectSummary(key, _etag_of(file), stat.st_size, to_datetime(stat.st_mtime_ns // 1_000))
+                with _opened_file(path) as file:
+                    found = os.fstat(file.fileno())
+                    return ObjectSummary(key, _etag_of(file), found.st_size, to_datetime(found.st_mtime_ns // 1_000))
             except FileNotFoundError:
                 return None
 
@@ -190,7 +207,7 @@ class FolderStore(ObjectStore):
         """The file while the context lasts: these bytes, whatever is written meanwhile. Raises ObjectMissing."""
         with self._errors(key):
             try:
-                file = self._path(key).open("rb")
+                file = _opened_file(self._path(key))
             except FileNotFoundError as error:
                 raise ObjectMissing(f"{self.where(key)}: there is no such object") from error
             with file:
@@ -251,8 +268,36 @@ def _remember(file: BinaryIO, etag: str) -> None:
 
 
 def _identity(file: BinaryIO) -> str:
-    stat = os.fstat(file.fileno())
-    return f"{stat.st_size} {stat.st_mtime_ns}"
+    found = os.fstat(file.fileno())
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def _opened_file(path: Path) -> BufferedReader:
+    """Raises IsADirectoryError for what is no file: a pipe would wait for its writer for ever."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return os.fdopen(file, "rb")
+    os.close(file)
+    raise IsADirectoryError(errno.EISDIR, "Is no file", str(path))
+
+
+def _why_no_object(entry: "os.DirEntry[str]") -> str | None:
+    """None for an object and for a folder of objects. Raises OSError."""
+    try:
+        spelled = _file_name(_part(entry.name))
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    if spelled != entry.name:
+        return f"its key would be the file {spelled}: rename it"
+    path = Path(entry.path)
+    if entry.is_symlink() and Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(path)):
+        return "it is a link to a folder that it is in"
+    try:
+        return None if entry.is_dir() or entry.is_file() else "it is no file"
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return "it is a link that leads back to itself"
 
 
 def _file_name(part: str) -> str:

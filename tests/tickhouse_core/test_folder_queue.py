@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -156,3 +157,18 @@ def test_the_times_of_a_file_say_when_it_comes_again(queue: FolderQueue, clock: 
     receive(queue, visibility=30)
     [path] = (tmp_path / "trades").iterdir()
     assert 29 * SECOND < path.stat().st_mtime_ns - clock.now <= 30 * SECOND
+
+
+def test_what_is_no_message_is_left_alone_and_harms_nobody(tmp_path: Path) -> None:
+    queue = FolderQueue(tmp_path, "trades")
+    queue.send("a")
+    folder, name = tmp_path / "trades", f"{1:020d}-{'a' * 12}"
+    for stray in ("1garbage", "2.x", "README", f"{name}.x"):
+        (folder / stray).write_text("stray")
+    (folder / f"{name}.0").mkdir()
+    (folder / f"{name}.1").symlink_to("nowhere")
+    os.mkfifo(folder / f"{name}.2")
+    messages = queue.receive(most=10, wait_seconds=0, visibility_seconds=30)
+    assert (bodies(messages), queue.depth().in_flight, queue.depth().visible) == (["a"], 1, 0)
+    assert queue.delete(messages) == []
+    assert len(list(folder.iterdir())) == 7

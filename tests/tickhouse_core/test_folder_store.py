@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from moto import mock_aws
 
-from tickhouse_core.errors import LakeUnavailable, ObjectChanged, ObjectMissing, TickhouseError
+from tickhouse_core.errors import LakeRefused, LakeUnavailable, ObjectChanged, ObjectMissing, TickhouseError
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lake import open_lake
 from tickhouse_core.object_store import ObjectStore
@@ -247,3 +247,25 @@ class TwoStores(RuleBasedStateMachine):
 
 TestTwoStores = pytest.mark.slow(TwoStores.TestCase)
 TestTwoStores.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+
+
+def test_what_people_put_into_the_folder_is_named_once_and_harms_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lake = FolderStore(tmp_path)
+    lake.write("a/b.parquet", b"one")
+    folder = tmp_path / "a"
+    os.mkfifo(folder / "pipe")
+    (folder / "back").symlink_to(".")
+    (folder / "up").symlink_to(tmp_path)
+    (folder / "self").symlink_to("self")
+    (folder / "gone").symlink_to("nowhere")
+    (folder / "x%3Dy").write_bytes(b"its key x=y would be another file")
+    (folder / os.fsdecode(b"\xff")).write_bytes(b"no name of a key")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "c.parquet").write_bytes(b"linked")
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    for _ in range(2):
+        assert keys(lake) == ["a/b.parquet", "a/linked/c.parquet", "elsewhere/c.parquet"]
+        assert [item.key for item in lake.list_folder("a/")[0].objects] == ["a/b.parquet"]
+    assert len(caplog.records) == 7
+    with pytest.raises(LakeRefused):
+        lake.read("a/pipe")  # it would wait for a writer for ever
