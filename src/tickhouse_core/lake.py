@@ -6,6 +6,7 @@ from urllib.parse import quote
 import orjson
 
 from tickhouse_core.datasets import dataset_of_key
+from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.folder_queue import FolderQueue
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.message_queue import MessageQueue
@@ -23,9 +24,14 @@ class CopiedStore(S3Store):
         self._copy = copy
 
     def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
-        """As ObjectStore's; what returned is on the disk of LAKE_COPY_DIR too."""
+        """As ObjectStore's; what returned is on the disk of LAKE_COPY_DIR too.
+
+        LakeUnavailable where the bucket forgot it before the copy was there: who restores it may have looked too early.
+        """
         etag = super().write(key, body, replaces=replaces, must_be_new=must_be_new)
         self._copy.write(key, body)
+        if not self.has(key):
+            raise LakeUnavailable(f"{self.where(key)}: the lake forgot it while it was copied")
         return etag
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from tickhouse_core.aws import aws_errors, s3_client
-from tickhouse_core.errors import ObjectTooLarge
+from tickhouse_core.errors import NotProvisioned, ObjectMissing, ObjectTooLarge
 from tickhouse_core.object_store import CHUNK_BYTES, Folder, ObjectStore, ObjectSummary, StoredObject
 from tickhouse_core.quick_get import SILENCE_SECONDS, QuickGet
 
@@ -70,6 +70,15 @@ class S3Store(ObjectStore):
         with aws_errors(self.where(prefix)):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
                 yield from _summaries(page)
+
+    def has(self, key: str) -> bool:
+        """Whether there is such an object now."""
+        try:
+            with aws_errors(self.where(key)):
+                self._client.head_object(Bucket=self.bucket, Key=key)
+        except (ObjectMissing, NotProvisioned):
+            return False
+        return True
 
     def check_access(self) -> None:
         with aws_errors(self.where("data_sources/")):

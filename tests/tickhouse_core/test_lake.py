@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from load_process.notifications import ObjectCreated, parse_notification
+from tickhouse_core.aws import s3_client
 from tickhouse_core.datasets import DATASETS
+from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.folder_store import FolderStore
-from tickhouse_core.lake import open_lake, open_queue
+from tickhouse_core.lake import CopiedStore, open_lake, open_queue
 from tickhouse_core.settings import SpoolSettings, WarehouseSettings, read
+
+if TYPE_CHECKING:
+    from conftest import Lake
 
 
 @pytest.fixture
@@ -42,3 +48,22 @@ def test_what_is_no_dataset_s_object_is_no_message(data: Path) -> None:
     for key in ("quarantine/data_sources/trades/x.parquet", f"{DATASETS[0].prefix}x.json"):
         lake.write(key, b"x")
     assert not (data / "queue").exists()
+
+
+class ForgetfulCopy(FolderStore):
+    """While it writes, the lake is started anew."""
+
+    def __init__(self, folder: Path, lake: Lake) -> None:
+        super().__init__(folder)
+        self._lake = lake
+
+    def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
+        s3_client().delete_object(Bucket=self._lake.store.bucket, Key=key)
+        return super().write(key, body, replaces=replaces, must_be_new=must_be_new)
+
+
+def test_what_the_lake_forgot_before_it_was_copied_is_written_again(moto_lake: Lake, tmp_path: Path) -> None:
+    store = CopiedStore(moto_lake.store.bucket, ForgetfulCopy(tmp_path, moto_lake))
+    with pytest.raises(LakeUnavailable, match="forgot it while it was copied"):
+        store.write("a/b", b"x")
+    assert CopiedStore(moto_lake.store.bucket, FolderStore(tmp_path)).write("a/b", b"x")
