@@ -13,12 +13,16 @@ import uuid
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.message_queue import MAX_RECEIVE_COUNT, Message, MessageQueue, QueueDepth
 
 _NS = 1_000_000_000
+_MOST_SEEN = 10_000
+"""Names of one look in memory, however many wait."""
+
 _OTHERS_SECONDS = 0.25
 """Between two looks for messages of other processes; one of this process wakes a receiver."""
 
@@ -86,7 +90,7 @@ class FolderQueue(MessageQueue):
         with self._lock:
             for look in (self._seen, None):
                 if look is None and not messages:
-                    self._seen = deque(path for path, is_visible in self._files() if is_visible)
+                    self._seen = deque(islice((path for path, is_visible in self._files() if is_visible), _MOST_SEEN))
                 while self._seen and len(messages) < most:
                     if message := self._delivered(self._seen.popleft(), visibility_seconds):
                         messages.append(message)

@@ -263,7 +263,7 @@ def _remembered(file: BufferedReader) -> str | None:
 def _remember(file: BinaryIO, etag: str) -> None:
     try:
         os.setxattr(file.fileno(), _ETAG, f"{etag} {_identity(file)}".encode())
-    except (OSError, AttributeError):
+    except (OSError, AttributeError):  # this disk or system has no such attributes: the file is read for its etag
         return
 
 
