@@ -16,7 +16,7 @@ _IDS = {
 
 @dataclass(frozen=True, slots=True)
 class Continuity:
-    """Of one channel: rows, holes between neighbouring ids, and how many ids of them no gap accounts for."""
+    """Of one channel: rows, holes between neighbouring ids, how many ids of them no gap accounts for, and where."""
 
     channel: str
     rows: int
@@ -24,6 +24,7 @@ class Continuity:
     missing_ids: int
     unexplained_ids: int
     doubled: int
+    unexplained_holes: tuple[str, ...]
 
 
 def continuity(stack: Stack, channel: str) -> Continuity:
@@ -40,12 +41,16 @@ def continuity(stack: Stack, channel: str) -> Continuity:
         f" where channel = '{channel}' and event = 'gap'"
     )
     missing = unexplained = 0
+    unexplained_holes = []
     for symbol, start, end in holes:
         missing += int(end) - int(start) + 1
-        unexplained += _left(int(start), int(end), [(int(a), int(b)) for of, a, b in gaps if of == symbol])
+        left = _left(int(start), int(end), [(int(a), int(b)) for of, a, b in gaps if of == symbol])
+        unexplained += left
+        if left:
+            unexplained_holes.append(f"{symbol} {start} … {end} ({left})")
     rows = stack.number(f"select count() from {view}")
     distinct = stack.number(f"select uniqExact(venue, symbol, {last}) from {view}")
-    return Continuity(channel, rows, len(holes), missing, unexplained, rows - distinct)
+    return Continuity(channel, rows, len(holes), missing, unexplained, rows - distinct, tuple(unexplained_holes))
 
 
 def _left(start: int, end: int, gaps: list[tuple[int, int]]) -> int:

@@ -186,7 +186,7 @@ def check_accounts(stack: Stack) -> None:
         found = continuity(stack, channel)
         claim = (
             f"{channel}: {found.rows} rows, {found.doubled} doubled; {found.holes} holes of {found.missing_ids} ids, "
-            f"{found.unexplained_ids} of them without a gap"
+            f"{found.unexplained_ids} of them without a gap {', '.join(found.unexplained_holes)}"
         )
         expect(found.rows > 0 and found.doubled == 0 and found.unexplained_ids == 0, claim)
     expect(stack.number("select count() from klines") == KLINES, f"klines: still {KLINES:,} rows")
