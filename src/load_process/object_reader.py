@@ -16,6 +16,7 @@ from load_process.refusals import Refusals, Unreadable, UnreadObjects
 from tickhouse_core.datasets import Dataset, dataset_of_key
 from tickhouse_core.errors import (
     AccessRefused,
+    LakeInconsistent,
     LakeRefused,
     LakeSilent,
     LakeUnavailable,
@@ -241,6 +242,8 @@ class ObjectReader:
             return self._decoder.decode(room, key, size, dataset, attempts)
         except LakeSilent as error:
             return Unreadable(_SILENT, str(error))
+        except LakeInconsistent as error:
+            return Unreadable("lake_inconsistent", str(error))
         except (ObjectMissing, LakeUnavailable, NoRoom) as error:
             return error
         except NotProvisioned as error:

@@ -6,7 +6,8 @@ TickhouseError                  exit 1: the work failed, the message says what, 
 │   └── AccessRefused           S3 or SQS refused the credentials, or them for this thing; a long process waits and tries again
 ├── Interrupted                 exit 1: a signal ended unfinished work cleanly; run again to go on
 ├── LakeUnavailable             transient: S3 or SQS could not be reached or answered 5xx
-│   └── LakeSilent              S3 took the request and did not answer, or not to the end, in the time that is allowed
+│   ├── LakeSilent              S3 took the request and did not answer, or not to the end, in the time that is allowed
+│   └── LakeInconsistent        two answers of S3 contradict each other about one object
 ├── LakeRefused                 permanent: S3 or SQS understood the request and refused it (an unknown 4xx)
 ├── NotProvisioned              there is no such bucket, queue or topic
 ├── ObjectMissing               the object is not in the bucket
@@ -67,6 +68,10 @@ class LakeSilent(LakeUnavailable):
     """An object's bytes did not come in time; other objects may be read all the same."""
 
 
+class LakeInconsistent(LakeUnavailable):
+    """S3, or a proxy before it, contradicts itself about one object; other objects may be read all the same."""
+
+
 class LakeRefused(TickhouseError):
     """S3 or SQS refused the request; the same request will be refused again until somebody changes something."""
 
@@ -84,7 +89,7 @@ class ObjectChanged(TickhouseError):
 
 
 class ObjectTooLarge(TickhouseError):
-    """Nothing of the object was read; `etag` says which version it was."""
+    """The object was not read; `etag` says which version it was."""
 
     def __init__(self, message: str, etag: str) -> None:
         super().__init__(message)

@@ -62,7 +62,7 @@ class ObjectStore(ABC):
 
     @abstractmethod
     def read(self, key: str, *, most_bytes: int | None = None) -> StoredObject:
-        """The whole object; ObjectTooLarge, before anything is read, if it has more than `most_bytes`."""
+        """The whole object; ObjectTooLarge, without reading it, if it has more than `most_bytes`."""
 
     @abstractmethod
     def chunks(self, key: str) -> Iterator[bytes]:

@@ -1,10 +1,14 @@
 """S3Store: the lake in one bucket of S3, or of whatever speaks its protocol, over boto3."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from contextlib import closing
+from http import HTTPStatus
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
+
+from botocore.exceptions import ClientError
 
 from tickhouse_core.aws import aws_errors, s3_client
-from tickhouse_core.errors import NotProvisioned, ObjectMissing, ObjectTooLarge
+from tickhouse_core.errors import LakeInconsistent, NotProvisioned, ObjectMissing, ObjectTooLarge
 from tickhouse_core.object_store import CHUNK_BYTES, Folder, ObjectStore, ObjectSummary, StoredObject
 from tickhouse_core.quick_get import SILENCE_SECONDS, QuickGet
 
@@ -13,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class S3Store(ObjectStore):
-    """One bucket. Beside the errors of any store: LakeSilent where bytes do not come, or too slowly."""
+    """One bucket. Beside the errors of any store: LakeSilent where bytes do not come, or too slowly; LakeInconsistent."""
 
     def __init__(self, bucket: str, *, silence_seconds: float = SILENCE_SECONDS, brief: bool = False) -> None:
         """`silence_seconds`: how long `read` waits for bytes before it is LakeSilent. `brief`: as `s3_client`."""
@@ -34,9 +38,9 @@ class S3Store(ObjectStore):
         return _bare(answer["ETag"])
 
     def read(self, key: str, *, most_bytes: int | None = None) -> StoredObject:
-        """The whole object; ObjectTooLarge, before anything is read, if it has more than `most_bytes`.
+        """The whole object; ObjectTooLarge if it has more than `most_bytes`: then only the first byte too many is read.
 
-        LakeSilent where its bytes do not come, or too slowly.
+        LakeSilent where its bytes do not come, or too slowly; LakeInconsistent where only an answer's header says too many.
         """
         quickly = self._quick.get(key, most_bytes)
         if quickly is not None:
@@ -46,9 +50,29 @@ class S3Store(ObjectStore):
             answer = self._client.get_object(Bucket=self.bucket, Key=key)
             if most_bytes is not None and answer["ContentLength"] > most_bytes:
                 answer["Body"].close()
-                said = f"{self.where(key)} has {answer['ContentLength']:,} bytes, {most_bytes:,} are allowed"
-                raise ObjectTooLarge(said, _bare(answer["ETag"]))
+                self._refuse(key, answer["ETag"], answer["ContentLength"], most_bytes)
             return StoredObject(key, _bare(answer["ETag"]), answer["Body"].read())
+
+    def _refuse(self, key: str, etag: str, size: int, most_bytes: int) -> NoReturn:
+        """A header alone proves no size, and a refusal is for good: the first byte too many has to be there."""
+        if self._has_byte(key, etag, most_bytes):
+            raise ObjectTooLarge(f"{self.where(key)} has {size:,} bytes, {most_bytes:,} are allowed", _bare(etag))
+        raise LakeInconsistent(
+            f"{self.where(key)}: an answer announces {size:,} bytes, but byte {most_bytes + 1:,} does not come; "
+            "something between here and the bucket changes answers"
+        )
+
+    def _has_byte(self, key: str, etag: str, position: int) -> bool:
+        with aws_errors(self.where(key)):
+            try:
+                answer = self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={position}-{position}")
+            except ClientError as error:
+                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    return False
+                raise
+            with closing(answer["Body"]) as body:
+                is_range = answer["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.PARTIAL_CONTENT
+                return is_range and answer["ETag"] == etag and answer["ContentLength"] == 1 and len(body.read()) == 1
 
     def chunks(self, key: str) -> Iterator[bytes]:
         with aws_errors(self.where(key)):

@@ -17,7 +17,8 @@ class RefusingS3:
     """Objects called `403_AccessDenied.parquet`, `301_PermanentRedirect.parquet`, … are answered so; all others by the backend.
 
     `silent….parquet` is never answered, of `dripping….parquet` a byte comes now and then, until the end of the context.
-    `6GiB.parquet` announces so many bytes.
+    `6GiB.parquet` announces that many bytes, and has each that is asked for. `lie….parquet` only announces them: to a range
+    `lie-200` and `lie-206` say it again, with that status and no byte; `lie-416` is answered for by the backend.
     `code` is what everything is answered with, as `status`; empty: nothing.
     """
 
@@ -57,12 +58,21 @@ class RefusingS3:
         finally:
             link.close()
 
+    def announce(self, path: str, asked_range: str | None, wfile: BufferedIOBase) -> bool:
+        """Whether the object is one that announces 6 GiB."""
+        name = unquote(urlsplit(path).path).rpartition("/")[2]
+        if name == "6GiB.parquet" and asked_range:
+            wfile.write(f"HTTP/1.1 206 Partial Content\r\nContent-Length: 1\r\n{_HEAD}P".encode())
+            return True
+        if name == "6GiB.parquet" or (name.startswith("lie") and not (asked_range and name == "lie-416.parquet")):
+            status = "206 Partial Content" if asked_range and name == "lie-206.parquet" else "200 OK"
+            wfile.write(f"HTTP/1.1 {status}\r\nContent-Length: {6 * 1024**3}\r\n{_HEAD}".encode())
+            return True
+        return False
+
     def keep_waiting(self, path: str, wfile: BufferedIOBase) -> bool:
         """Whether the object is one that does not come; returns when nobody waits for it any more."""
         name = unquote(urlsplit(path).path).rpartition("/")[2]
-        if name == "6GiB.parquet":
-            wfile.write(f"HTTP/1.1 200 OK\r\nContent-Length: {6 * 1024**3}\r\n{_HEAD}".encode())
-            return True
         if not name.startswith(("silent", "dripping")):
             return False
         self.asked_for_silent.append(name)
@@ -82,7 +92,8 @@ class RefusingS3:
 
             def _any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                if self.command == "GET" and front.keep_waiting(self.path, self.wfile):
+                announced = self.command == "GET" and front.announce(self.path, self.headers.get("Range"), self.wfile)
+                if announced or (self.command == "GET" and front.keep_waiting(self.path, self.wfile)):
                     self.close_connection = True
                     return
                 status, headers, answer = front.answer(self.command, self.path, dict(self.headers), body)

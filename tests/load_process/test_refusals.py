@@ -100,6 +100,22 @@ def test_an_object_of_more_bytes_than_a_put_can_have_is_quarantined_unread(
     assert errors(warehouse) == [("too_large", "quarantined", 1)]
 
 
+def test_an_object_that_is_too_large_only_by_a_header_is_not_quarantined(
+    front: RefusingS3, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
+) -> None:
+    """Quarantine is for good: the same object may be sound with the next answer."""
+    names = ("lie-416", "lie-200", "lie-206")
+    lying = [land(moto_lake, parquet(klines(0)), f"{FOLDER}/{name}.parquet") for name in names]
+    sound = land(moto_lake, parquet(klines(1)))
+    reader = ObjectReader(S3Store(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
+    reading = reader.read([LoadRequest(item, 3) for item in (*lying, sound)])
+    assert [item.version.key for item in reading.objects] == [sound.key]
+    assert statuses(reading) == {LoadRequest(item, 3).version: LoadStatus.REFUSED for item in lying}
+    assert errors(warehouse) == [("lake_inconsistent", "retried", 3)] * 3
+    assert ledger(warehouse) == []
+    assert front.code == ""
+
+
 def test_of_many_objects_that_do_not_come_only_the_first_are_waited_for(
     front: RefusingS3, moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
 ) -> None:
