@@ -1,7 +1,11 @@
 """The embedded engine (chDB): its folder is opened here, by one process at a time that may open enough files."""
 
+import errno
+import fcntl
+import os
 import resource
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,24 +22,63 @@ _LEAST_FILES = 256
 
 _FILES = 4096
 
+_opened: set[Path] = set()
+"""Folders that this process opened: it may open them again, although they are locked."""
+
 
 def open_engine(path: Path, database: str, restrictions: Mapping[str, Any] | None) -> "Client":
     """A client of the engine with its data in `path`, which is made. UsageError where the engine cannot work."""
     _allow_open_files()
-    path.mkdir(parents=True, exist_ok=True)
+    if path not in _opened:
+        _check_folder(path)
     try:
         import chdb  # noqa: F401  # it starts an engine of its own in the folder for temporary files
     except ImportError as error:
-        raise UsageError("CLICKHOUSE_PATH is set but chdb is not installed: install the extra `embedded`") from error
+        raise UsageError(f"the engine for {path}, chdb, is not installed: install the extra `embedded`") from error
     except RuntimeError as error:
         said = str(error).strip().partition("\n")[0][:300]
         raise UsageError(f"the embedded engine does not start: can it write to TMPDIR? ({said})") from error
     try:
-        return clickhouse_connect.get_client(
+        client = clickhouse_connect.get_client(
             interface="chdb", path=str(path), database=database, settings=dict(restrictions or {})
         )
     except ProgrammingError as error:
-        raise UsageError(f"CLICKHOUSE_PATH={path} cannot be opened: is another process using it? ({error})") from error
+        raise UsageError(f"{path} cannot be opened; the line above is the engine's own ({error})") from error
+    _opened.add(path)
+    return client
+
+
+def _check_folder(path: Path) -> None:
+    """Makes it. UsageError for what the engine would put into several lines: another process, the wrong owner."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with (path / "status").open("r+") as status:  # ClickHouse holds its lock while it runs; it is not there at first
+            fcntl.flock(status, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        pass
+    except BlockingIOError:
+        raise UsageError(
+            f"{path} is in use by another process: end it (`tickhouse local`, a loader, …), or use a ClickHouse server"
+        ) from None
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise UsageError(_not_ours(Path(error.filename or path), path)) from error
+    for entry in chain((path,), path.iterdir(), path.glob("store/*/*"), path.glob("store/*/*/*")):  # down to parts of tables
+        if not os.access(entry, os.R_OK | os.W_OK) and os.path.lexists(entry):
+            raise UsageError(_not_ours(entry, path))
+
+
+def _not_ours(entry: Path, path: Path) -> str:
+    there = next(place for place in (entry, *entry.parents) if os.access(place, os.F_OK))
+    owner, user = there.stat().st_uid, os.getuid()
+    if owner == user:
+        return f"{there} cannot be written: check its rights and how its disk is mounted"
+    to_change = path if there == path or path in there.parents else there
+    return (
+        f"{there} belongs to user {owner}, this process runs as user {user} and cannot write there: "
+        f"chown -R {user} {to_change}, or choose another folder"
+    )
 
 
 def _allow_open_files() -> None:

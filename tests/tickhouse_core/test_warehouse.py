@@ -5,9 +5,10 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pytest
@@ -21,6 +22,7 @@ from tickhouse_core.warehouse import Warehouse, connect
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 OPEN = parse_instant("2024-01-01")
+NOBODY = 65_534
 
 
 def kline(close: str, *, is_closed: bool = True, receipt_time: int = OPEN + 1, open_time: int = OPEN) -> pa.Table:
@@ -192,9 +194,53 @@ def test_a_second_process_that_opens_the_folder_gets_one_clear_line(warehouse_se
     assert holder.is_alive()
     holder.close()
     assert done.returncode == 2, done.stderr
-    said = done.stderr.splitlines()[-1]  # the engine itself may have written a line of its own before
-    assert said.startswith(f"error: CLICKHOUSE_PATH={warehouse_settings.path} cannot be opened: is another process using it?")
-    assert "Traceback" not in done.stderr
+    assert done.stderr == (
+        f"error: {warehouse_settings.path} is in use by another process: "
+        "end it (`tickhouse local`, a loader, …), or use a ClickHouse server\n"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", ["", "store", "store/abc/table", "store/abc/table/part", "status"])
+def test_an_engine_s_folder_that_cannot_be_written_is_one_line_that_says_what_to_do(wrong: str) -> None:
+    """The engine itself speaks of a lock, or of files that it names by numbers. Nobody is refused as root: it becomes another."""
+    is_root = os.geteuid() == 0
+    program = (
+        "import os\n"
+        "from pathlib import Path\n"
+        "from tickhouse_core.embedded_engine import open_engine\n"
+        "from tickhouse_core.lifecycle import run_command\n"
+        f"os.setuid({NOBODY if is_root else os.getuid()})\n"
+        "run_command(lambda: open_engine(Path(os.environ['FOLDER']), 'default', None))"
+    )
+    with TemporaryDirectory() as outer:  # pytest's own is shut to others
+        Path(outer).chmod(0o755)
+        folder, entry = Path(outer, "warehouse"), Path(outer, "warehouse", wrong)
+        (folder / "store" / "abc" / "table" / "part").mkdir(parents=True)
+        (folder / "status").touch()
+        for place in [folder, *folder.rglob("*")]:
+            place.chmod(0o777)
+        entry.chmod(0o555)
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "FOLDER": str(folder)}
+        ended = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=patience(60)
+        )
+        entry.chmod(0o755)
+    assert ended.returncode == 2, ended.stderr
+    if is_root:
+        says = (
+            f"{entry} belongs to user 0, this process runs as user {NOBODY} and cannot write there: chown -R {NOBODY} {folder}, "
+        )
+    else:
+        says = f"{entry} cannot be written: check its rights and how its disk is mounted"
+    assert ended.stderr.startswith(f"error: {says}")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_the_process_that_has_the_engine_s_folder_open_may_open_it_again(warehouse_settings: WarehouseSettings) -> None:
+    with closing(connect(warehouse_settings)) as first, closing(connect(warehouse_settings)) as second:
+        assert first.is_alive()
+        assert second.is_alive()
 
 
 @pytest.mark.parametrize("code", [74, 75, 76, 243, 573])

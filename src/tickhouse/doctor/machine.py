@@ -42,7 +42,9 @@ def check_settings() -> Iterator[Finding]:
     for words in wrong:
         yield Finding("settings", "bad", words, "correct it in the environment or in .env; .env.example lists every variable")
     if not wrong and read(WarehouseSettings).path is not None and find_spec("chdb") is None:
-        raise CheckFailed("CLICKHOUSE_PATH is set but chdb is not installed", "make setup, or pip install 'tickhouse[embedded]'")
+        raise CheckFailed(
+            "the warehouse is in a folder, but chdb is not installed", "make setup, or pip install 'tickhouse[embedded]'"
+        )
     if not wrong:
         where = "those of .env too" if Path(".env").exists() else "there is no .env"
         yield Finding("settings", "ok", f"every variable reads; {where}")

@@ -138,7 +138,7 @@ def _lake_trouble() -> Iterator[None]:
 
 def _refused(words: str, where: str, *, is_embedded: bool) -> tuple[str, str]:
     if is_embedded:
-        return words, f"one process at a time may hold {where}: end the other one (a loader, `tickhouse local`?)"
+        return words, f"one process at a time may hold {where}, and it has to be able to write there"
     if "UNKNOWN_DATABASE" in words:
         return words, "tickhouse provision --warehouse"
     return words, "correct CLICKHOUSE_USERNAME and CLICKHOUSE_PASSWORD"
