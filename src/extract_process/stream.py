@@ -123,6 +123,7 @@ def print_summary(report: CaptureReport, seconds: float) -> None:
         "frames discarded": counts.discarded_frames,
         "objects uploaded": report.objects_uploaded,
         "objects left in the spool": report.objects_left,
+        "segments left in the spool": report.segments_left,
     }
     print_figures(figures, seconds, width=26)
 

@@ -1,16 +1,19 @@
 """Acceptance d and g: a process that is killed, a lake that goes away, a full spool: nothing is lost unseen, nothing doubled."""
 
+import os
 import random
 import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.commands import run_here
 from tests.waiting import patience, wait_until
 
+from extract_process.stream import print_summary
 from simulated_exchange.app import RunningExchange
 from simulated_exchange.config import ExchangeConfig
 from tickhouse_core.heartbeats import batch_seconds_of
@@ -86,6 +89,29 @@ def test_a_lake_that_goes_away_gets_everything_later(
         gaps = ids_in_events(moto_lake.store, "gap", "trades", symbol)
         assert len(ids) == len(set(ids))
         assert set(ids) | (gaps - healed) == set(range(min(ids), max(ids) + 1))
+
+
+def test_what_is_not_yet_an_object_is_in_the_summary(
+    open_venue: "OpenVenue", moto_lake: "Lake", tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Segments wait where no object can be written: "0 objects left" alone would say that all is in the lake."""
+    exchange = open_venue(ExchangeConfig(seed=25)).exchange
+    with capturing(*SYMBOLS, stop_seconds=1.0) as run:
+        wait_until(lambda: bool(rows_of(moto_lake.store, "trades")), "the first batch")
+        (outbox,) = Path(os.environ["SPOOL_DIR"]).glob("*/outbox")
+        wait_until(lambda: not list(outbox.iterdir()), "an empty outbox")
+        outbox.rename(tmp_path / "outbox")
+        before = exchange.tally()["sockets"]["messages"]
+        wait_until(lambda: exchange.tally()["sockets"]["messages"] > before + 100, "more messages")
+    assert run.report is not None
+    assert run.report.segments_left > 0
+    print_summary(run.report, 1.0)
+    assert f"segments left in the spool  {run.report.segments_left}\n" in capsys.readouterr().out
+
+    with capturing(*SYMBOLS) as run:
+        wait_until(lambda: len(events_of(moto_lake.store, "stopped")) == 1, "the end of the first run in S3")
+    assert run.report is not None
+    assert (run.report.segments_left, run.report.objects_left) == (0, 0)
 
 
 def test_a_full_spool_stops_the_lowest_channel_says_so_and_goes_on_when_there_is_room(
@@ -164,3 +190,4 @@ def _end_cleanly(lake: "Lake", exchange: RunningExchange) -> None:
             raise
     assert process.returncode == 0, err
     assert "objects left in the spool  0" in out
+    assert "segments left in the spool  0" in out

@@ -20,6 +20,7 @@ from extract_process.live.request_queue import RequestQueue, prove_in_turn
 from extract_process.records import Heartbeat
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.quota import SpoolQuota
+from extract_process.spool.segments import leftover_segments
 from extract_process.spool.state_dir import capture_folder, measure, outbox_folder
 from extract_process.spool.uploader import Uploader
 from extract_process.stream_key import StreamKey
@@ -48,6 +49,8 @@ class CaptureReport:
     counts: CaptureCounts
     objects_uploaded: int = 0
     objects_left: int = 0
+    segments_left: int = 0
+    """Of the spool that are not yet objects."""
 
 
 def run_capture(options: StreamOptions, stop: StopRequest) -> CaptureReport:
@@ -166,7 +169,8 @@ class CaptureSession:
         objects_left = await asyncio.to_thread(self._uploader.finish, left)
         if objects_left:
             log.error("objects stay in the spool: the next start uploads them", extra={"objects": objects_left})
-        return CaptureReport(capture.counts, self._uploader.uploaded, objects_left)
+        segments_left = len(leftover_segments(self._folder))
+        return CaptureReport(capture.counts, self._uploader.uploaded, objects_left, segments_left)
 
     async def _tick(self) -> None:
         """What is due by the clock and not by a frame: old batches, the spool's size, heartbeats."""
