@@ -13,7 +13,7 @@ from load_process.limits import INSERT_COPIES, LoadLimits, MemoryBudget, Room
 from load_process.object_reader import ObjectReader
 from load_process.objects import DecodedObject, LargeTable, LoadStatus, ObjectVersion
 from load_process.supersession import Supersession
-from tickhouse_core.datasets import NAME
+from tickhouse_core.datasets import NAME, Dataset
 from tickhouse_core.errors import WarehouseRefused
 from tickhouse_core.warehouse import Warehouse
 
@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 Statuses = dict[ObjectVersion, LoadStatus]
 
 SMALL_CHUNK_BYTES = 4 * 1024**2
+
+AGAIN_AT_ONCE = 50
+"""Objects whose old rows go with one deletion."""
 
 
 class BatchInsert:
@@ -79,16 +82,32 @@ class BatchInsert:
             statuses |= self._insert_batch(batch)
         return statuses
 
-    def insert_again(self, item: DecodedObject) -> Statuses:
-        """Replaces what bronze has of the object by what the lake has: the old rows go when the new ones are there.
+    def insert_again(self, objects: Sequence[DecodedObject]) -> Statuses:
+        """Replaces what bronze has of the objects by what the lake has: the old rows go when the new ones are there.
 
-        Whatever silver still shows of its older versions goes too.
+        Whatever silver still shows of their older versions goes too. Some at a time, so that a kill leaves few with both.
         """
+        statuses: Statuses = {}
+        for dataset in dict.fromkeys(item.dataset for item in objects):
+            left = [item for item in objects if item.dataset is dataset]
+            while left:
+                by_key: dict[str, DecodedObject] = {}
+                for item in left:  # two versions of one key: the second takes the first one's place
+                    by_key.setdefault(item.version.key, item)
+                some = list(by_key.values())[:AGAIN_AT_ONCE]
+                statuses |= self._replace(dataset, some)
+                left = [item for item in left if item.version not in statuses]
+        return statuses
+
+    def _replace(self, dataset: Dataset, objects: Sequence[DecodedObject]) -> Statuses:
+        """Each under a claim of its own, but one deletion: it rewrites every part of the table that has any of the rows."""
         began_us = self._warehouses[0].now_us()
-        statuses = self._insert_claimed([item], has_rivals=False)
-        if statuses[item.version] is LoadStatus.DONE:
-            self._supersession.retract(item.dataset, self._ledger.older_than(item.version))
-            self._warehouses[0].delete_object(item.dataset.bronze_table, item.version.key, until_us=began_us)
+        statuses: Statuses = {}
+        for item in objects:
+            statuses |= self._insert_claimed([item], has_rivals=False)
+        done = [item.version for item in objects if statuses[item.version] is LoadStatus.DONE]
+        self._supersession.retract(dataset, {older for version in done for older in self._ledger.older_than(version)})
+        self._warehouses[0].delete_objects(dataset.bronze_table, [version.key for version in done], until_us=began_us)
         return statuses
 
     def _insert_batch(self, objects: list[DecodedObject]) -> Statuses:

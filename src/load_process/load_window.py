@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from load_process.batch_insert import BatchInsert
 from load_process.object_reader import ObjectReader, Reading
-from load_process.objects import LoadRequest, LoadResult, LoadStatus, ObjectVersion
+from load_process.objects import LoadRequest, LoadResult
 
 
 def load_window(requests: Sequence[LoadRequest], reader: ObjectReader, batches: BatchInsert) -> list[LoadResult]:
@@ -28,10 +28,8 @@ def insert_reading(reading: Reading, batches: BatchInsert, is_stopping: Callable
     Only here versions become results. Several requests may have led to the same version: by its etag, by an older etag or
     by none. A batch that another loader left unfinished may have members that were requested and could not be read.
     """
-    statuses: dict[ObjectVersion, LoadStatus] = {}
-    for item in reading.objects:
-        if any(request.again for request in reading.requests[item.version]):
-            statuses |= batches.insert_again(item)
+    again = [item for item in reading.objects if any(request.again for request in reading.requests[item.version])]
+    statuses = batches.insert_again(again) if again else {}
     statuses |= batches.insert([item for item in reading.objects if item.version not in statuses], is_stopping)
     results = [replace(result, status=statuses.get(result.request.version, result.status)) for result in reading.results]
     for item in reading.objects:

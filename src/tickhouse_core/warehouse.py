@@ -39,7 +39,6 @@ _ANSWER_SECONDS = 300
 """Without a byte: large inserts and long queries take their time. A connection's first question is a small one."""
 
 _KEY_BYTES_PER_QUERY = 100_000
-_NEVER_US = 7_258_118_400_000_000  # the year 2200
 _TRANSIENT_CODES = {
     3: "UNEXPECTED_END_OF_FILE",
     74: "CANNOT_READ_FROM_FILE_DESCRIPTOR",
@@ -132,20 +131,26 @@ class Warehouse:
         ((now,),) = self.query("select toUnixTimestamp64Micro(now64(6))")
         return int(now)
 
-    def delete_object(
-        self, table: str, object_key: str, *, etag: str | None = None, since_us: int = 0, until_us: int = _NEVER_US
-    ) -> None:
+    def delete_object(self, table: str, object_key: str, *, etag: str | None = None, since_us: int = 0) -> None:
         """Takes the rows of one object out of a bronze table (a lightweight delete: gone for every later query).
 
-        Only those of the version `etag`, inserted from `since_us` on and before `until_us`, in microseconds.
+        Only those of the version `etag`, inserted from `since_us` on, in microseconds.
         """
         self.command(
             f"delete from {table} where object_key = {{key:String}} "  # noqa: S608  # our own name
-            "and load_time >= fromUnixTimestamp64Micro({since_us:Int64}) "
-            "and load_time < fromUnixTimestamp64Micro({until_us:Int64})"
+            "and load_time >= fromUnixTimestamp64Micro({since_us:Int64})"
             + ("" if etag is None else " and object_etag = {etag:String}"),
-            {"key": object_key, "since_us": since_us, "until_us": until_us} | ({} if etag is None else {"etag": etag}),
+            {"key": object_key, "since_us": since_us} | ({} if etag is None else {"etag": etag}),
         )
+
+    def delete_objects(self, table: str, object_keys: Sequence[str], *, until_us: int) -> None:
+        """Takes the rows of these objects out of a bronze table that were inserted before `until_us`, in microseconds."""
+        for keys in _parts(object_keys):
+            self.command(
+                f"delete from {table} where object_key in %(keys)s "  # noqa: S608  # our own name
+                "and load_time < fromUnixTimestamp64Micro(%(until_us)s)",
+                {"keys": keys, "until_us": until_us},
+            )
 
     def count_of_objects(self, table: str, object_keys: Collection[str], *, since_us: int = 0) -> dict[str, int]:
         """Rows of a bronze table by object that were inserted from that instant on, for those that have any."""

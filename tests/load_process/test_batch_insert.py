@@ -122,10 +122,38 @@ def test_what_is_inserted_again_takes_the_place_of_what_bronze_had(moto_lake: La
     insert(moto_lake, warehouse, *objects)
     warehouse.command("delete from bronze_klines where toHour(open_time) = 1")
     for _ in range(3):  # an operator may ask twice, and a loader whose answer was lost
-        assert inserter(moto_lake, warehouse).insert_again(objects[0]) == {objects[0].version: LoadStatus.DONE}
+        assert inserter(moto_lake, warehouse).insert_again(objects[:1]) == {objects[0].version: LoadStatus.DONE}
         assert bronze(warehouse) == {"0": 2, "1": 1}
     assert counts(warehouse)[2] == 3
     assert len(ledger(warehouse)) == 2
+
+
+def test_many_that_are_inserted_again_cost_one_deletion(moto_lake: Lake, warehouse: Warehouse) -> None:
+    """A deletion rewrites parts and takes the longer the more there are: one an object was minutes for some hundred."""
+    objects = [landed(moto_lake, str(number), number, number + 1, number + 2) for number in range(8)]
+    insert(moto_lake, warehouse, *objects)
+    warehouse.command("delete from bronze_klines where toHour(open_time) = 1")
+    warehouse.command("alter table bronze_klines add constraint picky check toHour(open_time) != 9")
+    mutations = "select count() from system.mutations where database = currentDatabase() and table = 'bronze_klines'"
+    ((before,),) = warehouse.query(mutations)
+    try:
+        statuses = inserter(moto_lake, warehouse).insert_again(objects)
+    finally:
+        warehouse.command("alter table bronze_klines drop constraint picky")
+    assert statuses == {item.version: LoadStatus.REFUSED if item is objects[7] else LoadStatus.DONE for item in objects}
+    ((after,),) = warehouse.query(mutations)
+    assert after - before == 1
+    assert bronze(warehouse) == {str(number): 3 for number in range(8)}
+
+
+def test_of_two_versions_of_a_key_that_are_inserted_again_the_second_stays(moto_lake: Lake, warehouse: Warehouse) -> None:
+    first, second = landed(moto_lake, "0", 1, 2), landed(moto_lake, "0", 2, 3, 4)
+    other = landed(moto_lake, "1", 7)
+    insert(moto_lake, warehouse, first)
+    statuses = inserter(moto_lake, warehouse).insert_again([first, second, other])
+    assert set(statuses.values()) == {LoadStatus.DONE}
+    assert bronze(warehouse) == {"0": 3, "1": 1}
+    assert silver_count(warehouse) == 4
 
 
 def test_what_is_to_be_inserted_again_and_is_refused_is_not_lost(moto_lake: Lake, warehouse: Warehouse) -> None:
@@ -133,9 +161,9 @@ def test_what_is_to_be_inserted_again_and_is_refused_is_not_lost(moto_lake: Lake
     insert(moto_lake, warehouse, item)
     warehouse.command("alter table bronze_klines add constraint picky check toHour(open_time) != 3")
     try:
-        assert inserter(moto_lake, warehouse).insert_again(item) == {item.version: LoadStatus.REFUSED}
+        assert inserter(moto_lake, warehouse).insert_again([item]) == {item.version: LoadStatus.REFUSED}
     finally:
         warehouse.command("alter table bronze_klines drop constraint picky")
     assert warehouse.query("select uniqExact(open_time) from bronze_klines") == [(4,)]
-    assert inserter(moto_lake, warehouse).insert_again(item) == {item.version: LoadStatus.DONE}
+    assert inserter(moto_lake, warehouse).insert_again([item]) == {item.version: LoadStatus.DONE}
     assert (bronze(warehouse), silver_count(warehouse)) == ({"0": 4}, 4)

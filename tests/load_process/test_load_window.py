@@ -26,9 +26,9 @@ class Inserted(BatchInsert):
         self.calls.append(("insert", [item.version for item in objects]))
         return {} if is_stopping() else self._statuses
 
-    def insert_again(self, item: DecodedObject) -> Statuses:
-        self.calls.append(("insert_again", [item.version]))
-        return {item.version: LoadStatus.DONE}
+    def insert_again(self, objects: Sequence[DecodedObject]) -> Statuses:
+        self.calls.append(("insert_again", [item.version for item in objects]))
+        return {item.version: LoadStatus.DONE for item in objects}
 
 
 def request(etag: str, *, again: bool = False) -> LoadRequest:
