@@ -1,6 +1,6 @@
-"""What running processes say of themselves: those of this process, and those at the addresses of STATUS_TARGETS.
+"""Metrics and readiness of running processes: parts of this process, and the addresses in STATUS_TARGETS.
 
-`limits_of` makes gauges of request weight and spool of it, with the last heartbeat where a process cannot be asked.
+`gauges_of` derives the gauges of request weight and spool, from heartbeats where a process has no address.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ OWN = "status_page"
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """One process at one moment. `trouble` is empty if it is ready; `readings` are its figures with our prefix."""
+    """One process at one moment. `trouble` is empty if it is ready; `readings` are its `tickhouse_` metrics."""
 
     name: str
     address: str
@@ -31,7 +31,7 @@ class ProcessState:
     readings: tuple[Reading, ...] = field(default=(), repr=False)
 
     def value(self, name: str) -> Iterator[tuple[Mapping[str, str], float]]:
-        """The samples of a figure with their labels."""
+        """The samples of a metric with their labels."""
         return ((reading.labels, reading.value) for reading in self.readings if reading.name == name)
 
 
@@ -47,7 +47,7 @@ def parse_targets(text: str) -> dict[str, str]:
 
 
 class Processes:
-    """Thread-safe. A process that does not answer is a state as well."""
+    """Thread-safe. A process that does not answer gets a state that says so."""
 
     def __init__(self, targets: Mapping[str, str]) -> None:
         self._targets = dict(targets)
@@ -89,8 +89,8 @@ def _readings(text: str) -> Iterable[Reading]:
                 yield Reading(sample.name, float(sample.value), family.documentation, sample.labels)
 
 
-def limits_of(heartbeats: Iterable[Sequence[Any]], processes: Iterable[ProcessState]) -> dict[str, list[dict[str, Any]]]:
-    """`weights` and `spools`, with what is used and the limit; 0 where nobody says the limit."""
+def gauges_of(heartbeats: Iterable[Sequence[Any]], processes: Iterable[ProcessState]) -> dict[str, list[dict[str, Any]]]:
+    """`weights` and `spools`, each with use and limit; limit 0: unknown."""
     weights: list[dict[str, Any]] = []
     spools: dict[tuple[str, str], dict[str, Any]] = {}
     for venue, process, instance, _, _, _, spool_bytes, _, stopped in heartbeats:

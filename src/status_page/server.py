@@ -65,7 +65,7 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False) -> Iter
 
 @contextmanager
 def own_look(settings: StatusSettings) -> Iterator[Poller]:
-    """A poller without a page, for whoever asks only now and then."""
+    """A poller without a page, for a command that polls now and then."""
     with ExitStack() as parts:
         queries = parts.enter_context(closing(Queries(lambda: _connect(settings))))
         lake = LakeLag(open_lake(brief=True), queries)

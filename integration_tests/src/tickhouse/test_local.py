@@ -56,7 +56,7 @@ def lake_ids() -> list[int]:
 def wait_until_healthy(url: str, process: "subprocess.Popen[str]") -> None:
     deadline = time.monotonic() + patience(60)
     verdicts: dict[str, str] = {}
-    while verdicts.get("warehouse") != "good" or verdicts.get("venue") != "good":
+    while verdicts.get("warehouse") != "ok" or verdicts.get("venue") != "ok":
         assert time.monotonic() < deadline, verdicts
         assert process.poll() is None, process.communicate()
         try:
