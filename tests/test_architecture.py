@@ -301,3 +301,35 @@ def test_the_rule_on_purity_sees_what_it_forbids(source: str, wrong: set[str]) -
 )
 def test_the_rule_on_what_a_pure_module_takes_sees_what_it_forbids(source: str, wrong: set[str]) -> None:
     assert behaviour_taken(ast.parse(source)) == wrong
+
+
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+
+def test_the_architecture_fits_on_two_pages() -> None:
+    lines = ARCHITECTURE.splitlines()
+    assert len(lines) <= 115
+    assert [line for line in lines if len(line) > 130] == []
+
+
+def test_where_to_change_what_names_files_that_have_it() -> None:
+    """`| what | file | a name in it |`: the name is defined there, or is a key or an id of it."""
+    table = ARCHITECTURE.partition("## Where to change what")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| `(.+?)` \| `(.+?)` \|$", table, re.MULTILINE)
+    assert len(rows) == table.count("\n| ") - 1  # without the header
+    assert {"the ledger", "Parquet compression", "a venue's weights", "retries of an upload"} <= {what for what, _, _ in rows}
+    defined = r'^(?:class |def )?{0}\b[ :=(\[]|id="{0}"'
+    wrong = {
+        file: {name}
+        for _, file, name in rows
+        if not (ROOT / file).is_file()
+        or not re.search(defined.format(name), (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    nothing_found(wrong)
+
+
+def test_every_module_that_the_architecture_names_is_there() -> None:
+    named = {name for name in re.findall(r"`((?:\w+/)+\w+)(?:\.py)?`", ARCHITECTURE) if not name.startswith("tests/")}
+    assert len(named) > 15
+    files = {str(path.relative_to(SOURCE).with_suffix("")) for path in modules().values()}
+    assert {name for name in named if not any(f"/{file}".endswith(f"/{name.removeprefix('src/')}") for file in files)} == set()

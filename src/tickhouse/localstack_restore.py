@@ -46,7 +46,10 @@ COMPARE_SECONDS = 30.0
 """Between two comparisons, at least; and a comparison takes at most a tenth of the time."""
 
 _WHOLE: "TagTypeDef" = {"Key": "tickhouse-lake", "Value": "whole"}
-"""The bucket's tag: it lives and dies with the bucket, so a bucket that has it forgot nothing since it was whole."""
+"""The bucket's tag: it lives and dies with the bucket, so a bucket that has it forgot nothing since it was whole.
+
+Only in such a bucket does a missing object mean that somebody deleted it.
+"""
 
 MANY = 400_000
 _ADVICE = "LocalStack holds the name of every object in memory: time for a real S3, or for larger batches (--batch-seconds 60)"

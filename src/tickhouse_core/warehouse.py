@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _INSERT_SETTINGS = {
     "async_insert": 0,  # an acknowledged insert is in the table
-    "max_insert_threads": 1,  # the blocks of a retry must be the same blocks in the same order: each has the token and its number
+    "max_insert_threads": 1,  # a retry must send the same blocks in the same order: each has the token and its number
     "input_format_arrow_allow_missing_columns": 0,  # never a default in place of a value
     "input_format_null_as_default": 0,
     "max_partitions_per_insert_block": 0,  # many small objects of a long history are one insert of many months

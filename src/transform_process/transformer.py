@@ -1,6 +1,7 @@
 """Brings gold up to what is loaded: windows of load_time, touched grains built anew, the watermark last.
 
-Safe to stop, kill and repeat at any point: a window that was not finished is done again, and every row replaces itself.
+Gold is a function of silver, not a history of changes: nothing is accumulated. The transformer is safe to stop, kill and
+repeat at any point: an unfinished window is done again, and every row replaces itself.
 """
 
 import itertools
