@@ -9,7 +9,7 @@ from tickhouse_core.metrics import Process, Pulse, Reading
 from tickhouse_core.timestamps import now_us
 
 STUCK_SECONDS = 300.0
-"""A window may take long: a gigabyte of backfill, or objects that are tried again for a while. Longer is stuck."""
+"""The longest a window may take: a gigabyte of backfill, or objects that are retried. Longer counts as stuck."""
 
 
 class LoadCounts:
@@ -47,7 +47,7 @@ class LoadCounts:
         yield Reading("tickhouse_loader_rows_total", self._rows, "rows inserted", labels)
         yield Reading("tickhouse_loader_windows_total", self._windows, "windows of messages settled", labels)
         yield Reading("tickhouse_loader_refused_messages_total", self._refused, "messages that are no notification", labels)
-        yield Reading("tickhouse_loader_waiting", float(self._outage.is_going_on), "1: lake or warehouse is away", labels)
+        yield Reading("tickhouse_loader_waiting", float(self._outage.is_going_on), "1: lake or warehouse is unavailable", labels)
         name = "tickhouse_loader_last_load_timestamp_seconds"
         yield Reading(name, self._last_load_us / 1e6, "when an object was loaded for the last time; 0: not yet", labels)
 

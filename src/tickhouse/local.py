@@ -37,7 +37,7 @@ def run_local(
     stop: StopRequest,
     seconds: float | None,
 ) -> None:
-    """Until the stop or so many seconds. Errors: UsageError for unknown symbols, a folder in use or a port that is taken."""
+    """Runs until the stop or for `seconds`. Errors: UsageError for unknown symbols, a folder in use or a port that is taken."""
     with ExitStack() as parts:
         parts.enter_context(_held(folder))
         parts.enter_context(data_folder(folder))
@@ -55,7 +55,7 @@ _FOREVER = 10 * 365 * 86_400.0
 
 
 def _load_the_rest(stop: StopRequest) -> None:
-    """What is in the lake and was not loaded: a kill or a power cut came in between, or the warehouse is new."""
+    """Loads objects of the lake that are not loaded: after a kill or a power cut, or into a new warehouse."""
     if next(open_lake().list_keys("data_sources/"), None) is not None:
         run_reconcile(list(DATASETS), stop, min_age_seconds=0)
 
@@ -75,7 +75,7 @@ def main(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Of the status page; default STATUS_PORT, 8080.")] = None,
     duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
 ) -> None:
-    """Record the live market on this machine alone, and serve the status page: no Docker, no account, kept in ./data."""
+    """Record the live market on this machine and serve the status page: no Docker, no account, data in ./data."""
 
     def work() -> None:
         channels = tuple(dict.fromkeys(channel or DEFAULT_CHANNELS))

@@ -90,7 +90,7 @@ class FolderStore(ObjectStore):
                     self._make_folder(path.parent)
                     incoming.replace(path)
             finally:
-                incoming.unlink(missing_ok=True)  # a part of an object is of use to nobody, and takes room on a full disk
+                incoming.unlink(missing_ok=True)  # a partial object is useless and takes space
             sync_folder(path.parent)
         if self._on_created is not None:
             self._on_created(key, digest.hexdigest(), size)
@@ -176,7 +176,7 @@ class FolderStore(ObjectStore):
         why = _why_no_object(entry)
         if why is not None and entry.path not in self._strangers and len(self._strangers) < _MOST_STRANGERS:
             self._strangers.add(entry.path)
-            log.warning("no object of the lake, left alone", extra={"file": ascii(entry.path), "why": why})
+            log.warning("not an object of the lake, ignored", extra={"file": ascii(entry.path), "why": why})
         return why is not None
 
     def _summary(self, key: str, path: Path) -> ObjectSummary | None:
@@ -273,7 +273,7 @@ def _identity(file: BinaryIO) -> str:
 
 
 def _opened_file(path: Path) -> BufferedReader:
-    """Raises IsADirectoryError for what is no file: a pipe would wait for its writer for ever."""
+    """Raises IsADirectoryError for anything but a file: opening a pipe would block."""
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     if stat.S_ISREG(os.fstat(file).st_mode):
         return os.fdopen(file, "rb")

@@ -1,7 +1,7 @@
-"""What a running process tells about itself: figures for Prometheus, whether it lives, whether it is ready.
+"""Metrics for Prometheus, liveness and readiness of a running process.
 
-Figures are read when somebody asks, from counters the process keeps anyway: nothing is done per message. One HTTP server a
-process, at METRICS_PORT; without it there is none.
+Metrics are read on request from counters that the process keeps anyway: nothing is done per message. One HTTP server per process,
+if METRICS_PORT is set.
 """
 
 import logging
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 TEXT = "text/plain; charset=utf-8"
 FROZEN_SECONDS = 60.0
-"""A loop that has not come round for so long is stuck: the process does not live, whatever its threads do."""
+"""A loop without a beat for this long is stuck: the process is not alive."""
 
 MOST_CLIENTS = 32
 """At once; a Prometheus, a health check and a page are three."""
@@ -191,7 +191,7 @@ def _verdict(trouble: list[str]) -> tuple[int, str, bytes]:
 
 
 class BoundedServer(ThreadingHTTPServer):
-    """A thread for each client, for so many clients and so long: strangers may reach the port in a container."""
+    """One thread per client, bounded in number and time: in a container the port may be public."""
 
     daemon_threads = True
     request_queue_size = MOST_CLIENTS
@@ -233,7 +233,7 @@ class _Answers(BaseHTTPRequestHandler):
         try:
             super().handle()
         except ConnectionError as error:  # a health check that does not wait for its answer
-            log.debug("the client went away", extra={"why": str(error)})
+            log.debug("the client disconnected", extra={"why": str(error)})
 
     def do_GET(self) -> None:
         status, kind, body = answer(self.path.split("?")[0]) or (404, TEXT, b"/metrics, /healthz, /readyz\n")

@@ -1,7 +1,7 @@
 """Whether a Parquet file is one of a dataset, and its rows exactly: names, types, nulls and values against the catalogue.
 
-Loader and backfiller both ask here, so that what the one refuses the other does not count as there. Whoever wrote the file,
-it fits if no digit is lost on the way into the dataset's types.
+Loader and backfiller both ask here, so that what the one refuses the other does not count as there. A file of any writer fits if
+no digit is lost on the way into the dataset's types.
 """
 
 import io

@@ -70,7 +70,7 @@ class Transformer:
         """While everything is built anew: the first build_version that is part of it."""
 
     def run(self) -> None:
-        """Passes until the stop; while the warehouse is away it waits with growing pauses, said once."""
+        """Runs passes until the stop; while the warehouse is unavailable it waits with growing pauses and logs it once."""
         with observed(self.counts.process()):
             self._run_passes()
 
@@ -85,7 +85,7 @@ class Transformer:
                 self._stop.wait(self._options.every_seconds)
 
     def run_pass(self) -> int:
-        """Does what was loaded since the last pass, window by window; returns how many gold rows were built."""
+        """Processes the loads since the last pass, window by window; returns the number of gold rows built."""
         is_rebuild = bool(self._to_rebuild)
         if is_rebuild and not self._oldest_build:
             self._oldest_build = self._watermark(self._transforms[0])[1]
@@ -96,7 +96,7 @@ class Transformer:
         return built
 
     def _drop_old_losses(self) -> None:
-        """Lost minutes that every transform, of this process or another one, has long dealt with."""
+        """Deletes lost minutes that every transform of any process has dealt with long ago."""
         before_us = min(self._watermark(transform)[0] for transform in TRANSFORMS) - LOSSES_KEPT_US
         if before_us > 0 and self._warehouse.query(read_sql("transform/old_losses.sql"), {"before_us": before_us})[0][0]:
             self._warehouse.command(
@@ -105,7 +105,7 @@ class Transformer:
             )
 
     def _drop_older_builds(self) -> None:
-        """What was built before and not again has nothing in silver that it could be made of."""
+        """Deletes gold rows that this rebuild did not write again: silver has no rows for them."""
         targets = {step.target for transform in self._transforms for step in transform.steps}
         for target in sorted(targets):
             self._warehouse.command(
@@ -177,7 +177,7 @@ class Transformer:
                 return
 
     def _forget_names(self, names: list[tuple[str, str]]) -> None:
-        """Symbols of which silver has nothing left."""
+        """Symbols without a row left in silver."""
         if not names:
             return
         left = {tuple(row) for row in self._warehouse.query(read_sql("transform/names_left.sql"), {"names": names})}
@@ -225,7 +225,9 @@ class TransformCounts:
     """Since the start of the process."""
 
     def __init__(self) -> None:
-        self.outage = Outage(log, WAITING, begins="the warehouse is away: trying again", ends="the warehouse is back")
+        self.outage = Outage(
+            log, WAITING, begins="the warehouse is unavailable: trying again", ends="the warehouse is available again"
+        )
         self.pulse = Pulse("the loop over windows", STUCK_SECONDS)
         self._passes = 0
         self._windows: Counter[str] = Counter()
@@ -246,7 +248,7 @@ class TransformCounts:
         self.outage.succeeded()
 
     def on_away(self, error: WarehouseUnavailable) -> float:
-        """The warehouse does not answer: waiting for it is no standstill. Returns the seconds until the next pass."""
+        """Notes that the warehouse does not answer; waiting counts as alive. Returns the seconds until the next pass."""
         self.pulse.beat()
         return self.outage.failed(error)
 
@@ -254,7 +256,7 @@ class TransformCounts:
         yield Reading("tickhouse_transformer_passes_total", self._passes, "passes over all transforms")
         name = "tickhouse_transformer_last_pass_timestamp_seconds"
         yield Reading(name, self._last_pass_us / 1e6, "when a pass ended for the last time; 0: not yet")
-        yield Reading("tickhouse_transformer_waiting", float(self.outage.is_going_on), "1: the warehouse is away")
+        yield Reading("tickhouse_transformer_waiting", float(self.outage.is_going_on), "1: the warehouse is unavailable")
         for transform in list(self._windows):
             labels = {"transform": transform}
             yield Reading("tickhouse_transformer_windows_total", self._windows[transform], "windows of loads done", labels)
@@ -264,6 +266,6 @@ class TransformCounts:
 
     def process(self) -> Process:
         def trouble() -> list[str]:
-            return [f"the warehouse is away: {self.outage.why}"] if self.outage.is_going_on else []
+            return [f"the warehouse is unavailable: {self.outage.why}"] if self.outage.is_going_on else []
 
         return Process("transformer", self.readings, trouble, self.pulse.trouble)

@@ -74,7 +74,7 @@ def test_a_client_that_goes_away_is_no_traceback(
         with socket.create_connection((address.host, address.port or 0)) as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets the connection
             client.sendall(b"GET /metrics HTTP/1.1\r\n")
-        wait_until(lambda: "the client went away" in caplog.text)
+        wait_until(lambda: "the client disconnected" in caplog.text)
         assert httpx.get(f"{url}/healthz").status_code == 200
     assert "Traceback" not in capfd.readouterr().err
 
