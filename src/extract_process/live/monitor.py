@@ -6,52 +6,20 @@ from dataclasses import dataclass, field
 from extract_process.book.local_book import Finding, LocalBook
 from extract_process.book.sync import SnapshotNeeded, SyncDelayed, Synced
 from extract_process.book.verification import Mismatch, Proven, Unproven
+from extract_process.live.requests import SNAPSHOT_LEVELS, GapRequest, Request, SnapshotRequest
 from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, Trade, UnreadableRow
 from extract_process.sequence import UNREADABLE, Gap, Healed, Implausible, NewNumbering, SequenceTracker
 from extract_process.stream_key import StreamKey, ids_of, key_of
-from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotRequest:
-    """A snapshot of this symbol is needed; `reason` as it lands in the row."""
-
-    symbol: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class GapRequest:
-    """These ids are missing and may be had over REST."""
-
-    key: StreamKey
-    from_id: int
-    to_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class KlineRequest:
-    """These klines are over and the stream never says how they ended: REST does."""
-
-    key: StreamKey
-    from_id: int
-    to_id: int
-
-
-Request = SnapshotRequest | GapRequest | KlineRequest
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeRules:
-    """What of a venue matters here; see Venue."""
+class MonitorRules:
+    """What of a venue and its session matters here; see Venue."""
 
     sparse_channels: frozenset[str] = frozenset()
-    klines_never_close: bool = False
-
-
-def monitor_rules(venue: Venue) -> JudgeRules:
-    return JudgeRules(venue.sparse_channels, venue.settle_seconds is not None)
+    settle_seconds: float | None = None
+    snapshot_levels: int = SNAPSHOT_LEVELS
 
 
 @dataclass(slots=True)
@@ -60,6 +28,10 @@ class Findings:
 
     events: list[StreamEvent] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+
+    def add(self, more: "Findings") -> None:
+        self.events += more.events
+        self.requests += more.requests
 
 
 @dataclass(slots=True)
@@ -92,7 +64,7 @@ class StreamMonitor:
         venue: str,
         instance: str,
         last_ids: Mapping[StreamKey, tuple[int, int]],
-        rules: JudgeRules = JudgeRules(),  # frozen
+        rules: MonitorRules = MonitorRules(),  # frozen
     ) -> None:
         """`last_ids` is what the process remembers from before a restart: last id and its receipt_time by stream."""
         self._venue, self._instance, self._rules = venue, instance, rules
@@ -126,10 +98,10 @@ class StreamMonitor:
                 elif isinstance(message, Kline) and message.is_closed:
                     known = self._kline(message.symbol, message.interval)
                     findings = known.watch.on_ids(message.open_time, message.open_time)
-                elif isinstance(message, Kline) and self._rules.klines_never_close:
+                elif isinstance(message, Kline) and self._rules.settle_seconds is not None:
                     known = self._kline(message.symbol, message.interval)
                     if over := known.watch.on_running(message.open_time):
-                        result.requests.append(KlineRequest(known.key, over.first, over.last))
+                        result.requests.append(GapRequest(known.key, over.first, over.last, self._rules.settle_seconds))
                 elif isinstance(message, UnreadableRow):
                     self._on_unreadable(message, receipt_time, result)
                     continue
@@ -223,7 +195,7 @@ class StreamMonitor:
     def _record(self, known: _Depth | _Ids, findings: Iterable[Finding], now: int, result: Findings) -> None:
         for finding in findings:
             if isinstance(finding, SnapshotNeeded):
-                result.requests.append(SnapshotRequest(known.key.symbol, finding.reason))
+                result.requests.append(SnapshotRequest(known.key.symbol, finding.reason, self._rules.snapshot_levels))
                 continue
             result.events.append(self._event_of(finding, known, now))
             if isinstance(finding, Gap) and known.key.channel != "depth":

@@ -7,7 +7,7 @@ FIRST_SECONDS, LONGEST_SECONDS = 1.0, 60.0
 CALM_SECONDS = 120.0
 """Seconds without such a request (beside the last pause) after which the next one counts as the first again."""
 
-_USUAL = frozenset({"start", "gap", "mismatch"})
+_USUAL = frozenset({"start", "gap", "mismatch", "proof", "refresh"})
 
 
 class SnapshotPace:

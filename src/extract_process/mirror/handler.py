@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from extract_process.book.sync import SnapshotNeeded, SyncDelayed, Synced
 from extract_process.book.verification import Mismatch, Proven, Unproven
+from extract_process.live.request_queue import RequestQueue
+from extract_process.live.requests import SnapshotRequest
 from extract_process.mirror.channels import BookChannel, MirrorCounts, TickerChannel, TradeChannel
 from extract_process.mirror.messages import MessageForms, topic_name
 from extract_process.mirror.mirror_book import RefreshNeeded, Step
@@ -20,14 +22,12 @@ from extract_process.sequence import UNREADABLE, Gap, Implausible, NewNumbering
 from extract_process.stream_key import StreamKey, key_of
 from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS
+from extract_process.venues.rest_client import Answer
 from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
 
 _MOST_LINES = 5
-
-RequestBook = Callable[[str, str], None]
-"""Symbol and reason: `start`, `gap`, … for a new book, `refresh` or `proof` for a comparison with the running one."""
 
 
 class MirrorHandler:
@@ -39,13 +39,14 @@ class MirrorHandler:
         options: MirrorOptions,
         publisher: Publisher,
         topic_path_of: Callable[[str], str],
-        request_book: RequestBook,
+        requests: RequestQueue[SnapshotRequest],
     ) -> None:
         """`topic_path_of` makes the full path of a topic's name. Needs a running event loop."""
         self.counts = MirrorCounts()
         self._venue = venue
         self._loop = asyncio.get_running_loop()
-        self._request_book = request_book
+        self._requests = requests
+        self._snapshot_levels = options.snapshot_levels
         self._books: dict[str, BookChannel] = {}
         self._trades: dict[str, TradeChannel] = {}
         self._tickers: dict[str, TickerChannel] = {}
@@ -143,19 +144,20 @@ class MirrorHandler:
         else:
             log.info(event, extra=said)
 
-    def on_snapshot_asked(self, symbol: str, *, as_proof: bool) -> None:
-        self._books[symbol].book.on_snapshot_asked(as_proof=as_proof)
+    def on_request(self, request: SnapshotRequest) -> None:
+        """The request is sent now."""
+        self._books[request.symbol].book.on_snapshot_asked(as_proof=request.as_proof)
 
-    def on_snapshot(self, snapshot: DepthSnapshot, asked_levels: int, receipt_time: int) -> None:
-        """The venue's answer."""
+    def on_answer(self, request: SnapshotRequest, answer: Answer[DepthSnapshot]) -> None:
+        _, receipt_time, snapshot = answer
         channel = self._books[snapshot.symbol]
         try:
-            self._follow(snapshot.symbol, channel.book.on_snapshot(snapshot, asked_levels, receipt_time))
+            self._follow(snapshot.symbol, channel.book.on_snapshot(snapshot, request.levels, receipt_time))
         except DATA_ERRORS as error:
             self._on_failure(snapshot, error)
         channel.publish(self._loop)
 
-    def say_left_out(self) -> None:
+    def log_left_out(self) -> None:
         """How many lines of a kind were not said one by one; call it now and then."""
         if more := words_of(self._lines.take_left_out(self._loop.time())):
             log.warning("more of what was said", extra={"more": more})
@@ -198,9 +200,9 @@ class MirrorHandler:
         for step in steps:
             match step:
                 case SnapshotNeeded(reason):
-                    self._request_book(symbol, reason)
+                    self._requests.put(SnapshotRequest(symbol, reason, self._snapshot_levels))
                 case RefreshNeeded():
-                    self._request_book(symbol, "refresh")
+                    self._requests.put(SnapshotRequest(symbol, "refresh", self._snapshot_levels))
                 case Gap(first, last, cause):
                     self.counts.gaps += 1
                     level = logging.DEBUG if cause == UNREADABLE else logging.WARNING  # a refused row is one line
