@@ -1,4 +1,4 @@
-"""Fetcher: carries out a request with one REST call, and says how long a request waits before it is sent."""
+"""Fetcher: carries out a request with one REST call, and decides how long a request waits before it is sent."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a live capture and a mirror tell about themselves: figures, and what keeps them from their work."""
+"""The figures of a live capture and a mirror, and what keeps them from their work."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from tickhouse_core.metrics import Reading
 _HELP = {
     "frames_total": "frames received and kept",
     "frame_bytes_total": "bytes of them",
-    "rows_total": "rows landed",
+    "rows_total": "rows recorded",
     "gaps_total": "gaps written down",
     "refused_frames_total": "frames that are not a message of the venue's",
     "discarded_frames_total": "frames given up because the spool was full",

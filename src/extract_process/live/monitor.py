@@ -1,4 +1,4 @@
-"""PURE. StreamMonitor: what the live messages of all symbols mean: events to write down, and what to ask the venue for."""
+"""PURE. StreamMonitor: what the live messages of all symbols mean: events to record, and requests to the venue."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -57,7 +57,7 @@ class _Ids:
 
 
 class StreamMonitor:
-    """One per process. Every message is judged once, from one connection at a time; landing it is not its matter."""
+    """One per process. Every message is tracked once, from one connection at a time; recording it is not its matter."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class StreamMonitor:
         return result
 
     def _on_unreadable(self, row: UnreadableRow, now: int, result: Findings) -> None:
-        """The event has the row's ids, and the gap behind it says that they are nowhere else."""
+        """The event has the row's ids. The gap after it: they are in no other row."""
         key = StreamKey(row.channel, row.symbol, row.interval)
         if row.first_id is None or row.last_id is None:
             result.events.append(self.event("refused_row", now, key, cause=UNREADABLE, detail=row.why))
@@ -130,7 +130,7 @@ class StreamMonitor:
         known.last_receipt = now
 
     def _on_failure(self, message: object, error: Exception, now: int, result: Findings) -> None:
-        """Code that fell over a message: the message is landed, its book begins anew."""
+        """Our code failed on a message: the message is recorded, its book begins anew."""
         key, ids = key_of(message), ids_of(message)
         words = f"{type(error).__name__}: {error}"[:300]
         result.events.append(self.event("not_judged", now, key, cause=type(error).__name__, ids=ids, detail=words))
@@ -158,7 +158,7 @@ class StreamMonitor:
         return result
 
     def on_absent_ids(self, key: StreamKey, first: int, last: int, now_us: int) -> Findings:
-        """The venue was asked for these klines and has none: a gap of its own, never to be asked for again."""
+        """The venue was asked for these klines and has none: a gap of its own, never requested again."""
         self._ids_of(key).watch.on_absent(last)
         return Findings([self.event("gap", now_us, key, cause="venue_has_no_data", ids=(first, last), ended_at=now_us)])
 
@@ -169,7 +169,7 @@ class StreamMonitor:
                 known.watch.on_break(cause)
 
     def spans(self) -> dict[StreamKey, tuple[int, int]]:
-        """The first and the last id that were judged, of the numbering that each stream has now."""
+        """The first and the last tracked id, of the numbering that each stream has now."""
         return {known.key: span for known in self._known() if (span := known.watch.span) is not None}
 
     def event(

@@ -1,4 +1,4 @@
-"""PURE. What one live capture is told: markets, and how much, how often and how long of everything."""
+"""PURE. The options of one live capture: markets, and how much, how often and how long of everything."""
 
 from dataclasses import dataclass, field
 

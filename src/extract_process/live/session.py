@@ -1,4 +1,4 @@
-"""The live capture's composition root: connections, REST questions, spool, flusher and uploader, and how they end."""
+"""The live capture's composition root: connections, requests, spool, flusher and uploader, and how they end."""
 
 import asyncio
 import logging
@@ -263,7 +263,7 @@ class CaptureSession:
 
 
 def _check_bucket(store: ObjectStore) -> None:
-    """Raises NotProvisioned; a lake that is away for the moment is no reason not to record."""
+    """Raises NotProvisioned; a lake that is away for the moment is no reason to stop recording."""
     try:
         next(iter(store.list_keys("data_sources/stream_events/")), None)
     except LakeUnavailable as error:

@@ -1,6 +1,6 @@
-"""MirrorHandler: what happens to every frame of the mirror: parsed, followed, and the newest view of its book put out.
+"""MirrorHandler: what happens to every frame of the mirror: parsed, tracked, and the latest view of its book published.
 
-The FrameHandler of the mirror. All of it runs in the event loop; nothing is kept on disk, what must wait is conflated.
+The FrameHandler of the mirror. All of it runs in the event loop; nothing is kept on disk; what must wait is conflated.
 """
 
 import asyncio
@@ -116,7 +116,7 @@ class MirrorHandler:
             self._follow(row.symbol, channel.book.on_unreadable(row.first_id, row.last_id))
 
     def _on_failure(self, message: object, error: Exception) -> None:
-        """Code that fell over a message: what is known of its book is no longer sure."""
+        """Our code failed on a message: its book is no longer certain."""
         key = key_of(message)
         symbol, name = (key.symbol, key.channel) if key else ("", "")
         if self._lines.may_say("not judged", self._loop.time()):
@@ -138,11 +138,11 @@ class MirrorHandler:
     def tell(self, event: str, key: StreamKey | None = None, *, cause: str = "", detail: str = "") -> None:
         is_loud = event in ("disconnected", "connect_failed", "venue_error", "mute", "successor_given_up")
         what = {"cause": cause, "detail": detail, "channel": key and key.channel, "symbol": key and key.symbol}
-        said = {name: word for name, word in what.items() if word}
+        words = {name: word for name, word in what.items() if word}
         if is_loud:
-            self._warn(event, said)
+            self._warn(event, words)
         else:
-            log.info(event, extra=said)
+            log.info(event, extra=words)
 
     def on_request(self, request: SnapshotRequest) -> None:
         """The request is sent now."""
@@ -158,7 +158,7 @@ class MirrorHandler:
         channel.publish(self._loop)
 
     def log_left_out(self) -> None:
-        """How many lines of a kind were not said one by one; call it now and then."""
+        """The number of lines of a kind that were not written one by one; call it now and then."""
         if more := words_of(self._lines.take_left_out(self._loop.time())):
             log.warning("more of what was said", extra={"more": more})
 
@@ -182,9 +182,9 @@ class MirrorHandler:
 
     def _on_trade(self, trade: Trade, receipt_time: int) -> None:
         if (channel := self._trades.get(trade.symbol)) is not None:
-            self._say_numbering("trades", trade.symbol, channel.publish(trade, receipt_time))
+            self._log_numbering("trades", trade.symbol, channel.publish(trade, receipt_time))
 
-    def _say_numbering(self, channel: str, symbol: str, findings: Iterable[object]) -> None:
+    def _log_numbering(self, channel: str, symbol: str, findings: Iterable[object]) -> None:
         for finding in findings:
             if isinstance(finding, NewNumbering):
                 ids = {"first": finding.first_id, "last": finding.last_id, "before": finding.before}
@@ -210,7 +210,7 @@ class MirrorHandler:
                 case SyncDelayed(last, first):
                     self._warn("the book cannot start", {"symbol": symbol, "snapshot": last, "first_waiting": first})
                 case NewNumbering() | Implausible():
-                    self._say_numbering("depth", symbol, [step])
+                    self._log_numbering("depth", symbol, [step])
                 case Unproven(last, other):
                     self._warn("unproven", {"symbol": symbol, "last_update_id": last, "snapshot": other})
                 case Synced(last):

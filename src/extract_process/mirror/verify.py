@@ -218,7 +218,7 @@ class VenueBooks:
 
 
 def _top(known: BoundedBook, levels: int) -> Top | None:
-    """None where the best levels end in what no snapshot has told."""
+    """None where the best levels reach beyond every snapshot."""
     bids = sorted(known.book.bids, reverse=True)[:levels]
     asks = sorted(known.book.asks)[:levels]
     if known.lowest_bid is not None and (len(bids) < levels or bids[-1] < known.lowest_bid):

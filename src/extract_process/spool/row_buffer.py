@@ -23,9 +23,7 @@ _BATCHES: dict[type, tuple[Dataset, type[ArrowRows]]] = {
     Ticker: (TICKERS, TickerRows),
 }
 Parsed: TypeAlias = DepthSnapshot | list[Trade] | Any
-"""What a REST answer is, by what was asked: a snapshot, trades, or a table of klines."""
-
-Landed = Trade | DepthDiff | DepthSnapshot | Ticker | Kline
+"""What a REST answer is, by its request: a snapshot, trades, or a table of klines."""
 
 
 class RowBuffer:
@@ -57,7 +55,7 @@ class RowBuffer:
                 self.rows += 1
 
     def add_answer(self, answer: RestAnswer, receipt_time: int, parsed: Parsed | None = None) -> None:
-        """The rows of a REST answer that was asked for: a snapshot, or what fills a gap; `parsed` unless it is from disk."""
+        """The rows of a REST answer: a snapshot, or what fills a gap; `parsed` unless it is from disk."""
         if answer.what == "depth":
             self.add_messages([parsed or self._venue.parse_depth(answer.body, answer.symbol, answer.reason)], receipt_time)
         elif answer.what == "trades":
