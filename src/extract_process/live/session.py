@@ -14,7 +14,7 @@ from extract_process.listing import CONNECTIONS, Listing, open_listing
 from extract_process.live.capture import Capture
 from extract_process.live.clock_watch import ClockWatch
 from extract_process.live.fetcher import Fetcher
-from extract_process.live.metrics import Vitals, connection_trouble, readings_of
+from extract_process.live.metrics import Vitals, component_of, connection_trouble
 from extract_process.live.options import StreamOptions
 from extract_process.live.recorder import CaptureCounts, CaptureOptions
 from extract_process.live.recovery import Recovered, recover
@@ -32,7 +32,7 @@ from tickhouse_core.errors import LakeUnavailable, VenueRefused
 from tickhouse_core.heartbeats import heartbeat_detail
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_until_stopped
-from tickhouse_core.metrics import Process, Pulse, observed
+from tickhouse_core.metrics import Watchdog, observed
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.settings import SpoolSettings, read
 from tickhouse_core.timestamps import now_us
@@ -110,10 +110,10 @@ class CaptureSession:
         self._clock = ClockWatch()
         self._spool_bytes = 0
         self._unsynced = 0
-        self._pulse = Pulse("the event loop")
+        self._watchdog = Watchdog("the event loop")
 
     async def run(self, stop: StopRequest) -> CaptureReport:
-        part = Process("stream", lambda: readings_of(self.vitals()), lambda: list(self.vitals().trouble), self._pulse.trouble)
+        part = component_of("stream", self.vitals, self._watchdog)
         with observed(part):
             self._begin()
             work = await run_until_stopped(stop, self._options.duration_seconds, self._work())
@@ -189,7 +189,7 @@ class CaptureSession:
         loop = asyncio.get_running_loop()
         last_beat = last_measure = 0.0
         while True:
-            self._pulse.beat()
+            self._watchdog.beat()
             self._capture.tell_left_out()
             if step := self._clock.on_look(now_us(), loop.time()):
                 words = f"the wall clock was set by {step:+.1f} s: receipt times before and behind it do not compare"

@@ -12,7 +12,7 @@ from extract_process.feed.plan import FeedPlan
 from extract_process.gc_tuning import garbage_collected_seldom
 from extract_process.listing import CONNECTIONS, Listing, open_listing
 from extract_process.live.fetcher import Fetcher
-from extract_process.live.metrics import Vitals, connection_trouble, readings_of
+from extract_process.live.metrics import Vitals, component_of, connection_trouble
 from extract_process.live.request_queue import RequestQueue, prove_in_turn
 from extract_process.live.requests import SnapshotRequest
 from extract_process.mirror.channels import MirrorCounts
@@ -25,7 +25,7 @@ from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import NotProvisioned, TickhouseError
 from tickhouse_core.lifecycle import StopRequest, run_until_stopped
-from tickhouse_core.metrics import Process, Pulse, observed
+from tickhouse_core.metrics import Watchdog, observed
 from tickhouse_core.settings import PubSubSettings, SpoolSettings, read
 
 log = logging.getLogger(__name__)
@@ -98,10 +98,10 @@ class MirrorSession:
         )
         self._plan = self._plan_feeds()
         self._plan.add(listing.known)
-        self._pulse = Pulse("the event loop")
+        self._watchdog = Watchdog("the event loop")
 
     async def run(self, stop: StopRequest) -> MirrorReport:
-        part = Process("mirror", lambda: readings_of(self.vitals()), lambda: list(self.vitals().trouble), self._pulse.trouble)
+        part = component_of("mirror", self.vitals, self._watchdog)
         publishing = asyncio.create_task(self._publisher.run())
         with observed(part):
             work = await run_until_stopped(stop, self._options.duration_seconds, self._work(), publishing)
@@ -157,7 +157,7 @@ class MirrorSession:
 
     async def _beat(self) -> None:
         while True:
-            self._pulse.beat()
+            self._watchdog.beat()
             self._mirror.log_left_out()
             await asyncio.sleep(_BEAT_SECONDS)
 
