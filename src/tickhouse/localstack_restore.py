@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from tickhouse.provision import provision_aws
 from tickhouse_core.aws import aws_errors, s3_client
 from tickhouse_core.backoff import Backoff, Outage
-from tickhouse_core.datasets import KLINES
+from tickhouse_core.datasets import KLINES, dataset_of_key
 from tickhouse_core.errors import (
     LakeRefused,
     LakeUnavailable,
@@ -76,15 +76,18 @@ class LakeKeeper:
         """Puts back what the bucket lacks, and returns how many objects; every put notifies like any other.
 
         Klines come first and are reported, because a backfiller would ask the venue again for what it does not see. The
-        newest of the rest comes next. A key that is there by now is left alone: it is younger than its copy.
+        newest of the rest comes next. A key that is there by now is left as it is: it is younger than its copy. But it may
+        have come before the bucket had its notifications: it is put again, the same bytes, so that its queue hears of it.
         """
-        there = {summary.key for summary in self._store.list_keys("")}
+        there = {summary.key: summary.etag for summary in self._store.list_keys("")}
         missing = [copied for copied in self._copy.list_keys("") if copied.key not in there]
         klines = [copied for copied in missing if copied.key.startswith(KLINES.prefix)]
         others = [copied for copied in missing if not copied.key.startswith(KLINES.prefix)]
         done = sum(map(self._put_back, klines))
         if not self._is_stopping():
             on_klines()
+        for key, etag in there.items():
+            self._notify(key, etag)
         done += sum(map(self._put_back, sorted(others, key=lambda copied: copied.last_modified, reverse=True)))
         if not self._is_stopping():
             with aws_errors(f"bucket {self._store.bucket}"):
@@ -129,6 +132,15 @@ class LakeKeeper:
         except (ObjectMissing, ObjectChanged):
             return 0
         return 1
+
+    def _notify(self, key: str, etag: str) -> None:
+        """The same version once more; one that changed meanwhile has notified by itself."""
+        if self._is_stopping() or dataset_of_key(key) is None:
+            return
+        try:
+            self._store.write(key, self._store.read(key).body, replaces=etag)
+        except (ObjectMissing, ObjectChanged):
+            log.debug("replaced or deleted meanwhile", extra={"key": key})
 
     def _tags(self) -> list["TagTypeDef"]:
         try:

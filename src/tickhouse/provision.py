@@ -28,13 +28,14 @@ _NO_LIFECYCLE = {"NoSuchLifecycleConfiguration", "NotImplemented", "MethodNotAll
 def provision_aws(bucket: str, retention: RetentionSettings | None = None) -> None:
     """Bucket, queues with their dead-letter queues, and S3 -> SQS notifications (contract sections 3 and 4).
 
+    The queues come first: what is put into a bucket before it has its notifications is found by the next sweep only.
     With `retention` the bucket's rule on quarantine/ is set or taken away; without, it stays as it is.
     """
     s3, sqs = s3_client(), sqs_client()
-    with aws_errors(f"bucket {bucket}"):
-        _create_bucket(s3, bucket)
     with aws_errors("queues"):
         arns = {name: _create_queue(sqs, name, bucket) for name in QUEUES}
+    with aws_errors(f"bucket {bucket}"):
+        _create_bucket(s3, bucket)
     with aws_errors(f"notifications of bucket {bucket}"):
         _configure_notifications(s3, bucket, arns)
     if retention is not None:

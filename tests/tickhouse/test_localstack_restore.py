@@ -90,6 +90,20 @@ def test_what_comes_back_notifies_its_queue_so_that_what_was_not_loaded_is(
     assert ("TestEvent" in test_event.body, "1-main-000001.parquet" in created.body) == (True, True)
 
 
+def test_what_was_put_before_the_bucket_had_its_notifications_notifies_its_queue(
+    store: ObjectStore, copy: FolderStore, moto_url: str
+) -> None:
+    """A capture goes on uploading as soon as there is a bucket."""
+    httpx.post(f"{moto_url}/moto-api/reset").raise_for_status()
+    s3_client().create_bucket(Bucket=store.bucket)
+    etag = store.write(TRADES, b"trades")
+    copy.write(TRADES, b"trades")
+    provision_aws(store.bucket)
+    assert keeper_of(store, copy).restore(lambda: None) == 0
+    (_, created) = SqsQueue("trades-notifications").receive(most=10, wait_seconds=0, visibility_seconds=1)
+    assert ("1-main-000001.parquet" in created.body, etag in created.body) == (True, True)
+
+
 def test_klines_are_back_before_readiness_is_said_and_the_rest_after(store: ObjectStore, copy: FolderStore) -> None:
     copy.write(TRADES, b"trades")
     copy.write(KLINES, b"klines")
