@@ -7,6 +7,9 @@ from extract_process.markets import Wanted
 from extract_process.spool.micro_batch import BatchLimits
 from extract_process.venues import DEFAULT_VENUE
 
+CHANNELS = ("trades", "depth", "klines", "ticker")
+"""All there are; a venue may lack some."""
+
 LOOK_AGAIN_SECONDS = 300.0
 """Between two looks for symbols that the venue does not know."""
 
