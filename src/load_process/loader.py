@@ -114,7 +114,7 @@ class QueueLoader:
         with self._readers, self._reading, self._inserting, self._settling, self._heartbeat:
             quiet_polls = 0
             while not self._stop.is_set():
-                self.counts.pulse.beat()
+                self.counts.watchdog.beat()
                 try:
                     window = self._receive()
                 except _OUTAGES as error:
@@ -215,7 +215,7 @@ class QueueLoader:
         parts: list[Future[list[LoadResult]]] = []
         is_noted, left = False, window.requests()
         while not self._stop.is_set() and not (is_noted and not left):
-            self.counts.pulse.beat()
+            self.counts.watchdog.beat()
             try:
                 if not is_noted:
                     self._note_refused(window)
@@ -251,7 +251,7 @@ class QueueLoader:
     def _insert_part(self, reading: Reading) -> list[LoadResult]:
         while not self._stop.is_set():
             began = time.monotonic()
-            self.counts.pulse.beat()
+            self.counts.watchdog.beat()
             try:
                 results = insert_reading(reading, self._batches, self._stop.is_set)
             except _OUTAGES as error:

@@ -19,7 +19,7 @@ from tickhouse_core.errors import TickhouseError
 from tickhouse_core.heartbeats import DEFAULT_BATCH_SECONDS, LONGEST_BATCH_SECONDS, batch_seconds_of
 from tickhouse_core.lake import open_queue
 from tickhouse_core.message_queue import MessageQueue
-from tickhouse_core.metrics import Process, Pulse, Reading
+from tickhouse_core.metrics import Component, Sample, Watchdog
 from tickhouse_core.timestamps import DAY_US, HOUR_US, now_us
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Poller:
         self._changed = threading.Condition()
         self._asked_at = 0.0
         self._stop = threading.Event()
-        self._pulse = Pulse("the look at the pipeline", 120)
+        self._watchdog = Watchdog("the look at the pipeline", 120)
         self._threads = [
             threading.Thread(target=self._run, args=(look, pause), name=f"poller-{name}", daemon=True)
             for name, look, pause in (
@@ -99,16 +99,16 @@ class Poller:
         """Venue and symbol of everything there is to draw."""
         return [(venue, symbol) for venue, symbol in self._parts.get("markets", ())]
 
-    def process(self) -> Process:
+    def process(self) -> Component:
         """The page itself: ready if its last poll reached lake and warehouse."""
 
-        def readings() -> list[Reading]:
-            return [Reading("tickhouse_status_looks_total", self._version, "polls of the pipeline")]
+        def samples() -> list[Sample]:
+            return [Sample("tickhouse_status_looks_total", self._version, "polls of the pipeline")]
 
         def trouble() -> list[str]:
             return [f"{part}: {why}" for part, why in list(self._trouble.items())] if self._version else ["no look yet"]
 
-        return Process(OWN, readings, trouble, self._pulse.trouble)
+        return Component(OWN, samples, trouble, self._watchdog.not_alive)
 
     def _is_watched(self) -> bool:
         return time.monotonic() - self._asked_at < WATCHED_SECONDS
@@ -129,7 +129,7 @@ class Poller:
         self._part("loads", lambda: self._queries.ask("loads", {"since_us": now - HOUR_US})[0])
         self._part("watermarks", lambda: self._queries.ask("watermarks"))
         self._part("queues", self._poll_queues)
-        self._pulse.beat()
+        self._watchdog.beat()
         self._publish()
 
     def _poll_slowly(self) -> None:

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tickhouse_core.bounded_get import bounded_get
 from tickhouse_core.errors import UsageError
-from tickhouse_core.metrics import OBSERVED, Reading
+from tickhouse_core.metrics import OBSERVED, Sample
 from tickhouse_core.redaction import redacted
 
 _SECONDS = 2.0
@@ -23,16 +23,16 @@ OWN = "status_page"
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """One process at one moment. `trouble` is empty if it is ready; `readings` are its `tickhouse_` metrics."""
+    """One process at one moment. `trouble` is empty if it is ready; `samples` are its `tickhouse_` metrics."""
 
     name: str
     address: str
     trouble: tuple[str, ...]
-    readings: tuple[Reading, ...] = field(default=(), repr=False)
+    samples: tuple[Sample, ...] = field(default=(), repr=False)
 
     def value(self, name: str) -> Iterator[tuple[Mapping[str, str], float]]:
         """The samples of a metric with their labels."""
-        return ((reading.labels, reading.value) for reading in self.readings if reading.name == name)
+        return ((sample.labels, sample.value) for sample in self.samples if sample.name == name)
 
 
 def parse_targets(text: str) -> dict[str, str]:
@@ -68,25 +68,25 @@ class Processes:
             status, figures = bounded_get(self._client, f"{address}/metrics", _MOST_BYTES)
             if status != 200:
                 raise ValueError(f"/metrics answers {status}")
-            readings = tuple(_readings(figures.decode()))
+            samples = tuple(_samples(figures.decode()))
         except (httpx.HTTPError, ValueError) as error:
             why = redacted(str(error)).splitlines()[0] if str(error) else "no answer"
             return ProcessState(name, shown, (f"does not answer: {why}",))
         trouble = () if ready == 200 else tuple(redacted(words.decode(errors="replace"))[:2_000].splitlines())
-        return ProcessState(name, shown, trouble, readings)
+        return ProcessState(name, shown, trouble, samples)
 
 
 def _own() -> Iterator[ProcessState]:
     for part in OBSERVED.parts():
         if part.name != OWN:
-            yield ProcessState(part.name, "", tuple(part.frozen() + part.trouble()), tuple(part.readings()))
+            yield ProcessState(part.name, "", tuple(part.not_alive() + part.not_ready()), tuple(part.samples()))
 
 
-def _readings(text: str) -> Iterable[Reading]:
+def _samples(text: str) -> Iterable[Sample]:
     for family in text_string_to_metric_families(text):
         if family.name.startswith("tickhouse_"):
             for sample in family.samples:
-                yield Reading(sample.name, float(sample.value), family.documentation, sample.labels)
+                yield Sample(sample.name, float(sample.value), family.documentation, sample.labels)
 
 
 def gauges_of(heartbeats: Iterable[Sequence[Any]], processes: Iterable[ProcessState]) -> dict[str, list[dict[str, Any]]]:

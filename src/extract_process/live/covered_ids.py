@@ -13,7 +13,7 @@ class CoveredIds:
         self._ranges: list[Range] = []
 
     def add(self, first: int, last: int) -> None:
-        """Rows, or a gap that was written down: both are accounted for."""
+        """Rows, or a recorded gap: both cover their ids."""
         if self._ranges and self._ranges[-1].first <= first <= self._grid.after(self._ranges[-1].last):
             self._ranges[-1] = Range(self._ranges[-1].first, max(last, self._ranges[-1].last))
         else:
@@ -24,7 +24,7 @@ class CoveredIds:
         self._ranges = [span for span in self._ranges if not (first <= span.first and span.last <= last)]
 
     def settle(self) -> tuple[int | None, list[Gap]]:
-        """The last id, and the holes before it that nobody wrote down: a process was killed before it could."""
+        """The last id, and the holes before it without a recorded gap: a process was killed before it could write one."""
         last, gaps = self._last_id, []
         for span in self._grid.joined(self._ranges):
             if last is not None and span.first > self._grid.after(last):

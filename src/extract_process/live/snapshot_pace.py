@@ -7,7 +7,7 @@ FIRST_SECONDS, LONGEST_SECONDS = 1.0, 60.0
 CALM_SECONDS = 120.0
 """Seconds without such a request (beside the last pause) after which the next one counts as the first again."""
 
-_USUAL = frozenset({"start", "gap", "mismatch"})
+_USUAL = frozenset({"start", "gap", "mismatch", "proof", "refresh"})
 
 
 class SnapshotPace:
@@ -17,7 +17,7 @@ class SnapshotPace:
         self._asked: dict[tuple[str, bool], tuple[int, float]] = {}
 
     def pause_before(self, symbol: str, reason: str, now: float) -> float:
-        """Seconds until this request should go out. A snapshot that was too old is never asked for again at once."""
+        """Seconds until this request is sent. A snapshot that was too old is never requested again at once."""
         if reason in _USUAL:
             return 0.0
         is_too_old = reason == "snapshot_too_old"

@@ -38,6 +38,10 @@ class Unknown(NamedTuple):
     name: str
 
 
+CONTROL_MESSAGES = (Reply, Welcome, Pong, ServerShutdown, Unknown)
+"""What a frame may be that is no data."""
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """URL of one connection and what keeps it alive.
