@@ -3,8 +3,7 @@
 import asyncio
 from typing import Any
 
-from extract_process.live.requests import GapRequest, Request, SnapshotRequest
-from extract_process.live.snapshot_pace import SnapshotPace
+from extract_process.live.requests import GapRequest, Request, SnapshotPace, SnapshotRequest
 from extract_process.records import DepthSnapshot
 from extract_process.venues import Venue
 from extract_process.venues.api import VenueRest
