@@ -80,6 +80,12 @@ def _check_the_reach(settings: StatusSettings) -> None:
         )
 
 
+def check_port(settings: StatusSettings) -> None:
+    """Raises what `running_page` would, before anything else is begun."""
+    _check_the_reach(settings)
+    _listen(settings, or_any_port=False).close()
+
+
 def _listen(settings: StatusSettings, or_any_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     for port in (settings.port, 0) if or_any_port else (settings.port,):
