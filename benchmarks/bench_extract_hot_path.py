@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/bench_extract_hot_path.py [--data ../shared/data] [--rounds 5] [--peer /path/to/python]
 
 - floor: orjson, nested Arrow columns 256 messages at a time, a cast to Decimal128, Parquet with zstd, and nothing else;
-- ours: parse_frame (every type checked), continuity by the monitor, DepthDiffRows, Parquet; and the same with the running
+- ours: parse_frame (every type checked), continuity by the monitor, ArrowRows, Parquet; and the same with the running
   book that the proofs need;
 - peer: cryptofeed's own message handler (it keeps a book) with a Parquet-writing callback, in the interpreter `--peer`
   (CONTRIBUTING.md says how it is made); left out without it.
@@ -32,7 +32,7 @@ from extract_process.gc_tuning import GARBAGE_THRESHOLD
 from extract_process.live.monitor import StreamMonitor
 from extract_process.parquet import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot
-from extract_process.spool.arrow_rows import DepthDiffRows
+from extract_process.spool.arrow_rows import ArrowRows
 from extract_process.venues.binance.ws import parse_frame
 from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS
 
@@ -98,15 +98,15 @@ def _ours(recordings: Frames, *, with_book: bool) -> int:
     """Frame bytes in, Parquet bytes out, as in the capture."""
     written = 0
     for frames in recordings:
-        judge, rows = StreamMonitor("binance", "bench", {}), DepthDiffRows("binance")
+        monitor, rows = StreamMonitor("binance", "bench", {}), ArrowRows(DEPTH_DIFFS, "binance")
         if with_book:
             first = _diffs(frames[0])[0]
-            judge.on_snapshot(DepthSnapshot(first.symbol, first.first_update_id - 1, [], [], "start"), 1_000, 0)
+            monitor.on_snapshot(DepthSnapshot(first.symbol, first.first_update_id - 1, [], [], "start"), 1_000, 0)
         for number, frame in enumerate(frames):
             messages = parse_frame(frame)
             for message in messages:
                 rows.append(message, number)
-            judge.on_messages(messages, number)
+            monitor.on_messages(messages, number)
         written += len(parquet_bytes(rows.table(), DEPTH_DIFFS))
     return written
 

@@ -192,21 +192,17 @@ def test_every_part_of_the_recorder_has_its_layer() -> None:
 def test_the_rules_on_imports_see_what_they_forbid(module: str, source: str, broken: str, tmp_path: Path) -> None:
     one, other = list(venue_folders().values())[:2]
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text(encoding="utf-8"), encoding="utf-8")
-    simulator = import_rule(SIMULATOR_RULE)
     layers = set(layers_of(SIMULATOR_RULE))
     for rule in (VENUE_RULE, RECORDER_RULE):
         (layered,) = import_rule(rule)["containers"]
         layers |= {f"{layered}.{name}" for name in layers_of(rule)}
-    for package in {*PACKAGES, *venue_folders().values(), *layers, "simulated_exchange.config"}:
+    for package in {*PACKAGES, *venue_folders().values(), *layers}:
         folder = tmp_path.joinpath("src", *package.split("."))
         for level in [folder, *folder.parents][: package.count(".") + 1]:
             level.mkdir(parents=True, exist_ok=True)
             (level / "__init__.py").touch()
         if package != venues.__name__:  # its rule wants every child to have a layer
             (folder / "right.py").touch()
-    for importer, _, imported in (edge.partition(" -> ") for edge in simulator["ignore_imports"]):
-        module_file = tmp_path.joinpath("src", *importer.split(".")).with_suffix(".py")
-        module_file.write_text(f"import {imported}", encoding="utf-8")
     wrong = tmp_path.joinpath("src", *module.replace("VENUE", one).replace("OTHER", other).split(".")).with_suffix(".py")
     wrong.write_text(source.replace("VENUE", one), encoding="utf-8")
     ran = subprocess.run(
@@ -301,3 +297,35 @@ def test_the_rule_on_purity_sees_what_it_forbids(source: str, wrong: set[str]) -
 )
 def test_the_rule_on_what_a_pure_module_takes_sees_what_it_forbids(source: str, wrong: set[str]) -> None:
     assert behaviour_taken(ast.parse(source)) == wrong
+
+
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+
+def test_the_architecture_fits_on_two_pages() -> None:
+    lines = ARCHITECTURE.splitlines()
+    assert len(lines) <= 115
+    assert [line for line in lines if len(line) > 130] == []
+
+
+def test_where_to_change_what_names_files_that_have_it() -> None:
+    """`| what | file | a name in it |`: the name is defined there, or is a key or an id of it."""
+    table = ARCHITECTURE.partition("## Where to change what")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| `(.+?)` \| `(.+?)` \|$", table, re.MULTILINE)
+    assert len(rows) == table.count("\n| ") - 1  # without the header
+    assert {"the ledger", "Parquet compression", "a venue's weights", "retries of an upload"} <= {what for what, _, _ in rows}
+    defined = r'^(?:class |def )?{0}\b[ :=(\[]|id="{0}"'
+    wrong = {
+        file: {name}
+        for _, file, name in rows
+        if not (ROOT / file).is_file()
+        or not re.search(defined.format(name), (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    nothing_found(wrong)
+
+
+def test_every_module_that_the_architecture_names_is_there() -> None:
+    named = {name for name in re.findall(r"`((?:\w+/)+\w+)(?:\.py)?`", ARCHITECTURE) if not name.startswith("tests/")}
+    assert len(named) > 15
+    files = {str(path.relative_to(SOURCE).with_suffix("")) for path in modules().values()}
+    assert {name for name in named if not any(f"/{file}".endswith(f"/{name.removeprefix('src/')}") for file in files)} == set()

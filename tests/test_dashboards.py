@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from extract_process.live import metrics as live_metrics
-from extract_process.live.metrics import Vitals, readings_of
+from extract_process.live.metrics import Vitals, samples_of
 from load_process.loader import outage_of
 from load_process.metrics import LoadCounts
-from tickhouse_core.metrics import Observed, Process
+from tickhouse_core.metrics import Component, Observed
 from transform_process.transformer import TransformCounts
 
 FOLDER = Path(__file__).resolve().parents[1] / "resources" / "dashboards"
@@ -26,12 +26,12 @@ OTHERS = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total"}
 def told() -> set[str]:
     transforms = TransformCounts()
     transforms.on_window("ohlcv", 1, 1)
-    readings = [*LoadCounts("q", outage_of(logging.getLogger("q"), "q")).readings(), *transforms.readings()]
+    samples = [*LoadCounts("q", outage_of(logging.getLogger("q"), "q")).samples(), *transforms.samples()]
     for process in ("stream", "mirror"):
-        readings += readings_of(Vitals(process, "binance", "main", dict.fromkeys(live_metrics._HELP, 0.0)))
+        samples += samples_of(Vitals(process, "binance", "main", dict.fromkeys(live_metrics._HELP, 0.0)))
     observed = Observed()
-    observed.add(Process("loader", list, list))
-    return {reading.name for reading in [*readings, *observed.readings()]} | OTHERS
+    observed.add(Component("loader", list, list))
+    return {sample.name for sample in [*samples, *observed.samples()]} | OTHERS
 
 
 def named(expression: str) -> set[str]:

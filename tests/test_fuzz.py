@@ -21,6 +21,7 @@ from tests.fuzzing import broken_bytes, broken_json, fuzz
 from extract_process.spool.row_buffer import RowBuffer
 from extract_process.venues import Venue
 from extract_process.venues.binance import VENUE as BINANCE
+from extract_process.venues.binance import klines as binance_klines
 from extract_process.venues.binance import rest as binance
 from extract_process.venues.binance.archive import parse_archive
 from extract_process.venues.kucoin import VENUE as KUCOIN
@@ -114,7 +115,7 @@ ANSWERS: dict[str, tuple[list[object], list[Callable[[bytes], object]]]] = {
         ],
         [
             *(binance.parse_server_time, binance.parse_exchange_info, binance.parse_error),
-            lambda body: binance.parse_klines(body, symbol="BTCUSDT", interval="1m", receipt_time=NOW),
+            lambda body: binance_klines.parse_klines(body, symbol="BTCUSDT", interval="1m", receipt_time=NOW),
             lambda body: binance.parse_depth(body, symbol="BTCUSDT", reason="start"),
             lambda body: binance.parse_trades(body, symbol="BTCUSDT"),
         ],
@@ -199,7 +200,11 @@ def zipped(text: str, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
 
 def test_a_bulk_file_is_read_or_refused(minutes: float) -> None:
     lines = "".join(f"{MS + 60_000 * row},1,5,0.5,4,10,{MS + 60_000 * row + 59_999},40,7,5,20,0\n" for row in range(3))
-    samples = [zipped(lines), zipped(lines, zipfile.ZIP_STORED), zipped(f"\ufeff{','.join(binance.KLINE_COLUMNS)}\n{lines}")]
+    samples = [
+        zipped(lines),
+        zipped(lines, zipfile.ZIP_STORED),
+        zipped(f"\ufeff{','.join(binance_klines.KLINE_COLUMNS)}\n{lines}"),
+    ]
 
     def check(body: bytes) -> None:
         with suppress(VenueError):

@@ -7,6 +7,8 @@ what it measured as JSON.
 import asyncio
 import sys
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,15 @@ import orjson
 
 from extract_process.feed.websocket import open_stream
 from extract_process.gc_tuning import garbage_collected_seldom
+from extract_process.live.request_queue import RequestQueue
+from extract_process.live.requests import SnapshotRequest
 from extract_process.mirror.handler import MirrorHandler
 from extract_process.mirror.options import MirrorOptions
 from extract_process.mirror.publisher import Publisher, PublishOptions
 from extract_process.mirror.pubsub import open_publisher
 from extract_process.venues.binance import VENUE as BINANCE
 from extract_process.venues.binance.rest import parse_depth
+from extract_process.venues.rest_client import Answer
 from tickhouse_core.settings import PubSubSettings
 
 WARM_SECONDS = 3.0
@@ -32,16 +37,13 @@ def main() -> None:
 
 
 async def _load(url: str, topic: str, seconds: float, snapshot: bytes, symbols: list[str]) -> dict[str, Any]:
-    loop = asyncio.get_running_loop()
     at_start = memory_mb("VmRSS")
     async with open_publisher(PubSubSettings()) as client:
         publisher = Publisher(client, PublishOptions())
-
-        def ask(symbol: str, reason: str) -> None:
-            loop.call_soon(_answer, mirror, snapshot, symbol, reason)
-
-        mirror = MirrorHandler(BINANCE, MirrorOptions(tuple(symbols), channels=("depth",)), publisher, lambda _: topic, ask)
+        snapshots: RequestQueue[SnapshotRequest] = RequestQueue()
+        mirror = MirrorHandler(BINANCE, MirrorOptions(tuple(symbols), channels=("depth",)), publisher, lambda _: topic, snapshots)
         publishing = asyncio.create_task(publisher.run())
+        answering = asyncio.create_task(snapshots.run(partial(_answer, mirror, snapshot)))
 
         def receive(_: object, frames: list[bytes], receipt_time: int) -> None:
             mirror.on_messages(mirror.record(frames, receipt_time), receipt_time)
@@ -53,8 +55,9 @@ async def _load(url: str, topic: str, seconds: float, snapshot: bytes, symbols: 
         ended, cpu_after, diffs_after, messages_after, requests_after = _now(mirror, publisher)
         connection.abort("enough")
         left = await publisher.finish(20)
-        publishing.cancel()
-        await asyncio.wait([publishing])
+        for task in (publishing, answering):
+            task.cancel()
+        await asyncio.wait([publishing, answering])
     return {
         "seconds": ended - began,
         "cpu_seconds": cpu_after - cpu,
@@ -81,14 +84,14 @@ def _now(mirror: MirrorHandler, publisher: Publisher) -> tuple[float, float, int
     return time.monotonic(), time.process_time(), mirror.counts.diffs, published.messages, published.requests
 
 
-def _answer(mirror: MirrorHandler, snapshot: bytes, symbol: str, reason: str) -> None:
+async def _answer(mirror: MirrorHandler, snapshot: bytes, request: SnapshotRequest) -> None:
     """In front of the diffs that came; asked with one level more than it has, it counts as told whole."""
-    as_proof = reason in ("refresh", "proof")
-    if not as_proof:
-        mirror.on_snapshot_asked(symbol, as_proof=False)
-        book = parse_depth(snapshot, symbol=symbol, reason=reason)
-        last_id = mirror.last_update_id(symbol) or 0
-        mirror.on_snapshot(book._replace(last_update_id=last_id), len(book.bids) + 1, 0)
+    if not request.as_proof:
+        mirror.on_request(request)
+        book = parse_depth(snapshot, symbol=request.symbol, reason=request.reason)
+        last_id = mirror.last_update_id(request.symbol) or 0
+        asked = replace(request, levels=len(book.bids) + 1)
+        mirror.on_answer(asked, Answer(snapshot, 0, book._replace(last_update_id=last_id)))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Sequence
 
 from extract_process.venues.api import VenueRest
@@ -14,6 +15,11 @@ UNCHECKED_SECONDS = 30.0
 
 CONNECTIONS = 100
 """Requests of a live process at once: its queue sends far fewer."""
+
+
+_MOST_SUGGESTED = 5
+_QUOTES = ("FDUSD", "USDT", "USDC", "TUSD", "BTC", "ETH", "BNB", "KCS", "EUR", "TRY", "BRL", "USD")
+"""Currencies that a market is often quoted in, longer ones first: where a spelling without a separator can be cut in two."""
 
 
 class Listing:
@@ -108,7 +114,7 @@ async def open_listing(rest: VenueRest, symbols: Sequence[str]) -> Listing:
 async def unknown_of(rest: VenueRest, symbols: Sequence[str]) -> tuple[str, ...]:
     """Those of the symbols that the venue does not know; warns of those that do not trade.
 
-    Raises UnknownSymbols where it knows none of them, and VenueError.
+    Raises UnknownSymbols where it knows none of them, with the spelling that was probably meant, and VenueError.
     """
     unknown: dict[str, None] = {}
     while True:
@@ -117,8 +123,45 @@ async def unknown_of(rest: VenueRest, symbols: Sequence[str]) -> tuple[str, ...]
         except UnknownSymbols as error:
             unknown |= dict.fromkeys(error.symbols)
             if all(symbol in unknown for symbol in symbols):
+                if meant := await likely_symbols(rest, list(unknown)):
+                    raise UnknownSymbols(did_you_mean(str(error), meant), error.symbols) from error
                 raise
             continue
         if quiet := [symbol for symbol, is_trading in statuses.items() if not is_trading]:
             log.warning("symbols are not trading", extra={"symbols": ", ".join(quiet)})
         return tuple(symbol for symbol in symbols if symbol in unknown)
+
+
+async def likely_symbols(rest: VenueRest, unknown: Sequence[str]) -> dict[str, str]:
+    """For unknown symbols the market that was probably meant, where the venue lists one: the same letters, spelled its way.
+
+    Only the first few are looked for; empty where the venue does not answer.
+    """
+    spellings = {symbol: spellings_of(symbol) for symbol in unknown[:_MOST_SUGGESTED]}
+    asked = list(dict.fromkeys(one for each in spellings.values() for one in each))
+    try:
+        known = set(asked) and set(await rest.fetch_statuses(asked))
+    except UnknownSymbols as error:
+        known = set(asked) - set(error.symbols)
+    except VenueError as error:
+        log.debug("likely symbols cannot be looked for", extra={"error": str(error)})
+        known = set()
+    found = {symbol: next((one for one in each if one in known), None) for symbol, each in spellings.items()}
+    return {symbol: likely for symbol, likely in found.items() if likely is not None}
+
+
+def did_you_mean(said: str, meant: dict[str, str]) -> str:
+    """What was said about unknown symbols, with the likely ones in place of the general advice."""
+    return f"{said.partition(':')[0]}: did you mean {', '.join(meant.values())}?"
+
+
+def spellings_of(symbol: str) -> list[str]:
+    """Other ways to write a market: in capitals, its two currencies together, or with a dash between them."""
+    parts = [part for part in re.split(r"[^0-9A-Za-z]+", symbol.upper()) if part]
+    together = "".join(parts)
+    found = [symbol.upper().strip(), together, "-".join(parts)]
+    if len(parts) == 1:
+        found += [
+            f"{together.removesuffix(quote)}-{quote}" for quote in _QUOTES if together.endswith(quote) and together != quote
+        ]
+    return [one for one in dict.fromkeys(found) if one and one != symbol]

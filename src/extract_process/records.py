@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
+
 Levels = list[list[str]]
 """[[price, quantity], …] in the venue's order."""
 
@@ -85,6 +87,16 @@ class UnreadableRow(NamedTuple):
     first_id: int | None
     last_id: int | None
     why: str
+
+
+DATASET_OF: dict[type, Dataset] = {
+    Trade: TRADES,
+    DepthDiff: DEPTH_DIFFS,
+    DepthSnapshot: DEPTH_SNAPSHOTS,
+    Ticker: TICKERS,
+    Kline: KLINES,
+}
+"""The dataset whose rows are such records; their fields have the names of its columns."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from extract_process.live.options import StreamOptions
+from extract_process.live.options import CHANNELS, StreamOptions
 from extract_process.live.session import CaptureReport, run_capture
 from extract_process.markets import MARKETS_FILE, Wanted, markets_file, read_markets
 from extract_process.spool.micro_batch import BatchLimits
@@ -16,8 +16,6 @@ from tickhouse_core.options import one_of, with_data_folder
 from tickhouse_core.tables import print_figures
 
 DEFAULT_CHANNELS = ("trades", "depth")
-CHANNELS = ("trades", "depth", "klines", "ticker")
-"""All there are; a venue may lack some."""
 
 MOST_STREAMS = 1_024
 """On one connection, at the venue that allows most."""

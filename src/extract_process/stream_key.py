@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from extract_process.ranges import Grid, grid_of
-from extract_process.records import DepthDiff, DepthSnapshot, Kline, Ticker, Trade, UnreadableRow
+from extract_process.records import DATASET_OF, DepthDiff, Kline, Trade, UnreadableRow
 from extract_process.sequence import EVERY_ID
 
+_CHANNEL_OF = {record: dataset.channel for record, dataset in DATASET_OF.items()}
 ALL_SYMBOLS = "*"
 """The symbol of a stream of the whole market."""
 
@@ -27,18 +28,10 @@ class StreamKey:
 
 def key_of(message: object) -> StreamKey | None:
     """The stream a record belongs to; None for control messages."""
-    match message:
-        case DepthDiff() | DepthSnapshot():
-            return StreamKey("depth", message.symbol)
-        case Trade():
-            return StreamKey("trades", message.symbol)
-        case Kline():
-            return StreamKey("klines", message.symbol, message.interval)
-        case Ticker():
-            return StreamKey("ticker", message.symbol)
-        case UnreadableRow():
-            return StreamKey(message.channel, message.symbol, message.interval)
-    return None
+    if isinstance(message, UnreadableRow):
+        return StreamKey(message.channel, message.symbol, message.interval)
+    channel = _CHANNEL_OF.get(type(message))
+    return StreamKey(channel, message.symbol, getattr(message, "interval", "")) if channel else None  # type: ignore[attr-defined]
 
 
 def ids_of(message: object) -> tuple[int, int] | None:

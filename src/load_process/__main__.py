@@ -26,7 +26,7 @@ from tickhouse_core.warehouse import Warehouse, connect
 log = logging.getLogger(__name__)
 
 INSERTERS = 2
-"""Inserts of one queue under way at once."""
+"""Concurrent inserts per queue."""
 
 _TUNING = "Tuning"
 _DEFAULTS = LoaderOptions()
@@ -38,7 +38,7 @@ Made = TypeVar("Made")
 
 
 def run_loader(queue_names: Sequence[str], stop: StopRequest, options: LoaderOptions, sweeps: SweepOptions | None = None) -> None:
-    """Loads from all queues at once, each with its own threads and connections, so that none waits for another.
+    """Loads from all queues in parallel, each with its own threads and connections.
 
     With `sweeps` a thread beside them compares lake and ledger; that is for a loader that runs until it is stopped.
 
@@ -81,10 +81,9 @@ def _open_lake() -> ObjectStore:
 
 
 def _when_allowed(make: Callable[[], Made], stop: StopRequest, *, waits: bool) -> Made | None:
-    """What is made with S3 or SQS at the start; None after a stop.
+    """Creates what needs S3 or SQS at the start; None after a stop.
 
-    Keys or rights that are refused are said once and waited out: nothing was received yet. Every try takes the keys as they
-    are by then.
+    Refused keys or rights are logged once and waited for: nothing was received yet. Every try reads the current keys.
     """
     outage = outage_of(log, "all")
     while not stop.is_set():
@@ -105,16 +104,16 @@ def main(
     drain: Annotated[bool, typer.Option("--drain", help="Exit when the queues are empty.")] = False,
     dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset's queue; repeats.")] = None,
     reconcile_every: Annotated[
-        int, typer.Option(min=0, help="Seconds between two sweeps for what notifications lost; 0: none, as with --drain.")
+        int, typer.Option(min=0, help="Seconds between two sweeps for objects without a notification; 0: none, as with --drain.")
     ] = round(_SWEEPS.every_seconds),
     visibility_seconds: Annotated[
         int, typer.Option(min=1, help="How long a delivery stays hidden unless extended.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.visibility_seconds,
     batch_rows: Annotated[
-        int, typer.Option(min=1, help="Rows in one insert.", rich_help_panel=_TUNING)
+        int, typer.Option(min=1, help="Rows per insert.", rich_help_panel=_TUNING)
     ] = _LIMITS.rows,
     batch_mb: Annotated[
-        int | None, typer.Option(min=1, help="Decoded megabytes in one insert; else as memory allows.", rich_help_panel=_TUNING)
+        int | None, typer.Option(min=1, help="Decoded megabytes per insert; default: as memory allows.", rich_help_panel=_TUNING)
     ] = None,
     window_mb: Annotated[
         int, typer.Option(min=1, help="Megabytes of objects read at once.", rich_help_panel=_TUNING)
@@ -122,11 +121,11 @@ def main(
     object_mb: Annotated[
         int | None,
         typer.Option(
-            min=1, help="A larger object, or one of four times that once decoded, is quarantined.", rich_help_panel=_TUNING
+            min=1, help="Quarantine objects of more megabytes, or of four times as many once decoded.", rich_help_panel=_TUNING
         ),
     ] = None,
 ) -> None:  # fmt: skip
-    """Load what lands in the lake into ClickHouse, until SIGTERM or SIGINT."""
+    """Load new objects of the lake into ClickHouse, until SIGTERM or SIGINT."""
 
     def work() -> None:
         chosen = [dataset_named(name) for name in dataset] if dataset else list(DATASETS)

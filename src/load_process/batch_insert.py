@@ -59,7 +59,7 @@ class BatchInsert:
         patience_seconds: float,
         memory: MemoryBudget | None = None,
     ) -> None:
-        """A claim that is younger than `patience_seconds` belongs to a loader that may be alive: it is left to it.
+        """A claim younger than `patience_seconds` is left to its loader, which may be alive.
 
         `memory` for inserts is shared with others of the process; without, the limits' share is this one's alone.
         """
@@ -74,7 +74,7 @@ class BatchInsert:
         self._supersession = Supersession(warehouses[0], reader.etag_now, patience_seconds)
 
     def insert(self, objects: Sequence[DecodedObject], is_stopping: Callable[[], bool] = lambda: False) -> Statuses:
-        """One status for each of them, except for those of the batches that a stop left out."""
+        """One status per object, except for batches that a stop skipped."""
         statuses: Statuses = {}
         for batch in cut_into_batches(objects, self._limits):
             if is_stopping():
@@ -83,9 +83,9 @@ class BatchInsert:
         return statuses
 
     def insert_again(self, objects: Sequence[DecodedObject]) -> Statuses:
-        """Replaces what bronze has of the objects by what the lake has: the old rows go when the new ones are there.
+        """Replaces the objects' rows in bronze by the lake's: the old rows are deleted after the new ones are inserted.
 
-        Whatever silver still shows of their older versions goes too. Some at a time, so that a kill leaves few with both.
+        Rows of their older versions leave silver too. Some objects at a time, so that a kill leaves few with both.
         """
         statuses: Statuses = {}
         for dataset in dict.fromkeys(item.dataset for item in objects):
@@ -125,7 +125,7 @@ class BatchInsert:
                 self._warehouses[0].delete_object(item.dataset.bronze_table, item.version.key, etag=item.version.etag)
 
     def _insert_claimed(self, objects: list[DecodedObject], *, has_rivals: bool = True) -> Statuses:
-        """Under an id that no batch had before: a token must never come back after its rows were taken out again."""
+        """Under a new batch id: a token must not be reused after its rows were deleted."""
         versions = [item.version for item in objects]
         manifest = BatchManifest(uuid4().hex, tuple(versions))
         self._begun.add(manifest.batch)
@@ -160,7 +160,10 @@ class BatchInsert:
         return statuses
 
     def _insert_one_by_one(self, batch: str, objects: list[DecodedObject]) -> Statuses:
-        """The engine refuses one of them: inserting each alone shows which. Rows that it took before it refused are deleted."""
+        """The engine refused the batch: each object is inserted alone, which shows the bad one.
+
+        Rows that were stored before are deleted.
+        """
         claimed_at_us = self._claims.time_of(batch)
         self._claims.release(batch, [item.version for item in objects])
         statuses = dict.fromkeys(self._ledger.done([item.version for item in objects]), LoadStatus.DONE)
@@ -175,7 +178,7 @@ class BatchInsert:
 
     def _on_refused(self, item: DecodedObject, error: WarehouseRefused) -> Statuses:
         """Its claim stays: the retry runs alone and reuses the token, because the engine may have stored part of it."""
-        log.error("not loaded, left for another try", extra={"key": item.version.key, "why": str(error)})
+        log.error("not loaded, will be retried", extra={"key": item.version.key, "why": str(error)})
         self._ledger.record_error(
             LoadError(*item.version, item.dataset.name, "warehouse_refused", str(error), "retried", item.attempts)
         )
@@ -219,7 +222,7 @@ class BatchInsert:
 
     def _load_anew(self, batch: str, item: DecodedObject) -> Statuses:
         """Step 7: under a new token, without what the batch left of it."""
-        log.warning("rows of a killed insert are loaded anew", extra={"key": item.version.key})
+        log.warning("rows of a killed insert are loaded again", extra={"key": item.version.key})
         table, claimed_at_us = item.dataset.bronze_table, self._claims.time_of(batch)
         self._warehouses[0].delete_object(table, item.version.key, etag=item.version.etag, since_us=claimed_at_us)
         return self._insert_claimed([item], has_rivals=False)

@@ -11,7 +11,7 @@ from tickhouse_core.message_queue import Message
 
 @dataclass(slots=True)
 class Settled:
-    """What to do with messages now."""
+    """Which messages to delete, and which to return."""
 
     done: list[Message] = field(default_factory=list)
     again: list[Message] = field(default_factory=list)
@@ -27,10 +27,10 @@ class Deliveries:
         self._put_off: dict[str, str] = {}
 
     def take(self, message: Message) -> list[ObjectCreated]:
-        """Adds the objects that the message names; what of it is unreadable is refused.
+        """Adds the objects that the message names; unreadable records are refused.
 
-        The sender chooses the body. An unforeseen error here is therefore a fault of ours that one message revealed: it must
-        not end the loader and all its queues. The message is delivered again, and ends in the dead-letter queue.
+        The sender chooses the body. An unexpected error here is a fault of ours that one message revealed; it must not end the
+        loader. The message is delivered again, and ends in the dead-letter queue.
         """
         try:
             created = parse_notification(message.body)
@@ -70,7 +70,7 @@ class Deliveries:
 
     @property
     def refused(self) -> list[tuple[Message, str]]:
-        """Those that are not noted yet."""
+        """Refusals that are not recorded yet."""
         return list(self._refused.values())
 
     @property
@@ -78,11 +78,11 @@ class Deliveries:
         return [message for message, _ in self._objects.values()]
 
     def requests(self) -> list[LoadRequest]:
-        """Each object once, what was recorded live first; otherwise in the order of arrival."""
+        """Each object once: live recordings first, otherwise in the order of arrival."""
         return sorted(self._requests.values(), key=lambda item: not item.is_live)
 
     def settle(self, done: AbstractSet[ObjectVersion]) -> Settled:
-        """A message is done when all the versions it names are; every other message is for another time."""
+        """A message is done when all versions it names are; the others are retried."""
         settled = Settled()
         for message, versions in self._objects.values():
             is_open = message.id in self._refused or message.id in self._put_off

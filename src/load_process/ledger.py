@@ -62,7 +62,7 @@ class BatchManifest:
     batch: str
     members: tuple[ObjectVersion, ...]
     age_seconds: float = field(default=0.0, compare=False)
-    """Since it was claimed, by the warehouse's clock."""
+    """Seconds since the claim, by the warehouse's clock."""
 
     @property
     def token(self) -> str:
@@ -78,16 +78,16 @@ class Ledger:
         self._warehouse = warehouse
 
     def now_us(self) -> int:
-        """By the clock of `load_time`."""
+        """The warehouse's time, the clock of `load_time`."""
         return self._warehouse.now_us()
 
     def done(self, versions: Collection[ObjectVersion]) -> set[ObjectVersion]:
-        """Those that need no more work: loaded, or quarantined. A superseded version that is current again needs some."""
+        """Versions that need no more work: loaded, or quarantined. A superseded version that is current again needs some."""
         statuses = self.statuses([version.key for version in versions])
         return {version for version in versions if statuses.get(version, SUPERSEDED) != SUPERSEDED}
 
     def superseded(self, versions: Collection[ObjectVersion]) -> set[ObjectVersion]:
-        """Those of which bronze keeps the rows, and a newer version is in silver."""
+        """Versions whose rows bronze keeps while a newer version is in silver."""
         statuses = self.statuses([version.key for version in versions])
         return {version for version in versions if statuses.get(version) == SUPERSEDED}
 
@@ -134,7 +134,7 @@ class Ledger:
         return [str(row[0]) for row in rows]
 
     def dropped(self, keys: Collection[str], since_us: int) -> set[ObjectVersion]:
-        """Versions that turned out to be nothing to load, since that instant."""
+        """Versions found to have nothing to load since that instant."""
         rows = self._warehouse.query_by_keys(
             "select bucket, key, etag from ops_load_errors "
             "where key in %(keys)s and fate = 'dropped' and time >= fromUnixTimestamp64Micro(%(since_us)s)",
@@ -154,7 +154,7 @@ class Ledger:
         self.record(self._entries_as(REPLACED, was_loaded, keys, {"before_us": before_us}))
 
     def record(self, entries: Sequence[LedgerEntry]) -> None:
-        """All at once or none of them."""
+        """Writes all entries or none."""
         if entries:
             self._warehouse.insert_rows("ops_loaded_objects", [asdict(entry) for entry in entries])
 
@@ -191,7 +191,7 @@ class Claims:
         self._write(manifest.batch, list(enumerate(manifest.members)), CLAIMED)
 
     def release(self, batch: str, versions: Collection[ObjectVersion]) -> None:
-        """These are not inserted with this batch."""
+        """Releases members that are not inserted with this batch."""
         if versions:
             self._write(batch, [(0, version) for version in versions], RELEASED)
 
@@ -217,7 +217,7 @@ class Claims:
         return {ObjectVersion(*row[:3]): float(row[3]) for row in rows}
 
     def release_everywhere(self, versions: Collection[ObjectVersion]) -> None:
-        """No batch inserts these."""
+        """Releases every claim on these versions."""
         rows = self._warehouse.query_by_keys(
             "select bucket, key, etag, batch from ops_load_claims final where key in %(keys)s and state = 'claimed'",
             [version.key for version in versions],

@@ -13,13 +13,13 @@ from tickhouse_core.settings import LoaderSettings, read
 
 _MEGA = 1024**2
 _MOST_OF_A_MACHINE = 4 * 1024**3
-"""Others live on a machine that no container divides."""
+"""The share of memory without a container limit: other programs run on the machine too."""
 
 INSERT_COPIES = 4
-"""Of its rows that an insert has in memory: in one chunk, as a stream that grows, and as bytes."""
+"""Copies of its rows that an insert holds: in one chunk, as a growing stream, and as bytes."""
 
 _CODE_BYTES = 256 * 1024**2
-"""What a loader takes that has nothing to do: 190 MB were measured."""
+"""Memory of an idle loader: 190 MB were measured."""
 
 _LEAST_BYTES = 160 * 1024**2
 
@@ -87,7 +87,7 @@ def limits_here() -> LoadLimits:
 
 
 class NoRoom(Exception):
-    """`needed` bytes are not there at the moment, beside what the room has."""
+    """`needed` more bytes are not free at the moment."""
 
     def __init__(self, needed: int) -> None:
         super().__init__(f"{needed:,} bytes are not there at the moment")
@@ -104,7 +104,7 @@ class MemoryBudget:
         self._waiting: deque[object] = deque()
 
     def take(self, size: int) -> bool:
-        """Whether they were there; never waits."""
+        """Takes the bytes if they are free; never waits."""
         with self._changed:
             if self._waiting or size > self._free:
                 return False
@@ -125,7 +125,7 @@ class MemoryBudget:
         return size
 
     def take_anyway(self, size: int) -> None:
-        """Also what is not there: others wait until it is."""
+        """Takes the bytes even if they are not free: others wait until the debt is repaid."""
         with self._changed:
             self._free -= size
 
@@ -137,9 +137,9 @@ class MemoryBudget:
 
 
 class Room:
-    """What one piece of work has of a budget, by however many threads; leaving it gives all of it back.
+    """The share of a budget that one piece of work holds; leaving it returns everything.
 
-    Never wait with a room that holds something: others may wait for that.
+    Never wait while holding a share: others may wait for it.
     """
 
     def __init__(self, budget: MemoryBudget, *, most: int | None = None, always: bool = False) -> None:
@@ -178,14 +178,14 @@ class Room:
         self._budget.give(size)
 
     def wait_for(self, size: int) -> None:
-        """Gives everything back, and waits until `size` bytes are free for what is taken next."""
+        """Returns everything, then waits until `size` bytes are free."""
         self.close()
         taken = self._budget.wait_for(size)
         with self._lock:
             self._held = self._spare = taken
 
     def close(self) -> None:
-        """Empty again, and of use again."""
+        """Empties the room for reuse."""
         with self._lock:
             held, self._held, self._spare, self._is_refused = self._held, 0, 0, False
         self._budget.give(held)

@@ -41,18 +41,18 @@ WAITING = Backoff(0.5, 30.0)
 _NEEDS_SOMEBODY = (AccessRefused, LakeRefused, NotProvisioned)
 _OF_THE_LAKE = (LakeUnavailable, *_NEEDS_SOMEBODY)
 _OUTAGES = (WarehouseUnavailable, *_OF_THE_LAKE)
-"""Of a queue, the bucket or the warehouse as a whole: no message is to blame, and what is in hand is kept for when it ends."""
+"""Errors of a queue, the bucket or the warehouse as a whole: no message is to blame, so messages in flight are kept."""
 
 GIVEN_BACK = Backoff(2.0, 60.0)
-"""Until a message that could not be settled is delivered again."""
+"""Seconds until a message that could not be settled is delivered again."""
 
 RETRY_SECONDS = 90.0
-"""How long objects of a window are tried again before their messages are given back, and a delivery is spent."""
+"""How long a window retries objects before it returns their messages, which uses up a delivery."""
 
 PAUSE_SECONDS = 2.0
 
 MOST_WINDOWS = 3
-"""Beside the one that is received: rows are in memory of one that is inserted and one that is read."""
+"""Windows in flight beside the one that is received: one is inserted and one is read, both with rows in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +109,12 @@ class QueueLoader:
         self._heartbeat = VisibilityHeartbeat(queue, options.visibility_seconds)
 
     def run(self) -> None:
-        """Returns on a stop request, or once the queue is drained. Everything in hand is settled or given back before."""
+        """Returns on a stop request, or once the queue is drained. All messages in flight are settled or returned first."""
         in_hand: deque[Future[None]] = deque()
         with self._readers, self._reading, self._inserting, self._settling, self._heartbeat:
             quiet_polls = 0
             while not self._stop.is_set():
-                self.counts.pulse.beat()
+                self.counts.watchdog.beat()
                 try:
                     window = self._receive()
                 except _OUTAGES as error:
@@ -140,7 +140,7 @@ class QueueLoader:
             log.error("objects could not be read: their messages wait in the dead-letter queue", extra=said)
 
     def _wait_out(self, error: TickhouseError) -> None:
-        """Refused keys may be renewed, a deleted queue made again; a run that is to come to an end does not wait for that."""
+        """Refused keys may be renewed and a deleted queue created again; a drain does not wait for that."""
         if self._options.drain and isinstance(error, _NEEDS_SOMEBODY):
             raise error
         self._stop.wait(self._outage.failed(error))
@@ -155,7 +155,7 @@ class QueueLoader:
     def _receive(self) -> Deliveries:
         """As many messages as come in the time of a window and as it may hold; waits for the first only.
 
-        Nothing is received while the warehouse is unavailable: a delivery must not be spent on a try that cannot succeed.
+        Nothing is received while the warehouse is unavailable, because the try could not succeed and would use up a delivery.
         """
         window, limits = Deliveries(), self._options.limits
         began = time.monotonic()
@@ -189,12 +189,12 @@ class QueueLoader:
         return window
 
     def _add(self, window: Deliveries, message: Message) -> int:
-        """The bytes that the message announces."""
+        """The total size of the objects that the message announces."""
         created = window.take(message)
         if why := window.trouble_with(message):
             log.warning("not a notification", extra={"queue": self._queue.name, "why": why})
         elif not created:  # a test event, a restored object, no Records: right, and no sign of them is left
-            log.info("a notification of no new object", extra={"queue": self._queue.name, "says": message.body[:200]})
+            log.info("the notification names no new object", extra={"queue": self._queue.name, "says": message.body[:200]})
         return sum(item.size for item in created)
 
     def _note_refused(self, window: Deliveries) -> None:
@@ -215,7 +215,7 @@ class QueueLoader:
         parts: list[Future[list[LoadResult]]] = []
         is_noted, left = False, window.requests()
         while not self._stop.is_set() and not (is_noted and not left):
-            self.counts.pulse.beat()
+            self.counts.watchdog.beat()
             try:
                 if not is_noted:
                     self._note_refused(window)
@@ -251,7 +251,7 @@ class QueueLoader:
     def _insert_part(self, reading: Reading) -> list[LoadResult]:
         while not self._stop.is_set():
             began = time.monotonic()
-            self.counts.pulse.beat()
+            self.counts.watchdog.beat()
             try:
                 results = insert_reading(reading, self._batches, self._stop.is_set)
             except _OUTAGES as error:
@@ -279,12 +279,12 @@ class QueueLoader:
             self._queue.delete(settled.done)
             self._give_back(settled.again)
         except TickhouseError as error:
-            log.warning("messages not settled; they return by themselves", extra={"why": str(error)})
+            log.warning("messages not settled; they reappear by themselves", extra={"why": str(error)})
         finally:
             self._heartbeat.settle(window.messages)
 
     def _give_back(self, messages: Iterable[Message]) -> None:
-        """What could not be done comes back at once when we stop, later otherwise."""
+        """Unfinished messages return at once on a stop, later otherwise."""
         by_delay: dict[int, list[Message]] = {}
         for message in messages:
             by_delay.setdefault(0 if self._stop.is_set() else _back_off(message.receive_count), []).append(message)
@@ -293,7 +293,7 @@ class QueueLoader:
 
 
 def _back_off(receive_count: int) -> int:
-    """Seconds until the next delivery of a message that was delivered so often, one at least, with full jitter."""
+    """Seconds until the next delivery after this many deliveries (at least one), with full jitter."""
     return random.randint(1, int(GIVEN_BACK.pause(max(receive_count, 1))))
 
 

@@ -5,18 +5,18 @@ from collections.abc import Collection, Iterator
 
 from load_process.objects import LoadResult, LoadStatus
 from tickhouse_core.backoff import Outage
-from tickhouse_core.metrics import Process, Pulse, Reading
+from tickhouse_core.metrics import Component, Sample, Watchdog
 from tickhouse_core.timestamps import now_us
 
 STUCK_SECONDS = 300.0
-"""A window may take long: a gigabyte of backfill, or objects that are tried again for a while. Longer is stuck."""
+"""The longest a window may take: a gigabyte of backfill, or objects that are retried. Longer counts as stuck."""
 
 
 class LoadCounts:
     """Of one queue, since the start of the process. One thread writes; readers may see a window half counted."""
 
     def __init__(self, queue: str, outage: Outage) -> None:
-        self.pulse = Pulse(f"the loop of {queue}", STUCK_SECONDS)
+        self.watchdog = Watchdog(f"the loop of {queue}", STUCK_SECONDS)
         self._queue = queue
         self._outage = outage
         self._statuses: Counter[LoadStatus] = Counter()
@@ -38,25 +38,25 @@ class LoadCounts:
     def trouble(self) -> list[str]:
         return [f"{self._queue} waits: {self._outage.why}"] if self._outage.is_going_on else []
 
-    def readings(self) -> Iterator[Reading]:
+    def samples(self) -> Iterator[Sample]:
         labels = {"queue": self._queue}
         for status in LoadStatus:
             of_status = {**labels, "fate": status.value}
             name = "tickhouse_loader_objects_total"
-            yield Reading(name, self._statuses[status], "objects of finished windows, by fate", of_status)
-        yield Reading("tickhouse_loader_rows_total", self._rows, "rows inserted", labels)
-        yield Reading("tickhouse_loader_windows_total", self._windows, "windows of messages settled", labels)
-        yield Reading("tickhouse_loader_refused_messages_total", self._refused, "messages that are no notification", labels)
-        yield Reading("tickhouse_loader_waiting", float(self._outage.is_going_on), "1: lake or warehouse is away", labels)
+            yield Sample(name, self._statuses[status], "objects of finished windows, by fate", of_status)
+        yield Sample("tickhouse_loader_rows_total", self._rows, "rows inserted", labels)
+        yield Sample("tickhouse_loader_windows_total", self._windows, "windows of messages settled", labels)
+        yield Sample("tickhouse_loader_refused_messages_total", self._refused, "messages that are no notification", labels)
+        yield Sample("tickhouse_loader_waiting", float(self._outage.is_going_on), "1: lake or warehouse is unavailable", labels)
         name = "tickhouse_loader_last_load_timestamp_seconds"
-        yield Reading(name, self._last_load_us / 1e6, "when an object was loaded for the last time; 0: not yet", labels)
+        yield Sample(name, self._last_load_us / 1e6, "when an object was loaded for the last time; 0: not yet", labels)
 
 
-def loader_process(counts: list[LoadCounts]) -> Process:
+def loader_process(counts: list[LoadCounts]) -> Component:
     """All queues of this process."""
-    return Process(
+    return Component(
         "loader",
-        lambda: (reading for queue in counts for reading in queue.readings()),
+        lambda: (sample for queue in counts for sample in queue.samples()),
         lambda: [words for queue in counts for words in queue.trouble()],
-        lambda: [words for queue in counts for words in queue.pulse.trouble()],
+        lambda: [words for queue in counts for words in queue.watchdog.not_alive()],
     )

@@ -24,7 +24,7 @@ _MOST_TEXT_BYTES = 255
 class ObjectCreated:
     """One created object; `etag` is empty and `size` 0 where the sender left them out.
 
-    The size in bytes is the sender's word: good for planning, never for trust. `spellings` are other keys that the same text
+    `size` is the sender's claim: use it for planning, never for limits. `spellings` are other keys that the same text
     may mean, because some senders do not encode keys, or not `+`: worth a try where no object has `key`.
     """
 

@@ -34,20 +34,20 @@ _SILENT = "lake_silent"
 _NO_BUCKET = "bucket_missing"
 _REFUSED = "lake_refused"
 _OF_ALL_OR_ONE = {_ACCESS, _SILENT, _NO_BUCKET, _REFUSED}
-"""May concern a single object or the whole lake: one request to the lake decides."""
+"""May concern one object or the whole lake: one more request to the lake decides."""
 
 READERS = 4
-"""Objects that one loop reads at once."""
+"""Objects that one loop reads concurrently."""
 
 MOST_SILENT = 4
-"""Objects of one reading that a lake keeps us waiting for, ten seconds each, before the others are left for later."""
+"""Silent objects per read, ten seconds each, before the remaining objects are postponed."""
 
 
 @dataclass(slots=True)
 class Reading:
     """The objects to insert, in the order of the requests, and the `results` of the requests that led to none.
 
-    Leaving it drops the rows and gives their memory back. The requests that memory had no room for are `left`.
+    Leaving the context drops the rows and releases their memory. The requests that memory had no room for are `left`.
     """
 
     room: Room = field(default_factory=lambda: Room(MemoryBudget(0)), compare=False)
@@ -253,7 +253,7 @@ class ObjectReader:
         except (LakeRefused, ObjectChanged) as error:
             return Unreadable(_REFUSED, str(error))
         except Exception as error:
-            log.debug("an error that nobody foresaw", extra={"key": key}, exc_info=True)
+            log.debug("unexpected error", extra={"key": key}, exc_info=True)
             return Unreadable("unforeseen", redacted(f"{type(error).__name__}: {error}")[:500])
 
 

@@ -30,7 +30,7 @@ _BETWEEN_TRIES = Backoff(0.5, 5.0)
 
 
 class Outcome(Enum):
-    """How the load of an object ended, in the words that the summary prints."""
+    """How the load of an object ended, as the summary prints it."""
 
     LOADED = "loaded"
     ALREADY = "already loaded, skipped"
@@ -129,7 +129,7 @@ class OnDemandLoad:
 
 
 def _prepared(request: LoadRequest, entries: dict[ObjectVersion, LedgerStatus], again: bool) -> LoadRequest | None:
-    """None where there is nothing to do. Rows that bronze may hold are replaced, never added to."""
+    """None if there is nothing to do. Rows in bronze are replaced, never duplicated."""
     status = entries[request.version].status if request.version in entries else ""
     if status in (QUARANTINED, REPLACED) or (again and any(entry.status == LOADED for entry in entries.values())):
         return replace(request, again=True)
@@ -155,12 +155,12 @@ def _is_loaded_since(entries: dict[ObjectVersion, LedgerStatus], began_us: int) 
 
 
 def requests_for(bucket: str, summaries: Iterable[ObjectSummary]) -> list[LoadRequest]:
-    """As if a notification had said that these were created."""
+    """Requests as a notification would make them."""
     return [LoadRequest(ObjectCreated(bucket, item.key, item.etag, item.size), attempts=1) for item in summaries]
 
 
 def count_left(outcomes: Counter[Outcome]) -> int:
-    """How many another try could still load."""
+    """How many objects a retry could still load."""
     return sum(count for outcome, count in outcomes.items() if not outcome.is_done)
 
 

@@ -84,7 +84,7 @@ class Sweep:
                 counts.orphans += self._count_orphans(name, self._known(dataset, name))
 
     def _missing(self, dataset: Dataset, folder: Folder, since_us: int, counts: SweepCounts) -> Iterator[LoadRequest]:
-        """Objects younger than the least age still have their notification on the way."""
+        """The notification of younger objects may still arrive."""
         known = self._known(dataset, folder.prefix)
         listed = {item.key for item in folder.objects}
         if any(version.key not in listed for version, status in known.items() if status == LOADED):
@@ -135,7 +135,7 @@ class SweepOptions:
 class ScheduledSweep:
     """Runs in a thread of its own, with a warehouse connection of its own, until the stop is requested.
 
-    A queue that is more than a window of messages behind is left out: what is not loaded yet is not lost.
+    A queue that is more than a window of messages behind is left out: its objects are not lost, only late.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class ScheduledSweep:
         self._outage = Outage(log, rounds, begins="not reconciled, the next round tries again", ends="reconciling again")
 
     def run(self) -> None:
-        """What another loader has in hand is left to the next round."""
+        """Objects that another loader has claimed wait for the next round."""
         with on_demand_load(self._store, self._warehouse, self._limits, self._stop, waits=False, memory=self._memory) as load:
             ledger = Ledger(self._warehouse)
             sweep = Sweep(self._store, ledger, load, self._stop, self._options.min_age_seconds)
@@ -170,7 +170,7 @@ class ScheduledSweep:
                 self._round(sweep)
 
     def _round(self, sweep: Sweep) -> None:
-        """Trouble ends the round of a dataset, not the loader: the next round reaches as far back and tries again."""
+        """An error ends a dataset's round, not the loader: the next round covers the same hours."""
         is_sound = True
         for dataset in self._datasets:
             try:
@@ -185,7 +185,7 @@ class ScheduledSweep:
     def _is_behind(self, dataset: Dataset) -> bool:
         waiting = self._queues[dataset.queue].depth().visible
         if waiting > self._limits.window_messages:
-            log.debug("not reconciled, the queue is behind", extra={"dataset": dataset.name, "waiting": waiting})
+            log.debug("not reconciled: the queue is behind", extra={"dataset": dataset.name, "waiting": waiting})
         return waiting > self._limits.window_messages
 
     def _sweep(self, sweep: Sweep, dataset: Dataset) -> None:
@@ -224,8 +224,10 @@ def run_reconcile(
 @with_data_folder(reads=True)
 def main(
     dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset; repeats.")] = None,
-    since: Annotated[str | None, typer.Option(help="Leave out the hours before; ISO 8601, UTC.")] = None,
-    min_age: Annotated[int, typer.Option(min=0, help="Seconds: younger objects still have their notification coming.")] = 300,
+    since: Annotated[str | None, typer.Option(help="Skip hours before this instant (ISO 8601, UTC).")] = None,
+    min_age: Annotated[
+        int, typer.Option(min=0, help="Skip objects younger than this many seconds: their notification may still arrive.")
+    ] = 300,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,
 ) -> None:
     """Compare the lake with the ledger and load what notifications lost."""

@@ -55,7 +55,7 @@ class DeadLetterCounts:
 
 
 def dead_letter_queues(names: list[str]) -> list[MessageQueue]:
-    """Those that are meant, `all` for ours. Raises UsageError for what is none."""
+    """The named queues, or all of ours for `all`. Raises UsageError for an unknown name."""
     chosen = list(dict.fromkeys(chain.from_iterable(DEAD_LETTER_QUEUES if name == "all" else [name] for name in names)))
     for name in chosen:
         if name in QUEUES:
@@ -92,7 +92,7 @@ class DeadLetters:
                 self._give_back()
 
     def _receive(self) -> Deliveries:
-        """Every message once: what is kept stays hidden to the end."""
+        """Receives every message once: kept messages stay hidden until the end."""
         window = Deliveries()
         quiet_polls = 0
         while len(window.messages) < MOST_AT_ONCE and quiet_polls < 2 and not self._stop.is_set():
@@ -123,7 +123,7 @@ class DeadLetters:
         try:
             self._queue.extend_visibility(self._kept, 0)
         except TickhouseError as error:
-            log.warning("messages not given back; they return by themselves", extra={"why": str(error)})
+            log.warning("messages could not be returned; they reappear by themselves", extra={"why": str(error)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +141,9 @@ class Selection:
 def run_redrive(
     selection: Selection, stop: StopRequest, *, again: bool = False, patience_seconds: float = PATIENCE_SECONDS
 ) -> Counter[Outcome]:
-    """Loads what is meant and prints what became of it, however it ends. `patience_seconds`: see BatchInsert.
+    """Loads the selected objects and prints the results, even after an error. `patience_seconds`: see BatchInsert.
 
-    UsageError if nothing is meant by the selection, TickhouseError if something is left.
+    Raises UsageError if the selection is empty, TickhouseError if objects remain.
     """
     store = open_lake()
     outcomes: Counter[Outcome] = Counter()
@@ -211,12 +211,18 @@ def main(
     key: Annotated[list[str] | None, typer.Option(help="An object's key; repeats.")] = None,
     prefix: Annotated[str | None, typer.Option(help="All objects whose keys begin with this.")] = None,
     dataset: Annotated[str | None, typer.Option(help="A dataset's objects of the hours --from … --to.")] = None,
-    start: Annotated[str | None, typer.Option("--from", help="With --dataset; klines: by when it was written.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="With --dataset: from this hour on; klines: by the time the object was written.")
+    ] = None,
     end: Annotated[str | None, typer.Option("--to", help="With --dataset: up to, not including; default now.")] = None,
-    gap: Annotated[str | None, typer.Option(help="SYMBOL:CHANNEL:FROM-TO: what was recorded in the hours of a gap.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Load what is loaded once more, in place of what bronze has.")] = False,
+    gap: Annotated[
+        str | None, typer.Option(help="SYMBOL:CHANNEL:FROM-TO: the objects recorded in the hours of this gap.")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Load loaded objects again too, and replace their rows in bronze.")
+    ] = False,
 ) -> None:
-    """Load objects again: from dead letters, or by name; what is loaded is skipped, what was quarantined is tried again."""
+    """Load objects again, from dead letters or by name. Loaded objects are skipped, quarantined ones are retried."""
 
     def work() -> None:
         given = [name for name, value in _kinds(dlq, key, prefix, dataset, gap).items() if value]

@@ -27,7 +27,7 @@ class Unreadable:
 
 
 class UnreadObjects:
-    """Objects that could not be read, with what was logged about them. Threads may share it; it keeps the last 10,000."""
+    """Objects that could not be read, and the causes logged for them. Threads may share it; it keeps the last 10,000."""
 
     def __init__(self) -> None:
         self._causes: dict[str, set[str]] = {}
@@ -49,7 +49,7 @@ class UnreadObjects:
             return list(self._causes)
 
     def discard(self, key: str) -> None:
-        """The object was read, or never will be."""
+        """Forgets an object that was read, or never will be."""
         with self._lock:
             self._causes.pop(key, None)
 
@@ -81,7 +81,7 @@ class Refusals:
         return LoadStatus.DONE
 
     def drop(self, request: LoadRequest, reason: str, detail: str) -> LoadStatus:
-        """There is nothing to load."""
+        """Records that the object has nothing to load."""
         self._record_error(request, reason, detail, "dropped")
         log.warning("nothing to load", extra={"key": request.created.key, "reason": reason})
         return LoadStatus.DONE

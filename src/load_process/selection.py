@@ -55,7 +55,7 @@ def objects_of_keys(store: ObjectStore, keys: Sequence[str]) -> list[ObjectSumma
 
 
 def objects_of_prefix(store: ObjectStore, prefix: str) -> Iterator[ObjectSummary]:
-    """Those that a notification would name: the Parquet objects of the datasets."""
+    """The keys that a notification would name: the datasets' Parquet objects."""
     return (item for item in store.list_keys(prefix) if _is_loadable(item))
 
 
@@ -71,7 +71,7 @@ def objects_of_time(store: ObjectStore, dataset: Dataset, span: Span) -> Iterato
 def objects_of_gap(store: ObjectStore, warehouse: Warehouse, gap: GapName) -> Iterator[ObjectSummary]:
     """All that was recorded on the gap's channel in the hours of the gap and of what healed it.
 
-    An object is in the hour of its first row, so the hour before belongs to it. UsageError if nothing knows that gap.
+    An object is in the hour of its first row, so the hour before belongs to it. Raises UsageError for an unknown gap.
     """
     rows = warehouse.query(
         "select venue, toUnixTimestamp64Micro(started_at), toUnixTimestamp64Micro(ifNull(ended_at, started_at)) "
@@ -133,6 +133,6 @@ def span_of(folder: str) -> Span | None:
 
 
 def is_outside(folder: str, span: Span) -> bool:
-    """Whether nothing of the folder can be of that span. A folder that names no time may hold anything."""
+    """Whether no object of the folder can be in the span. A folder without a time may hold anything."""
     named = span_of(folder)
     return named is not None and (named[1] <= span[0] or named[0] >= span[1])

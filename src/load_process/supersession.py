@@ -1,7 +1,7 @@
-"""Takes out of silver what older versions of an object said and the current one does not; bronze keeps every version.
+"""Removes rows from silver that only older versions of an object have; bronze keeps every version.
 
-Silver is a function of the current versions of all objects: after every insert this is made true again, before the ledger
-calls the new version loaded. Whatever is interrupted is therefore done again with the insert, and every step may be.
+Silver is a function of the current versions of all objects: after every insert this is restored before the ledger calls the new
+version loaded. Interrupted work is repeated together with the insert, and every step may be repeated.
 """
 
 import logging
@@ -80,7 +80,7 @@ class Supersession:
         self._forget(dataset, versions)
 
     def retract(self, dataset: Dataset, gone: Collection[ObjectVersion]) -> None:
-        """Silver is then what it would be without these versions; their rows in bronze must be there still."""
+        """Makes silver what it would be without these versions; needs their rows in bronze."""
         for pairs in _parts([(version.key, version.etag) for version in gone]):
             keys = self._keys_that_win(dataset, pairs)
             began_us = self._warehouse.now_us()
@@ -95,7 +95,7 @@ class Supersession:
             self._fill(dataset, pairs)
 
     def _keys_that_win(self, dataset: Dataset, pairs: list[tuple[str, str]]) -> list[str]:
-        """The objects of which a row of these versions is what people see."""
+        """The objects whose visible rows are of these versions."""
         silver, key = f"silver_{dataset.name}", ", ".join(dataset.natural_key)
         rows = self._warehouse.query(
             f"select distinct object_key from {silver} final where ({key}) in ("  # noqa: S608  # our own names
@@ -106,7 +106,7 @@ class Supersession:
         return [str(row[0]) for row in rows]
 
     def _superseded(self, keys: list[str]) -> list[tuple[str, str]]:
-        """Rows of even older versions may still be there, beaten: they would be seen again."""
+        """Hidden rows of even older versions must go too, or they would become visible."""
         rows = self._warehouse.query_by_keys(
             "select key, etag from ops_loaded_objects final where key in %(keys)s and status = 'superseded'", keys
         )

@@ -28,7 +28,7 @@ from simulated_exchange.server.http_faults import ARCHIVE_PREFIX, Fault, FaultKi
 from simulated_exchange.server.replies import Reply, half
 from simulated_exchange.server.socket_faults import SocketFault
 from simulated_exchange.server.websocket import Address, Listener, run_pulse
-from tickhouse_core.metrics import Process, Reading, observed
+from tickhouse_core.metrics import Component, Sample, observed
 
 Answer = TypeVar("Answer")
 
@@ -177,19 +177,19 @@ async def serve(config: ExchangeConfig) -> None:
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     loop = asyncio.get_running_loop()
     async with SimulatedExchange(config) as server:
-        with observed(Process("simulated_exchange", lambda: _figures(server, loop), list)):
+        with observed(Component("simulated_exchange", lambda: _figures(server, loop), list)):
             print(f"simulated exchange on {server.url}", flush=True)
             await stop.wait()
 
 
-def _figures(server: SimulatedExchange, loop: asyncio.AbstractEventLoop) -> list[Reading]:
+def _figures(server: SimulatedExchange, loop: asyncio.AbstractEventLoop) -> list[Sample]:
     """Counted in the exchange's own thread, asked for from the thread of /metrics."""
 
-    async def count() -> list[Reading]:
+    async def count() -> list[Sample]:
         tally = server.tally()
         return [
-            Reading("tickhouse_exchange_requests_total", tally["requests_total"], "REST requests answered"),
-            Reading("tickhouse_exchange_weight_total", tally["weight"]["total"], "request weight of them"),
+            Sample("tickhouse_exchange_requests_total", tally["requests_total"], "REST requests answered"),
+            Sample("tickhouse_exchange_weight_total", tally["weight"]["total"], "request weight of them"),
         ]
 
     return asyncio.run_coroutine_threadsafe(count(), loop).result(timeout=5)

@@ -3,19 +3,32 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simulated_exchange.binance.recording import read_recording as read_binance
-from simulated_exchange.kucoin.limits import KucoinLimits
-from simulated_exchange.kucoin.recording import read_recording as read_kucoin
-from simulated_exchange.market.generated import Halt, Market
-from simulated_exchange.market.instruments import MOST, listed_instruments
+from simulated_exchange.market.generated import Halt
+from simulated_exchange.market.instruments import MOST
 from simulated_exchange.server.http_faults import Fault
-from simulated_exchange.server.recorded_klines import Replay
-from simulated_exchange.server.recorded_session import Session
 from simulated_exchange.server.replay import Start
 from simulated_exchange.server.socket_faults import SocketFault
 from simulated_exchange.server.socket_limits import SocketLimits
 
 HIGHEST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class KucoinLimits:
+    """Seconds are those of the exchange's clock. `silence_seconds`: a client that says nothing for so long is closed."""
+
+    weight_limit: int = 2_000
+    ping_seconds: float = 18.0
+    pong_seconds: float = 10.0
+    silence_seconds: float = 60.0
+    topics_per_connection: int = 400
+    messages_per_ten_seconds: int = 100
+
+    def __post_init__(self) -> None:
+        if min(self.weight_limit, self.topics_per_connection, self.messages_per_ten_seconds) < 1:
+            raise ValueError("limits of KuCoin must be at least 1")
+        if min(self.ping_seconds, self.pong_seconds, self.silence_seconds) <= 0:
+            raise ValueError("KuCoin's ping, pong and silence must be longer than 0 seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,6 @@ class ExchangeConfig:
     replay_start: Start = Start.ANY
     # Limits
     weight_limit: int = 6_000
-    raw_request_limit: int = 300_000
     ban_after: int = 10
     sockets: SocketLimits = field(default_factory=SocketLimits)
     kucoin: KucoinLimits = field(default_factory=KucoinLimits)
@@ -48,41 +60,11 @@ class ExchangeConfig:
             raise ValueError(f"symbols must be between 1 and {MOST}, not {self.symbols}")
         if not 0 <= self.port <= HIGHEST_PORT:
             raise ValueError(f"port must be between 0 and {HIGHEST_PORT}, not {self.port}")
-        if min(self.weight_limit, self.raw_request_limit) < 1:
-            raise ValueError("limits must be at least 1")
+        if self.weight_limit < 1:
+            raise ValueError("the weight limit must be at least 1")
         if min(self.latency_ms, self.latency_jitter_ms, self.ban_after) < 0:
             raise ValueError("latency and ban_after cannot be negative")
         if self.time_scale <= 0 or self.replay_speed < 0:
             raise ValueError("time-scale must be more than 0, and replay-speed cannot be negative")
         if self.replay and self.halts:
             raise ValueError("a recording cannot be halted: use --halt without --replay")
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What one exchange shows: a source for each venue, and the recorded sessions if there are any."""
-
-    source: Market | Replay
-    session: Session | None
-    kucoin_source: Market | Replay
-    kucoin_session: Session | None
-
-
-def open_source(config: ExchangeConfig) -> Opened:
-    """The generated market, or the recordings; ReplayError (a ValueError) if those cannot be read."""
-    if not config.replay:
-        market = halted(Market(config.seed, listed_instruments(config.symbols)), config.halts)
-        return Opened(market, None, market, None)
-    session, kucoin = read_binance(config.replay), read_kucoin(config.replay)
-    found = dict(session.instruments) if session else {} if kucoin else None
-    return Opened(Replay(config.replay, found), session, Replay((), dict(kucoin.instruments) if kucoin else {}), kucoin)
-
-
-def halted(market: Market, halts: tuple[Halt, ...]) -> Market:
-    """The same market with other halts; ValueError if one is empty or its symbol is not listed."""
-    for halt in halts:
-        if halt.symbol not in market.instruments:
-            raise ValueError(f"cannot halt {halt.symbol}: it is not listed here")
-        if halt.end <= halt.start:
-            raise ValueError(f"halt of {halt.symbol} ends before it starts")
-    return Market(market.seed, market.instruments, halts)

@@ -18,7 +18,7 @@ def main(
     host: Annotated[str | None, typer.Option(help="Where to listen; default STATUS_HOST, loopback.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default STATUS_PORT, 8080; 0: any free one.")] = None,
 ) -> None:
-    """Serve the status page, until SIGTERM or SIGINT. It reads, and changes nothing."""
+    """Serve the status page until SIGTERM or SIGINT. The page only reads."""
 
     def work() -> None:
         settings = read(StatusSettings)

@@ -44,7 +44,7 @@ _HEADERS = (
 
 
 class _SafeHeaders:
-    """Scripts and styles come from here and nowhere else, and nobody frames the page."""
+    """Scripts and styles come from this server only, and no other site may frame the page."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -59,7 +59,7 @@ class _SafeHeaders:
 
 
 def page_app(poller: Poller, markets: Markets, is_closing: Callable[[], bool], settings: StatusSettings) -> Starlette:
-    """The settings say by which names the page may be asked for, and with which token."""
+    """`settings` hold the accepted Host names and the token."""
     places = Places()
 
     async def index(_request: Request) -> Response:
@@ -100,7 +100,7 @@ def page_app(poller: Poller, markets: Markets, is_closing: Callable[[], bool], s
         try:
             return orjson.dumps(await run_in_threadpool(markets.live, *series))
         except TickhouseError:
-            return b"{}"  # the state says what is away
+            return b"{}"  # the state names what is unavailable
 
     async def own(request: Request) -> Response:
         said = await run_in_threadpool(lambda: answer(request.url.path))
@@ -126,7 +126,7 @@ def page_app(poller: Poller, markets: Markets, is_closing: Callable[[], bool], s
 
 
 def _series(request: Request) -> Series:
-    """Names only; whatever they are, they reach the warehouse as bound parameters."""
+    """Checks the names' form; they reach the warehouse as bound parameters."""
     asked = request.query_params
     venue, symbol, interval = asked.get("venue", ""), asked.get("symbol", ""), asked.get("interval", "1m")
     if not (_NAME.fullmatch(venue) and _NAME.fullmatch(symbol)):

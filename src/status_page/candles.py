@@ -1,4 +1,4 @@
-"""PURE. Klines for the chart: what is stored, and the youngest ones made of what has just been loaded."""
+"""PURE. Klines for the chart: stored ones, and the newest ones made from rows that were just loaded."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -45,7 +45,7 @@ def with_the_youngest(
 
 
 def roll_up(parts: Iterable[Candle], interval_seconds: int) -> list[Candle]:
-    """Longer klines of shorter ones that come in order."""
+    """Merges ordered klines into longer ones."""
     length = interval_seconds * 1_000_000
     rolled: list[Candle] = []
     for part in parts:

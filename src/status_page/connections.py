@@ -13,17 +13,17 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 MOST_WATCHERS = 50
 MOST_OF_ONE_ADDRESS = 20
 LONGEST_SECONDS = 900.0
-"""Then the stream ends, and a browser comes back by itself: a place belongs to whoever still wants it."""
+"""Then the stream ends; an open browser reconnects by itself, and the place of a closed one becomes free."""
 
 SEND_SECONDS = 20.0
-"""Whoever takes nothing for so long is gone."""
+"""A client that reads nothing for this long is disconnected."""
 
 ABORT = "tickhouse.abort"
 """In the scope: ends the connection at once, without waiting for the client to take what was sent."""
 
 
 class Places:
-    """For one event loop: nothing happens between the look and the taking."""
+    """For one event loop: nothing runs between the check and the taking."""
 
     def __init__(self, most: int = MOST_WATCHERS, most_of_one: int = MOST_OF_ONE_ADDRESS) -> None:
         self._most = most
@@ -31,7 +31,7 @@ class Places:
         self._taken: Counter[str] = Counter()
 
     def take(self, address: str) -> str:
-        """Why there is no place; empty if one was taken."""
+        """The reason why no place is free; empty if one was taken."""
         if self._taken.total() >= self._most:
             return f"{self._most} are watching already"
         if self._taken[address] >= self._most_of_one:
@@ -50,10 +50,10 @@ class Places:
 
 
 class Watching(StreamingResponse):
-    """A stream of events that holds a place for as long as it is sent and taken. 503 where there is none."""
+    """A stream of events that holds a place while it is sent and read. 503 if no place is free."""
 
     def __init__(self, places: Places, content: AsyncIterator[bytes], send_seconds: float = SEND_SECONDS, **how: Any) -> None:
-        """`how` as a StreamingResponse takes it."""
+        """`how`: arguments of StreamingResponse."""
         super().__init__(content, **how)
         self._places = places
         self._send_seconds = send_seconds
@@ -77,7 +77,7 @@ class Watching(StreamingResponse):
 
 
 class PromptConnection(H11Protocol):
-    """uvicorn waits for the first request, and for the rest of one that has begun, for as long as the client likes."""
+    """Bounds the wait for a request: uvicorn waits without limit for the first one and for the rest of one begun."""
 
     request_seconds: ClassVar[float] = 10.0
     most: ClassVar[int] = 300
@@ -104,7 +104,7 @@ class PromptConnection(H11Protocol):
         super().connection_lost(exc)
 
     def _watch_the_clock(self) -> None:
-        """It runs from the moment at which the client has to ask until its request is whole."""
+        """Runs while the client owes a complete request."""
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop_the_clock()
         elif self._deadline is None:

@@ -1,7 +1,7 @@
-"""Who may ask the page: the Host header names this page, and the token is known where one is set.
+"""Which requests the page answers: the Host header is known, and so is the token where one is set.
 
-A name of a stranger's that resolves to this machine (DNS rebinding) would let the stranger's scripts read the page. The token
-comes as `Authorization: Bearer …`, or once through a form, which leaves a cookie made of it.
+Unknown Host headers are rejected, because another site's name could resolve to this machine (DNS rebinding) and let its
+scripts read the page. The token comes as `Authorization: Bearer …`, or once through a form that leaves a cookie made of it.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _COOKIE_SECONDS = 30 * 24 * 3_600
 _MOST_FORM_BYTES = 4_096
 _FORM_SECONDS = 10.0
 _OPEN = "/healthz"
-"""For whoever restarts the process; it says nothing about the market."""
+"""Open to orchestrators without a token: it says nothing about the market."""
 
 _FORM = """<!doctype html>
 <html lang="en">
@@ -40,7 +40,7 @@ _FORM = """<!doctype html>
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a page that listens there."""
+    """Whether only this machine can reach the address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -48,10 +48,10 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware. Without a token everybody who may ask is answered."""
+    """ASGI middleware. Without a token every request with a known Host is answered."""
 
     def __init__(self, app: ASGIApp, *, host: str, names: Iterable[str], token: str) -> None:
-        """`host` is where the page listens, `names` are further names it is asked for by.
+        """`host` is where the page listens; `names` are further accepted Host names.
 
         An address in digits is no name that a stranger could own: beyond loopback each of them is taken.
         """
@@ -67,7 +67,7 @@ class Guard:
         await (answer or self._app)(scope, receive, send)
 
     async def _answer_instead(self, request: Request) -> Response | None:
-        """None for whoever may pass."""
+        """The refusal, None if the request may pass."""
         if not self._is_ours(request.headers.get("host", "")):
             return PlainTextResponse("this page is not known by that name; STATUS_HOSTS adds names\n", 400)
         if not self._token:

@@ -1,4 +1,4 @@
-"""PURE. From figures to verdicts: how fresh each stage of the road is, and what to call it. Instants are microseconds."""
+"""PURE. From figures to verdicts: how fresh each stage of the pipeline is. Instants are microseconds."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,31 +7,33 @@ from tickhouse_core.heartbeats import DEFAULT_BATCH_SECONDS
 
 SECOND_US = 1_000_000
 
-GOOD, SLOW, BAD, IDLE = "good", "slow", "bad", "idle"
-"""As it should be; late; broken; nothing is running here, and nobody says it should."""
+OK, DEGRADED, DOWN, IDLE = "ok", "degraded", "down", "idle"
+"""Fresh; late; broken; nothing runs here, and nothing is configured to."""
 
 STILL_SECONDS = 4.0
-"""An object waits so long in the lake and nothing was loaded since it came: no loader is at work. One takes 1 to 3 s."""
+"""An object has waited this long and nothing was loaded since it arrived: no loader is running. A loader takes 1 to 3 s.
+
+The age of the newest row would need a threshold above the batches' 10 s, and would be late."""
 
 LATE_SECONDS, TOO_LATE_SECONDS = 10.0, 60.0
-"""Objects that wait although others are loaded: the loader is behind."""
+"""Objects wait this long although others are loaded: the loader is behind."""
 
 QUIET_SECONDS = 30.0
-"""The least silence that is late, however small the batches are."""
+"""The shortest silence that counts as late, however small the batches are."""
 
 BATCH_SLACK_SECONDS = 20.0
-"""A heartbeat every 10 s opens a batch if nothing else does; the rest is for the upload."""
+"""A heartbeat opens a batch at least every 10 s; the rest is for the upload."""
 
 GOLD_LATE_SECONDS, GOLD_TOO_LATE_SECONDS = 45.0, 120.0
-"""The transformer looks every 10 s at loads older than 10 s, and loads come as often as batches of 10 s end."""
+"""The transformer takes loads older than 10 s every 10 s; batches of 10 s load as often."""
 
 FORGOTTEN_SECONDS = 600.0
-"""Seconds without a heartbeat, or four times what is late for it, after which a recorder counts as gone."""
+"""A recorder counts as gone after this silence, or after four times its own `quiet_seconds`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage of the road from the venue to gold. `age_seconds` is how old its newest data is, None where there is none."""
+    """One stage of the pipeline from venue to gold. `age_seconds` is the age of its newest data, None without data."""
 
     name: str
     verdict: str
@@ -41,9 +43,9 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """What is known of a live capture: its last sign of life, whether it has said goodbye, the age of its batches.
+    """A live capture: when it was last seen, whether it stopped on purpose, the age of its batches.
 
-    `is_asked`: the sign of life is its own answer, which no batch delays.
+    `is_asked`: it was seen through its own metrics, which no batch delays.
     """
 
     name: str
@@ -54,20 +56,20 @@ class Recorder:
 
     @property
     def quiet_seconds(self) -> float:
-        """A longer silence of it is late."""
+        """A longer silence counts as late."""
         return QUIET_SECONDS if self.is_asked else quiet_seconds_of(self.batch_seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class LakeState:
-    """`newest_us` is the newest object's; `waiting_us` are those the ledger does not know, oldest first."""
+    """Creation times of the newest object, and of objects missing from the ledger, oldest first."""
 
     newest_us: int
     waiting_us: Sequence[int]
 
 
 def quiet_seconds_of(batch_seconds: float) -> float:
-    """The lake gets an object at least that often from a capture whose batches are so old."""
+    """How often a capture with batches of this age uploads at least one object."""
     return max(QUIET_SECONDS, batch_seconds + BATCH_SLACK_SECONDS)
 
 
@@ -78,17 +80,17 @@ def batch_seconds_now(recorders: Iterable[Recorder], now_us: int) -> tuple[float
 
 
 def recorder_stage(recorders: Sequence[Recorder], now_us: int) -> Stage:
-    """Are the venues listened to."""
+    """Whether the venues are recorded."""
     active = [recorder for recorder in recorders if _is_active(recorder, now_us)]
     if not active:
         return Stage("venue", IDLE, None, "nothing is being recorded")
     latest = max(active, key=lambda recorder: _age(recorder.seen_us, now_us) / recorder.quiet_seconds)
     age = _age(latest.seen_us, now_us)
     if age > latest.quiet_seconds * 2:
-        return Stage("venue", BAD, age, f"{latest.name} has not been heard of for {age:.0f} s")
+        return Stage("venue", DOWN, age, f"{latest.name} has not been heard of for {age:.0f} s")
     if age > latest.quiet_seconds:
-        return Stage("venue", SLOW, age, f"{latest.name} was last heard of {age:.0f} s ago")
-    return Stage("venue", GOOD, age, f"{len(active)} recording" if len(active) > 1 else f"{latest.name} is recording")
+        return Stage("venue", DEGRADED, age, f"{latest.name} was last heard of {age:.0f} s ago")
+    return Stage("venue", OK, age, f"{len(active)} recording" if len(active) > 1 else f"{latest.name} is recording")
 
 
 def is_recording(recorders: Iterable[Recorder], now_us: int) -> bool:
@@ -98,71 +100,71 @@ def is_recording(recorders: Iterable[Recorder], now_us: int) -> bool:
 def lake_stage(
     lake: LakeState, recording: bool, now_us: int, batch_seconds: float = DEFAULT_BATCH_SECONDS, recording_since_us: int = 0
 ) -> Stage:
-    """Do objects arrive in S3, as often as the shortest batches make them. `recording_since_us`: as far as this process knows."""
+    """Whether objects arrive as often as the shortest batches end. `recording_since_us`: as far as this process knows."""
     quiet_seconds = quiet_seconds_of(batch_seconds)
     if not lake.newest_us:
         if recording and _age(recording_since_us, now_us) <= quiet_seconds * 2:
             return Stage("lake", IDLE, None, f"no object yet: recording has just begun, a batch takes {batch_seconds:.0f} s")
-        return Stage("lake", BAD if recording else IDLE, None, "no object in this hour or the last")
+        return Stage("lake", DOWN if recording else IDLE, None, "no object in this hour or the last")
     age = _age(lake.newest_us, now_us)
     if not recording:
         return Stage("lake", IDLE, age, "nothing is being recorded")
     if age > quiet_seconds * 2:
-        return Stage("lake", BAD, age, f"no new object for {age:.0f} s although something is recorded")
-    return Stage("lake", SLOW if age > quiet_seconds else GOOD, age, "objects arrive")
+        return Stage("lake", DOWN, age, f"no new object for {age:.0f} s although something is recorded")
+    return Stage("lake", DEGRADED if age > quiet_seconds else OK, age, "objects arrive")
 
 
 def warehouse_stage(lake: LakeState, last_load_us: int, newest_event_us: int, now_us: int) -> Stage:
-    """Is what is in the lake loaded. Its age is that of the newest message one can query."""
+    """Whether the lake's objects are loaded. The age is that of the newest message that can be queried."""
     age = _age(newest_event_us, now_us) if newest_event_us else None
     if not lake.waiting_us:
-        return Stage("warehouse", GOOD if newest_event_us else IDLE, age, "everything in the lake is loaded")
+        return Stage("warehouse", OK if newest_event_us else IDLE, age, "everything in the lake is loaded")
     waits = _age(lake.waiting_us[0], now_us)
     count = f"{len(lake.waiting_us)} objects wait" if len(lake.waiting_us) > 1 else "1 object waits"
     words = f"{count}, the oldest for {waits:.0f} s"
     if waits > STILL_SECONDS and last_load_us <= lake.waiting_us[0]:
-        return Stage("warehouse", BAD, age, f"{words}, and nothing is being loaded: is a loader running?")
+        return Stage("warehouse", DOWN, age, f"{words}, and nothing is being loaded: is a loader running?")
     if waits > TOO_LATE_SECONDS:
-        return Stage("warehouse", BAD, age, f"{words}: the loader is too slow")
-    return Stage("warehouse", SLOW if waits > LATE_SECONDS else GOOD, age, words)
+        return Stage("warehouse", DOWN, age, f"{words}: the loader is too slow")
+    return Stage("warehouse", DEGRADED if waits > LATE_SECONDS else OK, age, words)
 
 
 def gold_stage(watermark_us: int | None, last_load_us: int, now_us: int, batch_seconds: float = DEFAULT_BATCH_SECONDS) -> Stage:
-    """Has the transformer seen what is loaded. Its watermark moves only with loads: as seldom as the longest batches end."""
+    """Whether the transformer has processed all loads. Its watermark moves with loads: as rarely as the longest batches end."""
     more_seconds = max(0.0, batch_seconds - DEFAULT_BATCH_SECONDS)
     if not last_load_us:
         return Stage("gold", IDLE, None, "nothing is loaded yet")
     if watermark_us is None:
         waited = _age(last_load_us, now_us)
-        return Stage("gold", IDLE if waited > FORGOTTEN_SECONDS else SLOW, None, "no transformer has run here yet")
+        return Stage("gold", IDLE if waited > FORGOTTEN_SECONDS else DEGRADED, None, "no transformer has run here yet")
     behind = max(0, last_load_us - watermark_us) / SECOND_US
     age = _age(watermark_us, now_us)
     waits = min(behind, age)
     if waits > GOLD_TOO_LATE_SECONDS + more_seconds:
-        return Stage("gold", BAD, age, f"{waits:.0f} s of loads are not in gold: is a transformer running?")
+        return Stage("gold", DOWN, age, f"{waits:.0f} s of loads are not in gold: is a transformer running?")
     return Stage(
-        "gold", SLOW if waits > GOLD_LATE_SECONDS + more_seconds else GOOD, age, f"loads up to {age:.0f} s ago are in gold"
+        "gold", DEGRADED if waits > GOLD_LATE_SECONDS + more_seconds else OK, age, f"loads up to {age:.0f} s ago are in gold"
     )
 
 
-def away_stage(name: str, why: str) -> Stage:
-    """What would tell does not answer."""
-    return Stage(name, BAD, None, why)
+def unavailable_stage(name: str, why: str) -> Stage:
+    """The source of this stage's figures is unavailable."""
+    return Stage(name, DOWN, None, why)
 
 
 def overall(stages: Iterable[Stage], others: Iterable[str]) -> tuple[str, str]:
-    """Verdict and words for the top of the page. `others` are troubles beside the stages, each a sentence."""
+    """Verdict and words for the top of the page. `others`: problems outside the stages, a sentence each."""
     stages, others = list(stages), list(others)
-    worst = [stage for stage in stages if stage.verdict == BAD]
+    worst = [stage for stage in stages if stage.verdict == DOWN]
     if worst:
-        return BAD, "; ".join(f"{stage.name}: {stage.words}" for stage in worst)
+        return DOWN, "; ".join(f"{stage.name}: {stage.words}" for stage in worst)
     if others:
-        return SLOW, "; ".join(others)
-    if late := [stage for stage in stages if stage.verdict == SLOW]:
-        return SLOW, "; ".join(f"{stage.name}: {stage.words}" for stage in late)
+        return DEGRADED, "; ".join(others)
+    if late := [stage for stage in stages if stage.verdict == DEGRADED]:
+        return DEGRADED, "; ".join(f"{stage.name}: {stage.words}" for stage in late)
     if all(stage.verdict == IDLE for stage in stages):
         return IDLE, "nothing is running here"
-    return GOOD, "everything is as it should be"
+    return OK, "everything is as it should be"
 
 
 def _is_active(recorder: Recorder, now_us: int) -> bool:

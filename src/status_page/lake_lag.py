@@ -1,4 +1,4 @@
-"""Looks at the youngest objects of the lake, and at which of them the ledger does not know yet."""
+"""The lake's newest objects, and which of them are missing from the ledger."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,11 @@ from tickhouse_core.timestamps import HOUR_US, MINUTE_US, from_datetime
 _LIVE = (TRADES, DEPTH_DIFFS, TICKERS, STREAM_EVENTS, HEARTBEATS)
 _LOOK_BACK_US = 15 * MINUTE_US
 _MOST_KEYS = 500
-"""Of the youngest objects; a backlog is longer than that only where the queue's depth tells it."""
+"""Of the newest objects; the queue's depth shows a longer backlog."""
 
 
 class LakeLag:
-    """Errors: the lake's and the warehouse's. Objects the ledger knows are not asked for again."""
+    """Errors: the lake's and the warehouse's. Objects once found in the ledger are not looked up again."""
 
     def __init__(self, store: ObjectStore, queries: Queries) -> None:
         self._store = store
@@ -38,8 +38,8 @@ class LakeLag:
         return LakeState(self._newest_us, waiting)
 
     def _listed(self, now_us: int) -> Iterator[ObjectSummary]:
-        """Of every venue with a live capture (its pulse is in the lake first): this hour's folders, the last one's as long as
-        it may matter."""
+        """This hour's folders of every recorded venue (its heartbeats arrive first), and the last hour's while
+        objects of it may wait."""
         hours = [now_us] if now_us % HOUR_US > _LOOK_BACK_US else [now_us - HOUR_US, now_us]
         for folder in self._store.folders_in(HEARTBEATS.prefix):
             venue = folder.removeprefix("venue=")

@@ -1,4 +1,4 @@
-"""One market for the charts: klines and the book, remembered for a moment so that many watchers cost as much as one."""
+"""One market for the charts: klines and the book, cached for a moment so that many viewers cost as much as one."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ KLINES_SHOWN = 500
 LEVELS_SHOWN = 200
 _FRESH_SECONDS = 0.9
 _LIVE_US, _MOST_LIVE_US = 3 * MINUTE_US, 60 * MINUTE_US
-"""How far back trades are looked at: as far as the transformer is behind, within bounds."""
+"""How far back trades are read: as far as the transformer is behind, within bounds."""
 
 _MOST_MINUTES_US = 2 * 24 * 60 * MINUTE_US
 _DIFFS_US = 60 * MINUTE_US
@@ -34,7 +34,7 @@ class Markets:
         self._remembered: OrderedDict[tuple[str, ...], tuple[float, Any]] = OrderedDict()
 
     def klines(self, venue: str, symbol: str, interval: str) -> list[Candle]:
-        """The last 500, the running one included."""
+        """The last 500, including the running one."""
         return list(
             self._remember(("klines", venue, symbol, interval), lambda: self._klines(venue, symbol, interval, KLINES_SHOWN))
         )
@@ -74,7 +74,7 @@ class Markets:
         return with_the_youngest(stored, minutes, map(candle, rows), seconds)[-most:]
 
     def _stored(self, series: dict[str, Any], seconds: int, most: int) -> list[Candle]:
-        """The last ones there are, over a few holes of any length: a backfill may end long before the capture began."""
+        """The last klines, across a few holes of any length: a backfill may end long before the capture began."""
         stored: list[Candle] = []
         for _ in range(_MOST_HOLES):
             until = stored[0].opened if stored else _END_US

@@ -1,4 +1,4 @@
-"""Poller: looks at the whole pipeline every so often, so that whoever asks gets the last look at once."""
+"""Poller: polls the whole pipeline in the background; a reader gets the newest state at once."""
 
 import logging
 import threading
@@ -10,29 +10,29 @@ from typing import Any
 import orjson
 
 from status_page import health
-from status_page.health import BAD, LakeState, Recorder, Stage
+from status_page.health import DOWN, LakeState, Recorder, Stage
 from status_page.lake_lag import LakeLag
-from status_page.processes import OWN, Processes, ProcessState, limits_of
+from status_page.processes import OWN, Processes, ProcessState, gauges_of
 from status_page.queries import Queries
 from tickhouse_core.datasets import QUEUES
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.heartbeats import DEFAULT_BATCH_SECONDS, LONGEST_BATCH_SECONDS, batch_seconds_of
 from tickhouse_core.lake import open_queue
 from tickhouse_core.message_queue import MessageQueue
-from tickhouse_core.metrics import Process, Pulse, Reading
+from tickhouse_core.metrics import Component, Sample, Watchdog
 from tickhouse_core.timestamps import DAY_US, HOUR_US, now_us
 
 log = logging.getLogger(__name__)
 
 FAST_SECONDS, IDLE_SECONDS, SLOW_SECONDS = 1.0, 5.0, 15.0
 WATCHED_SECONDS = 15.0
-"""So long after the last question somebody counts as watching."""
+"""How long after the last request the page counts as watched."""
 
 COVERAGE_HOURS = 24
 
 
 class Poller:
-    """Two threads, the fast and the slow look, each with its own connection. `state` never waits and never fails."""
+    """Two threads, a fast and a slow poll, each with its own connection. `state` never waits and never fails."""
 
     def __init__(
         self,
@@ -57,12 +57,12 @@ class Poller:
         self._changed = threading.Condition()
         self._asked_at = 0.0
         self._stop = threading.Event()
-        self._pulse = Pulse("the look at the pipeline", 120)
+        self._watchdog = Watchdog("the look at the pipeline", 120)
         self._threads = [
             threading.Thread(target=self._run, args=(look, pause), name=f"poller-{name}", daemon=True)
             for name, look, pause in (
-                ("slow", self._look_slowly, lambda: SLOW_SECONDS if self._is_watched() else 4 * SLOW_SECONDS),
-                ("fast", self._look_fast, lambda: FAST_SECONDS if self._is_watched() else IDLE_SECONDS),
+                ("slow", self._poll_slowly, lambda: SLOW_SECONDS if self._is_watched() else 4 * SLOW_SECONDS),
+                ("fast", self._poll_fast, lambda: FAST_SECONDS if self._is_watched() else IDLE_SECONDS),
             )
         ]
 
@@ -77,19 +77,19 @@ class Poller:
                 thread.join(30)
         self._processes.close()
 
-    def look(self) -> bytes:
-        """One whole look, now, without threads: for a command that asks once."""
-        self._look_slowly()
-        self._look_fast()
+    def poll(self) -> bytes:
+        """Polls everything once, now, without threads: for a command that prints one state."""
+        self._poll_slowly()
+        self._poll_fast()
         return self._state
 
     def state(self) -> tuple[int, bytes]:
-        """A number that grows with every look, and the look as JSON."""
+        """A number that grows with every poll, and the newest state as JSON."""
         self._asked_at = time.monotonic()
         return self._version, self._state
 
     def first_state(self, seconds: float) -> bytes:
-        """The last look; waits at most so long for the first one."""
+        """The newest state; waits at most `seconds` for the first one."""
         self._asked_at = time.monotonic()
         with self._changed:
             self._changed.wait_for(lambda: self._version > 0, seconds)
@@ -99,16 +99,16 @@ class Poller:
         """Venue and symbol of everything there is to draw."""
         return [(venue, symbol) for venue, symbol in self._parts.get("markets", ())]
 
-    def process(self) -> Process:
-        """The page itself: ready if its last look reached lake and warehouse."""
+    def process(self) -> Component:
+        """The page itself: ready if its last poll reached lake and warehouse."""
 
-        def readings() -> list[Reading]:
-            return [Reading("tickhouse_status_looks_total", self._version, "looks at the pipeline")]
+        def samples() -> list[Sample]:
+            return [Sample("tickhouse_status_looks_total", self._version, "polls of the pipeline")]
 
         def trouble() -> list[str]:
             return [f"{part}: {why}" for part, why in list(self._trouble.items())] if self._version else ["no look yet"]
 
-        return Process(OWN, readings, trouble, self._pulse.trouble)
+        return Component(OWN, samples, trouble, self._watchdog.not_alive)
 
     def _is_watched(self) -> bool:
         return time.monotonic() - self._asked_at < WATCHED_SECONDS
@@ -120,39 +120,39 @@ class Poller:
             while not self._stop.wait(0.1) and time.monotonic() - began < pause():
                 pass
 
-    def _look_fast(self) -> None:
+    def _poll_fast(self) -> None:
         now = now_us()
-        self._part("processes", lambda: [_described(state) for state in self._look_at_processes()])
+        self._part("processes", lambda: [_described(state) for state in self._poll_processes()])
         self._part("heartbeats", lambda: self._queries.ask("heartbeats", {"since_us": now - DAY_US}))
         self._part("events", lambda: self._queries.ask("events", {"since_us": now - 7 * DAY_US}))
         self._part("lake", lambda: self._lake.look(now_us()))
         self._part("loads", lambda: self._queries.ask("loads", {"since_us": now - HOUR_US})[0])
         self._part("watermarks", lambda: self._queries.ask("watermarks"))
-        self._part("queues", self._look_at_queues)
-        self._pulse.beat()
+        self._part("queues", self._poll_queues)
+        self._watchdog.beat()
         self._publish()
 
-    def _look_slowly(self) -> None:
+    def _poll_slowly(self) -> None:
         since = now_us() // HOUR_US * HOUR_US - (self._coverage_hours - 1) * HOUR_US
         self._part("markets", lambda: self._slow_queries.ask("markets", {"since_us": now_us() - HOUR_US}))
         self._part("coverage", lambda: self._slow_queries.ask("coverage", {"since_us": since}))
         self._part("checks", lambda: self._slow_queries.ask("checks"))
 
     def _part(self, name: str, look: Callable[[], Any]) -> None:
-        """What cannot be seen keeps its last figures, and says why."""
+        """Keeps the last figures of a part that is unavailable, with the reason."""
         try:
             self._parts[name] = look()
             self._trouble.pop(name, None)
         except TickhouseError as error:
             if name not in self._trouble:
-                log.warning("cannot look", extra={"at": name, "why": str(error)})
+                log.warning("cannot poll", extra={"at": name, "why": str(error)})
             self._trouble[name] = str(error)
 
-    def _look_at_processes(self) -> list[ProcessState]:
+    def _poll_processes(self) -> list[ProcessState]:
         self._seen = self._processes.look()
         return self._seen
 
-    def _look_at_queues(self) -> list[dict[str, Any]]:
+    def _poll_queues(self) -> list[dict[str, Any]]:
         return [self._queue(name) for name in QUEUES]
 
     def _queue(self, name: str) -> dict[str, Any]:
@@ -174,7 +174,7 @@ class Poller:
             "coverage_hours": self._coverage_hours,
             "trouble": dict(self._trouble),
             **{name: self._parts.get(name, []) for name in ("queues", "processes", "markets", "coverage", "checks", "events")},
-            **limits_of(self._parts.get("heartbeats", ()), self._seen),
+            **gauges_of(self._parts.get("heartbeats", ()), self._seen),
         }
         body = orjson.dumps(state)
         with self._changed:
@@ -197,15 +197,15 @@ class Poller:
         }
         for part, stage in (("queues", "lake"), ("lake", "lake"), ("loads", "warehouse"), ("watermarks", "gold")):
             if part in self._trouble:
-                stages[stage] = health.away_stage(stage, self._trouble[part])
+                stages[stage] = health.unavailable_stage(stage, self._trouble[part])
         for process in self._seen:
             stage = {"stream": "venue", "loader": "warehouse", "transformer": "gold"}.get(process.name.split("-")[0], "")
             if process.trouble and stage and process.address and process.trouble[0].startswith("does not answer"):
-                stages[stage] = Stage(stage, BAD, stages[stage].age_seconds, f"{process.name} {process.trouble[0]}")
+                stages[stage] = Stage(stage, DOWN, stages[stage].age_seconds, f"{process.name} {process.trouble[0]}")
         return list(stages.values())
 
     def _recorders(self) -> list[Recorder]:
-        """By their own word where they can be asked, else by their last heartbeat in the warehouse."""
+        """From their own metrics where STATUS_TARGETS names them, else from their last heartbeat in the warehouse."""
         seen: dict[str, Recorder] = {}
         for venue, process, instance, beat, *_, detail, stopped in self._parts.get("heartbeats", ()):
             if process == "stream":
@@ -232,7 +232,7 @@ class Poller:
 
 
 def _name(labels: Mapping[str, str]) -> str:
-    """Of a recorder, the same by its heartbeat and by its figures."""
+    """The recorder's name, the same from heartbeat and metrics."""
     return f"{labels.get('venue', '')} {labels.get('instance', '')}"
 
 

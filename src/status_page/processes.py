@@ -1,6 +1,6 @@
-"""What running processes say of themselves: those of this process, and those at the addresses of STATUS_TARGETS.
+"""Metrics and readiness of running processes: parts of this process, and the addresses in STATUS_TARGETS.
 
-`limits_of` makes gauges of request weight and spool of it, with the last heartbeat where a process cannot be asked.
+`gauges_of` derives the gauges of request weight and spool, from heartbeats where a process has no address.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tickhouse_core.bounded_get import bounded_get
 from tickhouse_core.errors import UsageError
-from tickhouse_core.metrics import OBSERVED, Reading
+from tickhouse_core.metrics import OBSERVED, Sample
 from tickhouse_core.redaction import redacted
 
 _SECONDS = 2.0
@@ -23,16 +23,16 @@ OWN = "status_page"
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """One process at one moment. `trouble` is empty if it is ready; `readings` are its figures with our prefix."""
+    """One process at one moment. `trouble` is empty if it is ready; `samples` are its `tickhouse_` metrics."""
 
     name: str
     address: str
     trouble: tuple[str, ...]
-    readings: tuple[Reading, ...] = field(default=(), repr=False)
+    samples: tuple[Sample, ...] = field(default=(), repr=False)
 
     def value(self, name: str) -> Iterator[tuple[Mapping[str, str], float]]:
-        """The samples of a figure with their labels."""
-        return ((reading.labels, reading.value) for reading in self.readings if reading.name == name)
+        """The samples of a metric with their labels."""
+        return ((sample.labels, sample.value) for sample in self.samples if sample.name == name)
 
 
 def parse_targets(text: str) -> dict[str, str]:
@@ -47,7 +47,7 @@ def parse_targets(text: str) -> dict[str, str]:
 
 
 class Processes:
-    """Thread-safe. A process that does not answer is a state as well."""
+    """Thread-safe. A process that does not answer gets a state that says so."""
 
     def __init__(self, targets: Mapping[str, str]) -> None:
         self._targets = dict(targets)
@@ -68,29 +68,29 @@ class Processes:
             status, figures = bounded_get(self._client, f"{address}/metrics", _MOST_BYTES)
             if status != 200:
                 raise ValueError(f"/metrics answers {status}")
-            readings = tuple(_readings(figures.decode()))
+            samples = tuple(_samples(figures.decode()))
         except (httpx.HTTPError, ValueError) as error:
             why = redacted(str(error)).splitlines()[0] if str(error) else "no answer"
             return ProcessState(name, shown, (f"does not answer: {why}",))
         trouble = () if ready == 200 else tuple(redacted(words.decode(errors="replace"))[:2_000].splitlines())
-        return ProcessState(name, shown, trouble, readings)
+        return ProcessState(name, shown, trouble, samples)
 
 
 def _own() -> Iterator[ProcessState]:
     for part in OBSERVED.parts():
         if part.name != OWN:
-            yield ProcessState(part.name, "", tuple(part.frozen() + part.trouble()), tuple(part.readings()))
+            yield ProcessState(part.name, "", tuple(part.not_alive() + part.not_ready()), tuple(part.samples()))
 
 
-def _readings(text: str) -> Iterable[Reading]:
+def _samples(text: str) -> Iterable[Sample]:
     for family in text_string_to_metric_families(text):
         if family.name.startswith("tickhouse_"):
             for sample in family.samples:
-                yield Reading(sample.name, float(sample.value), family.documentation, sample.labels)
+                yield Sample(sample.name, float(sample.value), family.documentation, sample.labels)
 
 
-def limits_of(heartbeats: Iterable[Sequence[Any]], processes: Iterable[ProcessState]) -> dict[str, list[dict[str, Any]]]:
-    """`weights` and `spools`, with what is used and the limit; 0 where nobody says the limit."""
+def gauges_of(heartbeats: Iterable[Sequence[Any]], processes: Iterable[ProcessState]) -> dict[str, list[dict[str, Any]]]:
+    """`weights` and `spools`, each with use and limit; limit 0: unknown."""
     weights: list[dict[str, Any]] = []
     spools: dict[tuple[str, str], dict[str, Any]] = {}
     for venue, process, instance, _, _, _, spool_bytes, _, stopped in heartbeats:

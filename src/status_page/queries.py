@@ -11,7 +11,7 @@ from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.warehouse import Warehouse
 
 _LONG_SECONDS, _PAUSE_SECONDS = 1.0, 2.0
-"""One look asks several questions. Where the first was answered by a long silence, the others are not asked."""
+"""A poll runs several queries. After one that timed out, the others fail at once instead of waiting too."""
 
 
 @cache
@@ -20,7 +20,7 @@ def _statement(name: str) -> str:
 
 
 class Queries:
-    """Thread-safe: one connection, one question at a time. It is opened when it is needed, and anew after trouble.
+    """Thread-safe: one connection, one query at a time. It is opened on first use and again after an error.
 
     Errors: the warehouse's.
     """
@@ -64,4 +64,4 @@ class Queries:
             try:
                 connection.close()
             except TickhouseError:
-                return  # it was away already
+                return  # the connection was already lost

@@ -65,7 +65,7 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False) -> Iter
 
 @contextmanager
 def own_look(settings: StatusSettings) -> Iterator[Poller]:
-    """A poller without a page, for whoever asks only now and then."""
+    """A poller without a page, for a command that polls now and then."""
     with ExitStack() as parts:
         queries = parts.enter_context(closing(Queries(lambda: _connect(settings))))
         lake = LakeLag(open_lake(brief=True), queries)
@@ -78,6 +78,12 @@ def _check_the_reach(settings: StatusSettings) -> None:
             f"STATUS_HOST={settings.host}: others reach the page there, so set STATUS_TOKEN (openssl rand -hex 16 makes one); "
             "STATUS_WITHOUT_TOKEN may be true only where the port itself is published for this machine alone"
         )
+
+
+def check_port(settings: StatusSettings) -> None:
+    """Raises what `running_page` would, before anything else is begun."""
+    _check_the_reach(settings)
+    _listen(settings, or_any_port=False).close()
 
 
 def _listen(settings: StatusSettings, or_any_port: bool) -> socket.socket:

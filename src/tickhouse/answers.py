@@ -33,7 +33,7 @@ def writes_unseen(sql: str) -> str:
     """What an engine that is held to reading does all the same, in words; empty for everything else.
 
     The embedded engine writes `into outfile`, and any account may kill its own queries. The word alone counts: a statement
-    cannot hide it, and whoever means another thing by it has a way out.
+    cannot hide it; a harmless one that contains it can quote it differently.
     """
     if _OUTFILE.search(sql):
         return "INTO OUTFILE writes a file"

@@ -27,7 +27,7 @@ _FOOTERS = ("dataset", "objects in the lake", "footer rows", "ledger rows", "bro
 
 
 def run_audit(datasets: Sequence[Dataset], *, symbol: str | None, by: Sequence[str], footers: bool, samples: int) -> None:
-    """Prints the tables; raises TickhouseError if something is not as it should be."""
+    """Prints the tables; raises TickhouseError if anything differs."""
     kept_days = read(RetentionSettings).bronze_days
     with closing(connect(read(WarehouseSettings))) as warehouse:
         queries = AuditQueries(warehouse, symbol, kept_days)
@@ -63,7 +63,7 @@ def print_groups(queries: AuditQueries, datasets: Sequence[Dataset], by: Sequenc
 
 
 def print_verdicts(queries: AuditQueries, datasets: Sequence[Dataset], samples: int) -> int:
-    """How many objects are not as they should be."""
+    """Number of objects with a difference."""
     verdicts = [
         (dataset.name, verdict)
         for dataset in datasets
@@ -81,7 +81,9 @@ def print_verdicts(queries: AuditQueries, datasets: Sequence[Dataset], samples: 
 
 
 def print_quarantined(queries: AuditQueries, datasets: Sequence[Dataset], samples: int) -> int:
-    """How many objects of the lake were refused for good as they are now; one that was repaired or taken away is none."""
+    """Number of the lake's objects that are permanently refused in their current version; repaired or deleted ones do not
+    count.
+    """
     refused = [(dataset.name, *found) for dataset in datasets for found in queries.quarantined(dataset)]
     if not refused:
         return 0
@@ -102,7 +104,7 @@ def _is_current(lake: ObjectStore, version: ObjectVersion) -> bool:
 
 
 def print_footers(footers: FooterAudit, datasets: Sequence[Dataset], samples: int, kept_days: int | None) -> int:
-    """How many differences there are."""
+    """Number of differences."""
     rows, findings, wrong = [], [], 0
     for dataset in datasets:
         found = footers.compare(dataset, kept_days)

@@ -10,7 +10,7 @@ from tickhouse_core.lake_keys import object_key
 from tickhouse_core.warehouse import Warehouse
 
 FINE = ("ok", "expired", "under way")
-"""Verdicts that need nobody: as it should be, gone by the retention that was set, or being loaded just now."""
+"""Verdicts that need no action: correct, expired by the retention, or being loaded."""
 
 _UNDER_WAY_MINUTES = 5
 
@@ -90,8 +90,11 @@ class AuditQueries:
         return [Verdict(word, int(count), [tuple(sample) for sample in some][:samples]) for word, count, some in rows]
 
     def strays(self, dataset: Dataset, samples: int) -> list[Verdict]:
-        """Where silver is not what the current versions of the objects say: objects of whose older versions people see rows, and
-        objects with current rows that nobody sees. Each is looked for twice, since loading goes on meanwhile."""
+        """Where silver differs from the current versions: objects with visible rows of older versions, and objects with
+        hidden rows of the current one.
+
+        Each is checked twice, because loading continues meanwhile.
+        """
         verdicts = []
         for word, sql in self._stray_queries(dataset).items():
             if self._ask(sql) and (found := self._ask(sql)):
@@ -119,7 +122,7 @@ class AuditQueries:
         }
 
     def quarantined(self, dataset: Dataset) -> list[tuple[ObjectVersion, str, str]]:
-        """Every version that was refused for good, with the reason and the detail of the last time, by key."""
+        """Every permanently refused version by key, with the latest reason and detail."""
         rows = self._ask(
             "select bucket, key, etag, said.reason, said.detail from ops_loaded_objects as done final "  # noqa: S608
             "left join (select bucket, key, etag, argMax(reason, time) as reason, argMax(detail, time) as detail "

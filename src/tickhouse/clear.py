@@ -51,18 +51,18 @@ def _count(warehouse: Warehouse, table: str, symbol: str | None) -> int:
 
 def _ask(rows: int, where: str) -> None:
     if not sys.stdin.isatty():
-        raise UsageError(f"this would clear {rows:,} rows in {where}: say --yes where nobody can be asked")
+        raise UsageError(f"this would clear {rows:,} rows in {where}: refusing to delete without confirmation: pass --yes")
     if not typer.confirm(f"Clear {rows:,} rows in {where}?"):
         raise TickhouseError("nothing was cleared")
 
 
 @with_data_folder(reads=True)
 def main(
-    bronze: Annotated[bool, typer.Option("--bronze", help="What was landed.")] = False,
-    silver: Annotated[bool, typer.Option("--silver", help="The same without doubles: what the views show.")] = False,
-    gold: Annotated[bool, typer.Option("--gold", help="What is made of silver.")] = False,
+    bronze: Annotated[bool, typer.Option("--bronze", help="Rows as loaded from the lake.")] = False,
+    silver: Annotated[bool, typer.Option("--silver", help="Rows without duplicates: what the views show.")] = False,
+    gold: Annotated[bool, typer.Option("--gold", help="Tables built from silver.")] = False,
     symbol: Annotated[str | None, typer.Option(help="Only the rows of this market.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Empty layers of the warehouse; the lake and the ledger are kept, so that everything can be loaded again."""
 

@@ -56,7 +56,7 @@ def options(
 
 @app.command(rich_help_panel=_START)
 def demo(
-    duration: Annotated[float, typer.Option(min=0, help="Seconds: the rest of them a live market is recorded.")] = 60,
+    duration: Annotated[float, typer.Option(min=0, help="Seconds in all; what the backfill leaves is live recording.")] = 60,
 ) -> None:
     """The whole pipeline on this machine against a simulated exchange, with the status page: no Docker, no network."""
 
@@ -117,7 +117,7 @@ def query(
     sql: Annotated[str, typer.Argument(help="One select, for example: select count() from klines")],
     json: Annotated[bool, typer.Option("--json", help="One JSON object a row, for scripts.")] = False,
     write: Annotated[
-        bool, typer.Option("--write", help="Also run what writes, sets settings, or reads by file, url, s3 or remote.")
+        bool, typer.Option("--write", help="Allow statements that write, change settings, or read by file, url, s3 or remote.")
     ] = False,
 ) -> None:
     """Run one SQL query on the warehouse: a table on a terminal, tab-separated lines with a header elsewhere.

@@ -167,7 +167,7 @@ def _check(runs: list[Figures], warehouse: Warehouse, halt_us: int, tally: dict[
         Check("bronze holds what Parquet holds, row for row", first.rows_in_bronze == first.rows_in_parquet),
         Check("silver holds each kline once", first.rows_in_silver == first.rows_in_parquet),
         Check("prices and volumes are equal to the last decimal", tuple(sums) == exact),
-        Check("the halt is written down as one gap a venue, with its first and last missing kline", gap == expected_gap),
+        Check("the halt is recorded as one gap per venue, with its first and last missing kline", gap == expected_gap),
         Check("the second run asked the exchange for no kline", second.klines_requests == 0),
         Check(
             "the second run doubled nothing",

@@ -20,7 +20,7 @@ CROSS_VENUE = (
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One claim about the figures, and whether it holds."""
+    """One claim about the figures, and whether it is true."""
 
     claim: str
     holds: bool
@@ -41,7 +41,7 @@ class LiveFigures:
 
 
 def record_live(stop: StopRequest, seconds: float) -> None:
-    """Both venues for so long, one capture each as two processes would; ends with everything loaded and in gold."""
+    """Records both venues for `seconds`, one capture each; ends when everything is loaded and in gold."""
     captures = [
         StreamOptions(
             wanted=dict.fromkeys(symbols, ("trades", "depth")),

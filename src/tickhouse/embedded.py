@@ -91,10 +91,12 @@ class LivePipeline:
 
 
 @contextmanager
-def live_pipeline(captures: Sequence[StreamOptions], on_end: Callable[[], object] = lambda: None) -> Iterator[LivePipeline]:
+def live_pipeline(
+    captures: Sequence[StreamOptions], on_end: Callable[[], object] = lambda: None, *, beside: Sequence[Worker] = ()
+) -> Iterator[LivePipeline]:
     """Runs as long as the context lasts; `on_end` is called when a part ends by itself. Raises what it ended with.
 
-    In the end the captures land what they have, the queues are emptied, and gold is brought up to it.
+    Workers `beside` may come to their end earlier. In the end all land what they have, and the queues are emptied.
     """
     parts = LivePipeline(
         tuple(Worker(f"capture {options.venue}", partial(run_capture, options), on_end=on_end) for options in captures),
@@ -103,7 +105,7 @@ def live_pipeline(captures: Sequence[StreamOptions], on_end: Callable[[], object
         ),
         Worker("transformer", _keep_gold_fresh, on_end=on_end),
     )
-    running = [parts.loader, parts.transformer, *parts.captures]
+    running = [parts.loader, parts.transformer, *parts.captures, *beside]
     for part in running:
         part.start()
     try:

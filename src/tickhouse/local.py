@@ -1,25 +1,34 @@
-"""`tickhouse local`: the live venue, recorded on this machine: no Docker, no account; lake and warehouse are kept in a folder."""
+"""`tickhouse local`: live venues, recorded on this machine: no Docker, no account; lake and warehouse are kept in a folder."""
 
+import asyncio
 import logging
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from extract_process.backfill.runner import BackfillOptions
+from extract_process.klines import run_backfill
+from extract_process.listing import CONNECTIONS, did_you_mean, likely_symbols, unknown_of
 from extract_process.live.options import StreamOptions
 from extract_process.spool.micro_batch import BatchLimits
 from extract_process.stream import DEFAULT_CHANNELS
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from load_process.reconcile import run_reconcile
-from status_page.server import running_page
-from tickhouse.embedded import bring_gold_up, data_folder, live_pipeline
+from status_page.server import check_port, running_page
+from tickhouse.embedded import Worker, bring_gold_up, data_folder, live_pipeline
+from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.datasets import DATASETS
+from tickhouse_core.errors import Interrupted, LakeUnavailable, UnknownSymbols, UsageError, VenueError
 from tickhouse_core.files import locked_folder
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
-from tickhouse_core.options import one_of
-from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
+from tickhouse_core.options import instant, one_of
+from tickhouse_core.settings import SpoolSettings, StatusSettings, WarehouseSettings, read
 from transform_process.migrate import migrate
 
 log = logging.getLogger(__name__)
@@ -27,42 +36,122 @@ log = logging.getLogger(__name__)
 BATCH_SECONDS = 3.0
 """Small objects, soon on the page: a laptop records a few symbols."""
 
+_HISTORY_RETRY = Backoff(5.0, 300.0)
+_FOREVER = 10 * 365 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Klines to fetch beside the live capture: `since_us` in microseconds."""
+
+    since_us: int
+    interval: str
+
 
 def run_local(
-    venue: str,
-    symbols: list[str],
+    venues: Sequence[str],
+    symbols: Sequence[str],
     channels: tuple[str, ...],
+    history: History | None,
     folder: Path,
     settings: StatusSettings,
     stop: StopRequest,
     seconds: float | None,
 ) -> None:
-    """Until the stop or so many seconds. Errors: UsageError for unknown symbols, a folder in use or a port that is taken."""
+    """Runs until the stop or for `seconds`. Errors: UsageError for unknown symbols, a folder in use or a port that is taken."""
     with ExitStack() as parts:
-        parts.enter_context(_held(folder))
+        _check_folder(folder)
+        parts.enter_context(locked_folder(folder, "local.lock", "another `tickhouse local`: end it, or choose another --data"))
+        check_port(settings)
         parts.enter_context(data_folder(folder))
+        markets = asyncio.run(choose_markets(venues, symbols))
         migrate(read(WarehouseSettings))
         _load_the_rest(stop)
-        options = StreamOptions(dict.fromkeys(symbols, channels), limits=BatchLimits(age_seconds=BATCH_SECONDS), venue=venue)
-        with live_pipeline([options], on_end=stop.set):
+        captures = [
+            StreamOptions(dict.fromkeys(chosen, channels), limits=BatchLimits(age_seconds=BATCH_SECONDS), venue=venue)
+            for venue, chosen in markets.items()
+        ]
+        with live_pipeline(captures, on_end=stop.set, beside=_history_workers(markets, history)):
             url = parts.enter_context(running_page(settings))
-            print(f"recording {', '.join(symbols)} into {folder}; status page on {url}; Ctrl-C ends", flush=True)
+            named = ", ".join(symbol for chosen in markets.values() for symbol in chosen)
+            print(f"recording {named} into {folder}; status page on {url}; Ctrl-C ends", flush=True)
             stop.wait(seconds if seconds is not None else _FOREVER)
         bring_gold_up()
 
 
-_FOREVER = 10 * 365 * 86_400.0
+async def choose_markets(venues: Sequence[str], symbols: Sequence[str]) -> dict[str, list[str]]:
+    """By venue the symbols it lists. One that no venue lists is recorded by those that did not answer, if there are any.
+
+    Raises UsageError for a symbol that no venue lists while one lists the same letters under another spelling, for symbols
+    of which no venue lists any, and for a venue that would record nothing.
+    """
+    markets: dict[str, list[str]] = {}
+    away: list[str] = []
+    advice: dict[str, str] = {}
+    for name in venues:
+        async with venue_named(name).open_rest(read(SpoolSettings).folder, CONNECTIONS) as rest:
+            try:
+                unknown: Sequence[str] = await unknown_of(rest, symbols)
+            except UnknownSymbols:
+                unknown = symbols
+            except UsageError:
+                raise
+            except VenueError as error:
+                log.warning("symbols cannot be checked yet", extra={"venue": name, "error": str(error)})
+                away.append(name)
+                continue
+            markets[name] = [symbol for symbol in symbols if symbol not in unknown]
+            advice = await likely_symbols(rest, list(unknown)) | advice
+    listed = {symbol for chosen in markets.values() for symbol in chosen}
+    strange = [symbol for symbol in symbols if symbol not in listed]
+    markets |= {name: strange or list(symbols) for name in away}
+    if strange and not away:
+        said = f"unknown symbol {', '.join(strange)} on {' and '.join(venues)}: write it as the venue does"
+        if meant := {symbol: advice[symbol] for symbol in strange if symbol in advice}:
+            raise UsageError(did_you_mean(said, meant))
+        if not listed:
+            raise UsageError(said)
+        log.error("no venue knows these symbols: they are left out", extra={"symbols": ", ".join(strange)})
+    if idle := [name for name, chosen in markets.items() if not chosen]:
+        raise UsageError(f"--venue {idle[0]}: none of the symbols is a market there, for example {_example(idle[0])}")
+    return markets
+
+
+def _example(venue: str) -> str:
+    return venue_named(venue).symbol_example
+
+
+def _history_workers(markets: dict[str, list[str]], history: History | None) -> list[Worker]:
+    if history is None:
+        return []
+    return [Worker(f"history {venue}", partial(_fill_history, venue, chosen, history)) for venue, chosen in markets.items()]
+
+
+def _fill_history(venue: str, symbols: list[str], history: History, stop: StopRequest) -> None:
+    """Until the lake has what the venue has. Trouble with either is waited out: recording goes on beside it."""
+    options = BackfillOptions(interval=history.interval, start_us=history.since_us, venue=venue, concurrency=4, newest_first=True)
+    outage = Outage(log, _HISTORY_RETRY, begins="history is not complete yet", ends="history goes on", venue=venue)
+    while not stop.is_set():
+        try:
+            report = run_backfill(symbols, options, stop).report
+        except Interrupted:
+            return
+        except (VenueError, LakeUnavailable) as error:
+            stop.wait(outage.failed(error))
+        else:
+            log.info("history is complete", extra={"venue": venue, "rows": report.rows_wanted, "new_rows": report.rows_landed})
+            return
 
 
 def _load_the_rest(stop: StopRequest) -> None:
-    """What is in the lake and was not loaded: a kill or a power cut came in between, or the warehouse is new."""
+    """Loads objects of the lake that are not loaded: after a kill or a power cut, or into a new warehouse."""
     if next(open_lake().list_keys("data_sources/"), None) is not None:
         run_reconcile(list(DATASETS), stop, min_age_seconds=0)
 
 
-def _held(folder: Path) -> AbstractContextManager[None]:
-    """One process at a time."""
-    return locked_folder(folder, "local.lock", "another `tickhouse local`: end it, or choose another --data")
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--data {folder} is a file: name a folder, or one that is to be made")
 
 
 def main(
@@ -70,20 +159,30 @@ def main(
     channel: Annotated[
         list[str] | None, typer.Option(help="trades, depth, klines, ticker; repeats. Default: trades, depth.")
     ] = None,
-    venue: Annotated[str, typer.Option(help=f"One of {', '.join(venue_names())}.")] = DEFAULT_VENUE,
+    venue: Annotated[
+        list[str] | None, typer.Option(help=f"{', '.join(venue_names())}; repeats. Default: {DEFAULT_VENUE}.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Also fetch klines from this instant on, ISO 8601, UTC, beside; the newest first.")
+    ] = None,
+    interval: Annotated[str, typer.Option(help="Of the klines that --since fetches.")] = "1m",
     data: Annotated[Path, typer.Option(help="Where lake, warehouse and spool are kept between runs.")] = Path("data"),
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Of the status page; default STATUS_PORT, 8080.")] = None,
     duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
 ) -> None:
-    """Record the live market on this machine alone, and serve the status page: no Docker, no account, kept in ./data."""
+    """Record live markets on this machine and serve the status page: no Docker, no account, data in ./data."""
 
     def work() -> None:
+        venues = list(dict.fromkeys(venue or [DEFAULT_VENUE]))
         channels = tuple(dict.fromkeys(channel or DEFAULT_CHANNELS))
-        for name in channels:
-            one_of("--channel", name, venue_named(venue).channels)
+        for known in map(venue_named, venues):
+            for name in channels:
+                one_of("--channel", name, known.channels)
+            one_of("--interval", interval, known.intervals)
+        history = None if since is None else History(instant("--since", since), interval)
         settings = read(StatusSettings)
         chosen = settings if port is None else settings.model_copy(update={"port": port})
         with stop_on_signals() as stop:
-            run_local(venue, list(dict.fromkeys(symbol)), channels, data.resolve(), chosen, stop, duration)
+            run_local(venues, list(dict.fromkeys(symbol)), channels, history, data.resolve(), chosen, stop, duration)
 
     run_command(work)

@@ -40,13 +40,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
-"""Between two looks whether somebody forgot."""
+"""Seconds between two checks."""
 
 COMPARE_SECONDS = 30.0
-"""Between two comparisons, at least; and a comparison takes at most a tenth of the time."""
+"""Least seconds between two comparisons; they take at most a tenth of the time."""
 
 _WHOLE: "TagTypeDef" = {"Key": "tickhouse-lake", "Value": "whole"}
-"""The bucket's tag: it lives and dies with the bucket, so a bucket that has it forgot nothing since it was whole."""
+"""The bucket's tag: it lives and dies with the bucket, so a bucket that has it forgot nothing since it was whole.
+
+Only in such a bucket does a missing object mean that somebody deleted it.
+"""
 
 MANY = 400_000
 _ADVICE = "LocalStack holds the name of every object in memory: time for a real S3, or for larger batches (--batch-seconds 60)"
@@ -64,7 +67,7 @@ class LakeKeeper:
         self._said_many = False
 
     def is_whole(self) -> bool:
-        """Whether the bucket has all the copy has, but for what somebody deleted on purpose."""
+        """Whether the bucket has every object of the copy, except for deliberate deletions."""
         try:
             with aws_errors(f"bucket {self._store.bucket}"):
                 tags = self._tags()
@@ -73,7 +76,7 @@ class LakeKeeper:
         return _WHOLE in tags
 
     def restore(self, on_klines: Callable[[], None] = lambda: None) -> int:
-        """Puts back what the bucket lacks, and returns how many objects; every put notifies like any other.
+        """Uploads what the bucket lacks and returns the number of objects; every put notifies like any other.
 
         Klines come first and are reported, because a backfiller would ask the venue again for what it does not see. The
         newest of the rest comes next. A key that is there by now is left as it is: it is younger than its copy. But it may
@@ -96,7 +99,7 @@ class LakeKeeper:
         return done
 
     def compare(self) -> None:
-        """Copies what other programs uploaded, forgets what they deleted. Call it on a whole bucket only."""
+        """Copies objects that other programs uploaded and drops those they deleted. Call it only when `is_whole`."""
         found = {}
         for summary in self._store.list_keys(""):
             if self._is_stopping():
@@ -160,7 +163,7 @@ def run_keeper(stop: StopRequest, ready_file: Path | None) -> None:
     looks: list[Callable[[], None]] = [lake.look]
     if read(PubSubSettings).is_configured:
         looks.append(_keep_topics)
-    with ThreadPoolExecutor(len(looks)) as threads:  # one that is away must not hold up the other
+    with ThreadPoolExecutor(len(looks)) as threads:  # an unavailable one must not delay the other
         done, running = wait([threads.submit(_look_again_and_again, look, stop) for look in looks], return_when=FIRST_EXCEPTION)
         if running:
             stop.set()
@@ -212,11 +215,9 @@ def _keep_topics() -> None:
 
 
 def main(
-    ready_file: Annotated[
-        Path | None, typer.Option(help="A file that is touched whenever all is well: what a health check can look at.")
-    ] = None,
+    ready_file: Annotated[Path | None, typer.Option(help="Touch this file whenever all is well, for a health check.")] = None,
 ) -> None:
-    """Keep a lake that forgets (LocalStack) and its copy in LAKE_COPY_DIR alike; create queues and topics again."""
+    """Keep LocalStack's lake and its copy in LAKE_COPY_DIR in sync; create queues and topics again after a restart."""
 
     def work() -> None:
         with stop_on_signals() as stop:

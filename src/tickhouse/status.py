@@ -1,4 +1,4 @@
-"""`tickhouse status`: the status page's look at the pipeline on a terminal, or as JSON for scripts."""
+"""`tickhouse status`: the status page's state on a terminal, or as JSON for scripts."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from status_page.health import BAD
+from status_page.health import DOWN
 from status_page.server import own_look
 from tickhouse_core.bounded_get import bearer, bounded_get
 from tickhouse_core.errors import TickhouseError
@@ -22,8 +22,8 @@ from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
 
-_COLOURS = {"good": "green", "slow": "yellow", "bad": "red", "idle": "dim"}
-_WORDS = {"good": "healthy", "slow": "late", "bad": "trouble", "idle": "idle"}
+_COLOURS = {"ok": "green", "degraded": "yellow", "down": "red", "idle": "dim"}
+_WORDS = {"ok": "healthy", "degraded": "late", "down": "trouble", "idle": "idle"}
 _REFRESH_SECONDS = 2.0
 _EVENTS = 8
 _MOST_BYTES = 32 * 1024 * 1024
@@ -33,7 +33,7 @@ State = dict[str, Any]
 
 @contextmanager
 def looking(url: str | None) -> Iterator[Callable[[], State]]:
-    """Asks the page at `url`; else, if the embedded engine is set, a page on this machine; else looks by itself.
+    """Reads the page at `url`; else, with the embedded engine, a page on this machine; else polls by itself.
 
     The page comes first there because one process at a time may hold the engine's folder.
     """
@@ -45,7 +45,7 @@ def looking(url: str | None) -> Iterator[Callable[[], State]]:
         yield lambda: _ask(usual)
     else:
         with own_look(settings) as poller:
-            yield lambda: orjson.loads(poller.look())
+            yield lambda: orjson.loads(poller.poll())
 
 
 def drawn(state: State) -> RenderableType:
@@ -71,7 +71,7 @@ def drawn(state: State) -> RenderableType:
 
 
 def plain(state: State) -> str:
-    """One line a fact, tab-separated, for what is no terminal."""
+    """One line per fact, tab-separated, where stdout is no terminal."""
     lines = [f"overall\t{state['verdict']}\t\t{state['words']}"]
     for stage in state["stages"]:
         age = "" if stage["age_seconds"] is None else f"{stage['age_seconds']:.1f}"
@@ -119,7 +119,7 @@ def _ask(url: str) -> State:
 def main(
     json: Annotated[bool, typer.Option("--json", help="One JSON document, for scripts.")] = False,
     once: Annotated[bool, typer.Option("--once", help="On a terminal: show it once instead of live.")] = False,
-    url: Annotated[str | None, typer.Option(help="Ask this status page instead of looking by myself.")] = None,
+    url: Annotated[str | None, typer.Option(help="Read this status page instead of polling.")] = None,
 ) -> None:
     """Show how fresh every stage is, queues, limits and events: live on a terminal; exit 1 if something is broken."""
 
@@ -137,7 +137,7 @@ def main(
                     while not stop.wait(_REFRESH_SECONDS):
                         live.update(drawn(look()), refresh=True)
                 return
-        if state["verdict"] == BAD:
+        if state["verdict"] == DOWN:
             raise TickhouseError(state["words"])
 
     run_command(work)

@@ -12,13 +12,13 @@ SETTLED_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Pauses that double from try to try, between two bounds in seconds."""
+    """Pauses that double with every try, between two bounds in seconds."""
 
     first_seconds: float
     most_seconds: float
 
     def pause(self, failures: int, fraction: float = 1.0) -> float:
-        """Seconds until the next try after so many failures in a row, one at least.
+        """Seconds until the next try after `failures` in a row (at least one).
 
         A random `fraction` in [0, 1) is full jitter: what failed together does not come back together (AWS Architecture
         Blog, "Exponential Backoff and Jitter").

@@ -112,7 +112,7 @@ class SpoolFull(TickhouseError):
 
 
 class WarehouseUnavailable(TickhouseError):
-    """ClickHouse is away, overloaded or read-only; the same statement may succeed later."""
+    """ClickHouse is unavailable, overloaded or read-only; the same statement may succeed later."""
 
 
 class WarehouseReadOnly(WarehouseUnavailable):

@@ -1,8 +1,8 @@
 """FolderQueue: a queue of messages as files, for one machine without SQS. It keeps SQS's rules.
 
-A message is delivered at least once, hidden while somebody works at it, and after five deliveries moved to the dead-letter
+A message is delivered at least once, hidden while a reader works on it, and after five deliveries moved to the dead-letter
 queue. A file's name ends with how often it was delivered; its times say when it was hidden (access) and until when
-(modification). Whoever renames it has the delivery.
+(modification). The process that renames it has the delivery.
 """
 
 import os
@@ -97,7 +97,7 @@ class FolderQueue(MessageQueue):
         return messages
 
     def _delivered(self, path: Path, visibility_seconds: int) -> Message | None:
-        """None where somebody else has it by now, or where it was delivered often enough."""
+        """None if another process has it by now, or if it was delivered often enough."""
         message_id, _, count = path.name.partition(".")
         now = self._clock()
         with self._errors():

@@ -6,7 +6,6 @@ one request: a folder that is uploaded to a bucket keeps its versions.
 
 import errno
 import fcntl
-import hashlib
 import logging
 import os
 import stat
@@ -27,6 +26,7 @@ from tickhouse_core.errors import (
     ObjectTooLarge,
     TickhouseError,
 )
+from tickhouse_core.file_etags import etag_of, md5, remember_etag
 from tickhouse_core.files import sync_folder
 from tickhouse_core.object_store import CHUNK_BYTES, Folder, ObjectStore, ObjectSummary, StoredObject
 from tickhouse_core.timestamps import to_datetime
@@ -38,14 +38,10 @@ _PLAIN = " !#$&'()*+,:;=@[]^_`{}~"
 _INCOMING, _LOCK = "%incoming", "%lock"
 """A percent sign that begins no escape: no key is spelled so."""
 
-_ETAG = "user.tickhouse.etag"
-"""An extended attribute: etag, size and modification time. It saves reading a file for its etag where the disk can hold it."""
-
 _MOST_STRANGERS = 1_000
 """So many files that are no objects are named one by one, each of them once."""
 
 _NEVER_POSSIBLE = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR}
-_md5 = partial(hashlib.md5, usedforsecurity=False)
 
 OnCreated = Callable[[str, str, int], None]
 """Key, etag and size in bytes of an object that was written."""
@@ -63,7 +59,7 @@ class FolderStore(ObjectStore):
 
     def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
         self.write_chunks(key, [body], replaces=replaces, must_be_new=must_be_new)
-        return _md5(body).hexdigest()
+        return md5(body).hexdigest()
 
     def upload_new(self, key: str, file: BinaryIO) -> None:
         self.write_chunks(key, iter(partial(file.read, CHUNK_BYTES), b""), must_be_new=True)
@@ -72,7 +68,7 @@ class FolderStore(ObjectStore):
         """`write` of chunks that come one by one, whose own errors travel: only one of them is in memory. Returns their bytes."""
         path = self._path(key)
         incoming = self._folder / _INCOMING / uuid.uuid4().hex
-        digest = _md5()
+        digest = md5()
         with self._errors(key):
             incoming.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -82,7 +78,7 @@ class FolderStore(ObjectStore):
                         digest.update(chunk)
                         size += file.write(chunk)
                     file.flush()
-                    _remember(file, digest.hexdigest())
+                    remember_etag(file, digest.hexdigest())
                     os.fsync(file.fileno())
                 with self._writing():
                     if must_be_new or replaces is not None:
@@ -90,7 +86,7 @@ class FolderStore(ObjectStore):
                     self._make_folder(path.parent)
                     incoming.replace(path)
             finally:
-                incoming.unlink(missing_ok=True)  # a part of an object is of use to nobody, and takes room on a full disk
+                incoming.unlink(missing_ok=True)  # a partial object is useless and takes space
             sync_folder(path.parent)
         if self._on_created is not None:
             self._on_created(key, digest.hexdigest(), size)
@@ -101,9 +97,9 @@ class FolderStore(ObjectStore):
             size = os.fstat(file.fileno()).st_size
             if most_bytes is not None and size > most_bytes:
                 said = f"{self.where(key)} has {size:,} bytes, {most_bytes:,} are allowed"
-                raise ObjectTooLarge(said, _etag_of(file))
+                raise ObjectTooLarge(said, etag_of(file))
             body = file.read()
-        return StoredObject(key, _md5(body).hexdigest(), body)
+        return StoredObject(key, md5(body).hexdigest(), body)
 
     def chunks(self, key: str) -> Iterator[bytes]:
         with self.opened(key) as file:
@@ -111,7 +107,7 @@ class FolderStore(ObjectStore):
 
     def read_range(self, summary: ObjectSummary, start: int, end: int) -> bytes:
         with self.opened(summary.key) as file:
-            if _etag_of(file) != summary.etag:
+            if etag_of(file) != summary.etag:
                 raise ObjectChanged(f"{self.where(summary.key)} is another object now")
             return os.pread(file.fileno(), end - start, start)
 
@@ -124,7 +120,7 @@ class FolderStore(ObjectStore):
         """Of the object that is there now."""
         try:
             with self.opened(key) as file:
-                return _etag_of(file)
+                return etag_of(file)
         except ObjectMissing:
             return None
 
@@ -176,7 +172,7 @@ class FolderStore(ObjectStore):
         why = _why_no_object(entry)
         if why is not None and entry.path not in self._strangers and len(self._strangers) < _MOST_STRANGERS:
             self._strangers.add(entry.path)
-            log.warning("no object of the lake, left alone", extra={"file": ascii(entry.path), "why": why})
+            log.warning("not an object of the lake, ignored", extra={"file": ascii(entry.path), "why": why})
         return why is not None
 
     def _summary(self, key: str, path: Path) -> ObjectSummary | None:
@@ -185,7 +181,7 @@ class FolderStore(ObjectStore):
             try:
                 with _opened_file(path) as file:
                     found = os.fstat(file.fileno())
-                    return ObjectSummary(key, _etag_of(file), found.st_size, to_datetime(found.st_mtime_ns // 1_000))
+                    return ObjectSummary(key, etag_of(file), found.st_size, to_datetime(found.st_mtime_ns // 1_000))
             except FileNotFoundError:
                 return None
 
@@ -241,39 +237,8 @@ class FolderStore(ObjectStore):
         sync_folder(folder.parent)
 
 
-def _etag_of(file: BufferedReader) -> str:
-    """As it was remembered with the file, if that is still the same; else read piece by piece, and remembered."""
-    if (known := _remembered(file)) is not None:
-        return known
-    etag = hashlib.file_digest(file, _md5).hexdigest()
-    file.seek(0)
-    _remember(file, etag)
-    return etag
-
-
-def _remembered(file: BufferedReader) -> str | None:
-    try:
-        said = os.getxattr(file.fileno(), _ETAG).decode()
-    except (OSError, AttributeError):  # this disk or system has no such attributes
-        return None
-    etag, _, identity = said.partition(" ")
-    return etag if identity == _identity(file) else None
-
-
-def _remember(file: BinaryIO, etag: str) -> None:
-    try:
-        os.setxattr(file.fileno(), _ETAG, f"{etag} {_identity(file)}".encode())
-    except (OSError, AttributeError):  # this disk or system has no such attributes: the file is read for its etag
-        return
-
-
-def _identity(file: BinaryIO) -> str:
-    found = os.fstat(file.fileno())
-    return f"{found.st_size} {found.st_mtime_ns}"
-
-
 def _opened_file(path: Path) -> BufferedReader:
-    """Raises IsADirectoryError for what is no file: a pipe would wait for its writer for ever."""
+    """Raises IsADirectoryError for anything but a file: opening a pipe would block."""
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     if stat.S_ISREG(os.fstat(file).st_mode):
         return os.fdopen(file, "rb")

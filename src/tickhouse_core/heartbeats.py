@@ -1,9 +1,9 @@
-"""PURE. What a capture's heartbeat says in `detail`: words for people, and the age of its batches for who judges its silence."""
+"""PURE. The `detail` of a capture's heartbeat: words for people, and its batch age, which says how long silence is normal."""
 
 import re
 
 DEFAULT_BATCH_SECONDS = 10.0
-"""Age at which a capture's batch becomes objects, unless it is told otherwise; taken for captures that do not say it."""
+"""Default age at which a capture's batch becomes objects; assumed for captures that do not report it."""
 
 LONGEST_BATCH_SECONDS = 3_600.0
 """A batch never goes on into the next hour."""

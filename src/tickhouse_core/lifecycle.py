@@ -41,7 +41,7 @@ _OF_THE_MACHINE = {
     errno.EMFILE: _FILES,
     errno.ENFILE: _FILES,
 }
-"""A folder's owner, a full disk, the limit of open files: nobody needs our traceback for those."""
+"""Ownership, a full disk, the limit of open files: a traceback would not help."""
 
 
 class StopRequest:
@@ -78,7 +78,7 @@ class StopRequest:
 async def run_until_stopped(
     stop: StopRequest, seconds: float | None, work: Coroutine[Any, Any, None], *beside: "asyncio.Future[Any]"
 ) -> "asyncio.Task[None]":
-    """Runs `work` until the stop, for so many seconds, or until itself or something beside it ends; returns its ended task.
+    """Runs `work` until the stop, for `seconds`, or until it or a companion ends; returns the ended task.
 
     Its own failure is raised by the task's `result()`: after the caller has kept what there is to keep.
     """
@@ -93,7 +93,7 @@ async def run_until_stopped(
 
 
 GRACE_SECONDS = 40.0
-"""From the signal on. A capture needs up to 30 s where the lake is away; docker-compose.yml allows 45 s and more."""
+"""Seconds from the signal on. A capture needs up to 30 s if the lake is unavailable; docker-compose.yml allows 45 s and more."""
 
 
 @contextmanager

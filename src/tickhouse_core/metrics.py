@@ -1,7 +1,7 @@
-"""What a running process tells about itself: figures for Prometheus, whether it lives, whether it is ready.
+"""Metrics for Prometheus, liveness and readiness of a running process.
 
-Figures are read when somebody asks, from counters the process keeps anyway: nothing is done per message. One HTTP server a
-process, at METRICS_PORT; without it there is none.
+Metrics are read on request from counters that the process keeps anyway: nothing is done per message. One HTTP server per process,
+if METRICS_PORT is set.
 """
 
 import logging
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 TEXT = "text/plain; charset=utf-8"
 FROZEN_SECONDS = 60.0
-"""A loop that has not come round for so long is stuck: the process does not live, whatever its threads do."""
+"""A loop without a beat for this long is stuck: the process is not alive."""
 
 MOST_CLIENTS = 32
 """At once; a Prometheus, a health check and a page are three."""
@@ -36,7 +36,7 @@ CLIENT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Sample:
     """One figure. A counter's name ends in `_total`; all names begin with `tickhouse_`, units are in the name."""
 
     name: str
@@ -45,8 +45,8 @@ class Reading:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-class Pulse:
-    """Says when a loop came round for the last time."""
+class Watchdog:
+    """Notices a loop that no longer comes round."""
 
     def __init__(self, name: str, frozen_seconds: float = FROZEN_SECONDS) -> None:
         self.name = name
@@ -56,67 +56,67 @@ class Pulse:
     def beat(self) -> None:
         self._last = time.monotonic()
 
-    def trouble(self) -> list[str]:
+    def not_alive(self) -> list[str]:
         """Empty while it beats."""
         age = time.monotonic() - self._last
         return [f"{self.name} has not come round for {age:.0f} s"] if age > self._frozen_seconds else []
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Process:
-    """One part that runs here. `trouble` names what keeps it from its work now, `frozen` what only a restart would mend."""
+class Component:
+    """One part that runs here. `not_ready` names what keeps it from its work now, `not_alive` what only a restart would mend."""
 
     name: str
-    readings: Callable[[], Iterable[Reading]]
-    trouble: Callable[[], list[str]]
-    frozen: Callable[[], list[str]] = list
+    samples: Callable[[], Iterable[Sample]]
+    not_ready: Callable[[], list[str]]
+    not_alive: Callable[[], list[str]] = list
 
 
 class Observed:
     """The parts of this process that can be asked; thread-safe."""
 
     def __init__(self) -> None:
-        self._parts: list[Process] = []
+        self._parts: list[Component] = []
         self._lock = threading.Lock()
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self.registry.register(self)
 
-    def parts(self) -> list[Process]:
+    def parts(self) -> list[Component]:
         with self._lock:
             return list(self._parts)
 
-    def add(self, part: Process) -> None:
+    def add(self, part: Component) -> None:
         with self._lock:
             self._parts.append(part)
 
-    def remove(self, part: Process) -> None:
+    def remove(self, part: Component) -> None:
         with self._lock:
             self._parts.remove(part)
 
-    def trouble(self) -> list[str]:
+    def not_ready(self) -> list[str]:
         """What keeps any part from its work; also when there is no part at all yet."""
         parts = self.parts()
-        return [f"{part.name}: {words}" for part in parts for words in part.trouble()] if parts else ["nothing runs here yet"]
+        return [f"{part.name}: {words}" for part in parts for words in part.not_ready()] if parts else ["nothing runs here yet"]
 
-    def frozen(self) -> list[str]:
-        return [f"{part.name}: {words}" for part in self.parts() for words in part.frozen()]
+    def not_alive(self) -> list[str]:
+        return [f"{part.name}: {words}" for part in self.parts() for words in part.not_alive()]
 
-    def readings(self) -> list[Reading]:
+    def samples(self) -> list[Sample]:
         ready = [
-            Reading("tickhouse_ready", float(not part.trouble()), "1: it can do its work", {"process": part.name})
+            Sample("tickhouse_ready", float(not part.not_ready()), "1: it can do its work", {"process": part.name})
             for part in self.parts()
         ]
-        return [*ready, *chain.from_iterable(part.readings() for part in self.parts())]
+        return [*ready, *chain.from_iterable(part.samples() for part in self.parts())]
 
     def collect(self) -> Iterator[Metric]:
         """As prometheus-client asks."""
         families: dict[str, Metric] = {}
-        for reading in self.readings():
-            kind = CounterMetricFamily if reading.name.endswith("_total") else GaugeMetricFamily
-            family = families.setdefault(reading.name, kind(reading.name, reading.help))
-            family.add_sample(reading.name, dict(reading.labels), reading.value)
+        for sample in self.samples():
+            kind = CounterMetricFamily if sample.name.endswith("_total") else GaugeMetricFamily
+            family = families.setdefault(sample.name, kind(sample.name, sample.help))
+            family.add_sample(sample.name, dict(sample.labels), sample.value)
         yield from families.values()
 
     def page(self) -> bytes:
@@ -129,7 +129,7 @@ OBSERVED = Observed()
 
 
 @contextmanager
-def observed(part: Process) -> Iterator[None]:
+def observed(part: Component) -> Iterator[None]:
     """While the context lasts the part is asked; the first one opens the port, the last one closes it."""
     with _served():
         OBSERVED.add(part)
@@ -179,9 +179,9 @@ def answer(path: str) -> tuple[int, str, bytes] | None:
     if path == "/metrics":
         return 200, CONTENT_TYPE_LATEST, OBSERVED.page()
     if path == "/healthz":
-        return _verdict(OBSERVED.frozen())
+        return _verdict(OBSERVED.not_alive())
     if path == "/readyz":
-        return _verdict(OBSERVED.frozen() + OBSERVED.trouble())
+        return _verdict(OBSERVED.not_alive() + OBSERVED.not_ready())
     return None
 
 
@@ -191,7 +191,7 @@ def _verdict(trouble: list[str]) -> tuple[int, str, bytes]:
 
 
 class BoundedServer(ThreadingHTTPServer):
-    """A thread for each client, for so many clients and so long: strangers may reach the port in a container."""
+    """One thread per client, bounded in number and time: in a container the port may be public."""
 
     daemon_threads = True
     request_queue_size = MOST_CLIENTS
@@ -233,7 +233,7 @@ class _Answers(BaseHTTPRequestHandler):
         try:
             super().handle()
         except ConnectionError as error:  # a health check that does not wait for its answer
-            log.debug("the client went away", extra={"why": str(error)})
+            log.debug("the client disconnected", extra={"why": str(error)})
 
     def do_GET(self) -> None:
         status, kind, body = answer(self.path.split("?")[0]) or (404, TEXT, b"/metrics, /healthz, /readyz\n")

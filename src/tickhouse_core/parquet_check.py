@@ -1,20 +1,20 @@
 """Whether a Parquet file is one of a dataset, and its rows exactly: names, types, nulls and values against the catalogue.
 
-Loader and backfiller both ask here, so that what the one refuses the other does not count as there. Whoever wrote the file,
-it fits if no digit is lost on the way into the dataset's types.
+Loader and backfiller both ask here, so that what the one refuses the other does not count as there. A file of any writer fits if
+no digit is lost on the way into the dataset's types.
 """
 
 import io
-import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tickhouse_core.datasets import INSTANT, SCHEMA_VERSION, Dataset, instant_range
+from tickhouse_core.datasets import INSTANT, Dataset, instant_range
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.lake_keys import parse_object_key
+from tickhouse_core.parquet_columns import KNOWN_SCHEMA_VERSIONS, check_columns, is_text
 from tickhouse_core.parquet_footer import has_encrypted_columns
 from tickhouse_core.parquet_sizes import (
     MOST_BYTES,
@@ -27,15 +27,12 @@ from tickhouse_core.parquet_sizes import (
 )
 from tickhouse_core.parquet_values import check_text, fitted, plain
 
-KNOWN_SCHEMA_VERSIONS = frozenset({SCHEMA_VERSION})
-
 _MOST_CHUNKS = 1_000
 """Each costs some microseconds a column in every step; above, one copy is cheaper."""
 
 _ROWS_WORTH_THREADS = 50_000
 """Below, several objects at once keep the cores busier than the columns of one."""
 
-_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -122,7 +119,7 @@ class CheckedFile:
         """Text arrives as it is in the file, each distinct value of a page once: a few kilobytes can name gigabytes."""
         in_file = {self._metadata.schema.column(number).path for number in range(self._metadata.num_columns)}
         in_file -= self.sizes.written_out
-        texts = [field.name for field in self._dataset.schema if _is_text(field.type) and field.name in in_file]
+        texts = [field.name for field in self._dataset.schema if is_text(field.type) and field.name in in_file]
         with _decoding():
             return pq.ParquetFile(
                 pa.BufferReader(self._body), metadata=self._metadata, read_dictionary=texts, page_checksum_verification=True
@@ -135,15 +132,6 @@ class CheckedFile:
             column = table.column(field.name) if in_file else _constant(self._partitions, field, table.num_rows)
             columns.append(fitted(column, field, self._dataset))
         return pa.table(columns, schema=self._dataset.schema)
-
-
-def check_columns(schema: pa.Schema, dataset: Dataset, partitions: Mapping[str, str] | None = None) -> None:
-    """What the footer alone can say: raises ObjectRefused for columns whose values cannot fit, whatever they are."""
-    _check_version(schema.metadata or {}, dataset)
-    try:
-        _check_schema(schema, dataset, partitions or {})
-    except UnicodeDecodeError as error:  # a time zone that is no text: pyarrow decodes it when it is asked for
-        raise ObjectRefused("not_parquet", f"not a Parquet file: {error}") from error
 
 
 def is_as_we_write(file: pq.ParquetFile, dataset: Dataset, key: str = "") -> bool:
@@ -230,17 +218,6 @@ def _refuse_larger(decoded: int, most_bytes: int, written_out: Collection[str] =
         raise ObjectRefused("too_large", f"{decoded:,} bytes once decoded, {most_bytes:,} are allowed (--object-mb){remedy}")
 
 
-def _check_version(metadata: dict[bytes, bytes], dataset: Dataset) -> None:
-    """A file that does not say (another tool wrote it) is judged by its columns alone."""
-    version = metadata.get(b"tickhouse.schema_version", SCHEMA_VERSION.encode()).decode(errors="replace")
-    if version not in KNOWN_SCHEMA_VERSIONS:
-        known = ", ".join(sorted(KNOWN_SCHEMA_VERSIONS))
-        raise ObjectRefused(
-            "unknown_schema_version",
-            f"schema version {version!r} of {dataset.name}: this loader knows {known}; update it, then redrive the object",
-        )
-
-
 def _check_rows(metadata: pq.FileMetaData) -> None:
     """Page checksums do not cover the footer: a smaller count there would leave rows out without a word.
 
@@ -261,64 +238,3 @@ def _check_rows(metadata: pq.FileMetaData) -> None:
             f"the footer counts {metadata.num_rows} rows, not those of its columns, and our writer landed "
             f"{said[:20].decode(errors='replace')}: write the file again, without the metadata tickhouse.row_count",
         )
-
-
-def _check_schema(schema: pa.Schema, dataset: Dataset, partitions: Mapping[str, str]) -> None:
-    if schema.equals(dataset.schema):
-        return
-    expected = {field.name: field.type for field in dataset.schema}
-    from_key = {name for name in partitions if name in expected and _is_text(expected[name])}
-    names = [name for name in schema.names if not _PANDAS_INDEX.fullmatch(name)]
-    missing = [
-        field.name for field in dataset.schema if not field.nullable and field.name not in names and field.name not in from_key
-    ]
-    unknown = [name for name in names if name not in expected]
-    if missing:
-        raise ObjectRefused("missing_column", f"no column {', '.join(missing)}, which {dataset.name} needs")
-    if unknown:
-        said = f"column {', '.join(unknown)} is not in the schema of {dataset.name}"
-        raise ObjectRefused("unknown_column", f"{said}: write the file without it")
-    twice = [name for name in expected if names.count(name) > 1]
-    if twice:
-        raise ObjectRefused("duplicate_column", f"column {', '.join(twice)} is there more than once")
-    for name in names:
-        found, wanted = schema.field(name).type, expected[name]
-        if not _may_fit(found, wanted):
-            said = f"column {name} is {found}, {dataset.name} needs {plain(wanted)}"
-            raise ObjectRefused("wrong_type", f"{said}: {_remedy(found, wanted)}")
-
-
-def _may_fit(found: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether values of the one can be the very same in the other; which of them are, the cast finds out."""
-    found, wanted = plain(found), plain(wanted)
-    if pa.types.is_null(found):  # a column of nothing but nulls
-        return True
-    if pa.types.is_decimal(wanted):
-        return bool(pa.types.is_decimal(found))
-    if pa.types.is_integer(wanted):
-        return bool(pa.types.is_integer(found) or pa.types.is_decimal(found))
-    if pa.types.is_timestamp(wanted):
-        return bool(pa.types.is_timestamp(found) and found.tz)
-    if pa.types.is_list(wanted):
-        return bool(pa.types.is_list(found) or pa.types.is_large_list(found)) and _may_fit(found.value_type, wanted.value_type)
-    if pa.types.is_struct(wanted):
-        if not pa.types.is_struct(found) or sorted(child.name for child in found) != sorted(child.name for child in wanted):
-            return False
-        return all(_may_fit(found.field(child.name).type, child.type) for child in wanted)
-    return bool(found == wanted)
-
-
-def _remedy(found: pa.DataType, wanted: pa.DataType) -> str:
-    """Why it is not guessed, and what to write instead."""
-    found, wanted = plain(found), plain(wanted)
-    if pa.types.is_timestamp(found) and pa.types.is_timestamp(wanted):
-        return "without a time zone an hour may be anybody's; write it with one (pandas: .dt.tz_localize('UTC'))"
-    if pa.types.is_decimal(wanted) and pa.types.is_floating(found):
-        return "a float has lost digits already; write exact decimals of up to that precision and scale"
-    if pa.types.is_decimal(wanted) and pa.types.is_integer(found):
-        return "an integer may be scaled; write exact decimals of up to that precision and scale"
-    return "write it in that type"
-
-
-def _is_text(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_string(plain(type_)))

@@ -15,7 +15,7 @@ from tickhouse_core.parquet_pages import ChunkPages, pages_of
 from tickhouse_core.parquet_values import plain
 
 MOST_BYTES = 2 * 1024**3
-"""Of an object once decoded, if nobody says otherwise."""
+"""Default limit of an object once decoded."""
 
 MOST_ROW_GROUPS = 32_767
 """Parquet numbers the groups of a file with 16 bits, and each costs half a millisecond however few rows it has."""

@@ -1,4 +1,4 @@
-"""Where objects go that can never be loaded: a copy under quarantine/ with the reason beside it."""
+"""Quarantine of objects that can never be loaded: a copy under quarantine/ with the reason beside it."""
 
 import shlex
 

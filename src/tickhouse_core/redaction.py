@@ -1,7 +1,7 @@
 """PURE. `redacted`: the one function that every error, log line and traceback passes through, so that no secret is printed.
 
-It knows a secret by its place in a text (`scheme://user:password@`, `token=…`, an Authorization header) and by its value (the
-environment's passwords, tokens and whatever stands before the `@` of an address there).
+A secret is recognised by its place in a text (`scheme://user:password@`, `token=…`, an Authorization header) and by its value
+(the environment's passwords, tokens and whatever stands before the `@` of an address there).
 """
 
 import re

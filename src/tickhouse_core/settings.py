@@ -100,25 +100,25 @@ class BinanceSettings(BaseSettings, env_prefix="BINANCE_", env_ignore_empty=True
 
 
 class KucoinSettings(BaseSettings, env_prefix="KUCOIN_", env_ignore_empty=True):
-    """KuCoin's endpoint; where its sockets are, its answer to the token call says."""
+    """KuCoin's endpoint; its token call returns the address of its sockets."""
 
     rest_url: HttpUrl = Field("https://api.kucoin.com", description="whom to ask over REST, and for a token")
 
 
 class SpoolSettings(BaseSettings, env_ignore_empty=True):
-    """What an extractor must remember across a restart."""
+    """State of an extractor that survives restarts."""
 
     folder: Path = Field(Path("data/spool"), validation_alias="SPOOL_DIR", description="a local disk that lasts")
 
 
 class LoaderSettings(BaseSettings, env_prefix="LOADER_", env_ignore_empty=True):
-    """What a loader may take."""
+    """Limits of a loader."""
 
     memory_mb: int | None = Field(None, ge=256, description="unset: the container's limit, or half of the machine up to 4096")
 
 
 class RetentionSettings(BaseSettings, env_prefix="RETENTION_", env_ignore_empty=True):
-    """Days after which copies may go; unset keeps them for ever. The lake's data and the ledger are always kept."""
+    """Days after which copies may be deleted; unset: never. The lake's data and the ledger are always kept."""
 
     bronze_days: int | None = Field(None, ge=1, description="rows of bronze tables, from their load on")
     quarantine_days: int | None = Field(None, ge=1, description="objects under quarantine/")
@@ -132,7 +132,7 @@ class PubSubSettings(BaseSettings, env_ignore_empty=True):
 
     @property
     def is_configured(self) -> bool:
-        """Whether somebody said where."""
+        """Whether a project or an emulator is configured."""
         return bool(self.model_fields_set)
 
 
@@ -140,11 +140,11 @@ class MetricsSettings(BaseSettings, env_prefix="METRICS_", env_ignore_empty=True
     """Where a long-running process answers /metrics, /healthz and /readyz."""
 
     port: int | None = Field(None, ge=0, le=65535, description="unset: nowhere; 0: any free port, the log names it")
-    host: HostName = Field("127.0.0.1", description="loopback unless told otherwise; 0.0.0.0 in a container")
+    host: HostName = Field("127.0.0.1", description="loopback by default; 0.0.0.0 in a container")
 
 
 class StatusSettings(BaseSettings, env_prefix="STATUS_", env_ignore_empty=True):
-    """The status page: where it listens, whom it asks, and as whom it reads the warehouse."""
+    """The status page: its address, the processes it polls, and its account in the warehouse."""
 
     host: HostName = Field("127.0.0.1", description="loopback; any other address needs `STATUS_TOKEN`")
     port: int = Field(8080, ge=0, le=65535, description="of the page")
@@ -159,9 +159,9 @@ class StatusSettings(BaseSettings, env_prefix="STATUS_", env_ignore_empty=True):
 
 
 class LogSettings(BaseSettings, env_prefix="LOG_", env_ignore_empty=True):
-    """How processes speak."""
+    """Logging."""
 
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much is said")
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="minimum level")
     format: Literal["text", "json"] = Field("text", description="`json`: one object a line")
 
 

@@ -1,24 +1,18 @@
 """The warehouse: one code path for a ClickHouse server (HTTP) and the embedded engine (chDB), by clickhouse-connect."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import clickhouse_connect
 import pyarrow as pa
-from clickhouse_connect.driver.exceptions import (
-    ClickHouseError,
-    DatabaseError,
-    InterfaceError,
-    OperationalError,
-    ProgrammingError,
-)
+from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.httpclient import HttpClient
 from urllib3 import Timeout
 
+from tickhouse_core.clickhouse_errors import clickhouse_errors, first_line
 from tickhouse_core.embedded_engine import open_engine
-from tickhouse_core.errors import TickhouseError, UsageError, WarehouseReadOnly, WarehouseRefused, WarehouseUnavailable
-from tickhouse_core.redaction import redacted
+from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.timed_answers import timed_pools
 
@@ -27,7 +21,7 @@ if TYPE_CHECKING:
 
 _INSERT_SETTINGS = {
     "async_insert": 0,  # an acknowledged insert is in the table
-    "max_insert_threads": 1,  # the blocks of a retry must be the same blocks in the same order: each has the token and its number
+    "max_insert_threads": 1,  # a retry must send the same blocks in the same order: each has the token and its number
     "input_format_arrow_allow_missing_columns": 0,  # never a default in place of a value
     "input_format_null_as_default": 0,
     "max_partitions_per_insert_block": 0,  # many small objects of a long history are one insert of many months
@@ -39,29 +33,6 @@ _ANSWER_SECONDS = 300
 """Without a byte: large inserts and long queries take their time. A connection's first question is a small one."""
 
 _KEY_BYTES_PER_QUERY = 100_000
-_TRANSIENT_CODES = {
-    3: "UNEXPECTED_END_OF_FILE",
-    74: "CANNOT_READ_FROM_FILE_DESCRIPTOR",
-    75: "CANNOT_WRITE_TO_FILE_DESCRIPTOR",
-    76: "CANNOT_OPEN_FILE",
-    159: "TIMEOUT_EXCEEDED",
-    202: "TOO_MANY_SIMULTANEOUS_QUERIES",
-    209: "SOCKET_TIMEOUT",
-    210: "NETWORK_ERROR",
-    225: "NO_ZOOKEEPER",
-    241: "MEMORY_LIMIT_EXCEEDED",
-    242: "TABLE_IS_READ_ONLY",
-    243: "NOT_ENOUGH_SPACE",
-    252: "TOO_MANY_PARTS",
-    285: "TOO_FEW_LIVE_REPLICAS",
-    319: "UNKNOWN_STATUS_OF_INSERT",
-    473: "DEADLOCK_AVOIDED",
-    573: "EPOLL_ERROR",
-    999: "KEEPER_EXCEPTION",
-}
-"""ClickHouse error codes after which the same statement may succeed later (src/Common/ErrorCodes.cpp)."""
-
-_READONLY = 164
 
 
 class Warehouse:
@@ -75,12 +46,12 @@ class Warehouse:
 
     def command(self, sql: str, parameters: Mapping[str, Any] | None = None, **settings: Any) -> None:
         """Runs one statement that returns nothing."""
-        with _clickhouse_errors():
+        with clickhouse_errors():
             self._client.command(sql, parameters=dict(parameters or {}), settings=settings)
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Sequence[Any]]:
         """The rows of a select; parameters are bound on the server (`{name:Type}`)."""
-        with _clickhouse_errors():
+        with clickhouse_errors():
             return list(self._client.query(sql, parameters=dict(parameters or {})).result_rows)
 
     def query_by_keys(self, sql: str, keys: Collection[str], parameters: Mapping[str, Any] | None = None) -> list[Sequence[Any]]:
@@ -96,7 +67,7 @@ class Warehouse:
 
     def query_table(self, sql: str) -> tuple[tuple[str, ...], list[Sequence[Any]]]:
         """Column names and rows."""
-        with _clickhouse_errors():
+        with clickhouse_errors():
             result = self._client.query(sql)
             return tuple(result.column_names), list(result.result_rows)
 
@@ -113,7 +84,7 @@ class Warehouse:
         shaping = dict(settings or {})
         if shaping and int(self.query("select getSetting('readonly')")[0][0]) == 1:
             shaping = {}
-        with _clickhouse_errors():
+        with clickhouse_errors():
             # The whole answer is there before the first byte goes out: an error on the way is an error, not text in a row.
             answer = self._client.raw_query(sql, fmt=output_format, settings=shaping | {"wait_end_of_query": 1})
         return bytes(answer)
@@ -121,7 +92,7 @@ class Warehouse:
     def insert_rows(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Inserts a few rows, all with the same columns. Without a token: for ledgers, where a repeat is harmless."""
         columns = list(rows[0])
-        with _clickhouse_errors():
+        with clickhouse_errors():
             self._client.insert(
                 table, [[row[name] for name in columns] for row in rows], column_names=columns, settings={"async_insert": 0}
             )
@@ -184,12 +155,12 @@ class Warehouse:
             writer.write_table(rows)
         settings = _INSERT_SETTINGS | {"insert_deduplication_token": token}
         settings["deduplicate_blocks_in_dependent_materialized_views"] = 0 if push_again else 1
-        with _clickhouse_errors():
+        with clickhouse_errors():
             try:
                 self._client.raw_insert(table, rows.schema.names, bytes(sink.getvalue()), settings=settings, fmt="ArrowStream")
             except DatabaseError as error:
                 if getattr(error, "code", None) == 60:  # UNKNOWN_TABLE
-                    said = f"ClickHouse: {_first_line(error)}; run `tickhouse provision --warehouse`"
+                    said = f"ClickHouse: {first_line(error)}; run `tickhouse provision --warehouse`"
                     raise WarehouseUnavailable(said) from error
                 raise
 
@@ -249,7 +220,7 @@ def connect(
     long enough for a service that wakes up. Later it may be silent for `answer_seconds`, and each answer has an hour.
     """
     name = settings.database if database is None else database
-    with _clickhouse_errors():
+    with clickhouse_errors():
         if settings.path is not None:
             return Warehouse(open_engine(settings.path, name, restrictions))
         client = clickhouse_connect.get_client(
@@ -280,33 +251,3 @@ def _parts(keys: Sequence[str]) -> Iterator[list[str]]:
         size += len(key.encode())
     if part:
         yield part
-
-
-@contextmanager
-def _clickhouse_errors() -> Iterator[None]:
-    try:
-        yield
-    except OperationalError as error:
-        raise WarehouseUnavailable(f"ClickHouse: {_first_line(error)}") from error
-    except (DatabaseError, InterfaceError, ProgrammingError) as error:
-        raise _database_error(error) from error
-    except ClickHouseError as error:
-        raise WarehouseRefused(f"ClickHouse: {_first_line(error)}") from error
-    except OSError as error:
-        raise WarehouseUnavailable(f"ClickHouse: {error}") from error
-
-
-def _database_error(error: ClickHouseError) -> TickhouseError:
-    code = getattr(error, "code", None)
-    message = f"ClickHouse: {_first_line(error)}"
-    if code == _READONLY:
-        return WarehouseReadOnly(message)
-    if code in _TRANSIENT_CODES:
-        return WarehouseUnavailable(message)
-    if code in {81, 192, 193, 516}:  # UNKNOWN_DATABASE, UNKNOWN_USER, WRONG_PASSWORD, AUTHENTICATION_FAILED
-        return UsageError(f"{message}; check CLICKHOUSE_* and run `tickhouse provision --warehouse`")
-    return WarehouseRefused(message)
-
-
-def _first_line(error: Exception) -> str:
-    return redacted(str(error)).strip().split("\n")[0][:500]  # redacted first: half a secret is not found again

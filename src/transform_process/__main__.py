@@ -16,14 +16,17 @@ log = logging.getLogger(__name__)
 
 @with_data_folder()
 def main(
-    once: Annotated[bool, typer.Option("--once", help="One pass over what is loaded, then exit.")] = False,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build everything anew, from the first load.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Run one pass over the loaded data, then exit.")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Rebuild everything from the first load.")] = False,
     lag_seconds: Annotated[
-        float, typer.Option(min=0, help="Leave younger loads for the next pass: an insert is visible later than its load_time.")
+        float,
+        typer.Option(
+            min=0, help="Leave loads younger than this to the next pass: an insert becomes visible after its load_time."
+        ),
     ] = 10.0,
     every_seconds: Annotated[float, typer.Option(min=0.1, help="Pause between passes.")] = 10.0,
 ) -> None:
-    """Turn what is loaded into gold tables, until SIGTERM or SIGINT."""
+    """Build gold tables from loaded data, until SIGTERM or SIGINT."""
 
     def work() -> None:
         options = TransformOptions(lag_seconds=lag_seconds, every_seconds=every_seconds, rebuild=rebuild)

@@ -1,4 +1,4 @@
-"""Data quality: runs sql/clickhouse/checks, keeps the verdicts in ops_check_results, prints them, exits 1 on a failure.
+"""Data quality: runs sql/clickhouse/checks, stores the verdicts in ops_check_results, prints them, exits 1 on a failure.
 
 resources/checks.yaml says which checks there are, how severe a finding is, and their limits.
 """
@@ -24,11 +24,11 @@ from tickhouse_core.timestamps import HOUR_US, format_instant, from_datetime, no
 from tickhouse_core.warehouse import Warehouse, connect
 
 MOST_KEPT = 1_000
-"""Findings of one check that get a row each; the count is always whole."""
+"""Findings stored per check; the count covers all."""
 
 MOST_SHOWN = 5
 WIDTH = 200
-"""Characters of a line where there is no terminal to ask."""
+"""Line width without a terminal."""
 
 CHECKS_FILE = RESOURCES / "checks.yaml"
 _SEVERITIES = ("error", "warning")
@@ -45,7 +45,7 @@ class Check:
 
 
 def read_checks(path: Path = CHECKS_FILE, only: Sequence[str] = ()) -> list[Check]:
-    """The checks in the order of the file; `only` picks some by name. Raises UsageError for what cannot be meant."""
+    """The checks in the order of the file; `only` selects by name. Raises UsageError for an unknown name."""
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
@@ -85,7 +85,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a check said."""
+    """The result of one check."""
 
     check: Check
     findings: Sequence[Finding]
@@ -96,7 +96,7 @@ class Verdict:
 
 
 def run_checks(warehouse: Warehouse, checks: Sequence[Check], since_us: int, until_us: int) -> list[Verdict]:
-    """Asks all checks about data from `since_us` up to, not including, `until_us`, and writes the verdicts down."""
+    """Asks all checks about data from `since_us` up to, not including, `until_us`, and stores the verdicts."""
     run_time = now_us()
     verdicts = [Verdict(check, _findings(warehouse, check, since_us, until_us)) for check in checks]
     for verdict in verdicts:
@@ -153,7 +153,7 @@ def _parameter(instant_us: int) -> str:
 
 @with_data_folder(reads=True)
 def main(
-    since: Annotated[str | None, typer.Option(help="Look at data from this instant on (ISO 8601, UTC).")] = None,
+    since: Annotated[str | None, typer.Option(help="Check data from this instant on (ISO 8601, UTC).")] = None,
     until: Annotated[str | None, typer.Option(help="Up to, not including, this instant; default now.")] = None,
     hours: Annotated[float, typer.Option(min=0.01, help="Without --since: this long before the end.")] = 24.0,
     check: Annotated[list[str] | None, typer.Option(help="Only this check; repeats.")] = None,

@@ -49,7 +49,7 @@ class Migration:
 
     @property
     def statements(self) -> list[str]:
-        """Without their semicolons; each may run again."""
+        """The statements without semicolons; each is safe to repeat."""
         return [found for part in _END_OF_STATEMENT.split(self.sql) if (found := part.strip())]
 
     @property
@@ -60,7 +60,7 @@ class Migration:
 def migrate(settings: WarehouseSettings, retention: RetentionSettings | None = None) -> int:
     """Creates the database if needed and brings it to the newest schema; returns how many files were applied.
 
-    With `retention` the bronze tables let go what is older, or keep it for ever again; without, they stay as they are.
+    `retention` sets or removes the TTL of the bronze tables; without it they stay unchanged.
     A file that was interrupted is applied again from its first statement. Raises WarehouseRefused when a file that was applied
     here has been edited since (a fix is the next number), and for a database of before the first release.
     """
@@ -162,7 +162,7 @@ def _set_ttl(warehouse: Warehouse, table: str, days: int | None) -> bool:
         warehouse.command(f"alter table {table} remove ttl")
     else:
         warehouse.command(f"alter table {table} modify ttl toDateTime(load_time) + toIntervalDay({days:d})")
-    log.info("retention set", extra={"table": table, "days": days if days is not None else "for ever"})
+    log.info("retention set", extra={"table": table, "days": days if days is not None else "unlimited"})
     return True
 
 
@@ -170,7 +170,7 @@ def _set_ttl(warehouse: Warehouse, table: str, days: int | None) -> bool:
 def main(
     print_for_cluster: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Apply nothing: print the schema as this cluster of servers wants it, replicated."),
+        typer.Option(metavar="NAME", help="Print the schema for this cluster of servers, replicated; apply nothing."),
     ] = None,
 ) -> None:
     """Bring the warehouse named by CLICKHOUSE_* to the newest schema and to the retention named by RETENTION_*."""

@@ -1,6 +1,7 @@
 """Brings gold up to what is loaded: windows of load_time, touched grains built anew, the watermark last.
 
-Safe to stop, kill and repeat at any point: a window that was not finished is done again, and every row replaces itself.
+Gold is a function of silver, not a history of changes: nothing is accumulated. The transformer is safe to stop, kill and
+repeat at any point: an unfinished window is done again, and every row replaces itself.
 """
 
 import itertools
@@ -15,7 +16,7 @@ from typing import Any
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.metrics import Process, Pulse, Reading, observed
+from tickhouse_core.metrics import Component, Sample, Watchdog, observed
 from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.timestamps import DAY_US, SECOND_US, now_us, to_datetime
 from tickhouse_core.warehouse import Warehouse
@@ -69,7 +70,7 @@ class Transformer:
         """While everything is built anew: the first build_version that is part of it."""
 
     def run(self) -> None:
-        """Passes until the stop; while the warehouse is away it waits with growing pauses, said once."""
+        """Runs passes until the stop; while the warehouse is unavailable it waits with growing pauses and logs it once."""
         with observed(self.counts.process()):
             self._run_passes()
 
@@ -84,7 +85,7 @@ class Transformer:
                 self._stop.wait(self._options.every_seconds)
 
     def run_pass(self) -> int:
-        """Does what was loaded since the last pass, window by window; returns how many gold rows were built."""
+        """Processes the loads since the last pass, window by window; returns the number of gold rows built."""
         is_rebuild = bool(self._to_rebuild)
         if is_rebuild and not self._oldest_build:
             self._oldest_build = self._watermark(self._transforms[0])[1]
@@ -95,7 +96,7 @@ class Transformer:
         return built
 
     def _drop_old_losses(self) -> None:
-        """Lost minutes that every transform, of this process or another one, has long dealt with."""
+        """Deletes lost minutes that every transform of any process has dealt with long ago."""
         before_us = min(self._watermark(transform)[0] for transform in TRANSFORMS) - LOSSES_KEPT_US
         if before_us > 0 and self._warehouse.query(read_sql("transform/old_losses.sql"), {"before_us": before_us})[0][0]:
             self._warehouse.command(
@@ -104,7 +105,7 @@ class Transformer:
             )
 
     def _drop_older_builds(self) -> None:
-        """What was built before and not again has nothing in silver that it could be made of."""
+        """Deletes gold rows that this rebuild did not write again: silver has no rows for them."""
         targets = {step.target for transform in self._transforms for step in transform.steps}
         for target in sorted(targets):
             self._warehouse.command(
@@ -176,7 +177,7 @@ class Transformer:
                 return
 
     def _forget_names(self, names: list[tuple[str, str]]) -> None:
-        """Symbols of which silver has nothing left."""
+        """Symbols without a row left in silver."""
         if not names:
             return
         left = {tuple(row) for row in self._warehouse.query(read_sql("transform/names_left.sql"), {"names": names})}
@@ -224,8 +225,10 @@ class TransformCounts:
     """Since the start of the process."""
 
     def __init__(self) -> None:
-        self.outage = Outage(log, WAITING, begins="the warehouse is away: trying again", ends="the warehouse is back")
-        self.pulse = Pulse("the loop over windows", STUCK_SECONDS)
+        self.outage = Outage(
+            log, WAITING, begins="the warehouse is unavailable: trying again", ends="the warehouse is available again"
+        )
+        self.watchdog = Watchdog("the loop over windows", STUCK_SECONDS)
         self._passes = 0
         self._windows: Counter[str] = Counter()
         self._built: Counter[str] = Counter()
@@ -233,36 +236,36 @@ class TransformCounts:
         self._last_pass_us = 0
 
     def on_window(self, transform: str, end_us: int, built_rows: int) -> None:
-        self.pulse.beat()
+        self.watchdog.beat()
         self._windows[transform] += 1
         self._built[transform] += built_rows
         self._watermark_us[transform] = end_us
 
     def on_pass(self) -> None:
-        self.pulse.beat()
+        self.watchdog.beat()
         self._passes += 1
         self._last_pass_us = now_us()
         self.outage.succeeded()
 
     def on_away(self, error: WarehouseUnavailable) -> float:
-        """The warehouse does not answer: waiting for it is no standstill. Returns the seconds until the next pass."""
-        self.pulse.beat()
+        """Notes that the warehouse does not answer; waiting counts as alive. Returns the seconds until the next pass."""
+        self.watchdog.beat()
         return self.outage.failed(error)
 
-    def readings(self) -> Iterator[Reading]:
-        yield Reading("tickhouse_transformer_passes_total", self._passes, "passes over all transforms")
+    def samples(self) -> Iterator[Sample]:
+        yield Sample("tickhouse_transformer_passes_total", self._passes, "passes over all transforms")
         name = "tickhouse_transformer_last_pass_timestamp_seconds"
-        yield Reading(name, self._last_pass_us / 1e6, "when a pass ended for the last time; 0: not yet")
-        yield Reading("tickhouse_transformer_waiting", float(self.outage.is_going_on), "1: the warehouse is away")
+        yield Sample(name, self._last_pass_us / 1e6, "when a pass ended for the last time; 0: not yet")
+        yield Sample("tickhouse_transformer_waiting", float(self.outage.is_going_on), "1: the warehouse is unavailable")
         for transform in list(self._windows):
             labels = {"transform": transform}
-            yield Reading("tickhouse_transformer_windows_total", self._windows[transform], "windows of loads done", labels)
-            yield Reading("tickhouse_transformer_built_rows_total", self._built[transform], "gold rows built", labels)
+            yield Sample("tickhouse_transformer_windows_total", self._windows[transform], "windows of loads done", labels)
+            yield Sample("tickhouse_transformer_built_rows_total", self._built[transform], "gold rows built", labels)
             name = "tickhouse_transformer_watermark_timestamp_seconds"
-            yield Reading(name, self._watermark_us[transform] / 1e6, "loads before this instant are in gold", labels)
+            yield Sample(name, self._watermark_us[transform] / 1e6, "loads before this instant are in gold", labels)
 
-    def process(self) -> Process:
+    def process(self) -> Component:
         def trouble() -> list[str]:
-            return [f"the warehouse is away: {self.outage.why}"] if self.outage.is_going_on else []
+            return [f"the warehouse is unavailable: {self.outage.why}"] if self.outage.is_going_on else []
 
-        return Process("transformer", self.readings, trouble, self.pulse.trouble)
+        return Component("transformer", self.samples, trouble, self.watchdog.not_alive)

@@ -12,18 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extract_process.parquet import parquet_bytes
-from extract_process.records import DepthDiff, DepthSnapshot, Kline, Ticker, Trade
-from extract_process.spool.arrow_rows import (
-    CHUNK_RECORDS,
-    ArrowRows,
-    DepthDiffRows,
-    DepthSnapshotRows,
-    KlineRows,
-    TickerRows,
-    TradeRows,
-)
+from extract_process.records import DATASET_OF, DepthDiff, DepthSnapshot, Kline, Ticker, Trade
+from extract_process.spool.arrow_rows import CHUNK_RECORDS, ArrowRows, KlineRows
 from extract_process.venues.binance.ws import parse_frame
-from tickhouse_core.datasets import DEPTH_DIFFS, TRADES
+from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, TICKERS, TRADES, Dataset
 
 NOON = 1_704_110_400_000_000
 
@@ -41,10 +33,10 @@ def filled(batch: ArrowRows, *records: Any) -> ArrowRows:
 def test_each_kind_of_record_is_a_row_of_its_dataset() -> None:
     level = [["1", "2.50"]]
     pairs: list[tuple[ArrowRows, Any]] = [
-        (TradeRows("binance"), trade(1)),
-        (DepthDiffRows("binance"), DepthDiff("BTCUSDT", 1, 2, level, [], NOON)),
-        (DepthSnapshotRows("binance"), DepthSnapshot("BTCUSDT", 2, level, level, "start")),
-        (TickerRows("binance"), Ticker("BTCUSDT", NOON, None, None, None, "1", None, None)),
+        (ArrowRows(TRADES, "binance"), trade(1)),
+        (ArrowRows(DEPTH_DIFFS, "binance"), DepthDiff("BTCUSDT", 1, 2, level, [], NOON)),
+        (ArrowRows(DEPTH_SNAPSHOTS, "binance"), DepthSnapshot("BTCUSDT", 2, level, level, "start")),
+        (ArrowRows(TICKERS, "binance"), Ticker("BTCUSDT", NOON, None, None, None, "1", None, None)),
         (KlineRows("binance"), Kline("BTCUSDT", "1m", NOON, NOON, "1", "1", "1", "1", "1", "1", 5, "1", "1", True)),
     ]
     for batch, record in pairs:
@@ -56,9 +48,9 @@ def test_each_kind_of_record_is_a_row_of_its_dataset() -> None:
     assert row["source"] == "stream"
 
 
-@pytest.mark.parametrize("batch", [TradeRows, DepthDiffRows, DepthSnapshotRows, TickerRows, KlineRows])
-def test_nothing_is_an_empty_table(batch: type[ArrowRows]) -> None:
-    assert batch("binance").table().equals(batch.dataset.schema.empty_table())
+@pytest.mark.parametrize("dataset", DATASET_OF.values(), ids=lambda dataset: dataset.name)
+def test_nothing_is_an_empty_table(dataset: Dataset) -> None:
+    assert ArrowRows(dataset, "binance").table().equals(dataset.schema.empty_table())
 
 
 _number = st.decimals(min_value=0, max_value=Decimal("99999999999999999999"), places=8, allow_nan=False).map("{:f}".format)
@@ -68,7 +60,7 @@ _side = st.lists(st.lists(_number, min_size=2, max_size=2), max_size=5)
 @given(st.lists(st.tuples(_side, _side), max_size=20))
 def test_levels_are_exact_and_stay_with_their_message(sides: list[tuple[list[list[str]], list[list[str]]]]) -> None:
     diffs = [DepthDiff("BTCUSDT", n, n, bids, asks, NOON) for n, (bids, asks) in enumerate(sides, 1)]
-    rows = filled(DepthDiffRows("binance"), *diffs).table().to_pylist()
+    rows = filled(ArrowRows(DEPTH_DIFFS, "binance"), *diffs).table().to_pylist()
     for row, (bids, asks) in zip(rows, sides, strict=True):
         for name, side in (("bids", bids), ("asks", asks)):
             assert [(level["price"], level["quantity"]) for level in row[name]] == [(Decimal(p), Decimal(q)) for p, q in side]
@@ -80,7 +72,7 @@ BAD = ["", "abc", "NaN", "Infinity", "1e30", "1.0000000000000000001", "123456789
 @pytest.mark.parametrize("bad", BAD, ids=repr)
 def test_a_bad_number_is_refused_and_spoils_no_other_row(bad: Any) -> None:
     good = [trade(number) for number in range(1, CHUNK_RECORDS)]
-    batch = filled(TradeRows("binance"), *good[:100], trade(0, bad), *good[100:])
+    batch = filled(ArrowRows(TRADES, "binance"), *good[:100], trade(0, bad), *good[100:])
     assert batch.table()["trade_id"].to_pylist() == [record.trade_id for record in good]
     ((record, receipt_time, reason),) = batch.take_refused()
     assert (record.trade_id, receipt_time) == (0, NOON + 100)
@@ -88,15 +80,15 @@ def test_a_bad_number_is_refused_and_spoils_no_other_row(bad: Any) -> None:
     assert batch.take_refused() == []
 
     diffs = [DepthDiff("X", 1, 1, [["1", "1"]], [], NOON), DepthDiff("X", 2, 2, [["1", bad]], [], NOON)]
-    levels = filled(DepthDiffRows("binance"), *diffs)
+    levels = filled(ArrowRows(DEPTH_DIFFS, "binance"), *diffs)
     assert levels.table()["last_update_id"].to_pylist() == [1]
     assert [refused[0] for refused in levels.take_refused()] == diffs[1:]
 
 
 @given(st.lists(st.booleans(), max_size=700))
 def test_the_bytes_follow_from_the_records_alone(asks: list[bool]) -> None:
-    plain = filled(TradeRows("binance"), *(trade(number) for number in range(len(asks))))
-    disturbed = TradeRows("binance")
+    plain = filled(ArrowRows(TRADES, "binance"), *(trade(number) for number in range(len(asks))))
+    disturbed = ArrowRows(TRADES, "binance")
     for number, ask in enumerate(asks):
         disturbed.append(trade(number), NOON + number)
         if ask:
@@ -106,7 +98,7 @@ def test_the_bytes_follow_from_the_records_alone(asks: list[bool]) -> None:
 
 @pytest.mark.slow
 def test_real_diffs_come_back_from_parquet_as_they_were_sent(shared_data: Path, tmp_path: Path) -> None:
-    batch, sent = DepthDiffRows("binance"), []
+    batch, sent = ArrowRows(DEPTH_DIFFS, "binance"), []
     with gzip.open(shared_data / "binance_session_BTCUSDT_20240808.jsonl.gz") as lines:
         for line in map(orjson.loads, lines):
             if line["src"] == "ws" and line["raw"]["stream"].endswith("@depth@100ms"):

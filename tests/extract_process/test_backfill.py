@@ -128,6 +128,7 @@ async def run(
     symbols: tuple[str, ...] = ("BTCUSDT",),
     stop: StopRequest | None = None,
     fails: str | None = None,
+    newest_first: bool = False,
 ) -> BackfillReport:
     """`fails`: what the VenueError at the end says."""
     rest_client = httpx.AsyncClient(transport=httpx.MockTransport(venue.rest), base_url="https://rest.test")
@@ -135,7 +136,15 @@ async def run(
     async with rest_client, archive_client:
         limit = RateLimit(1_200, MINUTE_US, is_aligned=True)
         rest = BinanceRest(RestClient(rest_client, limit, BanStore(folder, "binance", "rest.test"), classify, tally_of))
-        options = BackfillOptions(interval="1h", start_us=START, end_us=end_us, source=source, concurrency=3, recheck=recheck)
+        options = BackfillOptions(
+            interval="1h",
+            start_us=START,
+            end_us=end_us,
+            source=source,
+            concurrency=1 if newest_first else 3,
+            recheck=recheck,
+            newest_first=newest_first,
+        )
         backfill = Backfill(VENUE, rest, BinanceArchive(archive_client), lake.store, options)
         with pytest.raises(VenueError, match=fails) if fails else nullcontext():
             await backfill.run(list(symbols), stop or StopRequest())
@@ -179,6 +188,14 @@ async def test_a_first_run_lands_every_month_and_a_second_asks_for_nothing(moto_
     again = await run(venue, moto_lake, tmp_path)
     assert venue.asked == []
     assert (again.rows_wanted, again.rows_missing, again.rows_landed, again.months_landed) == (HOURS, 0, 0, 0)
+
+
+async def test_the_newest_first_goes_back_in_time_symbol_by_symbol_in_turn(moto_lake: Lake, tmp_path: Path) -> None:
+    venue = Venue(knows=("BTCUSDT", "ETHUSDT"))
+    await run(venue, moto_lake, tmp_path, symbols=("BTCUSDT", "ETHUSDT"), newest_first=True)
+    pages = [page for page in venue.asked if page != (0, HOURS - 1)]  # that looks for a symbol's first kline of all
+    assert pages == [(1_000, HOURS - 1)] * 2 + [(0, 999)] * 2
+    assert stored_hours(moto_lake.store) == list(range(HOURS))
 
 
 async def test_a_gap_in_the_middle_of_a_month_is_all_that_is_asked_for(moto_lake: Lake, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.live.covered_ids import CoveredIds
+from extract_process.live.recovery import CoveredIds
 from extract_process.sequence import Gap
 
 

@@ -13,7 +13,7 @@ import orjson
 import pytest
 from tests.waiting import wait_until
 
-from extract_process.live.recovery import landing_of, recover
+from extract_process.live.recovery import recover, rows_of_segment
 from extract_process.spool.checkpoint import Checkpoint, load_checkpoint
 from extract_process.spool.flusher import MOST_IN_MEMORY, Flusher
 from extract_process.spool.outbox import Outbox
@@ -67,7 +67,7 @@ class Capturing:
 
     def _rebuilt(self, segment: Segment) -> RowBuffer:
         self.read_again.append(segment.sequence)
-        return landing_of(segment, BINANCE, "main", SYMBOLS)
+        return rows_of_segment(segment, BINANCE, RowBuffer(BINANCE, "main", SYMBOLS))
 
 
 def trade(number: int) -> bytes:

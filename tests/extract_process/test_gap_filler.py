@@ -1,111 +1,192 @@
-"""GapFiller: an answer is parsed where it arrives and never again, and landed once."""
+"""Requests and their answers: an answer is parsed where it arrives and never again, recorded once, and the rest is asked for."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import orjson
+import pyarrow as pa
 import pytest
 
-from extract_process.live.capture import Capture, CaptureOptions
-from extract_process.live.gap_filler import GapFiller
-from extract_process.live.monitor import GapRequest, SnapshotRequest
+from extract_process.live.capture import Capture
+from extract_process.live.fetcher import Fetcher
+from extract_process.live.recorder import CaptureOptions
 from extract_process.live.recovery import Recovered
 from extract_process.live.request_queue import RequestQueue
-from extract_process.records import DepthSnapshot, Trade
+from extract_process.live.requests import GapRequest, Request, SnapshotRequest
+from extract_process.ranges import Range
+from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, Trade
 from extract_process.spool.micro_batch import BatchLimits
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.quota import SpoolQuota
+from extract_process.spool.segments import Kind, leftover_segments, read_segment
 from extract_process.stream_key import StreamKey
-from extract_process.venues import venue_named
+from extract_process.venues import Venue, venue_named
 from extract_process.venues.api import VenueRest
 from extract_process.venues.binance import VENUE
 from extract_process.venues.binance.subscriptions import CHANNELS
 from extract_process.venues.rest_client import Answer
-from tickhouse_core.errors import VenueUnavailable
+from tickhouse_core.errors import SpoolFull, VenueUnavailable
 
-DEPTH = orjson.dumps({"lastUpdateId": 5, "bids": [["1.0", "2.0"]], "asks": [["1.5", "2.0"]]})
+from .full_disk import files_of_at_most
+
+MINUTE = 60_000_000
 NOON = 1_704_110_400_000_000
-TRADES = orjson.dumps([{"id": 7, "price": "1", "qty": "1", "time": 1_704_110_400_000, "isBuyerMaker": True}])
+TRADES, KLINES = StreamKey("trades", "BTCUSDT"), StreamKey("klines", "BTCUSDT", "1m")
 
 
-class Rest:
-    """Answers at once."""
+class Unasked(RequestQueue[Request]):
+    """Keeps what was put."""
 
-    async def fetch_depth(self, symbol: str, levels: int, reason: str) -> Answer[DepthSnapshot]:
-        return Answer(DEPTH, NOON, VENUE.parse_depth(DEPTH, symbol, reason))
+    def __init__(self) -> None:
+        super().__init__()
+        self.put_so_far: list[Request] = []
+
+    def put(self, request: Request) -> None:
+        self.put_so_far.append(request)
+
+
+@dataclass
+class Bench:
+    """A capture with nothing around it, and what it asked for."""
+
+    capture: Capture
+    folder: Path
+    requests: Unasked = field(default_factory=Unasked)
+
+    def events(self) -> list[tuple[str, int | None, int | None]]:
+        (segment,) = leftover_segments(self.folder)
+        written = [StreamEvent(**orjson.loads(one.payload)) for one in read_segment(segment) if one.kind is Kind.EVENT]
+        return [(event.event, event.from_update_id, event.to_update_id) for event in written]
+
+
+def bench(folder: Path, venue: Venue = VENUE) -> Bench:
+    options = CaptureOptions("main", ("BTCUSDT", "BTC-USDT"), folder, BatchLimits(), fsync_seconds=60)
+    requests, outbox = Unasked(), Outbox(folder / "outbox")
+    quota, nothing = SpoolQuota(10**12, CHANNELS), Recovered(1, {}, [])
+    return Bench(Capture(venue, options, quota, outbox, nothing, requests, lambda: None), folder, requests)
+
+
+@pytest.fixture
+def binance(tmp_path: Path) -> Iterator[Bench]:
+    made = bench(tmp_path)
+    yield made
+    assert made.capture.close(20)
+
+
+def trades(*ids: int, symbol: str = "BTCUSDT") -> Answer[list[Trade]]:
+    body = orjson.dumps([{"id": n, "price": "1", "qty": "1", "time": NOON // 1_000, "isBuyerMaker": True} for n in ids])
+    return Answer(body, NOON, [Trade(symbol, number, "1", "1", True, NOON, NOON) for number in ids])
+
+
+def klines(*minutes: int) -> Answer[pa.Table]:
+    row = ["1", "1", "1", "1", "1", 0, "1", 1, "1", "1", "0"]
+    rows = [[NOON // 1_000 + 60_000 * number, *row[:5], NOON // 1_000 + 60_000 * number + 59_999, *row[6:]] for number in minutes]
+    body = orjson.dumps(rows)
+    return Answer(body, NOON, VENUE.parse_klines(body, "BTCUSDT", "1m", NOON))
+
+
+def streamed(ids: list[int]) -> list[object]:
+    return [Trade("BTCUSDT", number, "1", "1", True, 1, 1) for number in ids]
+
+
+def test_an_answer_is_not_parsed_again(tmp_path: Path) -> None:
+    """A book of 5,000 levels takes 17 ms: frames that wait for it would have a receipt time that is too late."""
+
+    def never(*_: object) -> Any:
+        raise AssertionError("parsed again")
+
+    made = bench(tmp_path, replace(VENUE, parse_depth=never, parse_trades=never, parse_klines=never))
+    snapshot = DepthSnapshot("BTCUSDT", 5, [["1.0", "2.0"]], [["1.5", "2.0"]], "start")
+    made.capture.on_messages([DepthDiff("BTCUSDT", 5, 6, [], [], 1)], NOON)
+    (request,) = made.requests.put_so_far
+    assert request == SnapshotRequest("BTCUSDT", "start")
+    made.capture.on_request(request)
+    made.capture.on_answer(request, Answer(b"{}", NOON, snapshot))
+    assert made.capture.monitor.books(synced=True) == ["BTCUSDT"]
+    made.capture.on_answer(GapRequest(TRADES, 7, 7), trades(7))
+    made.capture.on_answer(GapRequest(KLINES, NOON, NOON), klines(0))
+    assert made.capture.counts.rows == 3 + len(made.events())
+    assert made.capture.close(20)
+
+
+def test_a_gap_in_trades_is_filled_page_by_page(binance: Bench) -> None:
+    """The most recent trades hold its end; its beginning is history, of which one answer is one page."""
+    capture, requests = binance.capture, binance.requests.put_so_far
+    capture.on_messages(streamed([5, 10]), NOON)
+    assert requests == [GapRequest(TRADES, 6, 9)]
+    capture.on_answer(requests[-1], trades(9, 10, 11))
+    assert requests[1:] == [GapRequest(TRADES, 6, 8, is_history=True)]
+    capture.on_answer(requests[-1], trades(6, 7))
+    assert requests[2:] == [GapRequest(TRADES, 8, 8, is_history=True)]
+    capture.on_answer(requests[-1], trades(8, 9, 10))
+    assert requests[3:] == []
+    assert binance.events() == [("gap", 6, 9), ("healed", 9, 9), ("healed", 6, 7), ("healed", 8, 8)]
+    assert capture.counts.rows == 4 + len(binance.events()), "each missing trade once"
+
+
+def test_what_the_venue_does_not_have_is_an_event_and_not_asked_for_again(binance: Bench) -> None:
+    capture, requests = binance.capture, binance.requests.put_so_far
+    capture.on_messages(streamed([5, 10]), NOON)
+    capture.on_answer(requests[-1], trades())
+    assert requests[1:] == [GapRequest(TRADES, 6, 9, is_history=True)]
+    capture.on_answer(GapRequest(TRADES, 6, 9, is_history=True), trades(3))
+    capture.on_refused(GapRequest(TRADES, 6, 9, is_history=True), "no history")
+    assert binance.events()[1:] == [("heal_failed", 6, 9), ("heal_failed", 6, 9)]
+    assert len(requests) == 2
+    assert capture.counts.rows == len(binance.events())
+
+
+def test_klines_come_in_pages_and_those_the_venue_has_not_are_named(tmp_path: Path) -> None:
+    made = bench(tmp_path, replace(VENUE, page_rows=3))
+    capture, requests = made.capture, made.requests.put_so_far
+    for number in (-1, 5):
+        opened = NOON + number * MINUTE
+        capture.on_messages(
+            [Kline("BTCUSDT", "1m", opened, opened + MINUTE - 1, "1", "1", "1", "1", "1", "1", 1, "1", "1", True)], NOON
+        )
+    whole = GapRequest(KLINES, NOON, NOON + 4 * MINUTE)
+    assert requests == [whole]
+    assert whole.first_page(3) == Range(NOON, NOON + 2 * MINUTE)
+    capture.on_answer(whole, klines(0, 2))
+    assert requests[1:] == [GapRequest(KLINES, NOON + 3 * MINUTE, NOON + 4 * MINUTE)]
+    capture.on_answer(requests[-1], klines(3, 4))
+    assert requests[2:] == []
+    assert [(name, (first - NOON) // MINUTE, (last - NOON) // MINUTE) for name, first, last in made.events()] == [  # type: ignore[operator]
+        ("gap", 0, 4), ("healed", 0, 0), ("heal_failed", 1, 1), ("healed", 2, 2), ("healed", 3, 4),
+    ]  # fmt: skip
+    assert capture.close(20)
+
+
+def test_an_answer_without_room_on_disk_is_neither_recorded_nor_tracked(binance: Bench) -> None:
+    """It is asked for again later."""
+    capture = binance.capture
+    capture.on_messages(streamed([5, 7]), NOON)
+    written, rows = binance.events(), capture.counts.rows
+    with files_of_at_most(next(binance.folder.glob("*.segment")).stat().st_size), pytest.raises(SpoolFull, match="no room in"):
+        capture.on_answer(GapRequest(TRADES, 6, 6), trades(6))
+    assert binance.events() == written
+    assert capture.counts.rows == rows + len(CHANNELS), "one event in memory for each channel that stopped"
+
+
+class LastTrades:
+    """A REST API that has only these."""
+
+    def __init__(self, *ids: int) -> None:
+        self.ids = ids
 
     async def fetch_recent_trades(self, symbol: str) -> Answer[list[Trade]]:
-        return Answer(TRADES, NOON, VENUE.parse_trades(TRADES, symbol))
+        return trades(*self.ids, symbol=symbol)
 
 
-async def test_an_answer_is_not_parsed_again(tmp_path: Path) -> None:
-    """A book of 5,000 levels takes 17 ms: frames that wait for it would have a receipt time that is too late."""
-    parsed: list[str] = []
-
-    def parse_depth(body: bytes, symbol: str, reason: str) -> DepthSnapshot:
-        parsed.append(symbol)
-        return VENUE.parse_depth(body, symbol, reason)
-
-    def parse_trades(body: bytes, symbol: str) -> list[Trade]:
-        parsed.append(symbol)
-        return VENUE.parse_trades(body, symbol)
-
-    venue, queue = replace(VENUE, parse_depth=parse_depth, parse_trades=parse_trades), RequestQueue()
-    asks = GapFiller(cast("VenueRest", Rest()), queue, venue, 5_000)
-    options = CaptureOptions("main", ("BTCUSDT",), tmp_path, BatchLimits(), fsync_seconds=60)
-    nobody: list[Any] = []
-    room = SpoolQuota(10**12, CHANNELS)
-    capture = Capture(venue, options, room, Outbox(tmp_path / "outbox"), Recovered(1, {}, []), nobody.append, lambda: None)
-    asks.answer_to(capture)
-    working = asyncio.create_task(queue.run())
-    try:
-        asks.put(SnapshotRequest("BTCUSDT", "start"))
-        async with asyncio.timeout(20):
-            while not capture.monitor.books(synced=True):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-        capture.monitor.on_messages([Trade("BTCUSDT", 6, "1", "1", True, 1, 1), Trade("BTCUSDT", 8, "1", "1", True, 1, 1)], 1)
-        asks.put(GapRequest(StreamKey("trades", "BTCUSDT"), 7, 7))
-        rows = capture.counts.rows
-        async with asyncio.timeout(20):
-            while capture.counts.rows == rows:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-        assert parsed == []
-    finally:
-        working.cancel()
-        await asyncio.wait([working])
-        assert capture.close(20)
-
-
-async def test_trades_of_an_answer_that_does_not_reach_far_enough_are_not_landed_twice(tmp_path: Path) -> None:
-    """KuCoin: whether more of them are missing is only known when a younger one is there; the question is asked again."""
-    work: list[Callable[[], Awaitable[None]]] = []
-
-    class Queue:
-        def ask(self, urgency: object, name: str, asked: Callable[[], Awaitable[None]]) -> None:
-            work.append(asked)
-
-    class LastTrades:
-        def __init__(self) -> None:
-            self.ids = [6, 7]
-
-        async def fetch_recent_trades(self, symbol: str) -> Answer[list[Trade]]:
-            return Answer(b"{}", NOON, [Trade(symbol, number, "1", "1", False, NOON, NOON) for number in self.ids])
-
-    rest, kucoin = LastTrades(), venue_named("kucoin")
-    asks = GapFiller(cast("VenueRest", rest), cast("RequestQueue", Queue()), kucoin, 100)
-    options = CaptureOptions("main", ("BTC-USDT",), tmp_path, BatchLimits(), fsync_seconds=60)
-    nobody: list[Any] = []
-    outbox, room = Outbox(tmp_path / "outbox"), SpoolQuota(10**12, CHANNELS)
-    capture = Capture(kucoin, options, room, outbox, Recovered(1, {}, []), nobody.append, lambda: None)
-    asks.answer_to(capture)
-    asks.put(GapRequest(StreamKey("trades", "BTC-USDT"), 7, 7))
+async def test_an_answer_that_does_not_reach_far_enough_is_none(tmp_path: Path) -> None:
+    """KuCoin: whether more of them are missing is only known when a younger one is there; the request is sent again."""
+    kucoin = venue_named("kucoin")
+    request = GapRequest(StreamKey("trades", "BTC-USDT"), 7, 7)
     with pytest.raises(VenueUnavailable, match="do not reach 7 yet"):
-        await work[0]()
-    assert capture.counts.rows == 0
-    rest.ids = [6, 7, 9]
-    await work[0]()
-    assert capture.counts.rows == 1
-    assert capture.close(20)
+        await Fetcher(cast("VenueRest", LastTrades(6, 7)), kucoin).fetch(request)
+    made = bench(tmp_path, kucoin)
+    made.capture.on_answer(request, await Fetcher(cast("VenueRest", LastTrades(6, 7, 9)), kucoin).fetch(request))
+    assert made.capture.counts.rows == 1 + len(made.events())
+    assert made.capture.close(20)

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extract_process.live.capture import Capture, CaptureOptions
+from extract_process.live.capture import Capture
+from extract_process.live.recorder import CaptureOptions
 from extract_process.live.recovery import Recovered, recover
+from extract_process.live.request_queue import RequestQueue
 from extract_process.spool.micro_batch import BatchLimits
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.quota import SpoolQuota
@@ -63,9 +65,8 @@ def _frames(draw: st.DrawFn) -> bytes:
 
 def capture_in(folder: Path) -> Capture:
     options = CaptureOptions("main", (SYMBOL,), folder, BatchLimits(), fsync_seconds=60)
-    asks: list[object] = []
-    room = SpoolQuota(10**12, CHANNELS)
-    return Capture(BINANCE, options, room, Outbox(folder / "outbox"), Recovered(1, {}, []), asks.append, lambda: None)
+    quota = SpoolQuota(10**12, CHANNELS)
+    return Capture(BINANCE, options, quota, Outbox(folder / "outbox"), Recovered(1, {}, []), RequestQueue(), lambda: None)
 
 
 def rows_in(folder: Path) -> list[dict[str, Any]]:
@@ -126,7 +127,7 @@ def test_what_was_said_too_often_is_one_line_whatever_its_kinds(tmp_path: Path, 
     for number in range(50):
         capture.record([b"{", orjson.dumps({"stream": "x", "data": {**TRADE, "s": f"S{number}"}})], NOON + number)
         capture.tell("connect_failed", detail="refused")
-        capture.note(capture.monitor.event("heal_failed", NOON, key, cause="not_available", ids=(number, number)))
+        capture.tell("heal_failed", key, cause="not_available", ids=(number, number), started_at=NOON)
     one_by_one = Counter(record.message for record in caplog.records)
     assert one_by_one == dict.fromkeys(("refused_frame", "not_subscribed", "connect_failed", "heal_failed"), 3)
     assert capture.close(20)

@@ -10,7 +10,7 @@ import pytest
 from extract_process.backfill.plan import Coverage
 from extract_process.backfill.series import KlineSeries, OpenMonth
 from extract_process.ranges import Range, grid_of
-from extract_process.venues.binance.rest import parse_klines
+from extract_process.venues.binance.klines import parse_klines
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import parse_instant
 

@@ -11,7 +11,7 @@ from tests.waiting import patience, until
 from extract_process.feed.frame_handler import FrameHandler
 from extract_process.feed.options import FeedOptions
 from extract_process.feed.plan import FeedPlan
-from extract_process.listing import open_listing
+from extract_process.listing import likely_symbols, open_listing
 from extract_process.venues import venue_named
 from extract_process.venues.api import Address, VenueRest
 from tickhouse_core.errors import UnknownSymbols, VenueUnavailable
@@ -165,3 +165,33 @@ async def test_each_stream_is_in_one_feed_whenever_its_symbol_comes(
     assert all(feed.is_wanted for feed in now)
     assert plan.add(symbols[1:]) == [], "they have their feeds"
     assert all(feed.is_wanted for feed in plan.feeds)
+
+
+@pytest.mark.parametrize(
+    ("listed", "written"),
+    [
+        ("BTCUSDT", "btcusdt"),
+        ("BTCUSDT", "BTC-USDT"),
+        ("BTCUSDT", "btc/usdt"),
+        ("BTC-USDT", "BTCUSDT"),
+        ("BTC-USDT", "btc_usdt"),
+        ("ETH-BTC", "ethbtc"),
+        ("1INCH-EUR", "1inch eur"),
+    ],
+)
+async def test_the_same_letters_in_the_venues_spelling_are_suggested(listed: str, written: str) -> None:
+    with pytest.raises(UnknownSymbols, match=f"unknown symbol {written}: did you mean {listed}\\?$"):
+        await open_listing(as_rest(Rest(listed, "XRPEUR")), (written,))
+
+
+@pytest.mark.parametrize("written", ["DOGEUSDT", "USDT", "---", " ", "ÄÖÜ"])
+async def test_what_is_like_no_market_leads_to_no_suggestion(written: str) -> None:
+    with pytest.raises(UnknownSymbols) as refused:
+        await open_listing(as_rest(Rest("BTCUSDT")), (written,))
+    assert "did you mean" not in str(refused.value)
+
+
+async def test_a_venue_that_goes_away_meanwhile_suggests_nothing() -> None:
+    rest = Rest("BTCUSDT")
+    rest.is_away = True
+    assert await likely_symbols(as_rest(rest), ["btcusdt"]) == {}

@@ -1,7 +1,6 @@
 """Outbox on a real disk: an object is there whole or not at all, whenever the process died."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from extract_process.spool.outbox import Outbox
+
+from .full_disk import files_of_at_most
 
 KEY = "data_sources/trades/venue=binance/date=2024-01-01/hour=00/5-main-12.parquet"
 _names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=5)
@@ -86,15 +87,8 @@ def test_an_object_that_was_half_written_at_a_kill_does_not_wait(tmp_path: Path)
 def test_a_full_disk_leaves_nothing_torn_and_the_next_try_completes_it(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
     objects = [("small.parquet", b"s"), ("large.parquet", b"l" * 5_000)]
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
-        with pytest.raises(OSError, match="File too large"):
-            outbox.put(1, objects)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, before)
+    with files_of_at_most(1_000), pytest.raises(OSError, match="File too large"):
+        outbox.put(1, objects)
     assert bodies(outbox) == {"small.parquet": b"s"}
     outbox.put(1, objects)
     assert bodies(outbox) == dict(objects)

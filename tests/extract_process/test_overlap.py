@@ -68,7 +68,7 @@ def test_who_lacks_a_stream_is_given_up_after_a_minute() -> None:
             break
     assert verdict(overlap, float(second)) is Verdict.GIVE_UP
     assert second == LONGEST_SECONDS
-    assert [key.symbol for key in overlap.owed(float(second))] == ["ETHUSDT"]
+    assert [key.symbol for key in overlap.missing(float(second))] == ["ETHUSDT"]
 
 
 def test_who_stops_in_the_overlap_does_not_take_over() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from extract_process.parquet import parquet_bytes, write_events
 from extract_process.records import StreamEvent
-from extract_process.venues.binance.rest import parse_klines
+from extract_process.venues.binance.klines import parse_klines
 from tickhouse_core.datasets import KLINES, STREAM_EVENTS
 from tickhouse_core.timestamps import parse_instant
 

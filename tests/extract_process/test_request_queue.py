@@ -3,20 +3,36 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
 
-from extract_process.live.request_queue import REFUSED_AGAIN_SECONDS, Priority, RequestQueue
+from extract_process.live.request_queue import REFUSED_AGAIN_SECONDS, RequestQueue
+from extract_process.live.requests import Priority
 from tickhouse_core.errors import SpoolFull, VenueBanned, VenueError, VenueRefused, VenueUnavailable
 from tickhouse_core.timestamps import now_us
 
 Work = Callable[[], Awaitable[None]]
 
 
+@dataclass(frozen=True)
+class Request:
+    """One whose answer is `work`."""
+
+    priority: Priority
+    name: str
+    work: Work
+    pause: float = 0.0
+
+
+async def answer(request: Request) -> None:
+    await request.work()
+
+
 @asynccontextmanager
-async def working(queue: RequestQueue) -> AsyncIterator[asyncio.Task[None]]:
+async def working(queue: RequestQueue[Request]) -> AsyncIterator[asyncio.Task[None]]:
     """The queue at work until the context ends."""
-    task = asyncio.create_task(queue.run())
+    task = asyncio.create_task(queue.run(answer))
     try:
         yield task
     finally:
@@ -61,10 +77,10 @@ def asks() -> Asks:
 
 
 async def test_the_most_urgent_goes_first_and_equals_in_the_order_of_asking(asks: Asks) -> None:
-    queue = RequestQueue(workers=1)
+    queue = RequestQueue[Request](workers=1)
     for urgency in reversed(Priority):
         for number in (1, 2):
-            queue.ask(urgency, f"{urgency.name} {number}", asks.of(f"{urgency.name} {number}"))
+            queue.put(Request(urgency, f"{urgency.name} {number}", asks.of(f"{urgency.name} {number}")))
     async with working(queue):
         await asks.until(2 * len(Priority))
     assert asks.ran == [
@@ -75,51 +91,60 @@ async def test_the_most_urgent_goes_first_and_equals_in_the_order_of_asking(asks
 
 
 async def test_a_late_urgent_ask_overtakes_all_that_wait(asks: Asks) -> None:
-    queue = RequestQueue(workers=1)
+    queue = RequestQueue[Request](workers=1)
     async with working(queue):
-        queue.ask(Priority.PROOF, "under way", asks.of("under way", is_held=True))
+        queue.put(Request(Priority.PROOF, "under way", asks.of("under way", is_held=True)))
         await asks.until(1)
         for number in range(500):
-            queue.ask(Priority.NEW_BOOK, f"book {number}", asks.of(f"book {number}"))
-        queue.ask(Priority.RECENT_TRADES, "trades", asks.of("trades"))
+            queue.put(Request(Priority.NEW_BOOK, f"book {number}", asks.of(f"book {number}")))
+        queue.put(Request(Priority.RECENT_TRADES, "trades", asks.of("trades")))
         asks.go_on.set()
         await asks.until(502)
     assert asks.ran == ["under way", "trades", *(f"book {number}" for number in range(500))]
 
 
 async def test_an_ask_waits_once_by_its_name_however_often_it_is_put(asks: Asks) -> None:
-    queue = RequestQueue(workers=1)
+    queue = RequestQueue[Request](workers=1)
     for _ in range(1_000):
-        queue.ask(Priority.NEW_BOOK, "book", asks.of("book"))
-    queue.ask(Priority.PROOF, "last", asks.of("last"))
+        queue.put(Request(Priority.NEW_BOOK, "book", asks.of("book")))
+    queue.put(Request(Priority.PROOF, "last", asks.of("last")))
     async with working(queue):
         await asks.until(2)
     assert asks.ran == ["book", "last"]
     assert queue.is_idle
 
 
+async def test_a_request_waits_out_its_pause_while_others_go(asks: Asks) -> None:
+    queue = RequestQueue[Request](lambda request: request.pause, workers=1)
+    queue.put(Request(Priority.RECENT_TRADES, "paused", asks.of("paused"), pause=0.05))
+    queue.put(Request(Priority.PROOF, "other", asks.of("other")))
+    async with working(queue):
+        await asks.until(2)
+    assert asks.ran == ["other", "paused"]
+
+
 async def test_an_answer_may_lead_to_the_same_question(asks: Asks) -> None:
-    queue = RequestQueue(workers=1)
+    queue = RequestQueue[Request](workers=1)
     seen: list[int] = []
 
     async def page() -> None:
         seen.append(len(seen))
         if len(seen) < 5:
-            queue.ask(Priority.HISTORY, "page", page)
+            queue.put(Request(Priority.HISTORY, "page", page))
         else:
-            queue.ask(Priority.PROOF, "end", asks.of("end"))
+            queue.put(Request(Priority.PROOF, "end", asks.of("end")))
 
-    queue.ask(Priority.HISTORY, "page", page)
+    queue.put(Request(Priority.HISTORY, "page", page))
     async with working(queue):
         await asks.until(1)
     assert seen == [0, 1, 2, 3, 4]
 
 
 async def test_no_more_than_its_workers_are_under_way_and_idle_means_that_nothing_waits(asks: Asks) -> None:
-    queue = RequestQueue(workers=3)
+    queue = RequestQueue[Request](workers=3)
     assert queue.is_idle
     for number in range(4):
-        queue.ask(Priority.NEW_BOOK, f"book {number}", asks.of(f"book {number}", is_held=True))
+        queue.put(Request(Priority.NEW_BOOK, f"book {number}", asks.of(f"book {number}", is_held=True)))
     assert not queue.is_idle
     async with working(queue):
         await asks.until(3)
@@ -133,23 +158,23 @@ async def test_no_more_than_its_workers_are_under_way_and_idle_means_that_nothin
 @pytest.mark.slow
 @pytest.mark.parametrize("trouble", [VenueUnavailable("no answer"), SpoolFull("no room")], ids=["venue", "disk"])
 async def test_a_failed_ask_is_put_again_and_holds_nobody_up(asks: Asks, trouble: Exception) -> None:
-    queue = RequestQueue(workers=1)
-    queue.ask(Priority.RECENT_TRADES, "failing", asks.of("failing", trouble))
-    queue.ask(Priority.PROOF, "other", asks.of("other"))
+    queue = RequestQueue[Request](workers=1)
+    queue.put(Request(Priority.RECENT_TRADES, "failing", asks.of("failing", trouble)))
+    queue.put(Request(Priority.PROOF, "other", asks.of("other")))
     async with working(queue):
         await asks.until(2)
-        queue.ask(Priority.RECENT_TRADES, "failing", asks.of("put while it waits for its next try"))
+        queue.put(Request(Priority.RECENT_TRADES, "failing", asks.of("put while it waits for its next try")))
         await asks.until(3)
     assert asks.ran == ["failing", "other", "failing"]
 
 
 async def test_what_was_asked_again_while_it_failed_waits_once(asks: Asks) -> None:
-    queue = RequestQueue(workers=1)
+    queue = RequestQueue[Request](workers=1)
     async with working(queue):
-        queue.ask(Priority.NEW_BOOK, "book", asks.of("first", VenueUnavailable("no answer"), is_held=True))
+        queue.put(Request(Priority.NEW_BOOK, "book", asks.of("first", VenueUnavailable("no answer"), is_held=True)))
         await asks.until(1)
         tasks = len(asyncio.all_tasks())
-        queue.ask(Priority.BROKEN_BOOK, "book", asks.of("second"))
+        queue.put(Request(Priority.BROKEN_BOOK, "book", asks.of("second")))
         asks.go_on.set()
         await asks.until(2)
         assert len(asyncio.all_tasks()) == tasks, "nothing waits for a third try"
@@ -158,9 +183,9 @@ async def test_what_was_asked_again_while_it_failed_waits_once(asks: Asks) -> No
 
 
 async def test_a_ban_is_waited_out(asks: Asks) -> None:
-    queue = RequestQueue()
+    queue = RequestQueue[Request]()
     until = now_us() + 400_000
-    queue.ask(Priority.BROKEN_BOOK, "book", asks.of("book", VenueBanned("shut out", until)))
+    queue.put(Request(Priority.BROKEN_BOOK, "book", asks.of("book", VenueBanned("shut out", until))))
     async with working(queue):
         await asks.until(2)
     assert asks.ran_at[0] < until <= asks.ran_at[1]
@@ -178,9 +203,9 @@ async def test_a_ban_is_waited_out(asks: Asks) -> None:
 async def test_how_long_a_failed_ask_pauses_is_said(
     asks: Asks, trouble: VenueError, soonest: float, latest: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    queue = RequestQueue(workers=1)
-    queue.ask(Priority.NEW_BOOK, "book of BTCUSDT", asks.of("book", trouble))
-    queue.ask(Priority.PROOF, "after it", asks.of("after it"))
+    queue = RequestQueue[Request](workers=1)
+    queue.put(Request(Priority.NEW_BOOK, "book of BTCUSDT", asks.of("book", trouble)))
+    queue.put(Request(Priority.PROOF, "after it", asks.of("after it")))
     async with working(queue):
         await asks.until(2)
     (said,) = (vars(record) for record in caplog.records if record.message == "will ask again")
@@ -189,17 +214,17 @@ async def test_how_long_a_failed_ask_pauses_is_said(
 
 
 async def test_a_ban_that_concerns_every_question_is_said_a_few_times(asks: Asks, caplog: pytest.LogCaptureFixture) -> None:
-    queue = RequestQueue()
+    queue = RequestQueue[Request]()
     for number in range(50):
-        queue.ask(Priority.NEW_BOOK, f"book {number}", asks.of("book", VenueBanned("shut out", 2**62)))
+        queue.put(Request(Priority.NEW_BOOK, f"book {number}", asks.of("book", VenueBanned("shut out", 2**62))))
     async with working(queue):
         await asks.until(50)
     assert [record.message for record in caplog.records] == ["will ask again"] * 2
 
 
 async def test_an_error_that_nobody_foresaw_ends_the_queue(asks: Asks) -> None:
-    queue = RequestQueue()
-    queue.ask(Priority.NEW_BOOK, "book", asks.of("book", RuntimeError("a bug")))
+    queue = RequestQueue[Request]()
+    queue.put(Request(Priority.NEW_BOOK, "book", asks.of("book", RuntimeError("a bug"))))
     async with working(queue) as task:
         await asyncio.wait([task], timeout=20)
         error = task.exception()
@@ -212,16 +237,16 @@ async def test_an_answer_that_nobody_can_make_anything_of_is_asked_for_again(
     asks: Asks, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Data never ends the queue; what it did is said once, with where."""
-    queue = RequestQueue()
-    queue.ask(Priority.NEW_BOOK, "book", asks.of("book", ValueError("odd"), KeyError("odd")))
+    queue = RequestQueue[Request]()
+    queue.put(Request(Priority.NEW_BOOK, "book", asks.of("book", ValueError("odd"), KeyError("odd"))))
     async with working(queue):
         await asks.until(3)
     assert sum(record.exc_info is not None for record in caplog.records) == 1
 
 
 async def test_work_under_way_ends_with_the_queue(asks: Asks) -> None:
-    queue = RequestQueue(workers=2)
-    queue.ask(Priority.NEW_BOOK, "book", asks.of("book", is_held=True))
+    queue = RequestQueue[Request](workers=2)
+    queue.put(Request(Priority.NEW_BOOK, "book", asks.of("book", is_held=True)))
     async with working(queue) as task:
         await asks.until(1)
     assert task.cancelled()

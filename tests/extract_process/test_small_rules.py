@@ -6,7 +6,7 @@ from extract_process.feed.reconnect_delay import LIVED_SECONDS, ReconnectDelay
 from extract_process.feed.silent_streams import SilentStreams
 from extract_process.live.clock_watch import ClockWatch
 from extract_process.live.metrics import connection_trouble
-from extract_process.live.snapshot_pace import SnapshotPace
+from extract_process.live.requests import SnapshotPace
 from extract_process.records import Kline, Ticker, Trade
 from extract_process.said_seldom import SaidSeldom
 from extract_process.spool.micro_batch import BatchLimits, MicroBatch

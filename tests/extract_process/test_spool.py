@@ -1,7 +1,6 @@
 """Spool, outbox and memory on a real disk: nothing written is lost, nothing torn is read."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from extract_process.spool.segments import Kind, Record, Segment, Spool, leftove
 from extract_process.spool.state_dir import capture_folder, measure, outbox_folder
 from extract_process.stream_key import StreamKey
 from tickhouse_core.errors import UsageError
+
+from .full_disk import files_of_at_most
 
 _kinds = st.sampled_from(list(Kind))
 _records = st.lists(st.builds(Record, _kinds, st.integers(0, 2**60), st.binary(max_size=200)), max_size=20)
@@ -88,15 +89,8 @@ def test_what_was_written_survives_kill_9(tmp_path: Path) -> None:
 def test_a_full_disk_takes_nothing_of_a_write_and_the_spool_goes_on(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 1, fsync_seconds=60)
     write_all(spool, [Record(Kind.FRAME, 1, b"before")])
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
-        with pytest.raises(OSError, match="File too large"):
-            write_all(spool, [Record(Kind.FRAME, 2, b"x" * 500), Record(Kind.FRAME, 3, b"y" * 5_000)])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, before)
+    with files_of_at_most(1_000), pytest.raises(OSError, match="File too large"):
+        write_all(spool, [Record(Kind.FRAME, 2, b"x" * 500), Record(Kind.FRAME, 3, b"y" * 5_000)])
     write_all(spool, [Record(Kind.FRAME, 4, b"after")])
     segment = spool.seal()
     spool.close()

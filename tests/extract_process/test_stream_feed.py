@@ -14,11 +14,14 @@ from websockets.asyncio.server import ServerConnection
 
 from extract_process.feed.options import FeedOptions
 from extract_process.feed.stream_feed import StreamFeed
-from extract_process.live.capture import Capture, CaptureOptions
-from extract_process.live.recovery import Recovered, landing_of
+from extract_process.live.capture import Capture
+from extract_process.live.recorder import CaptureOptions
+from extract_process.live.recovery import Recovered, rows_of_segment
+from extract_process.live.request_queue import RequestQueue
 from extract_process.spool.micro_batch import BatchLimits
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.quota import SpoolQuota
+from extract_process.spool.row_buffer import RowBuffer
 from extract_process.spool.segments import Kind, leftover_segments, read_segment
 from extract_process.stream_key import StreamKey
 from extract_process.venues.api import Address
@@ -35,9 +38,8 @@ NAMES = [f"symbol{number}usdt@trade" for number in range(1_000)]
 @pytest.fixture
 def capture(tmp_path: Path) -> Capture:
     options = CaptureOptions("main", ("BTCUSDT",), tmp_path, BatchLimits(), fsync_seconds=60)
-    asks: list[object] = []
-    room = SpoolQuota(10**12, CHANNELS)
-    return Capture(VENUE, options, room, Outbox(tmp_path / "outbox"), Recovered(1, {}, []), asks.append, lambda: None)
+    quota = SpoolQuota(10**12, CHANNELS)
+    return Capture(VENUE, options, quota, Outbox(tmp_path / "outbox"), Recovered(1, {}, []), RequestQueue(), lambda: None)
 
 
 @asynccontextmanager
@@ -190,7 +192,7 @@ async def test_what_came_before_the_subscription_was_answered_is_landed(capture:
     async with venue_that(behave) as url, feeding(url, capture, ["btcusdt@trade"]):
         await until(lambda: capture.counts.frames == 3 and "connected" in dict(events(tmp_path)))
         (segment,) = leftover_segments(tmp_path)
-        assert landing_of(segment, VENUE, "main", frozenset({"BTCUSDT"})).rows == 2 + len(events(tmp_path))
+        assert rows_of_segment(segment, VENUE, RowBuffer(VENUE, "main", frozenset({"BTCUSDT"}))).rows == 2 + len(events(tmp_path))
     assert capture.monitor.last_ids()[StreamKey("trades", "BTCUSDT")][0] == 8
     assert capture.counts.gaps == 0
 

@@ -112,7 +112,7 @@ def test_a_notification_of_no_new_object_leaves_a_line_and_is_deleted(
     bodies = ['{"Records":[]}', '{"source":"aws.s3","detail-type":"Object Restore Completed","detail":{}}']
     send(*bodies)
     run(moto_lake.store, connections)
-    said = {record.__dict__["says"] for record in caplog.records if record.message == "a notification of no new object"}
+    said = {record.__dict__["says"] for record in caplog.records if record.message == "the notification names no new object"}
     assert said >= set(bodies)
     assert SqsQueue(QUEUE).depth().is_empty
 

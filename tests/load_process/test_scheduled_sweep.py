@@ -85,7 +85,7 @@ def test_a_queue_that_is_behind_is_left_to_the_loader(
     purge()
     send(TRADES.queue, "hello", "hello")
     with sweeping(moto_lake, warehouse_settings, OFTEN, LoadLimits(window_messages=1)):
-        wait_until(lambda: caplog.messages.count("not reconciled, the queue is behind") >= 3)
+        wait_until(lambda: caplog.messages.count("not reconciled: the queue is behind") >= 3)
         assert counts(warehouse) == (0, 0)
         drain(moto_lake)
         wait_until(lambda: counts(warehouse) == (2, 2))

@@ -49,7 +49,7 @@ def test_a_taken_port_is_an_error_in_the_callers_thread() -> None:
     [
         ({"symbols": 0}, "symbols must be between 1 and"),
         ({"port": 70_000}, "port must be between"),
-        ({"weight_limit": 0}, "limits must be at least 1"),
+        ({"weight_limit": 0}, "the weight limit must be at least 1"),
         ({"latency_ms": -1}, "cannot be negative"),
     ],
 )

@@ -143,7 +143,7 @@ def test_without_a_lake_the_page_says_so_and_is_not_ready(warehouse: Warehouse, 
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with running_page(StatusSettings(port=0)) as url:
         state = httpx.get(f"{url}/api/status", timeout=60).json()
-        assert state["verdict"] == "bad"
+        assert state["verdict"] == "down"
         assert "http://127.0.0.1:9" in state["words"]
         assert httpx.get(f"{url}/readyz").status_code == 503
 

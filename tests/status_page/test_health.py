@@ -3,10 +3,10 @@
 import pytest
 
 from status_page.health import (
-    BAD,
-    GOOD,
+    DEGRADED,
+    DOWN,
     IDLE,
-    SLOW,
+    OK,
     LakeState,
     Recorder,
     Stage,
@@ -29,7 +29,7 @@ def ago(seconds: float) -> int:
 
 @pytest.mark.parametrize(
     ("seconds", "has_stopped", "verdict"),
-    [(1, False, GOOD), (31, False, SLOW), (61, False, BAD), (601, False, IDLE), (1, True, IDLE)],
+    [(1, False, OK), (31, False, DEGRADED), (61, False, DOWN), (601, False, IDLE), (1, True, IDLE)],
 )
 def test_a_recorder_is_judged_by_its_last_sign_of_life(seconds: float, has_stopped: bool, verdict: str) -> None:
     assert recorder_stage([Recorder("binance main", ago(seconds), has_stopped)], NOW).verdict == verdict
@@ -38,7 +38,7 @@ def test_a_recorder_is_judged_by_its_last_sign_of_life(seconds: float, has_stopp
 def test_the_most_silent_of_many_recorders_counts_and_who_left_does_not() -> None:
     recorders = [Recorder("a", ago(1), False), Recorder("b", ago(90), False), Recorder("c", ago(5_000), False)]
     stage = recorder_stage(recorders, NOW)
-    assert (stage.verdict, stage.age_seconds) == (BAD, 90.0)
+    assert (stage.verdict, stage.age_seconds) == (DOWN, 90.0)
     assert stage.words == "b has not been heard of for 90 s"
     assert is_recording(recorders, NOW)
     assert not is_recording([Recorder("c", ago(5_000), False)], NOW)
@@ -46,7 +46,7 @@ def test_the_most_silent_of_many_recorders_counts_and_who_left_does_not() -> Non
 
 @pytest.mark.parametrize(
     ("newest", "recording", "verdict"),
-    [(2, True, GOOD), (31, True, SLOW), (61, True, BAD), (None, True, BAD), (None, False, IDLE), (5_000, False, IDLE)],
+    [(2, True, OK), (31, True, DEGRADED), (61, True, DOWN), (None, True, DOWN), (None, False, IDLE), (5_000, False, IDLE)],
 )
 def test_the_lake_must_grow_while_something_is_recorded(newest: float | None, recording: bool, verdict: str) -> None:
     lake = LakeState(0 if newest is None else ago(newest), ())
@@ -56,12 +56,12 @@ def test_the_lake_must_grow_while_something_is_recorded(newest: float | None, re
 @pytest.mark.parametrize(
     ("waits", "last_load", "verdict"),
     [
-        ((), 5, GOOD),
-        ((1,), 5, GOOD),  # it came a moment ago: a loader takes its time
-        ((4.5,), 6, BAD),  # nothing was loaded since it came
-        ((4.5,), 2, GOOD),  # others were: it is at work
-        ((11, 3), 2, SLOW),
-        ((61, 3), 2, BAD),  # at work, and hopelessly behind
+        ((), 5, OK),
+        ((1,), 5, OK),  # it came a moment ago: a loader takes its time
+        ((4.5,), 6, DOWN),  # nothing was loaded since it came
+        ((4.5,), 2, OK),  # others were: it is at work
+        ((11, 3), 2, DEGRADED),
+        ((61, 3), 2, DOWN),  # at work, and hopelessly behind
     ],
 )
 def test_a_loader_that_stands_still_is_seen_at_once_and_a_slow_one_is_given_time(
@@ -74,14 +74,14 @@ def test_a_loader_that_stands_still_is_seen_at_once_and_a_slow_one_is_given_time
 @pytest.mark.parametrize(
     ("batch_seconds", "age", "verdict"),
     [
-        (2, 31, SLOW),
-        (10, 31, SLOW),
-        (10, 61, BAD),
-        (60, 61, GOOD),
-        (60, 79, GOOD),
-        (60, 81, SLOW),
-        (60, 161, BAD),
-        (900, 700, GOOD),
+        (2, 31, DEGRADED),
+        (10, 31, DEGRADED),
+        (10, 61, DOWN),
+        (60, 61, OK),
+        (60, 79, OK),
+        (60, 81, DEGRADED),
+        (60, 161, DOWN),
+        (900, 700, OK),
     ],
 )
 def test_what_is_late_follows_the_age_of_the_batches(batch_seconds: float, age: float, verdict: str) -> None:
@@ -94,7 +94,7 @@ def test_what_is_late_follows_the_age_of_the_batches(batch_seconds: float, age: 
 
 @pytest.mark.parametrize(
     ("batch_seconds", "since", "verdict"),
-    [(10, 5, IDLE), (10, 59, IDLE), (10, 61, BAD), (60, 59, IDLE), (60, 110, IDLE), (60, 400, BAD)],
+    [(10, 5, IDLE), (10, 59, IDLE), (10, 61, DOWN), (60, 59, IDLE), (60, 110, IDLE), (60, 400, DOWN)],
 )
 def test_a_capture_has_the_time_of_its_first_batch_before_the_lake_is_missed(
     batch_seconds: float, since: float, verdict: str
@@ -103,24 +103,24 @@ def test_a_capture_has_the_time_of_its_first_batch_before_the_lake_is_missed(
 
 
 def test_what_a_recorder_answers_itself_is_not_delayed_by_its_batches() -> None:
-    assert recorder_stage([Recorder("binance main", ago(31), False, 60, is_asked=True)], NOW).verdict == SLOW
-    assert recorder_stage([Recorder("binance main", ago(61), False, 60, is_asked=True)], NOW).verdict == BAD
+    assert recorder_stage([Recorder("binance main", ago(31), False, 60, is_asked=True)], NOW).verdict == DEGRADED
+    assert recorder_stage([Recorder("binance main", ago(61), False, 60, is_asked=True)], NOW).verdict == DOWN
 
 
 def test_the_latest_recorder_is_the_one_furthest_above_what_its_batches_allow() -> None:
     patient, late = Recorder("patient", ago(70), False, 60), Recorder("late", ago(45), False, 10)
     stage = recorder_stage([patient, late], NOW)
-    assert (stage.verdict, stage.words) == (SLOW, "late was last heard of 45 s ago")
+    assert (stage.verdict, stage.words) == (DEGRADED, "late was last heard of 45 s ago")
     assert batch_seconds_now([patient, late, Recorder("gone", ago(5_000), False, 900)], NOW) == (10, 60)
     assert batch_seconds_now([], NOW) == (10, 10)
 
 
 def test_gold_moves_as_seldom_as_batches_come() -> None:
     """Its watermark is that of the load before: a batch of 60 s ago is not late."""
-    assert gold_stage(ago(75), ago(1), NOW, 60).verdict == GOOD
-    assert gold_stage(ago(75), ago(1), NOW).verdict == SLOW
-    assert gold_stage(ago(96), ago(0), NOW, 60).verdict == SLOW
-    assert gold_stage(ago(171), ago(0), NOW, 60).verdict == BAD
+    assert gold_stage(ago(75), ago(1), NOW, 60).verdict == OK
+    assert gold_stage(ago(75), ago(1), NOW).verdict == DEGRADED
+    assert gold_stage(ago(96), ago(0), NOW, 60).verdict == DEGRADED
+    assert gold_stage(ago(171), ago(0), NOW, 60).verdict == DOWN
 
 
 def test_an_empty_warehouse_is_idle() -> None:
@@ -131,12 +131,12 @@ def test_an_empty_warehouse_is_idle() -> None:
 @pytest.mark.parametrize(
     ("watermark", "last_load", "verdict"),
     [
-        (20, 1, GOOD),
-        (46, 0, SLOW),
-        (121, 0, BAD),
-        (5_000, 4_990, GOOD),  # nothing was loaded since, so nothing is missing
-        (5_000, 4_000, BAD),
-        (None, 1, SLOW),
+        (20, 1, OK),
+        (46, 0, DEGRADED),
+        (121, 0, DOWN),
+        (5_000, 4_990, OK),  # nothing was loaded since, so nothing is missing
+        (5_000, 4_000, DOWN),
+        (None, 1, DEGRADED),
         (None, 5_000, IDLE),
     ],
 )
@@ -145,9 +145,9 @@ def test_gold_is_late_only_by_loads_it_has_not_seen(watermark: float | None, las
 
 
 def test_the_whole_is_as_bad_as_its_worst_part_and_says_which() -> None:
-    good, slow, bad, idle = (Stage(name, name, 1.0, f"words of {name}") for name in (GOOD, SLOW, BAD, IDLE))
-    assert overall([good, slow, bad], ["3 dead letters"]) == (BAD, "bad: words of bad")
-    assert overall([good, slow], ["3 dead letters"]) == (SLOW, "3 dead letters")
-    assert overall([good, slow], []) == (SLOW, "slow: words of slow")
-    assert overall([good, idle], [])[0] == GOOD
+    ok, degraded, down, idle = (Stage(name, name, 1.0, f"words of {name}") for name in (OK, DEGRADED, DOWN, IDLE))
+    assert overall([ok, degraded, down], ["3 dead letters"]) == (DOWN, "down: words of down")
+    assert overall([ok, degraded], ["3 dead letters"]) == (DEGRADED, "3 dead letters")
+    assert overall([ok, degraded], []) == (DEGRADED, "degraded: words of degraded")
+    assert overall([ok, idle], [])[0] == OK
     assert overall([idle, idle], [])[0] == IDLE

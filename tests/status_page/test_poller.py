@@ -56,11 +56,11 @@ def test_a_capture_with_large_batches_is_not_late(batch_seconds: float, is_good:
     moto_lake.store.write(hourly_key(HEARTBEATS, "binance", beat_us, "main", 1), b"x")
     poller = Poller(queries, queries, LakeLag(moto_lake.store, queries), Processes({}))
     try:
-        stages = {stage["name"]: stage["verdict"] for stage in orjson.loads(poller.look())["stages"]}
+        stages = {stage["name"]: stage["verdict"] for stage in orjson.loads(poller.poll())["stages"]}
     finally:
         poller.close()
-    assert stages["lake"] == "good"
-    assert (stages["venue"] == "good", stages["gold"] == "good") == (is_good, is_good)
+    assert stages["lake"] == "ok"
+    assert (stages["venue"] == "ok", stages["gold"] == "ok") == (is_good, is_good)
 
 
 @pytest.mark.slow
@@ -70,7 +70,7 @@ def test_queues_that_say_nothing_cost_a_look_a_few_seconds(moto_lake: Lake, monk
         monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", f"http://127.0.0.1:{silent.getsockname()[1]}")
         poller = Poller(queries, queries, LakeLag(moto_lake.store, queries), Processes({}))
         began = time.monotonic()
-        state = orjson.loads(poller.look())
+        state = orjson.loads(poller.poll())
         poller.close()
     assert time.monotonic() - began < patience(20)
     assert list(state["trouble"]) == ["queues"]

@@ -5,7 +5,7 @@ from conftest import free_port
 
 from status_page.processes import Processes, parse_targets
 from tickhouse_core.errors import UsageError
-from tickhouse_core.metrics import Process, Reading, observed
+from tickhouse_core.metrics import Component, Sample, observed
 
 
 def test_targets_are_names_with_addresses() -> None:
@@ -18,7 +18,7 @@ def test_targets_are_names_with_addresses() -> None:
 def test_a_process_is_asked_for_trouble_and_figures_and_silence_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     monkeypatch.setenv("METRICS_PORT", str(port))
-    part = Process("loader", lambda: [Reading("tickhouse_x", 2, "x", {"venue": "b"})], lambda: ["S3 is away"])
+    part = Component("loader", lambda: [Sample("tickhouse_x", 2, "x", {"venue": "b"})], lambda: ["S3 is away"])
     processes = Processes({"there": f"http://127.0.0.1:{port}", "gone": f"http://127.0.0.1:{free_port()}"})
     with observed(part):
         own, there, gone = processes.look()

@@ -52,7 +52,10 @@ def test_clearing_asks_and_where_nobody_can_be_asked_it_wants_a_yes(tmp_path: Pa
     )
     run_python("-c", insert)
     refused = tickhouse("clear", "--bronze", code=2)
-    assert refused.stderr == "error: this would clear 1 rows in 1 tables of crypto: say --yes where nobody can be asked\n"
+    assert (
+        refused.stderr
+        == "error: this would clear 1 rows in 1 tables of crypto: refusing to delete without confirmation: pass --yes\n"
+    )
     done = tickhouse("clear", "--bronze", "--yes")
     assert done.stdout.splitlines() == [
         "table\trows",

@@ -145,7 +145,7 @@ FAULTS: list[tuple[Callable[["Lake", Patch], None], str, str, str]] = [
     (no_bucket, "S3", "NoSuchBucket", "tickhouse provision --aws"),
     (no_queue, "SQS", "trades-notifications", "tickhouse provision --aws"),
     (dead_letter, "SQS", "1 dead letters in trades-notifications-dlq", "tickhouse redrive --dlq trades-notifications-dlq"),
-    (no_notifications, "notifications", "nobody is told of new objects of klines", "tickhouse provision --aws, then"),
+    (no_notifications, "notifications", "the bucket sends no notification for klines", "tickhouse provision --aws, then"),
     (server_away, "ClickHouse", "localhost:9 does not answer", "start ClickHouse (make up), or correct CLICKHOUSE_HOST"),
     (no_schema, "ClickHouse", "0 of", "tickhouse provision --warehouse"),
     (pubsub_away, "Pub/Sub", "topic crypto.binance", "start the emulator"),

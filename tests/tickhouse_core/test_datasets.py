@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from extract_process.stream import CHANNELS
+from extract_process.live.options import CHANNELS
 from tickhouse_core.datasets import DATASETS, INSTANT, KLINES, QUEUES, STREAM_EVENTS, Dataset, dataset_named, dataset_of_key
 from tickhouse_core.errors import UsageError
 

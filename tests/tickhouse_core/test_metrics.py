@@ -13,17 +13,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.waiting import patience, wait_until
 
 from tickhouse_core.errors import UsageError
-from tickhouse_core.metrics import MOST_CLIENTS, OBSERVED, BoundedServer, Process, Pulse, Reading, answer, observed
+from tickhouse_core.metrics import MOST_CLIENTS, OBSERVED, BoundedServer, Component, Sample, Watchdog, answer, observed
 
 
-def process(name: str = "loader", trouble: list[str] | None = None, frozen: list[str] | None = None) -> Process:
-    def readings() -> list[Reading]:
+def process(name: str = "loader", trouble: list[str] | None = None, frozen: list[str] | None = None) -> Component:
+    def samples() -> list[Sample]:
         return [
-            Reading("tickhouse_things_total", 3, "things", {"queue": 'a "b"\n'}),
-            Reading("tickhouse_room_bytes", 7.5, "room"),
+            Sample("tickhouse_things_total", 3, "things", {"queue": 'a "b"\n'}),
+            Sample("tickhouse_room_bytes", 7.5, "room"),
         ]
 
-    return Process(name, readings, lambda: trouble or [], lambda: frozen or [])
+    return Component(name, samples, lambda: trouble or [], lambda: frozen or [])
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_client_that_goes_away_is_no_traceback(
         with socket.create_connection((address.host, address.port or 0)) as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets the connection
             client.sendall(b"GET /metrics HTTP/1.1\r\n")
-        wait_until(lambda: "the client went away" in caplog.text)
+        wait_until(lambda: "the client disconnected" in caplog.text)
         assert httpx.get(f"{url}/healthz").status_code == 200
     assert "Traceback" not in capfd.readouterr().err
 
@@ -101,8 +101,8 @@ def test_a_port_in_use_is_one_line_with_what_to_do(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_loop_that_stands_still_is_named() -> None:
-    assert Pulse("the loop").trouble() == []
-    assert Pulse("the loop", frozen_seconds=-1).trouble() == ["the loop has not come round for 0 s"]
+    assert Watchdog("the loop").not_alive() == []
+    assert Watchdog("the loop", frozen_seconds=-1).not_alive() == ["the loop has not come round for 0 s"]
 
 
 @pytest.mark.slow

@@ -42,20 +42,31 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     venues.register("toy", "extract_process.venues.toy")
 
 
-def blocks() -> dict[str, str]:
-    return dict(BLOCK.findall(GUIDE.read_text(encoding="utf-8")))
+def blocks() -> dict[str, list[str]]:
+    """The guide's blocks by the file that each names."""
+    found: dict[str, list[str]] = {}
+    for file, text in BLOCK.findall(GUIDE.read_text(encoding="utf-8")):
+        found.setdefault(file, []).append(text)
+    return found
 
 
-def test_the_guide_followed_word_by_word_gives_the_toy_venue() -> None:
+def test_the_guide_copies_the_toy_and_every_block_of_it_is_the_toys() -> None:
     guide = blocks()
-    files = {f"src/extract_process/venues/toy/{path.name}": path.read_text(encoding="utf-8") for path in TOY.glob("*.py")}
-    assert {name: text for name, text in guide.items() if "/toy/" in name} == files
-    assert guide["src/extract_process/venues/__init__.py"].strip() == '"toy": "extract_process.venues.toy",'
+    home = "src/extract_process/venues/toy"
+    (copied,) = re.findall(r"^    cp -r (\S+) (\S+)$", GUIDE.read_text(encoding="utf-8"), re.M)
+    assert (GUIDE.parent / copied[0], copied[1]) == (TOY, home)
+    shown = {file: parts for file, parts in guide.items() if file.startswith(home)}
+    assert set(shown) == {f"{home}/{path.name}" for path in TOY.glob("*.py")}
+    for file, parts in shown.items():
+        text = (TOY / Path(file).name).read_text(encoding="utf-8")
+        assert [part for part in parts if part not in text] == [], file
+    assert [text.strip() for text in guide["src/extract_process/venues/__init__.py"]] == ['"toy": "extract_process.venues.toy",']
 
 
 def test_its_markets_are_read_from_the_tiers(toy: None, tmp_path: Path) -> None:
     path = tmp_path / "markets.yaml"
-    path.write_text(blocks()["resources/markets.yaml"], encoding="utf-8")
+    (written,) = blocks()["resources/markets.yaml"]
+    path.write_text(written, encoding="utf-8")
     venue = venues.venue_named("toy")
     assert yaml.safe_load(path.read_text(encoding="utf-8"))
     assert read_markets(path, "toy", venue.channels) == {SYMBOL: ("trades", "depth")}

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from extract_process.records import DepthDiff
-from extract_process.spool.arrow_rows import DepthDiffRows
+from extract_process.spool.arrow_rows import ArrowRows
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TICKERS, TRADES
 from tickhouse_core.errors import UsageError
 from tickhouse_core.resources import SQL_ROOT
@@ -68,7 +68,7 @@ class Data:
             TRADES,
             trades.set_column(place, trades.schema.field(place), received.cast(trades.schema.field(place).type)),
         )
-        diffs = DepthDiffRows("binance")
+        diffs = ArrowRows(DEPTH_DIFFS, "binance")
         for number in self.diff_ids:
             event_us = START + (number - 1) * SECOND_US
             diff = DepthDiff("BTCUSDT", number, number, [[self.best_bid, str(number)]], [], event_us)

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from extract_process.records import DepthDiff, DepthSnapshot
-from extract_process.spool.arrow_rows import DepthDiffRows, DepthSnapshotRows
+from extract_process.spool.arrow_rows import ArrowRows
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS
 from tickhouse_core.timestamps import HOUR_US, MINUTE_US, SECOND_US
 from tickhouse_core.warehouse import Warehouse
@@ -137,7 +137,7 @@ def test_a_book_of_the_largest_numbers_keeps_its_best_prices(warehouse: Warehous
 
 def land_book(warehouse: Warehouse, venue: str, symbol: str, *, bids: list[list[str]], asks: list[list[str]]) -> None:
     """A snapshot and two diffs that go on from it, three seconds apart."""
-    snapshots, diffs = DepthSnapshotRows(venue), DepthDiffRows(venue)
+    snapshots, diffs = ArrowRows(DEPTH_SNAPSHOTS, venue), ArrowRows(DEPTH_DIFFS, venue)
     snapshots.append(DepthSnapshot(symbol, 10, bids, asks, "start"), START)
     for number in (1, 2):
         at = START + 3 * number * SECOND_US

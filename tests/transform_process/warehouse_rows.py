@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from extract_process.parquet import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot
-from extract_process.spool.arrow_rows import DepthDiffRows, DepthSnapshotRows
+from extract_process.spool.arrow_rows import ArrowRows
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TRADES, Dataset
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.parquet_check import read_checked
@@ -121,7 +121,7 @@ def depth_diff(
     market: tuple[str, str] = ("binance", "BTCUSDT"),
 ) -> pa.Table:
     """One diff; levels are pairs of text."""
-    batch = DepthDiffRows(market[0])
+    batch = ArrowRows(DEPTH_DIFFS, market[0])
     batch.append(DepthDiff(market[1], first, last, list(bids), list(asks), event_us), event_us + latency_us)
     return batch.table()
 
@@ -129,7 +129,7 @@ def depth_diff(
 def depth_snapshot(
     last: int, *, receipt_us: int, bids: Any, asks: Any, market: tuple[str, str] = ("binance", "BTCUSDT")
 ) -> pa.Table:
-    batch = DepthSnapshotRows(market[0])
+    batch = ArrowRows(DEPTH_SNAPSHOTS, market[0])
     batch.append(DepthSnapshot(market[1], last, list(bids), list(asks), "start"), receipt_us)
     return batch.table()
 
@@ -178,7 +178,7 @@ def recorded_rest_klines(folder: Path, name: str) -> dict[int, Any]:
 
 def recorded_depth(folder: Path) -> tuple[pa.Table, pa.Table, list[tuple[int, Row]]]:
     """Diffs and snapshots of the session, and its bookTickers with their receipt_time (microseconds)."""
-    diffs, snapshots, tickers = DepthDiffRows("binance"), DepthSnapshotRows("binance"), []
+    diffs, snapshots, tickers = ArrowRows(DEPTH_DIFFS, "binance"), ArrowRows(DEPTH_SNAPSHOTS, "binance"), []
     with gzip.open(folder / SESSION) as lines:
         for line in map(orjson.loads, lines):
             received, raw = line["recv_ns"] // 1_000, line["raw"]

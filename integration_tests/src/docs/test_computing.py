@@ -13,7 +13,7 @@ from integration_tests.src.docs.shell import blocks_of, commands_of
 
 from extract_process.parquet import parquet_bytes
 from extract_process.records import Trade
-from extract_process.spool.arrow_rows import TradeRows
+from extract_process.spool.arrow_rows import ArrowRows
 from tickhouse_core.datasets import TRADES
 from tickhouse_core.lake_keys import hourly_key
 
@@ -62,7 +62,7 @@ def section(tmp_path: Path) -> Path:
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
     """A folder with data/lake and data/warehouse, which hold the same three trades and one candle."""
-    rows = TradeRows("binance")
+    rows = ArrowRows(TRADES, "binance")
     for number, (price, quantity) in enumerate(zip(PRICES, QUANTITIES, strict=True)):
         rows.append(Trade("BTCUSDT", number + 1, price, quantity, False, AT_US, AT_US), AT_US)
     path = tmp_path / "data" / "lake" / hourly_key(TRADES, "binance", AT_US, "main", 1)

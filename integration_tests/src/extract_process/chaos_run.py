@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.waiting import patience, wait_until
 
-from extract_process.live.snapshot_pace import LONGEST_SECONDS
+from extract_process.live.requests import LONGEST_SECONDS
 from tickhouse_core.object_store import ObjectStore
 
 from .chaos_faults import begin, schedule

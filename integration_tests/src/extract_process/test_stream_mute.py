@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 from tests.waiting import wait_until
 
-from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.kucoin.limits import KucoinLimits
+from simulated_exchange.config import ExchangeConfig, KucoinLimits
 from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
 from simulated_exchange.server.socket_limits import SocketLimits
 

@@ -10,8 +10,7 @@ import orjson
 import pytest
 from tests.waiting import wait_until
 
-from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.kucoin.limits import KucoinLimits
+from simulated_exchange.config import ExchangeConfig, KucoinLimits
 from tickhouse_core.warehouse import Warehouse
 
 from .conftest import us

@@ -22,7 +22,7 @@ from tests.commands import run_python
 from tests.waiting import patience, wait_until
 
 from extract_process.parquet import parquet_bytes
-from extract_process.venues.binance.rest import klines_table
+from extract_process.venues.binance.klines import klines_table
 from load_process.__main__ import run_loader
 from load_process.loader import LoaderOptions
 from tickhouse_core.aws import sqs_client

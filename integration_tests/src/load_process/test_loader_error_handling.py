@@ -147,7 +147,7 @@ def test_trouble_of_the_warehouse_leaves_messages_and_ends_by_itself(
     assert bronze_counts(warehouse) == {month_key(): 3}
     assert load_errors(warehouse) == []
     said = [record.message for record in caplog.records if record.levelname != "DEBUG"]
-    assert [words for words in said if words not in ("loaded", "a notification of no new object")] == [
+    assert [words for words in said if words not in ("loaded", "the notification names no new object")] == [
         "waiting for it to come back",
         "back to normal",
     ]

@@ -88,7 +88,7 @@ def test_the_page_lives_tells_trouble_within_seconds_and_can_be_used_by_everyone
     context = browser.new_context(**LOOKS["light"])
     page = opened(context, watched.url, complaints)
     expect(page.locator("#depth-words")).to_contain_text("spread", timeout=60_000)
-    expect(page.locator("#stage-warehouse")).to_have_attribute("data-verdict", "good", timeout=30_000)
+    expect(page.locator("#stage-warehouse")).to_have_attribute("data-verdict", "ok", timeout=30_000)
 
     wait_for_change(page, "#candles-words")
     wait_for_change(page, "#depth path >> nth=0", "d")
@@ -99,10 +99,10 @@ def test_the_page_lives_tells_trouble_within_seconds_and_can_be_used_by_everyone
     assert min(loads) < patience(LOAD_SECONDS)
 
     watched.parts.loader.stop()
-    red = seconds_until_verdict(page, "bad", RED_SECONDS)
+    red = seconds_until_verdict(page, "down", RED_SECONDS)
     expect(page.locator("#verdict-word")).to_have_text("trouble")
     watched.parts.loader.start()
-    green = seconds_until_verdict(page, "good", RED_SECONDS)
+    green = seconds_until_verdict(page, "ok", RED_SECONDS)
     print(f"red after {red:.1f} s, green after {green:.1f} s")
 
     for name, look in LOOKS.items():

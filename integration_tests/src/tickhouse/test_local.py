@@ -3,18 +3,21 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pyarrow.dataset as ds
 import pytest
 from conftest import free_port
-from tests.waiting import patience
+from tests.waiting import patience, wait_until
 
 from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
@@ -28,7 +31,7 @@ TICKHOUSE = [sys.executable, "-m", "tickhouse.cli"]
 @pytest.fixture
 def environment() -> Iterator[dict[str, str]]:
     with running_exchange(ExchangeConfig()) as exchange:
-        urls = {"BINANCE_REST_URL": exchange.url, "BINANCE_WS_URL": exchange.ws_url}
+        urls = {"BINANCE_REST_URL": exchange.url, "BINANCE_WS_URL": exchange.ws_url, "KUCOIN_REST_URL": exchange.url}
         yield {**os.environ, **urls, "PYTHONPATH": SOURCES, "STATUS_PORT": str(free_port())}
 
 
@@ -56,7 +59,7 @@ def lake_ids() -> list[int]:
 def wait_until_healthy(url: str, process: "subprocess.Popen[str]") -> None:
     deadline = time.monotonic() + patience(60)
     verdicts: dict[str, str] = {}
-    while verdicts.get("warehouse") != "good" or verdicts.get("venue") != "good":
+    while verdicts.get("warehouse") != "ok" or verdicts.get("venue") != "ok":
         assert time.monotonic() < deadline, verdicts
         assert process.poll() is None, process.communicate()
         try:
@@ -92,6 +95,78 @@ def test_local_keeps_everything_between_runs_and_through_a_kill(environment: dic
     assert json.loads(answer.stdout) == {"trades": len(set(after)), "ids": len(set(after)), "gold": 1}, answer.stderr
     gaps = run(asked, "query", "select cause from stream_events where event = 'gap' group by cause").stdout.split()[1:]
     assert gaps in (["restart"], [])  # the simulated market may have been quiet while nobody listened
+
+
+def recorded_until(environment: dict[str, str], arguments: tuple[str, ...], is_enough: Callable[[list[str]], bool]) -> list[str]:
+    """What `tickhouse local` logged until it was enough and Ctrl-C ended it."""
+    lines: list[str] = []
+    with local(environment, *arguments) as process:
+        assert process.stderr is not None
+        reader = threading.Thread(target=lines.extend, args=(process.stderr,))
+        reader.start()
+        wait_until(lambda: is_enough(lines) or process.poll() is not None, "what was to be recorded", seconds=120)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(patience(60)) == 0, "".join(lines)
+        reader.join()
+    return lines
+
+
+def test_two_venues_with_history_beside_and_nothing_asked_twice(environment: dict[str, str]) -> None:
+    since = datetime.now(UTC) - timedelta(days=2)
+    both = ("--venue", "binance", "--venue", "kucoin", "--symbol", "BTC-USDT", "--since", f"{since:%Y-%m-%dT%H:%M}")
+
+    def has_all(lines: list[str]) -> bool:
+        live = [list(Path("data/lake/data_sources").glob(f"{name}/venue=*")) for name in ("trades", "depth_diffs")]
+        return sum("history is complete" in line for line in lines) == 2 and all(len(venues) == 2 for venues in live)
+
+    recorded_until(environment, both, has_all)
+    sql = (
+        "select (select uniqExact(open_time) from klines where symbol = 'BTCUSDT') as binance,"
+        " (select uniqExact(open_time) from klines where symbol = 'BTC-USDT') as kucoin,"
+        " (select uniqExact(venue) from trades) as trades, (select uniqExact(venue) from depth_diffs) as diffs"
+    )
+    found = json.loads(run({**environment, "TICKHOUSE_DATA": "data"}, "query", "--json", sql).stdout)
+    assert min(found.pop("binance"), found.pop("kucoin")) >= 2 * 24 * 60 - 1
+    assert found == {"trades": 2, "diffs": 2}
+
+    again = recorded_until(environment, both, has_all)
+    new_rows = [int(line.rsplit("new_rows=", 1)[1].split()[0]) for line in again if "history is complete" in line]
+    assert max(new_rows) < 100, "what is in the folder is not asked for again"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--symbol", "btcusdt"), "unknown symbol btcusdt on binance: did you mean BTCUSDT?"),
+        (("--symbol", "btcusdt", "--venue", "kucoin"), "unknown symbol btcusdt on kucoin: did you mean BTC-USDT?"),
+        (("--symbol", "BTCUSDT", "--symbol", "eth-usdt"), "unknown symbol eth-usdt on binance: did you mean ETHUSDT?"),
+        (("--symbol", "NOSUCHUSDT"), "unknown symbol NOSUCHUSDT on binance: write it as the venue does"),
+        (
+            ("--symbol", "BTCUSDT", "--venue", "binance", "--venue", "kucoin"),
+            "--venue kucoin: none of the symbols is a market there, for example BTC-USDT",
+        ),
+        (("--symbol", "BTCUSDT", "--since", "yesterday"), "--since 'yesterday' is no instant: write 2024-01-01"),
+    ],
+)
+def test_what_cannot_be_recorded_is_one_line_before_anything_is_built(
+    environment: dict[str, str], arguments: tuple[str, ...], says: str
+) -> None:
+    done = run(environment, "local", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith(f"error: {says}"), done.stderr
+    assert not Path("data/warehouse").exists()
+
+
+def test_a_file_in_place_of_the_folder_and_a_taken_port_are_one_line(environment: dict[str, str]) -> None:
+    Path("data").write_text("mine")
+    done = run(environment, "local", "--symbol", "BTCUSDT")
+    assert (done.returncode, "data is a file: name a folder" in done.stderr) == (2, True)
+    assert Path("data").read_text() == "mine"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run(environment, "local", "--symbol", "BTCUSDT", "--data", "other", "--port", port)
+    assert (done.returncode, "cannot listen there" in done.stderr) == (2, True)
+    assert not Path("other/warehouse").exists()
 
 
 def test_status_without_a_page_is_one_line(environment: dict[str, str]) -> None:

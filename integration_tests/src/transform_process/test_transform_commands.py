@@ -155,7 +155,7 @@ def test_the_loop_waits_for_a_server_that_is_away(clickhouse_server: "ClickHouse
         process.send_signal(signal.SIGTERM)
         code, _, errors = finish(process, 30)
         assert code == 0, errors
-        assert errors.count("the warehouse is away") <= 2
+        assert errors.count("the warehouse is unavailable") <= 2
     finally:
         process.kill()
 

@@ -1,4 +1,7 @@
-"""One month of klines from a venue's bulk files: the monthly file, daily ones for what it lacks, and what was wrong."""
+"""One month of klines from a venue's bulk files: the monthly file, daily ones for what it lacks, and what was wrong.
+
+The archive proves presence, never absence: REST is asked for what its files lack (`auto`), or it is a gap (`archive`).
+"""
 
 import asyncio
 import logging

@@ -1,4 +1,8 @@
-"""What the lake holds of one series of klines, and how a month's object is completed without losing a row."""
+"""What the lake holds of one series of klines, and how a month's object is completed without losing a row.
+
+One object per month and series, completed in place: one glob reads the lake, and the backfill keeps no state beside it. A new
+version is loaded as a whole; bronze keeps every version, silver one row per kline.
+"""
 
 import logging
 import re
@@ -25,6 +29,8 @@ log = logging.getLogger(__name__)
 _MONTH_FILE = re.compile(r"/(\d{4}-\d{2})\.parquet$")
 _NO_DATA = "tickhouse.no_data"
 _OPEN_GAPS = "tickhouse.open_gaps"
+"""Footer: ranges that the archive did not explain. Rows that come later heal them."""
+
 _COMPARED = (
     "close_time",
     "open",

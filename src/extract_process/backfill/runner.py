@@ -36,7 +36,10 @@ Source = Literal["rest", "archive", "auto"]
 
 @dataclass(frozen=True, slots=True)
 class BackfillOptions:
-    """`start` and `end` in microseconds, end exclusive, None for now; `recheck` compares what the lake has already."""
+    """`start` and `end` in microseconds, end exclusive, None for now; `recheck` compares what the lake has already.
+
+    `newest_first` goes back in time, one page of every symbol in turn: for somebody who looks at charts meanwhile.
+    """
 
     interval: str
     start_us: int
@@ -45,6 +48,7 @@ class BackfillOptions:
     concurrency: int = 16
     recheck: bool = False
     venue: str = DEFAULT_VENUE
+    newest_first: bool = False
 
 
 @dataclass(slots=True)
@@ -124,11 +128,8 @@ class Backfill:
                     await self.rest.synchronize_clock()
                     await self._look_up(symbols)
                     running += [tasks.create_task(self._work()) for _ in range(self._options.concurrency)]
-                    for symbol in symbols:
-                        if symbol in self.report.unknown:
-                            continue
-                        async for job in self._plan(symbol):
-                            await self._jobs.put(job)
+                    async for job in self._plan_all([symbol for symbol in symbols if symbol not in self.report.unknown]):
+                        await self._jobs.put(job)
                     await self._jobs.join()
                     for task in running:
                         task.cancel()
@@ -151,8 +152,19 @@ class Backfill:
         start_us = max(self._options.start_us, self._venue.earliest_us)
         return start_us, min(self._options.end_us or server_now, server_now)
 
+    async def _plan_all(self, symbols: list[str]) -> AsyncIterator[Job]:
+        """One symbol after the other, or a job of each in turn where the newest come first."""
+        plans = [self._plan(symbol) for symbol in symbols]
+        at_once = len(plans) if self._options.newest_first else 1
+        while plans:
+            for plan in plans[:at_once]:
+                if (job := await anext(plan, None)) is None:
+                    plans.remove(plan)
+                else:
+                    yield job
+
     async def _plan(self, symbol: str) -> AsyncIterator[Job]:
-        """Everything the lake lacks of one symbol, oldest first; what needs no asking lands at once."""
+        """Everything the lake lacks of one symbol, in order of time; what needs no asking lands at once."""
         grid = grid_of(self._options.interval)
         if self._options.interval in self._venue.floating_intervals:
             grid = grid.with_phase_of(await self._first_open_time(symbol))
@@ -176,7 +188,7 @@ class Backfill:
         for job in jobs:
             series.expect(job.span)
         await self._land([series])
-        for job in sorted(jobs, key=lambda job: job.span.first):
+        for job in sorted(jobs, key=lambda job: job.span.first, reverse=self._options.newest_first):
             yield job
 
     async def _absent_before_listing(self, series: KlineSeries, missing: list[Range], wanted: Range) -> list[Range]:

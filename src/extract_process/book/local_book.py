@@ -1,4 +1,4 @@
-"""PURE. LocalBook: one symbol's diffs judged, its book kept, and the book proven against fresh snapshots."""
+"""PURE. LocalBook: one symbol's diffs checked, its book kept, and the book proven against fresh snapshots."""
 
 from extract_process.book.sync import Apply, BookSync, SnapshotNeeded, SyncDelayed, Synced
 from extract_process.book.verification import BookVerification, BoundedBook, Mismatch, Proven, Unproven, known_book
@@ -68,7 +68,7 @@ class LocalBook:
             self._proof = BookVerification()
 
     def on_snapshot(self, snapshot: DepthSnapshot, asked_levels: int) -> list[Finding]:
-        """An answer came: the book's new start where it has none, a proof where one was asked for."""
+        """An answer came: the book's new start where it has none, a proof where one was requested."""
         fresh = known_book(snapshot, asked_levels)
         if not self.is_synced or self._running is None:
             self._proof = None

@@ -1,4 +1,4 @@
-"""PURE. OrderBook: the levels of one symbol, both sides, exact. Applies absolute quantities; judges nothing."""
+"""PURE. OrderBook: the levels of one symbol, both sides, exact. Applies absolute quantities and checks nothing."""
 
 from collections.abc import Sequence
 from decimal import Decimal

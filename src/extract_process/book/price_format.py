@@ -1,4 +1,4 @@
-"""PURE. PriceFormat: how the venue spells the prices of one symbol, so that a book of numbers can be told in its words."""
+"""PURE. PriceFormat: how the venue spells the prices of one symbol, so that numbers are published in its spelling."""
 
 from collections.abc import Container
 
@@ -11,7 +11,7 @@ _DIGITS = 18  # after the point, as the book's numbers have them
 class PriceFormat:
     """Remembers only the spellings that do not follow from the number.
 
-    A venue writes most prices of a symbol alike, with so many digits after the point: those are made again when they
+    A venue writes most prices of a symbol alike, with the same number of digits after the point: those are made again when they
     are needed. A text for every level of a hundred books would cost as much memory as the books.
     """
 

@@ -7,7 +7,7 @@ from extract_process.records import DepthDiff
 from extract_process.sequence import UNREADABLE, IdFinding, NewNumbering, SequenceTracker
 
 KEPT_WAITING = 20
-"""Diffs kept until the snapshot is asked for (2 s at 100 ms): the answer is newer than all that came before."""
+"""Diffs kept until the snapshot is requested (2 s at 100 ms): the answer is newer than all that came before."""
 
 KEPT_US = 300_000_000
 MOST_KEPT_LEVELS = 100_000
@@ -15,7 +15,7 @@ MOST_KEPT_LEVELS = 100_000
 minutes, 15 MB. Beyond that the oldest go. An answer may be older than the request: some hosts lag behind the stream."""
 
 TOO_OLD_SAID_AT = 3
-"""Snapshots in a row that were too old until it is said."""
+"""Snapshots in a row that were too old before it is reported."""
 
 
 MOST_BEHIND_BOOK = 600
@@ -24,14 +24,14 @@ MOST_BEHIND_BOOK = 600
 
 @dataclass(frozen=True, slots=True)
 class SnapshotNeeded:
-    """The book cannot go on without a snapshot of this symbol; said once until `on_snapshot` answers it."""
+    """The book cannot go on without a snapshot of this symbol; reported once until `on_snapshot` answers it."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class SyncDelayed:
-    """The book cannot start: each snapshot so far ends before the first diff that waits; said once until it does."""
+    """The book cannot start: each snapshot so far ends before the first diff that waits; reported once until it does."""
 
     snapshot_id: int
     first_waiting: int
@@ -97,7 +97,7 @@ class BookSync:
             self._is_asked, self._buffered_levels = True, sum(map(_size, self._buffer))
 
     def on_snapshot(self, last_update_id: int) -> list[Decision]:
-        """A snapshot came, asked for or not. Too old: another is needed. Otherwise buffered diffs that fit follow."""
+        """A snapshot came, requested or not. Too old: another is needed. Otherwise buffered diffs that fit follow."""
         self._awaiting_snapshot = False
         is_former = self.ids.is_former(last_update_id, last_update_id)
         if self._buffer and (is_former or last_update_id + 1 < self._buffer[0].first_update_id):

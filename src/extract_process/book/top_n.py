@@ -1,7 +1,7 @@
-"""PURE. TopN: the best levels of a running book, and which of them changed since they were last told.
+"""PURE. TopN: the best levels of a running book, and which of them changed since they were last published.
 
 The book is never sorted for a message: the best prices of a side are a short sorted list that the changed levels are
-compared with. Levels that nobody can know (a snapshot tells a side only down to its last level) are never shown.
+compared with. Levels that cannot be known (a snapshot ends at its last level) are never shown.
 """
 
 from bisect import bisect_left, bisect_right
@@ -15,7 +15,7 @@ DELETED = "0"
 """The quantity of a level that left the view: deleted, or pushed out."""
 
 SPARE = 4
-"""A side's list holds so many times the levels that are shown; it is made anew when fewer than are shown are left."""
+"""A side's list holds this many times the published levels; it is made anew when it has fewer than are published."""
 
 PriceChanges = list[tuple[int, str]]
 """Price as a number, new quantity."""
@@ -29,7 +29,7 @@ class Changes(NamedTuple):
 
 
 class TopN:
-    """The best `levels` a side. `told` is what a listener holds: it moves when changes or the whole are taken."""
+    """The best `levels` a side. Subscribers hold what was published: it moves when changes or the whole are taken."""
 
     def __init__(self, levels: int, thin_below: int) -> None:
         """A side with fewer than `thin_below` known levels is thin: a fresh snapshot should come soon."""
@@ -46,7 +46,7 @@ class TopN:
         return self._bids.is_thin or self._asks.is_thin
 
     def reset(self, known: BoundedBook) -> None:
-        """Another book, or another border of the same; what was told stays as it was."""
+        """Another book, or another border of the same; what was published stays as it was."""
         self._bids.reset(known.book.bids, known.lowest_bid)
         self._asks.reset(known.book.asks, known.highest_ask)
 
@@ -78,9 +78,9 @@ class _Side:
         "_known",
         "_levels",
         "_near",
+        "_published",
         "_sign",
         "_thin_below",
-        "_told",
     )
 
     def __init__(self, count: int, thin_below: int, sign: int) -> None:
@@ -94,7 +94,7 @@ class _Side:
         self._known = 0  # levels up to the border when `_near` was made
         self._is_whole = True  # none of them is missing in `_near`
         self._is_touched = False
-        self._told: dict[int, str] = {}
+        self._published: dict[int, str] = {}
 
     @property
     def is_known(self) -> bool:
@@ -137,14 +137,14 @@ class _Side:
     def take_changes(self) -> PriceChanges:
         if not self._is_touched:
             return []
-        before, now = self._told, self._visible()
-        self._told, self._is_touched = now, False
+        before, now = self._published, self._visible()
+        self._published, self._is_touched = now, False
         changes = [(number, quantity) for number, quantity in now.items() if before.get(number) != quantity]
         return changes + [(number, DELETED) for number in before if number not in now]
 
     def take_all(self) -> PriceChanges:
-        self._told, self._is_touched = self._visible(), False
-        return list(self._told.items())
+        self._published, self._is_touched = self._visible(), False
+        return list(self._published.items())
 
     def _visible(self) -> dict[int, str]:
         levels, sign = self._levels, self._sign

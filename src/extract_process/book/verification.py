@@ -9,7 +9,7 @@ MOST_KEPT = 600
 """Diffs kept while the snapshot is under way, a minute; a slower answer proves nothing."""
 
 PROVEN_LEVELS = 1_000
-"""Levels a side that are compared; a snapshot of so many weighs 50."""
+"""Levels a side that are compared; a snapshot of 1,000 weighs 50."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class BoundedBook:
 
 
 def known_book(snapshot: DepthSnapshot, asked_levels: int) -> BoundedBook:
-    """The best 1,000 levels of a snapshot (venue order: best first) that was asked for with this limit."""
+    """The best 1,000 levels of a snapshot (venue order: best first) that was requested with this limit."""
     bids, asks = snapshot.bids[:PROVEN_LEVELS], snapshot.asks[:PROVEN_LEVELS]
     return BoundedBook(OrderBook(bids, asks), _border(snapshot.bids, asked_levels), _border(snapshot.asks, asked_levels))
 
@@ -127,7 +127,7 @@ class BookVerification:
 
 
 def _border(levels: list[list[str]], asked_levels: int) -> int | None:
-    """The price of the last level kept, or None where the side is shorter than was asked for."""
+    """The price of the last level kept, or None where the side is shorter than was requested."""
     if len(levels) < min(asked_levels, PROVEN_LEVELS):
         return None
     return exact_number(levels[min(len(levels), PROVEN_LEVELS) - 1][0])

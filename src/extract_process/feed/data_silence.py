@@ -1,6 +1,6 @@
 """PURE. DataSilence: whether an open connection has delivered nothing for longer than its own usual rate allows.
 
-A venue's pings say that the line is there, not that data comes. What is usual is learned: the longest pause between two
+A venue's pings prove the connection, not the data. What is usual is learned: the longest pause between two
 data frames of the last hour or two. Silence is an alarm beyond 15 such pauses, but at least 30 s; beyond half an hour
 4 pauses are enough. A market that trades every few minutes therefore costs nothing, a busy connection alarms within a minute.
 """
@@ -14,8 +14,8 @@ MOST_LEASTS = 60
 
 LEAST_FRAMES = 100
 LEAST_MOMENTS = 8
-"""Before so many frames in so many moments, nothing is usual yet: a quiet market may begin with a burst. Two moments are
-apart a 30th of the least silence: 1 s of 30."""
+"""Fewer frames or moments show no usual rate: a quiet market may begin with a burst. Two moments are a 30th of the least
+silence apart: 1 s of 30."""
 
 _MOMENTS_IN_LEAST = 30
 
@@ -62,11 +62,11 @@ class DataSilence:
         self._since, self._last, self.is_alarmed = now, None, False
 
     def end(self) -> None:
-        """The connection is lost: that is told by itself."""
+        """The connection is lost; that has an event of its own."""
         self._since, self._last, self.is_alarmed = None, None, False
 
     def on_data(self, now: float, frames: int = 1) -> bool:
-        """So many frames came at once; True where that ends an alarm."""
+        """`frames` frames came at once; True where that ends an alarm."""
         self._frames += frames
         if self._last is not None:
             if now - self._window_began > WINDOW_SECONDS:

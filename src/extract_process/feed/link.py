@@ -15,10 +15,10 @@ REPLY_SECONDS = 10.0
 
 @dataclass(slots=True, eq=False)
 class FeedLink:
-    """Until it is the judged one, its records wait in the backlog."""
+    """Only the active link's records are tracked; those of another one wait in its backlog."""
 
     connection: StreamConnection
-    is_judged: bool = False
+    is_active: bool = False
     backlog: list[tuple[object, int]] = field(default_factory=list)
     unanswered: set[int] = field(default_factory=set)
     answered: asyncio.Event = field(default_factory=asyncio.Event)
@@ -26,7 +26,7 @@ class FeedLink:
     refused: str = ""
     last_words: str = ""
     is_leaving: bool = False
-    """The venue has said that it will close it."""
+    """The venue announced that it will close it."""
 
     @property
     def lost(self) -> asyncio.Future[str]:
@@ -35,11 +35,11 @@ class FeedLink:
 
     @property
     def words_of_loss(self) -> str:
-        """With what the venue said before: a close frame often has no reason in it."""
+        """With the last error of the venue: a close frame often has no reason in it."""
         return f"{self.lost.result()}, after it said: {self.last_words}" if self.last_words else self.lost.result()
 
     def on_reply(self, reply: Reply) -> str:
-        """The venue's error, where it answers nothing that was asked; else empty."""
+        """The venue's error, where it answers no request of ours; else empty."""
         stray = ""
         if reply.error:
             self.last_words = reply.error
@@ -64,7 +64,7 @@ class FeedLinks:
         find_address: Callable[[], Awaitable[Address]],
         silence_seconds: float,
     ) -> None:
-        """`find_address` is asked anew for every connection; it raises VenueError."""
+        """`find_address` is called for every connection; it raises VenueError."""
         self._streams = streams
         self.left_out: set[str] = set()
         """Streams of symbols that the venue does not know: connections to come do not subscribe to them."""
@@ -147,7 +147,7 @@ class FeedLinks:
 
 
 async def first_of(lost: asyncio.Future[str], event: asyncio.Event, seconds: float) -> None:
-    """Until one of them happens, at most so long."""
+    """Returns when one of them happens, or after `seconds`."""
     waiting = asyncio.ensure_future(event.wait())
     await asyncio.wait([lost, waiting], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
     waiting.cancel()

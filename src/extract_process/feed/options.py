@@ -1,4 +1,4 @@
-"""PURE. What the connections to a venue are told, whoever takes their frames."""
+"""PURE. The options of the connections to a venue, for every process that has some."""
 
 from dataclasses import dataclass
 

@@ -55,7 +55,7 @@ class FeedPlan:
     def add(self, symbols: Collection[str]) -> list[StreamFeed]:
         """New feeds for the streams of these symbols, each stream once; a stream of the whole market is in the first ones.
 
-        Streams that are subscribed already, because nobody knew that the venue does not know them, are subscribed anew.
+        Streams whose subscription the venue ignored, because it did not know their symbols then, are subscribed anew.
         """
         for feed, streams in self._streams_of(symbols):
             feed.renew(streams)

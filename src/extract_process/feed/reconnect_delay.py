@@ -3,7 +3,7 @@
 from tickhouse_core.backoff import Backoff
 
 LIVED_SECONDS = 60.0
-"""A connection that delivered for so long ended by chance; a shorter one is a sign of trouble that goes on."""
+"""A connection that lived longer ended by chance; a shorter one is a sign of trouble that goes on."""
 
 
 class ReconnectDelay:
@@ -18,7 +18,7 @@ class ReconnectDelay:
         self._failures = 0
 
     def next_delay(self, lived_seconds: float, fraction: float) -> float:
-        """Seconds to wait after a connection that lived so long (0 if it never was); `fraction` is random in [0, 1)."""
+        """Seconds to wait after a connection that lived `lived_seconds` (0: it never opened); `fraction` is random in [0, 1)."""
         if lived_seconds >= LIVED_SECONDS:
             self._failures = 0
         self._failures += 1

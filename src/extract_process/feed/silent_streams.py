@@ -6,7 +6,7 @@ from extract_process.stream_key import ALL_SYMBOLS, StreamKey, key_of
 
 
 class SilentStreams:
-    """Costs nothing once every stream was heard, or once the silent ones were named."""
+    """Costs nothing once every stream has delivered, or once the silent ones were named."""
 
     def __init__(self, streams: Iterable[StreamKey]) -> None:
         """A ticker stream of the whole market has the symbol `*`; symbols are compared without case."""
@@ -21,7 +21,7 @@ class SilentStreams:
                 self._silent.pop((key.channel, ALL_SYMBOLS), None)
 
     def take_silent(self) -> list[StreamKey]:
-        """The streams that were never heard; they are named once."""
+        """The streams that never delivered; they are named once."""
         silent = list(self._silent.values())
         self._silent.clear()
         return silent

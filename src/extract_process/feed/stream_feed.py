@@ -10,13 +10,13 @@ from extract_process.feed.data_silence import DataSilence
 from extract_process.feed.frame_handler import FrameHandler
 from extract_process.feed.link import FeedLink, FeedLinks, first_of
 from extract_process.feed.options import FeedOptions
-from extract_process.feed.overlap import Overlap, Verdict, goes_on, of_this_numbering, pause_before_retry
+from extract_process.feed.overlap import Overlap, Verdict, backlog_goes_on, names_of, of_this_numbering, pause_before_retry
 from extract_process.feed.reconnect_delay import ReconnectDelay
 from extract_process.feed.silent_streams import SilentStreams
 from extract_process.feed.websocket import StreamConnection
-from extract_process.stream_key import StreamKey, first_ids_of
+from extract_process.stream_key import StreamKey
 from extract_process.venues import Venue
-from extract_process.venues.api import Address, Pong, Reply, ServerShutdown, Unknown, Welcome
+from extract_process.venues.api import CONTROL_MESSAGES, Address, Reply, ServerShutdown, Welcome
 from extract_process.venues.rate_limit import EventLimit
 from tickhouse_core.errors import SubscriptionRefused, VenueError
 from tickhouse_core.redaction import redacted
@@ -24,21 +24,17 @@ from tickhouse_core.redaction import redacted
 log = logging.getLogger(__name__)
 
 MOST_BACKLOG = 100_000
-"""Records of a second connection that wait to be judged; beyond it nothing more is waited for."""
-
-MOST_NAMED = 10
-"""Silent streams that a line names; there is an event for each."""
+"""Records of a second connection that wait to be tracked; with more of them, it takes over or is given up."""
 
 LOOK_SECONDS = 1.0
 """Between two looks at what is due by the clock."""
 
-_CONTROL = (Reply, Welcome, Pong, ServerShutdown, Unknown)
 _ROTATION, _SHUTDOWN, _MUTE, _LISTED = "rotation", "server_shutdown", "mute", "symbol_listed"
 """Why a connection is replaced: the `cause` of the events, and of a hole that it leaves."""
 
 
 class StreamFeed:
-    """Runs until cancelled, then closes what is open; frames that come while closing are landed and judged too."""
+    """Runs until cancelled, then closes what is open; frames that come while closing are recorded and tracked too."""
 
     def __init__(
         self,
@@ -51,7 +47,7 @@ class StreamFeed:
         find_address: Callable[[], Awaitable[Address]],
         on_refused: Callable[[], None] = lambda: None,
     ) -> None:
-        """`find_address` is asked anew for every connection; it raises VenueError.
+        """`find_address` is called for every connection; it raises VenueError.
 
         `on_refused` is called when the venue does not take the subscription.
         """
@@ -119,7 +115,7 @@ class StreamFeed:
             await asyncio.sleep(min(LOOK_SECONDS, self._options.mute_seconds / 10))
             if self._silence.on_look(loop.time()):
                 silent, usual = self._silence.silent_seconds(loop.time()), self._silence.longest_pause
-                self._note(_MUTE, detail=f"connected, and no data for {silent:.1f} s; the longest pause was {usual:.1f} s")
+                self._tell(_MUTE, detail=f"connected, and no data for {silent:.1f} s; the longest pause was {usual:.1f} s")
                 self._woken.set()
 
     async def _follow(self, link: FeedLink) -> None:
@@ -139,7 +135,7 @@ class StreamFeed:
                 retry_at = loop.time() + pause
             else:
                 link, rotate_at, failures, tried = successor, self._next_rotation(), 0, ""
-        self._say_lost(link)
+        self._tell_lost(link)
         await asyncio.sleep(self._delay.next_delay(link.connection.lived_seconds, random.random()))
 
     def _next_rotation(self) -> float:
@@ -159,7 +155,7 @@ class StreamFeed:
         return _ROTATION if asyncio.get_running_loop().time() >= rotate_at else ""
 
     async def _replace(self, link: FeedLink, why: str) -> FeedLink:
-        """The judged connection after the attempt: the second one, once it delivers what the first does, or still the first."""
+        """The active connection after the attempt: the second one, once it delivers what the first does, or still the first."""
         loop = asyncio.get_running_loop()
         successor = self._successor = await self._connect_until_done()
         overlap = self._overlap = Overlap(loop.time(), self._options.overlap_seconds, is_mute=why == _MUTE)
@@ -171,14 +167,14 @@ class StreamFeed:
         if (is_given_up or not link.lost.done()) and not self._goes_on(successor):
             self._handler.on_break(_MUTE if why == _MUTE else _ROTATION, self._is_ours)
         if successor.lost.done() and not link.lost.done():
-            self._say_lost(successor)
+            self._tell_lost(successor)
             return link
         if is_given_up:
-            self._note("successor_given_up", cause=why, detail=_words_of_failure(overlap, loop.time()))
+            self._tell("successor_given_up", cause=why, detail=overlap.words_of_failure(loop.time()))
             await self._retire(successor)
             return link
         if link.lost.done():
-            self._say_lost(link)
+            self._tell_lost(link)
         self._promote(successor, "rotated", why)
         await self._retire(link)
         return successor
@@ -192,25 +188,23 @@ class StreamFeed:
             await asyncio.wait(lost, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             now = loop.time()
             if any(one.done() for one in lost):
-                return Verdict.GIVE_UP if overlap.owed(now) else Verdict.TAKE_OVER
+                return Verdict.GIVE_UP if overlap.missing(now) else Verdict.TAKE_OVER
             is_full = len(successor.backlog) > MOST_BACKLOG
             verdict = overlap.verdict(now, goes_on=lambda: self._goes_on(successor), is_full=is_full)
             if verdict is not Verdict.WAIT:
                 return verdict
 
     def _goes_on(self, successor: FeedLink) -> bool:
-        spans = self._handler.spans()
-        first_ids = first_ids_of(message for message, _ in of_this_numbering(successor.backlog, spans))
-        return goes_on(first_ids, spans, self._sparse)
+        return backlog_goes_on(successor.backlog, self._handler.spans(), self._sparse)
 
     def _promote(self, link: FeedLink, event: str, cause: str = "") -> None:
-        """From here on this connection is the judged one; what it delivered so far is judged first."""
-        link.is_judged = self._is_renewed = True
+        """From here on this connection is the active one; what it delivered so far is tracked first."""
+        link.is_active = self._is_renewed = True
         self._silence.begin(asyncio.get_running_loop().time())
-        self._note(event, cause=cause, detail=f"{len(self.streams)} streams, {len(link.backlog)} records in the overlap")
-        self._judge_backlog(link)
+        self._tell(event, cause=cause, detail=f"{len(self.streams)} streams, {len(link.backlog)} records in the overlap")
+        self._track_backlog(link)
 
-    def _judge_backlog(self, link: FeedLink) -> None:
+    def _track_backlog(self, link: FeedLink) -> None:
         """Its rows are recorded, whatever becomes of the connection: their ids are in no gap."""
         backlog, link.backlog = link.backlog, []
         for message, receipt_time in of_this_numbering(backlog, self._handler.spans()):
@@ -218,25 +212,25 @@ class StreamFeed:
 
     def _on_open_failed(self, link: FeedLink) -> None:
         if link.backlog:
-            self._judge_backlog(link)
+            self._track_backlog(link)
             self._handler.on_break("disconnect", self._is_ours)
 
     async def _retire(self, link: FeedLink) -> None:
-        link.is_judged = False
+        link.is_active = False
         await link.connection.close()
         self._links.forget(link)
-        self._judge_backlog(link)
+        self._track_backlog(link)
 
-    def _say_lost(self, link: FeedLink) -> None:
-        """A hole that shows now is the connection's fault, if it was the judged one."""
+    def _tell_lost(self, link: FeedLink) -> None:
+        """A hole that shows now is the connection's fault, if it was the active one."""
         self._links.forget(link)
-        if link.is_judged:
+        if link.is_active:
             self._silence.end()
             self._handler.on_break("disconnect", self._is_ours)
         else:
-            self._judge_backlog(link)
+            self._track_backlog(link)
         detail = f"{link.words_of_loss} after {link.connection.lived_seconds:.1f} s"
-        self._note("disconnected", cause="disconnect", detail=detail)
+        self._tell("disconnected", cause="disconnect", detail=detail)
 
     async def _connect_until_done(self) -> FeedLink:
         while True:
@@ -249,72 +243,63 @@ class StreamFeed:
                 if isinstance(error, SubscriptionRefused):
                     self._on_refused()
                 seconds = self._delay.next_delay(0.0, random.random())
-                self._note("connect_failed", detail=str(error))
+                self._tell("connect_failed", detail=str(error))
                 await asyncio.sleep(seconds)
             else:
-                asyncio.get_running_loop().call_later(self._options.first_message_seconds, self._say_silent)
+                asyncio.get_running_loop().call_later(self._options.first_message_seconds, self._tell_silent)
                 return link
 
     def _on_frames(self, connection: StreamConnection, frames: list[bytes], receipt_time: int) -> None:
         link = self._links.of(connection)
-        messages = self._handler.record(frames, receipt_time, extra=not link.is_judged)
-        said = 0
+        messages = self._handler.record(frames, receipt_time, extra=not link.is_active)
+        control = 0
         for message in messages:
-            if isinstance(message, _CONTROL):
-                said += 1
+            if isinstance(message, CONTROL_MESSAGES):
+                control += 1
                 self._on_control(link, message)
         self._first.on_messages(messages)
-        if link.is_judged:
-            if len(frames) > said:  # not the messages: of a channel that a full spool stops there are none
-                self._on_data(len(frames) - said)
+        now = asyncio.get_running_loop().time()
+        if link.is_active:
+            if len(frames) > control:  # not the messages: of a channel that a full spool stops there are none
+                self._on_data(len(frames) - control, now)
             if self._overlap is not None:
-                self._overlap.on_first(messages, asyncio.get_running_loop().time())
+                self._overlap.on_first(messages, now)
             self._handler.on_messages(messages, receipt_time)
         else:
             link.backlog += [(message, receipt_time) for message in messages]
             if self._overlap is not None:
-                self._overlap.on_second(messages, asyncio.get_running_loop().time())
+                self._overlap.on_second(messages, now)
 
-    def _on_data(self, frames: int) -> None:
-        now = asyncio.get_running_loop().time()
+    def _on_data(self, frames: int, now: float) -> None:
         pause = min(LOOK_SECONDS, self._options.overlap_seconds)
         if self._successor is not None and self._silence.silent_seconds(now) >= pause:
-            self._judge_backlog(self._successor)  # what only the second has is no hole, and nothing to ask for
+            self._track_backlog(self._successor)  # what only the second has is no hole, and needs no request
         if self._silence.on_data(now, frames):
-            self._note("heard_again", detail=f"the pause was {self._silence.longest_pause:.1f} s")
+            self._tell("heard_again", detail=f"the pause was {self._silence.longest_pause:.1f} s")
 
     def _on_control(self, link: FeedLink, message: object) -> None:
         if isinstance(message, Reply):
             if words := link.on_reply(message):
-                self._note("venue_error", detail=words)
+                self._tell("venue_error", detail=words)
         elif isinstance(message, Welcome):
             link.welcomed.set()
         elif isinstance(message, ServerShutdown):
-            self._note(_SHUTDOWN)
+            self._tell(_SHUTDOWN)
             link.is_leaving = True
             self._woken.set()
 
-    def _say_silent(self) -> None:
+    def _tell_silent(self) -> None:
         """A name the venue does not know is answered like any other and then silent."""
         silent = self._first.take_silent()
         for key in silent:
             self._handler.tell("silent_stream", key)
         if silent:
-            named = ", ".join(f"{key.channel} {key.symbol.upper()}" for key in silent[:MOST_NAMED])
-            what = {"feed": self.name, "silent": f"{len(silent)} of {len(self.streams)} streams", "streams": named}
+            what = {"feed": self.name, "silent": f"{len(silent)} of {len(self.streams)} streams", "streams": names_of(silent)}
             log.warning("no message yet: is the symbol right, and trading?", extra=what)
 
     def _is_ours(self, key: StreamKey) -> bool:
         return (key.channel, key.symbol.upper()) in self._places
 
-    def _note(self, event: str, *, cause: str = "", detail: str = "") -> None:
+    def _tell(self, event: str, *, cause: str = "", detail: str = "") -> None:
         words = f"{self.name}: {redacted(detail)}" if detail else self.name  # events are data: they leave this machine
         self._handler.tell(event, cause=cause, detail=words)
-
-
-def _words_of_failure(overlap: Overlap, now: float) -> str:
-    """What the second connection did not deliver."""
-    if not overlap.has_delivered:
-        return "a second connection was accepted and delivered nothing: the first one is kept, another is tried later"
-    silent = ", ".join(f"{key.channel} {key.symbol.upper()}" for key in overlap.owed(now)[:MOST_NAMED])
-    return f"a second connection did not deliver {silent}: the first one is kept, another is tried later"

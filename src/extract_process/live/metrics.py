@@ -1,14 +1,14 @@
-"""What a live capture and a mirror tell about themselves: figures, and what keeps them from their work."""
+"""The figures of a live capture and a mirror, and what keeps them from their work."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tickhouse_core.metrics import Reading
+from tickhouse_core.metrics import Component, Sample, Watchdog
 
 _HELP = {
     "frames_total": "frames received and kept",
     "frame_bytes_total": "bytes of them",
-    "rows_total": "rows landed",
+    "rows_total": "rows recorded",
     "gaps_total": "gaps written down",
     "refused_frames_total": "frames that are not a message of the venue's",
     "discarded_frames_total": "frames given up because the spool was full",
@@ -46,10 +46,15 @@ class Vitals:
     trouble: tuple[str, ...] = field(default=())
 
 
-def readings_of(vitals: Vitals) -> Iterator[Reading]:
+def samples_of(vitals: Vitals) -> Iterator[Sample]:
     labels = {"venue": vitals.venue, "instance": vitals.instance}
     for name, value in vitals.figures.items():
-        yield Reading(f"tickhouse_{vitals.process}_{name}", value, _HELP[name], labels)
+        yield Sample(f"tickhouse_{vitals.process}_{name}", value, _HELP[name], labels)
+
+
+def component_of(process: str, vitals: Callable[[], Vitals], watchdog: Watchdog) -> Component:
+    """`vitals` is called from any thread."""
+    return Component(process, lambda: samples_of(vitals()), lambda: list(vitals().trouble), watchdog.not_alive)
 
 
 def connection_trouble(figures: Mapping[str, float]) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""PURE. StreamMonitor: what the live messages of all symbols mean: events to write down, and what to ask the venue for."""
+"""PURE. StreamMonitor: what the live messages of all symbols mean: events to record, and requests to the venue."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,52 +6,20 @@ from dataclasses import dataclass, field
 from extract_process.book.local_book import Finding, LocalBook
 from extract_process.book.sync import SnapshotNeeded, SyncDelayed, Synced
 from extract_process.book.verification import Mismatch, Proven, Unproven
+from extract_process.live.requests import SNAPSHOT_LEVELS, GapRequest, Request, SnapshotRequest
 from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, Trade, UnreadableRow
 from extract_process.sequence import UNREADABLE, Gap, Healed, Implausible, NewNumbering, SequenceTracker
 from extract_process.stream_key import StreamKey, ids_of, key_of
-from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotRequest:
-    """A snapshot of this symbol is needed; `reason` as it lands in the row."""
-
-    symbol: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class GapRequest:
-    """These ids are missing and may be had over REST."""
-
-    key: StreamKey
-    from_id: int
-    to_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class KlineRequest:
-    """These klines are over and the stream never says how they ended: REST does."""
-
-    key: StreamKey
-    from_id: int
-    to_id: int
-
-
-Request = SnapshotRequest | GapRequest | KlineRequest
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeRules:
-    """What of a venue matters here; see Venue."""
+class MonitorRules:
+    """What of a venue and its session matters here; see Venue."""
 
     sparse_channels: frozenset[str] = frozenset()
-    klines_never_close: bool = False
-
-
-def monitor_rules(venue: Venue) -> JudgeRules:
-    return JudgeRules(venue.sparse_channels, venue.settle_seconds is not None)
+    settle_seconds: float | None = None
+    snapshot_levels: int = SNAPSHOT_LEVELS
 
 
 @dataclass(slots=True)
@@ -60,6 +28,10 @@ class Findings:
 
     events: list[StreamEvent] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+
+    def add(self, more: "Findings") -> None:
+        self.events += more.events
+        self.requests += more.requests
 
 
 @dataclass(slots=True)
@@ -85,14 +57,14 @@ class _Ids:
 
 
 class StreamMonitor:
-    """One per process. Every message is judged once, from one connection at a time; landing it is not its matter."""
+    """One per process. Every message is tracked once, from one connection at a time; recording it is not its matter."""
 
     def __init__(
         self,
         venue: str,
         instance: str,
         last_ids: Mapping[StreamKey, tuple[int, int]],
-        rules: JudgeRules = JudgeRules(),  # frozen
+        rules: MonitorRules = MonitorRules(),  # frozen
     ) -> None:
         """`last_ids` is what the process remembers from before a restart: last id and its receipt_time by stream."""
         self._venue, self._instance, self._rules = venue, instance, rules
@@ -126,10 +98,10 @@ class StreamMonitor:
                 elif isinstance(message, Kline) and message.is_closed:
                     known = self._kline(message.symbol, message.interval)
                     findings = known.watch.on_ids(message.open_time, message.open_time)
-                elif isinstance(message, Kline) and self._rules.klines_never_close:
+                elif isinstance(message, Kline) and self._rules.settle_seconds is not None:
                     known = self._kline(message.symbol, message.interval)
                     if over := known.watch.on_running(message.open_time):
-                        result.requests.append(KlineRequest(known.key, over.first, over.last))
+                        result.requests.append(GapRequest(known.key, over.first, over.last, self._rules.settle_seconds))
                 elif isinstance(message, UnreadableRow):
                     self._on_unreadable(message, receipt_time, result)
                     continue
@@ -143,7 +115,7 @@ class StreamMonitor:
         return result
 
     def _on_unreadable(self, row: UnreadableRow, now: int, result: Findings) -> None:
-        """The event has the row's ids, and the gap behind it says that they are nowhere else."""
+        """The event has the row's ids. The gap after it: they are in no other row."""
         key = StreamKey(row.channel, row.symbol, row.interval)
         if row.first_id is None or row.last_id is None:
             result.events.append(self.event("refused_row", now, key, cause=UNREADABLE, detail=row.why))
@@ -158,7 +130,7 @@ class StreamMonitor:
         known.last_receipt = now
 
     def _on_failure(self, message: object, error: Exception, now: int, result: Findings) -> None:
-        """Code that fell over a message: the message is landed, its book begins anew."""
+        """Our code failed on a message: the message is recorded, its book begins anew."""
         key, ids = key_of(message), ids_of(message)
         words = f"{type(error).__name__}: {error}"[:300]
         result.events.append(self.event("not_judged", now, key, cause=type(error).__name__, ids=ids, detail=words))
@@ -186,7 +158,7 @@ class StreamMonitor:
         return result
 
     def on_absent_ids(self, key: StreamKey, first: int, last: int, now_us: int) -> Findings:
-        """The venue was asked for these klines and has none: a gap of its own, never to be asked for again."""
+        """The venue was asked for these klines and has none: a gap of its own, never requested again."""
         self._ids_of(key).watch.on_absent(last)
         return Findings([self.event("gap", now_us, key, cause="venue_has_no_data", ids=(first, last), ended_at=now_us)])
 
@@ -197,7 +169,7 @@ class StreamMonitor:
                 known.watch.on_break(cause)
 
     def spans(self) -> dict[StreamKey, tuple[int, int]]:
-        """The first and the last id that were judged, of the numbering that each stream has now."""
+        """The first and the last tracked id, of the numbering that each stream has now."""
         return {known.key: span for known in self._known() if (span := known.watch.span) is not None}
 
     def event(
@@ -223,7 +195,7 @@ class StreamMonitor:
     def _record(self, known: _Depth | _Ids, findings: Iterable[Finding], now: int, result: Findings) -> None:
         for finding in findings:
             if isinstance(finding, SnapshotNeeded):
-                result.requests.append(SnapshotRequest(known.key.symbol, finding.reason))
+                result.requests.append(SnapshotRequest(known.key.symbol, finding.reason, self._rules.snapshot_levels))
                 continue
             result.events.append(self._event_of(finding, known, now))
             if isinstance(finding, Gap) and known.key.channel != "depth":

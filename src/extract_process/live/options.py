@@ -1,4 +1,4 @@
-"""PURE. What one live capture is told: markets, and how much, how often and how long of everything."""
+"""PURE. The options of one live capture: markets, and how much, how often and how long of everything."""
 
 from dataclasses import dataclass, field
 
@@ -6,6 +6,9 @@ from extract_process.feed.options import FeedOptions
 from extract_process.markets import Wanted
 from extract_process.spool.micro_batch import BatchLimits
 from extract_process.venues import DEFAULT_VENUE
+
+CHANNELS = ("trades", "depth", "klines", "ticker")
+"""All there are; a venue may lack some."""
 
 LOOK_AGAIN_SECONDS = 300.0
 """Between two looks for symbols that the venue does not know."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import orjson
 
-from extract_process.live.covered_ids import CoveredIds
+from extract_process.ranges import Grid, Range
 from extract_process.records import Heartbeat, StreamEvent
-from extract_process.sequence import Gap
+from extract_process.sequence import EVERY_ID, Gap
 from extract_process.spool.checkpoint import Checkpoint, LastIds, load_checkpoint
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.row_buffer import RowBuffer
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """Where a capture goes on: the next segment's number, last ids, and holes that nobody had written down."""
+    """Where a capture goes on: the next segment's number, last ids, and gaps that were not recorded yet."""
 
     next_sequence: int
     last_ids: LastIds
@@ -33,12 +33,12 @@ class Recovered:
 def recover(folder: Path, outbox: Outbox, venue: Venue, instance: str, symbols: frozenset[str]) -> Recovered:
     """Turns leftover segments into objects under the keys they would have had, with their original receipt times."""
     memory = load_checkpoint(folder)
-    accounts = Accounts(memory.last_ids, venue.sparse_channels)
+    covered = CoveredStreams(memory.last_ids, venue.sparse_channels)
     leftovers = leftover_segments(folder)
     for segment in leftovers:
-        landing = landing_of(segment, venue, instance, symbols, accounts)
-        outbox.put(segment.sequence, landing.objects(segment.sequence))
-    last_ids, gaps = accounts.settle()
+        rows = rows_of_segment(segment, venue, RowBuffer(venue, instance, symbols), covered)
+        outbox.put(segment.sequence, rows.objects(segment.sequence))
+    last_ids, gaps = covered.settle()
     last = max([memory.sequence, outbox.last_sequence(), *(segment.sequence for segment in leftovers)])
     Checkpoint(last, last_ids).save(folder)
     for segment in leftovers:
@@ -46,73 +46,102 @@ def recover(folder: Path, outbox: Outbox, venue: Venue, instance: str, symbols: 
     return Recovered(last + 1, last_ids, gaps)
 
 
-def landing_of(
-    segment: Segment, venue: Venue, instance: str, symbols: frozenset[str], accounts: "Accounts | None" = None
-) -> RowBuffer:
-    """The rows of a segment, read back from disk."""
-    landing = RowBuffer(venue, instance, symbols)
+def rows_of_segment(segment: Segment, venue: Venue, rows: RowBuffer, covered: "CoveredStreams | None" = None) -> RowBuffer:
+    """`rows`, an empty buffer, with the rows of a segment on disk; its ids are added to `covered`."""
     for record in read_segment(segment):
-        _replay(record, landing, venue, accounts)
-    return landing
+        _replay(record, rows, venue, covered)
+    return rows
 
 
-def _replay(record: Record, landing: RowBuffer, venue: Venue, accounts: "Accounts | None") -> None:
-    """Lands one record as it was landed when it came."""
+def _replay(record: Record, rows: RowBuffer, venue: Venue, covered: "CoveredStreams | None") -> None:
+    """The same rows as when it came."""
     match record.kind:
         case Kind.FRAME | Kind.EXTRA_FRAME:
             try:
                 messages = venue.parse_frame(record.payload, record.receipt_time)
             except DATA_ERRORS:  # FrameRefused is one of them
                 return  # its event is a record of its own
-            landing.add_messages(messages, record.receipt_time)
-            if accounts is not None:
-                accounts.add_messages(messages, record.receipt_time)
+            rows.add_messages(messages, record.receipt_time)
+            if covered is not None:
+                covered.add_messages(messages, record.receipt_time)
         case Kind.REST_ANSWER:
-            landing.add_answer(parse_rest_answer(record.payload), record.receipt_time)
+            rows.add_answer(parse_rest_answer(record.payload), record.receipt_time)
         case Kind.EVENT:
             event = StreamEvent(**orjson.loads(record.payload))
-            landing.add_event(event, record.receipt_time)
-            if accounts is not None:
-                accounts.add_event(event)
+            rows.add_event(event, record.receipt_time)
+            if covered is not None:
+                covered.add_event(event)
         case Kind.HEARTBEAT:
-            landing.add_heartbeat(Heartbeat(**orjson.loads(record.payload)))
+            rows.add_heartbeat(Heartbeat(**orjson.loads(record.payload)))
 
 
-class Accounts:
-    """Which ids the leftover segments account for, by stream."""
+class CoveredIds:
+    """Of one stream, which ids are on disk as rows or as gaps, and which fell out in a crash.
+
+    Collects what leftover segments hold, in any order, beyond the last id that was known before them.
+    """
+
+    def __init__(self, last_id: int | None, grid: Grid = EVERY_ID) -> None:
+        self._last_id = last_id
+        self._grid = grid
+        self._ranges: list[Range] = []
+
+    def add(self, first: int, last: int) -> None:
+        """Rows, or a recorded gap: both cover their ids."""
+        if self._ranges and self._ranges[-1].first <= first <= self._grid.after(self._ranges[-1].last):
+            self._ranges[-1] = Range(self._ranges[-1].first, max(last, self._ranges[-1].last))
+        else:
+            self._ranges.append(Range(first, last))
+
+    def forget(self, first: int, last: int) -> None:
+        """Rows with these ids belong to no numbering, or to another one."""
+        self._ranges = [span for span in self._ranges if not (first <= span.first and span.last <= last)]
+
+    def settle(self) -> tuple[int | None, list[Gap]]:
+        """The last id, and the holes before it without a recorded gap: a process was killed before it could write one."""
+        last, gaps = self._last_id, []
+        for span in self._grid.joined(self._ranges):
+            if last is not None and span.first > self._grid.after(last):
+                gaps.append(Gap(self._grid.after(last), self._grid.before(span.first), "restart"))
+            last = span.last if last is None else max(last, span.last)
+        return last, gaps
+
+
+class CoveredStreams:
+    """The ids that the leftover segments cover, by stream."""
 
     def __init__(self, last_ids: LastIds, sparse_channels: frozenset[str] = frozenset()) -> None:
-        """Ids of sparse channels are no matter of holes: only how far they came is accounted for."""
+        """Sparse channels have no holes between ids: only their last id counts."""
         self._last_ids = dict(last_ids)
         self._sparse_channels = sparse_channels
         self._receipts = {key: receipt_time for key, (_, receipt_time) in last_ids.items()}
-        self._accounts: dict[StreamKey, CoveredIds] = {}
+        self._covered: dict[StreamKey, CoveredIds] = {}
         self._gaps: list[tuple[StreamKey, Gap]] = []
 
     def add_messages(self, messages: Iterable[object], receipt_time: int) -> None:
         for message in messages:
             key, ids = key_of(message), ids_of(message)
             if key is not None and ids is not None:
-                self._account(key).add(*ids)
+                self._ids_of(key).add(*ids)
                 self._receipts[key] = receipt_time
 
     def add_event(self, event: StreamEvent) -> None:
-        """A gap that was written down is accounted for; a new numbering is a stream of its own from there on."""
+        """A recorded gap covers its ids; a new numbering is a stream of its own from there on."""
         first, last = event.from_update_id, event.to_update_id
         if first is None or last is None or event.event not in ("gap", "new_numbering", "implausible_id"):
             return
         key = StreamKey(event.channel, event.symbol, event.detail.partition(" ")[0] if event.channel == "klines" else "")
         if event.event != "gap":
-            self._account(key).forget(first, last)
+            self._ids_of(key).forget(first, last)
         if event.event == "new_numbering":
             self._gaps += self._holes_of(key)[1]
-            self._accounts[key] = CoveredIds(None, key.grid)
+            self._covered[key] = CoveredIds(None, key.grid)
         if event.event != "implausible_id":
-            self._account(key).add(first, last)
+            self._ids_of(key).add(first, last)
 
     def settle(self) -> tuple[LastIds, list[tuple[StreamKey, Gap]]]:
         gaps = self._gaps
-        for key in self._accounts:
+        for key in self._covered:
             last_id, holes = self._holes_of(key)
             gaps += holes
             if last_id is not None:
@@ -120,11 +149,11 @@ class Accounts:
         return self._last_ids, gaps
 
     def _holes_of(self, key: StreamKey) -> tuple[int | None, list[tuple[StreamKey, Gap]]]:
-        last_id, holes = self._accounts[key].settle()
+        last_id, holes = self._covered[key].settle()
         return last_id, [(key, hole) for hole in holes if key.channel not in self._sparse_channels]
 
-    def _account(self, key: StreamKey) -> CoveredIds:
-        if (account := self._accounts.get(key)) is None:
+    def _ids_of(self, key: StreamKey) -> CoveredIds:
+        if (ids := self._covered.get(key)) is None:
             last_id = self._last_ids[key][0] if key in self._last_ids else None
-            account = self._accounts[key] = CoveredIds(last_id, key.grid)
-        return account
+            ids = self._covered[key] = CoveredIds(last_id, key.grid)
+        return ids

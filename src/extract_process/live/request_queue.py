@@ -6,9 +6,10 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from enum import IntEnum
 from itertools import count
+from typing import Any, Generic, Protocol, TypeVar
 
+from extract_process.live.requests import Priority, SnapshotRequest
 from extract_process.said_seldom import SaidSeldom
 from extract_process.venues.parsing import DATA_ERRORS
 from tickhouse_core.backoff import Backoff
@@ -18,39 +19,41 @@ from tickhouse_core.timestamps import now_us
 log = logging.getLogger(__name__)
 
 REFUSED_AGAIN_SECONDS = 300.0
-"""A question the venue refused is put again after so long: a halted symbol comes back."""
+"""Until a request that the venue refused is sent again: a halted symbol comes back."""
 
 _BETWEEN_TRIES = Backoff(2.0, 60.0)
 _MOST_LINES = 2
-"""Said one by one in a minute: a ban concerns every question that waits, and its requests have lines of their own."""
+"""A minute: a ban concerns every request that waits, and the client logs those that were sent."""
 
 
-class Priority(IntEnum):
-    """Smaller goes first. Recent trades are only to be had for seconds; a broken book is recorded all the same."""
+class _Named(Protocol):
+    @property
+    def priority(self) -> Priority: ...
 
-    RECENT_TRADES = 0
-    BROKEN_BOOK = 1
-    NEW_BOOK = 2
-    HISTORY = 3
-    PROOF = 4
+    @property
+    def name(self) -> str: ...
+
+
+Asked = TypeVar("Asked", bound=_Named)
 
 
 @dataclass(order=True, slots=True)
-class _Asked:
-    urgency: Priority
+class _Waiting(Generic[Asked]):
+    priority: Priority
     number: int
-    name: str = field(compare=False)
-    work: Callable[[], Awaitable[None]] = field(compare=False)
+    request: Asked = field(compare=False)
     failures: int = field(default=0, compare=False)
 
 
-class RequestQueue:
-    """An ask waits once by its name. A failed ask is put again later, for as long as it takes."""
+class RequestQueue(Generic[Asked]):
+    """A request waits once by its name. A failed one is put again later, for as long as it takes."""
 
-    def __init__(self, workers: int = 4) -> None:
-        self._queue: asyncio.PriorityQueue[_Asked] = asyncio.PriorityQueue()  # bounded by the names: one ask each
+    def __init__(self, pause_before: Callable[[Asked], float] = lambda _: 0.0, workers: int = 4) -> None:
+        """`pause_before`: seconds until a request may be sent."""
+        self._queue: asyncio.PriorityQueue[_Waiting[Asked]] = asyncio.PriorityQueue()  # bounded by the names: one request each
         self._names: set[str] = set()
         self._numbers = count()
+        self._pause_before = pause_before
         self._workers = workers
         self._pauses: set[asyncio.Task[None]] = set()
         self._lines = SaidSeldom(_MOST_LINES)
@@ -60,46 +63,54 @@ class RequestQueue:
         """Nothing waits; something may be under way."""
         return self._queue.empty()
 
-    def ask(self, urgency: Priority, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Queues `work`, unless an ask of this name is queued."""
-        if name not in self._names:
-            self._names.add(name)
-            self._queue.put_nowait(_Asked(urgency, next(self._numbers), name, work))
+    def put(self, request: Asked) -> None:
+        """Queues a request, unless one of its name is queued."""
+        if pause := self._pause_before(request):
+            asyncio.get_running_loop().call_later(pause, self._put_now, request)
+        else:
+            self._put_now(request)
 
-    async def run(self) -> None:
-        """Works until cancelled."""
+    def _put_now(self, request: Asked) -> None:
+        if request.name not in self._names:
+            self._names.add(request.name)
+            self._queue.put_nowait(_Waiting(request.priority, next(self._numbers), request))
+
+    async def run(self, answer: Callable[[Asked], Awaitable[None]]) -> None:
+        """Until cancelled: `answer` gets every request; it raises VenueError or SpoolFull where it is to come again."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._workers):
-                group.create_task(self._work())
+                group.create_task(self._work(answer))
 
-    async def _work(self) -> None:
+    async def _work(self, answer: Callable[[Asked], Awaitable[None]]) -> None:
         while True:
-            asked = await self._queue.get()
-            self._names.discard(asked.name)  # the answer may itself lead to the same question
+            waiting = await self._queue.get()
+            name = waiting.request.name
+            self._names.discard(name)  # the answer may itself lead to the same request
             try:
-                await asked.work()
+                await answer(waiting.request)
             except (VenueError, SpoolFull, *DATA_ERRORS) as error:
-                if isinstance(error, DATA_ERRORS) and not asked.failures:
-                    log.exception("cannot make anything of an answer", extra={"what": asked.name})
-                if asked.name not in self._names:  # else it was asked again meanwhile, and waits
-                    self._names.add(asked.name)
-                    self._put_again(asked, error)
+                if isinstance(error, DATA_ERRORS) and not waiting.failures:
+                    log.exception("cannot make anything of an answer", extra={"what": name})
+                if name not in self._names:  # else it was put again meanwhile, and waits
+                    self._names.add(name)
+                    self._put_again(waiting, error)
 
-    def _put_again(self, asked: _Asked, error: Exception) -> None:
-        asked.failures += 1
-        seconds = _pause_after(error, asked.failures)
+    def _put_again(self, waiting: _Waiting[Asked], error: Exception) -> None:
+        waiting.failures += 1
+        seconds = _pause_after(error, waiting.failures)
         now = time.monotonic()
         for _, more, _ in self._lines.take_left_out(now):
             log.warning("asked again and again", extra={"questions": more})
         if self._lines.may_say("again", now):
-            log.warning("will ask again", extra={"what": asked.name, "seconds": round(seconds, 1), "why": str(error)})
-        task = asyncio.create_task(self._put_later(asked, seconds))
+            said = {"what": waiting.request.name, "seconds": round(seconds, 1), "why": str(error)}
+            log.warning("will ask again", extra=said)
+        task = asyncio.create_task(self._put_later(waiting, seconds))
         self._pauses.add(task)
         task.add_done_callback(self._pauses.discard)
 
-    async def _put_later(self, asked: _Asked, seconds: float) -> None:
+    async def _put_later(self, waiting: _Waiting[Asked], seconds: float) -> None:
         await asyncio.sleep(seconds)
-        await self._queue.put(asked)
+        await self._queue.put(waiting)
 
 
 def _pause_after(error: Exception, failures: int) -> float:
@@ -113,21 +124,21 @@ def _pause_after(error: Exception, failures: int) -> float:
 
 async def prove_in_turn(
     synced: Callable[[], list[str]],
-    prove: Callable[[str], None],
-    queue: RequestQueue,
+    queue: RequestQueue[Any],
+    levels: int,
     every_seconds: float,
-    fastest: Callable[[], float],
+    fastest: Callable[[int], float],
 ) -> None:
-    """One synced book after the other, each every `every_seconds`, with a pause of `fastest` at least; until cancelled.
+    """Asks for a proof of one synced book after the other, each every `every_seconds`; until cancelled.
 
-    Where something else is asked at the moment, a book waits for its next turn.
+    The pause between two is at least `fastest(levels)`. While another request waits, a book waits for its next turn.
     """
     while True:
         symbols = synced()
-        pause = max(fastest(), every_seconds / max(1, len(symbols)))
+        pause = max(fastest(levels), every_seconds / max(1, len(symbols)))
         for symbol in symbols:
             await asyncio.sleep(pause)
             if queue.is_idle:
-                prove(symbol)
+                queue.put(SnapshotRequest(symbol, "proof", levels))
         if not symbols:
             await asyncio.sleep(min(pause, 1.0))

@@ -1,4 +1,4 @@
-"""The live capture's composition root: connections, REST questions, spool, flusher and uploader, and how they end."""
+"""The live capture's composition root: connections, requests, spool, flusher and uploader, and how they end."""
 
 import asyncio
 import logging
@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from extract_process.book.verification import PROVEN_LEVELS
 from extract_process.feed.plan import FeedPlan
 from extract_process.gc_tuning import garbage_collected_seldom
 from extract_process.listing import CONNECTIONS, Listing, open_listing
-from extract_process.live.capture import Capture, CaptureCounts, CaptureOptions
+from extract_process.live.capture import Capture
 from extract_process.live.clock_watch import ClockWatch
-from extract_process.live.gap_filler import PROOF_LEVELS, GapFiller
-from extract_process.live.metrics import Vitals, connection_trouble, readings_of
+from extract_process.live.fetcher import Fetcher
+from extract_process.live.metrics import Vitals, component_of, connection_trouble
 from extract_process.live.options import StreamOptions
+from extract_process.live.recorder import CaptureCounts, CaptureOptions
 from extract_process.live.recovery import Recovered, recover
 from extract_process.live.request_queue import RequestQueue, prove_in_turn
+from extract_process.live.requests import GapRequest, Request
 from extract_process.records import Heartbeat
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.quota import SpoolQuota
@@ -26,11 +29,11 @@ from extract_process.spool.uploader import Uploader
 from extract_process.stream_key import StreamKey
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
-from tickhouse_core.errors import LakeUnavailable
+from tickhouse_core.errors import LakeUnavailable, VenueRefused
 from tickhouse_core.heartbeats import heartbeat_detail
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_until_stopped
-from tickhouse_core.metrics import Process, Pulse, observed
+from tickhouse_core.metrics import Watchdog, observed
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.settings import SpoolSettings, read
 from tickhouse_core.timestamps import now_us
@@ -95,13 +98,14 @@ class CaptureSession:
         self._rest = rest
         self._listing = listing
         self._snapshot_levels = options.snapshot_levels or self._venue.usual_levels(len(options.wanted))
-        self._queue = RequestQueue()
-        self._asks = GapFiller(rest, self._queue, self._venue, self._snapshot_levels)
+        self._fetcher = Fetcher(rest, self._venue)
+        self._requests: RequestQueue[Request] = RequestQueue(self._fetcher.pause_before)
         self._uploader = Uploader(outbox, store)
-        kept = CaptureOptions(options.instance, tuple(options.wanted), folder, options.limits, options.fsync_seconds)
-        room = SpoolQuota(options.spool_bytes, options.give_up_order)
-        self._capture = Capture(self._venue, kept, room, outbox, recovered, self._asks.put, self._uploader.wake)
-        self._asks.answer_to(self._capture)
+        kept = CaptureOptions(
+            options.instance, tuple(options.wanted), folder, options.limits, options.fsync_seconds, self._snapshot_levels
+        )
+        quota = SpoolQuota(options.spool_bytes, options.give_up_order)
+        self._capture = Capture(self._venue, kept, quota, outbox, recovered, self._requests, self._uploader.wake)
         self._gaps = recovered.gaps
         self._plan = self._plan_feeds()
         self._plan.add(listing.known)
@@ -109,10 +113,10 @@ class CaptureSession:
         self._clock = ClockWatch()
         self._spool_bytes = 0
         self._unsynced = 0
-        self._pulse = Pulse("the event loop")
+        self._watchdog = Watchdog("the event loop")
 
     async def run(self, stop: StopRequest) -> CaptureReport:
-        part = Process("stream", lambda: readings_of(self.vitals()), lambda: list(self.vitals().trouble), self._pulse.trouble)
+        part = component_of("stream", self.vitals, self._watchdog)
         with observed(part):
             self._begin()
             work = await run_until_stopped(stop, self._options.duration_seconds, self._work())
@@ -122,31 +126,43 @@ class CaptureSession:
         return report
 
     def _begin(self) -> None:
-        monitor = self._capture.monitor
-        self._capture.note(monitor.event("started", self._started_at, detail=f"{len(self._listing.known)} symbols"))
-        self._say_unknown(self._listing.unknown)
+        began = self._started_at
+        self._capture.tell("started", detail=f"{len(self._listing.known)} symbols", started_at=began)
+        self._tell_unknown(self._listing.unknown)
         for key, gap in self._gaps:
             ids = (gap.from_id, gap.to_id)
-            self._capture.note(monitor.event("gap", self._started_at, key, cause=gap.cause, ids=ids, ended_at=self._started_at))
+            self._capture.tell("gap", key, cause=gap.cause, ids=ids, started_at=began, ended_at=began)
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
             for feed in self._plan.feeds:
                 group.create_task(feed.run())
-            group.create_task(self._queue.run())
+            group.create_task(self._requests.run(self._answer))
             group.create_task(self._tick())
-            fastest = partial(self._rest.snapshot_pause, min(PROOF_LEVELS, self._snapshot_levels), _PROOF_SHARE)
-            synced = partial(self._capture.monitor.books, synced=True)
-            group.create_task(prove_in_turn(synced, self._asks.prove, self._queue, self._options.prove_seconds, fastest))
+            synced, levels = partial(self._capture.monitor.books, synced=True), min(PROVEN_LEVELS, self._snapshot_levels)
+            fastest = partial(self._rest.snapshot_pause, share=_PROOF_SHARE)
+            group.create_task(prove_in_turn(synced, self._requests, levels, self._options.prove_seconds, fastest))
             take_up = partial(self._take_up, group)
             group.create_task(self._listing.watch(self._options.look_again_seconds, take_up, self._leave_out))
+
+    async def _answer(self, request: Request) -> None:
+        """One request to the venue. Its answer goes the way of the frames, and may lead to more requests."""
+        self._capture.on_request(request)
+        try:
+            answer = await self._fetcher.fetch(request)
+        except VenueRefused as error:
+            if not (isinstance(request, GapRequest) and request.is_history):
+                raise
+            self._capture.on_refused(request, str(error))
+        else:
+            self._capture.on_answer(request, answer)
 
     def _leave_out(self, symbols: Sequence[str]) -> None:
         """Symbols that the venue does not know, or does not know any more."""
         self._plan.leave_out(symbols)
-        self._say_unknown(symbols)
+        self._tell_unknown(symbols)
 
-    def _say_unknown(self, symbols: Sequence[str]) -> None:
+    def _tell_unknown(self, symbols: Sequence[str]) -> None:
         for symbol in symbols:
             words = "the venue does not know it; it is looked for again"
             self._capture.tell("unknown_symbol", StreamKey("", symbol), detail=words)
@@ -161,7 +177,7 @@ class CaptureSession:
     async def _end(self) -> CaptureReport:
         """Readers are closed; now the last batch and its upload, under one deadline."""
         capture, seconds = self._capture, self._options.stop_seconds
-        capture.note(capture.monitor.event("stopped", self._started_at, ended_at=now_us()))
+        capture.tell("stopped", started_at=self._started_at, ended_at=now_us())
         began = asyncio.get_running_loop().time()
         if not await asyncio.to_thread(capture.close, seconds):
             log.error("the last batches stay in the spool: the next start turns them into objects")
@@ -177,8 +193,8 @@ class CaptureSession:
         loop = asyncio.get_running_loop()
         last_beat = last_measure = 0.0
         while True:
-            self._pulse.beat()
-            self._capture.say_left_out()
+            self._watchdog.beat()
+            self._capture.tell_left_out()
             if step := self._clock.on_look(now_us(), loop.time()):
                 words = f"the wall clock was set by {step:+.1f} s: receipt times before and behind it do not compare"
                 self._capture.tell("clock_step", detail=words)
@@ -214,13 +230,13 @@ class CaptureSession:
             "connections_mute": sum(feed.is_mute for feed in self._plan.feeds),
             "symbols_unknown": len(self._listing.unknown),
             "books_unsynced": self._unsynced,
-            "channels_stopped": len(capture.room.stopped),
+            "channels_stopped": len(capture.quota.stopped),
             "used_weight": self._rest.client.limit.used_weight,
             "weight_limit": self._rest.client.limit.limit,
             "last_receipt_timestamp_seconds": counts.last_receipt_time / 1e6,
         }
         trouble = list(connection_trouble(figures))
-        trouble += [f"channel {name} is not recorded: the spool is full" for name in sorted(capture.room.stopped)]
+        trouble += [f"channel {name} is not recorded: the spool is full" for name in sorted(capture.quota.stopped)]
         if self._uploader.failures:
             trouble.append(f"uploads to the lake failed {self._uploader.failures} times in a row")
         return Vitals("stream", self._venue.name, self._options.instance, figures, tuple(trouble))
@@ -251,7 +267,7 @@ class CaptureSession:
 
 
 def _check_bucket(store: ObjectStore) -> None:
-    """Raises NotProvisioned; a lake that is away for the moment is no reason not to record."""
+    """Raises NotProvisioned; a lake that is away for the moment is no reason to stop recording."""
     try:
         next(iter(store.list_keys("data_sources/stream_events/")), None)
     except LakeUnavailable as error:

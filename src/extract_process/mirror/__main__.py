@@ -34,7 +34,7 @@ def main(
     symbol: Annotated[list[str] | None, typer.Option(help=f"As the venue spells it; repeats. Default: {MARKETS_FILE}.")] = None,
     levels: Annotated[int, typer.Option(min=1, help="Visible levels a side.")] = _DEFAULTS.levels,
     conflate: Annotated[
-        int, typer.Option(min=0, help="Milliseconds: at most one message a symbol in so long; 0 = every change.")
+        int, typer.Option(min=0, help="Milliseconds between two messages of a symbol, at least; 0 = every change.")
     ] = 0,
     snapshot_every: Annotated[
         float, typer.Option(min=0.1, help="Seconds between two snapshots of a symbol.")

@@ -1,4 +1,4 @@
-"""Where the messages of one symbol and channel come from: each lane makes the next one when the publisher can take it."""
+"""Where the messages of one symbol and channel come from: each channel makes the next one when the publisher can take it."""
 
 import asyncio
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class BookChannel:
         self.book = MirrorBook(forms, options.levels, options.snapshot_levels, sequence)
         self._counts = counts
         self._pause = options.conflate_seconds
-        self._said_at = 0.0
+        self._published_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._queue: OrderedQueue = publisher.open_queue(topic, forms, self._next, self._on_lost)
 
@@ -52,7 +52,7 @@ class BookChannel:
         if not self._pause:
             self._queue.publish_latest()
         elif self._timer is None:
-            wait = self._said_at + self._pause - loop.time()
+            wait = self._published_at + self._pause - loop.time()
             if wait <= 0:
                 self._publish_now(loop)
             else:
@@ -63,7 +63,7 @@ class BookChannel:
         before = self.book.sequence
         self._queue.publish_latest()
         if self.book.sequence != before:
-            self._said_at = loop.time()
+            self._published_at = loop.time()
 
     def _next(self) -> Message | None:
         message = self.book.take()
@@ -94,7 +94,7 @@ class TradeChannel:
         return self._ids.span
 
     def publish(self, trade: Trade, receipt_time: int) -> list[IdFinding]:
-        """What its id says of the stream."""
+        """Findings of its id."""
         before = self._ids.last_id
         findings = self._ids.on_ids(trade.trade_id, trade.trade_id, trade.event_time)
         if self._ids.last_id == trade.trade_id != before:

@@ -25,7 +25,7 @@ class ComparisonCounts:
 
 
 class BookComparison:
-    """Each side says its states in order; whichever is first waits."""
+    """Each side reports its states in order; the first one waits for the other."""
 
     def __init__(self) -> None:
         self.counts = ComparisonCounts()

@@ -1,6 +1,6 @@
-"""MirrorHandler: what happens to every frame of the mirror: parsed, followed, and the newest view of its book put out.
+"""MirrorHandler: what happens to every frame of the mirror: parsed, tracked, and the latest view of its book published.
 
-The FrameHandler of the mirror. All of it runs in the event loop; nothing is kept on disk, what must wait is conflated.
+The FrameHandler of the mirror. All of it runs in the event loop; nothing is kept on disk; what must wait is conflated.
 """
 
 import asyncio
@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from extract_process.book.sync import SnapshotNeeded, SyncDelayed, Synced
 from extract_process.book.verification import Mismatch, Proven, Unproven
+from extract_process.live.request_queue import RequestQueue
+from extract_process.live.requests import SnapshotRequest
 from extract_process.mirror.channels import BookChannel, MirrorCounts, TickerChannel, TradeChannel
 from extract_process.mirror.messages import MessageForms, topic_name
 from extract_process.mirror.mirror_book import RefreshNeeded, Step
@@ -20,14 +22,12 @@ from extract_process.sequence import UNREADABLE, Gap, Implausible, NewNumbering
 from extract_process.stream_key import StreamKey, key_of
 from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS
+from extract_process.venues.rest_client import Answer
 from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
 
 _MOST_LINES = 5
-
-RequestBook = Callable[[str, str], None]
-"""Symbol and reason: `start`, `gap`, … for a new book, `refresh` or `proof` for a comparison with the running one."""
 
 
 class MirrorHandler:
@@ -39,13 +39,14 @@ class MirrorHandler:
         options: MirrorOptions,
         publisher: Publisher,
         topic_path_of: Callable[[str], str],
-        request_book: RequestBook,
+        requests: RequestQueue[SnapshotRequest],
     ) -> None:
         """`topic_path_of` makes the full path of a topic's name. Needs a running event loop."""
         self.counts = MirrorCounts()
         self._venue = venue
         self._loop = asyncio.get_running_loop()
-        self._request_book = request_book
+        self._requests = requests
+        self._snapshot_levels = options.snapshot_levels
         self._books: dict[str, BookChannel] = {}
         self._trades: dict[str, TradeChannel] = {}
         self._tickers: dict[str, TickerChannel] = {}
@@ -115,7 +116,7 @@ class MirrorHandler:
             self._follow(row.symbol, channel.book.on_unreadable(row.first_id, row.last_id))
 
     def _on_failure(self, message: object, error: Exception) -> None:
-        """Code that fell over a message: what is known of its book is no longer sure."""
+        """Our code failed on a message: its book is no longer certain."""
         key = key_of(message)
         symbol, name = (key.symbol, key.channel) if key else ("", "")
         if self._lines.may_say("not judged", self._loop.time()):
@@ -137,26 +138,27 @@ class MirrorHandler:
     def tell(self, event: str, key: StreamKey | None = None, *, cause: str = "", detail: str = "") -> None:
         is_loud = event in ("disconnected", "connect_failed", "venue_error", "mute", "successor_given_up")
         what = {"cause": cause, "detail": detail, "channel": key and key.channel, "symbol": key and key.symbol}
-        said = {name: word for name, word in what.items() if word}
+        words = {name: word for name, word in what.items() if word}
         if is_loud:
-            self._warn(event, said)
+            self._warn(event, words)
         else:
-            log.info(event, extra=said)
+            log.info(event, extra=words)
 
-    def on_snapshot_asked(self, symbol: str, *, as_proof: bool) -> None:
-        self._books[symbol].book.on_snapshot_asked(as_proof=as_proof)
+    def on_request(self, request: SnapshotRequest) -> None:
+        """The request is sent now."""
+        self._books[request.symbol].book.on_snapshot_asked(as_proof=request.as_proof)
 
-    def on_snapshot(self, snapshot: DepthSnapshot, asked_levels: int, receipt_time: int) -> None:
-        """The venue's answer."""
+    def on_answer(self, request: SnapshotRequest, answer: Answer[DepthSnapshot]) -> None:
+        _, receipt_time, snapshot = answer
         channel = self._books[snapshot.symbol]
         try:
-            self._follow(snapshot.symbol, channel.book.on_snapshot(snapshot, asked_levels, receipt_time))
+            self._follow(snapshot.symbol, channel.book.on_snapshot(snapshot, request.levels, receipt_time))
         except DATA_ERRORS as error:
             self._on_failure(snapshot, error)
         channel.publish(self._loop)
 
-    def say_left_out(self) -> None:
-        """How many lines of a kind were not said one by one; call it now and then."""
+    def log_left_out(self) -> None:
+        """The number of lines of a kind that were not written one by one; call it now and then."""
         if more := words_of(self._lines.take_left_out(self._loop.time())):
             log.warning("more of what was said", extra={"more": more})
 
@@ -180,9 +182,9 @@ class MirrorHandler:
 
     def _on_trade(self, trade: Trade, receipt_time: int) -> None:
         if (channel := self._trades.get(trade.symbol)) is not None:
-            self._say_numbering("trades", trade.symbol, channel.publish(trade, receipt_time))
+            self._log_numbering("trades", trade.symbol, channel.publish(trade, receipt_time))
 
-    def _say_numbering(self, channel: str, symbol: str, findings: Iterable[object]) -> None:
+    def _log_numbering(self, channel: str, symbol: str, findings: Iterable[object]) -> None:
         for finding in findings:
             if isinstance(finding, NewNumbering):
                 ids = {"first": finding.first_id, "last": finding.last_id, "before": finding.before}
@@ -198,9 +200,9 @@ class MirrorHandler:
         for step in steps:
             match step:
                 case SnapshotNeeded(reason):
-                    self._request_book(symbol, reason)
+                    self._requests.put(SnapshotRequest(symbol, reason, self._snapshot_levels))
                 case RefreshNeeded():
-                    self._request_book(symbol, "refresh")
+                    self._requests.put(SnapshotRequest(symbol, "refresh", self._snapshot_levels))
                 case Gap(first, last, cause):
                     self.counts.gaps += 1
                     level = logging.DEBUG if cause == UNREADABLE else logging.WARNING  # a refused row is one line
@@ -208,7 +210,7 @@ class MirrorHandler:
                 case SyncDelayed(last, first):
                     self._warn("the book cannot start", {"symbol": symbol, "snapshot": last, "first_waiting": first})
                 case NewNumbering() | Implausible():
-                    self._say_numbering("depth", symbol, [step])
+                    self._log_numbering("depth", symbol, [step])
                 case Unproven(last, other):
                     self._warn("unproven", {"symbol": symbol, "last_update_id": last, "snapshot": other})
                 case Synced(last):

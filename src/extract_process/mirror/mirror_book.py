@@ -1,7 +1,7 @@
 """PURE. MirrorBook: one symbol of the mirror, from the venue's diffs and snapshots to the next message to publish.
 
 Continuity and the book are LocalBook's, the visible levels TopN's. When a message is made is the caller's choice:
-however many diffs lie between two, the next one says all that changed for those who applied the last.
+however many diffs lie between two, the next one has all changes since the last one.
 """
 
 from dataclasses import dataclass
@@ -84,7 +84,7 @@ class MirrorBook:
         return list(self._watch.on_unreadable(first, last))
 
     def start_over(self, reason: str) -> list[Step]:
-        """The book begins anew with a snapshot; until then nothing is said of it."""
+        """The book begins anew with a snapshot; until then it has no messages."""
         return list(self._watch.start_over(reason))
 
     def on_snapshot_asked(self, *, as_proof: bool) -> None:
@@ -102,7 +102,7 @@ class MirrorBook:
         return self._with_refresh(findings, receipt_time)
 
     def take(self) -> Message | None:
-        """The next message: a snapshot if one is due, else the changes since the last one. None: nothing to say."""
+        """The next message: a snapshot if one is due, else the changes since the last one. None: nothing changed."""
         if not self.is_ready:
             return None
         if self.snapshot_due:

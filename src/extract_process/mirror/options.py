@@ -1,4 +1,4 @@
-"""PURE. What one mirror is told: markets, how many levels, and how often and how much of everything."""
+"""PURE. The options of one mirror: markets, how many levels, and how often and how much of everything."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ MOST_SNAPSHOT_LEVELS = 1_000
 """What a proof compares; venues may have more."""
 
 LEAST_SNAPSHOT_SHARE = 3
-"""A snapshot has at least so many times the levels that are shown."""
+"""A snapshot has at least this many times the published levels."""
 
 
 @dataclass(frozen=True, slots=True)

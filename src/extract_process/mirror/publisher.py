@@ -181,7 +181,7 @@ class Publisher:
                 group.create_task(self._run_queue(queue))
 
     async def finish(self, seconds: float) -> int:
-        """Everything that waits goes at once, within so long; how many messages are left. `run` must still be running."""
+        """Sends everything that waits, within `seconds`; returns the number of messages left. `run` must still be running."""
         self._is_finishing = True
         for queue in self._queues:
             queue.hurry()
@@ -203,7 +203,7 @@ class Publisher:
             self._see_whether_drained()
 
     async def _deliver(self, queue: OrderedQueue) -> None:
-        """Until a batch is published, or there is nothing to say any more."""
+        """Until a batch is published, or nothing is left to send."""
         gate = self._gates[queue.topic]
         while True:
             if gate.away_since is not None:
@@ -215,7 +215,7 @@ class Publisher:
                 await asyncio.sleep(queue.buffer.pause_seconds(random.random()))
 
     async def _wait_at(self, gate: _Gate, queue: OrderedQueue) -> None:
-        """Until the topic is back, knocking when it is this queue's turn; without anything to say the turn is over at once."""
+        """Until the topic is back: tries it when it is this queue's turn; with nothing to send the turn ends at once."""
         self._hold(queue)
         async with gate.knocking:
             while gate.away_since is not None and (batch := queue.next_attempt()):

@@ -76,7 +76,7 @@ async def open_publisher(settings: PubSubSettings) -> AsyncIterator[PublisherAsy
 
 @contextmanager
 def credentials_needed() -> Iterator[None]:
-    """Says what to do where Google's client finds nobody to act for."""
+    """One clear line where Google's client finds no credentials."""
     try:
         yield
     except DefaultCredentialsError:

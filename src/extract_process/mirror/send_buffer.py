@@ -1,6 +1,6 @@
 """PURE. SendBuffer: what waits to be published under one ordering key, and what becomes of it when Pub/Sub is away.
 
-Two kinds: one that can say the newest at any time (a book, a ticker) gives up what failed and starts again from there;
+Two kinds: one that can make its latest message at any time (a book, a ticker) gives up what failed and starts again from there;
 one whose messages are facts of their own (trades) keeps them as long as there is room and loses the oldest first.
 """
 
@@ -70,7 +70,7 @@ class SendBuffer:
 
     @property
     def has_room(self) -> bool:
-        """Whether one more can wait. Without room the newest is owed: it is said once there is."""
+        """Whether one more can wait. Without room the latest message is sent as soon as there is."""
         return not self.failures and not self._is_full()
 
     def put(self, message: Message) -> None:
@@ -98,7 +98,7 @@ class SendBuffer:
         return self._drop_under_way()
 
     def on_failed(self, now: float, *, is_gone: bool = False) -> bool:
-        """No answer, or trouble that may pass. True where all that waited was given up: the newest must be said whole.
+        """No answer, or trouble that may pass. True where all that waited was given up: the latest must be sent whole.
 
         `is_gone`: the topic is not there (any more), so those who listened have lost their place anyway.
         """
@@ -109,7 +109,7 @@ class SendBuffer:
         return not self._keeps and is_over and self._give_up()
 
     def on_refused(self) -> bool:
-        """Pub/Sub will never take this very request. True where the newest must be said whole."""
+        """Pub/Sub will never take this very request. True where the latest must be sent whole."""
         self.failures += 1
         if self._keeps:
             self.lost += self._drop_under_way()

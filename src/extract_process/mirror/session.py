@@ -11,20 +11,21 @@ from google.pubsub_v1 import PublisherAsyncClient
 from extract_process.feed.plan import FeedPlan
 from extract_process.gc_tuning import garbage_collected_seldom
 from extract_process.listing import CONNECTIONS, Listing, open_listing
-from extract_process.live.metrics import Vitals, connection_trouble, readings_of
+from extract_process.live.fetcher import Fetcher
+from extract_process.live.metrics import Vitals, component_of, connection_trouble
 from extract_process.live.request_queue import RequestQueue, prove_in_turn
+from extract_process.live.requests import SnapshotRequest
 from extract_process.mirror.channels import MirrorCounts
 from extract_process.mirror.handler import MirrorHandler
 from extract_process.mirror.messages import topic_name
 from extract_process.mirror.options import MirrorOptions
 from extract_process.mirror.publisher import PublishCounts, Publisher, PublishOptions
 from extract_process.mirror.pubsub import open_publisher, pubsub_errors, topic_path
-from extract_process.mirror.snapshot_fetcher import SnapshotFetcher
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import NotProvisioned, TickhouseError
 from tickhouse_core.lifecycle import StopRequest, run_until_stopped
-from tickhouse_core.metrics import Process, Pulse, observed
+from tickhouse_core.metrics import Watchdog, observed
 from tickhouse_core.settings import PubSubSettings, SpoolSettings, read
 
 log = logging.getLogger(__name__)
@@ -89,19 +90,18 @@ class MirrorSession:
         self._venue = venue_named(options.venue)
         self._rest = rest
         self._listing = listing
-        self._queue = RequestQueue()
-        self._fetcher = SnapshotFetcher(rest.fetch_depth, self._queue, options.snapshot_levels)
+        self._fetcher = Fetcher(rest, self._venue)
+        self._requests: RequestQueue[SnapshotRequest] = RequestQueue(self._fetcher.pause_before)
         self._publisher = Publisher(client, PublishOptions(options.batch_seconds, options.limits, options.room_bytes))
         self._mirror = MirrorHandler(
-            self._venue, options, self._publisher, lambda name: topic_path(project, name), self._fetcher.request
+            self._venue, options, self._publisher, lambda name: topic_path(project, name), self._requests
         )
-        self._fetcher.answer_to(self._mirror)
         self._plan = self._plan_feeds()
         self._plan.add(listing.known)
-        self._pulse = Pulse("the event loop")
+        self._watchdog = Watchdog("the event loop")
 
     async def run(self, stop: StopRequest) -> MirrorReport:
-        part = Process("mirror", lambda: readings_of(self.vitals()), lambda: list(self.vitals().trouble), self._pulse.trouble)
+        part = component_of("mirror", self.vitals, self._watchdog)
         publishing = asyncio.create_task(self._publisher.run())
         with observed(part):
             work = await run_until_stopped(stop, self._options.duration_seconds, self._work(), publishing)
@@ -119,15 +119,19 @@ class MirrorSession:
         async with asyncio.TaskGroup() as group:
             for feed in self._plan.feeds:
                 group.create_task(feed.run())
-            group.create_task(self._queue.run())
+            group.create_task(self._requests.run(self._answer))
             group.create_task(self._publish_snapshots())
-            fastest = partial(self._rest.snapshot_pause, self._options.snapshot_levels, _PROOF_SHARE)
-            synced, prove = partial(self._mirror.books, synced=True), partial(self._fetcher.request, reason="proof")
-            group.create_task(prove_in_turn(synced, prove, self._queue, self._options.prove_seconds, fastest))
+            synced, levels = partial(self._mirror.books, synced=True), self._options.snapshot_levels
+            fastest = partial(self._rest.snapshot_pause, share=_PROOF_SHARE)
+            group.create_task(prove_in_turn(synced, self._requests, levels, self._options.prove_seconds, fastest))
             group.create_task(self._report_figures())
             group.create_task(self._beat())
             take_up = partial(self._take_up, group)  # unknown ones are named in a line: a mirror has no events
             group.create_task(self._listing.watch(self._options.look_again_seconds, take_up, self._plan.leave_out))
+
+    async def _answer(self, request: SnapshotRequest) -> None:
+        self._mirror.on_request(request)
+        self._mirror.on_answer(request, await self._fetcher.fetch_snapshot(request))
 
     def _take_up(self, group: asyncio.TaskGroup, symbols: Sequence[str]) -> None:
         """Symbols that were unknown."""
@@ -153,8 +157,8 @@ class MirrorSession:
 
     async def _beat(self) -> None:
         while True:
-            self._pulse.beat()
-            self._mirror.say_left_out()
+            self._watchdog.beat()
+            self._mirror.log_left_out()
             await asyncio.sleep(_BEAT_SECONDS)
 
     def vitals(self) -> Vitals:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -16,18 +16,20 @@ from extract_process.feed.options import FeedOptions
 from extract_process.feed.plan import FeedPlan
 from extract_process.feed.stream_feed import StreamFeed
 from extract_process.listing import CONNECTIONS, open_listing
+from extract_process.live.fetcher import Fetcher
 from extract_process.live.request_queue import RequestQueue
+from extract_process.live.requests import SnapshotRequest
 from extract_process.mirror.comparison import BookComparison, ComparisonCounts, Top, top_of
 from extract_process.mirror.messages import topic_name
-from extract_process.mirror.options import MirrorOptions
+from extract_process.mirror.options import MOST_SNAPSHOT_LEVELS
 from extract_process.mirror.pubsub import Subscription, open_subscriber
-from extract_process.mirror.snapshot_fetcher import SnapshotFetcher
 from extract_process.mirror.subscriber_book import Applied, SubscriberBook
 from extract_process.records import DepthDiff, DepthSnapshot, UnreadableRow
 from extract_process.stream_key import StreamKey
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named
 from extract_process.venues.api import VenueRest
 from extract_process.venues.parsing import FrameRefused
+from extract_process.venues.rest_client import Answer
 from tickhouse_core.errors import UnknownSymbols, UsageError
 from tickhouse_core.lifecycle import StopRequest, run_until_stopped
 from tickhouse_core.settings import PubSubSettings, SpoolSettings, read
@@ -69,10 +71,7 @@ async def _run(options: CheckOptions, stop: StopRequest) -> dict[str, SymbolRepo
         subscription = Subscription(client, pubsub.project, topic_name(venue.name, "depth"), options.subscription)
         await subscription.open()
         try:
-            queue = RequestQueue()
-            levels = venue.usual_mirror_levels(MirrorOptions(()).snapshot_levels)
-            fetcher = SnapshotFetcher(rest.fetch_depth, queue, levels)
-            return await VerifySession(options, venue, rest, subscription, fetcher, queue).run(stop)
+            return await VerifySession(options, venue, rest, subscription).run(stop)
         finally:
             await subscription.close()
 
@@ -80,31 +79,17 @@ async def _run(options: CheckOptions, stop: StopRequest) -> dict[str, SymbolRepo
 class VerifySession:
     """The parts of one check."""
 
-    def __init__(
-        self,
-        options: CheckOptions,
-        venue: Venue,
-        rest: VenueRest,
-        subscription: Subscription,
-        fetcher: SnapshotFetcher,
-        queue: RequestQueue,
-    ) -> None:
+    def __init__(self, options: CheckOptions, venue: Venue, rest: VenueRest, subscription: Subscription) -> None:
         self._options = options
         self._exchange = venue
         self._find_address = rest.find_address
         self._subscription = subscription
-        self._queue = queue
+        self._fetcher = Fetcher(rest, venue)
+        self._requests: RequestQueue[SnapshotRequest] = RequestQueue(self._fetcher.pause_before)
         self._mirrored = {symbol: SubscriberBook() for symbol in options.symbols}
         self._comparisons = {symbol: BookComparison() for symbol in options.symbols}
         self._reports = {symbol: SymbolReport() for symbol in options.symbols}
-        self._venue = VenueBooks(
-            venue,
-            options.symbols,
-            options.levels,
-            fetcher.request,
-            lambda symbol, last_update_id, top: self._comparisons[symbol].on_venue(last_update_id, top),
-        )
-        fetcher.answer_to(self._venue)
+        self._venue = VenueBooks(venue, options.levels, self._comparisons, self._requests)
         self._other_levels_seen = asyncio.Event()
         self._other_levels = 0
 
@@ -125,8 +110,12 @@ class VerifySession:
         async with asyncio.TaskGroup() as group:
             for feed in self._feeds():
                 group.create_task(feed.run())
-            group.create_task(self._queue.run())
+            group.create_task(self._requests.run(self._answer))
             group.create_task(self._subscription.run(self._on_messages))
+
+    async def _answer(self, request: SnapshotRequest) -> None:
+        self._venue.on_request(request)
+        self._venue.on_answer(request, await self._fetcher.fetch_snapshot(request))
 
     async def _on_messages(self, messages: list[PubsubMessage]) -> None:
         for message in messages:
@@ -150,22 +139,22 @@ class VerifySession:
 
 
 class VenueBooks:
-    """A FrameHandler of the depth channel. `on_top` gets every state whose best `levels` a side are all known."""
+    """A FrameHandler of the depth channel. `comparisons` get every state whose best `levels` a side are all known."""
 
     def __init__(
         self,
         venue: Venue,
-        symbols: Sequence[str],
         levels: int,
-        request_book: Callable[[str, str], None],
-        on_top: Callable[[str, int, Top], None],
+        comparisons: Mapping[str, BookComparison],
+        requests: RequestQueue[SnapshotRequest],
     ) -> None:
         self._venue = venue
         self._levels = levels
-        self._request_book = request_book
-        self._on_top = on_top
-        self._watches = {symbol: LocalBook() for symbol in symbols}
-        self._asked_at = dict.fromkeys(symbols, 0)
+        self._snapshot_levels = venue.usual_mirror_levels(MOST_SNAPSHOT_LEVELS)
+        self._comparisons = comparisons
+        self._requests = requests
+        self._watches = {symbol: LocalBook() for symbol in comparisons}
+        self._asked_at = dict.fromkeys(comparisons, 0)
 
     def record(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
         messages: list[object] = []
@@ -199,12 +188,14 @@ class VenueBooks:
     def tell(self, event: str, key: StreamKey | None = None, *, cause: str = "", detail: str = "") -> None:
         log.info(event, extra={"detail": detail})
 
-    def on_snapshot_asked(self, symbol: str, *, as_proof: bool) -> None:
-        self._watches[symbol].on_snapshot_asked(as_proof=as_proof)
+    def on_request(self, request: SnapshotRequest) -> None:
+        """The request is sent now."""
+        self._watches[request.symbol].on_snapshot_asked(as_proof=request.as_proof)
 
-    def on_snapshot(self, snapshot: DepthSnapshot, asked_levels: int, receipt_time: int) -> None:
+    def on_answer(self, request: SnapshotRequest, answer: Answer[DepthSnapshot]) -> None:
+        _, receipt_time, snapshot = answer
         watch = self._watches[snapshot.symbol]
-        self._follow(snapshot.symbol, watch.on_snapshot(snapshot, asked_levels))
+        self._follow(snapshot.symbol, watch.on_snapshot(snapshot, request.levels))
         self._report_top(snapshot.symbol, watch, receipt_time)
 
     def _follow(self, symbol: str, findings: Iterable[object]) -> None:
@@ -212,19 +203,22 @@ class VenueBooks:
             if isinstance(finding, SnapshotNeeded):
                 self._request_book(symbol, finding.reason)
 
+    def _request_book(self, symbol: str, reason: str) -> None:
+        self._requests.put(SnapshotRequest(symbol, reason, self._snapshot_levels))
+
     def _report_top(self, symbol: str, watch: LocalBook, receipt_time: int) -> None:
         if watch.book is None or watch.book_id is None:
             return
         top = _top(watch.book, self._levels)
         if top is not None:
-            self._on_top(symbol, watch.book_id, top)
+            self._comparisons[symbol].on_venue(watch.book_id, top)
         elif receipt_time - self._asked_at[symbol] > REFRESH_AGAIN_US:
             self._asked_at[symbol] = receipt_time
             self._request_book(symbol, "refresh")
 
 
 def _top(known: BoundedBook, levels: int) -> Top | None:
-    """None where the best levels end in what no snapshot has told."""
+    """None where the best levels reach beyond every snapshot."""
     bids = sorted(known.book.bids, reverse=True)[:levels]
     asks = sorted(known.book.asks)[:levels]
     if known.lowest_bid is not None and (len(bids) < levels or bids[-1] < known.lowest_bid):

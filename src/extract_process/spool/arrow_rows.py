@@ -1,17 +1,17 @@
-"""PURE. Row batches: records become Arrow columns a few hundred at a time, exactly, one class a dataset.
+"""PURE. ArrowRows: records of one dataset become Arrow columns a few hundred at a time, exactly.
 
 Thousands of decoded messages held alive cost three to four times the conversion, so every 256 records become Arrow.
 """
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, chain
-from typing import Any, ClassVar
+from typing import Any
 
 import pyarrow as pa
 
 from extract_process.decimals import decimals
 from extract_process.records import Levels
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, INSTANT, KLINES, LEVELS, NAME, TICKERS, TRADES, Dataset
+from tickhouse_core.datasets import INSTANT, KLINES, LEVELS, NAME, Dataset
 
 CHUNK_RECORDS = 256
 
@@ -26,9 +26,8 @@ class ArrowRows:
     the others. What comes out depends on the appended records alone.
     """
 
-    dataset: ClassVar[Dataset]
-
-    def __init__(self, venue: str) -> None:
+    def __init__(self, dataset: Dataset, venue: str) -> None:
+        self.dataset = dataset
         self._venue = venue
         self._records: list[Any] = []
         self._receipts: list[int] = []
@@ -78,34 +77,11 @@ class ArrowRows:
         return dict(zip(records[0]._fields, zip(*records, strict=True), strict=True))
 
 
-class TradeRows(ArrowRows):
-    """Trade records to rows of trades."""
-
-    dataset = TRADES
-
-
-class DepthDiffRows(ArrowRows):
-    """DepthDiff records to rows of depth_diffs."""
-
-    dataset = DEPTH_DIFFS
-
-
-class DepthSnapshotRows(ArrowRows):
-    """DepthSnapshot records to rows of depth_snapshots."""
-
-    dataset = DEPTH_SNAPSHOTS
-
-
-class TickerRows(ArrowRows):
-    """Ticker records to rows of tickers."""
-
-    dataset = TICKERS
-
-
 class KlineRows(ArrowRows):
-    """Closed Kline records to rows of klines, marked as streamed."""
+    """Closed klines, marked as streamed."""
 
-    dataset = KLINES
+    def __init__(self, venue: str) -> None:
+        super().__init__(KLINES, venue)
 
     def _columns(self, records: list[Any]) -> dict[str, Sequence[Any]]:
         return super()._columns(records) | {"source": ["stream"] * len(records)}

@@ -24,18 +24,18 @@ RETRYING = Backoff(2.0, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A closed segment, what to remember with it, and its rows unless they are to be read from disk."""
+    """A closed segment, its checkpoint, and its rows unless they are to be read from disk."""
 
     segment: Segment
-    memory: Checkpoint
-    landing: RowBuffer | None
+    checkpoint: Checkpoint
+    rows: RowBuffer | None
 
 
 class Flusher:
     """`put` never blocks. The segment is deleted only when its objects are synced to disk and its ids remembered."""
 
     def __init__(self, outbox: Outbox, rebuilt: Callable[[Segment], RowBuffer], on_objects: Callable[[], None]) -> None:
-        """`rebuilt` reads a segment's rows from disk; `on_objects` is told that the outbox has more."""
+        """`rebuilt` reads a segment's rows from disk; `on_objects` is called when the outbox has more."""
         self._outbox = outbox
         self._rebuilt = rebuilt
         self._on_objects = on_objects
@@ -48,12 +48,12 @@ class Flusher:
         self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
         self._thread.start()
 
-    def put(self, segment: Segment, memory: Checkpoint, landing: RowBuffer) -> None:
+    def put(self, segment: Segment, checkpoint: Checkpoint, rows: RowBuffer) -> None:
         if not self._thread.is_alive():
             log.error("no objects are made any more: segments stay in the spool until the next start")
             return
         in_memory = self._batches.qsize() < MOST_IN_MEMORY
-        self._batches.put(Batch(segment, memory, landing if in_memory else None))
+        self._batches.put(Batch(segment, checkpoint, rows if in_memory else None))
 
     def finish(self, seconds: float) -> bool:
         """Works off what was put and ends; False where that took longer (the segments then wait for the next start)."""
@@ -64,23 +64,23 @@ class Flusher:
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
-            landing = batch.landing
+            rows = batch.rows
             while not self._abandoned.is_set():
                 try:
-                    self._flush(batch, landing or self._rebuilt(batch.segment))
+                    self._flush(batch, rows or self._rebuilt(batch.segment))
                     self._outage.succeeded()
                     break
                 except OSError as error:
-                    landing = None
+                    rows = None
                     self._abandoned.wait(self._outage.failed(error))
         self._worked_off = not self._abandoned.is_set()
 
-    def _flush(self, batch: Batch, landing: RowBuffer) -> None:
+    def _flush(self, batch: Batch, rows: RowBuffer) -> None:
         _sync(batch.segment)
-        waiting = self._outbox.put(batch.segment.sequence, landing.objects(batch.segment.sequence))
-        batch.memory.save(batch.segment.path.parent)
+        waiting = self._outbox.put(batch.segment.sequence, rows.objects(batch.segment.sequence))
+        batch.checkpoint.save(batch.segment.path.parent)
         batch.segment.delete()
-        log.debug("flushed", extra={"segment": batch.segment.sequence, "objects": len(waiting), "rows": landing.rows})
+        log.debug("flushed", extra={"segment": batch.segment.sequence, "objects": len(waiting), "rows": rows.rows})
         self._on_objects()
 
 

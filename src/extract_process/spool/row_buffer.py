@@ -7,25 +7,17 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from extract_process.parquet import parquet_bytes
-from extract_process.records import DepthDiff, DepthSnapshot, Heartbeat, Kline, StreamEvent, Ticker, Trade
+from extract_process.records import DATASET_OF, DepthSnapshot, Heartbeat, Kline, StreamEvent, Ticker, Trade
 from extract_process.sequence import UNREADABLE
-from extract_process.spool.arrow_rows import ArrowRows, DepthDiffRows, DepthSnapshotRows, KlineRows, TickerRows, TradeRows
+from extract_process.spool.arrow_rows import ArrowRows, KlineRows
 from extract_process.spool.segments import RestAnswer
 from extract_process.stream_key import ids_of, key_of
 from extract_process.venues import Venue
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, HEARTBEATS, KLINES, STREAM_EVENTS, TICKERS, TRADES, Dataset
+from tickhouse_core.datasets import HEARTBEATS, KLINES, STREAM_EVENTS, Dataset
 from tickhouse_core.lake_keys import hourly_key, stream_klines_key
 
-_BATCHES: dict[type, tuple[Dataset, type[ArrowRows]]] = {
-    Trade: (TRADES, TradeRows),
-    DepthDiff: (DEPTH_DIFFS, DepthDiffRows),
-    DepthSnapshot: (DEPTH_SNAPSHOTS, DepthSnapshotRows),
-    Ticker: (TICKERS, TickerRows),
-}
 Parsed: TypeAlias = DepthSnapshot | list[Trade] | Any
-"""What a REST answer is, by what was asked: a snapshot, trades, or a table of klines."""
-
-Landed = Trade | DepthDiff | DepthSnapshot | Ticker | Kline
+"""What a REST answer is, by its request: a snapshot, trades, or a table of klines."""
 
 
 class RowBuffer:
@@ -47,17 +39,18 @@ class RowBuffer:
         """Records of a frame; control messages, open klines and other symbols' tickers have no row."""
         for message in messages:
             kind = type(message)
-            if kind in _BATCHES and (kind is not Ticker or message.symbol in self._symbols):  # type: ignore[attr-defined]
+            if isinstance(message, Kline):
+                if message.is_closed:
+                    series = (message.symbol, message.interval)
+                    self._first_receipts.setdefault(series, receipt_time)
+                    self._klines.setdefault(series, KlineRows(self._venue.name)).append(message, receipt_time)
+                    self.rows += 1
+            elif kind in DATASET_OF and (kind is not Ticker or message.symbol in self._symbols):  # type: ignore[attr-defined]
                 self._batch(kind, receipt_time).append(message, receipt_time)
-                self.rows += 1
-            elif isinstance(message, Kline) and message.is_closed:
-                series = (message.symbol, message.interval)
-                self._first_receipts.setdefault(series, receipt_time)
-                self._klines.setdefault(series, KlineRows(self._venue.name)).append(message, receipt_time)
                 self.rows += 1
 
     def add_answer(self, answer: RestAnswer, receipt_time: int, parsed: Parsed | None = None) -> None:
-        """The rows of a REST answer that was asked for: a snapshot, or what fills a gap; `parsed` unless it is from disk."""
+        """The rows of a REST answer: a snapshot, or what fills a gap; `parsed` unless it is from disk."""
         if answer.what == "depth":
             self.add_messages([parsed or self._venue.parse_depth(answer.body, answer.symbol, answer.reason)], receipt_time)
         elif answer.what == "trades":
@@ -89,11 +82,10 @@ class RowBuffer:
         Rows whose numbers cannot be read are events instead, so the events come last.
         """
         for kind, batch in self._batches.items():
-            dataset, _ = _BATCHES[kind]
             table = batch.table()
             self._note_refused(batch)
             if table.num_rows:
-                yield self._key(dataset, kind, sequence), parquet_bytes(table, dataset)
+                yield self._key(batch.dataset, kind, sequence), parquet_bytes(table, batch.dataset)
         for series in self._klines.keys() | self._healed_klines.keys():
             if (rows := self._kline_rows(series)).num_rows:
                 first_receipt = self._first_receipts[series]
@@ -122,7 +114,7 @@ class RowBuffer:
     def _batch(self, kind: type, receipt_time: int) -> ArrowRows:
         if (batch := self._batches.get(kind)) is None:
             self._first_receipts[kind] = receipt_time
-            batch = self._batches[kind] = _BATCHES[kind][1](self._venue.name)
+            batch = self._batches[kind] = ArrowRows(DATASET_OF[kind], self._venue.name)
         return batch
 
     def _note_refused(self, batch: ArrowRows) -> None:

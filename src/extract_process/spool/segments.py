@@ -46,7 +46,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class RestAnswer:
-    """Payload of a REST answer: what was asked in one line, then the body as it came.
+    """Payload of a REST answer: the request in one line, then the body as it came.
 
     `what` is depth, trades or klines; of trades and klines only ids in `from_id`..`to_id` are meant.
     """
@@ -60,15 +60,15 @@ class RestAnswer:
     to_id: int = 0
 
     def payload(self) -> bytes:
-        asked = asdict(self)
-        del asked["body"]
-        return orjson.dumps(asked) + b"\n" + self.body
+        request = asdict(self)
+        del request["body"]
+        return orjson.dumps(request) + b"\n" + self.body
 
 
 def parse_rest_answer(payload: bytes) -> RestAnswer:
     """The inverse of `RestAnswer.payload`."""
-    asked, _, body = payload.partition(b"\n")
-    return RestAnswer(body=body, **orjson.loads(asked))
+    request, _, body = payload.partition(b"\n")
+    return RestAnswer(body=body, **orjson.loads(request))
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Uploader:
         return len(self._outbox.waiting())
 
     def finish(self, seconds: float) -> int:
-        """Uploads what waits, at most so long; returns how many objects are left for the next start."""
+        """Uploads what waits, for at most `seconds`; returns the number of objects left for the next start."""
         self._stopping.set()
         self._wake.set()
         self._thread.join(seconds)
@@ -76,7 +76,7 @@ class Uploader:
         log.debug("uploaded", extra=extra)
 
     def _pause(self, failures: int, error: Exception) -> None:
-        """Full jitter. The same trouble is said at its first, second, fourth, eighth … time."""
+        """Full jitter. The same trouble is logged at its first, second, fourth, eighth … time."""
         if failures & (failures - 1) == 0:
             log.error(
                 "cannot upload, the spool keeps it and tries again",

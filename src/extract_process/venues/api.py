@@ -38,6 +38,10 @@ class Unknown(NamedTuple):
     name: str
 
 
+CONTROL_MESSAGES = (Reply, Welcome, Pong, ServerShutdown, Unknown)
+"""What a frame may be that is no data."""
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """URL of one connection and what keeps it alive.
@@ -103,7 +107,10 @@ class VenueRest(Protocol):
         """The venue's most recent trades, oldest first."""
 
     async def fetch_trades(self, symbol: str, from_id: int) -> Answer[list[Trade]]:
-        """Trades from this id on, oldest first. Raises VenueRefused where the venue has no history."""
+        """Single trades from this id on, oldest first; never aggregates, which are not trades.
+
+        Raises VenueRefused where the venue has no history.
+        """
 
     def snapshot_pause(self, levels: int, share: float) -> float:
         """Seconds between snapshots of this depth so that they use at most this share of the limit."""

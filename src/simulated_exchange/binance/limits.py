@@ -10,7 +10,6 @@ from http import HTTPStatus
 from simulated_exchange.market.intervals import DAY, MINUTE
 from simulated_exchange.server.tally import Cause
 
-RAW_REQUEST_WINDOW = 5 * MINUTE
 SHORTEST_BAN = 2 * MINUTE
 LONGEST_BAN = 3 * DAY
 HTTP_BANNED = 418  # Python's name for it is a teapot
@@ -24,7 +23,6 @@ class Verdict:
     used_weight: int
     retry_after: int = 0
     banned_until: int = 0
-    exceeded: str = ""
     cause: Cause = Cause.LIMIT
 
     @property
@@ -41,8 +39,6 @@ class _Client:
     minute: int = -1
     used_weight: int = 0
     strikes: int = 0
-    raw_window: int = -1
-    raw_requests: int = 0
     banned_until: int = 0
     ban_cause: Cause = Cause.LIMIT
     bans: int = 0
@@ -50,53 +46,47 @@ class _Client:
 
 @dataclass(slots=True)
 class RateLimiter:
-    """Counts weight per clock minute and requests per five; bans after `ban_after` refusals inside one minute."""
+    """Counts weight per clock minute; bans after `ban_after` refusals inside one minute."""
 
     weight_limit: int = 6_000
-    raw_request_limit: int = 300_000
     ban_after: int = 10
     _clients: dict[str, _Client] = field(default_factory=dict)
 
     def admit(self, address: str, weight: int, now: int) -> Verdict:
         """Counts one request and says whether it is served."""
         client = self._clients.setdefault(address, _Client())
-        _open_windows(client, now)
+        _open_minute(client, now)
         if now < client.banned_until:
             return _banned(client, now)
         client.used_weight += weight
-        client.raw_requests += 1
         if client.used_weight > self.weight_limit:
-            return self._refuse(client, "weight", client.minute + MINUTE, now)
-        if client.raw_requests > self.raw_request_limit:
-            return self._refuse(client, "requests", client.raw_window + RAW_REQUEST_WINDOW, now)
+            return self._refuse(client, now)
         return Verdict(HTTPStatus.OK, client.used_weight)
 
     def ban(self, address: str, until: int, now: int) -> Verdict:
         """A scripted ban: every request before `until` gets a 418, and it does not count as one of ours."""
         client = self._clients.setdefault(address, _Client())
-        _open_windows(client, now)
+        _open_minute(client, now)
         client.banned_until, client.ban_cause = until, Cause.INJECTED
         return _banned(client, now)
 
     def clear(self) -> None:
         self._clients.clear()
 
-    def _refuse(self, client: _Client, exceeded: str, window_end: int, now: int) -> Verdict:
+    def _refuse(self, client: _Client, now: int) -> Verdict:
         client.strikes += 1
         if client.strikes > self.ban_after:
             client.banned_until = now + min(SHORTEST_BAN << client.bans, LONGEST_BAN)
             client.ban_cause = Cause.LIMIT
             client.bans = min(client.bans + 1, 16)
             return _banned(client, now)
-        return Verdict(HTTPStatus.TOO_MANY_REQUESTS, client.used_weight, _seconds(window_end - now), exceeded=exceeded)
+        return Verdict(HTTPStatus.TOO_MANY_REQUESTS, client.used_weight, _seconds(client.minute + MINUTE - now))
 
 
-def _open_windows(client: _Client, now: int) -> None:
-    minute, raw_window = now - now % MINUTE, now - now % RAW_REQUEST_WINDOW
+def _open_minute(client: _Client, now: int) -> None:
+    minute = now - now % MINUTE
     if client.minute != minute:
         client.minute, client.used_weight, client.strikes = minute, 0, 0
-    if client.raw_window != raw_window:
-        client.raw_window, client.raw_requests = raw_window, 0
 
 
 def _banned(client: _Client, now: int) -> Verdict:

@@ -1,6 +1,6 @@
 """Recorded Binance connections: lines with `src` `ws`, and the REST depth snapshots among them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -10,8 +10,8 @@ import orjson
 from simulated_exchange.binance.streams import ALL_MINI_TICKERS, channel_of
 from simulated_exchange.market.instruments import Instrument
 from simulated_exchange.server.messages import Channel
-from simulated_exchange.server.recorded_klines import ReplayError, base_and_quote, decimals_in_use, lines_of
-from simulated_exchange.server.recorded_session import Levels, Recorded, Session, session_of
+from simulated_exchange.server.recorded_klines import base_and_quote, decimals_in_use
+from simulated_exchange.server.recorded_session import Levels, Recorded, Session, read_session
 
 DEPTH_PATH = "/api/v3/depth"
 
@@ -28,7 +28,7 @@ _IDS = {Channel.DEPTH: ("U", "u"), Channel.TRADE: ("t", "t"), Channel.BOOK_TICKE
 
 def read_recording(paths: Sequence[Path]) -> Session | None:
     """None if there are no socket messages in the files; ReplayError if one cannot be read."""
-    return session_of([list(_read(path)) for path in paths], _instrument, _changes_of)
+    return read_session(paths, _convert, _instrument, _changes_of)
 
 
 def stream_of(message: Any) -> str:
@@ -43,19 +43,13 @@ def stream_of(message: Any) -> str:
     return f"{symbol}@{_EVENTS[event]}" if event in _EVENTS else ""
 
 
-def _read(path: Path) -> Iterator[tuple[int, Recorded]]:
-    """(receive or event time in microseconds, 0 = unknown; line)."""
-    for number, text in enumerate(lines_of(path), 1):
-        try:
-            record = orjson.loads(text)
-            received = int(record.get("recv_ns", 0)) // 1000
-            match record.get("src"):
-                case "ws":
-                    yield _message(record["raw"], received)
-                case "rest" if urlsplit(record["url"]).path == DEPTH_PATH:
-                    yield received, _snapshot(record)
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-            raise ReplayError(f"{path} line {number}: not a recorded message ({error!r})") from error
+def _convert(record: dict[str, Any], received: int) -> tuple[int, Recorded] | None:
+    match record.get("src"):
+        case "ws":
+            return _message(record["raw"], received)
+        case "rest" if urlsplit(record["url"]).path == DEPTH_PATH:
+            return received, _snapshot(record)
+    return None
 
 
 def _message(raw: Any, received: int) -> tuple[int, Recorded]:

@@ -3,9 +3,9 @@ in, a `Reply` goes out.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 
@@ -23,14 +23,13 @@ from simulated_exchange.binance.parameters import (
     whole_number,
 )
 from simulated_exchange.market.instruments import Instrument
-from simulated_exchange.market.klines import KlineQuery, KlineSource, TimeUnit, decimal_text
+from simulated_exchange.market.klines import KlineQuery, KlineSource, TimeUnit
 from simulated_exchange.server.http_faults import Fault, FaultKind
 from simulated_exchange.server.replies import Reply, not_found
 from simulated_exchange.server.tally import Cause
 
 _DEPTH_WEIGHTS = ((100, 5), (500, 25), (1000, 50), (5000, 250))
 _DIGITS = re.compile(r"[0-9]{1,20}")
-_BOOLEANS = ("true", "false")
 _ADVICE = "Please use WebSocket Streams for live updates to avoid"
 
 
@@ -53,7 +52,6 @@ class Call:
     now_us: int
     unit: TimeUnit
     weight_limit: int
-    raw_request_limit: int
     books: Books
 
     @property
@@ -88,17 +86,15 @@ def refusal(error: VenueError) -> Reply:
     return Reply(error.status, error.body())
 
 
-def over_limit(verdict: Verdict, weight_limit: int, raw_request_limit: int) -> Reply:
+def over_limit(verdict: Verdict, weight_limit: int) -> Reply:
     """429 or 418 with Retry-After in seconds; both say -1003."""
     if verdict.is_ban:
         message = f"Way too much request weight used; IP banned until {verdict.banned_until}. {_ADVICE} bans."
-    elif verdict.exceeded == "weight":
+    else:
         message = (
             f"Too much request weight used; current limit is {weight_limit} request weight per 1 MINUTE. "
             f"{_ADVICE} polling the API."
         )
-    else:
-        message = f"Too many requests; current limit is {raw_request_limit} requests per 5 MINUTE. {_ADVICE} polling the API."
     body = VenueError(-1003, message).body()
     return Reply(verdict.status, body, headers={"Retry-After": str(verdict.retry_after)})
 
@@ -115,17 +111,12 @@ def _time(call: Call) -> bytes:
 
 def _exchange_info(call: Call) -> bytes:
     """symbol | symbols | all; not both (-1128)."""
-    sent = read_parameters(call.pairs, optional=("symbol", "symbols", "showPermissionSets"))
+    sent = read_parameters(call.pairs, optional=("symbol", "symbols"))
     if "symbol" in sent and "symbols" in sent:
         raise VenueError(-1128, "Combination of optional parameters invalid.")
-    with_sets = sent.get("showPermissionSets", "true")
-    if with_sets not in _BOOLEANS:
-        raise VenueError(-1130, "Data sent for parameter 'showPermissionSets' is not valid.")
-    infos = [
-        symbol_info(call.source.instruments[symbol], _status(call, symbol), with_permission_sets=with_sets == "true")
-        for symbol in _asked_symbols(call, sent)
-    ]
-    return orjson.dumps(exchange_info(infos, call.server_time, call.weight_limit, call.raw_request_limit))
+    symbols = [_symbol_info(call, call.source.instruments[symbol]) for symbol in _asked_symbols(call, sent)]
+    limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": call.weight_limit}
+    return orjson.dumps({"timezone": "UTC", "serverTime": call.server_time, "rateLimits": [limit], "symbols": symbols})
 
 
 def _asked_symbols(call: Call, sent: dict[str, str]) -> list[str]:
@@ -137,8 +128,11 @@ def _asked_symbols(call: Call, sent: dict[str, str]) -> list[str]:
     return list(listed)
 
 
-def _status(call: Call, symbol: str) -> str:
-    return BREAK if call.source.is_halted(symbol, call.now) else TRADING
+def _symbol_info(call: Call, instrument: Instrument) -> dict[str, str]:
+    """What a recorder reads of a symbol; the venue's answer has filters, precisions and permissions too."""
+    status = "BREAK" if call.source.is_halted(instrument.symbol, call.now) else "TRADING"
+    names = {"symbol": instrument.symbol, "baseAsset": instrument.base, "quoteAsset": instrument.quote}
+    return {**names, "status": status}
 
 
 def _klines(call: Call) -> bytes:
@@ -206,70 +200,12 @@ _WEIGHTS = {
 }
 
 
-LARGEST = "9000000000.00000000"
-TRADING = "TRADING"
-BREAK = "BREAK"
-
-
-def exchange_info(
-    symbols: Iterable[dict[str, Any]], server_time: int, weight_limit: int, raw_request_limit: int
-) -> dict[str, Any]:
-    """The whole answer; `server_time` in the unit the client asked for."""
-    return {
-        "timezone": "UTC",
-        "serverTime": server_time,
-        "rateLimits": [
-            _limit("REQUEST_WEIGHT", "MINUTE", 1, weight_limit),
-            _limit("ORDERS", "SECOND", 10, 100),
-            _limit("ORDERS", "DAY", 1, 200_000),
-            _limit("RAW_REQUESTS", "MINUTE", 5, raw_request_limit),
-        ],
-        "exchangeFilters": [],
-        "symbols": list(symbols),
-    }
-
-
-def symbol_info(instrument: Instrument, status: str, *, with_permission_sets: bool) -> dict[str, Any]:
-    """One symbol; `permissions` is empty nowadays, `permissionSets` says where it trades."""
-    return {
-        "symbol": instrument.symbol,
-        "status": status,
-        "baseAsset": instrument.base,
-        "baseAssetPrecision": 8,
-        "quoteAsset": instrument.quote,
-        "quotePrecision": 8,
-        "quoteAssetPrecision": 8,
-        "baseCommissionPrecision": 8,
-        "quoteCommissionPrecision": 8,
-        "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"],
-        "isSpotTradingAllowed": True,
-        "isMarginTradingAllowed": False,
-        "filters": _filters(instrument),
-        "permissions": [],
-        "permissionSets": [["SPOT"]] if with_permission_sets else [],
-    }
-
-
-def _filters(instrument: Instrument) -> list[dict[str, Any]]:
-    tick, step = decimal_text(instrument.price_scale), decimal_text(instrument.quantity_scale)
-    return [
-        {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "1000000.00000000", "tickSize": tick},
-        {"filterType": "LOT_SIZE", "minQty": step, "maxQty": LARGEST, "stepSize": step},
-        {"filterType": "NOTIONAL", "minNotional": "5.00000000", "applyMinToMarket": True,
-         "maxNotional": LARGEST, "applyMaxToMarket": False, "avgPriceMins": 5},
-    ]  # fmt: skip
-
-
-def _limit(kind: str, interval: str, number: int, limit: int) -> dict[str, Any]:
-    return {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit}
-
-
 _UNKNOWN = "An unknown error occurred while processing the request."
 _BUSY = "Spot server is currently overloaded with other requests. Please try again in a few minutes."
 _FORBIDDEN = b"<html><head><title>403 Forbidden</title></head><body><h1>403 Forbidden</h1></body></html>"
 
 
-def injected_reply(fault: Fault, banned: Verdict | None, weight_limit: int, raw_request_limit: int) -> Reply | None:
+def injected_reply(fault: Fault, banned: Verdict | None, weight_limit: int) -> Reply | None:
     """The answer instead of the real one, None where the real one is only spoiled; `banned` goes with http_418."""
     match fault.kind:
         case FaultKind.HTTP_500:
@@ -279,9 +215,9 @@ def injected_reply(fault: Fault, banned: Verdict | None, weight_limit: int, raw_
         case FaultKind.HTTP_403:
             return Reply(403, _FORBIDDEN, "text/html")
         case FaultKind.HTTP_429:
-            verdict = Verdict(429, 0, retry_after=fault.amount, exceeded="weight", cause=Cause.INJECTED)
-            return over_limit(verdict, weight_limit, raw_request_limit)
+            verdict = Verdict(429, 0, retry_after=fault.amount, cause=Cause.INJECTED)
+            return over_limit(verdict, weight_limit)
         case FaultKind.HTTP_418 if banned:
-            return over_limit(banned, weight_limit, raw_request_limit)
+            return over_limit(banned, weight_limit)
         case _:
             return None

@@ -8,24 +8,6 @@ TOKEN_LIFE_US = 24 * 3_600 * SECOND_US
 
 
 @dataclass(frozen=True, slots=True)
-class KucoinLimits:
-    """Seconds are those of the exchange's clock. `silence_seconds`: a client that says nothing for so long is closed."""
-
-    weight_limit: int = 2_000
-    ping_seconds: float = 18.0
-    pong_seconds: float = 10.0
-    silence_seconds: float = 60.0
-    topics_per_connection: int = 400
-    messages_per_ten_seconds: int = 100
-
-    def __post_init__(self) -> None:
-        if min(self.weight_limit, self.topics_per_connection, self.messages_per_ten_seconds) < 1:
-            raise ValueError("limits of KuCoin must be at least 1")
-        if min(self.ping_seconds, self.pong_seconds, self.silence_seconds) <= 0:
-            raise ValueError("KuCoin's ping, pong and silence must be longer than 0 seconds")
-
-
-@dataclass(frozen=True, slots=True)
 class Allowance:
     """What one request meets: whether it is served, what is left, and microseconds to the window's end."""
 

@@ -1,6 +1,6 @@
 """Recorded KuCoin connections: messages by topic and the REST snapshots among them, as the shared data set has them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -9,15 +9,14 @@ import orjson
 
 from simulated_exchange.market.instruments import DECIMALS, Instrument
 from simulated_exchange.server.messages import Channel
-from simulated_exchange.server.recorded_klines import ReplayError, lines_of
-from simulated_exchange.server.recorded_session import Recorded, Session, session_of
+from simulated_exchange.server.recorded_session import Recorded, Session, read_session
 
 _BOOK_PATHS = ("/api/v3/market/orderbook/level2", "/api/v1/market/orderbook/level2_100")
 
 
 def read_recording(paths: Sequence[Path]) -> Session | None:
     """None if there are no KuCoin messages in the files; ReplayError if one cannot be read."""
-    return session_of([list(_read(path)) for path in paths], _instrument, changes_of)
+    return read_session(paths, _convert, _instrument, changes_of)
 
 
 def changes_of(text: str) -> tuple[list[list[str]], list[list[str]]]:
@@ -27,19 +26,14 @@ def changes_of(text: str) -> tuple[list[list[str]], list[list[str]]]:
     return [change[:2] for change in bids if float(change[0])], [change[:2] for change in asks if float(change[0])]
 
 
-def _read(path: Path) -> Iterator[tuple[int, Recorded]]:
-    """(receive time in microseconds, line)."""
-    for number, text in enumerate(lines_of(path), 1):
-        try:
-            record = orjson.loads(text)
-            received, raw = int(record.get("recv_ns", 0)) // 1_000, record.get("raw")
-            message = orjson.loads(raw) if isinstance(raw, str) else raw
-            if record.get("src") == "ws" and isinstance(message, dict) and message.get("type") == "message":
-                yield received, _message(message)
-            elif record.get("src") == "rest" and urlsplit(record["url"]).path in _BOOK_PATHS:
-                yield received, _snapshot(record["url"], message["data"])
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-            raise ReplayError(f"{path} line {number}: not a recorded message ({error!r})") from error
+def _convert(record: dict[str, Any], received: int) -> tuple[int, Recorded] | None:
+    raw = record.get("raw")
+    message: Any = orjson.loads(raw) if isinstance(raw, str) else raw
+    if record.get("src") == "ws" and isinstance(message, dict) and message.get("type") == "message":
+        return received, _message(message)
+    if record.get("src") == "rest" and urlsplit(record["url"]).path in _BOOK_PATHS:
+        return received, _snapshot(record["url"], message["data"])
+    return None
 
 
 def _message(message: dict[str, Any]) -> Recorded:

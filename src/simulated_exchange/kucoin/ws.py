@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from simulated_exchange.kucoin.limits import SECOND_US, ClientPulse, KucoinLimits
+from simulated_exchange.config import KucoinLimits
+from simulated_exchange.kucoin.limits import SECOND_US, ClientPulse
 from simulated_exchange.kucoin.messages import INTERVALS
 from simulated_exchange.server.connection import Answer, Connection, Talk
 from simulated_exchange.server.messages import TEXT, frame

@@ -66,15 +66,6 @@ class Market:
         closed, left = self._closed_rows(query, opened, query.limit)
         return b"".join([*closed, self._open_row(query, opened) if left else b""])[:-1]
 
-    def last_price(self, symbol: str, now: int) -> int | None:
-        """The last close up to `now`, in ticks, as if there were no halts; None before the listing."""
-        instrument = self.instruments[symbol]
-        if now < instrument.listed:
-            return None
-        table = day_of_minutes(self.seed, instrument, now - now % DAY)
-        minute = _klines(table.slice(now % DAY // MINUTE, 1))[0]
-        return seconds_of(minute, self._salt(symbol))[now % MINUTE // SECOND].open
-
     def is_halted(self, symbol: str, now: int) -> bool:
         return any(halt.symbol == symbol and halt.first_minute <= now < halt.end_minute for halt in self.halts)
 

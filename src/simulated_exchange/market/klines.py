@@ -60,9 +60,6 @@ class KlineSource(Protocol):
     def rows(self, query: KlineQuery) -> bytes:
         """The rows asked for, ascending, commas between them, no brackets around; maybe empty."""
 
-    def last_price(self, symbol: str, now: int) -> int | None:
-        """The price at `now` in ticks, None if the symbol has not traded yet."""
-
     def traded(self, symbol: str, opened: int, now: int) -> list[Kline]:
         """Klines that together cover [opened, now]; nothing where there is no more than rows."""
 

@@ -106,10 +106,6 @@ class LiveKlines:
         ours = self._rendered(query, opens[: query.limit - _number_of_rows(theirs)])
         return b",".join(piece for piece in (theirs, ours) if piece)
 
-    def last_price(self, symbol: str, now: int) -> int | None:
-        live = self._live.get(symbol)
-        return live.current.close if live else self.history.last_price(symbol, now)
-
     def traded(self, symbol: str, opened: int, now: int) -> list[Kline]:
         return self.history.traded(symbol, opened, now)
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from simulated_exchange.market.intervals import MINUTE
 from simulated_exchange.market.klines import KlineSource
 from simulated_exchange.market.live_klines import LiveKlines
-from simulated_exchange.market.order_book import Level
 from simulated_exchange.market.symbol_market import STEP, Step, SymbolMarket
 
 TICK = 10  # milliseconds
@@ -69,8 +68,3 @@ class LiveMarket:
 
     def is_behind(self, now: int) -> bool:
         return bool(self.markets) and self._tick < now // TICK
-
-    def book(self, symbol: str, now: int, limit: int) -> tuple[int, list[Level], list[Level]] | None:
-        """Update id, bids and asks at `now`, None before the listing."""
-        market = self.start(symbol, now)
-        return market.look(now, limit) if market else None

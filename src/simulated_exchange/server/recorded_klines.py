@@ -26,6 +26,9 @@ _PRICES, _QUANTITIES = slice(1, 5), 5
 _QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "BTC", "ETH", "BNB", "EUR", "TRY")
 _MICROSECONDS_FROM = 100_000_000_000_000
 
+UNREADABLE = (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError, ValueError)
+"""What a line raises that is not what it should be."""
+
 Series = dict[tuple[str, str], dict[int, list[Any]]]
 
 
@@ -69,7 +72,7 @@ class Replay:
         piece, _ = rows.pick(query.first, min(query.last, query.now), query.limit, newest=query.newest)
         return piece[:-1]
 
-    def last_price(self, symbol: str, now: int) -> int | None:
+    def _last_price(self, symbol: str, now: int) -> int | None:
         """The close of the latest recorded kline that has opened, in ticks."""
         opened = [row for rows in self._of(symbol) for row in rows[: _opened(rows, now)][-1:]]
         if not opened:
@@ -87,7 +90,7 @@ class Replay:
 
     def minute_opens(self, symbol: str, start: int, number: int) -> Sequence[int]:
         """The last recorded price, for a book that runs on after the recording."""
-        return [self.last_price(symbol, start + minute * MINUTE) or 1 for minute in range(number)]
+        return [self._last_price(symbol, start + minute * MINUTE) or 1 for minute in range(number)]
 
     def is_halted(self, symbol: str, now: int) -> bool:
         """A recording does not say."""
@@ -123,7 +126,7 @@ def _read_into(series: Series, path: Path) -> None:
             rows = orjson.loads(raw) if isinstance(raw, str) else raw
             key = asked["symbol"], INTERVALS[asked["interval"]].name
             series.setdefault(key, {}).update((row[_OPEN_TIME], row) for row in map(_in_milliseconds, rows))
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        except UNREADABLE as error:
             raise ReplayError(f"{path} line {number}: not a recorded klines response ({error!r})") from error
 
 

@@ -3,10 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
 
 from simulated_exchange.market.instruments import Instrument
 from simulated_exchange.server.messages import Channel
+from simulated_exchange.server.recorded_klines import UNREADABLE, ReplayError, lines_of
 
 Levels = list[list[str]]
 
@@ -55,17 +59,34 @@ class Session:
         return ((place, line) for place, line in enumerate(self.lines) if not line.stream)
 
 
-def session_of(
-    files: "Sequence[list[tuple[int, Recorded]]]",
+def read_session(
+    paths: Sequence[Path],
+    convert: "Callable[[dict[str, Any], int], tuple[int, Recorded] | None]",
     describe: "Callable[[str, Session], Instrument]",
     changes_of: "Callable[[str], tuple[Levels, Levels]]",
 ) -> Session | None:
-    """Files side by side, those without a message left out; None if no file has any."""
-    found = [(start, lines) for start, lines in map(_with_offsets, files) if any(line.stream for line in lines)]
+    """Files side by side, those without a message left out; None if no file has any. ReplayError if one cannot be read.
+
+    `convert` takes a line of the file and its receive time (microseconds, 0 = unknown), and returns a time and the message;
+    None for lines of others.
+    """
+    files = [_with_offsets(list(_read(path, convert))) for path in paths]
+    found = [(start, lines) for start, lines in files if any(line.stream for line in lines)]
     if not found:
         return None
     lines = list(merge(*(lines for _, lines in found), key=lambda line: line.offset))
     return Session(lines, found[0][0] // 1000, describe, changes_of)
+
+
+def _read(path: Path, convert: "Callable[[dict[str, Any], int], tuple[int, Recorded] | None]") -> Iterator[tuple[int, Recorded]]:
+    for number, text in enumerate(lines_of(path), 1):
+        try:
+            record = orjson.loads(text)
+            found = convert(record, int(record.get("recv_ns", 0)) // 1000)
+        except UNREADABLE as error:
+            raise ReplayError(f"{path} line {number}: not a recorded message ({error!r})") from error
+        if found:
+            yield found
 
 
 def _with_offsets(lines: list[tuple[int, Recorded]]) -> tuple[int, list[Recorded]]:

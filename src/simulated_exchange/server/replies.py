@@ -1,8 +1,10 @@
-"""PURE. An HTTP answer before it is put on the wire, whole or spoiled."""
+"""PURE. An HTTP answer before it is put on the wire, whole or spoiled by a fault."""
 
 from dataclasses import dataclass, field, replace
 
 import orjson
+
+from simulated_exchange.server.http_faults import Fault, FaultKind
 
 JSON = "application/json;charset=UTF-8"
 
@@ -17,14 +19,26 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A reply, and the fault that the socket has to carry out itself: a dropped body or connection."""
+
+    reply: Reply
+    broken_by: FaultKind | None = None
+
+
 def not_found(path: str) -> Reply:
     """404, "unknown path, JSON body"."""
     return Reply(404, orjson.dumps({"status": 404, "error": "Not Found", "path": path}))
 
 
-def cut_short(reply: Reply) -> Reply:
-    """A complete HTTP answer whose JSON stops in the middle."""
-    return replace(reply, body=half(reply.body))
+def spoiled(reply: Reply, fault: Fault | None) -> Outcome:
+    """What a fault makes of a real reply: its JSON stops in the middle, or the socket ends with it."""
+    if fault is None:
+        return Outcome(reply)
+    if fault.kind is FaultKind.TRUNCATED_BODY:
+        return Outcome(replace(reply, body=half(reply.body)))
+    return Outcome(reply, fault.kind)
 
 
 def half(body: bytes) -> bytes:

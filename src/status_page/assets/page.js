@@ -1,12 +1,12 @@
-// The page: asks for what is there, then listens. Text from anywhere reaches the document as text only, never as markup.
+// The page: loads the current state, then listens for events. All text enters the document as text, never as markup.
 import { candleChart } from "./candles.js";
 import { drawDepth } from "./depth.js";
 
-const WORDS = { good: "healthy", slow: "late", bad: "trouble", idle: "idle" };
+const WORDS = { ok: "healthy", degraded: "late", down: "trouble", idle: "idle" };
 const STAGES = {
   venue: ["Venue", "last message received"],
   lake: ["Lake", "newest object in S3"],
-  warehouse: ["Warehouse", "newest message one can query"],
+  warehouse: ["Warehouse", "newest message that can be queried"],
   gold: ["Gold", "loads are in gold up to"],
 };
 const INTERVALS = ["1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d"];
@@ -38,7 +38,7 @@ function ago(seconds) {
 function fill(id, rows) {
   const body = place(id);
   const said = JSON.stringify(rows);
-  if (body.dataset.said === said) return; // a reader's place in the table is kept
+  if (body.dataset.said === said) return; // keeps the scroll position
   body.dataset.said = said;
   body.replaceChildren(...rows.map((cells) => {
     const line = make("tr");
@@ -61,17 +61,17 @@ function showState(state) {
   showCoverage(state);
   fill("queues", state.queues.map((queue) => [
     [queue.name], [count(queue.waiting), "number"], [count(queue.in_flight), "number"],
-    [count(queue.dead), "number", queue.dead ? "bad" : ""],
+    [count(queue.dead), "number", queue.dead ? "down" : ""],
   ]));
   showLimits(state);
   showProcesses(state.processes);
   fill("checks", state.checks.length ? state.checks.map(([name, severity, verdict, findings, at, detail]) => [
     [detail && verdict === "failed" ? `${name}: ${detail}` : name, "detail"],
-    [verdict, "", verdict === "passed" ? "good" : severity === "error" ? "bad" : "slow"], [count(findings), "number"], [clock(at), "when"],
+    [verdict, "", verdict === "passed" ? "ok" : severity === "error" ? "down" : "degraded"], [count(findings), "number"], [clock(at), "when"],
   ]) : [[["no check has run yet: tickhouse checks"]]]);
   fill("events", state.events.map(([at, venue, symbol, channel, instance, event, cause, detail, from, to]) => [
     [clock(at), "when"], [[venue, symbol, channel].filter(Boolean).join(" ")],
-    [event, "", { gap: "bad", mismatch: "bad", healed: "good", proven: "good", synced: "good", refused_frame: "slow", disconnected: "slow", channel_stopped: "bad" }[event] || "idle"],
+    [event, "", { gap: "down", mismatch: "down", healed: "ok", proven: "ok", synced: "ok", refused_frame: "degraded", disconnected: "degraded", channel_stopped: "down" }[event] || "idle"],
     [cause], [[detail, from === null ? "" : `${count(from)} – ${count(to)}`].filter(Boolean).join(" · "), "detail"],
   ]));
 }
@@ -166,17 +166,17 @@ function showLimits(state) {
     const detail = make("dd");
     if (limit) detail.append(make("meter", "", { min: 0, max: limit, high: limit * 0.9, value, "aria-label": name }));
     return [term, detail];
-  }) : [make("dt", "No running process tells: see STATUS_TARGETS"), make("dd")]));
+  }) : [make("dt", "No process reports this: see STATUS_TARGETS"), make("dd")]));
 }
 
 function showProcesses(processes) {
   const lines = processes.map((one) => {
     const line = make("li");
-    line.append(make("span", one.trouble.length ? "not ready" : "ready", { class: "verdict", "data-verdict": one.trouble.length ? "bad" : "good" }),
+    line.append(make("span", one.trouble.length ? "not ready" : "ready", { class: "verdict", "data-verdict": one.trouble.length ? "down" : "ok" }),
       make("span", ` ${one.name}${one.trouble.length ? `: ${one.trouble.join("; ")}` : ""}`));
     return line;
   });
-  place("processes").replaceChildren(...(lines.length ? lines : [make("li", "None is named in STATUS_TARGETS", { class: "quiet" })]));
+  place("processes").replaceChildren(...(lines.length ? lines : [make("li", "STATUS_TARGETS is empty", { class: "quiet" })]));
 }
 
 function showMarket(market) {
@@ -238,6 +238,6 @@ place("theme").addEventListener("click", () => {
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chart.paint());
 setInterval(() => {
-  if (performance.now() - heard > 10000) showVerdict("bad", "this page hears nothing from its server: is it running?");
+  if (performance.now() - heard > 10000) showVerdict("down", "the page's server does not answer: is it running?");
 }, 1000);
 listen(null);

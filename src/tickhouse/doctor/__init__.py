@@ -48,9 +48,9 @@ def main(
     json: Annotated[bool, typer.Option("--json", help="A JSON list, for scripts.")] = False,
     local: Annotated[bool, typer.Option("--local", help="Only what `tickhouse local` needs.")] = False,
     check: Annotated[list[str] | None, typer.Option(help="Only this one; repeats.")] = None,
-    venue: Annotated[str, typer.Option(help=f"Whom to look at: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
+    venue: Annotated[str, typer.Option(help=f"The venue to check: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
 ) -> None:
-    """Check this machine, S3, SQS, ClickHouse, Pub/Sub and the exchange; every fault comes with its fix; exit 1 if any."""
+    """Check this machine, S3, SQS, ClickHouse, Pub/Sub and the exchange. Every fault is printed with its fix; exit 1 if any."""
 
     def work() -> None:
         looks = checks_of(venue)

@@ -58,7 +58,7 @@ def check_notifications() -> Iterator[Finding]:
     missing = [dataset.name for dataset in DATASETS if dataset.notification_id not in told]
     if missing:
         raise CheckFailed(
-            f"nobody is told of new objects of {', '.join(missing)}", f"{_PROVISION_AWS}, then: tickhouse reconcile"
+            f"the bucket sends no notification for {', '.join(missing)}", f"{_PROVISION_AWS}, then: tickhouse reconcile"
         )
     yield Finding("notifications", "ok", f"new objects of all {len(DATASETS)} datasets reach their queues")
 

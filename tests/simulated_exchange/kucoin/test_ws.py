@@ -12,8 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from simulated_exchange.app import SimulatedExchange
-from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.kucoin.limits import KucoinLimits
+from simulated_exchange.config import ExchangeConfig, KucoinLimits
 
 
 async def address(exchange: SimulatedExchange) -> str:

@@ -178,7 +178,6 @@ def test_nothing_exists_before_the_listing() -> None:
     assert day[0] == DAY_OF_NOVA_LISTING
     assert values(day) == merged(rows("1m", listed, DAY_OF_NOVA_LISTING + DAY - 1, symbol="NOVAUSDT"))
     assert rows("1h", 0, NOW, symbol="NOVAUSDT", now=listed - 1) == []
-    assert MARKET.last_price("NOVAUSDT", listed - 1) is None
 
 
 def test_a_halt_has_no_klines_and_longer_klines_are_what_is_left() -> None:
@@ -210,10 +209,3 @@ def test_during_a_halt_there_is_no_open_kline() -> None:
     assert rows("1m", NOW - HOUR, NOW, market=market) == []
     assert market.is_halted("BTCUSDT", NOW)
     assert not market.is_halted("ETHUSDT", NOW)
-
-
-def test_the_last_price_is_the_close_of_the_open_kline() -> None:
-    (kline,) = rows("1m", NOW - NOW % MINUTE, NOW)
-    price = MARKET.last_price("BTCUSDT", NOW)
-    assert price is not None
-    assert Decimal(price).scaleb(-2) == Decimal(kline[4])

@@ -90,8 +90,6 @@ def test_exchange_info_and_depth_follow_the_recording(tmp_path: Path) -> None:
     with replaying(write(tmp_path / "a.jsonl", [recorded_row(0)])) as client:
         (symbol,) = client.get("/api/v3/exchangeInfo").json()["symbols"]
         assert (symbol["symbol"], symbol["baseAsset"], symbol["quoteAsset"]) == ("AAAUSDT", "AAA", "USDT")
-        assert symbol["filters"][0]["tickSize"] == "0.10000000"
-        assert symbol["filters"][1]["stepSize"] == "0.00100000"
         book = client.get("/api/v3/depth", params={"symbol": "AAAUSDT", "limit": 5}).json()
         assert book["asks"][0][0] == "42.10000000"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from extract_process.venues import Venue
 from extract_process.venues.ban_store import BanStore
-from extract_process.venues.binance import rest, subscriptions, ws
+from extract_process.venues.binance import klines, rest, subscriptions, ws
 from extract_process.venues.binance.archive import BinanceArchive
 from extract_process.venues.rate_limit import RateLimit
 from extract_process.venues.rest_client import RestClient, host_of, open_client
@@ -24,7 +24,7 @@ _MANY_SYMBOLS = 50
 async def _open_rest(ban_folder: Path, connections: int) -> AsyncIterator[rest.BinanceRest]:
     url, limit = read(BinanceSettings).rest_url, RateLimit(_FIRST_LIMIT, MINUTE_US, is_aligned=True)
     async with open_client(url, connections) as client:
-        bans = BanStore(ban_folder, rest.NAME, host_of(url))
+        bans = BanStore(ban_folder, klines.NAME, host_of(url))
         yield rest.BinanceRest(RestClient(client, limit, bans, rest.classify, rest.tally_of))
 
 
@@ -35,7 +35,7 @@ async def _open_archive(connections: int) -> AsyncIterator[BinanceArchive]:
 
 
 VENUE = Venue(
-    name=rest.NAME,
+    name=klines.NAME,
     symbol_example="BTCUSDT",
     channels=subscriptions.CHANNELS,
     intervals=subscriptions.INTERVALS,
@@ -47,7 +47,7 @@ VENUE = Venue(
     parse_frame=ws.parse_frame,
     parse_depth=rest.parse_depth,
     parse_trades=rest.parse_trades,
-    parse_klines=rest.parse_klines,
+    parse_klines=klines.parse_klines,
     sockets=subscriptions.SOCKETS,
     stream_names=subscriptions.stream_names,
     key_of_stream=subscriptions.key_of_stream,

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from extract_process.ranges import Range, grid_of
-from extract_process.venues.binance.rest import KLINE_COLUMNS, klines_table
+from extract_process.venues.binance.klines import KLINE_COLUMNS, klines_table
 from extract_process.venues.body_limit import BODY_LIMIT
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import VenueRefused, VenueUnavailable

@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from extract_process.decimals import plain_number
 from extract_process.ranges import Range
@@ -16,35 +15,18 @@ from extract_process.records import DepthSnapshot, Trade
 from extract_process.venues import parsing
 from extract_process.venues.api import Address
 from extract_process.venues.ban_store import LONGEST_BAN_US
+from extract_process.venues.binance.klines import NAME, parse_klines
 from extract_process.venues.binance.subscriptions import STREAM_PATH
-from extract_process.venues.parsing import flag_of, id_of, instant_of, integers_of, read_answer
+from extract_process.venues.parsing import flag_of, id_of, instant_of, read_answer
 from extract_process.venues.rate_limit import Tally
 from extract_process.venues.rest_client import MOST_LEVELS_ON_THE_LOOP, Answer, Ban, Outcome, Refused, RestClient, Retry, refusal
 from tickhouse_core.errors import UnknownSymbols, VenueRefused
 from tickhouse_core.settings import BinanceSettings, read
 from tickhouse_core.timestamps import MINUTE_US, SECOND_US, unit_to_us
 
-NAME = "binance"
 PAGE_ROWS = 1_000
 """The most klines one request may ask for (weight 2 whatever the limit)."""
 
-KLINE_COLUMNS = (
-    "open_time",
-    "open",
-    "high",
-    "low",
-    "close",
-    "volume",
-    "close_time",
-    "quote_volume",
-    "trade_count",
-    "taker_buy_volume",
-    "taker_buy_quote_volume",
-    "ignored",
-)
-"""The 12 places of a kline, the same in REST answers and in the archive's CSV; the last one is unused."""
-
-_FIRST_MICROSECONDS = 100_000_000_000_000  # as an instant in ms this is the year 5138, in us 1973
 _DEPTH_WEIGHTS = ((100, 5), (500, 25), (1_000, 50), (5_000, 250))
 """Of /api/v3/depth: by the most levels a side that are asked for."""
 
@@ -93,19 +75,6 @@ def parse_error(body: bytes) -> tuple[int, str]:
         return 0, body[:200].decode(errors="replace")
 
 
-def parse_klines(body: bytes, symbol: str, interval: str, receipt_time: int) -> pa.Table:
-    """An answer of /api/v3/klines as rows of the dataset klines, every one marked closed: ask for closed ones only.
-
-    Raises VenueUnavailable for anything that is not an array of 12-place klines in ascending order (a cut body).
-    """
-
-    def read(answer: list[list[Any]]) -> pa.Table:
-        rows = klines_table(_columns(answer), symbol=symbol, interval=interval, source="rest", receipt_time=receipt_time)
-        return parsing.rising_klines(rows)
-
-    return read_answer(body, read)
-
-
 def parse_depth(body: bytes, symbol: str, reason: str) -> DepthSnapshot:
     """An answer of /api/v3/depth: `{"lastUpdateId":1027024,"bids":[["4.0","431.0"]],"asks":[…]}`, best levels first."""
 
@@ -123,17 +92,6 @@ def parse_trades(body: bytes, symbol: str) -> list[Trade]:
         return Trade(symbol, trade_id, plain_number(item["price"]), plain_number(item["qty"]), is_buyer_maker, at, at)
 
     return read_answer(body, lambda answer: parsing.rising_trades(parsing.trades_of(answer, read)))
-
-
-def klines_table(columns: dict[str, Any], *, symbol: str, interval: str, source: str, receipt_time: int) -> pa.Table:
-    """The venue's columns (lists or Arrow arrays) as the dataset's, times of either unit in microseconds.
-
-    Raises ValueError or ArrowInvalid for values that no kline can have.
-    """
-    times = {name: _in_us(columns[name]) for name in ("open_time", "close_time")}
-    return parsing.klines_table(
-        columns | times, venue=NAME, symbol=symbol, interval=interval, source=source, receipt_time=receipt_time
-    )
 
 
 def classify(response: httpx.Response, server_now: int) -> Outcome:
@@ -290,21 +248,6 @@ def _named_ban_us(text: str, server_now: int) -> int:
 def _digits_in(response: httpx.Response, header: str) -> str:
     text = response.headers.get(header, "")
     return text if re.fullmatch("[0-9]+", text) else ""
-
-
-def _columns(answer: list[list[Any]]) -> dict[str, tuple[Any, ...]]:
-    if not isinstance(answer, list):
-        raise TypeError("not an array")
-    if not answer:
-        return dict.fromkeys(KLINE_COLUMNS, ())
-    return dict(zip(KLINE_COLUMNS, zip(*answer, strict=True), strict=True))
-
-
-def _in_us(numbers: Any) -> pa.Array:
-    """Milliseconds or microseconds, told apart by magnitude. What is negative stays so: a product might wrap around."""
-    values = integers_of(numbers)
-    is_other = pc.or_(pc.greater_equal(values, _FIRST_MICROSECONDS), pc.less(values, 0))
-    return pc.if_else(is_other, values, pc.multiply(values, 1_000))
 
 
 def _is_weight_a_minute(limit: dict[str, Any]) -> bool:

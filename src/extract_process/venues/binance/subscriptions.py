@@ -17,7 +17,8 @@ SOCKETS = SocketRules(
     connects=Limit(300, 300.0),
 )
 """Client messages are 5 a second, pings and pongs included; above it the venue closes the connection. The venue counts in a
-second of its own clock: messages may be a quarter second closer together there than they were here.
+second of its own clock: messages may be a quarter second closer together there than they were here. Connects are counted per
+process, although the venue counts per address; request weight is the address's, by the server's own tally.
 """
 
 NAMES_PER_SUBSCRIBE = 100
@@ -28,6 +29,7 @@ STREAM_PATH = "/stream?timeUnit=MICROSECOND"
 
 _SUFFIXES = {"trades": "trade", "depth": "depth@100ms"}
 _ALL_MINI_TICKERS = "!miniTicker@arr"
+"""The whole market in one stream; only rows of the collected symbols are kept."""
 
 
 def stream_names(wanted: Mapping[str, Sequence[str]], interval: str) -> list[str]:
