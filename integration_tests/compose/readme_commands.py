@@ -3,12 +3,11 @@
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 from integration_tests.compose.accounts import expect
-from integration_tests.compose.stack import ROOT, CheckFailed, Stack
+from integration_tests.compose.stack import ROOT, CheckFailed, Stack, finish
 
 EXPECTED = {
     "s3 ls s3://crypto/quarantine": r"btcusd/test\.parquet\.reason\.json",
@@ -63,7 +62,7 @@ def _run(stack: Stack, command: str, environment: dict[str, str]) -> None:
 
     def says_it() -> bool:
         nonlocal said
-        done = subprocess.run(["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+        done = finish(["bash", "-c", command], environment, 120)
         said = done.stdout + done.stderr
         return done.returncode == 0 and re.search(pattern, done.stdout) is not None
 

@@ -15,6 +15,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def patience(seconds: float) -> float:
+    """A busy machine gets longer."""
+    return seconds * min(5.0, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
+
+
 class CheckFailed(Exception):
     """What was found, in words for people."""
 
@@ -34,10 +39,7 @@ class Stack:
         return self.run([*self._compose, *words], timeout)
 
     def run(self, command: list[str], timeout: float = 600.0) -> str:
-        try:
-            done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=timeout)
-        except subprocess.TimeoutExpired as error:
-            raise CheckFailed(f"{' '.join(command)} took more than {timeout:.0f} s") from error
+        done = finish(command, self.environment, timeout)
         if done.returncode:
             raise CheckFailed(f"{' '.join(command)} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-3000:]}")
         return done.stdout
@@ -49,13 +51,8 @@ class Stack:
     def kill(self, service: str) -> None:
         """kill -9 of everything in the container but its init, which then ends too, as after an out-of-memory kill."""
         before = self.started_at(service)
-        subprocess.run(
-            [*self._compose, "exec", "-T", service, "sh", "-c", "kill -9 -1"],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            timeout=30,
-        )  # how exec ends says nothing: its own shell is being killed
+        kill = [*self._compose, "exec", "-T", service, "sh", "-c", "kill -9 -1"]
+        finish(kill, self.environment, 30)  # how it ends says nothing: its own shell is being killed
         self.wait_for(f"{service} is started again after kill -9", lambda: self.started_at(service) != before)
 
     def started_at(self, service: str) -> str:
@@ -99,9 +96,9 @@ class Stack:
         return int(self.query(sql)[0][0])
 
     def wait_for(self, what: str, is_so: Callable[[], bool], seconds: float = 120.0) -> float:
-        """Seconds until it was so. A question that fails meanwhile counts as no; a busy machine gets longer."""
+        """Seconds until it was so. A question that fails meanwhile counts as no."""
         began = time.monotonic()
-        seconds *= min(5.0, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
+        seconds = patience(seconds)
         last = ""
         while time.monotonic() - began < seconds:
             try:
@@ -112,6 +109,15 @@ class Stack:
                 last = str(error)
             time.sleep(0.3)  # an outside view: there is no event to wait for
         raise CheckFailed(f"not within {seconds:.0f} s: {what} ({last})")
+
+
+def finish(command: list[str], environment: dict[str, str], seconds: float) -> "subprocess.CompletedProcess[str]":
+    """The command at its end; CheckFailed where it takes longer than `patience(seconds)`."""
+    allowed = patience(seconds)
+    try:
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=allowed, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise CheckFailed(f"{' '.join(command)} took more than {allowed:.0f} s") from error
 
 
 def say(text: str) -> None:
