@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import UnknownSymbols, UsageError, VenueError
@@ -123,8 +123,8 @@ async def unknown_of(rest: VenueRest, symbols: Sequence[str]) -> tuple[str, ...]
         except UnknownSymbols as error:
             unknown |= dict.fromkeys(error.symbols)
             if all(symbol in unknown for symbol in symbols):
-                if meant := await likely_symbols(rest, list(unknown)):
-                    raise UnknownSymbols(did_you_mean(str(error), meant), error.symbols) from error
+                if likely := await likely_symbols(rest, list(unknown)):
+                    raise UnknownSymbols(did_you_mean(str(error), likely), error.symbols, likely) from error
                 raise
             continue
         if quiet := [symbol for symbol, is_trading in statuses.items() if not is_trading]:
@@ -133,26 +133,27 @@ async def unknown_of(rest: VenueRest, symbols: Sequence[str]) -> tuple[str, ...]
 
 
 async def likely_symbols(rest: VenueRest, unknown: Sequence[str]) -> dict[str, str]:
-    """For unknown symbols the market that was probably meant, where the venue lists one: the same letters, spelled its way.
+    """For each unknown symbol the market with the same letters in the venue's spelling, if the venue lists one.
 
-    Only the first few are looked for; empty where the venue does not answer.
+    Checks the first few symbols only. Empty where the venue does not answer.
     """
     spellings = {symbol: spellings_of(symbol) for symbol in unknown[:_MOST_SUGGESTED]}
     asked = list(dict.fromkeys(one for each in spellings.values() for one in each))
+    if not asked:
+        return {}
     try:
-        known = set(asked) and set(await rest.fetch_statuses(asked))
+        known = set(await rest.fetch_statuses(asked))
     except UnknownSymbols as error:
         known = set(asked) - set(error.symbols)
     except VenueError as error:
         log.debug("likely symbols cannot be looked for", extra={"error": str(error)})
-        known = set()
-    found = {symbol: next((one for one in each if one in known), None) for symbol, each in spellings.items()}
-    return {symbol: likely for symbol, likely in found.items() if likely is not None}
+        return {}
+    return {symbol: listed[0] for symbol, each in spellings.items() if (listed := [one for one in each if one in known])}
 
 
-def did_you_mean(said: str, meant: dict[str, str]) -> str:
-    """What was said about unknown symbols, with the likely ones in place of the general advice."""
-    return f"{said.partition(':')[0]}: did you mean {', '.join(meant.values())}?"
+def did_you_mean(said: str, likely: Mapping[str, str]) -> str:
+    """Replaces the advice after the colon of a message about unknown symbols by the likely ones."""
+    return f"{said.partition(':')[0]}: did you mean {', '.join(likely.values())}?"
 
 
 def spellings_of(symbol: str) -> list[str]:

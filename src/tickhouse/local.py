@@ -23,7 +23,7 @@ from status_page.server import check_port, running_page
 from tickhouse.embedded import Worker, bring_gold_up, data_folder, live_pipeline
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.datasets import DATASETS
-from tickhouse_core.errors import Interrupted, LakeUnavailable, UnknownSymbols, UsageError, VenueError
+from tickhouse_core.errors import Interrupted, TickhouseError, UnknownSymbols, UsageError, VenueError
 from tickhouse_core.files import locked_folder
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
@@ -80,45 +80,41 @@ def run_local(
 
 
 async def choose_markets(venues: Sequence[str], symbols: Sequence[str]) -> dict[str, list[str]]:
-    """By venue the symbols it lists. One that no venue lists is recorded by those that did not answer, if there are any.
+    """The symbols that each venue lists. A venue that does not answer gets the symbols that no other venue lists.
 
-    Raises UsageError for a symbol that no venue lists while one lists the same letters under another spelling, for symbols
-    of which no venue lists any, and for a venue that would record nothing.
+    Raises UsageError for a symbol that a venue spells another way, where no venue lists any symbol, and for a venue that
+    would record nothing.
     """
     markets: dict[str, list[str]] = {}
     away: list[str] = []
-    advice: dict[str, str] = {}
+    likely: dict[str, str] = {}
     for name in venues:
         async with venue_named(name).open_rest(read(SpoolSettings).folder, CONNECTIONS) as rest:
             try:
-                unknown: Sequence[str] = await unknown_of(rest, symbols)
-            except UnknownSymbols:
-                unknown = symbols
-            except UsageError:
-                raise
+                unknown = await unknown_of(rest, symbols)
+                likely |= await likely_symbols(rest, unknown)
+            except UnknownSymbols as error:
+                unknown = tuple(symbols)
+                likely |= error.likely
             except VenueError as error:
                 log.warning("symbols cannot be checked yet", extra={"venue": name, "error": str(error)})
                 away.append(name)
                 continue
             markets[name] = [symbol for symbol in symbols if symbol not in unknown]
-            advice = await likely_symbols(rest, list(unknown)) | advice
     listed = {symbol for chosen in markets.values() for symbol in chosen}
     strange = [symbol for symbol in symbols if symbol not in listed]
     markets |= {name: strange or list(symbols) for name in away}
     if strange and not away:
         said = f"unknown symbol {', '.join(strange)} on {' and '.join(venues)}: write it as the venue does"
-        if meant := {symbol: advice[symbol] for symbol in strange if symbol in advice}:
+        if meant := {symbol: likely[symbol] for symbol in strange if symbol in likely}:
             raise UsageError(did_you_mean(said, meant))
         if not listed:
             raise UsageError(said)
         log.error("no venue knows these symbols: they are left out", extra={"symbols": ", ".join(strange)})
     if idle := [name for name, chosen in markets.items() if not chosen]:
-        raise UsageError(f"--venue {idle[0]}: none of the symbols is a market there, for example {_example(idle[0])}")
+        example = venue_named(idle[0]).symbol_example
+        raise UsageError(f"--venue {idle[0]}: none of the symbols is a market there, for example {example}")
     return markets
-
-
-def _example(venue: str) -> str:
-    return venue_named(venue).symbol_example
 
 
 def _history_workers(markets: dict[str, list[str]], history: History | None) -> list[Worker]:
@@ -128,7 +124,7 @@ def _history_workers(markets: dict[str, list[str]], history: History | None) -> 
 
 
 def _fill_history(venue: str, symbols: list[str], history: History, stop: StopRequest) -> None:
-    """Until the lake has what the venue has. Trouble with either is waited out: recording goes on beside it."""
+    """Runs until the lake has what the venue has. Every trouble is waited out: it must not end the recording beside it."""
     options = BackfillOptions(interval=history.interval, start_us=history.since_us, venue=venue, concurrency=4, newest_first=True)
     outage = Outage(log, _HISTORY_RETRY, begins="history is not complete yet", ends="history goes on", venue=venue)
     while not stop.is_set():
@@ -136,7 +132,7 @@ def _fill_history(venue: str, symbols: list[str], history: History, stop: StopRe
             report = run_backfill(symbols, options, stop).report
         except Interrupted:
             return
-        except (VenueError, LakeUnavailable) as error:
+        except TickhouseError as error:
             stop.wait(outage.failed(error))
         else:
             log.info("history is complete", extra={"venue": venue, "rows": report.rows_wanted, "new_rows": report.rows_landed})
@@ -151,7 +147,7 @@ def _load_the_rest(stop: StopRequest) -> None:
 
 def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--data {folder} is a file: name a folder, or one that is to be made")
+        raise UsageError(f"--data {folder} is a file: name a folder; a new one is created")
 
 
 def main(
@@ -163,7 +159,7 @@ def main(
         list[str] | None, typer.Option(help=f"{', '.join(venue_names())}; repeats. Default: {DEFAULT_VENUE}.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="Also fetch klines from this instant on, ISO 8601, UTC, beside; the newest first.")
+        str | None, typer.Option(help="Also fetch klines from this instant on, the newest first; ISO 8601, UTC.")
     ] = None,
     interval: Annotated[str, typer.Option(help="Of the klines that --since fetches.")] = "1m",
     data: Annotated[Path, typer.Option(help="Where lake, warehouse and spool are kept between runs.")] = Path("data"),

@@ -24,6 +24,7 @@ from tickhouse_core.errors import (
     NotProvisioned,
     ObjectChanged,
     ObjectMissing,
+    ObjectTooLarge,
     PubSubUnavailable,
     UsageError,
 )
@@ -50,6 +51,9 @@ _WHOLE: "TagTypeDef" = {"Key": "tickhouse-lake", "Value": "whole"}
 
 Only in such a bucket does a missing object mean that somebody deleted it.
 """
+
+_MOST_IN_MEMORY = 64 * 1024**2
+"""Bytes of one object; ours are smaller."""
 
 MANY = 400_000
 _ADVICE = "LocalStack holds the name of every object in memory: time for a real S3, or for larger batches (--batch-seconds 60)"
@@ -137,13 +141,13 @@ class LakeKeeper:
         return 1
 
     def _notify(self, key: str, etag: str) -> None:
-        """The same version once more; one that changed meanwhile has notified by itself."""
+        """Puts the same version again. One that changed meanwhile has notified; the loader's sweep finds a huge one."""
         if self._is_stopping() or dataset_of_key(key) is None:
             return
         try:
-            self._store.write(key, self._store.read(key).body, replaces=etag)
-        except (ObjectMissing, ObjectChanged):
-            log.debug("replaced or deleted meanwhile", extra={"key": key})
+            self._store.write(key, self._store.read(key, most_bytes=_MOST_IN_MEMORY).body, replaces=etag)
+        except (ObjectMissing, ObjectChanged, ObjectTooLarge) as error:
+            log.debug("not put again", extra={"key": key, "why": str(error)})
 
     def _tags(self) -> list["TagTypeDef"]:
         try:

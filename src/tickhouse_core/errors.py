@@ -27,6 +27,8 @@ TickhouseError                  exit 1: the work failed, the message says what, 
     └── VenueBanned             the venue shut this address out until `until_us`
 """
 
+from collections.abc import Mapping
+
 from tickhouse_core.redaction import redacted
 
 
@@ -42,11 +44,15 @@ class UsageError(TickhouseError):
 
 
 class UnknownSymbols(UsageError):
-    """The exchange does not know these `symbols`; the message says which and how they are spelled."""
+    """The exchange does not know these `symbols`; the message says which and how they are spelled.
 
-    def __init__(self, message: str, symbols: tuple[str, ...]) -> None:
+    `likely`: for some of them the symbol that was probably meant.
+    """
+
+    def __init__(self, message: str, symbols: tuple[str, ...], likely: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.symbols = symbols
+        self.likely = dict(likely or {})
 
 
 class AccessRefused(UsageError):

@@ -180,8 +180,9 @@ async def test_each_stream_is_in_one_feed_whenever_its_symbol_comes(
     ],
 )
 async def test_the_same_letters_in_the_venues_spelling_are_suggested(listed: str, written: str) -> None:
-    with pytest.raises(UnknownSymbols, match=f"unknown symbol {written}: did you mean {listed}\\?$"):
+    with pytest.raises(UnknownSymbols, match=f"unknown symbol {written}: did you mean {listed}\\?$") as refused:
         await open_listing(as_rest(Rest(listed, "XRPEUR")), (written,))
+    assert refused.value.likely == {written: listed}
 
 
 @pytest.mark.parametrize("written", ["DOGEUSDT", "USDT", "---", " ", "ÄÖÜ"])

@@ -104,6 +104,17 @@ def test_what_was_put_before_the_bucket_had_its_notifications_notifies_its_queue
     assert ("1-main-000001.parquet" in created.body, etag in created.body) == (True, True)
 
 
+def test_a_huge_object_of_somebody_is_not_read_into_memory(store: ObjectStore, copy: FolderStore) -> None:
+    """It has bytes for two limits; the sweep of a loader finds it."""
+    huge = "data_sources/trades/venue=binance/date=2024-01-01/hour=00/huge.parquet"
+    store.write(huge, bytes(128 * 1024**2))
+    store.write(TRADES, b"trades")
+    SqsQueue("trades-notifications").receive(most=10, wait_seconds=0, visibility_seconds=3600)
+    assert keeper_of(store, copy).restore(lambda: None) == 0
+    (created,) = SqsQueue("trades-notifications").receive(most=10, wait_seconds=0, visibility_seconds=1)
+    assert "1-main-000001.parquet" in created.body
+
+
 def test_klines_are_back_before_readiness_is_said_and_the_rest_after(store: ObjectStore, copy: FolderStore) -> None:
     copy.write(TRADES, b"trades")
     copy.write(KLINES, b"klines")
