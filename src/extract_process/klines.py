@@ -4,19 +4,19 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from extract_process.backfill.runner import Backfill, BackfillOptions, Source
+from extract_process.backfill.runner import Backfill, BackfillOptions, BackfillReport, Source
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
-from tickhouse_core.logs import console
+from tickhouse_core.logs import console, status_shown
 from tickhouse_core.options import instant, one_of, with_data_folder
 from tickhouse_core.settings import SpoolSettings, read
 from tickhouse_core.tables import print_figures
@@ -27,11 +27,20 @@ log = logging.getLogger(__name__)
 _DEFAULT = venue_named(DEFAULT_VENUE)
 
 
-def run_backfill(symbols: list[str], options: BackfillOptions, stop: StopRequest) -> Backfill:
-    """Runs to the end and returns the backfill with its report and request tally. Errors: see `Backfill.run`."""
+def run_backfill(
+    symbols: list[str],
+    options: BackfillOptions,
+    stop: StopRequest,
+    on_begin: Callable[[BackfillReport], object] = lambda report: None,
+) -> Backfill:
+    """Runs to the end and returns the backfill with its report and request tally. Errors: see `Backfill.run`.
+
+    `on_begin` gets the report that counts while it runs.
+    """
 
     async def run() -> Backfill:
         async with _backfill(options) as backfill:
+            on_begin(backfill.report)
             await backfill.run(symbols, stop)
         return backfill
 
@@ -81,7 +90,7 @@ async def _show(backfill: Backfill) -> None:
         TextColumn("weight {task.fields[used]}/{task.fields[limit]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    with status_shown(), Progress(*columns, console=console) as progress:
         task = progress.add_task("klines", total=None, used=0, limit=0)
         while True:
             done = report.rows_received + report.rows_without_data
