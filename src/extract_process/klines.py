@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from extract_process.backfill.runner import Backfill, BackfillOptions, BackfillReport, Source
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
@@ -57,6 +58,8 @@ async def _run_shown(symbols: list[str], options: BackfillOptions, stop: StopReq
         finally:
             display.cancel()
             await asyncio.wait([display])  # the bar is gone before the summary comes
+            if not display.cancelled():
+                display.result()
             failure = sys.exception()
             if failure is None or (backfill.rest.client.tally.requests and not isinstance(failure, UsageError)):
                 print_summary(backfill, time.monotonic() - began)
@@ -70,6 +73,13 @@ async def _backfill(options: BackfillOptions) -> AsyncIterator[Backfill]:
     archives = nullcontext() if venue.open_archive is None else venue.open_archive(connections)
     async with venue.open_rest(read(SpoolSettings).folder, connections) as rest, archives as archive:
         yield Backfill(venue, rest, archive, store, options)
+
+
+class _Speed(ProgressColumn):
+    """The library's own figure is None until there are two of them."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:,.0f} rows/s", style="cyan")
 
 
 async def _show(backfill: Backfill) -> None:
@@ -86,7 +96,7 @@ async def _show(backfill: Backfill) -> None:
         TextColumn("klines"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.speed:,.0f} rows/s", style="cyan"),
+        _Speed(),
         TextColumn("weight {task.fields[used]}/{task.fields[limit]}"),
         TimeRemainingColumn(),
     )

@@ -50,6 +50,11 @@ class Screen:
     def press_ctrl_c(self) -> None:
         os.write(self._ours, b"\x03")
 
+    def close(self) -> None:
+        """Once no process is on it any more: everything that it wrote is here then."""
+        self._reader.join(patience(10))
+        os.close(self._ours)
+
     def _read(self) -> None:
         with suppress(OSError):  # the last process has left the terminal
             while chunk := os.read(self._ours, 65_536):
@@ -79,6 +84,7 @@ def on_screen(columns: int, *arguments: str, **variables: str) -> Iterator[tuple
         finally:
             process.kill()
             process.wait()
+            screen.close()
 
 
 def shows_rows(screen: Screen) -> bool:
@@ -112,3 +118,27 @@ def test_one_status_no_line_per_object_and_ctrl_c_with_a_summary(columns: int, v
     frames = before.replace("^C", "").replace(_ERASED, "\n")  # the terminal itself echoes Ctrl-C
     drawn = [line for line in _CONTROL.sub("", frames).splitlines() if line not in lines]
     assert max(map(len, drawn)) <= columns
+
+
+def test_history_shows_how_far_each_part_is_and_an_answer_fits(tmp_path: Path) -> None:
+    arguments = ("klines", "--data", str(tmp_path / "d"), "--symbol", "BTCUSDT", "--start", "2026-03-01", "--end", "2026-03-02")
+    with on_screen(100, *arguments) as (process, screen):
+        assert process.wait(patience(120)) == 0, screen.text()
+    text = screen.text()
+    assert re.search(r"^klines +━+ +[\d,]+/1440 +[\d,]+ rows/s +weight \d+/\d+", text, re.MULTILINE), text
+    assert re.search(r"^load +━+ +1/1 objects", text, re.MULTILINE), text
+    assert re.search(r"^gold +━+ +\d:\d\d:\d\d", text, re.MULTILINE), text
+    assert "month landed" not in text
+    assert "loaded dataset" not in text
+
+
+    columns = ", ".join(f"toDecimal128('{number}.5', 18) as a_price_with_a_long_name_{number}" for number in range(4))
+    sql = f"select {columns}, [toDecimal128('7.250', 18)] as list, open from klines order by open_time limit 1"
+    with on_screen(60, "query", "--data", str(tmp_path / "d"), sql) as (process, screen):
+        assert process.wait(patience(60)) == 0, screen.text()
+    lines = screen.text().splitlines()
+    assert max(map(len, lines)) <= 60, "it fits"
+    shown = {words[0]: words[1] for line in lines if len(words := line.split()) == 2}
+    assert shown["list"] == "[7.25]"
+    assert {shown[f"a_price_with_a_long_name_{number}"] for number in range(4)} == {"0.5", "1.5", "2.5", "3.5"}
+    assert re.fullmatch(r"\d+\.\d{1,8}", shown["open"]), "no needless zeros"
