@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from extract_process.backfill.runner import BackfillReport
+from extract_process.backfill.options import BackfillReport
 from tickhouse.live_status import LiveStatus, duration_words, shown, size_words, terminal
 from tickhouse_core import logs
 from tickhouse_core.metrics import Component, Sample, observed

@@ -131,7 +131,6 @@ def test_history_shows_how_far_each_part_is_and_an_answer_fits(tmp_path: Path) -
     assert "month landed" not in text
     assert "loaded dataset" not in text
 
-
     columns = ", ".join(f"toDecimal128('{number}.5', 18) as a_price_with_a_long_name_{number}" for number in range(4))
     sql = f"select {columns}, [toDecimal128('7.250', 18)] as list, open from klines order by open_time limit 1"
     with on_screen(60, "query", "--data", str(tmp_path / "d"), sql) as (process, screen):
