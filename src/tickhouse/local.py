@@ -15,7 +15,7 @@ from extract_process.backfill.runner import BackfillOptions
 from extract_process.klines import run_backfill
 from extract_process.listing import CONNECTIONS, did_you_mean, likely_symbols, unknown_of
 from extract_process.live.options import StreamOptions
-from extract_process.spool.micro_batch import BatchLimits
+from extract_process.spool.limits import BatchLimits
 from extract_process.stream import DEFAULT_CHANNELS
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from load_process.reconcile import run_reconcile

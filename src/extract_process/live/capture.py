@@ -15,8 +15,8 @@ from extract_process.live.recovery import Recovered
 from extract_process.live.request_queue import RequestQueue
 from extract_process.live.requests import GapRequest, Request, SnapshotRequest
 from extract_process.records import Heartbeat, StreamEvent, Ticker, UnreadableRow
+from extract_process.spool.limits import SpoolQuota
 from extract_process.spool.outbox import Outbox
-from extract_process.spool.quota import SpoolQuota
 from extract_process.spool.row_buffer import Parsed
 from extract_process.spool.segments import Kind, RestAnswer
 from extract_process.stream_key import StreamKey

@@ -12,12 +12,11 @@ from extract_process.book.local_book import LocalBook
 from extract_process.book.order_book import exact_number
 from extract_process.book.sync import SnapshotNeeded
 from extract_process.book.verification import BoundedBook
-from extract_process.feed.options import FeedOptions
+from extract_process.feed.interface import FeedOptions
 from extract_process.feed.plan import FeedPlan
 from extract_process.feed.stream_feed import StreamFeed
 from extract_process.listing import CONNECTIONS, open_listing
-from extract_process.live.fetcher import Fetcher
-from extract_process.live.request_queue import RequestQueue
+from extract_process.live.request_queue import Fetcher, RequestQueue
 from extract_process.live.requests import SnapshotRequest
 from extract_process.mirror.comparison import BookComparison, ComparisonCounts, Top, top_of
 from extract_process.mirror.messages import topic_name

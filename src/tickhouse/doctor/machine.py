@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from extract_process.markets import markets_file, read_markets
-from extract_process.spool.quota import DISK_RESERVE_BYTES
+from extract_process.spool.limits import DISK_RESERVE_BYTES
 from extract_process.venues import DEFAULT_VENUE, venue_named
 from tickhouse.doctor.findings import CheckFailed, Finding
 from tickhouse.settings_table import MODELS
