@@ -5,11 +5,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from extract_process.venues import Venue
-from extract_process.venues.ban_store import BanStore
 from extract_process.venues.binance import klines, rest, subscriptions, ws
 from extract_process.venues.binance.archive import BinanceArchive
 from extract_process.venues.rate_limit import RateLimit
-from extract_process.venues.rest_client import RestClient, host_of, open_client
+from extract_process.venues.rest_client import BanStore, RestClient, host_of, open_client
 from tickhouse_core.settings import BinanceSettings, read
 from tickhouse_core.timestamps import MINUTE_US
 

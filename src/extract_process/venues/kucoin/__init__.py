@@ -5,10 +5,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from extract_process.venues import Venue
-from extract_process.venues.ban_store import BanStore
 from extract_process.venues.kucoin import rest, subscriptions, ws
 from extract_process.venues.rate_limit import RateLimit
-from extract_process.venues.rest_client import RestClient, host_of, open_client
+from extract_process.venues.rest_client import BanStore, RestClient, host_of, open_client
 from tickhouse_core.settings import KucoinSettings, read
 
 _FIRST_LIMIT = 2_000
