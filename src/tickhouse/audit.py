@@ -10,14 +10,13 @@ import typer
 from load_process.objects import ObjectVersion
 from tickhouse.audit_footers import READERS, FooterAudit
 from tickhouse.audit_queries import AuditQueries
+from tickhouse_core.command_line import one_of, print_table, with_data_folder
 from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
 from tickhouse_core.errors import TickhouseError, UsageError
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import run_command
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.options import one_of, with_data_folder
 from tickhouse_core.settings import RetentionSettings, WarehouseSettings, read
-from tickhouse_core.tables import print_table
 from tickhouse_core.warehouse import connect
 
 _GROUPS = ("symbol", "day")

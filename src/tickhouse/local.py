@@ -22,12 +22,12 @@ from load_process.reconcile import run_reconcile
 from status_page.server import check_port, running_page
 from tickhouse.embedded import Worker, bring_gold_up, data_folder, live_pipeline
 from tickhouse_core.backoff import Backoff, Outage
+from tickhouse_core.command_line import instant, one_of
 from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import Interrupted, TickhouseError, UnknownSymbols, UsageError, VenueError
 from tickhouse_core.files import locked_folder
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
-from tickhouse_core.options import instant, one_of
 from tickhouse_core.settings import SpoolSettings, StatusSettings, WarehouseSettings, read
 from transform_process.migrate import migrate
 

@@ -9,8 +9,7 @@ from tests.waiting import patience
 
 from load_process.visibility import VisibilityHeartbeat
 from tickhouse_core.errors import LakeUnavailable
-from tickhouse_core.message_queue import Message, MessageQueue
-from tickhouse_core.sqs_queue import SqsQueue
+from tickhouse_core.message_queue import Message, MessageQueue, SqsQueue
 
 if TYPE_CHECKING:
     from conftest import Lake

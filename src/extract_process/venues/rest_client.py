@@ -19,9 +19,9 @@ import orjson
 
 from extract_process.venues.body_limit import ACCEPTED, limit_body
 from extract_process.venues.rate_limit import RateLimit, Tally
+from tickhouse_core.backoff import venue_requests
 from tickhouse_core.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
 from tickhouse_core.files import write_durably
-from tickhouse_core.retrying import venue_requests
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, format_instant, now_us
 
 log = logging.getLogger(__name__)
