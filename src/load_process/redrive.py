@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from load_process.deliveries import Deliveries
+from load_process.deliveries import Deliveries, VisibilityHeartbeat
 from load_process.ledger import Ledger, LoadError
 from load_process.limits import limits_here
 from load_process.on_demand import MOST_AT_ONCE, PATIENCE_SECONDS, OnDemandLoad, Outcome, count_left, on_demand_load, requests_for
@@ -23,7 +23,6 @@ from load_process.selection import (
     objects_of_time,
     parse_gap,
 )
-from load_process.visibility import VisibilityHeartbeat
 from tickhouse_core.command_line import instant, print_table, with_data_folder
 from tickhouse_core.datasets import QUEUES, Dataset, dataset_named
 from tickhouse_core.errors import Interrupted, NotProvisioned, TickhouseError, UsageError

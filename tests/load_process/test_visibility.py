@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.waiting import patience
 
-from load_process.visibility import VisibilityHeartbeat
+from load_process.deliveries import VisibilityHeartbeat
 from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.message_queue import Message, MessageQueue, SqsQueue
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from extract_process.stream_key import StreamKey
+from extract_process.records import StreamKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

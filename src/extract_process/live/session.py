@@ -17,12 +17,11 @@ from extract_process.live.recorder import CaptureCounts, CaptureOptions
 from extract_process.live.recovery import Recovered, recover
 from extract_process.live.request_queue import Fetcher, RequestQueue, prove_in_turn
 from extract_process.live.requests import GapRequest, Request
-from extract_process.records import Heartbeat
+from extract_process.records import Heartbeat, StreamKey
 from extract_process.spool.limits import SpoolQuota
 from extract_process.spool.outbox import Outbox, Uploader
 from extract_process.spool.segments import leftover_segments
 from extract_process.spool.state_dir import capture_folder, measure, outbox_folder
-from extract_process.stream_key import StreamKey
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import LakeUnavailable, VenueRefused

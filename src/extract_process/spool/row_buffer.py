@@ -12,10 +12,20 @@ import pyarrow as pa
 
 from extract_process.decimals import decimals
 from extract_process.parquet import parquet_bytes
-from extract_process.records import DATASET_OF, DepthSnapshot, Heartbeat, Kline, Levels, StreamEvent, Ticker, Trade
+from extract_process.records import (
+    DATASET_OF,
+    DepthSnapshot,
+    Heartbeat,
+    Kline,
+    Levels,
+    StreamEvent,
+    Ticker,
+    Trade,
+    ids_of,
+    key_of,
+)
 from extract_process.sequence import UNREADABLE
 from extract_process.spool.segments import RestAnswer
-from extract_process.stream_key import ids_of, key_of
 from extract_process.venues import Venue
 from tickhouse_core.datasets import HEARTBEATS, INSTANT, KLINES, LEVELS, NAME, STREAM_EVENTS, Dataset
 from tickhouse_core.lake_keys import hourly_key, stream_klines_key

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from extract_process.stream_key import StreamKey
+from extract_process.records import StreamKey
 from tickhouse_core.errors import UsageError
 from tickhouse_core.files import locked_folder, write_durably
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
 
-from extract_process.stream_key import StreamKey
+from extract_process.records import StreamKey
 from extract_process.venues.api import Limit, SocketRules
 
 CHANNELS = ("trades", "depth")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
 
-from extract_process.stream_key import ALL_SYMBOLS, StreamKey
+from extract_process.records import ALL_SYMBOLS, StreamKey
 from extract_process.venues.api import Limit, SocketRules
 
 CHANNELS = ("trades", "depth", "klines", "ticker")
