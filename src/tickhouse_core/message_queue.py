@@ -1,8 +1,9 @@
 """MessageQueue: bodies and receipts; nothing of what they say. SqsQueue is SQS's; FolderQueue is files in a folder."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tickhouse_core.aws import aws_errors, sqs_client
 
@@ -91,29 +92,22 @@ class SqsQueue(MessageQueue):
         ]
 
     def delete(self, messages: Sequence[Message]) -> list[Message]:
-        entries = [{"Id": str(place), "ReceiptHandle": message.receipt} for place, message in enumerate(messages)]
-        failed: list[Message] = []
-        for start in range(0, len(entries), MOST_PER_REQUEST):
-            with aws_errors(f"queue {self.name}"):
-                answer = self._client.delete_message_batch(
-                    QueueUrl=self._url,
-                    Entries=entries[start : start + MOST_PER_REQUEST],  # type: ignore[arg-type]  # a typed dictionary
-                )
-            failed += [messages[int(entry["Id"])] for entry in answer.get("Failed", ())]
-        return failed
+        return self._in_tens(messages, lambda entries: self._client.delete_message_batch(QueueUrl=self._url, Entries=entries))
 
     def extend_visibility(self, messages: Sequence[Message], seconds: int) -> list[Message]:
-        entries = [
-            {"Id": str(place), "ReceiptHandle": message.receipt, "VisibilityTimeout": seconds}
-            for place, message in enumerate(messages)
-        ]
+        return self._in_tens(
+            messages,
+            lambda entries: self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries),
+            VisibilityTimeout=seconds,
+        )
+
+    def _in_tens(self, messages: Sequence[Message], send: Callable[[Any], Any], **fields: int) -> list[Message]:
+        """Sends an entry with these fields for each message; returns the messages whose entry failed."""
+        entries = [{"Id": str(place), "ReceiptHandle": one.receipt, **fields} for place, one in enumerate(messages)]
         failed: list[Message] = []
         for start in range(0, len(entries), MOST_PER_REQUEST):
             with aws_errors(f"queue {self.name}"):
-                answer = self._client.change_message_visibility_batch(
-                    QueueUrl=self._url,
-                    Entries=entries[start : start + MOST_PER_REQUEST],  # type: ignore[arg-type]  # a typed dictionary
-                )
+                answer = send(entries[start : start + MOST_PER_REQUEST])
             failed += [messages[int(entry["Id"])] for entry in answer.get("Failed", ())]
         return failed
 

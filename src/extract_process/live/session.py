@@ -25,10 +25,9 @@ from extract_process.spool.state_dir import capture_folder, measure, outbox_fold
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import LakeUnavailable, VenueRefused
-from tickhouse_core.heartbeats import heartbeat_detail
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, garbage_collected_seldom, run_until_stopped
-from tickhouse_core.metrics import Watchdog, observed
+from tickhouse_core.metrics import Watchdog, heartbeat_detail, observed
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.settings import SpoolSettings, read
 from tickhouse_core.timestamps import now_us

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tickhouse_core.heartbeats import DEFAULT_BATCH_SECONDS
+from tickhouse_core.metrics import DEFAULT_BATCH_SECONDS
 from tickhouse_core.timestamps import HOUR_US
 
 DISK_RESERVE_BYTES = 256 * 1024 * 1024
