@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from extract_process.backfill.runner import Backfill, BackfillOptions, Source
+from extract_process.backfill.options import BackfillOptions, Source
+from extract_process.backfill.runner import Backfill
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.command_line import instant, one_of, print_figures, with_data_folder
 from tickhouse_core.errors import UsageError

@@ -1,6 +1,6 @@
 """PURE. Checks that every venue's frames and answers must pass: names, ids, instants, levels, trades and klines.
 
-Unreadable input is refused, never guessed: FrameRefused for a frame, VenueUnavailable for an answer.
+Unreadable input is refused, never guessed: FrameRefused for a frame, UnusableAnswer for an answer.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from extract_process.decimals import UnreadableNumber, decimals, plain_levels
 from extract_process.ranges import grid_of
 from extract_process.records import DepthSnapshot, Levels, Trade
 from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME, TRADES, most_text_bytes
-from tickhouse_core.errors import VenueUnavailable
+from tickhouse_core.errors import UnusableAnswer
 from tickhouse_core.timestamps import SECOND_US, format_instant
 
 MOST_ID = 2**64 - 1
@@ -51,11 +51,11 @@ def read_frame(frame: bytes, receipt_time: int, read: Callable[[Any, bytes, int]
 
 
 def read_answer(body: bytes, read: Callable[[Any], Parsed]) -> Parsed:
-    """What `read` makes of a body's JSON. Raises VenueUnavailable for a truncated or malformed body: the request is retried."""
+    """What `read` makes of a body's JSON. Raises UnusableAnswer for a truncated or malformed body: the request is retried."""
     try:
         return read(orjson.loads(body))
     except (*DATA_ERRORS, StopIteration, pa.ArrowException) as error:
-        raise VenueUnavailable(f"unusable answer of {len(body)} bytes ({error}): {body[:80]!r}") from error
+        raise UnusableAnswer(f"unusable answer of {len(body)} bytes ({error}): {body[:80]!r}") from error
 
 
 def name_of(value: object) -> str:
