@@ -72,6 +72,8 @@ def migrate(settings: WarehouseSettings, retention: RetentionSettings | None = N
         applied = _applied(warehouse)
         _refuse_unreleased(settings.database, applied)
         count = sum(_apply(warehouse, migration, applied) for migration in read_migrations())
+        if count:
+            log.info("schema applied", extra={"files": count, "database": settings.database})
         if retention is not None:
             apply_retention(warehouse, retention.bronze_days)
         return count
@@ -114,7 +116,7 @@ def _apply(warehouse: Warehouse, migration: Migration, applied: Mapping[str, str
         warehouse.command(statement)
     row = {"version": migration.version, "name": migration.name, "checksum": migration.checksum}
     warehouse.insert_rows("ops_schema_migrations", [row])
-    log.info("schema applied", extra={"file": migration.name})
+    log.debug("schema file applied", extra={"file": migration.name})
     return True
 
 
