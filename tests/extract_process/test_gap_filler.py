@@ -22,7 +22,7 @@ from extract_process.spool.segments import Kind, leftover_segments, read_segment
 from extract_process.venues import Venue, venue_named
 from extract_process.venues.api import VenueRest
 from extract_process.venues.binance import VENUE
-from extract_process.venues.binance.subscriptions import CHANNELS
+from extract_process.venues.binance.ws import CHANNELS
 from extract_process.venues.rest_client import Answer
 from tickhouse_core.errors import SpoolFull, VenueUnavailable
 

@@ -21,7 +21,7 @@ from extract_process.spool.limits import BatchLimits, SpoolQuota
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.segments import Kind, Spool, leftover_segments
 from extract_process.venues.binance import VENUE as BINANCE
-from extract_process.venues.binance.subscriptions import CHANNELS
+from extract_process.venues.binance.ws import CHANNELS
 
 NOON = 1_704_110_400_000_000
 MS = NOON // 1_000

@@ -25,7 +25,7 @@ from extract_process.spool.row_buffer import RowBuffer
 from extract_process.spool.segments import Kind, leftover_segments, read_segment
 from extract_process.venues.api import Address
 from extract_process.venues.binance import VENUE
-from extract_process.venues.binance.subscriptions import CHANNELS
+from extract_process.venues.binance.ws import CHANNELS
 from extract_process.venues.rate_limit import EventLimit
 
 from .socket_venues import SILENCE, Venue, raw_venue_that, venue_that

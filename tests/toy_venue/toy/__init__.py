@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from extract_process.venues.toy import rest, subscriptions, ws
+from extract_process.venues.toy import rest, ws
 
 from extract_process.venues import Venue
 from extract_process.venues.rate_limit import RateLimit
@@ -23,7 +23,7 @@ async def _open_rest(ban_folder: Path, connections: int) -> AsyncIterator[rest.T
 VENUE = Venue(
     name=rest.NAME,
     symbol_example="FOO/BAR",
-    channels=subscriptions.CHANNELS,
+    channels=ws.CHANNELS,
     intervals=("1m", "1h"),
     floating_intervals=(),
     earliest_us=1_704_067_200_000_000,
@@ -34,9 +34,9 @@ VENUE = Venue(
     parse_depth=rest.parse_depth,
     parse_trades=rest.parse_trades,
     parse_klines=rest.parse_klines,
-    sockets=subscriptions.SOCKETS,
-    stream_names=subscriptions.stream_names,
-    key_of_stream=subscriptions.key_of_stream,
-    subscribe_messages=subscriptions.subscribe_messages,
+    sockets=ws.SOCKETS,
+    stream_names=ws.stream_names,
+    key_of_stream=ws.key_of_stream,
+    subscribe_messages=ws.subscribe_messages,
     open_rest=_open_rest,
 )

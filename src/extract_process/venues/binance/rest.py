@@ -15,7 +15,7 @@ from extract_process.records import DepthSnapshot, Trade
 from extract_process.venues import parsing
 from extract_process.venues.api import Address
 from extract_process.venues.binance.klines import NAME, parse_klines
-from extract_process.venues.binance.subscriptions import STREAM_PATH
+from extract_process.venues.binance.ws import STREAM_PATH
 from extract_process.venues.parsing import flag_of, id_of, instant_of, read_answer
 from extract_process.venues.rate_limit import Tally
 from extract_process.venues.rest_client import (
