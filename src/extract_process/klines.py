@@ -19,6 +19,7 @@ from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.logs import console
 from tickhouse_core.options import instant, one_of, with_data_folder
 from tickhouse_core.settings import SpoolSettings, read
+from tickhouse_core.starting import start
 from tickhouse_core.tables import print_figures
 from tickhouse_core.timestamps import format_instant, now_us
 
@@ -162,4 +163,4 @@ def _source(venue: Venue, value: str) -> Source:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

@@ -32,6 +32,7 @@ from tickhouse_core.message_queue import MOST_PER_REQUEST, Message, MessageQueue
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.options import instant, with_data_folder
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.starting import start
 from tickhouse_core.tables import print_table
 from tickhouse_core.timestamps import format_instant, now_us
 from tickhouse_core.warehouse import Warehouse, connect
@@ -264,4 +265,4 @@ def _span(dataset: str | None, start: str | None, end: str | None) -> Span:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

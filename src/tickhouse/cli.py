@@ -20,6 +20,7 @@ from tickhouse_core.errors import WarehouseReadOnly, WarehouseRefused
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import DataSettings, LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
+from tickhouse_core.starting import leave_out_pandas
 from tickhouse_core.tables import print_table
 from tickhouse_core.warehouse import connect, connect_asker
 from transform_process import __main__ as transform
@@ -145,6 +146,7 @@ def query(
 
 def main() -> None:
     """The console script."""
+    leave_out_pandas()
     app()
 
 
