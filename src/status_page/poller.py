@@ -16,11 +16,10 @@ from status_page.processes import OWN, Processes, ProcessState, gauges_of
 from status_page.queries import Queries
 from tickhouse_core.datasets import QUEUES
 from tickhouse_core.errors import TickhouseError
-from tickhouse_core.heartbeats import DEFAULT_BATCH_SECONDS, LONGEST_BATCH_SECONDS, batch_seconds_of
 from tickhouse_core.lake import open_queue
 from tickhouse_core.message_queue import MessageQueue
-from tickhouse_core.metrics import Component, Sample, Watchdog
-from tickhouse_core.timestamps import DAY_US, HOUR_US, now_us
+from tickhouse_core.metrics import DEFAULT_BATCH_SECONDS, LONGEST_BATCH_SECONDS, Component, Sample, Watchdog, batch_seconds_of
+from tickhouse_core.timestamps import DAY_US, HOUR_US, SECOND_US, now_us
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +51,7 @@ class Poller:
         self._seen: list[ProcessState] = []
         self._trouble: dict[str, str] = {}
         self._recording_since_us = 0
+        self._newest: dict[str, float] = {}
         self._state = b"{}"
         self._version = 0
         self._changed = threading.Condition()
@@ -103,7 +103,9 @@ class Poller:
         """The page itself: ready if its last poll reached lake and warehouse."""
 
         def samples() -> list[Sample]:
-            return [Sample("tickhouse_status_looks_total", self._version, "polls of the pipeline")]
+            name, said = "tickhouse_status_newest_timestamp_seconds", "when the newest data of a stage is from, at the last poll"
+            newest = [Sample(name, instant, said, {"stage": stage}) for stage, instant in self._newest.items()]
+            return [Sample("tickhouse_status_looks_total", self._version, "polls of the pipeline"), *newest]
 
         def trouble() -> list[str]:
             return [f"{part}: {why}" for part, why in list(self._trouble.items())] if self._version else ["no look yet"]
@@ -176,6 +178,7 @@ class Poller:
             **{name: self._parts.get(name, []) for name in ("queues", "processes", "markets", "coverage", "checks", "events")},
             **gauges_of(self._parts.get("heartbeats", ()), self._seen),
         }
+        self._newest = {one.name: now / SECOND_US - one.age_seconds for one in stages if one.age_seconds is not None}
         body = orjson.dumps(state)
         with self._changed:
             self._state, self._version = body, self._version + 1

@@ -25,14 +25,12 @@ _END_SECONDS = 3
 
 
 @contextmanager
-def running_page(settings: StatusSettings, *, or_any_port: bool = False) -> Iterator[str]:
-    """The page's address, as long as the context lasts. Raises UsageError if the port is taken, or if others than this machine
-    reach the page and it has no token.
+def running_page(settings: StatusSettings, *, or_any_port: bool = False, listener: socket.socket | None = None) -> Iterator[str]:
+    """The page's address, as long as the context lasts. Errors: as `listen_for_page`, which made the `listener` if there is one.
 
-    With `or_any_port` it takes a free port instead.
+    With `or_any_port` it takes a free port where its own is taken. It closes the listener.
     """
-    _check_the_reach(settings)
-    listener = _listen(settings, or_any_port)
+    listener = listener or listen_for_page(settings, or_any_port=or_any_port)
     host, port = settings.host, listener.getsockname()[1]
     with ExitStack() as parts:
         parts.callback(listener.close)
@@ -80,13 +78,12 @@ def _check_the_reach(settings: StatusSettings) -> None:
         )
 
 
-def check_port(settings: StatusSettings) -> None:
-    """Raises what `running_page` would, before anything else is begun."""
+def listen_for_page(settings: StatusSettings, *, or_any_port: bool = False) -> socket.socket:
+    """The page's port, held from now on: what is taken is found before anything else is begun.
+
+    Raises UsageError if the port is taken, or if others than this machine reach the page and it has no token.
+    """
     _check_the_reach(settings)
-    _listen(settings, or_any_port=False).close()
-
-
-def _listen(settings: StatusSettings, or_any_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     for port in (settings.port, 0) if or_any_port else (settings.port,):
         listener = socket.socket(family, socket.SOCK_STREAM)

@@ -3,16 +3,24 @@
 import functools
 import inspect
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import RenderableType
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from extract_process import klines
 from load_process.__main__ import run_loader
 from load_process.limits import limits_here
 from load_process.loader import LoaderOptions
 from tickhouse.embedded import bring_gold_up
+from tickhouse.live_status import terminal
+from tickhouse_core import logs
+from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.datasets import QUEUES
 from tickhouse_core.errors import Interrupted
+from tickhouse_core.lake import open_queue
 from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import DataSettings, WarehouseSettings, read
 from transform_process.migrate import migrate
 
@@ -37,6 +45,41 @@ def main(*arguments: object, **named: object) -> None:
 def _load() -> None:
     with stop_on_signals() as stop:
         migrate(read(WarehouseSettings))
-        run_loader(QUEUES, stop, LoaderOptions(drain=True, limits=limits_here()))
+        waiting = _waiting()
+        with _bar("load", waiting, lambda: waiting - _waiting()):
+            run_loader(QUEUES, stop, LoaderOptions(drain=True, limits=limits_here()))
         if not stop.is_set():
-            bring_gold_up()
+            with _bar("gold", None, lambda: 0):
+                bring_gold_up()
+
+
+def _waiting() -> int:
+    """Objects that are not loaded yet."""
+    return sum(depth.visible + depth.in_flight for depth in (open_queue(name).depth() for name in QUEUES))
+
+
+class _Watched(Progress):
+    """Asks how far the work is each time it is drawn."""
+
+    def watch(self, name: str, total: int | None, done: Callable[[], int]) -> None:
+        self._done = done
+        self._watched = self.add_task(name, total=total)
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        for task in self.tasks:
+            self.update(task.id, completed=self._done())
+        yield from super().get_renderables()
+
+
+@contextmanager
+def _bar(name: str, total: int | None, done: Callable[[], int]) -> Iterator[None]:
+    """One part of the work on a terminal: how many objects of `total` are done, or how long it takes."""
+    console = terminal()
+    if console is None:
+        yield
+        return
+    counts = [] if total is None else [TextColumn("{task.completed:,.0f}/{task.total:,.0f} objects")]
+    columns = (TextColumn("{task.description:6}"), BarColumn(), *counts, TimeElapsedColumn())
+    with logs.status_shown(), _Watched(*columns, console=console, refresh_per_second=2) as progress:
+        progress.watch(name, total, done)
+        yield

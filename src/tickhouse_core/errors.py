@@ -21,7 +21,8 @@ TickhouseError                  exit 1: the work failed, the message says what, 
 ├── PubSubUnavailable           transient: Pub/Sub could not be reached or is overloaded
 ├── PubSubRefused               permanent: Pub/Sub understood and refused, for want of rights for example
 └── VenueError                  the exchange could not give what was asked
-    ├── VenueUnavailable        transient: no answer, HTTP 5xx, or an answer that is cut or malformed
+    ├── VenueUnavailable        transient: no answer or HTTP 5xx
+    │   ├── UnusableAnswer      an answer came, cut, malformed or to another question: it may concern one symbol only
     │   └── SubscriptionRefused  the venue takes no part of a subscription: one symbol of it may be unknown
     ├── VenueRefused            permanent: the request itself is wrong (HTTP 4xx with the venue's code)
     └── VenueBanned             the venue shut this address out until `until_us`
@@ -143,6 +144,10 @@ class VenueError(TickhouseError):
 
 class VenueUnavailable(VenueError):
     """The venue may answer the same question later; GETs are safe to repeat."""
+
+
+class UnusableAnswer(VenueUnavailable):
+    """The venue answered, and the answer cannot be read or does not answer the question; other questions may be answered."""
 
 
 class SubscriptionRefused(VenueUnavailable):

@@ -13,19 +13,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from extract_process.backfill.runner import Backfill, BackfillOptions, BackfillReport, Source
-from extract_process.venues.ban_store import BanStore
+from extract_process.backfill.options import BackfillOptions, BackfillReport, Source
+from extract_process.backfill.runner import Backfill
 from extract_process.venues.binance import VENUE
 from extract_process.venues.binance.archive import BinanceArchive
 from extract_process.venues.binance.rest import BinanceRest, classify, tally_of
 from extract_process.venues.rate_limit import RateLimit
-from extract_process.venues.rest_client import RestClient
+from extract_process.venues.rest_client import BanStore, RestClient
 from tickhouse_core.errors import Interrupted, UsageError, VenueError, VenueUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import MINUTE_US, parse_instant
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from conftest import Lake
@@ -57,6 +58,7 @@ class Venue:
     asked: list[tuple[int, int]] = field(default_factory=list)  # ranges of hours, counted from START
     files: list[str] = field(default_factory=list)
     status: int = 200
+    odd: Callable[[list[list[object]]], object] | None = None  # what ODDUSDT's rows become
     stop: StopRequest | None = None
 
     def kline(self, at_ms: int, price: str) -> list[object]:
@@ -85,7 +87,11 @@ class Venue:
             self.stop.set()
         if self.status != 200:
             return httpx.Response(self.status, json={"code": -1000, "msg": "down"})
-        return httpx.Response(200, json=[self.kline(time, self.price) for time in self.open_times(first, last)[:most]])
+        rows = [self.kline(time, self.price) for time in self.open_times(first, last)[:most]]
+        if self.odd is not None and request.url.params["symbol"] == "ODDUSDT":
+            answer = self.odd(rows)
+            return answer if isinstance(answer, httpx.Response) else httpx.Response(200, json=answer)
+        return httpx.Response(200, json=rows)
 
     def archive(self, request: httpx.Request) -> httpx.Response:
         name = request.url.path.rsplit("/", 1)[1]
@@ -111,6 +117,14 @@ def zipped(venue: Venue, date: str) -> bytes:
         lines = [",".join(map(str, venue.kline(time, venue.archived[date[:7]]))) for time in [times[0], *times]]
         files.writestr(zipfile.ZipInfo("file.csv"), "\n".join(lines) + "\n")
     return sink.getvalue()
+
+
+def later(rows: list[list[object]]) -> list[list[object]]:
+    return [[int(str(row[0])) + 10_000 * HOUR_MS, *row[1:6], int(str(row[6])) + 10_000 * HOUR_MS, *row[7:]] for row in rows]
+
+
+def refused() -> httpx.Response:
+    return httpx.Response(400, json={"code": -1100, "msg": "Illegal characters found in parameter 'symbol'."})
 
 
 def iso_month(time_ms: int) -> str:
@@ -155,8 +169,8 @@ def table(store: ObjectStore, month: str) -> pa.Table:
     return pq.read_table(pa.BufferReader(store.read(f"{FOLDER}/{month}.parquet").body))
 
 
-def stored_hours(store: ObjectStore) -> list[int]:
-    keys = [summary.key for summary in store.list_keys(FOLDER)]
+def stored_hours(store: ObjectStore, symbol: str = "BTCUSDT") -> list[int]:
+    keys = [summary.key for summary in store.list_keys(FOLDER.replace("BTCUSDT", symbol))]
     tables = [pq.read_table(pa.BufferReader(store.read(key).body)) for key in keys]
     return [(time.value - START) // (HOUR_MS * 1_000) for one in tables for time in one["open_time"]]
 
@@ -362,6 +376,38 @@ async def test_one_unknown_symbol_keeps_no_other_from_its_klines(
 async def test_a_venue_that_stays_down_ends_the_run_as_such(moto_lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(VenueUnavailable, match=r"answered 500 -1000: down$"):
         await run(Venue(status=500), moto_lake, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("odd", "cause", "why"),
+    [
+        pytest.param(lambda rows: rows[::-1], "unusable_answer", "not in ascending order", id="reversed"),
+        pytest.param(lambda rows: rows[:1] + rows, "unusable_answer", "not in ascending order", id="a row twice"),
+        pytest.param(later, "unusable_answer", "got others", id="to another question"),
+        pytest.param(lambda rows: [*rows, None], "unusable_answer", "unusable answer", id="malformed"),
+        pytest.param(lambda _: refused(), "venue_refused", "-1100", id="refused"),
+    ],
+)
+async def test_one_symbol_that_is_answered_oddly_costs_its_neighbours_nothing(
+    odd: Callable[[list[list[object]]], object], cause: str, why: str, moto_lake: Lake, tmp_path: Path
+) -> None:
+    both = ("ODDUSDT", "BTCUSDT")
+    venue = Venue(knows=both, odd=odd)
+    fails = rf"^ODDUSDT 1h: 1,440 klines, the first of 2024-01-01T00:00:00Z, are missing without a proof: .*{why}"
+    report = await run(venue, moto_lake, tmp_path, symbols=both, fails=fails)
+    assert stored_hours(moto_lake.store) == list(range(HOURS)), "those of BTCUSDT"
+    gaps = {("gap", cause, 0, 743), ("gap", cause, 744, HOURS - 1)}
+    assert (report.rows_unproven, events(moto_lake.store)) == (HOURS, gaps)
+    await run(Venue(knows=both), moto_lake, tmp_path, symbols=both)
+    healed = {("healed", *gap[1:]) for gap in gaps}
+    assert (len(stored_hours(moto_lake.store, "ODDUSDT")), events(moto_lake.store)) == (HOURS, gaps | healed)
+
+
+async def test_a_symbol_that_is_only_answered_oddly_is_not_asked_for_ever(moto_lake: Lake, tmp_path: Path) -> None:
+    venue = Venue(now=parse_instant("2025-01-01"), knows=("ODDUSDT",), odd=lambda rows: rows[::-1])
+    report = await run(venue, moto_lake, tmp_path, symbols=("ODDUSDT",), end_us=parse_instant("2025-01-01"), fails="ODDUSDT")
+    assert report.rows_unproven == 366 * 24
+    assert len({hours for hours in venue.asked if hours[1] - hours[0] < 1_000}) <= 4, "of nine pages"
 
 
 async def test_a_stop_keeps_what_has_arrived_and_the_next_run_goes_on(moto_lake: Lake, tmp_path: Path) -> None:

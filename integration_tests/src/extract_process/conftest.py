@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 from tests.waiting import patience
 
-from extract_process.backfill.runner import Backfill, BackfillOptions, Source
+from extract_process.backfill.options import BackfillOptions, Source
+from extract_process.backfill.runner import Backfill
 from extract_process.klines import run_backfill
 from load_process.__main__ import run_loader
 from load_process.loader import LoaderOptions

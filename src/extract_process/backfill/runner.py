@@ -2,28 +2,36 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from extract_process.backfill.archived import fetch_archived_month, first_archived
-from extract_process.backfill.plan import MonthPlan, plan_months, plan_pages, proven_absent, wanted_range
+from extract_process.backfill.archived import is_archived
+from extract_process.backfill.fetch import KlineFetcher
+from extract_process.backfill.options import BackfillOptions, BackfillReport
+from extract_process.backfill.plan import MonthPlan, plan_months, plan_pages, wanted_range
 from extract_process.backfill.series import KlineSeries, OpenMonth
-from extract_process.backfill.symbols import look_up, say_unknown
+from extract_process.listing import unknown_of
+from extract_process.parquet import write_events
 from extract_process.ranges import Range, grid_of, month_of
-from extract_process.venues import DEFAULT_VENUE, Venue
+from extract_process.records import StreamEvent
+from extract_process.venues import Venue
 from extract_process.venues.api import Archive, VenueRest
-from tickhouse_core.errors import Interrupted, TickhouseError, VenueError
+from tickhouse_core.errors import (
+    Interrupted,
+    TickhouseError,
+    UnknownSymbols,
+    UnusableAnswer,
+    UsageError,
+    VenueError,
+    VenueRefused,
+)
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.timestamps import DAY_US, MINUTE_US, format_instant
+from tickhouse_core.timestamps import DAY_US, now_us
 
 log = logging.getLogger(__name__)
-
-SETTLE_US = 5 * MINUTE_US
-"""How long after its close a kline may still be late; a younger absence is asked for again."""
 
 _LONGEST_MONTH_US = 31 * DAY_US
 _ARCHIVE_ROWS = 5_000_000
@@ -31,45 +39,53 @@ _ARCHIVE_ROWS = 5_000_000
 
 _FAILURES_SAID = 3
 
-Source = Literal["rest", "archive", "auto"]
-
 
 @dataclass(frozen=True, slots=True)
-class BackfillOptions:
-    """`start` and `end` in microseconds, end exclusive, None for now; `recheck` compares what the lake has already.
+class Found:
+    """`only_archived` are delisted symbols: the exchange has forgotten them and the archive has not."""
 
-    `newest_first` goes back in time, one page of every symbol in turn: for somebody who looks at charts meanwhile.
+    only_archived: frozenset[str]
+    unknown: tuple[str, ...]
+
+
+async def look_up(
+    symbols: Sequence[str],
+    interval: str,
+    rest: VenueRest,
+    archive: Archive | None,
+    bounds: Callable[[], tuple[int, int]],
+    venue: Venue,
+) -> Found:
+    """`archive` is None where only REST is to be asked; `bounds` are the wanted instants, in microseconds.
+
+    Raises UsageError where nobody knows any of the symbols, and VenueError.
     """
+    try:
+        unknown = await unknown_of(rest, symbols)
+    except UnknownSymbols:
+        if archive is None:
+            raise
+        unknown = tuple(symbols)
+    if archive is None:
+        return Found(frozenset(), unknown)
+    archived = [symbol for symbol in unknown if await is_archived(archive, symbol, interval, *bounds())]
+    strangers = tuple(symbol for symbol in unknown if symbol not in archived)
+    if len(strangers) == len(symbols):
+        raise UsageError(
+            f"{', '.join(strangers)}: unknown to the exchange and to the archive in this range: "
+            f"write it as the venue does, for example {venue.symbol_example}"
+        )
+    if archived:
+        log.warning("unknown to the exchange, asking only the archive", extra={"symbols": archived})
+    return Found(frozenset(archived), strangers)
 
-    interval: str
-    start_us: int
-    end_us: int | None = None
-    source: Source = "rest"
-    concurrency: int = 16
-    recheck: bool = False
-    venue: str = DEFAULT_VENUE
-    newest_first: bool = False
 
-
-@dataclass(slots=True)
-class BackfillReport:
-    """Counters while it runs, the summary when it is done."""
-
-    rows_wanted: int = 0
-    rows_missing: int = 0
-    rows_received: int = 0
-    rows_landed: int = 0
-    rows_without_data: int = 0
-    rows_unproven: int = 0
-    months_landed: int = 0
-    disagreements: int = 0
-    gaps: int = 0
-    unusable_files: int = 0
-    failures: list[str] = field(default_factory=list)
-    """What is missing although nothing proves that the venue has none: one line per month."""
-
-    unknown: tuple[str, ...] = ()
-    """Symbols that were left out because neither the venue nor its archive knows them."""
+def say_unknown(store: ObjectStore, venue: str, interval: str, symbols: Sequence[str]) -> None:
+    """One event for each, as an object of its own."""
+    for number, symbol in enumerate(symbols, start=1):
+        instance, now = f"backfill-{symbol}-{interval}", now_us()
+        event = StreamEvent(venue, symbol, "klines", instance, "unknown_symbol", None, None, now, None, "", interval)
+        write_events(store, [event], now, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +111,7 @@ class Backfill:
         self._store = store
         self._options = options
         self._series: list[KlineSeries] = []
-        self._only_archived: frozenset[str] = frozenset()
+        self._fetcher = KlineFetcher(venue, rest, archive, options, self.report)
         rows_of_a_month = grid_of(options.interval).count(Range(0, _LONGEST_MONTH_US))
         self._archive_room = asyncio.Semaphore(max(1, _ARCHIVE_ROWS // rows_of_a_month))
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(maxsize=2 * options.concurrency)
@@ -112,8 +128,9 @@ class Backfill:
         finally:
             await self._land(self._series, partial=True)
             await asyncio.gather(*self._landings)
+        self.report.failures += self._fetcher.unanswered()
         if self.report.failures:
-            may_hint = self._options.source == "archive" and not self._only_archived
+            may_hint = self._options.source == "archive" and not self._fetcher.only_archived
             hint = "; --source auto asks REST for them" if may_hint else ""
             raise VenueError(_in_few_words(self.report.failures) + hint)
         if self.report.unknown:
@@ -140,7 +157,7 @@ class Backfill:
         """Symbols that nobody knows are said, written down and left out. Raises UsageError where there are no others."""
         archive = None if self._options.source == "rest" else self.archive
         found = await look_up(symbols, self._options.interval, self.rest, archive, self._bounds, self._venue)
-        self._only_archived = found.only_archived
+        self._fetcher.only_archived = found.only_archived
         self.report.unknown = found.unknown
         if found.unknown:
             log.error("nobody knows these symbols: they are left out", extra={"symbols": ", ".join(found.unknown)})
@@ -167,7 +184,12 @@ class Backfill:
         """Everything the lake lacks of one symbol, in order of time; what needs no asking lands at once."""
         grid = grid_of(self._options.interval)
         if self._options.interval in self._venue.floating_intervals:
-            grid = grid.with_phase_of(await self._first_open_time(symbol))
+            try:
+                first = await self._fetcher.first_open_time(symbol, self._bounds())
+            except (UnusableAnswer, VenueRefused) as error:
+                self.report.failures.append(f"{symbol} {self._options.interval}: nothing was fetched: {error}")
+                return
+            grid = grid.with_phase_of(first)
         wanted = wanted_range(grid, *self._bounds(), self.rest.client.server_now())
         if wanted is None:
             return
@@ -179,7 +201,7 @@ class Backfill:
         missing = [span for plan in plans for span in plan.missing]
         self.report.rows_wanted += grid.count(wanted)
         self.report.rows_missing += sum(map(grid.count, missing))
-        absent = await self._absent_before_listing(series, missing, wanted)
+        absent = await self._fetcher.absent_before_listing(series, missing, wanted)
         series.add_absence(absent)
         jobs = [job for plan in plans for job in self._jobs_of_archive(series, plan, absent)]
         from_archive = [span for job in jobs if job.plan for span in job.plan.missing]
@@ -191,37 +213,11 @@ class Backfill:
         for job in sorted(jobs, key=lambda job: job.span.first, reverse=self._options.newest_first):
             yield job
 
-    async def _absent_before_listing(self, series: KlineSeries, missing: list[Range], wanted: Range) -> list[Range]:
-        """What of the missing lies before the venue's first kline: one question instead of one per empty page.
-
-        Asked only where the lake holds nothing at the beginning of the wanted range.
-        """
-        if self._source_of(series.symbol) == "archive" or not missing or missing[0].first != wanted.first:
-            return []
-        grid = series.grid
-        first = await self.rest.fetch_first_open_time(series.symbol, self._options.interval, wanted)
-        listed = grid.after(wanted.last) if first is None else first
-        if listed <= wanted.first:
-            return []
-        before = proven_absent(
-            grid, Range(wanted.first, grid.before(grid.ceiling(listed))), [], self.rest.client.server_now(), SETTLE_US
-        )
-        return grid.without(missing, grid.without(missing, before))
-
-    def _source_of(self, symbol: str) -> Source:
-        return "archive" if symbol in self._only_archived else self._options.source
-
-    async def _first_open_time(self, symbol: str) -> int:
-        if self.archive is not None and symbol in self._only_archived:
-            return await first_archived(self.archive, symbol, self._options.interval, *self._bounds())
-        span = Range(0, self.rest.client.server_now())
-        return await self.rest.fetch_first_open_time(symbol, self._options.interval, span) or 0
-
     def _jobs_of_archive(self, series: KlineSeries, plan: MonthPlan, absent: list[Range]) -> Iterable[Job]:
         """The month as one job where the archive is to be asked: `auto` only for finished months the lake lacks altogether."""
         missing = series.grid.without(plan.missing, absent)
         is_finished = month_of(self.rest.client.server_now() - DAY_US) > plan.month
-        source = self._source_of(series.symbol)
+        source = self._fetcher.source_of(series.symbol)
         wanted = source == "archive" or (source == "auto" and is_finished and plan.is_new)
         if wanted and missing:
             yield Job(series, plan.span, replace(plan, missing=missing))
@@ -230,58 +226,15 @@ class Backfill:
         while True:
             job = await self._jobs.get()
             if job.plan is None:
-                await self._settle(job, await self._fetch_page(job))
+                await self._settle(job, await self._fetcher.fetch_page(job.series, job.span))
             else:
                 async with self._archive_room:
-                    await self._settle(job, await self._fetch_archive_month(job, job.plan))
+                    await self._settle(job, await self._fetcher.fetch_archived(job.series, job.plan))
             self._jobs.task_done()
 
     async def _settle(self, job: Job, rows: pa.Table) -> None:
         job.series.add_answer(job.span, rows)
         await self._land([job.series])
-
-    async def _fetch_page(self, job: Job) -> pa.Table:
-        """Closed klines of one page; what the venue proves not to exist is noted on the series."""
-        series, span = job.series, job.span
-        asked_at = self.rest.client.server_now()
-        rows = await self._fetch_rows(series, span)
-        open_times = rows["open_time"].cast(pa.int64()).to_pylist()
-        if open_times and not span.first <= open_times[0] <= open_times[-1] <= series.grid.after(span.last):
-            raise VenueError(f"{series.symbol}: asked for klines from {format_instant(span.first)}, got others")
-        series.add_absence(proven_absent(series.grid, span, open_times, asked_at, SETTLE_US))
-        self.report.rows_received += rows.num_rows
-        return rows
-
-    async def _fetch_rows(self, series: KlineSeries, span: Range) -> pa.Table:
-        """All rows of a page: off-grid klines among them make more than one answer holds."""
-        rows = (await self.rest.fetch_klines(series.symbol, self._options.interval, span)).parsed
-        last = rows["open_time"][-1].value if rows.num_rows == self._venue.page_rows else span.last
-        if last >= span.last:
-            return rows
-        return pa.concat_tables([rows, await self._fetch_rows(series, Range(last + 1_000, span.last))])
-
-    async def _fetch_archive_month(self, job: Job, plan: MonthPlan) -> pa.Table:
-        """A month from the archive, checked for completeness: `auto` asks REST for what the files lack."""
-        assert self.archive is not None, "a job of the archive needs one"
-        series, interval = job.series, self._options.interval
-        may_ask_rest = self._source_of(series.symbol) != "archive"
-        month = await fetch_archived_month(
-            self.archive, series.symbol, interval, series.grid, plan, always_daily=not may_ask_rest
-        )
-        self.report.rows_received += month.rows.num_rows
-        self.report.unusable_files += len(month.unusable)
-        if may_ask_rest:
-            pages = plan_pages(series.grid, month.missing, self._venue.page_rows)
-            return pa.concat_tables([month.rows, *[await self._fetch_page(Job(series, page)) for page in pages]])
-        for hole in month.missing:
-            series.add_unexplained(hole, "archive_has_no_data")
-        if rows := sum(map(series.grid.count, month.missing)):
-            self.report.rows_unproven += rows
-            self.report.failures.append(
-                f"{series.symbol} {interval} {plan.month}: {rows:,} klines from {format_instant(month.missing[0].first)} to "
-                f"{format_instant(series.grid.after(month.missing[-1].last))} are missing without a proof: {month.why_missing}"
-            )
-        return month.rows
 
     async def _land(self, series: list[KlineSeries], *, partial: bool = False) -> None:
         """Month by month. A landing that has begun goes on where its worker is cancelled; `run` waits for it."""

@@ -87,7 +87,11 @@ class KlineSeries:
         """
         rows = pa.concat_tables([KLINES.schema.empty_table(), *month.tables])
         known = self.lake.open_gaps(month.month) if month.unexplained else []
-        unexplained = [(part, cause) for span, cause in month.unexplained for part in self.grid.without([span], known)]
+        unexplained = [
+            (part, cause)
+            for cause in dict.fromkeys(cause for _, cause in month.unexplained)
+            for part in self.grid.without(self.grid.joined(span for span, why in month.unexplained if why == cause), known)
+        ]
         gaps = [(span, NO_DATA) for span in self.grid.joined(month.no_data)] + unexplained
         self._write([self._range_event("gap", span, cause) for span, cause in gaps])
         if not rows.num_rows and not month.no_data and not unexplained:
