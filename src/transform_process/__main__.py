@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.starting import start
 from tickhouse_core.warehouse import connect
 from transform_process.transformer import Transformer, TransformOptions
 
@@ -45,4 +46,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

@@ -14,12 +14,13 @@ from typing import Annotated
 
 import typer
 
+from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import UsageError, WarehouseRefused
 from tickhouse_core.lifecycle import run_command
-from tickhouse_core.options import with_data_folder
 from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.settings import RetentionSettings, WarehouseSettings, read
+from tickhouse_core.starting import start
 from tickhouse_core.warehouse import Warehouse, connect
 
 log = logging.getLogger(__name__)
@@ -188,4 +189,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)
