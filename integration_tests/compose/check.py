@@ -1,8 +1,8 @@
 """`make compose-check`: the simulated profile of docker-compose.yml from nothing to nothing, and what must hold in between.
 
 Up, rows and objects, the commands of docs/docker.md, restart and kill -9 of every service, down and up again: nothing lost,
-nothing doubled, nothing fetched or loaded twice. Needs Docker with Compose 2.20 or newer, and no internet. Exit 1 with what failed,
-3 where the images that stand in for those of a registry cannot be built, so that nothing was tried.
+nothing doubled, nothing fetched or loaded twice. Needs Docker with Compose 2.20 or newer, and no internet. Exit 1 with what
+failed, 3 where the images that stand in for those of a registry cannot be built, so that nothing was tried.
 """
 
 import argparse
