@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -38,7 +39,7 @@ print(client.query("select uniqExact(venue, symbol) from trades").result_rows[0]
 """
 DUCKDB = """
 import duckdb
-print(duckdb.sql("select count(distinct symbol) from read_parquet('data/lake/data_sources/trades/**/*.parquet')").fetchone()[0])
+print(duckdb.sql("select count(distinct symbol) from read_parquet('data/lake/data_sources/trades/**/*.parquet')").fetchall()[0][0])
 """
 POLARS = """
 import polars as pl
@@ -116,13 +117,14 @@ def test_fifteen_commands_and_every_recipe_in_one_folder(shell: FreshShell, exch
     gaps = shell.ask(f"select venue, symbol from stream_events where {gap} group by all order by all")
     assert [(row["venue"], row["symbol"]) for row in gaps] == [(row["venue"], row["symbol"]) for row in counted]
     assert _ids_without_a_gap() == {}
+    shell.run("tickhouse checks --data data", codes=(0, 1))
     shell.run("tickhouse doctor --data data", codes=(0, 1))
     assert len(shell.ran) >= 15, shell.ran
 
     shell.environment["TICKHOUSE_DATA"] = "data"
     for words in commands_of(RECIPES):
         if words[0] not in NOT_OF_ONE_FOLDER:
-            shell.run(" ".join(f"'{word}'" if " " in word else word for word in words))
+            shell.run(shlex.join(words))
     for statement in (part.strip() for block in blocks_of(RECIPES, "sql") for part in block.split(";") if part.strip()):
         Path("statement.sql").write_text(statement)
         shell.run('tickhouse query "$(cat statement.sql)"')
