@@ -64,7 +64,7 @@ def parts() -> int:
     return sum(1 for _ in Path("data/warehouse").glob("store/*/*/*/checksums.txt"))
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.long)])
 def test_kills_at_any_moment_leave_every_row_once(environment: dict[str, str], kills: int) -> None:
     seed = int(os.environ.get("LOCAL_KILLS_SEED", "1"))
     chance = random.Random(seed)
