@@ -52,6 +52,7 @@ async def ask_of(request: Request) -> Ask:
         {name: value for name, value in others.items() if not name.startswith("param_")},
         {name.removeprefix("param_"): value for name, value in others.items() if name.startswith("param_")},
         is_whole=parameters.get("wait_end_of_query") == "1",
+        revision=int(revision) if (revision := parameters.get("client_protocol_version", "")).isdecimal() else 0,
     )
 
 
