@@ -1,5 +1,6 @@
 """The SQL door over real sockets: ClickHouse's HTTP interface for those who read, and nothing for anybody else."""
 
+import asyncio
 import gzip
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +11,13 @@ import httpx
 import lz4.block
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
+from starlette.requests import Request
 from tests.waiting import patience, wait_until
 
 from tickhouse_core.folder_holder import DOOR_HEADER, OWN_ID
 from tickhouse_core.settings import SqlSettings, WarehouseSettings
 from tickhouse_core.sql_door.city_hash import city_hash_128
+from tickhouse_core.sql_door.requests import ask_of
 from tickhouse_core.sql_door.serving import listen_for_sql, serving_sql
 
 ENDLESS = "select sum(sipHash64(number)) from numbers(1000000000000)"
@@ -218,3 +221,13 @@ def test_the_door_closes_although_queries_run(warehouse_settings: WarehouseSetti
         for query in queries:
             if query.exception() is None:
                 assert query.result().headers["x-clickhouse-exception-code"] in ("394", "236")
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    async def dripping() -> dict[str, object]:
+        await asyncio.sleep(0.001)
+        return {"type": "http.request", "body": b"s", "more_body": True}
+
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
+    with pytest.raises(TimeoutError):
+        await ask_of(Request(scope, dripping), body_seconds=0.05)
