@@ -4,6 +4,7 @@ sockets, trades and depth of REST.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from simulated_exchange.market.instruments import DECIMALS, Instrument
 from simulated_exchange.market.intervals import INTERVALS, Interval
@@ -45,6 +46,7 @@ def parse_stream(name: str, symbols: Mapping[str, str]) -> Stream | None:
     return Stream(name, symbol, channel) if channel else None
 
 
+@lru_cache(maxsize=1_024)  # a recording has some dozen streams and 100,000 messages
 def channel_of(name: str) -> tuple[str, Channel]:
     """Symbol (upper case) and channel of any stream name, recorded ones included."""
     lower = name.partition("@")[0]
