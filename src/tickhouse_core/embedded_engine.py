@@ -13,6 +13,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ProgrammingError
 
 from tickhouse_core.errors import UsageError
+from tickhouse_core.settings import DataSettings, read
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -46,6 +47,19 @@ def open_engine(path: Path, database: str, restrictions: Mapping[str, Any] | Non
         raise UsageError(f"{path} cannot be opened; the line above is the engine's own ({error})") from error
     _opened.add(path)
     return client
+
+
+def check_engine_folder(path: Path) -> None:
+    """UsageError where the engine has no data in `path`: a command that reads does not make a warehouse, it names who does."""
+    if (path / "metadata").is_dir():
+        return
+    data = read(DataSettings).folder
+    if data is None or path != data / "warehouse":
+        raise UsageError(f"CLICKHOUSE_PATH={path}: there is no warehouse in this folder: `tickhouse migrate` makes one")
+    raise UsageError(
+        f"--data {data} has no warehouse yet: `tickhouse klines --data {data} --symbol …` and `tickhouse local --data {data} "
+        f"--symbol …` fill one, `tickhouse migrate --data {data}` makes an empty one"
+    )
 
 
 def _check_folder(path: Path) -> None:
