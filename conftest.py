@@ -28,8 +28,8 @@ from moto.sqs.models import sqs_backends
 from tests.waiting import patience
 
 from tickhouse.provision import provision_aws
+from tickhouse_core.backoff import instant_retries
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.retrying import instant_retries
 from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.warehouse import Warehouse, connect

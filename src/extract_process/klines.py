@@ -15,13 +15,12 @@ from rich.text import Text
 from extract_process.backfill.options import BackfillOptions, BackfillReport, Source
 from extract_process.backfill.runner import Backfill
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
+from tickhouse_core.command_line import instant, one_of, print_figures, with_data_folder
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.logs import console, status_shown
-from tickhouse_core.options import instant, one_of, with_data_folder
 from tickhouse_core.settings import SpoolSettings, read
-from tickhouse_core.tables import print_figures
 from tickhouse_core.timestamps import format_instant, now_us
 
 log = logging.getLogger(__name__)

@@ -13,13 +13,13 @@ from load_process.limits import LoadLimits, LoadMemory, limits_here
 from load_process.loader import LoaderOptions, QueueLoader, outage_of
 from load_process.metrics import loader_process
 from load_process.reconcile import ScheduledSweep, SweepOptions
+from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.datasets import DATASETS, dataset_named
 from tickhouse_core.errors import AccessRefused
 from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.metrics import observed
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect
 

@@ -17,14 +17,13 @@ from load_process.objects import LoadRequest, ObjectVersion
 from load_process.on_demand import MOST_AT_ONCE, OnDemandLoad, Outcome, on_demand_load, requests_for
 from load_process.selection import is_outside, span_of
 from tickhouse_core.backoff import Backoff, Outage
+from tickhouse_core.command_line import instant, print_table, with_data_folder
 from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
 from tickhouse_core.errors import Interrupted, TickhouseError
 from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.object_store import Folder, ObjectStore, ObjectSummary
-from tickhouse_core.options import instant, with_data_folder
 from tickhouse_core.settings import WarehouseSettings, read
-from tickhouse_core.tables import print_table
 from tickhouse_core.timestamps import HOUR_US, SECOND_US, from_datetime, now_us
 from tickhouse_core.warehouse import Warehouse, connect
 

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from status_page.server import running_page
+from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import StatusSettings, read
 
 log = logging.getLogger(__name__)

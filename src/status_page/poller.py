@@ -16,10 +16,9 @@ from status_page.processes import OWN, Processes, ProcessState, gauges_of
 from status_page.queries import Queries
 from tickhouse_core.datasets import QUEUES
 from tickhouse_core.errors import TickhouseError
-from tickhouse_core.heartbeats import DEFAULT_BATCH_SECONDS, LONGEST_BATCH_SECONDS, batch_seconds_of
 from tickhouse_core.lake import open_queue
 from tickhouse_core.message_queue import MessageQueue
-from tickhouse_core.metrics import Component, Sample, Watchdog
+from tickhouse_core.metrics import DEFAULT_BATCH_SECONDS, LONGEST_BATCH_SECONDS, Component, Sample, Watchdog, batch_seconds_of
 from tickhouse_core.timestamps import DAY_US, HOUR_US, SECOND_US, now_us
 
 log = logging.getLogger(__name__)

@@ -16,11 +16,10 @@ from tickhouse import audit, clear, doctor, klines, local, localstack_restore, s
 from tickhouse.answers import JSON_FORMAT, JSON_SETTINGS, TABLE_FORMAT, json_lines, table_of, writes_unseen
 from tickhouse.demo import run_demo
 from tickhouse.provision import provision_aws
+from tickhouse_core.command_line import print_table, with_data_folder
 from tickhouse_core.errors import WarehouseReadOnly, WarehouseRefused
 from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import DataSettings, LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
-from tickhouse_core.tables import print_table
 from tickhouse_core.warehouse import connect, connect_asker
 from transform_process import __main__ as transform
 from transform_process import checks, migrate

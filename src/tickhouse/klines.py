@@ -16,11 +16,11 @@ from load_process.loader import LoaderOptions
 from tickhouse.embedded import bring_gold_up
 from tickhouse.live_status import terminal
 from tickhouse_core import logs
+from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.datasets import QUEUES
 from tickhouse_core.errors import Interrupted
 from tickhouse_core.lake import open_queue
 from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import DataSettings, WarehouseSettings, read
 from transform_process.migrate import migrate
 

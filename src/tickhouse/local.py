@@ -17,7 +17,7 @@ from extract_process.backfill.options import BackfillOptions
 from extract_process.klines import run_backfill
 from extract_process.listing import CONNECTIONS, did_you_mean, likely_symbols, unknown_of
 from extract_process.live.options import StreamOptions
-from extract_process.spool.micro_batch import BatchLimits
+from extract_process.spool.limits import BatchLimits
 from extract_process.stream import DEFAULT_CHANNELS
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from load_process.reconcile import SweepCounts, sweep_all
@@ -26,12 +26,12 @@ from tickhouse.embedded import TimeLimit, Worker, bring_gold_up, data_folder, li
 from tickhouse.live_status import LiveStatus, shown, terminal
 from tickhouse.local_summary import RunSummary
 from tickhouse_core.backoff import Backoff, Outage
+from tickhouse_core.command_line import instant, one_of
 from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import Interrupted, TickhouseError, UnknownSymbols, UsageError, VenueError
 from tickhouse_core.files import locked_folder
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, run_until_stopped, stop_on_signals
-from tickhouse_core.options import instant, one_of
 from tickhouse_core.settings import SpoolSettings, StatusSettings, WarehouseSettings, read
 from transform_process.migrate import migrate
 

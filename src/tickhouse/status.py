@@ -15,12 +15,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from status_page.health import DOWN
+from status_page.processes import bearer, bounded_get
 from status_page.server import own_look
 from tickhouse.live_status import COLOURS
-from tickhouse_core.bounded_get import bearer, bounded_get
+from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
 
 _REFRESH_SECONDS = 2.0

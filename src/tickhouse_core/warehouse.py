@@ -10,11 +10,10 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.httpclient import HttpClient
 from urllib3 import Timeout
 
-from tickhouse_core.clickhouse_errors import clickhouse_errors, first_line
+from tickhouse_core.clickhouse_driver import clickhouse_errors, first_line, timed_pools
 from tickhouse_core.embedded_engine import check_engine_folder, open_engine
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.settings import WarehouseSettings
-from tickhouse_core.timed_answers import timed_pools
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
-from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.timestamps import SECOND_US
 from tickhouse_core.warehouse import Warehouse, connect

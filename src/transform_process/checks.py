@@ -15,9 +15,9 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from tickhouse_core.command_line import instant, with_data_folder
 from tickhouse_core.errors import TickhouseError, UsageError
 from tickhouse_core.lifecycle import run_command
-from tickhouse_core.options import instant, with_data_folder
 from tickhouse_core.resources import RESOURCES, SQL_ROOT
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.timestamps import HOUR_US, format_instant, from_datetime, now_us, to_datetime

@@ -14,8 +14,7 @@ import httpx
 import pytest
 from tests.waiting import wait_until
 
-from extract_process.spool.outbox import Outbox
-from extract_process.spool.uploader import Uploader
+from extract_process.spool.outbox import Outbox, Uploader
 from tickhouse_core.aws import s3_client
 from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.folder_store import FolderStore

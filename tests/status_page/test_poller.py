@@ -17,8 +17,8 @@ from status_page.processes import Processes
 from status_page.queries import Queries
 from tickhouse_core.datasets import HEARTBEATS
 from tickhouse_core.errors import WarehouseUnavailable
-from tickhouse_core.heartbeats import heartbeat_detail
 from tickhouse_core.lake_keys import hourly_key
+from tickhouse_core.metrics import heartbeat_detail
 from tickhouse_core.timestamps import SECOND_US, now_us
 from tickhouse_core.warehouse import Warehouse
 

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from tickhouse_core.tables import print_table
+from tickhouse_core.command_line import print_table
 
 
 def test_a_program_gets_a_header_and_tab_separated_lines(capsys: pytest.CaptureFixture[str]) -> None:

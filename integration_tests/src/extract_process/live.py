@@ -18,7 +18,7 @@ from tests.waiting import wait_until as wait_until
 
 from extract_process.live.options import StreamOptions
 from extract_process.live.session import CaptureReport, run_capture
-from extract_process.spool.micro_batch import BatchLimits
+from extract_process.spool.limits import BatchLimits
 from simulated_exchange.app import RunningExchange
 from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
 from tickhouse_core.lifecycle import StopRequest

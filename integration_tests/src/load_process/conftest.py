@@ -29,9 +29,8 @@ from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import KLINES, QUEUES
 from tickhouse_core.lake_keys import klines_month_key
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.message_queue import MessageQueue, SqsQueue
 from tickhouse_core.settings import WarehouseSettings, read
-from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.timestamps import MINUTE_US
 from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import migrate

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from extract_process.live.options import StreamOptions
-from extract_process.spool.micro_batch import BatchLimits
+from extract_process.spool.limits import BatchLimits
 from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
 from status_page.server import running_page

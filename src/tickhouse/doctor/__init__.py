@@ -17,9 +17,9 @@ from tickhouse.doctor import folder, machine, services
 from tickhouse.doctor import venue as venue_checks
 from tickhouse.doctor.findings import Finding, run_check
 from tickhouse.embedded import data_folder
+from tickhouse_core.command_line import one_of, with_data_folder
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command
-from tickhouse_core.options import one_of, with_data_folder
 from tickhouse_core.settings import DataSettings, read
 
 CHECKS: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (

@@ -1,9 +1,28 @@
-"""FrameHandler: receives what the connections of a StreamFeed deliver. The live capture and the mirror are one each."""
+"""PURE. What a feed is given: FeedOptions say how it connects, a FrameHandler receives what it delivers.
+
+The live capture, the mirror and its proof are a FrameHandler each.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from extract_process.stream_key import StreamKey
+from extract_process.records import StreamKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedOptions:
+    """`rotate_seconds` is when a connection is replaced, before the venue's 24 h are over; both deliver for `overlap_seconds`.
+
+    `silence_seconds` without a byte, pings included, and `mute_seconds` at least without data; see `DataSilence`.
+    """
+
+    rotate_seconds: float = 23 * 3600.0
+    overlap_seconds: float = 5.0
+    silence_seconds: float = 60.0
+    mute_seconds: float = 30.0
+    first_message_seconds: float = 60.0
+    streams_per_connection: int = 300
 
 
 class FrameHandler(Protocol):

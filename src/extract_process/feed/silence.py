@@ -1,9 +1,13 @@
-"""PURE. DataSilence: whether an open connection has delivered nothing for longer than its own usual rate allows.
+"""PURE. Silence: DataSilence of an open connection, SilentStreams of subscriptions that never delivered.
 
 A venue's pings prove the connection, not the data. What is usual is learned: the longest pause between two
 data frames of the last hour or two. Silence is an alarm beyond 15 such pauses, but at least 30 s; beyond half an hour
 4 pauses are enough. A market that trades every few minutes therefore costs nothing, a busy connection alarms within a minute.
 """
+
+from collections.abc import Iterable
+
+from extract_process.records import ALL_SYMBOLS, StreamKey, key_of
 
 USUAL_PAUSES = 15
 """Of the longest pause: pauses of real markets come in bursts, and one twice the longest is no news."""
@@ -23,7 +27,10 @@ WINDOW_SECONDS = 3_600.0
 
 
 class DataSilence:
-    """Of one feed: what is usual is kept when its connection is replaced. `now` is in seconds of a clock that never steps."""
+    """Whether an open connection has delivered nothing for longer than its own usual rate allows.
+
+    Of one feed: what is usual is kept when its connection is replaced. `now` is in seconds of a clock that never steps.
+    """
 
     def __init__(self, least_seconds: float) -> None:
         self._least = least_seconds
@@ -86,3 +93,29 @@ class DataSilence:
             return False
         self.is_alarmed = True
         return True
+
+
+class SilentStreams:
+    """Which subscribed streams have not sent anything yet: costs nothing once each has, or once the silent ones were named."""
+
+    def __init__(self, streams: Iterable[StreamKey]) -> None:
+        """A ticker stream of the whole market has the symbol `*`; symbols are compared without case."""
+        self._silent = {_place(key): key for key in streams}
+
+    def on_messages(self, messages: Iterable[object]) -> None:
+        if not self._silent:
+            return
+        for message in messages:
+            if (key := key_of(message)) is not None:
+                self._silent.pop(_place(key), None)
+                self._silent.pop((key.channel, ALL_SYMBOLS), None)
+
+    def take_silent(self) -> list[StreamKey]:
+        """The streams that never delivered; they are named once."""
+        silent = list(self._silent.values())
+        self._silent.clear()
+        return silent
+
+
+def _place(key: StreamKey) -> tuple[str, str]:
+    return key.channel, key.symbol.upper()

@@ -3,9 +3,9 @@
 import orjson
 import pytest
 
-from extract_process.stream_key import StreamKey
+from extract_process.records import StreamKey
 from extract_process.venues.api import split_over_connections
-from extract_process.venues.binance.subscriptions import key_of_stream, stream_names, subscribe_messages
+from extract_process.venues.binance.ws import key_of_stream, stream_names, subscribe_messages
 
 
 def test_streams_are_lower_case_and_a_symbols_are_together() -> None:

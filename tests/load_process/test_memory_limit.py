@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tickhouse_core.memory_limit import machine_memory, memory_limit
+from load_process.limits import machine_memory, memory_limit
 
 TWO_GIGA = 2 * 1024**3
 V2 = "0::{path}\n"
