@@ -21,6 +21,7 @@ from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.logs import console, status_shown
 from tickhouse_core.settings import SpoolSettings, read
+from tickhouse_core.starting import start
 from tickhouse_core.timestamps import format_instant, now_us
 
 log = logging.getLogger(__name__)
@@ -181,4 +182,4 @@ def _source(venue: Venue, value: str) -> Source:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

@@ -13,6 +13,7 @@ from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_name
 from tickhouse_core.command_line import one_of, print_figures, with_data_folder
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
+from tickhouse_core.starting import start
 
 DEFAULT_CHANNELS = ("trades", "depth")
 
@@ -141,4 +142,4 @@ def _give_up_order(text: str) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

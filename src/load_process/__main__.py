@@ -21,6 +21,7 @@ from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.metrics import observed
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.starting import start
 from tickhouse_core.warehouse import Warehouse, connect
 
 log = logging.getLogger(__name__)
@@ -151,4 +152,4 @@ def _limits(batch_rows: int, batch_mb: int | None, window_mb: int, object_mb: in
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

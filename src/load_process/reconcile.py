@@ -24,6 +24,7 @@ from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.object_store import Folder, ObjectStore, ObjectSummary
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.starting import start
 from tickhouse_core.timestamps import HOUR_US, SECOND_US, from_datetime, now_us
 from tickhouse_core.warehouse import Warehouse, connect
 
@@ -254,4 +255,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

@@ -31,6 +31,7 @@ from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.message_queue import MOST_PER_REQUEST, Message, MessageQueue
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.starting import start
 from tickhouse_core.timestamps import format_instant, now_us
 from tickhouse_core.warehouse import Warehouse, connect
 
@@ -262,4 +263,4 @@ def _span(dataset: str | None, start: str | None, end: str | None) -> Span:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

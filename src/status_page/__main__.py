@@ -9,6 +9,7 @@ from status_page.server import running_page
 from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.settings import StatusSettings, read
+from tickhouse_core.starting import start
 
 log = logging.getLogger(__name__)
 
@@ -32,4 +33,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

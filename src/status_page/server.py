@@ -10,9 +10,8 @@ import uvicorn
 from status_page.app import page_app
 from status_page.connections import PromptConnection
 from status_page.guard import LOOPBACK_NAMES, is_loopback
-from status_page.lake_lag import LakeLag
 from status_page.market import Markets
-from status_page.poller import Poller
+from status_page.poller import LakeLag, Poller
 from status_page.processes import Processes, parse_targets
 from status_page.queries import Queries
 from tickhouse_core.errors import UsageError

@@ -20,6 +20,7 @@ from tickhouse_core.command_line import print_table, with_data_folder
 from tickhouse_core.errors import WarehouseReadOnly, WarehouseRefused
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.settings import DataSettings, LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
+from tickhouse_core.starting import leave_out_pandas
 from tickhouse_core.warehouse import connect, connect_asker
 from transform_process import __main__ as transform
 from transform_process import checks, migrate
@@ -144,6 +145,7 @@ def query(
 
 def main() -> None:
     """The console script."""
+    leave_out_pandas()
     app()
 
 

@@ -8,6 +8,7 @@ import typer
 from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.starting import start
 from tickhouse_core.timestamps import SECOND_US
 from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.transformer import Transformer, TransformOptions, read_sql
@@ -64,4 +65,4 @@ def wait_for_youngest(warehouse: Warehouse, stop: StopRequest, lag_seconds: floa
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

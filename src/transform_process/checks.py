@@ -20,6 +20,7 @@ from tickhouse_core.errors import TickhouseError, UsageError
 from tickhouse_core.lifecycle import run_command
 from tickhouse_core.resources import RESOURCES, SQL_ROOT
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.starting import start
 from tickhouse_core.timestamps import HOUR_US, format_instant, from_datetime, now_us, to_datetime
 from tickhouse_core.warehouse import Warehouse, connect
 
@@ -180,4 +181,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

@@ -20,6 +20,7 @@ from tickhouse_core.errors import UsageError, WarehouseRefused
 from tickhouse_core.lifecycle import run_command
 from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.settings import RetentionSettings, WarehouseSettings, read
+from tickhouse_core.starting import start
 from tickhouse_core.warehouse import Warehouse, connect
 
 log = logging.getLogger(__name__)
@@ -208,4 +209,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

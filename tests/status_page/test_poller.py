@@ -11,8 +11,7 @@ import orjson
 import pytest
 from tests.waiting import patience
 
-from status_page.lake_lag import LakeLag
-from status_page.poller import Poller
+from status_page.poller import LakeLag, Poller
 from status_page.processes import Processes
 from status_page.queries import Queries
 from tickhouse_core.datasets import HEARTBEATS

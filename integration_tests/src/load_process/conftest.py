@@ -295,11 +295,15 @@ class ClickHouseServer:
         """As Docker does: asked, and killed where it goes on serving the connections it has."""
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            self.kill()
+
+    def kill(self) -> None:
+        """It serves nobody any longer, on whichever connection."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
             self.process = None
 
     def _is_alive(self) -> bool:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from extract_process.backfill.archived import is_archived
-from extract_process.backfill.fetch import KlineFetcher
+from extract_process.backfill.fetch import KlineFetcher, is_archived
 from extract_process.backfill.options import BackfillOptions, BackfillReport
 from extract_process.backfill.plan import MonthPlan, plan_months, plan_pages, wanted_range
 from extract_process.backfill.series import KlineSeries, OpenMonth

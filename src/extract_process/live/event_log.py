@@ -89,7 +89,7 @@ def words_of(left_out: Iterable[tuple[str, int, float]]) -> str:
 
 
 class EventLog:
-    """One per capture."""
+    """Of one capture: which events are also lines of the log, and which are only counted once there are many of a kind."""
 
     def __init__(self) -> None:
         self._events, self._lines = SaidSeldom(_MOST_EVENTS), SaidSeldom(_MOST_LINES)

@@ -1,4 +1,4 @@
-"""The figures of a live capture and a mirror, and what keeps them from their work."""
+"""The figures of a live capture and a mirror, what keeps them from their work, and whether the wall clock was set."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -149,7 +149,10 @@ async def prove_in_turn(
 
 
 class Fetcher:
-    """Raises VenueError; an answer that is too early for its request is VenueUnavailable."""
+    """Makes the one REST call of a request, and says how long it waits before it is sent.
+
+    Raises VenueError; an answer that is too early for its request is VenueUnavailable.
+    """
 
     def __init__(self, rest: VenueRest, venue: Venue) -> None:
         self._rest = rest
