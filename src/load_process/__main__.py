@@ -21,6 +21,7 @@ from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.metrics import observed
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.sql_door.serving import serving_sql
 from tickhouse_core.starting import start
 from tickhouse_core.warehouse import Warehouse, connect
 
@@ -136,7 +137,7 @@ def main(
             drain=drain, visibility_seconds=visibility_seconds, patience_seconds=visibility_seconds, limits=limits
         )
         sweeps = SweepOptions(every_seconds=reconcile_every) if reconcile_every and not drain else None
-        with stop_on_signals() as stop:
+        with stop_on_signals() as stop, serving_sql(read(WarehouseSettings)):
             run_loader(queues, stop, options, sweeps)
 
     run_command(work)

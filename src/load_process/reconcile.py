@@ -24,6 +24,7 @@ from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.object_store import Folder, ObjectStore, ObjectSummary
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.sql_door.serving import serving_sql
 from tickhouse_core.starting import start
 from tickhouse_core.timestamps import HOUR_US, SECOND_US, from_datetime, now_us
 from tickhouse_core.warehouse import Warehouse, connect
@@ -248,7 +249,7 @@ def main(
     def work() -> None:
         chosen = [dataset_named(name) for name in dict.fromkeys(dataset)] if dataset else list(DATASETS)
         since_us = instant("--since", since) if since else 0
-        with stop_on_signals() as stop:
+        with stop_on_signals() as stop, serving_sql(read(WarehouseSettings)):
             run_reconcile(chosen, stop, since_us=since_us, min_age_seconds=min_age, dry_run=dry_run)
 
     run_command(work)

@@ -31,6 +31,7 @@ from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.message_queue import MOST_PER_REQUEST, Message, MessageQueue
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.sql_door.serving import serving_sql
 from tickhouse_core.starting import start
 from tickhouse_core.timestamps import format_instant, now_us
 from tickhouse_core.warehouse import Warehouse, connect
@@ -236,7 +237,7 @@ def main(
             span=_span(dataset, start, end),
             gap=parse_gap(gap) if gap else None,
         )
-        with stop_on_signals() as stop:
+        with stop_on_signals() as stop, serving_sql(read(WarehouseSettings)):
             run_redrive(selection, stop, again=again)
 
     run_command(work)

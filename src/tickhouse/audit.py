@@ -21,6 +21,7 @@ from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import run_command
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.settings import RetentionSettings, WarehouseSettings, read
+from tickhouse_core.sql_door.serving import sharing_sql
 from tickhouse_core.timestamps import SECOND_US, from_datetime, now_us
 from tickhouse_core.warehouse import Warehouse, connect
 
@@ -128,7 +129,7 @@ def _differences(
 def run_audit(datasets: Sequence[Dataset], *, symbol: str | None, by: Sequence[str], footers: bool, samples: int) -> None:
     """Prints the tables; raises TickhouseError if anything differs."""
     kept_days = read(RetentionSettings).bronze_days
-    with closing(connect(read(WarehouseSettings))) as warehouse:
+    with sharing_sql(read(WarehouseSettings)) as where, closing(connect(where)) as warehouse:
         queries = AuditQueries(warehouse, symbol, kept_days)
         print_totals(queries, datasets)
         if by:

@@ -28,7 +28,7 @@ from transform_process import checks, migrate
 _TEACHING = """Crypto market data: recorded to Parquet, loaded into ClickHouse exactly once, queryable in SQL.
 
 Begin with [bold]tickhouse demo[/] (no network), or [bold]tickhouse local --symbol BTCUSDT[/] (the live market, on this
-machine alone, kept in ./data). Both show http://localhost:8080. When local has ended, ask what it recorded:
+machine alone, kept in ./data). Both show http://localhost:8080. Ask what it records, meanwhile or later:
 [bold]tickhouse query --data data "select * from trades limit 5"[/].
 
 Something is wrong? [bold]tickhouse status[/] says where, [bold]tickhouse doctor[/] says what to do.

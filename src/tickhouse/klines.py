@@ -2,9 +2,12 @@
 
 import functools
 import inspect
+import logging
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -17,14 +20,22 @@ from tickhouse.embedded import bring_gold_up
 from tickhouse.live_status import terminal
 from tickhouse_core import logs
 from tickhouse_core.command_line import with_data_folder
-from tickhouse_core.datasets import QUEUES
-from tickhouse_core.errors import Interrupted
+from tickhouse_core.datasets import QUEUES, dataset_named
+from tickhouse_core.errors import Interrupted, TickhouseError
+from tickhouse_core.folder_holder import Holder, other_holder
 from tickhouse_core.lake import open_queue
-from tickhouse_core.lifecycle import run_command, stop_on_signals
+from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.settings import DataSettings, WarehouseSettings, read
+from tickhouse_core.sql_door.serving import serving_sql
 from transform_process.migrate import migrate
 
+log = logging.getLogger(__name__)
+
 _BAD_USAGE = 2
+_STILL_SECONDS = 60.0
+"""Without a message less in the queue: nobody loads."""
+
+_LOOK_SECONDS = 0.2
 
 
 @with_data_folder()
@@ -43,19 +54,45 @@ def main(*arguments: object, **named: object) -> None:
 
 
 def _load() -> None:
+    warehouse = read(WarehouseSettings)
+    assert warehouse.path is not None, "a data folder has one"
     with stop_on_signals() as stop:
-        migrate(read(WarehouseSettings))
-        waiting = _waiting()
-        with _bar("load", waiting, lambda: waiting - _waiting()):
-            run_loader(QUEUES, stop, LoaderOptions(drain=True, limits=limits_here()))
-        if not stop.is_set():
-            with _bar("gold", None, lambda: 0):
-                bring_gold_up()
+        holder = other_holder(warehouse.path)
+        if holder is not None and holder.port is not None:
+            _leave_to(holder, warehouse.path, stop)
+            return
+        with serving_sql(warehouse, creates=True):
+            migrate(warehouse)
+            waiting = _waiting(QUEUES)
+            with _bar("load", waiting, lambda: waiting - _waiting(QUEUES)):
+                run_loader(QUEUES, stop, LoaderOptions(drain=True, limits=limits_here()))
+            if not stop.is_set():
+                with _bar("gold", None, lambda: 0):
+                    bring_gold_up()
 
 
-def _waiting() -> int:
+def _leave_to(holder: Holder, path: Path, stop: StopRequest) -> None:
+    """What was fetched is in the lake and announced to its queue: a holder that loads takes it from there."""
+    log.info(
+        "what was fetched is loaded by the process that holds the folder", extra={"folder": str(path), "holder": str(holder)}
+    )
+    queues = [dataset_named("klines").queue]
+    least, deadline = _waiting(queues), time.monotonic() + _STILL_SECONDS
+    while left := _waiting(queues):
+        if left < least:
+            least, deadline = left, time.monotonic() + _STILL_SECONDS
+        if time.monotonic() > deadline:
+            raise TickhouseError(
+                f"{path} is held by {holder}, which does not load: what was fetched is in the lake; "
+                "when it has ended, run `tickhouse load --drain` and `tickhouse transform --once`"
+            )
+        if stop.wait(_LOOK_SECONDS):
+            raise Interrupted("stopped before everything was loaded: it is in the lake, and is loaded by the next run")
+
+
+def _waiting(queues: Sequence[str]) -> int:
     """Objects that are not loaded yet."""
-    return sum(depth.visible + depth.in_flight for depth in (open_queue(name).depth() for name in QUEUES))
+    return sum(depth.visible + depth.in_flight for depth in (open_queue(name).depth() for name in queues))
 
 
 class _Watched(Progress):

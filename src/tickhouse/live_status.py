@@ -34,11 +34,11 @@ _QUEUE_WORDS = {"klines": "klines", "trades": "trades", "depth": "depth", "ticke
 
 
 class LiveStatus:
-    """What `tickhouse local` does now. `phase` and `url` are set by who runs it; `history` has the report of each venue."""
+    """What `tickhouse local` does now. Who runs it sets `phase` and the addresses; `history` has the report of each venue."""
 
     def __init__(self, what: str, folder: Path) -> None:
         self.phase = "starting"
-        self.url = ""
+        self.url = self.sql_url = ""
         self.is_recording = False
         self.history: dict[str, BackfillReport] = {}
         self._what, self.folder = what, folder
@@ -89,6 +89,8 @@ class LiveStatus:
             yield "trouble", Text(words, style="yellow")
         if self.url:
             yield "page", self.url
+        if self.sql_url:
+            yield "SQL", self.sql_url
         yield "next", self._next()
 
     def _disk(self, spool_bytes: float) -> str:
@@ -99,7 +101,7 @@ class LiveStatus:
     def _next(self) -> str:
         if not self.is_recording:
             return "a second Ctrl-C ends at once" if self.phase.startswith("stopping") else "Ctrl-C ends"
-        return f"open {self.url} to see it; Ctrl-C ends and keeps everything"
+        return f'in another terminal: tickhouse query --data {self.folder} "show tables"; Ctrl-C ends and keeps everything'
 
 
 @contextmanager

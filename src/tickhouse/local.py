@@ -32,7 +32,8 @@ from tickhouse_core.errors import Interrupted, TickhouseError, UnknownSymbols, U
 from tickhouse_core.files import locked_folder
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, run_until_stopped, stop_on_signals
-from tickhouse_core.settings import SpoolSettings, StatusSettings, WarehouseSettings, read
+from tickhouse_core.settings import SpoolSettings, SqlSettings, StatusSettings, WarehouseSettings, read
+from tickhouse_core.sql_door.serving import Door, listen_for_sql, serving_sql
 from transform_process.migrate import migrate
 
 log = logging.getLogger(__name__)
@@ -71,13 +72,14 @@ def run_local(
     history: History | None,
     folder: Path,
     settings: StatusSettings,
+    sql: SqlSettings,
     stop: StopRequest,
     seconds: float | None,
 ) -> None:
     """Runs until the stop or for `seconds`. Errors: UsageError for unknown symbols, a folder in use or a port that is taken."""
     status = LiveStatus(", ".join(symbols), folder)
     with ExitStack() as parts:
-        listener = _hold(folder, settings, parts)
+        listener, sql_listener = _hold(folder, settings, sql, parts)
         parts.enter_context(data_folder(folder))
         with shown(status):
             status.phase = "looking the symbols up"
@@ -85,27 +87,30 @@ def run_local(
             if stop.is_set():
                 return
             status.phase = "creating the tables"
-            migrate(read(WarehouseSettings))
+            warehouse = read(WarehouseSettings)
+            door = parts.enter_context(serving_sql(warehouse, listener=sql_listener, creates=True))
+            migrate(warehouse)
             summary = RunSummary(folder, VIEWS[channels[0]], _next_commands(venues, symbols, folder))
             status.phase = "loading what the last run left"
             _load_the_rest(stop)
             if stop.is_set():
                 return
-            _record(markets, channels, history, settings, listener, status, stop, seconds)
+            _record(markets, channels, history, settings, listener, door, status, stop, seconds)
             lines = [*summary.lines()]
     print(*lines, sep="\n", flush=True)
 
 
-def _hold(folder: Path, settings: StatusSettings, parts: ExitStack) -> socket.socket:
-    """The folder and the page's port, before anything is built: a port that is taken makes no folder."""
+def _hold(folder: Path, settings: StatusSettings, sql: SqlSettings, parts: ExitStack) -> tuple[socket.socket, socket.socket]:
+    """The folder and the ports of page and SQL, before anything is built: a port that is taken makes no folder."""
     _check_folder(folder)
     lock = locked_folder(folder, "local.lock", "another `tickhouse local`: end it, or choose another --data")
     if folder.exists():
         parts.enter_context(lock)
     listener = parts.enter_context(closing(listen_for_page(settings)))
+    sql_listener = parts.enter_context(closing(listen_for_sql(sql)))
     if not folder.exists():
         parts.enter_context(lock)
-    return listener
+    return listener, sql_listener
 
 
 def _record(
@@ -114,6 +119,7 @@ def _record(
     history: History | None,
     settings: StatusSettings,
     listener: socket.socket,
+    door: Door,
     status: LiveStatus,
     stop: StopRequest,
     seconds: float | None,
@@ -129,12 +135,13 @@ def _record(
         pipeline = live_pipeline(captures, on_end=stop.set, beside=beside, limit=limit)
         with pipeline as running, running_page(settings, listener=listener) as url:
             named = ", ".join(symbol for chosen in markets.values() for symbol in chosen)
-            status.phase, status.url, status.is_recording = "recording", url, True
+            status.phase, status.url, status.sql_url, status.is_recording = "recording", url, door.url, True
             if terminal() is None:
-                print(f"recording {named} into {status.folder}; status page on {url}; Ctrl-C ends", flush=True)
+                print(f"recording {named} into {status.folder}; status page on {url}; SQL on {door.url}; Ctrl-C ends", flush=True)
             stop.wait(seconds if seconds is not None else _FOREVER)
             status.phase, status.is_recording = "stopping: the last rows are loaded", False
             limit.begin()
+            door.close()  # a long query would slow the end down
             for capture in running.captures:  # while the page closes
                 capture.ask_to_end()
         status.phase = "stopping: gold is brought up to date"
@@ -259,6 +266,9 @@ def main(
     interval: Annotated[str, typer.Option(help="Of the klines that --since fetches.")] = "1m",
     data: Annotated[Path, typer.Option(help="Where lake, warehouse and spool are kept between runs.")] = Path("data"),
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Of the status page; default STATUS_PORT, 8080.")] = None,
+    sql_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Of read-only SQL; default SQL_PORT, 8123 or any free one.")
+    ] = None,
     duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
 ) -> None:
     """Record live markets on this machine and serve the status page: no Docker, no account, data in ./data."""
@@ -273,7 +283,8 @@ def main(
         history = None if since is None else History(instant("--since", since), interval)
         settings = read(StatusSettings)
         chosen = settings if port is None else settings.model_copy(update={"port": port})
+        sql = read(SqlSettings) if sql_port is None else SqlSettings(port=sql_port)
         with stop_on_signals() as stop:
-            run_local(venues, list(dict.fromkeys(symbol)), channels, history, data.resolve(), chosen, stop, duration)
+            run_local(venues, list(dict.fromkeys(symbol)), channels, history, data.resolve(), chosen, sql, stop, duration)
 
     run_command(work)

@@ -22,6 +22,7 @@ from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
+from tickhouse_core.sql_door.serving import sharing_sql
 
 _REFRESH_SECONDS = 2.0
 _EVENTS = 8
@@ -43,7 +44,7 @@ def looking(url: str | None) -> Iterator[Callable[[], State]]:
     elif read(WarehouseSettings).path is not None and _answers(usual):
         yield lambda: _ask(usual)
     else:
-        with own_look(settings) as poller:
+        with sharing_sql(read(WarehouseSettings)), own_look(settings) as poller:
             yield lambda: orjson.loads(poller.poll())
 
 

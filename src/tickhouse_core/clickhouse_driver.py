@@ -21,6 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError
 
 from tickhouse_core.errors import TickhouseError, UsageError, WarehouseReadOnly, WarehouseRefused, WarehouseUnavailable
+from tickhouse_core.loopback import is_loopback
 from tickhouse_core.redaction import redacted
 
 if TYPE_CHECKING:
@@ -113,12 +114,13 @@ def first_line(error: Exception) -> str:
 def timed_pools(host: str, port: int) -> PoolManager:
     """Connections whose answers end in time: one that drips, a byte now and then, is given up like one that never comes.
 
-    For all clients of the process, as clickhouse-connect's own, through the proxy that the environment names.
+    For all clients of the process, as clickhouse-connect's own, through the proxy that the environment names: but to this
+    machine itself no proxy leads.
 
     An answer that is not there in time is urllib3's ReadTimeoutError. Its own timeout begins anew with every byte
     (urllib3: "Timeout", read).
     """
-    proxy = check_env_proxy("https" if port in _TLS_PORTS else "http", host, port)
+    proxy = None if is_loopback(host) else check_env_proxy("https" if port in _TLS_PORTS else "http", host, port)
     pools: PoolManager = get_pool_manager(http_proxy=proxy)  # whose own scheme says how the proxy itself is spoken to
     pools.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
     return pools

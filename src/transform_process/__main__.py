@@ -8,6 +8,7 @@ import typer
 from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.sql_door.serving import serving_sql
 from tickhouse_core.starting import start
 from tickhouse_core.timestamps import SECOND_US
 from tickhouse_core.warehouse import Warehouse, connect
@@ -39,7 +40,7 @@ def main(
         if once and lag_seconds is None and is_alone:
             lag = 0.0
         options = TransformOptions(lag_seconds=lag, every_seconds=every_seconds, rebuild=rebuild)
-        with stop_on_signals() as stop:
+        with stop_on_signals() as stop, serving_sql(settings):
             warehouse = connect(settings)
             try:
                 if once and lag_seconds is None and not is_alone:
