@@ -166,7 +166,23 @@ def test_a_file_in_place_of_the_folder_and_a_taken_port_are_one_line(environment
             "tickhouse.cli", "local", "--symbol", "BTCUSDT", "--data", "other", "--port", port, environment=environment
         )
     assert (done.returncode, "cannot listen there" in done.stderr) == (2, True)
-    assert not Path("other/warehouse").exists()
+    assert not Path("other").exists()
+
+
+def test_a_venue_that_is_offline_is_named_and_outlasts_neither_the_duration_nor_a_signal(environment: dict[str, str]) -> None:
+    offline = {**environment, "BINANCE_REST_URL": "http://127.0.0.1:9", "BINANCE_WS_URL": "ws://127.0.0.1:9"}
+    done = run(offline, "stream", "--data", "streamed", "--symbol", "BTCUSDT", "--duration", "1")
+    assert done.returncode == 0, done.stderr
+    assert "why=http://127.0.0.1:9/api/v3/time: ConnectError" in done.stderr
+    assert "REST is away" not in done.stderr, "that line comes after half a minute of tries"
+    with local(offline) as process:
+        assert process.stderr is not None
+        said = iter(process.stderr.readline, "")
+        assert any("why=http://127.0.0.1:9/api/v3/exchangeInfo: ConnectError" in line for line in said)
+        process.send_signal(signal.SIGTERM)
+        out, errors = process.communicate(timeout=patience(30))
+    assert (process.returncode, out) == (0, ""), errors
+    assert not Path("data/warehouse").exists()
 
 
 def test_status_without_a_page_is_one_line(environment: dict[str, str]) -> None:
