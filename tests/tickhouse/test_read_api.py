@@ -8,7 +8,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import Lake as Bucket
 from tests.transform_process.warehouse_rows import (
@@ -29,6 +31,7 @@ from tests.transform_process.warehouse_rows import (
 import tickhouse as th
 from extract_process.parquet import parquet_bytes
 from tickhouse.reading.numbers import floats
+from tickhouse.reading.object_rows import SMALL_BYTES
 from tickhouse.reading.ranges import request
 from tickhouse.reading.rows import RowScan
 from tickhouse_core.datasets import (
@@ -365,6 +368,29 @@ def test_an_object_that_cannot_be_read_is_left_out_and_named(lake: "th.Lake", fo
     assert rows.polars()["trade_id"].to_list() == [1, 2]
     assert not rows.is_complete
     assert [key in said for said in rows.unreadable] == [True]
+
+
+def test_objects_of_other_tools_are_read_as_the_loader_reads_them(lake: "th.Lake", folder: FolderStore) -> None:
+    """One by polars without the columns of its key, and one that is too large to be read whole: only its row groups are."""
+    small = folder.where(write(folder, TRADES, trades([1, 2, 3])))
+    frame = pl.read_parquet(small).with_columns(pl.col("trade_id") + 10).drop("venue")
+    frame.write_parquet(Path(small).with_name("mine.parquet"))
+    times = [DAY + 1_000 * number for number in range(16_000)]
+    large = trades(range(100, 16_100), times_us=times).cast(plain_schema(TRADES))
+    path = Path(small).with_name(f"{DAY}-large-1.parquet")
+    pq.write_table(large, path, compression="none", use_dictionary=False, row_group_size=4_000)
+    assert path.stat().st_size > SMALL_BYTES
+
+    assert lake.trades("BTCUSDT", DAY + 500, DAY + 2_500).polars()["trade_id"].to_list() == [101, 102]
+    found = lake.trades("BTCUSDT", DAY, DAY + 2_001).polars()["trade_id"].to_list()
+    assert found == [1, 11, 100, 101, 102]
+
+
+def plain_schema(dataset: Dataset) -> pa.Schema:
+    """Without dictionaries."""
+    return pa.schema(
+        [(field.name, pa.string() if pa.types.is_dictionary(field.type) else field.type) for field in dataset.schema]
+    )
 
 
 def test_floats_are_the_nearest_and_decimals_are_exact(lake: "th.Lake", folder: FolderStore) -> None:

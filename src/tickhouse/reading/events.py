@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from tickhouse.reading.object_rows import ObjectRows, in_chunks
+from tickhouse.reading.object_rows import ObjectRows, Wanted, in_chunks
 from tickhouse.reading.objects import received_from
 from tickhouse.reading.ordering import Numbers, whole_numbers
 from tickhouse.reading.ranges import Request
@@ -51,7 +51,8 @@ class GapEvents:
     def _all_since(self, venue: str, since: int) -> pa.Table:
         listed = received_from(self._store, STREAM_EVENTS, venue, since - HOUR_US)
         fresh = [summary for summary in listed if (summary.key, summary.etag) not in self._known]
-        wanted = ds.field("event").isin(["gap", "healed"]) & (ds.field("venue") == venue)
+        told = ds.field("event").isin(["gap", "healed"]) & (ds.field("venue") == venue)
+        wanted = Wanted(told, venue, ("event",))
         rows = self._rows.get(venue, self._reader.schema.empty_table())
         for chunk in in_chunks(fresh, _CHUNK_BYTES, _CHUNK_OBJECTS):
             rows = pa.concat_tables([rows, self._reader.read(chunk, wanted)])

@@ -1,11 +1,12 @@
 """Rows of a dataset in a range, streamed: each once, in order, in memory only as long as a double may still come."""
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from tickhouse.reading.object_rows import ObjectRows, between, in_chunks
+from tickhouse.reading.object_rows import ObjectRows, Wanted, between, in_chunks
 from tickhouse.reading.objects import LATE_US, Candidate, candidates
 from tickhouse.reading.ordering import Ordering
 from tickhouse.reading.ranges import Request
@@ -74,21 +75,28 @@ class RowScan:
             candidate.summary for candidate in found if any(abs(candidate.received_us - at) <= LATE_US for at in self._healed_at)
         ]
         age = ds.field("receipt_time") - ds.field(self._dataset.time_column)
-        healed = self._wanted & (age > pa.scalar(LATE_US // 2, pa.duration("us")))
+        is_late = age > pa.scalar(LATE_US // 2, pa.duration("us"))
+        healed = replace(self._wanted, rows=self._wanted.rows & is_late)
         parts = [self._rows.read(chunk, healed) for chunk in in_chunks(near, CHUNK_BYTES, self._chunk_objects)]
         return pa.concat_tables([self._rows.schema.empty_table(), *parts])
 
-    def _filter(self, id_range: tuple[int, int] | None) -> ds.Expression:
-        request = self._request
-        apart = 0 if self._dataset.time_column in self._dataset.natural_key else APART_US
-        wanted = between(self._dataset.time_column, request.start - apart, request.end + apart)
-        wanted &= ds.field("symbol").isin(pa.array(request.symbols)) & (ds.field("venue") == request.venue)
+    def _filter(self, id_range: tuple[int, int] | None) -> Wanted:
+        request, time_column = self._request, self._dataset.time_column
+        apart = 0 if time_column in self._dataset.natural_key else APART_US
+        start, end = request.start - apart, request.end + apart
+        rows = between(time_column, start, end)
+        rows &= ds.field("symbol").isin(pa.array(request.symbols)) & (ds.field("venue") == request.venue)
         if self._dataset is KLINES:
-            wanted &= ds.field("interval") == request.interval
+            rows &= ds.field("interval") == request.interval
+        bounds: list[tuple[str, int, int] | tuple[str, str, str]] = [(time_column, start, end - 1)]
+        bounds.append(("symbol", min(request.symbols), max(request.symbols)))
         if id_range is not None:
             first, last = (pa.scalar(one, pa.uint64()) for one in id_range)
-            wanted &= (ds.field(self._dataset.id_column) >= first) & (ds.field(self._dataset.id_column) <= last)
-        return wanted
+            rows &= (ds.field(self._dataset.id_column) >= first) & (ds.field(self._dataset.id_column) <= last)
+            bounds.append((self._dataset.id_column, *id_range))
+        columns = {time_column, "symbol", "receipt_time", self._dataset.id_column}
+        columns |= {"interval"} if self._dataset is KLINES else set()
+        return Wanted(rows, request.venue, tuple(sorted(columns)), tuple(bounds))
 
     def _cut(self, table: pa.Table) -> pa.Table:
         if table.num_rows and self._dataset.time_column not in self._dataset.natural_key:
