@@ -28,8 +28,8 @@ from moto.sqs.models import sqs_backends
 from tests.waiting import patience
 
 from tickhouse.provision import provision_aws
+from tickhouse_core.backoff import instant_retries
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.retrying import instant_retries
 from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.warehouse import Warehouse, connect
@@ -56,6 +56,7 @@ _OURS = (
     "PUBSUB_",
     "METRICS_",
     "STATUS_",
+    "SQL_",
 )
 _numbers = itertools.count(1)
 
@@ -67,6 +68,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
         if name.startswith(_OURS):
             monkeypatch.delenv(name)
     monkeypatch.setenv("SPOOL_DIR", str(tmp_path / "spool"))
+    monkeypatch.setenv("SQL_PORT", "0")  # several tests at once
     monkeypatch.chdir(tmp_path)
     with instant_retries():
         yield

@@ -28,13 +28,13 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from extract_process.gc_tuning import GARBAGE_THRESHOLD
 from extract_process.live.monitor import StreamMonitor
 from extract_process.parquet import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot
-from extract_process.spool.arrow_rows import ArrowRows
+from extract_process.spool.row_buffer import ArrowRows
 from extract_process.venues.binance.ws import parse_frame
 from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS
+from tickhouse_core.lifecycle import GARBAGE_THRESHOLD
 
 RECORDINGS = ("binance_session_BTCUSDT_20240808", "binance_depth_nosnapshot_BTCUSDT_20251207")
 PEER = Path(__file__).parent / "peers" / "cryptofeed_hot_path.py"

@@ -37,10 +37,10 @@ from tickhouse.provision import provision_aws
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS, KLINES, LEVELS, Dataset
 from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import SqsQueue
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings, read
-from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.timestamps import MINUTE_US
 from tickhouse_core.warehouse import connect
 from transform_process.migrate import migrate

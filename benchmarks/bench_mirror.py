@@ -30,11 +30,11 @@ import orjson
 from google.cloud import pubsub_v1
 from google.pubsub_v1 import PublisherClient, PublishRequest, PubsubMessage
 
-from extract_process.gc_tuning import garbage_collected_seldom
 from extract_process.mirror.messages import Message, MessageForms
 from extract_process.mirror.mirror_book import MirrorBook
 from extract_process.mirror.pubsub import open_publisher, topic_path
 from extract_process.records import DepthDiff, DepthSnapshot
+from tickhouse_core.lifecycle import garbage_collected_seldom
 from tickhouse_core.settings import PubSubSettings
 
 RECORDING = "binance_session_BTCUSDT_20240808.jsonl.gz"

@@ -286,10 +286,10 @@ def test_the_rule_on_purity_sees_what_it_forbids(source: str, wrong: set[str]) -
     ("source", "wrong"),
     [
         ("from tickhouse_core.aws import s3_client", {"tickhouse_core.aws.s3_client"}),
-        ("from tickhouse_core.sqs_queue import SqsQueue", {"tickhouse_core.sqs_queue.SqsQueue"}),
-        ("from tickhouse_core import sqs_queue", {"tickhouse_core.sqs_queue"}),
+        ("from tickhouse_core.message_queue import SqsQueue", {"tickhouse_core.message_queue.SqsQueue"}),
+        ("from tickhouse_core import message_queue", {"tickhouse_core.message_queue"}),
         ("import tickhouse_core.aws", {"tickhouse_core.aws"}),
-        ("from tickhouse_core.sqs_queue import Message, MOST_PER_REQUEST", set()),
+        ("from tickhouse_core.message_queue import Message, MOST_PER_REQUEST", set()),
         ("from tickhouse_core.errors import LakeUnavailable", set()),
         ("from tickhouse_core.timestamps import parse_instant", set()),
         ("import json", set()),

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,16 @@ from conftest import ROOT
 from tools.set_up import STAMP, pip_options, variables_of_uv
 
 EXPORTS = sorted(ROOT.glob("requirements*.txt"))
-LOCK = {
-    (re.sub(r"[-_.]+", "-", package["name"]).lower(), package["version"]): {file["hash"] for file in package["files"]}
-    for package in tomllib.loads((ROOT / "poetry.lock").read_text(encoding="utf-8"))["package"]
-}
+
+
+@cache
+def lock() -> dict[tuple[str, str], set[str]]:
+    """The hashes of each version in poetry.lock."""
+    packages = tomllib.loads((ROOT / "poetry.lock").read_text(encoding="utf-8"))["package"]
+    return {
+        (re.sub(r"[-_.]+", "-", package["name"]).lower(), package["version"]): {file["hash"] for file in package["files"]}
+        for package in packages
+    }
 
 
 @pytest.mark.parametrize("path", EXPORTS, ids=lambda path: path.name)
@@ -25,7 +32,7 @@ def test_every_requirement_is_one_version_of_the_lock_with_its_hashes(path: Path
     for line in requirements:
         found = re.match(r"^([\w.-]+)(?:\[[\w,-]+\])?==(\S+) ", line)
         assert found, line
-        assert set(re.findall(r"--hash=(\S+)", line)) == LOCK[found[1], found[2]] != set()
+        assert set(re.findall(r"--hash=(\S+)", line)) == lock()[found[1], found[2]] != set()
 
 
 def test_what_the_demo_needs_is_a_part_of_everything() -> None:

@@ -30,10 +30,13 @@ def slowness() -> float:
 def wait_until(condition: Callable[[], bool], what: str = "what comes next", seconds: float = 30) -> None:
     """Polls until it is so; fails with `what` after `patience(seconds)`."""
     allowed = patience(seconds)
-    deadline = time.monotonic() + allowed
+    asked = time.monotonic()
+    deadline = asked + allowed
     while not condition():
-        assert time.monotonic() < deadline, f"waited {allowed:.0f} s for {what}"
-        time.sleep(_PAUSE_SECONDS)
+        now = time.monotonic()
+        assert now < deadline, f"waited {allowed:.0f} s for {what}"
+        time.sleep(max(_PAUSE_SECONDS, now - asked))  # a look that costs much leaves as much time to what it looks at
+        asked = time.monotonic()
 
 
 async def until(condition: Callable[[], bool], what: str = "what comes next", seconds: float = 20) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 import orjson
 
 from extract_process.feed.websocket import open_stream
-from extract_process.gc_tuning import garbage_collected_seldom
 from extract_process.live.request_queue import RequestQueue
 from extract_process.live.requests import SnapshotRequest
 from extract_process.mirror.handler import MirrorHandler
@@ -25,6 +24,7 @@ from extract_process.mirror.pubsub import open_publisher
 from extract_process.venues.binance import VENUE as BINANCE
 from extract_process.venues.binance.rest import parse_depth
 from extract_process.venues.rest_client import Answer
+from tickhouse_core.lifecycle import garbage_collected_seldom
 from tickhouse_core.settings import PubSubSettings
 
 WARM_SECONDS = 3.0

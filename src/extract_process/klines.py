@@ -4,23 +4,24 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
-from extract_process.backfill.options import BackfillOptions, Source
+from extract_process.backfill.options import BackfillOptions, BackfillReport, Source
 from extract_process.backfill.runner import Backfill
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
+from tickhouse_core.command_line import instant, one_of, print_figures, with_data_folder
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
-from tickhouse_core.logs import console
-from tickhouse_core.options import instant, one_of, with_data_folder
+from tickhouse_core.logs import console, status_shown
 from tickhouse_core.settings import SpoolSettings, read
-from tickhouse_core.tables import print_figures
+from tickhouse_core.starting import start
 from tickhouse_core.timestamps import format_instant, now_us
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,20 @@ log = logging.getLogger(__name__)
 _DEFAULT = venue_named(DEFAULT_VENUE)
 
 
-def run_backfill(symbols: list[str], options: BackfillOptions, stop: StopRequest) -> Backfill:
-    """Runs to the end and returns the backfill with its report and request tally. Errors: see `Backfill.run`."""
+def run_backfill(
+    symbols: list[str],
+    options: BackfillOptions,
+    stop: StopRequest,
+    on_begin: Callable[[BackfillReport], object] = lambda report: None,
+) -> Backfill:
+    """Runs to the end and returns the backfill with its report and request tally. Errors: see `Backfill.run`.
+
+    `on_begin` gets the report that counts while it runs.
+    """
 
     async def run() -> Backfill:
         async with _backfill(options) as backfill:
+            on_begin(backfill.report)
             await backfill.run(symbols, stop)
         return backfill
 
@@ -49,6 +59,8 @@ async def _run_shown(symbols: list[str], options: BackfillOptions, stop: StopReq
         finally:
             display.cancel()
             await asyncio.wait([display])  # the bar is gone before the summary comes
+            if not display.cancelled():
+                display.result()
             failure = sys.exception()
             if failure is None or (backfill.rest.client.tally.requests and not isinstance(failure, UsageError)):
                 print_summary(backfill, time.monotonic() - began)
@@ -62,6 +74,13 @@ async def _backfill(options: BackfillOptions) -> AsyncIterator[Backfill]:
     archives = nullcontext() if venue.open_archive is None else venue.open_archive(connections)
     async with venue.open_rest(read(SpoolSettings).folder, connections) as rest, archives as archive:
         yield Backfill(venue, rest, archive, store, options)
+
+
+class _Speed(ProgressColumn):
+    """The library's own figure is None until there are two of them."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:,.0f} rows/s", style="cyan")
 
 
 async def _show(backfill: Backfill) -> None:
@@ -78,11 +97,11 @@ async def _show(backfill: Backfill) -> None:
         TextColumn("klines"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.speed:,.0f} rows/s", style="cyan"),
+        _Speed(),
         TextColumn("weight {task.fields[used]}/{task.fields[limit]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    with status_shown(), Progress(*columns, console=console) as progress:
         task = progress.add_task("klines", total=None, used=0, limit=0)
         while True:
             done = report.rows_received + report.rows_without_data
@@ -163,4 +182,4 @@ def _source(venue: Venue, value: str) -> Source:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

@@ -9,9 +9,10 @@ import typer
 
 from extract_process.mirror.options import LEVELS
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
+from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.options import with_data_folder
+from tickhouse_core.starting import start
 
 if TYPE_CHECKING:
     from extract_process.mirror.verify import SymbolReport
@@ -61,4 +62,4 @@ def _judge(reports: "dict[str, SymbolReport]") -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

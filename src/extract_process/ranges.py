@@ -124,6 +124,10 @@ class Grid:
             first = self.after(last)
 
 
+EVERY_ID = Grid(step_us=1)
+"""Ids that count up by one: trades, update ids."""
+
+
 def grid_of(interval: str) -> Grid:
     """The grid of a venue's interval (`1m`, `4h`, `3d`, `1w`, `1M`). Weeks open on Monday, months on the 1st, UTC.
 

@@ -4,10 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
 
-from extract_process.ranges import Grid, Range
-
-EVERY_ID = Grid(step_us=1)
-"""Ids that count up by one: trades, update ids."""
+from extract_process.ranges import EVERY_ID, Grid, Range
 
 UNBROKEN = "sequence"
 """The cause of a hole in a stream that nothing interrupted."""

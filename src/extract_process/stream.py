@@ -8,12 +8,12 @@ import typer
 from extract_process.live.options import CHANNELS, StreamOptions
 from extract_process.live.session import CaptureReport, run_capture
 from extract_process.markets import MARKETS_FILE, Wanted, markets_file, read_markets
-from extract_process.spool.micro_batch import BatchLimits
+from extract_process.spool.limits import BatchLimits
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
+from tickhouse_core.command_line import one_of, print_figures, with_data_folder
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.options import one_of, with_data_folder
-from tickhouse_core.tables import print_figures
+from tickhouse_core.starting import start
 
 DEFAULT_CHANNELS = ("trades", "depth")
 
@@ -142,4 +142,4 @@ def _give_up_order(text: str) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

@@ -13,14 +13,16 @@ from load_process.limits import LoadLimits, LoadMemory, limits_here
 from load_process.loader import LoaderOptions, QueueLoader, outage_of
 from load_process.metrics import loader_process
 from load_process.reconcile import ScheduledSweep, SweepOptions
+from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.datasets import DATASETS, dataset_named
 from tickhouse_core.errors import AccessRefused
 from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.metrics import observed
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.sql_door.serving import serving_sql
+from tickhouse_core.starting import start
 from tickhouse_core.warehouse import Warehouse, connect
 
 log = logging.getLogger(__name__)
@@ -135,7 +137,7 @@ def main(
             drain=drain, visibility_seconds=visibility_seconds, patience_seconds=visibility_seconds, limits=limits
         )
         sweeps = SweepOptions(every_seconds=reconcile_every) if reconcile_every and not drain else None
-        with stop_on_signals() as stop:
+        with stop_on_signals() as stop, serving_sql(read(WarehouseSettings)):
             run_loader(queues, stop, options, sweeps)
 
     run_command(work)
@@ -151,4 +153,4 @@ def _limits(batch_rows: int, batch_mb: int | None, window_mb: int, object_mb: in
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

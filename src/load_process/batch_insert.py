@@ -1,7 +1,7 @@
 """One insert for many objects, exactly once: manifest, insert with its token, ledger. What a crash left is repeated first."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from uuid import uuid4
@@ -11,7 +11,7 @@ import pyarrow as pa
 from load_process.ledger import LOADED, SUPERSEDED, BatchManifest, Claims, Ledger, LedgerEntry, LoadError
 from load_process.limits import INSERT_COPIES, LoadLimits, MemoryBudget, Room
 from load_process.object_reader import ObjectReader
-from load_process.objects import DecodedObject, LargeTable, LoadStatus, ObjectVersion
+from load_process.objects import DecodedObject, LargeTable, LoadStatus, ObjectVersion, cut_into_batches
 from load_process.supersession import Supersession
 from tickhouse_core.datasets import NAME, Dataset
 from tickhouse_core.errors import WarehouseRefused
@@ -280,26 +280,3 @@ def _with_version(table: pa.Table, version: ObjectVersion) -> pa.Table:
 
 def _entry(item: DecodedObject, status: str) -> LedgerEntry:
     return LedgerEntry(*item.version, item.dataset.name, item.table.num_rows, item.checksum, status, item.attempts)
-
-
-def cut_into_batches(objects: Iterable[DecodedObject], limits: LoadLimits) -> Iterator[list[DecodedObject]]:
-    """Objects of the same dataset together, in their order, as few batches as the limits allow."""
-    by_dataset: dict[str, list[DecodedObject]] = {}
-    for item in objects:
-        by_dataset.setdefault(item.dataset.name, []).append(item)
-    for items in by_dataset.values():
-        yield from _cut(items, limits)
-
-
-def _cut(items: Sequence[DecodedObject], limits: LoadLimits) -> Iterator[list[DecodedObject]]:
-    batch: list[DecodedObject] = []
-    rows = size = 0
-    for item in items:
-        if batch and (rows + item.table.num_rows > limits.rows or size + item.table.nbytes > limits.batch_bytes):
-            yield batch
-            batch, rows, size = [], 0, 0
-        batch.append(item)
-        rows += item.table.num_rows
-        size += item.table.nbytes
-    if batch:
-        yield batch

@@ -1,13 +1,16 @@
 """What a loader may hold at once: its limits on this machine, and the memory that its threads share."""
 
+import contextlib
 import math
+import os
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Condition, Lock
 from types import TracebackType
 from typing import Self
 
-from tickhouse_core.memory_limit import machine_memory, memory_limit
 from tickhouse_core.parquet_sizes import MOST_BYTES
 from tickhouse_core.settings import LoaderSettings, read
 
@@ -203,3 +206,45 @@ class LoadMemory:
     def __init__(self, limits: LoadLimits) -> None:
         self.reading = MemoryBudget(limits.reading_bytes)
         self.inserting = MemoryBudget(limits.inserting_bytes)
+
+
+def memory_limit(root: Path = Path("/")) -> int | None:
+    """Bytes, the smallest limit of the process's control groups; None where none is limited. `root` holds /proc and /sys.
+
+    v2: `memory.max`; v1: `memory.limit_in_bytes` of the controller `memory`. A container may see its own group as the root.
+    """
+    groups = _read(root / "proc/self/cgroup") or ""
+    limits = [limit for file in _files(root / "sys/fs/cgroup", groups) if (limit := _limit(file)) is not None]
+    return min((limit for limit in limits if limit < machine_memory()), default=None)
+
+
+def machine_memory() -> int:
+    """Bytes of the whole machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _files(mount: Path, groups: str) -> Iterator[Path]:
+    for line in groups.splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            folder, name = mount, "memory.max"
+        elif "memory" in controllers.split(","):
+            folder, name = mount / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        inside = Path(path.strip("/"))
+        for part in (inside, *inside.parents):
+            if ".." not in part.parts:
+                yield folder / part / name
+
+
+def _limit(file: Path) -> int | None:
+    said = (_read(file) or "").strip()
+    return int(said) if said.isdigit() else None
+
+
+def _read(file: Path) -> str | None:
+    with contextlib.suppress(OSError):
+        return file.read_text(errors="replace")
+    return None

@@ -2,15 +2,14 @@
 
 import logging
 import math
-import random
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from load_process.batch_insert import BatchInsert
-from load_process.deliveries import Deliveries
+from load_process.deliveries import Deliveries, VisibilityHeartbeat
 from load_process.ledger import Ledger, LoadError
 from load_process.limits import LoadLimits, LoadMemory
 from load_process.load_window import insert_reading
@@ -18,7 +17,6 @@ from load_process.metrics import LoadCounts
 from load_process.object_reader import READERS, ObjectReader, Reading
 from load_process.objects import LoadRequest, LoadResult, LoadStatus, ObjectVersion
 from load_process.refusals import UnreadObjects
-from load_process.visibility import VisibilityHeartbeat
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.errors import (
     AccessRefused,
@@ -42,9 +40,6 @@ _NEEDS_SOMEBODY = (AccessRefused, LakeRefused, NotProvisioned)
 _OF_THE_LAKE = (LakeUnavailable, *_NEEDS_SOMEBODY)
 _OUTAGES = (WarehouseUnavailable, *_OF_THE_LAKE)
 """Errors of a queue, the bucket or the warehouse as a whole: no message is to blame, so messages in flight are kept."""
-
-GIVEN_BACK = Backoff(2.0, 60.0)
-"""Seconds until a message that could not be settled is delivered again."""
 
 RETRY_SECONDS = 90.0
 """How long a window retries objects before it returns their messages, which uses up a delivery."""
@@ -277,24 +272,11 @@ class QueueLoader:
         settled = window.settle({result.request.version for result in results if result.status is LoadStatus.DONE})
         try:
             self._queue.delete(settled.done)
-            self._give_back(settled.again)
+            self._heartbeat.give_back(settled.again, at_once=self._stop.is_set())
         except TickhouseError as error:
             log.warning("messages not settled; they reappear by themselves", extra={"why": str(error)})
         finally:
             self._heartbeat.settle(window.messages)
-
-    def _give_back(self, messages: Iterable[Message]) -> None:
-        """Unfinished messages return at once on a stop, later otherwise."""
-        by_delay: dict[int, list[Message]] = {}
-        for message in messages:
-            by_delay.setdefault(0 if self._stop.is_set() else _back_off(message.receive_count), []).append(message)
-        for seconds, together in by_delay.items():
-            self._queue.extend_visibility(together, seconds)
-
-
-def _back_off(receive_count: int) -> int:
-    """Seconds until the next delivery after this many deliveries (at least one), with full jitter."""
-    return random.randint(1, int(GIVEN_BACK.pause(max(receive_count, 1))))
 
 
 def outage_of(logger: logging.Logger, queue: str) -> Outage:

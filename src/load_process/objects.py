@@ -1,12 +1,13 @@
 """PURE. What becomes of an object: LoadRequest -> DecodedObject, the ObjectVersion that the lake gave -> LoadResult."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from load_process.limits import LoadLimits
 from load_process.notifications import ObjectCreated
 from tickhouse_core.datasets import Dataset, dataset_of_key
 from tickhouse_core.lake_keys import is_streamed
@@ -81,3 +82,26 @@ class LoadResult:
     status: LoadStatus
     version: ObjectVersion | None = None
     rows: int = 0
+
+
+def cut_into_batches(objects: Iterable[DecodedObject], limits: LoadLimits) -> Iterator[list[DecodedObject]]:
+    """Objects of the same dataset together, in their order, as few batches as the limits allow."""
+    by_dataset: dict[str, list[DecodedObject]] = {}
+    for item in objects:
+        by_dataset.setdefault(item.dataset.name, []).append(item)
+    for items in by_dataset.values():
+        yield from _cut(items, limits)
+
+
+def _cut(items: Sequence[DecodedObject], limits: LoadLimits) -> Iterator[list[DecodedObject]]:
+    batch: list[DecodedObject] = []
+    rows = size = 0
+    for item in items:
+        if batch and (rows + item.table.num_rows > limits.rows or size + item.table.nbytes > limits.batch_bytes):
+            yield batch
+            batch, rows, size = [], 0, 0
+        batch.append(item)
+        rows += item.table.num_rows
+        size += item.table.nbytes
+    if batch:
+        yield batch

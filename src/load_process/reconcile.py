@@ -17,14 +17,15 @@ from load_process.objects import LoadRequest, ObjectVersion
 from load_process.on_demand import MOST_AT_ONCE, OnDemandLoad, Outcome, on_demand_load, requests_for
 from load_process.selection import is_outside, span_of
 from tickhouse_core.backoff import Backoff, Outage
+from tickhouse_core.command_line import instant, print_table, with_data_folder
 from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
 from tickhouse_core.errors import Interrupted, TickhouseError
 from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.object_store import Folder, ObjectStore, ObjectSummary
-from tickhouse_core.options import instant, with_data_folder
 from tickhouse_core.settings import WarehouseSettings, read
-from tickhouse_core.tables import print_table
+from tickhouse_core.sql_door.serving import serving_sql
+from tickhouse_core.starting import start
 from tickhouse_core.timestamps import HOUR_US, SECOND_US, from_datetime, now_us
 from tickhouse_core.warehouse import Warehouse, connect
 
@@ -235,11 +236,11 @@ def main(
     def work() -> None:
         chosen = [dataset_named(name) for name in dict.fromkeys(dataset)] if dataset else list(DATASETS)
         since_us = instant("--since", since) if since else 0
-        with stop_on_signals() as stop:
+        with stop_on_signals() as stop, serving_sql(read(WarehouseSettings)):
             run_reconcile(chosen, stop, since_us=since_us, min_age_seconds=min_age, dry_run=dry_run)
 
     run_command(work)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

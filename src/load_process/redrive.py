@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from load_process.deliveries import Deliveries
+from load_process.deliveries import Deliveries, VisibilityHeartbeat
 from load_process.ledger import Ledger, LoadError
 from load_process.limits import limits_here
 from load_process.on_demand import MOST_AT_ONCE, PATIENCE_SECONDS, OnDemandLoad, Outcome, count_left, on_demand_load, requests_for
@@ -23,16 +23,16 @@ from load_process.selection import (
     objects_of_time,
     parse_gap,
 )
-from load_process.visibility import VisibilityHeartbeat
+from tickhouse_core.command_line import instant, print_table, with_data_folder
 from tickhouse_core.datasets import QUEUES, Dataset, dataset_named
 from tickhouse_core.errors import Interrupted, NotProvisioned, TickhouseError, UsageError
 from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.message_queue import MOST_PER_REQUEST, Message, MessageQueue
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
-from tickhouse_core.options import instant, with_data_folder
 from tickhouse_core.settings import WarehouseSettings, read
-from tickhouse_core.tables import print_table
+from tickhouse_core.sql_door.serving import serving_sql
+from tickhouse_core.starting import start
 from tickhouse_core.timestamps import format_instant, now_us
 from tickhouse_core.warehouse import Warehouse, connect
 
@@ -237,7 +237,7 @@ def main(
             span=_span(dataset, start, end),
             gap=parse_gap(gap) if gap else None,
         )
-        with stop_on_signals() as stop:
+        with stop_on_signals() as stop, serving_sql(read(WarehouseSettings)):
             run_redrive(selection, stop, again=again)
 
     run_command(work)
@@ -264,4 +264,4 @@ def _span(dataset: str | None, start: str | None, end: str | None) -> Span:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

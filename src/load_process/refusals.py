@@ -9,8 +9,7 @@ from load_process.object_decoder import BrokenObject
 from load_process.objects import LoadRequest, LoadStatus
 from tickhouse_core.datasets import dataset_of_key
 from tickhouse_core.errors import AccessRefused, LakeRefused, LakeUnavailable, ObjectMissing
-from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.quarantine import quarantine
+from tickhouse_core.object_store import ObjectStore, quarantine
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from simulated_exchange.server.http_faults import parse_fault
 from simulated_exchange.server.replay import Start
 from simulated_exchange.server.socket_limits import SocketLimits
 from tickhouse_core.errors import TickhouseError
+from tickhouse_core.starting import leave_out_pandas
 
 LIMITS = SocketLimits()
 
@@ -89,4 +90,5 @@ def _leave(reason: str) -> None:
 
 
 if __name__ == "__main__":
+    leave_out_pandas()
     app(prog_name="simulated_exchange")

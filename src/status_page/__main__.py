@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from status_page.server import running_page
+from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.options import with_data_folder
-from tickhouse_core.settings import StatusSettings, read
+from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
+from tickhouse_core.sql_door.serving import sharing_sql
+from tickhouse_core.starting import start
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +25,11 @@ def main(
     def work() -> None:
         settings = read(StatusSettings)
         chosen = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-        with stop_on_signals() as stop, running_page(settings.model_copy(update=chosen)) as url:
+        with (
+            stop_on_signals() as stop,
+            sharing_sql(read(WarehouseSettings)),
+            running_page(settings.model_copy(update=chosen)) as url,
+        ):
             print(f"status page on {url}", flush=True)
             while not stop.wait(3600):
                 pass
@@ -32,4 +38,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

@@ -18,10 +18,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from status_page.candles import INTERVALS
 from status_page.connections import LONGEST_SECONDS, Places, Watching
 from status_page.guard import Guard
-from status_page.market import Markets, Series
+from status_page.market import INTERVALS, Markets, Series
 from status_page.poller import Poller
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.metrics import answer

@@ -1,14 +1,14 @@
-"""Bounds on the page's clients: connections that ask nothing are closed, and event streams need a free place."""
+"""Bounds on the page's clients: event streams need a free place, and a client that reads nothing loses it."""
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 from starlette.responses import PlainTextResponse, StreamingResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import Message, Receive, Scope, Send
+
+from tickhouse_core.http_server import ABORT
 
 MOST_WATCHERS = 50
 MOST_OF_ONE_ADDRESS = 20
@@ -17,9 +17,6 @@ LONGEST_SECONDS = 900.0
 
 SEND_SECONDS = 20.0
 """A client that reads nothing for this long is disconnected."""
-
-ABORT = "tickhouse.abort"
-"""In the scope: ends the connection at once, without waiting for the client to take what was sent."""
 
 
 class Places:
@@ -74,48 +71,3 @@ class Watching(StreamingResponse):
             await receive()  # the server hears that the connection is gone
         finally:
             self._places.leave(address)
-
-
-class PromptConnection(H11Protocol):
-    """Bounds the wait for a request: uvicorn waits without limit for the first one and for the rest of one begun."""
-
-    request_seconds: ClassVar[float] = 10.0
-    most: ClassVar[int] = 300
-
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
-        self.app = partial(_with_a_way_to_abort, self.app, transport)
-        if len(self.connections) > self.most:
-            transport.abort()
-        self._watch_the_clock()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._watch_the_clock()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._watch_the_clock()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_the_clock()
-        super().connection_lost(exc)
-
-    def _watch_the_clock(self) -> None:
-        """Runs while the client owes a complete request."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._stop_the_clock()
-        elif self._deadline is None:
-            self._deadline = self.loop.call_later(self.request_seconds, self.transport.abort)
-
-    def _stop_the_clock(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-
-async def _with_a_way_to_abort(app: ASGIApp, transport: asyncio.Transport, scope: Scope, receive: Receive, send: Send) -> None:
-    scope[ABORT] = transport.abort
-    await app(scope, receive, send)

@@ -7,7 +7,6 @@ scripts read the page. The token comes as `Authorization: Bearer …`, or once t
 import asyncio
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Iterable
 from urllib.parse import parse_qs
 
@@ -15,7 +14,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
+from tickhouse_core.loopback import LOOPBACK_NAMES, is_address, is_loopback, name_in
+
 _COOKIE = "tickhouse_page"
 _COOKIE_SECONDS = 30 * 24 * 3_600
 _MOST_FORM_BYTES = 4_096
@@ -37,14 +37,6 @@ _FORM = """<!doctype html>
   <button>Open</button>
 </form>
 """
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class Guard:
@@ -81,8 +73,8 @@ class Guard:
         return PlainTextResponse("send the page's token: Authorization: Bearer …\n", 401, {"WWW-Authenticate": "Bearer"})
 
     def _is_ours(self, header: str) -> bool:
-        name = _name_in(header)
-        return name in self._names or (self._takes_addresses and _is_address(name))
+        name = name_in(header)
+        return name in self._names or (self._takes_addresses and is_address(name))
 
     def _is_known(self, request: Request) -> bool:
         kind, _, value = request.headers.get("authorization", "").partition(" ")
@@ -113,18 +105,3 @@ async def _small_body(request: Request) -> bytes:
             if len(body) > _MOST_FORM_BYTES:
                 raise ValueError("more than a form has")
     return body
-
-
-def _name_in(header: str) -> str:
-    """The name of a Host header, without port and brackets."""
-    if header.startswith("["):
-        return header[1:].partition("]")[0].lower()
-    return header.partition(":")[0].lower()
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tickhouse_core.heartbeats import DEFAULT_BATCH_SECONDS
+from tickhouse_core.metrics import DEFAULT_BATCH_SECONDS
 
 SECOND_US = 1_000_000
 

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,16 +11,16 @@ import orjson
 
 from status_page import health
 from status_page.health import DOWN, LakeState, Recorder, Stage
-from status_page.lake_lag import LakeLag
 from status_page.processes import OWN, Processes, ProcessState, gauges_of
 from status_page.queries import Queries
-from tickhouse_core.datasets import QUEUES
+from tickhouse_core.datasets import DEPTH_DIFFS, HEARTBEATS, QUEUES, STREAM_EVENTS, TICKERS, TRADES
 from tickhouse_core.errors import TickhouseError
-from tickhouse_core.heartbeats import DEFAULT_BATCH_SECONDS, LONGEST_BATCH_SECONDS, batch_seconds_of
 from tickhouse_core.lake import open_queue
+from tickhouse_core.lake_keys import hourly_key
 from tickhouse_core.message_queue import MessageQueue
-from tickhouse_core.metrics import Component, Sample, Watchdog
-from tickhouse_core.timestamps import DAY_US, HOUR_US, now_us
+from tickhouse_core.metrics import DEFAULT_BATCH_SECONDS, LONGEST_BATCH_SECONDS, Component, Sample, Watchdog, batch_seconds_of
+from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_datetime, now_us
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,47 @@ WATCHED_SECONDS = 15.0
 """How long after the last request the page counts as watched."""
 
 COVERAGE_HOURS = 24
+
+_LIVE = (TRADES, DEPTH_DIFFS, TICKERS, STREAM_EVENTS, HEARTBEATS)
+_LOOK_BACK_US = 15 * MINUTE_US
+_MOST_KEYS = 500
+"""Of the newest objects; the queue's depth shows a longer backlog."""
+
+
+class LakeLag:
+    """The lake's newest objects, and which of them are missing from the ledger.
+
+    Errors: the lake's and the warehouse's. Objects once found in the ledger are not looked up again.
+    """
+
+    def __init__(self, store: ObjectStore, queries: Queries) -> None:
+        self._store = store
+        self._queries = queries
+        self._known: set[str] = set()
+        self._newest_us = 0
+
+    def look(self, now_us: int) -> LakeState:
+        young = [item for item in self._listed(now_us) if now_us - from_datetime(item.last_modified) < _LOOK_BACK_US]
+        young.sort(key=lambda item: item.last_modified)
+        young = young[-_MOST_KEYS:]
+        keys = {item.key for item in young}
+        self._known &= keys
+        if unknown := keys - self._known:
+            self._known |= {str(key) for (key,) in self._queries.ask_by_keys("loaded_keys", unknown)}
+        waiting = [from_datetime(item.last_modified) for item in young if item.key not in self._known]
+        if young:
+            self._newest_us = from_datetime(young[-1].last_modified)
+        return LakeState(self._newest_us, waiting)
+
+    def _listed(self, now_us: int) -> Iterator[ObjectSummary]:
+        """This hour's folders of every recorded venue (its heartbeats arrive first), and the last hour's while
+        objects of it may wait."""
+        hours = [now_us] if now_us % HOUR_US > _LOOK_BACK_US else [now_us - HOUR_US, now_us]
+        for folder in self._store.folders_in(HEARTBEATS.prefix):
+            venue = folder.removeprefix("venue=")
+            for dataset in _LIVE:
+                for hour in hours:
+                    yield from self._store.list_keys(hourly_key(dataset, venue, hour, "", 0).rpartition("/")[0] + "/")
 
 
 class Poller:
@@ -52,6 +93,7 @@ class Poller:
         self._seen: list[ProcessState] = []
         self._trouble: dict[str, str] = {}
         self._recording_since_us = 0
+        self._newest: dict[str, float] = {}
         self._state = b"{}"
         self._version = 0
         self._changed = threading.Condition()
@@ -103,7 +145,9 @@ class Poller:
         """The page itself: ready if its last poll reached lake and warehouse."""
 
         def samples() -> list[Sample]:
-            return [Sample("tickhouse_status_looks_total", self._version, "polls of the pipeline")]
+            name, said = "tickhouse_status_newest_timestamp_seconds", "when the newest data of a stage is from, at the last poll"
+            newest = [Sample(name, instant, said, {"stage": stage}) for stage, instant in self._newest.items()]
+            return [Sample("tickhouse_status_looks_total", self._version, "polls of the pipeline"), *newest]
 
         def trouble() -> list[str]:
             return [f"{part}: {why}" for part, why in list(self._trouble.items())] if self._version else ["no look yet"]
@@ -176,6 +220,7 @@ class Poller:
             **{name: self._parts.get(name, []) for name in ("queues", "processes", "markets", "coverage", "checks", "events")},
             **gauges_of(self._parts.get("heartbeats", ()), self._seen),
         }
+        self._newest = {one.name: now / SECOND_US - one.age_seconds for one in stages if one.age_seconds is not None}
         body = orjson.dumps(state)
         with self._changed:
             self._state, self._version = body, self._version + 1

@@ -11,14 +11,35 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tickhouse_core.bounded_get import bounded_get
 from tickhouse_core.errors import UsageError
 from tickhouse_core.metrics import OBSERVED, Sample
 from tickhouse_core.redaction import redacted
+from tickhouse_core.settings import StatusSettings
 
 _SECONDS = 2.0
 _MOST_BYTES = 2_000_000
 OWN = "status_page"
+
+_PLAIN = {"Accept-Encoding": "identity"}
+"""Nothing to unpack: what arrives is what is kept."""
+
+
+def bearer(settings: StatusSettings) -> dict[str, str]:
+    """The header that the status page asks for where it has a token."""
+    return {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
+
+
+def bounded_get(client: httpx.Client, url: str, most_bytes: int, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+    """Status and body. Raises httpx.HTTPError, ValueError for a body above `most_bytes` or an encoded one."""
+    with client.stream("GET", url, headers={**_PLAIN, **(headers or {})}) as answer:
+        if answer.headers.get("Content-Encoding", "identity") != "identity":
+            raise ValueError("the answer is compressed, which was not asked for")
+        body = bytearray()
+        for chunk in answer.iter_raw():
+            body += chunk
+            if len(body) > most_bytes:
+                raise ValueError(f"the answer has more than {most_bytes:,} bytes")
+        return answer.status_code, bytes(body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,34 +5,27 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
-import uvicorn
-
 from status_page.app import page_app
-from status_page.connections import PromptConnection
-from status_page.guard import LOOPBACK_NAMES, is_loopback
-from status_page.lake_lag import LakeLag
 from status_page.market import Markets
-from status_page.poller import Poller
+from status_page.poller import LakeLag, Poller
 from status_page.processes import Processes, parse_targets
 from status_page.queries import Queries
 from tickhouse_core.errors import UsageError
+from tickhouse_core.http_server import listening, serving
 from tickhouse_core.lake import open_lake
+from tickhouse_core.loopback import LOOPBACK_NAMES, is_loopback
 from tickhouse_core.metrics import observed
 from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect_reader
 
-_END_SECONDS = 3
-
 
 @contextmanager
-def running_page(settings: StatusSettings, *, or_any_port: bool = False) -> Iterator[str]:
-    """The page's address, as long as the context lasts. Raises UsageError if the port is taken, or if others than this machine
-    reach the page and it has no token.
+def running_page(settings: StatusSettings, *, or_any_port: bool = False, listener: socket.socket | None = None) -> Iterator[str]:
+    """The page's address, as long as the context lasts. Errors: as `listen_for_page`, which made the `listener` if there is one.
 
-    With `or_any_port` it takes a free port instead.
+    With `or_any_port` it takes a free port where its own is taken. It closes the listener.
     """
-    _check_the_reach(settings)
-    listener = _listen(settings, or_any_port)
+    listener = listener or listen_for_page(settings, or_any_port=or_any_port)
     host, port = settings.host, listener.getsockname()[1]
     with ExitStack() as parts:
         parts.callback(listener.close)
@@ -40,27 +33,12 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False) -> Iter
         lake = LakeLag(open_lake(brief=True), queries)
         poller = Poller(queries, slow, lake, Processes(parse_targets(settings.targets)))
         closed = threading.Event()
-        config = uvicorn.Config(
-            page_app(poller, Markets(market), closed.is_set, settings),
-            http=PromptConnection,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_END_SECONDS,
-            lifespan="off",
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="status-page", daemon=True)
         parts.enter_context(observed(poller.process()))
         poller.start()
-        thread.start()
-        try:
-            yield f"http://{'localhost' if host in LOOPBACK_NAMES else host}:{port}"
-        finally:
-            closed.set()
-            server.should_exit = True
-            thread.join(_END_SECONDS + 5)
-            poller.close()
+        parts.callback(poller.close)
+        parts.enter_context(serving(page_app(poller, Markets(market), closed.is_set, settings), listener, "status-page"))
+        parts.callback(closed.set)
+        yield f"http://{'localhost' if host in LOOPBACK_NAMES else host}:{port}"
 
 
 @contextmanager
@@ -80,25 +58,17 @@ def _check_the_reach(settings: StatusSettings) -> None:
         )
 
 
-def check_port(settings: StatusSettings) -> None:
-    """Raises what `running_page` would, before anything else is begun."""
+def listen_for_page(settings: StatusSettings, *, or_any_port: bool = False) -> socket.socket:
+    """The page's port, held from now on: what is taken is found before anything else is begun.
+
+    Raises UsageError if the port is taken, or if others than this machine reach the page and it has no token.
+    """
     _check_the_reach(settings)
-    _listen(settings, or_any_port=False).close()
-
-
-def _listen(settings: StatusSettings, or_any_port: bool) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     for port in (settings.port, 0) if or_any_port else (settings.port,):
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((settings.host, port))
-            listener.listen(128)
+            return listening(settings.host, port)
         except OSError as error:
-            listener.close()
             reason = error.strerror
-            continue
-        return listener
     where = f"STATUS_HOST={settings.host}, STATUS_PORT={settings.port}"
     raise UsageError(f"{where}: cannot listen there ({reason}); choose another with --port or STATUS_PORT")
 

@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
+from tickhouse_core.command_line import print_table, with_data_folder
 from tickhouse_core.errors import TickhouseError, UsageError
 from tickhouse_core.lifecycle import run_command
-from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import WarehouseSettings, read
-from tickhouse_core.tables import print_table
 from tickhouse_core.warehouse import Warehouse, connect
 
 _PREFIXES = {"bronze": "bronze", "silver": "silver", "gold": "stored"}

@@ -16,11 +16,11 @@ from tickhouse import audit, clear, doctor, klines, local, localstack_restore, s
 from tickhouse.answers import JSON_FORMAT, JSON_SETTINGS, TABLE_FORMAT, json_lines, table_of, writes_unseen
 from tickhouse.demo import run_demo
 from tickhouse.provision import provision_aws
+from tickhouse_core.command_line import print_table, with_data_folder
 from tickhouse_core.errors import WarehouseReadOnly, WarehouseRefused
 from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import DataSettings, LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
-from tickhouse_core.tables import print_table
+from tickhouse_core.starting import leave_out_pandas
 from tickhouse_core.warehouse import connect, connect_asker
 from transform_process import __main__ as transform
 from transform_process import checks, migrate
@@ -28,7 +28,7 @@ from transform_process import checks, migrate
 _TEACHING = """Crypto market data: recorded to Parquet, loaded into ClickHouse exactly once, queryable in SQL.
 
 Begin with [bold]tickhouse demo[/] (no network), or [bold]tickhouse local --symbol BTCUSDT[/] (the live market, on this
-machine alone, kept in ./data). Both show http://localhost:8080. When local has ended, ask what it recorded:
+machine alone, kept in ./data). Both show http://localhost:8080. Ask what it records, meanwhile or later:
 [bold]tickhouse query --data data "select * from trades limit 5"[/].
 
 Something is wrong? [bold]tickhouse status[/] says where, [bold]tickhouse doctor[/] says what to do.
@@ -145,6 +145,7 @@ def query(
 
 def main() -> None:
     """The console script."""
+    leave_out_pandas()
     app()
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from extract_process.live.options import StreamOptions
-from extract_process.spool.micro_batch import BatchLimits
+from extract_process.spool.limits import BatchLimits
 from tickhouse.embedded import bring_gold_up, live_pipeline
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.warehouse import Warehouse

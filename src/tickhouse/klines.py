@@ -2,21 +2,40 @@
 
 import functools
 import inspect
+import logging
 import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import RenderableType
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from extract_process import klines
 from load_process.__main__ import run_loader
 from load_process.limits import limits_here
 from load_process.loader import LoaderOptions
 from tickhouse.embedded import bring_gold_up
-from tickhouse_core.datasets import QUEUES
-from tickhouse_core.errors import Interrupted
-from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.options import with_data_folder
+from tickhouse.live_status import terminal
+from tickhouse_core import logs
+from tickhouse_core.command_line import with_data_folder
+from tickhouse_core.datasets import QUEUES, dataset_named
+from tickhouse_core.errors import Interrupted, TickhouseError
+from tickhouse_core.folder_holder import Holder, other_holder
+from tickhouse_core.lake import open_queue
+from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.settings import DataSettings, WarehouseSettings, read
+from tickhouse_core.sql_door.serving import serving_sql
 from transform_process.migrate import migrate
 
+log = logging.getLogger(__name__)
+
 _BAD_USAGE = 2
+_STILL_SECONDS = 60.0
+"""Without a message less in the queue: nobody loads."""
+
+_LOOK_SECONDS = 0.2
 
 
 @with_data_folder()
@@ -35,8 +54,69 @@ def main(*arguments: object, **named: object) -> None:
 
 
 def _load() -> None:
+    warehouse = read(WarehouseSettings)
+    assert warehouse.path is not None, "a data folder has one"
     with stop_on_signals() as stop:
-        migrate(read(WarehouseSettings))
-        run_loader(QUEUES, stop, LoaderOptions(drain=True, limits=limits_here()))
-        if not stop.is_set():
-            bring_gold_up()
+        holder = other_holder(warehouse.path)
+        if holder is not None and holder.port is not None:
+            _leave_to(holder, warehouse.path, stop)
+            return
+        with serving_sql(warehouse):
+            migrate(warehouse)
+            waiting = _waiting(QUEUES)
+            with _bar("load", waiting, lambda: waiting - _waiting(QUEUES)):
+                run_loader(QUEUES, stop, LoaderOptions(drain=True, limits=limits_here()))
+            if not stop.is_set():
+                with _bar("gold", None, lambda: 0):
+                    bring_gold_up()
+
+
+def _leave_to(holder: Holder, path: Path, stop: StopRequest) -> None:
+    """What was fetched is in the lake and announced to its queue: a holder that loads takes it from there."""
+    log.info(
+        "what was fetched is loaded by the process that holds the folder", extra={"folder": str(path), "holder": str(holder)}
+    )
+    queues = [dataset_named("klines").queue]
+    least, deadline = _waiting(queues), time.monotonic() + _STILL_SECONDS
+    while left := _waiting(queues):
+        if left < least:
+            least, deadline = left, time.monotonic() + _STILL_SECONDS
+        if time.monotonic() > deadline:
+            raise TickhouseError(
+                f"{path} is held by {holder}, which does not load: what was fetched is in the lake; "
+                "when it has ended, run `tickhouse load --drain` and `tickhouse transform --once`"
+            )
+        if stop.wait(_LOOK_SECONDS):
+            raise Interrupted("stopped before everything was loaded: it is in the lake, and is loaded by the next run")
+
+
+def _waiting(queues: Sequence[str]) -> int:
+    """Objects that are not loaded yet."""
+    return sum(depth.visible + depth.in_flight for depth in (open_queue(name).depth() for name in queues))
+
+
+class _Watched(Progress):
+    """Asks how far the work is each time it is drawn."""
+
+    def watch(self, name: str, total: int | None, done: Callable[[], int]) -> None:
+        self._done = done
+        self._watched = self.add_task(name, total=total)
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        for task in self.tasks:
+            self.update(task.id, completed=self._done())
+        yield from super().get_renderables()
+
+
+@contextmanager
+def _bar(name: str, total: int | None, done: Callable[[], int]) -> Iterator[None]:
+    """One part of the work on a terminal: how many objects of `total` are done, or how long it takes."""
+    console = terminal()
+    if console is None:
+        yield
+        return
+    counts = [] if total is None else [TextColumn("{task.completed:,.0f}/{task.total:,.0f} objects")]
+    columns = (TextColumn("{task.description:6}"), BarColumn(), *counts, TimeElapsedColumn())
+    with logs.status_shown(), _Watched(*columns, console=console, refresh_per_second=2) as progress:
+        progress.watch(name, total, done)
+        yield

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import shlex
+import socket
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,26 +17,38 @@ from extract_process.backfill.options import BackfillOptions
 from extract_process.klines import run_backfill
 from extract_process.listing import CONNECTIONS, did_you_mean, likely_symbols, unknown_of
 from extract_process.live.options import StreamOptions
-from extract_process.spool.micro_batch import BatchLimits
+from extract_process.spool.limits import BatchLimits
 from extract_process.stream import DEFAULT_CHANNELS
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from load_process.reconcile import run_reconcile
-from status_page.server import check_port, running_page
-from tickhouse.embedded import Worker, bring_gold_up, data_folder, live_pipeline
+from status_page.server import listen_for_page, running_page
+from tickhouse.embedded import TimeLimit, Worker, bring_gold_up, data_folder, live_pipeline
+from tickhouse.live_status import LiveStatus, shown, terminal
+from tickhouse.local_summary import RunSummary
 from tickhouse_core.backoff import Backoff, Outage
+from tickhouse_core.command_line import instant, one_of
 from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import Interrupted, TickhouseError, UnknownSymbols, UsageError, VenueError
 from tickhouse_core.files import locked_folder
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
-from tickhouse_core.options import instant, one_of
-from tickhouse_core.settings import SpoolSettings, StatusSettings, WarehouseSettings, read
+from tickhouse_core.settings import SpoolSettings, SqlSettings, StatusSettings, WarehouseSettings, read
+from tickhouse_core.sql_door.serving import Door, listen_for_sql, serving_sql
 from transform_process.migrate import migrate
 
 log = logging.getLogger(__name__)
 
 BATCH_SECONDS = 3.0
 """Small objects, soon on the page: a laptop records a few symbols."""
+
+END_SECONDS = 6.0
+"""From Ctrl-C on loading and gold may take so long: the whole command ends within 10 s. The next start does the rest."""
+
+STOP_SECONDS = 4.0
+"""Of a capture: its last batch and uploads into a folder."""
+
+VIEWS = {"trades": "trades", "depth": "depth_diffs", "ticker": "tickers", "klines": "klines"}
+"""By channel, what people query."""
 
 _HISTORY_RETRY = Backoff(5.0, 300.0)
 _FOREVER = 10 * 365 * 86_400.0
@@ -55,28 +69,86 @@ def run_local(
     history: History | None,
     folder: Path,
     settings: StatusSettings,
+    sql: SqlSettings,
     stop: StopRequest,
     seconds: float | None,
 ) -> None:
     """Runs until the stop or for `seconds`. Errors: UsageError for unknown symbols, a folder in use or a port that is taken."""
+    status = LiveStatus(", ".join(symbols), folder)
     with ExitStack() as parts:
-        _check_folder(folder)
-        parts.enter_context(locked_folder(folder, "local.lock", "another `tickhouse local`: end it, or choose another --data"))
-        check_port(settings)
+        listener, sql_listener = _hold(folder, settings, sql, parts)
         parts.enter_context(data_folder(folder))
-        markets = asyncio.run(choose_markets(venues, symbols))
-        migrate(read(WarehouseSettings))
-        _load_the_rest(stop)
-        captures = [
-            StreamOptions(dict.fromkeys(chosen, channels), limits=BatchLimits(age_seconds=BATCH_SECONDS), venue=venue)
-            for venue, chosen in markets.items()
-        ]
-        with live_pipeline(captures, on_end=stop.set, beside=_history_workers(markets, history)):
-            url = parts.enter_context(running_page(settings))
+        with shown(status):
+            status.phase = "looking the symbols up"
+            markets = asyncio.run(choose_markets(venues, symbols))
+            status.phase = "creating the tables"
+            warehouse = read(WarehouseSettings)
+            door = parts.enter_context(serving_sql(warehouse, listener=sql_listener))
+            migrate(warehouse)
+            summary = RunSummary(folder, VIEWS[channels[0]], _next_commands(venues, symbols, folder))
+            status.phase = "loading what the last run left"
+            _load_the_rest(stop)
+            _record(markets, channels, history, settings, listener, door, status, stop, seconds)
+            lines = [*summary.lines()]
+    print(*lines, sep="\n", flush=True)
+
+
+def _hold(folder: Path, settings: StatusSettings, sql: SqlSettings, parts: ExitStack) -> tuple[socket.socket, socket.socket]:
+    """The folder and the ports of page and SQL, before anything is built: a port that is taken makes no folder."""
+    _check_folder(folder)
+    lock = locked_folder(folder, "local.lock", "another `tickhouse local`: end it, or choose another --data")
+    if folder.exists():
+        parts.enter_context(lock)
+    listener = parts.enter_context(closing(listen_for_page(settings)))
+    sql_listener = parts.enter_context(closing(listen_for_sql(sql)))
+    if not folder.exists():
+        parts.enter_context(lock)
+    return listener, sql_listener
+
+
+def _record(
+    markets: dict[str, list[str]],
+    channels: tuple[str, ...],
+    history: History | None,
+    settings: StatusSettings,
+    listener: socket.socket,
+    door: Door,
+    status: LiveStatus,
+    stop: StopRequest,
+    seconds: float | None,
+) -> None:
+    """Until the stop or for `seconds`; then everything ends within END_SECONDS, and what is not done by then is left."""
+    limits = BatchLimits(age_seconds=BATCH_SECONDS)
+    captures = [
+        StreamOptions(dict.fromkeys(chosen, channels), limits=limits, venue=venue, stop_seconds=STOP_SECONDS)
+        for venue, chosen in markets.items()
+    ]
+    with closing(TimeLimit(END_SECONDS)) as limit:
+        beside = _history_workers(markets, history, status)
+        pipeline = live_pipeline(captures, on_end=stop.set, beside=beside, limit=limit)
+        with pipeline as running, running_page(settings, listener=listener) as url:
             named = ", ".join(symbol for chosen in markets.values() for symbol in chosen)
-            print(f"recording {named} into {folder}; status page on {url}; Ctrl-C ends", flush=True)
+            status.phase, status.url, status.sql_url, status.is_recording = "recording", url, door.url, True
+            if terminal() is None:
+                print(f"recording {named} into {status.folder}; status page on {url}; SQL on {door.url}; Ctrl-C ends", flush=True)
             stop.wait(seconds if seconds is not None else _FOREVER)
-        bring_gold_up()
+            status.phase, status.is_recording = "stopping: the last rows are loaded", False
+            limit.begin()
+            door.close()  # a long query would slow the end down
+            for capture in running.captures:  # while the page closes
+                capture.ask_to_end()
+        status.phase = "stopping: gold is brought up to date"
+        bring_gold_up(limit)
+
+
+def _next_commands(venues: Sequence[str], symbols: Sequence[str], folder: Path) -> list[str]:
+    named = [word for symbol in symbols for word in ("--symbol", symbol)]
+    if list(venues) != [DEFAULT_VENUE]:
+        named = [*(word for venue in venues for word in ("--venue", venue)), *named]
+    return [
+        f"tickhouse local {shlex.join([*named, '--data', str(folder)])}   # goes on",
+        f"tickhouse page --data {shlex.quote(str(folder))}   # the page, without recording",
+    ]
 
 
 async def choose_markets(venues: Sequence[str], symbols: Sequence[str]) -> dict[str, list[str]]:
@@ -117,19 +189,21 @@ async def choose_markets(venues: Sequence[str], symbols: Sequence[str]) -> dict[
     return markets
 
 
-def _history_workers(markets: dict[str, list[str]], history: History | None) -> list[Worker]:
+def _history_workers(markets: dict[str, list[str]], history: History | None, status: LiveStatus) -> list[Worker]:
     if history is None:
         return []
-    return [Worker(f"history {venue}", partial(_fill_history, venue, chosen, history)) for venue, chosen in markets.items()]
+    return [
+        Worker(f"history {venue}", partial(_fill_history, venue, chosen, history, status)) for venue, chosen in markets.items()
+    ]
 
 
-def _fill_history(venue: str, symbols: list[str], history: History, stop: StopRequest) -> None:
+def _fill_history(venue: str, symbols: list[str], history: History, status: LiveStatus, stop: StopRequest) -> None:
     """Runs until the lake has what the venue has. Every trouble is waited out: it must not end the recording beside it."""
     options = BackfillOptions(interval=history.interval, start_us=history.since_us, venue=venue, concurrency=4, newest_first=True)
     outage = Outage(log, _HISTORY_RETRY, begins="history is not complete yet", ends="history goes on", venue=venue)
     while not stop.is_set():
         try:
-            report = run_backfill(symbols, options, stop).report
+            report = run_backfill(symbols, options, stop, partial(status.history.__setitem__, venue)).report
         except Interrupted:
             return
         except TickhouseError as error:
@@ -164,6 +238,9 @@ def main(
     interval: Annotated[str, typer.Option(help="Of the klines that --since fetches.")] = "1m",
     data: Annotated[Path, typer.Option(help="Where lake, warehouse and spool are kept between runs.")] = Path("data"),
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Of the status page; default STATUS_PORT, 8080.")] = None,
+    sql_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Of read-only SQL; default SQL_PORT, 8123 or any free one.")
+    ] = None,
     duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
 ) -> None:
     """Record live markets on this machine and serve the status page: no Docker, no account, data in ./data."""
@@ -178,7 +255,8 @@ def main(
         history = None if since is None else History(instant("--since", since), interval)
         settings = read(StatusSettings)
         chosen = settings if port is None else settings.model_copy(update={"port": port})
+        sql = read(SqlSettings) if sql_port is None else SqlSettings(port=sql_port)
         with stop_on_signals() as stop:
-            run_local(venues, list(dict.fromkeys(symbol)), channels, history, data.resolve(), chosen, stop, duration)
+            run_local(venues, list(dict.fromkeys(symbol)), channels, history, data.resolve(), chosen, sql, stop, duration)
 
     run_command(work)

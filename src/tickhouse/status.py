@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import httpx
@@ -15,15 +15,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from status_page.health import DOWN
+from status_page.processes import bearer, bounded_get
 from status_page.server import own_look
-from tickhouse_core.bounded_get import bearer, bounded_get
+from tickhouse.live_status import COLOURS
+from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
+from tickhouse_core.sql_door.serving import sharing_sql
 
-_COLOURS = {"ok": "green", "degraded": "yellow", "down": "red", "idle": "dim"}
-_WORDS = {"ok": "healthy", "degraded": "late", "down": "trouble", "idle": "idle"}
 _REFRESH_SECONDS = 2.0
 _EVENTS = 8
 _MOST_BYTES = 32 * 1024 * 1024
@@ -44,7 +44,7 @@ def looking(url: str | None) -> Iterator[Callable[[], State]]:
     elif read(WarehouseSettings).path is not None and _answers(usual):
         yield lambda: _ask(usual)
     else:
-        with own_look(settings) as poller:
+        with sharing_sql(read(WarehouseSettings)), own_look(settings) as poller:
             yield lambda: orjson.loads(poller.poll())
 
 
@@ -54,7 +54,7 @@ def drawn(state: State) -> RenderableType:
     for stage in state["stages"]:
         age = "–" if stage["age_seconds"] is None else f"{stage['age_seconds']:,.1f} s"
         road.add_row(stage["name"], _coloured(stage["verdict"]), age, escape(stage["words"]))
-    queues = Table("queue", "waiting", "in hand", "dead letters")
+    queues = Table("queue", "waiting", "in flight", "dead letters")
     for queue in state["queues"]:
         dead = f"[red]{queue['dead']:,}[/]" if queue["dead"] else "0"
         queues.add_row(queue["name"], f"{queue['waiting']:,}", f"{queue['in_flight']:,}", dead)
@@ -65,7 +65,7 @@ def drawn(state: State) -> RenderableType:
             parts[-1].add_row(name, words)  # type: ignore[union-attr]  # the grid of the line above
     events = Table("when", "market", "event", "cause", "detail")
     for at, venue, symbol, channel, _, event, cause, detail, *_ in state["events"][:_EVENTS]:
-        when = datetime.fromtimestamp(at / 1e6, UTC).strftime("%H:%M:%S")
+        when = datetime.fromtimestamp(at / 1e6).astimezone().strftime("%H:%M:%S")  # as this machine's clock
         events.add_row(when, " ".join(filter(None, (venue, symbol, channel))), event, cause, escape(detail[:60]))
     return Group(*parts, events)
 
@@ -90,7 +90,7 @@ def _limits(state: State) -> Iterator[tuple[str, str]]:
 
 
 def _coloured(verdict: str) -> str:
-    return f"[{_COLOURS[verdict]}]{_WORDS[verdict]}[/]"
+    return f"[{COLOURS[verdict]}]{verdict}[/]"
 
 
 def _answers(url: str) -> bool:

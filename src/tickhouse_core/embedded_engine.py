@@ -1,9 +1,9 @@
 """The embedded engine (chDB): its folder is opened here, by one process at a time that may open enough files."""
 
 import errno
-import fcntl
 import os
 import resource
+import time
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ProgrammingError
 
-from tickhouse_core.errors import UsageError
+from tickhouse_core.errors import FolderHeld, UsageError
+from tickhouse_core.folder_holder import is_held_here, note_holder_once, other_holder, wait_until_free
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -22,14 +23,18 @@ _LEAST_FILES = 256
 
 _FILES = 4096
 
-_opened: set[Path] = set()
-"""Folders that this process opened: it may open them again, although they are locked."""
+_TRIES = 3
+_PAUSE_SECONDS = 0.1
+"""Another process that looks whether the folder is held has its lock for a moment."""
 
 
 def open_engine(path: Path, database: str, restrictions: Mapping[str, Any] | None) -> "Client":
-    """A client of the engine with its data in `path`, which is made. UsageError where the engine cannot work."""
+    """A client of the engine with its data in `path`, which is made. UsageError where the engine cannot work.
+
+    FolderHeld where another process holds the folder; one that only reads for a moment is waited for.
+    """
     _allow_open_files()
-    if path not in _opened:
+    if not is_held_here(path):
         _check_folder(path)
     try:
         import chdb  # noqa: F401  # it starts an engine of its own in the folder for temporary files
@@ -38,28 +43,38 @@ def open_engine(path: Path, database: str, restrictions: Mapping[str, Any] | Non
     except RuntimeError as error:
         said = str(error).strip().partition("\n")[0][:300]
         raise UsageError(f"the embedded engine does not start: can it write to TMPDIR? ({said})") from error
-    try:
-        client = clickhouse_connect.get_client(
-            interface="chdb", path=str(path), database=database, settings=dict(restrictions or {})
-        )
-    except ProgrammingError as error:
-        raise UsageError(f"{path} cannot be opened; the line above is the engine's own ({error})") from error
-    _opened.add(path)
-    return client
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            client = clickhouse_connect.get_client(
+                interface="chdb", path=str(path), database=database, settings=dict(restrictions or {})
+            )
+        except ProgrammingError as error:
+            if other_holder(path) is not None:
+                raise FolderHeld(f"{path} is held by {other_holder(path)}: try again when it has ended") from error
+            if not tries_left:
+                raise UsageError(f"{path} cannot be opened; the line above is the engine's own ({error})") from error
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            note_holder_once(path)
+            return client
+    raise AssertionError("the last try returns or raises")
+
+
+def raw_connection(path: Path) -> Any:
+    """A connection of chDB's own to the folder that this process has open: it writes answers in the engine's formats.
+
+    Its statements raise RuntimeError with the engine's text.
+    """
+    from chdb.state.sqlitelike import Connection
+
+    return Connection(os.path.realpath(path))
 
 
 def _check_folder(path: Path) -> None:
     """Makes it. UsageError for what the engine would put into several lines: another process, the wrong owner."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with (path / "status").open("r+") as status:  # ClickHouse holds its lock while it runs; it is not there at first
-            fcntl.flock(status, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        pass
-    except BlockingIOError:
-        raise UsageError(
-            f"{path} is in use by another process: end it (`tickhouse local`, a loader, …), or use a ClickHouse server"
-        ) from None
+        wait_until_free(path)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise

@@ -3,6 +3,7 @@
 TickhouseError                  exit 1: the work failed, the message says what, where and what to do
 ├── UsageError                  exit 2: a wrong argument or setting; nothing was done
 │   ├── UnknownSymbols          the exchange does not know some of the symbols
+│   ├── FolderHeld              another process holds the embedded engine's folder
 │   └── AccessRefused           S3 or SQS refused the credentials, or them for this thing; a long process waits and tries again
 ├── Interrupted                 exit 1: a signal ended unfinished work cleanly; run again to go on
 ├── LakeUnavailable             transient: S3 or SQS could not be reached or answered 5xx
@@ -54,6 +55,10 @@ class UnknownSymbols(UsageError):
         super().__init__(message)
         self.symbols = symbols
         self.likely = dict(likely or {})
+
+
+class FolderHeld(UsageError):
+    """Another process holds the embedded engine's folder; the message says which, and what to do."""
 
 
 class AccessRefused(UsageError):

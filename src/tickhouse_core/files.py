@@ -1,15 +1,24 @@
-"""Files that survive a power cut, and folders that one process holds at a time."""
+"""Files that survive a power cut, folders that one process holds at a time, and the etag of a file that is an object."""
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 from tickhouse_core.errors import UsageError
 
 UNFINISHED = ".unfinished"
 """Ends the name of a file that is being written; after a crash such a file is of no use."""
+
+_ETAG = "user.tickhouse.etag"
+"""An extended attribute: etag, size and modification time. It saves reading a file for its etag where the disk can hold it."""
+
+md5 = partial(hashlib.md5, usedforsecurity=False)
 
 
 def write_whole(path: Path, body: bytes) -> None:
@@ -54,3 +63,34 @@ def locked_folder(folder: Path, lock: str, in_use: str) -> Iterator[None]:
         except BlockingIOError:
             raise UsageError(f"{folder} is in use by {in_use}") from None
         yield
+
+
+def etag_of(file: BufferedReader) -> str:
+    """MD5, as S3 has it: as it was remembered with the file, if that is still the same; else read piece by piece."""
+    if (known := _remembered(file)) is not None:
+        return known
+    etag = hashlib.file_digest(file, md5).hexdigest()
+    file.seek(0)
+    remember_etag(file, etag)
+    return etag
+
+
+def _remembered(file: BufferedReader) -> str | None:
+    try:
+        said = os.getxattr(file.fileno(), _ETAG).decode()
+    except (OSError, AttributeError):  # this disk or system has no such attributes
+        return None
+    etag, _, identity = said.partition(" ")
+    return etag if identity == _identity(file) else None
+
+
+def remember_etag(file: BinaryIO, etag: str) -> None:
+    try:
+        os.setxattr(file.fileno(), _ETAG, f"{etag} {_identity(file)}".encode())
+    except (OSError, AttributeError):  # this disk or system has no such attributes: the file is read for its etag
+        return
+
+
+def _identity(file: BinaryIO) -> str:
+    found = os.fstat(file.fileno())
+    return f"{found.st_size} {found.st_mtime_ns}"

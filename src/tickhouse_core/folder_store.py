@@ -26,8 +26,7 @@ from tickhouse_core.errors import (
     ObjectTooLarge,
     TickhouseError,
 )
-from tickhouse_core.file_etags import etag_of, md5, remember_etag
-from tickhouse_core.files import sync_folder
+from tickhouse_core.files import etag_of, md5, remember_etag, sync_folder
 from tickhouse_core.object_store import CHUNK_BYTES, Folder, ObjectStore, ObjectSummary, StoredObject
 from tickhouse_core.timestamps import to_datetime
 

@@ -9,11 +9,10 @@ from tickhouse_core.datasets import dataset_of_key
 from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.folder_queue import FolderQueue
 from tickhouse_core.folder_store import FolderStore
-from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.message_queue import MessageQueue, SqsQueue
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import DataSettings, LakeSettings, read
-from tickhouse_core.sqs_queue import SqsQueue
 
 
 class CopiedStore(S3Store):

@@ -1,7 +1,8 @@
-"""How a process starts, is asked to stop, and ends: signals and exit codes."""
+"""How a process starts, is asked to stop, and ends: signals and exit codes; and how often it looks for garbage."""
 
 import asyncio
 import errno
+import gc
 import logging
 import math
 import os
@@ -42,6 +43,9 @@ _OF_THE_MACHINE = {
     errno.ENFILE: _FILES,
 }
 """Ownership, a full disk, the limit of open files: a traceback would not help."""
+
+GARBAGE_THRESHOLD = 100_000
+"""New containers between two collections."""
 
 
 class StopRequest:
@@ -214,3 +218,15 @@ def _print_of_thread(end: threading.ExceptHookArgs) -> None:
     if end.exc_type is not SystemExit:
         print(f"thread {end.thread.name if end.thread else '?'} ended by an error", file=sys.stderr)
         _print(end.exc_type, end.exc_value, end.exc_traceback)
+
+
+@contextmanager
+def garbage_collected_seldom() -> Iterator[None]:
+    """Decoded levels are lists by the thousand and none is in a cycle: Python's usual threshold of 700 new containers
+    costs more than decoding and Arrow together (benchmarks/bench_extract_hot_path.py)."""
+    before = gc.get_threshold()
+    gc.set_threshold(GARBAGE_THRESHOLD, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

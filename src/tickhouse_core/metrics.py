@@ -1,10 +1,11 @@
-"""Metrics for Prometheus, liveness and readiness of a running process.
+"""How a process says how it is: metrics for Prometheus, liveness and readiness, and the detail of its heartbeats.
 
 Metrics are read on request from counters that the process keeps anyway: nothing is done per message. One HTTP server per process,
 if METRICS_PORT is set.
 """
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,6 +34,14 @@ MOST_CLIENTS = 32
 
 CLIENT_SECONDS = 10.0
 """For a whole request and its answer, however a client drips."""
+
+DEFAULT_BATCH_SECONDS = 10.0
+"""Default age at which a capture's batch becomes objects; assumed for captures that do not report it."""
+
+LONGEST_BATCH_SECONDS = 3_600.0
+"""A batch never goes on into the next hour."""
+
+_BATCHES = re.compile(r"batches of ([0-9]{1,6}(?:\.[0-9]{1,6})?) s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,3 +254,14 @@ class _Answers(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the library's name
         log.debug("asked", extra={"request": format % args})
+
+
+def heartbeat_detail(words: str, batch_seconds: float) -> str:
+    """`0 books unsynced, …, batches of 60 s`."""
+    return f"{words}, batches of {min(batch_seconds, LONGEST_BATCH_SECONDS):.6g} s"
+
+
+def batch_seconds_of(detail: str) -> float:
+    """Of a heartbeat's `detail`; the default where it does not say it (captures before this was published)."""
+    found = _BATCHES.search(detail)
+    return min(float(found.group(1)), LONGEST_BATCH_SECONDS) if found else DEFAULT_BATCH_SECONDS

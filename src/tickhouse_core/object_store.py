@@ -1,11 +1,19 @@
-"""ObjectStore: the lake as bytes, keys and etags; nothing of datasets. S3Store has it in a bucket, FolderStore in files."""
+"""ObjectStore: the lake as bytes, keys and etags; nothing of datasets. S3Store has it in a bucket, FolderStore in files.
+
+`quarantine` puts a copy of what can never be loaded beside the data, with the reason.
+"""
 
 import io
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
+
+import orjson
+
+from tickhouse_core.timestamps import format_instant, now_us
 
 CHUNK_BYTES = 1024**2
 """Of what is read piece by piece."""
@@ -144,3 +152,26 @@ class RangedReader(io.RawIOBase):
         body = self._last[start : end - self._last_start]
         self._position += len(body)
         return body
+
+
+def quarantine(store: ObjectStore, key: str, etag: str, body: bytes | None, reason: str, detail: str) -> str:
+    """Writes the refused bytes to `quarantine/<key>` and `quarantine/<key>.reason.json`; returns the copy's key.
+
+    Not a copy of the key, which may hold another version by now, or none. Without a body (too large to be read) only the
+    reason is written. The original stays: nothing in the lake is ever deleted. Doing it twice leaves the same objects.
+    """
+    refused_key = f"quarantine/{key}"
+    if body is not None:
+        store.write(refused_key, body)
+    explanation = {
+        "bucket": store.bucket,
+        "key": key,
+        "etag": etag,
+        "reason": reason,
+        "detail": detail,
+        "refused_at": format_instant(now_us()),
+        "what_to_do": "write a repaired object under the same key: its notification loads it",
+        "redrive": f"python -m load_process.redrive --key {shlex.quote(key)}",
+    }
+    store.write(f"{refused_key}.reason.json", orjson.dumps(explanation, option=orjson.OPT_INDENT_2))
+    return refused_key

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from tickhouse_core.datasets import INSTANT, Dataset, instant_range
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.lake_keys import parse_object_key
-from tickhouse_core.parquet_columns import KNOWN_SCHEMA_VERSIONS, check_columns, is_text
-from tickhouse_core.parquet_footer import has_encrypted_columns
+from tickhouse_core.parquet_columns import KNOWN_SCHEMA_VERSIONS, check_columns, check_text, fitted, is_text, plain
+from tickhouse_core.parquet_headers import has_encrypted_columns
 from tickhouse_core.parquet_sizes import (
     MOST_BYTES,
     check_footer,
@@ -25,7 +25,6 @@ from tickhouse_core.parquet_sizes import (
     row_width,
     sizes_of,
 )
-from tickhouse_core.parquet_values import check_text, fitted, plain
 
 _MOST_CHUNKS = 1_000
 """Each costs some microseconds a column in every step; above, one copy is cheaper."""
@@ -181,11 +180,18 @@ def _open(body: bytes) -> pq.ParquetFile:
 def refuse_encrypted(file: io.BytesIO | io.RawIOBase) -> None:
     """Before pyarrow is asked for sizes or statistics of a column. Raises ObjectRefused."""
     try:
-        is_encrypted = has_encrypted_columns(file)
+        is_encrypted = has_encrypted_columns(_footer_of(file))
     except (ValueError, IndexError, RecursionError) as error:
         raise ObjectRefused("not_parquet", "not a Parquet file: its footer cannot be read") from error
     if is_encrypted:
         raise ObjectRefused("not_parquet", "the file has encrypted columns: write it without encryption")
+
+
+def _footer_of(file: io.BytesIO | io.RawIOBase) -> bytes:
+    end = file.seek(-8, io.SEEK_END)
+    size = int.from_bytes(file.read(4), "little")
+    file.seek(max(end - size, 0))
+    return file.read(size)
 
 
 @contextmanager

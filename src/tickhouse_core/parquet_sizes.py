@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import ObjectRefused
-from tickhouse_core.parquet_pages import ChunkPages, pages_of
-from tickhouse_core.parquet_values import plain
+from tickhouse_core.parquet_columns import plain
+from tickhouse_core.parquet_headers import ChunkPages, pages_of
 
 MOST_BYTES = 2 * 1024**3
 """Default limit of an object once decoded."""

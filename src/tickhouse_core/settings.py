@@ -91,6 +91,14 @@ class WarehouseSettings(BaseSettings, env_prefix="CLICKHOUSE_", env_ignore_empty
     path: Path | None = Field(None, description="if set, the embedded engine (chDB) with its data in this folder")
 
 
+class SqlSettings(BaseSettings, env_prefix="SQL_", env_ignore_empty=True):
+    """SQL over HTTP, served on loopback by the process that holds a data folder. It only reads."""
+
+    port: int | None = Field(
+        None, ge=0, le=65535, description="unset: 8123, or any free one where that is taken; 0: any free one"
+    )
+
+
 class BinanceSettings(BaseSettings, env_prefix="BINANCE_", env_ignore_empty=True):
     """Binance endpoints: a simulator or a proxy can stand in."""
 

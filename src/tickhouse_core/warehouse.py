@@ -10,11 +10,11 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.httpclient import HttpClient
 from urllib3 import Timeout
 
-from tickhouse_core.clickhouse_errors import clickhouse_errors, first_line
+from tickhouse_core.clickhouse_driver import clickhouse_errors, first_line, timed_pools
 from tickhouse_core.embedded_engine import open_engine
 from tickhouse_core.errors import WarehouseUnavailable
+from tickhouse_core.folder_holder import door_to
 from tickhouse_core.settings import WarehouseSettings
-from tickhouse_core.timed_answers import timed_pools
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -176,11 +176,22 @@ class Warehouse:
         self._client.close()
 
 
+def where_to_read(settings: WarehouseSettings) -> WarehouseSettings:
+    """Where a command that only reads connects: a folder that another process holds is read through that process.
+
+    FolderHeld where it answers no SQL.
+    """
+    if settings.path is None or (port := door_to(settings.path)) is None:
+        return settings
+    return settings.model_copy(update={"path": None, "host": "127.0.0.1", "port": port})
+
+
 def connect_reader(settings: WarehouseSettings) -> Warehouse:
     """Connects for reading only: the engine itself refuses everything else, and ends what takes too long.
 
     An account that may only read anyway is left as it is: it must not change settings.
     """
+    settings = where_to_read(settings)
     warehouse = connect(settings, first_answer_seconds=_READER_SECONDS, answer_seconds=_READER_SECONDS)
     if warehouse.query("select getSetting('readonly')")[0][0]:
         return warehouse
@@ -196,6 +207,7 @@ def connect_asker(settings: WarehouseSettings, output: Mapping[str, Any]) -> War
     one request may set `readonly` beside other settings (ClickHouse: tests/queries, 00305_http_and_readonly). An account
     that may only read anyway keeps its own level.
     """
+    settings = where_to_read(settings)
     level = 0
     if settings.path is None:
         with closing(connect(settings)) as plain:

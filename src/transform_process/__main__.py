@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.options import with_data_folder
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.sql_door.serving import serving_sql
+from tickhouse_core.starting import start
 from tickhouse_core.warehouse import connect
 from transform_process.transformer import Transformer, TransformOptions
 
@@ -30,7 +32,7 @@ def main(
 
     def work() -> None:
         options = TransformOptions(lag_seconds=lag_seconds, every_seconds=every_seconds, rebuild=rebuild)
-        with stop_on_signals() as stop:
+        with stop_on_signals() as stop, serving_sql(read(WarehouseSettings)):
             warehouse = connect(read(WarehouseSettings))
             try:
                 transformer = Transformer(warehouse, stop, options)
@@ -45,4 +47,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

@@ -5,6 +5,7 @@ resources/checks.yaml says which checks there are, how severe a finding is, and 
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,11 +16,13 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from tickhouse_core.command_line import instant, with_data_folder
 from tickhouse_core.errors import TickhouseError, UsageError
 from tickhouse_core.lifecycle import run_command
-from tickhouse_core.options import instant, with_data_folder
 from tickhouse_core.resources import RESOURCES, SQL_ROOT
 from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.sql_door.serving import sharing_sql
+from tickhouse_core.starting import start
 from tickhouse_core.timestamps import HOUR_US, format_instant, from_datetime, now_us, to_datetime
 from tickhouse_core.warehouse import Warehouse, connect
 
@@ -95,11 +98,13 @@ class Verdict:
         return "failed" if self.findings else "passed"
 
 
-def run_checks(warehouse: Warehouse, checks: Sequence[Check], since_us: int, until_us: int) -> list[Verdict]:
+def run_checks(
+    warehouse: Warehouse, checks: Sequence[Check], since_us: int, until_us: int, *, stores: bool = True
+) -> list[Verdict]:
     """Asks all checks about data from `since_us` up to, not including, `until_us`, and stores the verdicts."""
     run_time = now_us()
     verdicts = [Verdict(check, _findings(warehouse, check, since_us, until_us)) for check in checks]
-    for verdict in verdicts:
+    for verdict in verdicts if stores else ():
         warehouse.insert_rows("ops_check_results", _rows(verdict, run_time, since_us, until_us))
     return verdicts
 
@@ -166,18 +171,18 @@ def main(
         since_us = until_us - round(hours * HOUR_US) if since is None else instant("--since", since)
         if since_us >= until_us:
             raise UsageError("--since is not before --until")
-        warehouse = connect(read(WarehouseSettings))
-        try:
-            verdicts = run_checks(warehouse, checks, since_us, until_us)
-        finally:
-            warehouse.close()
+        settings = read(WarehouseSettings)
+        with sharing_sql(settings) as where, closing(connect(where)) as warehouse:
+            stores = where == settings  # not through another process, which only lets read
+            verdicts = run_checks(warehouse, checks, since_us, until_us, stores=stores)
         Console(width=None if sys.stdout.isatty() else WIDTH).print(verdicts_table(verdicts))
         if has_failed(verdicts):
             failed = [verdict.check.name for verdict in verdicts if verdict.findings and verdict.check.severity == "error"]
-            raise TickhouseError(f"data quality: {', '.join(failed)} failed; all findings are in ops_check_results")
+            kept = "all findings are in ops_check_results" if stores else "another process holds the folder: nothing was stored"
+            raise TickhouseError(f"data quality: {', '.join(failed)} failed; {kept}")
 
     run_command(work)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

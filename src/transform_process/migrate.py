@@ -14,12 +14,13 @@ from typing import Annotated
 
 import typer
 
+from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import UsageError, WarehouseRefused
 from tickhouse_core.lifecycle import run_command
-from tickhouse_core.options import with_data_folder
 from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.settings import RetentionSettings, WarehouseSettings, read
+from tickhouse_core.starting import start
 from tickhouse_core.warehouse import Warehouse, connect
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,8 @@ def migrate(settings: WarehouseSettings, retention: RetentionSettings | None = N
         applied = _applied(warehouse)
         _refuse_unreleased(settings.database, applied)
         count = sum(_apply(warehouse, migration, applied) for migration in read_migrations())
+        if count:
+            log.info("schema applied", extra={"files": count, "database": settings.database})
         if retention is not None:
             apply_retention(warehouse, retention.bronze_days)
         return count
@@ -114,7 +117,7 @@ def _apply(warehouse: Warehouse, migration: Migration, applied: Mapping[str, str
         warehouse.command(statement)
     row = {"version": migration.version, "name": migration.name, "checksum": migration.checksum}
     warehouse.insert_rows("ops_schema_migrations", [row])
-    log.info("schema applied", extra={"file": migration.name})
+    log.debug("schema file applied", extra={"file": migration.name})
     return True
 
 
@@ -186,4 +189,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

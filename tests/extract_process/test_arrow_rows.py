@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from extract_process.parquet import parquet_bytes
 from extract_process.records import DATASET_OF, DepthDiff, DepthSnapshot, Kline, Ticker, Trade
-from extract_process.spool.arrow_rows import CHUNK_RECORDS, ArrowRows, KlineRows
+from extract_process.spool.row_buffer import CHUNK_RECORDS, ArrowRows, KlineRows
 from extract_process.venues.binance.ws import parse_frame
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, TICKERS, TRADES, Dataset
 

@@ -15,12 +15,11 @@ import pytest
 
 from extract_process.backfill.options import BackfillOptions, BackfillReport, Source
 from extract_process.backfill.runner import Backfill
-from extract_process.venues.ban_store import BanStore
 from extract_process.venues.binance import VENUE
 from extract_process.venues.binance.archive import BinanceArchive
 from extract_process.venues.binance.rest import BinanceRest, classify, tally_of
 from extract_process.venues.rate_limit import RateLimit
-from extract_process.venues.rest_client import RestClient
+from extract_process.venues.rest_client import BanStore, RestClient
 from tickhouse_core.errors import Interrupted, UsageError, VenueError, VenueUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore

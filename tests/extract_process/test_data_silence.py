@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from extract_process.feed.data_silence import LEAST_FRAMES, LEAST_MOMENTS, WINDOW_SECONDS, DataSilence
+from extract_process.feed.silence import LEAST_FRAMES, LEAST_MOMENTS, WINDOW_SECONDS, DataSilence
 
 DAY = 24 * 3_600.0
 

@@ -10,22 +10,19 @@ import pyarrow as pa
 import pytest
 
 from extract_process.live.capture import Capture
-from extract_process.live.fetcher import Fetcher
 from extract_process.live.recorder import CaptureOptions
 from extract_process.live.recovery import Recovered
-from extract_process.live.request_queue import RequestQueue
+from extract_process.live.request_queue import Fetcher, RequestQueue
 from extract_process.live.requests import GapRequest, Request, SnapshotRequest
 from extract_process.ranges import Range
-from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, Trade
-from extract_process.spool.micro_batch import BatchLimits
+from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, StreamKey, Trade
+from extract_process.spool.limits import BatchLimits, SpoolQuota
 from extract_process.spool.outbox import Outbox
-from extract_process.spool.quota import SpoolQuota
 from extract_process.spool.segments import Kind, leftover_segments, read_segment
-from extract_process.stream_key import StreamKey
 from extract_process.venues import Venue, venue_named
 from extract_process.venues.api import VenueRest
 from extract_process.venues.binance import VENUE
-from extract_process.venues.binance.subscriptions import CHANNELS
+from extract_process.venues.binance.ws import CHANNELS
 from extract_process.venues.rest_client import Answer
 from tickhouse_core.errors import SpoolFull, VenueUnavailable
 

@@ -16,13 +16,12 @@ from extract_process.live.capture import Capture
 from extract_process.live.recorder import CaptureOptions
 from extract_process.live.recovery import Recovered, recover
 from extract_process.live.request_queue import RequestQueue
-from extract_process.spool.micro_batch import BatchLimits
+from extract_process.records import StreamKey
+from extract_process.spool.limits import BatchLimits, SpoolQuota
 from extract_process.spool.outbox import Outbox
-from extract_process.spool.quota import SpoolQuota
 from extract_process.spool.segments import Kind, Spool, leftover_segments
-from extract_process.stream_key import StreamKey
 from extract_process.venues.binance import VENUE as BINANCE
-from extract_process.venues.binance.subscriptions import CHANNELS
+from extract_process.venues.binance.ws import CHANNELS
 
 NOON = 1_704_110_400_000_000
 MS = NOON // 1_000

@@ -8,8 +8,7 @@ from typing import cast
 import pytest
 from tests.waiting import patience, until
 
-from extract_process.feed.frame_handler import FrameHandler
-from extract_process.feed.options import FeedOptions
+from extract_process.feed.interface import FeedOptions, FrameHandler
 from extract_process.feed.plan import FeedPlan
 from extract_process.listing import likely_symbols, open_listing
 from extract_process.venues import venue_named

@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 
 from extract_process.markets import MARKETS_FILE, markets_file, read_markets
-from extract_process.venues.binance.subscriptions import CHANNELS
+from extract_process.venues.binance.ws import CHANNELS
 from tickhouse_core.errors import UsageError
 
 

@@ -2,8 +2,7 @@
 
 from extract_process.live.monitor import Findings, MonitorRules, StreamMonitor
 from extract_process.live.requests import GapRequest, SnapshotRequest
-from extract_process.records import DepthDiff, DepthSnapshot, Kline, Ticker, Trade, UnreadableRow
-from extract_process.stream_key import StreamKey
+from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamKey, Ticker, Trade, UnreadableRow
 
 DEPTH, TRADES = StreamKey("depth", "BTCUSDT"), StreamKey("trades", "BTCUSDT")
 KLINES = StreamKey("klines", "BTCUSDT", "1m")

@@ -11,8 +11,7 @@ from extract_process.feed.overlap import (
     of_this_numbering,
     pause_before_retry,
 )
-from extract_process.records import DepthDiff, Ticker, Trade, UnreadableRow
-from extract_process.stream_key import StreamKey
+from extract_process.records import DepthDiff, StreamKey, Ticker, Trade, UnreadableRow
 
 BTC = Trade("BTCUSDT", 1, "1", "1", False, 0, 0)
 ETH = Trade("ETHUSDT", 1, "1", "1", False, 0, 0)

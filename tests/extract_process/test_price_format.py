@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extract_process.book.order_book import exact_number
-from extract_process.book.price_format import PriceFormat
+from extract_process.mirror.mirror_book import PriceFormat
 
 _spellings = st.from_regex(r"\A0{0,2}(0|[1-9][0-9]{0,5})(\.[0-9]{0,6})?\Z")
 

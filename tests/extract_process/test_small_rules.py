@@ -2,16 +2,13 @@
 
 import pytest
 
-from extract_process.feed.reconnect_delay import LIVED_SECONDS, ReconnectDelay
-from extract_process.feed.silent_streams import SilentStreams
-from extract_process.live.clock_watch import ClockWatch
-from extract_process.live.metrics import connection_trouble
+from extract_process.feed.link import LIVED_SECONDS, ReconnectDelay
+from extract_process.feed.silence import SilentStreams
+from extract_process.live.event_log import SaidSeldom
+from extract_process.live.metrics import ClockWatch, connection_trouble
 from extract_process.live.requests import SnapshotPace
-from extract_process.records import Kline, Ticker, Trade
-from extract_process.said_seldom import SaidSeldom
-from extract_process.spool.micro_batch import BatchLimits, MicroBatch
-from extract_process.spool.quota import DISK_RESERVE_BYTES, SpoolQuota
-from extract_process.stream_key import ALL_SYMBOLS, StreamKey, first_ids_of, ids_of, key_of
+from extract_process.records import ALL_SYMBOLS, Kline, StreamKey, Ticker, Trade, first_ids_of, ids_of, key_of
+from extract_process.spool.limits import DISK_RESERVE_BYTES, BatchLimits, MicroBatch, SpoolQuota
 from tickhouse_core.timestamps import HOUR_US, SECOND_US
 
 NOON = 1_704_110_400_000_000

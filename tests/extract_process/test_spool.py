@@ -10,11 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from extract_process.spool.checkpoint import Checkpoint, load_checkpoint
+from extract_process.records import StreamKey
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.segments import Kind, Record, Segment, Spool, leftover_segments, read_segment
-from extract_process.spool.state_dir import capture_folder, measure, outbox_folder
-from extract_process.stream_key import StreamKey
+from extract_process.spool.state_dir import Checkpoint, capture_folder, load_checkpoint, measure, outbox_folder
 from tickhouse_core.errors import UsageError
 
 from .full_disk import files_of_at_most

@@ -12,21 +12,20 @@ import pytest
 from tests.waiting import until
 from websockets.asyncio.server import ServerConnection
 
-from extract_process.feed.options import FeedOptions
+from extract_process.feed.interface import FeedOptions
 from extract_process.feed.stream_feed import StreamFeed
 from extract_process.live.capture import Capture
 from extract_process.live.recorder import CaptureOptions
 from extract_process.live.recovery import Recovered, rows_of_segment
 from extract_process.live.request_queue import RequestQueue
-from extract_process.spool.micro_batch import BatchLimits
+from extract_process.records import StreamKey
+from extract_process.spool.limits import BatchLimits, SpoolQuota
 from extract_process.spool.outbox import Outbox
-from extract_process.spool.quota import SpoolQuota
 from extract_process.spool.row_buffer import RowBuffer
 from extract_process.spool.segments import Kind, leftover_segments, read_segment
-from extract_process.stream_key import StreamKey
 from extract_process.venues.api import Address
 from extract_process.venues.binance import VENUE
-from extract_process.venues.binance.subscriptions import CHANNELS
+from extract_process.venues.binance.ws import CHANNELS
 from extract_process.venues.rate_limit import EventLimit
 
 from .socket_venues import SILENCE, Venue, raw_venue_that, venue_that

@@ -13,8 +13,7 @@ import httpx
 import pytest
 from tests.waiting import wait_until
 
-from extract_process.spool.outbox import Outbox
-from extract_process.spool.uploader import Uploader
+from extract_process.spool.outbox import Outbox, Uploader
 from tickhouse_core.aws import s3_client
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.s3_store import S3Store

@@ -14,8 +14,8 @@ from load_process.redrive import Selection, run_redrive
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import TRADES, Dataset
 from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import SqsQueue
 from tickhouse_core.settings import WarehouseSettings, read
-from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:

@@ -5,10 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.load_process.conftest import klines
 
-from load_process.batch_insert import cut_into_batches
 from load_process.ledger import BatchManifest
 from load_process.limits import LoadLimits
-from load_process.objects import DecodedObject, ObjectVersion
+from load_process.objects import DecodedObject, ObjectVersion, cut_into_batches
 from tickhouse_core.datasets import KLINES, TRADES, Dataset
 
 ONE_ROW = klines(0).nbytes

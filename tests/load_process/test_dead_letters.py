@@ -11,7 +11,7 @@ from load_process.on_demand import Outcome
 from load_process.redrive import DEAD_LETTER_QUEUES, Selection
 from tickhouse_core.datasets import STREAM_EVENTS, TICKERS, TRADES
 from tickhouse_core.errors import LakeUnavailable, TickhouseError, UsageError
-from tickhouse_core.sqs_queue import SqsQueue
+from tickhouse_core.message_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:

@@ -15,11 +15,10 @@ from load_process.loader import LoaderOptions, QueueLoader
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.errors import AccessRefused, LakeUnavailable, NotProvisioned, TickhouseError, WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import Message, MessageQueue, QueueDepth
+from tickhouse_core.message_queue import Message, MessageQueue, QueueDepth, SqsQueue
 from tickhouse_core.object_store import ObjectStore, StoredObject
 from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings
-from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:

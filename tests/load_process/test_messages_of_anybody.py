@@ -14,9 +14,9 @@ from tests.load_process.conftest import FOLDER, klines, ledger, parquet
 from load_process.loader import LoaderOptions, QueueLoader
 from tickhouse_core.aws import s3_client, sqs_client
 from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import SqsQueue
 from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings
-from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:

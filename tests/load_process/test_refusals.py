@@ -25,10 +25,10 @@ from tickhouse.provision import provision_aws
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.errors import AccessRefused, LakeRefused, TickhouseError
 from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import SqsQueue
 from tickhouse_core.object_store import StoredObject
 from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings
-from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.waiting import patience
 
-from load_process.visibility import VisibilityHeartbeat
+from load_process.deliveries import VisibilityHeartbeat
 from tickhouse_core.errors import LakeUnavailable
-from tickhouse_core.message_queue import Message, MessageQueue
-from tickhouse_core.sqs_queue import SqsQueue
+from tickhouse_core.message_queue import Message, MessageQueue, SqsQueue
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from status_page.candles import Candle, candle, roll_up, with_the_youngest
+from status_page.market import Candle, candle, roll_up, with_the_youngest
 
 MINUTE = 60_000_000
 

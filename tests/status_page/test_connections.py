@@ -13,7 +13,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from tests.waiting import patience, wait_until
 
-from status_page.connections import Places, PromptConnection, Watching
+from status_page.connections import Places, Watching
+from tickhouse_core.http_server import PromptConnection
 
 ASK, ONCE = (b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path for path in (b"events", b"once"))
 

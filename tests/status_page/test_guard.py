@@ -7,9 +7,10 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
-from status_page.guard import Guard, is_loopback
+from status_page.guard import Guard
 from status_page.server import running_page
 from tickhouse_core.errors import UsageError
+from tickhouse_core.loopback import is_loopback
 from tickhouse_core.settings import StatusSettings, read
 
 TOKEN = "a-token-of-enough-letters"

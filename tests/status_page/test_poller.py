@@ -11,14 +11,13 @@ import orjson
 import pytest
 from tests.waiting import patience
 
-from status_page.lake_lag import LakeLag
-from status_page.poller import Poller
+from status_page.poller import LakeLag, Poller
 from status_page.processes import Processes
 from status_page.queries import Queries
 from tickhouse_core.datasets import HEARTBEATS
 from tickhouse_core.errors import WarehouseUnavailable
-from tickhouse_core.heartbeats import heartbeat_detail
 from tickhouse_core.lake_keys import hourly_key
+from tickhouse_core.metrics import heartbeat_detail
 from tickhouse_core.timestamps import SECOND_US, now_us
 from tickhouse_core.warehouse import Warehouse
 

@@ -8,8 +8,7 @@ from tests.load_process.operating import key_of, land, purge, rows_number
 from tests.load_process.test_every_dataset import body_of
 
 from load_process.redrive import Selection, run_redrive
-from tickhouse.audit import run_audit
-from tickhouse.audit_footers import FooterAudit
+from tickhouse.audit import FooterAudit, run_audit
 from tickhouse_core.aws import s3_client
 from tickhouse_core.datasets import DATASETS, HEARTBEATS, KLINES, TRADES, Dataset
 from tickhouse_core.errors import TickhouseError

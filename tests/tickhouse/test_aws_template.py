@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from cfnlint.api import lint_file
-from cfnlint.decode import cfn_yaml
 from conftest import ROOT
 
 from tickhouse.provision import provision_aws
@@ -25,6 +23,8 @@ SAME = ["VisibilityTimeout", "MessageRetentionPeriod", "ReceiveMessageWaitTimeSe
 
 @pytest.fixture(scope="module")
 def resources() -> dict[str, Any]:
+    from cfnlint.decode import cfn_yaml  # it brings SymPy: a second and a half, in each of the test run's processes
+
     return dict(cfn_yaml.load(str(TEMPLATE))["Resources"])
 
 
@@ -54,6 +54,8 @@ def statements(resources: dict[str, Any], policy: str) -> list[dict[str, Any]]:
 
 
 def test_the_template_is_valid_for_aws() -> None:
+    from cfnlint.api import lint_file
+
     assert lint_file(TEMPLATE) == []
 
 

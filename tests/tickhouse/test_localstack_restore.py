@@ -18,9 +18,9 @@ from tickhouse_core.aws import s3_client
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.message_queue import SqsQueue
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.s3_store import S3Store
-from tickhouse_core.sqs_queue import SqsQueue
 
 if TYPE_CHECKING:
     from conftest import Lake

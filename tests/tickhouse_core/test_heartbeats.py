@@ -2,7 +2,7 @@
 
 import pytest
 
-from tickhouse_core.heartbeats import batch_seconds_of, heartbeat_detail
+from tickhouse_core.metrics import batch_seconds_of, heartbeat_detail
 
 
 @pytest.mark.parametrize(("seconds", "read"), [(10.0, 10.0), (60, 60.0), (0.5, 0.5), (3_600, 3_600.0), (1e9, 3_600.0)])

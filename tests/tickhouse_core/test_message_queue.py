@@ -6,8 +6,7 @@ import pytest
 
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.errors import LakeUnavailable, NotProvisioned
-from tickhouse_core.message_queue import Message, MessageQueue, QueueDepth
-from tickhouse_core.sqs_queue import SqsQueue
+from tickhouse_core.message_queue import Message, MessageQueue, QueueDepth, SqsQueue
 
 if TYPE_CHECKING:
     from conftest import Lake

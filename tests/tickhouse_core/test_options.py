@@ -5,8 +5,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from tickhouse_core.command_line import instant, one_of, with_data_folder
 from tickhouse_core.errors import UsageError
-from tickhouse_core.options import instant, one_of, with_data_folder
 
 
 def test_a_known_value_is_itself_and_another_one_is_told_what_is_known() -> None:

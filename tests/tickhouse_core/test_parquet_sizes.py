@@ -11,7 +11,7 @@ from tests.load_process.conftest import START, klines
 from tickhouse_core.datasets import DEPTH_DIFFS, INSTANT, KLINES, LEVELS, STREAM_EVENTS, Dataset
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.parquet_check import CheckedFile, read_checked
-from tickhouse_core.parquet_pages import pages_of
+from tickhouse_core.parquet_headers import pages_of
 
 MEGA = 1024**2
 

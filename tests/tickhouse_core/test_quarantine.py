@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tickhouse_core.quarantine import quarantine
+from tickhouse_core.object_store import quarantine
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -7,8 +7,7 @@ import pytest
 
 from tickhouse_core.aws import s3_client
 from tickhouse_core.errors import LakeUnavailable, ObjectMissing
-from tickhouse_core.quick_get import QuickGet
-from tickhouse_core.s3_store import S3Store
+from tickhouse_core.s3_store import QuickGet, S3Store
 
 if TYPE_CHECKING:
     from conftest import Lake

@@ -2,8 +2,8 @@ import logging
 
 import pytest
 
+from tickhouse_core.backoff import VENUE_ATTEMPTS, instant_retries, venue_requests
 from tickhouse_core.errors import VenueRefused, VenueUnavailable
-from tickhouse_core.retrying import VENUE_ATTEMPTS, instant_retries, venue_requests
 
 
 async def ask(answers: list[Exception | str], asked: list[int]) -> str:
@@ -39,7 +39,7 @@ async def test_what_is_refused_is_not_asked_again() -> None:
 
 
 async def test_what_is_waited_for_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, logger="tickhouse_core.retrying"):
+    with caplog.at_level(logging.WARNING, logger="tickhouse_core.backoff"):
         await ask([VenueUnavailable("cut answer"), "done"], [])
     (record,) = caplog.records
     assert record.getMessage() == "asking again"
@@ -51,7 +51,7 @@ async def test_what_is_waited_for_is_logged(caplog: pytest.LogCaptureFixture) ->
 
 
 async def test_an_outage_that_concerns_every_question_is_said_a_few_times(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, logger="tickhouse_core.retrying"):
+    with caplog.at_level(logging.WARNING, logger="tickhouse_core.backoff"):
         for number in range(20):
             await ask([VenueUnavailable(f"down {number}"), VenueUnavailable("down 2"), "done"], [])
         await ask([VenueUnavailable("no answer"), VenueUnavailable("no answer"), "done"], [])

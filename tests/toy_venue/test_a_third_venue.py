@@ -18,7 +18,7 @@ from extract_process.klines import run_backfill
 from extract_process.live.options import StreamOptions
 from extract_process.live.session import run_capture
 from extract_process.markets import read_markets
-from extract_process.spool.micro_batch import BatchLimits
+from extract_process.spool.limits import BatchLimits
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore

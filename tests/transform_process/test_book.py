@@ -67,7 +67,7 @@ def best_of(levels: list[Row]) -> list[Decimal]:
     return [bids[0]["price"], bids[0]["quantity"], asks[0]["price"], asks[0]["quantity"]]
 
 
-@pytest.mark.parametrize("count", [25, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [10, pytest.param(500, marks=pytest.mark.long)])
 def test_the_book_at_random_instants_is_the_recorded_book_ticker(
     count: int, warehouse: Warehouse, recorded: RecordedBook
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from extract_process.records import DepthDiff
-from extract_process.spool.arrow_rows import ArrowRows
+from extract_process.spool.row_buffer import ArrowRows
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TICKERS, TRADES
 from tickhouse_core.errors import UsageError
 from tickhouse_core.resources import SQL_ROOT

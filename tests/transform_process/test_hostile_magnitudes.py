@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from extract_process.records import DepthDiff, DepthSnapshot
-from extract_process.spool.arrow_rows import ArrowRows
+from extract_process.spool.row_buffer import ArrowRows
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS
 from tickhouse_core.timestamps import HOUR_US, MINUTE_US, SECOND_US
 from tickhouse_core.warehouse import Warehouse

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import talib
 from numpy.typing import NDArray
 
 from tickhouse_core.timestamps import MINUTE_US
@@ -29,6 +28,8 @@ def indicators(warehouse: Warehouse, interval: str) -> dict[str, Series]:
 
 
 def by_talib(high: Series, low: Series, close: Series) -> dict[str, Series]:
+    import talib  # it brings Polars: half a second, in each of the test run's processes
+
     macd = talib.MACD(close, 12, 26, 9)
     return {
         **{f"sma_{period}": talib.SMA(close, period) for period in (20, 50, 200)},

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from extract_process.parquet import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot
-from extract_process.spool.arrow_rows import ArrowRows
+from extract_process.spool.row_buffer import ArrowRows
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TRADES, Dataset
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.parquet_check import read_checked

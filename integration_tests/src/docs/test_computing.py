@@ -13,7 +13,7 @@ from integration_tests.src.docs.shell import blocks_of, commands_of
 
 from extract_process.parquet import parquet_bytes
 from extract_process.records import Trade
-from extract_process.spool.arrow_rows import ArrowRows
+from extract_process.spool.row_buffer import ArrowRows
 from tickhouse_core.datasets import TRADES
 from tickhouse_core.lake_keys import hourly_key
 

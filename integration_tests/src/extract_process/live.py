@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.waiting import wait_until as wait_until
 
 from extract_process.live.options import StreamOptions
 from extract_process.live.session import CaptureReport, run_capture
-from extract_process.spool.micro_batch import BatchLimits
+from extract_process.spool.limits import BatchLimits
 from simulated_exchange.app import RunningExchange
 from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
 from tickhouse_core.lifecycle import StopRequest
@@ -76,9 +77,18 @@ def rows_of(store: ObjectStore, dataset: str) -> list[dict[str, Any]]:
     return [row for table in tables_of(store, dataset) for row in table.to_pylist()]
 
 
+def row_count(store: ObjectStore, dataset: str) -> int:
+    return sum(table.num_rows for table in tables_of(store, dataset))
+
+
 def tables_of(store: ObjectStore, dataset: str) -> list[pa.Table]:
-    keys = [item.key for item in store.list_keys(f"data_sources/{dataset}/")]
-    return [pq.read_table(io.BytesIO(store.read(key).body)) for key in keys]
+    return [_table(store, item.key, item.etag) for item in store.list_keys(f"data_sources/{dataset}/")]
+
+
+@lru_cache(maxsize=1_000)
+def _table(store: ObjectStore, key: str, _etag: str) -> pa.Table:
+    """Read once in each test: waiting for rows would otherwise fetch all objects many times a second."""
+    return pq.read_table(io.BytesIO(store.read(key).body))
 
 
 def events_of(store: ObjectStore, event: str, channel: str | None = None) -> list[dict[str, Any]]:

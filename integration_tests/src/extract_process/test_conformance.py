@@ -13,7 +13,7 @@ from simulated_exchange.market.generated import Halt
 from simulated_exchange.server.http_faults import Fault, FaultKind
 from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
 
-from .live import capturing, events_of, ids_in_events, rows_of
+from .live import capturing, events_of, ids_in_events, row_count, rows_of
 from .venue_cases import CASES, VenueCase
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def test_a_halt_is_silence_and_no_gap(
         silent = case.sent(exchange, case.depth)
         exchange.set_halts([])
         wait_until(lambda: case.sent(exchange, case.depth) > silent + 5, "diffs after the halt")
-    assert len(rows_of(moto_lake.store, "depth_diffs")) > silent, "what came after the halt landed too"
+    assert row_count(moto_lake.store, "depth_diffs") > silent, "what came after the halt landed too"
     assert events_of(moto_lake.store, "gap") == []
 
 
@@ -164,7 +164,7 @@ def stands_still(seen: list[int], count: int) -> bool:
 def test_every_kline_of_the_stream_is_the_one_that_rest_has(case: VenueCase, open_venue: "OpenVenue", moto_lake: "Lake") -> None:
     exchange = open_venue(ExchangeConfig(symbols=2, time_scale=30.0)).exchange
     with capturing(case.symbol, venue=case.venue, channels=("klines",)):
-        wait_until(lambda: len(rows_of(moto_lake.store, "klines_pricing")) >= 4, "four minutes of the exchange's clock", 40)
+        wait_until(lambda: row_count(moto_lake.store, "klines_pricing") >= 4, "four minutes of the exchange's clock", 40)
     rows = {row["open_time"]: row for row in rows_of(moto_lake.store, "klines_pricing")}
     assert all(row["is_closed"] and row["venue"] == case.venue for row in rows.values())
     settled = sorted(rows)
@@ -179,6 +179,6 @@ def test_tickers_land_as_the_venue_sent_them(
 ) -> None:
     open_venue(config)
     with capturing(case.symbol, venue=case.venue, channels=("ticker",)):
-        wait_until(lambda: len(rows_of(moto_lake.store, "tickers")) > 3, "tickers")
+        wait_until(lambda: row_count(moto_lake.store, "tickers") > 3, "tickers")
     rows: list[dict[str, Any]] = rows_of(moto_lake.store, "tickers")
     assert {(row["venue"], row["symbol"]) for row in rows} == {(case.venue, case.symbol)}

@@ -16,7 +16,7 @@ from simulated_exchange.server.socket_limits import SocketLimits
 from tickhouse_core.timestamps import DAY_US, MINUTE_US
 from tickhouse_core.warehouse import Warehouse
 
-from .live import capturing, events_of, rows_of
+from .live import capturing, events_of, row_count, rows_of
 
 if TYPE_CHECKING:
     from .conftest import Kline, LakeView, OpenVenue, Venue
@@ -41,7 +41,7 @@ def test_all_channels_land_once_and_say_what_the_venue_says(
 ) -> None:
     venue = open_venue(ExchangeConfig(seed=31, time_scale=SCALE))
     with capturing(*SYMBOLS, channels=("trades", "depth", "klines", "ticker"), snapshot_levels=100):
-        wait_until(lambda: all(len(lake.klines(symbol, "1m")) >= 4 for symbol in SYMBOLS), "four closed minutes", 60)
+        wait_until(lambda: all(len(lake.klines(symbol, "1m")) >= 3 for symbol in SYMBOLS), "three closed minutes", 60)
         assert next(symbol for symbol in symbols_in_tickers(venue) if symbol not in SYMBOLS), "the venue tells of all symbols"
     load()
 
@@ -159,5 +159,5 @@ def assert_silver_holds_everything_once(warehouse: Warehouse, lake: "LakeView") 
     for view, key in KEYS.items():
         _, [(in_silver, keys)] = warehouse.query_table(f"select count(), uniqExact({key}) from {view}")
         _, [(in_bronze, bronze_keys)] = warehouse.query_table(f"select count(), uniqExact({key}) from bronze_{view}")
-        assert in_bronze == len(rows_of(lake.store, FOLDERS.get(view, view)))
+        assert in_bronze == row_count(lake.store, FOLDERS.get(view, view))
         assert in_silver == keys == bronze_keys == in_bronze, view

@@ -8,7 +8,7 @@ from simulated_exchange.config import ExchangeConfig, KucoinLimits
 from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
 from simulated_exchange.server.socket_limits import SocketLimits
 
-from .live import capturing, events_of, ids_in_events, missing_of, rows_of
+from .live import capturing, events_of, ids_in_events, missing_of, row_count, rows_of
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -25,7 +25,7 @@ def mute(connection: int, stream: str = "*") -> SocketFault:
 def test_a_mute_connection_is_said_and_replaced_and_its_hole_is_one_gap(open_venue: "OpenVenue", moto_lake: "Lake") -> None:
     exchange = open_venue(ExchangeConfig(seed=21, time_scale=4, sockets=PINGS)).exchange
     with capturing("BTCUSDT", "ETHUSDT", streams_per_connection=2, mute_seconds=2.0):
-        wait_until(lambda: len(rows_of(moto_lake.store, "depth_diffs")) > 400, "the usual rate")
+        wait_until(lambda: row_count(moto_lake.store, "depth_diffs") > 400, "the usual rate")
         exchange.set_faults([mute(1)])
         wait_until(lambda: bool(events_of(moto_lake.store, "rotated")), "the replacement", 60)
         wait_until(lambda: len(events_of(moto_lake.store, "gap")) == 2, "both gaps")
@@ -44,7 +44,7 @@ def test_a_mute_connection_is_said_and_replaced_and_its_hole_is_one_gap(open_ven
 def test_answers_to_our_own_pings_are_no_data(open_venue: "OpenVenue", moto_lake: "Lake") -> None:
     exchange = open_venue(ExchangeConfig(seed=26, kucoin=KucoinLimits(ping_seconds=0.3))).exchange
     with capturing("BTC-USDT", "ETH-USDT", venue="kucoin", mute_seconds=2.0):
-        wait_until(lambda: len(rows_of(moto_lake.store, "depth_diffs")) > 120, "the usual rate")
+        wait_until(lambda: row_count(moto_lake.store, "depth_diffs") > 120, "the usual rate")
         exchange.set_faults([mute(1)])
         wait_until(lambda: bool(events_of(moto_lake.store, "rotated")), "the replacement", 60)
     assert [row["event"] for row in events_of(moto_lake.store, "mute")] == ["mute"]
@@ -56,7 +56,7 @@ def test_a_successor_that_never_delivers_does_not_take_over(open_venue: "OpenVen
     exchange.set_faults([mute(2)])
     with capturing("BTCUSDT", "ETHUSDT", rotate_seconds=1.5, overlap_seconds=0.2):
         wait_until(lambda: bool(events_of(moto_lake.store, "rotated")), "the next successor", 60)
-        wait_until(lambda: len(rows_of(moto_lake.store, "trades")) > 100, "trades of it")
+        wait_until(lambda: row_count(moto_lake.store, "trades") > 100, "trades of it")
     given_up = events_of(moto_lake.store, "successor_given_up")
     assert (given_up[0]["cause"], len(given_up)) == ("rotation", 1)
     assert "delivered nothing" in given_up[0]["detail"]
@@ -81,8 +81,8 @@ def test_a_venue_that_says_goodbye_is_not_left_for_a_silent_connection(open_venu
         exchange.announce_shutdown()
         wait_until(lambda: bool(events_of(moto_lake.store, "rotated")), "the next successor", 60)
         exchange.disconnect([1])
-        rows = len(rows_of(moto_lake.store, "trades"))
-        wait_until(lambda: len(rows_of(moto_lake.store, "trades")) > rows + 20, "trades of it")
+        rows = row_count(moto_lake.store, "trades")
+        wait_until(lambda: row_count(moto_lake.store, "trades") > rows + 20, "trades of it")
     assert [row["cause"] for row in events_of(moto_lake.store, "successor_given_up")] == ["server_shutdown"]
     assert [row["cause"] for row in events_of(moto_lake.store, "rotated")] == ["server_shutdown"]
     _assert_nothing_is_missing(moto_lake)

@@ -8,7 +8,7 @@ import pytest
 
 from tickhouse_core.object_store import ObjectStore
 
-from .live import capturing, events_of, ids_in_events, rows_of, wait_until
+from .live import capturing, events_of, ids_in_events, row_count, rows_of, wait_until
 from .odd_venue import LEVELS, NOW_US, OddVenue, diff, odd_venue, trade, until_subscribed
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def test_garbage_is_counted_and_not_amplified(
     with odd_venue(monkeypatch, "BTCUSDT") as venue, capturing("BTCUSDT") as run:
         until_subscribed(venue)
         venue.say(trade("BTCUSDT", 1), *[b"1"] * garbage, trade("BTCUSDT", 2))
-        wait_until(lambda: len(rows_of(store, "trades")) == 2, "both trades")
+        wait_until(lambda: row_count(store, "trades") == 2, "both trades")
     assert run.report is not None
     assert run.report.counts.refused_frames == garbage
     details = [row["detail"] for row in events_of(store, "refused_frame")]

@@ -14,7 +14,7 @@ from tests.waiting import wait_until
 from simulated_exchange.config import ExchangeConfig
 from tickhouse_core.warehouse import Warehouse
 
-from .live import capturing, events_of, rows_of, tables_of
+from .live import capturing, events_of, row_count, tables_of
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -39,8 +39,8 @@ def test_a_recorded_session_is_in_silver_exactly_once_and_its_book_is_the_venues
     exchange = open_venue(ExchangeConfig(replay=(shared_data / RECORDING,), replay_speed=speed)).exchange
     with capturing("BTCUSDT") as run:
         wait_until(lambda: exchange.tally()["sockets"]["replay"]["state"] == "finished", "the end of the replay", 120)
-        wait_until(lambda: len(rows_of(moto_lake.store, "trades")) == 19_904, "the last trade in S3")
-        wait_until(lambda: len(rows_of(moto_lake.store, "depth_diffs")) == 6_495, "the last diff in S3")
+        wait_until(lambda: row_count(moto_lake.store, "trades") == 19_904, "the last trade in S3")
+        wait_until(lambda: row_count(moto_lake.store, "depth_diffs") == 6_495, "the last diff in S3")
     load()
 
     assert run.report is not None
@@ -76,7 +76,7 @@ def _compare_books(warehouse: Warehouse, shared_data: Path) -> tuple[int, int]:
             for price in [price for price, quantity in levels if not quantity]:
                 del book[price]
         ticker = tickers[ids[bisect_right(ids, last_update_id) - 1]]
-        best = (max(bids), bids[max(bids)], min(asks), asks[min(asks)])
-        equal += best == tuple(Decimal(ticker[key]) for key in "bBaA")
+        bid, ask = max(bids), min(asks)
+        equal += (bid, bids[bid], ask, asks[ask]) == tuple(Decimal(ticker[key]) for key in "bBaA")
         compared += 1
     return equal, compared

@@ -14,7 +14,7 @@ from simulated_exchange.config import ExchangeConfig, KucoinLimits
 from tickhouse_core.warehouse import Warehouse
 
 from .conftest import us
-from .live import capturing, events_of, rows_of
+from .live import capturing, events_of, row_count
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -42,7 +42,7 @@ def test_a_recorded_connection_is_in_silver_exactly_once_and_its_books_are_the_v
     with capturing(*SYMBOLS, venue="kucoin", channels=("trades", "depth", "ticker")) as run:
         wait_until(lambda: exchange.tally()["kucoin"]["sockets"]["replay"]["state"] == "finished", "the end of the replay", 60)
         for dataset, rows in MESSAGES.items():
-            wait_until(lambda dataset=dataset, rows=rows: len(rows_of(moto_lake.store, dataset)) == rows, f"all {dataset}")  # type: ignore[misc]
+            wait_until(lambda dataset=dataset, rows=rows: row_count(moto_lake.store, dataset) == rows, f"all {dataset}")  # type: ignore[misc]
     load()
 
     assert run.report is not None

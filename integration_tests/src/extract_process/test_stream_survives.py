@@ -16,7 +16,7 @@ from tests.waiting import patience, wait_until
 from extract_process.stream import print_summary
 from simulated_exchange.app import RunningExchange
 from simulated_exchange.config import ExchangeConfig
-from tickhouse_core.heartbeats import batch_seconds_of
+from tickhouse_core.metrics import batch_seconds_of
 from tickhouse_core.warehouse import Warehouse
 
 from .live import capturing, events_of, ids_in_events, missing_of, rows_of, start_command

@@ -10,7 +10,7 @@ from simulated_exchange.config import ExchangeConfig
 from tickhouse.provision_pubsub import provision_pubsub
 from tickhouse_core.settings import PubSubSettings, read
 
-from .live import capturing, events_of, rows_of, wait_until
+from .live import capturing, events_of, row_count, rows_of, wait_until
 from .mirroring import mirroring, subscribing
 from .odd_venue import diff, odd_venue, trade, until_subscribed
 from .venue_cases import CASES, VenueCase
@@ -35,7 +35,7 @@ def test_a_symbol_that_is_listed_later_is_taken_up_and_never_doubled(
         wait_until(lambda: venue.sockets == 2, "a connection for the other one")
         venue.say_to("oldusdt@trade", trade("OLDUSDT", 5), diff("OLDUSDT", 101))
         venue.say_to("btcusdt@trade", trade("BTCUSDT", 2))
-        wait_until(lambda: len(rows_of(store, "trades")) == 3, "the trades of both")
+        wait_until(lambda: row_count(store, "trades") == 3, "the trades of both")
         wait_until(lambda: bool(events_of(store, "synced")), "its book")
     assert [(row["symbol"], row["trade_id"]) for row in rows_of(store, "trades")] == [
         ("BTCUSDT", 1),
@@ -78,7 +78,7 @@ def test_the_symbols_that_a_venue_knows_are_recorded(case: VenueCase, open_venue
     unknown = case.symbol.replace("BTC", "OLD")
     with capturing(unknown, case.symbol, venue=case.venue, channels=("trades", "depth", "ticker"), look_again_seconds=0.2):
         wait_until(lambda: {"synced", "unknown_symbol"} <= {row["event"] for row in rows_of(moto_lake.store, "stream_events")})
-        wait_until(lambda: len(rows_of(moto_lake.store, "trades")) > 5, "trades")
+        wait_until(lambda: row_count(moto_lake.store, "trades") > 5, "trades")
     assert [row["symbol"] for row in events_of(moto_lake.store, "unknown_symbol")] == [unknown]
     assert {row["symbol"] for row in rows_of(moto_lake.store, "trades")} == {case.symbol}
     assert events_of(moto_lake.store, "symbol_listed") == []

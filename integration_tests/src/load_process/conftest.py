@@ -29,9 +29,8 @@ from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import KLINES, QUEUES
 from tickhouse_core.lake_keys import klines_month_key
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import MessageQueue
+from tickhouse_core.message_queue import MessageQueue, SqsQueue
 from tickhouse_core.settings import WarehouseSettings, read
-from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.timestamps import MINUTE_US
 from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import migrate
@@ -296,11 +295,15 @@ class ClickHouseServer:
         """As Docker does: asked, and killed where it goes on serving the connections it has."""
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            self.kill()
+
+    def kill(self) -> None:
+        """It serves nobody any longer, on whichever connection."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
             self.process = None
 
     def _is_alive(self) -> bool:

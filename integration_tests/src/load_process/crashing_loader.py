@@ -20,11 +20,10 @@ from load_process.limits import LoadLimits
 from load_process.loader import LoaderOptions, QueueLoader
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import Message, MessageQueue
+from tickhouse_core.message_queue import Message, MessageQueue, SqsQueue
 from tickhouse_core.object_store import ObjectStore, StoredObject
 from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings, read
-from tickhouse_core.sqs_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import read_migrations, statement_that_creates
 

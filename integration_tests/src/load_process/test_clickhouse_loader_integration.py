@@ -40,7 +40,7 @@ from extract_process.parquet import write_events
 from extract_process.records import StreamEvent
 from load_process.value_checksum import value_checksum
 from tickhouse_core.datasets import KLINES, STREAM_EVENTS
-from tickhouse_core.sqs_queue import SqsQueue
+from tickhouse_core.message_queue import SqsQueue
 from tickhouse_core.timestamps import to_datetime
 from tickhouse_core.warehouse import Warehouse, connect
 

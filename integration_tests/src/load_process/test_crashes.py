@@ -20,9 +20,9 @@ from tests.waiting import patience
 from load_process.value_checksum import value_checksum
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import KLINES
+from tickhouse_core.message_queue import SqsQueue
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.parquet_check import read_checked
-from tickhouse_core.sqs_queue import SqsQueue
 
 from .conftest import RECEIVED_US, body_of, copies_of_messages, klines, month_key, send
 from .crashing_loader import CASES, MOST_CALLS, POINTS, in_process, make_warehouse, run_to_the_end, run_until_death

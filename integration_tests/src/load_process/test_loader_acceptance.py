@@ -38,7 +38,7 @@ from load_process.value_checksum import value_checksum
 from tickhouse_core.aws import s3_client
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TRADES, Dataset
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.sqs_queue import SqsQueue
+from tickhouse_core.message_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse, connect
 
 if TYPE_CHECKING:

@@ -32,8 +32,7 @@ from load_process.loader import LoaderOptions
 from tickhouse_core.aws import s3_client, sqs_client
 from tickhouse_core.datasets import KLINES, STREAM_EVENTS
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import QueueDepth
-from tickhouse_core.sqs_queue import SqsQueue
+from tickhouse_core.message_queue import QueueDepth, SqsQueue
 from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from tests.waiting import wait_until
 
 from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import KLINES
-from tickhouse_core.sqs_queue import SqsQueue
+from tickhouse_core.message_queue import SqsQueue
 from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:

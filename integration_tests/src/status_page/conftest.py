@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 from extract_process.live.options import StreamOptions
-from extract_process.spool.micro_batch import BatchLimits
+from extract_process.spool.limits import BatchLimits
 from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
 from status_page.server import running_page
@@ -21,6 +21,10 @@ from tickhouse_core.timestamps import now_us, to_datetime
 from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.catalog import TRANSFORMS
 from transform_process.migrate import migrate
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api._generated import LocatorAssertions
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -34,8 +38,10 @@ class Watched:
 
 
 @pytest.fixture
-def browser() -> Iterator[Browser]:
+def browser() -> Iterator["Browser"]:
     """A headless Chromium; skipped where none is installed."""
+    from playwright.sync_api import sync_playwright  # a third of a second, in each of the test run's processes
+
     program = next(filter(None, map(shutil.which, _BROWSERS)), None)
     with sync_playwright() as playwright:
         program = program or playwright.chromium.executable_path
@@ -45,6 +51,13 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program, args=arguments)
         yield browser
         browser.close()
+
+
+def expect(shown: "Locator") -> "LocatorAssertions":
+    """Playwright's own, imported by the tests that have a browser."""
+    from playwright.sync_api import expect as expected
+
+    return expected(shown)
 
 
 OpenPipeline = Callable[[Callable[[Warehouse], None]], Watched]

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from playwright.sync_api import Browser, expect
+from integration_tests.src.status_page.conftest import expect
 from tests.waiting import patience
 
 from status_page.server import running_page
@@ -12,11 +12,12 @@ from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake
+    from playwright.sync_api import Browser
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
 
-def test_a_name_that_is_html_is_shown_as_it_is(moto_lake: "Lake", warehouse: Warehouse, browser: Browser) -> None:
+def test_a_name_that_is_html_is_shown_as_it_is(moto_lake: "Lake", warehouse: Warehouse, browser: "Browser") -> None:
     now = datetime.now(UTC).replace(tzinfo=None)
     event = dict.fromkeys(("venue", "symbol", "channel", "instance", "cause", "detail"), HOSTILE)
     span = {"started_at": now - timedelta(minutes=2), "ended_at": now - timedelta(minutes=1)}

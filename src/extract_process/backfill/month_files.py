@@ -20,9 +20,8 @@ from extract_process.ranges import Grid, Range
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import LakeUnavailable, ObjectChanged, ObjectMissing, ObjectRefused
 from tickhouse_core.lake_keys import klines_month_key, klines_prefix
-from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.object_store import ObjectStore, ObjectSummary, quarantine
 from tickhouse_core.parquet_check import is_as_we_write, read_checked, refuse_encrypted
-from tickhouse_core.quarantine import quarantine
 
 log = logging.getLogger(__name__)
 

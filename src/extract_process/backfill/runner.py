@@ -2,23 +2,33 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from extract_process.backfill.fetch import KlineFetcher
+from extract_process.backfill.fetch import KlineFetcher, is_archived
 from extract_process.backfill.options import BackfillOptions, BackfillReport
 from extract_process.backfill.plan import MonthPlan, plan_months, plan_pages, wanted_range
 from extract_process.backfill.series import KlineSeries, OpenMonth
-from extract_process.backfill.symbols import look_up, say_unknown
+from extract_process.listing import unknown_of
+from extract_process.parquet import write_events
 from extract_process.ranges import Range, grid_of, month_of
+from extract_process.records import StreamEvent
 from extract_process.venues import Venue
 from extract_process.venues.api import Archive, VenueRest
-from tickhouse_core.errors import Interrupted, TickhouseError, UnusableAnswer, VenueError, VenueRefused
+from tickhouse_core.errors import (
+    Interrupted,
+    TickhouseError,
+    UnknownSymbols,
+    UnusableAnswer,
+    UsageError,
+    VenueError,
+    VenueRefused,
+)
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.timestamps import DAY_US
+from tickhouse_core.timestamps import DAY_US, now_us
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +37,54 @@ _ARCHIVE_ROWS = 5_000_000
 """Klines of archived months in memory at once, about 200 bytes each: one month of 1s klines, or a hundred of 1m."""
 
 _FAILURES_SAID = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`only_archived` are delisted symbols: the exchange has forgotten them and the archive has not."""
+
+    only_archived: frozenset[str]
+    unknown: tuple[str, ...]
+
+
+async def look_up(
+    symbols: Sequence[str],
+    interval: str,
+    rest: VenueRest,
+    archive: Archive | None,
+    bounds: Callable[[], tuple[int, int]],
+    venue: Venue,
+) -> Found:
+    """`archive` is None where only REST is to be asked; `bounds` are the wanted instants, in microseconds.
+
+    Raises UsageError where nobody knows any of the symbols, and VenueError.
+    """
+    try:
+        unknown = await unknown_of(rest, symbols)
+    except UnknownSymbols:
+        if archive is None:
+            raise
+        unknown = tuple(symbols)
+    if archive is None:
+        return Found(frozenset(), unknown)
+    archived = [symbol for symbol in unknown if await is_archived(archive, symbol, interval, *bounds())]
+    strangers = tuple(symbol for symbol in unknown if symbol not in archived)
+    if len(strangers) == len(symbols):
+        raise UsageError(
+            f"{', '.join(strangers)}: unknown to the exchange and to the archive in this range: "
+            f"write it as the venue does, for example {venue.symbol_example}"
+        )
+    if archived:
+        log.warning("unknown to the exchange, asking only the archive", extra={"symbols": archived})
+    return Found(frozenset(archived), strangers)
+
+
+def say_unknown(store: ObjectStore, venue: str, interval: str, symbols: Sequence[str]) -> None:
+    """One event for each, as an object of its own."""
+    for number, symbol in enumerate(symbols, start=1):
+        instance, now = f"backfill-{symbol}-{interval}", now_us()
+        event = StreamEvent(venue, symbol, "klines", instance, "unknown_symbol", None, None, now, None, "", interval)
+        write_events(store, [event], now, number)
 
 
 @dataclass(frozen=True, slots=True)

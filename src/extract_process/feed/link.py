@@ -1,16 +1,43 @@
-"""FeedLink: one connection of a feed, from the address to the answered subscription."""
+"""FeedLink: one connection of a feed, from the address to the answered subscription, and how long to wait before the next."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from extract_process.feed.overlap import Overlap, Verdict
 from extract_process.feed.websocket import FramesReceiver, StreamConnection, open_stream
 from extract_process.venues import Venue
 from extract_process.venues.api import Address, Reply
 from extract_process.venues.rate_limit import EventLimit
+from tickhouse_core.backoff import Backoff
 from tickhouse_core.errors import SubscriptionRefused, VenueUnavailable
 
 REPLY_SECONDS = 10.0
+
+MOST_BACKLOG = 100_000
+"""Records of a second connection that wait to be tracked; with more of them, it takes over or is given up."""
+
+LIVED_SECONDS = 60.0
+"""A connection that lived longer ended by chance; a shorter one is a sign of trouble that goes on."""
+
+
+class ReconnectDelay:
+    """With full jitter. Grows with every connection that did not live, whether or not its handshake succeeded.
+
+    A server that accepts and closes at once would otherwise be dialled thousands of times (Binance allows 300 connects
+    in 5 minutes).
+    """
+
+    def __init__(self, first_seconds: float = 0.5, most_seconds: float = 30.0) -> None:
+        self._backoff = Backoff(first_seconds, most_seconds)
+        self._failures = 0
+
+    def next_delay(self, lived_seconds: float, fraction: float) -> float:
+        """Seconds to wait after a connection that lived `lived_seconds` (0: it never opened); `fraction` is random in [0, 1)."""
+        if lived_seconds >= LIVED_SECONDS:
+            self._failures = 0
+        self._failures += 1
+        return self._backoff.pause(self._failures, fraction)
 
 
 @dataclass(slots=True, eq=False)
@@ -144,6 +171,22 @@ class FeedLinks:
             raise SubscriptionRefused(link.refused)
         if link.unanswered:
             raise VenueUnavailable(f"subscription unanswered for {REPLY_SECONDS:.0f} s")
+
+
+async def compared(
+    link: FeedLink, successor: FeedLink, overlap: Overlap, look_seconds: float, goes_on: Callable[[], bool]
+) -> Verdict:
+    """Once it is clear whether the successor delivers what the link does; at once where one of them is lost."""
+    loop = asyncio.get_running_loop()
+    lost = {link.lost, successor.lost}
+    while True:
+        await asyncio.wait(lost, timeout=look_seconds, return_when=asyncio.FIRST_COMPLETED)
+        now = loop.time()
+        if any(one.done() for one in lost):
+            return Verdict.GIVE_UP if overlap.missing(now) else Verdict.TAKE_OVER
+        verdict = overlap.verdict(now, goes_on=goes_on, is_full=len(successor.backlog) > MOST_BACKLOG)
+        if verdict is not Verdict.WAIT:
+            return verdict
 
 
 async def first_of(lost: asyncio.Future[str], event: asyncio.Event, seconds: float) -> None:

@@ -2,10 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-from extract_process.feed.frame_handler import FrameHandler
-from extract_process.feed.options import FeedOptions
+from extract_process.feed.interface import FeedOptions, FrameHandler
 from extract_process.feed.stream_feed import StreamFeed
-from extract_process.stream_key import ALL_SYMBOLS
+from extract_process.records import ALL_SYMBOLS
 from extract_process.venues import Venue
 from extract_process.venues.api import Address, split_over_connections
 from extract_process.venues.rate_limit import EventLimit

@@ -6,15 +6,12 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from extract_process.feed.data_silence import DataSilence
-from extract_process.feed.frame_handler import FrameHandler
-from extract_process.feed.link import FeedLink, FeedLinks, first_of
-from extract_process.feed.options import FeedOptions
+from extract_process.feed.interface import FeedOptions, FrameHandler
+from extract_process.feed.link import FeedLink, FeedLinks, ReconnectDelay, compared, first_of
 from extract_process.feed.overlap import Overlap, Verdict, backlog_goes_on, names_of, of_this_numbering, pause_before_retry
-from extract_process.feed.reconnect_delay import ReconnectDelay
-from extract_process.feed.silent_streams import SilentStreams
+from extract_process.feed.silence import DataSilence, SilentStreams
 from extract_process.feed.websocket import StreamConnection
-from extract_process.stream_key import StreamKey
+from extract_process.records import StreamKey
 from extract_process.venues import Venue
 from extract_process.venues.api import CONTROL_MESSAGES, Address, Reply, ServerShutdown, Welcome
 from extract_process.venues.rate_limit import EventLimit
@@ -22,9 +19,6 @@ from tickhouse_core.errors import SubscriptionRefused, VenueError
 from tickhouse_core.redaction import redacted
 
 log = logging.getLogger(__name__)
-
-MOST_BACKLOG = 100_000
-"""Records of a second connection that wait to be tracked; with more of them, it takes over or is given up."""
 
 LOOK_SECONDS = 1.0
 """Between two looks at what is due by the clock."""
@@ -160,7 +154,8 @@ class StreamFeed:
         successor = self._successor = await self._connect_until_done()
         overlap = self._overlap = Overlap(loop.time(), self._options.overlap_seconds, is_mute=why == _MUTE)
         try:
-            verdict = await self._compare(link, successor, overlap)
+            pause = min(LOOK_SECONDS, self._options.overlap_seconds)
+            verdict = await compared(link, successor, overlap, pause, lambda: self._goes_on(successor))
         finally:
             self._overlap = self._successor = None
         is_given_up = verdict is Verdict.GIVE_UP or (successor.lost.done() and not link.lost.done())
@@ -178,21 +173,6 @@ class StreamFeed:
         self._promote(successor, "rotated", why)
         await self._retire(link)
         return successor
-
-    async def _compare(self, link: FeedLink, successor: FeedLink, overlap: Overlap) -> Verdict:
-        """Until it is clear whether the successor delivers; at once where one of them is lost."""
-        loop = asyncio.get_running_loop()
-        lost = {link.lost, successor.lost}
-        pause = min(LOOK_SECONDS, self._options.overlap_seconds)
-        while True:
-            await asyncio.wait(lost, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-            now = loop.time()
-            if any(one.done() for one in lost):
-                return Verdict.GIVE_UP if overlap.missing(now) else Verdict.TAKE_OVER
-            is_full = len(successor.backlog) > MOST_BACKLOG
-            verdict = overlap.verdict(now, goes_on=lambda: self._goes_on(successor), is_full=is_full)
-            if verdict is not Verdict.WAIT:
-                return verdict
 
     def _goes_on(self, successor: FeedLink) -> bool:
         return backlog_goes_on(successor.backlog, self._handler.spans(), self._sparse)

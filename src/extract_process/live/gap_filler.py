@@ -4,9 +4,8 @@ from typing import Any
 
 from extract_process.live.monitor import Findings, StreamMonitor
 from extract_process.live.requests import GapRequest
-from extract_process.ranges import Range
+from extract_process.ranges import EVERY_ID, Range
 from extract_process.records import Trade
-from extract_process.sequence import EVERY_ID
 from extract_process.spool.segments import RestAnswer
 from extract_process.venues import Venue
 

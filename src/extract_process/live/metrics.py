@@ -1,4 +1,4 @@
-"""The figures of a live capture and a mirror, and what keeps them from their work."""
+"""The figures of a live capture and a mirror, what keeps them from their work, and whether the wall clock was set."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +34,9 @@ _HELP = {
     "waiting_bytes": "messages in memory that wait for Pub/Sub",
 }
 
+LEAST_STEP_SECONDS = 0.5
+"""What counts as a step: time services slew smaller ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
@@ -65,3 +68,19 @@ def connection_trouble(figures: Mapping[str, float]) -> Iterable[str]:
         yield f"{figures['connections_mute']:.0f} connections to the venue are open and deliver nothing"
     if figures["books_unsynced"]:
         yield f"{figures['books_unsynced']:.0f} order books wait for a snapshot"
+
+
+class ClockWatch:
+    """Whether the wall clock was set, or the machine slept: it and a clock that never steps drift apart.
+
+    `on_look` now and then, with both clocks read at once.
+    """
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+
+    def on_look(self, wall_us: int, monotonic: float) -> float:
+        """By how many seconds the wall clock stepped since the last look; 0.0 where it did not."""
+        offset = wall_us / 1e6 - monotonic
+        before, self._offset = self._offset, offset
+        return 0.0 if before is None or abs(offset - before) < LEAST_STEP_SECONDS else offset - before

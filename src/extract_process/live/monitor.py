@@ -7,9 +7,8 @@ from extract_process.book.local_book import Finding, LocalBook
 from extract_process.book.sync import SnapshotNeeded, SyncDelayed, Synced
 from extract_process.book.verification import Mismatch, Proven, Unproven
 from extract_process.live.requests import SNAPSHOT_LEVELS, GapRequest, Request, SnapshotRequest
-from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, Trade, UnreadableRow
+from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, StreamKey, Trade, UnreadableRow, ids_of, key_of
 from extract_process.sequence import UNREADABLE, Gap, Healed, Implausible, NewNumbering, SequenceTracker
-from extract_process.stream_key import StreamKey, ids_of, key_of
 from extract_process.venues.parsing import DATA_ERRORS
 
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from extract_process.feed.options import FeedOptions
+from extract_process.feed.interface import FeedOptions
 from extract_process.markets import Wanted
-from extract_process.spool.micro_batch import BatchLimits
+from extract_process.spool.limits import BatchLimits
 from extract_process.venues import DEFAULT_VENUE
 
 CHANNELS = ("trades", "depth", "klines", "ticker")

@@ -11,12 +11,11 @@ import orjson
 from extract_process.live.recovery import Recovered, rows_of_segment
 from extract_process.live.requests import SNAPSHOT_LEVELS
 from extract_process.records import Heartbeat, StreamEvent
-from extract_process.spool.checkpoint import Checkpoint, LastIds
-from extract_process.spool.flusher import Flusher
-from extract_process.spool.micro_batch import BatchLimits, MicroBatch
-from extract_process.spool.outbox import Outbox
+from extract_process.spool.limits import BatchLimits, MicroBatch
+from extract_process.spool.outbox import Flusher, Outbox
 from extract_process.spool.row_buffer import Parsed, RowBuffer
 from extract_process.spool.segments import Kind, RestAnswer, Spool
+from extract_process.spool.state_dir import Checkpoint, LastIds
 from extract_process.venues import Venue
 
 

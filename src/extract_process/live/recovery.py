@@ -7,14 +7,13 @@ from pathlib import Path
 
 import orjson
 
-from extract_process.ranges import Grid, Range
-from extract_process.records import Heartbeat, StreamEvent
-from extract_process.sequence import EVERY_ID, Gap
-from extract_process.spool.checkpoint import Checkpoint, LastIds, load_checkpoint
+from extract_process.ranges import EVERY_ID, Grid, Range
+from extract_process.records import Heartbeat, StreamEvent, StreamKey, ids_of, key_of
+from extract_process.sequence import Gap
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.row_buffer import RowBuffer
 from extract_process.spool.segments import Kind, Record, Segment, leftover_segments, parse_rest_answer, read_segment
-from extract_process.stream_key import StreamKey, ids_of, key_of
+from extract_process.spool.state_dir import Checkpoint, LastIds, load_checkpoint
 from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS
 

@@ -9,31 +9,25 @@ from pathlib import Path
 
 from extract_process.book.verification import PROVEN_LEVELS
 from extract_process.feed.plan import FeedPlan
-from extract_process.gc_tuning import garbage_collected_seldom
 from extract_process.listing import CONNECTIONS, Listing, open_listing
 from extract_process.live.capture import Capture
-from extract_process.live.clock_watch import ClockWatch
-from extract_process.live.fetcher import Fetcher
-from extract_process.live.metrics import Vitals, component_of, connection_trouble
+from extract_process.live.metrics import ClockWatch, Vitals, component_of, connection_trouble
 from extract_process.live.options import StreamOptions
 from extract_process.live.recorder import CaptureCounts, CaptureOptions
 from extract_process.live.recovery import Recovered, recover
-from extract_process.live.request_queue import RequestQueue, prove_in_turn
+from extract_process.live.request_queue import Fetcher, RequestQueue, prove_in_turn
 from extract_process.live.requests import GapRequest, Request
-from extract_process.records import Heartbeat
-from extract_process.spool.outbox import Outbox
-from extract_process.spool.quota import SpoolQuota
+from extract_process.records import Heartbeat, StreamKey
+from extract_process.spool.limits import SpoolQuota
+from extract_process.spool.outbox import Outbox, Uploader
 from extract_process.spool.segments import leftover_segments
 from extract_process.spool.state_dir import capture_folder, measure, outbox_folder
-from extract_process.spool.uploader import Uploader
-from extract_process.stream_key import StreamKey
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import LakeUnavailable, VenueRefused
-from tickhouse_core.heartbeats import heartbeat_detail
 from tickhouse_core.lake import open_lake
-from tickhouse_core.lifecycle import StopRequest, run_until_stopped
-from tickhouse_core.metrics import Watchdog, observed
+from tickhouse_core.lifecycle import StopRequest, garbage_collected_seldom, run_until_stopped
+from tickhouse_core.metrics import Watchdog, heartbeat_detail, observed
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.settings import SpoolSettings, read
 from tickhouse_core.timestamps import now_us

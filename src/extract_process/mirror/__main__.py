@@ -10,10 +10,10 @@ from extract_process.mirror.messages import CHANNELS
 from extract_process.mirror.options import LEAST_SNAPSHOT_SHARE, MOST_SNAPSHOT_LEVELS, MirrorOptions
 from extract_process.mirror.send_buffer import SendLimits
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
+from tickhouse_core.command_line import one_of, print_figures, with_data_folder
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
-from tickhouse_core.options import one_of, with_data_folder
-from tickhouse_core.tables import print_figures
+from tickhouse_core.starting import start
 
 if TYPE_CHECKING:
     from extract_process.mirror.session import MirrorReport
@@ -138,4 +138,4 @@ def _usual_snapshot_levels(venue: Venue, symbols: int, levels: int) -> int:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

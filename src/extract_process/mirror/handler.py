@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from extract_process.book.sync import SnapshotNeeded, SyncDelayed, Synced
 from extract_process.book.verification import Mismatch, Proven, Unproven
+from extract_process.live.event_log import SaidSeldom, words_of
 from extract_process.live.request_queue import RequestQueue
 from extract_process.live.requests import SnapshotRequest
 from extract_process.mirror.channels import BookChannel, MirrorCounts, TickerChannel, TradeChannel
@@ -16,10 +17,8 @@ from extract_process.mirror.messages import MessageForms, topic_name
 from extract_process.mirror.mirror_book import RefreshNeeded, Step
 from extract_process.mirror.options import MirrorOptions
 from extract_process.mirror.publisher import Publisher
-from extract_process.records import DepthDiff, DepthSnapshot, Ticker, Trade, UnreadableRow
-from extract_process.said_seldom import SaidSeldom, words_of
+from extract_process.records import DepthDiff, DepthSnapshot, StreamKey, Ticker, Trade, UnreadableRow, key_of
 from extract_process.sequence import UNREADABLE, Gap, Implausible, NewNumbering
-from extract_process.stream_key import StreamKey, key_of
 from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS
 from extract_process.venues.rest_client import Answer

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from extract_process.feed.options import FeedOptions
+from extract_process.feed.interface import FeedOptions
 from extract_process.live.options import LOOK_AGAIN_SECONDS
 from extract_process.mirror.send_buffer import SendLimits
 from extract_process.venues import DEFAULT_VENUE

@@ -9,11 +9,9 @@ from functools import partial
 from google.pubsub_v1 import PublisherAsyncClient
 
 from extract_process.feed.plan import FeedPlan
-from extract_process.gc_tuning import garbage_collected_seldom
 from extract_process.listing import CONNECTIONS, Listing, open_listing
-from extract_process.live.fetcher import Fetcher
 from extract_process.live.metrics import Vitals, component_of, connection_trouble
-from extract_process.live.request_queue import RequestQueue, prove_in_turn
+from extract_process.live.request_queue import Fetcher, RequestQueue, prove_in_turn
 from extract_process.live.requests import SnapshotRequest
 from extract_process.mirror.channels import MirrorCounts
 from extract_process.mirror.handler import MirrorHandler
@@ -24,7 +22,7 @@ from extract_process.mirror.pubsub import open_publisher, pubsub_errors, topic_p
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import NotProvisioned, TickhouseError
-from tickhouse_core.lifecycle import StopRequest, run_until_stopped
+from tickhouse_core.lifecycle import StopRequest, garbage_collected_seldom, run_until_stopped
 from tickhouse_core.metrics import Watchdog, observed
 from tickhouse_core.settings import PubSubSettings, SpoolSettings, read
 

@@ -12,20 +12,18 @@ from extract_process.book.local_book import LocalBook
 from extract_process.book.order_book import exact_number
 from extract_process.book.sync import SnapshotNeeded
 from extract_process.book.verification import BoundedBook
-from extract_process.feed.options import FeedOptions
+from extract_process.feed.interface import FeedOptions
 from extract_process.feed.plan import FeedPlan
 from extract_process.feed.stream_feed import StreamFeed
 from extract_process.listing import CONNECTIONS, open_listing
-from extract_process.live.fetcher import Fetcher
-from extract_process.live.request_queue import RequestQueue
+from extract_process.live.request_queue import Fetcher, RequestQueue
 from extract_process.live.requests import SnapshotRequest
 from extract_process.mirror.comparison import BookComparison, ComparisonCounts, Top, top_of
 from extract_process.mirror.messages import topic_name
 from extract_process.mirror.options import MOST_SNAPSHOT_LEVELS
 from extract_process.mirror.pubsub import Subscription, open_subscriber
 from extract_process.mirror.subscriber_book import Applied, SubscriberBook
-from extract_process.records import DepthDiff, DepthSnapshot, UnreadableRow
-from extract_process.stream_key import StreamKey
+from extract_process.records import DepthDiff, DepthSnapshot, StreamKey, UnreadableRow
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named
 from extract_process.venues.api import VenueRest
 from extract_process.venues.parsing import FrameRefused

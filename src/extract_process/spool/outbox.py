@@ -1,13 +1,38 @@
-"""Outbox: finished objects on local disk until S3 has them. Their keys and bytes are fixed before the first attempt."""
+"""The outbox: finished objects on local disk until S3 has them. Keys and bytes are fixed before the first attempt.
 
-from collections.abc import Iterable
+Flusher makes the objects of closed segments, Uploader puts them into the bucket; each is a thread of its own.
+"""
+
+import logging
+import os
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from extract_process.spool.row_buffer import RowBuffer
+from extract_process.spool.segments import Segment
+from extract_process.spool.state_dir import Checkpoint
+from tickhouse_core.backoff import Backoff, Outage
+from tickhouse_core.errors import TickhouseError
 from tickhouse_core.files import UNFINISHED, sync_folder, write_whole
+from tickhouse_core.object_store import ObjectStore
 
 _SUFFIX = ".parquet"
+
+log = logging.getLogger(__name__)
+
+MOST_IN_MEMORY = 3
+"""Batches whose rows wait in memory; of more, only the segment on disk waits, and its rows are read again."""
+
+RETRYING = Backoff(2.0, 2.0)
+"""After trouble with the disk; the segment stays where it is."""
+
+_BETWEEN_UPLOADS = Backoff(1.0, 15.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +75,152 @@ class Outbox:
 def _file_name(key: str) -> str:
     """As short as can be: a file name has 255 bytes at most, and a symbol may be Chinese."""
     return key.replace("%", "%25").replace("/", "%2F")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A closed segment, its checkpoint, and its rows unless they are to be read from disk."""
+
+    segment: Segment
+    checkpoint: Checkpoint
+    rows: RowBuffer | None
+
+
+class Flusher:
+    """`put` never blocks. The segment is deleted only when its objects are synced to disk and its ids remembered."""
+
+    def __init__(self, outbox: Outbox, rebuilt: Callable[[Segment], RowBuffer], on_objects: Callable[[], None]) -> None:
+        """`rebuilt` reads a segment's rows from disk; `on_objects` is called when the outbox has more."""
+        self._outbox = outbox
+        self._rebuilt = rebuilt
+        self._on_objects = on_objects
+        self._outage = Outage(
+            log, RETRYING, begins="cannot write objects to the spool, trying again", ends="objects are written to the spool again"
+        )
+        self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()  # paths once memory is full
+        self._abandoned = threading.Event()
+        self._worked_off = False
+        self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
+        self._thread.start()
+
+    def put(self, segment: Segment, checkpoint: Checkpoint, rows: RowBuffer) -> None:
+        if not self._thread.is_alive():
+            log.error("no objects are made any more: segments stay in the spool until the next start")
+            return
+        in_memory = self._batches.qsize() < MOST_IN_MEMORY
+        self._batches.put(Batch(segment, checkpoint, rows if in_memory else None))
+
+    def finish(self, seconds: float) -> bool:
+        """Works off what was put and ends; False where that took longer (the segments then wait for the next start)."""
+        self._batches.put(None)
+        self._thread.join(seconds)
+        self._abandoned.set()
+        return self._worked_off and not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            rows = batch.rows
+            while not self._abandoned.is_set():
+                try:
+                    self._flush(batch, rows or self._rebuilt(batch.segment))
+                    self._outage.succeeded()
+                    break
+                except OSError as error:
+                    rows = None
+                    self._abandoned.wait(self._outage.failed(error))
+        self._worked_off = not self._abandoned.is_set()
+
+    def _flush(self, batch: Batch, rows: RowBuffer) -> None:
+        _sync(batch.segment)
+        waiting = self._outbox.put(batch.segment.sequence, rows.objects(batch.segment.sequence))
+        batch.checkpoint.save(batch.segment.path.parent)
+        batch.segment.delete()
+        log.debug("flushed", extra={"segment": batch.segment.sequence, "objects": len(waiting), "rows": rows.rows})
+        self._on_objects()
+
+
+def _sync(segment: Segment) -> None:
+    file = os.open(segment.path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+class Uploader:
+    """No trouble with the lake ends it: the capture goes on, the outbox grows, and uploads resume by themselves.
+
+    A retried upload is the same key and the same bytes, so it does not matter whether the one before it arrived.
+    `failures`: tries in a row that did not succeed. `last_upload`: when an object last reached the lake, seconds since
+    1970; the start where none has.
+    """
+
+    def __init__(self, outbox: Outbox, store: ObjectStore) -> None:
+        self.uploaded = 0
+        self.failures = 0
+        self.last_upload = time.time()
+        self._outbox = outbox
+        self._store = store
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="uploader", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """The outbox has more."""
+        self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """Objects the lake does not have yet."""
+        return len(self._outbox.waiting())
+
+    def finish(self, seconds: float) -> int:
+        """Uploads what waits, for at most `seconds`; returns the number of objects left for the next start."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(seconds)
+        return len(self._outbox.waiting())
+
+    def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                for waiting in self._outbox.waiting():
+                    self._upload(waiting)
+                    self.failures = self._say_resumed(self.failures)
+            except (TickhouseError, OSError) as error:
+                self.failures += 1
+                self._pause(self.failures, error)
+                continue
+            if self._stopping.is_set() and not self._wake.is_set():
+                return
+            self._wake.wait()
+
+    def _upload(self, waiting: WaitingObject) -> None:
+        began = time.monotonic()
+        body = waiting.path.read_bytes()
+        self._store.write(waiting.key, body)
+        waiting.path.unlink()
+        self.uploaded += 1
+        self.last_upload = time.time()
+        extra = {"key": waiting.key, "bytes": len(body), "seconds": round(time.monotonic() - began, 3)}
+        log.debug("uploaded", extra=extra)
+
+    def _pause(self, failures: int, error: Exception) -> None:
+        """Full jitter. The same trouble is logged at its first, second, fourth, eighth … time."""
+        if failures & (failures - 1) == 0:
+            log.error(
+                "cannot upload, the spool keeps it and tries again",
+                extra={"tries": failures, "waiting": len(self._outbox.waiting()), "error": str(error)},
+            )
+        seconds = random.uniform(0.1, _BETWEEN_UPLOADS.pause(failures))
+        if self._stopping.is_set():
+            time.sleep(min(seconds, 1.0))
+        else:
+            self._stopping.wait(seconds)
+
+    def _say_resumed(self, failures: int) -> int:
+        if failures:
+            log.info("uploads resumed", extra={"after_tries": failures, "waiting": len(self._outbox.waiting())})
+        return 0

@@ -12,8 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from extract_process.records import DepthSnapshot, Trade
-from extract_process.stream_key import StreamKey, key_of
+from extract_process.records import DepthSnapshot, StreamKey, Trade, key_of
 from extract_process.venues.api import Archive, SocketRules, VenueRest
 from extract_process.venues.parsing import FrameRefused
 from tickhouse_core.errors import UsageError

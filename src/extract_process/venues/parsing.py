@@ -15,10 +15,9 @@ import pyarrow.compute as pc
 from extract_process.decimals import UnreadableNumber, decimals, plain_levels
 from extract_process.ranges import grid_of
 from extract_process.records import DepthSnapshot, Levels, Trade
-from extract_process.venues.kline_values import check_klines
 from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME, TRADES, most_text_bytes
 from tickhouse_core.errors import UnusableAnswer
-from tickhouse_core.timestamps import SECOND_US
+from tickhouse_core.timestamps import SECOND_US, format_instant
 
 MOST_ID = 2**64 - 1
 DATA_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -210,3 +209,32 @@ def _instants(microseconds: Any, grain: int) -> pa.Array:
 
 def _repeated(value: str, rows: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), pa.array([value], pa.string())).cast(NAME)
+
+
+def check_klines(rows: pa.Table) -> pa.Table:
+    """The rows as they are. Raises ValueError that names the column and the value which cannot be.
+
+    Oddities that venues do have stay: an open time off the grid, a kline that closes early.
+    """
+    if not rows.num_rows:
+        return rows
+    for field in rows.schema:
+        if pa.types.is_decimal(field.type) or pa.types.is_integer(field.type):
+            lowest = pc.min(rows[field.name]).as_py()
+            if lowest < 0:
+                raise ValueError(f"{field.name} {lowest} is negative")
+    _check_order(rows, "low", "high")
+    _check_order(rows, "open_time", "close_time")
+    return rows
+
+
+def _check_order(rows: pa.Table, lower: str, upper: str) -> None:
+    wrong = pc.greater(rows[lower], rows[upper])
+    if pc.any(wrong).as_py():
+        row = rows.filter(wrong)
+        said = " is below ".join(f"{name} {_said(row[name][0])}" for name in (upper, lower))
+        raise ValueError(f"in the kline of {_said(row['open_time'][0])} {said}")
+
+
+def _said(value: pa.Scalar) -> str:
+    return format_instant(value.value) if pa.types.is_timestamp(value.type) else str(value.as_py().normalize())

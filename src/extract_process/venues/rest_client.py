@@ -6,20 +6,23 @@ call of `get`.
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
+import orjson
 
-from extract_process.venues.ban_store import BanStore
 from extract_process.venues.body_limit import ACCEPTED, limit_body
 from extract_process.venues.rate_limit import RateLimit, Tally
-from tickhouse_core.errors import VenueBanned, VenueRefused, VenueUnavailable
-from tickhouse_core.retrying import venue_requests
-from tickhouse_core.timestamps import MINUTE_US, format_instant, now_us
+from tickhouse_core.backoff import venue_requests
+from tickhouse_core.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
+from tickhouse_core.files import write_durably
+from tickhouse_core.timestamps import DAY_US, MINUTE_US, format_instant, now_us
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,9 @@ MOST_LEVELS_ON_THE_LOOP = 1_000
 
 _FIREWALL_PAUSE_US = 5 * MINUTE_US
 Parsed = TypeVar("Parsed")
+
+LONGEST_BAN_US = 3 * DAY_US
+"""Binance bans for two minutes to three days; KuCoin's firewall for less. What claims to last longer is not believed."""
 
 
 class Answer(NamedTuple, Generic[Parsed]):
@@ -82,6 +88,38 @@ def refusal(response: httpx.Response, said: str, code: int = 0) -> Retry | Ban |
     if response.status_code == httpx.codes.FORBIDDEN:
         return Ban(f"refused by the venue's firewall: {said}", _FIREWALL_PAUSE_US)
     return Retry(said) if response.is_server_error else Refused(said, code)
+
+
+class BanStore:
+    """Until when a venue has shut this address out, so that a restart does not ask again.
+
+    One small file per venue and host in the spool folder; written whole or not at all, a power cut included.
+    """
+
+    def __init__(self, folder: Path, venue: str, host: str) -> None:
+        """`host` keeps a ban by a simulator or a proxy apart from one by the venue itself."""
+        self._path = folder / f"{venue}-{quote(host)}-ban.json"
+
+    def remember(self, ban: VenueBanned) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(self._path, orjson.dumps({"until_us": ban.until_us, "why": str(ban)}))
+
+    def remembered(self, now_us: int) -> VenueBanned | None:
+        """The ban that still lasts, if there is one; never longer than the longest ban after the file was written.
+
+        Raises UsageError where the file is not ours.
+        """
+        try:
+            with self._path.open("rb") as file:
+                ban, written_us = orjson.loads(file.read()), os.fstat(file.fileno()).st_mtime_ns // 1_000
+            until_us, why = min(int(ban["until_us"]), written_us + LONGEST_BAN_US), str(ban["why"])
+        except FileNotFoundError:
+            return None
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"{self._path} cannot be read ({error}): remove it if no ban is running") from error
+        if now_us >= until_us:
+            return None
+        return VenueBanned(f"still shut out until {format_instant(until_us)}, asking nothing: {why}", until_us)
 
 
 class RestClient:

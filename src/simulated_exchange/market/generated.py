@@ -193,4 +193,4 @@ def _untraded(kline: Kline) -> Kline:
     return Kline(kline.open_time, kline.open, kline.open, kline.open, kline.open, 0, 0, 0, 0, 0)
 
 
-_EMPTY = pa.table({name: pa.array([], pa.int64()) for name in Kline._fields})
+_EMPTY = pa.schema([(name, pa.int64()) for name in Kline._fields]).empty_table()

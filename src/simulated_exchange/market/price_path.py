@@ -22,7 +22,7 @@ FEWEST_TRADES = 60
 _OCTAVES = ((1, 0.009), (4, 0.022), (16, 0.05), (64, 0.13), (256, 0.26), (1024, 0.45))  # (days, swing of log price)
 _VOLATILITY_OCTAVES = ((3, 0.35), (20, 0.45))
 _MINUTE_VOLATILITY = 0.00055
-_INDEX = pa.array(range(MINUTES), pa.int64())
+_INDEX = pa.arange(0, MINUTES)
 _HOUR = pc.divide(_INDEX, 60)
 _ELAPSED = pc.divide(pc.add(_INDEX, 1).cast(pa.float64()), float(MINUTES))
 # Europe's morning and America's session are busy, the Asian night is quiet.

@@ -14,8 +14,8 @@ from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from tickhouse.doctor import machine, services
 from tickhouse.doctor import venue as venue_checks
 from tickhouse.doctor.findings import Finding, run_check
+from tickhouse_core.command_line import one_of, with_data_folder
 from tickhouse_core.lifecycle import run_command
-from tickhouse_core.options import one_of, with_data_folder
 
 CHECKS: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
     ("python", machine.check_python),

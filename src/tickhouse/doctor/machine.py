@@ -11,11 +11,11 @@ from pathlib import Path
 import httpx
 
 from extract_process.markets import markets_file, read_markets
-from extract_process.spool.quota import DISK_RESERVE_BYTES
+from extract_process.spool.limits import DISK_RESERVE_BYTES
 from extract_process.venues import DEFAULT_VENUE, venue_named
+from status_page.processes import bearer, bounded_get
 from tickhouse.doctor.findings import CheckFailed, Finding
 from tickhouse.settings_table import MODELS
-from tickhouse_core.bounded_get import bearer, bounded_get
 from tickhouse_core.errors import UsageError
 from tickhouse_core.settings import MetricsSettings, SpoolSettings, StatusSettings, WarehouseSettings, read
 

@@ -18,7 +18,7 @@ from tickhouse_core.errors import (
 from tickhouse_core.lake import open_queue
 from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import LakeSettings, PubSubSettings, WarehouseSettings, read
-from tickhouse_core.warehouse import connect
+from tickhouse_core.warehouse import connect, where_to_read
 from transform_process.migrate import read_migrations
 
 _PROBE = "doctor/probe"
@@ -67,9 +67,10 @@ def check_warehouse() -> Iterator[Finding]:
     settings = read(WarehouseSettings)
     where = f"the folder {settings.path}" if settings.path else f"{settings.host}:{settings.port}"
     try:
-        with closing(connect(settings, database="default", first_answer_seconds=_ANSWER_SECONDS)) as warehouse:
+        asked = where_to_read(settings)
+        with closing(connect(asked, database="default", first_answer_seconds=_ANSWER_SECONDS)) as warehouse:
             [[version]] = warehouse.query("select version()")
-            [[readonly]] = warehouse.query("select getSetting('readonly')")
+            [[readonly]] = warehouse.query("select getSetting('readonly')") if asked == settings else [[0]]
             there = warehouse.query(
                 "select 1 from system.tables where database = {name:String} and name = 'ops_schema_migrations'",
                 {"name": settings.database},

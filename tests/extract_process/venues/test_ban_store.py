@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from extract_process.venues.ban_store import BanStore
+from extract_process.venues.rest_client import BanStore
 from tickhouse_core.errors import UsageError, VenueBanned
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, now_us
 

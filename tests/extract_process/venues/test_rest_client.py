@@ -10,10 +10,9 @@ import httpx
 import orjson
 import pytest
 
-from extract_process.venues.ban_store import BanStore
 from extract_process.venues.binance.rest import BinanceRest, classify
 from extract_process.venues.rate_limit import RateLimit
-from extract_process.venues.rest_client import RestClient
+from extract_process.venues.rest_client import BanStore, RestClient
 from tickhouse_core.errors import VenueUnavailable
 from tickhouse_core.timestamps import MINUTE_US, now_us
 

@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from extract_process.venues.toy import rest, subscriptions, ws
+from extract_process.venues.toy import rest, ws
 
 from extract_process.venues import Venue
-from extract_process.venues.ban_store import BanStore
 from extract_process.venues.rate_limit import RateLimit
-from extract_process.venues.rest_client import RestClient, host_of, open_client
+from extract_process.venues.rest_client import BanStore, RestClient, host_of, open_client
 from tickhouse_core.settings import read
 from tickhouse_core.timestamps import MINUTE_US
 
@@ -24,7 +23,7 @@ async def _open_rest(ban_folder: Path, connections: int) -> AsyncIterator[rest.T
 VENUE = Venue(
     name=rest.NAME,
     symbol_example="FOO/BAR",
-    channels=subscriptions.CHANNELS,
+    channels=ws.CHANNELS,
     intervals=("1m", "1h"),
     floating_intervals=(),
     earliest_us=1_704_067_200_000_000,
@@ -35,9 +34,9 @@ VENUE = Venue(
     parse_depth=rest.parse_depth,
     parse_trades=rest.parse_trades,
     parse_klines=rest.parse_klines,
-    sockets=subscriptions.SOCKETS,
-    stream_names=subscriptions.stream_names,
-    key_of_stream=subscriptions.key_of_stream,
-    subscribe_messages=subscriptions.subscribe_messages,
+    sockets=ws.SOCKETS,
+    stream_names=ws.stream_names,
+    key_of_stream=ws.key_of_stream,
+    subscribe_messages=ws.subscribe_messages,
     open_rest=_open_rest,
 )

@@ -1,12 +1,33 @@
-"""PURE. The toy venue's socket messages in our records."""
+"""PURE. The toy venue's socket: stream names and how to ask for them, and its messages in our records."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from extract_process.decimals import plain_levels, plain_number
-from extract_process.records import DepthDiff, Trade
-from extract_process.venues.api import Reply, Unknown
+from extract_process.records import DepthDiff, StreamKey, Trade
+from extract_process.venues.api import Limit, Reply, SocketRules, Unknown
 from extract_process.venues.parsing import id_of, instant_of, name_of, pairs_of, read_frame
 from tickhouse_core.timestamps import unit_to_us
+
+CHANNELS = ("trades", "depth")
+SOCKETS = SocketRules(streams_per_connection=50, messages=Limit(5, 1.25), connects=Limit(100, 60.0))
+NAMES_PER_MESSAGE = 10
+
+
+def stream_names(wanted: Mapping[str, Sequence[str]], interval: str) -> list[str]:
+    return [f"{channel} {symbol}" for symbol, channels in wanted.items() for channel in channels]
+
+
+def key_of_stream(stream: str) -> StreamKey:
+    channel, _, symbol = stream.partition(" ")
+    return StreamKey(channel, symbol)
+
+
+def subscribe_messages(names: Sequence[str]) -> Iterator[tuple[int, bytes]]:
+    for number, start in enumerate(range(0, len(names), NAMES_PER_MESSAGE), start=1):
+        yield number, orjson.dumps({"do": number, "ask": list(names[start : start + NAMES_PER_MESSAGE])})
 
 
 def parse_frame(frame: bytes, receipt_time: int) -> list[Any]:

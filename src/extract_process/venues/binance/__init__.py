@@ -5,11 +5,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from extract_process.venues import Venue
-from extract_process.venues.ban_store import BanStore
-from extract_process.venues.binance import klines, rest, subscriptions, ws
+from extract_process.venues.binance import klines, rest, ws
 from extract_process.venues.binance.archive import BinanceArchive
 from extract_process.venues.rate_limit import RateLimit
-from extract_process.venues.rest_client import RestClient, host_of, open_client
+from extract_process.venues.rest_client import BanStore, RestClient, host_of, open_client
 from tickhouse_core.settings import BinanceSettings, read
 from tickhouse_core.timestamps import MINUTE_US
 
@@ -37,8 +36,8 @@ async def _open_archive(connections: int) -> AsyncIterator[BinanceArchive]:
 VENUE = Venue(
     name=klines.NAME,
     symbol_example="BTCUSDT",
-    channels=subscriptions.CHANNELS,
-    intervals=subscriptions.INTERVALS,
+    channels=ws.CHANNELS,
+    intervals=ws.INTERVALS,
     floating_intervals=("3d",),
     earliest_us=1_483_228_800_000_000,  # 2017-01-01: it has nothing older, and refuses questions about earlier times
     page_rows=rest.PAGE_ROWS,
@@ -48,10 +47,10 @@ VENUE = Venue(
     parse_depth=rest.parse_depth,
     parse_trades=rest.parse_trades,
     parse_klines=klines.parse_klines,
-    sockets=subscriptions.SOCKETS,
-    stream_names=subscriptions.stream_names,
-    key_of_stream=subscriptions.key_of_stream,
-    subscribe_messages=subscriptions.subscribe_messages,
+    sockets=ws.SOCKETS,
+    stream_names=ws.stream_names,
+    key_of_stream=ws.key_of_stream,
+    subscribe_messages=ws.subscribe_messages,
     open_rest=_open_rest,
     open_archive=_open_archive,
 )

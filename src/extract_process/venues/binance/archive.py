@@ -20,9 +20,9 @@ import pyarrow.csv
 from extract_process.ranges import Range, grid_of
 from extract_process.venues.binance.klines import KLINE_COLUMNS, klines_table
 from extract_process.venues.body_limit import BODY_LIMIT
+from tickhouse_core.backoff import venue_requests
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import VenueRefused, VenueUnavailable
-from tickhouse_core.retrying import venue_requests
 from tickhouse_core.timestamps import DAY_US, now_us
 
 log = logging.getLogger(__name__)

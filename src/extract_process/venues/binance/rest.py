@@ -14,12 +14,21 @@ from extract_process.ranges import Range
 from extract_process.records import DepthSnapshot, Trade
 from extract_process.venues import parsing
 from extract_process.venues.api import Address
-from extract_process.venues.ban_store import LONGEST_BAN_US
 from extract_process.venues.binance.klines import NAME, parse_klines
-from extract_process.venues.binance.subscriptions import STREAM_PATH
+from extract_process.venues.binance.ws import STREAM_PATH
 from extract_process.venues.parsing import flag_of, id_of, instant_of, read_answer
 from extract_process.venues.rate_limit import Tally
-from extract_process.venues.rest_client import MOST_LEVELS_ON_THE_LOOP, Answer, Ban, Outcome, Refused, RestClient, Retry, refusal
+from extract_process.venues.rest_client import (
+    LONGEST_BAN_US,
+    MOST_LEVELS_ON_THE_LOOP,
+    Answer,
+    Ban,
+    Outcome,
+    Refused,
+    RestClient,
+    Retry,
+    refusal,
+)
 from tickhouse_core.errors import UnknownSymbols, VenueRefused
 from tickhouse_core.settings import BinanceSettings, read
 from tickhouse_core.timestamps import MINUTE_US, SECOND_US, unit_to_us

@@ -5,10 +5,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from extract_process.venues import Venue
-from extract_process.venues.ban_store import BanStore
-from extract_process.venues.kucoin import rest, subscriptions, ws
+from extract_process.venues.kucoin import rest, ws
 from extract_process.venues.rate_limit import RateLimit
-from extract_process.venues.rest_client import RestClient, host_of, open_client
+from extract_process.venues.rest_client import BanStore, RestClient, host_of, open_client
 from tickhouse_core.settings import KucoinSettings, read
 
 _FIRST_LIMIT = 2_000
@@ -26,8 +25,8 @@ async def _open_rest(ban_folder: Path, connections: int) -> AsyncIterator[rest.K
 VENUE = Venue(
     name=rest.NAME,
     symbol_example="BTC-USDT",
-    channels=subscriptions.CHANNELS,
-    intervals=tuple(subscriptions.VENUE_INTERVALS),
+    channels=ws.CHANNELS,
+    intervals=tuple(ws.VENUE_INTERVALS),
     floating_intervals=("1w",),
     earliest_us=rest.EARLIEST_US,
     page_rows=rest.PAGE_ROWS,
@@ -37,10 +36,10 @@ VENUE = Venue(
     parse_depth=rest.parse_depth,
     parse_trades=rest.parse_trades,
     parse_klines=rest.parse_klines,
-    sockets=subscriptions.SOCKETS,
-    stream_names=subscriptions.stream_names,
-    key_of_stream=subscriptions.key_of_stream,
-    subscribe_messages=subscriptions.subscribe_messages,
+    sockets=ws.SOCKETS,
+    stream_names=ws.stream_names,
+    key_of_stream=ws.key_of_stream,
+    subscribe_messages=ws.subscribe_messages,
     open_rest=_open_rest,
     sparse_channels=frozenset({"trades"}),
     settle_seconds=5.0,  # between the first message of the next candle and the question how the one before ended

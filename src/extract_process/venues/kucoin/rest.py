@@ -16,7 +16,7 @@ from extract_process.ranges import Range, grid_of
 from extract_process.records import DepthSnapshot, Trade
 from extract_process.venues import parsing
 from extract_process.venues.api import Address
-from extract_process.venues.kucoin.subscriptions import VENUE_INTERVALS, ping_message
+from extract_process.venues.kucoin.ws import VENUE_INTERVALS, ping_message
 from extract_process.venues.parsing import Parsed, from_ns, from_seconds, id_of, instant_of
 from extract_process.venues.rate_limit import Tally
 from extract_process.venues.rest_client import Answer, Outcome, RestClient, Retry, refusal

@@ -10,10 +10,9 @@ import httpx
 import pytest
 
 from extract_process.ranges import Range
-from extract_process.venues.ban_store import BanStore
 from extract_process.venues.binance.rest import BinanceRest, classify, tally_of
 from extract_process.venues.rate_limit import RateLimit
-from extract_process.venues.rest_client import RestClient
+from extract_process.venues.rest_client import BanStore, RestClient
 from tickhouse_core.errors import UnknownSymbols, UsageError, VenueBanned, VenueRefused, VenueUnavailable
 from tickhouse_core.timestamps import MINUTE_US, SECOND_US, now_us
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from extract_process.venues.binance.klines import KLINE_COLUMNS, klines_table, parse_klines
 from extract_process.venues.binance.rest import ExchangeInfo, parse_error, parse_exchange_info, parse_server_time, parse_trades
-from extract_process.venues.binance.subscriptions import INTERVALS
+from extract_process.venues.binance.ws import INTERVALS
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import VenueUnavailable
 from tickhouse_core.timestamps import MINUTE_US, parse_instant

@@ -10,7 +10,6 @@ import orjson
 import pytest
 
 from extract_process.ranges import Range
-from extract_process.venues.ban_store import BanStore
 from extract_process.venues.kucoin.rest import (
     WINDOW_US,
     KucoinRest,
@@ -21,7 +20,7 @@ from extract_process.venues.kucoin.rest import (
     tally_of,
 )
 from extract_process.venues.rate_limit import RateLimit
-from extract_process.venues.rest_client import Refused, RestClient, host_of, open_client
+from extract_process.venues.rest_client import BanStore, Refused, RestClient, host_of, open_client
 from simulated_exchange.app import SimulatedExchange
 from simulated_exchange.config import ExchangeConfig, KucoinLimits
 from simulated_exchange.server.http_faults import Fault, FaultKind

@@ -1,0 +1,29 @@
+"""PURE. Names by which this machine alone is reached, and the name in a Host header."""
+
+import ipaddress
+
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_address(name: str) -> bool:
+    """Whether it is an address in digits: no name that a stranger could own."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def name_in(header: str) -> str:
+    """The name of a Host header, without port and brackets."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0].lower()
+    return header.partition(":")[0].lower()

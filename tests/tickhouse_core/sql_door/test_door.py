@@ -1,0 +1,194 @@
+"""The SQL door over real sockets: ClickHouse's HTTP interface for those who read, and nothing for anybody else."""
+
+import gzip
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import clickhouse_connect
+import httpx
+import lz4.block
+import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
+from tests.waiting import patience, wait_until
+
+from tickhouse_core.folder_holder import DOOR_HEADER, OWN_ID
+from tickhouse_core.settings import SqlSettings, WarehouseSettings
+from tickhouse_core.sql_door.city_hash import city_hash_128
+from tickhouse_core.sql_door.serving import listen_for_sql, serving_sql
+
+ENDLESS = "select sum(sipHash64(number)) from numbers(1000000000000)"
+RUNNING = "select count() from system.processes where startsWith(query, 'select sum(sip')"
+
+
+@pytest.fixture
+def door(warehouse_settings: WarehouseSettings) -> Iterator[httpx.Client]:
+    with (
+        serving_sql(warehouse_settings, listener=listen_for_sql(SqlSettings(port=0))) as door,
+        httpx.Client(base_url=door.url, timeout=patience(30)) as client,
+    ):
+        yield client
+
+
+def ask(door: httpx.Client, sql: str, **parameters: str) -> httpx.Response:
+    return door.post("/", params=parameters, content=sql)
+
+
+def test_a_select_has_clickhouse_s_headers(door: httpx.Client) -> None:
+    answer = door.get("/", params={"query": "select 1 as a, 'x' as b", "query_id": "mine", "default_format": "JSONCompact"})
+    assert (answer.status_code, answer.json()["data"]) == (200, [[1, "x"]])
+    told = {name.removeprefix("x-clickhouse-"): value for name, value in answer.headers.items() if "clickhouse" in name}
+    assert (told["query-id"], told["format"], told["server-display-name"]) == ("mine", "JSONCompact", "tickhouse")
+    assert answer.headers[DOOR_HEADER] == OWN_ID
+    assert '"result_rows":"1"' in told["summary"]
+    assert told["timezone"]
+    assert ask(door, "+ 1", query="select 1").text == "2\n"
+    assert ask(door, "select 2 format CSVWithNames").headers["x-clickhouse-format"] == "CSVWithNames"
+    assert [door.get(path).text for path in ("/", "/ping", "/replicas_status")] == ["Ok.\n"] * 3
+    assert door.post("/", content=gzip.compress(b"select 3"), headers={"Content-Encoding": "gzip"}).text == "3\n"
+    unzipped = door.get("/", params={"query": "select 4"}, headers={"Accept-Encoding": "gzip"})
+    assert (unzipped.headers["content-encoding"], unzipped.text) == ("gzip", "4\n")
+
+
+def test_parameters_settings_and_the_database_are_the_request_s(
+    door: httpx.Client, warehouse_settings: WarehouseSettings
+) -> None:
+    bound = ask(door, "select {n:UInt8}, {t:String}", param_n="7", param_t="x y")
+    assert bound.text == "7\tx y\n"
+    assert ask(door, "select getSetting('join_use_nulls') from numbers(1)", join_use_nulls="1").text == "true\n"
+    assert ask(door, "select getSetting('join_use_nulls') from numbers(1) settings join_use_nulls = 1").text == "true\n"
+    assert ask(door, "select currentDatabase()").text == f"{warehouse_settings.database}\n"
+    assert ask(door, "select count() > 9 from settings", database="system").text == "1\n"
+
+
+def test_limits_are_lowered_and_never_lifted(door: httpx.Client) -> None:
+    sql = "select getSetting('max_memory_usage') from numbers(1)"
+    assert ask(door, sql, max_memory_usage="5000000").text == "5000000\n"
+    assert ask(door, sql, max_memory_usage="0").text == ask(door, sql).text == "1000000000\n"
+    assert "Code: 164." in ask(door, f"{sql} settings max_memory_usage = 0").text
+    assert ask(door, sql, log_comment="x").text == "1000000000\n"
+
+
+def test_what_writes_or_reaches_out_is_refused_and_does_nothing(door: httpx.Client, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.csv"
+    outside.write_text("secret\n")
+    refused = [
+        "drop table silver_trades",
+        "insert into silver_trades (symbol) values ('x')",
+        "create table t (a Int8) engine = Memory",
+        "create temporary table t (a Int8)",
+        "system stop merges",
+        "kill query where 1",
+        "set readonly = 0",
+        "select 1 settings readonly = 0",
+        f"select 1 into outfile '{tmp_path}/written'",
+        f"insert into function file('{tmp_path}/written', 'CSV') select 1",
+        f"select file('{outside}')",
+        f"select arrayMap(file, ['{outside}'])",
+        f"select * apply(file) from (select '{outside}' as a)",
+        f"with (x -> file(x)) as f select f('{outside}')",
+        f"select * from view(select file('{outside}'))",
+        f"select * from file('{outside}', 'CSV')",
+        f"select * from default.`{outside}`",
+        f"select 'secret' in default.`{outside}`",
+        f"describe file('{outside}')",
+        f"describe sqlite('{tmp_path}/written', 't')",
+        "select * from url('http://127.0.0.1:9/x', 'CSV')",
+        "describe url('http://127.0.0.1:9/x', 'CSV')",
+        "select * from s3('http://127.0.0.1:9/x', 'CSV')",
+        "select * from remote('127.0.0.1:9', system.one)",
+        "select * from executable('ls', 'TSV', 'a String')",
+        "select * from python(door)",
+        "select * from eval('select 1')",
+        "select aiGenerate('x')",
+    ]
+    said = {sql: ask(door, sql) for sql in refused}
+    assert {sql: answer.text for sql, answer in said.items() if not answer.text.startswith("Code: 164. DB::Exception: ")} == {}
+    assert {answer.headers["x-clickhouse-exception-code"] for answer in said.values()} == {"164"}
+    assert "READONLY" in ask(door, "select 1", format_template_resultset=str(outside)).text
+    assert "READONLY" in ask(door, "select 1", readonly="0").text
+    assert list(tmp_path.iterdir()) == [outside]
+    assert ask(door, "select count() from silver_trades").text == "0\n"
+
+
+def test_errors_have_clickhouse_s_code_and_status(door: httpx.Client) -> None:
+    cases = {
+        "selec 1": (400, "62"),
+        "select 1; select 2": (400, "62"),
+        "": (400, "62"),
+        "select nonsense": (404, "47"),
+        "select * from nothing": (404, "60"),
+        "select throwIf(1)": (500, "395"),
+        "select 1 format Nonsense": (404, "73"),
+    }
+    said = {sql: ask(door, sql) for sql in cases}
+    assert {sql: (one.status_code, one.headers["x-clickhouse-exception-code"]) for sql, one in said.items()} == cases
+    assert all("DB::Exception" in one.text and "(version " in one.text for one in said.values())
+    assert ask(door, "select 1", no_such_setting="1").status_code == 404
+    assert ask(door, "x" * (1024 * 1024 + 1)).status_code == 413
+    assert ask(door, "select sleepEachRow(1) from numbers(3)", max_execution_time="1").status_code == 408
+
+
+def test_only_this_machine_by_its_own_names_is_answered(door: httpx.Client) -> None:
+    sql = {"query": "select 1"}
+    for headers in (
+        {"Host": "evil.example"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Host": "127.0.0.1.evil.example"},
+    ):
+        assert door.get("/", params=sql, headers=headers).status_code == 403, headers
+        assert door.get("/ping", headers=headers).status_code == 403, headers
+    assert door.get("/", params=sql, headers={"Host": "localhost:8123", "Origin": "http://localhost:3000"}).text == "1\n"
+    assert (door.put("/").status_code, door.get("/nothing").status_code) == (405, 404)
+
+
+def test_a_driver_reads_blocks_of_any_size_and_hears_of_an_error_in_the_middle(door: httpx.Client) -> None:
+    client = clickhouse_connect.get_client(host="127.0.0.1", port=door.base_url.port)
+    with client.query_column_block_stream("select number from numbers(1000000)") as blocks:
+        assert sum(len(columns[0]) for columns in blocks) == 1_000_000
+    assert client.query_arrow("select number, toString(number) as s from numbers(200000)").num_rows == 200_000
+    assert client.query("select {a:Array(String)}", parameters={"a": ["x'", "y"]}).result_rows == [(["x'", "y"],)]
+    assert client.query("select 1 from numbers(1)", settings={"max_threads": 1}).result_rows == [(1,)]
+    with pytest.raises((DatabaseError, StreamFailureError), match="395"):
+        client.query("select throwIf(number = 900000) from numbers(1000000)")
+    with pytest.raises(DatabaseError, match="READONLY"):
+        client.command("truncate table silver_trades")
+    client.close()
+
+
+def test_native_blocks_are_checked_and_compressed_as_clickhouse_s_drivers_want_them(door: httpx.Client) -> None:
+    body = ask(door, "select number from numbers(300000) format RowBinary", compress="1").content
+    plain = b""
+    while body:
+        checksum, rest = body[:16], body[16:]
+        size, unpacked = int.from_bytes(rest[1:5], "little"), int.from_bytes(rest[5:9], "little")
+        assert (rest[0], city_hash_128(rest[:size])) == (0x82, checksum)
+        plain += lz4.block.decompress(rest[9:size], uncompressed_size=unpacked)
+        body = rest[size:]
+    assert plain == b"".join(number.to_bytes(8, "little") for number in range(300_000))
+
+
+def test_a_format_that_cannot_leave_in_pieces_is_limited(door: httpx.Client) -> None:
+    answer = ask(door, "select number from numbers(50000000) format JSON")
+    assert (answer.status_code, answer.headers["x-clickhouse-exception-code"]) == (500, "396")
+    whole = ask(door, "select number % 2 as a, count() from numbers(4) group by a with totals order by a format TSV")
+    assert whole.text == "0\t2\n1\t2\n\n0\t4\n"
+    assert ask(door, "select 1 as a where 0 format TSVWithNames").text == "a\n"
+
+
+def test_a_client_that_leaves_ends_its_query(door: httpx.Client) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        door.post("/", content=ENDLESS, timeout=0.5)
+    wait_until(lambda: ask(door, RUNNING).text == "0\n", "the query to end")
+
+
+def test_the_door_closes_although_queries_run(warehouse_settings: WarehouseSettings) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        with serving_sql(warehouse_settings, listener=listen_for_sql(SqlSettings(port=0))) as door:
+            url = door.url
+            queries = [pool.submit(httpx.post, url, content=ENDLESS, timeout=patience(60)) for _ in range(2)]
+            wait_until(lambda: httpx.get(url, params={"query": RUNNING}).text == "2\n", "the queries to run")
+        for query in queries:
+            if query.exception() is None:
+                assert query.result().headers["x-clickhouse-exception-code"] in ("394", "236")

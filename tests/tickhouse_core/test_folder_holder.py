@@ -1,0 +1,71 @@
+"""Who holds the engine's folder: the lock decides, and what an old file says does not."""
+
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tickhouse_core.errors import FolderHeld
+from tickhouse_core.folder_holder import Holder, door_to, is_held_here, note_holder, other_holder
+
+
+@contextmanager
+def locked(folder: Path, pid: int) -> Iterator[None]:
+    """As the engine locks it in a process of this id."""
+    with (folder / "status").open("w") as status:
+        status.write(f"PID: {pid}\nStarted at: 2026-01-01\n")
+        status.flush()
+        fcntl.flock(status, fcntl.LOCK_EX)
+        yield
+
+
+def note(folder: Path, **says: object) -> None:
+    (folder / "holder.json").write_text(
+        json.dumps({"door": "other", "pid": 4711, "command": "tickhouse local", "port": None} | says)
+    )
+
+
+def test_a_folder_that_nobody_locks_is_free_whatever_its_file_says(tmp_path: Path) -> None:
+    assert other_holder(tmp_path) is None
+    note(tmp_path, port=9)
+    (tmp_path / "status").write_text("PID: 4711\n")
+    assert other_holder(tmp_path) is None
+    assert door_to(tmp_path) is None
+
+
+def test_the_holder_is_named_by_its_own_file_only(tmp_path: Path) -> None:
+    with locked(tmp_path, 4711):
+        assert str(other_holder(tmp_path)) == "another program (process 4711)"
+        note(tmp_path)
+        assert other_holder(tmp_path) == Holder("other", 4711, "tickhouse local")
+        for text in ("", "[]", "{}", '{"door": 1}', '{"door":"a","pid":"b","command":"c","port":1}'):
+            (tmp_path / "holder.json").write_text(text)
+            assert str(other_holder(tmp_path)) == "another program (process 4711)"
+    note(tmp_path)
+    with locked(tmp_path, 4712):
+        assert str(other_holder(tmp_path)) == "another program (process 4712)"
+
+
+def test_this_process_is_no_other(tmp_path: Path) -> None:
+    note_holder(tmp_path)
+    assert not is_held_here(tmp_path)
+    with locked(tmp_path, os.getpid()):
+        assert is_held_here(tmp_path)
+        assert other_holder(tmp_path) is None
+        note(tmp_path, pid=os.getpid())  # another container's process of the same number
+        assert not is_held_here(tmp_path)
+
+
+def test_a_port_at_which_somebody_else_listens_is_no_door(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as stranger, locked(tmp_path, 4711):
+        threading.Thread(target=stranger.serve_forever, args=(0.01,), daemon=True).start()
+        note(tmp_path, port=stranger.server_port)
+        with pytest.raises(FolderHeld, match=r"is held by `tickhouse local` \(process 4711\), which answers no SQL"):
+            door_to(tmp_path, wait_seconds=0)
+        stranger.shutdown()
