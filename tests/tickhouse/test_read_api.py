@@ -215,6 +215,48 @@ def test_answers_equal_the_views_on_a_recorded_session(
         assert {(row["last_update_id"], bool(row["is_proven"])) for row in wanted} == {(book.last_update_id, book.is_proven)}
 
 
+@pytest.mark.slow  # as above
+@pytest.mark.parametrize("seed", range(2))
+def test_books_equal_gold_over_hours_of_holes_and_snapshots(
+    seed: int, lake: "th.Lake", folder: FolderStore, warehouse: Warehouse
+) -> None:
+    """Diffs that overlap or are missing, snapshots at any update, quiet minutes, times that run against ids by a little."""
+    dice = random.Random(seed)
+    at, last = DAY + HOUR - 10 * MINUTE, 1_000
+    diffs, snapshots = [], []
+    for _ in range(700):
+        at += dice.choice([100_000, 400_000, 2_500_000, 30 * SECOND] if dice.random() < 0.9 else [3 * MINUTE])
+        first = last + 1 + (5 if dice.random() < 0.02 else -1 if dice.random() < 0.1 else 0)
+        last = first + dice.randrange(1, 4)
+        bids, asks = (
+            [[str(100 + side * away), str(dice.choice([0, 0, 1, 2.5]))] for away in dice.sample(range(1, 6), 3)]
+            for side in (-1, 1)
+        )
+        diffs.append(depth_diff(first, last, event_us=at, bids=bids, asks=asks))
+        if dice.random() < 0.03:
+            bids, asks = [["99", "3"], ["97", "1"]], [["101", "3"], ["104", "1"]]
+            snapshots.append(depth_snapshot(last - dice.randrange(3), receipt_us=at + 50_000, bids=bids, asks=asks))
+    for dataset, parts, rows in ((DEPTH_DIFFS, diffs, 20), (DEPTH_SNAPSHOTS, snapshots, 1)):
+        record(folder, dataset, pa.concat_tables(parts), rows=rows)
+        land(warehouse, dataset, pa.concat_tables(parts))
+    transform(warehouse)
+
+    found = lake.books("BTCUSDT", DAY, at, levels=1, exact=True)
+
+    wanted = select(warehouse, "select * from gold_book_top_1s order by open_time")
+    assert len(wanted) > 500
+    assert [_first(row) for row in instants(found.arrow())] == [tuple(row[name] for name in _TOP) for row in wanted]
+    assert not found.is_complete
+    hours = [(DAY, DAY + HOUR), (DAY + HOUR, DAY + 2 * HOUR + 1_500 * SECOND), (DAY + 2 * HOUR + 1_500 * SECOND, at)]
+    parts = [lake.books("BTCUSDT", start, end, levels=1, exact=True).arrow() for start, end in hours]
+    assert pa.concat_tables(parts) == found.arrow()
+
+
+def _first(row: dict[str, Any]) -> tuple[Any, ...]:
+    bid, ask = ([*_side, (None, None)][0] for _side in _pairs(row))
+    return row["open_time"], row["last_update_id"], *bid, *ask
+
+
 @pytest.mark.slow
 def test_a_bucket_answers_as_a_folder_does(
     lake: "th.Lake",

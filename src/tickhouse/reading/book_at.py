@@ -12,6 +12,7 @@ from tickhouse.reading.ordering import whole_numbers
 from tickhouse.reading.ranges import Request
 from tickhouse.reading.rows import RowScan
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, LEVELS, Dataset
+from tickhouse_core.errors import ObjectMissing
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import DAY_US, HOUR_US
 
@@ -77,15 +78,16 @@ class _Search:
                 )
                 found = mine if found is None else max(found, mine)
             if found is not None:
-                bids, asks = self._sides(*found)
+                bids, asks = self._sides(found[0], start, end)
                 return *found, bids, asks
         return None
 
-    def _sides(self, snapshot_id: int, received: int) -> tuple[Side, Side]:
-        request = replace(self._request, start=received, end=received + 1)
-        [table] = RowScan(self._store, DEPTH_SNAPSHOTS, request, id_range=(snapshot_id, snapshot_id)).tables()
-        bids, asks = (after(EMPTY, flat(table.column(side))[0]) for side in ("bids", "asks"))
-        return bids, asks
+    def _sides(self, snapshot_id: int, start: int, end: int) -> tuple[Side, Side]:
+        request = replace(self._request, start=start, end=end)
+        for table in RowScan(self._store, DEPTH_SNAPSHOTS, request, id_range=(snapshot_id, snapshot_id)).tables():
+            bids, asks = (after(EMPTY, flat(table.column(side).slice(0, 1))[0]) for side in ("bids", "asks"))
+            return bids, asks
+        raise ObjectMissing(f"snapshot {snapshot_id} of {self._request.symbols[0]} was taken away while it was read")
 
     def _tables(self, dataset: Dataset, start: int, end: int, last: int | None = None) -> Iterator[pa.Table]:
         columns = list(dict.fromkeys(["last_update_id", dataset.time_column]))

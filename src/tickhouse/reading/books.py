@@ -15,6 +15,7 @@ from tickhouse.reading.ordering import Numbers, whole_numbers
 from tickhouse.reading.ranges import Request
 from tickhouse.reading.rows import RowScan
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, INSTANT, LEVELS, Dataset
+from tickhouse_core.errors import ObjectMissing
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import HOUR_US
 
@@ -71,15 +72,15 @@ class BookSteps:
     def tables(self) -> Iterator[pa.Table]:
         """In the columns of BOOKS; every table has rows."""
         self._snapshot_id = -1
-        for diffs, received, owned in self._hourly():
+        for hour, diffs, owned in self._hourly():
             for snapshot_id in dict.fromkeys(owned.snapshot_id.tolist()):
                 mine = owned.snapshot_id == snapshot_id
                 if snapshot_id != self._snapshot_id or owned.last_id[mine].min() < self._at_id:
-                    self._begin(snapshot_id, received[snapshot_id])
+                    self._begin(snapshot_id, hour)
                 yield from self._play(diffs, owned.step[mine], owned.last_id[mine])
 
-    def _hourly(self) -> Iterator[tuple[_Diffs, dict[int, int], _Owned]]:
-        """Diffs around an hour, receipts of the snapshots by id, and the steps that end in the hour."""
+    def _hourly(self) -> Iterator[tuple[int, _Diffs, _Owned]]:
+        """An hour, the diffs around it, and the steps that end in it."""
         first, every = self._first_step, self._every
         hours: dict[int, _Diffs] = {}
         while first < self._last_step:
@@ -89,15 +90,18 @@ class BookSteps:
             hours = {start: hours.get(start) or self._ids(start) for start in around}
             diffs = _joined(list(hours.values()))
             if len(diffs.last):
-                received = self._snapshots(hour)
-                yield diffs, received, _owned(diffs, np.array(sorted(received), dtype=np.int64), every, first, until)
+                yield hour, diffs, _owned(diffs, self._snapshots(hour), every, first, until)
             first = until
 
-    def _begin(self, snapshot_id: int, received: int) -> None:
-        rows = list(self._scan(DEPTH_SNAPSHOTS, received, received + 1, ["bids", "asks"], (snapshot_id, snapshot_id)).tables())
-        bids, asks = (flat(rows[0].column(side).slice(0, 1))[0] for side in ("bids", "asks"))
-        self._sides = (after(EMPTY, bids), after(EMPTY, asks))
-        self._snapshot_id = self._at_id = snapshot_id
+    def _begin(self, snapshot_id: int, hour: int) -> None:
+        """The state is this snapshot, found where its id was found."""
+        scan = self._snapshot_scan(hour, ["bids", "asks"], (snapshot_id, snapshot_id))
+        for table in scan.tables():
+            bids, asks = (flat(table.column(side).slice(0, 1))[0] for side in ("bids", "asks"))
+            self._sides = (after(EMPTY, bids), after(EMPTY, asks))
+            self._snapshot_id = self._at_id = snapshot_id
+            return
+        raise ObjectMissing(f"snapshot {snapshot_id} of {self._request.symbols[0]} was taken away while it was read")
 
     def _play(self, diffs: _Diffs, steps: Numbers, ids: Numbers) -> Iterator[pa.Table]:
         """The books at these update ids, ascending; the state is at the last of them then."""
@@ -144,15 +148,13 @@ class BookSteps:
         columns = [np.concatenate([_NO_NUMBERS, *(whole_numbers(table.column(name)) for table in tables)]) for name in _IDS]
         return _Diffs(*columns)
 
-    def _snapshots(self, hour: int) -> dict[int, int]:
-        """By id, when each was received."""
-        found: dict[int, int] = {}
-        for table in self._scan(
-            DEPTH_SNAPSHOTS, hour - 2 * HOUR_US, hour + 2 * HOUR_US, ["last_update_id", "receipt_time"]
-        ).tables():
-            ids, received = (whole_numbers(table.column(name)).tolist() for name in ("last_update_id", "receipt_time"))
-            found = dict(zip(ids, received, strict=True)) | found
-        return found
+    def _snapshots(self, hour: int) -> Numbers:
+        """Their ids, ascending."""
+        tables = self._snapshot_scan(hour, ["last_update_id"]).tables()
+        return np.unique(np.concatenate([_NO_NUMBERS, *(whole_numbers(table.column("last_update_id")) for table in tables)]))
+
+    def _snapshot_scan(self, hour: int, columns: list[str], id_range: tuple[int, int] | None = None) -> RowScan:
+        return self._scan(DEPTH_SNAPSHOTS, hour - 2 * HOUR_US, hour + 2 * HOUR_US, columns, id_range)
 
     def _scan(
         self, dataset: Dataset, start: int, end: int, columns: list[str], id_range: tuple[int, int] | None = None
