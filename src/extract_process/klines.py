@@ -103,11 +103,18 @@ async def _show(backfill: Backfill) -> None:
     )
     with status_shown(), Progress(*columns, console=console) as progress:
         task = progress.add_task("klines", total=None, used=0, limit=0)
-        while True:
+
+        def update() -> None:
             done = report.rows_received + report.rows_without_data
             limit = rest.client.limit
             progress.update(task, completed=done, total=report.rows_missing or None, used=limit.used_weight, limit=limit.limit)
-            await asyncio.sleep(0.2)
+
+        try:
+            while True:
+                update()
+                await asyncio.sleep(0.2)
+        finally:
+            update()
 
 
 def print_summary(backfill: Backfill, seconds: float) -> None:

@@ -4,7 +4,7 @@ Folder by folder, what the bucket lists against what the ledger has.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, astuple, dataclass
 from typing import Annotated
@@ -199,22 +199,35 @@ class ScheduledSweep:
         log.log(level, "reconciled", extra={"dataset": dataset.name, **asdict(counts)})
 
 
-def run_reconcile(
-    datasets: list[Dataset], stop: StopRequest, *, since_us: int = 0, min_age_seconds: float = 300, dry_run: bool = False
-) -> dict[str, SweepCounts]:
-    """Sweeps the datasets and prints what was found, however it ends. Raises TickhouseError if something is left."""
-    counts = {dataset.name: SweepCounts() for dataset in datasets}
+def sweep_all(
+    datasets: Sequence[Dataset],
+    counts: Mapping[str, SweepCounts],
+    stop: StopRequest,
+    *,
+    since_us: int = 0,
+    min_age_seconds: float = 300,
+    dry_run: bool = False,
+) -> None:
+    """Sweeps the datasets until the stop; `counts` by dataset say what was found, however it ends."""
     store = open_lake()
     with (
         closing(connect(read(WarehouseSettings))) as warehouse,
         on_demand_load(store, warehouse, limits_here(), stop) as load,
     ):
         sweep = Sweep(store, Ledger(warehouse), None if dry_run else load, stop, min_age_seconds)
-        try:
-            for dataset in datasets:
-                sweep.run(dataset, counts[dataset.name], since_us)
-        finally:
-            print_table(HEADER, [(name, *astuple(found)) for name, found in counts.items()], title="lake against ledger")
+        for dataset in datasets:
+            sweep.run(dataset, counts[dataset.name], since_us)
+
+
+def run_reconcile(
+    datasets: list[Dataset], stop: StopRequest, *, since_us: int = 0, min_age_seconds: float = 300, dry_run: bool = False
+) -> dict[str, SweepCounts]:
+    """As `sweep_all`, and prints what was found. Raises TickhouseError if something is left."""
+    counts = {dataset.name: SweepCounts() for dataset in datasets}
+    try:
+        sweep_all(datasets, counts, stop, since_us=since_us, min_age_seconds=min_age_seconds, dry_run=dry_run)
+    finally:
+        print_table(HEADER, [(name, *astuple(found)) for name, found in counts.items()], title="lake against ledger")
     if stop.is_set():
         raise Interrupted("stopped before everything was compared: run it again")
     if left := sum(found.left for found in counts.values()):

@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.control import parse_halt, parse_instant
+from simulated_exchange.config import ExchangeConfig, parse_halt, parse_instant
 from simulated_exchange.server.http_faults import parse_fault
 from simulated_exchange.server.replay import Start
 from simulated_exchange.server.socket_limits import SocketLimits

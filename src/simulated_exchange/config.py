@@ -1,7 +1,8 @@
-"""Everything an exchange is started with, checked at once; ValueError carries one line for a person."""
+"""Everything an exchange is started with, checked at once, and halts as text; ValueError carries one line for a person."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from simulated_exchange.market.generated import Halt
 from simulated_exchange.market.instruments import MOST
@@ -9,6 +10,7 @@ from simulated_exchange.server.http_faults import Fault
 from simulated_exchange.server.replay import Start
 from simulated_exchange.server.socket_faults import SocketFault
 from simulated_exchange.server.socket_limits import SocketLimits
+from tickhouse_core import timestamps
 
 HIGHEST_PORT = 65_535
 
@@ -68,3 +70,34 @@ class ExchangeConfig:
             raise ValueError("time-scale must be more than 0, and replay-speed cannot be negative")
         if self.replay and self.halts:
             raise ValueError("a recording cannot be halted: use --halt without --replay")
+
+
+def halt_from_json(item: Any) -> Halt:
+    """`{"symbol": "BTCUSDT", "start": …, "end": …}`, times ISO or ms, or a string SYMBOL=FROM/TO."""
+    if isinstance(item, str):
+        return parse_halt(item)
+    try:
+        return Halt(str(item["symbol"]), _instant(item["start"]), _instant(item["end"]))
+    except (KeyError, TypeError) as error:
+        raise ValueError("a halt is an object with symbol, start and end, or a string SYMBOL=FROM/TO") from error
+
+
+def parse_halt(text: str) -> Halt:
+    """`SYMBOL=FROM/TO` with ISO instants (UTC where no offset is given); ValueError if it is not one."""
+    symbol, equals, period = text.partition("=")
+    start, slash, end = period.partition("/")
+    if not (symbol and equals and slash):
+        raise ValueError(f"halt {text!r}: expected SYMBOL=FROM/TO")
+    return Halt(symbol, parse_instant(start), parse_instant(end))
+
+
+def parse_instant(text: str) -> int:
+    """An ISO instant as milliseconds; ValueError if it is not one."""
+    try:
+        return timestamps.parse_instant(text) // 1_000
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an ISO date or instant") from error
+
+
+def _instant(value: object) -> int:
+    return value if isinstance(value, int) else parse_instant(str(value))

@@ -12,8 +12,7 @@ from simulated_exchange.binance.parameters import VenueError, time_unit
 from simulated_exchange.binance.recording import read_recording as read_binance
 from simulated_exchange.binance.rest import Call, answer, injected_reply, over_limit, refusal, weight_of
 from simulated_exchange.binance.venue import BinanceVenue
-from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.control import halt_from_json
+from simulated_exchange.config import ExchangeConfig, halt_from_json
 from simulated_exchange.kucoin.recording import read_recording as read_kucoin
 from simulated_exchange.kucoin.rest import SOCKET_PATH
 from simulated_exchange.kucoin.venue import KucoinVenue

@@ -1,29 +1,24 @@
 """The front door for people: `tickhouse …`."""
 
 import sys
+from collections import UserDict
 from contextlib import closing
+from importlib import import_module
 from importlib.metadata import version as version_of
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command_from_info
+from typer.models import CommandInfo
 
-from extract_process import mirror_check, stream
-from extract_process.mirror import __main__ as mirror
-from load_process import __main__ as load
-from load_process import reconcile, redrive
-from status_page import __main__ as page
-from tickhouse import audit, clear, doctor, klines, local, localstack_restore, status
 from tickhouse.answers import JSON_FORMAT, JSON_SETTINGS, TABLE_FORMAT, json_lines, table_of, writes_unseen
-from tickhouse.demo import run_demo
-from tickhouse.provision import provision_aws
 from tickhouse_core.command_line import print_table, with_data_folder
 from tickhouse_core.errors import WarehouseReadOnly, WarehouseRefused
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.settings import DataSettings, LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
 from tickhouse_core.starting import leave_out_pandas
 from tickhouse_core.warehouse import connect, connect_asker
-from transform_process import __main__ as transform
-from transform_process import checks, migrate
 
 _TEACHING = """Crypto market data: recorded to Parquet, loaded into ClickHouse exactly once, queryable in SQL.
 
@@ -36,7 +31,47 @@ Something is wrong? [bold]tickhouse status[/] says where, [bold]tickhouse doctor
 _ONLY_READS = "`tickhouse query` only reads; to run this as it is, add --write"
 _START, _LOOK, _RUN, _OPERATE = "Start here", "Look", "Run: one process each", "Operate"
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich", help=_TEACHING)
+_MODULES = {
+    "local": ("tickhouse.local", _START),
+    "status": ("tickhouse.status", _LOOK),
+    "page": ("status_page.__main__", _LOOK),
+    "doctor": ("tickhouse.doctor", _LOOK),
+    "audit": ("tickhouse.audit", _LOOK),
+    "checks": ("transform_process.checks", _LOOK),
+    "klines": ("tickhouse.klines", _RUN),
+    "stream": ("extract_process.stream", _RUN),
+    "load": ("load_process.__main__", _RUN),
+    "transform": ("transform_process.__main__", _RUN),
+    "mirror": ("extract_process.mirror.__main__", _RUN),
+    "mirror-check": ("extract_process.mirror_check", _OPERATE),
+    "migrate": ("transform_process.migrate", _OPERATE),
+    "reconcile": ("load_process.reconcile", _OPERATE),
+    "redrive": ("load_process.redrive", _OPERATE),
+    "clear": ("tickhouse.clear", _OPERATE),
+    "keep": ("tickhouse.localstack_restore", _OPERATE),
+}
+"""Commands that are their module's `main`."""
+
+
+class _OnDemand(UserDict[str, Any]):
+    """Commands by name; a module is imported when its command is asked for: all of them together take a second."""
+
+    def __getitem__(self, name: str) -> Any:
+        if isinstance(found := self.data[name], tuple):
+            module, panel = found
+            info = CommandInfo(name=name, callback=import_module(module).main, rich_help_panel=panel)
+            self.data[name] = get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode="rich")
+        return self.data[name]
+
+
+class _Commands(TyperGroup):
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        (demo, command), *others = self.commands.items()
+        self.commands = _OnDemand({demo: command, **_MODULES, **dict(others)})
+
+
+app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich", help=_TEACHING)
 
 
 def _print_version(is_asked: bool) -> None:
@@ -61,29 +96,12 @@ def demo(
     """The whole pipeline on this machine against a simulated exchange, with the status page: no Docker, no network."""
 
     def work() -> None:
+        from tickhouse.demo import run_demo
+
         with stop_on_signals() as stop:
             run_demo(stop, duration)
 
     run_command(work)
-
-
-app.command("local", rich_help_panel=_START)(local.main)
-app.command("status", rich_help_panel=_LOOK)(status.main)
-app.command("page", rich_help_panel=_LOOK)(page.main)
-app.command("doctor", rich_help_panel=_LOOK)(doctor.main)
-app.command("audit", rich_help_panel=_LOOK)(audit.main)
-app.command("checks", rich_help_panel=_LOOK)(checks.main)
-app.command("klines", rich_help_panel=_RUN)(klines.main)
-app.command("stream", rich_help_panel=_RUN)(stream.main)
-app.command("load", rich_help_panel=_RUN)(load.main)
-app.command("transform", rich_help_panel=_RUN)(transform.main)
-app.command("mirror", rich_help_panel=_RUN)(mirror.main)
-app.command("mirror-check", rich_help_panel=_OPERATE)(mirror_check.main)
-app.command("migrate", rich_help_panel=_OPERATE)(migrate.main)
-app.command("reconcile", rich_help_panel=_OPERATE)(reconcile.main)
-app.command("redrive", rich_help_panel=_OPERATE)(redrive.main)
-app.command("clear", rich_help_panel=_OPERATE)(clear.main)
-app.command("keep", rich_help_panel=_OPERATE)(localstack_restore.main)
 
 
 @app.command(rich_help_panel=_OPERATE)
@@ -100,11 +118,15 @@ def provision(
     def work() -> None:
         everything = not (aws or warehouse or pubsub)
         if aws or (everything and read(DataSettings).folder is None):
+            from tickhouse.provision import provision_aws
+
             provision_aws(read(LakeSettings).bucket, read(RetentionSettings))
         if warehouse or everything:
-            migrate.migrate(read(WarehouseSettings), read(RetentionSettings))
+            from transform_process.migrate import migrate
+
+            migrate(read(WarehouseSettings), read(RetentionSettings))
         if pubsub or (everything and read(PubSubSettings).is_configured):
-            from tickhouse.provision_pubsub import provision_pubsub  # Google's client is loaded only here
+            from tickhouse.provision_pubsub import provision_pubsub
 
             provision_pubsub(read(PubSubSettings))
 

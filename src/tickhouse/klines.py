@@ -61,7 +61,7 @@ def _load() -> None:
         if holder is not None and holder.port is not None:
             _leave_to(holder, warehouse.path, stop)
             return
-        with serving_sql(warehouse):
+        with serving_sql(warehouse, creates=True):
             migrate(warehouse)
             waiting = _waiting(QUEUES)
             with _bar("load", waiting, lambda: waiting - _waiting(QUEUES)):

@@ -101,7 +101,7 @@ class LiveStatus:
     def _next(self) -> str:
         if not self.is_recording:
             return "a second Ctrl-C ends at once" if self.phase.startswith("stopping") else "Ctrl-C ends"
-        return f"open {self.url} to see it; Ctrl-C ends and keeps everything"
+        return f'in another terminal: tickhouse query --data {self.folder} "show tables"; Ctrl-C ends and keeps everything'
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from extract_process.live.options import StreamOptions
 from extract_process.spool.limits import BatchLimits
 from extract_process.stream import DEFAULT_CHANNELS
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
-from load_process.reconcile import run_reconcile
+from load_process.reconcile import SweepCounts, sweep_all
 from status_page.server import listen_for_page, running_page
 from tickhouse.embedded import TimeLimit, Worker, bring_gold_up, data_folder, live_pipeline
 from tickhouse.live_status import LiveStatus, shown, terminal
@@ -31,7 +31,7 @@ from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import Interrupted, TickhouseError, UnknownSymbols, UsageError, VenueError
 from tickhouse_core.files import locked_folder
 from tickhouse_core.lake import open_lake
-from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
+from tickhouse_core.lifecycle import StopRequest, run_command, run_until_stopped, stop_on_signals
 from tickhouse_core.settings import SpoolSettings, SqlSettings, StatusSettings, WarehouseSettings, read
 from tickhouse_core.sql_door.serving import Door, listen_for_sql, serving_sql
 from transform_process.migrate import migrate
@@ -46,6 +46,9 @@ END_SECONDS = 6.0
 
 STOP_SECONDS = 4.0
 """Of a capture: its last batch and uploads into a folder."""
+
+LOOK_UP_SECONDS = 10.0
+"""Longer, a venue counts as unavailable: recording begins, and looks the symbols up again by itself."""
 
 VIEWS = {"trades": "trades", "depth": "depth_diffs", "ticker": "tickers", "klines": "klines"}
 """By channel, what people query."""
@@ -80,14 +83,18 @@ def run_local(
         parts.enter_context(data_folder(folder))
         with shown(status):
             status.phase = "looking the symbols up"
-            markets = asyncio.run(choose_markets(venues, symbols))
+            markets = asyncio.run(_markets_in_time(venues, symbols, stop))
+            if stop.is_set():
+                return
             status.phase = "creating the tables"
             warehouse = read(WarehouseSettings)
-            door = parts.enter_context(serving_sql(warehouse, listener=sql_listener))
+            door = parts.enter_context(serving_sql(warehouse, listener=sql_listener, creates=True))
             migrate(warehouse)
             summary = RunSummary(folder, VIEWS[channels[0]], _next_commands(venues, symbols, folder))
             status.phase = "loading what the last run left"
             _load_the_rest(stop)
+            if stop.is_set():
+                return
             _record(markets, channels, history, settings, listener, door, status, stop, seconds)
             lines = [*summary.lines()]
     print(*lines, sep="\n", flush=True)
@@ -149,6 +156,21 @@ def _next_commands(venues: Sequence[str], symbols: Sequence[str], folder: Path) 
         f"tickhouse local {shlex.join([*named, '--data', str(folder)])}   # goes on",
         f"tickhouse page --data {shlex.quote(str(folder))}   # the page, without recording",
     ]
+
+
+async def _markets_in_time(venues: Sequence[str], symbols: Sequence[str], stop: StopRequest) -> dict[str, list[str]]:
+    """As `choose_markets`; every venue gets all symbols where there is no answer in time. They are checked again later."""
+    found: dict[str, list[str]] = {}
+
+    async def choose() -> None:
+        found.update(await choose_markets(venues, symbols))
+
+    chosen = await run_until_stopped(stop, LOOK_UP_SECONDS, choose())
+    if chosen.cancelled():
+        log.warning("symbols are not checked: no answer yet", extra={"venues": ", ".join(venues), "seconds": LOOK_UP_SECONDS})
+        return {name: list(symbols) for name in venues}
+    chosen.result()
+    return found
 
 
 async def choose_markets(venues: Sequence[str], symbols: Sequence[str]) -> dict[str, list[str]]:
@@ -215,8 +237,14 @@ def _fill_history(venue: str, symbols: list[str], history: History, status: Live
 
 def _load_the_rest(stop: StopRequest) -> None:
     """Loads objects of the lake that are not loaded: after a kill or a power cut, or into a new warehouse."""
-    if next(open_lake().list_keys("data_sources/"), None) is not None:
-        run_reconcile(list(DATASETS), stop, min_age_seconds=0)
+    if next(open_lake().list_keys("data_sources/"), None) is None:
+        return
+    counts = {dataset.name: SweepCounts() for dataset in DATASETS}
+    sweep_all(DATASETS, counts, stop, min_age_seconds=0)
+    if loaded := sum(found.loaded for found in counts.values()):
+        log.info("loaded what the last run left", extra={"objects": loaded})
+    if left := sum(found.left for found in counts.values()):
+        log.error("objects of the lake could not be loaded: see ops_load_errors", extra={"objects": left})
 
 
 def _check_folder(folder: Path) -> None:

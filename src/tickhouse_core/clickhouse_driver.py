@@ -18,6 +18,7 @@ from clickhouse_connect.driver.exceptions import (
 from clickhouse_connect.driver.httputil import check_env_proxy, get_pool_manager
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError
 
 from tickhouse_core.errors import TickhouseError, UsageError, WarehouseReadOnly, WarehouseRefused, WarehouseUnavailable
 from tickhouse_core.loopback import is_loopback
@@ -61,22 +62,37 @@ _TRANSIENT_CODES = {
 _READONLY = 164
 
 
+_NOBODY = "start one (make up) or correct CLICKHOUSE_HOST and CLICKHOUSE_PORT, or work in a folder without a server: --data DIR"
+
+
 @contextmanager
-def clickhouse_errors() -> Iterator[None]:
-    """Maps clickhouse-connect's errors: WarehouseUnavailable, WarehouseReadOnly, WarehouseRefused, UsageError."""
+def clickhouse_errors(*, in_folder: bool = False) -> Iterator[None]:
+    """Maps clickhouse-connect's errors: WarehouseUnavailable, WarehouseReadOnly, WarehouseRefused, UsageError.
+
+    `in_folder`: the engine is embedded; then other remedies are named.
+    """
     try:
         yield
     except OperationalError as error:
-        raise WarehouseUnavailable(f"ClickHouse: {first_line(error)}") from error
+        raise WarehouseUnavailable(f"ClickHouse: {_unreached(error) or first_line(error)}") from error
     except (DatabaseError, InterfaceError, ProgrammingError) as error:
-        raise _database_error(error) from error
+        raise _database_error(error, in_folder) from error
     except ClickHouseError as error:
         raise WarehouseRefused(f"ClickHouse: {first_line(error)}") from error
     except OSError as error:
         raise WarehouseUnavailable(f"ClickHouse: {error}") from error
 
 
-def _database_error(error: ClickHouseError) -> TickhouseError:
+def _unreached(error: OperationalError) -> str:
+    """Where nobody listens: the address, the reason, and both ways out; empty for any other trouble."""
+    cause = error.__cause__
+    if not isinstance(cause, MaxRetryError) or not isinstance(cause.reason, NewConnectionError):
+        return ""
+    reason = "no such host" if isinstance(cause.reason, NameResolutionError) else str(cause.reason).rpartition("] ")[2]
+    return f"no server answers at {cause.pool.host}:{cause.pool.port} ({reason}): {_NOBODY}"
+
+
+def _database_error(error: ClickHouseError, in_folder: bool) -> TickhouseError:
     code = getattr(error, "code", None)
     message = f"ClickHouse: {first_line(error)}"
     if code == _READONLY:
@@ -84,7 +100,8 @@ def _database_error(error: ClickHouseError) -> TickhouseError:
     if code in _TRANSIENT_CODES:
         return WarehouseUnavailable(message)
     if code in {81, 192, 193, 516}:  # UNKNOWN_DATABASE, UNKNOWN_USER, WRONG_PASSWORD, AUTHENTICATION_FAILED
-        return UsageError(f"{message}; check CLICKHOUSE_* and run `tickhouse provision --warehouse`")
+        remedy = "`tickhouse migrate` makes its tables" if in_folder else "run `tickhouse provision --warehouse`"
+        return UsageError(f"{message}; check CLICKHOUSE_* and {remedy}")
     return WarehouseRefused(message)
 
 

@@ -14,6 +14,7 @@ from clickhouse_connect.driver.exceptions import ProgrammingError
 
 from tickhouse_core.errors import FolderHeld, UsageError
 from tickhouse_core.folder_holder import is_held_here, note_holder_once, other_holder, wait_until_free
+from tickhouse_core.settings import DataSettings, read
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -68,6 +69,19 @@ def raw_connection(path: Path) -> Any:
     from chdb.state.sqlitelike import Connection
 
     return Connection(os.path.realpath(path))
+
+
+def check_engine_folder(path: Path) -> None:
+    """UsageError where the engine has no data in `path`: a command that reads does not make a warehouse, it names who does."""
+    if (path / "metadata").is_dir():
+        return
+    data = read(DataSettings).folder
+    if data is None or path != data / "warehouse":
+        raise UsageError(f"CLICKHOUSE_PATH={path}: there is no warehouse in this folder: `tickhouse migrate` makes one")
+    raise UsageError(
+        f"--data {data} has no warehouse yet: `tickhouse klines --data {data} --symbol …` and `tickhouse local --data {data} "
+        f"--symbol …` fill one, `tickhouse migrate --data {data}` makes an empty one"
+    )
 
 
 def _check_folder(path: Path) -> None:

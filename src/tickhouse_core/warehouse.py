@@ -11,7 +11,7 @@ from clickhouse_connect.driver.httpclient import HttpClient
 from urllib3 import Timeout
 
 from tickhouse_core.clickhouse_driver import clickhouse_errors, first_line, timed_pools
-from tickhouse_core.embedded_engine import open_engine
+from tickhouse_core.embedded_engine import check_engine_folder, open_engine
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.folder_holder import door_to
 from tickhouse_core.settings import WarehouseSettings
@@ -224,16 +224,20 @@ def connect(
     restrictions: Mapping[str, Any] | None = None,
     first_answer_seconds: int = 60,
     answer_seconds: int = _ANSWER_SECONDS,
+    creates: bool = False,
 ) -> Warehouse:
     """Connects to the server, or opens the embedded engine's folder (one process at a time may hold it).
 
     `database` overrides the default one, for the statement that creates it; `restrictions` are ClickHouse's settings of
     every statement of this connection. WarehouseUnavailable where a server has not answered within `first_answer_seconds`:
     long enough for a service that wakes up. Later it may be silent for `answer_seconds`, and each answer has an hour.
+    The engine's folder is made if this `creates` it; else UsageError names who makes it.
     """
     name = settings.database if database is None else database
-    with clickhouse_errors():
+    with clickhouse_errors(in_folder=settings.path is not None):
         if settings.path is not None:
+            if not creates:
+                check_engine_folder(settings.path)
             return Warehouse(open_engine(settings.path, name, restrictions))
         client = clickhouse_connect.get_client(
             host=settings.host,

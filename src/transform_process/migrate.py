@@ -7,7 +7,7 @@ replicate. ClickHouse Cloud replicates by itself and takes the files as they are
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -63,16 +63,19 @@ def migrate(settings: WarehouseSettings, retention: RetentionSettings | None = N
 
     `retention` sets or removes the TTL of the bronze tables; without it they stay unchanged.
     A file that was interrupted is applied again from its first statement. Raises WarehouseRefused when a file that was applied
-    here has been edited since (a fix is the next number), and for a database of before the first release.
+    here has been edited since (a fix is the next number), for an engine's folder of a newer version, and for a database of
+    before the first release.
     """
-    server = connect(settings, database="default")
+    server = connect(settings, database="default", creates=True)
     server.command(f"create database if not exists {settings.database}")  # a name the settings have checked
     server.close()
     warehouse = connect(settings)
     try:
         applied = _applied(warehouse)
         _refuse_unreleased(settings.database, applied)
-        count = sum(_apply(warehouse, migration, applied) for migration in read_migrations())
+        migrations = list(read_migrations())
+        _refuse_other_versions(settings, migrations, applied)
+        count = sum(_apply(warehouse, migration, applied) for migration in migrations)
         if count:
             log.info("schema applied", extra={"files": count, "database": settings.database})
         if retention is not None:
@@ -107,12 +110,29 @@ def _refuse_unreleased(database: str, applied: Mapping[str, str]) -> None:
         )
 
 
+def _refuse_other_versions(settings: WarehouseSettings, migrations: Sequence[Migration], applied: Mapping[str, str]) -> None:
+    """Raises WarehouseRefused for tables that are not those of these files, and an engine's folder of a newer tickhouse.
+
+    A server of a newer one is left alone: its older processes go on while it is upgraded.
+    """
+    edited = [one.name for one in migrations if applied.get(one.name, one.checksum) != one.checksum]
+    if settings.path is None:
+        if edited:
+            raise WarehouseRefused(f"{edited[0]} was edited after it was applied here: restore it, add the next number")
+        return
+    anew = f"or move {settings.path} away: the lake can be loaded into a new one (`tickhouse migrate`, `tickhouse reconcile`)"
+    if edited:
+        raise WarehouseRefused(
+            f"the tables of {settings.path} are not those of this version ({edited[0]} was edited after it was applied "
+            f"here): use the version that made them, {anew}"
+        )
+    if unknown := sorted(applied.keys() - {one.name for one in migrations}):
+        raise WarehouseRefused(f"{settings.path} was made by a newer tickhouse ({unknown[0]}): use that one, {anew}")
+
+
 def _apply(warehouse: Warehouse, migration: Migration, applied: Mapping[str, str]) -> bool:
-    checksum = applied.get(migration.name)
-    if checksum == migration.checksum:
+    if migration.name in applied:
         return False
-    if checksum is not None:
-        raise WarehouseRefused(f"{migration.name} was edited after it was applied here: restore it, add the next number")
     for statement in migration.statements:
         warehouse.command(statement)
     row = {"version": migration.version, "name": migration.name, "checksum": migration.checksum}

@@ -1,5 +1,6 @@
 """Uploader between a real outbox and S3: whatever the lake does, every object arrives, as it was, and says when it did not."""
 
+import errno
 import logging
 import threading
 import time
@@ -15,6 +16,8 @@ from tests.waiting import wait_until
 
 from extract_process.spool.outbox import Outbox, Uploader
 from tickhouse_core.aws import s3_client
+from tickhouse_core.errors import LakeUnavailable
+from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.s3_store import S3Store
 
@@ -201,3 +204,29 @@ def test_a_kill_between_the_upload_and_the_deletion_repeats_the_same_object(
     assert Uploader(outbox, store).finish(20) == 0
     assert gate.puts[0] == gate.puts[1]
     assert [(item.key, item.etag) for item in moto_lake.store.list_keys("")] == [(waiting.key, etag)]
+
+
+class Away(FolderStore):
+    """A lake that refuses the first uploads, each with words of its own."""
+
+    def __init__(self, folder: Path, troubles: list[Exception]) -> None:
+        super().__init__(folder)
+        self._troubles = troubles
+
+    def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
+        if self._troubles:
+            raise self._troubles.pop(0)
+        return super().write(key, body, replaces=replaces, must_be_new=must_be_new)
+
+
+@pytest.mark.slow
+def test_an_outage_is_one_line_a_cause(outbox: Outbox, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    away, full = [LakeUnavailable(f"answer {number}") for number in range(2)], OSError(errno.ENOSPC, "no room")
+    outbox.put(1, OBJECTS)
+    uploader = Uploader(outbox, Away(tmp_path / "lake", [*away, full]))
+    wait_until(lambda: uploader.uploaded == len(OBJECTS))
+    troubles = said(caplog, "cannot upload, the spool keeps it and tries again")
+    assert [trouble["tries"] for trouble in troubles] == [1, 3], "the second one says what the first one said"
+    assert [end["after_tries"] for end in said(caplog, "uploads resumed")] == [3]
+    assert uploader.finish(20) == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.commands import run_here
 from tests.load_process.conftest import KEY, klines, parquet
 from tests.load_process.operating import (
     counts,
@@ -175,7 +176,7 @@ def test_a_version_that_was_replaced_and_comes_back_to_the_lake_is_loaded(moto_l
     ],
 )
 def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], said: str) -> None:
-    done = command("load_process.redrive", *arguments)
+    done = run_here("load_process.redrive", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {said}")
     assert done.stderr.count("\n") == 1

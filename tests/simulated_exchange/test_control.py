@@ -3,7 +3,7 @@ from typing import Any
 import httpx
 import pytest
 
-from simulated_exchange.control import parse_halt, parse_instant
+from simulated_exchange.config import parse_halt, parse_instant
 from simulated_exchange.market.generated import Halt
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.commands import run_here
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
@@ -39,7 +40,6 @@ def test_it_says_where_it_listens_and_stops_cleanly_on_a_signal(stop: signal.Sig
         assert process.wait(timeout=10) == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -53,7 +53,7 @@ def test_it_says_where_it_listens_and_stops_cleanly_on_a_signal(stop: signal.Sig
     ],
 )
 def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], reason: str) -> None:
-    done = subprocess.run(command(*arguments), capture_output=True, env=environment(), text=True, check=False)
+    done = run_here("simulated_exchange", *arguments)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert reason in done.stderr

@@ -301,6 +301,7 @@ def test_a_machine_on_which_the_engine_cannot_work_is_one_line(tmp_path: Path, f
     command = f'{first}; exec "$0" -m tickhouse query --write "select 1 + 1"'
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "CLICKHOUSE_PATH": str(tmp_path)}
     environment["CLICKHOUSE_DATABASE"] = "default"  # it is there from the start
+    (tmp_path / "metadata").mkdir()  # a command that reads opens only what was an engine's folder before
     ended = subprocess.run(
         ["sh", "-c", command, sys.executable], env=environment, capture_output=True, text=True, timeout=patience(60)
     )

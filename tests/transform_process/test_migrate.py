@@ -97,7 +97,7 @@ def test_a_file_that_was_edited_after_it_was_applied_is_refused(
 ) -> None:
     warehouse.insert_rows("ops_schema_migrations", [{"version": 4, "name": FILES[3].name, "checksum": "what it was"}])
     try:
-        with pytest.raises(WarehouseRefused, match=rf"^{FILES[3].name} was edited after it was applied here: restore it"):
+        with pytest.raises(WarehouseRefused, match=rf"{FILES[3].name} was edited after it was applied here"):
             migrate(warehouse_settings)
     finally:
         warehouse.command("truncate table ops_schema_migrations")

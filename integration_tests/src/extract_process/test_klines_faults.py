@@ -57,8 +57,7 @@ def test_burst_of_one_trouble_costs_nothing_but_time(
     assert SAID[kind] in said(caplog)
 
 
-@pytest.mark.heart
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [pytest.param(1, marks=pytest.mark.heart), 2])
 def test_all_troubles_at_once_leave_an_exact_result(
     seed: int, open_venue: "OpenVenue", backfill: "RunBackfill", lake: "LakeView", caplog: pytest.LogCaptureFixture
 ) -> None:

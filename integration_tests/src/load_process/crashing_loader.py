@@ -205,7 +205,7 @@ def in_process(log: Path, target: Callable[..., None], *arguments: Any) -> None:
 def make_warehouse(folder: Path) -> None:
     """With the tables of klines and of the loader only: a sixth of the files, and opened in a third of the time."""
     settings = WarehouseSettings(path=folder)
-    server = connect(settings, database="default")
+    server = connect(settings, database="default", creates=True)
     server.command(f"create database {settings.database}")
     server.close()
     warehouse = connect(settings)

@@ -7,9 +7,8 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import httpx
 import pyarrow.dataset as ds
 import pytest
 from conftest import free_port
+from tests.commands import run_here
 from tests.waiting import patience, wait_until
 
 from simulated_exchange.app import running_exchange
@@ -57,16 +57,14 @@ def lake_ids() -> list[int]:
 
 
 def wait_until_healthy(url: str, process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + patience(60)
-    verdicts: dict[str, str] = {}
-    while verdicts.get("warehouse") != "ok" or verdicts.get("venue") != "ok":
-        assert time.monotonic() < deadline, verdicts
+    def is_healthy() -> bool:
         assert process.poll() is None, process.communicate()
-        try:
-            state = httpx.get(f"{url}/api/status", timeout=20).json()
-            verdicts = {stage["name"]: stage["verdict"] for stage in state["stages"]}
-        except httpx.TransportError:
-            time.sleep(0.2)
+        with suppress(httpx.TransportError):
+            stages = httpx.get(f"{url}/api/status", timeout=20).json()["stages"]
+            return {"warehouse", "venue"} <= {stage["name"] for stage in stages if stage["verdict"] == "ok"}
+        return False
+
+    wait_until(is_healthy, "warehouse and venue to be ok", 60)
 
 
 def test_local_keeps_everything_between_runs_and_through_a_kill(environment: dict[str, str]) -> None:
@@ -151,7 +149,7 @@ def test_two_venues_with_history_beside_and_nothing_asked_twice(environment: dic
 def test_what_cannot_be_recorded_is_one_line_before_anything_is_built(
     environment: dict[str, str], arguments: tuple[str, ...], says: str
 ) -> None:
-    done = run(environment, "local", *arguments)
+    done = run_here("tickhouse.cli", "local", *arguments, environment=environment)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1].startswith(f"error: {says}"), done.stderr
     assert not Path("data/warehouse").exists()
@@ -159,18 +157,36 @@ def test_what_cannot_be_recorded_is_one_line_before_anything_is_built(
 
 def test_a_file_in_place_of_the_folder_and_a_taken_port_are_one_line(environment: dict[str, str]) -> None:
     Path("data").write_text("mine")
-    done = run(environment, "local", "--symbol", "BTCUSDT")
+    done = run_here("tickhouse.cli", "local", "--symbol", "BTCUSDT", environment=environment)
     assert (done.returncode, "data is a file: name a folder" in done.stderr) == (2, True)
     assert Path("data").read_text() == "mine"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = run(environment, "local", "--symbol", "BTCUSDT", "--data", "other", "--port", port)
+        done = run_here(
+            "tickhouse.cli", "local", "--symbol", "BTCUSDT", "--data", "other", "--port", port, environment=environment
+        )
     assert (done.returncode, "cannot listen there" in done.stderr) == (2, True)
-    assert not Path("other/warehouse").exists()
+    assert not Path("other").exists()
+
+
+def test_a_venue_that_is_offline_is_named_and_outlasts_neither_the_duration_nor_a_signal(environment: dict[str, str]) -> None:
+    offline = {**environment, "BINANCE_REST_URL": "http://127.0.0.1:9", "BINANCE_WS_URL": "ws://127.0.0.1:9"}
+    done = run(offline, "stream", "--data", "streamed", "--symbol", "BTCUSDT", "--duration", "1")
+    assert done.returncode == 0, done.stderr
+    assert "why=http://127.0.0.1:9/api/v3/time: ConnectError" in done.stderr
+    assert "REST is away" not in done.stderr, "that line comes after half a minute of tries"
+    with local(offline) as process:
+        assert process.stderr is not None
+        said = iter(process.stderr.readline, "")
+        assert any("why=http://127.0.0.1:9/api/v3/exchangeInfo: ConnectError" in line for line in said)
+        process.send_signal(signal.SIGTERM)
+        out, errors = process.communicate(timeout=patience(30))
+    assert (process.returncode, out) == (0, ""), errors
+    assert not Path("data/warehouse").exists()
 
 
 def test_status_without_a_page_is_one_line(environment: dict[str, str]) -> None:
-    done = run(environment, "status", "--url", "http://127.0.0.1:9")
+    done = run_here("tickhouse.cli", "status", "--url", "http://127.0.0.1:9", environment=environment)
     assert done.returncode == 1
     assert done.stderr.startswith("error: status page at http://127.0.0.1:9: ")
     assert "`tickhouse page` starts it" in done.stderr

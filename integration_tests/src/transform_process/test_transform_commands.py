@@ -190,6 +190,19 @@ def test_a_killed_pass_is_done_again_and_gold_is_what_a_rebuild_makes(
     warehouse.close()
 
 
+def test_one_pass_takes_what_was_loaded_a_moment_ago(own_folder: Callable[[], Warehouse]) -> None:
+    """Nobody else writes into an embedded warehouse, so nothing has to wait for the lag."""
+    assert run("transform_process.migrate")[0] == 0
+    warehouse = own_folder()
+    land(warehouse, 10)
+    warehouse.close()
+    code, _, errors = run("transform_process", "--once")
+    assert code == 0, errors
+    warehouse = own_folder()
+    assert has_minutes(warehouse, 10)
+    warehouse.close()
+
+
 def test_an_insert_under_way_holds_the_watermark(clickhouse_server: "ClickHouseServer") -> None:
     """A slow insert has its load_time from its beginning: a pass beside it must not go past it."""
     warehouse = connect(clickhouse_server.settings)
@@ -242,7 +255,7 @@ def test_wrong_usage_is_one_clear_line(arguments: tuple[str, ...], line: str, ow
 def test_a_warehouse_without_a_schema_is_one_clear_line(own_folder: Callable[[], Warehouse]) -> None:
     code, _, errors = run("transform_process", "--once")
     assert code == 2
-    assert "tickhouse provision --warehouse" in errors
+    assert "there is no warehouse in this folder: `tickhouse migrate` makes one" in errors
     assert "Traceback" not in errors
 
 

@@ -66,11 +66,24 @@ async def _run(options: StreamOptions, stop: StopRequest) -> CaptureReport:
         store = open_lake()
         _check_bucket(store)
         async with venue.open_rest(folder.parent, CONNECTIONS) as rest:
-            listing = await open_listing(rest, tuple(options.wanted))
+            listing = await _listed(rest, options, stop)
             outbox = Outbox(outbox_folder(folder))
             symbols = frozenset(options.wanted)
             recovered = await asyncio.to_thread(recover, folder, outbox, venue, options.instance, symbols)
             return await CaptureSession(options, folder, rest, listing, store, outbox, recovered).run(stop)
+
+
+async def _listed(rest: VenueRest, options: StreamOptions, stop: StopRequest) -> Listing:
+    """The symbols are looked up before anything is recorded. A venue that does not answer outlasts no stop and no duration."""
+    found: list[Listing] = []
+
+    async def look_up() -> None:
+        found.append(await open_listing(rest, tuple(options.wanted)))
+
+    looked = await run_until_stopped(stop, options.duration_seconds, look_up())
+    if not looked.cancelled():
+        looked.result()
+    return found[0] if found else Listing(rest, tuple(options.wanted), is_checked=False)
 
 
 class CaptureSession:

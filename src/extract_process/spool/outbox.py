@@ -161,6 +161,7 @@ class Uploader:
         self.last_upload = time.time()
         self._outbox = outbox
         self._store = store
+        self._said: set[str] = set()
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="uploader", daemon=True)
@@ -208,12 +209,12 @@ class Uploader:
         log.debug("uploaded", extra=extra)
 
     def _pause(self, failures: int, error: Exception) -> None:
-        """Full jitter. The same trouble is logged at its first, second, fourth, eighth … time."""
-        if failures & (failures - 1) == 0:
-            log.error(
-                "cannot upload, the spool keeps it and tries again",
-                extra={"tries": failures, "waiting": len(self._outbox.waiting()), "error": str(error)},
-            )
+        """Full jitter. One line a cause until uploads resume; further tries are for debugging."""
+        cause = f"{type(error).__name__} {getattr(error, 'errno', None)}"
+        level = logging.DEBUG if cause in self._said else logging.ERROR
+        self._said.add(cause)
+        what = {"tries": failures, "waiting": len(self._outbox.waiting()), "error": str(error)}
+        log.log(level, "cannot upload, the spool keeps it and tries again", extra=what)
         seconds = random.uniform(0.1, _BETWEEN_UPLOADS.pause(failures))
         if self._stopping.is_set():
             time.sleep(min(seconds, 1.0))
@@ -222,5 +223,6 @@ class Uploader:
 
     def _say_resumed(self, failures: int) -> int:
         if failures:
+            self._said.clear()
             log.info("uploads resumed", extra={"after_tries": failures, "waiting": len(self._outbox.waiting())})
         return 0

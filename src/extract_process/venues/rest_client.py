@@ -210,10 +210,14 @@ class RestClient:
             response = await self._client.request(method, path, params=parameters)
             tally = self._tally_of(response)
         except httpx.RequestError as error:
-            raise VenueUnavailable(f"{path}: {type(error).__name__} {error}".rstrip()) from error
+            raise VenueUnavailable(f"{self._where(path)}: {type(error).__name__} {error}".rstrip()) from error
         finally:
             self.limit.on_answer(weight, sent_us, self.server_now(), tally)
         return response
+
+    def _where(self, path: str) -> str:
+        base = str(self._client.base_url)
+        return f"{urlsplit(base).scheme}://{host_of(base)}{path}"
 
     def _ban(self, said: str, until_us: int) -> VenueBanned:
         """Stored at once, so that no other task and no restart sends requests before it ends."""

@@ -4,8 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from simulated_exchange.binance.messages import Wording
-from simulated_exchange.binance.streams import ALL_MINI_TICKERS, Stream, parse_stream
+from simulated_exchange.binance.messages import ALL_MINI_TICKERS, Stream, Wording, parse_stream
 from simulated_exchange.market.instruments import Instrument
 from simulated_exchange.market.intervals import MINUTE, Interval
 from simulated_exchange.market.klines import TimeUnit

@@ -1,14 +1,59 @@
-"""PURE. Binance's JSON of one instrument: what goes over the sockets, trades and depth of REST."""
+"""PURE. Binance's streams, `btcusdt@depth@100ms`, `!miniTicker@arr`, …, and its JSON of one instrument: what goes over the
+sockets, trades and depth of REST.
+"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 from simulated_exchange.market.instruments import DECIMALS, Instrument
-from simulated_exchange.market.intervals import Interval
+from simulated_exchange.market.intervals import INTERVALS, Interval
 from simulated_exchange.market.klines import Kline, TimeUnit, decimal_text
 from simulated_exchange.market.order_book import Level
 from simulated_exchange.market.rolling_day import MiniTicker
 from simulated_exchange.market.symbol_market import DepthDiff, Top
 from simulated_exchange.market.trade_log import Trade
+from simulated_exchange.server.messages import Channel
+
+ALL_MINI_TICKERS = "!miniTicker@arr"
+
+_CHANNELS = {"trade": Channel.TRADE, "bookTicker": Channel.BOOK_TICKER, "depth@100ms": Channel.DEPTH}
+_KLINE = "kline_"
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Symbols are lower case in the name. `interval` of klines only."""
+
+    name: str
+    symbol: str
+    channel: Channel
+    interval: Interval | None = None
+
+
+def parse_stream(name: str, symbols: Mapping[str, str]) -> Stream | None:
+    """The stream of that name, None if there is no such one; `symbols` by their lower-case spelling."""
+    if name == ALL_MINI_TICKERS:
+        return Stream(name, "", Channel.ALL_MINI_TICKERS)
+    lower, _, suffix = name.partition("@")
+    symbol = symbols.get(lower)
+    if symbol is None:
+        return None
+    if suffix.startswith(_KLINE):
+        interval = INTERVALS.get(suffix.removeprefix(_KLINE))
+        return Stream(name, symbol, Channel.KLINE, interval) if interval else None
+    channel = _CHANNELS.get(suffix)
+    return Stream(name, symbol, channel) if channel else None
+
+
+@lru_cache(maxsize=1_024)  # a recording has some dozen streams and 100,000 messages
+def channel_of(name: str) -> tuple[str, Channel]:
+    """Symbol (upper case) and channel of any stream name, recorded ones included."""
+    lower = name.partition("@")[0]
+    stream = parse_stream(name, {lower: lower.upper()})
+    if stream:
+        return stream.symbol, stream.channel
+    return lower.upper(), Channel.OTHER
 
 
 class Wording:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
-from simulated_exchange.binance.streams import ALL_MINI_TICKERS, channel_of
+from simulated_exchange.binance.messages import ALL_MINI_TICKERS, channel_of
 from simulated_exchange.market.instruments import Instrument
 from simulated_exchange.server.messages import Channel
 from simulated_exchange.server.recorded_klines import base_and_quote, decimals_in_use

@@ -1,5 +1,6 @@
 """The doctor's look at this machine: Python, settings, disk, ports, the list of markets."""
 
+import os
 import shutil
 import socket
 import sys
@@ -51,17 +52,18 @@ def check_settings() -> Iterator[Finding]:
 
 
 def check_disk() -> Iterator[Finding]:
+    """Looks at the folder, or at the one in which it will be made."""
     folder = read(SpoolSettings).folder
+    nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as probe:
+        with tempfile.TemporaryFile(dir=nearest) as probe:
             probe.write(b"x")
     except OSError as error:
         raise CheckFailed(
             f"SPOOL_DIR={folder} cannot be written: {error.strerror}",
             "make the folder writable for this user, or set SPOOL_DIR to one that is",
         ) from error
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(nearest).free
     words = f"{free / 1e9:,.1f} GB free at SPOOL_DIR={folder}"
     if free < DISK_RESERVE_BYTES:
         raise CheckFailed(words, "make room on that disk, or set SPOOL_DIR to a larger one: a capture stops recording here")

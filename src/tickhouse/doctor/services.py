@@ -80,7 +80,7 @@ def check_warehouse() -> Iterator[Finding]:
     except UsageError as error:
         raise CheckFailed(*_refused(str(error), where, is_embedded=settings.path is not None)) from error
     except WarehouseUnavailable as error:
-        fix = "start ClickHouse (make up), or correct CLICKHOUSE_HOST and CLICKHOUSE_PORT; without a server set CLICKHOUSE_PATH"
+        fix = "start ClickHouse (make up), or correct CLICKHOUSE_HOST and CLICKHOUSE_PORT; without a server: --data DIR"
         raise CheckFailed(f"ClickHouse at {where} does not answer: {error}", fix) from error
     except WarehouseRefused as error:
         raise CheckFailed(
@@ -94,7 +94,7 @@ def check_warehouse() -> Iterator[Finding]:
         raise CheckFailed(what, "use the tickhouse that made it or a newer one, or set CLICKHOUSE_DATABASE to a new name")
     if wanted - applied:
         what = f"{len(applied)} of {len(wanted)} schema files are applied in database {settings.database}"
-        raise CheckFailed(what, "tickhouse provision --warehouse")
+        raise CheckFailed(what, "tickhouse provision --warehouse" if settings.path is None else "tickhouse migrate")
     yield Finding("ClickHouse", "ok", f"{version} at {where}, schema up to date")
 
 
@@ -139,6 +139,8 @@ def _lake_trouble() -> Iterator[None]:
 
 def _refused(words: str, where: str, *, is_embedded: bool) -> tuple[str, str]:
     if is_embedded:
+        if "no warehouse" in words:
+            return words, "tickhouse migrate"
         return words, f"one process at a time may hold {where}, and it has to be able to write there"
     if "UNKNOWN_DATABASE" in words:
         return words, "tickhouse provision --warehouse"

@@ -21,15 +21,19 @@ _MOMENT_SECONDS = 1.0
 
 
 @contextmanager
-def serving_sql(warehouse: WarehouseSettings, *, listener: socket.socket | None = None) -> Iterator["Door"]:
+def serving_sql(
+    warehouse: WarehouseSettings, *, listener: socket.socket | None = None, creates: bool = False
+) -> Iterator["Door"]:
     """Holds the embedded engine's folder and answers SQL as long as the context lasts; nothing where a server is the warehouse.
 
-    With a `listener` at once, else in a moment: a command that is done by then opens no port. Errors: those of `connect`.
+    With a `listener` at once, else in a moment: a command that is done by then opens no port.
+
+    `creates` and errors: as `connect`.
     """
     with ExitStack() as parts:
         door = Door(warehouse)
         if warehouse.path is not None:
-            parts.enter_context(closing(connect(warehouse, database="default")))
+            parts.enter_context(closing(connect(warehouse, database="default", creates=creates)))
             parts.callback(door.close)
             if listener is not None:
                 door.open(listener)

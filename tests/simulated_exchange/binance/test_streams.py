@@ -1,6 +1,6 @@
 import pytest
 
-from simulated_exchange.binance.streams import Stream, channel_of, parse_stream
+from simulated_exchange.binance.messages import Stream, channel_of, parse_stream
 from simulated_exchange.market.intervals import INTERVALS
 from simulated_exchange.server.messages import Channel
 

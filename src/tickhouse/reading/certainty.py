@@ -1,0 +1,178 @@
+"""What is known of a range: its gaps, how much of it was recorded, and whether anything is missing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tickhouse.reading.events import GapEvents, gap_times, gaps_in, healed_times, joined
+from tickhouse.reading.objects import length_us
+from tickhouse.reading.ordering import Numbers, whole_numbers
+from tickhouse.reading.ranges import Request
+from tickhouse.reading.rows import RowScan
+from tickhouse_core.datasets import DEPTH_DIFFS, INSTANT, KLINES, Dataset
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.timestamps import DAY_US, MINUTE_US
+
+COVERAGE = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("venue", "symbol", "channel")),
+        *(pa.field(name, INSTANT) for name in ("start", "end", "recorded_from", "recorded_until")),
+        pa.field("rows", pa.int64()),
+        pa.field("holes", pa.int64()),
+        pa.field("covered_seconds", pa.float64()),
+        pa.field("coverage", pa.float64()),
+    ]
+)
+_LONGEST_LOOK = DAY_US
+"""A gap that lasted longer is not compared with the rows of other instances."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certainty:
+    """`gaps`: see `Rows.gaps`; `coverage`: see `Rows.coverage`. `unreadable`: objects that were left out, and why."""
+
+    gaps: pa.Table
+    coverage: pa.Table
+    unreadable: tuple[str, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every symbol is there from start to end, without an open gap, a hole or an object that cannot be read."""
+        rows = self.coverage.to_pylist()
+        return (
+            not self.unreadable
+            and all(
+                row["recorded_from"] == row["start"] and row["recorded_until"] == row["end"] and not row["holes"] for row in rows
+            )
+            and not pc.any(self.gaps.column("is_open")).as_py()
+        )
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the rows of one symbol say: which ids they stand for (half-open, in order), and from when they are."""
+
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+    rows: int = 0
+    first: int | None = None
+    last: int | None = None
+    is_before: bool = False
+    is_after: bool = False
+
+    def take(self, times: Numbers, starts: Numbers, ends: Numbers, request: Request) -> None:
+        """Rows in order of their ids, whose ends ascend."""
+        breaks = np.flatnonzero(starts[1:] > np.maximum.accumulate(ends)[:-1]) + 1
+        firsts, behind = np.r_[0, breaks], np.r_[breaks, len(starts)]
+        groups = [(int(starts[one:end].min()), int(ends[one:end].max())) for one, end in zip(firsts, behind, strict=True)]
+        self.ranges = joined([*self.ranges, *groups])
+        inside = times[(times >= request.start) & (times < request.end)]
+        self.is_before = self.is_before or bool((times <= request.start).any())
+        self.is_after = self.is_after or bool((times >= request.end).any())
+        if len(inside):
+            self.rows += len(inside)
+            self.first = int(inside.min()) if self.first is None else self.first
+            self.last = int(inside.max())
+
+
+def certainty(store: ObjectStore, events: GapEvents, dataset: Dataset, request: Request) -> Certainty:
+    """Reads ids and times of the range, and of gaps that begin or end outside of it. Raises LakeUnavailable, AccessRefused."""
+    found = events.of(dataset, request)
+    gaps = gaps_in(found, request, dataset)
+    look = _Look(store, dataset, request, healed_times(found), gaps)
+    lines = [look.line(symbol) for symbol in request.symbols]
+    is_open = pa.array(look.is_open, pa.bool_())
+    gaps = gaps.set_column(gaps.schema.get_field_index("is_open"), "is_open", is_open)
+    unreadable = tuple(dict.fromkeys([*events.unreadable, *look.unreadable]))
+    return Certainty(gaps, pa.Table.from_pylist(lines, schema=COVERAGE), unreadable)
+
+
+class _Look:
+    """At the rows of each symbol: they close gaps of one instance that another one recorded, and show holes that are no gaps."""
+
+    def __init__(self, store: ObjectStore, dataset: Dataset, request: Request, healed: Sequence[int], gaps: pa.Table) -> None:
+        self._store, self._dataset, self._request, self._healed = store, dataset, request, healed
+        self._first, self._last = gap_times(gaps, dataset)
+        self._symbols = gaps.column("symbol").to_pylist()
+        self._ids = list(zip(gaps.column("from_update_id").to_pylist(), gaps.column("to_update_id").to_pylist(), strict=True))
+        self.is_open: list[bool] = gaps.column("is_open").to_pylist()
+        self.unreadable: list[str] = []
+
+    def line(self, symbol: str) -> dict[str, object]:
+        """Of the coverage. Closes the symbol's gaps that its rows fill."""
+        mine = [place for place, name in enumerate(self._symbols) if name == symbol]
+        asked = replace(self._request, symbols=(symbol,))
+        told = self._told(asked)
+        for place in mine:
+            if self.is_open[place] and self._is_filled(asked, place, told):
+                self.is_open[place] = False
+        times = joined((int(self._first[place]), int(self._last[place]) + 1) for place in mine if self.is_open[place])
+        holes = self._unexplained(told, mine)
+        return _line(self._dataset, asked, told, times, holes)
+
+    def _told(self, asked: Request) -> _Told:
+        """Of the range, and of a little around it: a row there shows that the recording ran at the border."""
+        told, reach = _Told(), _reach(self._dataset, asked)
+        around = replace(asked, start=asked.start - reach, end=asked.end + reach)
+        scan = RowScan(self._store, self._dataset, around, self._healed, _columns(self._dataset))
+        for table in scan.tables():
+            told.take(*_ids_of(self._dataset, table), asked)
+        self.unreadable += scan.unreadable
+        return told
+
+    def _is_filled(self, asked: Request, place: int, told: _Told) -> bool:
+        """Another instance has the ids of this gap; those outside of the range are looked up."""
+        first, last = self._ids[place]
+        began, ended = int(self._first[place]), int(self._last[place])
+        if first is None or last is None or ended - began > _LONGEST_LOOK:
+            return False
+        reach = _reach(self._dataset, asked)
+        if began < asked.start - reach or ended >= asked.end + reach:
+            told = self._told(replace(asked, start=began, end=ended + 1))
+        return any(start <= first and last < end for start, end in told.ranges)
+
+    def _unexplained(self, told: _Told, mine: Sequence[int]) -> int:
+        """Holes between rows that go on from each other by the venue's rule and that no gap names; other ids may jump."""
+        if self._dataset not in (DEPTH_DIFFS, KLINES):
+            return 0
+        length = length_us(self._request.interval) if self._dataset is KLINES else 1
+        named = joined((ids[0], ids[1] + length) for ids in map(self._ids.__getitem__, mine) if None not in ids)
+        holes = zip(told.ranges[:-1], told.ranges[1:], strict=True)
+        return sum(not any(start <= one[1] and other[0] <= end for start, end in named) for one, other in holes)
+
+
+def _ids_of(dataset: Dataset, table: pa.Table) -> tuple[Numbers, Numbers, Numbers]:
+    """Times, and the half-open ranges of ids that the rows stand for."""
+    times, ids = whole_numbers(table.column(dataset.time_column)), whole_numbers(table.column(dataset.id_column))
+    if dataset is DEPTH_DIFFS:
+        return times, whole_numbers(table.column("first_update_id")), ids + 1
+    if dataset is KLINES:  # the venue's close_time is a millisecond before the end
+        return times, ids, (whole_numbers(table.column("close_time")) // 1_000 + 1) * 1_000
+    return times, ids, ids + 1
+
+
+def _columns(dataset: Dataset) -> list[str]:
+    more = {DEPTH_DIFFS.name: ["first_update_id"], KLINES.name: ["close_time"]}.get(dataset.name, [])
+    return [dataset.id_column, *([] if dataset.time_column == dataset.id_column else [dataset.time_column]), *more]
+
+
+def _reach(dataset: Dataset, request: Request) -> int:
+    return length_us(request.interval) if dataset is KLINES else MINUTE_US
+
+
+def _line(dataset: Dataset, request: Request, told: _Told, gaps: list[tuple[int, int]], holes: int) -> dict[str, object]:
+    start, end, since, until = request.start, request.end, told.first, told.last
+    is_before, is_after = told.is_before, told.is_after
+    if dataset is KLINES and since is not None and until is not None:  # a kline stands for all of its interval
+        length = length_us(request.interval)
+        is_before, is_after = is_before or since - start < length, is_after or until + length >= end
+    if since is not None or (is_before and is_after):  # a quiet market is recorded if it is on both sides
+        since, until = start if is_before else since, end if is_after else until
+    covered = 0
+    if since is not None and until is not None:
+        covered = until - since - sum(max(0, min(last, until) - max(first, since)) for first, last in gaps)
+    line = {"venue": request.venue, "symbol": request.symbols[0], "channel": dataset.channel, "start": start, "end": end}
+    line |= {"recorded_from": since, "recorded_until": until, "rows": told.rows, "holes": holes}
+    return line | {"covered_seconds": covered / 1e6, "coverage": covered / (end - start)}

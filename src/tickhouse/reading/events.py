@@ -1,0 +1,140 @@
+"""The gaps and heals of a lake: what its recorders wrote down themselves, read once and kept."""
+
+import threading
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from tickhouse.reading.object_rows import ObjectRows, Wanted, in_chunks
+from tickhouse.reading.objects import received_from
+from tickhouse.reading.ordering import Numbers, whole_numbers
+from tickhouse.reading.ranges import Request
+from tickhouse_core.datasets import KLINES, STREAM_EVENTS, Dataset
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.timestamps import HOUR_US
+
+_CHUNK_BYTES, _CHUNK_OBJECTS = 8 * 1024 * 1024, 400
+_BACKFILL = "backfill-"
+
+
+class GapEvents:
+    """Thread-safe. A gap is written down when it is noticed, days later after a stop: all events since then count.
+
+    An object of events is read once; what is kept of it are gaps and heals.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._rows: dict[str, pa.Table] = {}
+        self._known: set[tuple[str, str]] = set()
+        self._reader = ObjectRows(store, STREAM_EVENTS)
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Objects of events that were left out, and why."""
+        return self._reader.unreadable
+
+    def of(self, dataset: Dataset, request: Request) -> pa.Table:
+        """Gaps and heals of the symbols from the beginning of the range on, each once, in the columns of stream_events."""
+        with self._lock:
+            rows = self._all_since(request.venue, request.start)
+        rows = rows.filter(pc.is_in(rows.column("symbol"), value_set=pa.array(request.symbols, pa.string())))
+        rows = rows.filter(pc.equal(rows.column("channel"), dataset.channel))
+        if dataset is KLINES:
+            rows = rows.filter(pa.array([_is_about(event, request.interval) for event in rows.to_pylist()], pa.bool_()))
+        return _once(rows)
+
+    def _all_since(self, venue: str, since: int) -> pa.Table:
+        listed = received_from(self._store, STREAM_EVENTS, venue, since - HOUR_US)
+        fresh = [summary for summary in listed if (summary.key, summary.etag) not in self._known]
+        told = ds.field("event").isin(["gap", "healed"]) & (ds.field("venue") == venue)
+        wanted = Wanted(told, venue, ("event",))
+        rows = self._rows.get(venue, self._reader.schema.empty_table())
+        for chunk in in_chunks(fresh, _CHUNK_BYTES, _CHUNK_OBJECTS):
+            rows = pa.concat_tables([rows, self._reader.read(chunk, wanted)])
+        self._known.update((summary.key, summary.etag) for summary in fresh)
+        self._rows[venue] = rows
+        return rows
+
+
+def healed_times(events: pa.Table) -> list[int]:
+    """When healed rows were received, in microseconds."""
+    return sorted(
+        {int(at) for at in whole_numbers(events.filter(pc.equal(events.column("event"), "healed")).column("started_at"))}
+    )
+
+
+def gaps_in(events: pa.Table, request: Request, dataset: Dataset) -> pa.Table:
+    """The gaps that touch the range, as in stream_events, by time; and `is_open`: neither healed nor nowhere to be had."""
+    gaps = events.filter(pc.equal(events.column("event"), "gap"))
+    first, last = gap_times(gaps, dataset)
+    gaps = gaps.filter(pa.array((first < request.end) & (last >= request.start), pa.bool_()))
+    by_time = [(name, "ascending") for name in ("started_at", "symbol", "instance", "from_update_id")]
+    gaps = gaps.take(pc.sort_indices(gaps, by_time))
+    closed = _closed_ranges(events)
+    return gaps.append_column("is_open", pa.array([_is_open(gap, closed) for gap in gaps.to_pylist()], pa.bool_()))
+
+
+def gap_times(gaps: pa.Table, dataset: Dataset) -> tuple[Numbers, Numbers]:
+    """From when to when, in microseconds. A gap without an end is a moment; the ids of klines are times themselves."""
+    started = whole_numbers(gaps.column("started_at"))
+    ended = whole_numbers(pc.coalesce(gaps.column("ended_at"), gaps.column("started_at")))
+    if dataset is not KLINES:
+        return started, np.maximum(started, ended)
+    opened = pc.coalesce(gaps.column("from_update_id"), pa.array(started, pa.int64()).cast(pa.uint64()))
+    closed = pc.coalesce(gaps.column("to_update_id"), pa.array(ended, pa.int64()).cast(pa.uint64()))
+    return whole_numbers(opened), whole_numbers(closed)
+
+
+def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Half-open ranges, in order, those that touch made one."""
+    found: list[tuple[int, int]] = []
+    for first, end in sorted(ranges):
+        if found and first <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((first, end))
+    return found
+
+
+def _closed_ranges(events: pa.Table) -> dict[tuple[str, str], list[tuple[int, int]]]:
+    """What was healed or is nowhere to be had, by symbol and backfill (empty for live): as the check open_gaps has it."""
+    ranges: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for event in events.to_pylist():
+        if event["event"] == "healed" or event["cause"] == "venue_has_no_data":
+            ranges.setdefault(_series(event), []).append((event["from_update_id"] or 0, _end(event)))
+    return {series: joined(found) for series, found in ranges.items()}
+
+
+def _is_open(gap: dict[str, object], closed: dict[tuple[str, str], list[tuple[int, int]]]) -> bool:
+    first, last = int(str(gap["from_update_id"] or 0)), int(str(gap["to_update_id"] or 0))
+    return not any(start <= first and last < end for start, end in closed.get(_series(gap), ()))
+
+
+def _series(event: dict[str, object]) -> tuple[str, str]:
+    instance = str(event["instance"])
+    return str(event["symbol"]), instance if instance.startswith(_BACKFILL) else ""
+
+
+def _end(event: dict[str, object]) -> int:
+    """Behind the last id. The ids of a backfill are open times, and its ranges end where `ended_at` says."""
+    ended = event["ended_at"]
+    if str(event["instance"]).startswith(_BACKFILL) and ended is not None:
+        return int(pa.scalar(ended, pa.timestamp("us", tz="UTC")).value)
+    return int(str(event["to_update_id"] or 0)) + 1
+
+
+def _is_about(event: dict[str, object], interval: str) -> bool:
+    """Events have no column for the interval: a backfill's instance ends in it, the detail of live klines begins with it."""
+    instance = str(event["instance"])
+    return instance.endswith(f"-{interval}") if instance.startswith(_BACKFILL) else str(event["detail"]).split(" ")[0] == interval
+
+
+def _once(rows: pa.Table) -> pa.Table:
+    """One of each natural key, the later landed: the order of the lake's keys is that of their first receipt."""
+    places = {tuple(row[name] for name in STREAM_EVENTS.natural_key): place for place, row in enumerate(rows.to_pylist())}
+    return rows.take(pa.array(list(places.values()), pa.int64()))

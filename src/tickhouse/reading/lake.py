@@ -1,0 +1,168 @@
+"""The lake as Python sees it: `open` finds it, `Lake` answers in Rows."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+
+from tickhouse.reading.book_at import book_at
+from tickhouse.reading.books import BOOKS, BookSteps
+from tickhouse.reading.certainty import Certainty, certainty
+from tickhouse.reading.events import GapEvents, healed_times
+from tickhouse.reading.ranges import Instant, Request, instant_us, request, step_us
+from tickhouse.reading.result import Book, Books, Rows
+from tickhouse.reading.rows import RowScan
+from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
+from tickhouse_core.errors import UsageError
+from tickhouse_core.folder_store import FolderStore
+from tickhouse_core.object_store import ObjectStore
+
+Symbols = str | Iterable[str]
+"""In the venue's spelling: `BTCUSDT`, `BTC-USDT`."""
+
+_CHANNELS = {dataset.channel: dataset for dataset in (TRADES, DEPTH_DIFFS, TICKERS, KLINES)}
+
+
+def open_lake(place: str | Path) -> "Lake":
+    """The lake of a data folder (`data`, or its `data/lake`), or of a bucket (`s3://bucket`, by AWS's own variables).
+
+    Raises UsageError where there is none, NotProvisioned, AccessRefused, LakeUnavailable.
+    """
+    text = str(place)
+    if text.startswith("s3://"):
+        from tickhouse_core.s3_store import S3Store  # boto3 takes a third of a second
+
+        bucket = text.removeprefix("s3://").strip("/")
+        if not bucket or "/" in bucket:
+            raise UsageError(f"{text}: name the bucket alone, s3://bucket")
+        store = S3Store(bucket)
+        store.check_access()
+        return Lake(store)
+    if "://" in text:
+        raise UsageError(f"{text.partition('://')[0]}://…: a lake is a data folder or s3://bucket")
+    for folder in (Path(text) / "lake", Path(text)):
+        if (folder / "data_sources").is_dir():
+            return Lake(FolderStore(folder))
+    raise UsageError(f"{text}: no lake there: it has no folder lake/data_sources, and no data_sources")
+
+
+class Lake:
+    """What was recorded, each row once and in order, without ClickHouse. Thread-safe; it only reads.
+
+    Everywhere: `symbols` is one symbol or a list of them in the venue's spelling; `start` counts, `end` does not; an instant is
+    a text in ISO 8601 (UTC without an offset), a datetime (UTC without a zone) or microseconds since 1970. Prices are in the
+    quote asset, quantities in the base asset: float64, or decimal128(38, 18) with `exact=True`. Instants are timestamp[us, UTC].
+    Nothing is read before the result is asked. Raises UsageError for a wrong argument.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._events = GapEvents(store)
+
+    def trades(self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False) -> Rows:
+        """By trade_time: venue, symbol, trade_id, price, quantity, is_buyer_maker, trade_time, event_time, receipt_time."""
+        return self._rows(TRADES, request(venue, symbols, start, end), exact)
+
+    def klines(
+        self, symbols: Symbols, interval: str, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False
+    ) -> Rows:
+        """By open_time, in the columns of the view `klines`. `interval` in the venue's spelling: `1m`, `1h` (KuCoin: `1min`)."""
+        return self._rows(KLINES, request(venue, symbols, start, end, interval), exact)
+
+    def depth_diffs(self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False) -> Rows:
+        """By event_time: venue, symbol, first_update_id, last_update_id, bids, asks, event_time, receipt_time.
+
+        Sides are lists of {price, quantity}: the changed levels, quantity 0 for a level that is gone.
+        """
+        return self._rows(DEPTH_DIFFS, request(venue, symbols, start, end), exact)
+
+    def depth_snapshots(
+        self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False
+    ) -> Rows:
+        """By receipt_time: venue, symbol, last_update_id, bids, asks, reason, receipt_time; levels best first."""
+        return self._rows(DEPTH_SNAPSHOTS, request(venue, symbols, start, end), exact)
+
+    def tickers(self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False) -> Rows:
+        """By event_time, in the columns of the view `tickers`: rolling 24 hours; null where the venue sends nothing."""
+        return self._rows(TICKERS, request(venue, symbols, start, end), exact)
+
+    def book(self, symbol: str, at: Instant, venue: str = "binance", *, exact: bool = False) -> Book:
+        """The whole book at an instant of the venue's clock: side (`bid`, `ask`), price, quantity; best levels first.
+
+        Equal to the view gold_book_at: the newest snapshot up to the last diff, and every diff since. It is empty where there
+        is no diff in the day before, or no snapshot. `.is_proven` says whether the diffs go on without a hole.
+        """
+        until = instant_us(at, "at")
+        asked = request(venue, symbol, until - 1, until)
+
+        def since_snapshot(since: int) -> Certainty:
+            return self._certainty(DEPTH_DIFFS, replace(asked, start=since))
+
+        return Book(partial(book_at, self._store, asked), since_snapshot, exact)
+
+    def books(
+        self,
+        symbols: Symbols,
+        start: Instant,
+        end: Instant,
+        every: str = "1s",
+        levels: int = 20,
+        venue: str = "binance",
+        *,
+        exact: bool = False,
+    ) -> Rows:
+        """The best `levels` a side at the end of every step: venue, symbol, open_time, last_update_id, bids, asks.
+
+        `open_time` is the beginning of the step, a multiple of `every` (`100ms`, `1s`, `5m`, `1h`, `1d`); sides are lists of
+        {price, quantity}, best first. A step in which the book is not provably right has no row, as in gold_book_top_1s.
+        Rows go symbol by symbol.
+        """
+        step = step_us(every)
+        if levels < 1:
+            raise UsageError(f"levels={levels}: a side shows at least one")
+        asked = request(venue, symbols, start, end)
+        steps = [BookSteps(self._store, replace(asked, symbols=(symbol,)), step, levels) for symbol in asked.symbols]
+        return Books(BOOKS, steps, partial(self._certainty, DEPTH_DIFFS, asked), exact)
+
+    def gaps(
+        self,
+        symbols: Symbols,
+        start: Instant,
+        end: Instant,
+        channel: str = "trades",
+        venue: str = "binance",
+        interval: str = "1m",
+    ) -> pa.Table:
+        """See `Rows.gaps`. `channel`: trades, depth, ticker or klines (of this `interval`)."""
+        return self._of_channel(symbols, start, end, channel, venue, interval).gaps
+
+    def coverage(
+        self,
+        symbols: Symbols,
+        start: Instant,
+        end: Instant,
+        channel: str = "trades",
+        venue: str = "binance",
+        interval: str = "1m",
+    ) -> pa.Table:
+        """See `Rows.coverage`. `channel`: trades, depth, ticker or klines (of this `interval`)."""
+        return self._of_channel(symbols, start, end, channel, venue, interval).coverage
+
+    def _of_channel(self, symbols: Symbols, start: Instant, end: Instant, channel: str, venue: str, interval: str) -> Certainty:
+        dataset = _CHANNELS.get(channel)
+        if dataset is None:
+            raise UsageError(f"channel={channel!r}: choose from {', '.join(map(str, _CHANNELS))}")
+        return self._certainty(dataset, request(venue, symbols, start, end, interval if dataset is KLINES else ""))
+
+    def _rows(self, dataset: Dataset, asked: Request, exact: bool) -> Rows:
+        schema = RowScan(self._store, dataset, asked).schema
+        return Rows(schema, partial(self._tables, dataset, asked), partial(self._certainty, dataset, asked), exact)
+
+    def _tables(self, dataset: Dataset, asked: Request) -> Iterator[pa.Table]:
+        healed = healed_times(self._events.of(dataset, asked))
+        return RowScan(self._store, dataset, asked, healed).tables()
+
+    def _certainty(self, dataset: Dataset, asked: Request) -> Certainty:
+        return certainty(self._store, self._events, dataset, asked)

@@ -1,0 +1,178 @@
+"""The rows of some objects that a filter lets through: footers and statistics decide what of a file is read and decoded."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from tickhouse_core.datasets import Dataset
+from tickhouse_core.errors import ObjectMissing, ObjectRefused
+from tickhouse_core.folder_store import FolderStore
+from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.parquet_check import read_checked
+
+log = logging.getLogger(__name__)
+
+SMALL_BYTES = 1024 * 1024
+"""Smaller objects are read in whole columns once their statistics say that they may hold wanted rows; of larger ones only the
+row groups that may."""
+
+WHOLE_BYTES = 4 * 1024 * 1024
+"""Smaller objects of a bucket are one request; of larger ones only the bytes that are needed are asked for."""
+
+_REQUESTS, _READERS = 8, 2
+"""Objects that are fetched, and decoded, at a time."""
+
+_FORMAT = ds.ParquetFileFormat()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows: all for which `rows` is true. `bounds` says the same in part, for statistics: column, least, greatest."""
+
+    rows: ds.Expression
+    venue: str
+    columns: tuple[str, ...]
+    """That `rows` speaks of."""
+
+    bounds: tuple[tuple[str, int, int] | tuple[str, str, str], ...] = ()
+
+
+class ObjectRows:
+    """Reads objects of one dataset. `unreadable` collects why an object was left out: the loader would quarantine it."""
+
+    def __init__(self, store: ObjectStore, dataset: Dataset, columns: Sequence[str] | None = None) -> None:
+        """`columns`: only these, in the dataset's order."""
+        self._store = store
+        self._dataset = dataset
+        self._leaves = _leaves(dataset)
+        fields = [pa.field(field.name, _plain(field.type)) for field in dataset.schema]
+        self._whole = pa.schema(fields)
+        self.schema = pa.schema([field for field in fields if columns is None or field.name in columns])
+        self.unreadable: list[str] = []
+
+    def read(self, summaries: Sequence[ObjectSummary], wanted: Wanted) -> pa.Table:
+        """Their rows in the order of the objects; names are plain strings. Raises LakeUnavailable, AccessRefused."""
+        try:
+            if all(summary.size <= SMALL_BYTES for summary in summaries):
+                return self._read_small(summaries, wanted)
+            return self._scan(summaries, wanted)
+        except (pa.ArrowException, OSError, UnicodeDecodeError, ObjectRefused, ObjectMissing):
+            parts = [self._read_one(summary, wanted) for summary in summaries]
+        return pa.concat_tables([self.schema.empty_table(), *parts])
+
+    def _read_small(self, summaries: Sequence[ObjectSummary], wanted: Wanted) -> pa.Table:
+        """A scan costs more than twice as much for every object. The venue is the key's: statistics say so."""
+        named = {*self.schema.names, *wanted.columns} - {"venue"}
+        needed = pa.schema([field for field in self._whole if field.name in named])
+        readers = _READERS if isinstance(self._store, FolderStore) else _REQUESTS
+        share = -(-len(summaries) // (4 * readers))
+        parts = [summaries[start : start + share] for start in range(0, len(summaries), share)]
+        with ThreadPoolExecutor(readers) as pool:
+            tables = list(pool.map(lambda part: [self._columns(one, needed, wanted) for one in part], parts))
+        found = [table for some in tables for table in some if table is not None]
+        rows = pa.concat_tables(found).combine_chunks().cast(needed) if found else needed.empty_table()
+        rows = rows.add_column(0, "venue", pa.repeat(pa.scalar(wanted.venue), rows.num_rows))
+        return rows.filter(wanted.rows).select(self.schema.names)
+
+    def _columns(self, summary: ObjectSummary, needed: pa.Schema, wanted: Wanted) -> pa.Table | None:
+        """None where statistics say that nothing wanted is in it. Raises ObjectRefused for a file that is not as we write it."""
+        file = pq.ParquetFile(self._source(summary), memory_map=True)
+        bounds = _bounds(file.metadata, self._leaves, ("venue", *(name for name, _, _ in wanted.bounds)))
+        if bounds.get("venue") != (wanted.venue, wanted.venue):
+            raise ObjectRefused("wrong_value", "of several venues: it is read on its own")
+        for name, least, greatest in wanted.bounds:
+            first, last = bounds.get(name, (least, greatest))
+            if first > greatest or last < least:
+                return None
+        table = file.read(columns=needed.names, use_threads=False)
+        if table.schema.names != needed.names or table.schema.types != needed.types:
+            raise ObjectRefused("wrong_type", "written by another tool: it is read on its own")
+        return table
+
+    def _scan(self, summaries: Sequence[ObjectSummary], wanted: Wanted) -> pa.Table:
+        local = fs.LocalFileSystem(use_mmap=True) if isinstance(self._store, FolderStore) else None
+        fragments = [_FORMAT.make_fragment(self._source(summary), local) for summary in summaries]
+        dataset = ds.FileSystemDataset(fragments, self._whole, _FORMAT)
+        names = [name for name in self._dataset.natural_key if pa.types.is_string(self._whole.field(name).type)]
+        is_unnamed = reduce(or_, (ds.field(name).is_null() for name in names))
+        table = dataset.to_table(columns=list({*self.schema.names, *names}), filter=wanted.rows | is_unnamed)
+        if any(table.column(name).null_count for name in names):
+            raise ObjectRefused("missing_column", "names are in the key: it is read on its own")
+        return table.select(self.schema.names)
+
+    def _source(self, summary: ObjectSummary) -> "str | pa.NativeFile":
+        if isinstance(self._store, FolderStore):
+            return self._store.where(summary.key)
+        if summary.size <= WHOLE_BYTES:
+            return pa.BufferReader(self._store.read(summary.key).body)
+        return pa.PythonFile(self._store.open(summary), mode="r")
+
+    def _read_one(self, summary: ObjectSummary, wanted: Wanted) -> pa.Table:
+        """An object that is not as our writer writes it: what the loader can read, we can."""
+        try:
+            rows = read_checked(self._store.read(summary.key).body, self._dataset, summary.key)
+        except ObjectMissing:
+            return self.schema.empty_table()
+        except ObjectRefused as refused:
+            self.unreadable.append(f"{self._store.where(summary.key)}: {refused.reason}: {refused}")
+            log.warning("an object is left out", extra={"key": summary.key, "why": refused.reason})
+            return self.schema.empty_table()
+        return rows.cast(self._whole).filter(wanted.rows).select(self.schema.names)
+
+
+def _bounds(metadata: pq.FileMetaData, leaves: dict[str, int], names: Iterable[str]) -> dict[str, tuple[Any, Any]]:
+    """Least and greatest value of columns of a file of one row group, instants in microseconds; of those that have statistics.
+
+    `leaves`: where our writer has a column.
+    """
+    if metadata.num_row_groups != 1:
+        return {}
+    group, bounds = metadata.row_group(0), {}
+    for name in names:
+        column = group.column(leaves[name]) if leaves[name] < group.num_columns else None
+        found = None if column is None or column.path_in_schema != name else column.statistics
+        if found is not None and found.has_min_max:
+            is_text = found.physical_type == "BYTE_ARRAY"
+            bounds[name] = (found.min, found.max) if is_text else (found.min_raw, found.max_raw)
+    return bounds
+
+
+def _leaves(dataset: Dataset) -> dict[str, int]:
+    """The first Parquet column of each field; a side's levels are two."""
+    places: dict[str, int] = {}
+    place = 0
+    for field in dataset.schema:
+        places[field.name] = place
+        place += 2 if pa.types.is_list(field.type) else 1
+    return places
+
+
+def in_chunks(found: Sequence[ObjectSummary], most_bytes: int, most_objects: int) -> Iterator[Sequence[ObjectSummary]]:
+    """Neighbours, as many as fit; an object that is larger is alone."""
+    start, size = 0, 0
+    for place, summary in enumerate(found):
+        if place > start and (size + summary.size > most_bytes or place - start >= most_objects):
+            yield found[start:place]
+            start, size = place, 0
+        size += summary.size
+    if start < len(found):
+        yield found[start:]
+
+
+def between(column: str, start: int, end: int) -> ds.Expression:
+    """Instants from `start` up to but not including `end`, in microseconds."""
+    moment: Callable[[int], pa.Scalar] = lambda instant: pa.scalar(instant, pa.timestamp("us", tz="UTC"))  # noqa: E731
+    return (ds.field(column) >= moment(start)) & (ds.field(column) < moment(end))
+
+
+def _plain(type_: pa.DataType) -> pa.DataType:
+    return pa.string() if pa.types.is_dictionary(type_) else type_

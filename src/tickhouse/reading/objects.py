@@ -1,0 +1,108 @@
+"""Which objects of a lake can hold rows of a range: by their keys alone, nothing is opened.
+
+An object is filed under what was first received, rows are asked for by the venue's time. Between both lie the latency, a clock
+that is wrong, and the size of a batch: an hour is more than all of them. Rows that were healed came at any time later;
+the events `healed` say when.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from tickhouse.reading.ranges import Request
+from tickhouse_core.datasets import KLINES, Dataset
+from tickhouse_core.lake_keys import is_streamed, klines_prefix, object_key
+from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, format_instant, parse_instant
+
+MARGIN_US = HOUR_US
+"""So far may an object's first receipt be from the times of its rows; a kline is received up to its interval later."""
+
+LATE_US = 10 * MINUTE_US
+"""Rows that are received later than this were healed, or the clocks differ by more."""
+
+_UNITS_US = {"s": 1_000_000, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US, "w": 7 * DAY_US, "M": 31 * DAY_US}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An object that may hold rows of the range. Except for healed rows none is from before `from_us`."""
+
+    summary: ObjectSummary
+    from_us: int
+    received_us: int
+    """Of its first row; 0 for a month of klines."""
+
+
+def candidates(store: ObjectStore, dataset: Dataset, request: Request, healed_at: Collection[int]) -> list[Candidate]:
+    """In the order of `from_us`. `healed_at`: when rows of the symbols were healed, in microseconds."""
+    if dataset is KLINES:
+        found = [one for symbol in request.symbols for one in _klines(store, request, symbol)]
+    else:
+        found = list(_hourly(store, dataset, request, healed_at))
+    return sorted(found, key=lambda candidate: (candidate.from_us, candidate.summary.key))
+
+
+def received_from(store: ObjectStore, dataset: Dataset, venue: str, since_us: int) -> Iterator[ObjectSummary]:
+    """All objects of a venue from the day of `since_us` on."""
+    for day in days_of(store, dataset, venue):
+        if day + DAY_US > since_us:
+            yield from store.list_keys(_day_prefix(dataset, venue, day))
+
+
+def first_receipt(key: str) -> int | None:
+    """The first receipt that a micro-batch's key says, in microseconds; None for another key."""
+    digits = key.rpartition("/")[2].removeprefix("stream-").partition("-")[0]
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) > 12 else None
+
+
+def length_us(interval: str) -> int:
+    """The most microseconds an interval (`1m`, `1M`; KuCoin's `1min`) can last; 31 days for a spelling nobody knows."""
+    digits = interval.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    unit = interval[len(digits) :]
+    known = _UNITS_US.get(unit) or _UNITS_US.get(unit[:1] if unit != "month" else "M")
+    return int(digits) * known if known and digits.isascii() and digits.isdigit() else 31 * DAY_US
+
+
+def _hourly(store: ObjectStore, dataset: Dataset, request: Request, healed_at: Collection[int]) -> Iterator[Candidate]:
+    spans = [(request.start - MARGIN_US, request.end + MARGIN_US), *((at - LATE_US, at + LATE_US) for at in healed_at)]
+    for day in days_of(store, dataset, request.venue):
+        wanted = [(first, last) for first, last in spans if first < day + DAY_US and last >= day]
+        for summary in store.list_keys(_day_prefix(dataset, request.venue, day)) if wanted else ():
+            received = first_receipt(summary.key)
+            if received is None:  # another tool's: its footer alone says what is in it
+                yield Candidate(summary, 0, 0)
+            elif any(first <= received <= last for first, last in wanted):
+                yield Candidate(summary, received - LATE_US, received)
+
+
+def _klines(store: ObjectStore, request: Request, symbol: str) -> Iterator[Candidate]:
+    length = length_us(request.interval)
+    for summary in store.list_keys(klines_prefix(request.venue, symbol, request.interval)):
+        received = first_receipt(summary.key) if is_streamed(summary.key) else None
+        if received is not None:
+            if received >= request.start - MARGIN_US:
+                yield Candidate(summary, received - length - LATE_US, received)
+            continue
+        month = summary.key.rpartition("/")[2].removesuffix(".parquet")
+        try:
+            opened = parse_instant(f"{month}-01")
+        except ValueError:
+            yield Candidate(summary, 0, 0)
+            continue
+        if opened < request.end and opened + 31 * DAY_US > request.start:
+            yield Candidate(summary, opened, 0)
+
+
+def days_of(store: ObjectStore, dataset: Dataset, venue: str) -> list[int]:
+    """The dates that a venue has objects of, as their first microseconds."""
+    days = []
+    for name in store.folders_in(object_key(dataset, {"venue": venue}, "")):
+        try:
+            days.append(parse_instant(name.removeprefix("date=")))
+        except ValueError:
+            continue
+    return sorted(days)
+
+
+def _day_prefix(dataset: Dataset, venue: str, day_us: int) -> str:
+    return object_key(dataset, {"venue": venue, "date": format_instant(day_us)[:10]}, "")

@@ -1,0 +1,58 @@
+"""PURE. What a caller asks for: instants in any spelling, one symbol or several, steps of time."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from tickhouse_core.errors import UsageError
+from tickhouse_core.timestamps import from_datetime, parse_instant
+
+Instant = str | datetime | date | int
+"""`"2024-08-09"` or `"2024-08-09T12:30:00.5+02:00"` (UTC without an offset), a datetime (UTC without a zone), microseconds."""
+
+_UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Rows of these symbols of a venue from `start` up to but not including `end`, in microseconds of the venue's time."""
+
+    venue: str
+    symbols: tuple[str, ...]
+    start: int
+    end: int
+    interval: str = ""
+
+
+def instant_us(instant: Instant, name: str) -> int:
+    """Microseconds since the epoch. Raises UsageError that names the argument."""
+    if isinstance(instant, bool) or not isinstance(instant, str | date | int):
+        raise UsageError(f"{name}={instant!r}: an instant is a text in ISO 8601, a datetime, or microseconds since 1970")
+    if isinstance(instant, int):
+        return instant
+    if isinstance(instant, datetime):
+        return from_datetime(instant)
+    try:
+        return parse_instant(instant if isinstance(instant, str) else instant.isoformat())
+    except ValueError:
+        raise UsageError(f"{name}={instant!r} is no instant: write 2024-08-09 or 2024-08-09T12:30:00Z") from None
+
+
+def request(venue: str, symbols: str | Iterable[str], start: Instant, end: Instant, interval: str = "") -> Request:
+    """Raises UsageError for a range that is empty or turned round, and for no symbol."""
+    named = (symbols,) if isinstance(symbols, str) else tuple(dict.fromkeys(symbols))
+    if not named or not all(isinstance(symbol, str) and symbol for symbol in named):
+        raise UsageError("no symbol: name one, or a list of them, in the venue's spelling (BTCUSDT)")
+    since, until = instant_us(start, "start"), instant_us(end, "end")
+    if since >= until:
+        raise UsageError(f"start={start!r} is not before end={end!r}")
+    return Request(venue, named, since, until, interval)
+
+
+def step_us(every: str) -> int:
+    """`100ms`, `1s`, `5m`, `1h`, `1d` in microseconds. Raises UsageError."""
+    digits = every.rstrip("msdh")
+    unit = _UNITS.get(every[len(digits) :])
+    if unit is None or not digits.isascii() or not digits.isdigit() or int(digits) == 0:
+        raise UsageError(f"every={every!r}: write a number and ms, s, m, h or d, such as 1s")
+    return int(digits) * unit

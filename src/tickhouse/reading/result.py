@@ -1,0 +1,154 @@
+"""Rows: the lazy answer of the read API. Nothing is read before it is asked for a frame, batches, or what is missing."""
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from itertools import chain
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from tickhouse.reading.book_at import BookState
+from tickhouse.reading.books import BookSteps
+from tickhouse.reading.certainty import Certainty
+from tickhouse.reading.numbers import floats
+from tickhouse_core.datasets import LEVELS
+from tickhouse_core.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+
+BOOK = pa.schema([pa.field("side", pa.string()), *LEVELS.value_type])
+
+
+class Rows:
+    """Rows of a range, each once and in order. Every frame reads the lake anew; nothing of it is kept."""
+
+    def __init__(
+        self, schema: pa.Schema, tables: Callable[[], Iterator[pa.Table]], certainty: Callable[[], Certainty], exact: bool
+    ) -> None:
+        """`tables` are exact, in order, one after the other."""
+        self._tables, self._ask, self._exact = tables, certainty, exact
+        self.schema: pa.Schema = schema if exact else floats(schema.empty_table()).schema
+        """Names and types of the columns."""
+
+    def batches(self, rows: int = 100_000) -> Iterator[pa.RecordBatch]:
+        """At most `rows` rows at a time, for what does not fit memory.
+
+        Raises UsageError for less than one row; while it runs LakeUnavailable, AccessRefused.
+        """
+        if rows < 1:
+            raise UsageError(f"rows={rows}: a batch has at least one")
+        for table in self._tables():
+            yield from self._shown(table).combine_chunks().to_batches(max_chunksize=rows)
+
+    def arrow(self) -> pa.Table:
+        """One pyarrow Table. Raises LakeUnavailable, AccessRefused."""
+        return pa.concat_tables([self.schema.empty_table(), *(self._shown(table) for table in self._tables())])
+
+    def polars(self) -> "polars.DataFrame":
+        """One polars DataFrame. Raises UsageError where polars is not installed."""
+        frame: polars.DataFrame = _optional("polars").from_arrow(self.arrow())
+        return frame
+
+    def pandas(self) -> "pandas.DataFrame":
+        """One pandas DataFrame. Raises UsageError where pandas is not installed."""
+        _optional("pandas")
+        frame: pandas.DataFrame = self.arrow().to_pandas()
+        return frame
+
+    @cached_property
+    def _certainty(self) -> Certainty:
+        return self._ask()
+
+    @property
+    def gaps(self) -> pa.Table:
+        """The gaps that touch the range, in the columns of stream_events, by `started_at`; and `is_open` (bool).
+
+        A gap is an instance's. It is closed where its ids were healed, where the venue has nothing, and where another instance
+        has them. Ids are trade ids or update ids, for klines open times in microseconds; first and last are missing both.
+        """
+        return self._certainty.gaps
+
+    @property
+    def coverage(self) -> pa.Table:
+        """One row per symbol: venue, symbol, channel, start, end, recorded_from, recorded_until, rows, holes, covered_seconds,
+        and coverage.
+
+        Recorded is from the first row to the last, and up to a border that has a row within a minute beyond it (null: nothing).
+        `holes`: breaks between diffs or klines that no gap names. `covered_seconds` are recorded and in no open gap,
+        `coverage` is their part of the range, from 0 to 1. A quiet market counts as less than it is, never as more.
+        """
+        return self._certainty.coverage
+
+    @property
+    def unreadable(self) -> Sequence[str]:
+        """Objects that were left out, and why: the loader quarantines them too."""
+        return self._certainty.unreadable
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing: all symbols from start to end, no open gap, no hole, no unreadable object."""
+        return self._certainty.is_complete
+
+    def _shown(self, table: pa.Table) -> pa.Table:
+        return table if self._exact else floats(table)
+
+
+class Books(Rows):
+    """Books of one or several symbols, step by step."""
+
+    def __init__(self, schema: pa.Schema, steps: Sequence[BookSteps], certainty: Callable[[], Certainty], exact: bool) -> None:
+        super().__init__(schema, self._played, certainty, exact)
+        self._steps = steps
+
+    def _played(self) -> Iterator[pa.Table]:
+        return chain.from_iterable(steps.tables() for steps in self._steps)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every step of every symbol has a row."""
+        return all(steps.proven() == steps.count for steps in self._steps)
+
+
+class Book(Rows):
+    """One book: asks, then bids, best levels first."""
+
+    def __init__(self, read: Callable[[], BookState], certainty: Callable[[int], Certainty], exact: bool) -> None:
+        """`certainty` is asked for the time since the snapshot the book stands on."""
+        super().__init__(BOOK, self._levels, lambda: certainty(self._state.since_us - 1), exact)
+        self._read = read
+
+    @cached_property
+    def _state(self) -> BookState:
+        return self._read()
+
+    @property
+    def last_update_id(self) -> int | None:
+        """The update the book is at; None where there is no book."""
+        return self._state.last_update_id
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it is a snapshot and every diff since, without a hole."""
+        return self._state.is_proven
+
+    @property
+    def is_complete(self) -> bool:
+        """As `is_proven`: nothing is missing in a proven book."""
+        return self.is_proven
+
+    def _levels(self) -> Iterator[pa.Table]:
+        for side, levels in (("ask", self._state.asks), ("bid", self._state.bids)):
+            if len(levels):
+                yield pa.table([pa.array([side] * len(levels)), levels.field(0), levels.field(1)], schema=BOOK)
+
+
+def _optional(name: str) -> ModuleType | Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        raise UsageError(f"{name} is not installed: `pip install {name}`, or take .arrow() or .batches()") from None
