@@ -1,8 +1,11 @@
 """PURE. Names by which this machine alone is reached, and the name in a Host header."""
 
 import ipaddress
+import re
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
+
+_HOST = re.compile(r"(?:\[([^\]]*)\]|([^\[\]:@]*))(?::\d*)?", re.ASCII)
 
 
 def is_loopback(host: str) -> bool:
@@ -23,7 +26,6 @@ def is_address(name: str) -> bool:
 
 
 def name_in(header: str) -> str:
-    """The name of a Host header, without port and brackets."""
-    if header.startswith("["):
-        return header[1:].partition("]")[0].lower()
-    return header.partition(":")[0].lower()
+    """The name of a Host header, without port and brackets; the whole header where it is none (RFC 9112, section 3.2)."""
+    found = _HOST.fullmatch(header)
+    return (found[1] or found[2] if found else header).lower()

@@ -208,7 +208,7 @@ class _Exchange:
             "X-ClickHouse-Server-Display-Name": "tickhouse",
             DOOR_HEADER: OWN_ID,
         }
-        pairs = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in (own | dict(headers)).items()]
+        pairs = [(name.lower().encode(), _in_header(value)) for name, value in (own | dict(headers)).items()]
         await self._in_time({"type": "http.response.start", "status": status, "headers": pairs})
         self._has_begun = True
 
@@ -221,6 +221,11 @@ class _Exchange:
     async def _in_time(self, message: Message) -> None:
         async with asyncio.timeout(SEND_SECONDS):
             await self._send(message)
+
+
+def _in_header(value: str) -> bytes:
+    """A query id is the client's own text: a line end in it would end the header."""
+    return "".join(letter if letter.isprintable() else "?" for letter in value).encode("latin-1", "replace").strip()
 
 
 async def _left(receive: Receive) -> None:

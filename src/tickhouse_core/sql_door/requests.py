@@ -86,6 +86,8 @@ def _unzipped(body: bytes) -> bytes:
         raise refusal(NOT_IMPLEMENTED, "NOT_IMPLEMENTED", f"The body is not gzip: {error}") from error
     if unzip.unconsumed_tail:
         raise _too_large()
+    if not unzip.eof:  # a part of a statement may be another statement
+        raise refusal(NOT_IMPLEMENTED, "NOT_IMPLEMENTED", "The body is not gzip: it ends too early")
     return text
 
 

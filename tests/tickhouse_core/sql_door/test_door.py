@@ -114,6 +114,14 @@ def test_what_writes_or_reaches_out_is_refused_and_does_nothing(door: httpx.Clie
     assert ask(door, "select count() from silver_trades").text == "0\n"
 
 
+def test_half_of_a_body_is_no_statement_and_no_query_id_breaks_the_header(door: httpx.Client) -> None:
+    half = gzip.compress(b"select 1 where 0 = 1")[:-9]
+    cut = door.post("/", content=half, headers={"Content-Encoding": "gzip"})
+    assert (cut.status_code, "ends too early" in cut.text) == (501, True)
+    odd = ask(door, "select 1", query_id="a\r\nX-Mine: 1")
+    assert (odd.text, odd.headers["x-clickhouse-query-id"], "x-mine" in odd.headers) == ("1\n", "a??X-Mine: 1", False)
+
+
 def test_errors_have_clickhouse_s_code_and_status(door: httpx.Client) -> None:
     cases = {
         "selec 1": (400, "62"),
@@ -139,6 +147,8 @@ def test_only_this_machine_by_its_own_names_is_answered(door: httpx.Client) -> N
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Host": "127.0.0.1.evil.example"},
+        {"Host": "[::1].evil.example"},
+        {"Host": "localhost:80@evil.example"},
     ):
         assert door.get("/", params=sql, headers=headers).status_code == 403, headers
         assert door.get("/ping", headers=headers).status_code == 403, headers
