@@ -13,7 +13,7 @@ READERS = [
     ("query", "select 1"),
     ("status",),
     ("audit",),
-    ("doctor", "--check", "folder"),
+    ("doctor", "--check", "folder", "--check", "ClickHouse"),
     ("checks",),
     ("transform", "--once"),
     ("clear", "--gold", "--yes"),
@@ -66,7 +66,7 @@ def test_no_server_is_one_line_with_both_ways_out(host: str) -> None:
 def test_the_doctor_of_a_folder_looks_at_the_folder_and_at_no_service() -> None:
     names = [name for name, _ in checks_of("binance", in_folder=True)]
     assert names[:4] == ["python", "settings", "extras", "folder"]
-    assert not {"S3", "SQS", "notifications", "ClickHouse", "markets"} & set(names)
+    assert not {"S3", "SQS", "notifications", "markets"} & set(names)
     [extras] = run_check("extras", dict(checks_of("binance", in_folder=True))["extras"])
     assert (extras.verdict, extras.what) == ("ok", "the embedded engine, chdb, is installed")
     Path("file").write_text("mine")

@@ -66,7 +66,7 @@ def test_migrate_says_whether_there_was_something_to_do(environment: dict[str, s
         ({"BINANCE_REST_URL": "binance"}, ("extract_process.klines", "--symbol", "BTCUSDT"), 2, "BINANCE_REST_URL"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, ("tickhouse.cli", "provision", "--aws"), 1, "http://127.0.0.1:9"),
         ({"S3_BUCKET": "nowhere"}, ("extract_process.klines", "--symbol", "BTCUSDT"), 1, "tickhouse provision"),
-        ({}, ("tickhouse.cli", "query", "select 1"), 2, "tickhouse provision"),
+        ({}, ("tickhouse.cli", "query", "select 1"), 2, "`tickhouse migrate` makes one"),
     ],
 )
 def test_a_wrong_setting_is_one_clear_line(

@@ -49,6 +49,7 @@ FOLDER_CHECKS: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
     ("folder", folder.check_folder),
     ("disk", machine.check_disk),
     ("ports", machine.check_ports),
+    ("ClickHouse", folder.check_engine),
 )
 """Of a data folder: it stands for S3, SQS and a ClickHouse server."""
 

@@ -30,11 +30,20 @@ def check_folder() -> Iterator[Finding]:
         )
     if not data.exists():
         yield Finding("folder", "ok", f"{data} is not there yet: `tickhouse local` and `tickhouse klines` make it")
-    elif not (data / "warehouse").exists():
+    elif (data / "warehouse").exists():
+        yield Finding("folder", "ok", f"{data} can be written")
+    else:
         yield _without_warehouse(data)
-    elif find_spec("chdb") is not None:
-        for finding in check_warehouse():
-            yield Finding("folder", finding.verdict, finding.what, finding.fix)
+
+
+def check_engine() -> Iterator[Finding]:
+    """The warehouse in the folder, where there is one."""
+    data = read(DataSettings).folder
+    assert data is not None, "it is looked at only where there is one"
+    if (data / "warehouse").exists() and find_spec("chdb") is not None:
+        yield from check_warehouse()
+    else:
+        yield Finding("ClickHouse", "skipped", f"there is no warehouse in {data} yet")
 
 
 def _without_warehouse(data: Path) -> Finding:

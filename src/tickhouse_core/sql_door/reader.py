@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tickhouse_core.embedded_engine import raw_connection
+from tickhouse_core.sql_door.native_blocks import FIRST_REVISION, with_revision
 from tickhouse_core.sql_door.statements import Statement, check_setting, checked, sources_of
 from tickhouse_core.sql_door.streams import is_joined, joined
 from tickhouse_core.sql_door.wire import SqlError, engine_error
@@ -37,7 +38,10 @@ _MARK = "tickhouse-door"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request: `settings` and `parameters` by name; `is_whole`: nothing is sent before all of it is there."""
+    """One request: `settings` and `parameters` by name; `is_whole`: nothing is sent before all of it is there.
+
+    `revision`: of ClickHouse's protocol, as the driver knows it; 0 where it says nothing.
+    """
 
     sql: str
     database: str = ""
@@ -45,6 +49,7 @@ class Ask:
     settings: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     is_whole: bool = False
+    revision: int = 0
 
 
 class Reader:
@@ -128,14 +133,16 @@ class Running:
             ),
             0,
         )  # fmt: skip
+        self._has_revision = ask.revision >= FIRST_REVISION and self.output_format.lower() == "native"
         self._pieces = self._all()
 
     def next_piece(self) -> bytes | None:
         """None at the end. SqlError."""
         try:
-            return next(self._pieces, None)
+            piece = next(self._pieces, None)
         except RuntimeError as error:
             raise engine_error(str(error)) from error
+        return piece if piece is None or not self._has_revision else with_revision(piece)
 
     def close(self) -> None:
         """Ends it if it still runs; not while another thread is in `next_piece`."""

@@ -1,5 +1,6 @@
 """What a request to the SQL door asks for, and the answers of those that are no statement."""
 
+import asyncio
 import zlib
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from tickhouse_core.sql_door.reader import Ask
 from tickhouse_core.sql_door.wire import NOT_IMPLEMENTED, QUERY_IS_TOO_LARGE, READONLY, TRANSPORT, SqlError, refusal
 
 MOST_BODY_BYTES = 1024 * 1024
+_BODY_SECONDS = 10.0
 _ALIVE = ("/ping", "/replicas_status")
 _OK = "Ok.\n"
 _GZIP = 31
@@ -36,14 +38,18 @@ def answer_instead(request: Request) -> Response | None:
     return None
 
 
-async def ask_of(request: Request) -> Ask:
-    """The statement is the parameter `query`, then the body (ClickHouse: HTTP interface). SqlError, ClientDisconnect."""
+async def ask_of(request: Request, body_seconds: float = _BODY_SECONDS) -> Ask:
+    """The statement is the parameter `query`, then the body (ClickHouse: HTTP interface).
+
+    Errors: SqlError, ClientDisconnect, TimeoutError for a body that is not there in time.
+    """
     parameters, headers = dict(request.query_params), request.headers
     if parameters.get("readonly", "1") not in ("1", "2"):
         raise refusal(READONLY, "READONLY", "Cannot modify 'readonly' setting in readonly mode.")
     if headers.get("content-type", "").startswith("multipart/"):
         raise refusal(NOT_IMPLEMENTED, "NOT_IMPLEMENTED", "External tables are not supported by this connection.")
-    body = (await _body(request)).decode(errors="replace")
+    async with asyncio.timeout(body_seconds):
+        body = (await _body(request)).decode(errors="replace")
     others = {name: value for name, value in parameters.items() if name not in TRANSPORT}
     return Ask(
         "\n".join(part for part in (parameters.get("query", ""), body) if part),
@@ -52,6 +58,7 @@ async def ask_of(request: Request) -> Ask:
         {name: value for name, value in others.items() if not name.startswith("param_")},
         {name.removeprefix("param_"): value for name, value in others.items() if name.startswith("param_")},
         is_whole=parameters.get("wait_end_of_query") == "1",
+        revision=int(revision) if (revision := parameters.get("client_protocol_version", "")).isdecimal() else 0,
     )
 
 

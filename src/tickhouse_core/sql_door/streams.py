@@ -110,16 +110,16 @@ def _binary_head(texts_per_column: int) -> Callable[[bytes], int]:
     """The number of columns, then their names, then their types, each text after its length (ClickHouse: RowBinary)."""
 
     def head_bytes(piece: bytes) -> int:
-        columns, at = _varint(piece, 0)
+        columns, at = varint(piece, 0)
         for _ in range(columns * texts_per_column):
-            length, at = _varint(piece, at)
+            length, at = varint(piece, at)
             at += length
         return at
 
     return head_bytes
 
 
-def _varint(piece: bytes, at: int) -> tuple[int, int]:
+def varint(piece: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         byte = piece[at]

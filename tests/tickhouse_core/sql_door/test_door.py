@@ -1,5 +1,6 @@
 """The SQL door over real sockets: ClickHouse's HTTP interface for those who read, and nothing for anybody else."""
 
+import asyncio
 import gzip
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +11,13 @@ import httpx
 import lz4.block
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
+from starlette.requests import Request
 from tests.waiting import patience, wait_until
 
 from tickhouse_core.folder_holder import DOOR_HEADER, OWN_ID
 from tickhouse_core.settings import SqlSettings, WarehouseSettings
 from tickhouse_core.sql_door.city_hash import city_hash_128
+from tickhouse_core.sql_door.requests import ask_of
 from tickhouse_core.sql_door.serving import listen_for_sql, serving_sql
 
 ENDLESS = "select sum(sipHash64(number)) from numbers(1000000000000)"
@@ -169,6 +172,32 @@ def test_native_blocks_are_checked_and_compressed_as_clickhouse_s_drivers_want_t
     assert plain == b"".join(number.to_bytes(8, "little") for number in range(300_000))
 
 
+def test_blocks_have_the_form_of_the_revision_that_a_driver_names(door: httpx.Client) -> None:
+    columns = [
+        "1.5::Decimal(76, 18)", "toLowCardinality('x')", "[1, 2]", "[[1], []]", "map('a', [1])", "tuple(1, 'b')", "true",
+        "cast(null as Nullable(String))", "fromUnixTimestamp64Micro(1::Int64)", "toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0')",
+        "cast('b' as Enum8('a,(' = 1, 'b' = 2))", "toNullable(5)", "toFixedString('ab', 3)", "cast([] as Array(String))",
+        "cast([('a', 1)] as Array(Tuple(`n m` LowCardinality(Nullable(String)), k UInt8)))", "interval 1 day",
+        "cast(map('a', 'b') as Map(LowCardinality(String), Nullable(String)))",
+        "cast(1 as SimpleAggregateFunction(sum, UInt64))",
+    ]  # fmt: skip
+    description = b"\x01\x00\x02\xff\xff\xff\xff\x00"
+
+    def in_both(what: str) -> tuple[bytes, bytes]:
+        sql = f"select {what} from numbers(3) format Native"
+        oldest, later = (ask(door, sql, client_protocol_version=revision).content for revision in ("54405", "54460"))
+        return oldest, later
+
+    for column in columns:
+        oldest, later = in_both(f"{column} as c")
+        head = oldest[: 5 + oldest[4]]  # columns, rows, the name c, the type after its length
+        assert later == description + head + b"\x00" + oldest[len(head) :], column
+    oldest, later = in_both(", ".join(f"{column} as c{number}" for number, column in enumerate(columns)))
+    assert len(later) == len(oldest) + len(description) + len(columns)
+    refused = ask(door, "select cast(1 as Variant(UInt8, String)) format Native", client_protocol_version="54460")
+    assert (refused.status_code, refused.headers["x-clickhouse-exception-code"]) == (501, "48")
+
+
 def test_a_format_that_cannot_leave_in_pieces_is_limited(door: httpx.Client) -> None:
     answer = ask(door, "select number from numbers(50000000) format JSON")
     assert (answer.status_code, answer.headers["x-clickhouse-exception-code"]) == (500, "396")
@@ -192,3 +221,13 @@ def test_the_door_closes_although_queries_run(warehouse_settings: WarehouseSetti
         for query in queries:
             if query.exception() is None:
                 assert query.result().headers["x-clickhouse-exception-code"] in ("394", "236")
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    async def dripping() -> dict[str, object]:
+        await asyncio.sleep(0.001)
+        return {"type": "http.request", "body": b"s", "more_body": True}
+
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
+    with pytest.raises(TimeoutError):
+        await ask_of(Request(scope, dripping), body_seconds=0.05)
