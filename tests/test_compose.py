@@ -13,7 +13,7 @@ import yaml
 from conftest import ROOT
 from integration_tests.compose.check import DISTURBED, ONCE, PORTS
 from integration_tests.compose.images import named_images
-from integration_tests.compose.readme_commands import commands, expectation
+from integration_tests.compose.verify_commands import commands, expectation
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]

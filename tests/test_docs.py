@@ -11,7 +11,8 @@ from integration_tests.src.docs.shell import commands_of
 
 from tickhouse.cli import app
 
-PAGES = ("README.md", "docs/recipes.md", "docs/troubleshooting.md", "CONTRIBUTING.md")
+DOCS = ("cli", "data-model", "docker", "operations", "pubsub", "recipes", "simulator", "troubleshooting")
+PAGES = ("README.md", *(f"docs/{name}.md" for name in DOCS), "CONTRIBUTING.md")
 TARGETS = {line.split(":")[0] for line in (ROOT / "Makefile").read_text().splitlines() if ":" in line}
 
 

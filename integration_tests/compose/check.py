@@ -1,8 +1,8 @@
 """`make compose-check`: the simulated profile of docker-compose.yml from nothing to nothing, and what must hold in between.
 
-Up, rows and objects, the README's commands, restart and kill -9 of every service, down and up again: nothing lost, nothing
-doubled, nothing fetched or loaded twice. Needs Docker with Compose 2.20 or newer, and no internet. Exit 1 with what failed,
-3 where the images that stand in for those of a registry cannot be built, so that nothing was tried.
+Up, rows and objects, the commands of docs/docker.md, restart and kill -9 of every service, down and up again: nothing lost,
+nothing doubled, nothing fetched or loaded twice. Needs Docker with Compose 2.20 or newer, and no internet. Exit 1 with what
+failed, 3 where the images that stand in for those of a registry cannot be built, so that nothing was tried.
 """
 
 import argparse
@@ -14,8 +14,8 @@ from functools import partial
 
 from integration_tests.compose.accounts import continuity, expect, folders_on_the_console, ledger, objects
 from integration_tests.compose.images import ImagesMissing, image_facts, prepare_images, stand_in_images
-from integration_tests.compose.readme_commands import run_readme_commands
 from integration_tests.compose.stack import CheckFailed, Stack, fail, say
+from integration_tests.compose.verify_commands import run_verify_commands
 
 PROJECT = "tickhouse-check"
 IMAGES_MISSING = 3
@@ -70,7 +70,7 @@ def main() -> None:
         began_up = time.monotonic()
         check_coming_up(stack)
         check_image(stack)
-        run_readme_commands(stack)
+        run_verify_commands(stack)
         check_scaling(stack)
         check_disturbances(stack)
         check_accounts(stack)

@@ -21,7 +21,7 @@ SETTLED_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 VENUE_ATTEMPTS = 8
-_MOST_SAID, _SAID_SECONDS = 4, 60.0
+_MOST_SAID, _SAID_SECONDS = 2, 60.0
 _MOST_CAUSES, _LONGEST_CAUSE = 30, 60
 _said: deque[tuple[float, str]] = deque()
 """When the lines of the last minute were said, by a clock that never steps, and their causes without digits."""

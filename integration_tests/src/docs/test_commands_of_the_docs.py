@@ -1,4 +1,4 @@
-"""Every command, query and program in README, recipes and troubleshooting is run: what a stranger reads is true."""
+"""Every command, query and program in README and docs is run: what a stranger reads is true."""
 
 import os
 import re
@@ -14,7 +14,8 @@ from integration_tests.src.docs.shell import Shell, blocks_of, commands_of
 from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
 
-PAGES = ("README.md", "docs/troubleshooting.md", "docs/recipes.md")
+DOCS = ("cli", "pubsub", "simulator", "docker", "operations", "data-model", "troubleshooting", "recipes")
+PAGES = ("README.md", *(f"docs/{name}.md" for name in DOCS))
 ASK_ALL = """
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.warehouse import connect

@@ -1,4 +1,4 @@
-"""Runs the commands under "Verify" in the README word for word, and knows what each must say."""
+"""Runs the commands under "Verify" in docs/docker.md word for word, and knows what each must say."""
 
 import os
 import re
@@ -32,7 +32,7 @@ _EXPORT = re.compile(r"export (.+)")
 
 def commands() -> list[str]:
     """The lines of the block, without their remarks."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n### Verify\n")[2].partition("\n### ")[0]
+    section = (ROOT / "docs" / "docker.md").read_text(encoding="utf-8").partition("\n### Verify\n")[2].partition("\n## ")[0]
     lines = [line.strip() for line in section.splitlines() if line.startswith("    ")]
     return [re.sub(r"\s{2,}# .*$", "", line) for line in lines]
 
@@ -42,10 +42,10 @@ def expectation(command: str) -> str:
     for part, pattern in EXPECTED.items():
         if part in command:
             return pattern
-    raise CheckFailed(f"no expectation for this command of the README: {command}")
+    raise CheckFailed(f"no expectation for this command of docs/docker.md: {command}")
 
 
-def run_readme_commands(stack: Stack) -> None:
+def run_verify_commands(stack: Stack) -> None:
     """Each until it says what it must, for at most a minute: what it looks at takes its time to arrive."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**stack.environment, **_path_with_aws(Path(folder))}
