@@ -314,7 +314,7 @@ def test_where_to_change_what_names_files_that_have_it() -> None:
     rows = re.findall(r"^\| (.+?) \| `(.+?)` \| `(.+?)` \|$", table, re.MULTILINE)
     assert len(rows) == table.count("\n| ") - 1  # without the header
     assert {"the ledger", "Parquet compression", "a venue's weights", "retries of an upload"} <= {what for what, _, _ in rows}
-    defined = r'^(?:class |def )?{0}\b[ :=(\[]|id="{0}"'
+    defined = r'^(?:class |def |const )?{0}\b[ :=(\[]|id="{0}"'
     wrong = {
         file: {name}
         for _, file, name in rows

@@ -13,7 +13,7 @@ from status_page import health
 from status_page.health import DOWN, LakeState, Recorder, Stage
 from status_page.processes import OWN, Processes, ProcessState, gauges_of
 from status_page.queries import Queries
-from tickhouse_core.datasets import DATASETS, HEARTBEATS
+from tickhouse_core.datasets import DATASETS, HEARTBEATS, QUEUES
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.lake import open_queue
 from tickhouse_core.lake_keys import hourly_key
