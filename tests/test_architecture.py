@@ -304,7 +304,7 @@ ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 
 def test_the_architecture_fits_on_two_pages() -> None:
     lines = ARCHITECTURE.splitlines()
-    assert len(lines) <= 115
+    assert len(lines) <= 125
     assert [line for line in lines if len(line) > 130] == []
 
 
@@ -314,7 +314,7 @@ def test_where_to_change_what_names_files_that_have_it() -> None:
     rows = re.findall(r"^\| (.+?) \| `(.+?)` \| `(.+?)` \|$", table, re.MULTILINE)
     assert len(rows) == table.count("\n| ") - 1  # without the header
     assert {"the ledger", "Parquet compression", "a venue's weights", "retries of an upload"} <= {what for what, _, _ in rows}
-    defined = r'^(?:class |def )?{0}\b[ :=(\[]|id="{0}"'
+    defined = r'^(?:class |def |const )?{0}\b[ :=(\[]|id="{0}"'
     wrong = {
         file: {name}
         for _, file, name in rows

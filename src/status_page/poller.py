@@ -13,7 +13,7 @@ from status_page import health
 from status_page.health import DOWN, LakeState, Recorder, Stage
 from status_page.processes import OWN, Processes, ProcessState, gauges_of
 from status_page.queries import Queries
-from tickhouse_core.datasets import DEPTH_DIFFS, HEARTBEATS, QUEUES, STREAM_EVENTS, TICKERS, TRADES
+from tickhouse_core.datasets import DATASETS, HEARTBEATS, QUEUES
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.lake import open_queue
 from tickhouse_core.lake_keys import hourly_key
@@ -30,7 +30,7 @@ WATCHED_SECONDS = 15.0
 
 COVERAGE_HOURS = 24
 
-_LIVE = (TRADES, DEPTH_DIFFS, TICKERS, STREAM_EVENTS, HEARTBEATS)
+_LIVE = tuple(dataset for dataset in DATASETS if dataset.is_live)
 _LOOK_BACK_US = 15 * MINUTE_US
 _MOST_KEYS = 500
 """Of the newest objects; the queue's depth shows a longer backlog."""

@@ -50,8 +50,8 @@ STOP_SECONDS = 4.0
 LOOK_UP_SECONDS = 10.0
 """Longer, a venue counts as unavailable: recording begins, and looks the symbols up again by itself."""
 
-VIEWS = {"trades": "trades", "depth": "depth_diffs", "ticker": "tickers", "klines": "klines"}
-"""By channel, what people query."""
+VIEWS = {dataset.channel: dataset.name for dataset in reversed(DATASETS) if dataset.channel}
+"""By channel, what people query: the first of its datasets."""
 
 _HISTORY_RETRY = Backoff(5.0, 300.0)
 _FOREVER = 10 * 365 * 86_400.0
@@ -90,7 +90,7 @@ def run_local(
             warehouse = read(WarehouseSettings)
             door = parts.enter_context(serving_sql(warehouse, listener=sql_listener, creates=True))
             migrate(warehouse)
-            summary = RunSummary(folder, VIEWS[channels[0]], _next_commands(venues, symbols, folder))
+            summary = RunSummary(folder, VIEWS[channels[0]], _next_commands(venues, symbols, channels, folder))
             status.phase = "loading what the last run left"
             _load_the_rest(stop)
             if stop.is_set():
@@ -148,8 +148,10 @@ def _record(
         bring_gold_up(limit)
 
 
-def _next_commands(venues: Sequence[str], symbols: Sequence[str], folder: Path) -> list[str]:
+def _next_commands(venues: Sequence[str], symbols: Sequence[str], channels: Sequence[str], folder: Path) -> list[str]:
     named = [word for symbol in symbols for word in ("--symbol", symbol)]
+    if tuple(channels) != DEFAULT_CHANNELS:
+        named += [word for channel in channels for word in ("--channel", channel)]
     if list(venues) != [DEFAULT_VENUE]:
         named = [*(word for venue in venues for word in ("--venue", venue)), *named]
     return [

@@ -60,7 +60,7 @@ def other_holder(path: Path) -> Holder | None:
     noted, pid = _noted(path), _locked_by(path)
     if noted is None or noted.pid != pid:  # a program of another kind, or a process that has just begun
         return Holder("", pid, "")
-    return None if noted.door == OWN_ID else noted
+    return None if _is_own(noted) else noted
 
 
 def is_held_here(path: Path) -> bool:
@@ -138,7 +138,12 @@ def _is_locked(path: Path) -> bool:
 
 def _is_noted_here(path: Path) -> bool:
     noted = _noted(path)
-    return noted is not None and noted.door == OWN_ID
+    return noted is not None and _is_own(noted)
+
+
+def _is_own(noted: Holder) -> bool:
+    """A process that was forked has its parent's id, and a copied folder its original's note."""
+    return (noted.door, noted.pid) == (OWN_ID, os.getpid())
 
 
 def _noted(path: Path) -> Holder | None:

@@ -14,8 +14,16 @@ import pyarrow.parquet as pq
 from tickhouse_core.datasets import INSTANT, Dataset, instant_range
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.lake_keys import parse_object_key
-from tickhouse_core.parquet_columns import KNOWN_SCHEMA_VERSIONS, check_columns, check_text, fitted, is_text, plain
-from tickhouse_core.parquet_headers import has_encrypted_columns
+from tickhouse_core.parquet_columns import (
+    KNOWN_SCHEMA_VERSIONS,
+    check_columns,
+    check_decimals,
+    check_text,
+    fitted,
+    is_text,
+    plain,
+)
+from tickhouse_core.parquet_footer import Leaf, Unaskable, check_chunks
 from tickhouse_core.parquet_sizes import (
     MOST_BYTES,
     check_footer,
@@ -62,8 +70,9 @@ class CheckedFile:
         file = _open(body)
         self._partitions = _partitions(key)
         check_columns(file.schema_arrow, dataset, self._partitions)
+        check_decimals(file, dataset)
         check_row_groups(file.metadata)
-        refuse_encrypted(io.BytesIO(body))
+        refuse_unaskable(file, io.BytesIO(body))
         self.sizes = sizes_of(file, body, dataset)
         _refuse_larger(self.sizes.decoded, most_bytes, self.sizes.written_out)
         _check_rows(file.metadata)
@@ -83,6 +92,7 @@ class CheckedFile:
         with _decoding():
             table = self._reader().read(use_threads=self._metadata.num_rows >= _ROWS_WORTH_THREADS)
             table.validate(full=True)
+        self._check_count(table.num_rows)
         if table.num_columns and table.column(0).num_chunks > _MOST_CHUNKS:
             table = table.unify_dictionaries().combine_chunks()
         expanded = expanded_bytes(table, self._dataset)
@@ -97,12 +107,14 @@ class CheckedFile:
         """
         rows = max(piece_bytes // row_width(self._dataset), 1)
         batches = self._reader().iter_batches(batch_size=rows, use_threads=False)
-        size = 0
+        size = seen = 0
         while True:
             with _decoding():
                 batch = next(batches, None)
                 if batch is None:
+                    self._check_count(seen)
                     return
+                seen += batch.num_rows
                 table = pa.Table.from_batches([batch])
                 table.validate(full=True)
             for field in self._dataset.schema:
@@ -113,6 +125,11 @@ class CheckedFile:
                 size += piece.nbytes
                 _refuse_larger(size, self._most_bytes)
                 yield piece
+
+    def _check_count(self, rows: int) -> None:
+        if rows != self._metadata.num_rows:
+            said = f"the footer counts {self._metadata.num_rows} rows, its row groups have {rows}"
+            raise ObjectRefused("wrong_row_count", f"{said}: write the file again")
 
     def _reader(self) -> pq.ParquetFile:
         """Text arrives as it is in the file, each distinct value of a page once: a few kilobytes can name gigabytes."""
@@ -177,17 +194,20 @@ def _open(body: bytes) -> pq.ParquetFile:
         raise ObjectRefused("not_parquet", f"not a Parquet file of {len(body)} bytes: {error}") from error
 
 
-def refuse_encrypted(file: io.BytesIO | io.RawIOBase) -> None:
-    """Before pyarrow is asked for sizes or statistics of a column. Raises ObjectRefused."""
+def refuse_unaskable(file: pq.ParquetFile, source: io.BufferedIOBase | io.RawIOBase) -> None:
+    """Before pyarrow is asked for sizes or statistics of a column: see `parquet_footer`. Raises ObjectRefused."""
+    schema = file.metadata.schema
+    columns = (schema.column(number) for number in range(file.metadata.num_columns))
+    leaves = [Leaf(column.physical_type, column.max_repetition_level, column.max_definition_level) for column in columns]
     try:
-        is_encrypted = has_encrypted_columns(_footer_of(file))
+        check_chunks(_footer_of(source), leaves)
+    except Unaskable as wrong:
+        raise ObjectRefused("not_parquet", str(wrong)) from wrong
     except (ValueError, IndexError, RecursionError) as error:
         raise ObjectRefused("not_parquet", "not a Parquet file: its footer cannot be read") from error
-    if is_encrypted:
-        raise ObjectRefused("not_parquet", "the file has encrypted columns: write it without encryption")
 
 
-def _footer_of(file: io.BytesIO | io.RawIOBase) -> bytes:
+def _footer_of(file: io.BufferedIOBase | io.RawIOBase) -> bytes:
     end = file.seek(-8, io.SEEK_END)
     size = int.from_bytes(file.read(4), "little")
     file.seek(max(end - size, 0))

@@ -1,10 +1,12 @@
 """PURE. Whether a Parquet file's columns can be a dataset's, by the footer alone, and their values in the dataset's types."""
 
+import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from tickhouse_core.datasets import INSTANT, SCHEMA_VERSION, Dataset, instant_range, most_text_bytes
 from tickhouse_core.errors import ObjectRefused
@@ -22,6 +24,41 @@ def check_columns(schema: pa.Schema, dataset: Dataset, partitions: Mapping[str, 
         _check_schema(schema, dataset, partitions or {})
     except UnicodeDecodeError as error:  # a time zone that is no text: pyarrow decodes it when it is asked for
         raise ObjectRefused("not_parquet", f"not a Parquet file: {error}") from error
+
+
+def check_decimals(file: pq.ParquetFile, dataset: Dataset) -> None:
+    """Page checksums do not cover the footer: another scale there is another price, without a word.
+
+    The scales are said twice: pyarrow and others write their own schema beside Parquet's, and our writer always has the
+    dataset's types. Raises ObjectRefused where the two contradict each other.
+    """
+    said = file.metadata.metadata or {}
+    if (copy := said.get(b"ARROW:schema")) is not None:
+        try:
+            meant = pa.ipc.read_schema(pa.BufferReader(base64.b64decode(copy)))
+        except (pa.ArrowException, ValueError, OSError) as error:
+            raise ObjectRefused("not_parquet", f"its ARROW:schema cannot be read: {error}") from error
+    elif b"tickhouse.schema_version" in said:
+        meant = dataset.schema
+    else:
+        return
+    scales = dict(_decimals_of(meant))
+    for path, found in _decimals_of(file.schema_arrow):
+        if path in scales and scales[path] != found:
+            raise ObjectRefused("not_parquet", f"the footer contradicts itself: {path} is {found}, its writer had {scales[path]}")
+
+
+def _decimals_of(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:
+    """Every decimal by its path, those of nested levels too."""
+    waiting = [(field.name, field.type) for field in schema]
+    while waiting:
+        path, type_ = waiting.pop()
+        if pa.types.is_decimal(type_):
+            yield path, type_
+        elif pa.types.is_list(type_):
+            waiting.append((path, type_.value_type))
+        elif pa.types.is_struct(type_):
+            waiting += [(f"{path}.{field.name}", field.type) for field in type_]
 
 
 def _check_version(metadata: dict[bytes, bytes], dataset: Dataset) -> None:

@@ -1,8 +1,7 @@
-"""PURE. What the Thrift structures of a Parquet file say (Apache Parquet: "parquet.thrift"): page headers, encryption.
+"""PURE. What the Thrift structures of a Parquet file say (Apache Parquet: "parquet.thrift"): page headers.
 
 A decoder allocates what page headers say, and takes as many values as they say: the footer, which says both too, may say
-less. pyarrow ends the process when it is asked for an encrypted column's sizes. A file may have 100,000 column chunks of 30
-fields each: everything goes by a place in the bytes and makes no objects.
+less. A file may have 100,000 column chunks of 30 fields each: everything goes by a place in the bytes and makes no objects.
 """
 
 from dataclasses import dataclass
@@ -29,8 +28,6 @@ I32 = 5
 INTEGERS = (4, I32, 6)
 _WIDTHS = {1: 1, 2: 1, BYTE: 1, DOUBLE: 8, UUID: 16}
 """Bytes of an element of a list, for types that have one width: a list of them is skipped at once, however long it says it is."""
-
-_ROW_GROUPS, _COLUMNS, _CRYPTO_METADATA = 4, 1, 8
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
@@ -189,33 +186,3 @@ def _page(body: bytes) -> _Page:
         own, _, _ = fields_of(body, at)
     encoding = own.get(_ENCODING.get(kind, -1), 0)
     return _Page(kind, length, said.get(_UNCOMPRESSED, 0), said.get(_COMPRESSED, 0), own.get(_COUNT, 0), encoding)
-
-
-def has_encrypted_columns(footer: bytes) -> bool:
-    """Of a file that pyarrow opens, so its footer is sound Thrift. Raises ValueError or IndexError where it is not."""
-    return _has(footer, 0, (_ROW_GROUPS, _COLUMNS, _CRYPTO_METADATA))[0]
-
-
-def _has(data: bytes, at: int, path: tuple[int, ...]) -> tuple[bool, int]:
-    """Whether the struct at a place has the struct at the end of the path of field numbers, through lists of structs; if not,
-    also the place behind it."""
-    number = 0
-    while head := data[at]:
-        at, kind = at + 1, head & 15
-        if head > 15:
-            number += head >> 4
-        else:
-            number, at = integer(data, at)
-        if number == path[0] and len(path) == 1 and kind == STRUCT:
-            return True, at
-        if number == path[0] and len(path) > 1 and kind == LIST:
-            size, inner, at = list_head(data, at)
-            if inner != STRUCT:
-                raise ValueError(f"field {number} has no structs")
-            for _ in range(size):
-                found, at = _has(data, at, path[1:])
-                if found:
-                    return True, at
-        else:
-            at = behind(data, at, kind)
-    return False, at + 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tickhouse_core.errors import FolderHeld
-from tickhouse_core.folder_holder import Holder, door_to, is_held_here, note_holder, other_holder
+from tickhouse_core.folder_holder import OWN_ID, Holder, door_to, is_held_here, note_holder, note_holder_once, other_holder
 
 
 @contextmanager
@@ -69,3 +69,14 @@ def test_a_port_at_which_somebody_else_listens_is_no_door(tmp_path: Path) -> Non
         with pytest.raises(FolderHeld, match=r"is held by `tickhouse local` \(process 4711\), which answers no SQL"):
             door_to(tmp_path, wait_seconds=0)
         stranger.shutdown()
+
+
+def test_a_note_of_the_process_that_forked_this_one_is_not_its_own(tmp_path: Path) -> None:
+    """A fork has its parent's id, and a folder may be copied with its note: the engine is opened all the same."""
+    note(tmp_path, door=OWN_ID, pid=os.getpid() + 1)
+    note_holder_once(tmp_path)
+    with locked(tmp_path, os.getpid()):
+        assert is_held_here(tmp_path)
+    note(tmp_path, door=OWN_ID, pid=4711)
+    with locked(tmp_path, 4711):
+        assert str(other_holder(tmp_path)) == "`tickhouse local` (process 4711)"

@@ -5,6 +5,7 @@ import random
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,10 +18,33 @@ from tests.load_process.conftest import KEY, START, beyond_precision, klines, pa
 from extract_process.parquet import parquet_bytes
 from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS, INSTANT, KLINES, STREAM_EVENTS, TICKERS, Dataset
 from tickhouse_core.errors import ObjectRefused
-from tickhouse_core.parquet_check import read_checked
+from tickhouse_core.parquet_check import is_as_we_write, read_checked, refuse_unaskable
+from tickhouse_core.parquet_footer import Leaf, Unaskable, check_chunks
 
 SOUND = parquet(klines(*range(24)))
 CHECKSUMMED = parquet_bytes(klines(*range(24)), KLINES)
+
+
+def thrift(fields: dict[int, Any]) -> bytes:
+    """A struct in Thrift's compact protocol: integers and lists of integers below 64, short bytes, structs."""
+    out, last = b"", 0
+    for number, value in fields.items():
+        kind, said = _thrift_value(value)
+        out += bytes([(number - last) << 4 | kind]) + said
+        last = number
+    return out + b"\x00"
+
+
+def _thrift_value(value: Any) -> tuple[int, bytes]:
+    match value:
+        case int():
+            return 5, bytes([value << 1])
+        case bytes():
+            return 8, bytes([len(value)]) + value
+        case list():
+            return 9, bytes([len(value) << 4 | 6, *(item << 1 for item in value)])
+        case _:
+            return 12, thrift(value)
 
 
 def replaced(name: str, array: pa.Array) -> bytes:
@@ -384,6 +408,46 @@ def test_no_damage_changes_a_value_of_a_file_with_page_checksums(seed: int) -> N
     except ObjectRefused:
         return
     assert table.equals(klines(*range(24)))
+
+
+def test_no_bit_of_the_footer_ends_the_process_or_changes_a_value() -> None:
+    """pyarrow's answer to a question about a column chunk is std::terminate where its metadata contradict the schema."""
+    whole, start = klines(*range(24)), len(CHECKSUMMED) - 8 - int.from_bytes(CHECKSUMMED[-8:-4], "little")
+    for place in range(start, len(CHECKSUMMED), 3):
+        body = bytearray(CHECKSUMMED)
+        body[place] ^= 1 << random.Random(place).randrange(8)
+        with contextlib.suppress(ObjectRefused):
+            assert read_checked(bytes(body), KLINES).equals(whole), place
+            file = pq.ParquetFile(pa.BufferReader(bytes(body)))
+            refuse_unaskable(file, io.BytesIO(body))
+            is_as_we_write(file, KLINES)
+
+
+@pytest.mark.parametrize("body", [CHECKSUMMED, SOUND], ids=["of our writer", "with Arrow's own schema"])
+def test_a_scale_that_the_footer_contradicts_is_refused(body: bytes) -> None:
+    """One bit of the footer, and every price is a hundred times what it was."""
+    scale_18, scale_16 = b"\x15\x24\x15\x4c", b"\x15\x20\x15\x4c"  # with precision 38, in Thrift
+    assert scale_18 in body
+    assert "the footer contradicts itself: " in str(refusal(body.replace(scale_18, scale_16)))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "says"),
+    [
+        (thrift({1: 6}), "a column chunk has type 6, the schema says INT64"),
+        (thrift({1: 2, 12: {5: b"abc"}}), "a bound in the statistics has 3 bytes, a INT64 has 8"),
+        (thrift({1: 2, 16: {2: [1, 2]}}), "a histogram of levels has 2 entries, the column 1 levels"),
+        (thrift({1: 2, 16: {1: 9}}), "the size statistics count bytes of text, the values are INT64"),
+    ],
+)
+def test_what_pyarrow_would_end_the_process_for_is_named(metadata: bytes, says: str) -> None:
+    chunk = b"\x3c" + metadata + b"\x00"  # field 3 of a column chunk
+    group = b"\x19\x1c" + chunk + b"\x00"  # field 1: a list of one struct
+    footer = b"\x49\x1c" + group + b"\x00"  # field 4: a list of one struct
+    with pytest.raises(Unaskable, match=f"^{re.escape(says)}$"):
+        check_chunks(footer, [Leaf("INT64", 0, 0)])
+    with pytest.raises(Unaskable, match=r"^a row group has 1 columns, the schema 2$"):
+        check_chunks(footer, [Leaf("INT64", 0, 0)] * 2)
 
 
 class Kms(pe.KmsClient):  # type: ignore[misc]  # pyarrow's class has no types

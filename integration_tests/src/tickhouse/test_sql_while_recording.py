@@ -90,7 +90,7 @@ def test_sql_while_local_records_and_after_a_kill(environment: dict[str, str]) -
         with ThreadPoolExecutor(3) as pool:  # each is a process of its own, all at once
             query = pool.submit(run, {**asked, "HTTP_PROXY": "http://127.0.0.1:9"}, "query", "--json", sql)
             audit = pool.submit(run, asked, "audit")
-            doctor = pool.submit(run, asked, "doctor", "--check", "folder")
+            doctor = pool.submit(run, asked, "doctor", "--check", "ClickHouse")
             assert json.loads(query.result().stdout)["n"] >= rows
             assert "bronze" in audit.result().stdout
             assert "schema up to date" in doctor.result().stdout

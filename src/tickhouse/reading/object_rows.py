@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +19,7 @@ from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import ObjectMissing, ObjectRefused
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
-from tickhouse_core.parquet_check import read_checked
+from tickhouse_core.parquet_check import read_checked, refuse_unaskable
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +87,10 @@ class ObjectRows:
 
     def _columns(self, summary: ObjectSummary, needed: pa.Schema, wanted: Wanted) -> pa.Table | None:
         """None where statistics say that nothing wanted is in it. Raises ObjectRefused for a file that is not as we write it."""
-        file = pq.ParquetFile(self._source(summary), memory_map=True)
+        source = self._source(summary)
+        file = pq.ParquetFile(source, memory_map=True)
+        with Path(source).open("rb") if isinstance(source, str) else nullcontext(source) as footer:
+            refuse_unaskable(file, footer)
         bounds = _bounds(file.metadata, self._leaves, ("venue", *(name for name, _, _ in wanted.bounds)))
         if bounds.get("venue") != (wanted.venue, wanted.venue):
             raise ObjectRefused("wrong_value", "of several venues: it is read on its own")

@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from operator import index
+from typing import SupportsIndex
 
 from tickhouse_core.errors import UsageError
 from tickhouse_core.timestamps import from_datetime, parse_instant
 
-Instant = str | datetime | date | int
+Instant = str | datetime | date | SupportsIndex
 """`"2024-08-09"` or `"2024-08-09T12:30:00.5+02:00"` (UTC without an offset), a datetime (UTC without a zone), microseconds."""
 
 _UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
@@ -24,23 +26,32 @@ class Request:
     interval: str = ""
 
 
+_LATEST_US = 4_102_444_800_000_000
+_EARLIEST_US = 100_000_000_000_000
+"""The years 2100 and 1973: milliseconds and nanoseconds of our days lie outside."""
+
+
 def instant_us(instant: Instant, name: str) -> int:
     """Microseconds since the epoch. Raises UsageError that names the argument."""
-    if isinstance(instant, bool) or not isinstance(instant, str | date | int):
-        raise UsageError(f"{name}={instant!r}: an instant is a text in ISO 8601, a datetime, or microseconds since 1970")
-    if isinstance(instant, int):
-        return instant
     if isinstance(instant, datetime):
         return from_datetime(instant)
-    try:
-        return parse_instant(instant if isinstance(instant, str) else instant.isoformat())
-    except ValueError:
-        raise UsageError(f"{name}={instant!r} is no instant: write 2024-08-09 or 2024-08-09T12:30:00Z") from None
+    if isinstance(instant, str | date):
+        try:
+            return parse_instant(str(instant))
+        except ValueError:
+            raise UsageError(f"{name}={instant!r} is no instant: write 2024-08-09 or 2024-08-09T12:30:00Z") from None
+    if isinstance(instant, bool) or not isinstance(instant, SupportsIndex):
+        raise UsageError(f"{name}={instant!r}: an instant is a text in ISO 8601, a datetime, or microseconds since 1970")
+    number = index(instant)
+    if number and not _EARLIEST_US <= number <= _LATEST_US:
+        raise UsageError(f"{name}={number}: a number is microseconds since 1970, such as 1723161600000000")
+    return number
 
 
 def request(venue: str, symbols: str | Iterable[str], start: Instant, end: Instant, interval: str = "") -> Request:
     """Raises UsageError for a range that is empty or turned round, and for no symbol."""
-    named = (symbols,) if isinstance(symbols, str) else tuple(dict.fromkeys(symbols))
+    several = () if isinstance(symbols, str) or not isinstance(symbols, Iterable) else symbols
+    named = (symbols,) if isinstance(symbols, str) else tuple(dict.fromkeys(several))
     if not named or not all(isinstance(symbol, str) and symbol for symbol in named):
         raise UsageError("no symbol: name one, or a list of them, in the venue's spelling (BTCUSDT)")
     since, until = instant_us(start, "start"), instant_us(end, "end")
