@@ -382,6 +382,16 @@ def test_an_object_of_trades_that_was_taken_away_is_not_complete(lake: "th.Lake"
     assert lake.trades(*asked).coverage.column("holes").to_pylist() == [1]
 
 
+@pytest.mark.parametrize("unit", ["ms", "ns"])
+def test_statistics_of_another_tool_are_in_its_own_unit(lake: "th.Lake", folder: FolderStore, tmp_path: Path, unit: str) -> None:
+    table = trades([1, 2, 3])
+    place = table.schema.get_field_index("trade_time")
+    pq.write_table(table.set_column(place, "trade_time", table.column(place).cast(pa.timestamp(unit, "UTC"))), tmp_path / "x")
+    folder.write(hourly_key(TRADES, "binance", DAY, "a", next(_sequences)), (tmp_path / "x").read_bytes())
+
+    assert lake.trades("BTCUSDT", DAY, DAY + MINUTE).arrow().column("trade_id").to_pylist() == [1, 2, 3]
+
+
 def test_object_by_object_the_rows_are_those_of_one_pass(lake: "th.Lake", folder: FolderStore) -> None:
     """Three hours in small objects of two instances that overlap, whose times run against the ids here and there."""
     dice = random.Random(7)

@@ -97,6 +97,8 @@ class ObjectRows:
         for name, least, greatest in wanted.bounds:
             first, last = bounds.get(name, (least, greatest))
             if first > greatest or last < least:
+                if file.schema_arrow.field(name).type != needed.field(name).type:  # statistics in another unit
+                    raise ObjectRefused("wrong_type", "written by another tool: it is read on its own")
                 return None
         table = file.read(columns=needed.names, use_threads=False)
         if table.schema.names != needed.names or table.schema.types != needed.types:
