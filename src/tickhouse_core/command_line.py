@@ -118,6 +118,6 @@ def _check_folder(*, reads: bool) -> None:
     if folder is None:
         return
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--data {folder} is a file: name a folder")
+        raise UsageError(f"--data {folder} is a file: name a folder; a new one is created")
     if reads and not folder.is_dir():
         raise UsageError(f"--data {folder}: there is no such folder; `tickhouse local` and `tickhouse klines` make one")
