@@ -363,6 +363,25 @@ def test_a_hole_in_the_diffs_that_nobody_named_is_not_complete(lake: "th.Lake", 
     assert lake.depth_diffs("BTCUSDT", DAY, DAY + SECOND).coverage.column("coverage").to_pylist() == [1.0]
 
 
+def test_an_object_of_trades_that_was_taken_away_is_not_complete(lake: "th.Lake", folder: FolderStore) -> None:
+    """No recorder has written a gap for it. KuCoin's ids have holes of their own."""
+    keys = {}
+    for venue in ("binance", "kucoin"):
+        for number in range(1, 4):
+            table = trades([10 * number + one for one in range(10)], times_us=[DAY + number * SECOND] * 10, venue=venue)
+            key = hourly_key(TRADES, venue, DAY + number * SECOND, "a", next(_sequences))
+            folder.write(key, parquet_bytes(table, TRADES))
+            keys[venue, number] = key
+    asked = ("BTCUSDT", DAY + SECOND, DAY + 3 * SECOND)
+    assert [lake.trades(*asked, venue=venue).is_complete for venue in ("binance", "kucoin")] == [True, True]
+
+    for venue in ("binance", "kucoin"):
+        folder.delete(keys[venue, 2])
+
+    assert [lake.trades(*asked, venue=venue).is_complete for venue in ("binance", "kucoin")] == [False, True]
+    assert lake.trades(*asked).coverage.column("holes").to_pylist() == [1]
+
+
 def test_object_by_object_the_rows_are_those_of_one_pass(lake: "th.Lake", folder: FolderStore) -> None:
     """Three hours in small objects of two instances that overlap, whose times run against the ids here and there."""
     dice = random.Random(7)

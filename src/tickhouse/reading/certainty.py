@@ -12,7 +12,7 @@ from tickhouse.reading.objects import length_us
 from tickhouse.reading.ordering import Numbers, whole_numbers
 from tickhouse.reading.ranges import Request
 from tickhouse.reading.rows import RowScan
-from tickhouse_core.datasets import DEPTH_DIFFS, INSTANT, KLINES, Dataset
+from tickhouse_core.datasets import DEPTH_DIFFS, INSTANT, KLINES, TRADES, Dataset
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import DAY_US, MINUTE_US
 
@@ -134,8 +134,11 @@ class _Look:
         return any(start <= first and last < end for start, end in told.ranges)
 
     def _unexplained(self, told: _Told, mine: Sequence[int]) -> int:
-        """Holes between rows that go on from each other by the venue's rule and that no gap names; other ids may jump."""
-        if self._dataset not in (DEPTH_DIFFS, KLINES):
+        """Holes between rows that go on from each other by the venue's rule and that no gap names; other ids may jump.
+
+        Only Binance counts trades up by one, as the check trade_id_gaps has it.
+        """
+        if self._dataset not in (DEPTH_DIFFS, KLINES) and (self._dataset, self._request.venue) != (TRADES, "binance"):
             return 0
         length = length_us(self._request.interval) if self._dataset is KLINES else 1
         named = joined((ids[0], ids[1] + length) for ids in map(self._ids.__getitem__, mine) if None not in ids)

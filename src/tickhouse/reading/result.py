@@ -79,7 +79,8 @@ class Rows:
         and coverage.
 
         Recorded is from the first row to the last, and up to a border that has a row within a minute beyond it (null: nothing).
-        `holes`: breaks between diffs or klines that no gap names. `covered_seconds` are recorded and in no open gap,
+        `holes`: breaks between diffs, klines or trades of Binance that no gap names. `covered_seconds` are recorded,
+        and in no open gap,
         `coverage` is their part of the range, from 0 to 1. A quiet market counts as less than it is, never as more.
         """
         return self._certainty.coverage
