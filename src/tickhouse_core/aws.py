@@ -112,8 +112,8 @@ def aws_errors(what: str, *, conditional: bool = False) -> Iterator[None]:
         yield
     except (NoCredentialsError, NoRegionError, PartialCredentialsError) as error:
         raise UsageError(
-            f"{what}: {error} Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION "
-            "(and AWS_ENDPOINT_URL for LocalStack)"
+            f"{what}: {str(error).rstrip('.')}. Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION "
+            "(and AWS_ENDPOINT_URL for LocalStack), or use a folder on this machine with --data DIR"
         ) from error
     except ParamValidationError as error:
         raise UsageError(f"{what}: {_one_line(error)}; check S3_BUCKET") from error

@@ -5,6 +5,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,8 +96,7 @@ def with_data_folder(*, reads: bool = False) -> Callable[[Callable[..., None]], 
             if data is not None:
                 os.environ[_DATA] = str(data)
             try:
-                if reads:
-                    run_command(_check_folder)
+                run_command(partial(_check_folder, reads=reads))
                 main(*arguments, **named)
             finally:
                 os.environ.pop(_DATA, None)
@@ -113,7 +113,11 @@ def with_data_folder(*, reads: bool = False) -> Callable[[Callable[..., None]], 
     return decorate
 
 
-def _check_folder() -> None:
+def _check_folder(*, reads: bool) -> None:
     folder = read(DataSettings).folder
-    if folder is not None and not folder.is_dir():
+    if folder is None:
+        return
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--data {folder} is a file: name a folder; a new one is created")
+    if reads and not folder.is_dir():
         raise UsageError(f"--data {folder}: there is no such folder; `tickhouse local` and `tickhouse klines` make one")

@@ -3,6 +3,8 @@
 import io
 import logging
 import re
+import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from extract_process.backfill.options import BackfillReport
-from tickhouse.live_status import LiveStatus, duration_words, shown, size_words, terminal
+from tickhouse.live_status import LiveStatus, duration_words, folder_bytes, shown, size_words, terminal
 from tickhouse_core import logs
 from tickhouse_core.metrics import Component, Sample, observed
 from tickhouse_core.settings import LogSettings
@@ -109,3 +111,26 @@ def test_routine_lines_are_left_to_the_status_and_warnings_stay(level: str, show
         *(["loaded"] if shows_all else []), "not loaded", "history is complete", "loaded later",
     ]  # fmt: skip
     assert all(re.match(r"\d\d:\d\d:\d\d (INFO|WARNING) ", line) for line in said), "the clock on the wall, no logger"
+
+
+def test_a_folder_that_goes_away_under_the_look_costs_nothing(tmp_path: Path) -> None:
+    """As the engine's parts do, thousands of times an hour."""
+    (tmp_path / "stays").mkdir()
+    (tmp_path / "stays" / "file").write_bytes(b"x" * 100)
+    done = threading.Event()
+
+    def churn() -> None:
+        while not done.is_set():
+            for number in range(20):
+                (tmp_path / f"part{number}" / "inner").mkdir(parents=True)
+                (tmp_path / f"part{number}" / "inner" / "file").write_bytes(b"")
+            for number in range(20):
+                shutil.rmtree(tmp_path / f"part{number}")
+
+    churning = threading.Thread(target=churn)
+    churning.start()
+    try:
+        assert {folder_bytes(tmp_path) for _ in range(300)} == {100}
+    finally:
+        done.set()
+        churning.join()

@@ -106,7 +106,7 @@ class Shell:
     def _export(self, variables: Sequence[str]) -> None:
         for name, value in (variable.split("=", 1) for variable in variables):
             assert name in (ROOT / ".env.example").read_text(encoding="utf-8")
-            if not name.startswith(("BINANCE_", "PUBSUB_")):  # the test has an exchange and an emulator of its own
+            if not name.startswith(("BINANCE_", "KUCOIN_", "PUBSUB_")):  # the test has an exchange and an emulator of its own
                 self._environment[name] = value
 
     def _run_python(self, words: list[str], variables: dict[str, str]) -> None:
