@@ -90,7 +90,7 @@ def run_local(
             warehouse = read(WarehouseSettings)
             door = parts.enter_context(serving_sql(warehouse, listener=sql_listener, creates=True))
             migrate(warehouse)
-            summary = RunSummary(folder, VIEWS[channels[0]], _next_commands(venues, symbols, channels, folder))
+            summary = RunSummary(folder, list(markets), VIEWS[channels[0]], _next_commands(venues, symbols, channels, folder))
             status.phase = "loading what the last run left"
             _load_the_rest(stop)
             if stop.is_set():

@@ -16,9 +16,9 @@ from transform_process.transformer import read_sql
 class RunSummary:
     """Made when the recording begins, said when it has ended."""
 
-    def __init__(self, folder: Path, view: str, commands: Sequence[str]) -> None:
+    def __init__(self, folder: Path, venues: Sequence[str], view: str, commands: Sequence[str]) -> None:
         """`view` is what the suggested query asks; `commands` are further next steps."""
-        self._folder, self._view, self._commands = folder, view, commands
+        self._folder, self._venues, self._view, self._commands = folder, venues, view, commands
         self._began = time.monotonic()
         with closing(connect(read(WarehouseSettings))) as warehouse:
             self._began_us = warehouse.now_us()
@@ -28,14 +28,18 @@ class RunSummary:
         with closing(connect(read(WarehouseSettings))) as warehouse:
             rows = list(self._rows(warehouse))
             gaps = self._gaps(warehouse)
+            connected = {venue for (venue,) in warehouse.query(read_sql("local/connected.sql"), {"since_us": self._began_us})}
         seconds = time.monotonic() - self._began
         yield f"recorded  for {duration_words(seconds)}"
         for line in rows or ["nothing was loaded"]:
             yield f"rows      {line}"
         yield f"gaps      {gaps}"
         yield f"data      {self._folder}: {', '.join(self._places())}"
-        if waiting := sum(depth.visible + depth.in_flight for depth in (open_queue(name).depth() for name in QUEUES)):
+        waiting = sum(depth.visible + depth.in_flight for depth in (open_queue(name).depth() for name in QUEUES))
+        if waiting:
             yield f"left      {waiting} objects are not loaded yet: the next start loads them"
+        elif mute := [venue for venue in self._venues if venue not in connected]:
+            yield f"missing   nothing was recorded from {' and '.join(mute)}: no connection delivered, see the lines above"
         sql = f"select symbol, count() from {self._view} group by symbol"  # noqa: S608  # shown, not run
         yield f'next      tickhouse query --data {self._folder} "{sql}"'
         for command in self._commands:

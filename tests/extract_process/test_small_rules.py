@@ -104,9 +104,9 @@ def test_a_disk_that_others_fill_stops_channels_too() -> None:
 
 def test_a_process_with_a_mute_connection_is_not_ready() -> None:
     figures = {"connections": 2, "connections_wanted": 2, "connections_mute": 0, "books_unsynced": 0}
-    assert list(connection_trouble(figures)) == []
-    (words,) = connection_trouble({**figures, "connections_mute": 1})
-    assert words == "1 connections to the venue are open and deliver nothing"
+    assert list(connection_trouble("kucoin", figures)) == []
+    (words,) = connection_trouble("kucoin", {**figures, "connections_mute": 1})
+    assert words == "1 connections to kucoin are open and deliver nothing"
 
 
 def test_silent_streams_are_named_once() -> None:

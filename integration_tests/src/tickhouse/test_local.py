@@ -185,6 +185,20 @@ def test_a_venue_that_is_offline_is_named_and_outlasts_neither_the_duration_nor_
     assert not Path("data/warehouse").exists()
 
 
+def test_a_venue_that_never_answers_is_named_beside_one_that_is_recorded(environment: dict[str, str]) -> None:
+    half = {**environment, "KUCOIN_REST_URL": "http://127.0.0.1:9"}
+    url = f"http://127.0.0.1:{environment['STATUS_PORT']}/readyz"
+    with local(half, "--venue", "binance", "--venue", "kucoin", "--symbol", "BTC-USDT") as process:
+        lake = Path("data/lake/data_sources")
+        wait_until(lambda: any(lake.glob("trades/**/*.parquet")) or process.poll() is not None, "trades of Binance", seconds=60)
+        assert "kucoin" in httpx.get(url, timeout=patience(10)).text
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=patience(60))
+    assert process.returncode == 0, errors
+    missing = [line for line in out.splitlines() if line.startswith("missing")]
+    assert missing == ["missing   nothing was recorded from kucoin: no connection delivered, see the lines above"], out
+
+
 def test_status_without_a_page_is_one_line(environment: dict[str, str]) -> None:
     done = run_here("tickhouse.cli", "status", "--url", "http://127.0.0.1:9", environment=environment)
     assert done.returncode == 1

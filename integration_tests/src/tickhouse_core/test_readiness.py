@@ -74,7 +74,7 @@ def test_a_capture_is_ready_while_venue_and_lake_are_there(moto_lake: "Lake") ->
             assert 'tickhouse_ready{process="stream"} 1.0' in figures
             assert 'tickhouse_stream_batch_seconds{instance="main",venue="binance"} 60.0' in figures
             stack.close()
-            assert "0 of 1 connections to the venue are open" in wait_for(f"{url}/readyz", 503)
+            assert "0 of 1 connections to binance are open" in wait_for(f"{url}/readyz", 503)
             assert wait_for(f"{url}/healthz", 200) == "ok\n"
             with running_exchange(config):
                 wait_for(f"{url}/readyz", 200)

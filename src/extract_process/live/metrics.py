@@ -60,12 +60,12 @@ def component_of(process: str, vitals: Callable[[], Vitals], watchdog: Watchdog)
     return Component(process, lambda: samples_of(vitals()), lambda: list(vitals().trouble), watchdog.not_alive)
 
 
-def connection_trouble(figures: Mapping[str, float]) -> Iterable[str]:
+def connection_trouble(venue: str, figures: Mapping[str, float]) -> Iterable[str]:
     """Sockets and books that are missing."""
     if figures["connections"] < figures["connections_wanted"]:
-        yield f"{figures['connections']:.0f} of {figures['connections_wanted']:.0f} connections to the venue are open"
+        yield f"{figures['connections']:.0f} of {figures['connections_wanted']:.0f} connections to {venue} are open"
     if figures["connections_mute"]:
-        yield f"{figures['connections_mute']:.0f} connections to the venue are open and deliver nothing"
+        yield f"{figures['connections_mute']:.0f} connections to {venue} are open and deliver nothing"
     if figures["books_unsynced"]:
         yield f"{figures['books_unsynced']:.0f} order books wait for a snapshot"
 

@@ -27,7 +27,7 @@ from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import LakeUnavailable, VenueRefused
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, garbage_collected_seldom, run_until_stopped
-from tickhouse_core.metrics import Watchdog, heartbeat_detail, observed
+from tickhouse_core.metrics import Component, Watchdog, heartbeat_detail, observed
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.settings import SpoolSettings, read
 from tickhouse_core.timestamps import now_us
@@ -66,7 +66,9 @@ async def _run(options: StreamOptions, stop: StopRequest) -> CaptureReport:
         store = open_lake()
         _check_bucket(store)
         async with venue.open_rest(folder.parent, CONNECTIONS) as rest:
-            listing = await _listed(rest, options, stop)
+            waiting = f"{venue.name}: its REST API has not answered yet, the symbols are being looked up"
+            with observed(Component("stream", list, lambda: [waiting])):
+                listing = await _listed(rest, options, stop)
             outbox = Outbox(outbox_folder(folder))
             symbols = frozenset(options.wanted)
             recovered = await asyncio.to_thread(recover, folder, outbox, venue, options.instance, symbols)
@@ -242,7 +244,7 @@ class CaptureSession:
             "weight_limit": self._rest.client.limit.limit,
             "last_receipt_timestamp_seconds": counts.last_receipt_time / 1e6,
         }
-        trouble = list(connection_trouble(figures))
+        trouble = list(connection_trouble(self._venue.name, figures))
         trouble += [f"channel {name} is not recorded: the spool is full" for name in sorted(capture.quota.stopped)]
         if self._uploader.failures:
             trouble.append(f"uploads to the lake failed {self._uploader.failures} times in a row")

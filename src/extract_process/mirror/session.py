@@ -180,7 +180,7 @@ class MirrorSession:
             "used_weight": self._rest.client.limit.used_weight,
             "weight_limit": self._rest.client.limit.limit,
         }
-        trouble = list(connection_trouble(figures))
+        trouble = list(connection_trouble(self._venue.name, figures))
         if self._publisher.is_away:
             trouble.append("Pub/Sub does not take messages")
         return Vitals("mirror", self._venue.name, "main", figures, tuple(trouble))
