@@ -74,5 +74,5 @@ def test_the_core_install_is_enough_and_an_absent_frame_library_is_named(tmp_pat
     done = subprocess.run([sys.executable, "-c", WITHOUT_EXTRAS], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
-    lines = [f"UsageError: {name} is not installed: `pip install {name}`" for name in ("polars", "pandas")]
+    lines = [f"UsageError: the package {name} is not here: install it" for name in ("polars", "pandas")]
     assert [line.split(",")[0] for line in done.stdout.splitlines()] == lines

@@ -152,4 +152,4 @@ def _optional(name: str) -> ModuleType | Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:
-        raise UsageError(f"{name} is not installed: `pip install {name}`, or take .arrow() or .batches()") from None
+        raise UsageError(f"the package {name} is not here: install it, or take .arrow() or .batches()") from None

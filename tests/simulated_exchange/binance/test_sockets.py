@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -257,7 +258,8 @@ async def test_garbage_from_a_client_is_answered_or_ends_only_its_connection(exc
         assert (await read(socket))["code"] == 3
         await socket.send("[" * 3_000)
         assert (await read(socket))["code"] == 3
-        await socket.send("x" * (2 << 20))
+        with suppress(ConnectionClosed):  # the exchange may be quicker than the send
+            await socket.send("x" * (2 << 20))
         with pytest.raises(ConnectionClosed) as closed:
             await read(socket)
         assert closed.value.rcvd
