@@ -227,6 +227,7 @@ def test_an_outage_is_one_line_a_cause(outbox: Outbox, tmp_path: Path, caplog: p
     uploader = Uploader(outbox, Away(tmp_path / "lake", [*away, full]))
     wait_until(lambda: uploader.uploaded == len(OBJECTS))
     troubles = said(caplog, "cannot upload, the spool keeps it and tries again")
-    assert [trouble["tries"] for trouble in troubles] == [1, 3], "the second one says what the first one said"
-    assert [end["after_tries"] for end in said(caplog, "uploads resumed")] == [3]
+    ours = [trouble["tries"] for trouble in troubles if trouble["error"] in ("answer 0", "answer 1", str(full))]
+    assert ours == [1, 3], "the second one says what the first one said"  # uploaders of other tests may be heard as well
+    assert 3 in [end["after_tries"] for end in said(caplog, "uploads resumed")]
     assert uploader.finish(20) == 0
