@@ -183,7 +183,8 @@ def check_accounts(stack: Stack) -> None:
     """Nothing lost, nothing doubled: stops recording first, so that there is an end to count to."""
     ready = "import urllib.request as r; print(r.urlopen('http://localhost:9100/readyz', timeout=5).status)"
     stack.wait_for("the mirror is connected again", lambda: bool(stack.execute("mirror", "python", "-c", ready)))
-    proof = ("/app/resources/docker/from-venue", "tickhouse", "mirror-check", "--symbol", "BTCUSDT", "--duration", "8")
+    # longer than the 10 s between two snapshots: the one of the reconnect may have just gone
+    proof = ("/app/resources/docker/from-venue", "tickhouse", "mirror-check", "--symbol", "BTCUSDT", "--duration", "15")
     stack.execute("mirror", *proof)
     expect(True, "mirror-check: the mirrored book equals the exchange's")
     stack.compose("stop", "mirror", "stream", "stream-kucoin")
