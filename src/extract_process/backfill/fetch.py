@@ -121,7 +121,6 @@ class Unanswered:
     """What one symbol's pages cost that the venue refused or answered oddly. `why` is the first page's reason."""
 
     why: VenueError
-    cause: str
     first_us: int
     pages: int = 0
     rows: int = 0
@@ -216,7 +215,7 @@ class KlineFetcher:
         """No rows: the range is a gap without a proof, which the next run asks for again."""
         cause = "venue_refused" if isinstance(why, VenueRefused) else "unusable_answer"
         if series.symbol not in self._unanswered:
-            self._unanswered[series.symbol] = Unanswered(why, cause, span.first)
+            self._unanswered[series.symbol] = Unanswered(why, span.first)
             log.error("the venue gives no usable klines, other symbols go on", extra={"symbol": series.symbol, "why": str(why)})
         one = self._unanswered[series.symbol]
         rows = series.grid.count(span)
