@@ -30,11 +30,6 @@ from tests.transform_process.warehouse_rows import (
 
 import tickhouse as th
 from extract_process.parquet import parquet_bytes
-from tickhouse.reading.known import Known
-from tickhouse.reading.numbers import floats
-from tickhouse.reading.object_rows import SMALL_BYTES
-from tickhouse.reading.ranges import request
-from tickhouse.reading.rows import RowScan
 from tickhouse_core.datasets import (
     DEPTH_DIFFS,
     DEPTH_SNAPSHOTS,
@@ -48,6 +43,11 @@ from tickhouse_core.errors import UsageError
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lake_keys import hourly_key, klines_month_key, stream_klines_key
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.known import Known
+from tickhouse_core.reading.numbers import floats
+from tickhouse_core.reading.object_rows import SMALL_BYTES
+from tickhouse_core.reading.ranges import request
+from tickhouse_core.reading.rows import RowScan
 from tickhouse_core.warehouse import Warehouse
 
 DAY = us("2024-08-09")

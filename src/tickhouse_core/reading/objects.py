@@ -8,10 +8,10 @@ the events `healed` say when.
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from tickhouse.reading.ranges import Request
 from tickhouse_core.datasets import KLINES, Dataset
 from tickhouse_core.lake_keys import is_streamed, klines_prefix, object_key
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.reading.ranges import Request
 from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, format_instant, parse_instant
 
 MARGIN_US = HOUR_US

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from tickhouse.reading.book_at import BookState
-from tickhouse.reading.books import BookSteps
-from tickhouse.reading.certainty import Certainty
-from tickhouse.reading.numbers import floats
 from tickhouse_core.datasets import LEVELS
 from tickhouse_core.errors import UsageError
+from tickhouse_core.reading.book_at import BookState
+from tickhouse_core.reading.books import BookSteps
+from tickhouse_core.reading.certainty import Certainty
+from tickhouse_core.reading.numbers import floats
 
 if TYPE_CHECKING:
     import pandas

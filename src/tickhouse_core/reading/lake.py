@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tickhouse.reading.book_at import BookState, book_at
-from tickhouse.reading.books import BOOKS, BookSteps
-from tickhouse.reading.certainty import Certainty, certainty
-from tickhouse.reading.events import GapEvents, healed_times
-from tickhouse.reading.known import Known, checked_tables
-from tickhouse.reading.ranges import Instant, Request, instant_us, request, step_us
-from tickhouse.reading.result import Book, Books, Rows
-from tickhouse.reading.rows import RowScan
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
 from tickhouse_core.errors import UsageError
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.book_at import BookState, book_at
+from tickhouse_core.reading.books import BOOKS, BookSteps
+from tickhouse_core.reading.certainty import Certainty, certainty
+from tickhouse_core.reading.events import GapEvents, healed_times
+from tickhouse_core.reading.known import Known, checked_tables
+from tickhouse_core.reading.ranges import Instant, Request, instant_us, request, step_us
+from tickhouse_core.reading.result import Book, Books, Rows
+from tickhouse_core.reading.rows import RowScan
 
 Symbols = str | Iterable[str]
 """In the venue's spelling: `BTCUSDT`, `BTC-USDT`."""

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from tickhouse.reading.object_rows import ObjectRows, Wanted, in_chunks
-from tickhouse.reading.objects import day_prefix, days_of
-from tickhouse.reading.ranges import Request
 from tickhouse_core.datasets import DATASETS, KLINES, STREAM_EVENTS, Dataset
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lake_keys import object_key, parse_object_key
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.reading.object_rows import ObjectRows, Wanted, in_chunks
+from tickhouse_core.reading.objects import day_prefix, days_of
+from tickhouse_core.reading.ranges import Request
 
 log = logging.getLogger(__name__)
 
