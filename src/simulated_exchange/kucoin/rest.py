@@ -9,7 +9,7 @@ import orjson
 from simulated_exchange.kucoin.messages import INTERVALS, spelled
 from simulated_exchange.market.intervals import INTERVALS as OUR_INTERVALS
 from simulated_exchange.market.klines import KlineQuery, KlineSource
-from simulated_exchange.server.replies import Reply
+from simulated_exchange.server.http import Reply
 
 TOKEN_PATH, SOCKET_PATH = "/api/v1/bullet-public", "/endpoint"
 MOST_CANDLES = 1_500
