@@ -9,9 +9,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.market.klines import KlineSource
-from simulated_exchange.market.live_market import LiveMarket
+from simulated_exchange.market.live_market import LiveMarket, SymbolMarket
 from simulated_exchange.market.order_book import Level
-from simulated_exchange.market.symbol_market import SymbolMarket
 from simulated_exchange.server.http import Outcome, Reply, Request, spoiled
 from simulated_exchange.server.http_faults import Fault, FaultPlan
 from simulated_exchange.server.messages import Message

@@ -7,10 +7,9 @@ import orjson
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.kucoin.generator import TopicFeeds
-from simulated_exchange.kucoin.limits import PoolLimiter, Tokens
 from simulated_exchange.kucoin.messages import Words
-from simulated_exchange.kucoin.rest import SOCKET_PATH, Question, answer, said, weight_of
-from simulated_exchange.kucoin.ws import KucoinSockets
+from simulated_exchange.kucoin.rest import SOCKET_PATH, PoolLimiter, Question, answer, said, weight_of
+from simulated_exchange.kucoin.ws import KucoinSockets, Tokens
 from simulated_exchange.market.klines import KlineSource
 from simulated_exchange.server.http import Reply, Request
 from simulated_exchange.server.http_faults import Fault, FaultKind
