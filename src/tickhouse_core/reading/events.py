@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from tickhouse.reading.object_rows import ObjectRows, Wanted, in_chunks
-from tickhouse.reading.objects import received_from
-from tickhouse.reading.ordering import Numbers, whole_numbers
-from tickhouse.reading.ranges import Request
 from tickhouse_core.datasets import KLINES, STREAM_EVENTS, Dataset
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.object_rows import ObjectRows, Wanted, in_chunks
+from tickhouse_core.reading.objects import received_from
+from tickhouse_core.reading.ordering import Numbers, whole_numbers
+from tickhouse_core.reading.ranges import Request
 from tickhouse_core.timestamps import HOUR_US
 
 _CHUNK_BYTES, _CHUNK_OBJECTS = 8 * 1024 * 1024, 400

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tickhouse.reading.events import GapEvents, gap_times, gaps_in, healed_times, joined
-from tickhouse.reading.objects import length_us
-from tickhouse.reading.ordering import Numbers, whole_numbers
-from tickhouse.reading.ranges import Request
-from tickhouse.reading.rows import RowScan
 from tickhouse_core.datasets import DEPTH_DIFFS, INSTANT, KLINES, TRADES, Dataset
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.events import GapEvents, gap_times, gaps_in, healed_times, joined
+from tickhouse_core.reading.objects import length_us
+from tickhouse_core.reading.ordering import Numbers, whole_numbers
+from tickhouse_core.reading.ranges import Request
+from tickhouse_core.reading.rows import RowScan
 from tickhouse_core.timestamps import DAY_US, MINUTE_US
 
 COVERAGE = pa.schema(

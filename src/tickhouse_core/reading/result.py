@@ -3,18 +3,17 @@
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from itertools import chain
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from tickhouse.reading.book_at import BookState
-from tickhouse.reading.books import BookSteps
-from tickhouse.reading.certainty import Certainty
-from tickhouse.reading.numbers import floats
 from tickhouse_core.datasets import LEVELS
 from tickhouse_core.errors import UsageError
+from tickhouse_core.reading.book_at import BookState
+from tickhouse_core.reading.books import BookSteps
+from tickhouse_core.reading.certainty import Certainty
+from tickhouse_core.reading.numbers import floats
 
 if TYPE_CHECKING:
     import pandas
@@ -102,12 +101,17 @@ class Rows:
 class Books(Rows):
     """Books of one or several symbols, step by step."""
 
-    def __init__(self, schema: pa.Schema, steps: Sequence[BookSteps], certainty: Callable[[], Certainty], exact: bool) -> None:
-        super().__init__(schema, self._played, certainty, exact)
+    def __init__(
+        self,
+        schema: pa.Schema,
+        steps: Sequence[BookSteps],
+        tables: Callable[[], Iterator[pa.Table]],
+        certainty: Callable[[], Certainty],
+        exact: bool,
+    ) -> None:
+        """`tables` are those of all `steps`."""
+        super().__init__(schema, tables, certainty, exact)
         self._steps = steps
-
-    def _played(self) -> Iterator[pa.Table]:
-        return chain.from_iterable(steps.tables() for steps in self._steps)
 
     @property
     def is_complete(self) -> bool:
