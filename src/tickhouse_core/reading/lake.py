@@ -158,11 +158,14 @@ class Lake:
 
     def _rows(self, dataset: Dataset, asked: Request, exact: bool) -> Rows:
         schema = RowScan(self._store, dataset, asked).schema
-        return Rows(schema, partial(self._tables, dataset, asked), partial(self._certainty, dataset, asked), exact)
+        left_out: list[str] = []
+        tables = partial(self._tables, dataset, asked, left_out)
+        return Rows(schema, tables, partial(self._certainty, dataset, asked), exact, left_out)
 
-    def _tables(self, dataset: Dataset, asked: Request) -> Iterator[pa.Table]:
-        healed = healed_times(self._events.of(dataset, asked))
-        return RowScan(self._store, dataset, asked, healed).tables()
+    def _tables(self, dataset: Dataset, asked: Request, left_out: list[str]) -> Iterator[pa.Table]:
+        scan = RowScan(self._store, dataset, asked, healed_times(self._events.of(dataset, asked)))
+        yield from scan.tables()
+        left_out += scan.unreadable
 
     def _certainty(self, dataset: Dataset, asked: Request) -> Certainty:
         return certainty(self._store, self._events, dataset, asked)
