@@ -43,6 +43,7 @@ from tickhouse_core.errors import UsageError
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lake_keys import hourly_key, klines_month_key, stream_klines_key
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.known import Known
 from tickhouse_core.reading.numbers import floats
 from tickhouse_core.reading.object_rows import SMALL_BYTES
 from tickhouse_core.reading.ranges import request
@@ -50,7 +51,7 @@ from tickhouse_core.reading.rows import RowScan
 from tickhouse_core.warehouse import Warehouse
 
 DAY = us("2024-08-09")
-SECOND, MINUTE, HOUR = 1_000_000, 60_000_000, 3_600_000_000
+SECOND, MINUTE, HOUR, DAY_US = 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000
 _sequences = itertools.count(1)
 
 
@@ -289,7 +290,7 @@ def test_a_row_that_comes_twice_is_the_one_received_first(lake: "th.Lake", folde
 
     assert found.polars()["price"].to_list() == [1.0, 20.0, 30.0, 40.0]
     assert [batch.num_rows for batch in found.batches(3)] == [3, 1]
-    assert lake.trades("ETHUSDT", DAY, DAY + MINUTE).arrow().num_rows == 0
+    assert lake.trades("BTCUSDT", DAY + HOUR, DAY + 2 * HOUR).arrow().num_rows == 0
     assert lake.trades("BTCUSDT", times[1], times[3]).pandas()["trade_id"].tolist() == [2, 3]
 
 
@@ -588,3 +589,57 @@ def test_what_cannot_be_meant_is_one_clear_line(ask: Any, says: str, lake: "th.L
         ask(lake)
 
     assert "\n" not in str(raised.value)
+
+
+def _every_answer(lake: "th.Lake", symbol: str, venue: str = "binance") -> list[Any]:
+    range_ = (DAY + DAY_US, DAY + 2 * DAY_US, venue)
+    rows = lake.trades(symbol, *range_)
+    books = lake.books(["BTCUSDT", symbol], *range_[:2], every="1h", venue=venue)
+    return [
+        *(rows.arrow, lambda: rows.is_complete, lambda: lake.coverage(symbol, *range_[:2], venue=venue), books.arrow),
+        *(lambda: list(lake.klines(symbol, "1m", *range_).batches()), lake.book(symbol, DAY, venue).arrow),
+        lambda: list(th.replay(lake, symbol, *range_)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "venue", "says"),
+    [
+        ("btcusdt", "binance", "symbol 'btcusdt': this lake has none of it at binance: did you mean BTCUSDT?"),
+        ("ETH-USDT", "binance", "symbol 'ETH-USDT': this lake has none of it at binance: did you mean ETHUSDT?"),
+        ("DOGEUSDT", "binance", "symbol 'DOGEUSDT': this lake has BTCUSDT, ETHUSDT at binance"),
+        ("BTCUSDT", "kraken", "venue='kraken': this lake has binance"),
+    ],
+)
+def test_a_symbol_or_venue_that_the_lake_never_had_is_an_error_and_not_nothing(
+    symbol: str, venue: str, says: str, lake: "th.Lake", folder: FolderStore
+) -> None:
+    write(folder, TRADES, trades([1], times_us=[DAY]))
+    folder.write(klines_month_key("binance", "ETHUSDT", "1m", "2024-08"), parquet_bytes(klines([DAY]), KLINES))
+    event = stream_event("unknown_symbol", "trades", None, None, started_us=DAY)
+    other = pa.array(["DOGEUSDT"]).dictionary_encode()
+    write(folder, STREAM_EVENTS, event.set_column(1, event.schema.field("symbol"), other))
+    for answer in _every_answer(lake, symbol, venue):
+        with pytest.raises(UsageError) as refused:
+            answer()
+        assert str(refused.value) == says
+    for answer in _every_answer(lake, "BTCUSDT") + _every_answer(lake, "ETHUSDT"):
+        answer()
+    assert lake.trades(["ETHUSDT", "BTCUSDT"], DAY, DAY + SECOND).arrow().num_rows == 1
+
+
+def test_an_interval_that_the_lake_never_had_is_an_error(lake: "th.Lake", folder: FolderStore) -> None:
+    for interval in ("1m", "1h"):
+        folder.write(klines_month_key("binance", "BTCUSDT", interval, "2024-08"), parquet_bytes(klines([DAY]), KLINES))
+    with pytest.raises(UsageError, match="interval='1min': this lake has 1h, 1m of BTCUSDT"):
+        lake.klines("BTCUSDT", "1min", DAY, DAY + HOUR).arrow()
+    assert lake.klines("BTCUSDT", "1h", DAY + HOUR, DAY + 2 * HOUR).arrow().num_rows == 0
+
+
+def test_a_symbol_is_looked_for_in_so_many_objects_alone(folder: FolderStore, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(3):
+        write(folder, TRADES, trades([number + 1], times_us=[DAY + number * DAY_US]))
+    Known(folder, most_objects=2).check(request("binance", "DOGEUSDT", DAY, DAY + HOUR))
+    assert "no such symbol" in caplog.text
+    with pytest.raises(UsageError, match="this lake has BTCUSDT"):
+        Known(folder).check(request("binance", "DOGEUSDT", DAY, DAY + HOUR))

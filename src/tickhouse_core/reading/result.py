@@ -3,7 +3,6 @@
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from itertools import chain
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -107,12 +106,17 @@ class Rows:
 class Books(Rows):
     """Books of one or several symbols, step by step."""
 
-    def __init__(self, schema: pa.Schema, steps: Sequence[BookSteps], certainty: Callable[[], Certainty], exact: bool) -> None:
-        super().__init__(schema, self._played, certainty, exact)
+    def __init__(
+        self,
+        schema: pa.Schema,
+        steps: Sequence[BookSteps],
+        tables: Callable[[], Iterator[pa.Table]],
+        certainty: Callable[[], Certainty],
+        exact: bool,
+    ) -> None:
+        """`tables` are those of all `steps`."""
+        super().__init__(schema, tables, certainty, exact)
         self._steps = steps
-
-    def _played(self) -> Iterator[pa.Table]:
-        return chain.from_iterable(steps.tables() for steps in self._steps)
 
     @property
     def is_complete(self) -> bool:
