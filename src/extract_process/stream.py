@@ -29,7 +29,9 @@ _DEFAULTS = StreamOptions(wanted={})
 @with_data_folder()
 def main(
     symbol: Annotated[list[str] | None, typer.Option(help=f"As the venue spells it; repeats. Default: {MARKETS_FILE}.")] = None,
-    channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: trades, depth.")] = None,
+    channel: Annotated[
+        list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: {', '.join(DEFAULT_CHANNELS)}.")
+    ] = None,
     venue: Annotated[str, typer.Option(help=f"The exchange: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
     duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
     instance: Annotated[str, typer.Option(help="Name of this process; two may record the same market.")] = _DEFAULTS.instance,
