@@ -90,10 +90,8 @@ async def test_control_messages_are_answered(exchange: RunningExchange) -> None:
     async with connected(f"{exchange.ws_url}/ws") as socket:
         assert await ask(socket, "SUBSCRIBE", ["btcusdt@trade", "no@such"], 1) == {"result": None, "id": 1}
         assert await ask(socket, "UNSUBSCRIBE", ["btcusdt@trade"], 2) == {"result": None, "id": 2}
-        assert await ask(socket, "SUBSCRIB", None, 3) == {
-            "code": 2,
-            "msg": "Invalid request: unknown variant `SUBSCRIB`, expected one of `SUBSCRIBE`, `UNSUBSCRIBE` at line 1 column 20",
-        }
+        refused = await ask(socket, "SUBSCRIB", None, 3)
+        assert refused == {"code": 2, "msg": "Invalid request: expected a method and an id"}
     assert sockets_of(exchange)["client_messages"] == {
         "SUBSCRIBE": 1,
         "UNSUBSCRIBE": 1,
