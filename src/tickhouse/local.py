@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from extract_process.backfill.options import BackfillOptions
+from extract_process.backfill.plan import BackfillOptions
 from extract_process.klines import run_backfill
 from extract_process.listing import CONNECTIONS, did_you_mean, likely_symbols, unknown_of
 from extract_process.live.options import StreamOptions
