@@ -174,11 +174,14 @@ class Lake:
 
     def _rows(self, dataset: Dataset, asked: Request, exact: bool) -> Rows:
         schema = RowScan(self._store, dataset, asked).schema
-        return Rows(schema, partial(self._tables, dataset, asked), partial(self._certainty, dataset, asked), exact)
+        left_out: list[str] = []
+        tables = partial(self._tables, dataset, asked, left_out)
+        return Rows(schema, tables, partial(self._certainty, dataset, asked), exact, left_out)
 
-    def _tables(self, dataset: Dataset, asked: Request) -> Iterator[pa.Table]:
-        healed = healed_times(self._events.of(dataset, asked))
-        return checked_tables(RowScan(self._store, dataset, asked, healed).tables(), asked, self._known)
+    def _tables(self, dataset: Dataset, asked: Request, left_out: list[str]) -> Iterator[pa.Table]:
+        scan = RowScan(self._store, dataset, asked, healed_times(self._events.of(dataset, asked)))
+        yield from checked_tables(scan.tables(), asked, self._known)
+        left_out += scan.unreadable
 
     def _certainty(self, dataset: Dataset, asked: Request) -> Certainty:
         found = certainty(self._store, self._events, dataset, asked)
