@@ -1,4 +1,4 @@
-"""`make sql`: the schema files whose statements differ in names and numbers only, written from one template each.
+"""`make sql`: the views whose statements differ in names and numbers only, written from one template each.
 
 The files are checked in, and a test holds them.
 """
@@ -22,7 +22,7 @@ ACCOUNTING = f"""\
 -- bronze first: "not in ledger" is a finding only if it stays.
 -- The checksum is that of load_process.value_checksum: its docstring defines it. The numbers before the words are
 -- K(column), the number before them all is row_without_values(columns).
-create view if not exists ops_accounting_{{name}}
+create or replace view ops_accounting_{{name}}
 as
 with
     {NULL} as word_of_null,
@@ -99,7 +99,7 @@ comment 'Per object of {{name}}: whether bronze holds what the ledger says was l
 ALL_ACCOUNTS = """\
 -- Grain: one object of one dataset. Natural key: dataset, key. A view: nothing is stored, exact at any moment. It reads
 -- all of bronze: to ask for one dataset ask ops_accounting_<dataset>.
-create view if not exists ops_accounting
+create or replace view ops_accounting
 as
 select
     dataset,
@@ -121,7 +121,7 @@ comment 'Per object of every dataset: whether bronze holds what the ledger says 
 
 OHLCV = """\
 -- Grain: one symbol and {interval}. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_ohlcv_{interval}
+create or replace view gold_ohlcv_{interval}
 as
 select * except (interval)
 from gold_ohlcv
@@ -131,7 +131,7 @@ comment 'OHLCV of {interval} with where it comes from and whether it is complete
 
 INDICATORS = """\
 -- Grain: one symbol and {interval}. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_indicators_{interval}
+create or replace view gold_indicators_{interval}
 as
 select * except (interval, build_version)
 from stored_indicators final
@@ -142,7 +142,7 @@ comment 'Indicators on {interval} closes; null while an indicator warms up';
 
 PRICES = """\
 -- Grain: one symbol and {word}. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_price_{interval}
+create or replace view gold_price_{interval}
 as
 select
     venue,
@@ -162,7 +162,7 @@ comment 'The price per {word}, made of the closes of its minutes: average, media
 
 RETURNS = """\
 -- Grain: one row of gold_ohlcv_{interval}. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_returns_{interval}
+create or replace view gold_returns_{interval}
 as
 select
     venue,
@@ -190,7 +190,7 @@ comment 'Returns from close to close; null where the {interval} before has no ro
 
 
 def accounting() -> Iterator[str]:
-    """The statements of 0009_accounting.sql."""
+    """The statements of views/accounting.sql."""
     for dataset in DATASETS:
         yield ACCOUNTING.format(
             name=dataset.name,
@@ -202,7 +202,7 @@ def accounting() -> Iterator[str]:
 
 
 def interval_views() -> Iterator[str]:
-    """The statements of 0012_interval_views.sql."""
+    """The statements of views/intervals.sql."""
     for interval in INTERVAL_SECONDS:
         yield OHLCV.format(interval=interval)
     for interval in [interval for interval in INTERVAL_SECONDS if interval != "1s"]:
@@ -213,7 +213,7 @@ def interval_views() -> Iterator[str]:
         yield RETURNS.format(interval=interval, seconds=INTERVAL_SECONDS[interval])
 
 
-FILES = {"0009_accounting.sql": accounting, "0012_interval_views.sql": interval_views}
+FILES = {"accounting.sql": accounting, "intervals.sql": interval_views}
 
 
 def text_of(name: str) -> str:
@@ -238,7 +238,7 @@ def _account_of(dataset: Dataset) -> str:
     return f"    select '{dataset.name}' as dataset, * from ops_accounting_{dataset.name}"
 
 
-def write(folder: Path = SQL_ROOT / "schema") -> None:
+def write(folder: Path = SQL_ROOT / "views") -> None:
     for name in FILES:
         (folder / name).write_text(text_of(name), encoding="utf-8")
 

@@ -10,6 +10,7 @@ from extract_process.records import StreamEvent
 from tickhouse_core.datasets import SCHEMA_VERSION, STREAM_EVENTS, Dataset
 from tickhouse_core.lake_keys import hourly_key
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.parquet_sums import BLANK, KEY, with_sums
 
 
 def parquet_bytes(table: pa.Table, dataset: Dataset, extra: Mapping[str, str] | None = None) -> bytes:
@@ -19,7 +20,7 @@ def parquet_bytes(table: pa.Table, dataset: Dataset, extra: Mapping[str, str] | 
     `pyarrow.dataset.dataset(folder, partitioning="hive")` takes them for one column only if the types agree.
 
     Footer keys: `tickhouse.dataset`, `.schema_version`, `.row_count`, `.first_id`, `.last_id` of the dataset's
-    `id_column` (instants in microseconds, absent when there are no rows), and `extra`.
+    `id_column` (instants in microseconds, absent when there are no rows), `.crc32` (`parquet_sums`), and `extra`.
     """
     footer = {"dataset": dataset.name, "schema_version": SCHEMA_VERSION, "row_count": str(table.num_rows)}
     ids = table.column(dataset.id_column)
@@ -40,8 +41,8 @@ def parquet_bytes(table: pa.Table, dataset: Dataset, extra: Mapping[str, str] | 
         store_schema=False,  # pyarrow's own copy of the schema would make names dictionaries for pyarrow alone
     ) as writer:
         writer.write_table(table.unify_dictionaries())
-        writer.add_key_value_metadata(metadata)
-    return bytes(sink.getvalue())
+        writer.add_key_value_metadata(metadata | {KEY: BLANK})
+    return with_sums(bytes(sink.getvalue()))
 
 
 def write_events(store: ObjectStore, events: Sequence[StreamEvent], receipt_time: int, sequence: int) -> str:

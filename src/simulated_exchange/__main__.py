@@ -11,7 +11,7 @@ import typer
 
 from simulated_exchange.config import ExchangeConfig, parse_halt, parse_instant
 from simulated_exchange.server.http_faults import parse_fault
-from simulated_exchange.server.replay import Start
+from simulated_exchange.server.paced import Start
 from simulated_exchange.server.socket_limits import SocketLimits
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.starting import leave_out_pandas

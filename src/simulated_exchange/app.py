@@ -18,14 +18,14 @@ from simulated_exchange.binance.rest import refusal
 from simulated_exchange.binance.ws import parse_address
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.control import CONTROL_PREFIX, control
-from simulated_exchange.exchange import Exchange, Request
-from simulated_exchange.kucoin.rest import SOCKET_PATH, is_path, said
+from simulated_exchange.exchange import Exchange
+from simulated_exchange.kucoin.rest import SOCKET_PATH, said
 from simulated_exchange.kucoin.ws import KucoinListener
 from simulated_exchange.market.generated import Halt
 from simulated_exchange.market.klines import TimeUnit
 from simulated_exchange.server.clock import Clock
-from simulated_exchange.server.http_faults import ARCHIVE_PREFIX, Fault, FaultKind
-from simulated_exchange.server.replies import Reply, half
+from simulated_exchange.server.http import Reply, Request, half
+from simulated_exchange.server.http_faults import Fault, FaultKind
 from simulated_exchange.server.socket_faults import SocketFault
 from simulated_exchange.server.websocket import Address, Listener, run_pulse
 from tickhouse_core.metrics import Component, Sample, observed
@@ -86,18 +86,12 @@ class SimulatedExchange(Exchange):
             return _response(refusal(error))
         if address:
             return await self._listener.serve(http, address)
-        pairs = list(http.query.items())
-        request = Request(http.method, path, pairs, http.remote or "", http.headers.get("X-MBX-TIME-UNIT"))
         if path == SOCKET_PATH:
             if not self.kucoin.tokens.take(http.query.get("token", ""), self._clock.now_us()):
                 return _response(said(401, "401", "token is invalid"))
             return await self._kucoin_listener.serve(http, Address([], combined=False, unit=TimeUnit.MILLISECOND))
-        if path.startswith(ARCHIVE_PREFIX):
-            outcome = await self.answer_archive(request)
-        elif is_path(path):
-            outcome = self.answer_kucoin(request, http.host)
-        else:
-            outcome = self.answer_rest(request)
+        unit, pairs = http.headers.get("X-MBX-TIME-UNIT"), list(http.query.items())
+        outcome = await self.answer(Request(http.method, path, pairs, http.remote or "", http.host, unit))
         if outcome.broken_by:
             return await _broken_off(http, outcome.reply, outcome.broken_by)
         return _response(outcome.reply)

@@ -7,7 +7,7 @@ from typing import Any
 from simulated_exchange.market.generated import Halt
 from simulated_exchange.market.instruments import MOST
 from simulated_exchange.server.http_faults import Fault
-from simulated_exchange.server.replay import Start
+from simulated_exchange.server.paced import Start
 from simulated_exchange.server.socket_faults import SocketFault
 from simulated_exchange.server.socket_limits import SocketLimits
 from tickhouse_core import timestamps

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from simulated_exchange.exchange import Exchange
-from simulated_exchange.server.replies import Reply, not_found
+from simulated_exchange.server.http import Reply, not_found
 
 CONTROL_PREFIX = "/simulator/"
 

@@ -8,18 +8,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tickhouse.reading.lake import Lake
-    from tickhouse.reading.lake import open_lake as open  # noqa: A004
-    from tickhouse.reading.replay import Item, replay
-    from tickhouse.reading.result import Book, Rows
+    from tickhouse_core.reading.lake import Lake
+    from tickhouse_core.reading.lake import open_lake as open  # noqa: A004
+    from tickhouse_core.reading.replay import Item, replay
+    from tickhouse_core.reading.result import Book, Rows
 
 _PUBLIC = {
-    "Book": ("tickhouse.reading.result", "Book"),
-    "Item": ("tickhouse.reading.replay", "Item"),
-    "Lake": ("tickhouse.reading.lake", "Lake"),
-    "Rows": ("tickhouse.reading.result", "Rows"),
-    "open": ("tickhouse.reading.lake", "open_lake"),
-    "replay": ("tickhouse.reading.replay", "replay"),
+    "Book": ("tickhouse_core.reading.result", "Book"),
+    "Item": ("tickhouse_core.reading.replay", "Item"),
+    "Lake": ("tickhouse_core.reading.lake", "Lake"),
+    "Rows": ("tickhouse_core.reading.result", "Rows"),
+    "open": ("tickhouse_core.reading.lake", "open_lake"),
+    "replay": ("tickhouse_core.reading.replay", "replay"),
 }
 
 __all__ = ["Book", "Item", "Lake", "Rows", "open", "replay"]

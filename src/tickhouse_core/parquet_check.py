@@ -33,6 +33,7 @@ from tickhouse_core.parquet_sizes import (
     row_width,
     sizes_of,
 )
+from tickhouse_core.parquet_sums import footer_of, is_damaged
 
 _MOST_CHUNKS = 1_000
 """Each costs some microseconds a column in every step; above, one copy is cheaper."""
@@ -72,10 +73,11 @@ class CheckedFile:
         check_columns(file.schema_arrow, dataset, self._partitions)
         check_decimals(file, dataset)
         check_row_groups(file.metadata)
-        refuse_unaskable(file, io.BytesIO(body))
+        refuse_unaskable(file, footer_of(body))
         self.sizes = sizes_of(file, body, dataset)
         _refuse_larger(self.sizes.decoded, most_bytes, self.sizes.written_out)
         _check_rows(file.metadata)
+        refuse_damaged(footer_of(body), len(body), body)
         self._body = body
         self._metadata = file.metadata
         self._dataset = dataset
@@ -194,24 +196,31 @@ def _open(body: bytes) -> pq.ParquetFile:
         raise ObjectRefused("not_parquet", f"not a Parquet file of {len(body)} bytes: {error}") from error
 
 
-def refuse_unaskable(file: pq.ParquetFile, source: io.BufferedIOBase | io.RawIOBase) -> None:
+def refuse_unaskable(file: pq.ParquetFile, footer: bytes | memoryview) -> None:
     """Before pyarrow is asked for sizes or statistics of a column: see `parquet_footer`. Raises ObjectRefused."""
     schema = file.metadata.schema
     columns = (schema.column(number) for number in range(file.metadata.num_columns))
     leaves = [Leaf(column.physical_type, column.max_repetition_level, column.max_definition_level) for column in columns]
     try:
-        check_chunks(_footer_of(source), leaves)
+        check_chunks(bytes(footer), leaves)
     except Unaskable as wrong:
         raise ObjectRefused("not_parquet", str(wrong)) from wrong
     except (ValueError, IndexError, RecursionError) as error:
         raise ObjectRefused("not_parquet", "not a Parquet file: its footer cannot be read") from error
 
 
-def _footer_of(file: io.BufferedIOBase | io.RawIOBase) -> bytes:
+def read_footer(file: io.RawIOBase | io.BufferedIOBase) -> bytes:
+    """The footer alone of a file that is not in memory; see `footer_of`."""
     end = file.seek(-8, io.SEEK_END)
-    size = int.from_bytes(file.read(4), "little")
+    size = int.from_bytes(file.read(4) or b"", "little")
     file.seek(max(end - size, 0))
-    return file.read(size)
+    return file.read(min(size, end)) or b""
+
+
+def refuse_damaged(footer: bytes | memoryview, size: int, file: bytes | memoryview | None = None) -> None:
+    """Where our writer's sums are wrong: of the footer, and of all of the `file` where it is given. Raises ObjectRefused."""
+    if is_damaged(footer, size, file):
+        raise ObjectRefused("broken_pages", "damaged after it was written: its bytes are not those of its tickhouse.crc32")
 
 
 @contextmanager

@@ -16,6 +16,6 @@ def packaged(package: str, name: str) -> Path:
 
 
 SQL_ROOT = packaged("tickhouse_core", "data/sql")
-"""sql/clickhouse: schema, gold, checks, status, transform."""
+"""sql/clickhouse: schema, views, gold, checks, status, transform."""
 
 RESOURCES = packaged("tickhouse_core", "data/resources")

@@ -1,13 +1,14 @@
-"""Applies sql/clickhouse/schema/NNNN_*.sql in order, each once, and RETENTION_* to bronze: `python -m transform_process.migrate`.
+"""Brings a warehouse to this version's schema, and bronze to RETENTION_*: `python -m transform_process.migrate`.
 
-`--print-for-cluster` prints the statements as a cluster of ClickHouse servers wants them: ON CLUSTER, with tables that
-replicate. ClickHouse Cloud replicates by itself and takes the files as they are.
+Files of sql/clickhouse/schema are applied in order, each once; then those of sql/clickhouse/views, which only compute: all of
+them, again whenever one has changed or a table is new. `--print-for-cluster` prints the statements as a cluster of ClickHouse
+servers wants them: ON CLUSTER, with tables that replicate. ClickHouse Cloud replicates by itself and takes the files as they are.
 """
 
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -25,9 +26,24 @@ from tickhouse_core.warehouse import Warehouse, connect
 
 log = logging.getLogger(__name__)
 
+VIEWS = "views"
+"""The name under which ops_schema_migrations has the checksum of sql/clickhouse/views."""
+
 _FIRST_UNRELEASED = "0001_create_ops_schema_migrations.sql"
+_NOW_VIEWS = frozenset({"0009_accounting.sql", "0012_interval_views.sql", "0015_risk.sql"})
+"""Their statements moved to sql/clickhouse/views. A warehouse may have them applied; no other file takes their numbers."""
+
+_BEFORE_VIEWS = {
+    "0016_portfolio.sql": "a81c93e738814fd6ee6c4ea9d86e71c13030f71285a4dc9ce4e37f3c5e194685",
+    "0017_markets.sql": "bf6a7f765234561bb0c282e111613176781b949d6ef6d9cc59cfd30e8a2d1e73",
+}
+"""Checksums of files whose views moved to sql/clickhouse/views: the tables are the same."""
+
 _END_OF_STATEMENT = re.compile(r";[ \t]*$", re.MULTILINE)
-_TABLE = re.compile(r"^(create (?:table|view|materialized view) if not exists \w+|alter table \w+)", re.MULTILINE)
+_TABLE = re.compile(
+    r"^(create (?:table|view|materialized view) if not exists \w+|create or replace view \w+|alter table \w+)", re.MULTILINE
+)
+_CREATED = re.compile(r"^create (?:[a-z ]+ if not exists|or replace view) (\w+)", re.MULTILINE)
 _ENGINE = re.compile(r"^engine = (\w*MergeTree)", re.MULTILINE)
 _WINDOW = re.compile(r"\bnon_replicated_deduplication_window = (\d+)")
 TOKEN_SECONDS = 1_209_600
@@ -42,11 +58,13 @@ _OURS = re.compile(r"toDateTime\(load_time\) \+ toIntervalDay\((\d+)\)")
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One schema file. A statement ends with the line that ends with a semicolon."""
+    """One schema file, or all views. A statement ends with the line that ends with a semicolon."""
 
     version: int
     name: str
     sql: str
+    tables: str = ""
+    """Of the views: checksums of the files that make what they read. A view keeps the columns that its tables had."""
 
     @property
     def statements(self) -> list[str]:
@@ -55,16 +73,16 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        return hashlib.sha256(self.sql.encode()).hexdigest()
+        return hashlib.sha256((self.tables + self.sql).encode()).hexdigest()
 
 
 def migrate(settings: WarehouseSettings, retention: RetentionSettings | None = None) -> int:
-    """Creates the database if needed and brings it to the newest schema; returns how many files were applied.
+    """Creates the database if needed and brings it to the newest schema; returns how many files were applied, all views as one.
 
     `retention` sets or removes the TTL of the bronze tables; without it they stay unchanged.
-    A file that was interrupted is applied again from its first statement. Raises WarehouseRefused when a file that was applied
-    here has been edited since (a fix is the next number), for an engine's folder of a newer version, and for a database of
-    before the first release.
+    A file that was interrupted is applied again from its first statement. Several processes may do this at once.
+    Raises WarehouseRefused when a file that was applied here has been edited since (a fix is the next number), for an engine's
+    folder of a newer version, and for a database of before the first release.
     """
     server = connect(settings, database="default", creates=True)
     server.command(f"create database if not exists {settings.database}")  # a name the settings have checked
@@ -73,30 +91,54 @@ def migrate(settings: WarehouseSettings, retention: RetentionSettings | None = N
     try:
         applied = _applied(warehouse)
         _refuse_unreleased(settings.database, applied)
-        migrations = list(read_migrations())
-        _refuse_other_versions(settings, migrations, applied)
-        count = sum(_apply(warehouse, migration, applied) for migration in migrations)
-        if count:
-            log.info("schema applied", extra={"files": count, "database": settings.database})
+        _refuse_other_versions(settings, applied)
+        missing = missing_from(applied)
+        for migration in missing:
+            _apply(warehouse, migration)
+        if missing:
+            log.info("schema applied", extra={"files": len(missing), "database": settings.database})
         if retention is not None:
             apply_retention(warehouse, retention.bronze_days)
-        return count
+        return len(missing)
     finally:
         warehouse.close()
 
 
-def read_migrations(folder: Path = SQL_ROOT / "schema") -> Iterator[Migration]:
-    """The schema files by number."""
-    for path in sorted(folder.glob("[0-9]*_*.sql")):
-        yield Migration(int(path.name.split("_")[0]), path.name, path.read_text(encoding="utf-8").strip())
+def read_schema(root: Path = SQL_ROOT) -> list[Migration]:
+    """The files of `schema` by number, then those of `views` as one, in the order of their names.
+
+    A view may read those of an earlier file; no table reads a view.
+    """
+    tables = [
+        Migration(int(path.name.split("_")[0]), path.name, path.read_text(encoding="utf-8").strip())
+        for path in sorted(root.glob("schema/[0-9]*_*.sql"))
+    ]
+    views = [path.read_text(encoding="utf-8").strip() for path in sorted(root.glob("views/*.sql"))]
+    return [*tables, Migration(0, VIEWS, "\n\n".join(views), "".join(table.checksum for table in tables))]
+
+
+def missing_from(applied: Mapping[str, str]) -> list[Migration]:
+    """What a warehouse lacks that has these checksums by name.
+
+    Views of a newer tickhouse stay: they may read tables that these files do not make.
+    """
+    *tables, views = read_schema()
+    missing = [table for table in tables if table.name not in applied]
+    if applied.get(VIEWS) != views.checksum and not newer_than_this(applied):
+        missing.append(views)
+    return missing
+
+
+def newer_than_this(applied: Iterable[str]) -> list[str]:
+    """Files among these names that this tickhouse does not know."""
+    return sorted(set(applied) - {one.name for one in read_schema()} - _NOW_VIEWS)
 
 
 def statement_that_creates(name: str) -> str:
     """The statement of a table or view. KeyError if there is none."""
-    for migration in read_migrations():
-        for statement in migration.statements:
-            if re.search(rf"^create [a-z ]+ if not exists {name}\b", statement, re.MULTILINE):
-                return statement
+    for statement in (statement for migration in read_schema() for statement in migration.statements):
+        if name in _CREATED.findall(statement):
+            return statement
     raise KeyError(name)
 
 
@@ -110,12 +152,13 @@ def _refuse_unreleased(database: str, applied: Mapping[str, str]) -> None:
         )
 
 
-def _refuse_other_versions(settings: WarehouseSettings, migrations: Sequence[Migration], applied: Mapping[str, str]) -> None:
+def _refuse_other_versions(settings: WarehouseSettings, applied: Mapping[str, str]) -> None:
     """Raises WarehouseRefused for tables that are not those of these files, and an engine's folder of a newer tickhouse.
 
     A server of a newer one is left alone: its older processes go on while it is upgraded.
     """
-    edited = [one.name for one in migrations if applied.get(one.name, one.checksum) != one.checksum]
+    *tables, _ = read_schema()
+    edited = [one.name for one in tables if applied.get(one.name) not in (None, one.checksum, _BEFORE_VIEWS.get(one.name))]
     if settings.path is None:
         if edited:
             raise WarehouseRefused(f"{edited[0]} was edited after it was applied here: restore it, add the next number")
@@ -126,19 +169,16 @@ def _refuse_other_versions(settings: WarehouseSettings, migrations: Sequence[Mig
             f"the tables of {settings.path} are not those of this version ({edited[0]} was edited after it was applied "
             f"here): use the version that made them, {anew}"
         )
-    if unknown := sorted(applied.keys() - {one.name for one in migrations}):
-        raise WarehouseRefused(f"{settings.path} was made by a newer tickhouse ({unknown[0]}): use that one, {anew}")
+    if newer := newer_than_this(applied):
+        raise WarehouseRefused(f"{settings.path} was made by a newer tickhouse ({newer[0]}): use that one, {anew}")
 
 
-def _apply(warehouse: Warehouse, migration: Migration, applied: Mapping[str, str]) -> bool:
-    if migration.name in applied:
-        return False
+def _apply(warehouse: Warehouse, migration: Migration) -> None:
     for statement in migration.statements:
         warehouse.command(statement)
     row = {"version": migration.version, "name": migration.name, "checksum": migration.checksum}
     warehouse.insert_rows("ops_schema_migrations", [row])
     log.debug("schema file applied", extra={"file": migration.name})
-    return True
 
 
 def _applied(warehouse: Warehouse) -> dict[str, str]:
@@ -152,14 +192,14 @@ def print_schema(cluster: str) -> None:
     """All statements, for clickhouse-client --multiquery on any of the servers. Raises UsageError for an odd name."""
     if not re.fullmatch(r"[\w{}.-]+", cluster):
         raise UsageError(f"--print-for-cluster {cluster!r}: a cluster's name has letters, digits, _, - and dots only")
-    for migration in read_migrations():
+    for migration in read_schema():
         print(f"-- {migration.name}\n")
         for statement in migration.statements:
             print(f"{on_cluster(statement, cluster)};\n")
 
 
 def on_cluster(sql: str, cluster: str) -> str:
-    """One statement of sql/clickhouse/schema for all servers of the cluster. ValueError for one it does not know."""
+    """One statement of sql/clickhouse/schema or views for all servers of the cluster. ValueError for one it does not know."""
     named, count = _TABLE.subn(rf"\1 on cluster '{cluster}'", sql, count=1)
     if not count:
         raise ValueError(f"neither a create nor an alter: {sql[:80]!r}")

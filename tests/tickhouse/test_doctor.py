@@ -147,7 +147,7 @@ FAULTS: list[tuple[Callable[["Lake", Patch], None], str, str, str]] = [
     (dead_letter, "SQS", "1 dead letters in trades-notifications-dlq", "tickhouse redrive --dlq trades-notifications-dlq"),
     (no_notifications, "notifications", "the bucket sends no notification for klines", "tickhouse provision --aws, then"),
     (server_away, "ClickHouse", "localhost:9 does not answer", "start ClickHouse (make up), or correct CLICKHOUSE_HOST"),
-    (no_schema, "ClickHouse", "0 of", "tickhouse migrate"),
+    (no_schema, "ClickHouse", "has no schema", "tickhouse migrate"),
     (pubsub_away, "Pub/Sub", "topic crypto.binance", "start the emulator"),
     (exchange_away, "exchange", "binance does not answer over REST", "correct BINANCE_REST_URL"),
     (websocket_away, "websocket", "takes no websocket", "correct BINANCE_WS_URL"),

@@ -11,12 +11,13 @@ from tickhouse_core.errors import WarehouseRefused
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.warehouse import connect
-from transform_process.migrate import migrate, read_migrations
+from transform_process.migrate import migrate, read_schema
 
 pytestmark = pytest.mark.slow
 
 TRADE = {"venue": "binance", "symbol": "BTCUSDT", "trade_id": 7, "price": 1, "quantity": 2, "is_buyer_maker": True}
-LAST = list(read_migrations())[-1]
+LAST = read_schema()[-2]
+"""The newest with tables."""
 
 
 def warehouse_of(folder: Path) -> WarehouseSettings:

@@ -39,7 +39,7 @@ for frame in (rows.polars, rows.pandas):
 
 
 def small_lake(folder: Path) -> None:
-    """Three trades with a gap, three diffs on a snapshot, a minute of klines and a ticker."""
+    """Three trades with a gap, three diffs on a snapshot, a minute of klines, also of another symbol, and a ticker."""
     store = FolderStore(folder / "lake")
     write(store, TRADES, trades([1, 2, 5]))
     write(store, STREAM_EVENTS, stream_event("gap", "trades", 3, 4, started_us=DAY + SECOND, ended_us=DAY + 2 * SECOND))
@@ -47,7 +47,9 @@ def small_lake(folder: Path) -> None:
     write(store, DEPTH_SNAPSHOTS, depth_snapshot(1, receipt_us=DAY, bids=bids, asks=asks))
     for number, at in enumerate((DAY, DAY + SECOND, DAY + 2 * SECOND)):
         write(store, DEPTH_DIFFS, depth_diff(number + 1, number + 1, event_us=at, bids=bids, asks=asks))
-    store.write(klines_month_key("binance", "BTCUSDT", "1m", "2024-08"), parquet_bytes(klines([DAY]), KLINES))
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        month = klines([DAY], symbol=symbol)
+        store.write(klines_month_key("binance", symbol, "1m", "2024-08"), parquet_bytes(month, KLINES))
     ticker = dict.fromkeys(TICKERS.schema.names, "1") | {"venue": "binance", "symbol": ["BTCUSDT"]}
     write(store, TICKERS, table_of(TICKERS, ticker | {"event_time": [DAY], "receipt_time": [DAY]}))
 

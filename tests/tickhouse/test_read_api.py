@@ -30,10 +30,6 @@ from tests.transform_process.warehouse_rows import (
 
 import tickhouse as th
 from extract_process.parquet import parquet_bytes
-from tickhouse.reading.numbers import floats
-from tickhouse.reading.object_rows import SMALL_BYTES
-from tickhouse.reading.ranges import request
-from tickhouse.reading.rows import RowScan
 from tickhouse_core.datasets import (
     DEPTH_DIFFS,
     DEPTH_SNAPSHOTS,
@@ -47,10 +43,15 @@ from tickhouse_core.errors import UsageError
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lake_keys import hourly_key, klines_month_key, stream_klines_key
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.known import Known
+from tickhouse_core.reading.numbers import floats
+from tickhouse_core.reading.object_rows import SMALL_BYTES
+from tickhouse_core.reading.ranges import request
+from tickhouse_core.reading.rows import RowScan
 from tickhouse_core.warehouse import Warehouse
 
 DAY = us("2024-08-09")
-SECOND, MINUTE, HOUR = 1_000_000, 60_000_000, 3_600_000_000
+SECOND, MINUTE, HOUR, DAY_US = 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000
 _sequences = itertools.count(1)
 
 
@@ -289,7 +290,7 @@ def test_a_row_that_comes_twice_is_the_one_received_first(lake: "th.Lake", folde
 
     assert found.polars()["price"].to_list() == [1.0, 20.0, 30.0, 40.0]
     assert [batch.num_rows for batch in found.batches(3)] == [3, 1]
-    assert lake.trades("ETHUSDT", DAY, DAY + MINUTE).arrow().num_rows == 0
+    assert lake.trades("BTCUSDT", DAY + HOUR, DAY + 2 * HOUR).arrow().num_rows == 0
     assert lake.trades("BTCUSDT", times[1], times[3]).pandas()["trade_id"].tolist() == [2, 3]
 
 
@@ -380,6 +381,76 @@ def test_an_object_of_trades_that_was_taken_away_is_not_complete(lake: "th.Lake"
 
     assert [lake.trades(*asked, venue=venue).is_complete for venue in ("binance", "kucoin")] == [False, True]
     assert lake.trades(*asked).coverage.column("holes").to_pylist() == [1]
+
+
+@pytest.mark.parametrize("cause", ["restart", "venue_has_no_data"])
+def test_a_healed_gap_whose_rows_were_taken_away_is_not_complete(lake: "th.Lake", folder: FolderStore, cause: str) -> None:
+    """What the venue does not have is no hole, until it was there."""
+    opens = [DAY + MINUTE * number for number in range(6)]
+
+    def month(present: list[int]) -> None:
+        folder.write(klines_month_key("binance", "BTCUSDT", "1m", "2024-08"), parquet_bytes(klines(present), KLINES))
+
+    def event(name: str, first: int, received: int) -> None:
+        told = stream_event(
+            name, "klines", opens[first], opens[3], started_us=opens[first], ended_us=opens[4], cause=cause,
+            instance="backfill-1m",
+        )  # fmt: skip
+        write(folder, STREAM_EVENTS, told, received_us=received)
+
+    month([*opens[:2], *opens[4:]])
+    event("gap", 2, DAY + HOUR)
+    asked = ("BTCUSDT", "1m", DAY, DAY + 6 * MINUTE)
+    assert lake.klines(*asked).is_complete is (cause == "venue_has_no_data")
+    month(opens)
+    event("healed", 2, DAY + 2 * HOUR)
+    assert lake.klines(*asked).is_complete
+
+    month([*opens[:3], *opens[4:]])
+
+    assert lake.klines(*asked).coverage.column("holes").to_pylist() == [1]
+    assert not lake.klines(*asked).is_complete
+
+
+def test_healed_trades_that_were_taken_away_are_not_complete(lake: "th.Lake", folder: FolderStore) -> None:
+    write(folder, TRADES, trades([1, 2, 5, 6], times_us=[DAY + SECOND * number for number in (1, 2, 5, 6)]))
+    late = trades([3, 4], times_us=[DAY + 3 * SECOND, DAY + 4 * SECOND], latency_us=2 * HOUR)
+    healed = write(folder, TRADES, late)
+    for name, started in (("gap", DAY + 2 * SECOND), ("healed", DAY + 2 * HOUR + 5 * SECOND)):
+        write(folder, STREAM_EVENTS, stream_event(name, "trades", 3, 4, started_us=started, cause="restart"))
+    assert lake.trades("BTCUSDT", DAY + SECOND, DAY + 6 * SECOND).is_complete
+
+    folder.delete(healed)
+
+    assert not lake.trades("BTCUSDT", DAY + SECOND, DAY + 6 * SECOND).is_complete
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_flipped_bit_never_changes_rows_without_a_word(lake: "th.Lake", folder: FolderStore, seed: int) -> None:
+    """In page, page header, bounds of the footer or anywhere else: the object is left out and named, before rows are read."""
+    dice = random.Random(seed)
+    paths = []
+    for number in range(3):
+        ids = range(20 * number, 20 * number + 20)
+        times = [DAY + SECOND * one for one in ids]
+        both = pa.concat_tables([trades(ids, times_us=times, symbol=symbol) for symbol in ("BTCUSDT", "ETHUSDT")])
+        paths.append(Path(folder.where(write(folder, TRADES, both))))
+    asked = ("BTCUSDT", DAY + 5 * SECOND, DAY + 55 * SECOND)
+    sound = lake.trades(*asked, exact=True)
+    rows = sound.arrow()
+    assert (rows.num_rows, sound.is_complete) == (50, True)
+
+    for _ in range(12):
+        path = dice.choice(paths)
+        whole = path.read_bytes()
+        place = dice.randrange(len(whole))
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << dice.randrange(8)]) + whole[place + 1 :])
+        found = lake.trades(*asked, exact=True)
+        if found.is_complete:  # nothing but the sums themselves can be other than it was
+            assert found.arrow() == rows, (path, place)
+        else:
+            assert [str(path) in said for said in found.unreadable] == [True]
+        path.write_bytes(whole)
 
 
 @pytest.mark.parametrize("unit", ["ms", "ns"])
@@ -518,3 +589,57 @@ def test_what_cannot_be_meant_is_one_clear_line(ask: Any, says: str, lake: "th.L
         ask(lake)
 
     assert "\n" not in str(raised.value)
+
+
+def _every_answer(lake: "th.Lake", symbol: str, venue: str = "binance") -> list[Any]:
+    range_ = (DAY + DAY_US, DAY + 2 * DAY_US, venue)
+    rows = lake.trades(symbol, *range_)
+    books = lake.books(["BTCUSDT", symbol], *range_[:2], every="1h", venue=venue)
+    return [
+        *(rows.arrow, lambda: rows.is_complete, lambda: lake.coverage(symbol, *range_[:2], venue=venue), books.arrow),
+        *(lambda: list(lake.klines(symbol, "1m", *range_).batches()), lake.book(symbol, DAY, venue).arrow),
+        lambda: list(th.replay(lake, symbol, *range_)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "venue", "says"),
+    [
+        ("btcusdt", "binance", "symbol 'btcusdt': this lake has none of it at binance: did you mean BTCUSDT?"),
+        ("ETH-USDT", "binance", "symbol 'ETH-USDT': this lake has none of it at binance: did you mean ETHUSDT?"),
+        ("DOGEUSDT", "binance", "symbol 'DOGEUSDT': this lake has BTCUSDT, ETHUSDT at binance"),
+        ("BTCUSDT", "kraken", "venue='kraken': this lake has binance"),
+    ],
+)
+def test_a_symbol_or_venue_that_the_lake_never_had_is_an_error_and_not_nothing(
+    symbol: str, venue: str, says: str, lake: "th.Lake", folder: FolderStore
+) -> None:
+    write(folder, TRADES, trades([1], times_us=[DAY]))
+    folder.write(klines_month_key("binance", "ETHUSDT", "1m", "2024-08"), parquet_bytes(klines([DAY]), KLINES))
+    event = stream_event("unknown_symbol", "trades", None, None, started_us=DAY)
+    other = pa.array(["DOGEUSDT"]).dictionary_encode()
+    write(folder, STREAM_EVENTS, event.set_column(1, event.schema.field("symbol"), other))
+    for answer in _every_answer(lake, symbol, venue):
+        with pytest.raises(UsageError) as refused:
+            answer()
+        assert str(refused.value) == says
+    for answer in _every_answer(lake, "BTCUSDT") + _every_answer(lake, "ETHUSDT"):
+        answer()
+    assert lake.trades(["ETHUSDT", "BTCUSDT"], DAY, DAY + SECOND).arrow().num_rows == 1
+
+
+def test_an_interval_that_the_lake_never_had_is_an_error(lake: "th.Lake", folder: FolderStore) -> None:
+    for interval in ("1m", "1h"):
+        folder.write(klines_month_key("binance", "BTCUSDT", interval, "2024-08"), parquet_bytes(klines([DAY]), KLINES))
+    with pytest.raises(UsageError, match="interval='1min': this lake has 1h, 1m of BTCUSDT"):
+        lake.klines("BTCUSDT", "1min", DAY, DAY + HOUR).arrow()
+    assert lake.klines("BTCUSDT", "1h", DAY + HOUR, DAY + 2 * HOUR).arrow().num_rows == 0
+
+
+def test_a_symbol_is_looked_for_in_so_many_objects_alone(folder: FolderStore, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(3):
+        write(folder, TRADES, trades([number + 1], times_us=[DAY + number * DAY_US]))
+    Known(folder, most_objects=2).check(request("binance", "DOGEUSDT", DAY, DAY + HOUR))
+    assert "no such symbol" in caplog.text
+    with pytest.raises(UsageError, match="this lake has BTCUSDT"):
+        Known(folder).check(request("binance", "DOGEUSDT", DAY, DAY + HOUR))

@@ -5,6 +5,7 @@ import random
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS, INSTANT, KLINES, STREA
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.parquet_check import is_as_we_write, read_checked, refuse_unaskable
 from tickhouse_core.parquet_footer import Leaf, Unaskable, check_chunks
+from tickhouse_core.parquet_sums import footer_of, is_damaged
 
 SOUND = parquet(klines(*range(24)))
 CHECKSUMMED = parquet_bytes(klines(*range(24)), KLINES)
@@ -419,7 +421,7 @@ def test_no_bit_of_the_footer_ends_the_process_or_changes_a_value() -> None:
         with contextlib.suppress(ObjectRefused):
             assert read_checked(bytes(body), KLINES).equals(whole), place
             file = pq.ParquetFile(pa.BufferReader(bytes(body)))
-            refuse_unaskable(file, io.BytesIO(body))
+            refuse_unaskable(file, footer_of(bytes(body)))
             is_as_we_write(file, KLINES)
 
 
@@ -473,3 +475,17 @@ def test_a_file_with_encrypted_columns_is_refused_and_ends_no_process() -> None:
     """pyarrow's answer to a question for such a column's sizes is std::terminate."""
     error = refusal(with_encrypted_columns(klines(0)))
     assert (error.reason, str(error)) == ("not_parquet", "the file has encrypted columns: write it without encryption")
+
+
+def test_sums_are_of_the_very_file_and_say_nothing_of_another_tools(tmp_path: Path) -> None:
+    """pyarrow carries our metadata over into a file of other bytes."""
+    size = len(CHECKSUMMED)
+    assert pq.read_metadata(pa.BufferReader(CHECKSUMMED)).metadata[b"tickhouse.crc32"] != b"0" * 32
+    assert not is_damaged(footer_of(CHECKSUMMED), size, CHECKSUMMED)
+    assert is_damaged(footer_of(CHECKSUMMED), size, b"\xff" + CHECKSUMMED[1:])
+    part = pq.read_table(pa.BufferReader(CHECKSUMMED)).slice(3, 5)
+    assert b"tickhouse.crc32" in part.schema.metadata
+    pq.write_table(part, tmp_path / "part.parquet")
+    body = (tmp_path / "part.parquet").read_bytes()
+    assert not is_damaged(footer_of(body), len(body), body)
+    assert not is_damaged(footer_of(b"PAR1"), 4, b"PAR1")

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from transform_process.migrate import on_cluster, read_migrations
+from transform_process.migrate import on_cluster, read_schema
 
 if TYPE_CHECKING:
     from tickhouse_core.warehouse import Warehouse
 
-STATEMENTS = [statement for migration in read_migrations() for statement in migration.statements]
+STATEMENTS = [statement for migration in read_schema() for statement in migration.statements]
 assert STATEMENTS
 
 

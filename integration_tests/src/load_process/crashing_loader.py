@@ -25,7 +25,7 @@ from tickhouse_core.object_store import ObjectStore, StoredObject
 from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect
-from transform_process.migrate import read_migrations, statement_that_creates
+from transform_process.migrate import read_schema, statement_that_creates
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -209,7 +209,7 @@ def make_warehouse(folder: Path) -> None:
     server.command(f"create database {settings.database}")
     server.close()
     warehouse = connect(settings)
-    for migration in read_migrations():
+    for migration in read_schema():
         if migration.name in ("0001_ops.sql", "0002_klines.sql"):
             for statement in migration.statements:
                 warehouse.command(statement)

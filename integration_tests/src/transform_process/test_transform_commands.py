@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from tickhouse_core.datasets import KLINES
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect
-from transform_process.migrate import migrate
+from transform_process.migrate import VIEWS, migrate
 from transform_process.transformer import Transformer, TransformOptions
 
 from ..load_process.conftest import ROOT, clickhouse_server, klines
@@ -259,5 +260,15 @@ def test_a_warehouse_without_a_schema_is_one_clear_line(own_folder: Callable[[],
     assert "Traceback" not in errors
 
 
-def test_the_schema_can_be_applied_to_a_server_twice(clickhouse_server: "ClickHouseServer") -> None:
+def test_the_schema_can_be_applied_to_a_server_twice_and_by_several_processes(clickhouse_server: "ClickHouseServer") -> None:
+    """As if the views had changed: each replaces them all."""
+    assert migrate(clickhouse_server.settings) == 0
+    with closing(connect(clickhouse_server.settings)) as warehouse:
+        made = "select name, create_table_query from system.tables where database = currentDatabase() order by name"
+        before = warehouse.query(made)
+        warehouse.command("create or replace view gold_ohlcv_1m as select 1 as of_before")
+        warehouse.insert_rows("ops_schema_migrations", [{"version": 0, "name": VIEWS, "checksum": "of before"}])
+        with ThreadPoolExecutor(4) as pool:
+            assert 1 in pool.map(lambda _: migrate(clickhouse_server.settings), range(4))
+        assert warehouse.query(made) == before
     assert migrate(clickhouse_server.settings) == 0

@@ -21,7 +21,7 @@ from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import LakeUnavailable, ObjectChanged, ObjectMissing, ObjectRefused
 from tickhouse_core.lake_keys import klines_month_key, klines_prefix
 from tickhouse_core.object_store import ObjectStore, ObjectSummary, quarantine
-from tickhouse_core.parquet_check import is_as_we_write, read_checked, refuse_unaskable
+from tickhouse_core.parquet_check import is_as_we_write, read_checked, read_footer, refuse_damaged, refuse_unaskable
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,8 @@ class KlineLake:
         try:
             source = self._store.open(summary)
             file = pq.ParquetFile(source, page_checksum_verification=True)
-            refuse_unaskable(file, source)
+            refuse_unaskable(file, footer := read_footer(source))
+            refuse_damaged(footer, summary.size)
             no_data = _absences(file.schema_arrow)
             if not is_as_we_write(file, KLINES, summary.key):  # what the loader refuses is not there
                 rows = read_checked(self._store.read_range(summary, 0, summary.size), KLINES, summary.key)

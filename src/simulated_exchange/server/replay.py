@@ -1,85 +1,30 @@
-"""Sends a recorded session again: verbatim, in recorded order, at `speed` times its pace or (0) as fast as readers take it.
-
-Messages nobody subscribes to are passed over. When the recording is over, the sockets stay open and silent.
-"""
+"""Sends a recorded session again: verbatim, in recorded order; and the books and trades that go with it."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
 import orjson
 
 from simulated_exchange.market.klines import TimeUnit
-from simulated_exchange.server.connection import Connection
 from simulated_exchange.server.messages import Channel, Message
+from simulated_exchange.server.paced import AT_ONCE, BYTES_AT_ONCE, PacedReplay, Start
 from simulated_exchange.server.publisher import Publisher
 from simulated_exchange.server.recorded_session import Recorded, Session
 
-SETTLING_US = 500_000  # with start `any`: so long after the last subscription, for clients that subscribe in several frames
-_AT_ONCE = 1_000  # messages, then sockets are written to
-_BYTES_AT_ONCE = 1 << 18  # the same: one batch can never fill a reader's send buffer
-_ENOUGH_WAITING = 1 << 20  # bytes on their way to a reader: at full speed the next message can wait
 
-
-class Start(StrEnum):
-    """What starts a replay: any subscription to a recorded stream, one to each of them, or only the control endpoint."""
-
-    ANY = "any"
-    ALL = "all"
-    CONTROL = "control"
-
-
-class SessionReplay:
-    """A `MessageSource`, and the `Books` that go with it."""
+class SessionReplay(PacedReplay):
+    """The `MessageSource`, and the `Books` that go with it."""
 
     def __init__(self, session: Session, publisher: Publisher, speed: float, start: Start) -> None:
+        super().__init__(publisher, speed, start, session.streams)
         self._session = session
-        self._publisher = publisher
-        self._speed = speed
-        self._start = start
         self._place = 0
         self._sent = 0
-        self._started: int | None = None
-        self._wanted_at: int | None = None
-        self._skip: dict[str, int] = {}
         self._books = {symbol: RecordedBook(session, symbol) for symbol in session.instruments}
         self._trades = {symbol: _trades(session, symbol) for symbol in session.instruments}
 
-    def start(self, now: int) -> None:
-        """Starts at once; harmless when it is running."""
-        if self._started is None:
-            self._started = now
-
-    def want(self, names: Iterable[str], now: int) -> None:
-        if any(name in self._session.streams for name in names):
-            self._wanted_at = now
-
-    def unwant(self, names: Iterable[str]) -> None:
-        """A recording goes on, whoever leaves; but at full speed it waits for somebody to come back."""
-
-    def advance(self, now: int) -> None:
-        if self._started is None:
-            self._start_if_wanted(now)
-        if self._started is None or self._is_waiting_for_readers(now):
-            return
-        if self._speed:
-            reached = int((now - self._started) * self._speed)
-            end = bisect_right(self._session.lines, reached, self._place, key=lambda line: line.offset)
-        else:
-            end = len(self._session.lines)
-        self._publish(min(end, self._place + _AT_ONCE), now)
-
-    def is_behind(self, now: int) -> bool:
-        if self._started is None or self._place == len(self._session.lines):
-            return False
-        if not self._speed:
-            return not self._is_waiting_for_readers(now)
-        return self._session.lines[self._place].offset <= (now - self._started) * self._speed
-
     def jump(self, message: Message, number: int) -> tuple[int, int] | None:
-        """A recorded book cannot move by itself: the following diffs are left out, until `number` ids are missing."""
         goal = message.last_id + number
         last = message.last_id
         for _, line in self._session.of(message.symbol, Channel.DEPTH):
@@ -89,11 +34,14 @@ class SessionReplay:
         return (message.last_id + 1, last) if last > message.last_id else None
 
     def report(self) -> dict[str, Any]:
-        """For the tally."""
         total = sum(1 for line in self._session.lines if line.stream)
         over = self._place == len(self._session.lines)
-        state = "waiting" if self._started is None else "finished" if over else "running"
-        return {"state": state, "passed": self._sent, "messages": total, "streams": len(self._session.streams)}
+        return {
+            "state": self._state(is_over=over),
+            "passed": self._sent,
+            "messages": total,
+            "streams": len(self._session.streams),
+        }
 
     def depth(self, symbol: str, now: int, limit: int) -> str | None:
         book = self._books.get(symbol)
@@ -108,36 +56,24 @@ class SessionReplay:
         lines = self._session.lines[: self._place]
         return [line for line in lines if line.symbol == symbol and line.stream.startswith(kind)]
 
-    def _publish(self, end: int, now: int) -> None:
+    def _next_offset(self) -> int | None:
+        lines = self._session.lines
+        return lines[self._place].offset if self._place < len(lines) else None
+
+    def _publish(self, reached: int | None, now: int) -> None:
+        lines = self._session.lines
+        end = len(lines) if reached is None else bisect_right(lines, reached, self._place, key=lambda line: line.offset)
         batch_bytes = 0
-        for line in self._session.lines[self._place : end]:
-            if batch_bytes >= _BYTES_AT_ONCE:
+        for line in lines[self._place : min(end, self._place + AT_ONCE)]:
+            if batch_bytes >= BYTES_AT_ONCE:
                 return
             self._place += 1
             if not line.stream:
                 continue
             self._sent += 1
             batch_bytes += len(line.text)
-            if self._publisher.is_wanted(line.stream) and line.first_id > self._skip.get(line.stream, -1):
+            if self._is_sent(line.stream, line.first_id):
                 self._publisher.publish(_message(line), now)
-
-    def _start_if_wanted(self, now: int) -> None:
-        match self._start:
-            case Start.ALL if all(map(self._publisher.is_wanted, self._session.streams)):
-                self._started = now
-            case Start.ANY if self._wanted_at is not None and now - self._wanted_at >= SETTLING_US:
-                self._started = now
-
-    def _is_waiting_for_readers(self, now: int) -> bool:
-        """At full speed only: nobody is there, has just come (and may be about to subscribe to more), or has enough to read."""
-        if self._speed:
-            return False
-        readers: dict[Connection, None] = {}
-        for stream in self._session.streams:
-            readers.update(dict.fromkeys(self._publisher.receivers(stream)))
-        if not readers or (self._start is Start.ANY and now - (self._wanted_at or 0) < SETTLING_US):
-            return True
-        return any(reader.wire.waiting() > _ENOUGH_WAITING for reader in readers)
 
 
 class RecordedBook:

@@ -19,7 +19,7 @@ from tickhouse_core.lake import open_queue
 from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import LakeSettings, PubSubSettings, WarehouseSettings, read
 from tickhouse_core.warehouse import connect, where_to_read
-from transform_process.migrate import read_migrations
+from transform_process.migrate import missing_from, newer_than_this
 
 _PROBE = "doctor/probe"
 _PROVISION_AWS = "tickhouse provision --aws"
@@ -75,8 +75,8 @@ def check_warehouse() -> Iterator[Finding]:
                 "select 1 from system.tables where database = {name:String} and name = 'ops_schema_migrations'",
                 {"name": settings.database},
             )
-            sql = f"select name from {settings.database}.ops_schema_migrations final"  # noqa: S608  # a name the settings checked
-            applied = {str(name) for (name,) in warehouse.query(sql)} if there else set()
+            sql = f"select name, checksum from {settings.database}.ops_schema_migrations final"  # noqa: S608  # a name the settings checked
+            applied = {str(name): str(checksum) for name, checksum in warehouse.query(sql)} if there else {}
     except UsageError as error:
         raise CheckFailed(*_refused(str(error), where, is_embedded=settings.path is not None)) from error
     except WarehouseUnavailable as error:
@@ -84,16 +84,18 @@ def check_warehouse() -> Iterator[Finding]:
         raise CheckFailed(f"ClickHouse at {where} does not answer: {error}", fix) from error
     except WarehouseRefused as error:
         raise CheckFailed(
-            str(error), "grant select, insert, create, alter and delete on the database to CLICKHOUSE_USERNAME"
+            str(error), "grant select, insert, create, alter, delete and drop view on the database to CLICKHOUSE_USERNAME"
         ) from error
-    wanted = {migration.name for migration in read_migrations()}
     if readonly:
         raise CheckFailed(f"the account may only read at {where}", _WRITER)
-    if unknown := applied - wanted:
-        what = f"database {settings.database} has schema files that this tickhouse does not know: {min(unknown)}"
+    if unknown := newer_than_this(applied):
+        what = f"database {settings.database} has schema files that this tickhouse does not know: {unknown[0]}"
         raise CheckFailed(what, "use the tickhouse that made it or a newer one, or set CLICKHOUSE_DATABASE to a new name")
-    if wanted - applied:
-        what = f"{len(applied)} of {len(wanted)} schema files are applied in database {settings.database}"
+    if missing := missing_from(applied):
+        names = ", ".join(one.name for one in missing)
+        what = (
+            f"not applied in database {settings.database}: {names}" if applied else f"database {settings.database} has no schema"
+        )
         raise CheckFailed(what, "tickhouse provision --warehouse" if settings.path is None else "tickhouse migrate")
     yield Finding("ClickHouse", "ok", f"{version} at {where}, schema up to date")
 

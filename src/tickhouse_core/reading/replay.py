@@ -8,10 +8,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from tickhouse.reading.lake import Lake, Symbols
-from tickhouse.reading.ordering import Numbers, whole_numbers
-from tickhouse.reading.ranges import Instant
-from tickhouse.reading.result import Rows
+from tickhouse_core.reading.lake import Lake, Symbols
+from tickhouse_core.reading.ordering import Numbers, whole_numbers
+from tickhouse_core.reading.ranges import Instant
+from tickhouse_core.reading.result import Rows
 from tickhouse_core.timestamps import MINUTE_US
 
 Kind = Literal["trade", "depth_diff", "depth_snapshot", "ticker", "gap"]

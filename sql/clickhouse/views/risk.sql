@@ -1,5 +1,5 @@
 -- Grain: one symbol and minute with trades. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_price_1m
+create or replace view gold_price_1m
 as
 select
     venue,
@@ -16,7 +16,7 @@ comment 'The price per minute, made of every trade: average by trade, average by
 -- Grain: one symbol and day. Natural key: venue, symbol, open_time. A view: exact at any moment.
 -- Realised volatility: the root of the sum of squared log returns of five minutes (Andersen, Bollerslev 1998); annualised by
 -- the root of 365, since the market never closes. A day with fewer than 288 returns is a lower bound: is_complete says so.
-create view if not exists gold_volatility_1d
+create or replace view gold_volatility_1d
 as
 select
     venue,
@@ -45,7 +45,7 @@ comment 'Realised volatility of every day from five-minute returns';
 -- Grain: one pair of symbols of a venue and day. Natural key: venue, symbol_a, symbol_b, open_time. A view: exact at any moment.
 -- Pearson's correlation of the log returns of the last 30 days that both symbols have; both orders of a pair and each symbol
 -- with itself are there, so that a day is a whole matrix. Null until there are 30.
-create view if not exists gold_correlation_1d
+create or replace view gold_correlation_1d
 as
 select
     venue,
@@ -80,7 +80,7 @@ comment 'Rolling correlation matrix of daily returns over 30 days';
 -- last 30 simple daily returns, sample standard deviation, annualised by 365, risk-free rate 0 (Sharpe 1994). var_95, var_99:
 -- historical value at risk, the loss that 5 % or 1 % of the last 365 daily returns exceed, linear between two returns; a
 -- positive figure is a loss. Null until there are 30 returns; var_days says how many the quantiles stand on.
-create view if not exists gold_risk_1d
+create or replace view gold_risk_1d
 as
 select
     venue,

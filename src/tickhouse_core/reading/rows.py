@@ -6,12 +6,12 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from tickhouse.reading.object_rows import ObjectRows, Wanted, between, in_chunks
-from tickhouse.reading.objects import LATE_US, Candidate, candidates
-from tickhouse.reading.ordering import Ordering
-from tickhouse.reading.ranges import Request
 from tickhouse_core.datasets import INSTANT, KLINES, Dataset
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.object_rows import ObjectRows, Wanted, between, in_chunks
+from tickhouse_core.reading.objects import LATE_US, Candidate, candidates
+from tickhouse_core.reading.ordering import Ordering
+from tickhouse_core.reading.ranges import Request
 from tickhouse_core.timestamps import MINUTE_US
 
 CHUNK_BYTES = 8 * 1024 * 1024

@@ -8,16 +8,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from tickhouse.reading.object_rows import ObjectRows, Wanted, in_chunks
-from tickhouse.reading.objects import received_from
-from tickhouse.reading.ordering import Numbers, whole_numbers
-from tickhouse.reading.ranges import Request
 from tickhouse_core.datasets import KLINES, STREAM_EVENTS, Dataset
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.object_rows import ObjectRows, Wanted, in_chunks
+from tickhouse_core.reading.objects import received_from
+from tickhouse_core.reading.ordering import Numbers, whole_numbers
+from tickhouse_core.reading.ranges import Request
 from tickhouse_core.timestamps import HOUR_US
 
 _CHUNK_BYTES, _CHUNK_OBJECTS = 8 * 1024 * 1024, 400
 _BACKFILL = "backfill-"
+NO_DATA = "venue_has_no_data"
 
 
 class GapEvents:
@@ -101,11 +102,22 @@ def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return found
 
 
+def absences(events: pa.Table, symbol: str) -> list[tuple[int, int]]:
+    """Half-open ranges of ids that the venue said it does not have, without those that it had later."""
+    mine = [event for event in events.to_pylist() if event["symbol"] == symbol and event["cause"] == NO_DATA]
+    later = joined((event["from_update_id"] or 0, _end(event)) for event in mine if event["event"] == "healed")
+    absent = joined((event["from_update_id"] or 0, _end(event)) for event in mine if event["event"] == "gap")
+    for first, end in later:
+        parts = ((span[0], min(span[1], first)) for span in absent), ((max(span[0], end), span[1]) for span in absent)
+        absent = joined(part for some in parts for part in some if part[0] < part[1])
+    return absent
+
+
 def _closed_ranges(events: pa.Table) -> dict[tuple[str, str], list[tuple[int, int]]]:
     """What was healed or is nowhere to be had, by symbol and backfill (empty for live): as the check open_gaps has it."""
     ranges: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for event in events.to_pylist():
-        if event["event"] == "healed" or event["cause"] == "venue_has_no_data":
+        if event["event"] == "healed" or event["cause"] == NO_DATA:
             ranges.setdefault(_series(event), []).append((event["from_update_id"] or 0, _end(event)))
     return {series: joined(found) for series, found in ranges.items()}
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tickhouse.reading.levels import EMPTY, Side, after, flat
-from tickhouse.reading.objects import days_of
-from tickhouse.reading.ordering import whole_numbers
-from tickhouse.reading.ranges import Request
-from tickhouse.reading.rows import RowScan
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, LEVELS, Dataset
 from tickhouse_core.errors import ObjectMissing
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.levels import EMPTY, Side, after, flat
+from tickhouse_core.reading.objects import days_of
+from tickhouse_core.reading.ordering import whole_numbers
+from tickhouse_core.reading.ranges import Request
+from tickhouse_core.reading.rows import RowScan
 from tickhouse_core.timestamps import DAY_US, HOUR_US
 
 

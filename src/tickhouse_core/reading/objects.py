@@ -8,10 +8,10 @@ the events `healed` say when.
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from tickhouse.reading.ranges import Request
 from tickhouse_core.datasets import KLINES, Dataset
 from tickhouse_core.lake_keys import is_streamed, klines_prefix, object_key
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.reading.ranges import Request
 from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, format_instant, parse_instant
 
 MARGIN_US = HOUR_US
@@ -46,7 +46,7 @@ def received_from(store: ObjectStore, dataset: Dataset, venue: str, since_us: in
     """All objects of a venue from the day of `since_us` on."""
     for day in days_of(store, dataset, venue):
         if day + DAY_US > since_us:
-            yield from store.list_keys(_day_prefix(dataset, venue, day))
+            yield from store.list_keys(day_prefix(dataset, venue, day))
 
 
 def first_receipt(key: str) -> int | None:
@@ -67,7 +67,7 @@ def _hourly(store: ObjectStore, dataset: Dataset, request: Request, healed_at: C
     spans = [(request.start - MARGIN_US, request.end + MARGIN_US), *((at - LATE_US, at + LATE_US) for at in healed_at)]
     for day in days_of(store, dataset, request.venue):
         wanted = [(first, last) for first, last in spans if first < day + DAY_US and last >= day]
-        for summary in store.list_keys(_day_prefix(dataset, request.venue, day)) if wanted else ():
+        for summary in store.list_keys(day_prefix(dataset, request.venue, day)) if wanted else ():
             received = first_receipt(summary.key)
             if received is None:  # another tool's: its footer alone says what is in it
                 yield Candidate(summary, 0, 0)
@@ -104,5 +104,5 @@ def days_of(store: ObjectStore, dataset: Dataset, venue: str) -> list[int]:
     return sorted(days)
 
 
-def _day_prefix(dataset: Dataset, venue: str, day_us: int) -> str:
+def day_prefix(dataset: Dataset, venue: str, day_us: int) -> str:
     return object_key(dataset, {"venue": venue, "date": format_instant(day_us)[:10]}, "")

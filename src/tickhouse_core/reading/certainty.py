@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tickhouse.reading.events import GapEvents, gap_times, gaps_in, healed_times, joined
-from tickhouse.reading.objects import length_us
-from tickhouse.reading.ordering import Numbers, whole_numbers
-from tickhouse.reading.ranges import Request
-from tickhouse.reading.rows import RowScan
 from tickhouse_core.datasets import DEPTH_DIFFS, INSTANT, KLINES, TRADES, Dataset
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.events import GapEvents, absences, gap_times, gaps_in, healed_times, joined
+from tickhouse_core.reading.objects import length_us
+from tickhouse_core.reading.ordering import Numbers, whole_numbers
+from tickhouse_core.reading.ranges import Request
+from tickhouse_core.reading.rows import RowScan
 from tickhouse_core.timestamps import DAY_US, MINUTE_US
 
 COVERAGE = pa.schema(
@@ -81,7 +81,7 @@ def certainty(store: ObjectStore, events: GapEvents, dataset: Dataset, request: 
     """Reads ids and times of the range, and of gaps that begin or end outside of it. Raises LakeUnavailable, AccessRefused."""
     found = events.of(dataset, request)
     gaps = gaps_in(found, request, dataset)
-    look = _Look(store, dataset, request, healed_times(found), gaps)
+    look = _Look(store, dataset, request, found, gaps)
     lines = [look.line(symbol) for symbol in request.symbols]
     is_open = pa.array(look.is_open, pa.bool_())
     gaps = gaps.set_column(gaps.schema.get_field_index("is_open"), "is_open", is_open)
@@ -92,8 +92,9 @@ def certainty(store: ObjectStore, events: GapEvents, dataset: Dataset, request: 
 class _Look:
     """At the rows of each symbol: they close gaps of one instance that another one recorded, and show holes that are no gaps."""
 
-    def __init__(self, store: ObjectStore, dataset: Dataset, request: Request, healed: Sequence[int], gaps: pa.Table) -> None:
-        self._store, self._dataset, self._request, self._healed = store, dataset, request, healed
+    def __init__(self, store: ObjectStore, dataset: Dataset, request: Request, events: pa.Table, gaps: pa.Table) -> None:
+        self._store, self._dataset, self._request, self._events = store, dataset, request, events
+        self._healed = healed_times(events)
         self._first, self._last = gap_times(gaps, dataset)
         self._symbols = gaps.column("symbol").to_pylist()
         self._ids = list(zip(gaps.column("from_update_id").to_pylist(), gaps.column("to_update_id").to_pylist(), strict=True))
@@ -109,7 +110,7 @@ class _Look:
             if self.is_open[place] and self._is_filled(asked, place, told):
                 self.is_open[place] = False
         times = joined((int(self._first[place]), int(self._last[place]) + 1) for place in mine if self.is_open[place])
-        holes = self._unexplained(told, mine)
+        holes = self._unexplained(symbol, told, mine)
         return _line(self._dataset, asked, told, times, holes)
 
     def _told(self, asked: Request) -> _Told:
@@ -133,15 +134,18 @@ class _Look:
             told = self._told(replace(asked, start=began, end=ended + 1))
         return any(start <= first and last < end for start, end in told.ranges)
 
-    def _unexplained(self, told: _Told, mine: Sequence[int]) -> int:
-        """Holes between rows that go on from each other by the venue's rule and that no gap names; other ids may jump.
+    def _unexplained(self, symbol: str, told: _Told, mine: Sequence[int]) -> int:
+        """Holes between rows that go on from each other by the venue's rule and that no gap explains; other ids may jump.
 
-        Only Binance counts trades up by one, as the check trade_id_gaps has it.
+        A gap that was healed explains none: its rows were there. Only Binance counts trades up by one, as the check
+        trade_id_gaps has it.
         """
         if self._dataset not in (DEPTH_DIFFS, KLINES) and (self._dataset, self._request.venue) != (TRADES, "binance"):
             return 0
         length = length_us(self._request.interval) if self._dataset is KLINES else 1
-        named = joined((ids[0], ids[1] + length) for ids in map(self._ids.__getitem__, mine) if None not in ids)
+        standing = [self._ids[place] for place in mine if self.is_open[place]]
+        absent = absences(self._events, symbol)
+        named = joined([*absent, *((ids[0], ids[1] + length) for ids in standing if None not in ids)])
         holes = zip(told.ranges[:-1], told.ranges[1:], strict=True)
         return sum(not any(start <= one[1] and other[0] <= end for start, end in named) for one, other in holes)
 

@@ -1,7 +1,7 @@
 -- Written by make sql: do not edit.
 
 -- Grain: one symbol and 1s. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_ohlcv_1s
+create or replace view gold_ohlcv_1s
 as
 select * except (interval)
 from gold_ohlcv
@@ -9,7 +9,7 @@ where interval = '1s'
 comment 'OHLCV of 1s with where it comes from and whether it is complete; times without a trade have no row unless a kline says so';
 
 -- Grain: one symbol and 1m. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_ohlcv_1m
+create or replace view gold_ohlcv_1m
 as
 select * except (interval)
 from gold_ohlcv
@@ -17,7 +17,7 @@ where interval = '1m'
 comment 'OHLCV of 1m with where it comes from and whether it is complete; times without a trade have no row unless a kline says so';
 
 -- Grain: one symbol and 5m. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_ohlcv_5m
+create or replace view gold_ohlcv_5m
 as
 select * except (interval)
 from gold_ohlcv
@@ -25,7 +25,7 @@ where interval = '5m'
 comment 'OHLCV of 5m with where it comes from and whether it is complete; times without a trade have no row unless a kline says so';
 
 -- Grain: one symbol and 15m. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_ohlcv_15m
+create or replace view gold_ohlcv_15m
 as
 select * except (interval)
 from gold_ohlcv
@@ -33,7 +33,7 @@ where interval = '15m'
 comment 'OHLCV of 15m with where it comes from and whether it is complete; times without a trade have no row unless a kline says so';
 
 -- Grain: one symbol and 30m. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_ohlcv_30m
+create or replace view gold_ohlcv_30m
 as
 select * except (interval)
 from gold_ohlcv
@@ -41,7 +41,7 @@ where interval = '30m'
 comment 'OHLCV of 30m with where it comes from and whether it is complete; times without a trade have no row unless a kline says so';
 
 -- Grain: one symbol and 1h. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_ohlcv_1h
+create or replace view gold_ohlcv_1h
 as
 select * except (interval)
 from gold_ohlcv
@@ -49,7 +49,7 @@ where interval = '1h'
 comment 'OHLCV of 1h with where it comes from and whether it is complete; times without a trade have no row unless a kline says so';
 
 -- Grain: one symbol and 4h. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_ohlcv_4h
+create or replace view gold_ohlcv_4h
 as
 select * except (interval)
 from gold_ohlcv
@@ -57,7 +57,7 @@ where interval = '4h'
 comment 'OHLCV of 4h with where it comes from and whether it is complete; times without a trade have no row unless a kline says so';
 
 -- Grain: one symbol and 1d. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_ohlcv_1d
+create or replace view gold_ohlcv_1d
 as
 select * except (interval)
 from gold_ohlcv
@@ -65,7 +65,7 @@ where interval = '1d'
 comment 'OHLCV of 1d with where it comes from and whether it is complete; times without a trade have no row unless a kline says so';
 
 -- Grain: one symbol and 1m. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_indicators_1m
+create or replace view gold_indicators_1m
 as
 select * except (interval, build_version)
 from stored_indicators final
@@ -74,7 +74,7 @@ settings do_not_merge_across_partitions_select_final = 1
 comment 'Indicators on 1m closes; null while an indicator warms up';
 
 -- Grain: one symbol and 5m. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_indicators_5m
+create or replace view gold_indicators_5m
 as
 select * except (interval, build_version)
 from stored_indicators final
@@ -83,7 +83,7 @@ settings do_not_merge_across_partitions_select_final = 1
 comment 'Indicators on 5m closes; null while an indicator warms up';
 
 -- Grain: one symbol and 15m. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_indicators_15m
+create or replace view gold_indicators_15m
 as
 select * except (interval, build_version)
 from stored_indicators final
@@ -92,7 +92,7 @@ settings do_not_merge_across_partitions_select_final = 1
 comment 'Indicators on 15m closes; null while an indicator warms up';
 
 -- Grain: one symbol and 30m. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_indicators_30m
+create or replace view gold_indicators_30m
 as
 select * except (interval, build_version)
 from stored_indicators final
@@ -101,7 +101,7 @@ settings do_not_merge_across_partitions_select_final = 1
 comment 'Indicators on 30m closes; null while an indicator warms up';
 
 -- Grain: one symbol and 1h. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_indicators_1h
+create or replace view gold_indicators_1h
 as
 select * except (interval, build_version)
 from stored_indicators final
@@ -110,7 +110,7 @@ settings do_not_merge_across_partitions_select_final = 1
 comment 'Indicators on 1h closes; null while an indicator warms up';
 
 -- Grain: one symbol and 4h. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_indicators_4h
+create or replace view gold_indicators_4h
 as
 select * except (interval, build_version)
 from stored_indicators final
@@ -119,7 +119,7 @@ settings do_not_merge_across_partitions_select_final = 1
 comment 'Indicators on 4h closes; null while an indicator warms up';
 
 -- Grain: one symbol and 1d. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_indicators_1d
+create or replace view gold_indicators_1d
 as
 select * except (interval, build_version)
 from stored_indicators final
@@ -128,7 +128,7 @@ settings do_not_merge_across_partitions_select_final = 1
 comment 'Indicators on 1d closes; null while an indicator warms up';
 
 -- Grain: one symbol and hour. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_price_1h
+create or replace view gold_price_1h
 as
 select
     venue,
@@ -146,7 +146,7 @@ group by venue, symbol, open_time
 comment 'The price per hour, made of the closes of its minutes: average, median, and how many of the 60 minutes there are';
 
 -- Grain: one symbol and day. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_price_1d
+create or replace view gold_price_1d
 as
 select
     venue,
@@ -164,7 +164,7 @@ group by venue, symbol, open_time
 comment 'The price per day, made of the closes of its minutes: average, median, and how many of the 1440 minutes there are';
 
 -- Grain: one row of gold_ohlcv_1m. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_returns_1m
+create or replace view gold_returns_1m
 as
 select
     venue,
@@ -190,7 +190,7 @@ from (
 comment 'Returns from close to close; null where the 1m before has no row';
 
 -- Grain: one row of gold_ohlcv_1h. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_returns_1h
+create or replace view gold_returns_1h
 as
 select
     venue,
@@ -216,7 +216,7 @@ from (
 comment 'Returns from close to close; null where the 1h before has no row';
 
 -- Grain: one row of gold_ohlcv_1d. Natural key: venue, symbol, open_time. A view: exact at any moment.
-create view if not exists gold_returns_1d
+create or replace view gold_returns_1d
 as
 select
     venue,

@@ -3,21 +3,23 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
 
-from tickhouse.reading.book_at import book_at
-from tickhouse.reading.books import BOOKS, BookSteps
-from tickhouse.reading.certainty import Certainty, certainty
-from tickhouse.reading.events import GapEvents, healed_times
-from tickhouse.reading.ranges import Instant, Request, instant_us, request, step_us
-from tickhouse.reading.result import Book, Books, Rows
-from tickhouse.reading.rows import RowScan
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
 from tickhouse_core.errors import UsageError
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.book_at import BookState, book_at
+from tickhouse_core.reading.books import BOOKS, BookSteps
+from tickhouse_core.reading.certainty import Certainty, certainty
+from tickhouse_core.reading.events import GapEvents, healed_times
+from tickhouse_core.reading.known import Known, checked_tables
+from tickhouse_core.reading.ranges import Instant, Request, instant_us, request, step_us
+from tickhouse_core.reading.result import Book, Books, Rows
+from tickhouse_core.reading.rows import RowScan
 
 Symbols = str | Iterable[str]
 """In the venue's spelling: `BTCUSDT`, `BTC-USDT`."""
@@ -54,12 +56,14 @@ class Lake:
     Everywhere: `symbols` is one symbol or a list of them in the venue's spelling; `start` counts, `end` does not; an instant is
     a text in ISO 8601 (UTC without an offset), a datetime (UTC without a zone) or microseconds since 1970. Prices are in the
     quote asset, quantities in the base asset: float64, or decimal128(38, 18) with `exact=True`. Instants are timestamp[us, UTC].
-    Nothing is read before the result is asked. Raises UsageError for a wrong argument.
+    Nothing is read before the result is asked. Raises UsageError for a wrong argument; the result raises it for a venue, a
+    symbol or an interval that the lake never had.
     """
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._events = GapEvents(store)
+        self._known = Known(store)
 
     def trades(self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False) -> Rows:
         """By trade_time: venue, symbol, trade_id, price, quantity, is_buyer_maker, trade_time, event_time, receipt_time."""
@@ -68,7 +72,7 @@ class Lake:
     def klines(
         self, symbols: Symbols, interval: str, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False
     ) -> Rows:
-        """By open_time, in the columns of the view `klines`. `interval` in the venue's spelling: `1m`, `1h` (KuCoin: `1min`)."""
+        """By open_time, in the columns of the view `klines`. `interval` as the lake spells it: `1m`, `1h`, `1d`."""
         return self._rows(KLINES, request(venue, symbols, start, end, interval), exact)
 
     def depth_diffs(self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False) -> Rows:
@@ -100,7 +104,13 @@ class Lake:
         def since_snapshot(since: int) -> Certainty:
             return self._certainty(DEPTH_DIFFS, replace(asked, start=since))
 
-        return Book(partial(book_at, self._store, asked), since_snapshot, exact)
+        def at_instant() -> BookState:
+            state = book_at(self._store, asked)
+            if state.last_update_id is None:
+                self._known.check(asked)
+            return state
+
+        return Book(at_instant, since_snapshot, exact)
 
     def books(
         self,
@@ -123,8 +133,14 @@ class Lake:
         if levels < 1:
             raise UsageError(f"levels={levels}: a side shows at least one")
         asked = request(venue, symbols, start, end)
-        steps = [BookSteps(self._store, replace(asked, symbols=(symbol,)), step, levels) for symbol in asked.symbols]
-        return Books(BOOKS, steps, partial(self._certainty, DEPTH_DIFFS, asked), exact)
+        steps = {symbol: BookSteps(self._store, replace(asked, symbols=(symbol,)), step, levels) for symbol in asked.symbols}
+
+        def tables() -> Iterator[pa.Table]:
+            return chain.from_iterable(
+                checked_tables(books.tables(), replace(asked, symbols=(symbol,)), self._known) for symbol, books in steps.items()
+            )
+
+        return Books(BOOKS, list(steps.values()), tables, partial(self._certainty, DEPTH_DIFFS, asked), exact)
 
     def gaps(
         self,
@@ -158,11 +174,18 @@ class Lake:
 
     def _rows(self, dataset: Dataset, asked: Request, exact: bool) -> Rows:
         schema = RowScan(self._store, dataset, asked).schema
-        return Rows(schema, partial(self._tables, dataset, asked), partial(self._certainty, dataset, asked), exact)
+        left_out: list[str] = []
+        tables = partial(self._tables, dataset, asked, left_out)
+        return Rows(schema, tables, partial(self._certainty, dataset, asked), exact, left_out)
 
-    def _tables(self, dataset: Dataset, asked: Request) -> Iterator[pa.Table]:
-        healed = healed_times(self._events.of(dataset, asked))
-        return RowScan(self._store, dataset, asked, healed).tables()
+    def _tables(self, dataset: Dataset, asked: Request, left_out: list[str]) -> Iterator[pa.Table]:
+        scan = RowScan(self._store, dataset, asked, healed_times(self._events.of(dataset, asked)))
+        yield from checked_tables(scan.tables(), asked, self._known)
+        left_out += scan.unreadable
 
     def _certainty(self, dataset: Dataset, asked: Request) -> Certainty:
-        return certainty(self._store, self._events, dataset, asked)
+        found = certainty(self._store, self._events, dataset, asked)
+        empty = [row["symbol"] for row in found.coverage.to_pylist() if not row["rows"]]
+        if empty and not found.gaps.num_rows:
+            self._known.check(replace(asked, symbols=tuple(empty)))
+        return found

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from tickhouse.reading.levels import EMPTY, Side, after, flat, play
-from tickhouse.reading.ordering import Numbers, whole_numbers
-from tickhouse.reading.ranges import Request
-from tickhouse.reading.rows import RowScan
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, INSTANT, LEVELS, Dataset
 from tickhouse_core.errors import ObjectMissing
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.levels import EMPTY, Side, after, flat, play
+from tickhouse_core.reading.ordering import Numbers, whole_numbers
+from tickhouse_core.reading.ranges import Request
+from tickhouse_core.reading.rows import RowScan
 from tickhouse_core.timestamps import HOUR_US
 
 BOOKS = pa.schema(

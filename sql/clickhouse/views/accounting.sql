@@ -6,7 +6,7 @@
 -- bronze first: "not in ledger" is a finding only if it stays.
 -- The checksum is that of load_process.value_checksum: its docstring defines it. The numbers before the words are
 -- K(column), the number before them all is row_without_values(columns).
-create view if not exists ops_accounting_klines
+create or replace view ops_accounting_klines
 as
 with
     4524394692449115963 as word_of_null,
@@ -101,7 +101,7 @@ comment 'Per object of klines: whether bronze holds what the ledger says was loa
 -- bronze first: "not in ledger" is a finding only if it stays.
 -- The checksum is that of load_process.value_checksum: its docstring defines it. The numbers before the words are
 -- K(column), the number before them all is row_without_values(columns).
-create view if not exists ops_accounting_trades
+create or replace view ops_accounting_trades
 as
 with
     4524394692449115963 as word_of_null,
@@ -188,7 +188,7 @@ comment 'Per object of trades: whether bronze holds what the ledger says was loa
 -- bronze first: "not in ledger" is a finding only if it stays.
 -- The checksum is that of load_process.value_checksum: its docstring defines it. The numbers before the words are
 -- K(column), the number before them all is row_without_values(columns).
-create view if not exists ops_accounting_depth_diffs
+create or replace view ops_accounting_depth_diffs
 as
 with
     4524394692449115963 as word_of_null,
@@ -274,7 +274,7 @@ comment 'Per object of depth_diffs: whether bronze holds what the ledger says wa
 -- bronze first: "not in ledger" is a finding only if it stays.
 -- The checksum is that of load_process.value_checksum: its docstring defines it. The numbers before the words are
 -- K(column), the number before them all is row_without_values(columns).
-create view if not exists ops_accounting_depth_snapshots
+create or replace view ops_accounting_depth_snapshots
 as
 with
     4524394692449115963 as word_of_null,
@@ -359,7 +359,7 @@ comment 'Per object of depth_snapshots: whether bronze holds what the ledger say
 -- bronze first: "not in ledger" is a finding only if it stays.
 -- The checksum is that of load_process.value_checksum: its docstring defines it. The numbers before the words are
 -- K(column), the number before them all is row_without_values(columns).
-create view if not exists ops_accounting_tickers
+create or replace view ops_accounting_tickers
 as
 with
     4524394692449115963 as word_of_null,
@@ -451,7 +451,7 @@ comment 'Per object of tickers: whether bronze holds what the ledger says was lo
 -- bronze first: "not in ledger" is a finding only if it stays.
 -- The checksum is that of load_process.value_checksum: its docstring defines it. The numbers before the words are
 -- K(column), the number before them all is row_without_values(columns).
-create view if not exists ops_accounting_stream_events
+create or replace view ops_accounting_stream_events
 as
 with
     4524394692449115963 as word_of_null,
@@ -540,7 +540,7 @@ comment 'Per object of stream_events: whether bronze holds what the ledger says 
 -- bronze first: "not in ledger" is a finding only if it stays.
 -- The checksum is that of load_process.value_checksum: its docstring defines it. The numbers before the words are
 -- K(column), the number before them all is row_without_values(columns).
-create view if not exists ops_accounting_heartbeats
+create or replace view ops_accounting_heartbeats
 as
 with
     4524394692449115963 as word_of_null,
@@ -624,7 +624,7 @@ comment 'Per object of heartbeats: whether bronze holds what the ledger says was
 
 -- Grain: one object of one dataset. Natural key: dataset, key. A view: nothing is stored, exact at any moment. It reads
 -- all of bronze: to ask for one dataset ask ops_accounting_<dataset>.
-create view if not exists ops_accounting
+create or replace view ops_accounting
 as
 select
     dataset,

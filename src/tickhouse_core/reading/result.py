@@ -3,18 +3,17 @@
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from itertools import chain
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from tickhouse.reading.book_at import BookState
-from tickhouse.reading.books import BookSteps
-from tickhouse.reading.certainty import Certainty
-from tickhouse.reading.numbers import floats
 from tickhouse_core.datasets import LEVELS
 from tickhouse_core.errors import UsageError
+from tickhouse_core.reading.book_at import BookState
+from tickhouse_core.reading.books import BookSteps
+from tickhouse_core.reading.certainty import Certainty
+from tickhouse_core.reading.numbers import floats
 
 if TYPE_CHECKING:
     import pandas
@@ -28,10 +27,15 @@ class Rows:
     """Rows of a range, each once and in order. Every frame reads the lake anew; nothing of it is kept."""
 
     def __init__(
-        self, schema: pa.Schema, tables: Callable[[], Iterator[pa.Table]], certainty: Callable[[], Certainty], exact: bool
+        self,
+        schema: pa.Schema,
+        tables: Callable[[], Iterator[pa.Table]],
+        certainty: Callable[[], Certainty],
+        exact: bool,
+        left_out: Sequence[str] = (),
     ) -> None:
-        """`tables` are exact, in order, one after the other."""
-        self._tables, self._ask, self._exact = tables, certainty, exact
+        """`tables` are exact, in order, one after the other. `left_out` grows by the objects that they could not read."""
+        self._tables, self._ask, self._exact, self._left_out = tables, certainty, exact, left_out
         self.schema: pa.Schema = schema if exact else floats(schema.empty_table()).schema
         """Names and types of the columns."""
 
@@ -88,12 +92,12 @@ class Rows:
     @property
     def unreadable(self) -> Sequence[str]:
         """Objects that were left out, and why: the loader quarantines them too."""
-        return self._certainty.unreadable
+        return tuple(dict.fromkeys([*self._certainty.unreadable, *self._left_out]))
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing is missing: all symbols from start to end, no open gap, no hole, no unreadable object."""
-        return self._certainty.is_complete
+        return self._certainty.is_complete and not self._left_out
 
     def _shown(self, table: pa.Table) -> pa.Table:
         return table if self._exact else floats(table)
@@ -102,12 +106,17 @@ class Rows:
 class Books(Rows):
     """Books of one or several symbols, step by step."""
 
-    def __init__(self, schema: pa.Schema, steps: Sequence[BookSteps], certainty: Callable[[], Certainty], exact: bool) -> None:
-        super().__init__(schema, self._played, certainty, exact)
+    def __init__(
+        self,
+        schema: pa.Schema,
+        steps: Sequence[BookSteps],
+        tables: Callable[[], Iterator[pa.Table]],
+        certainty: Callable[[], Certainty],
+        exact: bool,
+    ) -> None:
+        """`tables` are those of all `steps`."""
+        super().__init__(schema, tables, certainty, exact)
         self._steps = steps
-
-    def _played(self) -> Iterator[pa.Table]:
-        return chain.from_iterable(steps.tables() for steps in self._steps)
 
     @property
     def is_complete(self) -> bool:

@@ -3,11 +3,9 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +17,8 @@ from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import ObjectMissing, ObjectRefused
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
-from tickhouse_core.parquet_check import read_checked, refuse_unaskable
+from tickhouse_core.parquet_check import read_checked, read_footer, refuse_damaged, refuse_unaskable
+from tickhouse_core.parquet_sums import footer_of
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ WHOLE_BYTES = 4 * 1024 * 1024
 _REQUESTS, _READERS = 8, 2
 """Objects that are fetched, and decoded, at a time."""
 
-_FORMAT = ds.ParquetFileFormat()
+_FORMAT = ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +86,23 @@ class ObjectRows:
 
     def _columns(self, summary: ObjectSummary, needed: pa.Schema, wanted: Wanted) -> pa.Table | None:
         """None where statistics say that nothing wanted is in it. Raises ObjectRefused for a file that is not as we write it."""
-        source = self._source(summary)
-        file = pq.ParquetFile(source, memory_map=True)
-        with Path(source).open("rb") if isinstance(source, str) else nullcontext(source) as footer:
-            refuse_unaskable(file, footer)
+        buffer = self._buffer(summary)
+        body = memoryview(buffer)
+        footer = footer_of(body)
+        file = pq.ParquetFile(pa.BufferReader(buffer), page_checksum_verification=True)
+        refuse_unaskable(file, footer)
+        refuse_damaged(footer, len(body))
         bounds = _bounds(file.metadata, self._leaves, ("venue", *(name for name, _, _ in wanted.bounds)))
         if bounds.get("venue") != (wanted.venue, wanted.venue):
             raise ObjectRefused("wrong_value", "of several venues: it is read on its own")
         for name, least, greatest in wanted.bounds:
             first, last = bounds.get(name, (least, greatest))
             if first > greatest or last < least:
-                if file.schema_arrow.field(name).type != needed.field(name).type:  # statistics in another unit
+                is_here = name in file.schema_arrow.names
+                if not is_here or file.schema_arrow.field(name).type != needed.field(name).type:  # statistics in another unit
                     raise ObjectRefused("wrong_type", "written by another tool: it is read on its own")
                 return None
+        refuse_damaged(footer, len(body), body)  # columns that are not asked for too: rows of theirs would be left out
         table = file.read(columns=needed.names, use_threads=False)
         if table.schema.names != needed.names or table.schema.types != needed.types:
             raise ObjectRefused("wrong_type", "written by another tool: it is read on its own")
@@ -107,7 +110,7 @@ class ObjectRows:
 
     def _scan(self, summaries: Sequence[ObjectSummary], wanted: Wanted) -> pa.Table:
         local = fs.LocalFileSystem(use_mmap=True) if isinstance(self._store, FolderStore) else None
-        fragments = [_FORMAT.make_fragment(self._source(summary), local) for summary in summaries]
+        fragments = [_FORMAT.make_fragment(self._sound(summary), local) for summary in summaries]
         dataset = ds.FileSystemDataset(fragments, self._whole, _FORMAT)
         names = [name for name in self._dataset.natural_key if pa.types.is_string(self._whole.field(name).type)]
         is_unnamed = reduce(or_, (ds.field(name).is_null() for name in names))
@@ -116,12 +119,23 @@ class ObjectRows:
             raise ObjectRefused("missing_column", "names are in the key: it is read on its own")
         return table.select(self.schema.names)
 
-    def _source(self, summary: ObjectSummary) -> "str | pa.NativeFile":
+    def _sound(self, summary: ObjectSummary) -> "str | pa.NativeFile":
+        """What a scan reads. Of a small object all sums are right, of a larger one that of its footer; pages have their own."""
+        if summary.size <= WHOLE_BYTES:
+            buffer = self._buffer(summary)
+            refuse_damaged(footer_of(memoryview(buffer)), buffer.size, memoryview(buffer))
+            return self._store.where(summary.key) if isinstance(self._store, FolderStore) else pa.BufferReader(buffer)
+        with self._store.open(summary) as file:
+            refuse_damaged(read_footer(file), summary.size)
         if isinstance(self._store, FolderStore):
             return self._store.where(summary.key)
-        if summary.size <= WHOLE_BYTES:
-            return pa.BufferReader(self._store.read(summary.key).body)
         return pa.PythonFile(self._store.open(summary), mode="r")
+
+    def _buffer(self, summary: ObjectSummary) -> pa.Buffer:
+        """All of an object; a file is mapped, not copied."""
+        if isinstance(self._store, FolderStore):
+            return pa.memory_map(self._store.where(summary.key)).read_buffer()
+        return pa.py_buffer(self._store.read(summary.key).body)
 
     def _read_one(self, summary: ObjectSummary, wanted: Wanted) -> pa.Table:
         """An object that is not as our writer writes it: what the loader can read, we can."""

@@ -1,0 +1,51 @@
+"""PURE. CRC-32 sums of a whole object, in its own footer: the checksums of Parquet's pages leave footer and page headers out.
+
+A flipped bit in a footer's bounds leaves rows out, and one in a page header moves them, without a word. `tickhouse.crc32` is
+32 hexadecimal digits: how many bytes lie before the footer (16), their sum (8), and the footer's (8), whose own last 8 digits
+count as zeros. A tool that writes one of our files again may carry the text over: it says another length then, and nothing.
+"""
+
+from typing import Final
+from zlib import crc32
+
+KEY: Final = "tickhouse.crc32"
+BLANK: Final = "0" * 32
+_MARK = b"\x18\x0f" + KEY.encode() + b"\x18\x20"
+"""Thrift's compact form of the key and of the length of its text."""
+
+_TAIL = 8
+"""Bytes behind the footer: its length, and `PAR1`."""
+
+
+def footer_of(file: bytes | memoryview) -> bytes | memoryview:
+    """The footer of a whole file; less of it, or nothing, where its length makes no sense."""
+    size = int.from_bytes(file[-_TAIL:-4], "little")
+    return file[max(len(file) - _TAIL - size, 0) : max(len(file) - _TAIL, 0)]
+
+
+def with_sums(file: bytes) -> bytes:
+    """A file whose footer has KEY with BLANK, with the sums in its place."""
+    footer = bytes(footer_of(file))
+    behind = len(file) - _TAIL - len(footer)
+    place = footer.rindex(_MARK) + len(_MARK)
+    said = f"{behind:016x}{crc32(file[:behind]):08x}".encode()
+    footer = footer[:place] + said + footer[place + len(said) :]
+    sum_of_footer = f"{crc32(footer):08x}".encode()
+    return file[:behind] + footer[: place + 24] + sum_of_footer + footer[place + 32 :] + file[-_TAIL:]
+
+
+def is_damaged(footer: bytes | memoryview, size: int, file: bytes | memoryview | None = None) -> bool:
+    """Whether a sum is wrong: of the footer, and where the whole `file` is given, of all before it. `size` is the file's.
+
+    False for a file without sums.
+    """
+    text = bytes(footer)
+    place = text.rfind(_MARK) + len(_MARK)
+    said = text[place : place + 32]
+    behind = size - _TAIL - len(text)
+    if place < len(_MARK) or said[:16] != f"{behind:016x}".encode():
+        return False
+    blank = text[: place + 24] + b"0" * 8 + text[place + 32 :]
+    if said[24:] != f"{crc32(blank):08x}".encode():
+        return True
+    return file is not None and said[16:24] != f"{crc32(file[:behind]):08x}".encode()
