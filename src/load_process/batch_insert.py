@@ -1,27 +1,33 @@
 """One insert for many objects, exactly once: manifest, insert with its token, ledger. What a crash left is repeated first."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Lock
 from uuid import uuid4
 
-import pyarrow as pa
-
 from load_process.ledger import LOADED, SUPERSEDED, BatchManifest, Claims, Ledger, LedgerEntry, LoadError
 from load_process.limits import INSERT_COPIES, LoadLimits, MemoryBudget, Room
-from load_process.object_reader import ObjectReader
-from load_process.objects import DecodedObject, LargeTable, LoadStatus, ObjectVersion, cut_into_batches
+from load_process.object_reader import ObjectReader, Reading
+from load_process.objects import (
+    DecodedObject,
+    LoadRequest,
+    LoadResult,
+    LoadStatus,
+    ObjectVersion,
+    cut_into_batches,
+    in_large_chunks,
+    slices_of,
+)
 from load_process.supersession import Supersession
-from tickhouse_core.datasets import NAME, Dataset
+from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import WarehouseRefused
 from tickhouse_core.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
 Statuses = dict[ObjectVersion, LoadStatus]
-
-SMALL_CHUNK_BYTES = 4 * 1024**2
 
 AGAIN_AT_ONCE = 50
 """Objects whose old rows go with one deletion."""
@@ -72,6 +78,22 @@ class BatchInsert:
         self._ledger = Ledger(warehouses[0])
         self._claims = Claims(warehouses[0])
         self._supersession = Supersession(warehouses[0], reader.etag_now, patience_seconds)
+
+    def insert_reading(self, reading: Reading, is_stopping: Callable[[], bool] = lambda: False) -> list[LoadResult]:
+        """One result for each request that was read, but for those of the batches that a stop left out.
+
+        Only here versions become results. Several requests may have led to the same version: by its etag, by an older etag or
+        by none. A batch that another loader left unfinished may have members that were requested and could not be read.
+        """
+        again = [item for item in reading.objects if any(request.again for request in reading.requests[item.version])]
+        statuses = self.insert_again(again) if again else {}
+        statuses |= self.insert([item for item in reading.objects if item.version not in statuses], is_stopping)
+        results = [replace(result, status=statuses.get(result.request.version, result.status)) for result in reading.results]
+        for item in reading.objects:
+            if status := statuses.get(item.version):
+                requests = reading.requests[item.version]
+                results += [LoadResult(request, status, item.version, item.table.num_rows) for request in requests]
+        return results
 
     def insert(self, objects: Sequence[DecodedObject], is_stopping: Callable[[], bool] = lambda: False) -> Statuses:
         """One status per object, except for batches that a stop skipped."""
@@ -229,7 +251,7 @@ class BatchInsert:
 
     def _insert_rows(self, objects: list[DecodedObject], token: str, *, push_again: bool) -> None:
         """Slices of the same objects are always the same rows, and the token says which."""
-        table, slices, one_at_a_time = objects[0].dataset.bronze_table, self._slices(objects), Lock()
+        table, slices, one_at_a_time = objects[0].dataset.bronze_table, slices_of(objects, self._limits), Lock()
 
         def work(warehouse: Warehouse) -> None:
             with Room(self._memory) as room:
@@ -239,43 +261,26 @@ class BatchInsert:
                     if part is None:
                         return
                     room.wait_for(INSERT_COPIES * part.nbytes)
-                    rows = _in_large_chunks(part)
-                    warehouse.insert_arrow(table, rows, token=f"{token}:{start}+{size}", push_again=push_again)
+                    warehouse.insert_arrow(table, in_large_chunks(part), token=f"{token}:{start}+{size}", push_again=push_again)
                     room.close()
 
         with ThreadPoolExecutor(len(self._warehouses)) as threads:
             for done in [threads.submit(work, warehouse) for warehouse in self._warehouses]:
                 done.result()
 
-    def _slices(self, objects: list[DecodedObject]) -> Iterator[tuple[int, int, pa.Table]]:
-        """Rows of the batch, with the number of the first and how many they are to be."""
-        if any(isinstance(item.table, LargeTable) for item in objects):
-            start = 0
-            for item in objects:
-                for piece in item.table.pieces() if isinstance(item.table, LargeTable) else [item.table]:
-                    yield start, piece.num_rows, _with_version(piece, item.version)
-                    start += piece.num_rows
-            return
-        tables = [_with_version(item.table, item.version) for item in objects if item.table.num_rows]
-        if not tables:
-            return
-        rows = pa.concat_tables(tables).unify_dictionaries()
-        size = self._limits.rows_an_insert(rows.num_rows, rows.nbytes)
-        for start in range(0, rows.num_rows, size):
-            yield start, size, rows.slice(start, size)
 
+def load_window(requests: Sequence[LoadRequest], reader: ObjectReader, batches: BatchInsert) -> list[LoadResult]:
+    """One result for each request. The caller must hold no room of the reader's memory. Safe to repeat.
 
-def _in_large_chunks(rows: pa.Table) -> pa.Table:
-    """The engine makes a block of every chunk: with small ones that costs a tenth of the insert, and a copy costs less."""
-    chunks = rows.column(0).num_chunks
-    return rows.combine_chunks() if rows.nbytes < chunks * SMALL_CHUNK_BYTES else rows
-
-
-def _with_version(table: pa.Table, version: ObjectVersion) -> pa.Table:
-    indices = pa.repeat(pa.scalar(0, pa.int32()), table.num_rows)
-    for name, value in (("object_key", version.key), ("object_etag", version.etag)):
-        table = table.append_column(pa.field(name, NAME, nullable=False), pa.DictionaryArray.from_arrays(indices, [value]))
-    return table
+    The queue loader does the same with a thread for each of the two steps. Errors that travel: those of the steps.
+    """
+    results: list[LoadResult] = []
+    left = list(requests)
+    while left:
+        with reader.read(left) as reading:
+            results += batches.insert_reading(reading)
+            left = reading.left
+    return results
 
 
 def _entry(item: DecodedObject, status: str) -> LedgerEntry:

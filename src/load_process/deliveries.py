@@ -5,11 +5,11 @@ import random
 import threading
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
-from load_process.notifications import NotificationRefused, ObjectCreated, parse_notification
+from load_process.notifications import NotificationRefused, parse_notification
 from load_process.objects import LoadRequest, ObjectVersion
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.errors import TickhouseError
@@ -38,7 +38,7 @@ class Deliveries:
         self._refused: dict[str, tuple[Message, str]] = {}
         self._put_off: dict[str, str] = {}
 
-    def take(self, message: Message) -> list[ObjectCreated]:
+    def take(self, message: Message) -> list[LoadRequest]:
         """Adds the objects that the message names; unreadable records are refused.
 
         The sender chooses the body. An unexpected error here is a fault of ours that one message revealed; it must not end the
@@ -56,18 +56,18 @@ class Deliveries:
         self.add(message, created)
         return created
 
-    def add(self, message: Message, created: Iterable[ObjectCreated]) -> None:
+    def add(self, message: Message, created: Iterable[LoadRequest]) -> None:
         """A message that names nothing to load is done from the start; a message delivered twice counts once."""
         versions = set()
         for item in created:
-            request = LoadRequest(item, message.receive_count)
+            request = replace(item, attempts=message.receive_count)
             versions.add(request.version)
             known = self._requests.get(request.version)
             if known is None or known.attempts < request.attempts:
                 self._requests[request.version] = request
         self._objects[message.id] = (message, versions)
 
-    def refuse(self, message: Message, why: str, sound: Iterable[ObjectCreated] = ()) -> None:
+    def refuse(self, message: Message, why: str, sound: Iterable[LoadRequest] = ()) -> None:
         """A message that cannot be read as a whole: its sound records are loaded, and it is done once the refusal is noted."""
         self.add(message, sound)
         self._refused[message.id] = (message, why)

@@ -12,7 +12,6 @@ from load_process.batch_insert import BatchInsert
 from load_process.deliveries import Deliveries, VisibilityHeartbeat
 from load_process.ledger import Ledger, LoadError
 from load_process.limits import LoadLimits, LoadMemory
-from load_process.load_window import insert_reading
 from load_process.metrics import LoadCounts
 from load_process.object_reader import READERS, ObjectReader, Reading
 from load_process.objects import LoadRequest, LoadResult, LoadStatus, ObjectVersion
@@ -248,7 +247,7 @@ class QueueLoader:
             began = time.monotonic()
             self.counts.watchdog.beat()
             try:
-                results = insert_reading(reading, self._batches, self._stop.is_set)
+                results = self._batches.insert_reading(reading, self._stop.is_set)
             except _OUTAGES as error:
                 self._wait_out(error)
             else:

@@ -4,11 +4,12 @@ The sender chooses the body: every field is checked for its type and size before
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 import orjson
+
+from load_process.objects import LoadRequest
 
 MOST_KEY_BYTES = 1_024
 """Of a key in UTF-8 (AWS: "Creating object key names"); obstore's client panics at some 65,000."""
@@ -20,21 +21,6 @@ _MOST_TEXT_BYTES = 255
 """Of a bucket's name (63 at most) and of an etag: what is longer is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectCreated:
-    """One created object; `etag` is empty and `size` 0 where the sender left them out.
-
-    `size` is the sender's claim: use it for planning, never for limits. `spellings` are other keys that the same text
-    may mean, because some senders do not encode keys, or not `+`: worth a try where no object has `key`.
-    """
-
-    bucket: str
-    key: str
-    etag: str
-    size: int = 0
-    spellings: tuple[str, ...] = field(default=(), compare=False)
-
-
 class NotificationRefused(ValueError):
     """The body, or a record of it, is no S3 event notification; no retry will make it one.
 
@@ -43,10 +29,10 @@ class NotificationRefused(ValueError):
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
-        self.sound: list[ObjectCreated] = []
+        self.sound: list[LoadRequest] = []
 
 
-def parse_notification(body: str) -> list[ObjectCreated]:
+def parse_notification(body: str) -> list[LoadRequest]:
     """The created objects a message body names: none for `s3:TestEvent` and for other events, or several.
 
     Three shapes: S3's own (`Records`, AWS: "Event message structure"), the same as the `Message` of an SNS notification, and
@@ -58,7 +44,7 @@ def parse_notification(body: str) -> list[ObjectCreated]:
     return [*_created_in(_loaded(body, body), body, through_sns=False)]
 
 
-def _created_in(event: Any, body: str, *, through_sns: bool) -> Iterator[ObjectCreated]:
+def _created_in(event: Any, body: str, *, through_sns: bool) -> Iterator[LoadRequest]:
     if not isinstance(event, dict):
         raise _refused("a JSON object is expected", body)
     match event.get("Type"):
@@ -79,7 +65,7 @@ def _created_in(event: Any, body: str, *, through_sns: bool) -> Iterator[ObjectC
         records = event.get("Records")
         if not isinstance(records, list):
             raise _refused("Records are no list", body)
-        sound: list[ObjectCreated] = []
+        sound: list[LoadRequest] = []
         wrong: NotificationRefused | None = None
         for record in records:
             try:
@@ -92,7 +78,7 @@ def _created_in(event: Any, body: str, *, through_sns: bool) -> Iterator[ObjectC
         yield from sound
 
 
-def _of_record(record: Any, body: str) -> Iterator[ObjectCreated]:
+def _of_record(record: Any, body: str) -> Iterator[LoadRequest]:
     """Keys are URL-encoded with `+` for a space, each sender in its own way; `unquote_plus` reads them all."""
     name = _inside(record, body, "eventName")
     if not isinstance(name, str):
@@ -104,7 +90,7 @@ def _of_record(record: Any, body: str) -> Iterator[ObjectCreated]:
         yield _object_created(_inside(record, body, "s3"), key, others, body)
 
 
-def _of_event_bridge(event: dict[str, Any], body: str) -> Iterator[ObjectCreated]:
+def _of_event_bridge(event: dict[str, Any], body: str) -> Iterator[LoadRequest]:
     """Keys come as they are, never encoded; other events of S3 (deleted, restored, ...) name nothing to load."""
     if event.get("source") != "aws.s3" or not isinstance(event["detail-type"], str):
         raise _refused("an event of something else than S3", body)
@@ -113,10 +99,10 @@ def _of_event_bridge(event: dict[str, Any], body: str) -> Iterator[ObjectCreated
         yield _object_created(detail, _inside(detail, body, "object", "key"), (), body)
 
 
-def _object_created(named: Any, key: Any, others: tuple[str, ...], body: str) -> ObjectCreated:
+def _object_created(named: Any, key: Any, others: tuple[str, ...], body: str) -> LoadRequest:
     bucket, stored = _inside(named, body, "bucket", "name"), _inside(named, body, "object")
     etag, size = stored.get("eTag", stored.get("etag", "")), stored.get("size", 0)
-    return ObjectCreated(
+    return LoadRequest(
         _text(bucket, "bucket name", _MOST_TEXT_BYTES, body),
         _text(key, "key", MOST_KEY_BYTES, body),
         _text(etag, "eTag", _MOST_TEXT_BYTES, body).strip('"'),

@@ -143,7 +143,7 @@ class ObjectReader:
         unread |= {result.request.version for result in reading.results if result.status is not LoadStatus.DONE}
         for request in requests:
             if request.version not in unread:
-                self._unread.discard(request.created.key)
+                self._unread.discard(request.key)
         self._drop_done_versions(reading)
 
     def _read_all(self, silent: list[str], new: list[LoadRequest], room: Room, waits: bool) -> list[tuple[LoadRequest, _Found]]:
@@ -153,7 +153,7 @@ class ObjectReader:
             return found
         item, outcome = found[0]
         while isinstance(outcome, NoRoom):
-            log.debug("waiting for memory", extra={"key": item.created.key, "bytes": outcome.needed})
+            log.debug("waiting for memory", extra={"key": item.key, "bytes": outcome.needed})
             room.wait_for(outcome.needed)
             outcome = self._read_unless(silent, room, item)
         found[0] = (item, outcome)
@@ -179,11 +179,10 @@ class ObjectReader:
     def _of_datasets(self, requests: Sequence[LoadRequest], reading: Reading) -> list[LoadRequest]:
         known = []
         for item in requests:
-            created = item.created
-            if dataset_of_key(created.key) is not None and created.bucket == self._store.bucket:
+            if dataset_of_key(item.key) is not None and item.bucket == self._store.bucket:
                 known.append(item)
             else:
-                detail = f"s3://{created.bucket}/{created.key} is no dataset of bucket {self._store.bucket}"
+                detail = f"s3://{item.bucket}/{item.key} is no dataset of bucket {self._store.bucket}"
                 reading.results.append(LoadResult(item, self._refusals.drop(item, "unknown_prefix", detail)))
         return known
 
@@ -214,18 +213,18 @@ class ObjectReader:
             return LakeUnavailable(f"not read: {len(silent)} other objects did not come in time, {silent[0]} for one")
         result = self._read(room, item)
         if isinstance(result, Unreadable) and result.reason == _SILENT:
-            silent.append(item.created.key)
+            silent.append(item.key)
         return result
 
     def _read(self, room: Room, item: LoadRequest) -> _Found:
-        dataset = dataset_of_key(item.created.key)
+        dataset = dataset_of_key(item.key)
         assert dataset is not None, "objects of no dataset are sorted out before"
         if room.is_refused:
             return NoRoom(FIRST_BYTES)
-        size = item.created.size
-        result = self._try(room, item.created.key, size, dataset, item.attempts)
+        size = item.size
+        result = self._try(room, item.key, size, dataset, item.attempts)
         if isinstance(result, ObjectMissing):
-            for key in item.created.spellings:
+            for key in item.spellings:
                 of_spelling = dataset_of_key(key)
                 found = result if of_spelling is None else self._try(room, key, size, of_spelling, item.attempts)
                 if not isinstance(found, ObjectMissing):

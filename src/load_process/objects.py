@@ -1,16 +1,17 @@
 """PURE. What becomes of an object: LoadRequest -> DecodedObject, the ObjectVersion that the lake gave -> LoadResult."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from load_process.limits import LoadLimits
-from load_process.notifications import ObjectCreated
-from tickhouse_core.datasets import Dataset, dataset_of_key
+from tickhouse_core.datasets import NAME, Dataset, dataset_of_key
 from tickhouse_core.lake_keys import is_streamed
+
+SMALL_CHUNK_BYTES = 4 * 1024**2
 
 
 class ObjectVersion(NamedTuple):
@@ -23,22 +24,31 @@ class ObjectVersion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LoadRequest:
-    """An object to load; `attempts` counts the deliveries, `again` loads what is done once more."""
+    """An object to load. `etag` is empty and `size` 0 where the sender of a notification left them out.
 
-    created: ObjectCreated
-    attempts: int
+    `size` is the sender's claim: use it for planning, never for limits. `spellings` are other keys that the same text may
+    mean, because some senders do not encode keys, or not `+`: worth a try where no object has `key`. `attempts` counts the
+    deliveries, `again` loads what is done once more.
+    """
+
+    bucket: str
+    key: str
+    etag: str
+    size: int = 0
+    spellings: tuple[str, ...] = field(default=(), compare=False)
+    attempts: int = 1
     again: bool = False
 
     @property
     def version(self) -> ObjectVersion:
         """The requested version. The lake may have a newer one under the key: the result names the version that was read."""
-        return ObjectVersion(self.created.bucket, self.created.key, self.created.etag)
+        return ObjectVersion(self.bucket, self.key, self.etag)
 
     @property
     def is_live(self) -> bool:
         """Whether it was recorded just now: it is loaded before backfilled history of the same queue."""
-        dataset = dataset_of_key(self.created.key)
-        return dataset is None or dataset.is_live or is_streamed(self.created.key)
+        dataset = dataset_of_key(self.key)
+        return dataset is None or dataset.is_live or is_streamed(self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +115,34 @@ def _cut(items: Sequence[DecodedObject], limits: LoadLimits) -> Iterator[list[De
         size += item.table.nbytes
     if batch:
         yield batch
+
+
+def slices_of(objects: Sequence[DecodedObject], limits: LoadLimits) -> Iterator[tuple[int, int, pa.Table]]:
+    """Rows of a batch, with the number of the first and how many they are to be: always the same of the same objects."""
+    if any(isinstance(item.table, LargeTable) for item in objects):
+        start = 0
+        for item in objects:
+            for piece in item.table.pieces() if isinstance(item.table, LargeTable) else [item.table]:
+                yield start, piece.num_rows, _with_version(piece, item.version)
+                start += piece.num_rows
+        return
+    tables = [_with_version(item.table, item.version) for item in objects if item.table.num_rows]
+    if not tables:
+        return
+    rows = pa.concat_tables(tables).unify_dictionaries()
+    size = limits.rows_an_insert(rows.num_rows, rows.nbytes)
+    for start in range(0, rows.num_rows, size):
+        yield start, size, rows.slice(start, size)
+
+
+def in_large_chunks(rows: pa.Table) -> pa.Table:
+    """The engine makes a block of every chunk: with small ones that costs a tenth of the insert, and a copy costs less."""
+    chunks = rows.column(0).num_chunks
+    return rows.combine_chunks() if rows.nbytes < chunks * SMALL_CHUNK_BYTES else rows
+
+
+def _with_version(table: pa.Table, version: ObjectVersion) -> pa.Table:
+    indices = pa.repeat(pa.scalar(0, pa.int32()), table.num_rows)
+    for name, value in (("object_key", version.key), ("object_etag", version.etag)):
+        table = table.append_column(pa.field(name, NAME, nullable=False), pa.DictionaryArray.from_arrays(indices, [value]))
+    return table

@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
 
-from load_process.batch_insert import BatchInsert
+from load_process.batch_insert import BatchInsert, load_window
 from load_process.ledger import LOADED, QUARANTINED, REPLACED, Ledger, LedgerStatus
 from load_process.limits import LoadLimits, LoadMemory
-from load_process.load_window import load_window
-from load_process.notifications import ObjectCreated
 from load_process.object_reader import READERS, ObjectReader
 from load_process.objects import LoadRequest, LoadStatus, ObjectVersion
 from tickhouse_core.backoff import Backoff
@@ -76,9 +74,9 @@ class OnDemandLoad:
         return outcomes
 
     def _load_some(self, requests: Sequence[LoadRequest], again: bool, began_us: int) -> dict[ObjectVersion, Outcome]:
-        keys = {request.created.key for request in requests}
+        keys = {request.key for request in requests}
         known = self._ledger.of_keys(keys)
-        prepared = [_prepared(request, known.get(request.created.key, {}), again) for request in requests]
+        prepared = [_prepared(request, known.get(request.key, {}), again) for request in requests]
         statuses = self._load_prepared([request for request in prepared if request is not None])
         entries = self._ledger.of_keys(keys)
         dropped = self._ledger.dropped(keys, began_us)
@@ -88,13 +86,13 @@ class OnDemandLoad:
                 case None:
                     outcomes[request.version] = Outcome.ALREADY
                 case LoadStatus.DONE:
-                    of_key = entries.get(request.created.key, {})
+                    of_key = entries.get(request.key, {})
                     outcomes[request.version] = _outcome(request.version, of_key, dropped, began_us)
                 case LoadStatus.RETRY:
                     outcomes[request.version] = Outcome.RETRY
                 case LoadStatus.REFUSED:
                     outcomes[request.version] = Outcome.REFUSED
-        replaced = {request.created.key for request in prepared if request is not None and request.again}
+        replaced = {request.key for request in prepared if request is not None and request.again}
         loaded = {key for key in replaced if _is_loaded_since(entries.get(key, {}), began_us)}
         self._ledger.mark_replaced(loaded, began_us)
         return outcomes
@@ -120,7 +118,7 @@ class OnDemandLoad:
         size = 0
         for request in requests:
             window.append(request)
-            size += request.created.size
+            size += request.size
             if size >= self._limits.window_bytes or len(window) >= self._limits.window_messages:
                 yield window
                 window, size = [], 0
@@ -156,7 +154,7 @@ def _is_loaded_since(entries: dict[ObjectVersion, LedgerStatus], began_us: int) 
 
 def requests_for(bucket: str, summaries: Iterable[ObjectSummary]) -> list[LoadRequest]:
     """Requests as a notification would make them."""
-    return [LoadRequest(ObjectCreated(bucket, item.key, item.etag, item.size), attempts=1) for item in summaries]
+    return [LoadRequest(bucket, item.key, item.etag, item.size) for item in summaries]
 
 
 def count_left(outcomes: Counter[Outcome]) -> int:

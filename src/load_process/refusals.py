@@ -82,19 +82,19 @@ class Refusals:
     def drop(self, request: LoadRequest, reason: str, detail: str) -> LoadStatus:
         """Records that the object has nothing to load."""
         self._record_error(request, reason, detail, "dropped")
-        log.warning("nothing to load", extra={"key": request.created.key, "reason": reason})
+        log.warning("nothing to load", extra={"key": request.key, "reason": reason})
         return LoadStatus.DONE
 
     def _put_off(self, request: LoadRequest, what: str, why: str, gives_up: bool) -> LoadStatus:
         if gives_up:
             return self._refuse(request, Unreadable(_UNAVAILABLE, f"{what}: {why}"))
-        key = request.created.key
+        key = request.key
         level = logging.WARNING if self._unread.is_news(key, what) else logging.DEBUG
         log.log(level, "%s, another try follows", what, extra={"key": key, "why": why})
         return LoadStatus.RETRY
 
     def _refuse(self, request: LoadRequest, unreadable: Unreadable) -> LoadStatus:
-        key, reason, why = request.created.key, unreadable.reason, unreadable.why
+        key, reason, why = request.key, unreadable.reason, unreadable.why
         level = logging.ERROR if self._unread.is_news(key, reason) else logging.DEBUG
         log.log(level, "not read, left for another try", extra={"key": key, "reason": reason, "why": why})
         self._record_error(request, reason, why, "retried")
@@ -114,5 +114,5 @@ class Refusals:
 
     def _dataset_of(self, request: LoadRequest) -> str:
         """Empty for an object of another bucket or of no dataset."""
-        dataset = dataset_of_key(request.created.key)
-        return dataset.name if dataset is not None and request.created.bucket == self._store.bucket else ""
+        dataset = dataset_of_key(request.key)
+        return dataset.name if dataset is not None and request.bucket == self._store.bucket else ""

@@ -1,46 +1,23 @@
-"""The exchange without its socket: limits, faults, tally and answers put together. `app` carries it to clients."""
+"""The exchange without its socket: both venues, the market or recording they show, and faults. `app` carries it to clients."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from email.utils import formatdate
+from dataclasses import dataclass
 from typing import Any
 
-from simulated_exchange.binance.archive import Archive, parse_archive_path
-from simulated_exchange.binance.limits import RateLimiter, Verdict
-from simulated_exchange.binance.parameters import VenueError, time_unit
 from simulated_exchange.binance.recording import read_recording as read_binance
-from simulated_exchange.binance.rest import Call, answer, injected_reply, over_limit, refusal, weight_of
 from simulated_exchange.binance.venue import BinanceVenue
-from simulated_exchange.config import ExchangeConfig, halt_from_json
+from simulated_exchange.config import ExchangeConfig, parse_halt
 from simulated_exchange.kucoin.recording import read_recording as read_kucoin
-from simulated_exchange.kucoin.rest import SOCKET_PATH
+from simulated_exchange.kucoin.rest import is_path
 from simulated_exchange.kucoin.venue import KucoinVenue
 from simulated_exchange.market.generated import Halt, Market
 from simulated_exchange.market.instruments import listed_instruments
 from simulated_exchange.server.clock import Clock, OffsetClock
-from simulated_exchange.server.http_faults import Fault, FaultKind, FaultPlan, fault_from_json
-from simulated_exchange.server.recorded_klines import KLINES_PATH, Replay
+from simulated_exchange.server.http import Outcome, Request
+from simulated_exchange.server.http_faults import ARCHIVE_PREFIX, Fault, FaultPlan, parse_fault
+from simulated_exchange.server.recorded_klines import Replay
 from simulated_exchange.server.recorded_session import Session
-from simulated_exchange.server.replies import Outcome, Reply, not_found, spoiled
 from simulated_exchange.server.socket_faults import SocketFault
-from simulated_exchange.server.tally import Cause, Tally
-
-_NO_SUCH_KEY = (
-    b'<?xml version="1.0" encoding="UTF-8"?>\n'
-    b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the exchange sees of an HTTP request; `path` percent-decoded, `time_unit` the header's value."""
-
-    method: str
-    path: str
-    pairs: Sequence[tuple[str, str]]
-    address: str
-    time_unit: str | None = None
 
 
 class Exchange:
@@ -57,36 +34,30 @@ class Exchange:
         self.binance = BinanceVenue(config, self._source, session)
         self.kucoin = KucoinVenue(config, opened.kucoin_source, opened.kucoin_session)
         self._venues = self.binance, self.kucoin
-        self._archive = Archive(self.binance.klines)
-        self._limiter = RateLimiter(config.weight_limit, config.ban_after)
         self._faults = FaultPlan(_of_http(config.faults), config.seed)
-        self._tally = Tally()
 
     def tally(self) -> dict[str, Any]:
-        """What has been asked and sent since the start or the last reset; see `Tally.report` and `BinanceVenue.report`."""
-        return {**self._tally.report(), "sockets": self.binance.report(), "kucoin": self.kucoin.report()}
+        """What has been asked and sent since the start or the last reset; see `VenueCore.report`."""
+        return {**self.binance.report(), "kucoin": self.kucoin.report()}
 
-    def set_faults(self, faults: Sequence[Fault | SocketFault | str | dict[str, Any]]) -> None:
+    def set_faults(self, faults: Sequence[Fault | SocketFault | str]) -> None:
         """Replaces all scripted faults, those of sockets included; ValueError if one is none."""
-        plan = [fault if isinstance(fault, Fault | SocketFault) else fault_from_json(fault) for fault in faults]
+        plan = [fault if isinstance(fault, Fault | SocketFault) else parse_fault(fault) for fault in faults]
         self._faults = FaultPlan(_of_http(plan), self._config.seed)
         for venue in self._venues:
             venue.set_faults(plan)
 
-    def set_halts(self, halts: Sequence[Halt | str | dict[str, Any]]) -> None:
+    def set_halts(self, halts: Sequence[Halt | str]) -> None:
         """Replaces all halts of the generated market; ValueError for a recording or an unknown symbol."""
         if not isinstance(self._source, Market):
             raise ValueError("a recording cannot be halted")
-        wanted = tuple(halt if isinstance(halt, Halt) else halt_from_json(halt) for halt in halts)
+        wanted = tuple(halt if isinstance(halt, Halt) else parse_halt(halt) for halt in halts)
         self._source = _halted(self._source, wanted)
         for venue in self._venues:
-            venue.live.set_source(self._source)
-        self._archive = Archive(self.binance.klines)
+            venue.set_source(self._source)
 
     def reset(self) -> None:
         """Forgets the tally, used weight, bans and connection attempts."""
-        self._tally = Tally()
-        self._limiter.clear()
         for venue in self._venues:
             venue.reset()
 
@@ -131,88 +102,13 @@ class Exchange:
         milliseconds = self._config.latency_ms + self._faults.latency_ms(path)
         return (milliseconds + self._faults.jitter_ms(self._config.latency_jitter_ms)) / 1000
 
-    def answer_rest(self, request: Request) -> Outcome:
-        """A request to the API: weighed, then answered or refused."""
-        now_us = self._clock.now_us()
-        weight = weight_of(request.path, request.pairs)
-        verdict = self._limiter.admit(request.address, weight, now_us // 1000)
-        if not verdict.is_ban:
-            self._tally.on_weight(weight, now_us // 1000)
-        outcome = self._outcome(request, now_us, verdict)
-        self._record(request, outcome)
-        used = str(verdict.used_weight)
-        headers = {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used, "Date": _date(now_us // 1_000_000)}
-        return replace(outcome, reply=replace(outcome.reply, headers={**headers, **outcome.reply.headers}))
-
-    def answer_kucoin(self, request: Request, host: str) -> Outcome:
-        """A request to the other venue; `host` is how the client calls this machine: its sockets are there too."""
-        endpoint = f"ws://{host}{SOCKET_PATH}"
-        sent, now = dict(request.pairs), self._clock.now_us()
-        return self.kucoin.answer(request.method, request.path, sent, request.address, endpoint, now, self._faults)
-
-    async def answer_archive(self, request: Request) -> Outcome:
-        """A request to the bulk archive: not weighed and without the API's headers, in real life it is another host."""
-        now = self._clock.now_us() // 1000
-        fault = self._draw(request)
-        injected = self._injected(request, fault, now)
-        outcome = Outcome(injected) if injected else spoiled(await self._archive_reply(request.path, now), fault)
-        self._record(request, outcome)
-        headers = {"Date": _date(now // 1000), **outcome.reply.headers}
-        return replace(outcome, reply=replace(outcome.reply, headers=headers))
-
-    async def _archive_reply(self, path: str, now: int) -> Reply:
-        file = parse_archive_path(path)
-        content = await asyncio.to_thread(self._archive.read, file, now) if file else None
-        faults = self._faults.archive_faults(path.removesuffix(".CHECKSUM")) if content else frozenset()
-        if file and faults:
-            content = await asyncio.to_thread(self._archive.read, file, now, faults)
-        for kind in faults:
-            self._tally.on_fault(kind)
-        if file is None or content is None:
-            return Reply(404, _NO_SUCH_KEY, "application/xml")
-        return Reply(200, content, "text/plain" if file.wants_checksum else "application/zip")
-
-    def _outcome(self, request: Request, now_us: int, verdict: Verdict) -> Outcome:
-        if not verdict.is_served:
-            self._tally.on_refusal(verdict.status, verdict.cause)
-            return Outcome(over_limit(verdict, self._config.weight_limit))
-        fault = self._draw(request)
-        injected = self._injected(request, fault, now_us // 1000)
-        return Outcome(injected) if injected else spoiled(self._real_reply(request, now_us), fault)
-
-    def _real_reply(self, request: Request, now_us: int) -> Reply:
-        if request.method != "GET":
-            return not_found(request.path)
-        try:
-            unit = time_unit(request.time_unit)
-        except VenueError as error:
-            return refusal(error)
-        self.binance.catch_up(now_us)
-        call = Call(self.binance.klines, request.pairs, now_us, unit, self._config.weight_limit, self.binance.books)
-        return answer(request.path, call)
-
-    def _draw(self, request: Request) -> Fault | None:
-        fault = self._faults.draw(request.path)
-        if fault:
-            self._tally.on_fault(fault.kind)
-        return fault
-
-    def _injected(self, request: Request, fault: Fault | None, now: int) -> Reply | None:
-        if fault is None:
-            return None
-        banned = None
-        if fault.kind is FaultKind.HTTP_418:
-            banned = self._limiter.ban(request.address, now + fault.amount * 1000, now)
-        reply = injected_reply(fault, banned, self._config.weight_limit)
-        if reply and reply.status in (418, 429):
-            self._tally.on_refusal(reply.status, Cause.INJECTED)
-        return reply
-
-    def _record(self, request: Request, outcome: Outcome) -> None:
-        status = 0 if outcome.broken_by else outcome.reply.status
-        self._tally.on_answer(request.path, status)
-        if request.path == KLINES_PATH:
-            self._tally.on_klines(dict(request.pairs), status)
+    async def answer(self, request: Request) -> Outcome:
+        """A request to the API of either venue, or to Binance's bulk archive."""
+        now = self._clock.now_us()
+        if request.path.startswith(ARCHIVE_PREFIX):
+            return await self.binance.answer_archive(request, now, self._faults)
+        venue = self.kucoin if is_path(request.path) else self.binance
+        return venue.answer(request, now, self._faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +151,3 @@ def _start_of_clock(config: ExchangeConfig, source: Market | Replay, session: Se
 
 def _of_http(faults: Iterable[Fault | SocketFault]) -> list[Fault]:
     return [fault for fault in faults if isinstance(fault, Fault)]
-
-
-def _date(seconds: int) -> str:
-    return formatdate(seconds, usegmt=True)

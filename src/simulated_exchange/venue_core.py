@@ -1,20 +1,25 @@
-"""What every simulated venue is made of: running books or a recording, and the sockets that either is sent over."""
+"""What every simulated venue is made of: running books or a recording, the sockets that either is sent over, and the way of a
+REST request through limits, faults and tally.
+"""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.market.klines import KlineSource
-from simulated_exchange.market.live_market import LiveMarket
+from simulated_exchange.market.live_market import LiveMarket, SymbolMarket
 from simulated_exchange.market.order_book import Level
-from simulated_exchange.market.symbol_market import SymbolMarket
-from simulated_exchange.server.http_faults import Fault
+from simulated_exchange.server.http import Outcome, Reply, Request, spoiled
+from simulated_exchange.server.http_faults import Fault, FaultPlan
 from simulated_exchange.server.messages import Message
 from simulated_exchange.server.publisher import Publisher
 from simulated_exchange.server.recorded_session import Session
 from simulated_exchange.server.replay import SessionReplay
 from simulated_exchange.server.socket_faults import SocketFault, SocketFaultPlan
 from simulated_exchange.server.sockets import MessageSource, Sockets
+from simulated_exchange.server.tally import Cause, Tally
 
 
 class GeneratedFeeds(MessageSource, Protocol):
@@ -28,8 +33,20 @@ class GeneratedFeeds(MessageSource, Protocol):
 FeedsT = TypeVar("FeedsT", bound=GeneratedFeeds)
 
 
-class VenueCore(Generic[FeedsT]):
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What the venue's limits make of a request: the headers of its answer, and the refusal unless it is served."""
+
+    headers: dict[str, str]
+    refusal: Reply | None = None
+    cause: Cause = Cause.LIMIT
+
+
+class VenueCore(ABC, Generic[FeedsT]):
     """Times are microseconds. A venue adds its REST answers, its limits and its JSON."""
+
+    FAULTS_HAVE_HEADERS: ClassVar[bool]
+    """Whether a reply that a fault injects has the headers of the limits."""
 
     def __init__(
         self,
@@ -41,6 +58,7 @@ class VenueCore(Generic[FeedsT]):
         seed: int,
     ) -> None:
         """`seed` is that of orders and trades; faults have the configuration's."""
+        self.tally = Tally()
         self._fault_seed = config.seed
         self.publisher = Publisher(self._plan(config.faults), self._jump)
         self.live = LiveMarket(source, seed)
@@ -50,16 +68,36 @@ class VenueCore(Generic[FeedsT]):
         )
         self.sockets = make_sockets(self.publisher, self.replay or self.feeds)
 
-    def catch_up(self, now: int) -> None:
-        """Before REST answers: books are where they should be at `now`."""
-        if not self.replay:
-            self.feeds.advance(now, all_of_it=True)
+    def answer(self, request: Request, now: int, faults: FaultPlan) -> Outcome:
+        """A request to the API: weighed, then answered, refused, or met by a fault."""
+        admission = self._admit(request, now)
+        headers = admission.headers
+        if admission.refusal is not None:
+            self.tally.on_refusal(admission.refusal.status, admission.cause)
+            outcome = Outcome(admission.refusal)
+        else:
+            fault = self._draw(request, faults)
+            injected = self._injected(fault, request, now)
+            if injected is not None and not self.FAULTS_HAVE_HEADERS:
+                headers = {}
+            outcome = Outcome(injected) if injected else spoiled(self._served(request, now), fault)
+        self.record(request, outcome)
+        return replace(outcome, reply=replace(outcome.reply, headers={**headers, **outcome.reply.headers}))
+
+    def record(self, request: Request, outcome: Outcome) -> None:
+        """Counts the request in the tally."""
+        self.tally.on_answer(request.path, 0 if outcome.broken_by else outcome.reply.status)
+
+    def set_source(self, source: KlineSource) -> None:
+        """Another history with the same instruments: halts have changed."""
+        self.live.set_source(source)
 
     def set_faults(self, faults: Iterable[Fault | SocketFault]) -> None:
         """Replaces the faults of sockets; others are left out."""
         self.publisher.set_faults(self._plan(faults))
 
     def reset(self) -> None:
+        self.tally = Tally()
         self.publisher.reset_tally()
         self.sockets.reset()
 
@@ -74,13 +112,37 @@ class VenueCore(Generic[FeedsT]):
         return market, *found
 
     def report(self) -> dict[str, Any]:
-        """`SocketTally.report`, who is connected, which books run, how far a replay is."""
-        return {
+        """`Tally.report`, and of sockets: `SocketTally.report`, who is connected, which books run, how far a replay is."""
+        sockets = {
             **self.publisher.tally.report(),
             "open": self.sockets.report(),
             "running_books": len(self.live.markets),
             "replay": self.replay.report() if self.replay else None,
         }
+        return {**self.tally.report(), "sockets": sockets}
+
+    @abstractmethod
+    def _admit(self, request: Request, now: int) -> Admission:
+        """Counts the request's weight."""
+
+    @abstractmethod
+    def _reply(self, request: Request, now: int) -> Reply:
+        """What the venue says to a request that its limits let through; books are where they should be at `now`."""
+
+    @abstractmethod
+    def _injected(self, fault: Fault | None, request: Request, now: int) -> Reply | None:
+        """The answer instead of the real one, None where the real one is only spoiled."""
+
+    def _served(self, request: Request, now: int) -> Reply:
+        if not self.replay:
+            self.feeds.advance(now, all_of_it=True)
+        return self._reply(request, now)
+
+    def _draw(self, request: Request, faults: FaultPlan) -> Fault | None:
+        fault = faults.draw(request.path)
+        if fault:
+            self.tally.on_fault(fault.kind)
+        return fault
 
     def _plan(self, faults: Iterable[Fault | SocketFault]) -> SocketFaultPlan:
         return SocketFaultPlan([fault for fault in faults if isinstance(fault, SocketFault)], self._fault_seed)

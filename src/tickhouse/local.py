@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from extract_process.backfill.options import BackfillOptions
+from extract_process.backfill.plan import BackfillOptions
 from extract_process.klines import run_backfill
 from extract_process.listing import CONNECTIONS, did_you_mean, likely_symbols, unknown_of
 from extract_process.live.options import StreamOptions
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 BATCH_SECONDS = 3.0
 """Small objects, soon on the page: a laptop records a few symbols."""
 
-END_SECONDS = 6.0
+END_SECONDS = 5.0
 """From Ctrl-C on loading and gold may take so long: the whole command ends within 10 s. The next start does the rest."""
 
 STOP_SECONDS = 4.0
@@ -141,9 +141,9 @@ def _record(
             stop.wait(seconds if seconds is not None else _FOREVER)
             status.phase, status.is_recording = "stopping: the last rows are loaded", False
             limit.begin()
-            door.close()  # a long query would slow the end down
-            for capture in running.captures:  # while the page closes
+            for capture in running.captures:  # while SQL and the page close
                 capture.ask_to_end()
+            door.close()  # a long query would slow the end down
         status.phase = "stopping: gold is brought up to date"
         bring_gold_up(limit)
 

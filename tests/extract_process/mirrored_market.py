@@ -15,8 +15,7 @@ from extract_process.sequence import Gap
 from simulated_exchange.binance.messages import Wording
 from simulated_exchange.market.generated import Market
 from simulated_exchange.market.instruments import listed_instruments
-from simulated_exchange.market.live_market import LiveMarket
-from simulated_exchange.market.symbol_market import STEP
+from simulated_exchange.market.live_market import STEP, LiveMarket
 
 STEPS_A_MINUTE = 600
 NOW = 1_780_000_000_000

@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from load_process.batch_insert import BatchInsert
+from load_process.batch_insert import BatchInsert, load_window
 from load_process.ledger import Ledger
 from load_process.limits import LoadLimits
-from load_process.load_window import load_window
-from load_process.notifications import ObjectCreated
 from load_process.object_reader import ObjectReader, Reading
 from load_process.objects import LoadRequest, LoadStatus, ObjectVersion
 from tickhouse_core.datasets import DECIMAL, KLINES
@@ -60,13 +59,13 @@ def beyond_precision(count: int) -> pa.Array:
     return pa.Array.from_buffers(DECIMAL, count, [None, pa.py_buffer(numbers)])
 
 
-def land(lake: Lake, body: bytes, key: str = KEY) -> ObjectCreated:
-    return ObjectCreated(lake.store.bucket, key, lake.store.write(key, body))
+def land(lake: Lake, body: bytes, key: str = KEY) -> LoadRequest:
+    return LoadRequest(lake.store.bucket, key, lake.store.write(key, body))
 
 
-def load_objects(lake: Lake, warehouse: Warehouse, *objects: ObjectCreated, attempts: int = 1) -> list[LoadStatus]:
+def load_objects(lake: Lake, warehouse: Warehouse, *objects: LoadRequest, attempts: int = 1) -> list[LoadStatus]:
     """Reads and inserts as a loader does, without a queue; the status of each."""
-    requests = [LoadRequest(created, attempts) for created in objects]
+    requests = [replace(created, attempts=attempts) for created in objects]
     with ThreadPoolExecutor(2) as threads:
         reader = ObjectReader(lake.store, Ledger(warehouse), LoadLimits(), threads)
         results = load_window(requests, reader, BatchInsert([warehouse], reader, LoadLimits(), 0))

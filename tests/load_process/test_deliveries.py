@@ -1,9 +1,10 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from load_process.deliveries import Deliveries
-from load_process.notifications import ObjectCreated
 from load_process.objects import LoadRequest, ObjectVersion
 from tickhouse_core.message_queue import Message
 
@@ -19,8 +20,8 @@ def message(number: int, receive_count: int = 1, receipt: str = "r") -> Message:
     return Message(str(number), "", receipt, receive_count)
 
 
-def created(name: str, etag: str = "e") -> ObjectCreated:
-    return ObjectCreated("crypto", f"{TRADES}{name}", etag)
+def created(name: str, etag: str = "e") -> LoadRequest:
+    return LoadRequest("crypto", f"{TRADES}{name}", etag)
 
 
 def version(name: str) -> ObjectVersion:
@@ -43,7 +44,7 @@ def test_a_malformed_record_costs_its_neighbours_nothing() -> None:
     deliveries = Deliveries()
     mixed = Message("0", NOTIFICATION.replace("[", '[{"eventName": 7},', 1), "r", 1)
     assert deliveries.take(mixed) == [created("a")]
-    assert [item.created for item in deliveries.requests()] == [created("a")]
+    assert deliveries.requests() == [created("a")]
     assert deliveries.trouble_with(mixed).startswith("not an S3 event notification (an eventName is no text)")
     assert settled(deliveries, "a") == ([], ["0"])
     deliveries.note(mixed)
@@ -115,19 +116,19 @@ def test_a_message_that_is_not_understood_is_done_once_that_is_noted() -> None:
 
 def test_an_object_that_several_messages_name_is_requested_once_with_the_most_deliveries() -> None:
     deliveries = window((message(1, 2), "a"), (message(2, 5), "a"), (message(3, 1), "aa"))
-    assert deliveries.requests() == [LoadRequest(created("a"), 5)]
+    assert deliveries.requests() == [replace(created("a"), attempts=5)]
     assert settled(deliveries, "a") == (["1", "2", "3"], [])
 
 
 def test_versions_of_an_object_are_requested_each() -> None:
     deliveries = Deliveries()
     deliveries.add(message(1), [created("a", etag) for etag in ("1", "2", "")])
-    assert [item.created.etag for item in deliveries.requests()] == ["1", "2", ""]
+    assert [item.etag for item in deliveries.requests()] == ["1", "2", ""]
 
 
 def test_the_size_that_is_claimed_does_not_make_another_object() -> None:
     deliveries = Deliveries()
-    deliveries.add(message(1), [created("a"), ObjectCreated("crypto", f"{TRADES}a", "e", size=7)])
+    deliveries.add(message(1), [created("a"), LoadRequest("crypto", f"{TRADES}a", "e", size=7)])
     assert len(deliveries.requests()) == 1
 
 
@@ -135,14 +136,14 @@ def test_a_message_delivered_twice_counts_once_with_its_later_receipt() -> None:
     deliveries = window((message(1, 1, "old"), "a"), (message(1, 2, "new"), "a"))
     assert [item.receipt for item in deliveries.messages] == ["new"]
     assert [item.receipt for item in deliveries.settle({version("a")}).done] == ["new"]
-    assert deliveries.requests() == [LoadRequest(created("a"), 2)]
+    assert deliveries.requests() == [replace(created("a"), attempts=2)]
 
 
 def test_what_was_recorded_live_goes_before_backfilled_history() -> None:
     keys = [f"{KLINES}2024-01.parquet", f"{KLINES}stream-2.parquet", f"{KLINES}2024-02.parquet", f"{KLINES}stream-1.parquet"]
     deliveries = Deliveries()
-    deliveries.add(message(1), [ObjectCreated("crypto", key, "e") for key in [*keys, f"{TRADES}a"]])
-    requested = [item.created.key for item in deliveries.requests()]
+    deliveries.add(message(1), [LoadRequest("crypto", key, "e") for key in [*keys, f"{TRADES}a"]])
+    requested = [item.key for item in deliveries.requests()]
     assert requested == [keys[1], keys[3], f"{TRADES}a", keys[0], keys[2]]
 
 

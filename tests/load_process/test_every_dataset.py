@@ -10,8 +10,7 @@ import pyarrow as pa
 import pytest
 from tests.load_process.conftest import load_objects, parquet
 
-from load_process.notifications import ObjectCreated
-from load_process.objects import LoadStatus
+from load_process.objects import LoadRequest, LoadStatus
 from tickhouse_core.datasets import DATASETS, DEPTH_DIFFS, Dataset
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.parquet_check import read_checked
@@ -63,9 +62,9 @@ def body_of(rows: list[Row], dataset: Dataset) -> bytes:
     return parquet(pa.Table.from_pylist(rows, schema=dataset.schema))
 
 
-def load(lake: Lake, warehouse: Warehouse, dataset: Dataset, rows: list[Row], name: str = "one") -> ObjectCreated:
+def load(lake: Lake, warehouse: Warehouse, dataset: Dataset, rows: list[Row], name: str = "one") -> LoadRequest:
     key = f"{dataset.prefix}venue=binance/{name}.parquet"
-    created = ObjectCreated(lake.store.bucket, key, lake.store.write(key, body_of(rows, dataset)))
+    created = LoadRequest(lake.store.bucket, key, lake.store.write(key, body_of(rows, dataset)))
     assert load_objects(lake, warehouse, created) == [LoadStatus.DONE]
     return created
 

@@ -21,7 +21,7 @@ from load_process.batch_insert import BatchInsert
 from load_process.ledger import Ledger
 from load_process.limits import LoadLimits, MemoryBudget, Room
 from load_process.object_reader import ObjectReader, Reading
-from load_process.objects import LargeTable, LoadRequest, LoadStatus
+from load_process.objects import LargeTable, LoadStatus
 from load_process.value_checksum import value_checksum
 from tickhouse_core.datasets import DEPTH_DIFFS, LEVELS, TICKERS, TRADES
 from tickhouse_core.errors import ObjectRefused
@@ -53,7 +53,7 @@ def test_an_object_that_is_larger_than_its_share_is_loaded_in_pieces_to_the_last
     created = land(moto_lake, parquet(table))
     memory = MemoryBudget(SMALL.reading_bytes)
     reader = ObjectReader(moto_lake.store, Ledger(warehouse), SMALL, threads, memory)
-    with reader.read([LoadRequest(created, 1)]) as reading:
+    with reader.read([created]) as reading:
         (item,) = reading.objects
         assert isinstance(item.table, LargeTable)
         assert (item.table.num_rows, item.checksum) == (ROWS, value_checksum(table))
@@ -68,7 +68,7 @@ def test_a_window_for_which_memory_has_no_room_is_read_in_parts(
     moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor
 ) -> None:
     body = parquet(klines(*range(4_000)))
-    requests = [LoadRequest(land(moto_lake, body, f"{FOLDER}/{number}.parquet"), 1) for number in range(6)]
+    requests = [land(moto_lake, body, f"{FOLDER}/{number}.parquet") for number in range(6)]
     reader = ObjectReader(moto_lake.store, Ledger(warehouse), SMALL, threads)
     left, seen, parts = requests, [], 0
     while left:
@@ -88,9 +88,9 @@ def test_a_reader_waits_for_what_another_one_of_the_process_has(
     other = Room(memory)
     other.take(SMALL.reading_bytes)
     reader = ObjectReader(moto_lake.store, Ledger(warehouse), SMALL, threads, memory)
-    impatient = reader.read([LoadRequest(created, 1)], waits=False)
-    assert (impatient.objects, impatient.left) == ([], [LoadRequest(created, 1)])
-    thread = Thread(target=lambda: found.append(reader.read([LoadRequest(created, 1)])))
+    impatient = reader.read([created], waits=False)
+    assert (impatient.objects, impatient.left) == ([], [created])
+    thread = Thread(target=lambda: found.append(reader.read([created])))
     thread.start()
     wait_until(lambda: bool(memory._waiting), "the reader")
     other.close()
@@ -105,7 +105,7 @@ def test_what_can_never_be_there_is_refused_with_the_remedy(
     limits = replace(SMALL, reading_bytes=3 * 1024**2, insert_bytes=1_000_000)
     created = land(moto_lake, parquet(klines(*range(ROWS))))
     reader = ObjectReader(moto_lake.store, Ledger(warehouse), limits, threads)
-    with reader.read([LoadRequest(created, 1)]) as reading:
+    with reader.read([created]) as reading:
         assert (reading.objects, list(statuses(reading).values())) == ([], [LoadStatus.DONE])
     ((reason, detail),) = warehouse.query("select reason, detail from ops_load_errors")
     assert reason == "too_large"
@@ -120,7 +120,7 @@ def test_what_a_notification_says_of_the_size_is_not_believed(
     created = land(moto_lake, body)
     reader = ObjectReader(moto_lake.store, Ledger(warehouse), LoadLimits(), threads)
     for said in (0, 10**15):
-        with reader.read([LoadRequest(replace(created, size=said), 1)]) as reading:
+        with reader.read([replace(created, size=said)]) as reading:
             assert [item.table.num_rows for item in reading.objects] == [1]
 
 

@@ -1,13 +1,12 @@
 """From the versions that were read to the requests that asked for them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from tests.load_process.conftest import KEY, klines
 
 from load_process.batch_insert import BatchInsert, Statuses
-from load_process.load_window import insert_reading
-from load_process.notifications import ObjectCreated
 from load_process.object_reader import Reading
 from load_process.objects import DecodedObject, LoadRequest, LoadResult, LoadStatus, ObjectVersion
 from tickhouse_core.datasets import KLINES
@@ -32,7 +31,7 @@ class Inserted(BatchInsert):
 
 
 def request(etag: str, *, again: bool = False) -> LoadRequest:
-    return LoadRequest(ObjectCreated(*NEW._replace(etag=etag)), 1, again)
+    return replace(LoadRequest(*NEW._replace(etag=etag)), again=again)
 
 
 def reading(*requests: LoadRequest) -> Reading:
@@ -43,7 +42,7 @@ def reading(*requests: LoadRequest) -> Reading:
 @pytest.mark.parametrize("status", LoadStatus)
 def test_every_request_that_led_to_a_version_has_its_status(status: LoadStatus) -> None:
     requests = [request("old"), request("new"), request("")]
-    results = insert_reading(reading(*requests), Inserted({NEW: status}))
+    results = Inserted({NEW: status}).insert_reading(reading(*requests))
     assert results == [LoadResult(item, status, NEW, rows=2) for item in requests]
 
 
@@ -51,18 +50,18 @@ def test_a_request_that_could_not_be_read_is_done_where_an_unfinished_batch_had_
     unread, other = request("unread"), request("other")
     read = reading(request("new"))
     read.results += [LoadResult(unread, LoadStatus.RETRY), LoadResult(other, LoadStatus.REFUSED)]
-    results = insert_reading(read, Inserted({NEW: LoadStatus.DONE, unread.version: LoadStatus.DONE}))
+    results = Inserted({NEW: LoadStatus.DONE, unread.version: LoadStatus.DONE}).insert_reading(read)
     found = {result.request.version.etag: result.status for result in results}
     assert found == {"unread": LoadStatus.DONE, "other": LoadStatus.REFUSED, "new": LoadStatus.DONE}
 
 
 def test_what_a_stop_left_out_has_no_result() -> None:
-    assert insert_reading(reading(request("new")), Inserted({NEW: LoadStatus.DONE}), lambda: True) == []
+    assert Inserted({NEW: LoadStatus.DONE}).insert_reading(reading(request("new")), lambda: True) == []
 
 
 def test_one_request_to_load_again_replaces_the_version_for_all_of_them() -> None:
     requests = [request("old"), request("new", again=True)]
     batches = Inserted({})
-    results = insert_reading(reading(*requests), batches)
+    results = batches.insert_reading(reading(*requests))
     assert batches.calls == [("insert_again", [NEW]), ("insert", [])]
     assert [result.status for result in results] == [LoadStatus.DONE] * 2

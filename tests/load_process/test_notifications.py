@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from load_process.notifications import NotificationRefused, ObjectCreated, parse_notification
+from load_process.notifications import NotificationRefused, parse_notification
+from load_process.objects import LoadRequest
 
 
 def record(key: str, event: str = "ObjectCreated:Put", **stored: str) -> dict[str, object]:
@@ -35,18 +36,18 @@ def body(*records: object) -> str:
     ],
 )
 def test_a_key_is_decoded_whoever_spelled_it(spelled: str, key: str) -> None:
-    assert parse_notification(body(record(spelled, eTag="abc"))) == [ObjectCreated("crypto", key, "abc")]
+    assert parse_notification(body(record(spelled, eTag="abc"))) == [LoadRequest("crypto", key, "abc")]
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1), st.sampled_from(["aws", "localstack", "all"]))
 def test_every_senders_spelling_of_a_key_gives_the_key(key: str, sender: str) -> None:
     spelled = {"aws": quote_plus(key, safe="/"), "localstack": quote(key), "all": quote_plus(key)}[sender]
-    assert parse_notification(body(record(spelled, eTag="abc"))) == [ObjectCreated("crypto", key, "abc")]
+    assert parse_notification(body(record(spelled, eTag="abc"))) == [LoadRequest("crypto", key, "abc")]
 
 
 @pytest.mark.parametrize(("stored", "etag"), [({"eTag": '"abc"'}, "abc"), ({"eTag": "abc-2"}, "abc-2"), ({}, "")])
 def test_an_etag_is_bare_and_empty_where_it_was_left_out(stored: dict[str, str], etag: str) -> None:
-    assert parse_notification(body(record("k", **stored))) == [ObjectCreated("crypto", "k", etag)]
+    assert parse_notification(body(record("k", **stored))) == [LoadRequest("crypto", "k", etag)]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_an_etag_is_bare_and_empty_where_it_was_left_out(stored: dict[str, str],
     ],
 )
 def test_every_way_of_creating_counts(event: str) -> None:
-    assert parse_notification(body(record("k", event))) == [ObjectCreated("crypto", "k", "")]
+    assert parse_notification(body(record("k", event))) == [LoadRequest("crypto", "k", "")]
 
 
 def test_several_records_of_one_message_keep_their_order_and_others_are_left_out() -> None:
@@ -93,7 +94,7 @@ def through_sns(message: object, kind: str = "Notification") -> str:
 
 
 def test_an_event_of_event_bridge_has_its_key_as_it_is() -> None:
-    expected = [ObjectCreated("crypto", KEY, "abc", 5)]
+    expected = [LoadRequest("crypto", KEY, "abc", 5)]
     assert parse_notification(json.dumps(event_bridge())) == expected
     assert parse_notification(through_sns(json.dumps(event_bridge()))) == expected
     assert parse_notification(json.dumps(event_bridge(kind="Object Deleted"))) == []
@@ -101,8 +102,8 @@ def test_an_event_of_event_bridge_has_its_key_as_it_is() -> None:
 
 def test_what_comes_through_sns_is_what_s3_said() -> None:
     assert parse_notification(through_sns(body(record("a%3Db+c", eTag="abc"), record("d")))) == [
-        ObjectCreated("crypto", "a=b c", "abc"),
-        ObjectCreated("crypto", "d", ""),
+        LoadRequest("crypto", "a=b c", "abc"),
+        LoadRequest("crypto", "d", ""),
     ]
     assert parse_notification(through_sns('{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"crypto"}')) == []
 

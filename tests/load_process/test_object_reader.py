@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -24,7 +25,6 @@ from tests.load_process.conftest import (
 
 from load_process.ledger import LOADED, Ledger, LedgerEntry
 from load_process.limits import LoadLimits
-from load_process.notifications import ObjectCreated
 from load_process.object_reader import ObjectReader
 from load_process.objects import LoadRequest, LoadStatus, ObjectVersion
 from load_process.refusals import UnreadObjects
@@ -50,8 +50,8 @@ def reader(moto_lake: Lake, warehouse: Warehouse, threads: ThreadPoolExecutor) -
     return ObjectReader(moto_lake.store, Ledger(warehouse), LoadLimits(), threads)
 
 
-def version_of(created: ObjectCreated) -> ObjectVersion:
-    return LoadRequest(created, 1).version
+def version_of(created: LoadRequest) -> ObjectVersion:
+    return created.version
 
 
 def replaced(name: str, array: pa.Array) -> bytes:
@@ -61,7 +61,7 @@ def replaced(name: str, array: pa.Array) -> bytes:
 
 def test_a_sound_object_is_read_with_its_checksum_and_its_deliveries(reader: ObjectReader, moto_lake: Lake) -> None:
     created = land(moto_lake, parquet(klines(0, 1)))
-    reading = reader.read([LoadRequest(created, 3)])
+    reading = reader.read([replace(created, attempts=3)])
     (item,) = reading.objects
     assert (item.version, item.dataset, item.attempts) == (version_of(created), KLINES, 3)
     assert isinstance(item.table, pa.Table)
@@ -72,31 +72,29 @@ def test_a_sound_object_is_read_with_its_checksum_and_its_deliveries(reader: Obj
 
 def test_objects_come_in_the_order_in_which_they_are_requested(reader: ObjectReader, moto_lake: Lake) -> None:
     created = [land(moto_lake, parquet(klines(number)), f"{FOLDER}/{number}.parquet") for number in (3, 1, 2, 0)]
-    assert [item.version for item in reader.read([LoadRequest(item, 1) for item in created]).objects] == [
-        *map(version_of, created)
-    ]
+    assert [item.version for item in reader.read(created).objects] == [*map(version_of, created)]
 
 
 def test_what_the_ledger_says_is_done_is_not_read(reader: ObjectReader, moto_lake: Lake, warehouse: Warehouse) -> None:
-    gone = ObjectCreated(moto_lake.store.bucket, KEY, "abc")
+    gone = LoadRequest(moto_lake.store.bucket, KEY, "abc")
     Ledger(warehouse).record([LedgerEntry(*version_of(gone), "klines", 1, 1, LOADED, 1)])
-    assert statuses(reader.read([LoadRequest(gone, 2)])) == {version_of(gone): LoadStatus.DONE}
+    assert statuses(reader.read([replace(gone, attempts=2)])) == {version_of(gone): LoadStatus.DONE}
     assert errors(warehouse) == []
 
 
 def test_what_is_requested_again_is_read_although_it_is_done(reader: ObjectReader, moto_lake: Lake, warehouse: Warehouse) -> None:
     created = land(moto_lake, parquet(klines(0)))
     load_objects(moto_lake, warehouse, created)
-    asked_by = [created, ObjectCreated(created.bucket, created.key, "")]
+    asked_by = [created, LoadRequest(created.bucket, created.key, "")]
     for item in asked_by:
-        assert [read.version for read in reader.read([LoadRequest(item, 1, again=True)]).objects] == [version_of(created)]
-        assert statuses(reader.read([LoadRequest(item, 1)])) == {version_of(item): LoadStatus.DONE}
+        assert [read.version for read in reader.read([replace(item, again=True)]).objects] == [version_of(created)]
+        assert statuses(reader.read([item])) == {version_of(item): LoadStatus.DONE}
 
 
 def test_an_object_named_by_several_etags_is_read_as_one(reader: ObjectReader, moto_lake: Lake) -> None:
     old, new = (land(moto_lake, parquet(klines(*hours))) for hours in ([0], [0, 1]))
-    unnamed = ObjectCreated(new.bucket, new.key, "")
-    reading = reader.read([LoadRequest(item, 1) for item in (old, new, unnamed)])
+    unnamed = LoadRequest(new.bucket, new.key, "")
+    reading = reader.read([old, new, unnamed])
     assert [item.version for item in reading.objects] == [version_of(new)]
     assert requested(reading) == {version_of(new): [version_of(old), version_of(new), version_of(unnamed)]}
 
@@ -143,7 +141,7 @@ def test_objects_that_can_never_be_loaded_are_quarantined_once_and_spoil_no_othe
 
 def test_a_refused_version_is_judged_once_whatever_etag_asks_for_it(moto_lake: Lake, warehouse: Warehouse) -> None:
     old, new = (land(moto_lake, body) for body in (b"broken", b"broken too"))
-    unnamed = ObjectCreated(new.bucket, new.key, "")
+    unnamed = LoadRequest(new.bucket, new.key, "")
     for _ in range(2):
         assert load_objects(moto_lake, warehouse, old, new, unnamed) == [LoadStatus.DONE] * 3
     assert errors(warehouse) == [("not_parquet", "quarantined", 1)]
@@ -162,7 +160,7 @@ def test_an_object_that_is_too_large_is_not_read_and_only_its_reason_is_kept(
 ) -> None:
     large, small = land(moto_lake, bytes(10_001)), land(moto_lake, parquet(klines(1)), f"{FOLDER}/small.parquet")
     reader = ObjectReader(moto_lake.store, Ledger(warehouse), LoadLimits(object_bytes=10_000), threads)
-    reading = reader.read([LoadRequest(large, 1), LoadRequest(small, 1)])
+    reading = reader.read([large, small])
     assert ([item.version for item in reading.objects], statuses(reading)) == (
         [version_of(small)],
         {version_of(large): LoadStatus.DONE},
@@ -182,26 +180,26 @@ def test_an_object_that_is_too_large_in_memory_is_kept_beside_its_reason(
     body = parquet(klines(*[0] * 50_000))
     reader = ObjectReader(moto_lake.store, Ledger(warehouse), LoadLimits(decoded_bytes=100_000), threads)
     created = land(moto_lake, body)
-    assert statuses(reader.read([LoadRequest(created, 1)])) == {version_of(created): LoadStatus.DONE}
+    assert statuses(reader.read([created])) == {version_of(created): LoadStatus.DONE}
     assert errors(warehouse) == [("too_large", "quarantined", 1)]
     assert moto_lake.store.read(f"quarantine/{KEY}").body == body
 
 
 def test_the_size_a_notification_claims_is_not_believed(moto_lake: Lake, warehouse: Warehouse) -> None:
     stored = land(moto_lake, parquet(klines(0, 1)))
-    assert load_objects(moto_lake, warehouse, ObjectCreated(*version_of(stored), size=2 * 1024**3)) == [LoadStatus.DONE]
+    assert load_objects(moto_lake, warehouse, LoadRequest(*version_of(stored), size=2 * 1024**3)) == [LoadStatus.DONE]
     assert counts(warehouse) == (2, 2, 2)
 
 
 def test_an_object_that_is_gone_is_dropped_and_noted(moto_lake: Lake, warehouse: Warehouse) -> None:
-    assert load_objects(moto_lake, warehouse, ObjectCreated(moto_lake.store.bucket, KEY, "abc"), attempts=4) == [LoadStatus.DONE]
+    assert load_objects(moto_lake, warehouse, LoadRequest(moto_lake.store.bucket, KEY, "abc"), attempts=4) == [LoadStatus.DONE]
     assert errors(warehouse) == [("object_missing", "dropped", 4)]
     assert ledger(warehouse) == []
 
 
 def test_what_is_no_dataset_of_the_bucket_is_dropped_and_noted(moto_lake: Lake, warehouse: Warehouse) -> None:
     keys = ["elsewhere/x.parquet", "data_sources/unknown/x.parquet", "quarantine/data_sources/klines_pricing/x", ""]
-    foreign = [ObjectCreated(moto_lake.store.bucket, key, "abc") for key in keys] + [ObjectCreated("somebody-elses", KEY, "abc")]
+    foreign = [LoadRequest(moto_lake.store.bucket, key, "abc") for key in keys] + [LoadRequest("somebody-elses", KEY, "abc")]
     sound = land(moto_lake, parquet(klines(0)))
     assert load_objects(moto_lake, warehouse, *foreign, sound) == [LoadStatus.DONE] * 6
     assert errors(warehouse) == [("unknown_prefix", "dropped", 1)] * 5
@@ -236,9 +234,7 @@ def test_passing_trouble_of_the_lake_is_for_later_and_of_one_object_alone(
         for name, body in [("away", parquet(klines(0))), ("sound", parquet(klines(1))), ("bad", b"broken")]
     )
     store = PatchyStore(moto_lake.store.bucket)
-    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read(
-        [LoadRequest(item, 1) for item in (away, sound, bad)]
-    )
+    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([away, sound, bad])
     assert statuses(reading) == dict.fromkeys([version_of(away), version_of(bad)], LoadStatus.RETRY)
     assert [item.version for item in reading.objects] == [version_of(sound)]
     assert (ledger(warehouse), errors(warehouse)) == ([], [])  # not judged before the copy is safe
@@ -249,7 +245,7 @@ def test_trouble_with_an_object_is_said_once_and_noted_when_it_is_given_up(
 ) -> None:
     away, bad = (land(moto_lake, b"broken", f"{FOLDER}/{name}.parquet") for name in ("away", "bad"))
     unread = UnreadObjects()
-    store, requests = PatchyStore(moto_lake.store.bucket), [LoadRequest(away, 2), LoadRequest(bad, 2)]
+    store, requests = PatchyStore(moto_lake.store.bucket), [replace(away, attempts=2), replace(bad, attempts=2)]
     first, second = (ObjectReader(store, Ledger(warehouse), LoadLimits(), threads, unread=unread) for _ in range(2))
     for reader in (first, second, first):
         assert statuses(reader.read(requests)) == dict.fromkeys(map(version_of, (away, bad)), LoadStatus.RETRY)
@@ -283,7 +279,7 @@ def test_a_lake_that_is_away_altogether_is_no_trouble_of_an_object(
     reader = ObjectReader(AwayStore(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
     for gives_up in (False, True):
         with pytest.raises(LakeUnavailable, match="503"):
-            reader.read([LoadRequest(away, 1)], gives_up=gives_up)
+            reader.read([away], gives_up=gives_up)
     assert (errors(warehouse), caplog.records) == ([], [])
 
 
@@ -310,4 +306,4 @@ def test_every_dataset_can_be_read_in_one_window(reader: ObjectReader, moto_lake
     created = [
         land(moto_lake, parquet(dataset.schema.empty_table()), f"{dataset.prefix}venue=binance/x.parquet") for dataset in DATASETS
     ]
-    assert [item.dataset for item in reader.read([LoadRequest(item, 1) for item in created]).objects] == list(DATASETS)
+    assert [item.dataset for item in reader.read(created).objects] == list(DATASETS)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_plus
 
@@ -18,7 +19,6 @@ from load_process.__main__ import run_loader
 from load_process.ledger import Ledger
 from load_process.limits import LoadLimits
 from load_process.loader import LoaderOptions
-from load_process.notifications import ObjectCreated
 from load_process.object_reader import MOST_SILENT, ObjectReader
 from load_process.objects import LoadRequest, LoadStatus, ObjectVersion
 from tickhouse.provision import provision_aws
@@ -65,9 +65,9 @@ def test_an_object_that_s3_refuses_costs_only_itself(
     refused = [land(moto_lake, parquet(klines(0)), f"{FOLDER}/{name}.parquet") for name in REFUSED]
     sound = land(moto_lake, parquet(klines(1)))
     reader = ObjectReader(S3Store(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
-    reading = reader.read([LoadRequest(item, 3) for item in (*refused, sound)])
+    reading = reader.read([replace(item, attempts=3) for item in (*refused, sound)])
     assert [item.version.key for item in reading.objects] == [sound.key]
-    assert statuses(reading) == {LoadRequest(item, 3).version: LoadStatus.REFUSED for item in refused}
+    assert statuses(reading) == {item.version: LoadStatus.REFUSED for item in refused}
     assert errors(warehouse) == [(reason, "retried", 3) for reason in REFUSED.values()]
     assert ledger(warehouse) == []
     assert reader.read_version(ObjectVersion(sound.bucket, refused[0].key, refused[0].etag), reader.room()) is None
@@ -82,10 +82,10 @@ def test_objects_that_do_not_come_cost_only_themselves(
     sound = land(moto_lake, parquet(klines(1)))
     store = S3Store(moto_lake.store.bucket, silence_seconds=patience(0.4))
     reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read(
-        [LoadRequest(item, 3) for item in (*waiting, sound)]
+        [replace(item, attempts=3) for item in (*waiting, sound)]
     )
     assert [item.version.key for item in reading.objects] == [sound.key]
-    assert statuses(reading) == {LoadRequest(item, 3).version: LoadStatus.REFUSED for item in waiting}
+    assert statuses(reading) == {item.version: LoadStatus.REFUSED for item in waiting}
     assert errors(warehouse) == [("lake_silent", "retried", 3)] * 2
     assert sorted(front.asked_for_silent) == ["dripping.parquet", "silent.parquet"]  # each once: nobody asks on and on
 
@@ -96,7 +96,7 @@ def test_an_object_of_more_bytes_than_a_put_can_have_is_quarantined_unread(
     """S3 takes 5 GiB in one request and terabytes in parts: our own limit is what counts."""
     created = land(moto_lake, b"never read", f"{FOLDER}/6GiB.parquet")
     reader = ObjectReader(S3Store(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
-    assert statuses(reader.read([LoadRequest(created, 1)])) == {LoadRequest(created, 1).version: LoadStatus.DONE}
+    assert statuses(reader.read([created])) == {created.version: LoadStatus.DONE}
     assert errors(warehouse) == [("too_large", "quarantined", 1)]
 
 
@@ -108,9 +108,9 @@ def test_an_object_that_is_too_large_only_by_a_header_is_not_quarantined(
     lying = [land(moto_lake, parquet(klines(0)), f"{FOLDER}/{name}.parquet") for name in names]
     sound = land(moto_lake, parquet(klines(1)))
     reader = ObjectReader(S3Store(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
-    reading = reader.read([LoadRequest(item, 3) for item in (*lying, sound)])
+    reading = reader.read([replace(item, attempts=3) for item in (*lying, sound)])
     assert [item.version.key for item in reading.objects] == [sound.key]
-    assert statuses(reading) == {LoadRequest(item, 3).version: LoadStatus.REFUSED for item in lying}
+    assert statuses(reading) == {item.version: LoadStatus.REFUSED for item in lying}
     assert errors(warehouse) == [("lake_inconsistent", "retried", 3)] * 3
     assert ledger(warehouse) == []
     assert front.code == ""
@@ -121,8 +121,8 @@ def test_of_many_objects_that_do_not_come_only_the_first_are_waited_for(
 ) -> None:
     silent = [land(moto_lake, b"never read", f"{FOLDER}/silent-{number}.parquet") for number in range(8)]
     store = S3Store(moto_lake.store.bucket, silence_seconds=0.1)
-    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([LoadRequest(item, 1) for item in silent])
-    found = [statuses(reading)[LoadRequest(item, 1).version] for item in silent]
+    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read(silent)
+    found = [statuses(reading)[item.version] for item in silent]
     assert found.count(LoadStatus.REFUSED) in (MOST_SILENT, MOST_SILENT + 1)  # two threads
     assert found.count(LoadStatus.RETRY) == 8 - found.count(LoadStatus.REFUSED)
 
@@ -145,10 +145,10 @@ def test_when_everything_is_refused_no_object_is_blamed(
     reader = ObjectReader(S3Store(moto_lake.store.bucket), Ledger(warehouse), LoadLimits(), threads)
     front.code, front.status = code, status
     with pytest.raises(error, match=f"{code}.*{advice}"):
-        reader.read([LoadRequest(created, 1)])
+        reader.read([created])
     assert errors(warehouse) == []
     front.code = ""
-    assert [item.version.key for item in reader.read([LoadRequest(created, 1)]).objects] == [created.key]
+    assert [item.version.key for item in reader.read([created]).objects] == [created.key]
 
 
 @contextmanager
@@ -267,10 +267,10 @@ def test_an_object_on_which_our_own_code_fails_comes_again_and_its_neighbours_lo
 ) -> None:
     odd, sound = (land(moto_lake, parquet(klines(0)), f"{FOLDER}/{name}.parquet") for name in ("odd", "sound"))
     store = FailingStore(moto_lake.store.bucket)
-    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([LoadRequest(odd, 1), LoadRequest(sound, 1)])
+    reading = ObjectReader(store, Ledger(warehouse), LoadLimits(), threads).read([odd, sound])
     assert ([item.version.key for item in reading.objects], statuses(reading)) == (
         [sound.key],
-        {LoadRequest(odd, 1).version: LoadStatus.REFUSED},
+        {odd.version: LoadStatus.REFUSED},
     )
     assert warehouse.query("select reason, detail, fate from ops_load_errors") == [
         ("unforeseen", "ZeroDivisionError: a fault of ours", "retried")
@@ -283,11 +283,11 @@ def test_a_key_that_was_not_encoded_is_tried_as_it_is(
 ) -> None:
     created = land(moto_lake, parquet(klines(0)), f"{FOLDER}/{key}.parquet")
     said = f"{FOLDER}/{spelled}.parquet"
-    asked = ObjectCreated(created.bucket, unquote_plus(said), created.etag, spellings=(unquote(said), said))
+    asked = LoadRequest(created.bucket, unquote_plus(said), created.etag, spellings=(unquote(said), said))
     reader = ObjectReader(moto_lake.store, Ledger(warehouse), LoadLimits(), threads)
-    reading = reader.read([LoadRequest(asked, 1)])
-    assert [item.version for item in reading.objects] == [LoadRequest(created, 1).version]
-    assert requested(reading) == {LoadRequest(created, 1).version: [LoadRequest(asked, 1).version]}
-    gone = ObjectCreated(created.bucket, f"{FOLDER}/x y", "e", spellings=(f"{FOLDER}/x+y", "elsewhere/x"))
-    assert statuses(reader.read([LoadRequest(gone, 1)])) == {LoadRequest(gone, 1).version: LoadStatus.DONE}
+    reading = reader.read([asked])
+    assert [item.version for item in reading.objects] == [created.version]
+    assert requested(reading) == {created.version: [asked.version]}
+    gone = LoadRequest(created.bucket, f"{FOLDER}/x y", "e", spellings=(f"{FOLDER}/x+y", "elsewhere/x"))
+    assert statuses(reader.read([gone])) == {gone.version: LoadStatus.DONE}
     assert errors(warehouse) == [("object_missing", "dropped", 1)]

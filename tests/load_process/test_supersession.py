@@ -14,7 +14,6 @@ from tests.load_process.test_every_dataset import EVERY, load, rows_of, seen
 from load_process.batch_insert import BatchInsert
 from load_process.ledger import Ledger
 from load_process.limits import LoadLimits
-from load_process.notifications import ObjectCreated
 from load_process.object_reader import ObjectReader
 from load_process.objects import LoadRequest
 from tickhouse_core.datasets import Dataset
@@ -35,7 +34,7 @@ def hours(warehouse: Warehouse) -> dict[int, str]:
     return {int(hour): str(close) for hour, close in rows}
 
 
-def put(lake: Lake, warehouse: Warehouse, *tables: pa.Table, key: str = KEY) -> list[ObjectCreated]:
+def put(lake: Lake, warehouse: Warehouse, *tables: pa.Table, key: str = KEY) -> list[LoadRequest]:
     """Each table as the next version of the object, loaded before the one after it is written."""
     created = []
     for table in tables:
@@ -112,7 +111,7 @@ def test_a_loader_that_is_late_with_an_old_version_gives_it_up(moto_lake: Lake, 
     old = land(moto_lake, parquet(klines(0, 1, close="9", receipt_time=LATE)))
     with ThreadPoolExecutor(2) as threads:
         reader = ObjectReader(moto_lake.store, Ledger(warehouse), LoadLimits(), threads)
-        reading = reader.read([LoadRequest(old, 1)])
+        reading = reader.read([old])
         put(moto_lake, warehouse, klines(0, close="1", receipt_time=EARLY))
         BatchInsert([warehouse], reader, LoadLimits(), 0).insert(reading.objects)
     assert hours(warehouse) == {0: "1"}

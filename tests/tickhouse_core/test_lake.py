@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from load_process.notifications import ObjectCreated, parse_notification
+from load_process.notifications import parse_notification
+from load_process.objects import LoadRequest
 from tickhouse_core.aws import s3_client
 from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import LakeUnavailable
@@ -40,7 +41,7 @@ def test_an_object_that_is_written_is_a_message_of_its_dataset_s_queue(dataset: 
     etag = open_lake().write(key, b"rows")
     queue = open_queue(dataset.queue)  # type: ignore[attr-defined]
     [message] = queue.receive(most=10, wait_seconds=0, visibility_seconds=30)
-    assert parse_notification(message.body) == [ObjectCreated("mine", key, etag, 4)]
+    assert parse_notification(message.body) == [LoadRequest("mine", key, etag, 4)]
 
 
 def test_what_is_no_dataset_s_object_is_no_message(data: Path) -> None:

@@ -9,9 +9,8 @@ from simulated_exchange.market.instruments import Instrument
 from simulated_exchange.market.intervals import MINUTE, Interval
 from simulated_exchange.market.klines import TimeUnit
 from simulated_exchange.market.live_klines import LiveKlines
-from simulated_exchange.market.live_market import LiveMarket
+from simulated_exchange.market.live_market import STEP, LiveMarket, Step, SymbolMarket
 from simulated_exchange.market.rolling_day import MiniTicker, RollingDay
-from simulated_exchange.market.symbol_market import STEP, Step, SymbolMarket
 from simulated_exchange.server.messages import Channel, Message, Render
 from simulated_exchange.server.publisher import Publisher
 

@@ -9,9 +9,9 @@ from functools import lru_cache
 from simulated_exchange.market.instruments import DECIMALS, Instrument
 from simulated_exchange.market.intervals import INTERVALS, Interval
 from simulated_exchange.market.klines import Kline, TimeUnit, decimal_text
+from simulated_exchange.market.live_market import DepthDiff, Top
 from simulated_exchange.market.order_book import Level
 from simulated_exchange.market.rolling_day import MiniTicker
-from simulated_exchange.market.symbol_market import DepthDiff, Top
 from simulated_exchange.market.trade_log import Trade
 from simulated_exchange.server.messages import Channel
 

@@ -24,8 +24,8 @@ from simulated_exchange.binance.parameters import (
 )
 from simulated_exchange.market.instruments import Instrument
 from simulated_exchange.market.klines import KlineQuery, KlineSource, TimeUnit
+from simulated_exchange.server.http import Reply, not_found
 from simulated_exchange.server.http_faults import Fault, FaultKind
-from simulated_exchange.server.replies import Reply, not_found
 from simulated_exchange.server.tally import Cause
 
 _DEPTH_WEIGHTS = ((100, 5), (500, 25), (1000, 50), (5000, 250))

@@ -1,17 +1,32 @@
-"""Binance put together: the common core, and REST's books and trades of it."""
+"""Binance put together: the common core, limits, REST answers and the bulk archive."""
 
+import asyncio
+from dataclasses import replace
+from email.utils import formatdate
 from functools import partial
 from typing import Any
 
+from simulated_exchange.binance.archive import Archive, parse_archive_path
 from simulated_exchange.binance.generator import Feeds
+from simulated_exchange.binance.limits import RateLimiter
 from simulated_exchange.binance.messages import Wording
-from simulated_exchange.binance.rest import Books
+from simulated_exchange.binance.parameters import VenueError, time_unit
+from simulated_exchange.binance.rest import Books, Call, answer, injected_reply, over_limit, refusal, weight_of
 from simulated_exchange.binance.ws import BinanceSockets
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.market.klines import KlineSource, TimeUnit
 from simulated_exchange.market.live_market import LiveMarket
+from simulated_exchange.server.http import Outcome, Reply, Request, not_found, spoiled
+from simulated_exchange.server.http_faults import Fault, FaultKind, FaultPlan
+from simulated_exchange.server.recorded_klines import KLINES_PATH
 from simulated_exchange.server.recorded_session import Session
-from simulated_exchange.venue_core import VenueCore
+from simulated_exchange.server.tally import Cause
+from simulated_exchange.venue_core import Admission, VenueCore
+
+_NO_SUCH_KEY = (
+    b'<?xml version="1.0" encoding="UTF-8"?>\n'
+    b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>"
+)
 
 
 class LiveBooks:
@@ -38,13 +53,85 @@ class LiveBooks:
 class BinanceVenue(VenueCore[Feeds]):
     """`klines` and `books` are what REST serves, so that it agrees with what the sockets say."""
 
+    FAULTS_HAVE_HEADERS = True
+
     def __init__(self, config: ExchangeConfig, source: KlineSource, session: Session | None) -> None:
         super().__init__(config, source, session, Feeds, partial(BinanceSockets, config.sockets), config.seed)
         self.klines = self.live.klines
         self.books: Books = self.replay or LiveBooks(self.live)
+        self._weight_limit = config.weight_limit
+        self._limiter = RateLimiter(config.weight_limit, config.ban_after)
+        self._archive = Archive(self.klines)
+
+    async def answer_archive(self, request: Request, now: int, faults: FaultPlan) -> Outcome:
+        """A request to the bulk archive: not weighed and without the API's headers, in real life it is another host."""
+        fault = self._draw(request, faults)
+        injected = self._injected(fault, request, now)
+        outcome = Outcome(injected) if injected else spoiled(await self._file(request.path, now // 1000, faults), fault)
+        self.record(request, outcome)
+        return replace(outcome, reply=replace(outcome.reply, headers={"Date": _date(now), **outcome.reply.headers}))
+
+    def record(self, request: Request, outcome: Outcome) -> None:
+        super().record(request, outcome)
+        if request.path == KLINES_PATH:
+            self.tally.on_klines(dict(request.pairs), 0 if outcome.broken_by else outcome.reply.status)
+
+    def set_source(self, source: KlineSource) -> None:
+        super().set_source(source)
+        self._archive = Archive(self.klines)
+
+    def reset(self) -> None:
+        super().reset()
+        self._limiter.clear()
 
     def told_book(self, symbol: str, update_id: int | None, limit: int) -> dict[str, Any]:
         """The true book in the venue's words; ValueError where it is not known."""
         market, found, *sides = self.book(symbol, update_id, limit)
         bids, asks = map(Wording(market.instrument).pairs, sides)
         return {"lastUpdateId": found, "bids": bids, "asks": asks}
+
+    def _admit(self, request: Request, now: int) -> Admission:
+        weight = weight_of(request.path, request.pairs)
+        verdict = self._limiter.admit(request.address, weight, now // 1000)
+        if not verdict.is_ban:
+            self.tally.on_weight(weight, now // 1000)
+        used = str(verdict.used_weight)
+        headers = {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used, "Date": _date(now)}
+        return Admission(headers, None if verdict.is_served else over_limit(verdict, self._weight_limit), verdict.cause)
+
+    def _reply(self, request: Request, now: int) -> Reply:
+        if request.method != "GET":
+            return not_found(request.path)
+        try:
+            unit = time_unit(request.time_unit)
+        except VenueError as error:
+            return refusal(error)
+        return answer(request.path, Call(self.klines, request.pairs, now, unit, self._weight_limit, self.books))
+
+    def _injected(self, fault: Fault | None, request: Request, now: int) -> Reply | None:
+        if fault is None:
+            return None
+        banned = None
+        if fault.kind is FaultKind.HTTP_418:
+            now_ms = now // 1000
+            banned = self._limiter.ban(request.address, now_ms + fault.amount * 1000, now_ms)
+        reply = injected_reply(fault, banned, self._weight_limit)
+        if reply and reply.status in (418, 429):
+            self.tally.on_refusal(reply.status, Cause.INJECTED)
+        return reply
+
+    async def _file(self, path: str, now: int, plan: FaultPlan) -> Reply:
+        file = parse_archive_path(path)
+        content = await asyncio.to_thread(self._archive.read, file, now) if file else None
+        faults = plan.archive_faults(path.removesuffix(".CHECKSUM")) if content else frozenset()
+        if file and faults:
+            content = await asyncio.to_thread(self._archive.read, file, now, faults)
+        for kind in faults:
+            self.tally.on_fault(kind)
+        if file is None or content is None:
+            return Reply(404, _NO_SUCH_KEY, "application/xml")
+        return Reply(200, content, "text/plain" if file.wants_checksum else "application/zip")
+
+
+def _date(now: int) -> str:
+    return formatdate(now // 1_000_000, usegmt=True)

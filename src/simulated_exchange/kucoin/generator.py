@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from simulated_exchange.kucoin.messages import INTERVALS, Words, spelled
 from simulated_exchange.market.intervals import INTERVALS as OUR_INTERVALS
-from simulated_exchange.market.live_market import LiveMarket
-from simulated_exchange.market.symbol_market import Step, SymbolMarket
+from simulated_exchange.market.live_market import LiveMarket, Step, SymbolMarket
 from simulated_exchange.server.messages import Channel, Message
 from simulated_exchange.server.publisher import Publisher
 

@@ -6,8 +6,8 @@ import orjson
 
 from simulated_exchange.market.instruments import Instrument
 from simulated_exchange.market.klines import Kline
+from simulated_exchange.market.live_market import DepthDiff
 from simulated_exchange.market.order_book import Level
-from simulated_exchange.market.symbol_market import DepthDiff
 from simulated_exchange.market.trade_log import Trade
 
 INTERVALS = {

@@ -1,7 +1,7 @@
-"""KuCoin's public REST market data: paths, weights and answers. No sockets here: a question comes in, a `Reply` goes out."""
+"""KuCoin's public REST market data: paths, weights and their limit, answers. A question comes in, a `Reply` goes out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
@@ -9,11 +9,14 @@ import orjson
 from simulated_exchange.kucoin.messages import INTERVALS, spelled
 from simulated_exchange.market.intervals import INTERVALS as OUR_INTERVALS
 from simulated_exchange.market.klines import KlineQuery, KlineSource
-from simulated_exchange.server.replies import Reply
+from simulated_exchange.server.http import Reply
+from simulated_exchange.server.socket_limits import SECOND_US
 
 TOKEN_PATH, SOCKET_PATH = "/api/v1/bullet-public", "/endpoint"
 MOST_CANDLES = 1_500
 MOST_TRADES = 100
+
+WINDOW_US = 30 * SECOND_US
 
 _EARLIEST = 1_504_224_000_000
 _CANDLES = "/api/v1/market/candles"
@@ -26,6 +29,35 @@ _WEIGHTS = {
     "/api/v1/market/orderbook/level2_20": 2,
     "/api/v1/market/orderbook/level2_100": 2,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What one request meets: whether it is served, what is left, and microseconds to the window's end."""
+
+    is_served: bool
+    left: int
+    reset_us: int
+
+
+@dataclass(slots=True)
+class PoolLimiter:
+    """Weight per address in windows of 30 s, each beginning with the first request after the one before."""
+
+    limit: int
+    _windows: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def admit(self, address: str, weight: int, now: int) -> Allowance:
+        """Counts one request; `now` in microseconds."""
+        start, used = self._windows.get(address, (now, 0))
+        if now >= start + WINDOW_US:
+            start, used = now, 0
+        used += weight
+        self._windows[address] = start, used
+        return Allowance(used <= self.limit, max(0, self.limit - used), start + WINDOW_US - now)
+
+    def clear(self) -> None:
+        self._windows.clear()
 
 
 class Refused(Exception):

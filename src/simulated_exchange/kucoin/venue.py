@@ -1,6 +1,5 @@
-"""KuCoin put together: the common core, limits, tokens, REST answers and the tally of them."""
+"""KuCoin put together: the common core, limits, tokens and REST answers."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -8,16 +7,14 @@ import orjson
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.kucoin.generator import TopicFeeds
-from simulated_exchange.kucoin.limits import PoolLimiter, Tokens
 from simulated_exchange.kucoin.messages import Words
-from simulated_exchange.kucoin.rest import TOKEN_PATH, Question, answer, said, weight_of
-from simulated_exchange.kucoin.ws import KucoinSockets
+from simulated_exchange.kucoin.rest import SOCKET_PATH, PoolLimiter, Question, answer, said, weight_of
+from simulated_exchange.kucoin.ws import KucoinSockets, Tokens
 from simulated_exchange.market.klines import KlineSource
-from simulated_exchange.server.http_faults import Fault, FaultKind, FaultPlan
+from simulated_exchange.server.http import Reply, Request
+from simulated_exchange.server.http_faults import Fault, FaultKind
 from simulated_exchange.server.recorded_session import Session
-from simulated_exchange.server.replies import Outcome, Reply, spoiled
-from simulated_exchange.server.tally import Cause, Tally
-from simulated_exchange.venue_core import VenueCore
+from simulated_exchange.venue_core import Admission, VenueCore
 
 _OTHER_ORDERS = 7_919
 """Added to the seed: prices follow the same path at both venues, orders and trades are each one's own."""
@@ -26,40 +23,19 @@ _OTHER_ORDERS = 7_919
 class KucoinVenue(VenueCore[TopicFeeds]):
     """All state of the simulated KuCoin; times are microseconds unless they say otherwise."""
 
+    FAULTS_HAVE_HEADERS = False
+
     def __init__(self, config: ExchangeConfig, source: KlineSource, session: Session | None) -> None:
         make_sockets = partial(KucoinSockets, config.sockets, config.kucoin)
         super().__init__(config, source, session, TopicFeeds, make_sockets, config.seed + _OTHER_ORDERS)
         self._limits = config.kucoin
         self._limiter = PoolLimiter(config.kucoin.weight_limit)
         self.tokens = Tokens()
-        self._tally = Tally()
 
     @property
     def source(self) -> KlineSource:
         """History with the running books laid over it."""
         return self.live.klines
-
-    def answer(
-        self, method: str, path: str, sent: dict[str, str], address: str, endpoint: str, now: int, faults: FaultPlan
-    ) -> Outcome:
-        weight = weight_of(path)
-        allowance = self._limiter.admit(address, weight, now)
-        self._tally.on_weight(weight, now // 1_000)
-        tally = {"limit": self._limits.weight_limit, "remaining": allowance.left, "reset": -(-allowance.reset_us // 1_000)}
-        headers = {f"gw-ratelimit-{name}": str(value) for name, value in tally.items()}
-        fault = faults.draw(path) if allowance.is_served else None
-        injected = _injected(fault) if fault else None
-        if fault:
-            self._tally.on_fault(fault.kind)
-        if not allowance.is_served:
-            self._tally.on_refusal(429, Cause.LIMIT)
-            outcome = Outcome(said(429, "429000", "Too Many Requests"))
-        elif injected:
-            outcome, headers = Outcome(injected), {}
-        else:
-            outcome = spoiled(self._real(method, path, sent, endpoint, now), fault)
-        self._tally.on_answer(path, 0 if outcome.broken_by else outcome.reply.status)
-        return replace(outcome, reply=replace(outcome.reply, headers=headers))
 
     def depth(self, symbol: str, now: int, levels: int) -> tuple[int, list[list[str]], list[list[str]]] | None:
         """Sequence, bids and asks; `now` in milliseconds."""
@@ -87,7 +63,6 @@ class KucoinVenue(VenueCore[TopicFeeds]):
 
     def reset(self) -> None:
         super().reset()
-        self._tally = Tally()
         self._limiter.clear()
 
     def knows(self, symbol: str) -> bool:
@@ -101,26 +76,33 @@ class KucoinVenue(VenueCore[TopicFeeds]):
         return {"lastUpdateId": found, "bids": bids, "asks": asks}
 
     def report(self) -> dict[str, Any]:
-        """Requests, tokens and sockets, as `Tally.report` and `VenueCore.report` have them."""
+        """What the core reports, and the tokens."""
         tokens = {"given": self.tokens.given, "used": self.tokens.used, "reused": self.tokens.reused}
-        return {**self._tally.report(), "tokens": tokens, "sockets": super().report()}
+        return {**super().report(), "tokens": tokens}
 
-    def _real(self, method: str, path: str, sent: dict[str, str], endpoint: str, now: int) -> Reply:
-        if path != TOKEN_PATH:
-            self.catch_up(now)
+    def _admit(self, request: Request, now: int) -> Admission:
+        weight = weight_of(request.path)
+        allowance = self._limiter.admit(request.address, weight, now)
+        self.tally.on_weight(weight, now // 1_000)
+        tally = {"limit": self._limits.weight_limit, "remaining": allowance.left, "reset": -(-allowance.reset_us // 1_000)}
+        headers = {f"gw-ratelimit-{name}": str(value) for name, value in tally.items()}
+        return Admission(headers, None if allowance.is_served else said(429, "429000", "Too Many Requests"))
+
+    def _reply(self, request: Request, now: int) -> Reply:
         ping_ms = int(self._limits.ping_seconds * 1_000), int(self._limits.pong_seconds * 1_000)
-        return answer(Question(method, path, sent, now, self, lambda: self.tokens.give(now), endpoint, ping_ms))
+        endpoint = f"ws://{request.host}{SOCKET_PATH}"
+        token = partial(self.tokens.give, now)
+        return answer(Question(request.method, request.path, dict(request.pairs), now, self, token, endpoint, ping_ms))
 
-
-def _injected(fault: Fault) -> Reply | None:
-    match fault.kind:
-        case FaultKind.HTTP_500:
-            return said(500, "500000", "Internal Server Error")
-        case FaultKind.HTTP_503_BUSY:
-            return said(503, "503000", "Service Unavailable")
-        case FaultKind.HTTP_403:
-            return Reply(403, b"<html><body><h1>403 Forbidden</h1></body></html>", "text/html")
-        case FaultKind.HTTP_429:
-            return said(429, "429000", "Too Many Requests")
-        case _:
-            return None
+    def _injected(self, fault: Fault | None, request: Request, now: int) -> Reply | None:
+        match fault and fault.kind:
+            case FaultKind.HTTP_500:
+                return said(500, "500000", "Internal Server Error")
+            case FaultKind.HTTP_503_BUSY:
+                return said(503, "503000", "Service Unavailable")
+            case FaultKind.HTTP_403:
+                return Reply(403, b"<html><body><h1>403 Forbidden</h1></body></html>", "text/html")
+            case FaultKind.HTTP_429:
+                return said(429, "429000", "Too Many Requests")
+            case _:
+                return None

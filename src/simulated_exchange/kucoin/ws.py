@@ -1,4 +1,4 @@
-"""KuCoin's sockets: a welcome first, the JSON a client sends (ping, subscribe, unsubscribe) and the replies.
+"""KuCoin's sockets: the token that opens one, a welcome, the JSON a client sends (ping, subscribe, unsubscribe) and the replies.
 Topics are not in the address, and the client sends the pings.
 """
 
@@ -10,14 +10,65 @@ import orjson
 from aiohttp import web
 
 from simulated_exchange.config import KucoinLimits
-from simulated_exchange.kucoin.limits import SECOND_US, ClientPulse
 from simulated_exchange.kucoin.messages import INTERVALS
 from simulated_exchange.server.connection import Answer, Connection, Talk
 from simulated_exchange.server.messages import TEXT, frame
 from simulated_exchange.server.publisher import Publisher
-from simulated_exchange.server.socket_limits import SlidingCount, SocketLimits
+from simulated_exchange.server.socket_limits import SECOND_US, SlidingCount, SocketLimits
 from simulated_exchange.server.sockets import MessageSource, Sockets
 from simulated_exchange.server.websocket import Address, Listener
+
+TOKEN_LIFE_US = 24 * 3_600 * SECOND_US
+SYMBOLS_PER_TOPIC = 100
+
+_KINDS = ("/market/level2", "/market/match", "/market/ticker", "/market/candles")
+
+
+@dataclass(slots=True)
+class Tokens:
+    """Tokens given out and used; valid for a day. Reuse is counted, not refused: the venue's text leaves it open."""
+
+    given: int = 0
+    used: int = 0
+    reused: int = 0
+    _valid: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def give(self, now: int) -> str:
+        self.given += 1
+        token = f"simulated-{self.given:06d}"
+        self._valid[token] = now, 0
+        return token
+
+    def take(self, token: str, now: int) -> bool:
+        """Whether a connection may open with this token."""
+        if token not in self._valid or now >= self._valid[token][0] + TOKEN_LIFE_US:
+            return False
+        given_at, times = self._valid[token]
+        self._valid[token] = given_at, times + 1
+        self.used += 1
+        self.reused += times > 0
+        return True
+
+
+@dataclass(slots=True)
+class ClientPulse:
+    """The client pings here, as a message; one that says nothing for too long is dead, even while data flows."""
+
+    silence_us: int
+    last_heard: int
+
+    def hear(self, now: int) -> None:
+        self.last_heard = now
+
+    def ping(self, now: int) -> bytes | None:
+        """The venue pings nobody."""
+        return None
+
+    def pong(self, payload: bytes) -> None:
+        """Answers nothing."""
+
+    def is_dead(self, now: int) -> bool:
+        return now - self.last_heard > self.silence_us
 
 
 class KucoinSockets(Sockets):
@@ -50,11 +101,6 @@ class KucoinListener(Listener):
         welcome = {"id": http.query.get("connectId", ""), "type": "welcome"}
         connection.send(frame(TEXT, orjson.dumps(welcome)))
         connection.flush()
-
-
-SYMBOLS_PER_TOPIC = 100
-
-_KINDS = ("/market/level2", "/market/match", "/market/ticker", "/market/candles")
 
 
 @dataclass(slots=True)

@@ -8,9 +8,8 @@ from simulated_exchange.market.generated import Halt, Market
 from simulated_exchange.market.instruments import listed_instruments
 from simulated_exchange.market.intervals import DAY, INTERVALS, MINUTE, SECOND
 from simulated_exchange.market.klines import KlineQuery
-from simulated_exchange.market.live_market import LiveMarket
+from simulated_exchange.market.live_market import LiveMarket, SymbolMarket
 from simulated_exchange.market.rolling_day import RollingDay
-from simulated_exchange.market.symbol_market import SymbolMarket
 
 NOW = 1_765_000_012_345
 OPENED = NOW - NOW % MINUTE

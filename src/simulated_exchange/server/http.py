@@ -1,5 +1,6 @@
-"""PURE. An HTTP answer before it is put on the wire, whole or spoiled by a fault."""
+"""PURE. An HTTP request as a venue sees it, and the answer before it is put on the wire, whole or spoiled by a fault."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import orjson
@@ -7,6 +8,18 @@ import orjson
 from simulated_exchange.server.http_faults import Fault, FaultKind
 
 JSON = "application/json;charset=UTF-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`path` is percent-decoded, `host` how the client calls this machine, `time_unit` the value of Binance's header."""
+
+    method: str
+    path: str
+    pairs: Sequence[tuple[str, str]]
+    address: str
+    host: str
+    time_unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,8 @@ from simulated_exchange.market.generated import Halt, Market
 from simulated_exchange.market.instruments import listed_instruments
 from simulated_exchange.market.intervals import MINUTE
 from simulated_exchange.market.klines import Kline
-from simulated_exchange.market.live_market import LONGEST_CATCH_UP, LiveMarket
+from simulated_exchange.market.live_market import LONGEST_CATCH_UP, LiveMarket, Step, SymbolMarket
 from simulated_exchange.market.order_book import Level
-from simulated_exchange.market.symbol_market import Step, SymbolMarket
 from simulated_exchange.market.trade_log import Trade
 
 NOW = 1_765_000_012_345
