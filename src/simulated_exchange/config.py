@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from simulated_exchange.market.generated import Halt
 from simulated_exchange.market.instruments import MOST
@@ -75,21 +74,11 @@ class ExchangeConfig:
         if self.time_scale <= 0 or self.replay_speed < 0:
             raise ValueError("time-scale must be more than 0, and replay-speed cannot be negative")
         if (self.replay or self.replay_lake) and self.halts:
-            raise ValueError("a recording cannot be halted: use --halt without --replay and --replay-lake")
+            raise ValueError("a recording cannot be halted")
         if self.replay and self.replay_lake:
             raise ValueError("either --replay or --replay-lake: both are the market")
         if not self.replay_lake and (self.replay_from is not None or self.replay_to is not None):
             raise ValueError("--from and --to are of --replay-lake")
-
-
-def halt_from_json(item: Any) -> Halt:
-    """`{"symbol": "BTCUSDT", "start": …, "end": …}`, times ISO or ms, or a string SYMBOL=FROM/TO."""
-    if isinstance(item, str):
-        return parse_halt(item)
-    try:
-        return Halt(str(item["symbol"]), _instant(item["start"]), _instant(item["end"]))
-    except (KeyError, TypeError) as error:
-        raise ValueError("a halt is an object with symbol, start and end, or a string SYMBOL=FROM/TO") from error
 
 
 def parse_halt(text: str) -> Halt:
@@ -107,7 +96,3 @@ def parse_instant(text: str) -> int:
         return timestamps.parse_instant(text) // 1_000
     except ValueError as error:
         raise ValueError(f"{text!r} is not an ISO date or instant") from error
-
-
-def _instant(value: object) -> int:
-    return value if isinstance(value, int) else parse_instant(str(value))

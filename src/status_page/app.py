@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any
 
 import orjson
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from status_page.connections import LONGEST_SECONDS, Places, Watching
 from status_page.guard import Guard
+from status_page.history import KINDS, UNITS, History
 from status_page.market import INTERVALS, Markets, Series
 from status_page.poller import Poller
 from tickhouse_core.errors import TickhouseError
@@ -29,6 +30,9 @@ from tickhouse_core.settings import StatusSettings
 
 ASSETS = packaged("status_page", "assets")
 EVERY_SECONDS = 1.0
+_INSTANT = re.compile(r"[0-3]?[0-9]{1,15}")
+_OFFSET = re.compile(r"[0-9]{1,5}")
+_LAST_US = 4_000_000_000_000_000
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -57,7 +61,9 @@ class _SafeHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-def page_app(poller: Poller, markets: Markets, is_closing: Callable[[], bool], settings: StatusSettings) -> Starlette:
+def page_app(
+    poller: Poller, markets: Markets, past: History, is_closing: Callable[[], bool], settings: StatusSettings
+) -> Starlette:
     """`settings` hold the accepted Host names and the token."""
     places = Places()
 
@@ -68,12 +74,29 @@ def page_app(poller: Poller, markets: Markets, is_closing: Callable[[], bool], s
         return _json(await run_in_threadpool(poller.first_state, 10.0))
 
     async def klines(request: Request) -> Response:
-        venue, symbol, interval = _series(request)
-        return _json(orjson.dumps(list(map(tuple, await _asked(markets.klines, venue, symbol, interval)))))
+        return _json(orjson.dumps(await _asked(markets.window, *_series(request), _instant(request, "until"))))
+
+    async def calendar(request: Request) -> Response:
+        venue, symbol, _ = _series(request)
+        unit = _one_of(request, "unit", UNITS)
+        return _json(orjson.dumps(await _asked(past.calendar, venue, symbol, unit)))
+
+    async def gaps(request: Request) -> Response:
+        since, until = (_instant(request, name) for name in ("since", "until"))
+        return _json(orjson.dumps(await _asked(past.gaps, *_series(request), since or 0, until or _LAST_US)))
+
+    async def history(request: Request) -> Response:
+        venue, symbol = (request.query_params.get(name, "") for name in ("venue", "symbol"))
+        _check_names(*filter(None, (venue, symbol)))
+        offset = request.query_params.get("offset", "0")
+        if not _OFFSET.fullmatch(offset):
+            raise HTTPException(400, "offset: a number up to 99999")
+        until = _instant(request, "until") or _LAST_US
+        kind = _one_of(request, "kind", KINDS)
+        return _json(orjson.dumps(await _asked(past.events, venue, symbol, kind, until, int(offset))))
 
     async def book(request: Request) -> Response:
-        venue, symbol, interval = _series(request)
-        return _json(orjson.dumps(await _asked(markets.live, venue, symbol, interval)))
+        return _json(orjson.dumps(await _asked(markets.live, *_series(request))))
 
     async def events(request: Request) -> Response:
         series = _series(request) if "symbol" in request.query_params else None
@@ -111,6 +134,9 @@ def page_app(poller: Poller, markets: Markets, is_closing: Callable[[], bool], s
         Route("/", index),
         Route("/api/status", status),
         Route("/api/klines", klines),
+        Route("/api/coverage", calendar),
+        Route("/api/gaps", gaps),
+        Route("/api/history", history),
         Route("/api/market", book),
         Route("/api/events", events),
         *(Route(path, own) for path in ("/metrics", "/healthz", "/readyz")),
@@ -125,19 +151,38 @@ def page_app(poller: Poller, markets: Markets, is_closing: Callable[[], bool], s
 
 
 def _series(request: Request) -> Series:
-    """Checks the names' form; they reach the warehouse as bound parameters."""
     asked = request.query_params
     venue, symbol, interval = asked.get("venue", ""), asked.get("symbol", ""), asked.get("interval", "1m")
-    if not (_NAME.fullmatch(venue) and _NAME.fullmatch(symbol)):
-        raise HTTPException(400, "venue and symbol: letters, digits, dot, dash and underscore, at most 40")
+    _check_names(venue, symbol)
     if interval not in INTERVALS:
         raise HTTPException(400, f"interval: choose from {', '.join(INTERVALS)}")
     return venue, symbol, interval
 
 
-async def _asked(read: Callable[..., Any], *series: str) -> Any:
+def _check_names(*names: str) -> None:
+    """Their form; they reach the warehouse as bound parameters."""
+    if not all(map(_NAME.fullmatch, names)):
+        raise HTTPException(400, "venue and symbol: letters, digits, dot, dash and underscore, at most 40")
+
+
+def _instant(request: Request, name: str) -> int | None:
+    """In microseconds; None where it is not given."""
+    text = request.query_params.get(name, "")
+    if text and not _INSTANT.fullmatch(text):
+        raise HTTPException(400, f"{name}: microseconds since 1970, up to the year 2096")
+    return int(text) if text else None
+
+
+def _one_of(request: Request, name: str, choices: Collection[str]) -> str:
+    chosen = request.query_params.get(name, next(iter(choices)))
+    if chosen not in choices:
+        raise HTTPException(400, f"{name}: choose from {', '.join(choices)}")
+    return chosen
+
+
+async def _asked(read: Callable[..., Any], *wanted: object) -> Any:
     try:
-        return await run_in_threadpool(read, *series)
+        return await run_in_threadpool(read, *wanted)
     except TickhouseError as error:
         raise HTTPException(503, str(error)) from error
 

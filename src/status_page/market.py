@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from status_page.queries import Queries
-from tickhouse_core.timestamps import MINUTE_US, SECOND_US, now_us, to_datetime
+from tickhouse_core.timestamps import DAY_US, MINUTE_US, SECOND_US, now_us, to_datetime
 
-KLINES_SHOWN = 500
+WINDOW_STEPS = 1_000
+"""A window of the chart: so many steps of its interval, each with or without a kline."""
+
 LEVELS_SHOWN = 200
 _FRESH_SECONDS = 0.9
 _LIVE_US, _MOST_LIVE_US = 3 * MINUTE_US, 60 * MINUTE_US
@@ -18,8 +20,8 @@ _LIVE_US, _MOST_LIVE_US = 3 * MINUTE_US, 60 * MINUTE_US
 _MOST_MINUTES_US = 2 * 24 * 60 * MINUTE_US
 _DIFFS_US = 60 * MINUTE_US
 _MOST_REMEMBERED = 64
-_MOST_HOLES = 4
 _END_US = 4_000_000_000 * SECOND_US
+_PROOF_US = DAY_US
 
 Series = tuple[str, str, str]
 """Venue, symbol, interval."""
@@ -38,12 +40,14 @@ class Candle(NamedTuple):
     close: float
     volume: float
     is_complete: bool
+    source: str
+    """`trades`, `klines`, or `mixed` where a longer one was made of both."""
 
 
 def candle(row: Sequence[object]) -> Candle:
     """A row of the status queries."""
     opened, first, high, low, close, volume = (float(str(value)) for value in row[:6])
-    return Candle(int(opened), first, high, low, close, volume, bool(row[6]))
+    return Candle(int(opened), first, high, low, close, volume, bool(row[6]), str(row[7]))
 
 
 def with_the_youngest(
@@ -80,6 +84,7 @@ def roll_up(parts: Iterable[Candle], interval_seconds: int) -> list[Candle]:
                 part.close,
                 last.volume + part.volume,
                 False,
+                last.source if last.source == part.source else "mixed",
             )
         else:
             rolled.append(part._replace(opened=opened, is_complete=part.is_complete and part.opened == opened))
@@ -94,15 +99,20 @@ class Markets:
         self._lock = threading.Lock()
         self._remembered: OrderedDict[tuple[str, ...], tuple[float, Any]] = OrderedDict()
 
-    def klines(self, venue: str, symbol: str, interval: str) -> list[Candle]:
-        """The last 500, including the running one."""
-        return list(
-            self._remember(("klines", venue, symbol, interval), lambda: self._klines(venue, symbol, interval, KLINES_SHOWN))
-        )
+    def window(self, venue: str, symbol: str, interval: str, until_us: int | None = None) -> dict[str, Any]:
+        """The klines of 1,000 steps before `until_us`, and their gaps. Without it up to now, or up to the last kline there is.
+
+        `since`, `until`; `klines`; `gaps`: channel, cause, from, to, first and last missing id, whether healed;
+        `before`, `after`: when the klines beside the window opened, 0 without any. Instants in microseconds.
+        """
+        series, step = (venue, symbol, interval), INTERVALS[interval] * SECOND_US
+        if until_us is not None:
+            return self._window(series, step, -(-until_us // step) * step)
+        return dict(self._remember(("newest", *series), lambda: self._window(series, step, None)))
 
     def live(self, venue: str, symbol: str, interval: str) -> dict[str, Any]:
         """The youngest three klines and the best levels of the book."""
-        klines = self._remember(("young", venue, symbol, interval), lambda: self._klines(venue, symbol, interval, 3))
+        klines = self._remember(("young", venue, symbol, interval), lambda: self._young((venue, symbol, interval)))
         book = self._remember(("book", venue, symbol), lambda: self._book(venue, symbol))
         return {"venue": venue, "symbol": symbol, "interval": interval, "klines": list(map(tuple, klines)), "book": book}
 
@@ -116,36 +126,56 @@ class Markets:
                     self._remembered.popitem(last=False)
             return known[1]
 
-    def _klines(self, venue: str, symbol: str, interval: str, most: int) -> list[Candle]:
-        seconds = INTERVALS[interval]
-        now = now_us()
-        market: dict[str, Any] = {"venue": venue, "symbol": symbol}
-        stored = self._stored(market | {"interval": interval}, seconds, most)
+    def _window(self, series: Series, step: int, asked: int | None) -> dict[str, Any]:
+        now = -(-now_us() // step) * step
+        until = now if asked is None else asked
+        klines = self._between(series, until - WINDOW_STEPS * step, until)
+        if asked is None and not klines and (last := self._beside(series, until, until)[0]):
+            until = last + step
+            klines = self._between(series, until - WINDOW_STEPS * step, until)
+        since = until - WINDOW_STEPS * step
+        before, after = self._beside(series, since, until)
+        return {
+            "since": since,
+            "until": until,
+            "klines": list(map(tuple, klines)),
+            "gaps": self._queries.ask("gaps", _parameters(series, since, until)),
+            "before": before,
+            "after": after,
+        }
+
+    def _beside(self, series: Series, since: int, until: int) -> tuple[int, int]:
+        [[before, after]] = self._queries.ask("candles_beside", _parameters(series, since, until))
+        return int(before), int(after)
+
+    def _between(self, series: Series, since: int, until: int) -> list[Candle]:
+        """The stored klines of a stretch, and of trades whatever is younger than storage."""
+        stored = [candle(row) for row in self._queries.ask("candles", _parameters(series, since, until))]
+        if until + _MOST_LIVE_US < now_us():
+            return stored
+        return [kline for kline in self._with_the_youngest(series, stored) if since <= kline.opened < until]
+
+    def _young(self, series: Series) -> list[Candle]:
+        """The youngest three, including the running one."""
+        last, _ = self._beside(series, _END_US, _END_US)
+        since = last - 2 * INTERVALS[series[2]] * SECOND_US
+        stored = [candle(row) for row in self._queries.ask("candles", _parameters(series, since, _END_US))] if last else []
+        return self._with_the_youngest(series, stored)[-3:]
+
+    def _with_the_youngest(self, series: Series, stored: list[Candle]) -> list[Candle]:
+        venue, symbol, interval = series
+        seconds, now = INTERVALS[interval], now_us()
         young = stored[-1].opened if stored else 0
         part_seconds = min(60, seconds)
         minutes: list[Candle] = []
         if seconds > 60:
             since = max(young, now - _MOST_MINUTES_US)
-            asked = market | {"interval": "1m", "since_us": since, "until_us": _END_US}
-            minutes = [candle(row) for row in self._queries.ask("candles", asked)]
+            minutes = [candle(row) for row in self._queries.ask("candles", _parameters((venue, symbol, "1m"), since, _END_US))]
         behind = now - (minutes[-1].opened if minutes else young)
         back = min(max(_LIVE_US, behind), _MOST_LIVE_US) if seconds >= 60 else MINUTE_US
         since = (now - back) // (part_seconds * SECOND_US) * part_seconds * SECOND_US
-        rows = self._queries.ask("live_candles", market | {"seconds": part_seconds, "since_us": since})
-        return with_the_youngest(stored, minutes, map(candle, rows), seconds)[-most:]
-
-    def _stored(self, series: dict[str, Any], seconds: int, most: int) -> list[Candle]:
-        """The last klines, across a few holes of any length: a backfill may end long before the capture began."""
-        stored: list[Candle] = []
-        for _ in range(_MOST_HOLES):
-            until = stored[0].opened if stored else _END_US
-            [[newest]] = self._queries.ask("newest_candle", series | {"until_us": until})
-            if not newest or len(stored) >= most:
-                break
-            since = int(newest) - (most - len(stored) - 1) * seconds * SECOND_US
-            rows = self._queries.ask("candles", series | {"since_us": max(0, since), "until_us": until})
-            stored = [*map(candle, rows), *stored]
-        return stored
+        rows = self._queries.ask("live_candles", {"venue": venue, "symbol": symbol, "seconds": part_seconds, "since_us": since})
+        return with_the_youngest(stored, minutes, map(candle, rows), seconds)
 
     def _book(self, venue: str, symbol: str) -> dict[str, Any] | None:
         """None without a diff in the last hour of loads."""
@@ -155,11 +185,19 @@ class Markets:
             return None
         at = to_datetime(int(event_us)).strftime("%Y-%m-%d %H:%M:%S.%f")
         rows = self._queries.ask("book", market | {"at": at, "levels": LEVELS_SHOWN})
+        [[proven, broken]] = self._queries.ask("book_proof", market | {"since_us": now_us() - _PROOF_US})
         sides = {side: [(price, quantity) for which, price, quantity, _, _ in rows if which == side] for side in ("bid", "ask")}
         return {
             "event_time": int(event_us),
             "last_update_id": int(rows[0][3]) if rows else 0,
             "is_proven": bool(rows[0][4]) if rows else False,
+            "proven_at": int(proven),
+            "broken_at": int(broken),
             "bids": sides["bid"],
             "asks": sides["ask"],
         }
+
+
+def _parameters(series: Series, since_us: int, until_us: int) -> dict[str, Any]:
+    venue, symbol, interval = series
+    return {"venue": venue, "symbol": symbol, "interval": interval, "since_us": since_us, "until_us": until_us}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
 from status_page.app import page_app
+from status_page.history import History
 from status_page.market import Markets
 from status_page.poller import LakeLag, Poller
 from status_page.processes import Processes, parse_targets
@@ -29,14 +30,16 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False, listene
     host, port = settings.host, listener.getsockname()[1]
     with ExitStack() as parts:
         parts.callback(listener.close)
-        queries, slow, market = (parts.enter_context(closing(Queries(lambda: _connect(settings)))) for _ in range(3))
+        connections = (parts.enter_context(closing(Queries(lambda: _connect(settings)))) for _ in range(4))
+        queries, slow, market, past = connections
         lake = LakeLag(open_lake(brief=True), queries)
         poller = Poller(queries, slow, lake, Processes(parse_targets(settings.targets)))
         closed = threading.Event()
         parts.enter_context(observed(poller.process()))
         poller.start()
         parts.callback(poller.close)
-        parts.enter_context(serving(page_app(poller, Markets(market), closed.is_set, settings), listener, "status-page"))
+        app = page_app(poller, Markets(market), History(past), closed.is_set, settings)
+        parts.enter_context(serving(app, listener, "status-page"))
         parts.callback(closed.set)
         yield f"http://{'localhost' if host in LOOPBACK_NAMES else host}:{port}"
 

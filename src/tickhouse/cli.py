@@ -17,7 +17,7 @@ from tickhouse_core.command_line import print_table, with_data_folder
 from tickhouse_core.errors import WarehouseReadOnly, WarehouseRefused
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.settings import DataSettings, LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
-from tickhouse_core.starting import leave_out_pandas
+from tickhouse_core.starting import leave_out_pandas, run_to_the_end
 from tickhouse_core.warehouse import connect, connect_asker
 
 _TEACHING = """Crypto market data: recorded to Parquet, loaded into ClickHouse exactly once, queryable in SQL.
@@ -168,7 +168,7 @@ def query(
 def main() -> None:
     """The console script."""
     leave_out_pandas()
-    app()
+    run_to_the_end(app)
 
 
 if __name__ == "__main__":

@@ -82,8 +82,11 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def serving(app: ASGIApp, listener: socket.socket, name: str) -> Iterator[None]:
-    """Answers requests in a thread called `name` as long as the context lasts; then the listener is closed."""
+def serving(app: ASGIApp, listener: socket.socket, name: str, end_seconds: int = _END_SECONDS) -> Iterator[None]:
+    """Answers requests in a thread called `name` as long as the context lasts; then the listener is closed.
+
+    What is not answered `end_seconds` later is cancelled.
+    """
     config = uvicorn.Config(
         app,
         http=PromptConnection,
@@ -91,7 +94,7 @@ def serving(app: ASGIApp, listener: socket.socket, name: str) -> Iterator[None]:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=_END_SECONDS,
+        timeout_graceful_shutdown=end_seconds,
         lifespan="off",
     )
     server = uvicorn.Server(config)
@@ -101,5 +104,5 @@ def serving(app: ASGIApp, listener: socket.socket, name: str) -> Iterator[None]:
         yield
     finally:
         server.should_exit = True
-        thread.join(_END_SECONDS + 5)
+        thread.join(end_seconds + 5)
         listener.close()

@@ -15,6 +15,7 @@ from status_page.app import ASSETS
 from status_page.server import running_page
 from tickhouse_core.errors import UsageError, WarehouseUnavailable
 from tickhouse_core.settings import StatusSettings, WarehouseSettings
+from tickhouse_core.timestamps import DAY_US, MINUTE_US
 from tickhouse_core.warehouse import Warehouse, connect_reader
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def test_the_page_and_its_assets_come_from_here_alone(url: str) -> None:
     assert page.status_code == 200
     assert "default-src 'self'" in page.headers["content-security-policy"]
     assert "http" not in page.text.replace("https://www.tradingview.com/lightweight-charts/", "")
-    for asset in ("page.js", "page.css", "candles.js", "vendor/lightweight-charts.standalone.production.js"):
+    for asset in ("page.js", "page.css", "market.js", "vendor/lightweight-charts.standalone.production.js"):
         assert httpx.get(f"{url}/assets/{asset}").status_code == 200
     assert httpx.get(f"{url}/assets/../app.py").status_code == 404
 
@@ -84,25 +85,117 @@ def test_the_state_is_json_for_scripts_and_health_is_honest(url: str) -> None:
     assert "tickhouse_status_looks_total" in httpx.get(f"{url}/metrics").text
 
 
+def window(url: str, **asked: str | int) -> dict[str, Any]:
+    answer = httpx.get(f"{url}/api/klines", params={"venue": "binance", "symbol": "BTCUSDT", "interval": "1m", **asked})
+    assert answer.status_code == 200
+    return dict(answer.json())
+
+
 def test_klines_are_those_of_the_warehouse(url: str) -> None:
-    rows = httpx.get(f"{url}/api/klines", params={"venue": "binance", "symbol": "BTCUSDT", "interval": "1m"}).json()
+    rows = window(url)["klines"]
     assert len(rows) == 30
-    assert rows[-1][1:6] == [100.0, 110.0, 90.0, 129.0, 1.5]
-    hourly = httpx.get(f"{url}/api/klines", params={"venue": "binance", "symbol": "BTCUSDT", "interval": "1h"}).json()
-    assert sum(row[5] for row in hourly) == 45.0
-    assert httpx.get(f"{url}/api/klines", params={"venue": "binance", "symbol": "NONE"}).json() == []
+    assert rows[-1][1:] == [100.0, 110.0, 90.0, 129.0, 1.5, True, "klines"]
+    assert sum(row[5] for row in window(url, interval="1h")["klines"]) == 45.0
+    nothing = window(url, symbol="NONE")
+    assert (nothing["klines"], nothing["gaps"], nothing["before"], nothing["after"]) == ([], [], 0, 0)
 
 
-def test_klines_of_long_ago_are_shown_beyond_a_hole(url: str, warehouse: Warehouse) -> None:
+def test_a_window_is_a_stretch_of_time_and_knows_the_klines_beside_it(url: str, warehouse: Warehouse) -> None:
     insert_klines(warehouse, "ETHUSDT")
     insert_klines(warehouse, "ETHUSDT", days_ago=9)
-    rows = httpx.get(f"{url}/api/klines", params={"venue": "binance", "symbol": "ETHUSDT", "interval": "1m"}).json()
-    assert len(rows) == 60
-    assert rows[30][0] - rows[29][0] > 8 * 86_400_000_000
+    newest = window(url, symbol="ETHUSDT")
+    assert len(newest["klines"]) == 30
+    assert newest["until"] - newest["since"] == 1_000 * MINUTE_US
+    assert newest["after"] == 0
+    older = window(url, symbol="ETHUSDT", until=newest["before"] + MINUTE_US)
+    assert len(older["klines"]) == 30
+    assert older["klines"][-1][0] == newest["before"] == newest["klines"][-1][0] - 9 * DAY_US
+    assert (older["before"], older["after"]) == (0, newest["klines"][0][0])
+
+
+def test_the_newest_window_of_a_history_ends_at_its_last_kline(url: str, warehouse: Warehouse) -> None:
+    insert_klines(warehouse, "SOLUSDT", days_ago=200)
+    newest = window(url, symbol="SOLUSDT")
+    assert len(newest["klines"]) == 30
+    assert newest["until"] == newest["klines"][-1][0] + MINUTE_US
+
+
+def insert_event(warehouse: Warehouse, event: str, ids: tuple[int, int] | None, lasted: timedelta, **more: object) -> None:
+    first, last = ids or (None, None)
+    row = {
+        "venue": "binance",
+        "symbol": "BTCUSDT",
+        "channel": "trades",
+        "instance": "main",
+        "event": event,
+        "from_update_id": first,
+        "to_update_id": last,
+        "started_at": OPENED + timedelta(minutes=5),
+        "ended_at": OPENED + timedelta(minutes=5) + lasted,
+        "cause": "disconnect",
+        "detail": "",
+        "object_key": "x",
+    }
+    warehouse.insert_rows("bronze_stream_events", [row | more])
+
+
+def test_gaps_come_with_their_window_and_say_whether_they_were_healed(url: str, warehouse: Warehouse) -> None:
+    insert_event(warehouse, "gap", (10, 19), timedelta(seconds=30))
+    insert_event(warehouse, "healed", (10, 14), timedelta(0))
+    insert_event(warehouse, "healed", (15, 19), timedelta(0))
+    insert_event(warehouse, "gap", (30, 39), timedelta(seconds=40))
+    insert_event(warehouse, "healed", (30, 38), timedelta(0))
+    insert_event(warehouse, "gap", None, timedelta(0), channel="depth", cause="restart")
+    opened = int((OPENED + timedelta(minutes=20)).replace(tzinfo=UTC).timestamp()) * 1_000_000
+    for interval, instance in (("1m", "backfill-BTCUSDT-1m"), ("1h", "backfill-BTCUSDT-1h")):
+        insert_event(
+            warehouse, "gap", (opened, opened + MINUTE_US), timedelta(0), channel="klines", instance=instance, detail=interval
+        )
+    asked = window(url)
+    assert {(channel, first, last, healed) for channel, _, _, _, first, last, healed in asked["gaps"]} == {
+        ("trades", 10, 19, True),
+        ("trades", 30, 39, False),
+        ("depth", None, None, False),
+        ("klines", opened, opened + MINUTE_US, False),
+    }
+    assert [gap[2:4] for gap in asked["gaps"] if gap[0] == "klines"] == [[opened, opened + MINUTE_US]]
+    before = httpx.get(f"{url}/api/gaps", params={"venue": "binance", "symbol": "BTCUSDT", "until": asked["since"]}).json()
+    assert before == []
+
+
+def test_a_calendar_counts_what_is_there_by_hour_day_and_month(url: str, warehouse: Warehouse) -> None:
+    insert_event(warehouse, "gap", (10, 19), timedelta(seconds=30))
+    insert_event(warehouse, "gap", (10, 19), timedelta(seconds=30), channel="depth")
+    insert_event(warehouse, "healed", (10, 14), timedelta(0))
+    for unit in ("hour", "day", "month"):
+        answer = httpx.get(f"{url}/api/coverage", params={"venue": "binance", "symbol": "BTCUSDT", "unit": unit}).json()
+        totals = [sum(column) for column in list(zip(*answer["cells"], strict=True))[1:]]
+        assert totals == [0, 0, 30, 0, 1, 1, 0, 1]
+        assert all(answer["since"] - 31 * DAY_US < cell[0] < answer["until"] for cell in answer["cells"])
+
+
+def test_events_are_paged_and_chosen_by_market_and_kind(url: str, warehouse: Warehouse) -> None:
+    for number in range(130):
+        insert_event(warehouse, "gap", (number, number), timedelta(0))
+    insert_event(warehouse, "connected", None, timedelta(0), symbol="")
+    insert_event(warehouse, "gap", (1, 2), timedelta(0), symbol="ETHUSDT")
+
+    def page(**asked: str | int) -> list[Any]:
+        return list(httpx.get(f"{url}/api/history", params=asked).json())
+
+    market: dict[str, str | int] = {"venue": "binance", "symbol": "BTCUSDT", "kind": "gaps"}
+    first, second = page(**market), page(**market, offset=100)
+    assert (len(first), len(second)) == (100, 30)
+    assert {row[8] for row in first + second} == set(range(130))
+    assert [row[5] for row in page(kind="connections")] == ["connected"]
+    assert len(page(offset=100)) == 32
+    for wrong in ({"kind": "sql"}, {"offset": "-1"}, {"until": "yesterday"}, {"symbol": "x' or 1=1"}):
+        assert httpx.get(f"{url}/api/history", params=wrong).status_code == 400
+    assert httpx.get(f"{url}/api/coverage", params=market | {"unit": "week"}).status_code == 400
 
 
 def test_what_is_no_name_is_refused_and_a_strangers_name_for_this_address_too(url: str) -> None:
-    for path in ("klines", "market", "events"):
+    for path in ("klines", "market", "events", "coverage", "gaps"):
         for wrong in WRONG:
             assert httpx.get(f"{url}/api/{path}", params=wrong).status_code == 400
     assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 400

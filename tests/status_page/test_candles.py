@@ -9,11 +9,13 @@ MINUTE = 60_000_000
 
 
 def kline(minute: int, price: float, volume: float = 1.0, is_complete: bool = True) -> Candle:
-    return Candle(minute * MINUTE, price, price + 1, price - 1, price + 0.5, volume, is_complete)
+    return Candle(minute * MINUTE, price, price + 1, price - 1, price + 0.5, volume, is_complete, "trades")
 
 
 def test_a_row_of_the_warehouse_becomes_floats() -> None:
-    assert candle((60_000_000, "1.5", "2", "1", "1.7", "3", 1)) == Candle(60_000_000, 1.5, 2.0, 1.0, 1.7, 3.0, True)
+    assert candle((60_000_000, "1.5", "2", "1", "1.7", "3", 1, "klines")) == Candle(
+        60_000_000, 1.5, 2.0, 1.0, 1.7, 3.0, True, "klines"
+    )
 
 
 def test_live_minutes_follow_the_stored_ones() -> None:
@@ -30,7 +32,12 @@ def test_a_running_minute_is_replaced_and_a_complete_one_is_not() -> None:
 
 def test_longer_klines_are_made_of_minutes() -> None:
     [hour] = with_the_youngest([], [kline(60, 10), kline(61, 20)], [kline(62, 5, 2.0)], 3_600)
-    assert hour == Candle(60 * MINUTE, 10, 21, 4, 5.5, 4.0, False)
+    assert hour == Candle(60 * MINUTE, 10, 21, 4, 5.5, 4.0, False, "trades")
+
+
+def test_a_longer_kline_of_both_sources_is_mixed() -> None:
+    [hour] = roll_up([kline(60, 10)._replace(source="klines"), kline(61, 20), kline(62, 20)], 3_600)
+    assert hour.source == "mixed"
 
 
 @given(st.lists(st.tuples(st.integers(0, 300), st.floats(1, 100)), unique_by=lambda pair: pair[0]))

@@ -59,7 +59,7 @@ def seconds_until_shown(context: "BrowserContext", url: str) -> float:
     page.goto(url, wait_until="commit")
     page.locator("#stage-gold .age").wait_for()
     page.locator("#candles-words", has_text="close").wait_for()
-    page.locator("#depth-words", has_text="spread").wait_for()
+    page.locator("#book-figures", has_text="spread").wait_for()
     seconds = time.monotonic() - began
     page.close()
     return seconds
@@ -92,7 +92,7 @@ def test_the_page_lives_tells_trouble_within_seconds_and_can_be_used_by_everyone
     complaints: list[str] = []
     context = browser.new_context(**LOOKS["light"])
     page = opened(context, watched.url, complaints)
-    expect(page.locator("#depth-words")).to_contain_text("spread", timeout=patience(60) * 1_000)
+    expect(page.locator("#book-figures")).to_contain_text("spread", timeout=patience(60) * 1_000)
     expect(page.locator("#stage-warehouse")).to_have_attribute("data-verdict", "ok", timeout=patience(30) * 1_000)
 
     wait_for_change(page, "#candles-words")
@@ -113,7 +113,7 @@ def test_the_page_lives_tells_trouble_within_seconds_and_can_be_used_by_everyone
     for name, look in LOOKS.items():
         with browser.new_context(**look) as other:
             shown = opened(other, watched.url, complaints)
-            expect(shown.locator("#depth-words")).to_contain_text("spread", timeout=patience(10) * 1_000)
+            expect(shown.locator("#book-figures")).to_contain_text("spread", timeout=patience(10) * 1_000)
             shown.screenshot(path=tmp_path / f"{name}.png", full_page=True)
             assert shown.evaluate("document.documentElement.scrollWidth") <= look["viewport"]["width"], f"{name} is too wide"
             shown.evaluate(AXE)

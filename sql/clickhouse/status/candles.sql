@@ -7,14 +7,15 @@ select
     argMax(low, rank),
     argMax(close, rank),
     argMax(volume, rank),
-    argMax(is_complete, rank)
+    argMax(is_complete, rank),
+    argMax(source, rank)
 from (
-    select open_time, open, high, low, close, ifNull(volume, 0) as volume, is_complete, 2 as rank
+    select open_time, open, high, low, close, ifNull(volume, 0) as volume, is_complete, source, 2 as rank
     from stored_ohlcv final
     where interval = {interval:String} and venue = {venue:String} and symbol = {symbol:String}
         and open_time >= fromUnixTimestamp64Micro({since_us:Int64}) and open_time < fromUnixTimestamp64Micro({until_us:Int64})
     union all
-    select open_time, open, high, low, close, volume, is_closed, 1
+    select open_time, open, high, low, close, volume, is_closed, 'klines', 1
     from silver_klines final
     where venue = {venue:String} and symbol = {symbol:String} and interval = {interval:String}
         and open_time >= fromUnixTimestamp64Micro({since_us:Int64}) and open_time < fromUnixTimestamp64Micro({until_us:Int64})

@@ -7,7 +7,8 @@ select
     min(price),
     argMax(price, trade_id),
     sum(toDecimal256(quantity, 18)),
-    false
+    false,
+    'trades'
 from silver_trades final
 where venue = {venue:String} and symbol = {symbol:String} and trade_time >= fromUnixTimestamp64Micro({since_us:Int64})
 group by opened

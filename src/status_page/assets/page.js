@@ -1,6 +1,7 @@
 // The page: loads the current state, then listens for events. All text enters the document as text, never as markup.
-import { candleChart } from "./candles.js";
-import { drawDepth } from "./depth.js";
+import { clock, count, fill, make, place, say } from "./document.js";
+import { offerMarkets, showEvents } from "./events.js";
+import { market } from "./market.js";
 
 const WORDS = { ok: "healthy", degraded: "late", down: "trouble", idle: "idle" };
 const STAGES = {
@@ -9,24 +10,9 @@ const STAGES = {
   warehouse: ["Warehouse", "newest message that can be queried"],
   gold: ["Gold", "loads are in gold up to"],
 };
-const INTERVALS = ["1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d"];
-const place = (id) => document.getElementById(id);
-const chart = candleChart(place("candles"));
+const size = (bytes) => bytes < 1e6 ? `${count(Math.round(bytes / 1e3))} kB` : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 let source = null;
 let heard = performance.now();
-let series = null;
-
-function make(tag, text = "", attributes = {}) {
-  const node = document.createElement(tag);
-  node.textContent = text;
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  return node;
-}
-
-const say = (node, text) => { if (node.textContent !== text) node.textContent = text; };
-const clock = (us) => new Date(us / 1000).toISOString().slice(0, 19).replace("T", " ");
-const count = (value) => Number(value).toLocaleString("en");
-const size = (bytes) => bytes < 1e6 ? `${count(Math.round(bytes / 1e3))} kB` : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 
 function ago(seconds) {
   if (seconds === null) return "–";
@@ -35,29 +21,13 @@ function ago(seconds) {
   return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
 }
 
-function fill(id, rows) {
-  const body = place(id);
-  const said = JSON.stringify(rows);
-  if (body.dataset.said === said) return; // keeps the scroll position
-  body.dataset.said = said;
-  body.replaceChildren(...rows.map((cells) => {
-    const line = make("tr");
-    line.append(...cells.map(([text, name = "", verdict = ""]) => {
-      const cell = make("td", verdict ? "" : text, name ? { class: name } : {});
-      if (verdict) cell.append(make("span", text, { class: "verdict", "data-verdict": verdict }));
-      return cell;
-    }));
-    return line;
-  }));
-}
-
 function showState(state) {
   heard = performance.now();
   if (!state.stages) return;
   showVerdict(state.verdict, state.words);
   say(place("at"), clock(state.at));
   showStages(state.stages);
-  showMarkets(state.markets);
+  market.offer(state.markets);
   showCoverage(state);
   fill("queues", state.queues.map((queue) => [
     [queue.name], [count(queue.waiting), "number"], [count(queue.in_flight), "number"],
@@ -69,11 +39,8 @@ function showState(state) {
     [detail && verdict === "failed" ? `${name}: ${detail}` : name, "detail"],
     [verdict, "", verdict === "passed" ? "ok" : severity === "error" ? "down" : "degraded"], [count(findings), "number"], [clock(at), "when"],
   ]) : [[["no check has run yet: tickhouse checks"]]]);
-  fill("events", state.events.map(([at, venue, symbol, channel, instance, event, cause, detail, from, to]) => [
-    [clock(at), "when"], [[venue, symbol, channel].filter(Boolean).join(" ")],
-    [event, "", { gap: "down", mismatch: "down", healed: "ok", proven: "ok", synced: "ok", refused_frame: "degraded", disconnected: "degraded", channel_stopped: "down" }[event] || "idle"],
-    [cause], [[detail, from === null ? "" : `${count(from)} – ${count(to)}`].filter(Boolean).join(" · "), "detail"],
-  ]));
+  offerMarkets(state.markets);
+  showEvents(state.events);
 }
 
 function showVerdict(verdict, words) {
@@ -101,18 +68,6 @@ function showStages(stages) {
     say(item.querySelector(".age"), ago(stage.age_seconds));
     say(item.querySelector(".words"), stage.words);
   }
-}
-
-function showMarkets(markets) {
-  const select = place("symbol");
-  const names = markets.map(([venue, symbol]) => `${venue} ${symbol}`);
-  if (names.join() !== select.dataset.names) {
-    const before = select.value || localStorage.getItem("symbol");
-    select.dataset.names = names.join();
-    select.replaceChildren(...names.map((name) => make("option", name, { value: name })));
-    if (names.includes(before)) select.value = before;
-  }
-  if (!series && names.length) watch();
 }
 
 function showCoverage(state) {
@@ -179,42 +134,6 @@ function showProcesses(processes) {
   place("processes").replaceChildren(...(lines.length ? lines : [make("li", "STATUS_TARGETS is empty", { class: "quiet" })]));
 }
 
-function showMarket(market) {
-  if (!series || market.venue !== series.venue || market.symbol !== series.symbol || market.interval !== series.interval) return;
-  chart.update(market.klines);
-  showKlines();
-  const book = market.book;
-  const top = book && book.bids.length && book.asks.length;
-  fill("top", top ? [["ask", book.asks[0]], ["bid", book.bids[0]]].map(([side, [price, quantity]]) =>
-    [[side, side], [short(price), `number ${side}`], [short(quantity), "number"]]) : [[["no book within the last hour"]]]);
-  if (top) say(place("depth-words"), drawDepth(place("depth"), book) + (book.is_proven ? "" : " · not proven: diffs are missing") + ` · ${clock(book.event_time)}`);
-  else { place("depth").replaceChildren(); say(place("depth-words"), "no book yet"); }
-}
-
-const short = (text) => text.includes(".") ? text.replace(/\.?0+$/, "") : text;
-
-function showKlines() {
-  const last = chart.last();
-  const words = last ? `${series.symbol} ${series.interval}: open ${last.open}, high ${last.high}, low ${last.low}, close ${last.close}, volume ${last.volume.toPrecision(6)} · ${clock(last.opened)}` : "no klines yet";
-  say(place("candles-words"), words);
-  place("candles").setAttribute("aria-label", `Candles. ${words}`);
-}
-
-async function watch() {
-  const [venue, symbol] = place("symbol").value.split(" ");
-  if (!symbol) return;
-  const wanted = { venue, symbol, interval: place("interval").value };
-  series = wanted;
-  localStorage.setItem("symbol", `${venue} ${symbol}`);
-  localStorage.setItem("interval", wanted.interval);
-  const query = new URLSearchParams(wanted);
-  listen(query);
-  const answer = await fetch(`/api/klines?${query}`);
-  if (series !== wanted || !answer.ok) return;
-  chart.show(await answer.json());
-  showKlines();
-}
-
 function listen(query) {
   if (source) source.close();
   source = new EventSource(query ? `/api/events?${query}` : "/api/events");
@@ -223,20 +142,17 @@ function listen(query) {
     if (mine.readyState === EventSource.CLOSED) setTimeout(() => { if (source === mine) listen(query); }, 5000);
   });
   source.addEventListener("state", (event) => showState(JSON.parse(event.data)));
-  source.addEventListener("market", (event) => { const market = JSON.parse(event.data); if (market.klines) showMarket(market); });
+  source.addEventListener("market", (event) => { const news = JSON.parse(event.data); if (news.klines) market.hear(news); });
 }
 
-place("interval").replaceChildren(...INTERVALS.map((name) => make("option", name, { value: name })));
-place("interval").value = localStorage.getItem("interval") || "1m";
-place("symbol").addEventListener("change", watch);
-place("interval").addEventListener("change", watch);
+market.onChoice(listen);
 place("theme").addEventListener("click", () => {
   const isDark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   document.documentElement.dataset.theme = isDark ? "light" : "dark";
   localStorage.setItem("theme", document.documentElement.dataset.theme);
-  chart.paint();
+  market.paint();
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chart.paint());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => market.paint());
 setInterval(() => {
   if (performance.now() - heard > 10000) showVerdict("down", "the page's server does not answer: is it running?");
 }, 1000);

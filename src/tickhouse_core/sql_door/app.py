@@ -1,11 +1,13 @@
 """The SQL door's addresses: `/` takes statements as ClickHouse's HTTP interface does, `/ping` says that it lives."""
 
 import asyncio
+import logging
 import secrets
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope, Send
@@ -20,11 +22,16 @@ from tickhouse_core.sql_door.wire import (
     TOO_MANY_QUERIES,
     SqlError,
     content_type,
+    ending,
     exception_block,
     refusal,
     summary,
     with_version,
 )
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 MOST_AT_ONCE = 3
 """Statements that run; further ones wait for their turn."""
@@ -34,11 +41,17 @@ TURN_SECONDS = 30.0
 SEND_SECONDS = 30.0
 """A client that takes nothing for so long loses its answer."""
 
+CLOSE_SECONDS = 2.0
+"""A statement that was ended and still runs so long after `close` is left."""
+
+_LAST_SECONDS = 0.5
+"""From then on: a client that takes nothing is left."""
+
 _FIRST_BYTES = 1024 * 1024
 """An answer up to this size goes out in one piece, with what it cost."""
 
 _MOST_WHOLE_BYTES = 256 * 1024 * 1024
-_TOO_LARGE, _ABORTED = 396, 236
+_TOO_LARGE = 396
 _AGAIN_SECONDS = 0.2
 
 
@@ -51,9 +64,13 @@ class SqlDoor:
         self._turns = asyncio.Semaphore(MOST_AT_ONCE)
         self._waiting = 0
         self._running: set[Future[Any]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._starting = threading.Lock()
         self._is_closed = False
+        self.closing = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._loop = asyncio.get_running_loop()
         request = Request(scope, receive)
         answer = answer_instead(request)
         if answer is not None:
@@ -63,12 +80,33 @@ class SqlDoor:
         await _Exchange(self, request, send).run()
 
     def close(self) -> None:
-        """Ends what runs, and waits for it. Nothing further begins."""
-        self._is_closed = True
-        while running := [future for future in self._running if not future.done()]:
+        """Refuses what comes and what waits, ends what runs, and waits for it: CLOSE_SECONDS at most. Nothing further begins."""
+        with self._starting:
+            self._is_closed = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.closing.set)
+        deadline = time.monotonic() + CLOSE_SECONDS
+        while (running := [future for future in self._running if not future.done()]) and time.monotonic() < deadline:
             self._reader.kill_all()
             wait(running, timeout=_AGAIN_SECONDS)
-        self._threads.shutdown(cancel_futures=True)
+        if running:
+            log.warning("queries were ended and still run: they are left", extra={"queries": len(running)})
+        self._threads.shutdown(wait=False)
+
+    async def unless_closing(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Its result; SqlError as soon as the door begins to close."""
+        task, closing = asyncio.create_task(work), asyncio.create_task(self._until_closing())
+        try:
+            await asyncio.wait({task, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise ending()
+            return task.result()
+        finally:
+            await _given_up(task, closing)
+
+    async def _until_closing(self) -> None:
+        if not self._is_closed:
+            await self.closing.wait()
 
     async def turn(self) -> None:
         """Returns when a statement may run; `done` gives the turn back. SqlError where too many wait, or for too long."""
@@ -86,10 +124,11 @@ class SqlDoor:
         self._turns.release()
 
     async def in_thread(self, work: Any, *arguments: Any) -> Any:
-        if self._is_closed:
-            raise refusal(_ABORTED, "ABORTED", "The process that holds the folder ends")
-        future = self._threads.submit(work, *arguments)
-        self._running.add(future)
+        with self._starting:
+            if self._is_closed:
+                raise ending()
+            future = self._threads.submit(work, *arguments)
+            self._running.add(future)
         future.add_done_callback(self._running.discard)
         return await asyncio.wrap_future(future)
 
@@ -114,38 +153,45 @@ class _Exchange:
 
     async def run(self) -> None:
         try:
-            ask = await ask_of(self._request)
-            await self._door.turn()
+            ask = await self._door.unless_closing(ask_of(self._request))
+            await self._door.unless_closing(self._door.turn())
             try:
                 await self._answered(ask)
             finally:
                 self._door.done()
         except SqlError as error:
             await self._failed(error)
-        except (ClientDisconnect, TimeoutError):
+        except (ClientDisconnect, TimeoutError, asyncio.CancelledError):  # the server cancels what its end did not wait for
             await self._gone(ABORT)
 
     async def _answered(self, ask: Ask) -> None:
-        """While the statement runs, a client that leaves ends it."""
+        """While the statement runs, a client that leaves ends it, and so does the door when it closes."""
         leaving = asyncio.create_task(_left(self._request.receive))
+        closing = asyncio.create_task(self._door.closing.wait())
         work = asyncio.create_task(self._worked(ask))
         try:
-            await asyncio.wait({leaving, work}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({leaving, closing, work}, return_when=asyncio.FIRST_COMPLETED)
+            deadline = time.monotonic() + _LAST_SECONDS
             while not work.done():
                 await asyncio.to_thread(self._door.reader.kill, self._mark)
                 await asyncio.wait({work}, timeout=_AGAIN_SECONDS)  # it may not have begun when it was to end
+                if closing.done() and time.monotonic() > deadline:
+                    self._request.scope[ABORT]()
             await work
         finally:
-            leaving.cancel()
-            with suppress(asyncio.CancelledError):
-                await leaving
+            await _given_up(leaving, closing)
 
     async def _worked(self, ask: Ask) -> None:
         running: Running = await self._door.in_thread(self._door.reader.begin, ask, self._mark)
+        is_left = False
         try:
             await self._sent(running, ask)
+        except asyncio.CancelledError:  # at the end of the server, while a thread is still in it
+            is_left = True
+            raise
         finally:
-            await asyncio.shield(asyncio.to_thread(running.close))
+            if not is_left:
+                await asyncio.shield(asyncio.to_thread(running.close))
 
     async def _sent(self, running: Running, ask: Ask) -> None:
         most = _MOST_WHOLE_BYTES if ask.is_whole else _FIRST_BYTES
@@ -226,6 +272,13 @@ class _Exchange:
 def _in_header(value: str) -> bytes:
     """A query id is the client's own text: a line end in it would end the header."""
     return "".join(letter if letter.isprintable() else "?" for letter in value).encode("latin-1", "replace").strip()
+
+
+async def _given_up(*tasks: "asyncio.Task[Any]") -> None:
+    """Ends them; what they failed with is nobody's any more."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _left(receive: Receive) -> None:

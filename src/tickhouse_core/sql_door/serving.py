@@ -18,6 +18,8 @@ USUAL_PORT = 8123
 
 _HOST = "127.0.0.1"
 _MOMENT_SECONDS = 1.0
+_END_SECONDS = 1
+"""Of the server, when its statements have ended."""
 
 
 @contextmanager
@@ -91,8 +93,8 @@ class Door:
             parts.callback(listener.close)
             reader = parts.enter_context(closing(Reader(path, self._warehouse.database)))
             app = SqlDoor(reader)
-            parts.enter_context(serving(app, listener, "sql-door"))
-            parts.callback(app.close)  # first of all: what runs is ended, so that the server need not wait
+            parts.enter_context(serving(app, listener, "sql-door", _END_SECONDS))
+            parts.callback(app.close)  # first of all: what runs is ended and what waits is refused
             port = listener.getsockname()[1]
             note_holder(path, port)
             parts.callback(note_holder, path)

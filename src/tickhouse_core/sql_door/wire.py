@@ -9,10 +9,11 @@ import re
 from collections.abc import Mapping
 
 READONLY, SYNTAX_ERROR, NOT_IMPLEMENTED, QUERY_IS_TOO_LARGE, TOO_MANY_QUERIES, TIMEOUT_EXCEEDED = 164, 62, 48, 223, 202, 159
-_STD_EXCEPTION = 1001
+_STD_EXCEPTION, _ABORTED = 1001, 236
 
 _STATUS = {
     194: 401,
+    _ABORTED: 503,  # ClickHouse has 500: here it says that this server goes away
     TIMEOUT_EXCEEDED: 408,
     QUERY_IS_TOO_LARGE: 413,
     NOT_IMPLEMENTED: 501,
@@ -58,6 +59,10 @@ class SqlError(Exception):
 def refusal(code: int, name: str, words: str) -> SqlError:
     """What is refused before the engine sees it, in the engine's form."""
     return SqlError(code, f"Code: {code}. DB::Exception: {words} ({name})")
+
+
+def ending() -> SqlError:
+    return refusal(_ABORTED, "ABORTED", "The process that holds this folder is stopping: ask again when it has ended.")
 
 
 def engine_error(said: str) -> SqlError:

@@ -2,9 +2,12 @@
 
 import asyncio
 import gzip
+import socket
+import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
+from urllib.parse import quote
 
 import clickhouse_connect
 import httpx
@@ -19,8 +22,10 @@ from tickhouse_core.settings import SqlSettings, WarehouseSettings
 from tickhouse_core.sql_door.city_hash import city_hash_128
 from tickhouse_core.sql_door.requests import ask_of
 from tickhouse_core.sql_door.serving import listen_for_sql, serving_sql
+from tickhouse_core.warehouse import connect
 
 ENDLESS = "select sum(sipHash64(number)) from numbers(1000000000000)"
+RUNS = "select count() from system.processes where query like 'select sum(sip%' or query like 'select number%'"
 RUNNING = "select count() from system.processes where startsWith(query, 'select sum(sip')"
 
 
@@ -222,15 +227,39 @@ def test_a_client_that_leaves_ends_its_query(door: httpx.Client) -> None:
     wait_until(lambda: ask(door, RUNNING).text == "0\n", "the query to end")
 
 
-def test_the_door_closes_although_queries_run(warehouse_settings: WarehouseSettings) -> None:
-    with ThreadPoolExecutor(2) as pool:
+def test_a_closing_door_refuses_what_waits_at_once_and_ends_what_runs(
+    warehouse_settings: WarehouseSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also for a client that takes nothing, and one whose statement does not come."""
+    with ExitStack() as parts:
         with serving_sql(warehouse_settings, listener=listen_for_sql(SqlSettings(port=0))) as door:
-            url = door.url
-            queries = [pool.submit(httpx.post, url, content=ENDLESS, timeout=patience(60)) for _ in range(2)]
-            wait_until(lambda: httpx.get(url, params={"query": RUNNING}).text == "2\n", "the queries to run")
-        for query in queries:
-            if query.exception() is None:
-                assert query.result().headers["x-clickhouse-exception-code"] in ("394", "236")
+            warehouse = parts.enter_context(closing(connect(warehouse_settings)))
+
+            def sent(head: str, body: str = "") -> socket.socket:
+                client = parts.enter_context(socket.create_connection(("127.0.0.1", httpx.URL(door.url).port or 0)))
+                client.settimeout(patience(30))
+                client.sendall(f"{head} HTTP/1.1\r\nHost: localhost\r\n\r\n{body}".encode())
+                return client
+
+            sent("GET /?query=select+number+from+numbers(1000000000000)")  # nobody reads the answer
+            ends = [sent(f"GET /?query={quote(ENDLESS)}") for _ in range(2)]
+            wait_until(lambda: warehouse.query(RUNS)[0][0] == 3, "the queries to run")
+            waits = [sent("GET /?query=select+1") for _ in range(5)]
+            sent("POST /?query=select+1 HTTP/1.1\r\nContent-Length: 9\r\nX:", "s")
+            for _ in range(2):
+                assert httpx.get(f"{door.url}/ping", timeout=patience(10)).text == "Ok.\n"  # the others were heard before
+            began = time.monotonic()
+            door.close()
+            took = time.monotonic() - began
+        refused = [client.makefile("rb").read() for client in waits]
+        ended = [client.makefile("rb").read() for client in ends]
+    heads, bodies = {one.partition(b"\r\n")[0] for one in refused}, {one.partition(b"\r\n\r\n")[2] for one in refused}
+    assert heads == {b"HTTP/1.1 503 Service Unavailable"}
+    (body,) = bodies
+    assert (b"is stopping: ask again when it has ended. (ABORTED)" in body, body.count(b"\n")) == (True, 1)
+    assert all(b"QUERY_WAS_CANCELLED" in one or b"ABORTED" in one for one in ended)
+    assert took < patience(4)
+    assert "ASGI" not in caplog.text
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for() -> None:

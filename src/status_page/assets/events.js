@@ -1,0 +1,62 @@
+// The events: the newest as they come in, or those of one market or kind, page by page.
+import { clock, count, fill, make, place, say } from "./document.js";
+
+const VERDICTS = { gap: "down", mismatch: "down", healed: "ok", proven: "ok", synced: "ok", refused_frame: "degraded", disconnected: "degraded", channel_stopped: "down" };
+const PAGE = 100;
+let newest = [];
+let page = null; // { until, offset } of a choice; null: the newest of everything, live
+let asked = 0;
+
+export function showEvents(events) {
+  newest = events;
+  if (!page) show(events);
+}
+
+export function offerMarkets(names) {
+  const select = place("events-market");
+  const options = names.map((name) => name.join(" "));
+  if (select.dataset.said === options.join()) return;
+  select.dataset.said = options.join();
+  const before = select.value;
+  select.replaceChildren(make("option", "all markets", { value: "" }), ...options.map((name) => make("option", name, { value: name })));
+  select.value = options.includes(before) ? before : "";
+}
+
+function show(events) {
+  fill("events", events.length ? events.map(([at, venue, symbol, channel, instance, event, cause, detail, from, to]) => [
+    [clock(at), "when"], [[venue, symbol, channel].filter(Boolean).join(" ")], [event.replaceAll("_", " "), "", VERDICTS[event] || "idle"],
+    [cause.replaceAll("_", " ")], [[detail, from === null ? "" : `${count(from)} – ${count(to)}`].filter(Boolean).join(" · "), "detail"],
+  ]) : [[["no events"]]]);
+}
+
+async function choose(offset) {
+  const [venue = "", symbol = ""] = place("events-market").value.split(" ");
+  const kind = place("events-kind").value;
+  if (!venue && kind === "all" && !offset) {
+    page = null;
+    say(place("events-page"), "the newest");
+    place("events-newer").disabled = true;
+    place("events-older").disabled = false;
+    show(newest);
+    return;
+  }
+  const mine = ++asked;
+  page = { until: offset && page ? page.until : Math.round(Date.now() * 1000), offset };
+  say(place("events-page"), "loading …");
+  try {
+    const got = await fetch(`/api/history?${new URLSearchParams({ venue, symbol, kind, until: page.until, offset })}`);
+    if (!got.ok) throw new Error(`the page's server answered ${got.status}`);
+    const events = await got.json();
+    if (mine !== asked || !page) return;
+    show(events);
+    say(place("events-page"), events.length ? `${count(offset + 1)} to ${count(offset + events.length)}` : "no more");
+    place("events-newer").disabled = !offset;
+    place("events-older").disabled = events.length < PAGE;
+  } catch (error) {
+    say(place("events-page"), `cannot load: ${error.message}`);
+  }
+}
+
+for (const id of ["events-market", "events-kind"]) place(id).addEventListener("change", () => choose(0));
+place("events-older").addEventListener("click", () => choose(page ? page.offset + PAGE : newest.length));
+place("events-newer").addEventListener("click", () => choose(Math.max(0, (page?.offset ?? 0) - PAGE)));

@@ -1,0 +1,246 @@
+// The market that is looked at: what is chosen (it is in the address), its candles window by window, and its book.
+import { showBook } from "./book.js";
+import { watchCalendar } from "./calendar.js";
+import { candleChart } from "./candles.js";
+import { make, place, say } from "./document.js";
+
+const INTERVALS = ["1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d"];
+const WINDOW_STEPS = 1000;
+const NEAR = 60; // steps: so close to the end of what is shown, the next window is asked for
+const RETRY_MS = 5000;
+const OTHER_MS = 3000;
+const WINDOWS_OF_NOTHING = 3; // a longer hole is skipped by a button
+const LENGTHS = { s: 1, m: 60, h: 3600, d: 86400 };
+const stepOf = (interval) => parseInt(interval, 10) * LENGTHS[interval.slice(-1)];
+const short = (time) => new Date(time * 1000).toISOString().slice(0, 19).replace("T", " ");
+const figure = (value) => String(Number(value.toPrecision(10)));
+const sameMarket = (one, other) => one.replace(/[-_/]/g, "") === other.replace(/[-_/]/g, "");
+
+const chart = candleChart(place("candles"));
+let names = [];
+let choice = null; // { venue, symbol, interval }
+let listener = () => {};
+let loading = null;
+let isLive = false; // the window ends now: the youngest candles go on from it
+let timer = 0;
+let nextOther = 0;
+
+function shownState(words, isBusy = false) {
+  place("candles").setAttribute("aria-busy", String(isBusy));
+  place("candles-state").hidden = !words;
+  say(place("candles-state"), words);
+}
+
+async function ask(wanted, until, venue = wanted.venue, symbol = wanted.symbol) {
+  const query = new URLSearchParams({ venue, symbol, interval: wanted.interval, ...(until ? { until: String(Math.round(until * 1e6)) } : {}) });
+  const answer = await fetch(`/api/klines?${query}`);
+  if (!answer.ok) throw new Error(answer.status === 503 ? "the warehouse does not answer" : `the page's server answered ${answer.status}`);
+  return answer.json();
+}
+
+// One request at a time. An answer for a choice that is no longer the choice is dropped.
+async function load(until, words) {
+  if (loading || !choice) return false;
+  const mine = loading = choice;
+  clearTimeout(timer);
+  shownState(words, true);
+  try {
+    const window = await ask(mine, until);
+    if (choice !== mine) return false;
+    chart.add(window);
+    if (!until) isLive = window.until / 1e6 + 2 * stepOf(mine.interval) >= Date.now() / 1000;
+    shownState(chart.bounds().candles ? "" : `no candles of ${mine.symbol} ${mine.interval} yet`);
+    await loadOther(mine, until);
+    return choice === mine;
+  } catch (error) {
+    if (choice !== mine) return false;
+    shownState(`cannot load the candles: ${error.message}; trying again`);
+    timer = setTimeout(() => { if (choice === mine) load(until, "loading …").then(showEnds); }, RETRY_MS);
+    return false;
+  } finally {
+    if (loading === mine) loading = null;
+    showEnds();
+    showWords();
+  }
+}
+
+async function loadOther(mine, until) {
+  const [venue, symbol] = place("compare").value.split(" ");
+  if (!symbol) return;
+  const window = await ask(mine, until, venue, symbol);
+  if (choice === mine && place("compare").value === `${venue} ${symbol}`) chart.addOther(window.klines);
+}
+
+// How far the candles go, and the way over a hole that is too long to scroll through.
+function showEnds() {
+  const { since, until, before, after, step } = chart.bounds();
+  const isFar = before && since - before > WINDOWS_OF_NOTHING * WINDOW_STEPS * step;
+  place("jump").hidden = !isFar;
+  if (isFar) say(place("jump"), `No candles from ${short(before + step)} to ${short(since)}. Show those before`);
+  const view = chart.visible();
+  place("earlier").disabled = !view || (!before && view.from <= chart.first());
+  place("later").disabled = !view || (!after && view.to >= until);
+  place("newest").disabled = !view || (isLive && view.to >= until);
+}
+
+async function onMove(left, right) {
+  const { since, until, before, after, step } = chart.bounds();
+  if (left < NEAR && before && since - before <= WINDOWS_OF_NOTHING * WINDOW_STEPS * step) await load(since, "loading earlier candles …");
+  else if (right < NEAR && after && !isLive) {
+    await load(Math.min(until + WINDOW_STEPS * step, Math.ceil(Date.now() / 1000 / step) * step), "loading later candles …");
+    isLive = isLive || chart.bounds().until + 2 * step >= Date.now() / 1000;
+  }
+  showEnds();
+  writeAddress();
+}
+
+function readAddress() {
+  const asked = new URLSearchParams(location.search);
+  const time = (name) => { const at = Date.parse(asked.get(name) ?? ""); return Number.isNaN(at) ? 0 : at / 1000; };
+  return { market: asked.has("venue") && asked.has("symbol") ? `${asked.get("venue")} ${asked.get("symbol")}` : "", interval: asked.get("interval"), compare: asked.get("compare") ?? "", from: time("from"), to: time("to") };
+}
+
+let written = 0;
+function writeAddress() {
+  clearTimeout(written);
+  written = setTimeout(() => {
+    const view = chart.visible();
+    if (!choice || !view) return;
+    const range = isLive && view.to >= chart.bounds().until ? {} : { from: short(view.from).replace(" ", "T") + "Z", to: short(view.to).replace(" ", "T") + "Z" };
+    const compare = place("compare").value ? { compare: place("compare").value } : {};
+    history.replaceState(null, "", `?${new URLSearchParams({ ...choice, ...compare, ...range })}`);
+  }, 200);
+}
+
+// The old chart goes at once: it never stands under a new choice.
+async function choose(from = 0, to = 0) {
+  const [venue, symbol] = place("symbol").value.split(" ");
+  if (!symbol) return;
+  const mine = choice = { venue, symbol, interval: place("interval").value };
+  loading = null;
+  isLive = false;
+  localStorage.setItem("symbol", `${venue} ${symbol}`);
+  localStorage.setItem("interval", mine.interval);
+  const step = stepOf(mine.interval);
+  chart.clear(step);
+  showBook(null);
+  say(place("price"), "–");
+  say(place("candles-words"), "");
+  offerCompare();
+  listener(new URLSearchParams(mine));
+  watchCalendar(mine, showRange);
+  const isThere = await load(to ? Math.min(Math.ceil(to / step) + NEAR, Math.ceil(Date.now() / 1000 / step)) * step : 0, "loading …");
+  if (!isThere) return;
+  const { until } = chart.bounds();
+  if (to) chart.look(from || to - 90 * step, to);
+  else chart.look(until - 90 * step, until + 3 * step);
+  showEnds();
+  writeAddress();
+}
+
+// A stretch of the calendar: in an interval that has at most 600 candles in it.
+function showRange(from, to) {
+  const fits = INTERVALS.filter((name) => (to - from) / stepOf(name) <= 600);
+  if (!fits.includes(place("interval").value) || (to - from) / stepOf(place("interval").value) < 20) place("interval").value = fits.find((name) => name !== "1s") ?? "1d";
+  choose(from, to);
+  place("market").scrollIntoView({ block: "start" });
+}
+
+function offerCompare() {
+  const select = place("compare");
+  const before = select.value || readAddress().compare;
+  const others = names.filter(([venue, symbol]) => venue !== choice.venue && sameMarket(symbol, choice.symbol)).map((name) => name.join(" "));
+  select.replaceChildren(make("option", "nothing", { value: "" }), ...others.map((name) => make("option", name, { value: name })));
+  select.value = others.includes(before) ? before : "";
+  select.parentElement.hidden = !others.length;
+}
+
+async function compare() {
+  chart.clearOther();
+  const mine = choice;
+  const { since, until, step } = chart.bounds();
+  try {
+    for (let end = until; end > since && place("compare").value && choice === mine; end -= WINDOW_STEPS * step) await loadOther(mine, end);
+  } catch (error) {
+    shownState(`cannot load the other venue: ${error.message}`);
+  }
+  showWords();
+  writeAddress();
+}
+
+// The stream of events is about one market: the other one is asked for its youngest candles.
+async function followOther() {
+  const [venue, symbol] = place("compare").value.split(" ");
+  if (!symbol || !isLive || Date.now() < nextOther) return;
+  nextOther = Date.now() + OTHER_MS;
+  const mine = choice;
+  const answer = await fetch(`/api/market?${new URLSearchParams({ venue, symbol, interval: mine.interval })}`);
+  if (answer.ok && choice === mine && place("compare").value === `${venue} ${symbol}`) chart.addOther((await answer.json()).klines);
+}
+
+function offer(markets) {
+  const said = JSON.stringify(markets);
+  const select = place("symbol");
+  if (said === select.dataset.said || !markets.length) {
+    if (!markets.length && !choice) shownState("no market is recorded yet");
+    return;
+  }
+  select.dataset.said = said;
+  names = markets;
+  const asked = readAddress();
+  const before = choice ? `${choice.venue} ${choice.symbol}` : asked.market || localStorage.getItem("symbol");
+  const options = markets.map((name) => name.join(" "));
+  select.replaceChildren(...options.map((name) => make("option", name, { value: name })));
+  if (options.includes(before)) select.value = before;
+  if (choice) offerCompare();
+  else choose(asked.from, asked.to);
+}
+
+function hear(news) {
+  if (!choice || news.venue !== choice.venue || news.symbol !== choice.symbol || news.interval !== choice.interval) return;
+  const { until, step } = chart.bounds();
+  if (isLive && until) {
+    if (news.klines.length && news.klines[0][0] / 1e6 > until + 3 * step) choose(); // the machine slept: the window is asked anew
+    else chart.update(news.klines);
+    if (chart.bounds().candles) shownState("");
+    showWords();
+  } else if (!until && news.klines.length && !loading) choose();
+  followOther();
+  showBook(news.book);
+  const last = news.klines.at(-1);
+  if (last) say(place("price"), figure(last[4]));
+}
+
+function words(row, time) {
+  const parts = row ? [["open", "high", "low", "close", "volume"].map((name) => `${name} ${figure(row[name])}`).join(", "),
+    `from ${row.source}${row.isComplete ? "" : ", incomplete"}`] : ["no candle"];
+  const other = chart.otherAt(time);
+  if (row && other) parts.push(`${place("compare").value}: ${figure(other)}, ${((other / row.close - 1) * 1e4).toFixed(1)} bps`);
+  return [short(time), ...parts, ...chart.spansAt(time).map((span) => span.words)].join(" · ");
+}
+
+function showWords() {
+  const last = chart.last();
+  const said = last && choice ? `${choice.symbol} ${choice.interval} · ${words(last, last.time)}` : "";
+  say(place("candles-words"), said);
+  const missing = chart.spans().filter((span) => span.kind === "open" || span.kind === "empty").length;
+  place("candles").setAttribute("aria-label", `Candles. ${said}. ${missing} ${missing === 1 ? "stretch" : "stretches"} missing`);
+}
+
+place("interval").replaceChildren(...INTERVALS.map((name) => make("option", name, { value: name })));
+const wanted = readAddress().interval ?? localStorage.getItem("interval");
+place("interval").value = INTERVALS.includes(wanted) ? wanted : "1m";
+place("symbol").addEventListener("change", () => choose());
+place("interval").addEventListener("change", () => choose());
+place("compare").addEventListener("change", compare);
+place("earlier").addEventListener("click", () => chart.shift(-0.8));
+place("later").addEventListener("click", () => chart.shift(0.8));
+place("newest").addEventListener("click", () => choose());
+place("jump").addEventListener("click", () => {
+  const { before, step } = chart.bounds();
+  choose(before - 90 * step, before + 2 * step);
+});
+chart.onMove(onMove);
+chart.onHover((time) => say(place("candles-hover"), time === null ? "" : words(chart.at(time), time)));
+
+export const market = { offer, hear, paint: () => chart.paint(), onChoice: (hear) => { listener = hear; } };

@@ -1,0 +1,129 @@
+// What is missing in the chart: stretches of time, what they are called, and how they are shaded.
+const WHAT = { trades: ["trade", "trades"], depth: ["book update", "book updates"], klines: ["kline", "klines"] };
+const CAUSES = {
+  sequence: "the ids jump", disconnect: "disconnected", rotation: "the connection was replaced", mute: "the connection fell silent",
+  restart: "the recorder was not running", spool_full: "the spool was full", unreadable_number: "a number could not be read",
+  venue_has_no_data: "the venue has none", archive_has_no_data: "the archive has none",
+  unusable_answer: "the venue's answer could not be used", venue_refused: "the venue refused",
+};
+
+export const length = (seconds) => {
+  if (seconds < 60) return `${Number(seconds.toFixed(seconds < 10 ? 1 : 0))} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172800 ? `${Number((seconds / 3600).toFixed(1))} h` : `${Math.round(seconds / 86400)} days`;
+};
+
+// Spans in seconds, [from, to): `kind` is open, healed, book (book updates only), empty (no candle, nobody knows why) or quiet.
+export function missingSpans({ bars, gaps, since, until, step, before, after }) {
+  const known = gaps.map((gap) => gapSpan(gap, step)).filter((span) => span.to > since && span.from < until);
+  for (const span of known) if (span.kind === "open" && isFilled(span, bars, step)) span.kind = "healed";
+  return [...known, ...emptyRuns(bars, since, until, step, before, after, known)];
+}
+
+// A gap of the server in words; `step`: seconds of its klines.
+export function gapWords([channel, cause, from, to, first, last, isHealed], step) {
+  const many = channel === "klines" ? Math.round((to - from) / 1e6 / step) + 1 : first === null || last === null ? null : last - first + 1;
+  const [one, several] = WHAT[channel];
+  const lasted = (to - from) / 1e6 + (channel === "klines" ? step : 0);
+  return [
+    `${many === null ? "unknown number of" : many.toLocaleString("en")} ${many === 1 ? one : several} missing`,
+    ...(lasted ? [length(lasted)] : []), CAUSES[cause] || cause.replaceAll("_", " "), ...(isHealed ? ["healed later"] : []),
+  ].join(", ");
+}
+
+function gapSpan(gap, step) {
+  const [channel, , from, to, , , isHealed] = gap;
+  const end = to / 1e6 + (channel === "klines" ? step : 0);
+  const kind = isHealed ? "healed" : channel === "depth" ? "book" : "open";
+  return { from: from / 1e6, to: Math.max(end, from / 1e6 + 0.000001), kind, words: gapWords(gap, step) };
+}
+
+// Another recorder has what this one missed: every candle of the gap is there, and complete.
+function isFilled(span, bars, step) {
+  for (let time = Math.floor(span.from / step) * step; time < span.to; time += step) if (!bars.get(time)?.isComplete) return false;
+  return true;
+}
+
+function emptyRuns(bars, since, until, step, before, after, known) {
+  const runs = [];
+  let began = null;
+  for (let time = since; time <= until; time += step) {
+    const isEmpty = time < until && !bars.has(time);
+    if (isEmpty && began === null) began = time;
+    if (isEmpty || began === null) continue;
+    const [left, right] = [bars.get(began - step), bars.get(time)];
+    const isOutside = (began === since && !before) || (time === until && !after); // before the first candle, or after the last
+    const isQuiet = left && right && [left, right].every((row) => row.isComplete && row.source === "trades");
+    const isExplained = known.some((span) => span.kind !== "book" && span.from <= began + step && span.to >= time - step);
+    if (!isOutside && !isExplained) {
+      const lasted = length(time - began);
+      runs.push(isQuiet ? { from: began, to: time, kind: "quiet", words: `no trades for ${lasted}: their ids go on` } : { from: began, to: time, kind: "empty", words: `no candles for ${lasted}: nothing was recorded` });
+    }
+    began = null;
+  }
+  return runs;
+}
+
+// A primitive of Lightweight Charts: draws the spans behind the candles, hatched for eyes that do not tell the colours apart.
+export class Spans {
+  constructor(colour) {
+    this.list = [];
+    this.colour = colour;
+    this.view = { zOrder: () => "bottom", renderer: () => ({ draw: (target) => target.useBitmapCoordinateSpace((scope) => this.draw(scope)) }) };
+  }
+
+  attached({ chart, requestUpdate }) {
+    this.scale = chart.timeScale();
+    this.requestUpdate = requestUpdate;
+  }
+
+  updateAllViews() {}
+
+  paneViews() {
+    return [this.view];
+  }
+
+  show(list, step, since, until) {
+    Object.assign(this, { list, step, since, until });
+    this.requestUpdate();
+  }
+
+  at(time) {
+    return this.list.filter((span) => span.from < time + this.step && span.to > time);
+  }
+
+  draw({ context, bitmapSize, horizontalPixelRatio: ratio }) {
+    const half = this.scale.options().barSpacing / 2;
+    const snap = (time) => Math.max(this.since, Math.min(this.until - this.step, Math.floor(time / this.step) * this.step));
+    for (const span of this.list) {
+      if (span.kind === "quiet") continue;
+      const first = this.scale.timeToCoordinate(snap(span.from));
+      const last = this.scale.timeToCoordinate(snap(span.to - 0.0000001));
+      if (first === null || last === null) continue;
+      const left = Math.round((first - half) * ratio), right = Math.max(Math.round((last + half) * ratio), left + Math.ceil(2 * ratio));
+      if (right < 0 || left > bitmapSize.width) continue;
+      const bottom = span.kind === "book" ? 8 * ratio : bitmapSize.height; // updates of the book: a strip at the top
+      this.shade(context, { left: Math.max(left, 0), right: Math.min(right, bitmapSize.width), top: 0, bottom }, span.kind, ratio);
+    }
+  }
+
+  shade(context, { left, right, top, bottom }, kind, ratio) {
+    const ink = this.colour(kind === "empty" ? "--quiet" : kind === "healed" ? "--most" : "--down");
+    context.save();
+    context.beginPath();
+    context.rect(left, top, right - left, bottom - top);
+    context.clip();
+    context.fillStyle = ink + (kind === "healed" ? "22" : "2e");
+    context.fillRect(left, top, right - left, bottom - top);
+    context.strokeStyle = ink + "66";
+    context.lineWidth = ratio;
+    context.beginPath();
+    const apart = (kind === "empty" ? 14 : 8) * ratio, height = bottom - top;
+    for (let x = Math.floor((left - height) / apart) * apart; kind !== "healed" && x < right; x += apart) {
+      context.moveTo(x, bottom);
+      context.lineTo(x + height, top);
+    }
+    context.stroke();
+    context.restore();
+  }
+}

@@ -1,0 +1,53 @@
+"""What is known of the past: how much of every hour, day or month a market has, its gaps, and events page by page."""
+
+from typing import Any
+
+from status_page.queries import Queries
+from tickhouse_core.timestamps import DAY_US, now_us
+
+UNITS = {"hour": 7 * DAY_US, "day": 366 * DAY_US, "month": 5 * 366 * DAY_US}
+"""What a calendar counts in, and how far back it goes."""
+
+KINDS = {
+    "all": (),
+    "gaps": ("gap", "healed", "heal_failed", "channel_stopped", "channel_resumed"),
+    "books": ("proven", "mismatch", "unproven", "synced", "snapshot_requested", "sync_delayed", "new_numbering"),
+    "connections": (
+        *("connected", "disconnected", "connect_failed", "rotated", "server_shutdown", "mute", "heard_again"),
+        *("successor_given_up", "silent_stream"),
+    ),
+    "refused": ("refused_frame", "refused_row", "not_judged", "implausible_id", "not_subscribed", "venue_error", "disagreement"),
+    "runs": ("started", "stopped", "clock_step", "unknown_symbol", "symbol_listed"),
+}
+"""Kinds of events that are chosen together; nothing named: every kind."""
+
+Rows = list[list[Any]]
+
+
+class History:
+    """Thread-safe. Errors: the warehouse's. Instants in microseconds."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    def calendar(self, venue: str, symbol: str, unit: str) -> dict[str, Any]:
+        """`since`, `until`, and `cells`: opened, complete minutes, those made of trades, klines, seconds with a verified book,
+        gaps of trades, of the book and of klines, healings. Cells without anything are left out.
+        """
+        until = now_us()
+        since = until - UNITS[unit]
+        asked = {"venue": venue, "symbol": symbol, "unit": unit, "since_us": since}
+        return {"since": since, "until": until, "cells": self._rows("coverage_calendar", asked)}
+
+    def gaps(self, venue: str, symbol: str, interval: str, since_us: int, until_us: int) -> Rows:
+        """Channel, cause, from, to, first and last missing id, whether healed: newest first, at most 2,000."""
+        series = {"venue": venue, "symbol": symbol, "interval": interval}
+        return self._rows("gaps", series | {"since_us": since_us, "until_us": until_us})
+
+    def events(self, venue: str, symbol: str, kind: str, until_us: int, offset: int) -> Rows:
+        """A page of at most 100, newest first. An empty `venue` or `symbol`: every one."""
+        asked = {"venue": venue, "symbol": symbol, "kinds": list(KINDS[kind]), "until_us": until_us, "offset": offset}
+        return self._rows("events_page", asked)
+
+    def _rows(self, name: str, asked: dict[str, Any]) -> Rows:
+        return list(map(list, self._queries.ask(name, asked)))
