@@ -33,6 +33,11 @@ def open_lake(place: str | Path) -> "Lake":
 
     Raises UsageError where there is none, NotProvisioned, AccessRefused, LakeUnavailable.
     """
+    return Lake(open_store(place))
+
+
+def open_store(place: str | Path) -> ObjectStore:
+    """The objects of a lake; see `open_lake`."""
     text = str(place)
     if text.startswith("s3://"):
         from tickhouse_core.s3_store import S3Store  # boto3 takes a third of a second
@@ -42,12 +47,12 @@ def open_lake(place: str | Path) -> "Lake":
             raise UsageError(f"{text}: name the bucket alone, s3://bucket")
         store = S3Store(bucket)
         store.check_access()
-        return Lake(store)
+        return store
     if "://" in text:
         raise UsageError(f"{text.partition('://')[0]}://…: a lake is a data folder or s3://bucket")
     for folder in (Path(text) / "lake", Path(text)):
         if (folder / "data_sources").is_dir():
-            return Lake(FolderStore(folder))
+            return FolderStore(folder)
     raise UsageError(f"{text}: no lake there: it has no folder lake/data_sources, and no data_sources")
 
 
