@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from extract_process.backfill.options import BackfillOptions, BackfillReport, Source
+from extract_process.backfill.plan import BackfillOptions, BackfillReport, Source
 from extract_process.backfill.runner import Backfill
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.command_line import instant, one_of, print_figures, with_data_folder

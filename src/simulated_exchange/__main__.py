@@ -9,14 +9,11 @@ from typing import Annotated
 
 import typer
 
-from simulated_exchange.config import ExchangeConfig, parse_halt, parse_instant
+from simulated_exchange.config import ExchangeConfig, parse_instant
 from simulated_exchange.server.http_faults import parse_fault
 from simulated_exchange.server.paced import Start
-from simulated_exchange.server.socket_limits import SocketLimits
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.starting import leave_out_pandas
-
-LIMITS = SocketLimits()
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -36,18 +33,10 @@ def simulated_exchange(
     time_scale: Annotated[float, typer.Option(help="the exchange's clock runs so many times as fast, limits included")] = 1.0,
     weight_limit: Annotated[int, typer.Option(help="REQUEST_WEIGHT per minute")] = 6_000,
     latency_ms: Annotated[int, typer.Option(help="every answer is held back this long")] = 0,
-    latency_jitter_ms: Annotated[int, typer.Option(help="and up to this much longer")] = 0,
     fault: Annotated[
         list[str] | None,
         typer.Option(help="KIND[@PATH][:COUNT[:PROBABILITY[:VALUE]]], of sockets KIND[@STREAM][…[:VALUE[:NUMBERS]]]; repeats"),
     ] = None,
-    halt: Annotated[list[str] | None, typer.Option(help="SYMBOL=FROM/TO, ISO: no klines there; repeats")] = None,
-    ping_seconds: Annotated[float, typer.Option(help="between two pings of a socket")] = LIMITS.ping_seconds,
-    pong_seconds: Annotated[float, typer.Option(help="a client may take for a pong")] = LIMITS.pong_seconds,
-    connection_life_seconds: Annotated[float, typer.Option(help="then a socket is closed")] = LIMITS.life_seconds,
-    shutdown_notice_seconds: Annotated[float, typer.Option(help="serverShutdown so long before; 0 = none")] = 0.0,
-    connect_limit: Annotated[int, typer.Option(help="sockets per address in 5 minutes")] = LIMITS.connects_per_five_minutes,
-    send_buffer_bytes: Annotated[int, typer.Option(help="a reader with more waiting is cut off")] = LIMITS.send_buffer_bytes,
 ) -> None:
     """A Binance- and KuCoin-compatible exchange for tests and demos."""
     if find_spec("aiohttp") is None:
@@ -65,18 +54,8 @@ def simulated_exchange(
             now=parse_instant(now) if now else None,
             time_scale=time_scale,
             weight_limit=weight_limit,
-            sockets=SocketLimits(
-                connects_per_five_minutes=connect_limit,
-                ping_seconds=ping_seconds,
-                pong_seconds=pong_seconds,
-                life_seconds=connection_life_seconds,
-                notice_seconds=shutdown_notice_seconds,
-                send_buffer_bytes=send_buffer_bytes,
-            ),
             latency_ms=latency_ms,
-            latency_jitter_ms=latency_jitter_ms,
             faults=tuple(map(parse_fault, fault or ())),
-            halts=tuple(map(parse_halt, halt or ())),
         )
         asyncio.run(import_module("simulated_exchange.app").serve(config))
     except (ValueError, OSError, TickhouseError) as error:

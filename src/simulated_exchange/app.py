@@ -11,20 +11,20 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import orjson
 from aiohttp import web
 
 from simulated_exchange.binance.parameters import VenueError
 from simulated_exchange.binance.rest import refusal
 from simulated_exchange.binance.ws import parse_address
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.control import CONTROL_PREFIX, control
 from simulated_exchange.exchange import Exchange
 from simulated_exchange.kucoin.rest import SOCKET_PATH, said
 from simulated_exchange.kucoin.ws import KucoinListener
 from simulated_exchange.market.generated import Halt
 from simulated_exchange.market.klines import TimeUnit
 from simulated_exchange.server.clock import Clock
-from simulated_exchange.server.http import Reply, Request, half
+from simulated_exchange.server.http import Reply, Request, half, not_found
 from simulated_exchange.server.http_faults import Fault, FaultKind
 from simulated_exchange.server.socket_faults import SocketFault
 from simulated_exchange.server.websocket import Address, Listener, run_pulse
@@ -32,6 +32,7 @@ from tickhouse_core.metrics import Component, Sample, observed
 
 Answer = TypeVar("Answer")
 
+CONTROL_PREFIX = "/simulator/"
 LONGEST_ADDRESS = 16 << 10  # bytes of path and query; the venue's own limit is somewhere between 8 and 16 kB
 
 
@@ -74,10 +75,26 @@ class SimulatedExchange(Exchange):
         if self._runner:
             await self._runner.cleanup()
 
+    def _control(self, method: str, path: str) -> Reply:
+        """The simulator's own endpoints, not weighed and not counted: 200 with JSON, 400 with the reason in `msg`, 404."""
+        try:
+            match method, path.removeprefix(CONTROL_PREFIX):
+                case "GET", "tally":
+                    return Reply(200, orjson.dumps(self.tally()))
+                case "POST", "reset":
+                    self.reset()
+                case "POST", "replay/start":
+                    self.start_replay()
+                case _:
+                    return not_found(path)
+        except ValueError as error:
+            return Reply(400, orjson.dumps({"code": 400, "msg": str(error)}))
+        return Reply(200, b"{}")
+
     async def _respond(self, http: web.BaseRequest) -> web.StreamResponse:
         path = http.path
         if path.startswith(CONTROL_PREFIX):
-            return _response(control(self, http.method, path, http.query, await http.read()))
+            return _response(self._control(http.method, path))
         if latency := self.latency_seconds(path):
             await asyncio.sleep(latency)
         try:
@@ -110,11 +127,11 @@ class RunningExchange:
         """What has been asked since the start or the last reset; see `Tally.report`."""
         return self._in_its_thread(self._exchange.tally)
 
-    def set_faults(self, faults: Sequence[Fault | SocketFault | str | dict[str, Any]]) -> None:
+    def set_faults(self, faults: Sequence[Fault | SocketFault | str]) -> None:
         """Replaces all scripted faults; ValueError if one is none."""
         self._in_its_thread(lambda: self._exchange.set_faults(faults))
 
-    def set_halts(self, halts: Sequence[Halt | str | dict[str, Any]]) -> None:
+    def set_halts(self, halts: Sequence[Halt | str]) -> None:
         """Replaces all halts; ValueError for a recording or an unknown symbol."""
         self._in_its_thread(lambda: self._exchange.set_halts(halts))
 

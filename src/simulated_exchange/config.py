@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from simulated_exchange.market.generated import Halt
 from simulated_exchange.market.instruments import MOST
@@ -72,16 +71,6 @@ class ExchangeConfig:
             raise ValueError("a recording cannot be halted: use --halt without --replay")
 
 
-def halt_from_json(item: Any) -> Halt:
-    """`{"symbol": "BTCUSDT", "start": …, "end": …}`, times ISO or ms, or a string SYMBOL=FROM/TO."""
-    if isinstance(item, str):
-        return parse_halt(item)
-    try:
-        return Halt(str(item["symbol"]), _instant(item["start"]), _instant(item["end"]))
-    except (KeyError, TypeError) as error:
-        raise ValueError("a halt is an object with symbol, start and end, or a string SYMBOL=FROM/TO") from error
-
-
 def parse_halt(text: str) -> Halt:
     """`SYMBOL=FROM/TO` with ISO instants (UTC where no offset is given); ValueError if it is not one."""
     symbol, equals, period = text.partition("=")
@@ -97,7 +86,3 @@ def parse_instant(text: str) -> int:
         return timestamps.parse_instant(text) // 1_000
     except ValueError as error:
         raise ValueError(f"{text!r} is not an ISO date or instant") from error
-
-
-def _instant(value: object) -> int:
-    return value if isinstance(value, int) else parse_instant(str(value))

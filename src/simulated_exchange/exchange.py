@@ -6,7 +6,7 @@ from typing import Any
 
 from simulated_exchange.binance.recording import read_recording as read_binance
 from simulated_exchange.binance.venue import BinanceVenue
-from simulated_exchange.config import ExchangeConfig, halt_from_json
+from simulated_exchange.config import ExchangeConfig, parse_halt
 from simulated_exchange.kucoin.recording import read_recording as read_kucoin
 from simulated_exchange.kucoin.rest import is_path
 from simulated_exchange.kucoin.venue import KucoinVenue
@@ -14,7 +14,7 @@ from simulated_exchange.market.generated import Halt, Market
 from simulated_exchange.market.instruments import listed_instruments
 from simulated_exchange.server.clock import Clock, OffsetClock
 from simulated_exchange.server.http import Outcome, Request
-from simulated_exchange.server.http_faults import ARCHIVE_PREFIX, Fault, FaultPlan, fault_from_json
+from simulated_exchange.server.http_faults import ARCHIVE_PREFIX, Fault, FaultPlan, parse_fault
 from simulated_exchange.server.recorded_klines import Replay
 from simulated_exchange.server.recorded_session import Session
 from simulated_exchange.server.socket_faults import SocketFault
@@ -40,18 +40,18 @@ class Exchange:
         """What has been asked and sent since the start or the last reset; see `VenueCore.report`."""
         return {**self.binance.report(), "kucoin": self.kucoin.report()}
 
-    def set_faults(self, faults: Sequence[Fault | SocketFault | str | dict[str, Any]]) -> None:
+    def set_faults(self, faults: Sequence[Fault | SocketFault | str]) -> None:
         """Replaces all scripted faults, those of sockets included; ValueError if one is none."""
-        plan = [fault if isinstance(fault, Fault | SocketFault) else fault_from_json(fault) for fault in faults]
+        plan = [fault if isinstance(fault, Fault | SocketFault) else parse_fault(fault) for fault in faults]
         self._faults = FaultPlan(_of_http(plan), self._config.seed)
         for venue in self._venues:
             venue.set_faults(plan)
 
-    def set_halts(self, halts: Sequence[Halt | str | dict[str, Any]]) -> None:
+    def set_halts(self, halts: Sequence[Halt | str]) -> None:
         """Replaces all halts of the generated market; ValueError for a recording or an unknown symbol."""
         if not isinstance(self._source, Market):
             raise ValueError("a recording cannot be halted")
-        wanted = tuple(halt if isinstance(halt, Halt) else halt_from_json(halt) for halt in halts)
+        wanted = tuple(halt if isinstance(halt, Halt) else parse_halt(halt) for halt in halts)
         self._source = _halted(self._source, wanted)
         for venue in self._venues:
             venue.set_source(self._source)

@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from extract_process.backfill.options import BackfillReport
+from extract_process.backfill.plan import BackfillReport
 from status_page.health import DEGRADED, DOWN, IDLE, OK
 from tickhouse_core import logs
 from tickhouse_core.metrics import OBSERVED, Sample

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from extract_process.backfill.options import BackfillOptions
+from extract_process.backfill.plan import BackfillOptions
 from extract_process.klines import run_backfill
 from extract_process.listing import CONNECTIONS, did_you_mean, likely_symbols, unknown_of
 from extract_process.live.options import StreamOptions
@@ -27,7 +27,7 @@ from tickhouse.live_status import LiveStatus, shown, terminal
 from tickhouse.local_summary import RunSummary
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.command_line import instant, one_of
-from tickhouse_core.datasets import DATASETS
+from tickhouse_core.datasets import CHANNELS, DATASETS
 from tickhouse_core.errors import Interrupted, TickhouseError, UnknownSymbols, UsageError, VenueError
 from tickhouse_core.files import locked_folder
 from tickhouse_core.lake import open_lake
@@ -257,7 +257,7 @@ def _check_folder(folder: Path) -> None:
 def main(
     symbol: Annotated[list[str], typer.Option(help="As the venue spells it; repeats.")],
     channel: Annotated[
-        list[str] | None, typer.Option(help="trades, depth, klines, ticker; repeats. Default: trades, depth.")
+        list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: {', '.join(DEFAULT_CHANNELS)}.")
     ] = None,
     venue: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(venue_names())}; repeats. Default: {DEFAULT_VENUE}.")

@@ -6,9 +6,11 @@ from extract_process.feed.link import LIVED_SECONDS, ReconnectDelay
 from extract_process.feed.silence import SilentStreams
 from extract_process.live.event_log import SaidSeldom
 from extract_process.live.metrics import ClockWatch, connection_trouble
+from extract_process.live.options import StreamOptions, give_up_order
 from extract_process.live.requests import SnapshotPace
 from extract_process.records import ALL_SYMBOLS, Kline, StreamKey, Ticker, Trade, first_ids_of, ids_of, key_of
 from extract_process.spool.limits import DISK_RESERVE_BYTES, BatchLimits, MicroBatch, SpoolQuota
+from tickhouse_core.datasets import CHANNELS
 from tickhouse_core.timestamps import HOUR_US, SECOND_US
 
 NOON = 1_704_110_400_000_000
@@ -47,6 +49,14 @@ def test_a_batch_does_not_go_on_into_the_next_hour() -> None:
     batch.add(1, 1, NOON + HOUR_US - SECOND_US, 0.0)
     assert not batch.is_due(NOON + HOUR_US - 1, 1.0)
     assert batch.is_due(NOON + HOUR_US, 1.0)
+
+
+def test_a_channel_that_is_not_named_stops_before_those_that_are() -> None:
+    assert StreamOptions(wanted={}).give_up_order[-3:] == ("klines", "trades", "depth")
+    assert give_up_order(["depth", "klines"])[-2:] == ("depth", "klines")
+    for last in ([], ["depth"], CHANNELS[::-1]):
+        assert sorted(give_up_order(last)) == sorted(CHANNELS)
+    assert give_up_order([]) == CHANNELS
 
 
 def test_a_wall_clock_that_steps_back_delays_no_batch() -> None:

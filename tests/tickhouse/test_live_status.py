@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from extract_process.backfill.options import BackfillReport
+from extract_process.backfill.plan import BackfillReport
 from tickhouse.live_status import LiveStatus, duration_words, folder_bytes, shown, size_words, terminal
 from tickhouse_core import logs
 from tickhouse_core.metrics import Component, Sample, observed

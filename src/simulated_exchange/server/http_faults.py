@@ -1,13 +1,12 @@
 """Scripted trouble of HTTP: what goes wrong, how often, on which paths. A `FaultPlan` decides; the venues and the archive
-carry out. Trouble of sockets is in `socket_faults`; the two parsers here know both.
+carry out. Trouble of sockets is in `socket_faults`; `parse_fault` knows both.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
-from typing import Any
 
 from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind, parse_socket_fault
 
@@ -93,23 +92,6 @@ def parse_fault(text: str) -> Fault | SocketFault:
     except ValueError as error:
         raise ValueError(f"fault {text!r}: COUNT, PROBABILITY and VALUE are numbers") from error
     return Fault(_kind(kind), times, chance, amount, path)
-
-
-def fault_from_json(item: Any) -> Fault | SocketFault:
-    """`{"kind": "http_500", "count": 3, "probability": 0.5, "value": 1, "path": "/api/v3/klines", "after": 2}`, or
-    `{"kind": "drop", "stream": "btcusdt@depth*", "numbers": [3, 17]}` with the fields of `SocketFault`.
-    """
-    if isinstance(item, str):
-        return parse_fault(item)
-    if not isinstance(item, Mapping) or not isinstance(item.get("kind"), str):
-        raise ValueError("a fault is an object with a kind, or a string KIND[@PATH][:COUNT[:PROBABILITY[:VALUE]]]")
-    try:
-        if item["kind"] in _SOCKET_KINDS:
-            numbers = tuple(item.get("numbers", ()))
-            return SocketFault(**{**item, "kind": SocketFaultKind(item["kind"]), "numbers": numbers})
-        return Fault(**{**item, "kind": _kind(item["kind"])})
-    except TypeError as error:
-        raise ValueError(f"fault {item['kind']}: {error}") from error
 
 
 class FaultPlan:
