@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
+from tickhouse_core.datasets import CHANNELS, DATASETS, DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
 from tickhouse_core.errors import UsageError
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.object_store import ObjectStore
@@ -24,7 +24,8 @@ from tickhouse_core.reading.rows import RowScan
 Symbols = str | Iterable[str]
 """In the venue's spelling: `BTCUSDT`, `BTC-USDT`."""
 
-_CHANNELS = {dataset.channel: dataset for dataset in (TRADES, DEPTH_DIFFS, TICKERS, KLINES)}
+_CHANNELS = {channel: next(dataset for dataset in DATASETS if dataset.channel == channel) for channel in CHANNELS}
+"""Of depth, the diffs."""
 
 
 def open_lake(place: str | Path) -> "Lake":
@@ -174,7 +175,7 @@ class Lake:
     def _of_channel(self, symbols: Symbols, start: Instant, end: Instant, channel: str, venue: str, interval: str) -> Certainty:
         dataset = _CHANNELS.get(channel)
         if dataset is None:
-            raise UsageError(f"channel={channel!r}: choose from {', '.join(map(str, _CHANNELS))}")
+            raise UsageError(f"channel={channel!r}: choose from {', '.join(CHANNELS)}")
         return self._certainty(dataset, request(venue, symbols, start, end, interval if dataset is KLINES else ""))
 
     def _rows(self, dataset: Dataset, asked: Request, exact: bool) -> Rows:
