@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SET_UP = $(PYTHON) tools/set_up.py $(if $(filter command environment,$(origin PYTHON)),--this-python) \
 	$(if $(INSTALLER),--installer $(INSTALLER))
 
-.PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench docs sql aws generated lock clean
+.PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench docs screenshots sql aws generated lock clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -76,6 +76,9 @@ compose-check: ## Proof of the Docker stack, from nothing: up, restarts, kill -9
 
 vulnerabilities: tools ## Known ones in the image's locked requirements (asks PyPI; a package nobody can judge counts as a failure)
 	.venv-tools/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt
+
+screenshots: setup ## docs/images: the status page after a recording of the simulated exchange; needs Chromium
+	$(BIN)/python tools/screenshots.py
 
 docs: setup ## The page of settings, from the code that reads them
 	$(BIN)/python -m tickhouse.settings_table > docs/settings.md

@@ -51,4 +51,4 @@ def test_every_command_of_a_page_can_be_parsed(page: str) -> None:
 
 
 def test_the_picture_of_the_readme_is_there() -> None:
-    assert Path(ROOT / "docs" / "status-page.png").read_bytes()[:4] == b"\x89PNG"
+    assert Path(ROOT / "docs" / "images" / "status-page-light.png").read_bytes()[:4] == b"\x89PNG"
