@@ -71,6 +71,7 @@ async def _backfill(options: BackfillOptions) -> AsyncIterator[Backfill]:
     """The parts of one run, as the environment names them."""
     venue, connections = venue_named(options.venue), options.concurrency + 1
     store = open_lake()
+    store.check_access()  # before the venue is asked: without a lake all answers are for nothing
     archives = nullcontext() if venue.open_archive is None else venue.open_archive(connections)
     async with venue.open_rest(read(SpoolSettings).folder, connections) as rest, archives as archive:
         yield Backfill(venue, rest, archive, store, options)

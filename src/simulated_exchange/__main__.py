@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from enum import StrEnum
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,16 @@ from simulated_exchange.server.paced import Start
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.starting import leave_out_pandas
 
+
+class ReplayEnd(StrEnum):
+    """What happens when a lake has been replayed to its end."""
+
+    STAY = "stay"
+    EXIT = "exit"
+
+
+STAY = ReplayEnd.STAY
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
@@ -25,7 +36,13 @@ def simulated_exchange(
     seed: Annotated[int, typer.Option(help="the same seed is the same market")] = 1,
     symbols: Annotated[int, typer.Option(help="how many symbols are listed")] = 10,
     replay: Annotated[list[Path] | None, typer.Option(help="recorded klines or sockets (.jsonl, .jsonl.gz); repeats")] = None,
-    replay_speed: Annotated[float, typer.Option(help="times the recorded pace; 0 = as fast as readers take it")] = 1.0,
+    replay_lake: Annotated[str, typer.Option(help="a data folder or s3://bucket: what was recorded is the market")] = "",
+    start: Annotated[str | None, typer.Option("--from", help="ISO instant at which the replay of the lake begins")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="ISO instant at which it ends")] = None,
+    speed: Annotated[
+        str, typer.Option("--speed", "--replay-speed", help="times the recorded pace; max (or 0) = as fast as readers take it")
+    ] = "1",
+    replay_end: Annotated[ReplayEnd, typer.Option(help="of a lake: the process stays, or closes its sockets and ends")] = STAY,
     replay_start: Annotated[
         Start, typer.Option(help="on any subscription, on all of them, or by the control endpoint")
     ] = Start.ANY,
@@ -49,7 +66,10 @@ def simulated_exchange(
             seed=seed,
             symbols=symbols,
             replay=tuple(replay or ()),
-            replay_speed=replay_speed,
+            replay_lake=replay_lake,
+            replay_from=parse_instant(start) * 1_000 if start else None,
+            replay_to=parse_instant(end) * 1_000 if end else None,
+            replay_speed=_speed(speed),
             replay_start=replay_start,
             now=parse_instant(now) if now else None,
             time_scale=time_scale,
@@ -57,9 +77,18 @@ def simulated_exchange(
             latency_ms=latency_ms,
             faults=tuple(map(parse_fault, fault or ())),
         )
-        asyncio.run(import_module("simulated_exchange.app").serve(config))
+        serve = import_module("simulated_exchange.app").serve
+        asyncio.run(serve(config, ends_with_replay=replay_end is ReplayEnd.EXIT))
     except (ValueError, OSError, TickhouseError) as error:
         _leave(str(error))
+
+
+def _speed(text: str) -> float:
+    """ValueError if it is no number."""
+    try:
+        return 0.0 if text == "max" else float(text)
+    except ValueError:
+        raise ValueError(f"--speed {text!r}: a number such as 1 or 10, or max") from None
 
 
 def _leave(reason: str) -> None:

@@ -42,6 +42,9 @@ class SimulatedExchange(Exchange):
     def __init__(self, config: ExchangeConfig, clock: Clock | None = None) -> None:
         super().__init__(config, clock)
         self.url = ""
+        self.replay_over = asyncio.Event()
+        """Set when a lake has been replayed to its end, or cannot be read any further."""
+
         self._address = config.host, config.port
         self._runner: web.ServerRunner | None = None
         self._pulse: asyncio.Task[None] | None = None
@@ -63,7 +66,7 @@ class SimulatedExchange(Exchange):
         await web.TCPSite(runner, *self._address).start()
         host, port = runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
-        self._pulse = asyncio.create_task(run_pulse(self.pulse, self._clock, self._config.time_scale))
+        self._pulse = asyncio.create_task(run_pulse(self._beat, self._clock, self._config.time_scale))
 
     async def stop(self) -> None:
         """Closes the socket and every connection; harmless when repeated."""
@@ -74,6 +77,13 @@ class SimulatedExchange(Exchange):
         self.kucoin.sockets.disconnect()
         if self._runner:
             await self._runner.cleanup()
+        await asyncio.to_thread(self.close)
+
+    def _beat(self, now: int) -> bool:
+        is_behind = self.pulse(now)
+        if not self.replay_over.is_set() and (self.failure or self.is_replay_over):
+            self.replay_over.set()
+        return is_behind
 
     def _control(self, method: str, path: str) -> Reply:
         """The simulator's own endpoints, not weighed and not counted: 200 with JSON, 400 with the reason in `msg`, 404."""
@@ -181,8 +191,12 @@ def running_exchange(config: ExchangeConfig, clock: Clock | None = None) -> Iter
         thread.join()
 
 
-async def serve(config: ExchangeConfig) -> None:
-    """Runs until SIGTERM or SIGINT; prints one line with the address as soon as clients can connect."""
+async def serve(config: ExchangeConfig, *, ends_with_replay: bool = False) -> None:
+    """Runs until SIGTERM or SIGINT; prints one line with the address as soon as clients can connect.
+
+    Prints another one when a lake has been replayed to its end; then it goes on, or closes its sockets and returns.
+    Raises TickhouseError where the lake cannot be read any further.
+    """
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
@@ -190,7 +204,17 @@ async def serve(config: ExchangeConfig) -> None:
     async with SimulatedExchange(config) as server:
         with observed(Component("simulated_exchange", lambda: _figures(server, loop), list)):
             print(f"simulated exchange on {server.url}", flush=True)
-            await stop.wait()
+            stopped, over = (asyncio.create_task(event.wait()) for event in (stop, server.replay_over))
+            await asyncio.wait((stopped, over), return_when=asyncio.FIRST_COMPLETED)
+            if server.failure:
+                raise server.failure
+            if over.done():
+                print(f"the replay is over: {server.replay_report()}", flush=True)
+                if not ends_with_replay:
+                    await stopped
+                server.say_goodbye()
+            stopped.cancel()
+            over.cancel()
 
 
 def _figures(server: SimulatedExchange, loop: asyncio.AbstractEventLoop) -> list[Sample]:

@@ -34,13 +34,19 @@ class KucoinLimits:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeConfig:
-    """`port` 0 is any free one; `now` in milliseconds, None = the wall clock or where the recording wants it."""
+    """`port` 0 is any free one; `now` in milliseconds, None = the wall clock or where the recording wants it.
+
+    `replay_from` and `replay_to` in microseconds: the part of the lake that is replayed, None = all of it.
+    """
 
     host: str = "127.0.0.1"
     port: int = 0
     seed: int = 1
     symbols: int = 10
     replay: tuple[Path, ...] = ()
+    replay_lake: str = ""
+    replay_from: int | None = None
+    replay_to: int | None = None
     now: int | None = None
     time_scale: float = 1.0
     replay_speed: float = 1.0
@@ -67,8 +73,12 @@ class ExchangeConfig:
             raise ValueError("latency and ban_after cannot be negative")
         if self.time_scale <= 0 or self.replay_speed < 0:
             raise ValueError("time-scale must be more than 0, and replay-speed cannot be negative")
-        if self.replay and self.halts:
-            raise ValueError("a recording cannot be halted: use --halt without --replay")
+        if (self.replay or self.replay_lake) and self.halts:
+            raise ValueError("a recording cannot be halted")
+        if self.replay and self.replay_lake:
+            raise ValueError("either --replay or --replay-lake: both are the market")
+        if not self.replay_lake and (self.replay_from is not None or self.replay_to is not None):
+            raise ValueError("--from and --to are of --replay-lake")
 
 
 def parse_halt(text: str) -> Halt:

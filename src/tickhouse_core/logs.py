@@ -55,6 +55,18 @@ def status_shown() -> Iterator[None]:
             handler.removeFilter(_is_news)
 
 
+@contextmanager
+def errors_only(name: str) -> Iterator[None]:
+    """For a command that shows itself what the logger of that name would warn of."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def _is_news(record: logging.LogRecord) -> bool:
     if record.levelno >= logging.WARNING or record.name.startswith(_ABOVE_A_STATUS):
         return True

@@ -82,6 +82,7 @@ class Ending(StrEnum):
     SLOW_READER = "slow_reader"
     FAULT = "fault"
     CONTROL = "control"
+    OVER = "over"
 
 
 class Connection:

@@ -119,6 +119,16 @@ class Sockets(ABC):
             if connection:
                 connection.drop(Ending.CONTROL)
 
+    @property
+    def is_sending(self) -> bool:
+        """Somebody has not taken yet what was written."""
+        return any(connection.wire.waiting() for connection in self._connections.values() if not connection.is_silent)
+
+    def say_goodbye(self) -> None:
+        """Closes all connections with the closing handshake: a recording is over."""
+        for connection in self._connections.values():
+            connection.close(Ending.OVER, GOING_AWAY, "the replay is over")
+
     def reset(self) -> None:
         """Connection attempts are forgotten."""
         self._attempts.clear()
