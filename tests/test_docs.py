@@ -11,7 +11,7 @@ from integration_tests.src.docs.shell import commands_of
 
 from tickhouse.cli import app
 
-DOCS = ("cli", "data-model", "docker", "operations", "pubsub", "recipes", "simulator", "troubleshooting")
+DOCS = ("cli", "data-model", "docker", "export", "operations", "pubsub", "recipes", "simulator", "troubleshooting")
 PAGES = ("README.md", *(f"docs/{name}.md" for name in DOCS), "CONTRIBUTING.md")
 TARGETS = {line.split(":")[0] for line in (ROOT / "Makefile").read_text().splitlines() if ":" in line}
 

@@ -108,7 +108,7 @@ class Lake:
         asked = request(venue, symbol, until - 1, until)
 
         def since_snapshot(since: int) -> Certainty:
-            return self._certainty(DEPTH_DIFFS, replace(asked, start=since))
+            return self.certainty_of(DEPTH_DIFFS, replace(asked, start=since))
 
         def at_instant() -> BookState:
             state = book_at(self._store, asked)
@@ -146,7 +146,7 @@ class Lake:
                 checked_tables(books.tables(), replace(asked, symbols=(symbol,)), self._known) for symbol, books in steps.items()
             )
 
-        return Books(BOOKS, list(steps.values()), tables, partial(self._certainty, DEPTH_DIFFS, asked), exact)
+        return Books(BOOKS, list(steps.values()), tables, partial(self.certainty_of, DEPTH_DIFFS, asked), exact)
 
     def gaps(
         self,
@@ -176,20 +176,20 @@ class Lake:
         dataset = _CHANNELS.get(channel)
         if dataset is None:
             raise UsageError(f"channel={channel!r}: choose from {', '.join(CHANNELS)}")
-        return self._certainty(dataset, request(venue, symbols, start, end, interval if dataset is KLINES else ""))
+        return self.certainty_of(dataset, request(venue, symbols, start, end, interval if dataset is KLINES else ""))
 
     def _rows(self, dataset: Dataset, asked: Request, exact: bool) -> Rows:
         schema = RowScan(self._store, dataset, asked).schema
         left_out: list[str] = []
         tables = partial(self._tables, dataset, asked, left_out)
-        return Rows(schema, tables, partial(self._certainty, dataset, asked), exact, left_out)
+        return Rows(schema, tables, partial(self.certainty_of, dataset, asked), exact, left_out)
 
     def _tables(self, dataset: Dataset, asked: Request, left_out: list[str]) -> Iterator[pa.Table]:
         scan = RowScan(self._store, dataset, asked, healed_times(self._events.of(dataset, asked)))
         yield from checked_tables(scan.tables(), asked, self._known)
         left_out += scan.unreadable
 
-    def _certainty(self, dataset: Dataset, asked: Request) -> Certainty:
+    def certainty_of(self, dataset: Dataset, asked: Request) -> Certainty:
         found = certainty(self._store, self._events, dataset, asked)
         empty = [row["symbol"] for row in found.coverage.to_pylist() if not row["rows"]]
         if empty and not found.gaps.num_rows:
