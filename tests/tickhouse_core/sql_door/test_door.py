@@ -69,6 +69,19 @@ def test_parameters_settings_and_the_database_are_the_request_s(
     assert ask(door, "select count() > 9 from settings", database="system").text == "1\n"
 
 
+def test_a_format_is_what_the_statement_names_and_no_table_or_database(
+    door: httpx.Client, warehouse_settings: WarehouseSettings
+) -> None:
+    """Grafana's driver asks for the tables of a database, and reads every answer as Native."""
+    name = warehouse_settings.database
+    about_tables = ["show tables", f"show tables from {name}", f"show tables from {name} like 'tr%'", "exists table trades"]
+    for sql in (*about_tables, "show create table trades", "describe table trades", "explain select 1"):
+        answer = ask(door, sql, default_format="Native", client_protocol_version="54460")
+        assert (answer.headers["x-clickhouse-format"], answer.content[:1]) == ("Native", b"\x01"), sql
+        answer = ask(door, f"{sql} format JSONCompact", default_format="Native", client_protocol_version="54460")
+        assert (answer.headers["x-clickhouse-format"], "meta" in answer.json()) == ("JSONCompact", True), sql
+
+
 def test_limits_are_lowered_and_never_lifted(door: httpx.Client) -> None:
     sql = "select getSetting('max_memory_usage') from numbers(1)"
     assert ask(door, sql, max_memory_usage="5000000").text == "5000000\n"
