@@ -234,6 +234,16 @@ def test_a_format_that_cannot_leave_in_pieces_is_limited(door: httpx.Client) -> 
     assert ask(door, "select 1 as a where 0 format TSVWithNames").text == "a\n"
 
 
+def test_a_driver_that_wants_no_extremes_reads_as_far_as_it_likes(door: httpx.Client) -> None:
+    """ClickHouse's JDBC driver sends `extremes=0`, and DBeaver leaves after its first 200 rows."""
+    asked = {"query": "select number from numbers(50000000) format RowBinary", "extremes": "0"}
+    with door.stream("GET", "/", params=asked) as answer:
+        assert len(next(answer.iter_bytes(1_600))) == 1_600
+        assert answer.status_code == 200
+    wanted = ask(door, "select number from numbers(3) format TSV", extremes="1").text
+    assert wanted == "0\n1\n2\n\n0\n2\n"
+
+
 def test_a_client_that_leaves_ends_its_query(door: httpx.Client) -> None:
     with pytest.raises(httpx.ReadTimeout):
         door.post("/", content=ENDLESS, timeout=0.5)
