@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from simulated_exchange.config import ExchangeConfig, parse_instant
-from simulated_exchange.server.http_faults import parse_fault
+from simulated_exchange.server.faults import parse_fault
 from simulated_exchange.server.paced import Start
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.starting import leave_out_pandas

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from simulated_exchange.market.generated import Halt
 from simulated_exchange.market.instruments import MOST
-from simulated_exchange.server.http_faults import Fault
+from simulated_exchange.server.faults import Fault, SocketFault
 from simulated_exchange.server.paced import Start
-from simulated_exchange.server.socket_faults import SocketFault
 from simulated_exchange.server.socket_limits import SocketLimits
 from tickhouse_core import timestamps
 

@@ -14,13 +14,12 @@ from simulated_exchange.lake.source import LakeVenue
 from simulated_exchange.market.klines import KlineSource
 from simulated_exchange.market.live_market import LiveMarket, SymbolMarket
 from simulated_exchange.market.order_book import Level
+from simulated_exchange.server.faults import Fault, FaultPlan, SocketFault, SocketFaultPlan
 from simulated_exchange.server.http import Outcome, Reply, Request, spoiled
-from simulated_exchange.server.http_faults import Fault, FaultPlan
 from simulated_exchange.server.messages import Message
 from simulated_exchange.server.publisher import Publisher
 from simulated_exchange.server.recorded_session import Session
 from simulated_exchange.server.replay import SessionReplay
-from simulated_exchange.server.socket_faults import SocketFault, SocketFaultPlan
 from simulated_exchange.server.sockets import MessageSource, Sockets
 from simulated_exchange.server.tally import Cause, Tally
 

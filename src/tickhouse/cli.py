@@ -37,6 +37,7 @@ _MODULES = {
     "page": ("status_page.__main__", _LOOK),
     "doctor": ("tickhouse.doctor", _LOOK),
     "audit": ("tickhouse.audit", _LOOK),
+    "export": ("tickhouse.export.command", _LOOK),
     "checks": ("transform_process.checks", _LOOK),
     "klines": ("tickhouse.klines", _RUN),
     "stream": ("extract_process.stream", _RUN),

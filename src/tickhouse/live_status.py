@@ -21,6 +21,7 @@ from rich.text import Text
 from extract_process.backfill.plan import BackfillReport
 from status_page.health import DEGRADED, DOWN, IDLE, OK
 from tickhouse_core import logs
+from tickhouse_core.datasets import DATASETS
 from tickhouse_core.metrics import OBSERVED, Sample
 from tickhouse_core.redaction import redacted
 
@@ -30,8 +31,8 @@ COLOURS = {OK: "green", DEGRADED: "yellow", DOWN: "red", IDLE: "dim"}
 _RATE_SECONDS = 10.0
 _LEAST_DISK_SECONDS = 10.0
 _TROUBLES = 3
-_QUEUE_WORDS = {"klines": "klines", "trades": "trades", "depth": "depth", "tickers": "tickers"}
-"""By the first part of a queue's name. Events and heartbeats are not what a person records."""
+_RECORDED = {dataset.queue for dataset in DATASETS if dataset.channel}
+"""Queues of what a person records: not of events and heartbeats."""
 
 
 class LiveStatus:
@@ -196,9 +197,8 @@ def _by_name(samples: Iterable[Sample]) -> defaultdict[str, dict[str, float]]:
 
 def _loaded(rows_by_queue: Mapping[str, float]) -> Iterator[str]:
     for queue, rows in rows_by_queue.items():
-        words = _QUEUE_WORDS.get(queue.partition("-")[0])
-        if words and rows:
-            yield f"{words} {rows:,.0f}"
+        if queue in _RECORDED and rows:
+            yield f"{queue.partition('-')[0]} {rows:,.0f}"
 
 
 def _lag(newest: Mapping[str, float]) -> str:
