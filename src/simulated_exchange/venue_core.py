@@ -63,7 +63,7 @@ class VenueCore(ABC, Generic[FeedsT]):
         self.tally = Tally()
         self._fault_seed = config.seed
         self.publisher = Publisher(self._plan(config.faults), self._jump)
-        self.live = LiveMarket(source, seed)
+        self.live = LiveMarket(source, seed, config.pace)
         self.feeds = make_feeds(self.live, self.publisher)
         self.replay = _replay_of(recorded, self.publisher, config)
         self.sockets = make_sockets(self.publisher, self.replay or self.feeds)
