@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
+from conftest import Lake as Bucket
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from integration_tests.src.docs.shell import commands_of
@@ -142,6 +143,39 @@ def test_tardis_csv_gives_the_book_after_every_update(made: Made, tmp_path: Path
             number = round((int(timestamp) - START) * 3 / STEP)
             found[number] = {name: {p: q for p, q in levels.items() if q} for name, levels in book.items()}
     assert {number: found[number] for number in made[1]} == made[1]
+
+
+def test_a_range_begins_with_the_book_as_it_is_then(made: Made, tmp_path: Path) -> None:
+    """The snapshot it stands on was received before the range; it is among the sources."""
+    found = export(made, tmp_path / "out", "tardis-csv", "--type", "incremental_book_L2", "--from", "2024-08-09T00:00:00.4")
+    _, rows = csv_rows(tmp_path / "out" / "binance_incremental_book_L2_2024-08-09_BTCUSDT.csv.gz")
+    first = 43
+    whole = [row for row in rows if row[4] == "true"]
+    assert rows[: len(whole)] == whole
+    book = {
+        side: {Decimal(price): Decimal(amount) for *_, one, price, amount in whole if f"{one}s" == side} for side in made[1][42]
+    }
+    assert book == made[1][first - 1]
+    assert found["symbols"]["BTCUSDT"]["channels"]["depth"]["proven"] == [
+        ["2024-08-09T00:00:00.400000Z", "2024-08-09T00:00:01.000001Z"]
+    ]
+    assert len([source for source in found["sources"] if "depth_snapshots" in source["key"]]) >= 1
+
+
+@pytest.mark.slow  # moto
+def test_a_bucket_gives_the_same_files_as_a_folder(
+    made: Made, tmp_path: Path, moto_lake: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(made, tmp_path / "folder", "hftbacktest")
+    for summary in FolderStore(made[0] / "lake").list_keys(""):
+        moto_lake.store.write(summary.key, FolderStore(made[0] / "lake").read(summary.key).body)
+    monkeypatch.setenv("S3_BUCKET", moto_lake.store.bucket)
+
+    where = ("--symbol", "BTCUSDT", "--from", FROM, "--to", TO, "--out", str(tmp_path / "bucket"))
+    done = run_here("tickhouse.cli", "export", "hftbacktest", *where)
+
+    assert done.returncode == 0, done.stderr
+    assert bytes_of(tmp_path / "bucket") == bytes_of(tmp_path / "folder")
 
 
 def test_tardis_csv_has_trades_quotes_and_best_levels(made: Made, tmp_path: Path) -> None:
