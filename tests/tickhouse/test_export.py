@@ -262,7 +262,8 @@ def test_a_nautilus_catalog_is_written_as_the_package_reads_it(made: Made, tmp_p
     (name,) = [file["name"] for file in certificate["files"] if "trade_tick" in file["name"]]
     assert name.startswith("data/trade_tick/BTCUSDT.BINANCE/2024-08-08T23-59-59-037333000Z_2024-08-09T00-00-01-004000000Z")
     assert tables["bar"].num_rows == 1
-    assert tables["currency_pair"].to_pylist()[0]["quote_currency"] == "USDT"
+    (pair,) = tables["currency_pair"].to_pylist()
+    assert (pair["base_currency"], pair["quote_currency"], pair["price_increment"]) == ("BTC", "USDT", "0.01")
 
 
 def test_only_proven_leaves_out_what_the_certificate_names(made: Made, tmp_path: Path) -> None:
@@ -289,6 +290,33 @@ def test_only_proven_leaves_out_what_the_certificate_names(made: Made, tmp_path:
     assert pq.read_table(tmp_path / "whole" / "BTCUSDT_trades.parquet") == (
         th.open(made[0]).trades("BTCUSDT", FROM, TO, exact=True).arrow()
     )
+
+
+def test_what_a_mismatch_put_into_doubt_is_not_proven(tmp_path: Path) -> None:
+    """From the last update that was verified to the snapshot that put the book right."""
+    store = FolderStore(tmp_path / "data" / "lake")
+    bids, asks = [["99", "1"]], [["101", "1"]]
+    tables = [
+        (DEPTH_DIFFS, depth_diff(number, number, event_us=DAY + number * STEP, bids=bids, asks=asks)) for number in range(1, 13)
+    ]
+    for number, reason in ((0, "start"), (8, "mismatch")):
+        snapshot = depth_snapshot(number, receipt_us=DAY + number * STEP + 1, bids=bids, asks=asks)
+        place = snapshot.schema.get_field_index("reason")
+        reasons = pa.array([reason]).cast(snapshot.schema.field(place).type)
+        tables.append((DEPTH_SNAPSHOTS, snapshot.set_column(place, snapshot.schema.field(place), reasons)))
+    for event, number in (("proven", 3), ("mismatch", 6)):
+        tables.append((STREAM_EVENTS, stream_event(event, "depth", number, number, started_us=DAY + number * STEP)))
+    for dataset, table in tables:
+        store.write(hourly_key(dataset, "binance", DAY, "a", next(_sequences)), parquet_bytes(table, dataset))
+
+    found = export((tmp_path / "data", {}), tmp_path / "out", "nautilus", "--channel", "depth", "--only-proven")
+
+    known = found["symbols"]["BTCUSDT"]
+    assert [one["update_id"] for one in known["channels"]["depth"]["mismatches"]] == [6]
+    (name,) = [file["name"] for file in found["files"] if "deltas" in file["name"]]
+    deltas = pq.read_table(tmp_path / "out" / name).to_pylist()
+    assert sorted({delta["sequence"] for delta in deltas if not delta["flags"] & 32}) == [1, 2, 3, 9, 10, 11, 12]
+    assert known["whole_books"] == 2
 
 
 @pytest.mark.parametrize("form", ["hftbacktest", "nautilus", "tardis-csv"])
