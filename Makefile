@@ -19,7 +19,7 @@ SET_UP = $(PYTHON) tools/set_up.py $(if $(filter command environment,$(origin PY
 .DEFAULT_GOAL := help
 
 help: ## What there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
 
 setup: python ## .venv with everything: locked and hashed requirements, all extras, dev tools
 	@$(SET_UP) dev

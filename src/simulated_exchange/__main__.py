@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from simulated_exchange.config import ExchangeConfig, parse_instant
-from simulated_exchange.server.http_faults import parse_fault
+from simulated_exchange.server.faults import parse_fault
 from simulated_exchange.server.paced import Start
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.starting import leave_out_pandas
@@ -34,6 +34,7 @@ def simulated_exchange(
     port: Annotated[int, typer.Option(help="0 = any free port; the first line printed names it")] = 8090,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     seed: Annotated[int, typer.Option(help="the same seed is the same market")] = 1,
+    pace: Annotated[int, typer.Option(help="times as many orders and trades: 15 is a busy market")] = 1,
     symbols: Annotated[int, typer.Option(help="how many symbols are listed")] = 10,
     replay: Annotated[list[Path] | None, typer.Option(help="recorded klines or sockets (.jsonl, .jsonl.gz); repeats")] = None,
     replay_lake: Annotated[str, typer.Option(help="a data folder or s3://bucket: what was recorded is the market")] = "",
@@ -65,6 +66,7 @@ def simulated_exchange(
             port=port,
             seed=seed,
             symbols=symbols,
+            pace=pace,
             replay=tuple(replay or ()),
             replay_lake=replay_lake,
             replay_from=parse_instant(start) * 1_000 if start else None,

@@ -24,9 +24,8 @@ from simulated_exchange.kucoin.ws import KucoinListener
 from simulated_exchange.market.generated import Halt
 from simulated_exchange.market.klines import TimeUnit
 from simulated_exchange.server.clock import Clock
+from simulated_exchange.server.faults import Fault, FaultKind, SocketFault
 from simulated_exchange.server.http import Reply, Request, half, not_found
-from simulated_exchange.server.http_faults import Fault, FaultKind
-from simulated_exchange.server.socket_faults import SocketFault
 from simulated_exchange.server.websocket import Address, Listener, run_pulse
 from tickhouse_core.metrics import Component, Sample, observed
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from simulated_exchange.market.generated import Halt
 from simulated_exchange.market.instruments import MOST
-from simulated_exchange.server.http_faults import Fault
+from simulated_exchange.server.faults import Fault, SocketFault
 from simulated_exchange.server.paced import Start
-from simulated_exchange.server.socket_faults import SocketFault
 from simulated_exchange.server.socket_limits import SocketLimits
 from tickhouse_core import timestamps
 
@@ -32,6 +31,9 @@ class KucoinLimits:
             raise ValueError("KuCoin's ping, pong and silence must be longer than 0 seconds")
 
 
+MOST_PACE = 100
+
+
 @dataclass(frozen=True, slots=True)
 class ExchangeConfig:
     """`port` 0 is any free one; `now` in milliseconds, None = the wall clock or where the recording wants it.
@@ -43,6 +45,9 @@ class ExchangeConfig:
     port: int = 0
     seed: int = 1
     symbols: int = 10
+    pace: int = 1
+    """So many times the usual orders in the books of the generated market."""
+
     replay: tuple[Path, ...] = ()
     replay_lake: str = ""
     replay_from: int | None = None
@@ -65,6 +70,8 @@ class ExchangeConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.symbols <= MOST:
             raise ValueError(f"symbols must be between 1 and {MOST}, not {self.symbols}")
+        if not 1 <= self.pace <= MOST_PACE:
+            raise ValueError(f"pace must be between 1 and {MOST_PACE}, not {self.pace}")
         if not 0 <= self.port <= HIGHEST_PORT:
             raise ValueError(f"port must be between 0 and {HIGHEST_PORT}, not {self.port}")
         if self.weight_limit < 1:

@@ -22,11 +22,10 @@ from simulated_exchange.market.generated import Halt, Market
 from simulated_exchange.market.instruments import listed_instruments
 from simulated_exchange.market.klines import KlineSource
 from simulated_exchange.server.clock import Clock, OffsetClock
+from simulated_exchange.server.faults import ARCHIVE_PREFIX, Fault, FaultPlan, SocketFault, parse_fault
 from simulated_exchange.server.http import Outcome, Reply, Request
-from simulated_exchange.server.http_faults import ARCHIVE_PREFIX, Fault, FaultPlan, parse_fault
 from simulated_exchange.server.recorded_klines import Replay
 from simulated_exchange.server.recorded_session import Session
-from simulated_exchange.server.socket_faults import SocketFault
 from simulated_exchange.server.sockets import Sockets
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.reading.lake import open_store

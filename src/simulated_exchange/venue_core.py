@@ -14,13 +14,12 @@ from simulated_exchange.lake.source import LakeVenue
 from simulated_exchange.market.klines import KlineSource
 from simulated_exchange.market.live_market import LiveMarket, SymbolMarket
 from simulated_exchange.market.order_book import Level
+from simulated_exchange.server.faults import Fault, FaultPlan, SocketFault, SocketFaultPlan
 from simulated_exchange.server.http import Outcome, Reply, Request, spoiled
-from simulated_exchange.server.http_faults import Fault, FaultPlan
 from simulated_exchange.server.messages import Message
 from simulated_exchange.server.publisher import Publisher
 from simulated_exchange.server.recorded_session import Session
 from simulated_exchange.server.replay import SessionReplay
-from simulated_exchange.server.socket_faults import SocketFault, SocketFaultPlan
 from simulated_exchange.server.sockets import MessageSource, Sockets
 from simulated_exchange.server.tally import Cause, Tally
 
@@ -64,7 +63,7 @@ class VenueCore(ABC, Generic[FeedsT]):
         self.tally = Tally()
         self._fault_seed = config.seed
         self.publisher = Publisher(self._plan(config.faults), self._jump)
-        self.live = LiveMarket(source, seed)
+        self.live = LiveMarket(source, seed, config.pace)
         self.feeds = make_feeds(self.live, self.publisher)
         self.replay = _replay_of(recorded, self.publisher, config)
         self.sockets = make_sockets(self.publisher, self.replay or self.feeds)

@@ -129,7 +129,7 @@ def timed_pools(host: str, port: int) -> PoolManager:
     For all clients of the process, as clickhouse-connect's own, through the proxy that the environment names: but to this
     machine itself no proxy leads.
 
-    An answer that is not there in time is urllib3's ReadTimeoutError. Its own timeout begins anew with every byte
+    A late answer is urllib3's ReadTimeoutError. Its own timeout restarts with every byte
     (urllib3: "Timeout", read).
     """
     proxy = None if is_loopback(host) else check_env_proxy("https" if port in _TLS_PORTS else "http", host, port)

@@ -65,7 +65,7 @@ class Dataset:
     """One kind of row on its way from the venue to the warehouse.
 
     `name` is the warehouse's word (`bronze_<name>`), `folder` the lake's (`data_sources/<folder>/`). Silver keeps one row of
-    each `natural_key`: its sorting key. `channel` is what a capture subscribes to for these rows, None where nobody does.
+    each `natural_key`: its sorting key. `channel` is what a capture subscribes to for these rows, if anything.
     """
 
     name: str

@@ -82,7 +82,7 @@ def _instant(record: logging.LogRecord) -> str:
 
 
 def _one_line(text: str) -> str:
-    """What a stranger sent (a frame, an object key) must neither break the line nor steer the terminal."""
+    """Untrusted text (a frame, an object key) must neither break the line nor control the terminal."""
     return text if text.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 

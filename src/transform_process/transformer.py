@@ -1,4 +1,4 @@
-"""Brings gold up to what is loaded: windows of load_time, touched grains built anew, the watermark last.
+"""Brings gold up to what is loaded: windows of load_time, touched grains rebuilt, the watermark last.
 
 Gold is a function of silver, not a history of changes: nothing is accumulated. The transformer is safe to stop, kill and
 repeat at any point: an unfinished window is done again, and every row replaces itself.

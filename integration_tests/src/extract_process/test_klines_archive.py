@@ -9,7 +9,7 @@ import pytest
 from integration_tests.src.extract_process.conftest import Asked, us
 
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.server.http_faults import Fault, FaultKind
+from simulated_exchange.server.faults import Fault, FaultKind
 from tickhouse_core.errors import VenueError
 
 if TYPE_CHECKING:

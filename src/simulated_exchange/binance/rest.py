@@ -25,8 +25,8 @@ from simulated_exchange.binance.parameters import (
 from simulated_exchange.binance.tickers import STATUSES, DayFigures, day, day_weight, is_mini, price, top
 from simulated_exchange.market.instruments import Instrument
 from simulated_exchange.market.klines import KlineQuery, KlineSource, TimeUnit
+from simulated_exchange.server.faults import Fault, FaultKind
 from simulated_exchange.server.http import Reply, not_found
-from simulated_exchange.server.http_faults import Fault, FaultKind
 from simulated_exchange.server.tally import Cause
 
 _DEPTH_WEIGHTS = ((100, 5), (500, 25), (1000, 50), (5000, 250))

@@ -24,8 +24,8 @@ from simulated_exchange.lake.source import LakeVenue
 from simulated_exchange.market.intervals import DAY, INTERVALS
 from simulated_exchange.market.klines import KlineSource, TimeUnit
 from simulated_exchange.market.live_market import LiveMarket
+from simulated_exchange.server.faults import Fault, FaultKind, FaultPlan
 from simulated_exchange.server.http import Outcome, Reply, Request, not_found, spoiled
-from simulated_exchange.server.http_faults import Fault, FaultKind, FaultPlan
 from simulated_exchange.server.recorded_klines import KLINES_PATH
 from simulated_exchange.server.recorded_session import Session
 from simulated_exchange.server.replay import SessionReplay

@@ -14,8 +14,8 @@ from simulated_exchange.kucoin.ws import KucoinSockets, Tokens
 from simulated_exchange.lake.replay import LakeReplay
 from simulated_exchange.lake.source import LakeVenue
 from simulated_exchange.market.klines import KlineSource
+from simulated_exchange.server.faults import Fault, FaultKind
 from simulated_exchange.server.http import Reply, Request
-from simulated_exchange.server.http_faults import Fault, FaultKind
 from simulated_exchange.server.recorded_session import Session
 from simulated_exchange.venue_core import Admission, VenueCore
 

@@ -55,8 +55,8 @@ def check_notifications() -> Iterator[Finding]:
     bucket = read(LakeSettings).bucket
     with _lake_trouble(), aws_errors(f"notifications of bucket {bucket}"):
         current = s3_client(brief=True).get_bucket_notification_configuration(Bucket=bucket)
-    told = {entry.get("Id") for entry in current.get("QueueConfigurations", ())}
-    missing = [dataset.name for dataset in DATASETS if dataset.notification_id not in told]
+    configured = {entry.get("Id") for entry in current.get("QueueConfigurations", ())}
+    missing = [dataset.name for dataset in DATASETS if dataset.notification_id not in configured]
     if missing:
         raise CheckFailed(
             f"the bucket sends no notification for {', '.join(missing)}", f"{_PROVISION_AWS}, then: tickhouse reconcile"

@@ -3,7 +3,7 @@ import pytest
 
 from simulated_exchange.app import RunningExchange
 from simulated_exchange.server.clock import StandingClock
-from simulated_exchange.server.http_faults import Fault, FaultKind, FaultPlan, parse_fault
+from simulated_exchange.server.faults import Fault, FaultKind, FaultPlan, parse_fault
 
 KLINES = "/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=1000"
 

@@ -17,9 +17,9 @@ from simulated_exchange.app import RunningExchange, running_exchange
 from simulated_exchange.binance.recording import read_recording, stream_of
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server.clock import StandingClock
+from simulated_exchange.server.faults import SocketFault, SocketFaultKind
 from simulated_exchange.server.paced import Start
 from simulated_exchange.server.recorded_klines import ReplayError
-from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
 
 from ..sockets import Message, apply, ask, connected, get, read, read_until
 

@@ -15,9 +15,8 @@ from simulated_exchange.app import RunningExchange, running_exchange
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.market.klines import TimeUnit
 from simulated_exchange.server.clock import StandingClock
-from simulated_exchange.server.http_faults import parse_fault
+from simulated_exchange.server.faults import SocketFault, SocketFaultKind, SocketFaultPlan, parse_fault
 from simulated_exchange.server.messages import Channel, Message
-from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind, SocketFaultPlan
 
 from ..sockets import apply, ask, connected, read
 
