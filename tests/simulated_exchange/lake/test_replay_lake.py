@@ -323,7 +323,9 @@ def test_kucoins_rows_become_its_messages(tmp_path: Path) -> None:
     write(tmp_path, DEPTH_SNAPSHOTS, depth_snapshot(9, receipt_us=T0, **sides, market=KUCOIN), "kucoin")
     tops = {"best_bid_price": "100", "best_bid_quantity": "5"}
     write(tmp_path, TICKERS, ticker("BTC-USDT", T0 + 7_000, "100.50", "kucoin", **tops), "kucoin")
-    write_klines(tmp_path, klines([T0 - 2 * MINUTE, T0 - MINUTE], symbol=KUCOIN[1], venue="kucoin"), "kucoin", KUCOIN[1])
+    write_klines(
+        tmp_path, klines([T0 - 2 * MINUTE, T0 - MINUTE], symbol=KUCOIN[1], venue="kucoin", trade_count=0), "kucoin", KUCOIN[1]
+    )
     with replaying(tmp_path) as (running, clock, client):
 
         def ask(method: str, path: str, **asked: Any) -> Any:
