@@ -9,16 +9,17 @@ DURATION ?= 60
 # Many tests wait for a process, a second or a server: one more than cores.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --durations 10
+PEERS_PYTHON ?= python3 python3.14 python3.13 python3.12
 # Images of containers set it. Every one of several hundred processes would compile all that it imports, a second each.
 unexport PYTHONDONTWRITEBYTECODE
 SET_UP = $(PYTHON) tools/set_up.py $(if $(filter command environment,$(origin PYTHON)),--this-python) \
 	$(if $(INSTALLER),--installer $(INSTALLER))
 
-.PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench docs sql lock clean
+.PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench docs screenshots sql aws generated lock peers clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
 
 setup: python ## .venv with everything: locked and hashed requirements, all extras, dev tools
 	@$(SET_UP) dev
@@ -77,11 +78,19 @@ compose-check: ## Proof of the Docker stack, from nothing: up, restarts, kill -9
 vulnerabilities: tools ## Known ones in the image's locked requirements (asks PyPI; a package nobody can judge counts as a failure)
 	.venv-tools/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt
 
+screenshots: setup ## docs/images: the status page after a recording of the simulated exchange; needs Chromium
+	$(BIN)/python tools/screenshots.py
+
 docs: setup ## The page of settings, from the code that reads them
 	$(BIN)/python -m tickhouse.settings_table > docs/settings.md
 
-sql: setup ## The schema files whose statements differ in names and numbers only
+sql: setup ## The views whose statements differ in names and numbers only
 	$(BIN)/python tools/make_sql.py
+
+aws: setup ## The parts of the AWS template that follow from the catalogue of datasets
+	$(BIN)/python tools/make_aws.py
+
+generated: docs sql aws ## Everything that is written from the code
 
 lock: tools ## After changing dependencies: poetry.lock, and the requirement files from it
 	$(POETRY) lock
@@ -95,5 +104,9 @@ lock: tools ## After changing dependencies: poetry.lock, and the requirement fil
 tools: python
 	@$(SET_UP) tools
 
+peers: ## The tools that `tickhouse export` writes for, for their tests: .venv-peers, 1.5 GB, Python 3.12 to 3.14
+	@for python in $(PEERS_PYTHON); do $$python -c 'import sys; sys.exit(not (3, 12) <= sys.version_info < (3, 15))' 2>/dev/null && \
+		exec $$python tools/set_up.py peers; done; echo "error: NautilusTrader needs Python 3.12 to 3.14: make peers PEERS_PYTHON=/path/to/python"; exit 2
+
 clean: ## Forget the environment, not the data
-	rm -rf .venv .venv-tools .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-tools .venv-peers .mypy_cache .ruff_cache .pytest_cache

@@ -20,6 +20,7 @@ import pytest
 
 from extract_process import venues
 from extract_process.venues import venue_named, venue_names
+from tickhouse_core.datasets import CHANNELS, DATASETS
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
@@ -227,10 +228,30 @@ def test_a_pure_module_takes_behaviour_only_from_what_touches_nothing() -> None:
     nothing_found(found)
 
 
+def lists_of_datasets(tree: ast.Module) -> set[str]:
+    """Literal collections that name most of the datasets, or every channel."""
+    named = {dataset.name.upper() for dataset in DATASETS}
+    found = set()
+    for node in [node for node in ast.walk(tree) if isinstance(node, ast.Dict | ast.List | ast.Set | ast.Tuple)]:
+        elements = node.keys if isinstance(node, ast.Dict) else node.elts
+        names = {getattr(element, "value", None) or getattr(element, "id", "") for element in elements}
+        if len({str(name).upper() for name in names} & named) > len(DATASETS) / 2 or names >= set(CHANNELS):
+            found.add(f"line {node.lineno}")
+    return found
+
+
+def test_datasets_and_channels_are_listed_in_the_catalogue_only() -> None:
+    found = {module: lists_of_datasets(tree_of(module)) for module in modules()}
+    assert found.pop("tickhouse_core.datasets")
+    of_one_purpose = {"load_process.supersession", "tickhouse.export.command", "tickhouse.export.job"}
+    """What gold is made of, and what a format of the export can hold: another dataset belongs there only on purpose."""
+    nothing_found({module: lists for module, lists in found.items() if module not in of_one_purpose})
+
+
 def test_what_decides_is_pure() -> None:
     """A rule on nothing holds: these lose the word only on purpose."""
     names = {module.rpartition(".")[2] for module in pure_modules()}
-    assert {"sync", "sequence", "mirror_book", "window", "value_checksum"} <= names
+    assert {"sync", "sequence", "mirror_book", "catalog", "value_checksum"} <= names
     assert len(names) > 40
 
 

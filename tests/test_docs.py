@@ -11,7 +11,7 @@ from integration_tests.src.docs.shell import commands_of
 
 from tickhouse.cli import app
 
-DOCS = ("cli", "data-model", "docker", "operations", "pubsub", "recipes", "simulator", "troubleshooting")
+DOCS = ("cli", "data-model", "docker", "export", "operations", "pubsub", "recipes", "simulator", "troubleshooting")
 PAGES = ("README.md", *(f"docs/{name}.md" for name in DOCS), "CONTRIBUTING.md")
 TARGETS = {line.split(":")[0] for line in (ROOT / "Makefile").read_text().splitlines() if ":" in line}
 
@@ -51,4 +51,4 @@ def test_every_command_of_a_page_can_be_parsed(page: str) -> None:
 
 
 def test_the_picture_of_the_readme_is_there() -> None:
-    assert Path(ROOT / "docs" / "status-page.png").read_bytes()[:4] == b"\x89PNG"
+    assert Path(ROOT / "docs" / "images" / "status-page-light.png").read_bytes()[:4] == b"\x89PNG"

@@ -1,4 +1,4 @@
-"""`make sql`: the views whose statements differ in names and numbers only, written from one template each.
+"""`make sql`: views and checks whose parts differ in names and numbers only, written from one template each.
 
 The files are checked in, and a test holds them.
 """
@@ -189,6 +189,34 @@ comment 'Returns from close to close; null where the {interval} before has no ro
 """
 
 
+KEYS = """\
+-- Offends: an object whose rows say another venue, symbol or interval than its key. The rows count as what they say themselves;
+-- who reads the lake by its partitions sees them as what the key says. By load_time.
+-- value: how many of its rows. No parameters.
+select
+    venue,
+    symbol,
+    min(load_time) as at,
+    toFloat64(count()) as value,
+    format('{{}} rows of {{}} say {{}}', toString(count()), object_key, trimRight(concat(venue, ' ', symbol, ' ', interval))) as detail
+from (
+{parts}
+)
+where decodeURLComponent(extract(object_key, '/venue=([^/]+)/')) not in ('', '__HIVE_DEFAULT_PARTITION__', venue)
+    or decodeURLComponent(extract(object_key, '/symbol=([^/]+)/')) not in ('', '__HIVE_DEFAULT_PARTITION__', symbol)
+    or (
+        interval != ''
+        and decodeURLComponent(extract(object_key, '/interval=([^/]+)/')) not in ('', '__HIVE_DEFAULT_PARTITION__', interval)
+    )
+group by venue, symbol, interval, object_key, object_etag
+"""
+
+LANDED = """\
+    select venue, symbol, {interval}, object_key, object_etag, load_time
+    from {table}
+    where load_time >= {{since:DateTime64(6, 'UTC')}} and load_time < {{until:DateTime64(6, 'UTC')}}"""
+
+
 def accounting() -> Iterator[str]:
     """The statements of views/accounting.sql."""
     for dataset in DATASETS:
@@ -213,7 +241,22 @@ def interval_views() -> Iterator[str]:
         yield RETURNS.format(interval=interval, seconds=INTERVAL_SECONDS[interval])
 
 
-FILES = {"accounting.sql": accounting, "intervals.sql": interval_views}
+def keys() -> Iterator[str]:
+    """The statement of checks/key_says_otherwise.sql."""
+    recorded = [dataset for dataset in DATASETS if dataset.channel]
+    intervals = ["interval" if "interval" in dataset.schema.names else "''" for dataset in recorded]
+    parts = [
+        LANDED.format(interval=interval, table=dataset.bronze_table)
+        for interval, dataset in zip(intervals, recorded, strict=True)
+    ]
+    yield KEYS.format(parts="\n    union all\n".join(parts))
+
+
+FILES = {
+    "views/accounting.sql": accounting,
+    "views/intervals.sql": interval_views,
+    "checks/key_says_otherwise.sql": keys,
+}
 
 
 def text_of(name: str) -> str:
@@ -238,7 +281,7 @@ def _account_of(dataset: Dataset) -> str:
     return f"    select '{dataset.name}' as dataset, * from ops_accounting_{dataset.name}"
 
 
-def write(folder: Path = SQL_ROOT / "views") -> None:
+def write(folder: Path = SQL_ROOT) -> None:
     for name in FILES:
         (folder / name).write_text(text_of(name), encoding="utf-8")
 

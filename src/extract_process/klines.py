@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from extract_process.backfill.options import BackfillOptions, BackfillReport, Source
+from extract_process.backfill.plan import BackfillOptions, BackfillReport, Source
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.command_line import instant, one_of, print_figures, with_data_folder
 from tickhouse_core.errors import UsageError
@@ -71,6 +71,7 @@ async def _backfill(options: BackfillOptions) -> AsyncIterator["Backfill"]:
 
     venue, connections = venue_named(options.venue), options.concurrency + 1
     store = open_lake()
+    store.check_access()  # before the venue is asked: without a lake all answers are for nothing
     archives = nullcontext() if venue.open_archive is None else venue.open_archive(connections)
     async with venue.open_rest(read(SpoolSettings).folder, connections) as rest, archives as archive:
         yield Backfill(venue, rest, archive, store, options)

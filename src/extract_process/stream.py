@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from extract_process.live.options import CHANNELS, StreamOptions
+from extract_process.live.options import StreamOptions, give_up_order
 from extract_process.live.session import CaptureReport, run_capture
 from extract_process.markets import MARKETS_FILE, Wanted, markets_file, read_markets
 from extract_process.spool.limits import BatchLimits
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.command_line import one_of, print_figures, with_data_folder
+from tickhouse_core.datasets import CHANNELS
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.starting import start
@@ -28,7 +29,9 @@ _DEFAULTS = StreamOptions(wanted={})
 @with_data_folder()
 def main(
     symbol: Annotated[list[str] | None, typer.Option(help=f"As the venue spells it; repeats. Default: {MARKETS_FILE}.")] = None,
-    channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: trades, depth.")] = None,
+    channel: Annotated[
+        list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: {', '.join(DEFAULT_CHANNELS)}.")
+    ] = None,
     venue: Annotated[str, typer.Option(help=f"The exchange: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
     duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
     instance: Annotated[str, typer.Option(help="Name of this process; two may record the same market.")] = _DEFAULTS.instance,
@@ -52,7 +55,8 @@ def main(
         int, typer.Option(min=1, help="Size at which channels stop, until there is room.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.spool_bytes // 1024**2,
     give_up: Annotated[
-        str, typer.Option(help="Channels in the order in which a full spool stops them.", rich_help_panel=_TUNING)
+        str,
+        typer.Option(help="Channels that a full spool stops last, in that order, after all others.", rich_help_panel=_TUNING),
     ] = ",".join(_DEFAULTS.give_up_order),
     rotate_seconds: Annotated[
         float, typer.Option(min=1, help="Age at which a connection is replaced.", rich_help_panel=_TUNING)
@@ -90,7 +94,7 @@ def main(
             limits=BatchLimits(frame_bytes=batch_mb * 1024**2, age_seconds=batch_seconds),
             fsync_seconds=fsync_seconds,
             spool_bytes=spool_mb * 1024**2,
-            give_up_order=_give_up_order(give_up),
+            give_up_order=give_up_order(_once_each(give_up)),
             snapshot_levels=snapshot_levels,
             prove_seconds=prove_every,
             rotate_seconds=rotate_seconds,
@@ -134,10 +138,10 @@ def _wanted(venue: Venue, symbols: list[str], channels: list[str]) -> Wanted:
     return dict.fromkeys(markets, chosen) if chosen else markets
 
 
-def _give_up_order(text: str) -> tuple[str, ...]:
-    order = tuple(one_of("--give-up", name.strip(), CHANNELS) for name in text.split(","))
-    if sorted(order) != sorted(CHANNELS):
-        raise UsageError(f"--give-up {text!r}: every channel once, of {', '.join(CHANNELS)}")
+def _once_each(text: str) -> list[str]:
+    order = [one_of("--give-up", name.strip(), CHANNELS) for name in text.split(",")]
+    if len(set(order)) < len(order):
+        raise UsageError(f"--give-up {text!r}: name a channel once, of {', '.join(CHANNELS)}")
     return order
 
 

@@ -101,7 +101,7 @@ def _when_allowed(make: Callable[[], Made], stop: StopRequest, *, waits: bool) -
     return None
 
 
-@with_data_folder()
+@with_data_folder(reads=True)
 def main(
     drain: Annotated[bool, typer.Option("--drain", help="Exit when the queues are empty.")] = False,
     dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset's queue; repeats.")] = None,

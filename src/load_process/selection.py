@@ -4,15 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tickhouse_core.datasets import DATASETS, Dataset, dataset_of_key
+from tickhouse_core.datasets import CHANNELS, DATASETS, Dataset, dataset_of_key
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lake_keys import is_streamed, parse_object_key
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.timestamps import DAY_US, HOUR_US, from_datetime
 from tickhouse_core.warehouse import Warehouse
-
-CHANNELS = tuple(dict.fromkeys(dataset.channel for dataset in DATASETS if dataset.channel))
-
 
 Span = tuple[int, int]
 """From and up to, not including: instants in microseconds."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from enum import StrEnum
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,14 +10,21 @@ from typing import Annotated
 
 import typer
 
-from simulated_exchange.config import ExchangeConfig, parse_halt, parse_instant
-from simulated_exchange.server.http_faults import parse_fault
+from simulated_exchange.config import ExchangeConfig, parse_instant
+from simulated_exchange.server.faults import parse_fault
 from simulated_exchange.server.paced import Start
-from simulated_exchange.server.socket_limits import SocketLimits
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.starting import leave_out_pandas
 
-LIMITS = SocketLimits()
+
+class ReplayEnd(StrEnum):
+    """What happens when a lake has been replayed to its end."""
+
+    STAY = "stay"
+    EXIT = "exit"
+
+
+STAY = ReplayEnd.STAY
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -26,9 +34,16 @@ def simulated_exchange(
     port: Annotated[int, typer.Option(help="0 = any free port; the first line printed names it")] = 8090,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     seed: Annotated[int, typer.Option(help="the same seed is the same market")] = 1,
+    pace: Annotated[int, typer.Option(help="times as many orders and trades: 15 is a busy market")] = 1,
     symbols: Annotated[int, typer.Option(help="how many symbols are listed")] = 10,
     replay: Annotated[list[Path] | None, typer.Option(help="recorded klines or sockets (.jsonl, .jsonl.gz); repeats")] = None,
-    replay_speed: Annotated[float, typer.Option(help="times the recorded pace; 0 = as fast as readers take it")] = 1.0,
+    replay_lake: Annotated[str, typer.Option(help="a data folder or s3://bucket: what was recorded is the market")] = "",
+    start: Annotated[str | None, typer.Option("--from", help="ISO instant at which the replay of the lake begins")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="ISO instant at which it ends")] = None,
+    speed: Annotated[
+        str, typer.Option("--speed", "--replay-speed", help="times the recorded pace; max (or 0) = as fast as readers take it")
+    ] = "1",
+    replay_end: Annotated[ReplayEnd, typer.Option(help="of a lake: the process stays, or closes its sockets and ends")] = STAY,
     replay_start: Annotated[
         Start, typer.Option(help="on any subscription, on all of them, or by the control endpoint")
     ] = Start.ANY,
@@ -36,18 +51,10 @@ def simulated_exchange(
     time_scale: Annotated[float, typer.Option(help="the exchange's clock runs so many times as fast, limits included")] = 1.0,
     weight_limit: Annotated[int, typer.Option(help="REQUEST_WEIGHT per minute")] = 6_000,
     latency_ms: Annotated[int, typer.Option(help="every answer is held back this long")] = 0,
-    latency_jitter_ms: Annotated[int, typer.Option(help="and up to this much longer")] = 0,
     fault: Annotated[
         list[str] | None,
         typer.Option(help="KIND[@PATH][:COUNT[:PROBABILITY[:VALUE]]], of sockets KIND[@STREAM][…[:VALUE[:NUMBERS]]]; repeats"),
     ] = None,
-    halt: Annotated[list[str] | None, typer.Option(help="SYMBOL=FROM/TO, ISO: no klines there; repeats")] = None,
-    ping_seconds: Annotated[float, typer.Option(help="between two pings of a socket")] = LIMITS.ping_seconds,
-    pong_seconds: Annotated[float, typer.Option(help="a client may take for a pong")] = LIMITS.pong_seconds,
-    connection_life_seconds: Annotated[float, typer.Option(help="then a socket is closed")] = LIMITS.life_seconds,
-    shutdown_notice_seconds: Annotated[float, typer.Option(help="serverShutdown so long before; 0 = none")] = 0.0,
-    connect_limit: Annotated[int, typer.Option(help="sockets per address in 5 minutes")] = LIMITS.connects_per_five_minutes,
-    send_buffer_bytes: Annotated[int, typer.Option(help="a reader with more waiting is cut off")] = LIMITS.send_buffer_bytes,
 ) -> None:
     """A Binance- and KuCoin-compatible exchange for tests and demos."""
     if find_spec("aiohttp") is None:
@@ -59,28 +66,31 @@ def simulated_exchange(
             port=port,
             seed=seed,
             symbols=symbols,
+            pace=pace,
             replay=tuple(replay or ()),
-            replay_speed=replay_speed,
+            replay_lake=replay_lake,
+            replay_from=parse_instant(start) * 1_000 if start else None,
+            replay_to=parse_instant(end) * 1_000 if end else None,
+            replay_speed=_speed(speed),
             replay_start=replay_start,
             now=parse_instant(now) if now else None,
             time_scale=time_scale,
             weight_limit=weight_limit,
-            sockets=SocketLimits(
-                connects_per_five_minutes=connect_limit,
-                ping_seconds=ping_seconds,
-                pong_seconds=pong_seconds,
-                life_seconds=connection_life_seconds,
-                notice_seconds=shutdown_notice_seconds,
-                send_buffer_bytes=send_buffer_bytes,
-            ),
             latency_ms=latency_ms,
-            latency_jitter_ms=latency_jitter_ms,
             faults=tuple(map(parse_fault, fault or ())),
-            halts=tuple(map(parse_halt, halt or ())),
         )
-        asyncio.run(import_module("simulated_exchange.app").serve(config))
+        serve = import_module("simulated_exchange.app").serve
+        asyncio.run(serve(config, ends_with_replay=replay_end is ReplayEnd.EXIT))
     except (ValueError, OSError, TickhouseError) as error:
         _leave(str(error))
+
+
+def _speed(text: str) -> float:
+    """ValueError if it is no number."""
+    try:
+        return 0.0 if text == "max" else float(text)
+    except ValueError:
+        raise ValueError(f"--speed {text!r}: a number such as 1 or 10, or max") from None
 
 
 def _leave(reason: str) -> None:

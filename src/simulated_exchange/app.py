@@ -11,27 +11,27 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import orjson
 from aiohttp import web
 
 from simulated_exchange.binance.parameters import VenueError
 from simulated_exchange.binance.rest import refusal
 from simulated_exchange.binance.ws import parse_address
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.control import CONTROL_PREFIX, control
 from simulated_exchange.exchange import Exchange
 from simulated_exchange.kucoin.rest import SOCKET_PATH, said
 from simulated_exchange.kucoin.ws import KucoinListener
 from simulated_exchange.market.generated import Halt
 from simulated_exchange.market.klines import TimeUnit
 from simulated_exchange.server.clock import Clock
-from simulated_exchange.server.http import Reply, Request, half
-from simulated_exchange.server.http_faults import Fault, FaultKind
-from simulated_exchange.server.socket_faults import SocketFault
+from simulated_exchange.server.faults import Fault, FaultKind, SocketFault
+from simulated_exchange.server.http import Reply, Request, half, not_found
 from simulated_exchange.server.websocket import Address, Listener, run_pulse
 from tickhouse_core.metrics import Component, Sample, observed
 
 Answer = TypeVar("Answer")
 
+CONTROL_PREFIX = "/simulator/"
 LONGEST_ADDRESS = 16 << 10  # bytes of path and query; the venue's own limit is somewhere between 8 and 16 kB
 
 
@@ -41,6 +41,9 @@ class SimulatedExchange(Exchange):
     def __init__(self, config: ExchangeConfig, clock: Clock | None = None) -> None:
         super().__init__(config, clock)
         self.url = ""
+        self.replay_over = asyncio.Event()
+        """Set when a lake has been replayed to its end, or cannot be read any further."""
+
         self._address = config.host, config.port
         self._runner: web.ServerRunner | None = None
         self._pulse: asyncio.Task[None] | None = None
@@ -62,7 +65,7 @@ class SimulatedExchange(Exchange):
         await web.TCPSite(runner, *self._address).start()
         host, port = runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
-        self._pulse = asyncio.create_task(run_pulse(self.pulse, self._clock, self._config.time_scale))
+        self._pulse = asyncio.create_task(run_pulse(self._beat, self._clock, self._config.time_scale))
 
     async def stop(self) -> None:
         """Closes the socket and every connection; harmless when repeated."""
@@ -73,11 +76,34 @@ class SimulatedExchange(Exchange):
         self.kucoin.sockets.disconnect()
         if self._runner:
             await self._runner.cleanup()
+        await asyncio.to_thread(self.close)
+
+    def _beat(self, now: int) -> bool:
+        is_behind = self.pulse(now)
+        if not self.replay_over.is_set() and (self.failure or self.is_replay_over):
+            self.replay_over.set()
+        return is_behind
+
+    def _control(self, method: str, path: str) -> Reply:
+        """The simulator's own endpoints, not weighed and not counted: 200 with JSON, 400 with the reason in `msg`, 404."""
+        try:
+            match method, path.removeprefix(CONTROL_PREFIX):
+                case "GET", "tally":
+                    return Reply(200, orjson.dumps(self.tally()))
+                case "POST", "reset":
+                    self.reset()
+                case "POST", "replay/start":
+                    self.start_replay()
+                case _:
+                    return not_found(path)
+        except ValueError as error:
+            return Reply(400, orjson.dumps({"code": 400, "msg": str(error)}))
+        return Reply(200, b"{}")
 
     async def _respond(self, http: web.BaseRequest) -> web.StreamResponse:
         path = http.path
         if path.startswith(CONTROL_PREFIX):
-            return _response(control(self, http.method, path, http.query, await http.read()))
+            return _response(self._control(http.method, path))
         if latency := self.latency_seconds(path):
             await asyncio.sleep(latency)
         try:
@@ -110,11 +136,11 @@ class RunningExchange:
         """What has been asked since the start or the last reset; see `Tally.report`."""
         return self._in_its_thread(self._exchange.tally)
 
-    def set_faults(self, faults: Sequence[Fault | SocketFault | str | dict[str, Any]]) -> None:
+    def set_faults(self, faults: Sequence[Fault | SocketFault | str]) -> None:
         """Replaces all scripted faults; ValueError if one is none."""
         self._in_its_thread(lambda: self._exchange.set_faults(faults))
 
-    def set_halts(self, halts: Sequence[Halt | str | dict[str, Any]]) -> None:
+    def set_halts(self, halts: Sequence[Halt | str]) -> None:
         """Replaces all halts; ValueError for a recording or an unknown symbol."""
         self._in_its_thread(lambda: self._exchange.set_halts(halts))
 
@@ -164,8 +190,12 @@ def running_exchange(config: ExchangeConfig, clock: Clock | None = None) -> Iter
         thread.join()
 
 
-async def serve(config: ExchangeConfig) -> None:
-    """Runs until SIGTERM or SIGINT; prints one line with the address as soon as clients can connect."""
+async def serve(config: ExchangeConfig, *, ends_with_replay: bool = False) -> None:
+    """Runs until SIGTERM or SIGINT; prints one line with the address as soon as clients can connect.
+
+    Prints another one when a lake has been replayed to its end; then it goes on, or closes its sockets and returns.
+    Raises TickhouseError where the lake cannot be read any further.
+    """
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
@@ -173,7 +203,17 @@ async def serve(config: ExchangeConfig) -> None:
     async with SimulatedExchange(config) as server:
         with observed(Component("simulated_exchange", lambda: _figures(server, loop), list)):
             print(f"simulated exchange on {server.url}", flush=True)
-            await stop.wait()
+            stopped, over = (asyncio.create_task(event.wait()) for event in (stop, server.replay_over))
+            await asyncio.wait((stopped, over), return_when=asyncio.FIRST_COMPLETED)
+            if server.failure:
+                raise server.failure
+            if over.done():
+                print(f"the replay is over: {server.replay_report()}", flush=True)
+                if not ends_with_replay:
+                    await stopped
+                server.say_goodbye()
+            stopped.cancel()
+            over.cancel()
 
 
 def _figures(server: SimulatedExchange, loop: asyncio.AbstractEventLoop) -> list[Sample]:

@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from simulated_exchange.market.generated import Halt
 from simulated_exchange.market.instruments import MOST
-from simulated_exchange.server.http_faults import Fault
+from simulated_exchange.server.faults import Fault, SocketFault
 from simulated_exchange.server.paced import Start
-from simulated_exchange.server.socket_faults import SocketFault
 from simulated_exchange.server.socket_limits import SocketLimits
 from tickhouse_core import timestamps
 
@@ -33,15 +31,27 @@ class KucoinLimits:
             raise ValueError("KuCoin's ping, pong and silence must be longer than 0 seconds")
 
 
+MOST_PACE = 100
+
+
 @dataclass(frozen=True, slots=True)
 class ExchangeConfig:
-    """`port` 0 is any free one; `now` in milliseconds, None = the wall clock or where the recording wants it."""
+    """`port` 0 is any free one; `now` in milliseconds, None = the wall clock or where the recording wants it.
+
+    `replay_from` and `replay_to` in microseconds: the part of the lake that is replayed, None = all of it.
+    """
 
     host: str = "127.0.0.1"
     port: int = 0
     seed: int = 1
     symbols: int = 10
+    pace: int = 1
+    """So many times the usual orders in the books of the generated market."""
+
     replay: tuple[Path, ...] = ()
+    replay_lake: str = ""
+    replay_from: int | None = None
+    replay_to: int | None = None
     now: int | None = None
     time_scale: float = 1.0
     replay_speed: float = 1.0
@@ -60,6 +70,8 @@ class ExchangeConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.symbols <= MOST:
             raise ValueError(f"symbols must be between 1 and {MOST}, not {self.symbols}")
+        if not 1 <= self.pace <= MOST_PACE:
+            raise ValueError(f"pace must be between 1 and {MOST_PACE}, not {self.pace}")
         if not 0 <= self.port <= HIGHEST_PORT:
             raise ValueError(f"port must be between 0 and {HIGHEST_PORT}, not {self.port}")
         if self.weight_limit < 1:
@@ -68,18 +80,12 @@ class ExchangeConfig:
             raise ValueError("latency and ban_after cannot be negative")
         if self.time_scale <= 0 or self.replay_speed < 0:
             raise ValueError("time-scale must be more than 0, and replay-speed cannot be negative")
-        if self.replay and self.halts:
-            raise ValueError("a recording cannot be halted: use --halt without --replay")
-
-
-def halt_from_json(item: Any) -> Halt:
-    """`{"symbol": "BTCUSDT", "start": …, "end": …}`, times ISO or ms, or a string SYMBOL=FROM/TO."""
-    if isinstance(item, str):
-        return parse_halt(item)
-    try:
-        return Halt(str(item["symbol"]), _instant(item["start"]), _instant(item["end"]))
-    except (KeyError, TypeError) as error:
-        raise ValueError("a halt is an object with symbol, start and end, or a string SYMBOL=FROM/TO") from error
+        if (self.replay or self.replay_lake) and self.halts:
+            raise ValueError("a recording cannot be halted")
+        if self.replay and self.replay_lake:
+            raise ValueError("either --replay or --replay-lake: both are the market")
+        if not self.replay_lake and (self.replay_from is not None or self.replay_to is not None):
+            raise ValueError("--from and --to are of --replay-lake")
 
 
 def parse_halt(text: str) -> Halt:
@@ -97,7 +103,3 @@ def parse_instant(text: str) -> int:
         return timestamps.parse_instant(text) // 1_000
     except ValueError as error:
         raise ValueError(f"{text!r} is not an ISO date or instant") from error
-
-
-def _instant(value: object) -> int:
-    return value if isinstance(value, int) else parse_instant(str(value))

@@ -1,23 +1,37 @@
 """The exchange without its socket: both venues, the market or recording they show, and faults. `app` carries it to clients."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
+from simulated_exchange.binance.lake import BinanceWords
 from simulated_exchange.binance.recording import read_recording as read_binance
 from simulated_exchange.binance.venue import BinanceVenue
-from simulated_exchange.config import ExchangeConfig, halt_from_json
+from simulated_exchange.config import ExchangeConfig, parse_halt
+from simulated_exchange.kucoin.lake import KucoinWords
 from simulated_exchange.kucoin.recording import read_recording as read_kucoin
 from simulated_exchange.kucoin.rest import is_path
 from simulated_exchange.kucoin.venue import KucoinVenue
+from simulated_exchange.lake.klines import LakeKlines
+from simulated_exchange.lake.replay import LakeReplay
+from simulated_exchange.lake.source import LakeVenue, open_venues
 from simulated_exchange.market.generated import Halt, Market
 from simulated_exchange.market.instruments import listed_instruments
+from simulated_exchange.market.klines import KlineSource
 from simulated_exchange.server.clock import Clock, OffsetClock
-from simulated_exchange.server.http import Outcome, Request
-from simulated_exchange.server.http_faults import ARCHIVE_PREFIX, Fault, FaultPlan, fault_from_json
+from simulated_exchange.server.faults import ARCHIVE_PREFIX, Fault, FaultPlan, SocketFault, parse_fault
+from simulated_exchange.server.http import Outcome, Reply, Request
 from simulated_exchange.server.recorded_klines import Replay
 from simulated_exchange.server.recorded_session import Session
-from simulated_exchange.server.socket_faults import SocketFault
+from simulated_exchange.server.sockets import Sockets
+from tickhouse_core.errors import TickhouseError
+from tickhouse_core.reading.lake import open_store
+from tickhouse_core.timestamps import format_instant
+
+log = logging.getLogger(__name__)
 
 
 class Exchange:
@@ -27,12 +41,11 @@ class Exchange:
         """ValueError if the recording cannot be read or a halt names an unlisted symbol."""
         self._config = config
         opened = _open_source(config)
-        self._source, session = opened.source, opened.session
-        self._clock = clock or OffsetClock(
-            _start_of_clock(config, self._source, session or opened.kucoin_session), config.time_scale
-        )
-        self.binance = BinanceVenue(config, self._source, session)
-        self.kucoin = KucoinVenue(config, opened.kucoin_source, opened.kucoin_session)
+        self._source, recorded = opened.source, opened.recorded
+        start = _start_of_clock(config, self._source, recorded or opened.kucoin_recorded)
+        self._clock = clock or OffsetClock(start, config.time_scale)
+        self.binance = BinanceVenue(config, self._source, recorded)
+        self.kucoin = KucoinVenue(config, opened.kucoin_source, opened.kucoin_recorded)
         self._venues = self.binance, self.kucoin
         self._faults = FaultPlan(_of_http(config.faults), config.seed)
 
@@ -40,18 +53,18 @@ class Exchange:
         """What has been asked and sent since the start or the last reset; see `VenueCore.report`."""
         return {**self.binance.report(), "kucoin": self.kucoin.report()}
 
-    def set_faults(self, faults: Sequence[Fault | SocketFault | str | dict[str, Any]]) -> None:
+    def set_faults(self, faults: Sequence[Fault | SocketFault | str]) -> None:
         """Replaces all scripted faults, those of sockets included; ValueError if one is none."""
-        plan = [fault if isinstance(fault, Fault | SocketFault) else fault_from_json(fault) for fault in faults]
+        plan = [fault if isinstance(fault, Fault | SocketFault) else parse_fault(fault) for fault in faults]
         self._faults = FaultPlan(_of_http(plan), self._config.seed)
         for venue in self._venues:
             venue.set_faults(plan)
 
-    def set_halts(self, halts: Sequence[Halt | str | dict[str, Any]]) -> None:
+    def set_halts(self, halts: Sequence[Halt | str]) -> None:
         """Replaces all halts of the generated market; ValueError for a recording or an unknown symbol."""
         if not isinstance(self._source, Market):
             raise ValueError("a recording cannot be halted")
-        wanted = tuple(halt if isinstance(halt, Halt) else halt_from_json(halt) for halt in halts)
+        wanted = tuple(halt if isinstance(halt, Halt) else parse_halt(halt) for halt in halts)
         self._source = _halted(self._source, wanted)
         for venue in self._venues:
             venue.set_source(self._source)
@@ -70,6 +83,35 @@ class Exchange:
         """What is due at `now` (microseconds) on all sockets; True if there is more to do at once."""
         behind = [venue.sockets.pulse(now) for venue in self._venues]
         return any(behind)
+
+    @property
+    def is_replay_over(self) -> bool:
+        """Every replay of a lake that was begun has been sent to its end, and taken by its readers."""
+        begun = [(replay, sockets) for replay, sockets in self._lake_replays() if replay.is_begun]
+        return bool(begun) and all(replay.is_over and not sockets.is_sending for replay, sockets in begun)
+
+    @property
+    def failure(self) -> TickhouseError | None:
+        """Why a lake could not be read to its end."""
+        return next((replay.failure for replay, _ in self._lake_replays() if replay.failure), None)
+
+    def replay_report(self) -> str:
+        """How much has been sent, for people."""
+        sent = [replay.report() for replay, _ in self._lake_replays() if replay.is_begun]
+        return f"{sum(one['passed'] for one in sent):,} messages up to {format_instant(max(one['at'] for one in sent))}"
+
+    def close(self) -> None:
+        """Stops reading ahead."""
+        for replay, _ in self._lake_replays():
+            replay.close()
+
+    def say_goodbye(self) -> None:
+        """Closes all sockets with the closing handshake."""
+        for venue in self._venues:
+            venue.sockets.say_goodbye()
+
+    def _lake_replays(self) -> list[tuple[LakeReplay, Sockets]]:
+        return [(venue.replay, venue.sockets) for venue in self._venues if isinstance(venue.replay, LakeReplay)]
 
     def disconnect(self, connections: Sequence[int] | None = None) -> None:
         """Ends sockets (by their numbers in the tally; None: all) without a close frame."""
@@ -108,27 +150,42 @@ class Exchange:
         if request.path.startswith(ARCHIVE_PREFIX):
             return await self.binance.answer_archive(request, now, self._faults)
         venue = self.kucoin if is_path(request.path) else self.binance
-        return venue.answer(request, now, self._faults)
+        try:
+            await venue.prepare(request)
+            return venue.answer(request, now, self._faults)
+        except TickhouseError as error:
+            log.warning("the lake could not be read for a request", extra={"path": request.path, "why": str(error)})
+            return Outcome(Reply(503, orjson.dumps({"code": -1001, "msg": "Internal error; unable to process your request."})))
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
     """What one exchange shows: a source for each venue, and the recorded sessions if there are any."""
 
-    source: Market | Replay
-    session: Session | None
-    kucoin_source: Market | Replay
-    kucoin_session: Session | None
+    source: Market | Replay | LakeKlines
+    recorded: Session | LakeVenue | None
+    kucoin_source: Market | Replay | LakeKlines
+    kucoin_recorded: Session | LakeVenue | None
 
 
 def _open_source(config: ExchangeConfig) -> _Opened:
     """The generated market, or the recordings; ReplayError (a ValueError) if those cannot be read."""
+    if config.replay_lake:
+        return _open_lake(config)
     if not config.replay:
         market = _halted(Market(config.seed, listed_instruments(config.symbols)), config.halts)
         return _Opened(market, None, market, None)
     session, kucoin = read_binance(config.replay), read_kucoin(config.replay)
     found = dict(session.instruments) if session else {} if kucoin else None
     return _Opened(Replay(config.replay, found), session, Replay((), dict(kucoin.instruments) if kucoin else {}), kucoin)
+
+
+def _open_lake(config: ExchangeConfig) -> _Opened:
+    words = (BinanceWords(), KucoinWords())
+    found = open_venues(open_store(config.replay_lake), words, config.replay_from, config.replay_to, config.replay_lake)
+    binance, kucoin = (found.get(one.name) for one in words)
+    nothing = Replay((), {})
+    return _Opened(binance.facts.klines if binance else nothing, binance, kucoin.facts.klines if kucoin else nothing, kucoin)
 
 
 def _halted(market: Market, halts: tuple[Halt, ...]) -> Market:
@@ -141,11 +198,13 @@ def _halted(market: Market, halts: tuple[Halt, ...]) -> Market:
     return Market(market.seed, market.instruments, halts)
 
 
-def _start_of_clock(config: ExchangeConfig, source: Market | Replay, session: Session | None) -> int | None:
+def _start_of_clock(config: ExchangeConfig, source: KlineSource, recorded: Session | LakeVenue | None) -> int | None:
     if config.now is not None:
         return config.now
-    if session:
-        return session.start
+    if isinstance(recorded, LakeVenue):
+        return recorded.origin // 1_000
+    if recorded:
+        return recorded.start
     return source.end if isinstance(source, Replay) else None
 
 

@@ -2,22 +2,24 @@
 REST request through limits, faults and tally.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from simulated_exchange.config import ExchangeConfig
+from simulated_exchange.lake.replay import LakeReplay
+from simulated_exchange.lake.source import LakeVenue
 from simulated_exchange.market.klines import KlineSource
 from simulated_exchange.market.live_market import LiveMarket, SymbolMarket
 from simulated_exchange.market.order_book import Level
+from simulated_exchange.server.faults import Fault, FaultPlan, SocketFault, SocketFaultPlan
 from simulated_exchange.server.http import Outcome, Reply, Request, spoiled
-from simulated_exchange.server.http_faults import Fault, FaultPlan
 from simulated_exchange.server.messages import Message
 from simulated_exchange.server.publisher import Publisher
 from simulated_exchange.server.recorded_session import Session
 from simulated_exchange.server.replay import SessionReplay
-from simulated_exchange.server.socket_faults import SocketFault, SocketFaultPlan
 from simulated_exchange.server.sockets import MessageSource, Sockets
 from simulated_exchange.server.tally import Cause, Tally
 
@@ -52,7 +54,7 @@ class VenueCore(ABC, Generic[FeedsT]):
         self,
         config: ExchangeConfig,
         source: KlineSource,
-        session: Session | None,
+        recorded: Session | LakeVenue | None,
         make_feeds: Callable[[LiveMarket, Publisher], FeedsT],
         make_sockets: Callable[[Publisher, MessageSource], Sockets],
         seed: int,
@@ -61,12 +63,22 @@ class VenueCore(ABC, Generic[FeedsT]):
         self.tally = Tally()
         self._fault_seed = config.seed
         self.publisher = Publisher(self._plan(config.faults), self._jump)
-        self.live = LiveMarket(source, seed)
+        self.live = LiveMarket(source, seed, config.pace)
         self.feeds = make_feeds(self.live, self.publisher)
-        self.replay = (
-            SessionReplay(session, self.publisher, config.replay_speed, config.replay_start) if session is not None else None
-        )
+        self.replay = _replay_of(recorded, self.publisher, config)
         self.sockets = make_sockets(self.publisher, self.replay or self.feeds)
+
+    def moment(self, now: int) -> int:
+        """The time that REST speaks of: in the replay of a lake that of the replay."""
+        return self.replay.moment if isinstance(self.replay, LakeReplay) else now
+
+    async def prepare(self, request: Request) -> None:
+        """What the answer needs of a lake is read in another thread. Raises LakeUnavailable, AccessRefused."""
+        if isinstance(self.replay, LakeReplay):
+            await asyncio.to_thread(self.look_up, request, self.replay)
+
+    def look_up(self, request: Request, replay: LakeReplay) -> None:
+        """Reads what the answer will need and does not have; from any thread."""
 
     def answer(self, request: Request, now: int, faults: FaultPlan) -> Outcome:
         """A request to the API: weighed, then answered, refused, or met by a fault."""
@@ -149,3 +161,12 @@ class VenueCore(ABC, Generic[FeedsT]):
 
     def _jump(self, message: Message, number: int) -> tuple[int, int] | None:
         return (self.replay or self.feeds).jump(message, number)
+
+
+def _replay_of(
+    recorded: Session | LakeVenue | None, publisher: Publisher, config: ExchangeConfig
+) -> SessionReplay | LakeReplay | None:
+    how = publisher, config.replay_speed, config.replay_start
+    if isinstance(recorded, LakeVenue):
+        return LakeReplay(recorded, *how)
+    return SessionReplay(recorded, *how) if recorded else None

@@ -23,9 +23,11 @@ from status_page.guard import Guard
 from status_page.history import KINDS, UNITS, History
 from status_page.market import INTERVALS, Markets, Series
 from status_page.poller import Poller
-from tickhouse_core.errors import TickhouseError
+from status_page.sql_box import MOST_STATEMENT_BYTES, SqlBox
+from tickhouse_core.errors import TickhouseError, UsageError, WarehouseReadOnly, WarehouseRefused
+from tickhouse_core.loopback import is_loopback
 from tickhouse_core.metrics import answer
-from tickhouse_core.resources import packaged
+from tickhouse_core.resources import SQL_ROOT, packaged
 from tickhouse_core.settings import StatusSettings
 
 ASSETS = packaged("status_page", "assets")
@@ -62,10 +64,11 @@ class _SafeHeaders:
 
 
 def page_app(
-    poller: Poller, markets: Markets, past: History, is_closing: Callable[[], bool], settings: StatusSettings
+    poller: Poller, markets: Markets, past: History, box: SqlBox, is_closing: Callable[[], bool], settings: StatusSettings
 ) -> Starlette:
     """`settings` hold the accepted Host names and the token."""
     places = Places()
+    may_ask = bool(settings.token) or is_loopback(settings.host)
 
     async def index(_request: Request) -> Response:
         return FileResponse(ASSETS / "index.html", headers={"Cache-Control": "no-cache"})
@@ -94,6 +97,24 @@ def page_app(
         until = _instant(request, "until") or _LAST_US
         kind = _one_of(request, "kind", KINDS)
         return _json(orjson.dumps(await _asked(past.events, venue, symbol, kind, until, int(offset))))
+
+    async def sql_page(_request: Request) -> Response:
+        return FileResponse(ASSETS / "sql.html", headers={"Cache-Control": "no-cache"})
+
+    async def sql(request: Request) -> Response:
+        """POST a statement as application/sql: no other site's page may send that here without being asked first (CORS)."""
+        if not may_ask:
+            raise HTTPException(403, "SQL is for this machine, or behind STATUS_TOKEN")
+        if request.headers.get("content-type", "").partition(";")[0] != "application/sql":
+            raise HTTPException(415, "send the statement as application/sql")
+        statement = await _statement(request)
+        if request.query_params.get("format") == "csv":
+            named = {"Content-Disposition": 'attachment; filename="tickhouse.csv"', "Cache-Control": "no-store"}
+            return Response(await _asked(box.csv, statement), media_type="text/csv; charset=utf-8", headers=named)
+        return _json(orjson.dumps(await _asked(box.table, statement)))
+
+    async def examples(_request: Request) -> Response:
+        return FileResponse(SQL_ROOT / "examples.sql", media_type="text/plain; charset=utf-8")
 
     async def book(request: Request) -> Response:
         return _json(orjson.dumps(await _asked(markets.live, *_series(request))))
@@ -138,6 +159,9 @@ def page_app(
         Route("/api/gaps", gaps),
         Route("/api/history", history),
         Route("/api/market", book),
+        Route("/sql", sql_page),
+        Route("/api/sql", sql, methods=["POST"]),
+        Route("/api/examples", examples),
         Route("/api/events", events),
         *(Route(path, own) for path in ("/metrics", "/healthz", "/readyz")),
         Mount("/assets", StaticFiles(directory=ASSETS)),
@@ -183,8 +207,19 @@ def _one_of(request: Request, name: str, choices: Collection[str]) -> str:
 async def _asked(read: Callable[..., Any], *wanted: object) -> Any:
     try:
         return await run_in_threadpool(read, *wanted)
+    except (UsageError, WarehouseReadOnly, WarehouseRefused) as error:
+        raise HTTPException(400, str(error)) from error
     except TickhouseError as error:
         raise HTTPException(503, str(error)) from error
+
+
+async def _statement(request: Request) -> str:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MOST_STATEMENT_BYTES:
+            raise HTTPException(413, f"a statement has at most {MOST_STATEMENT_BYTES:,} bytes")
+    return body.decode(errors="replace")
 
 
 def _json(body: bytes) -> Response:

@@ -45,7 +45,7 @@ class Guard:
     def __init__(self, app: ASGIApp, *, host: str, names: Iterable[str], token: str) -> None:
         """`host` is where the page listens; `names` are further accepted Host names.
 
-        An address in digits is no name that a stranger could own: beyond loopback each of them is taken.
+        Nobody can register an IP address as a name: beyond loopback every one of them is accepted.
         """
         self._app = app
         self._names = {*LOOPBACK_NAMES, host, *(name.lower() for name in names)}

@@ -10,7 +10,7 @@ from status_page.queries import Queries
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, SECOND_US, now_us, to_datetime
 
 WINDOW_STEPS = 1_000
-"""A window of the chart: so many steps of its interval, each with or without a kline."""
+"""Most steps in a window of the chart, each with or without a kline."""
 
 LEVELS_SHOWN = 200
 _FRESH_SECONDS = 0.9

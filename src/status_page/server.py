@@ -11,6 +11,7 @@ from status_page.market import Markets
 from status_page.poller import LakeLag, Poller
 from status_page.processes import Processes, parse_targets
 from status_page.queries import Queries
+from status_page.sql_box import SqlBox
 from tickhouse_core.errors import UsageError
 from tickhouse_core.http_server import listening, serving
 from tickhouse_core.lake import open_lake
@@ -38,7 +39,8 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False, listene
         parts.enter_context(observed(poller.process()))
         poller.start()
         parts.callback(poller.close)
-        app = page_app(poller, Markets(market), History(past), closed.is_set, settings)
+        box = parts.enter_context(closing(SqlBox(lambda: _warehouse(settings))))
+        app = page_app(poller, Markets(market), History(past), box, closed.is_set, settings)
         parts.enter_context(serving(app, listener, "status-page"))
         parts.callback(closed.set)
         yield f"http://{'localhost' if host in LOOPBACK_NAMES else host}:{port}"
@@ -77,7 +79,10 @@ def listen_for_page(settings: StatusSettings, *, or_any_port: bool = False) -> s
 
 
 def _connect(settings: StatusSettings) -> Warehouse:
-    warehouse = read(WarehouseSettings)
-    if settings.username:
-        warehouse = warehouse.model_copy(update={"username": settings.username, "password": settings.password})
-    return connect_reader(warehouse)
+    return connect_reader(_warehouse(settings))
+
+
+def _warehouse(settings: StatusSettings) -> WarehouseSettings:
+    """With the page's own account, where it has one."""
+    account = {"username": settings.username, "password": settings.password} if settings.username else {}
+    return read(WarehouseSettings).model_copy(update=account)

@@ -140,7 +140,7 @@ def run_audit(datasets: Sequence[Dataset], *, symbol: str | None, by: Sequence[s
             wrong += print_footers(FooterAudit(open_lake(), warehouse), datasets, samples, kept_days)
     if wrong:
         raise TickhouseError(
-            f"{wrong} findings: `tickhouse redrive --key KEY --again` loads an object anew; one in quarantine loads when a "
+            f"{wrong} findings: `tickhouse redrive --key KEY --again` loads an object again; one in quarantine loads when a "
             "repaired object is written under its key"
         )
 

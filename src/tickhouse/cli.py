@@ -15,6 +15,7 @@ from typer.models import CommandInfo
 from tickhouse.answers import JSON_FORMAT, JSON_SETTINGS, TABLE_FORMAT, json_lines, table_of, writes_unseen
 from tickhouse_core.command_line import print_table, with_data_folder
 from tickhouse_core.errors import WarehouseReadOnly, WarehouseRefused
+from tickhouse_core.folder_holder import other_holder
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.settings import DataSettings, LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
 from tickhouse_core.starting import leave_out_pandas, run_to_the_end
@@ -28,7 +29,6 @@ machine alone, kept in ./data). Both show http://localhost:8080. Ask what it rec
 
 Something is wrong? [bold]tickhouse status[/] says where, [bold]tickhouse doctor[/] says what to do.
 """
-_ONLY_READS = "`tickhouse query` only reads; to run this as it is, add --write"
 _START, _LOOK, _RUN, _OPERATE = "Start here", "Look", "Run: one process each", "Operate"
 
 _MODULES = {
@@ -37,6 +37,7 @@ _MODULES = {
     "page": ("status_page.__main__", _LOOK),
     "doctor": ("tickhouse.doctor", _LOOK),
     "audit": ("tickhouse.audit", _LOOK),
+    "export": ("tickhouse.export.command", _LOOK),
     "checks": ("transform_process.checks", _LOOK),
     "klines": ("tickhouse.klines", _RUN),
     "stream": ("extract_process.stream", _RUN),
@@ -142,20 +143,20 @@ def query(
         bool, typer.Option("--write", help="Allow statements that write, change settings, or read by file, url, s3 or remote.")
     ] = False,
 ) -> None:
-    """Run one SQL query on the warehouse: a table on a terminal, tab-separated lines with a header elsewhere.
+    """Run one SQL query and print the rows: as a table on a terminal, else tab-separated with a header.
 
-    It only reads: the engine refuses everything else. With --write it does whatever the account may do.
+    It may only read, unless you add --write.
     """
 
     def work() -> None:
         settings, output = read(WarehouseSettings), JSON_SETTINGS if json else {}
         if not write and (words := writes_unseen(sql)):
-            raise WarehouseRefused(f"{words}: {_ONLY_READS}")
+            raise WarehouseRefused(f"{words}: {_how_to_write(settings)}")
         try:
             with closing(connect(settings, restrictions=output) if write else connect_asker(settings, output)) as warehouse:
                 answer = warehouse.query_as(JSON_FORMAT if json else TABLE_FORMAT, sql)
         except WarehouseReadOnly as error:
-            raise error if write else WarehouseRefused(f"{error}: {_ONLY_READS}") from error
+            raise error if write else WarehouseRefused(f"{error}: {_how_to_write(settings)}") from error
         if json:
             for line in json_lines(answer):
                 print(line)
@@ -163,6 +164,13 @@ def query(
         print_table(*table_of(answer, null="NULL" if sys.stdout.isatty() else r"\N"))
 
     run_command(work)
+
+
+def _how_to_write(settings: WarehouseSettings) -> str:
+    holder = None if settings.path is None else other_holder(settings.path)
+    if holder is None:
+        return "`tickhouse query` only reads; to run this as it is, add --write"
+    return f"`tickhouse query` only reads; to run this as it is, end {holder} first, then add --write"
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from extract_process.backfill.options import BackfillOptions
+from extract_process.backfill.plan import BackfillOptions
 from extract_process.backfill.runner import Backfill
 from extract_process.klines import run_backfill
 from load_process.__main__ import run_loader

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,9 +18,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from extract_process.backfill.options import BackfillReport
+from extract_process.backfill.plan import BackfillReport
 from status_page.health import DEGRADED, DOWN, IDLE, OK
 from tickhouse_core import logs
+from tickhouse_core.datasets import DATASETS
 from tickhouse_core.metrics import OBSERVED, Sample
 from tickhouse_core.redaction import redacted
 
@@ -30,19 +31,19 @@ COLOURS = {OK: "green", DEGRADED: "yellow", DOWN: "red", IDLE: "dim"}
 _RATE_SECONDS = 10.0
 _LEAST_DISK_SECONDS = 10.0
 _TROUBLES = 3
-_QUEUE_WORDS = {"klines": "klines", "trades": "trades", "depth": "depth", "tickers": "tickers"}
-"""By the first part of a queue's name. Events and heartbeats are not what a person records."""
+_RECORDED = {dataset.queue for dataset in DATASETS if dataset.channel}
+"""Queues of what a person records: not of events and heartbeats."""
 
 
 class LiveStatus:
-    """What `tickhouse local` does now. Who runs it sets `phase` and the addresses; `history` has the report of each venue."""
+    """What `tickhouse local` does now. Who runs it sets `phase`, `what` and the addresses; `history` has each venue's report."""
 
     def __init__(self, what: str, folder: Path) -> None:
         self.phase = "starting"
         self.url = self.sql_url = ""
         self.is_recording = False
         self.history: dict[str, BackfillReport] = {}
-        self._what, self.folder = what, folder
+        self.what, self.folder = what, folder
         self._began = time.monotonic()
         self._rows: deque[tuple[float, float]] = deque()
         self._used_bytes: int | None = None
@@ -76,7 +77,7 @@ class LiveStatus:
         verdict, troubles = verdict_now()
         head = Text(f"{self.phase} · {duration_words(time.monotonic() - self._began)} · ")
         yield "tickhouse", head.append(verdict, style=COLOURS[verdict]) if self.is_recording else head.append("wait")
-        yield "records", self._what
+        yield "records", self.what
         if self.is_recording:
             rows = sum(figures["tickhouse_stream_rows_total"].values())
             yield "rows", f"{rows:,.0f} received · {self.rate(rows, time.monotonic()):,.1f}/s"
@@ -102,7 +103,7 @@ class LiveStatus:
     def _next(self) -> str:
         if not self.is_recording:
             return "a second Ctrl-C ends at once" if self.phase.startswith("stopping") else "Ctrl-C ends"
-        return f'in another terminal: tickhouse query --data {self.folder} "show tables"; Ctrl-C ends and keeps everything'
+        return f'Ctrl-C stops and keeps everything · from another terminal: tickhouse query --data {self.folder} "show tables"'
 
 
 @contextmanager
@@ -160,6 +161,13 @@ def existing(folder: Path) -> Path:
     return next(place for place in (folder, *folder.absolute().parents) if place.exists())
 
 
+def market_words(markets: Mapping[str, Sequence[str]]) -> str:
+    """Symbols by venue: of several venues with their names."""
+    if len(markets) == 1:
+        return ", ".join(*markets.values())
+    return "; ".join(f"{venue} {', '.join(symbols)}" for venue, symbols in markets.items())
+
+
 def size_words(size: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1_000:
@@ -189,9 +197,8 @@ def _by_name(samples: Iterable[Sample]) -> defaultdict[str, dict[str, float]]:
 
 def _loaded(rows_by_queue: Mapping[str, float]) -> Iterator[str]:
     for queue, rows in rows_by_queue.items():
-        words = _QUEUE_WORDS.get(queue.partition("-")[0])
-        if words and rows:
-            yield f"{words} {rows:,.0f}"
+        if queue in _RECORDED and rows:
+            yield f"{queue.partition('-')[0]} {rows:,.0f}"
 
 
 def _lag(newest: Mapping[str, float]) -> str:

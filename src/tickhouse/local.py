@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import shlex
 import socket
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -13,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from extract_process.backfill.options import BackfillOptions
+from extract_process.backfill.plan import BackfillOptions
 from extract_process.klines import run_backfill
 from extract_process.listing import CONNECTIONS, did_you_mean, likely_symbols, unknown_of
 from extract_process.live.options import StreamOptions
@@ -23,17 +22,18 @@ from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from load_process.reconcile import SweepCounts, sweep_all
 from status_page.server import listen_for_page, running_page
 from tickhouse.embedded import TimeLimit, Worker, bring_gold_up, data_folder, live_pipeline
-from tickhouse.live_status import LiveStatus, shown, terminal
-from tickhouse.local_summary import RunSummary
+from tickhouse.live_status import LiveStatus, market_words, shown, terminal
+from tickhouse.local_summary import RunSummary, next_commands
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.command_line import instant, one_of
-from tickhouse_core.datasets import DATASETS
+from tickhouse_core.datasets import CHANNELS, DATASETS
 from tickhouse_core.errors import Interrupted, TickhouseError, UnknownSymbols, UsageError, VenueError
 from tickhouse_core.files import locked_folder
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, run_until_stopped, stop_on_signals
 from tickhouse_core.settings import SpoolSettings, SqlSettings, StatusSettings, WarehouseSettings, read
 from tickhouse_core.sql_door.serving import Door, listen_for_sql, serving_sql
+from tickhouse_core.timestamps import format_instant, now_us
 from transform_process.migrate import migrate
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,8 @@ LOOK_UP_SECONDS = 10.0
 VIEWS = {dataset.channel: dataset.name for dataset in reversed(DATASETS) if dataset.channel}
 """By channel, what people query: the first of its datasets."""
 
+USUAL_INTERVAL = "1m"
+
 _HISTORY_RETRY = Backoff(5.0, 300.0)
 _FOREVER = 10 * 365 * 86_400.0
 
@@ -63,6 +65,15 @@ class History:
 
     since_us: int
     interval: str
+
+    @property
+    def options(self) -> list[str]:
+        """Of the command line, as they were given."""
+        return [
+            "--since",
+            format_instant(self.since_us),
+            *(() if self.interval == USUAL_INTERVAL else ("--interval", self.interval)),
+        ]
 
 
 def run_local(
@@ -86,11 +97,14 @@ def run_local(
             markets = asyncio.run(_markets_in_time(venues, symbols, stop))
             if stop.is_set():
                 return
+            status.what = market_words(markets)
             status.phase = "creating the tables"
             warehouse = read(WarehouseSettings)
             door = parts.enter_context(serving_sql(warehouse, listener=sql_listener, creates=True))
             migrate(warehouse)
-            summary = RunSummary(folder, list(markets), VIEWS[channels[0]], _next_commands(venues, symbols, channels, folder))
+            history_options = [] if history is None else history.options
+            commands = next_commands(venues, symbols, channels, history_options, folder)
+            summary = RunSummary(folder, list(markets), VIEWS[channels[0]], commands)
             status.phase = "loading what the last run left"
             _load_the_rest(stop)
             if stop.is_set():
@@ -134,10 +148,12 @@ def _record(
         beside = _history_workers(markets, history, status)
         pipeline = live_pipeline(captures, on_end=stop.set, beside=beside, limit=limit)
         with pipeline as running, running_page(settings, listener=listener) as url:
-            named = ", ".join(symbol for chosen in markets.values() for symbol in chosen)
             status.phase, status.url, status.sql_url, status.is_recording = "recording", url, door.url, True
             if terminal() is None:
-                print(f"recording {named} into {status.folder}; status page on {url}; SQL on {door.url}; Ctrl-C ends", flush=True)
+                print(
+                    f"recording {status.what} into {status.folder}; status page on {url}; SQL on {door.url}; Ctrl-C ends",
+                    flush=True,
+                )
             stop.wait(seconds if seconds is not None else _FOREVER)
             status.phase, status.is_recording = "stopping: the last rows are loaded", False
             limit.begin()
@@ -146,18 +162,6 @@ def _record(
             door.close()  # a long query would slow the end down
         status.phase = "stopping: gold is brought up to date"
         bring_gold_up(limit)
-
-
-def _next_commands(venues: Sequence[str], symbols: Sequence[str], channels: Sequence[str], folder: Path) -> list[str]:
-    named = [word for symbol in symbols for word in ("--symbol", symbol)]
-    if tuple(channels) != DEFAULT_CHANNELS:
-        named += [word for channel in channels for word in ("--channel", channel)]
-    if list(venues) != [DEFAULT_VENUE]:
-        named = [*(word for venue in venues for word in ("--venue", venue)), *named]
-    return [
-        f"tickhouse local {shlex.join([*named, '--data', str(folder)])}   # goes on",
-        f"tickhouse page --data {shlex.quote(str(folder))}   # the page, without recording",
-    ]
 
 
 async def _markets_in_time(venues: Sequence[str], symbols: Sequence[str], stop: StopRequest) -> dict[str, list[str]]:
@@ -257,7 +261,7 @@ def _check_folder(folder: Path) -> None:
 def main(
     symbol: Annotated[list[str], typer.Option(help="As the venue spells it; repeats.")],
     channel: Annotated[
-        list[str] | None, typer.Option(help="trades, depth, klines, ticker; repeats. Default: trades, depth.")
+        list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: {', '.join(DEFAULT_CHANNELS)}.")
     ] = None,
     venue: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(venue_names())}; repeats. Default: {DEFAULT_VENUE}.")
@@ -265,7 +269,7 @@ def main(
     since: Annotated[
         str | None, typer.Option(help="Also fetch klines from this instant on, the newest first; ISO 8601, UTC.")
     ] = None,
-    interval: Annotated[str, typer.Option(help="Of the klines that --since fetches.")] = "1m",
+    interval: Annotated[str, typer.Option(help="Of the klines that --since fetches.")] = USUAL_INTERVAL,
     data: Annotated[Path, typer.Option(help="Where lake, warehouse and spool are kept between runs.")] = Path("data"),
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Of the status page; default STATUS_PORT, 8080.")] = None,
     sql_port: Annotated[
@@ -283,6 +287,8 @@ def main(
                 one_of("--channel", name, known.channels)
             one_of("--interval", interval, known.intervals)
         history = None if since is None else History(instant("--since", since), interval)
+        if history is not None and history.since_us > now_us():
+            raise UsageError(f"--since {format_instant(history.since_us)} is in the future: there are no klines yet")
         settings = read(StatusSettings)
         chosen = settings if port is None else settings.model_copy(update={"port": port})
         sql = read(SqlSettings) if sql_port is None else SqlSettings(port=sql_port)

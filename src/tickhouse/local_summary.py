@@ -1,10 +1,13 @@
 """What `tickhouse local` says when it ends: what it recorded, where it is, and what to do next."""
 
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from extract_process.stream import DEFAULT_CHANNELS
+from extract_process.venues import DEFAULT_VENUE
 from tickhouse.live_status import duration_words, folder_bytes, size_words
 from tickhouse_core.datasets import QUEUES
 from tickhouse_core.lake import open_queue
@@ -22,6 +25,7 @@ class RunSummary:
         self._began = time.monotonic()
         with closing(connect(read(WarehouseSettings))) as warehouse:
             self._began_us = warehouse.now_us()
+            self._rows_before = dict(_rows_loaded(warehouse))
 
     def lines(self) -> Iterator[str]:
         """A name and its words a line."""
@@ -46,7 +50,8 @@ class RunSummary:
             yield f"          {command}"
 
     def _rows(self, warehouse: Warehouse) -> Iterator[str]:
-        for dataset, new, total in warehouse.query(read_sql("local/loaded.sql"), {"since_us": self._began_us}):
+        for dataset, total in _rows_loaded(warehouse):
+            new = total - self._rows_before.get(dataset, 0)
             yield f"{dataset} {new:,}" + (f" ({total:,} in all)" if total != new else "")
 
     def _gaps(self, warehouse: Warehouse) -> str:
@@ -59,3 +64,24 @@ class RunSummary:
     def _places(self) -> Iterator[str]:
         for name in ("lake", "warehouse", "spool"):
             yield f"{name} {size_words(folder_bytes(self._folder / name))}"
+
+
+def next_commands(
+    venues: Sequence[str], symbols: Sequence[str], channels: Sequence[str], history: Sequence[str], folder: Path
+) -> list[str]:
+    """How this recording goes on, and how it is looked at. `history` are options as they were given."""
+    named = [word for symbol in symbols for word in ("--symbol", symbol)]
+    if tuple(channels) != DEFAULT_CHANNELS:
+        named += [word for channel in channels for word in ("--channel", channel)]
+    if list(venues) != [DEFAULT_VENUE]:
+        named = [*(word for venue in venues for word in ("--venue", venue)), *named]
+    return [
+        f"tickhouse local {shlex.join([*named, *history, '--data', str(folder)])}   # goes on",
+        f"tickhouse page --data {shlex.quote(str(folder))}   # the page, without recording",
+    ]
+
+
+def _rows_loaded(warehouse: Warehouse) -> Iterator[tuple[str, int]]:
+    """By dataset. A month of klines that is written again counts once: a difference is what came to it."""
+    for dataset, rows in warehouse.query(read_sql("local/loaded.sql")):
+        yield str(dataset), int(rows)

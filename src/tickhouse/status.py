@@ -21,6 +21,7 @@ from tickhouse.live_status import COLOURS
 from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
+from tickhouse_core.logs import errors_only
 from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
 from tickhouse_core.sql_door.serving import sharing_sql
 
@@ -50,10 +51,10 @@ def looking(url: str | None) -> Iterator[Callable[[], State]]:
 
 def drawn(state: State) -> RenderableType:
     """The state as tables for a terminal."""
-    road = Table("stage", "verdict", "age", "", title=f"tickhouse: {_coloured(state['verdict'])}  {escape(state['words'])}")
-    for stage in state["stages"]:
+    road = Table("stage", "verdict", "age", "", title=f"tickhouse: {_coloured(state['verdict'])}  {escape(_overall(state))}")
+    for stage, words in _stages(state):
         age = "–" if stage["age_seconds"] is None else f"{stage['age_seconds']:,.1f} s"
-        road.add_row(stage["name"], _coloured(stage["verdict"]), age, escape(stage["words"]))
+        road.add_row(stage["name"], _coloured(stage["verdict"]), age, escape(words))
     queues = Table("queue", "waiting", "in flight", "dead letters")
     for queue in state["queues"]:
         dead = f"[red]{queue['dead']:,}[/]" if queue["dead"] else "0"
@@ -72,12 +73,27 @@ def drawn(state: State) -> RenderableType:
 
 def plain(state: State) -> str:
     """One line per fact, tab-separated, where stdout is no terminal."""
-    lines = [f"overall\t{state['verdict']}\t\t{state['words']}"]
-    for stage in state["stages"]:
+    lines = [f"overall\t{state['verdict']}\t\t{_overall(state)}"]
+    for stage, words in _stages(state):
         age = "" if stage["age_seconds"] is None else f"{stage['age_seconds']:.1f}"
-        lines.append(f"{stage['name']}\t{stage['verdict']}\t{age}\t{stage['words']}")
+        lines.append(f"{stage['name']}\t{stage['verdict']}\t{age}\t{words}")
     lines += [f"{queue['name']}\t{queue['waiting']}\t{queue['in_flight']}\t{queue['dead']}" for queue in state["queues"]]
     return "\n".join(lines)
+
+
+def _overall(state: State) -> str:
+    """The page's words; the names alone of stages that say theirs themselves below."""
+    told = [stage["name"] for stage in state["stages"] if f"{stage['name']}: {stage['words']}" in state["words"]]
+    return f"see {', '.join(told)}" if told else str(state["words"])
+
+
+def _stages(state: State) -> Iterator[tuple[State, str]]:
+    """Each with its words; what an earlier one said is not said again."""
+    told: dict[str, str] = {}
+    for stage in state["stages"]:
+        words = stage["words"]
+        yield stage, f"see {told[words]}" if words in told and stage["verdict"] == DOWN else words
+        told.setdefault(words, stage["name"])
 
 
 def _limits(state: State) -> Iterator[tuple[str, str]]:
@@ -124,7 +140,7 @@ def main(
     """Show how fresh every stage is, queues, limits and events: live on a terminal; exit 1 if something is broken."""
 
     def work() -> None:
-        with stop_on_signals() as stop, looking(url) as look:
+        with stop_on_signals() as stop, errors_only("status_page.poller"), looking(url) as look:  # the state says what fails
             state = look()
             if json:
                 print(orjson.dumps(state, option=orjson.OPT_INDENT_2).decode(), flush=True)
@@ -138,6 +154,6 @@ def main(
                         live.update(drawn(look()), refresh=True)
                 return
         if state["verdict"] == DOWN:
-            raise TickhouseError(state["words"])
+            raise TickhouseError(f"tickhouse is down: {_overall(state)}")
 
     run_command(work)

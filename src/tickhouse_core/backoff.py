@@ -51,13 +51,17 @@ class Outage:
     `failures`: tries in a row that failed. `why`: the error of the last of them.
     """
 
-    def __init__(self, log: logging.Logger, backoff: Backoff, *, begins: str, ends: str, **extra: Any) -> None:
-        """`begins` and `ends` are the two messages, with `extra` the fields of both."""
+    def __init__(
+        self, log: logging.Logger, backoff: Backoff, *, begins: str, ends: str, level: int = logging.WARNING, **extra: Any
+    ) -> None:
+        """`begins`, said at `level`, and `ends` are the two messages, with `extra` the fields of both."""
         self._log = log
         self._backoff = backoff
         self._begins = begins
         self._ends = ends
+        self._level = level
         self._extra = extra
+        self._causes: set[str] = set()
         self._lock = threading.Lock()
         self._failed_at = 0.0
         self.failures = 0
@@ -67,14 +71,18 @@ class Outage:
     def is_going_on(self) -> bool:
         return self.failures > 0
 
-    def failed(self, error: Exception, **extra: Any) -> float:
-        """A try failed: a warning if it is the first, else for debugging. Returns the seconds until the next try."""
+    def failed(self, error: Exception, cause: str = "", **extra: Any) -> float:
+        """A try failed: a line if it is the first of the outage with this cause, else for debugging.
+
+        Returns the seconds until the next try.
+        """
         with self._lock:
             self._failed_at = time.monotonic()
             self.why = str(error)
             self.failures += 1
-            is_first, pause_seconds = self.failures == 1, self._backoff.pause(self.failures)
-        level = logging.WARNING if is_first else logging.DEBUG
+            is_news, pause_seconds = cause not in self._causes, self._backoff.pause(self.failures)
+            self._causes.add(cause)
+        level = self._level if is_news else logging.DEBUG
         self._log.log(level, self._begins, extra={**self._extra, **extra, "why": str(error)})
         return pause_seconds
 
@@ -89,6 +97,7 @@ class Outage:
             if not self.failures or since <= settled:
                 return
             failures, self.failures, self.why = self.failures, 0, ""
+            self._causes.clear()
         self._log.info(self._ends, extra={**self._extra, "after_tries": failures})
 
 

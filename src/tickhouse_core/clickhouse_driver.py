@@ -1,6 +1,7 @@
 """The border to clickhouse-connect: its errors in our words, by ClickHouse's error codes, and answers that end in time."""
 
 import io
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -61,8 +62,16 @@ _TRANSIENT_CODES = {
 
 _READONLY = 164
 
+_REPEATS = (
+    (re.compile(r"^Received ClickHouse exception, code: \d+, server response: "), ""),
+    (re.compile(r"(Code: \d+\. DB::Exception: )(?:default: )?(?:\1)*"), r"\1"),
+    (re.compile(r" \(version [^)]*\)| \(for url [^)]*\)"), ""),
+    (re.compile(r"(\([A-Z_]+\))(?:\.? \1)+"), r"\1"),
+)
+"""What clickhouse-connect puts around the server's words, and what an engine says twice when it passes an error on."""
 
-_NOBODY = "start one (make up) or correct CLICKHOUSE_HOST and CLICKHOUSE_PORT, or work in a folder without a server: --data DIR"
+
+NO_SERVER = "start one (make up) or correct CLICKHOUSE_HOST and CLICKHOUSE_PORT, or work in a folder without a server: --data DIR"
 
 
 @contextmanager
@@ -89,7 +98,7 @@ def _unreached(error: OperationalError) -> str:
     if not isinstance(cause, MaxRetryError) or not isinstance(cause.reason, NewConnectionError):
         return ""
     reason = "no such host" if isinstance(cause.reason, NameResolutionError) else str(cause.reason).rpartition("] ")[2]
-    return f"no server answers at {cause.pool.host}:{cause.pool.port} ({reason}): {_NOBODY}"
+    return f"no server answers at {cause.pool.host}:{cause.pool.port} ({reason}): {NO_SERVER}"
 
 
 def _database_error(error: ClickHouseError, in_folder: bool) -> TickhouseError:
@@ -106,8 +115,11 @@ def _database_error(error: ClickHouseError, in_folder: bool) -> TickhouseError:
 
 
 def first_line(error: Exception) -> str:
-    """Of the message, at most 500 characters, without secrets."""
-    return redacted(str(error)).strip().split("\n")[0][:500]  # redacted first: half a secret is not found again
+    """Of the server's message, at most 500 characters, without secrets, and without what the driver and the engine repeat."""
+    line = redacted(str(error)).strip().split("\n")[0]  # redacted first: half a secret is not found again
+    for pattern, once in _REPEATS:
+        line = pattern.sub(once, line)
+    return line[:500]
 
 
 @cache
@@ -117,7 +129,7 @@ def timed_pools(host: str, port: int) -> PoolManager:
     For all clients of the process, as clickhouse-connect's own, through the proxy that the environment names: but to this
     machine itself no proxy leads.
 
-    An answer that is not there in time is urllib3's ReadTimeoutError. Its own timeout begins anew with every byte
+    A late answer is urllib3's ReadTimeoutError. Its own timeout restarts with every byte
     (urllib3: "Timeout", read).
     """
     proxy = None if is_loopback(host) else check_env_proxy("https" if port in _TLS_PORTS else "http", host, port)

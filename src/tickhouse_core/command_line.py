@@ -20,7 +20,7 @@ from tickhouse_core.settings import DataSettings, read
 from tickhouse_core.timestamps import parse_instant
 
 _DATA = "TICKHOUSE_DATA"
-_HELP = "A folder that holds lake, warehouse and spool: no S3, no SQS, no server. Default: TICKHOUSE_DATA."
+_HELP = "Work in this folder, without S3, SQS and a ClickHouse server. Default: TICKHOUSE_DATA."
 
 _ANY_WIDTH = 1_000_000
 
@@ -86,7 +86,7 @@ def instant(option: str, text: str) -> int:
 def with_data_folder(*, reads: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The same command with `--data DIR`: TICKHOUSE_DATA for as long as it runs.
 
-    A command that `reads` makes no folder: one that is not there is a wrong option or variable.
+    A command that `reads` what is in the folder makes none: one that is not there is a wrong option or variable.
     """
 
     def decorate(main: Callable[..., None]) -> Callable[..., None]:

@@ -65,7 +65,7 @@ class Dataset:
     """One kind of row on its way from the venue to the warehouse.
 
     `name` is the warehouse's word (`bronze_<name>`), `folder` the lake's (`data_sources/<folder>/`). Silver keeps one row of
-    each `natural_key`: its sorting key. `channel` is what a capture subscribes to for these rows, None where nobody does.
+    each `natural_key`: its sorting key. `channel` is what a capture subscribes to for these rows, if anything.
     """
 
     name: str
@@ -264,6 +264,9 @@ STREAM_EVENTS = Dataset(
 )
 
 DATASETS = (KLINES, TRADES, DEPTH_DIFFS, DEPTH_SNAPSHOTS, TICKERS, STREAM_EVENTS, HEARTBEATS)
+CHANNELS = tuple(dict.fromkeys(dataset.channel for dataset in DATASETS if dataset.channel))
+"""What a capture can record; a venue may lack some."""
+
 QUEUES = tuple(dict.fromkeys(dataset.queue for dataset in DATASETS))
 
 

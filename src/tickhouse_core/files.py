@@ -38,12 +38,12 @@ def write_whole(path: Path, body: bytes) -> None:
 def write_durably(path: Path, body: bytes) -> None:
     """As `write_whole`: a reader finds the old file or the new one, after a power cut too. Raises OSError."""
     write_whole(path, body)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Makes new files and renames durable (POSIX: the directory is a file of its own). Raises OSError."""
-    file = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Makes a file durable, or the new files and renames of a folder (POSIX: it is a file of its own). Raises OSError."""
+    file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)
     finally:

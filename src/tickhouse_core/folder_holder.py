@@ -54,7 +54,7 @@ class Holder:
 
 
 def other_holder(path: Path) -> Holder | None:
-    """The other process that holds the folder now; None where nobody does, or this process. Errors: OSError."""
+    """The other process that holds the folder now; None where no other process does. Errors: OSError."""
     if not _is_locked(path):
         return None
     noted, pid = _noted(path), _locked_by(path)
@@ -71,7 +71,7 @@ def is_held_here(path: Path) -> bool:
 def note_holder(path: Path, port: int | None = None) -> None:
     """Writes down that this process holds the folder, and where it answers SQL. Errors: OSError.
 
-    Whole or not at all, and not synced to the disk: after a power cut nobody holds the folder.
+    Written completely or not at all, and not synced: after a power cut no process holds the folder.
     """
     note = {"door": OWN_ID, "pid": os.getpid(), "command": _command(), "port": port}
     draft = path / f"{_NOTE}{UNFINISHED}"

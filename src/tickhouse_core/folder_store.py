@@ -26,7 +26,7 @@ from tickhouse_core.errors import (
     ObjectTooLarge,
     TickhouseError,
 )
-from tickhouse_core.files import etag_of, md5, remember_etag, sync_folder
+from tickhouse_core.files import etag_of, md5, remember_etag, sync
 from tickhouse_core.object_store import CHUNK_BYTES, Folder, ObjectStore, ObjectSummary, StoredObject
 from tickhouse_core.timestamps import to_datetime
 
@@ -86,7 +86,7 @@ class FolderStore(ObjectStore):
                     incoming.replace(path)
             finally:
                 incoming.unlink(missing_ok=True)  # a partial object is useless and takes space
-            sync_folder(path.parent)
+            sync(path.parent)
         if self._on_created is not None:
             self._on_created(key, digest.hexdigest(), size)
         return size
@@ -233,7 +233,7 @@ class FolderStore(ObjectStore):
         if folder != self._folder:
             self._make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
+        sync(folder.parent)
 
 
 def _opened_file(path: Path | str) -> BufferedReader:

@@ -51,7 +51,7 @@ class PromptConnection(H11Protocol):
         super().connection_lost(exc)
 
     def _watch_the_clock(self) -> None:
-        """Runs while the client owes a complete request."""
+        """Runs until the client has sent a complete request."""
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop_the_clock()
         elif self._deadline is None:

@@ -55,6 +55,18 @@ def status_shown() -> Iterator[None]:
             handler.removeFilter(_is_news)
 
 
+@contextmanager
+def errors_only(name: str) -> Iterator[None]:
+    """For a command that shows itself what the logger of that name would warn of."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def _is_news(record: logging.LogRecord) -> bool:
     if record.levelno >= logging.WARNING or record.name.startswith(_ABOVE_A_STATUS):
         return True
@@ -70,7 +82,7 @@ def _instant(record: logging.LogRecord) -> str:
 
 
 def _one_line(text: str) -> str:
-    """What a stranger sent (a frame, an object key) must neither break the line nor steer the terminal."""
+    """Untrusted text (a frame, an object key) must neither break the line nor control the terminal."""
     return text if text.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 

@@ -17,7 +17,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_address(name: str) -> bool:
-    """Whether it is an address in digits: no name that a stranger could own."""
+    """Whether it is an IP address, which nobody can register as a name."""
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -140,7 +140,7 @@ class ChunkPages:
 
 
 def pages_of(body: bytes, start: int, end: int, values: int) -> ChunkPages:
-    """Of the chunk that is `start` to `end` in the file and has so many values by the footer.
+    """Of the chunk from `start` to `end` in the file, which has `values` values by the footer.
 
     As decoders do, it ends once the pages have those; the last page may have more. Raises ValueError or IndexError for
     headers that are broken.

@@ -55,88 +55,88 @@ class AwsSettings(BaseSettings, env_prefix="AWS_", env_ignore_empty=True):
     They are only checked here: botocore's own refusal would repeat the value. boto3 reads more of them, and its own files.
     """
 
-    endpoint_url: HttpUrl | None = Field(None, description="unset: AWS itself; LocalStack, MinIO and others are named here")
-    endpoint_url_s3: HttpUrl | None = Field(None, description="of S3 alone")
-    endpoint_url_sqs: HttpUrl | None = Field(None, description="of SQS alone")
+    endpoint_url: HttpUrl | None = Field(None, description="endpoint of S3 and SQS, such as LocalStack or MinIO; unset: AWS")
+    endpoint_url_s3: HttpUrl | None = Field(None, description="endpoint of S3 only")
+    endpoint_url_sqs: HttpUrl | None = Field(None, description="endpoint of SQS only")
     default_region: Region | None = Field(None, description="region of bucket and queues")
-    access_key_id: Printable | None = Field(None, description="id of the access key")
-    secret_access_key: Printable | None = Field(None, repr=False, description="secret of the access key")
-    session_token: Printable | None = Field(None, repr=False, description="of temporary credentials")
-    profile: Printable | None = Field(None, description="a profile of boto3's own files")
+    access_key_id: Printable | None = Field(None, description="access key id")
+    secret_access_key: Printable | None = Field(None, repr=False, description="secret access key")
+    session_token: Printable | None = Field(None, repr=False, description="token of temporary credentials")
+    profile: Printable | None = Field(None, description="profile in boto3's configuration files")
 
 
 class LakeSettings(BaseSettings, env_ignore_empty=True):
     """Where objects and notifications live."""
 
-    bucket: BucketName = Field("crypto", validation_alias="S3_BUCKET", description="the lake")
-    copy_dir: Path | None = Field(None, validation_alias="LAKE_COPY_DIR", description="if set, a file of each object too")
+    bucket: BucketName = Field("crypto", validation_alias="S3_BUCKET", description="bucket of the lake")
+    copy_dir: Path | None = Field(None, validation_alias="LAKE_COPY_DIR", description="folder for a local copy of each object")
 
 
 class DataSettings(BaseSettings, env_ignore_empty=True):
     """One folder instead of S3, SQS and a ClickHouse server; the commands' `--data` sets it."""
 
-    folder: Path | None = Field(
-        None, validation_alias="TICKHOUSE_DATA", description="if set: lake, warehouse and spool are in it"
-    )
+    folder: Path | None = Field(None, validation_alias="TICKHOUSE_DATA", description="folder of lake, warehouse and spool")
 
 
 class WarehouseSettings(BaseSettings, env_prefix="CLICKHOUSE_", env_ignore_empty=True):
     """A ClickHouse server over HTTP, or the embedded engine when `path` is set."""
 
-    host: HostName = Field("localhost", description="server")
+    host: HostName = Field("localhost", description="host name of the server")
     port: int = Field(8123, description="HTTP port")
-    username: str = Field("default", description="account that may create, insert and alter")
-    password: str = Field("", repr=False, description="of the account")
-    database: DatabaseName = Field("crypto", description="where all tables are")
-    path: Path | None = Field(None, description="if set, the embedded engine (chDB) with its data in this folder")
+    username: str = Field("default", description="account with rights to create, insert, alter and drop views")
+    password: str = Field("", repr=False, description="password of CLICKHOUSE_USERNAME")
+    database: DatabaseName = Field("crypto", description="database of all tables")
+    path: Path | None = Field(None, description="folder of the embedded engine (chDB), used instead of a server")
 
 
 class SqlSettings(BaseSettings, env_prefix="SQL_", env_ignore_empty=True):
     """SQL over HTTP, served on loopback by the process that holds a data folder. It only reads."""
 
-    port: int | None = Field(
-        None, ge=0, le=65535, description="unset: 8123, or any free one where that is taken; 0: any free one"
-    )
+    port: int | None = Field(None, ge=0, le=65535, description="unset: 8123, or any free port if 8123 is taken; 0: any free port")
 
 
 class BinanceSettings(BaseSettings, env_prefix="BINANCE_", env_ignore_empty=True):
     """Binance endpoints: a simulator or a proxy can stand in."""
 
-    rest_url: HttpUrl = Field("https://data-api.binance.vision", description="whom to ask over REST")
-    ws_url: SocketUrl = Field("wss://data-stream.binance.vision", description="where to listen")
-    archive_url: HttpUrl = Field("https://data.binance.vision", description="bulk history")
+    rest_url: HttpUrl = Field("https://data-api.binance.vision", description="REST base URL")
+    ws_url: SocketUrl = Field("wss://data-stream.binance.vision", description="WebSocket base URL")
+    archive_url: HttpUrl = Field("https://data.binance.vision", description="base URL of the bulk archive")
 
 
 class KucoinSettings(BaseSettings, env_prefix="KUCOIN_", env_ignore_empty=True):
     """KuCoin's endpoint; its token call returns the address of its sockets."""
 
-    rest_url: HttpUrl = Field("https://api.kucoin.com", description="whom to ask over REST, and for a token")
+    rest_url: HttpUrl = Field("https://api.kucoin.com", description="REST base URL; also issues WebSocket tokens")
 
 
 class SpoolSettings(BaseSettings, env_ignore_empty=True):
     """State of an extractor that survives restarts."""
 
-    folder: Path = Field(Path("data/spool"), validation_alias="SPOOL_DIR", description="a local disk that lasts")
+    folder: Path = Field(Path("data/spool"), validation_alias="SPOOL_DIR", description="folder on a persistent local disk")
 
 
 class LoaderSettings(BaseSettings, env_prefix="LOADER_", env_ignore_empty=True):
     """Limits of a loader."""
 
-    memory_mb: int | None = Field(None, ge=256, description="unset: the container's limit, or half of the machine up to 4096")
+    memory_mb: int | None = Field(
+        None, ge=256, description="unset: the container's limit, or half of the machine's memory up to 4096"
+    )
 
 
 class RetentionSettings(BaseSettings, env_prefix="RETENTION_", env_ignore_empty=True):
     """Days after which copies may be deleted; unset: never. The lake's data and the ledger are always kept."""
 
-    bronze_days: int | None = Field(None, ge=1, description="rows of bronze tables, from their load on")
+    bronze_days: int | None = Field(None, ge=1, description="rows of bronze tables, counted from their load")
     quarantine_days: int | None = Field(None, ge=1, description="objects under quarantine/")
 
 
 class PubSubSettings(BaseSettings, env_ignore_empty=True):
     """Google Pub/Sub, or its emulator; the variables are the Google client's own."""
 
-    project: ProjectName = Field("tickhouse-local", validation_alias="GOOGLE_CLOUD_PROJECT", description="where the topics are")
-    emulator_host: HostPort | None = Field(None, validation_alias="PUBSUB_EMULATOR_HOST", description="unset: Google itself")
+    project: ProjectName = Field("tickhouse-local", validation_alias="GOOGLE_CLOUD_PROJECT", description="project of the topics")
+    emulator_host: HostPort | None = Field(
+        None, validation_alias="PUBSUB_EMULATOR_HOST", description="emulator's address; unset: Google"
+    )
 
     @property
     def is_configured(self) -> bool:
@@ -147,7 +147,7 @@ class PubSubSettings(BaseSettings, env_ignore_empty=True):
 class MetricsSettings(BaseSettings, env_prefix="METRICS_", env_ignore_empty=True):
     """Where a long-running process answers /metrics, /healthz and /readyz."""
 
-    port: int | None = Field(None, ge=0, le=65535, description="unset: nowhere; 0: any free port, the log names it")
+    port: int | None = Field(None, ge=0, le=65535, description="unset: not served; 0: any free port, named in the log")
     host: HostName = Field("127.0.0.1", description="loopback by default; 0.0.0.0 in a container")
 
 
@@ -155,22 +155,22 @@ class StatusSettings(BaseSettings, env_prefix="STATUS_", env_ignore_empty=True):
     """The status page: its address, the processes it polls, and its account in the warehouse."""
 
     host: HostName = Field("127.0.0.1", description="loopback; any other address needs `STATUS_TOKEN`")
-    port: int = Field(8080, ge=0, le=65535, description="of the page")
-    token: Token = Field("", repr=False, description="what the page asks for: as `Authorization: Bearer …`, or in a form")
+    port: int = Field(8080, ge=0, le=65535, description="port of the page")
+    token: Token = Field("", repr=False, description="token that the page requires: as `Authorization: Bearer …`, or in a form")
     without_token: bool = Field(
         False, description="`true`: no token beyond loopback; for a container whose port is published there"
     )
-    hosts: Names = Field("", description="further names by which the page is asked for, separated by spaces")
+    hosts: Names = Field("", description="further accepted Host names, separated by spaces")
     targets: str = Field("", description="processes whose /metrics the page reads: stream=http://127.0.0.1:9101 loader=…")
-    username: str = Field("", description="a reader of the warehouse; empty: CLICKHOUSE_USERNAME and its password")
-    password: str = Field("", repr=False, description="of the reader")
+    username: str = Field("", description="read-only account of the warehouse; empty: CLICKHOUSE_USERNAME and its password")
+    password: str = Field("", repr=False, description="password of STATUS_USERNAME")
 
 
 class LogSettings(BaseSettings, env_prefix="LOG_", env_ignore_empty=True):
     """Logging."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="minimum level")
-    format: Literal["text", "json"] = Field("text", description="`json`: one object a line")
+    format: Literal["text", "json"] = Field("text", description="`json`: one object per line")
 
 
 Settings = TypeVar("Settings", bound=BaseSettings)

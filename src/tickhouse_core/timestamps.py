@@ -37,7 +37,7 @@ def format_instant(instant_us: int) -> str:
 
 
 def unit_to_us(instant: int) -> int:
-    """Milliseconds or microseconds since the epoch, told apart by magnitude, as microseconds.
+    """Milliseconds or microseconds since the epoch, distinguished by magnitude, as microseconds.
 
     Binance's bulk files changed from 13 digits (ms) to 16 (us) on 2025-01-01; 10^14 us is the year 1973,
     10^14 ms the year 5138.

@@ -1,8 +1,9 @@
 """The warehouse: one code path for a ClickHouse server (HTTP) and the embedded engine (chDB), by clickhouse-connect."""
 
+import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import DatabaseError
@@ -88,6 +89,12 @@ class Warehouse:
             # The whole answer is there before the first byte goes out: an error on the way is an error, not text in a row.
             answer = self._client.raw_query(sql, fmt=output_format, settings=shaping | {"wait_end_of_query": 1})
         return bytes(answer)
+
+    def query_head(self, output_format: str, sql: str, most_bytes: int) -> tuple[bytes, bool]:
+        """The beginning of what a server writes for a select in one of its formats, and whether that is all of it."""
+        with clickhouse_errors(), closing(cast("io.BufferedIOBase", self._client.raw_stream(sql, fmt=output_format))) as answer:
+            body = answer.read(most_bytes + 1)
+            return body[:most_bytes], len(body) <= most_bytes
 
     def insert_rows(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Inserts a few rows, all with the same columns. Without a token: for ledgers, where a repeat is harmless."""

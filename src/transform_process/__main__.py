@@ -17,7 +17,7 @@ from transform_process.transformer import Transformer, TransformOptions, read_sq
 log = logging.getLogger(__name__)
 
 
-@with_data_folder()
+@with_data_folder(reads=True)
 def main(
     once: Annotated[bool, typer.Option("--once", help="Run one pass over the loaded data, then exit.")] = False,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Rebuild everything from the first load.")] = False,

@@ -1,4 +1,4 @@
-"""Brings gold up to what is loaded: windows of load_time, touched grains built anew, the watermark last.
+"""Brings gold up to what is loaded: windows of load_time, touched grains rebuilt, the watermark last.
 
 Gold is a function of silver, not a history of changes: nothing is accumulated. The transformer is safe to stop, kill and
 repeat at any point: an unfinished window is done again, and every row replaces itself.
@@ -20,8 +20,7 @@ from tickhouse_core.metrics import Component, Sample, Watchdog, observed
 from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.timestamps import DAY_US, SECOND_US, now_us, to_datetime
 from tickhouse_core.warehouse import Warehouse
-from transform_process.catalog import LOST, TRANSFORMS, Step, Transform
-from transform_process.window import Load, Window, cut_windows
+from transform_process.catalog import LOST, TRANSFORMS, Load, Step, Transform, Window, cut_windows
 
 log = logging.getLogger(__name__)
 

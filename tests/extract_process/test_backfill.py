@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from extract_process.backfill.options import BackfillOptions, BackfillReport, Source
+from extract_process.backfill.plan import BackfillOptions, BackfillReport, Source
 from extract_process.backfill.runner import Backfill
 from extract_process.venues.binance import VENUE
 from extract_process.venues.binance.archive import BinanceArchive

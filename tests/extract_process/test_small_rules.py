@@ -1,14 +1,18 @@
-"""The small pure rules of the live capture: batches, delays, budgets, room, names."""
+"""The small pure rules of the live capture: batches, delays, budgets, room, names, lines of the log."""
+
+import logging
 
 import pytest
 
 from extract_process.feed.link import LIVED_SECONDS, ReconnectDelay
 from extract_process.feed.silence import SilentStreams
-from extract_process.live.event_log import SaidSeldom
+from extract_process.live.event_log import EventLog, SaidSeldom
 from extract_process.live.metrics import ClockWatch, connection_trouble
+from extract_process.live.options import StreamOptions, give_up_order
 from extract_process.live.requests import SnapshotPace
-from extract_process.records import ALL_SYMBOLS, Kline, StreamKey, Ticker, Trade, first_ids_of, ids_of, key_of
+from extract_process.records import ALL_SYMBOLS, Kline, StreamEvent, StreamKey, Ticker, Trade, first_ids_of, ids_of, key_of
 from extract_process.spool.limits import DISK_RESERVE_BYTES, BatchLimits, MicroBatch, SpoolQuota
+from tickhouse_core.datasets import CHANNELS
 from tickhouse_core.timestamps import HOUR_US, SECOND_US
 
 NOON = 1_704_110_400_000_000
@@ -47,6 +51,14 @@ def test_a_batch_does_not_go_on_into_the_next_hour() -> None:
     batch.add(1, 1, NOON + HOUR_US - SECOND_US, 0.0)
     assert not batch.is_due(NOON + HOUR_US - 1, 1.0)
     assert batch.is_due(NOON + HOUR_US, 1.0)
+
+
+def test_a_channel_that_is_not_named_stops_before_those_that_are() -> None:
+    assert StreamOptions(wanted={}).give_up_order[-3:] == ("klines", "trades", "depth")
+    assert give_up_order(["depth", "klines"])[-2:] == ("depth", "klines")
+    for last in ([], ["depth"], CHANNELS[::-1]):
+        assert sorted(give_up_order(last)) == sorted(CHANNELS)
+    assert give_up_order([]) == CHANNELS
 
 
 def test_a_wall_clock_that_steps_back_delays_no_batch() -> None:
@@ -137,3 +149,12 @@ def test_what_happens_often_is_said_a_few_times_and_then_as_a_number() -> None:
     assert seldom.may_say("gap", 500), "after a quiet while it is news again"
     assert [seldom.may_say("gap", 500) for _ in range(3)] == [True, False, False]
     assert seldom.take_left_out(501, at_once=True) == [("gap", 2, 1)]
+
+
+def test_instants_in_the_line_of_a_gap_are_for_people(caplog: pytest.LogCaptureFixture) -> None:
+    for channel in ("klines", "trades"):
+        EventLog().write(StreamEvent("binance", "BTCUSDT", channel, "main", "gap", NOON, NOON, NOON, None, "restart", ""))
+    said = [{name: record.__dict__[name] for name in ("from_update_id", "started_at")} for record in caplog.records]
+    noon = "2024-01-01T12:00:00Z"
+    assert said == [{"from_update_id": noon, "started_at": noon}, {"from_update_id": NOON, "started_at": noon}]
+    assert caplog.records[0].levelno == logging.WARNING

@@ -153,7 +153,7 @@ def test_a_lake_that_is_made_later_gets_everything_in_order(
     outbox.put(1, OBJECTS)
     uploader.wake()
     wait_until(lambda: bool(said(caplog, "cannot upload, the spool keeps it and tries again")))
-    assert "tickhouse provision" in str(said(caplog, "cannot upload, the spool keeps it and tries again")[0]["error"])
+    assert "tickhouse provision" in str(said(caplog, "cannot upload, the spool keeps it and tries again")[0]["why"])
     assert len(outbox.waiting()) == 3
     s3_client().create_bucket(Bucket=later.bucket)
     wait_until(lambda: outbox.waiting() == [])
@@ -227,7 +227,7 @@ def test_an_outage_is_one_line_a_cause(outbox: Outbox, tmp_path: Path, caplog: p
     uploader = Uploader(outbox, Away(tmp_path / "lake", [*away, full]))
     wait_until(lambda: uploader.uploaded == len(OBJECTS))
     troubles = said(caplog, "cannot upload, the spool keeps it and tries again")
-    ours = [trouble["tries"] for trouble in troubles if trouble["error"] in ("answer 0", "answer 1", str(full))]
+    ours = [trouble["tries"] for trouble in troubles if trouble["why"] in ("answer 0", "answer 1", str(full))]
     assert ours == [1, 3], "the second one says what the first one said"  # uploaders of other tests may be heard as well
     assert 3 in [end["after_tries"] for end in said(caplog, "uploads resumed")]
     assert uploader.finish(20) == 0

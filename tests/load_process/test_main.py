@@ -8,6 +8,7 @@ from tests.load_process.conftest import klines, parquet
 
 from load_process.__main__ import run_loader
 from load_process.loader import LoaderOptions
+from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import NotProvisioned
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.settings import WarehouseSettings
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def test_an_unknown_dataset_is_one_line_and_exit_2() -> None:
     done = run_here("load_process", "--dataset", "candles")
-    known = "klines, trades, depth_diffs, depth_snapshots, tickers, stream_events, heartbeats"
+    known = ", ".join(dataset.name for dataset in DATASETS)
     assert (done.returncode, done.stderr) == (2, f"error: unknown dataset 'candles': choose from {known}\n")
 
 

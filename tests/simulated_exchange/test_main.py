@@ -24,7 +24,7 @@ def environment() -> dict[str, str]:
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_where_it_listens_and_stops_cleanly_on_a_signal(stop: signal.Signals) -> None:
     arguments = ["--port", "0", "--now", "2025-01-01", "--weight-limit", "50", "--fault", "http_500@/api/v3/time"]
-    arguments += ["--symbols", "3", "--halt", "BTCUSDT=2024-01-01/2024-01-02", "--latency-ms", "1"]
+    arguments += ["--symbols", "3", "--latency-ms", "1"]
     process = subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, env=environment(), text=True)
     assert process.stdout
     with process, process.stdout:
@@ -44,8 +44,6 @@ def test_it_says_where_it_listens_and_stops_cleanly_on_a_signal(stop: signal.Sig
     ("arguments", "reason"),
     [
         (["--fault", "http_700"], "unknown fault 'http_700'"),
-        (["--halt", "BTCUSDT"], "expected SYMBOL=FROM/TO"),
-        (["--halt", "NOPE=2024-01-01/2024-01-02"], "NOPE"),
         (["--now", "yesterday"], "'yesterday' is not an ISO date"),
         (["--replay", "/nowhere.jsonl"], "cannot read /nowhere.jsonl"),
         (["--symbols", "0"], "symbols must be between"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from conftest import ROOT
+from tools import make_aws
 
 from tickhouse.provision import provision_aws
 from tickhouse_core.aws import s3_client, sqs_client
@@ -51,6 +52,12 @@ def statements(resources: dict[str, Any], policy: str) -> list[dict[str, Any]]:
     found = list(resources[policy]["Properties"]["PolicyDocument"]["Statement"])
     assert found
     return found
+
+
+def test_its_parts_are_what_make_aws_writes() -> None:
+    text = TEMPLATE.read_text(encoding="utf-8")
+    assert {part.group(2) for part in make_aws.PART.finditer(text)} == make_aws.PARTS.keys()
+    assert text == make_aws.made(text), "run make aws"
 
 
 def test_the_template_is_valid_for_aws() -> None:

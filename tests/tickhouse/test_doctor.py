@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import ROOT, free_port
+from tests.commands import run_here
 from tests.waiting import patience
 
 from simulated_exchange.app import running_exchange
@@ -146,7 +147,7 @@ FAULTS: list[tuple[Callable[["Lake", Patch], None], str, str, str]] = [
     (no_queue, "SQS", "trades-notifications", "tickhouse provision --aws"),
     (dead_letter, "SQS", "1 dead letters in trades-notifications-dlq", "tickhouse redrive --dlq trades-notifications-dlq"),
     (no_notifications, "notifications", "the bucket sends no notification for klines", "tickhouse provision --aws, then"),
-    (server_away, "ClickHouse", "localhost:9 does not answer", "start ClickHouse (make up), or correct CLICKHOUSE_HOST"),
+    (server_away, "ClickHouse", "no server answers at localhost:9 (", "start one (make up) or correct CLICKHOUSE_HOST"),
     (no_schema, "ClickHouse", "has no schema", "tickhouse migrate"),
     (pubsub_away, "Pub/Sub", "topic crypto.binance", "start the emulator"),
     (exchange_away, "exchange", "binance does not answer over REST", "correct BINANCE_REST_URL"),
@@ -209,3 +210,15 @@ def test_services_that_accept_and_say_nothing_are_looked_at_once_and_briefly(
         (finding,) = run_check("S3", look)
     assert (finding.verdict, "Read timeout" in finding.what) == ("bad", True)
     assert time.monotonic() - began < patience(15)  # five tries of thirty seconds, for a process that has work to do
+
+
+def test_a_fault_of_several_checks_is_said_once(monkeypatch: Patch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "TICKHOUSE_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    exchange_away(None, monkeypatch)  # type: ignore[arg-type]  # it needs no lake
+    chosen = [word for name in ("S3", "notifications", "exchange", "clock", "websocket") for word in ("--check", name)]
+    said = run_here("tickhouse.cli", "doctor", *chosen)
+    assert (said.returncode, said.stderr) == (1, "")
+    assert [said.stdout.count(words) for words in ("AWS_ACCESS_KEY_ID", "does not answer over REST", "see exchange")] == [1, 1, 2]
+    assert "fix: as for S3" in said.stdout

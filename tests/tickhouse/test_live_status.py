@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from extract_process.backfill.options import BackfillReport
+from extract_process.backfill.plan import BackfillReport
 from tickhouse.live_status import LiveStatus, duration_words, folder_bytes, shown, size_words, terminal
 from tickhouse_core import logs
 from tickhouse_core.metrics import Component, Sample, observed
@@ -62,7 +62,9 @@ def test_it_says_what_is_recorded_loaded_missing_late_and_what_to_do(status: Liv
     assert re.fullmatch(r"0 B in \S+/data · .* free · spool 4\.2 kB", lines["disk"])
     assert lines["trouble"] == "stream: 0 of 1 connections to the venue are open"
     assert lines["page"] == "http://localhost:8080"
-    assert re.match(r"in another terminal: tickhouse query --data \S+/data \"show tables\"; Ctrl-C ends", lines["next"])
+    assert re.fullmatch(
+        r'Ctrl-C stops and keeps everything · from another terminal: tickhouse query --data \S+/data "show tables"', lines["next"]
+    )
 
 
 def test_it_fits_40_columns_and_loses_nothing(status: LiveStatus) -> None:

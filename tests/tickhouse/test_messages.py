@@ -16,6 +16,7 @@ READERS = [
     ("doctor", "--check", "folder", "--check", "ClickHouse"),
     ("checks",),
     ("transform", "--once"),
+    ("load", "--drain"),
     ("clear", "--gold", "--yes"),
 ]
 
@@ -46,11 +47,28 @@ def test_a_reader_makes_no_folder_and_no_warehouse(command: tuple[str, ...]) -> 
         assert (empty.returncode, "empty has no data yet" in empty.stdout) == (0, True)
         return
     assert (missing.returncode, engine.returncode != 0, empty.returncode != 0) == (missing.returncode or 2, True, True)
-    if command[0] == "status":
+    assert missing.stderr == "error: --data nope: there is no such folder; `tickhouse local` and `tickhouse klines` make one\n"
+    if command[0] in ("status", "load"):
         return
     assert "CLICKHOUSE_PATH=nope: there is no warehouse in this folder: `tickhouse migrate` makes one" in engine.stderr
     assert "--data empty has no warehouse yet: `tickhouse klines --data empty --symbol" in empty.stderr
     assert "`tickhouse migrate --data empty` makes an empty one" in empty.stderr
+
+
+def test_klines_without_a_lake_are_not_asked_for() -> None:
+    venue = {"BINANCE_REST_URL": "http://127.0.0.1:9"}
+    said = run_here("tickhouse.cli", "klines", "--symbol", "BTCUSDT", "--start", "2024-01-01", environment=venue)
+    assert said.returncode == 2
+    (line,) = said.stderr.splitlines()
+    assert "Unable to locate credentials. Set AWS_ACCESS_KEY_ID" in line
+    assert "--data DIR" in line
+    assert everything() == []
+
+
+def test_history_from_the_future_is_one_line_before_anything_is_built() -> None:
+    said = run_here("tickhouse.cli", "local", "--symbol", "BTCUSDT", "--since", "2100-01-01")
+    assert said.stderr == "error: --since 2100-01-01T00:00:00Z is in the future: there are no klines yet\n"
+    assert (said.returncode, everything()) == (2, [])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "nowhere.invalid"])

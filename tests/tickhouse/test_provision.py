@@ -7,6 +7,7 @@ import pytest
 
 from tickhouse.provision import provision_aws
 from tickhouse_core.aws import s3_client, sqs_client
+from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import TickhouseError, UsageError
 
 if TYPE_CHECKING:
@@ -14,15 +15,7 @@ if TYPE_CHECKING:
 
 NAMES = ["depth-notifications", "klines-notifications", "ops-notifications", "tickers-notifications", "trades-notifications"]
 QUEUES = [queue for name in NAMES for queue in (name, f"{name}-dlq")]
-FOLDERS = {
-    "klines-parquet-notification": ("klines-notifications", "klines_pricing"),
-    "trades-parquet-notification": ("trades-notifications", "trades"),
-    "depth-diffs-parquet-notification": ("depth-notifications", "depth_diffs"),
-    "depth-snapshots-parquet-notification": ("depth-notifications", "depth_snapshots"),
-    "tickers-parquet-notification": ("tickers-notifications", "tickers"),
-    "stream-events-parquet-notification": ("ops-notifications", "stream_events"),
-    "heartbeats-parquet-notification": ("ops-notifications", "heartbeats"),
-}
+FOLDERS = {dataset.notification_id: (dataset.queue, dataset.folder) for dataset in DATASETS}
 
 
 def attributes(queue: str) -> dict[Any, str]:

@@ -578,7 +578,7 @@ def test_a_replay_is_in_order_of_receipt_with_gaps_as_items(lake: "th.Lake", fol
         (lambda lake: lake.books("BTCUSDT", DAY, DAY + 1, every="1 fortnight"), "every="),
         (lambda lake: lake.books("BTCUSDT", DAY, DAY + 1, levels=0), "levels=0"),
         (lambda lake: next(lake.trades("BTCUSDT", DAY, DAY + 1).batches(0)), "rows=0"),
-        (lambda lake: lake.gaps("BTCUSDT", DAY, DAY + 1, channel="news"), "choose from trades"),
+        (lambda lake: lake.gaps("BTCUSDT", DAY, DAY + 1, channel="news"), "choose from klines"),
         (lambda _: th.open("nowhere"), "no lake there"),
         (lambda _: th.open("s3://"), "name the bucket"),
         (lambda _: th.open("https://host"), "a data folder or s3://bucket"),

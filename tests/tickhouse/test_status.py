@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from status_page.health import DEGRADED, DOWN, IDLE, OK
-from tickhouse.status import drawn
+from tickhouse.status import drawn, plain
 
 
 @pytest.fixture
@@ -35,3 +35,15 @@ def test_it_has_the_words_of_the_page_and_local_times(tokyo: None) -> None:
         assert f"│ stage{number} │ {verdict:<8} │" in text
     assert "in flight" in text
     assert "10:00:00" in text
+
+
+def test_a_trouble_of_several_stages_is_said_once() -> None:
+    troubles = {"venue": (IDLE, "nothing is being recorded"), "warehouse": (DOWN, "no server"), "gold": (DOWN, "no server")}
+    stages = [{"name": name, "verdict": one, "age_seconds": None, "words": words} for name, (one, words) in troubles.items()]
+    said = plain({"verdict": DOWN, "words": "warehouse: no server; gold: no server", "stages": stages, "queues": []})
+    assert said.splitlines() == [
+        "overall\tdown\t\tsee warehouse, gold",
+        "venue\tidle\t\tnothing is being recorded",
+        "warehouse\tdown\t\tno server",
+        "gold\tdown\t\tsee warehouse",
+    ]

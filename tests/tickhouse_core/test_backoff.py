@@ -50,6 +50,16 @@ def test_it_is_said_once_and_its_end_once(outage: Outage, caplog: pytest.LogCapt
     assert [record.message for record in caplog.records] == ["waiting", "back to normal"]
 
 
+def test_every_cause_is_said_once_in_an_outage(caplog: pytest.LogCaptureFixture) -> None:
+    outage = Outage(logging.getLogger("uploader"), BACKOFF, begins="away", ends="back", level=logging.ERROR)
+    for _ in range(2):
+        for cause in ("refused", "no room", "refused"):
+            outage.failed(OSError(cause), cause)
+        outage.succeeded()
+    lines = [(record.levelname, vars(record)["why"]) for record in caplog.records if record.message == "away"]
+    assert lines == [("ERROR", "refused"), ("ERROR", "no room")] * 2
+
+
 @pytest.mark.parametrize("after", [-1.0, 0.0, BACKOFF.first_seconds])
 def test_what_began_before_or_soon_after_the_failure_does_not_end_it(
     after: float, outage: Outage, caplog: pytest.LogCaptureFixture

@@ -1,8 +1,18 @@
 import pyarrow as pa
 import pytest
 
-from extract_process.live.options import CHANNELS
-from tickhouse_core.datasets import DATASETS, INSTANT, KLINES, QUEUES, STREAM_EVENTS, Dataset, dataset_named, dataset_of_key
+from extract_process.venues import venue_named, venue_names
+from tickhouse_core.datasets import (
+    CHANNELS,
+    DATASETS,
+    INSTANT,
+    KLINES,
+    QUEUES,
+    STREAM_EVENTS,
+    Dataset,
+    dataset_named,
+    dataset_of_key,
+)
 from tickhouse_core.errors import UsageError
 
 KLINE_COLUMNS = [
@@ -114,5 +124,6 @@ def test_a_dataset_names_columns_of_its_own(dataset: Dataset) -> None:
     assert pa.types.is_integer(id_field.type) or id_field.type == INSTANT
 
 
-def test_the_channels_of_the_datasets_are_those_that_a_capture_knows() -> None:
-    assert {dataset.channel for dataset in DATASETS} == {*CHANNELS, None}
+def test_a_channel_of_a_venue_is_that_of_a_dataset() -> None:
+    for name in venue_names():
+        assert set(venue_named(name).channels) - set(CHANNELS) == set()

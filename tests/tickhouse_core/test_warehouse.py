@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from tests.waiting import patience
 
+from tickhouse_core.clickhouse_driver import first_line
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import WarehouseRefused, WarehouseUnavailable
 from tickhouse_core.settings import WarehouseSettings
@@ -308,3 +309,24 @@ def test_a_machine_on_which_the_engine_cannot_work_is_one_line(tmp_path: Path, f
     assert ended.returncode == code, ended.stderr
     assert (ended.stderr if code else ended.stdout.splitlines()[-1]).startswith(says)
     assert len(ended.stderr.splitlines()) == (1 if code else 0)
+
+
+@pytest.mark.parametrize(
+    ("said", "once"),
+    [
+        (
+            "Received ClickHouse exception, code: 62, server response: Code: 62. DB::Exception: Syntax error: failed (selct): "
+            "selct 1. (SYNTAX_ERROR) (version 26.9.2.1) (for url http://127.0.0.1:8123)\nmore",
+            "Code: 62. DB::Exception: Syntax error: failed (selct): selct 1. (SYNTAX_ERROR)",
+        ),
+        (
+            "Code: 164. DB::Exception: Code: 164. DB::Exception: Cannot modify 'a'. (READONLY) (version 26.9.2.1). (READONLY)",
+            "Code: 164. DB::Exception: Cannot modify 'a'. (READONLY)",
+        ),
+        ("Code: 164. DB::Exception: default: Cannot execute. (READONLY)", "Code: 164. DB::Exception: Cannot execute. (READONLY)"),
+        ("Code: 1. DB::Exception: a: Code: 2. DB::Exception: b", "Code: 1. DB::Exception: a: Code: 2. DB::Exception: b"),
+        ("no such host", "no such host"),
+    ],
+)
+def test_an_error_of_the_engine_is_said_once_and_in_one_line(said: str, once: str) -> None:
+    assert first_line(Exception(said)) == once

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from extract_process import venues
-from extract_process.backfill.options import BackfillOptions
+from extract_process.backfill.plan import BackfillOptions
 from extract_process.klines import run_backfill
 from extract_process.live.options import StreamOptions
 from extract_process.live.session import run_capture

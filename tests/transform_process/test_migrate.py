@@ -159,7 +159,7 @@ def test_a_database_of_before_the_first_release_is_refused_in_one_line(
 
 def test_generated_files_are_what_make_sql_writes() -> None:
     for name in make_sql.FILES:
-        assert (SQL_ROOT / "views" / name).read_text(encoding="utf-8") == make_sql.text_of(name), f"{name}: run make sql"
+        assert (SQL_ROOT / name).read_text(encoding="utf-8") == make_sql.text_of(name), f"{name}: run make sql"
 
 
 def test_silver_keeps_one_row_of_each_natural_key(warehouse: Warehouse) -> None:
@@ -250,6 +250,13 @@ def made_before_views(warehouse: Warehouse) -> Iterator[Warehouse]:
     warehouse.command("drop view gold_returns_1d")
     yield warehouse
     warehouse.command("truncate table ops_schema_migrations")
+    warehouse.insert_rows(
+        "ops_schema_migrations", [{"version": one.version, "name": one.name, "checksum": one.checksum} for one in read_schema()]
+    )
+
+
+def _since_then() -> list[str]:
+    return [path.name for path in FILES if path.name not in BEFORE_VIEWS]
 
 
 def _views_of_before(warehouse: Warehouse) -> int:
@@ -262,7 +269,7 @@ def test_a_warehouse_of_when_views_had_numbers_gets_them_anew(
 ) -> None:
     """A folder of the embedded engine, which is refused where it has a file that is unknown or was edited."""
     assert _views_of_before(made_before_views) == len(read_schema()[-1].statements) - 1
-    assert migrate(warehouse_settings) == 1
+    assert migrate(warehouse_settings) == len(_since_then()) + 1
     assert _views_of_before(made_before_views) == 0
     assert made_before_views.query("select * from gold_risk_1d") == []
     assert migrate(warehouse_settings) == 0
@@ -295,6 +302,6 @@ def test_a_run_that_died_between_two_views_is_repeated(
     for statement in done:
         made_before_views.command(statement)
     made_before_views.command(f"drop view if exists {CREATED.findall(under_way)[0]}")
-    assert migrate(warehouse_settings) == 1
+    assert migrate(warehouse_settings) == len(_since_then()) + 1
     assert _views_of_before(made_before_views) == 0
     assert migrate(warehouse_settings) == 0

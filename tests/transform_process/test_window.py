@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transform_process.window import Load, Window, cut_windows
+from transform_process.catalog import Load, Window, cut_windows
 
 
 def cut(*loads: tuple[int, int], most_rows: int = 10, start: int = 0, end: int = 100) -> list[Window]:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.waiting import patience
 
-from extract_process.backfill.options import BackfillOptions, Source
+from extract_process.backfill.plan import BackfillOptions, Source
 from extract_process.backfill.runner import Backfill
 from extract_process.klines import run_backfill
 from load_process.__main__ import run_loader

@@ -21,7 +21,7 @@ from extract_process.live.options import StreamOptions
 from extract_process.live.session import CaptureReport, run_capture
 from extract_process.spool.limits import BatchLimits
 from simulated_exchange.app import RunningExchange
-from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
+from simulated_exchange.server.faults import SocketFault, SocketFaultKind
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
 

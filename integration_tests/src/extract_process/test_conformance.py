@@ -10,8 +10,7 @@ from tests.waiting import wait_until
 from simulated_exchange.app import RunningExchange
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.market.generated import Halt
-from simulated_exchange.server.http_faults import Fault, FaultKind
-from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
+from simulated_exchange.server.faults import Fault, FaultKind, SocketFault, SocketFaultKind
 
 from .live import capturing, events_of, ids_in_events, row_count, rows_of
 from .venue_cases import CASES, VenueCase

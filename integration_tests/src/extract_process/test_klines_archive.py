@@ -9,13 +9,13 @@ import pytest
 from integration_tests.src.extract_process.conftest import Asked, us
 
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.server.http_faults import Fault, FaultKind
+from simulated_exchange.server.faults import Fault, FaultKind
 from tickhouse_core.errors import VenueError
 
 if TYPE_CHECKING:
     from integration_tests.src.extract_process.conftest import Command, LakeView, OpenVenue, RunBackfill, Venue
 
-    from extract_process.backfill.options import Source
+    from extract_process.backfill.plan import Source
     from tickhouse_core.warehouse import Warehouse
 
 NOW = "2025-03-10T12:00"

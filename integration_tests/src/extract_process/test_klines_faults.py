@@ -13,7 +13,7 @@ from integration_tests.src.extract_process.conftest import from_json, us
 from tests.waiting import patience, wait_until
 
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.server.http_faults import Fault, FaultKind
+from simulated_exchange.server.faults import Fault, FaultKind
 from tickhouse_core.errors import VenueBanned, VenueUnavailable
 
 if TYPE_CHECKING:

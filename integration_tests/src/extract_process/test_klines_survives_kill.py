@@ -11,7 +11,7 @@ from integration_tests.src.extract_process.conftest import us
 from tests.waiting import wait_until
 
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.server.http_faults import Fault, FaultKind
+from simulated_exchange.server.faults import Fault, FaultKind
 
 if TYPE_CHECKING:
     from integration_tests.src.extract_process.conftest import Command, LakeView, OpenVenue

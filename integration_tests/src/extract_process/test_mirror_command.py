@@ -20,7 +20,7 @@ from tests.waiting import patience
 from extract_process.mirror.pubsub import subscription_path
 from extract_process.mirror.subscriber_book import Applied
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
+from simulated_exchange.server.faults import SocketFault, SocketFaultKind
 from tickhouse.provision_pubsub import provision_pubsub
 from tickhouse_core.settings import PubSubSettings, read
 

@@ -7,7 +7,7 @@ import pytest
 
 from simulated_exchange.app import RunningExchange
 from simulated_exchange.config import ExchangeConfig
-from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
+from simulated_exchange.server.faults import SocketFault, SocketFaultKind
 
 from .live import capturing, events_of, happened, ids_in_events, missing_of, rows_of, wait_until
 

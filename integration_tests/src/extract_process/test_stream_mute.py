@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from tests.waiting import wait_until
 
 from simulated_exchange.config import ExchangeConfig, KucoinLimits
-from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind
+from simulated_exchange.server.faults import SocketFault, SocketFaultKind
 from simulated_exchange.server.socket_limits import SocketLimits
 
 from .live import capturing, events_of, ids_in_events, missing_of, row_count, rows_of

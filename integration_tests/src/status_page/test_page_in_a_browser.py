@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from integration_tests.src.status_page.conftest import OpenPipeline, Watched, expect
+from integration_tests.src.status_page.conftest import AXE, OpenPipeline, Watched, expect
 from tests.waiting import patience
 
 from tickhouse_core.warehouse import Warehouse
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 LOAD_SECONDS = 1.0
 RED_SECONDS = 15.0
-AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1400, "height": 900}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1400, "height": 900}, "color_scheme": "dark"},

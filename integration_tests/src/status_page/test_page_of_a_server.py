@@ -65,7 +65,15 @@ def test_the_page_reads_a_server_and_other_processes(moto_lake: "Lake", server: 
             asked = {"venue": "binance", "symbol": "BTCUSDT", "interval": "1h"}
             assert httpx.get(f"http://127.0.0.1:{port}/api/klines", params=asked, timeout=30).json()["klines"] == []
             assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=30).text == "ok\n"
+            assert asked_sql(port, "select toDecimal128('1.10', 18) as price").json()["rows"] == [["1.1"]]
+            assert not asked_sql(port, "select repeat('x', 100000) from numbers(1000)").json()["is_whole"]
+            refused = asked_sql(port, "insert into bronze_trades (venue) values ('x')")
+            assert (refused.status_code, "readonly" in refused.text) == (400, True)
         finally:
             for process in (page, loader):
                 process.terminate()
             assert [process.wait(30) for process in (page, loader)] == [0, 0]
+
+
+def asked_sql(port: int, sql: str) -> httpx.Response:
+    return httpx.post(f"http://127.0.0.1:{port}/api/sql", content=sql, headers={"Content-Type": "application/sql"}, timeout=60)

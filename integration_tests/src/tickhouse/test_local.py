@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -96,7 +97,7 @@ def test_local_keeps_everything_between_runs_and_through_a_kill(environment: dic
 
 
 def recorded_until(environment: dict[str, str], arguments: tuple[str, ...], is_enough: Callable[[list[str]], bool]) -> list[str]:
-    """What `tickhouse local` logged until it was enough and Ctrl-C ended it."""
+    """What `tickhouse local` logged until it was enough and Ctrl-C ended it, then what it printed."""
     lines: list[str] = []
     with local(environment, *arguments) as process:
         assert process.stderr is not None
@@ -106,7 +107,8 @@ def recorded_until(environment: dict[str, str], arguments: tuple[str, ...], is_e
         process.send_signal(signal.SIGINT)
         assert process.wait(patience(60)) == 0, "".join(lines)
         reader.join()
-    return lines
+        assert process.stdout is not None
+        return [*lines, *process.stdout]
 
 
 def test_two_venues_with_history_beside_and_nothing_asked_twice(environment: dict[str, str]) -> None:
@@ -130,6 +132,13 @@ def test_two_venues_with_history_beside_and_nothing_asked_twice(environment: dic
     again = recorded_until(environment, both, has_all)
     new_rows = [int(line.rsplit("new_rows=", 1)[1].split()[0]) for line in again if "history is complete" in line]
     assert max(new_rows) < 100, "what is in the folder is not asked for again"
+    printed = "".join(again)
+    assert "recording binance BTCUSDT; kucoin BTC-USDT into" in printed
+    assert f"--symbol BTC-USDT --since {since:%Y-%m-%dT%H:%M}:00Z --data" in printed
+    rows = re.search(r"^rows +klines ([0-9,]+) \(([0-9,]+) in all\)$", printed, re.MULTILINE)
+    assert rows is not None, printed
+    new, in_all = (int(words.replace(",", "")) for words in rows.groups())
+    assert new < 100 < 2 * 2 * 24 * 60 - 2 <= in_all
 
 
 @pytest.mark.parametrize(

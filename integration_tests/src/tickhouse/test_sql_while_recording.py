@@ -98,6 +98,9 @@ def test_sql_while_local_records_and_after_a_kill(environment: dict[str, str]) -
         held = f"data/warehouse is held by `tickhouse local --symbol BTCUSDT` (process {process.pid}): end it first"
         assert held in refused.stderr.replace("cli local", "tickhouse local"), refused.stderr
         assert len(refused.stderr.splitlines()) == 1
+        unwritten = run(asked, "query", "drop table silver_trades", code=1).stderr
+        assert (len(unwritten.splitlines()), unwritten.count("164"), unwritten.count("READONLY")) == (1, 1, 1)
+        assert unwritten.endswith(f"(process {process.pid}) first, then add --write\n")
 
         run(asked, "klines", "--symbol", "ETHUSDT", "--start", "2024-01-01", "--end", "2024-01-02")
         assert client.query("select count() from klines where symbol = 'ETHUSDT'").result_rows == [(1440,)]

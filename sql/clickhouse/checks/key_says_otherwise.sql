@@ -1,3 +1,5 @@
+-- Written by make sql: do not edit.
+
 -- Offends: an object whose rows say another venue, symbol or interval than its key. The rows count as what they say themselves;
 -- who reads the lake by its partitions sees them as what the key says. By load_time.
 -- value: how many of its rows. No parameters.

@@ -11,7 +11,7 @@ with found as (
     where interval = '1m' and open_time >= {since:DateTime64(6, 'UTC')} and open_time < {until:DateTime64(6, 'UTC')}
     window times as (partition by venue, symbol order by open_time rows between unbounded preceding and current row)
 ),
-told as (
+recorded_gaps as (
     select
         venue,
         symbol,
@@ -25,7 +25,7 @@ select
     symbol,
     at,
     toFloat64(length(arrayFilter(
-        missing -> not arrayExists(range -> missing >= range.1 and missing <= range.2, told.ranges),
+        missing -> not arrayExists(range -> missing >= range.1 and missing <= range.2, recorded_gaps.ranges),
         range(missing_from, missing_to + 60000000, 60000000)
     ))) as value,
     format(
@@ -33,5 +33,5 @@ select
         toString(fromUnixTimestamp64Micro(missing_from, 'UTC')), toString(fromUnixTimestamp64Micro(missing_to, 'UTC')), toString(value)
     ) as detail
 from found
-left join told using (venue, symbol)
+left join recorded_gaps using (venue, symbol)
 where missing_to >= missing_from and value > 0

@@ -1,4 +1,4 @@
--- Offends: gaps that were written down and neither healed nor explained by the venue having nothing, in parts or as a whole.
+-- Offends: gaps that were recorded and neither healed nor explained by the venue having nothing, in parts or as a whole.
 -- value: seconds the gap lasted, 0 where it has no end. Parameter: min_seconds.
 -- Ranges are half-open here: ids end behind their last one; klines of the backfiller, whose ids are open times, at ended_at.
 with closed as (

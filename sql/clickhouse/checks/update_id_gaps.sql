@@ -19,7 +19,7 @@ with found as (
     )
     window ids as (partition by venue, symbol order by last_id rows between unbounded preceding and current row)
 ),
-told as (
+recorded_gaps as (
     select
         venue,
         symbol,
@@ -35,12 +35,12 @@ select
     toFloat64(toInt64(missing_to - missing_from + 1) - covered) as value,
     format('ids {} to {} are missing, {} of them are in no gap event', toString(missing_from), toString(missing_to), toString(value)) as detail,
     arrayFold(
-        (told_of, range) -> (
-            told_of.1 + greatest(0, least(range.2, toInt64(missing_to)) - greatest(range.1, told_of.2) + 1), greatest(told_of.2, range.2 + 1)
+        (covered, range) -> (
+            covered.1 + greatest(0, least(range.2, toInt64(missing_to)) - greatest(range.1, covered.2) + 1), greatest(covered.2, range.2 + 1)
         ),
-        told.ranges,
+        recorded_gaps.ranges,
         (toInt64(0), toInt64(missing_from))
     ).1 as covered
 from found
-left join told using (venue, symbol)
+left join recorded_gaps using (venue, symbol)
 where missing_to >= missing_from and value > 0

@@ -1,10 +1,10 @@
--- Fills stored_book_hours: in how many seconds of an hour the book of a symbol is provably right.
+-- Fills stored_book_hours: in how many seconds of an hour the book of a symbol is verified.
 -- Grain: venue, symbol, hour of event_time. Rerun is safe: a row is a function of FINAL silver in the hour before, the hour and
 -- the hour after; it replaces itself.
 -- A diff goes on from the one before if its first_update_id is at most that one's last_update_id + 1 (the venue's rule for a
 -- local book). The book after a diff is proven if the newest snapshot up to it lies in the same unbroken run, at most from
 -- the beginning of the hour before on; it stays proven until the next diff that goes on from it. Time after the last diff of
--- a run is not proven: nobody knows what was missed.
+-- a run is not verified: what was missed is unknown.
 -- Touched: the hours of loaded diffs and snapshots, and the hours beside them.
 insert into stored_book_hours
 with touched as (

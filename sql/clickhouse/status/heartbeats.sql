@@ -1,4 +1,4 @@
--- The last pulse of every process, and whether it said goodbye after it. Times in microseconds. Rerun is safe: it only reads.
+-- The last heartbeat of every process, and whether it stopped cleanly afterwards. Times in microseconds. Rerun is safe: it only reads.
 select
     venue,
     process,

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from extract_process.backfill.month_files import in_order, without_rows_of
-from extract_process.backfill.options import BackfillOptions, BackfillReport, Source
-from extract_process.backfill.plan import MonthPlan, plan_pages, proven_absent
+from extract_process.backfill.plan import BackfillOptions, BackfillReport, MonthPlan, Source, plan_pages, proven_absent
 from extract_process.backfill.series import KlineSeries
 from extract_process.ranges import Grid, Range
 from extract_process.venues import Venue

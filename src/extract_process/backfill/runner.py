@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from extract_process.backfill.fetch import KlineFetcher, is_archived
-from extract_process.backfill.options import BackfillOptions, BackfillReport
-from extract_process.backfill.plan import MonthPlan, plan_months, plan_pages, wanted_range
+from extract_process.backfill.plan import BackfillOptions, BackfillReport, MonthPlan, plan_months, plan_pages, wanted_range
 from extract_process.backfill.series import KlineSeries, OpenMonth
 from extract_process.listing import unknown_of
 from extract_process.parquet import write_events

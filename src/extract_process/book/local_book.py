@@ -18,7 +18,7 @@ class LocalBook:
         self._proof: BookVerification | None = None
 
     @property
-    def last_update_id(self) -> int | None:
+    def last_id(self) -> int | None:
         """The last update id that came, whatever the state of the book."""
         return self._sync.ids.last_id
 

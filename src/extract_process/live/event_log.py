@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 
 from extract_process.records import StreamEvent
 from extract_process.sequence import UNREADABLE
+from tickhouse_core.datasets import KLINES
+from tickhouse_core.timestamps import format_instant
 
 log = logging.getLogger(__name__)
 
@@ -110,8 +112,7 @@ class EventLog:
         if event.event == "gap" and event.cause == UNREADABLE:
             level = logging.DEBUG  # its refused_row is the line
         if log.isEnabledFor(level) and (level < logging.WARNING or self._lines.may_say(event.event, time.monotonic())):
-            said = {name: value for name, value in asdict(event).items() if value not in ("", None) and name != "event"}
-            log.log(level, event.event, extra=said)
+            log.log(level, event.event, extra=_said(event))
 
     def take_left_out(self, *, at_once: bool = False) -> list[tuple[str, str]]:
         """Name and detail of the events that stand for those that were only counted; call it now and then."""
@@ -122,3 +123,10 @@ class EventLog:
         """One line for those that were not written; call it now and then."""
         if more := words_of(self._lines.take_left_out(time.monotonic(), at_once=at_once)):
             log.warning("more of what was said", extra={"more": more})
+
+
+def _said(event: StreamEvent) -> dict[str, object]:
+    """The fields that have a value; instants as people read them, which of klines the ids are too."""
+    instants = ("started_at", "ended_at", *(("from_update_id", "to_update_id") if event.channel == KLINES.channel else ()))
+    fields = {name: value for name, value in asdict(event).items() if value not in ("", None) and name != "event"}
+    return {name: format_instant(value) if name in instants else value for name, value in fields.items()}

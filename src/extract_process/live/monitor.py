@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeAlias, TypeVar
 
 from extract_process.book.local_book import Finding, LocalBook
 from extract_process.book.sync import SnapshotNeeded, SyncDelayed, Synced
@@ -33,26 +34,18 @@ class Findings:
         self.requests += more.requests
 
 
-@dataclass(slots=True)
-class _Depth:
-    key: StreamKey
-    watch: LocalBook
-    last_receipt: int
-
-    @property
-    def last_id(self) -> int | None:
-        return self.watch.last_update_id
+Watch = TypeVar("Watch", LocalBook, SequenceTracker)
 
 
 @dataclass(slots=True)
-class _Ids:
+class _Tracked(Generic[Watch]):
     key: StreamKey
-    watch: SequenceTracker
+    watch: Watch
     last_receipt: int
 
-    @property
-    def last_id(self) -> int | None:
-        return self.watch.last_id
+
+_Depth: TypeAlias = _Tracked[LocalBook]
+_Ids: TypeAlias = _Tracked[SequenceTracker]
 
 
 class StreamMonitor:
@@ -74,7 +67,7 @@ class StreamMonitor:
 
     def last_ids(self) -> dict[StreamKey, tuple[int, int]]:
         """What a restart must remember, streams of earlier runs included."""
-        now = {known.key: (known.last_id, known.last_receipt) for known in self._known()}
+        now = {known.key: (known.watch.last_id, known.last_receipt) for known in self._known()}
         return self._remembered | {key: (last, receipt) for key, (last, receipt) in now.items() if last is not None}
 
     def books(self, *, synced: bool) -> list[str]:

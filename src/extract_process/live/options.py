@@ -1,17 +1,21 @@
 """PURE. The options of one live capture: markets, and how much, how often and how long of everything."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from extract_process.feed.interface import FeedOptions
 from extract_process.markets import Wanted
 from extract_process.spool.limits import BatchLimits
 from extract_process.venues import DEFAULT_VENUE
-
-CHANNELS = ("trades", "depth", "klines", "ticker")
-"""All there are; a venue may lack some."""
+from tickhouse_core.datasets import CHANNELS
 
 LOOK_AGAIN_SECONDS = 300.0
 """Between two looks for symbols that the venue does not know."""
+
+
+def give_up_order(last: Sequence[str]) -> tuple[str, ...]:
+    """Every channel, in the order in which a full spool stops them: `last` at the end, the others as the catalogue has them."""
+    return (*(channel for channel in CHANNELS if channel not in last), *last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class StreamOptions(FeedOptions):
     limits: BatchLimits = field(default_factory=BatchLimits)
     fsync_seconds: float = 1.0
     spool_bytes: int = 20 * 1024**3
-    give_up_order: tuple[str, ...] = ("ticker", "klines", "trades", "depth")
+    give_up_order: tuple[str, ...] = give_up_order(("klines", "trades", "depth"))
     snapshot_levels: int | None = None
     prove_seconds: float = 300.0
     look_again_seconds: float = LOOK_AGAIN_SECONDS

@@ -91,7 +91,7 @@ class MirrorBook:
     @property
     def last_update_id(self) -> int | None:
         """The last update id that came, whatever the state of the book."""
-        return self._watch.last_update_id
+        return self._watch.last_id
 
     @property
     def span(self) -> tuple[int, int] | None:
@@ -112,7 +112,7 @@ class MirrorBook:
 
     def on_diff(self, diff: DepthDiff, receipt_time: int) -> list[Step]:
         findings = self._watch.on_diff(diff)
-        if self._watch.last_update_id == diff.last_update_id:
+        if self._watch.last_id == diff.last_update_id:
             self._event_time, self._receipt_time = diff.event_time, receipt_time
         self._texts.learn(diff.bids)
         self._texts.learn(diff.asks)

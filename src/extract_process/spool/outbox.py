@@ -4,7 +4,6 @@ Flusher makes the objects of closed segments, Uploader puts them into the bucket
 """
 
 import logging
-import os
 import queue
 import random
 import threading
@@ -19,7 +18,7 @@ from extract_process.spool.segments import Segment
 from extract_process.spool.state_dir import Checkpoint
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.errors import TickhouseError
-from tickhouse_core.files import UNFINISHED, sync_folder, write_whole
+from tickhouse_core.files import UNFINISHED, sync, write_whole
 from tickhouse_core.object_store import ObjectStore
 
 _SUFFIX = ".parquet"
@@ -59,7 +58,7 @@ class Outbox:
             path = self._folder / f"{sequence:012}~{_file_name(key)}"
             write_whole(path, body)
             waiting.append(WaitingObject(key, path))
-        sync_folder(self._folder)
+        sync(self._folder)
         return waiting
 
     def waiting(self) -> list[WaitingObject]:
@@ -131,7 +130,7 @@ class Flusher:
         self._worked_off = not self._abandoned.is_set()
 
     def _flush(self, batch: Batch, rows: RowBuffer) -> None:
-        _sync(batch.segment)
+        sync(batch.segment.path)
         waiting = self._outbox.put(batch.segment.sequence, rows.objects(batch.segment.sequence))
         batch.checkpoint.save(batch.segment.path.parent)
         batch.segment.delete()
@@ -139,29 +138,25 @@ class Flusher:
         self._on_objects()
 
 
-def _sync(segment: Segment) -> None:
-    file = os.open(segment.path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
 class Uploader:
     """No trouble with the lake ends it: the capture goes on, the outbox grows, and uploads resume by themselves.
 
     A retried upload is the same key and the same bytes, so it does not matter whether the one before it arrived.
-    `failures`: tries in a row that did not succeed. `last_upload`: when an object last reached the lake, seconds since
-    1970; the start where none has.
+    `last_upload`: when an object last reached the lake, seconds since 1970; the start where none has.
     """
 
     def __init__(self, outbox: Outbox, store: ObjectStore) -> None:
         self.uploaded = 0
-        self.failures = 0
         self.last_upload = time.time()
         self._outbox = outbox
         self._store = store
-        self._said: set[str] = set()
+        self._outage = Outage(
+            log,
+            _BETWEEN_UPLOADS,
+            begins="cannot upload, the spool keeps it and tries again",
+            ends="uploads resumed",
+            level=logging.ERROR,
+        )
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="uploader", daemon=True)
@@ -170,6 +165,11 @@ class Uploader:
     def wake(self) -> None:
         """The outbox has more."""
         self._wake.set()
+
+    @property
+    def failures(self) -> int:
+        """Tries in a row that did not succeed."""
+        return self._outage.failures
 
     @property
     def waiting(self) -> int:
@@ -189,10 +189,9 @@ class Uploader:
             try:
                 for waiting in self._outbox.waiting():
                     self._upload(waiting)
-                    self.failures = self._say_resumed(self.failures)
+                    self._outage.succeeded()
             except (TickhouseError, OSError) as error:
-                self.failures += 1
-                self._pause(self.failures, error)
+                self._pause(error)
                 continue
             if self._stopping.is_set() and not self._wake.is_set():
                 return
@@ -208,21 +207,12 @@ class Uploader:
         extra = {"key": waiting.key, "bytes": len(body), "seconds": round(time.monotonic() - began, 3)}
         log.debug("uploaded", extra=extra)
 
-    def _pause(self, failures: int, error: Exception) -> None:
-        """Full jitter. One line a cause until uploads resume; further tries are for debugging."""
+    def _pause(self, error: Exception) -> None:
+        """Full jitter. One line a cause until uploads resume."""
         cause = f"{type(error).__name__} {getattr(error, 'errno', None)}"
-        level = logging.DEBUG if cause in self._said else logging.ERROR
-        self._said.add(cause)
-        what = {"tries": failures, "waiting": len(self._outbox.waiting()), "error": str(error)}
-        log.log(level, "cannot upload, the spool keeps it and tries again", extra=what)
-        seconds = random.uniform(0.1, _BETWEEN_UPLOADS.pause(failures))
+        most = self._outage.failed(error, cause, tries=self.failures + 1, waiting=self.waiting)
+        seconds = random.uniform(0.1, most)
         if self._stopping.is_set():
             time.sleep(min(seconds, 1.0))
         else:
             self._stopping.wait(seconds)
-
-    def _say_resumed(self, failures: int) -> int:
-        if failures:
-            self._said.clear()
-            log.info("uploads resumed", extra={"after_tries": failures, "waiting": len(self._outbox.waiting())})
-        return 0

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import orjson
 
-from tickhouse_core.files import sync_folder
+from tickhouse_core.files import sync
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ class Spool:
                 duplicate = os.dup(self._file)
             try:
                 os.fsync(duplicate)
-                sync_folder(self._folder)  # the segment may be a new one
+                sync(self._folder)  # the segment may be a new one
             except OSError as error:  # writing goes on; the next round tries again
                 log.error("fsync of the spool failed", extra={"folder": str(self._folder), "error": str(error)})
             finally:

@@ -16,7 +16,7 @@ from hashlib import sha256
 from simulated_exchange.market.instruments import Instrument
 from simulated_exchange.market.intervals import DAY, HOUR, INTERVALS, Interval
 from simulated_exchange.market.klines import KlineQuery, KlineSource, TimeUnit
-from simulated_exchange.server.http_faults import FaultKind
+from simulated_exchange.server.faults import FaultKind
 
 MICROSECONDS_SINCE = 1_735_689_600_000  # 2025-01-01
 

@@ -28,7 +28,7 @@ class Feeds:
         self._symbols = {symbol.lower(): symbol for symbol in live.klines.instruments}
         self._wordings: dict[str, Wording] = {}
         self._feeds: dict[str, SymbolFeed] = {}
-        self._tickers = Tickers(live, self._wording)
+        self.tickers = Tickers(live, self._wording)
         self._streams: dict[str, Stream] = {}
 
     def want(self, names: Iterable[str], now: int) -> None:
@@ -40,7 +40,7 @@ class Feeds:
                 continue
             if stream.channel is Channel.ALL_MINI_TICKERS:
                 self._streams[name] = stream
-                self._tickers.load_all()
+                self.tickers.load_all()
                 continue
             market = self._live.start(stream.symbol, now // 1000)
             if market is None:
@@ -69,7 +69,7 @@ class Feeds:
                 for message in feed.messages(step):
                     self._publisher.publish(message, step.at * 1000)
         if wants_all:
-            for message in self._tickers.messages(now // 1000):
+            for message in self.tickers.messages(now // 1000):
                 self._publisher.publish(message, now)
 
     def is_behind(self, now: int) -> bool:
@@ -196,6 +196,7 @@ class Tickers:
             self._to_load = deque(self._live.klines.instruments)
 
     def of(self, symbol: str, now: int) -> MiniTicker | None:
+        """`now` in milliseconds; None before anything has traded."""
         day = self._days.get(symbol)
         if day is None:
             day = self._days[symbol] = RollingDay(self._live.klines, symbol)

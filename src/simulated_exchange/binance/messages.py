@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from simulated_exchange.binance.tickers import DayFigures
 from simulated_exchange.market.instruments import DECIMALS, Instrument
 from simulated_exchange.market.intervals import INTERVALS, Interval
 from simulated_exchange.market.klines import Kline, TimeUnit, decimal_text
@@ -116,6 +117,23 @@ class Wording:
             f'{{"e":"24hrMiniTicker","E":{at * unit // 1000},"s":"{self.symbol}","c":"{price(ticker.close)}",'
             f'"o":"{price(ticker.open)}","h":"{price(ticker.high)}","l":"{price(ticker.low)}",'
             f'"v":"{self._quantity(ticker.volume)}","q":"{decimal_text(ticker.quote_volume * self._notional_scale)}"}}'
+        )
+
+    def day(self, ticker: MiniTicker, last: Trade | None, best: tuple[int, int, int, int]) -> DayFigures:
+        """`best`: bid, its quantity, ask, its quantity; a price of 0 for a side without orders."""
+        bid, bid_size, ask, ask_size = best
+        return DayFigures(
+            self._price(last.price if last else ticker.close),
+            self._quantity(last.quantity if last else 0),
+            self._price(ticker.open),
+            self._price(ticker.high),
+            self._price(ticker.low),
+            self._quantity(ticker.volume),
+            decimal_text(ticker.quote_volume * self._notional_scale),
+            (self._price(bid), self._quantity(bid_size)) if bid else None,
+            (self._price(ask), self._quantity(ask_size)) if ask else None,
+            last.trade_id if last else -1,
+            ticker.trade_count,
         )
 
     def rest_trade(self, trade: Trade, unit: TimeUnit) -> str:

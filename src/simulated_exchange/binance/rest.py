@@ -22,10 +22,11 @@ from simulated_exchange.binance.parameters import (
     time_bound,
     whole_number,
 )
+from simulated_exchange.binance.tickers import STATUSES, DayFigures, day, day_weight, is_mini, price, top
 from simulated_exchange.market.instruments import Instrument
 from simulated_exchange.market.klines import KlineQuery, KlineSource, TimeUnit
+from simulated_exchange.server.faults import Fault, FaultKind
 from simulated_exchange.server.http import Reply, not_found
-from simulated_exchange.server.http_faults import Fault, FaultKind
 from simulated_exchange.server.tally import Cause
 
 _DEPTH_WEIGHTS = ((100, 5), (500, 25), (1000, 50), (5000, 250))
@@ -41,6 +42,9 @@ class Books(Protocol):
 
     def trades(self, symbol: str, now: int, from_id: int | None, limit: int, unit: TimeUnit) -> str:
         """A list of trades: from an id (inclusive) on, or the latest."""
+
+    def day(self, symbol: str, now: int) -> DayFigures | None:
+        """The last 24 hours, None where nobody has traded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,10 @@ def weight_of(path: str, pairs: Sequence[tuple[str, str]]) -> int:
     if path == "/api/v3/depth":
         limit = next((int(value) for name, value in pairs if name == "limit" and _DIGITS.fullmatch(value)), 100)
         return next((weight for most, weight in _DEPTH_WEIGHTS if limit <= most), 250)
+    if path in _TICKERS:
+        sent = dict(pairs)
+        named = 1 if "symbol" in sent else sent["symbols"].count(",") + 1 if "symbols" in sent else None
+        return day_weight(named) if path == _DAY_PATH else 2 if "symbol" in sent else 4
     return _WEIGHTS.get(path, 1)
 
 
@@ -130,9 +138,12 @@ def _asked_symbols(call: Call, sent: dict[str, str]) -> list[str]:
 
 def _symbol_info(call: Call, instrument: Instrument) -> dict[str, str]:
     """What a recorder reads of a symbol; the venue's answer has filters, precisions and permissions too."""
-    status = "BREAK" if call.source.is_halted(instrument.symbol, call.now) else "TRADING"
     names = {"symbol": instrument.symbol, "baseAsset": instrument.base, "quoteAsset": instrument.quote}
-    return {**names, "status": status}
+    return {**names, "status": _status(call, instrument.symbol)}
+
+
+def _status(call: Call, symbol: str) -> str:
+    return "BREAK" if call.source.is_halted(symbol, call.now) else "TRADING"
 
 
 def _klines(call: Call) -> bytes:
@@ -181,6 +192,34 @@ def _historical_trades(call: Call) -> bytes:
     return call.books.trades(symbol, call.now, from_id, row_limit(sent, 500, 1000), call.unit).encode()
 
 
+def _tickers(call: Call, one: Callable[[str, DayFigures, int, bool], dict[str, object]], *, typed: bool) -> bytes:
+    """symbol | symbols | all; of one an object, else a list. Symbols that nobody has traded are not in it."""
+    sent = read_parameters(call.pairs, optional=("symbol", "symbols", "symbolStatus", *(("type",) if typed else ())))
+    if "symbol" in sent and "symbols" in sent:
+        raise VenueError(-1128, "Combination of optional parameters invalid.")
+    mini, status = is_mini(sent), sent.get("symbolStatus")
+    if status not in (None, *STATUSES):
+        raise VenueError(-1122, "Invalid symbolStatus.")
+    found = []
+    for symbol in _asked_symbols(call, sent):
+        figures = call.books.day(symbol, call.now)
+        if status in (None, _status(call, symbol)) and figures is not None:
+            found.append(one(symbol, figures, call.now, mini))
+        elif "symbol" in sent and status not in (None, _status(call, symbol)):
+            raise VenueError(-1220, "The symbol's status does not match the requested symbolStatus.")
+    if "symbol" not in sent:
+        return orjson.dumps(found)
+    if not found:
+        raise VenueError(-1112, "No orders on book for symbol.")
+    return orjson.dumps(found[0])
+
+
+_DAY_PATH = "/api/v3/ticker/24hr"
+_TICKERS: dict[str, Callable[[Call], bytes]] = {
+    _DAY_PATH: lambda call: _tickers(call, lambda symbol, it, now, mini: day(symbol, it, now, mini=mini), typed=True),
+    "/api/v3/ticker/price": lambda call: _tickers(call, lambda symbol, it, *_: price(symbol, it), typed=False),
+    "/api/v3/ticker/bookTicker": lambda call: _tickers(call, lambda symbol, it, *_: top(symbol, it), typed=False),
+}
 _ENDPOINTS: dict[str, Callable[[Call], bytes]] = {
     "/api/v3/ping": _ping,
     "/api/v3/time": _time,
@@ -189,6 +228,7 @@ _ENDPOINTS: dict[str, Callable[[Call], bytes]] = {
     "/api/v3/depth": _depth,
     "/api/v3/trades": _trades,
     "/api/v3/historicalTrades": _historical_trades,
+    **_TICKERS,
 }
 _WEIGHTS = {
     "/api/v3/ping": 1,

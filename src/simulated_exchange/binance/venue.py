@@ -2,27 +2,37 @@
 
 import asyncio
 from dataclasses import replace
+from decimal import Decimal
 from email.utils import formatdate
 from functools import partial
 from typing import Any
 
+import orjson
+
 from simulated_exchange.binance.archive import Archive, parse_archive_path
-from simulated_exchange.binance.generator import Feeds
+from simulated_exchange.binance.generator import Feeds, Tickers
+from simulated_exchange.binance.lake import LakeBooks
 from simulated_exchange.binance.limits import RateLimiter
 from simulated_exchange.binance.messages import Wording
 from simulated_exchange.binance.parameters import VenueError, time_unit
 from simulated_exchange.binance.rest import Books, Call, answer, injected_reply, over_limit, refusal, weight_of
+from simulated_exchange.binance.tickers import DayFigures
 from simulated_exchange.binance.ws import BinanceSockets
 from simulated_exchange.config import ExchangeConfig
+from simulated_exchange.lake.replay import LakeReplay
+from simulated_exchange.lake.source import LakeVenue
+from simulated_exchange.market.intervals import DAY, INTERVALS
 from simulated_exchange.market.klines import KlineSource, TimeUnit
 from simulated_exchange.market.live_market import LiveMarket
+from simulated_exchange.server.faults import Fault, FaultKind, FaultPlan
 from simulated_exchange.server.http import Outcome, Reply, Request, not_found, spoiled
-from simulated_exchange.server.http_faults import Fault, FaultKind, FaultPlan
 from simulated_exchange.server.recorded_klines import KLINES_PATH
 from simulated_exchange.server.recorded_session import Session
+from simulated_exchange.server.replay import SessionReplay
 from simulated_exchange.server.tally import Cause
 from simulated_exchange.venue_core import Admission, VenueCore
 
+_MOST_TRADES = 100_000  # of a recorded session
 _NO_SUCH_KEY = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n'
     b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>"
@@ -32,8 +42,8 @@ _NO_SUCH_KEY = (
 class LiveBooks:
     """The running books of the generated market; asking for one starts it. Trades are known since their book was started."""
 
-    def __init__(self, live: LiveMarket) -> None:
-        self._live = live
+    def __init__(self, live: LiveMarket, tickers: Tickers) -> None:
+        self._live, self._tickers = live, tickers
 
     def depth(self, symbol: str, now: int, limit: int) -> str | None:
         market = self._live.start(symbol, now)
@@ -49,19 +59,68 @@ class LiveBooks:
         found = market.trades.latest(limit) if from_id is None else market.trades.page(from_id, limit)
         return "[" + ",".join(wording.rest_trade(trade, unit) for trade in found) + "]"
 
+    def day(self, symbol: str, now: int) -> DayFigures | None:
+        market, ticker = self._live.start(symbol, now), self._tickers.of(symbol, now)
+        if market is None or ticker is None:
+            return None
+        _, bids, asks = market.look(now, 1)
+        best = *(bids or [(0, 0)])[0], *(asks or [(0, 0)])[0]
+        return Wording(market.instrument).day(ticker, next(iter(market.trades.latest(1)), None), best)
+
+
+class SessionBooks:
+    """What was recorded of the sockets, as far as it has been sent again."""
+
+    def __init__(self, replay: SessionReplay) -> None:
+        self._replay = replay
+        self.depth, self.trades = replay.depth, replay.trades
+
+    def day(self, symbol: str, now: int) -> DayFigures | None:
+        """As far as the trades of the recording tell."""
+        trades = orjson.loads(self._replay.trades(symbol, now, None, _MOST_TRADES, TimeUnit.MILLISECOND))
+        if not trades:
+            return None
+        prices = [trade["price"] for trade in trades]
+        volume, turnover = (f"{sum(Decimal(trade[key]) for trade in trades):.8f}" for key in ("qty", "quoteQty"))
+        bid, ask = self._replay.best(symbol)
+        extremes = max(prices, key=Decimal), min(prices, key=Decimal)
+        last = trades[-1]
+        firsts = last["price"], last["qty"], prices[0], *extremes
+        return DayFigures(*firsts, volume, turnover, bid, ask, last["id"], len(trades))
+
 
 class BinanceVenue(VenueCore[Feeds]):
     """`klines` and `books` are what REST serves, so that it agrees with what the sockets say."""
 
     FAULTS_HAVE_HEADERS = True
 
-    def __init__(self, config: ExchangeConfig, source: KlineSource, session: Session | None) -> None:
-        super().__init__(config, source, session, Feeds, partial(BinanceSockets, config.sockets), config.seed)
+    def __init__(self, config: ExchangeConfig, source: KlineSource, recorded: Session | LakeVenue | None) -> None:
+        super().__init__(config, source, recorded, Feeds, partial(BinanceSockets, config.sockets), config.seed)
         self.klines = self.live.klines
-        self.books: Books = self.replay or LiveBooks(self.live)
+        self.books = self._books()
         self._weight_limit = config.weight_limit
         self._limiter = RateLimiter(config.weight_limit, config.ban_after)
         self._archive = Archive(self.klines)
+
+    def _books(self) -> Books:
+        match self.replay:
+            case LakeReplay():
+                return LakeBooks(self.replay)
+            case SessionReplay():
+                return SessionBooks(self.replay)
+            case None:
+                return LiveBooks(self.live, self.feeds.tickers)
+
+    def look_up(self, request: Request, replay: LakeReplay) -> None:
+        sent = dict(request.pairs)
+        symbol, at = sent.get("symbol", ""), replay.moment
+        match request.path:
+            case "/api/v3/historicalTrades" if sent.get("fromId", "").isdecimal():
+                replay.look_up(symbol, int(sent["fromId"]), int(sent["limit"]) if sent.get("limit", "").isdecimal() else 500)
+            case "/api/v3/klines":
+                answer(request.path, Call(self.klines, request.pairs, at, TimeUnit.MILLISECOND, self._weight_limit, self.books))
+            case "/api/v3/ticker/24hr" if symbol in self.klines.instruments:
+                replay.bars(symbol, INTERVALS["1m"], at // 1_000 - DAY, at // 1_000)
 
     async def answer_archive(self, request: Request, now: int, faults: FaultPlan) -> Outcome:
         """A request to the bulk archive: not weighed and without the API's headers, in real life it is another host."""
@@ -106,7 +165,8 @@ class BinanceVenue(VenueCore[Feeds]):
             unit = time_unit(request.time_unit)
         except VenueError as error:
             return refusal(error)
-        return answer(request.path, Call(self.klines, request.pairs, now, unit, self._weight_limit, self.books))
+        call = Call(self.klines, request.pairs, self.moment(now), unit, self._weight_limit, self.books)
+        return answer(request.path, call)
 
     def _injected(self, fault: Fault | None, request: Request, now: int) -> Reply | None:
         if fault is None:
@@ -121,7 +181,7 @@ class BinanceVenue(VenueCore[Feeds]):
         return reply
 
     async def _file(self, path: str, now: int, plan: FaultPlan) -> Reply:
-        file = parse_archive_path(path)
+        file = None if isinstance(self.replay, LakeReplay) else parse_archive_path(path)  # a lake may have parts of a day
         content = await asyncio.to_thread(self._archive.read, file, now) if file else None
         faults = plan.archive_faults(path.removesuffix(".CHECKSUM")) if content else frozenset()
         if file and faults:

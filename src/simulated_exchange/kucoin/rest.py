@@ -19,12 +19,12 @@ MOST_TRADES = 100
 WINDOW_US = 30 * SECOND_US
 
 _EARLIEST = 1_504_224_000_000
-_CANDLES = "/api/v1/market/candles"
+CANDLES_PATH = "/api/v1/market/candles"
 _WEIGHTS = {
     TOKEN_PATH: 10,
     "/api/v1/timestamp": 3,
     "/api/v2/symbols": 4,
-    _CANDLES: 3,
+    CANDLES_PATH: 3,
     "/api/v1/market/histories": 3,
     "/api/v1/market/orderbook/level2_20": 2,
     "/api/v1/market/orderbook/level2_100": 2,
@@ -186,7 +186,7 @@ _ANSWERS: dict[str, Callable[[Question], Any]] = {
     TOKEN_PATH: _token,
     "/api/v1/timestamp": _time,
     "/api/v2/symbols": _symbols,
-    _CANDLES: _candles,
+    CANDLES_PATH: _candles,
     "/api/v1/market/histories": _histories,
     "/api/v1/market/orderbook/level2_20": _depth,
     "/api/v1/market/orderbook/level2_100": _depth,

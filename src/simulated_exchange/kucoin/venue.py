@@ -7,12 +7,15 @@ import orjson
 
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.kucoin.generator import TopicFeeds
+from simulated_exchange.kucoin.lake import LakeBooks
 from simulated_exchange.kucoin.messages import Words
-from simulated_exchange.kucoin.rest import SOCKET_PATH, PoolLimiter, Question, answer, said, weight_of
+from simulated_exchange.kucoin.rest import CANDLES_PATH, SOCKET_PATH, PoolLimiter, Question, answer, said, weight_of
 from simulated_exchange.kucoin.ws import KucoinSockets, Tokens
+from simulated_exchange.lake.replay import LakeReplay
+from simulated_exchange.lake.source import LakeVenue
 from simulated_exchange.market.klines import KlineSource
+from simulated_exchange.server.faults import Fault, FaultKind
 from simulated_exchange.server.http import Reply, Request
-from simulated_exchange.server.http_faults import Fault, FaultKind
 from simulated_exchange.server.recorded_session import Session
 from simulated_exchange.venue_core import Admission, VenueCore
 
@@ -25,9 +28,9 @@ class KucoinVenue(VenueCore[TopicFeeds]):
 
     FAULTS_HAVE_HEADERS = False
 
-    def __init__(self, config: ExchangeConfig, source: KlineSource, session: Session | None) -> None:
+    def __init__(self, config: ExchangeConfig, source: KlineSource, recorded: Session | LakeVenue | None) -> None:
         make_sockets = partial(KucoinSockets, config.sockets, config.kucoin)
-        super().__init__(config, source, session, TopicFeeds, make_sockets, config.seed + _OTHER_ORDERS)
+        super().__init__(config, source, recorded, TopicFeeds, make_sockets, config.seed + _OTHER_ORDERS)
         self._limits = config.kucoin
         self._limiter = PoolLimiter(config.kucoin.weight_limit)
         self.tokens = Tokens()
@@ -39,6 +42,8 @@ class KucoinVenue(VenueCore[TopicFeeds]):
 
     def depth(self, symbol: str, now: int, levels: int) -> tuple[int, list[list[str]], list[list[str]]] | None:
         """Sequence, bids and asks; `now` in milliseconds."""
+        if isinstance(self.replay, LakeReplay):
+            return LakeBooks(self.replay).depth(symbol, levels)
         if self.replay:
             body = self.replay.depth(symbol, now, levels)
             book = orjson.loads(body) if body else None
@@ -52,6 +57,8 @@ class KucoinVenue(VenueCore[TopicFeeds]):
 
     def trades(self, symbol: str, now: int, most: int) -> list[dict[str, object]]:
         """The newest, oldest first; `now` in milliseconds."""
+        if isinstance(self.replay, LakeReplay):
+            return LakeBooks(self.replay).trades(symbol, most)
         if self.replay:
             passed = self.replay.passed(symbol, "/market/match")[-most:]
             trades = [orjson.loads(line.text)["data"] for line in passed]
@@ -80,6 +87,10 @@ class KucoinVenue(VenueCore[TopicFeeds]):
         tokens = {"given": self.tokens.given, "used": self.tokens.used, "reused": self.tokens.reused}
         return {**super().report(), "tokens": tokens}
 
+    def look_up(self, request: Request, replay: LakeReplay) -> None:
+        if request.path == CANDLES_PATH:
+            self._reply(request, 0)
+
     def _admit(self, request: Request, now: int) -> Admission:
         weight = weight_of(request.path)
         allowance = self._limiter.admit(request.address, weight, now)
@@ -92,7 +103,9 @@ class KucoinVenue(VenueCore[TopicFeeds]):
         ping_ms = int(self._limits.ping_seconds * 1_000), int(self._limits.pong_seconds * 1_000)
         endpoint = f"ws://{request.host}{SOCKET_PATH}"
         token = partial(self.tokens.give, now)
-        return answer(Question(request.method, request.path, dict(request.pairs), now, self, token, endpoint, ping_ms))
+        return answer(
+            Question(request.method, request.path, dict(request.pairs), self.moment(now), self, token, endpoint, ping_ms)
+        )
 
     def _injected(self, fault: Fault | None, request: Request, now: int) -> Reply | None:
         match fault and fault.kind:

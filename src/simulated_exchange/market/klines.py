@@ -124,16 +124,16 @@ def text_rows_of_table(table: pa.Table, instrument: Instrument, length: int, uni
     closes = pc.add(pc.multiply(pc.add(column["open_time"], length), int(unit)), -1)
     joined = pc.binary_join_element_wise(
         "[", pc.multiply(column["open_time"], int(unit)).cast(pa.string()),
-        ',"', _decimals(column["open"], price),
-        '","', _decimals(column["high"], price),
-        '","', _decimals(column["low"], price),
-        '","', _decimals(column["close"], price),
-        '","', _decimals(column["volume"], quantity),
+        ',"', decimals_of(column["open"], price),
+        '","', decimals_of(column["high"], price),
+        '","', decimals_of(column["low"], price),
+        '","', decimals_of(column["close"], price),
+        '","', decimals_of(column["volume"], quantity),
         '",', closes.cast(pa.string()),
-        ',"', _decimals(column["quote_volume"], notional),
+        ',"', decimals_of(column["quote_volume"], notional),
         '",', column["trade_count"].cast(pa.string()),
-        ',"', _decimals(column["taker_buy_volume"], quantity),
-        '","', _decimals(column["taker_buy_quote_volume"], notional),
+        ',"', decimals_of(column["taker_buy_volume"], quantity),
+        '","', decimals_of(column["taker_buy_quote_volume"], notional),
         '","0"],', "",
     )  # fmt: skip
     _, offsets, text = joined.buffers()
@@ -141,7 +141,8 @@ def text_rows_of_table(table: pa.Table, instrument: Instrument, length: int, uni
     return Rows(opens[: len(joined)], memoryview(offsets).cast("i")[: len(joined) + 1], text.to_pybytes())
 
 
-def _decimals(column: pa.Array, scale: int) -> pa.Array:
+def decimals_of(column: pa.Array, scale: int) -> pa.Array:
+    """Whole numbers of `scale` times 10^-8 as texts with eight places."""
     digits = pc.utf8_lpad(pc.multiply(column, scale).cast(pa.string()), DECIMALS + 1, "0")
     return pc.binary_replace_slice(digits, start=-DECIMALS, stop=-DECIMALS, replacement=".")
 

@@ -7,6 +7,7 @@ not all of them have something to say at once. Nothing here reads a clock: `adva
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from simulated_exchange.market.instruments import Instrument
@@ -61,7 +62,10 @@ class _Past(NamedTuple):
 class SymbolMarket:
     """Runs from `start` (milliseconds), a multiple of 100 plus the symbol's own phase."""
 
-    def __init__(self, source: KlineSource, klines: LiveKlines, instrument: Instrument, seed: int, start: int) -> None:
+    def __init__(
+        self, source: KlineSource, klines: LiveKlines, instrument: Instrument, seed: int, start: int, pace: int = 1
+    ) -> None:
+        """`pace`: so many times the usual orders."""
         age = start - instrument.listed
         self.instrument = instrument
         self.at = start
@@ -69,9 +73,10 @@ class SymbolMarket:
         self._source = source
         self._path = ReferencePath(source, instrument.symbol, f"{seed}/{instrument.symbol}/path", instrument.listed // 1000 + age)
         price = self._path.at(start)
+        self._pace = pace
         self._flow = OrderFlow(f"{seed}/{instrument.symbol}/orders", instrument, price)
-        self.book: OrderBook = self._flow.background(price, age // STEP * _UPDATE_IDS_A_STEP)
-        self.trades = TradeLog(age // 1000 * _TRADE_IDS_A_SECOND)
+        self.book: OrderBook = self._flow.background(price, age // STEP * _UPDATE_IDS_A_STEP * pace)
+        self.trades = TradeLog(age // 1000 * _TRADE_IDS_A_SECOND * pace)
         self.klines = klines.start(instrument.symbol, start, price, self.trades)
         self._first_id = self.book.update_id + 1
         self._past: deque[_Past] = deque([_Past(self.book.update_id, Changes({}, {}))], STEPS_REMEMBERED)
@@ -150,7 +155,8 @@ class SymbolMarket:
         if self._source.is_halted(self.instrument.symbol, at - 1):
             self._running = iter(())
         else:
-            self._running = self._flow.step(self.book, at // STEP, self._path.at(at))
+            number, price = at // STEP * self._pace, self._path.at(at)
+            self._running = chain.from_iterable(self._flow.step(self.book, number + part, price) for part in range(self._pace))
 
     def _on_order(self, taken: Taken | None, *, counts: bool = True) -> None:
         self._done += counts
@@ -193,8 +199,9 @@ def _with(levels: list[Level], before: dict[int, int]) -> list[Level]:
 class LiveMarket:
     """Running books by symbol; `klines` are the history with theirs laid over it."""
 
-    def __init__(self, source: KlineSource, seed: int) -> None:
+    def __init__(self, source: KlineSource, seed: int, pace: int = 1) -> None:
         self.klines = LiveKlines(source)
+        self._pace = pace
         self.markets: dict[str, SymbolMarket] = {}
         self._source = source
         self._seed = seed
@@ -219,7 +226,7 @@ class LiveMarket:
             return None
         if not self.markets:
             self._tick = now // TICK
-        market = SymbolMarket(self._source, self.klines, self._source.instruments[symbol], self._seed, start)
+        market = SymbolMarket(self._source, self.klines, self._source.instruments[symbol], self._seed, start, self._pace)
         self.markets[symbol] = market
         self._phases[phase].append(market)
         return market

@@ -100,7 +100,7 @@ class OrderFlow:
         for buy, side in ((True, book.asks), (False, book.bids)):
             outrun = 1 if buy else -1
             while side.best and (price - side.best) * outrun > 0:
-                book.cancel_front(buy=not buy)
+                book.withdraw_best(buy=not buy)
                 yield None
 
     def _fill(self, book: OrderBook, number: int, price: int) -> Iterator[None]:
@@ -147,9 +147,9 @@ class OrderFlow:
             return None  # somebody was faster
         if not rests:
             return Taken(book.take(quantity, worst, buy=buy), buy)
-        order_id, fills = book.limit(worst, quantity, buy=buy)
-        if order_id:
-            self._orders.append((worst, order_id, buy))
+        waits, fills = book.limit(worst, quantity, buy=buy)
+        if waits:
+            self._orders.append((worst, waits, buy))
         return Taken(fills, buy)
 
     def _limit(self, book: OrderBook, price: int, place: int, size: int, *, buy: bool) -> None:
@@ -157,8 +157,8 @@ class OrderFlow:
         at = max(1, price - distance) if buy else min(price + distance, self._highest)
         if (book.asks.best and at >= book.asks.best) if buy else at <= book.bids.best:
             return  # post only: it would have traded
-        order_id, _ = book.limit(at, self._sizes[size], buy=buy)
-        self._orders.append((at, order_id, buy))
+        waits, _ = book.limit(at, self._sizes[size], buy=buy)
+        self._orders.append((at, waits, buy))
 
     def _cancel(self, book: OrderBook, pick: int) -> None:
         """A random order; those that were filled meanwhile are forgotten on the way."""
@@ -166,8 +166,8 @@ class OrderFlow:
         while orders:
             index = pick % len(orders)
             orders[index], orders[-1] = orders[-1], orders[index]
-            price, order_id, buy = orders.pop()
-            if book.cancel(price, order_id, buy=buy):
+            price, quantity, buy = orders.pop()
+            if book.cancel(price, quantity, buy=buy):
                 return
 
 

@@ -19,6 +19,7 @@ class MiniTicker(NamedTuple):
     low: int
     volume: int
     quote_volume: int
+    trade_count: int
 
 
 class RollingDay:
@@ -28,9 +29,9 @@ class RollingDay:
         self._source = source
         self._symbol = symbol
         self._end = 0
-        self._opens, self._highs, self._lows, self._volumes, self._quotes = (array("q") for _ in range(5))
+        self._opens, self._highs, self._lows, self._volumes, self._quotes, self._counts = (array("q") for _ in range(6))
         self._times = array("q")
-        self._close = self._high = self._low = self._volume = self._quote_volume = 0
+        self._close = self._high = self._low = self._volume = self._quote_volume = self._count = 0
 
     def at(self, now: int, current: Kline | None) -> MiniTicker | None:
         """The ticker at `now` with the running minute, if there is one; None before anything has traded."""
@@ -39,7 +40,7 @@ class RollingDay:
             self._follow(minute)
         if not self._times:
             return _of_one(current) if current and current.trade_count else None
-        ticker = MiniTicker(self._close, self._opens[0], self._high, self._low, self._volume, self._quote_volume)
+        ticker = MiniTicker(self._close, self._opens[0], self._high, self._low, self._volume, self._quote_volume, self._count)
         return _with(ticker, current) if current and current.trade_count else ticker
 
     def _follow(self, minute: int) -> None:
@@ -53,14 +54,14 @@ class RollingDay:
         self._end = minute
         self._close = new[-1].close if new else self._close
         self._high, self._low = max(self._highs, default=0), min(self._lows, default=0)
-        self._volume, self._quote_volume = sum(self._volumes), sum(self._quotes)
+        self._volume, self._quote_volume, self._count = sum(self._volumes), sum(self._quotes), sum(self._counts)
 
     def _columns(self) -> Sequence["array[int]"]:
-        return self._times, self._opens, self._highs, self._lows, self._volumes, self._quotes
+        return self._times, self._opens, self._highs, self._lows, self._volumes, self._quotes, self._counts
 
 
 def _of_one(kline: Kline) -> MiniTicker:
-    return MiniTicker(kline.close, kline.open, kline.high, kline.low, kline.volume, kline.quote_volume)
+    return MiniTicker(kline.close, kline.open, kline.high, kline.low, kline.volume, kline.quote_volume, kline.trade_count)
 
 
 def _with(ticker: MiniTicker, kline: Kline) -> MiniTicker:
@@ -71,6 +72,7 @@ def _with(ticker: MiniTicker, kline: Kline) -> MiniTicker:
         min(ticker.low, kline.low),
         ticker.volume + kline.volume,
         ticker.quote_volume + kline.quote_volume,
+        ticker.trade_count + kline.trade_count,
     )
 
 
@@ -82,4 +84,5 @@ def _columns_of(klines: Sequence[Kline]) -> Sequence[list[int]]:
         [kline.low for kline in klines],
         [kline.volume for kline in klines],
         [kline.quote_volume for kline in klines],
+        [kline.trade_count for kline in klines],
     )

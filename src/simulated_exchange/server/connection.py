@@ -82,6 +82,7 @@ class Ending(StrEnum):
     SLOW_READER = "slow_reader"
     FAULT = "fault"
     CONTROL = "control"
+    OVER = "over"
 
 
 class Connection:
@@ -96,7 +97,6 @@ class Connection:
         self.log = log
         self.requests, self.messages, self.heartbeat = talk
         self.ends_at = now + int(limits.life_seconds * SECOND_US)
-        self.notice_at: int | None = self.ends_at - int(limits.notice_seconds * SECOND_US) if limits.notice_seconds else None
         self.is_half_open = False
         self.is_mute = False
         self.ending: Ending | None = None

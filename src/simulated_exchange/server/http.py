@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
-from simulated_exchange.server.http_faults import Fault, FaultKind
+from simulated_exchange.server.faults import Fault, FaultKind
 
 JSON = "application/json;charset=UTF-8"
 

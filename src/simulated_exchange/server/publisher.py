@@ -9,8 +9,8 @@ import orjson
 
 from simulated_exchange.market.klines import TimeUnit
 from simulated_exchange.server.connection import Connection, Ending, numbers_of
+from simulated_exchange.server.faults import SocketFault, SocketFaultKind, SocketFaultPlan
 from simulated_exchange.server.messages import BINARY, RESERVED, TEXT, Message, frame
-from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind, SocketFaultPlan
 from simulated_exchange.server.tally import SocketTally
 
 Jump = Callable[[Message, int], tuple[int, int] | None]

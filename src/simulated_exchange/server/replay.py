@@ -47,6 +47,11 @@ class SessionReplay(PacedReplay):
         book = self._books.get(symbol)
         return book.snapshot(self._place, limit) if book else None
 
+    def best(self, symbol: str) -> tuple[tuple[str, str] | None, tuple[str, str] | None]:
+        """The best bid and ask where the replay is."""
+        book = self._books.get(symbol)
+        return book.best(self._place) if book else (None, None)
+
     def trades(self, symbol: str, now: int, from_id: int | None, limit: int, unit: TimeUnit) -> str:
         found = _page(self._trades[symbol], self._place, from_id, limit)
         return orjson.dumps([_rest_trade(line) for line in found]).decode()
@@ -104,6 +109,13 @@ class RecordedBook:
         self._follow(place)
         bids = [self._bids[price] for price in sorted(self._bids, reverse=True)[:limit]]
         return _body(self._update_id, bids, [self._asks[price] for price in sorted(self._asks)[:limit]])
+
+    def best(self, place: int) -> tuple[tuple[str, str] | None, tuple[str, str] | None]:
+        """The best bid and ask when the replay has come to `place`, nobody is served by that."""
+        if self._snapshot is not None and place > self._snapshot[0]:
+            self._follow(place)
+        bid, ask = max(self._bids, default=None), min(self._asks, default=None)
+        return None if bid is None else self._bids[bid], None if ask is None else self._asks[ask]
 
     def _follow(self, place: int) -> None:
         while self._applied < len(self._diffs) and self._diffs[self._applied][0] < place:

@@ -21,14 +21,13 @@ class SocketLimits:
     ping_seconds: float = 20.0
     pong_seconds: float = 60.0
     life_seconds: float = 86_400.0
-    notice_seconds: float = 0.0
     send_buffer_bytes: int = 8 << 20
 
     def __post_init__(self) -> None:
         if min(self.client_messages_per_second, self.streams_per_connection, self.connects_per_five_minutes) < 1:
             raise ValueError("limits of sockets must be at least 1")
-        if min(self.ping_seconds, self.pong_seconds, self.life_seconds) <= 0 or self.notice_seconds < 0:
-            raise ValueError("ping, pong and life must be longer than 0 seconds, and no notice can be negative")
+        if min(self.ping_seconds, self.pong_seconds, self.life_seconds) <= 0:
+            raise ValueError("ping, pong and life must be longer than 0 seconds")
         if self.send_buffer_bytes < 1:
             raise ValueError("the send buffer must have at least 1 byte")
 

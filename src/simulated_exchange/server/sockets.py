@@ -106,7 +106,10 @@ class Sockets(ABC):
     def announce_shutdown(self, now: int) -> None:
         """What the venue says before it closes, to everyone."""
         for connection in self._connections.values():
-            self._announce(connection, now)
+            notice = self._shutdown_notice(connection, now)
+            if notice is not None and not connection.is_silent:
+                connection.send(frame(TEXT, notice))
+                connection.flush()
 
     def disconnect(self, numbers: Iterable[int] | None = None) -> None:
         """Ends these connections (None: all) without a close frame."""
@@ -115,6 +118,16 @@ class Sockets(ABC):
             connection = self._connections.get(number)
             if connection:
                 connection.drop(Ending.CONTROL)
+
+    @property
+    def is_sending(self) -> bool:
+        """Somebody has not taken yet what was written."""
+        return any(connection.wire.waiting() for connection in self._connections.values() if not connection.is_silent)
+
+    def say_goodbye(self) -> None:
+        """Closes all connections with the closing handshake: a recording is over."""
+        for connection in self._connections.values():
+            connection.close(Ending.OVER, GOING_AWAY, "the replay is over")
 
     def reset(self) -> None:
         """Connection attempts are forgotten."""
@@ -132,14 +145,10 @@ class Sockets(ABC):
             connection.close(Ending.PONG_TIMEOUT, POLICY_VIOLATION, "Pong timeout")
         elif now >= connection.ends_at:
             connection.close(Ending.LIFE_OVER, GOING_AWAY, "")
-        else:
-            if connection.notice_at is not None and now >= connection.notice_at:
-                connection.notice_at = None
-                self._announce(connection, now)
-            if payload := connection.heartbeat.ping(now):
-                self._publisher.tally.pings += 1
-                connection.send(frame(PING, payload))
-                connection.flush()
+        elif payload := connection.heartbeat.ping(now):
+            self._publisher.tally.pings += 1
+            connection.send(frame(PING, payload))
+            connection.flush()
 
     @abstractmethod
     def _talk(self, now: int, *, combined: bool) -> Talk:
@@ -148,12 +157,6 @@ class Sockets(ABC):
     @abstractmethod
     def _shutdown_notice(self, connection: Connection, now: int) -> bytes | None:
         """The JSON that announces the end of a connection, None if the venue says nothing."""
-
-    def _announce(self, connection: Connection, now: int) -> None:
-        notice = self._shutdown_notice(connection, now)
-        if notice is not None and not connection.is_silent:
-            connection.send(frame(TEXT, notice))
-            connection.flush()
 
     def _counted(self, connection: Connection, now: int) -> bool:
         if connection.messages.admits(now):

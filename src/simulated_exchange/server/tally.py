@@ -137,7 +137,7 @@ class SocketTally:
 
     def on_disconnect(self, line: dict[str, Any], cause: str, now: int) -> None:
         line["closed_at"], line["cause"] = now, cause
-        self.disconnects[cause] += 1
+        self.disconnects[str(cause)] += 1  # of an enum, which is no key of JSON
 
     def on_message(self, message: Message) -> None:
         stream = self._streams.get(message.stream)

@@ -43,7 +43,7 @@ export function candleChart(element) {
     const all = times();
     candles.setData(all.map((time) => bars.has(time) ? bar(bars.get(time)) : { time }));
     volume.setData(all.map((time) => bars.has(time) ? column(bars.get(time)) : { time }));
-    other.setData(all.map((time) => others.has(time) ? { time, value: others.get(time) } : { time }));
+    drawOther(all);
     drawSpans();
   }
 
@@ -132,7 +132,15 @@ export function candleChart(element) {
   // Closing prices of the same market at another venue, as a line.
   function addOther(rows) {
     for (const row of rows.map(rowOf)) others.set(row.time, row.close);
-    other.setData(times().map((time) => others.has(time) ? { time, value: others.get(time) } : { time }));
+    drawOther(times());
+  }
+
+  // The library draws a line over a hole: there, it has no colour.
+  function drawOther(all) {
+    other.setData(all.map((time) => {
+      if (!others.has(time)) return { time };
+      return { time, value: others.get(time), ...(others.has(time + step) || time + step >= until ? {} : { color: "transparent" }) };
+    }));
   }
 
   function clearOther() {

@@ -13,7 +13,7 @@ export const length = (seconds) => {
   return seconds < 172800 ? `${Number((seconds / 3600).toFixed(1))} h` : `${Math.round(seconds / 86400)} days`;
 };
 
-// Spans in seconds, [from, to): `kind` is open, healed, book (book updates only), empty (no candle, nobody knows why) or quiet.
+// Spans in seconds, [from, to): `kind` is open, healed, book (book updates only), empty (nothing is there) or quiet (no trades).
 export function missingSpans({ bars, gaps, since, until, step, before, after }) {
   const known = gaps.map((gap) => gapSpan(gap, step)).filter((span) => span.to > since && span.from < until);
   for (const span of known) if (span.kind === "open" && isFilled(span, bars, step)) span.kind = "healed";
@@ -32,9 +32,9 @@ export function gapWords([channel, cause, from, to, first, last, isHealed], step
 }
 
 function gapSpan(gap, step) {
-  const [channel, , from, to, , , isHealed] = gap;
+  const [channel, cause, from, to, , , isHealed] = gap;
   const end = to / 1e6 + (channel === "klines" ? step : 0);
-  const kind = isHealed ? "healed" : channel === "depth" ? "book" : "open";
+  const kind = isHealed ? "healed" : cause.endsWith("_has_no_data") ? "empty" : channel === "depth" ? "book" : "open";
   return { from: from / 1e6, to: Math.max(end, from / 1e6 + 0.000001), kind, words: gapWords(gap, step) };
 }
 

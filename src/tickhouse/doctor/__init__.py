@@ -20,6 +20,7 @@ from tickhouse.embedded import data_folder
 from tickhouse_core.command_line import one_of, with_data_folder
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command
+from tickhouse_core.logs import errors_only
 from tickhouse_core.settings import DataSettings, read
 
 CHECKS: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
@@ -82,7 +83,8 @@ def main(
             known = [name for name, _ in looks]
             for name in check or ():
                 one_of("--check", name, known)
-            findings = [finding for name, look in looks if name in (check or known) for finding in run_check(name, look)]
+            with errors_only("tickhouse_core.backoff"):  # the finding says what failed
+                findings = [finding for name, look in looks if name in (check or known) for finding in run_check(name, look)]
         _show(findings, as_json=json)
         if any(finding.verdict == "bad" for finding in findings):
             sys.exit(1)
@@ -105,7 +107,11 @@ def _show(findings: Iterable[Finding], *, as_json: bool) -> None:
         print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode(), flush=True)
         return
     out = Console(soft_wrap=True, highlight=False)
+    told: dict[str, str] = {}
     for one in findings:
-        out.print(f"{_MARKS[one.verdict]} {one.check}: {escape(one.what)}")
+        what = f"see {told[one.what]}" if one.what in told else one.what
+        out.print(f"{_MARKS[one.verdict]} {one.check}: {escape(what)}")
+        if one.fix and one.what not in told:
+            out.print(f"      fix: {escape(f'as for {told[one.fix]}' if one.fix in told else one.fix)}")
         if one.fix:
-            out.print(f"      fix: {escape(one.fix)}")
+            told |= {words: told.get(words, one.check) for words in (one.what, one.fix)}

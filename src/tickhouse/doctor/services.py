@@ -5,6 +5,7 @@ from contextlib import closing, contextmanager
 
 from tickhouse.doctor.findings import CheckFailed, Finding
 from tickhouse_core.aws import aws_errors, s3_client
+from tickhouse_core.clickhouse_driver import NO_SERVER
 from tickhouse_core.datasets import DATASETS, QUEUES
 from tickhouse_core.errors import (
     LakeRefused,
@@ -54,8 +55,8 @@ def check_notifications() -> Iterator[Finding]:
     bucket = read(LakeSettings).bucket
     with _lake_trouble(), aws_errors(f"notifications of bucket {bucket}"):
         current = s3_client(brief=True).get_bucket_notification_configuration(Bucket=bucket)
-    told = {entry.get("Id") for entry in current.get("QueueConfigurations", ())}
-    missing = [dataset.name for dataset in DATASETS if dataset.notification_id not in told]
+    configured = {entry.get("Id") for entry in current.get("QueueConfigurations", ())}
+    missing = [dataset.name for dataset in DATASETS if dataset.notification_id not in configured]
     if missing:
         raise CheckFailed(
             f"the bucket sends no notification for {', '.join(missing)}", f"{_PROVISION_AWS}, then: tickhouse reconcile"
@@ -80,8 +81,8 @@ def check_warehouse() -> Iterator[Finding]:
     except UsageError as error:
         raise CheckFailed(*_refused(str(error), where, is_embedded=settings.path is not None)) from error
     except WarehouseUnavailable as error:
-        fix = "start ClickHouse (make up), or correct CLICKHOUSE_HOST and CLICKHOUSE_PORT; without a server: --data DIR"
-        raise CheckFailed(f"ClickHouse at {where} does not answer: {error}", fix) from error
+        what = str(error).removeprefix("ClickHouse: ").removesuffix(f": {NO_SERVER}")
+        raise CheckFailed(what if "no server answers" in what else f"{where} does not answer: {what}", NO_SERVER) from error
     except WarehouseRefused as error:
         raise CheckFailed(
             str(error), "grant select, insert, create, alter, delete and drop view on the database to CLICKHOUSE_USERNAME"
@@ -134,7 +135,8 @@ def _lake_trouble() -> Iterator[None]:
     except NotProvisioned as error:
         raise CheckFailed(str(error), _PROVISION_AWS) from error
     except UsageError as error:
-        raise CheckFailed(str(error), _CREDENTIALS) from error
+        what, _, advice = str(error).partition(". Set ")  # the message names its own fix
+        raise CheckFailed(what, f"set {advice}" if advice else _CREDENTIALS) from error
     except (LakeUnavailable, LakeRefused) as error:
         raise CheckFailed(str(error), _START) from error
 

@@ -43,7 +43,8 @@ class GapEvents:
         """Gaps and heals of the symbols from the beginning of the range on, each once, in the columns of stream_events."""
         with self._lock:
             rows = self._all_since(request.venue, request.start)
-        rows = rows.filter(pc.is_in(rows.column("symbol"), value_set=pa.array(request.symbols, pa.string())))
+        if request.symbols:
+            rows = rows.filter(pc.is_in(rows.column("symbol"), value_set=pa.array(request.symbols, pa.string())))
         rows = rows.filter(pc.equal(rows.column("channel"), dataset.channel))
         if dataset is KLINES:
             rows = rows.filter(pa.array([_is_about(event, request.interval) for event in rows.to_pylist()], pa.bool_()))

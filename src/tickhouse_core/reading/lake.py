@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
+from tickhouse_core.datasets import CHANNELS, DATASETS, DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
 from tickhouse_core.errors import UsageError
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.object_store import ObjectStore
@@ -24,7 +24,8 @@ from tickhouse_core.reading.rows import RowScan
 Symbols = str | Iterable[str]
 """In the venue's spelling: `BTCUSDT`, `BTC-USDT`."""
 
-_CHANNELS = {dataset.channel: dataset for dataset in (TRADES, DEPTH_DIFFS, TICKERS, KLINES)}
+_CHANNELS = {channel: next(dataset for dataset in DATASETS if dataset.channel == channel) for channel in CHANNELS}
+"""Of depth, the diffs."""
 
 
 def open_lake(place: str | Path) -> "Lake":
@@ -32,6 +33,11 @@ def open_lake(place: str | Path) -> "Lake":
 
     Raises UsageError where there is none, NotProvisioned, AccessRefused, LakeUnavailable.
     """
+    return Lake(open_store(place))
+
+
+def open_store(place: str | Path) -> ObjectStore:
+    """The objects of a lake; see `open_lake`."""
     text = str(place)
     if text.startswith("s3://"):
         from tickhouse_core.s3_store import S3Store  # boto3 takes a third of a second
@@ -41,12 +47,12 @@ def open_lake(place: str | Path) -> "Lake":
             raise UsageError(f"{text}: name the bucket alone, s3://bucket")
         store = S3Store(bucket)
         store.check_access()
-        return Lake(store)
+        return store
     if "://" in text:
         raise UsageError(f"{text.partition('://')[0]}://…: a lake is a data folder or s3://bucket")
     for folder in (Path(text) / "lake", Path(text)):
         if (folder / "data_sources").is_dir():
-            return Lake(FolderStore(folder))
+            return FolderStore(folder)
     raise UsageError(f"{text}: no lake there: it has no folder lake/data_sources, and no data_sources")
 
 
@@ -102,7 +108,7 @@ class Lake:
         asked = request(venue, symbol, until - 1, until)
 
         def since_snapshot(since: int) -> Certainty:
-            return self._certainty(DEPTH_DIFFS, replace(asked, start=since))
+            return self.certainty_of(DEPTH_DIFFS, replace(asked, start=since))
 
         def at_instant() -> BookState:
             state = book_at(self._store, asked)
@@ -140,7 +146,7 @@ class Lake:
                 checked_tables(books.tables(), replace(asked, symbols=(symbol,)), self._known) for symbol, books in steps.items()
             )
 
-        return Books(BOOKS, list(steps.values()), tables, partial(self._certainty, DEPTH_DIFFS, asked), exact)
+        return Books(BOOKS, list(steps.values()), tables, partial(self.certainty_of, DEPTH_DIFFS, asked), exact)
 
     def gaps(
         self,
@@ -169,21 +175,21 @@ class Lake:
     def _of_channel(self, symbols: Symbols, start: Instant, end: Instant, channel: str, venue: str, interval: str) -> Certainty:
         dataset = _CHANNELS.get(channel)
         if dataset is None:
-            raise UsageError(f"channel={channel!r}: choose from {', '.join(map(str, _CHANNELS))}")
-        return self._certainty(dataset, request(venue, symbols, start, end, interval if dataset is KLINES else ""))
+            raise UsageError(f"channel={channel!r}: choose from {', '.join(CHANNELS)}")
+        return self.certainty_of(dataset, request(venue, symbols, start, end, interval if dataset is KLINES else ""))
 
     def _rows(self, dataset: Dataset, asked: Request, exact: bool) -> Rows:
         schema = RowScan(self._store, dataset, asked).schema
         left_out: list[str] = []
         tables = partial(self._tables, dataset, asked, left_out)
-        return Rows(schema, tables, partial(self._certainty, dataset, asked), exact, left_out)
+        return Rows(schema, tables, partial(self.certainty_of, dataset, asked), exact, left_out)
 
     def _tables(self, dataset: Dataset, asked: Request, left_out: list[str]) -> Iterator[pa.Table]:
         scan = RowScan(self._store, dataset, asked, healed_times(self._events.of(dataset, asked)))
         yield from checked_tables(scan.tables(), asked, self._known)
         left_out += scan.unreadable
 
-    def _certainty(self, dataset: Dataset, asked: Request) -> Certainty:
+    def certainty_of(self, dataset: Dataset, asked: Request) -> Certainty:
         found = certainty(self._store, self._events, dataset, asked)
         empty = [row["symbol"] for row in found.coverage.to_pylist() if not row["rows"]]
         if empty and not found.gaps.num_rows:

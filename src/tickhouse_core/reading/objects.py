@@ -63,6 +63,17 @@ def length_us(interval: str) -> int:
     return int(digits) * known if known and digits.isascii() and digits.isdigit() else 31 * DAY_US
 
 
+def earliest_kline(key: str, interval: str) -> int:
+    """No kline of this object opens before, in microseconds; 0 where the key does not say."""
+    received = first_receipt(key) if is_streamed(key) else None
+    if received is not None:
+        return received - length_us(interval) - LATE_US
+    try:
+        return parse_instant(f"{key.rpartition('/')[2].removesuffix('.parquet')}-01")
+    except ValueError:
+        return 0
+
+
 def _hourly(store: ObjectStore, dataset: Dataset, request: Request, healed_at: Collection[int]) -> Iterator[Candidate]:
     spans = [(request.start - MARGIN_US, request.end + MARGIN_US), *((at - LATE_US, at + LATE_US) for at in healed_at)]
     for day in days_of(store, dataset, request.venue):
@@ -76,21 +87,15 @@ def _hourly(store: ObjectStore, dataset: Dataset, request: Request, healed_at: C
 
 
 def _klines(store: ObjectStore, request: Request, symbol: str) -> Iterator[Candidate]:
-    length = length_us(request.interval)
     for summary in store.list_keys(klines_prefix(request.venue, symbol, request.interval)):
-        received = first_receipt(summary.key) if is_streamed(summary.key) else None
-        if received is not None:
-            if received >= request.start - MARGIN_US:
-                yield Candidate(summary, received - length - LATE_US, received)
-            continue
-        month = summary.key.rpartition("/")[2].removesuffix(".parquet")
-        try:
-            opened = parse_instant(f"{month}-01")
-        except ValueError:
-            yield Candidate(summary, 0, 0)
-            continue
-        if opened < request.end and opened + 31 * DAY_US > request.start:
-            yield Candidate(summary, opened, 0)
+        opened = earliest_kline(summary.key, request.interval)
+        received = (first_receipt(summary.key) if is_streamed(summary.key) else None) or 0
+        if received:
+            is_near = received >= request.start - MARGIN_US
+        else:
+            is_near = not opened or (opened < request.end and opened + 31 * DAY_US > request.start)
+        if is_near:
+            yield Candidate(summary, opened, received)
 
 
 def days_of(store: ObjectStore, dataset: Dataset, venue: str) -> list[int]:

@@ -50,8 +50,10 @@ class Ordering:
     """
 
     def __init__(self, dataset: Dataset, symbols: tuple[str, ...]) -> None:
+        """No symbols: all that come."""
         self._dataset = dataset
-        self._symbols = pa.array(symbols, pa.string())
+        self._symbols = list(symbols)
+        self._is_one = len(symbols) == 1
         self._recent: dict[int, Numbers] = {}
 
     def ordered(self, table: pa.Table) -> Ordered:
@@ -89,9 +91,11 @@ class Ordering:
         return np.flatnonzero(~seen)
 
     def _codes(self, table: pa.Table) -> Numbers:
-        if len(self._symbols) == 1:
+        if self._is_one:
             return np.zeros(table.num_rows, dtype=np.int64)
-        found = pc.index_in(table.column("symbol"), value_set=self._symbols).combine_chunks()
+        names = table.column("symbol")
+        self._symbols += sorted(set(pc.unique(names).to_pylist()).difference(self._symbols))
+        found = pc.index_in(names, value_set=pa.array(self._symbols, pa.string())).combine_chunks()
         chunk = found.chunk(0) if isinstance(found, pa.ChunkedArray) and found.num_chunks else found
         if isinstance(chunk, pa.ChunkedArray):
             return np.empty(0, dtype=np.int64)

@@ -17,7 +17,10 @@ _UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d":
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Rows of these symbols of a venue from `start` up to but not including `end`, in microseconds of the venue's time."""
+    """Rows of these symbols of a venue (none named: of all), from `start` up to but not including `end`.
+
+    Both in microseconds of the venue's time.
+    """
 
     venue: str
     symbols: tuple[str, ...]
@@ -26,7 +29,7 @@ class Request:
     interval: str = ""
 
 
-_LATEST_US = 4_102_444_800_000_000
+LATEST_US = 4_102_444_800_000_000
 _EARLIEST_US = 100_000_000_000_000
 """The years 2100 and 1973: milliseconds and nanoseconds of our days lie outside."""
 
@@ -43,7 +46,7 @@ def instant_us(instant: Instant, name: str) -> int:
     if isinstance(instant, bool) or not isinstance(instant, SupportsIndex):
         raise UsageError(f"{name}={instant!r}: an instant is a text in ISO 8601, a datetime, or microseconds since 1970")
     number = index(instant)
-    if number and not _EARLIEST_US <= number <= _LATEST_US:
+    if number and not _EARLIEST_US <= number <= LATEST_US:
         raise UsageError(f"{name}={number}: a number is microseconds since 1970, such as 1723161600000000")
     return number
 

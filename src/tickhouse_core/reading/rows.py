@@ -11,7 +11,7 @@ from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.object_rows import ObjectRows, Wanted, between, in_chunks
 from tickhouse_core.reading.objects import LATE_US, Candidate, candidates
 from tickhouse_core.reading.ordering import Ordering
-from tickhouse_core.reading.ranges import Request
+from tickhouse_core.reading.ranges import LATEST_US, Request
 from tickhouse_core.timestamps import MINUTE_US
 
 CHUNK_BYTES = 8 * 1024 * 1024
@@ -34,8 +34,14 @@ class RowScan:
         columns: Sequence[str] | None = None,
         id_range: tuple[int, int] | None = None,
         chunk_objects: int = CHUNK_OBJECTS,
+        *,
+        received_any_time: bool = False,
     ) -> None:
-        """`columns`: only these. `id_range`: ids from the first to the last, both included."""
+        """`columns`: only these. `id_range`: ids from the first to the last, both included.
+
+        `received_any_time`: the venue's clock was another one than ours, so that keys say nothing about a row's time.
+        """
+        self._received = replace(request, start=0, end=LATEST_US) if received_any_time else request
         self._chunk_objects = chunk_objects
         self._store, self._dataset, self._request = store, dataset, request
         self._healed_at = healed_at
@@ -56,7 +62,7 @@ class RowScan:
 
     def tables(self) -> Iterator[pa.Table]:
         """In order; every table has rows."""
-        found = candidates(self._store, self._dataset, self._request, self._healed_at)
+        found = candidates(self._store, self._dataset, self._received, self._healed_at)
         ordering = Ordering(self._dataset, self._request.symbols)
         pending, read = self._late(found), 0
         for chunk in in_chunks([candidate.summary for candidate in found], CHUNK_BYTES, self._chunk_objects):
@@ -85,11 +91,13 @@ class RowScan:
         apart = 0 if time_column in self._dataset.natural_key else APART_US
         start, end = request.start - apart, request.end + apart
         rows = between(time_column, start, end)
-        rows &= ds.field("symbol").isin(pa.array(request.symbols)) & (ds.field("venue") == request.venue)
+        rows &= ds.field("venue") == request.venue
         if self._dataset is KLINES:
             rows &= ds.field("interval") == request.interval
         bounds: list[tuple[str, int, int] | tuple[str, str, str]] = [(time_column, start, end - 1)]
-        bounds.append(("symbol", min(request.symbols), max(request.symbols)))
+        if request.symbols:
+            rows &= ds.field("symbol").isin(pa.array(request.symbols))
+            bounds.append(("symbol", min(request.symbols), max(request.symbols)))
         if id_range is not None:
             first, last = (pa.scalar(one, pa.uint64()) for one in id_range)
             rows &= (ds.field(self._dataset.id_column) >= first) & (ds.field(self._dataset.id_column) <= last)
@@ -109,7 +117,7 @@ class RowScan:
 def _needed(dataset: Dataset, request: Request) -> set[str]:
     """Without which a row cannot be told apart, chosen and ordered."""
     needed = {dataset.id_column, dataset.time_column, "receipt_time"}
-    return needed | ({"is_closed"} if dataset is KLINES else set()) | ({"symbol"} if len(request.symbols) > 1 else set())
+    return needed | ({"is_closed"} if dataset is KLINES else set()) | ({"symbol"} if len(request.symbols) != 1 else set())
 
 
 def _split(pending: pa.Table, ordering: Ordering, until: int | None) -> tuple[pa.Table, pa.Table]:

@@ -188,8 +188,12 @@ def new_mark() -> str:
 
 
 def _streams(statement: Statement, ask: Ask) -> bool:
-    """Totals and extremes stand behind the last row, and the engine leaves them out of an answer in pieces."""
-    has_tail = "totals" in statement.sql.lower() or "extremes" in statement.sql.lower() or "extremes" in ask.settings
+    """Totals and extremes stand behind the last row, and the engine leaves them out of an answer in pieces.
+
+    ClickHouse's JDBC driver, and DBeaver by it, sends `extremes=0` with every statement.
+    """
+    has_tail = "totals" in statement.sql.lower() or "extremes" in statement.sql.lower()
+    has_tail = has_tail or ask.settings.get("extremes", "0") != "0"
     return statement.is_select and not has_tail and is_joined(statement.output_format or ask.default_format)
 
 

@@ -107,9 +107,13 @@ def _described(sql: str, tree: list[str]) -> Statement:
     is_plain = all(word in _ABOUT_THE_ENGINE and not is_table for word, is_table in words)
     has_settings = any(line.strip() == "Set" for line in tree)
     about = is_select and is_plain and not has_settings and all(line.startswith(f"TableIdentifier {_SYSTEM}") for line in tables)
-    formats = [line for line in tree if line.startswith(" Identifier ")]  # the only child of a select's root that is one
-    output_format = formats[-1].split()[1] if formats and (is_select or tree[0].startswith(("Show", "Explain"))) else ""
-    return Statement(sql, output_format, is_select, _clauses(sql) if has_settings else {}, about)
+    return Statement(sql, _format(sql, tree), is_select, _clauses(sql) if has_settings else {}, about)
+
+
+def _format(sql: str, tree: list[str]) -> str:
+    """The last name below the root is the format, or that of a table or database (`show tables from crypto`)."""
+    names = [line.split()[1] for line in tree if line.startswith(" Identifier ")]
+    return names[-1] if names and re.search(rf"\bformat\s+`?{re.escape(names[-1])}\b", sql, re.IGNORECASE) else ""
 
 
 def _clauses(sql: str) -> dict[str, str]:

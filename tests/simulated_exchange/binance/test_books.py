@@ -91,16 +91,15 @@ def test_times_are_microseconds_if_asked_for(client: httpx.Client, clock: Standi
     ]
 
 
-def test_the_true_book_is_remembered_at_update_ids(client: httpx.Client, clock: StandingClock) -> None:
-    assert client.get("/simulator/book", params={"symbol": "BTCUSDT"}).status_code == 400
+def test_the_true_book_is_remembered_at_update_ids(client: httpx.Client, exchange: RunningExchange, clock: StandingClock) -> None:
+    with pytest.raises(ValueError, match="no book of 'BTCUSDT' is running"):
+        exchange.book("BTCUSDT")
     get(client, "depth", symbol="BTCUSDT")
     clock.now += 1_000
     depth = get(client, "depth", symbol="BTCUSDT", limit=5)
     clock.now += 20
-    book = client.get("/simulator/book", params={"symbol": "BTCUSDT", "limit": 5}).json()
+    book = exchange.book("BTCUSDT", limit=5)
     assert depth == book or depth["lastUpdateId"] > book["lastUpdateId"]
-    same = client.get("/simulator/book", params={"symbol": "BTCUSDT", "limit": 5, "updateId": book["lastUpdateId"]})
-    assert same.json() == book
-    unknown = client.get("/simulator/book", params={"symbol": "BTCUSDT", "updateId": 17})
-    assert (unknown.status_code, "not (or no longer) known" in unknown.json()["msg"]) == (400, True)
-    assert client.get("/simulator/book", params={"symbol": "BTCUSDT", "updateId": "x"}).status_code == 400
+    assert exchange.book("BTCUSDT", book["lastUpdateId"], limit=5) == book
+    with pytest.raises(ValueError, match=r"not \(or no longer\) known"):
+        exchange.book("BTCUSDT", 17)

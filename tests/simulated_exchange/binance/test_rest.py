@@ -5,6 +5,7 @@ import pytest
 
 from simulated_exchange.app import RunningExchange, running_exchange
 from simulated_exchange.config import ExchangeConfig
+from simulated_exchange.market.generated import Halt
 from simulated_exchange.server.clock import StandingClock
 
 NOW = 1_750_000_012_345  # the fixture's clock: 2025-06-15 15:06:52.345
@@ -133,7 +134,7 @@ def test_exchange_info_refuses_what_the_venue_refuses(client: httpx.Client, aske
 
 
 def test_a_halted_symbol_is_on_a_break(exchange: RunningExchange, client: httpx.Client) -> None:
-    exchange.set_halts([{"symbol": "BTCUSDT", "start": NOW - MINUTE, "end": NOW + MINUTE}])
+    exchange.set_halts([Halt("BTCUSDT", NOW - MINUTE, NOW + MINUTE)])
     (bitcoin,) = client.get("/api/v3/exchangeInfo", params={"symbol": "BTCUSDT"}).json()["symbols"]
     assert bitcoin["status"] == "BREAK"
 

@@ -30,6 +30,26 @@ def started(seed: int, symbol: str, now: int = NOW, halts: tuple[Halt, ...] = ()
     return live, market
 
 
+def test_a_pace_is_so_many_times_the_orders_and_diffs_lead_from_book_to_book() -> None:
+    usual, busy = (LiveMarket(Market(1, INSTRUMENTS), 1, pace) for pace in (1, 50))
+    counts = []
+    for live in (usual, busy):
+        market = live.start("BTCUSDT", NOW)
+        assert market
+        book = dict(market.book.bids.levels(5_000))
+        found = steps(live, NOW + 20_000)
+        diffs = [step.diff for step in found if step.diff]
+        assert all(after.first_id == before.last_id + 1 for before, after in pairwise(diffs))
+        for diff in diffs:
+            apply(book, diff.bids)
+        best = market.book.bids.levels(50)
+        assert [(price, book[price]) for price, _ in best] == best
+        trades = [trade for step in found for trade in step.trades]
+        assert [trade.trade_id for trade in trades] == list(range(trades[0].trade_id, trades[0].trade_id + len(trades)))
+        counts.append(len(trades))
+    assert counts[1] > 20 * counts[0] > 0
+
+
 def steps(live: LiveMarket, now: int) -> list[Step]:
     return [step for _, step in live.advance(now)]
 

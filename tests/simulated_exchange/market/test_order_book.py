@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulated_exchange.market.order_book import RESTING, BookSide, OrderBook
+from simulated_exchange.market.order_book import BookSide, OrderBook
 
 
 def empty_book(background: int = 0) -> OrderBook:
@@ -10,43 +10,42 @@ def empty_book(background: int = 0) -> OrderBook:
     return OrderBook(bids, asks, 1000)
 
 
-def test_the_oldest_order_at_the_best_price_trades_first() -> None:
+def test_the_best_price_trades_first() -> None:
     book = empty_book(5)
     book.limit(100, 7, buy=False)
     book.limit(100, 3, buy=False)
-    assert book.take(8, 200, buy=True) == [(100, 7), (100, 1)]
+    assert book.take(8, 200, buy=True) == [(100, 8)]
     assert book.take(8, 200, buy=True) == [(100, 2), (101, 5), (102, 1)]
     assert book.top == (99, 5, 102, 4)
 
 
 def test_a_limit_order_trades_what_it_can_and_the_rest_waits() -> None:
     book = empty_book(5)
-    order_id, fills = book.limit(102, 12, buy=True)
-    assert fills == [(101, 5), (102, 5)]
+    assert book.limit(102, 12, buy=True) == (2, [(101, 5), (102, 5)])
     assert book.top == (102, 2, 103, 5)
-    assert book.cancel(102, order_id, buy=True)
-    assert not book.cancel(102, order_id, buy=True)
+    assert book.cancel(102, 2, buy=True)
+    assert not book.cancel(102, 2, buy=True)
     assert book.top == (99, 5, 103, 5)
 
 
 def test_every_change_has_an_update_id_of_its_own() -> None:
     book = empty_book(5)
-    order_id, _ = book.limit(98, 1, buy=True)
+    book.limit(98, 1, buy=True)
     assert book.update_id == 1001
     book.take(7, 98, buy=False)
     assert book.update_id == 1003
-    assert book.cancel(98, RESTING, buy=True)
-    assert book.cancel(98, order_id, buy=True)
+    assert book.cancel(98, 3, buy=True)
+    assert book.cancel(98, 3, buy=True), "the last one of it"
     assert book.update_id == 1005
-    book.cancel_front(buy=True)
+    book.withdraw_best(buy=True)
     assert (book.update_id, book.bids.best) == (1006, 96)
 
 
 def test_every_level_touched_is_told_of_once() -> None:
     """Even if it is back where it was: a snapshot may have shown it in between."""
     book = empty_book(5)
-    order_id, _ = book.limit(98, 1, buy=True)
-    book.cancel(98, order_id, buy=True)
+    book.limit(98, 1, buy=True)
+    book.cancel(98, 1, buy=True)
     book.limit(97, 1, buy=True)
     assert book.collect() == ({98: 5, 97: 5}, {})
     assert book.collect() == ({}, {})
@@ -57,7 +56,7 @@ def test_a_side_can_run_dry() -> None:
     assert bids.levels(10) == [(3, 1), (1, 1)]
     assert bids.match(5, 1) == [(3, 1), (1, 1)]
     assert (bids.best, bids.levels(10)) == (0, [])
-    bids.add(2, 4, 1)
+    bids.add(2, 4)
     assert bids.best == 2
 
 
@@ -68,39 +67,27 @@ actions = st.lists(
 
 @given(actions)
 def test_it_agrees_with_a_naive_book(script: list[tuple[str, bool, int, int]]) -> None:
-    """The model: one list of orders, sorted again for every match."""
+    """The model: two plain dicts, searched anew for every unit that trades."""
     book = empty_book()
-    model: list[tuple[bool, int, int, int]] = []  # buy, price, order id, quantity
+    model: dict[bool, dict[int, int]] = {True: {}, False: {}}
     for action, buy, price, quantity in script:
+        own, other = model[buy], model[not buy]
         if action == "cancel":
-            own = [order for order in model if order[0] == buy]
-            if own:
-                order = own[price % len(own)]
-                assert book.cancel(order[1], order[2], buy=buy)
-                model.remove(order)
-            continue
-        queue = sorted((o for o in model if o[0] != buy), key=lambda o: (o[1] if buy else -o[1], o[2]))
-        expected, left = [], quantity
-        for order in queue:
-            if not left or (order[1] > price if buy else order[1] < price):
-                break
-            traded = min(left, order[3])
-            expected.append((order[1], traded))
-            left -= traded
-            model.remove(order)
-            if traded < order[3]:
-                model.append((*order[:3], order[3] - traded))
-        if action == "take":
-            assert book.take(quantity, price, buy=buy) == expected
+            assert book.cancel(price, quantity, buy=buy) == bool(own.get(price))
+            own[price] = max(0, own.get(price, 0) - quantity)
         else:
-            order_id, fills = book.limit(price, quantity, buy=buy)
-            assert fills == expected
-            assert bool(order_id) == bool(left)
-            if left:
-                model.append((buy, price, order_id, left))
+            expected: dict[int, int] = {}
+            left = quantity
+            while left and (there := [at for at, size in other.items() if size and (at <= price if buy else at >= price)]):
+                at = min(there) if buy else max(there)
+                expected[at] = expected.get(at, 0) + 1
+                other[at] -= 1
+                left -= 1
+            if action == "take":
+                assert book.take(quantity, price, buy=buy) == [*expected.items()]
+            else:
+                assert book.limit(price, quantity, buy=buy) == (left, [*expected.items()])
+                own[price] = own.get(price, 0) + left
         for side, is_buy in ((book.bids, True), (book.asks, False)):
-            totals: dict[int, int] = {}
-            for order in model:
-                if order[0] == is_buy:
-                    totals[order[1]] = totals.get(order[1], 0) + order[3]
-            assert dict(side.levels(100)) == totals
+            levels = {at: size for at, size in model[is_buy].items() if size}
+            assert side.levels(100) == sorted(levels.items(), reverse=is_buy)

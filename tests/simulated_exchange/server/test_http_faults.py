@@ -3,7 +3,7 @@ import pytest
 
 from simulated_exchange.app import RunningExchange
 from simulated_exchange.server.clock import StandingClock
-from simulated_exchange.server.http_faults import Fault, FaultKind, FaultPlan, fault_from_json, parse_fault
+from simulated_exchange.server.faults import Fault, FaultKind, FaultPlan, parse_fault
 
 KLINES = "/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=1000"
 
@@ -28,15 +28,8 @@ def test_what_is_no_fault_is_refused(text: str) -> None:
         parse_fault(text)
 
 
-@pytest.mark.parametrize("item", [5, {}, {"kind": 3}, {"kind": "http_500", "colour": "red"}, {"kind": "latency", "count": "x"}])
-def test_json_that_is_no_fault_is_refused(item: object) -> None:
-    with pytest.raises(ValueError, match="fault"):
-        fault_from_json(item)
-
-
 def test_a_plan_hits_after_some_requests_as_often_as_it_should() -> None:
-    fault = fault_from_json({"kind": "http_500", "count": 2, "after": 1, "path": "/api/v3/klines"})
-    assert isinstance(fault, Fault)
+    fault = Fault(FaultKind.HTTP_500, count=2, after=1, path="/api/v3/klines")
     plan = FaultPlan([fault], seed=1)
     paths = ["/api/v3/klines", "/api/v3/time", "/api/v3/klines", "/api/v3/klines", "/api/v3/klines"]
     assert [plan.draw(path) is not None for path in paths] == [False, False, True, True, False]

@@ -11,6 +11,7 @@ import pytest
 
 from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
+from simulated_exchange.exchange import Exchange
 from simulated_exchange.server.recorded_klines import Replay, ReplayError
 
 HOUR = 3_600_000
@@ -95,9 +96,9 @@ def test_exchange_info_and_depth_follow_the_recording(tmp_path: Path) -> None:
 
 
 def test_a_recording_cannot_be_halted(tmp_path: Path) -> None:
-    with replaying(write(tmp_path / "a.jsonl", [recorded_row(0)])) as client:
-        answer = client.post("/simulator/halts", json=["AAAUSDT=2024-01-01/2024-01-02"])
-        assert (answer.status_code, answer.json()["msg"]) == (400, "a recording cannot be halted")
+    exchange = Exchange(ExchangeConfig(replay=(write(tmp_path / "a.jsonl", [recorded_row(0)]),)))
+    with pytest.raises(ValueError, match="a recording cannot be halted"):
+        exchange.set_halts(["AAAUSDT=2024-01-01/2024-01-02"])
 
 
 @pytest.mark.parametrize(

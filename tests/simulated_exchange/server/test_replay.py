@@ -17,6 +17,7 @@ from simulated_exchange.app import RunningExchange, running_exchange
 from simulated_exchange.binance.recording import read_recording, stream_of
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server.clock import StandingClock
+from simulated_exchange.server.faults import SocketFault, SocketFaultKind
 from simulated_exchange.server.paced import Start
 from simulated_exchange.server.recorded_klines import ReplayError
 
@@ -192,7 +193,7 @@ async def test_at_full_speed_it_waits_for_a_reader_who_was_cut_off(tmp_path: Pat
     path = write(tmp_path / "a.jsonl", *(diff(number, number) for number in range(1, 3_001)))
     config = ExchangeConfig(replay=(path,), replay_speed=0, time_scale=20)
     with running_exchange(config) as exchange:
-        exchange.set_faults([{"kind": "disconnect", "numbers": [1_500]}])
+        exchange.set_faults([SocketFault(SocketFaultKind.DISCONNECT, numbers=(1500,))])
         seen: list[int] = []
         for _ in range(2):
             async with connected(f"{exchange.ws_url}/ws/{DEPTH}") as socket:
@@ -248,9 +249,9 @@ async def test_faults_happen_to_recordings_too(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", *(diff(number * 5 + 1, number * 5 + 5) for number in range(10)))
     config = ExchangeConfig(replay=(path,), replay_speed=0, time_scale=20)
     with running_exchange(config) as exchange:
-        faults: list[dict[str, Any]] = [
-            {"kind": "sequence_jump", "value": 8, "numbers": [2]},
-            {"kind": "flipped_level", "numbers": [4]},
+        faults = [
+            SocketFault(SocketFaultKind.SEQUENCE_JUMP, value=8, numbers=(2,)),
+            SocketFault(SocketFaultKind.FLIPPED_LEVEL, numbers=(4,)),
         ]
         exchange.set_faults([*faults])
         async with connected(f"{exchange.ws_url}/ws/{DEPTH}") as socket:

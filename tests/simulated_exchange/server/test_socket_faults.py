@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 from tests.waiting import until
@@ -16,9 +15,8 @@ from simulated_exchange.app import RunningExchange, running_exchange
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.market.klines import TimeUnit
 from simulated_exchange.server.clock import StandingClock
-from simulated_exchange.server.http_faults import fault_from_json, parse_fault
+from simulated_exchange.server.faults import SocketFault, SocketFaultKind, SocketFaultPlan, parse_fault
 from simulated_exchange.server.messages import Channel, Message
-from simulated_exchange.server.socket_faults import SocketFault, SocketFaultKind, SocketFaultPlan
 
 from ..sockets import apply, ask, connected, read
 
@@ -38,21 +36,10 @@ def test_faults_are_written_as_kind_stream_count_probability_value_numbers(text:
     assert parse_fault(text) == fault
 
 
-def test_faults_can_be_json() -> None:
-    item = {"kind": "drop", "stream": "*@trade", "numbers": [1, 2], "after": 3, "connection": 4}
-    assert fault_from_json(item) == SocketFault(SocketFaultKind.DROP, "*@trade", numbers=(1, 2), after=3, connection=4)
-
-
 @pytest.mark.parametrize("text", ["drop:x", "drop:1:2", "drop:1:1:1:x", "drop:1:1:1:1:1", "drop:-1"])
 def test_what_is_no_fault_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="fault"):
         parse_fault(text)
-
-
-@pytest.mark.parametrize("item", [{"kind": "drop", "path": "/"}, {"kind": "drop", "numbers": 3}])
-def test_json_that_is_no_fault_is_refused(item: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="fault drop"):
-        fault_from_json(item)
 
 
 def test_chance_is_seeded_and_counts_are_kept() -> None:
@@ -103,9 +90,9 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(*faults: Any, stream: str = DEPTH) -> AsyncIterator[Reader]:
+async def reading(*faults: SocketFault, stream: str = DEPTH) -> AsyncIterator[Reader]:
     clock = StandingClock(1_750_000_012_345)
-    with running_exchange(ExchangeConfig(faults=tuple(map(fault_from_json, faults))), clock) as exchange:
+    with running_exchange(ExchangeConfig(faults=faults), clock) as exchange:
         async with connected(f"{exchange.ws_url}/ws/{stream}") as socket:
             await ask(socket, "UNSUBSCRIBE", [])
             yield Reader(exchange, clock, socket)
@@ -126,7 +113,7 @@ def gaps(diffs: list[dict[str, Any]]) -> list[tuple[int, int]]:
 
 
 async def test_dropped_messages_are_the_gaps_a_client_sees() -> None:
-    async with reading({"kind": "drop", "probability": 0.3, "after": 1}) as reader:
+    async with reading(SocketFault(SocketFaultKind.DROP, probability=0.3, after=1)) as reader:
         await reader.pass_time(10_000)
         diffs = await reader.drained()
         dropped = [(line["first_id"], line["last_id"]) for line in reader.faults() if line["last_id"] < diffs[-1]["u"]]
@@ -140,7 +127,7 @@ async def test_dropped_messages_are_the_gaps_a_client_sees() -> None:
 
 
 async def test_a_duplicate_comes_twice() -> None:
-    async with reading("duplicate::::2") as reader:
+    async with reading(SocketFault(SocketFaultKind.DUPLICATE, numbers=(2,))) as reader:
         await reader.pass_time(300)
         diffs = await reader.drained()
         assert diffs[1] == diffs[2]
@@ -150,7 +137,7 @@ async def test_a_duplicate_comes_twice() -> None:
 
 
 async def test_reordered_messages_change_places() -> None:
-    async with reading({"kind": "reorder", "numbers": [2]}) as reader:
+    async with reading(SocketFault(SocketFaultKind.REORDER, numbers=(2,))) as reader:
         await reader.pass_time(400)
         diffs = await reader.drained()
         assert [diff["E"] for diff in diffs] == [diffs[0]["E"] + late for late in (0, 200, 100, 300)]
@@ -160,7 +147,7 @@ async def test_reordered_messages_change_places() -> None:
 
 
 async def test_a_delayed_message_comes_later() -> None:
-    async with reading({"kind": "delay", "value": 250, "numbers": [1]}) as reader:
+    async with reading(SocketFault(SocketFaultKind.DELAY, value=250, numbers=(1,))) as reader:
         await reader.pass_time(500)
         diffs = await reader.drained()
         first = min(diff["E"] for diff in diffs)
@@ -169,7 +156,7 @@ async def test_a_delayed_message_comes_later() -> None:
 
 
 async def test_a_disconnect_has_no_close_frame_and_loses_what_follows() -> None:
-    async with reading({"kind": "disconnect", "numbers": [3]}) as reader:
+    async with reading(SocketFault(SocketFaultKind.DISCONNECT, numbers=(3,))) as reader:
         await reader.pass_time(500)
         diffs = [await read(reader.socket) for _ in range(2)]
         with pytest.raises(ConnectionClosed) as closed:
@@ -189,7 +176,7 @@ async def test_a_disconnect_has_no_close_frame_and_loses_what_follows() -> None:
 
 @pytest.mark.slow
 async def test_a_half_open_connection_stays_open_and_says_nothing() -> None:
-    async with reading({"kind": "half_open", "numbers": [2]}) as reader:
+    async with reading(SocketFault(SocketFaultKind.HALF_OPEN, numbers=(2,))) as reader:
         await reader.pass_time(300)
         await read(reader.socket)
         await reader.socket.send('{"method":"UNSUBSCRIBE","params":[],"id":1}')
@@ -203,7 +190,7 @@ async def test_a_half_open_connection_stays_open_and_says_nothing() -> None:
 
 
 async def test_a_broken_frame_ends_the_connection_on_the_clients_side() -> None:
-    async with reading({"kind": "broken_frame", "numbers": [2]}) as reader:
+    async with reading(SocketFault(SocketFaultKind.BROKEN_FRAME, numbers=(2,))) as reader:
         await reader.pass_time(300)
         await read(reader.socket)
         with pytest.raises(ConnectionClosed) as closed:
@@ -214,7 +201,9 @@ async def test_a_broken_frame_ends_the_connection_on_the_clients_side() -> None:
 
 
 async def test_garbage_and_wrong_json_come_in_place_of_messages() -> None:
-    async with reading({"kind": "garbage", "numbers": [1]}, {"kind": "wrong_json", "numbers": [2]}) as reader:
+    async with reading(
+        SocketFault(SocketFaultKind.GARBAGE, numbers=(1,)), SocketFault(SocketFaultKind.WRONG_JSON, numbers=(2,))
+    ) as reader:
         await reader.pass_time(300)
         garbage, cut = await reader.socket.recv(), await reader.socket.recv()
         assert isinstance(garbage, bytes)
@@ -229,7 +218,7 @@ async def test_garbage_and_wrong_json_come_in_place_of_messages() -> None:
 
 
 async def test_a_sequence_jump_moves_the_book() -> None:
-    async with reading({"kind": "sequence_jump", "value": 25, "numbers": [2]}) as reader:
+    async with reading(SocketFault(SocketFaultKind.SEQUENCE_JUMP, value=25, numbers=(2,))) as reader:
         await reader.pass_time(1_000)
         diffs = await reader.drained()
         (line,) = reader.faults()
@@ -247,7 +236,7 @@ async def test_a_sequence_jump_moves_the_book() -> None:
 
 
 async def test_a_flipped_level_is_wrong_in_the_diff_and_right_in_the_book() -> None:
-    async with reading({"kind": "flipped_level", "numbers": [4]}) as reader:
+    async with reading(SocketFault(SocketFaultKind.FLIPPED_LEVEL, numbers=(4,))) as reader:
         await reader.pass_time(600)
         diffs = await reader.drained()
         assert gaps(diffs) == []
@@ -261,7 +250,7 @@ async def test_a_flipped_level_is_wrong_in_the_diff_and_right_in_the_book() -> N
 
 async def test_a_fault_can_be_confined_to_one_connection() -> None:
     async with (
-        reading({"kind": "drop", "connection": 1, "numbers": [2]}) as reader,
+        reading(SocketFault(SocketFaultKind.DROP, connection=1, numbers=(2,))) as reader,
         connected(f"{reader.exchange.ws_url}/ws/{DEPTH}") as other,
     ):
         await ask(other, "UNSUBSCRIBE", [])
@@ -275,13 +264,7 @@ async def test_a_fault_can_be_confined_to_one_connection() -> None:
 async def test_faults_are_changed_while_it_runs() -> None:
     async with reading() as reader:
         await reader.pass_time(200)
-        answer = await asyncio.to_thread(
-            httpx.post,
-            f"{reader.exchange.url}/simulator/faults",
-            json=["drop::::1", {"kind": "http_500", "path": "/api/v3/time"}],
-            trust_env=False,
-        )
-        assert answer.status_code == 200
+        await asyncio.to_thread(reader.exchange.set_faults, ["drop::::1", "http_500@/api/v3/time"])
         await reader.pass_time(200)
         diffs = await reader.drained()
         assert len(diffs) == 3

@@ -39,7 +39,7 @@ def test_a_later_pong_settles_the_earlier_ones() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"ping_seconds": 0}, {"life_seconds": -1}, {"notice_seconds": -1}, {"send_buffer_bytes": 0}, {"streams_per_connection": 0}],
+    [{"ping_seconds": 0}, {"life_seconds": -1}, {"send_buffer_bytes": 0}, {"streams_per_connection": 0}],
 )
 def test_limits_that_cannot_work_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"must|cannot"):

@@ -69,6 +69,19 @@ def test_parameters_settings_and_the_database_are_the_request_s(
     assert ask(door, "select count() > 9 from settings", database="system").text == "1\n"
 
 
+def test_a_format_is_what_the_statement_names_and_no_table_or_database(
+    door: httpx.Client, warehouse_settings: WarehouseSettings
+) -> None:
+    """Grafana's driver asks for the tables of a database, and reads every answer as Native."""
+    name = warehouse_settings.database
+    about_tables = ["show tables", f"show tables from {name}", f"show tables from {name} like 'tr%'", "exists table trades"]
+    for sql in (*about_tables, "show create table trades", "describe table trades", "explain select 1"):
+        answer = ask(door, sql, default_format="Native", client_protocol_version="54460")
+        assert (answer.headers["x-clickhouse-format"], answer.content[:1]) == ("Native", b"\x01"), sql
+        answer = ask(door, f"{sql} format JSONCompact", default_format="Native", client_protocol_version="54460")
+        assert (answer.headers["x-clickhouse-format"], "meta" in answer.json()) == ("JSONCompact", True), sql
+
+
 def test_limits_are_lowered_and_never_lifted(door: httpx.Client) -> None:
     sql = "select getSetting('max_memory_usage') from numbers(1)"
     assert ask(door, sql, max_memory_usage="5000000").text == "5000000\n"
@@ -219,6 +232,16 @@ def test_a_format_that_cannot_leave_in_pieces_is_limited(door: httpx.Client) -> 
     whole = ask(door, "select number % 2 as a, count() from numbers(4) group by a with totals order by a format TSV")
     assert whole.text == "0\t2\n1\t2\n\n0\t4\n"
     assert ask(door, "select 1 as a where 0 format TSVWithNames").text == "a\n"
+
+
+def test_a_driver_that_wants_no_extremes_reads_as_far_as_it_likes(door: httpx.Client) -> None:
+    """ClickHouse's JDBC driver sends `extremes=0`, and DBeaver leaves after its first 200 rows."""
+    asked = {"query": "select number from numbers(50000000) format RowBinary", "extremes": "0"}
+    with door.stream("GET", "/", params=asked) as answer:
+        assert len(next(answer.iter_bytes(1_600))) == 1_600
+        assert answer.status_code == 200
+    wanted = ask(door, "select number from numbers(3) format TSV", extremes="1").text
+    assert wanted == "0\n1\n2\n\n0\n2\n"
 
 
 def test_a_client_that_leaves_ends_its_query(door: httpx.Client) -> None:

@@ -25,7 +25,6 @@ from extract_process.venues.parsing import (
 )
 from tickhouse_core.timestamps import unit_to_us
 
-CHANNELS = ("trades", "depth", "klines", "ticker")
 INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
 """Case-sensitive, as the venue spells them."""
 
@@ -46,6 +45,7 @@ STREAM_PATH = "/stream?timeUnit=MICROSECOND"
 """Combined streams; times in microseconds instead of milliseconds."""
 
 _SUFFIXES = {"trades": "trade", "depth": "depth@100ms"}
+CHANNELS = (*_SUFFIXES, "klines", "ticker")
 _ALL_MINI_TICKERS = "!miniTicker@arr"
 """The whole market in one stream; only rows of the collected symbols are kept."""
 

@@ -26,7 +26,6 @@ from extract_process.venues.parsing import (
     read_frame,
 )
 
-CHANNELS = ("trades", "depth", "klines", "ticker")
 VENUE_INTERVALS = {
     **{f"{number}m": f"{number}min" for number in (1, 3, 5, 15, 30)},
     **{f"{number}h": f"{number}hour" for number in (1, 2, 4, 6, 8, 12)},
@@ -58,6 +57,7 @@ ALL_TICKERS = "/market/ticker:all"
 _PREFIXES = {"trades": "/market/match", "depth": "/market/level2", "ticker": "/market/ticker"}
 _CHANNELS = {prefix: channel for channel, prefix in _PREFIXES.items()}
 _CANDLES = "/market/candles"
+CHANNELS = (*_PREFIXES, "klines")
 
 
 def stream_names(wanted: Mapping[str, Sequence[str]], interval: str) -> list[str]:

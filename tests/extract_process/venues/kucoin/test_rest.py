@@ -23,7 +23,7 @@ from extract_process.venues.rate_limit import RateLimit
 from extract_process.venues.rest_client import BanStore, Refused, RestClient, host_of, open_client
 from simulated_exchange.app import SimulatedExchange
 from simulated_exchange.config import ExchangeConfig, KucoinLimits
-from simulated_exchange.server.http_faults import Fault, FaultKind
+from simulated_exchange.server.faults import Fault, FaultKind
 from tickhouse_core.errors import UsageError, VenueBanned, VenueRefused, VenueUnavailable
 from tickhouse_core.timestamps import parse_instant
 

@@ -3,16 +3,16 @@ from typing import Any
 import httpx
 import pytest
 
+from simulated_exchange.app import RunningExchange
 from simulated_exchange.config import parse_halt, parse_instant
 from simulated_exchange.market.generated import Halt
 
 
-def test_faults_are_replaced_and_deleted(client: httpx.Client) -> None:
-    assert client.post("/simulator/faults", json=[{"kind": "http_500"}]).json() == {}
-    assert client.get("/api/v3/ping").status_code == 500
-    client.post("/simulator/faults", json=["http_503_busy"])
-    assert client.get("/api/v3/ping").status_code == 503
-    client.delete("/simulator/faults")
+def test_faults_are_replaced(client: httpx.Client, exchange: RunningExchange) -> None:
+    for fault, status in (("http_500", 500), ("http_503_busy", 503)):
+        exchange.set_faults([fault])
+        assert client.get("/api/v3/ping").status_code == status
+    exchange.set_faults([])
     assert client.get("/api/v3/ping").status_code == 200
 
 
@@ -29,8 +29,8 @@ def test_the_tally_knows_every_request(client: httpx.Client) -> None:
     ]
 
 
-def test_the_tally_tells_of_faults_of_both_sides(client: httpx.Client) -> None:
-    client.post("/simulator/faults", json=["http_500:1"])
+def test_the_tally_tells_of_faults(client: httpx.Client, exchange: RunningExchange) -> None:
+    exchange.set_faults(["http_500:1"])
     assert client.get("/api/v3/ping").status_code == 500
     answer = client.get("/simulator/tally")
     assert (answer.status_code, answer.json()["faults"]) == (200, {"http_500": 1})
@@ -43,38 +43,33 @@ def test_reset_forgets_tally_and_weight(client: httpx.Client) -> None:
     assert client.get("/api/v3/ping").headers["X-MBX-USED-WEIGHT"] == "1"
 
 
-def test_halts_take_rows_away_and_give_them_back(client: httpx.Client) -> None:
+def test_halts_take_rows_away_and_give_them_back(client: httpx.Client, exchange: RunningExchange) -> None:
     asked: dict[str, Any] = {"symbol": "BTCUSDT", "interval": "1m", "startTime": 1_749_945_600_000, "limit": 60}
     before = client.get("/api/v3/klines", params=asked).json()
-    client.post("/simulator/halts", json=["BTCUSDT=2025-06-15T00:10/2025-06-15T00:20"])
+    exchange.set_halts(["BTCUSDT=2025-06-15T00:10/2025-06-15T00:20"])
     assert [row[0] for row in before[10:20]] == [1_749_946_200_000 + index * 60_000 for index in range(10)]
     halted = client.get("/api/v3/klines", params=asked).json()
     assert halted[:50] == before[:10] + before[20:]
-    client.post("/simulator/halts", json=[])
+    exchange.set_halts([])
     assert client.get("/api/v3/klines", params=asked).json() == before
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "reason"),
+    ("halt", "reason"),
     [
-        ("faults", b"{", "unexpected end"),
-        ("faults", b"{}", "expected a JSON list"),
-        ("faults", b'["http_700"]', "unknown fault 'http_700'"),
-        ("halts", b'["BTCUSDT"]', "expected SYMBOL=FROM/TO"),
-        ("halts", b'["BTCUSDT=x/y"]', "is not an ISO date"),
-        ("halts", b'["NOPE=2024-01-01/2024-01-02"]', "not listed"),
-        ("halts", b'["BTCUSDT=2024-01-02/2024-01-01"]', "ends before it starts"),
-        ("halts", b"[7]", "a halt is an object"),
+        ("BTCUSDT", "expected SYMBOL=FROM/TO"),
+        ("BTCUSDT=x/y", "is not an ISO date"),
+        ("NOPE=2024-01-01/2024-01-02", "not listed"),
+        ("BTCUSDT=2024-01-02/2024-01-01", "ends before it starts"),
     ],
 )
-def test_bad_control_requests_say_why(client: httpx.Client, path: str, body: bytes, reason: str) -> None:
-    answer = client.post(f"/simulator/{path}", content=body)
-    assert answer.status_code == 400
-    assert reason in answer.json()["msg"]
+def test_a_halt_that_cannot_be_says_why(exchange: RunningExchange, halt: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        exchange.set_halts([halt])
 
 
 def test_unknown_control_paths_are_404(client: httpx.Client) -> None:
-    assert client.get("/simulator/faults").status_code == 404
+    assert client.get("/simulator/reset").status_code == 404
     assert client.post("/simulator/nothing").status_code == 404
 
 

@@ -1,0 +1,207 @@
+"""`tickhouse export`: checks the arguments, surveys each symbol, writes it in the format asked for, and certifies it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from tickhouse.export import certificate
+from tickhouse.export.hftbacktest_files import write_events
+from tickhouse.export.job import CHANNELS, Job
+from tickhouse.export.nautilus_catalog import write_catalog
+from tickhouse.export.output_folder import CERTIFICATE, unfinished
+from tickhouse.export.parquet_files import write_tables
+from tickhouse.export.plan import Outcome, Plan
+from tickhouse.export.spans import shared
+from tickhouse.export.survey import survey_book, survey_trades
+from tickhouse.export.tardis_files import TYPES, write_csv_files
+from tickhouse.live_status import terminal
+from tickhouse_core import logs
+from tickhouse_core.command_line import instant, one_of, with_data_folder
+from tickhouse_core.datasets import KLINES
+from tickhouse_core.errors import Interrupted, UsageError
+from tickhouse_core.lake import open_lake
+from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
+from tickhouse_core.reading.certainty import Certainty
+from tickhouse_core.reading.events import GapEvents
+from tickhouse_core.reading.lake import Lake
+from tickhouse_core.reading.ranges import Request, request
+from tickhouse_core.timestamps import format_instant
+
+_FORMATS = {
+    "hftbacktest": ("trades", "depth"),
+    "nautilus": ("trades", "depth", "klines"),
+    "tardis-csv": ("trades", "depth"),
+    "parquet": ("trades", "depth", "ticker", "klines"),
+}
+"""The channels that a format can hold."""
+
+_FORMAT_VERSIONS = {"hftbacktest": "2.4", "nautilus": "1.231", "tardis-csv": "1", "parquet": "1"}
+
+
+@with_data_folder(reads=True)
+def main(
+    form: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {', '.join(_FORMATS)}.")],
+    symbol: Annotated[list[str], typer.Option(help="In the venue's spelling: BTCUSDT; repeats.")],
+    start: Annotated[str, typer.Option("--from", help="First instant, UTC: 2024-08-09 or 2024-08-09T12:30.")],
+    end: Annotated[str, typer.Option("--to", help="First instant that does not count any more.")],
+    out: Annotated[Path, typer.Option(help="A folder: new, empty, or with the same export from before.")],
+    venue: Annotated[str, typer.Option(help="binance or kucoin.")] = "binance",
+    channel: Annotated[
+        list[str] | None, typer.Option(help="trades, depth, ticker, klines; repeats. Default: trades and depth.")
+    ] = None,
+    interval: Annotated[str, typer.Option(help="Of klines, in the venue's spelling.")] = "1m",
+    data_type: Annotated[
+        list[str] | None, typer.Option("--type", help=f"tardis-csv only: {', '.join(TYPES)}; repeats. Default: all.")
+    ] = None,
+    only_proven: Annotated[
+        bool, typer.Option("--only-proven", help="Leave out what is not proven: beside gaps, and where the book is unknown.")
+    ] = False,
+) -> None:
+    """Write a range of the lake in the format of a backtester, with certificate.json: what is in it, and what is missing."""
+
+    def work() -> None:
+        channels = _channels(form, channel, data_type)
+        types = tuple(sorted(set(data_type or TYPES))) if form == "tardis-csv" else ()
+        since, until = instant("--from", start), instant("--to", end)
+        if since >= until:
+            raise UsageError(f"--from {start} is not before --to {end}")
+        asked = request(venue, symbol, since, until, interval if "klines" in channels else "")
+        with stop_on_signals() as stop:
+            Export(form, channels, types, asked, only_proven, stop).write(out)
+
+    run_command(work)
+
+
+class Export:
+    """One run. `types` are data types of tardis-csv."""
+
+    def __init__(
+        self, form: str, channels: tuple[str, ...], types: tuple[str, ...], asked: Request, only_proven: bool, stop: StopRequest
+    ) -> None:
+        self._form, self._channels, self._types, self._asked, self._only_proven = form, channels, types, asked, only_proven
+        self._stop = stop
+        self._store = open_lake(brief=True)
+        self._store.check_access()
+        self._lake, self._events = Lake(self._store), GapEvents(self._store)
+
+    def write(self, out: Path) -> None:
+        """Raises UsageError for a range without rows."""
+        symbols: dict[str, Any] = {}
+        files: list[tuple[str, int]] = []
+        sources: list[dict[str, str]] = []
+        with unfinished(out, self._identity()) as folder:
+            for symbol in self._asked.symbols:
+                with self._progress(symbol) as progress:
+                    job = Job(self._store, self._lake, self._events, replace(self._asked, symbols=(symbol,)), progress)
+                    progress.begin("checking")
+                    known = {channel: self._known(job, channel) for channel in self._channels}
+                    if not any(one.coverage.column("rows")[0].as_py() for one in known.values()):
+                        raise UsageError(self._nothing(symbol))
+                    plan = self._plan(job, known)
+                    progress.begin("writing")
+                    outcome = self._written(job, plan, folder)
+                files += outcome.files
+                symbols[symbol] = certificate.of_symbol(job, plan, outcome, known)
+                sources += certificate.sources_of(job, plan, [CHANNELS[channel] for channel in self._channels])
+            certificate.write_certificate(folder, self._identity(), symbols, sources, files)
+        self._say(out, symbols, files)
+
+    def _identity(self) -> dict[str, Any]:
+        """What makes two exports the same."""
+        asked = self._asked
+        said: dict[str, Any] = {"format": self._form, "format_version": _FORMAT_VERSIONS[self._form], "venue": asked.venue}
+        said |= {"symbols": list(asked.symbols), "from": format_instant(asked.start), "to": format_instant(asked.end)}
+        said |= {"channels": list(self._channels), "only_proven": self._only_proven}
+        said |= {"interval": asked.interval} if asked.interval else {}
+        return said | ({"types": list(self._types)} if self._types else {})
+
+    def _known(self, job: Job, channel: str) -> Certainty:
+        dataset = CHANNELS[channel]
+        job.progress(job.asked.start)
+        return job.lake.certainty_of(dataset, replace(job.asked, interval=job.asked.interval if dataset is KLINES else ""))
+
+    def _plan(self, job: Job, known: dict[str, Certainty]) -> Plan:
+        asked = job.asked
+        trades = survey_trades(job, known["trades"]) if "trades" in known else None
+        book = survey_book(job, known["depth"]) if "depth" in known else None
+        kept = [(asked.start, asked.end)]
+        for survey in (trades, book):
+            if self._only_proven and survey is not None:
+                kept = shared(kept, survey.spans)
+        return Plan(asked.start, asked.end, kept, self._only_proven, trades, book)
+
+    def _written(self, job: Job, plan: Plan, folder: Path) -> Outcome:
+        if self._form == "hftbacktest":
+            return write_events(job, plan, folder)
+        if self._form == "nautilus":
+            return write_catalog(job, plan, self._channels, folder)
+        if self._form == "tardis-csv":
+            return write_csv_files(job, plan, self._types, folder)
+        return write_tables(job, plan, self._channels, folder)
+
+    def _nothing(self, symbol: str) -> str:
+        asked = self._asked
+        what = " and ".join(self._channels)
+        return f"no {what} of {symbol} at {asked.venue} from {format_instant(asked.start)} to {format_instant(asked.end)}"
+
+    @contextmanager
+    def _progress(self, symbol: str) -> Iterator["_Progress"]:
+        """On a terminal a bar of the range that the present pass has reached; everywhere the question whether to stop."""
+        console = terminal()
+        if console is None:
+            yield _Progress(self._stop, self._asked, symbol, None)
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        with logs.status_shown(), Progress(*columns, console=console, refresh_per_second=4) as bar:
+            yield _Progress(self._stop, self._asked, symbol, bar)
+
+    def _say(self, out: Path, symbols: dict[str, Any], files: list[tuple[str, int]]) -> None:
+        for symbol, said in symbols.items():
+            gaps = sum(gap["is_open"] for channel in said["channels"].values() for gap in channel["gaps"])
+            incomplete = [name for name, channel in said["channels"].items() if not channel["is_complete"]]
+            rows = ", ".join(f"{count:,} {name}" for name, count in said["rows_written"].items())
+            missing = f"; not complete: {', '.join(incomplete)} ({gaps} open gaps)" if incomplete else "; complete"
+            left = sum(said["rows_left_out"].values())
+            print(f"{symbol}: {rows}{f', {left:,} rows left out' if left else ''}{missing}")
+        print(f"{len(files)} files and {CERTIFICATE} in {out}", flush=True)
+
+
+class _Progress:
+    """How far a symbol is: each pass goes through the range once."""
+
+    def __init__(self, stop: StopRequest, asked: Request, symbol: str, bar: Progress | None) -> None:
+        self._stop, self._asked, self._symbol, self._bar = stop, asked, symbol, bar
+        self._task = None if bar is None else bar.add_task(symbol, total=asked.end - asked.start)
+
+    def begin(self, what: str) -> None:
+        """What is done now."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, description=f"{self._symbol} {what}", completed=0)
+
+    def __call__(self, reached: int) -> None:
+        """Raises Interrupted to stop."""
+        if self._stop.is_set():
+            raise Interrupted("stopped: nothing was written; run it again")
+        if self._bar is not None and self._task is not None:
+            asked = self._asked
+            self._bar.update(self._task, completed=min(max(reached, asked.start), asked.end) - asked.start)
+
+
+def _channels(form: str, asked: list[str] | None, types: list[str] | None) -> tuple[str, ...]:
+    """In the order of CHANNELS. Raises UsageError for what a format cannot hold."""
+    allowed = _FORMATS[one_of("FORMAT", form, _FORMATS)]
+    for one in types or ():
+        one_of("--type", one, TYPES)
+    if types and form != "tardis-csv":
+        raise UsageError(f"--type is for tardis-csv; {form} takes --channel")
+    if types:
+        asked = [
+            channel for channel, is_asked in (("trades", "trades" in types), ("depth", set(types) != {"trades"})) if is_asked
+        ]
+    chosen = {one_of("--channel", one, allowed) for one in asked or ("trades", "depth")}
+    return tuple(channel for channel in CHANNELS if channel in chosen)
