@@ -51,3 +51,13 @@ def test_a_skip_where_every_test_must_run_fails_the_session_and_is_named(tmp_pat
     assert "error: 1 tests were skipped where every test must run" in failed.stdout
     assert "test_sky.py::test_one: Skipped: no moon tonight" in failed.stdout
     run_python(*arguments, environment=strict | {"REQUIRE_ALL_TESTS": ""})
+
+
+@pytest.mark.slow  # two processes
+@pytest.mark.parametrize("command", ["extract_process.klines", "transform_process"])
+def test_help_imports_nothing_that_only_work_needs(command: str) -> None:
+    program = "import atexit, runpy, sys; atexit.register(lambda: print(*sys.modules)); sys.argv[1:] = ['--help']; "
+    program += f"runpy.run_module({command!r}, run_name='__main__', alter_sys=True)"
+    imported = set(run_python("-c", program).stdout.split())
+    assert {"typer", "tickhouse_core.settings"} <= imported
+    assert not imported & {"pyarrow", "numpy", "botocore", "boto3", "chdb", "httpx", "websockets", "pandas", "polars"}

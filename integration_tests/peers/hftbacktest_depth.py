@@ -75,12 +75,16 @@ def session(path: Path) -> list[tuple[int, list[Any], list[Any]]]:
 
 
 def main() -> None:
-    export = Path(sys.argv[1])
+    updates, engine = session(Path(sys.argv[1])), njit(compared)
+    print(json.dumps([judged(Path(export), updates, engine) for export in sys.argv[2:]]))
+
+
+def judged(export: Path, updates: list[tuple[int, list[Any], list[Any]]], engine: Any) -> dict[str, int]:
+    """What the engine says of one export."""
     certificate = json.loads((export / "certificate.json").read_text())
     files = [str(export / file["name"]) for file in certificate["files"]]
     for file in files:
         validate_event_order(np.load(file)["data"])
-    updates = session(Path(sys.argv[2]))
     correction = certificate["symbols"]["BTCUSDT"]["clock_correction_us"]
     times = np.maximum.accumulate(np.array([(received + correction) * 1_000 for received, _, _ in updates]))
     rows = [
@@ -105,8 +109,8 @@ def main() -> None:
         .lot_size(LOT)
     )
     hbt = HashMapMarketDepthBacktest([asset])
-    looked, equal, crossed = njit(compared)(hbt, times, offsets, is_bid, places, quantities, bid_ticks, ask_ticks)
-    print(json.dumps({"updates": len(updates), "looked": int(looked), "equal": int(equal), "crossed": int(crossed)}))
+    looked, equal, crossed = engine(hbt, times, offsets, is_bid, places, quantities, bid_ticks, ask_ticks)
+    return {"looked": int(looked), "equal": int(equal), "crossed": int(crossed)}
 
 
 if __name__ == "__main__":

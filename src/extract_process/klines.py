@@ -6,27 +6,24 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from extract_process.backfill.plan import BackfillOptions, BackfillReport, Source
-from extract_process.backfill.runner import Backfill
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.command_line import instant, one_of, print_figures, with_data_folder
 from tickhouse_core.errors import UsageError
-from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.logs import console, status_shown
 from tickhouse_core.settings import SpoolSettings, read
 from tickhouse_core.starting import start
 from tickhouse_core.timestamps import format_instant, now_us
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:  # what runs a backfill is imported when it runs: --help and a wrong option need none of it
+    from extract_process.backfill.runner import Backfill
 
-_DEFAULT = venue_named(DEFAULT_VENUE)
+log = logging.getLogger(__name__)
 
 
 def run_backfill(
@@ -34,13 +31,13 @@ def run_backfill(
     options: BackfillOptions,
     stop: StopRequest,
     on_begin: Callable[[BackfillReport], object] = lambda report: None,
-) -> Backfill:
+) -> "Backfill":
     """Runs to the end and returns the backfill with its report and request tally. Errors: see `Backfill.run`.
 
     `on_begin` gets the report that counts while it runs.
     """
 
-    async def run() -> Backfill:
+    async def run() -> "Backfill":
         async with _backfill(options) as backfill:
             on_begin(backfill.report)
             await backfill.run(symbols, stop)
@@ -67,8 +64,11 @@ async def _run_shown(symbols: list[str], options: BackfillOptions, stop: StopReq
 
 
 @asynccontextmanager
-async def _backfill(options: BackfillOptions) -> AsyncIterator[Backfill]:
+async def _backfill(options: BackfillOptions) -> AsyncIterator["Backfill"]:
     """The parts of one run, as the environment names them."""
+    from extract_process.backfill.runner import Backfill
+    from tickhouse_core.lake import open_lake
+
     venue, connections = venue_named(options.venue), options.concurrency + 1
     store = open_lake()
     store.check_access()  # before the venue is asked: without a lake all answers are for nothing
@@ -77,14 +77,7 @@ async def _backfill(options: BackfillOptions) -> AsyncIterator[Backfill]:
         yield Backfill(venue, rest, archive, store, options)
 
 
-class _Speed(ProgressColumn):
-    """The library's own figure is None until there are two of them."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed or 0:,.0f} rows/s", style="cyan")
-
-
-async def _show(backfill: Backfill) -> None:
+async def _show(backfill: "Backfill") -> None:
     """A progress bar on a terminal, a log line every ten seconds elsewhere."""
     report, rest = backfill.report, backfill.rest
     if not console.is_terminal:
@@ -94,11 +87,20 @@ async def _show(backfill: Backfill) -> None:
                 "backfilling",
                 extra={"received": report.rows_received, "missing": report.rows_missing, "weight": rest.client.tally.weight},
             )
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        """The library's own figure is None until there are two of them."""
+
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed or 0:,.0f} rows/s", style="cyan")
+
     columns = (
         TextColumn("klines"),
         BarColumn(),
         MofNCompleteColumn(),
-        _Speed(),
+        Speed(),
         TextColumn("weight {task.fields[used]}/{task.fields[limit]}"),
         TimeRemainingColumn(),
     )
@@ -118,7 +120,7 @@ async def _show(backfill: Backfill) -> None:
             update()
 
 
-def print_summary(backfill: Backfill, seconds: float) -> None:
+def print_summary(backfill: "Backfill", seconds: float) -> None:
     """What was done, one figure a line, on stdout."""
     report, tally = backfill.report, backfill.rest.client.tally
     figures = {
@@ -144,10 +146,8 @@ def print_summary(backfill: Backfill, seconds: float) -> None:
 
 @with_data_folder()
 def main(
-    symbol: Annotated[
-        list[str], typer.Option(help=f"Market as the venue spells it, for example {_DEFAULT.symbol_example}; repeats.")
-    ],
-    interval: Annotated[str, typer.Option(help=f"One of {', '.join(_DEFAULT.intervals)}.")] = "1m",
+    symbol: Annotated[list[str], typer.Option(help="Market as the venue spells it, for example BTCUSDT; repeats.")],
+    interval: Annotated[str, typer.Option(help="Length of a kline, for example 1m, 1h or 1d, if the venue has it.")] = "1m",
     start: Annotated[str, typer.Option(help="First open time, ISO 8601, UTC.")] = "2024-01-01",
     end: Annotated[str | None, typer.Option(help="Open times before this, ISO 8601, UTC; default now.")] = None,
     venue: Annotated[str, typer.Option(help=f"The exchange: {', '.join(venue_names())}.")] = DEFAULT_VENUE,

@@ -45,7 +45,7 @@ def simulated_exchange(
     ] = "1",
     replay_end: Annotated[ReplayEnd, typer.Option(help="of a lake: the process stays, or closes its sockets and ends")] = STAY,
     replay_start: Annotated[
-        Start, typer.Option(help="on any subscription, on all of them, or by the control endpoint")
+        Start, typer.Option(help="on any subscription, on all of them, by the control endpoint, or at once")
     ] = Start.ANY,
     now: Annotated[str | None, typer.Option(help="ISO instant at which the exchange's clock starts")] = None,
     time_scale: Annotated[float, typer.Option(help="the exchange's clock runs so many times as fast, limits included")] = 1.0,

@@ -253,8 +253,8 @@ def _why_no_object(entry: "os.DirEntry[str]") -> str | None:
         return "its name is not UTF-8"
     if spelled != entry.name:
         return f"its key would be the file {spelled}: rename it"
-    path = Path(entry.path)
-    if entry.is_symlink() and Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(path)):
+    path = Path(entry.path) if entry.is_symlink() else None
+    if path is not None and Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(path)):
         return "it is a link to a folder that it is in"
     try:
         return None if entry.is_dir() or entry.is_file() else "it is no file"

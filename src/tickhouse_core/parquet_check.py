@@ -33,7 +33,7 @@ from tickhouse_core.parquet_sizes import (
     row_width,
     sizes_of,
 )
-from tickhouse_core.parquet_sums import footer_of, is_damaged
+from tickhouse_core.parquet_sums import footer_of, has_sums, is_damaged
 
 _MOST_CHUNKS = 1_000
 """Each costs some microseconds a column in every step; above, one copy is cheaper."""
@@ -217,10 +217,14 @@ def read_footer(file: io.RawIOBase | io.BufferedIOBase) -> bytes:
     return file.read(min(size, end)) or b""
 
 
-def refuse_damaged(footer: bytes | memoryview, size: int, file: bytes | memoryview | None = None) -> None:
-    """Where our writer's sums are wrong: of the footer, and of all of the `file` where it is given. Raises ObjectRefused."""
+def refuse_damaged(footer: bytes | memoryview, size: int, file: bytes | memoryview | None = None) -> bool:
+    """Where our writer's sums are wrong: of the footer, and of all of the `file` where it is given. Raises ObjectRefused.
+
+    Returns whether there are sums: if so, these bytes are the ones that were written.
+    """
     if is_damaged(footer, size, file):
         raise ObjectRefused("broken_pages", "damaged after it was written: its bytes are not those of its tickhouse.crc32")
+    return has_sums(footer, size)
 
 
 @contextmanager

@@ -34,18 +34,29 @@ def with_sums(file: bytes) -> bytes:
     return file[:behind] + footer[: place + 24] + sum_of_footer + footer[place + 32 :] + file[-_TAIL:]
 
 
+def has_sums(footer: bytes | memoryview, size: int) -> bool:
+    """Whether the footer says sums that are this file's, right or wrong."""
+    return _place_of(bytes(footer), size) is not None
+
+
 def is_damaged(footer: bytes | memoryview, size: int, file: bytes | memoryview | None = None) -> bool:
     """Whether a sum is wrong: of the footer, and where the whole `file` is given, of all before it. `size` is the file's.
 
     False for a file without sums.
     """
     text = bytes(footer)
-    place = text.rfind(_MARK) + len(_MARK)
-    said = text[place : place + 32]
-    behind = size - _TAIL - len(text)
-    if place < len(_MARK) or said[:16] != f"{behind:016x}".encode():
+    place = _place_of(text, size)
+    if place is None:
         return False
+    said, behind = text[place : place + 32], size - _TAIL - len(text)
     blank = text[: place + 24] + b"0" * 8 + text[place + 32 :]
     if said[24:] != f"{crc32(blank):08x}".encode():
         return True
     return file is not None and said[16:24] != f"{crc32(file[:behind]):08x}".encode()
+
+
+def _place_of(footer: bytes, size: int) -> int | None:
+    """Where the digits are; None where there are none, or those of another file."""
+    place = footer.rfind(_MARK) + len(_MARK)
+    is_there = place >= len(_MARK) and footer[place : place + 16] == f"{size - _TAIL - len(footer):016x}".encode()
+    return place if is_there else None

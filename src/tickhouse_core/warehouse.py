@@ -6,7 +6,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
 import clickhouse_connect
-import pyarrow as pa
 from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.httpclient import HttpClient
 from urllib3 import Timeout
@@ -18,6 +17,7 @@ from tickhouse_core.folder_holder import door_to
 from tickhouse_core.settings import WarehouseSettings
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from clickhouse_connect.driver.client import Client
 
 _INSERT_SETTINGS = {
@@ -150,13 +150,15 @@ class Warehouse:
         )
         return {(str(key), str(etag)): int(count) for key, etag, count in rows}
 
-    def insert_arrow(self, table: str, rows: pa.Table, *, token: str, push_again: bool = False) -> None:
+    def insert_arrow(self, table: str, rows: "pa.Table", *, token: str, push_again: bool = False) -> None:
         """Appends rows by column name; the column `load_time` is the warehouse's.
 
         The same rows under the same token again insert nothing, in the table and in what its materialized views feed,
         as long as the tables' `non_replicated_deduplication_window` remembers it (ClickHouse: insert_deduplication_token).
         WarehouseUnavailable if there is no such table yet: the schema may come later.
         """
+        import pyarrow as pa  # most commands insert no rows: a tenth of a second of the processor each
+
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, rows.schema) as writer:
             writer.write_table(rows)

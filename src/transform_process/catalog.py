@@ -14,19 +14,37 @@ INTERVAL_SECONDS = {"1s": 1, "1m": 60, "5m": 300, "15m": 900, "30m": 1_800, "1h"
 """Every length divides the next one: each is rolled up from the one before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One statement of sql/clickhouse/gold; beside `parameters` it may use the window and the build_version.
+_LONGER = [interval for interval in INTERVAL_SECONDS if interval != "1s"]
 
-    `target` is the table it fills. `needs`, if there is one, is a file of sql/clickhouse/transform that counts what the step
-    works on: with none it would fill nothing, and planning a large statement takes the engine up to half a second.
+Parameters = Mapping[str, str | int | list[str] | list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A file of sql/clickhouse/gold; beside its step's parameters it may use the window and the build_version.
+
+    `needs`, if there is one, is a file of sql/clickhouse/transform that counts what the statement works on: with none it would
+    fill nothing, and planning a large statement takes the engine up to half a second.
+    `from_klines`: so it would where silver never had klines of the step's interval.
+    `touched`, if there is one, is a file there that lists what the statement builds anew: it gets `at_once` of these rows
+    at a time, as its parameter `touched`.
     """
 
-    name: str
     file: str
-    target: str
-    parameters: Mapping[str, str | int] = field(default_factory=dict)
     needs: str = ""
+    from_klines: bool = False
+    touched: str = ""
+    at_once: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Statements that fill the table `target`, one after the other; where it has several intervals, the rows of one."""
+
+    name: str
+    target: str
+    statements: tuple[Statement, ...]
+    parameters: Parameters = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +74,29 @@ class Transform:
 
 
 def _base(interval: str) -> Step:
-    parameters: dict[str, str | int] = {"interval": interval, "seconds": INTERVAL_SECONDS[interval]}
-    return Step(f"ohlcv_{interval}", "ohlcv_base.sql", "stored_ohlcv", parameters)
+    parameters: Parameters = {"interval": interval, "seconds": INTERVAL_SECONDS[interval]}
+    from_trades = Statement("ohlcv_base.sql", needs="touched_trades.sql")
+    return Step(f"ohlcv_{interval}", "stored_ohlcv", (from_trades, Statement("ohlcv_klines.sql", from_klines=True)), parameters)
 
 
 def _roll_up(part: str, interval: str) -> Step:
-    parameters: dict[str, str | int] = {
+    parameters: Parameters = {
         "interval": interval,
         "seconds": INTERVAL_SECONDS[interval],
         "part": part,
         "part_seconds": INTERVAL_SECONDS[part],
     }
-    return Step(f"ohlcv_{interval}", "ohlcv_roll_up.sql", "stored_ohlcv", parameters)
+    statements = (Statement("ohlcv_roll_up.sql"), Statement("ohlcv_own.sql", from_klines=True))
+    return Step(f"ohlcv_{interval}", "stored_ohlcv", statements, parameters)
 
 
-def _indicators(interval: str) -> Step:
-    parameters: dict[str, str | int] = {"interval": interval, "seconds": INTERVAL_SECONDS[interval]}
-    return Step(f"indicators_{interval}", "indicators.sql", "stored_indicators", parameters)
+def _indicators() -> Step:
+    parameters: Parameters = {
+        "intervals": _LONGER,
+        "lengths": [INTERVAL_SECONDS[interval] for interval in _LONGER],
+    }
+    statement = Statement("indicators.sql", touched="touched_blocks.sql")
+    return Step("indicators", "stored_indicators", (statement,), parameters)
 
 
 def _intervals(minute: int) -> list[tuple[str, int]]:
@@ -92,14 +116,13 @@ def _hours_of_a_book(minute: int) -> list[tuple[int]]:
 
 
 def _symbols(of: str) -> Step:
-    return Step(f"symbol_names_{of}", "symbol_names.sql", "stored_symbol_names")
+    return Step(f"symbol_names_{of}", "stored_symbol_names", (Statement("symbol_names.sql"),))
 
 
 def _cross_venue(basis: str) -> Step:
-    return Step(f"cross_venue_{basis}", "cross_venue.sql", "stored_cross_venue", {"basis": basis}, "shared_markets.sql")
+    statement = Statement("cross_venue.sql", needs="shared_markets.sql")
+    return Step(f"cross_venue_{basis}", "stored_cross_venue", (statement,), {"basis": basis})
 
-
-_LONGER = [interval for interval in INTERVAL_SECONDS if interval != "1s"]
 
 OHLCV = Transform(
     name="ohlcv",
@@ -109,7 +132,7 @@ OHLCV = Transform(
         _base("1s"),
         _base("1m"),
         *(_roll_up(part, interval) for part, interval in pairwise(_LONGER)),
-        *(_indicators(interval) for interval in _LONGER),
+        _indicators(),
         _symbols("trades"),
         _cross_venue("trades"),
     ),
@@ -125,8 +148,8 @@ BOOK = Transform(
     sources=("silver_depth_diffs", "silver_depth_snapshots"),
     most_rows=100_000,
     steps=(
-        Step("book_top_1s", "book_top_1s.sql", "stored_book_top"),
-        Step("book_coverage", "book_coverage.sql", "stored_book_hours"),
+        Step("book_top_1s", "stored_book_top", (Statement("book_top_1s.sql"),)),
+        Step("book_coverage", "stored_book_hours", (Statement("book_coverage.sql"),)),
         _symbols("book"),
         _cross_venue("book"),
     ),

@@ -34,6 +34,9 @@ LOST_AT_ONCE = 1_000
 LOSSES_KEPT_US = 30 * DAY_US
 """How long lost minutes stay after every transform has dealt with them."""
 
+LARGE_WINDOW = 50_000
+"""Rows of silver, from which on it is asked whether whole days are touched."""
+
 STUCK_SECONDS = 900.0
 """A window of a large backfill takes minutes; longer is stuck."""
 
@@ -67,6 +70,9 @@ class Transformer:
         self._to_rebuild = {transform.name for transform in transforms} if options.rebuild else set()
         self._oldest_build = 0
         """While everything is built anew: the first build_version that is part of it."""
+
+        self._kline_intervals: set[str] = set()
+        """Of the klines that this process has seen loaded; before its first window, of all before it."""
 
     def run(self) -> None:
         """Runs passes until the stop; while the warehouse is unavailable it waits with growing pauses and logs it once."""
@@ -144,15 +150,21 @@ class Transformer:
         """All steps over one window; what was done and the watermark are written last, in one insert."""
         began = time.monotonic()
         _, version = self._watermark(transform)
-        built: dict[str, int] = {}
         self._forget(transform, window)
-        rows = [self._run_step(step, window, version, built) for step in transform.steps]
-        total = sum(built.values())
-        seconds = time.monotonic() - began
+        self._note_kline_intervals(window)
+        grain = self._grain(window)
+        seconds = [self._run_step(step, window, version, grain) for step in transform.steps]
+        built = self._built(transform.steps, version)
+        rows = [
+            {"step": step.name, "built_rows": count, "seconds": took}
+            for step, count, took in zip(transform.steps, built, seconds, strict=True)
+        ]
+        total = sum(built)
+        whole = time.monotonic() - began
         head = _run_row(window, version) | {"transform": transform.name}
-        done = {"step": "", "built_rows": total, "seconds": seconds}
+        done = {"step": "", "built_rows": total, "seconds": whole}
         self._warehouse.insert_rows("ops_transform_runs", [head | row for row in [*rows, done]])
-        figures = {"transform": transform.name, "loaded": window.rows, "built": total, "seconds": round(seconds, 3)}
+        figures = {"transform": transform.name, "loaded": window.rows, "built": total, "seconds": round(whole, 3)}
         self.counts.on_window(transform.name, window.end_us, total)
         log.info("window done", extra=figures)
         return total
@@ -183,18 +195,53 @@ class Transformer:
         if gone := [name for name in names if name not in left]:
             self._warehouse.command(read_sql("transform/forget_names.sql"), {"names": gone})
 
-    def _run_step(self, step: Step, window: Window, version: int, built: dict[str, int]) -> dict[str, Any]:
-        """Fills the step's target; `built` counts by target what this version has there so far."""
+    def _note_kline_intervals(self, window: Window) -> None:
+        """One question a window, instead of one a step."""
+        bounds = _bounds(window.start_us if self._kline_intervals else 0, window.end_us)
+        self._kline_intervals.update(
+            str(interval) for (interval,) in self._warehouse.query(read_sql("transform/kline_intervals.sql"), bounds)
+        )
+
+    def _grain(self, window: Window) -> int:
+        """What is touched, in seconds: minutes, or whole days where the window has at least half of the minutes of its days.
+
+        Sets of millions of minutes cost more than the rows built anew; a row that is built without need stays the same.
+        """
+        if window.rows < LARGE_WINDOW:
+            return 60
+        [[minutes, days]] = self._warehouse.query(read_sql("transform/loaded_days.sql"), _bounds(window.start_us, window.end_us))
+        return 86_400 if minutes >= 720 * days > 0 else 60
+
+    def _run_step(self, step: Step, window: Window, version: int, grain: int) -> float:
+        """Fills the step's target; returns the seconds it took."""
         began = time.monotonic()
-        if step.needs and not self._warehouse.query(read_sql(f"transform/{step.needs}"))[0][0]:
-            return {"step": step.name, "built_rows": 0, "seconds": time.monotonic() - began}
-        parameters = {**step.parameters, **_bounds(window.start_us, window.end_us), "build_version": version}
-        parameters["oldest_build"] = self._oldest_build
-        self._warehouse.command(read_sql(f"gold/{step.file}"), parameters)
-        asked = {"target": step.target, "build_version": version}
-        [[count]] = self._warehouse.query(read_sql("transform/built_rows.sql"), asked)
-        before, built[step.target] = built.get(step.target, 0), int(count)
-        return {"step": step.name, "built_rows": int(count) - before, "seconds": time.monotonic() - began}
+        parameters: dict[str, Any] = {**step.parameters, **_bounds(window.start_us, window.end_us)}
+        parameters |= {"build_version": version, "oldest_build": self._oldest_build}
+        parameters["grain"] = max(grain, parameters.get("seconds", 0))
+        for statement in step.statements:
+            if statement.from_klines and parameters["interval"] not in self._kline_intervals:
+                continue
+            if statement.needs and not self._warehouse.query(read_sql(f"transform/{statement.needs}"), parameters)[0][0]:
+                continue
+            sql = read_sql(f"gold/{statement.file}")
+            if not statement.touched:
+                self._warehouse.command(sql, parameters)
+                continue
+            touched = self._warehouse.query(read_sql(f"transform/{statement.touched}"), parameters)
+            for first in range(0, len(touched), statement.at_once):
+                chosen = [tuple(row) for row in touched[first : first + statement.at_once]]
+                self._warehouse.command(sql, parameters | {"touched": chosen})
+        return time.monotonic() - began
+
+    def _built(self, steps: Sequence[Step], version: int) -> list[int]:
+        """How many rows each step left, asked once a table: a small question costs as much as a small insert."""
+        counts: dict[tuple[str, str], int] = {}
+        for target in dict.fromkeys(step.target for step in steps):
+            by_interval = any("interval" in step.parameters for step in steps if step.target == target)
+            file = "built_by_interval.sql" if by_interval else "built_rows.sql"
+            for row in self._warehouse.query(read_sql(f"transform/{file}"), {"target": target, "build_version": version}):
+                counts[target, str(row[0]) if by_interval else ""] = int(row[-1])
+        return [counts.get((step.target, str(step.parameters.get("interval", ""))), 0) for step in steps]
 
 
 def read_sql(name: str, root: Path = SQL_ROOT) -> str:

@@ -13,8 +13,15 @@ from extract_process.records import Heartbeat, StreamKey, Trade
 from extract_process.sequence import Gap
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.row_buffer import RowBuffer
-from extract_process.spool.segments import Kind, RestAnswer, Spool, leftover_segments, parse_rest_answer
-from extract_process.spool.state_dir import Checkpoint, load_checkpoint
+from extract_process.spool.segments import (
+    Checkpoint,
+    Kind,
+    RestAnswer,
+    Spool,
+    leftover_segments,
+    load_checkpoint,
+    parse_rest_answer,
+)
 from extract_process.venues.binance import VENUE as BINANCE
 
 NOON = 1_704_110_400_000_000

@@ -12,8 +12,19 @@ from hypothesis import strategies as st
 
 from extract_process.records import StreamKey
 from extract_process.spool.outbox import Outbox
-from extract_process.spool.segments import Kind, Record, Segment, Spool, leftover_segments, read_segment
-from extract_process.spool.state_dir import Checkpoint, capture_folder, load_checkpoint, measure, outbox_folder
+from extract_process.spool.segments import (
+    Checkpoint,
+    Kind,
+    Record,
+    Segment,
+    Spool,
+    capture_folder,
+    leftover_segments,
+    load_checkpoint,
+    measure,
+    outbox_folder,
+    read_segment,
+)
 from tickhouse_core.errors import UsageError
 
 from .full_disk import files_of_at_most

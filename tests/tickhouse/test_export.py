@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
+from conftest import Lake as Bucket
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from integration_tests.src.docs.shell import commands_of
@@ -144,6 +145,39 @@ def test_tardis_csv_gives_the_book_after_every_update(made: Made, tmp_path: Path
     assert {number: found[number] for number in made[1]} == made[1]
 
 
+def test_a_range_begins_with_the_book_as_it_is_then(made: Made, tmp_path: Path) -> None:
+    """The snapshot it stands on was received before the range; it is among the sources."""
+    found = export(made, tmp_path / "out", "tardis-csv", "--type", "incremental_book_L2", "--from", "2024-08-09T00:00:00.4")
+    _, rows = csv_rows(tmp_path / "out" / "binance_incremental_book_L2_2024-08-09_BTCUSDT.csv.gz")
+    first = 43
+    whole = [row for row in rows if row[4] == "true"]
+    assert rows[: len(whole)] == whole
+    book = {
+        side: {Decimal(price): Decimal(amount) for *_, one, price, amount in whole if f"{one}s" == side} for side in made[1][42]
+    }
+    assert book == made[1][first - 1]
+    assert found["symbols"]["BTCUSDT"]["channels"]["depth"]["proven"] == [
+        ["2024-08-09T00:00:00.400000Z", "2024-08-09T00:00:01.000001Z"]
+    ]
+    assert len([source for source in found["sources"] if "depth_snapshots" in source["key"]]) >= 1
+
+
+@pytest.mark.slow  # moto
+def test_a_bucket_gives_the_same_files_as_a_folder(
+    made: Made, tmp_path: Path, moto_lake: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(made, tmp_path / "folder", "hftbacktest")
+    for summary in FolderStore(made[0] / "lake").list_keys(""):
+        moto_lake.store.write(summary.key, FolderStore(made[0] / "lake").read(summary.key).body)
+    monkeypatch.setenv("S3_BUCKET", moto_lake.store.bucket)
+
+    where = ("--symbol", "BTCUSDT", "--from", FROM, "--to", TO, "--out", str(tmp_path / "bucket"))
+    done = run_here("tickhouse.cli", "export", "hftbacktest", *where)
+
+    assert done.returncode == 0, done.stderr
+    assert bytes_of(tmp_path / "bucket") == bytes_of(tmp_path / "folder")
+
+
 def test_tardis_csv_has_trades_quotes_and_best_levels(made: Made, tmp_path: Path) -> None:
     certificate = export(made, tmp_path / "out", "tardis-csv")
     header, deals = csv_rows(tmp_path / "out" / "binance_trades_2024-08-08_BTCUSDT.csv.gz")
@@ -228,7 +262,8 @@ def test_a_nautilus_catalog_is_written_as_the_package_reads_it(made: Made, tmp_p
     (name,) = [file["name"] for file in certificate["files"] if "trade_tick" in file["name"]]
     assert name.startswith("data/trade_tick/BTCUSDT.BINANCE/2024-08-08T23-59-59-037333000Z_2024-08-09T00-00-01-004000000Z")
     assert tables["bar"].num_rows == 1
-    assert tables["currency_pair"].to_pylist()[0]["quote_currency"] == "USDT"
+    (pair,) = tables["currency_pair"].to_pylist()
+    assert (pair["base_currency"], pair["quote_currency"], pair["price_increment"]) == ("BTC", "USDT", "0.01")
 
 
 def test_only_proven_leaves_out_what_the_certificate_names(made: Made, tmp_path: Path) -> None:
@@ -255,6 +290,33 @@ def test_only_proven_leaves_out_what_the_certificate_names(made: Made, tmp_path:
     assert pq.read_table(tmp_path / "whole" / "BTCUSDT_trades.parquet") == (
         th.open(made[0]).trades("BTCUSDT", FROM, TO, exact=True).arrow()
     )
+
+
+def test_what_a_mismatch_put_into_doubt_is_not_proven(tmp_path: Path) -> None:
+    """From the last update that was verified to the snapshot that put the book right."""
+    store = FolderStore(tmp_path / "data" / "lake")
+    bids, asks = [["99", "1"]], [["101", "1"]]
+    tables = [
+        (DEPTH_DIFFS, depth_diff(number, number, event_us=DAY + number * STEP, bids=bids, asks=asks)) for number in range(1, 13)
+    ]
+    for number, reason in ((0, "start"), (8, "mismatch")):
+        snapshot = depth_snapshot(number, receipt_us=DAY + number * STEP + 1, bids=bids, asks=asks)
+        place = snapshot.schema.get_field_index("reason")
+        reasons = pa.array([reason]).cast(snapshot.schema.field(place).type)
+        tables.append((DEPTH_SNAPSHOTS, snapshot.set_column(place, snapshot.schema.field(place), reasons)))
+    for event, number in (("proven", 3), ("mismatch", 6)):
+        tables.append((STREAM_EVENTS, stream_event(event, "depth", number, number, started_us=DAY + number * STEP)))
+    for dataset, table in tables:
+        store.write(hourly_key(dataset, "binance", DAY, "a", next(_sequences)), parquet_bytes(table, dataset))
+
+    found = export((tmp_path / "data", {}), tmp_path / "out", "nautilus", "--channel", "depth", "--only-proven")
+
+    known = found["symbols"]["BTCUSDT"]
+    assert [one["update_id"] for one in known["channels"]["depth"]["mismatches"]] == [6]
+    (name,) = [file["name"] for file in found["files"] if "deltas" in file["name"]]
+    deltas = pq.read_table(tmp_path / "out" / name).to_pylist()
+    assert sorted({delta["sequence"] for delta in deltas if not delta["flags"] & 32}) == [1, 2, 3, 9, 10, 11, 12]
+    assert known["whole_books"] == 2
 
 
 @pytest.mark.parametrize("form", ["hftbacktest", "nautilus", "tardis-csv"])

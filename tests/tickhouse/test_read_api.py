@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -42,7 +42,7 @@ from tickhouse_core.datasets import (
 from tickhouse_core.errors import UsageError
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lake_keys import hourly_key, klines_month_key, stream_klines_key
-from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.reading.known import Known
 from tickhouse_core.reading.numbers import floats
 from tickhouse_core.reading.object_rows import SMALL_BYTES
@@ -643,3 +643,38 @@ def test_a_symbol_is_looked_for_in_so_many_objects_alone(folder: FolderStore, ca
     assert "no such symbol" in caplog.text
     with pytest.raises(UsageError, match="this lake has BTCUSDT"):
         Known(folder).check(request("binance", "DOGEUSDT", DAY, DAY + HOUR))
+
+
+class ListedDays(FolderStore):
+    """Remembers which prefixes were listed."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.listed: list[str] = []
+
+    def list_keys(self, prefix: str) -> Iterator[ObjectSummary]:
+        self.listed.append(prefix.rpartition("date=")[2])
+        return super().list_keys(prefix)
+
+
+def test_a_long_range_is_listed_as_it_is_read(tmp_path: Path) -> None:
+    """Objects of a month of ten seconds each would be 130 MB of keys."""
+    store = ListedDays(tmp_path)
+    days = range(6)
+    for day in days:
+        write(store, TRADES, trades([day + 1], times_us=[DAY + day * 24 * HOUR]))
+    scan = RowScan(store, TRADES, request("binance", "BTCUSDT", DAY, DAY + 7 * 24 * HOUR), chunk_objects=1)
+    read = scan.tables()
+    assert next(read).column("trade_id").to_pylist() == [1]
+    assert len(store.listed) < 5
+    assert [number for table in read for number in table.column("trade_id").to_pylist()] == [2, 3, 4, 5, 6]
+    assert len(store.listed) == len(days)
+
+
+def test_objects_of_another_tool_may_have_rows_of_the_day_before(folder: FolderStore, lake: "th.Lake") -> None:
+    for day in range(4):
+        write(folder, TRADES, trades([10 * day + 1, 10 * day + 3], times_us=[DAY + day * 24 * HOUR, DAY + (day * 24 + 1) * HOUR]))
+    between = trades([12], times_us=[DAY + 24 * HOUR + MINUTE])
+    folder.write("data_sources/trades/venue=binance/date=2024-08-11/hour=00/compacted.parquet", parquet_bytes(between, TRADES))
+    found = lake.trades("BTCUSDT", DAY, DAY + 4 * 24 * HOUR).arrow()
+    assert found.column("trade_id").to_pylist() == [1, 3, 11, 12, 13, 21, 23, 31, 33]

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from tickhouse_core.resources import SQL_ROOT
-from transform_process.catalog import INTERVAL_SECONDS, TRANSFORMS, Forget, Step
+from transform_process.catalog import INTERVAL_SECONDS, TRANSFORMS, Forget, Statement, Step
 
 FILES = sorted((SQL_ROOT / "gold").iterdir())
 STEPS = [step for transform in TRANSFORMS for step in transform.steps]
+STATEMENTS = [(step, statement) for step in STEPS for statement in step.statements]
 FORGETS = [forget for transform in TRANSFORMS for forget in transform.forgets]
 
 
@@ -17,14 +18,14 @@ def test_every_interval_divides_the_next_one() -> None:
 
 
 def test_every_file_is_a_step_or_a_deletion_and_each_has_a_file() -> None:
-    assert {step.file for step in STEPS} | {forget.file for forget in FORGETS} == {path.name for path in FILES}
+    assert {statement.file for _, statement in STATEMENTS} | {forget.file for forget in FORGETS} == {path.name for path in FILES}
     assert len({step.name for step in STEPS}) == len(STEPS)
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if not path.name.startswith("forget_")], ids=lambda path: path.name)
 def test_a_step_is_one_statement_that_says_what_it_fills_and_why_a_rerun_is_safe(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    target = {step.target for step in STEPS if (SQL_ROOT / "gold" / step.file) == path}
+    target = {step.target for step, statement in STATEMENTS if (SQL_ROOT / "gold" / statement.file) == path}
     assert re.match(r"-- Fills (stored_[a-z_]+)", text)
     assert "-- Grain: " in text
     assert "Rerun is safe: " in text
@@ -47,11 +48,31 @@ def test_a_deletion_gives_every_replica_the_same_rows_to_find(forget: Forget) ->
     assert set(re.findall(r"%\((\w+)\)s", text)) - {"first", "last", "starts"} == set(forget.parameters)
 
 
-def sql_of(made: Step | Forget) -> str:
+def sql_of(made: Statement | Forget) -> str:
     return (SQL_ROOT / "gold" / made.file).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
-def test_a_step_gives_every_parameter_its_file_asks_for(step: Step) -> None:
-    asked = set(re.findall(r"\{(\w+):", sql_of(step)))
-    assert asked - {"window_start", "window_end", "build_version", "oldest_build"} <= set(step.parameters)
+@pytest.mark.parametrize(("step", "statement"), STATEMENTS, ids=lambda made: getattr(made, "name", "") or made.file)
+def test_a_statement_is_given_every_parameter_its_file_asks_for(step: Step, statement: Statement) -> None:
+    given = {"window_start", "window_end", "build_version", "oldest_build", "grain", *step.parameters}
+    assert parameters_of(sql_of(statement)) <= given | ({"touched"} if statement.touched else set())
+    for file in filter(None, (statement.needs, statement.touched)):
+        assert parameters_of((SQL_ROOT / "transform" / file).read_text(encoding="utf-8")) <= given
+
+
+def parameters_of(sql: str) -> set[str]:
+    return set(re.findall(r"\{(\w+):", sql))
+
+
+def test_the_indicators_read_a_block_of_every_interval() -> None:
+    text = (SQL_ROOT / "gold" / "indicators.sql").read_text(encoding="utf-8")
+    branch = r"toUInt32\((\d+)\) as seconds,\s+toStartOfInterval\(open_time, toIntervalSecond\((\d+)\)\) as block\s+"
+    branch += r"from stored_ohlcv final\s+where interval = '(\w+)'\s+and \(venue, symbol, toStartOfInterval\(open_time, "
+    branch += r"toIntervalSecond\((\d+)\)\)\) in \(\s+select venue, symbol, arrayJoin\(\[block, block - "
+    branch += r"toIntervalSecond\((\d+)\)\]\) from touched where interval = '(\w+)'"
+    expected = [
+        (str(seconds), str(1440 * seconds), interval, str(1440 * seconds), str(1440 * seconds), interval)
+        for interval, seconds in INTERVAL_SECONDS.items()
+        if interval != "1s"
+    ]
+    assert re.findall(branch, text) == expected

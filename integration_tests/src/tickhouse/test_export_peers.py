@@ -33,7 +33,7 @@ _sequences = itertools.count(1)
 pytestmark = pytest.mark.slow
 
 
-def peer(script: str, *arguments: Path | str) -> dict[str, Any]:
+def peer(script: str, *arguments: Path | str) -> Any:
     """What a script of the peers' environment prints in its last line."""
     if not PYTHON.exists():
         pytest.skip("no environment with hftbacktest and NautilusTrader: make peers")
@@ -43,8 +43,7 @@ def peer(script: str, *arguments: Path | str) -> dict[str, Any]:
         capture_output=True, text=True, timeout=patience(120), check=False, env=clean,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3_000:]
-    said: dict[str, Any] = orjson.loads(done.stdout.splitlines()[-1])
-    return said
+    return orjson.loads(done.stdout.splitlines()[-1])
 
 
 def land(store: FolderStore, dataset: Dataset, table: pa.Table, instance: str) -> None:
@@ -55,18 +54,28 @@ def land(store: FolderStore, dataset: Dataset, table: pa.Table, instance: str) -
         store.write(hourly_key(dataset, "binance", first, instance, next(_sequences)), parquet_bytes(part, dataset))
 
 
-@pytest.fixture(scope="module", params=["whole", "with a gap"])
-def data(request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The session as two instances recorded it; both miss 20 updates in the second case."""
-    folder = tmp_path_factory.mktemp("peers") / "data"
+@pytest.fixture(scope="module")
+def whole(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The session as two instances recorded it."""
+    return recorded(tmp_path_factory.mktemp("peers") / "data", shared_data, missing=0)
+
+
+@pytest.fixture(scope="module")
+def broken(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same; both miss 20 updates."""
+    return recorded(tmp_path_factory.mktemp("peers") / "data", shared_data, missing=20)
+
+
+def recorded(folder: Path, shared_data: Path, missing: int) -> Path:
     store = FolderStore(folder / "lake")
     deals, (diffs, snapshots, _) = recorded_trades(shared_data), recorded_depth(shared_data)
-    if request.param == "with a gap":
+    if missing:
+        first, end = 2_900, 2_900 + missing
         received = diffs.column("receipt_time").cast(pa.int64()).to_pylist()
-        first, last = diffs.column("first_update_id")[2_900].as_py(), diffs.column("last_update_id")[2_919].as_py()
-        gap = stream_event("gap", "depth", first, last, started_us=received[2_899], ended_us=received[2_920], cause="disconnect")
+        ids = diffs.column("first_update_id")[first].as_py(), diffs.column("last_update_id")[end - 1].as_py()
+        gap = stream_event("gap", "depth", *ids, started_us=received[first - 1], ended_us=received[end], cause="disconnect")
         land(store, STREAM_EVENTS, gap, "a")
-        diffs = pa.concat_tables([diffs.slice(0, 2_900), diffs.slice(2_920)])
+        diffs = pa.concat_tables([diffs.slice(0, first), diffs.slice(end)])
     land(store, DEPTH_SNAPSHOTS, snapshots, "a")
     for dataset, table in ((TRADES, deals), (DEPTH_DIFFS, diffs)):
         land(store, dataset, table, "a")
@@ -82,22 +91,27 @@ def export(data: Path, out: Path, form: str, *more: str) -> dict[str, Any]:
     return found
 
 
-def test_hftbacktests_depth_is_the_exact_book_after_every_update(data: Path, shared_data: Path, tmp_path: Path) -> None:
+def test_hftbacktests_depth_is_the_exact_book_after_every_update(
+    whole: Path, broken: Path, shared_data: Path, tmp_path: Path
+) -> None:
     """All levels of both sides, by its own engine. Beside a gap only what is proven can be, and all of that is."""
-    certificate = export(data, tmp_path / "out", "hftbacktest", "--only-proven")
+    certificates = [
+        export(whole, tmp_path / "whole", "hftbacktest"),
+        export(broken, tmp_path / "broken", "hftbacktest", "--only-proven"),
+    ]
 
-    found = peer("hftbacktest_depth.py", tmp_path / "out", shared_data / SESSION)
+    found = peer("hftbacktest_depth.py", shared_data / SESSION, tmp_path / "whole", tmp_path / "broken")
 
-    is_whole = not certificate["channels"]["depth"]["gaps"]
-    assert found["looked"] > (6_480 if is_whole else 2_890)
-    assert found["equal"] == found["looked"]
-    assert found["crossed"] == 0
-    assert certificate["rows_written"]["depth_diffs"] >= found["looked"]
+    for judged, least, certificate in zip(found, (6_490, 2_890), certificates, strict=True):
+        assert judged["looked"] >= least
+        assert (judged["equal"], judged["crossed"]) == (judged["looked"], 0)
+        assert certificate["rows_written"]["depth_diffs"] >= judged["looked"]
+    assert [len(one["channels"]["depth"]["gaps_in_words"]) for one in certificates] == [0, 1]
 
 
-def test_nautilus_reads_every_trade_and_every_level(data: Path, tmp_path: Path) -> None:
-    certificate = export(data, tmp_path / "out", "nautilus")
-    lake = th.open(data)
+def test_nautilus_reads_every_trade_and_every_level(whole: Path, tmp_path: Path) -> None:
+    certificate = export(whole, tmp_path / "out", "nautilus")
+    lake = th.open(whole)
 
     peer("nautilus_catalog.py", tmp_path / "out", "BTCUSDT.BINANCE", tmp_path / "found.json")
 
@@ -122,23 +136,20 @@ def test_nautilus_reads_every_trade_and_every_level(data: Path, tmp_path: Path) 
     assert all(one[-1] <= other[-1] for one, other in itertools.pairwise(found["deltas"]))
     assert Counter(action for action, *_ in found["deltas"])["CLEAR"] == certificate["whole_books"] == 1
     assert "CurrencyPair(id=BTCUSDT.BINANCE" in found["instruments"][0]
-    if certificate["channels"]["depth"]["gaps"]:
-        return
     book = lake.book("BTCUSDT", TO, exact=True).arrow().to_pylist()
     for side, name in (("bid", "bids"), ("ask", "asks")):
         wanted = [[row["price"], row["quantity"]] for row in book if row["side"] == side]
         assert [[Decimal(price), Decimal(size)] for price, size in found["book"][name]] == wanted
 
 
-def test_hftbacktests_converter_reads_the_csv_files(data: Path, tmp_path: Path) -> None:
+def test_hftbacktests_converter_reads_the_csv_files(broken: Path, tmp_path: Path) -> None:
     """Its converter of tardis.dev's files; the rows are those of the lake."""
     types = ("--type", "trades", "--type", "incremental_book_L2")
-    certificate = export(data, tmp_path / "out", "tardis-csv", *types)
+    certificate = export(broken, tmp_path / "out", "tardis-csv", *types)
 
     found = peer("tardis_conversion.py", tmp_path / "out")
 
-    lake = th.open(data)
-    rows = lake.depth_diffs("BTCUSDT", FROM, TO).arrow().to_pylist()
+    rows = th.open(broken).depth_diffs("BTCUSDT", FROM, TO).arrow().to_pylist()
     assert found["trades"] == certificate["rows_written"]["trades"] == 19_904
     assert found["updates"] == sum(len(row["bids"]) + len(row["asks"]) for row in rows)
     assert found["snapshots"] >= 2_000

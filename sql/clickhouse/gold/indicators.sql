@@ -1,4 +1,4 @@
--- Fills stored_indicators from stored_ohlcv of one interval.
+-- Fills stored_indicators from stored_ohlcv of 1m, 5m, 15m, 30m, 1h, 4h, 1d, in the blocks that touched_blocks.sql found.
 -- Grain: interval, venue, symbol, open_time. Rerun is safe: a row is a function of the rows of stored_ohlcv in its block of
 -- 1,440 intervals and in the 1,000 intervals before; it replaces itself. The recursions begin anew 1,000 intervals
 -- before each block, so that a late row changes two blocks and no more: of what was before, EMA 50 keeps 4e-18 parts,
@@ -12,165 +12,299 @@
 --   MACD       EMA 12 less EMA 26, both seeded at n = 26 from the closes before; signal EMA 9 of it; from n = 34 (G. Appel)
 --   Bollinger  SMA 20 and 2 population standard deviations of the last 20 closes; from n = 20 (J. Bollinger)
 -- Seeds and warm-up are those of TA-Lib (ta_EMA.c, ta_RSI.c, ta_ATR.c, ta_MACD.c), the implementation tests compare with.
--- exponentialMovingAverage(h)(x, n) is (1 - w) * sum of w ^ age * x with w = 2 ^ (-1 / h): fed with seed / (1 - w) first, it is
--- the recursion. w = (p - 1) / (p + 1) for EMA p, 13 / 14 for Wilder.
+-- The recursions: e(n) / w ^ n, with w = 1 - weight, is a sum of x(k) / w ^ k, in which the seed is an x; 2,440 rows of the
+-- heaviest weight reach 1e237. Sums of closes and of their squares are exact: integers of 256 bits, in whose differences
+-- it does not matter that a sum of squares went round. Of closes from 1e19 on a sixteenth is squared: 400 squares must have room.
+-- Arrays have the rows of a block and of the 1,000 intervals before it, in order of time; few blocks at once keep them small.
 insert into stored_indicators
-with changed as (
+with touched as (
     select
-        venue,
-        symbol,
-        toDateTime64(toStartOfInterval(open_time, toIntervalSecond(1440 * {seconds:UInt32})), 6, 'UTC') as own_block,
-        own_block + toIntervalSecond(1440 * {seconds:UInt32}) as next_block,
-        min(open_time) as first_time,
-        max(open_time) + toIntervalSecond(1000 * {seconds:UInt32}) as reach
-    from (
-        select venue, symbol, open_time from stored_ohlcv
-        where interval = {interval:String} and build_version = {build_version:UInt64}
-        union all
-        select venue, symbol, toDateTime64(toStartOfInterval(minute, toIntervalSecond({seconds:UInt32})), 6, 'UTC') from ops_lost_minutes
-        where dataset in ('trades', 'klines')
-            and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
-    )
-    group by venue, symbol, own_block
-),
-touched as (
-    select
-        venue,
-        symbol,
-        touch.1 as block,
-        min(touch.2) as changed_from
-    from (
-        select
-            venue,
-            symbol,
-            arrayJoin(if(
-                reach < next_block,
-                [(own_block, first_time)],
-                [(own_block, first_time), (next_block, next_block)]
-            )) as touch
-        from changed
-    )
-    group by venue, symbol, block
+        touch.1 as interval,
+        touch.2 as venue,
+        touch.3 as symbol,
+        toDateTime(touch.4, 'UTC') as block,
+        fromUnixTimestamp64Micro(touch.5, 'UTC') as changed_from
+    from (select arrayJoin({touched:Array(Tuple(String, String, String, UInt32, Int64))}) as touch)
 ),
 source as (
     select
+        interval,
         venue,
         symbol,
-        toDateTime64(arrayJoin(arrayDistinct([
-            toStartOfInterval(open_time, toIntervalSecond(1440 * {seconds:UInt32})),
-            toStartOfInterval(open_time + toIntervalSecond(1000 * {seconds:UInt32}), toIntervalSecond(1440 * {seconds:UInt32}))
-        ])), 6, 'UTC') as block,
         open_time,
         high,
         low,
         close,
-        is_complete
+        is_complete,
+        toUInt32(60) as seconds,
+        toStartOfInterval(open_time, toIntervalSecond(86400)) as block
     from stored_ohlcv final
-    where interval = {interval:String}
-        and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond(1440 * {seconds:UInt32}))) in (
-            select
-                venue,
-                symbol,
-                arrayJoin([block, block - toIntervalSecond(1440 * {seconds:UInt32})])
-            from touched
+    where interval = '1m'
+        and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond(86400))) in (
+            select venue, symbol, arrayJoin([block, block - toIntervalSecond(86400)]) from touched where interval = '1m'
         )
-),
-numbered as (
+    union all
     select
+        interval,
         venue,
         symbol,
-        block,
         open_time,
-        row_number() over series as n,
-        toFloat64(close) as price,
-        toFloat64(high) as high_price,
-        toFloat64(low) as low_price,
-        lagInFrame(price, 1) over series as price_before,
-        sum(toDecimal256(close, 18)) over series as closes,
-        sum(toUInt64(is_complete)) over series as complete_rows
+        high,
+        low,
+        close,
+        is_complete,
+        toUInt32(300) as seconds,
+        toStartOfInterval(open_time, toIntervalSecond(432000)) as block
+    from stored_ohlcv final
+    where interval = '5m'
+        and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond(432000))) in (
+            select venue, symbol, arrayJoin([block, block - toIntervalSecond(432000)]) from touched where interval = '5m'
+        )
+    union all
+    select
+        interval,
+        venue,
+        symbol,
+        open_time,
+        high,
+        low,
+        close,
+        is_complete,
+        toUInt32(900) as seconds,
+        toStartOfInterval(open_time, toIntervalSecond(1296000)) as block
+    from stored_ohlcv final
+    where interval = '15m'
+        and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond(1296000))) in (
+            select venue, symbol, arrayJoin([block, block - toIntervalSecond(1296000)]) from touched where interval = '15m'
+        )
+    union all
+    select
+        interval,
+        venue,
+        symbol,
+        open_time,
+        high,
+        low,
+        close,
+        is_complete,
+        toUInt32(1800) as seconds,
+        toStartOfInterval(open_time, toIntervalSecond(2592000)) as block
+    from stored_ohlcv final
+    where interval = '30m'
+        and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond(2592000))) in (
+            select venue, symbol, arrayJoin([block, block - toIntervalSecond(2592000)]) from touched where interval = '30m'
+        )
+    union all
+    select
+        interval,
+        venue,
+        symbol,
+        open_time,
+        high,
+        low,
+        close,
+        is_complete,
+        toUInt32(3600) as seconds,
+        toStartOfInterval(open_time, toIntervalSecond(5184000)) as block
+    from stored_ohlcv final
+    where interval = '1h'
+        and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond(5184000))) in (
+            select venue, symbol, arrayJoin([block, block - toIntervalSecond(5184000)]) from touched where interval = '1h'
+        )
+    union all
+    select
+        interval,
+        venue,
+        symbol,
+        open_time,
+        high,
+        low,
+        close,
+        is_complete,
+        toUInt32(14400) as seconds,
+        toStartOfInterval(open_time, toIntervalSecond(20736000)) as block
+    from stored_ohlcv final
+    where interval = '4h'
+        and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond(20736000))) in (
+            select venue, symbol, arrayJoin([block, block - toIntervalSecond(20736000)]) from touched where interval = '4h'
+        )
+    union all
+    select
+        interval,
+        venue,
+        symbol,
+        open_time,
+        high,
+        low,
+        close,
+        is_complete,
+        toUInt32(86400) as seconds,
+        toStartOfInterval(open_time, toIntervalSecond(124416000)) as block
+    from stored_ohlcv final
+    where interval = '1d'
+        and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond(124416000))) in (
+            select venue, symbol, arrayJoin([block, block - toIntervalSecond(124416000)]) from touched where interval = '1d'
+        )
+),
+blocks as (
+    select
+        interval,
+        venue,
+        symbol,
+        seconds,
+        block,
+        arraySort(row -> row.1, groupArray((open_time, toFloat64(high), toFloat64(low), toDecimal256(close, 18), is_complete))) as own_rows
     from source
-    where (venue, symbol, block) in (select venue, symbol, block from touched)
-    window series as (partition by venue, symbol, block order by open_time rows between unbounded preceding and current row)
+    group by interval, venue, symbol, seconds, block
 ),
-moves as (
+series as (
     select
-        *,
-        if(n > 1, greatest(price - price_before, 0), 0) as gain,
-        if(n > 1, greatest(price_before - price, 0), 0) as loss,
-        if(n > 1, greatest(high_price - low_price, abs(high_price - price_before), abs(low_price - price_before)), 0) as true_range,
-        toFloat64(closes - lagInFrame(closes, 12) over series) as last_12,
-        toFloat64(closes - lagInFrame(closes, 20) over series) as last_20,
-        toFloat64(closes - lagInFrame(closes, 26) over series) as last_26,
-        toFloat64(closes - lagInFrame(closes, 50) over series) as last_50,
-        toFloat64(closes - lagInFrame(closes, 200) over series) as last_200,
-        complete_rows - lagInFrame(complete_rows, 200) over series as last_complete,
-        dateDiff('second', lagInFrame(open_time, 199) over series, open_time) as last_seconds,
-        stddevPopStable(price) over (
-            partition by venue, symbol, block order by open_time rows between 19 preceding and current row
-        ) as deviation
-    from numbered
-    window series as (partition by venue, symbol, block order by open_time rows between unbounded preceding and current row)
+        interval,
+        venue,
+        symbol,
+        seconds,
+        block,
+        if(
+            lagInFrame(block, 1, block) over following = block - toIntervalSecond(1440 * seconds),
+            arrayConcat(arrayFilter(row -> row.1 >= block - toIntervalSecond(1000 * seconds), lagInFrame(own_rows) over following), own_rows),
+            own_rows
+        ) as rows
+    from blocks
+    window following as (partition by interval, venue, symbol order by block rows between 1 preceding and current row)
 ),
-seeds as (
+prices as (
     select
-        *,
-        sum(gain) over series / 14 as mean_gain,
-        sum(loss) over series / 14 as mean_loss,
-        sum(true_range) over series / 14 as mean_range
-    from moves
-    window series as (partition by venue, symbol, block order by open_time rows between unbounded preceding and current row)
+        interval,
+        venue,
+        symbol,
+        seconds,
+        rows.1 as times,
+        rows.4 as closes,
+        length(rows) as n,
+        toUInt32(arrayCount(time -> time < changed_from, times)) as skipped,
+        arrayMap(x -> toFloat64(x), closes) as price,
+        arrayPushFront(arrayPopBack(price), price[1]) as price_before,
+        arrayCumSum(closes) as sums,
+        if(arrayMax(price) < 1e19, 1, 16) as divisor,
+        if(divisor = 1, closes, arrayMap(x -> x / toDecimal256(16, 0), closes)) as small_closes,
+        if(divisor = 1, sums, arrayCumSum(small_closes)) as small_sums,
+        arrayCumSum(arrayMap(x -> x * x, small_closes)) as squares,
+        arrayCumSum(rows.5) as complete_rows,
+        arrayMap((x, y) -> greatest(x - y, 0), price, price_before) as gain,
+        arrayMap((x, y) -> greatest(y - x, 0), price, price_before) as loss,
+        arrayMap((high, low, y) -> greatest(high - low, abs(high - y), abs(low - y)), rows.2, rows.3, price_before) as moved,
+        arrayConcat([toFloat64(0)], arraySlice(moved, 2)) as true_range
+    from series
+    inner join touched using (interval, venue, symbol, block)
 ),
 averages as (
     select
         *,
-        exponentialMovingAverage(1 / log2(13 / 11))(multiIf(n < 12, 0, n = 12, last_12 / 12 * 13 / 2, price), n) over series as ema_12,
-        exponentialMovingAverage(1 / log2(27 / 25))(multiIf(n < 26, 0, n = 26, last_26 / 26 * 27 / 2, price), n) over series as ema_26,
-        exponentialMovingAverage(1 / log2(51 / 49))(multiIf(n < 50, 0, n = 50, last_50 / 50 * 51 / 2, price), n) over series as ema_50,
-        exponentialMovingAverage(1 / log2(13 / 11))(multiIf(n < 26, 0, n = 26, last_12 / 12 * 13 / 2, price), n) over series as fast,
-        exponentialMovingAverage(1 / log2(14 / 13))(multiIf(n < 15, 0, n = 15, mean_gain * 14, gain), n) over series as gains,
-        exponentialMovingAverage(1 / log2(14 / 13))(multiIf(n < 15, 0, n = 15, mean_loss * 14, loss), n) over series as losses,
-        exponentialMovingAverage(1 / log2(14 / 13))(multiIf(n < 15, 0, n = 15, mean_range * 14, true_range), n) over series as ranges,
-        if(n < 26, 0, fast - ema_26) as line
-    from seeds
-    window series as (partition by venue, symbol, block order by open_time rows between unbounded preceding and current row)
-),
-lines as (
-    select
-        *,
-        sum(line) over series / 9 as mean_line
-    from averages
-    window series as (partition by venue, symbol, block order by open_time rows between unbounded preceding and current row)
-),
-signals as (
-    select
-        *,
-        exponentialMovingAverage(1 / log2(10 / 8))(multiIf(n < 34, 0, n = 34, mean_line * 10 / 2, line), n) over series as signal
-    from lines
-    window series as (partition by venue, symbol, block order by open_time rows between unbounded preceding and current row)
+        arraySlice(arrayMap(k -> pow(13 / 11, k), range(1, 2441)), 1, n) as power_12,
+        arraySlice(arrayMap(k -> pow(27 / 25, k), range(1, 2441)), 1, n) as power_26,
+        arraySlice(arrayMap(k -> pow(51 / 49, k), range(1, 2441)), 1, n) as power_50,
+        arraySlice(arrayMap(k -> pow(14 / 13, k), range(1, 2441)), 1, n) as power_14,
+        arraySlice(arrayMap(k -> pow(10 / 8, k), range(1, 2441)), 1, n) as power_9,
+        arrayMap((total, power) -> total / power * (2 / 13), arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
+            arrayConcat(arrayWithConstant(11, toFloat64(0)), [toFloat64(sums[12]) / 12 * 13 / 2], arraySlice(price, 13)), n
+        ), power_12)), power_12) as ema_12,
+        arrayMap((total, power) -> total / power * (2 / 27), arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
+            arrayConcat(arrayWithConstant(25, toFloat64(0)), [toFloat64(sums[26]) / 26 * 27 / 2], arraySlice(price, 27)), n
+        ), power_26)), power_26) as ema_26,
+        arrayMap((total, power) -> total / power * (2 / 51), arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
+            arrayConcat(arrayWithConstant(49, toFloat64(0)), [toFloat64(sums[50]) / 50 * 51 / 2], arraySlice(price, 51)), n
+        ), power_50)), power_50) as ema_50,
+        arrayMap((total, power) -> total / power * (2 / 13), arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
+            arrayConcat(arrayWithConstant(25, toFloat64(0)), [toFloat64(sums[26] - sums[14]) / 12 * 13 / 2], arraySlice(price, 27)), n
+        ), power_12)), power_12) as fast,
+        arrayMap((total, power) -> total / power / 14, arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
+            arrayConcat(arrayWithConstant(14, toFloat64(0)), [arraySum(arraySlice(gain, 1, 15))], arraySlice(gain, 16)), n
+        ), power_14)), power_14) as gains,
+        arrayMap((total, power) -> total / power / 14, arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
+            arrayConcat(arrayWithConstant(14, toFloat64(0)), [arraySum(arraySlice(loss, 1, 15))], arraySlice(loss, 16)), n
+        ), power_14)), power_14) as losses,
+        arrayMap((total, power) -> total / power / 14, arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
+            arrayConcat(arrayWithConstant(14, toFloat64(0)), [arraySum(arraySlice(true_range, 1, 15))], arraySlice(true_range, 16)), n
+        ), power_14)), power_14) as ranges,
+        arrayResize(arrayConcat(arrayWithConstant(25, toFloat64(0)), arraySlice(arrayMap((x, y) -> x - y, fast, ema_26), 26)), n) as line,
+        arrayMap((total, power) -> total / power * (2 / 10), arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
+            arrayConcat(arrayWithConstant(33, toFloat64(0)), [arraySum(arraySlice(line, 1, 34)) / 9 * 10 / 2], arraySlice(line, 35)), n
+        ), power_9)), power_9) as signal,
+        arrayMap((x, y) -> toFloat64(x - y), sums, arrayResize(arrayConcat(arrayWithConstant(20, toDecimal256(0, 18)), sums), n)) as last_20,
+        arrayMap((x, y) -> toFloat64(x - y), sums, arrayResize(arrayConcat(arrayWithConstant(50, toDecimal256(0, 18)), sums), n)) as last_50,
+        arrayMap((x, y) -> toFloat64(x - y), sums, arrayResize(arrayConcat(arrayWithConstant(200, toDecimal256(0, 18)), sums), n)) as last_200,
+        arrayMap(
+            (square, square_before, x, y) -> sqrt(toFloat64((square - square_before) * 20 - (x - y) * (x - y))) / 20 * divisor,
+            squares, arrayResize(arrayConcat(arrayWithConstant(20, toDecimal256(0, 36)), squares), n),
+            small_sums, arrayResize(arrayConcat(arrayWithConstant(20, toDecimal256(0, 18)), small_sums), n)
+        ) as deviation_20,
+        arrayMap(
+            (here, there, time, time_before) -> here - there = 200 and dateDiff('second', time_before, time) = 199 * seconds,
+            complete_rows, arrayResize(arrayConcat(arrayWithConstant(200, toUInt64(0)), complete_rows), n),
+            times, arrayResize(arrayConcat(arrayWithConstant(199, toDateTime64(0, 6, 'UTC')), times), n)
+        ) as whole
+    from prices
 )
 select
-    {interval:String} as interval,
+    interval,
     venue,
     symbol,
     open_time,
-    price as close,
-    if(n < 20, null, last_20 / 20) as sma_20,
-    if(n < 50, null, last_50 / 50) as sma_50,
-    if(n < 200, null, last_200 / 200) as sma_200,
-    if(n < 12, null, ema_12) as ema_12,
-    if(n < 26, null, ema_26) as ema_26,
-    if(n < 50, null, ema_50) as ema_50,
-    multiIf(n < 15, null, gains + losses = 0, 0, 100 * gains / (gains + losses)) as rsi_14,
-    if(n < 34, null, line) as macd,
-    if(n < 34, null, signal) as macd_signal,
-    if(n < 34, null, line - signal) as macd_histogram,
-    if(n < 20, null, last_20 / 20 + 2 * deviation) as bollinger_upper,
+    close,
+    if(place < 20, null, sum_20 / 20) as sma_20,
+    if(place < 50, null, sum_50 / 50) as sma_50,
+    if(place < 200, null, sum_200 / 200) as sma_200,
+    if(place < 12, null, e_12) as ema_12,
+    if(place < 26, null, e_26) as ema_26,
+    if(place < 50, null, e_50) as ema_50,
+    multiIf(place < 15, null, gain + loss = 0, 0, 100 * gain / (gain + loss)) as rsi_14,
+    if(place < 34, null, macd_line) as macd,
+    if(place < 34, null, signal_line) as macd_signal,
+    if(place < 34, null, macd_line - signal_line) as macd_histogram,
+    if(place < 20, null, sum_20 / 20 + 2 * deviation) as bollinger_upper,
     sma_20 as bollinger_middle,
-    if(n < 20, null, last_20 / 20 - 2 * deviation) as bollinger_lower,
-    if(n < 15, null, ranges) as atr_14,
-    n >= 200 and last_complete = 200 and last_seconds = 199 * {seconds:UInt32} as is_complete,
+    if(place < 20, null, sum_20 / 20 - 2 * deviation) as bollinger_lower,
+    if(place < 15, null, true_range) as atr_14,
+    place >= 200 and is_whole as is_complete,
     {build_version:UInt64} as build_version
-from signals
-inner join touched using (venue, symbol, block)
-where open_time >= changed_from
-settings do_not_merge_across_partitions_select_final = 1
+from (
+    select
+        interval,
+        venue,
+        symbol,
+        arraySlice(times, skipped + 1) as open_times,
+        range(skipped + 1, n + 1) as places,
+        arraySlice(price, skipped + 1) as its_prices,
+        arraySlice(last_20, skipped + 1) as its_last_20,
+        arraySlice(last_50, skipped + 1) as its_last_50,
+        arraySlice(last_200, skipped + 1) as its_last_200,
+        arraySlice(deviation_20, skipped + 1) as its_deviation_20,
+        arraySlice(ema_12, skipped + 1) as its_ema_12,
+        arraySlice(ema_26, skipped + 1) as its_ema_26,
+        arraySlice(ema_50, skipped + 1) as its_ema_50,
+        arraySlice(gains, skipped + 1) as its_gains,
+        arraySlice(losses, skipped + 1) as its_losses,
+        arraySlice(ranges, skipped + 1) as its_ranges,
+        arraySlice(line, skipped + 1) as its_line,
+        arraySlice(signal, skipped + 1) as its_signal,
+        arraySlice(whole, skipped + 1) as its_whole
+    from averages
+)
+array join
+    open_times as open_time,
+    places as place,
+    its_prices as close,
+    its_last_20 as sum_20,
+    its_last_50 as sum_50,
+    its_last_200 as sum_200,
+    its_deviation_20 as deviation,
+    its_ema_12 as e_12,
+    its_ema_26 as e_26,
+    its_ema_50 as e_50,
+    its_gains as gain,
+    its_losses as loss,
+    its_ranges as true_range,
+    its_line as macd_line,
+    its_signal as signal_line,
+    its_whole as is_whole
+settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0, max_block_size = 16

@@ -1,7 +1,9 @@
--- Fills stored_ohlcv for 1s and 1m: from trades, and from klines where trades are missing.
+-- Fills stored_ohlcv for 1s and 1m in minutes with trades: from them, and from klines where trades are missing. Minutes without
+-- any trade are those of ohlcv_klines.sql.
 -- Grain: interval, venue, symbol, open_time. Rerun is safe: a row is a function of FINAL silver alone; it replaces itself.
 -- Touched: minutes in which silver lost rows; the minutes of loaded klines and trades, and of the trades right before and after loaded ones, whose
--- completeness changes with them. A row made of trades is complete if its ids have no hole (the venue counts them up by
+-- completeness changes with them; the days of all these, where that is as good (grain, see the transformer).
+-- A row made of trades is complete if its ids have no hole (the venue counts them up by
 -- one in a symbol) and the trades before the first and after the last are here too.
 -- Sums are made in Decimal(76, 18) and are null where storage has no room (38 digits). A sum of products is exact up to 5e40:
 -- what Float64 finds far beyond the room is not looked at closer. exact_quote_volume keeps all 36 decimals of it.
@@ -25,13 +27,13 @@ touched as (
     select distinct
         venue,
         symbol,
-        toStartOfMinute(trade_time) as minute
+        toStartOfInterval(trade_time, toIntervalSecond({grain:UInt32})) as start
     from loaded_trades
     union distinct
     select
         venue,
         symbol,
-        toStartOfMinute(trade_time)
+        toStartOfInterval(trade_time, toIntervalSecond({grain:UInt32}))
     from silver_trades
     where (venue, symbol, trade_id) in (
         select
@@ -47,7 +49,7 @@ touched as (
     select
         venue,
         symbol,
-        minute
+        toStartOfInterval(minute, toIntervalSecond({grain:UInt32}))
     from ops_lost_minutes
     where dataset in ('trades', 'klines')
         and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
@@ -55,7 +57,7 @@ touched as (
     select
         venue,
         symbol,
-        toStartOfMinute(open_time)
+        toStartOfInterval(open_time, toIntervalSecond({grain:UInt32}))
     from silver_klines
     where interval = {interval:String}
         and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
@@ -86,7 +88,7 @@ from_trades as (
         min(trade_id) as first_trade_id,
         max(trade_id) as last_trade_id
     from silver_trades final
-    where (venue, symbol, toStartOfMinute(trade_time)) in (select * from touched)
+    where (venue, symbol, toStartOfInterval(trade_time, toIntervalSecond({grain:UInt32}))) in (select * from touched)
     group by venue, symbol, start
 ),
 neighbours as (
@@ -136,7 +138,14 @@ candidates as (
         if(is_closed, 1, 3) as rank
     from silver_klines final
     where interval = {interval:String}
-        and (venue, symbol, toStartOfMinute(open_time)) in (select * from touched)
+        and (venue, symbol, toStartOfMinute(open_time)) in (
+            select distinct
+                venue,
+                symbol,
+                toStartOfMinute(trade_time)
+            from silver_trades
+            where (venue, symbol, toStartOfInterval(trade_time, toIntervalSecond({grain:UInt32}))) in (select * from touched)
+        )
 )
 select
     {interval:String} as interval,
@@ -163,4 +172,4 @@ select
 from candidates
 order by rank
 limit 1 by venue, symbol, open_time
-settings do_not_merge_across_partitions_select_final = 1, use_skip_indexes_if_final = 1
+settings do_not_merge_across_partitions_select_final = 1, use_skip_indexes_if_final = 1, optimize_on_insert = 0

@@ -1,26 +1,26 @@
--- Fills stored_ohlcv for 5m, 15m, 30m, 1h, 4h, 1d: each from the next shorter interval, or from the venue's own kline of
--- this interval where parts are missing.
+-- Fills stored_ohlcv for 5m, 15m, 30m, 1h, 4h, 1d: each from the next shorter interval.
 -- Grain: interval, venue, symbol, open_time. Rerun is safe: a row is a function of stored_ohlcv of the shorter interval and
 -- of FINAL silver_klines; it replaces itself. Sums and extremes of exact decimals: the way up does not matter.
 -- A sum is null where storage has no room for it (38 digits), or had none for a part's.
 -- Touched: the intervals of rows this build made of the shorter interval, of klines loaded in the window, and of minutes in which
--- silver lost rows.
+-- silver lost rows; the days of all these, where that is as good (grain, see the transformer).
 -- Complete: every part is there and complete; or all parts are made of trades whose ids have no hole from before the
 -- first part to after the last one, so that times without a row are times without a trade.
--- Of several candidates: a complete roll-up, a closed kline, an incomplete roll-up, a running kline.
+-- Of several candidates: a complete roll-up, a closed kline, an incomplete roll-up, a running kline: where a closed kline wins,
+-- and where there is no part, ohlcv_own.sql fills the row.
 insert into stored_ohlcv
 with touched as (
     select distinct
         venue,
         symbol,
-        toDateTime64(toStartOfInterval(open_time, toIntervalSecond({seconds:UInt32})), 6, 'UTC') as start
+        toStartOfInterval(open_time, toIntervalSecond({grain:UInt32})) as start
     from stored_ohlcv
     where interval = {part:String} and build_version = {build_version:UInt64}
     union distinct
     select
         venue,
         symbol,
-        toDateTime64(toStartOfInterval(minute, toIntervalSecond({seconds:UInt32})), 6, 'UTC')
+        toStartOfInterval(minute, toIntervalSecond({grain:UInt32}))
     from ops_lost_minutes
     where dataset in ('trades', 'klines')
         and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
@@ -28,12 +28,12 @@ with touched as (
     select
         venue,
         symbol,
-        open_time
+        toStartOfInterval(open_time, toIntervalSecond({grain:UInt32}))
     from silver_klines
     where interval = {interval:String}
         and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
 ),
-candidates as (
+rolled as (
     select
         venue,
         symbol,
@@ -55,36 +55,11 @@ candidates as (
         argMax(part.precedes_next, part.open_time) as precedes_next,
         sum(part.is_complete) = intDiv({seconds:UInt32}, {part_seconds:UInt32}) or (
             source = 'trades' and ifNull(trade_count = last_trade_id - first_trade_id + 1, false) and follows_previous and precedes_next
-        ) as is_complete,
-        if(is_complete, 0, 2) as rank
+        ) as is_complete
     from stored_ohlcv as part final
     where part.interval = {part:String}
-        and (venue, symbol, toStartOfInterval(part.open_time, toIntervalSecond({seconds:UInt32}))) in (select * from touched)
+        and (venue, symbol, toStartOfInterval(part.open_time, toIntervalSecond({grain:UInt32}))) in (select * from touched)
     group by venue, symbol, start
-    union all
-    select
-        venue,
-        symbol,
-        open_time as start,
-        open,
-        high,
-        low,
-        close,
-        volume,
-        quote_volume,
-        toDecimal256(quote_volume, 36) as exact_quote_volume,
-        trade_count,
-        taker_buy_volume,
-        taker_buy_quote_volume,
-        0 as first_trade_id,
-        0 as last_trade_id,
-        'klines' as source,
-        false as follows_previous,
-        false as precedes_next,
-        is_closed as is_complete,
-        if(is_closed, 1, 3) as rank
-    from silver_klines final
-    where interval = {interval:String} and (venue, symbol, open_time) in (select * from touched)
 )
 select
     {interval:String} as interval,
@@ -108,7 +83,14 @@ select
     follows_previous,
     precedes_next,
     {build_version:UInt64} as build_version
-from candidates
-order by rank
-limit 1 by venue, symbol, open_time
-settings do_not_merge_across_partitions_select_final = 1
+from rolled
+where is_complete or (venue, symbol, start) not in (
+    select
+        venue,
+        symbol,
+        open_time
+    from silver_klines final
+    where interval = {interval:String} and is_closed
+        and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond({grain:UInt32}))) in (select * from touched)
+)
+settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0

@@ -14,8 +14,7 @@ from extract_process.records import Heartbeat, StreamEvent
 from extract_process.spool.limits import BatchLimits, MicroBatch
 from extract_process.spool.outbox import Flusher, Outbox
 from extract_process.spool.row_buffer import Parsed, RowBuffer
-from extract_process.spool.segments import Kind, RestAnswer, Spool
-from extract_process.spool.state_dir import Checkpoint, LastIds
+from extract_process.spool.segments import Checkpoint, Kind, LastIds, RestAnswer, Spool
 from extract_process.venues import Venue
 
 

@@ -12,8 +12,17 @@ from extract_process.records import Heartbeat, StreamEvent, StreamKey, ids_of, k
 from extract_process.sequence import Gap
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.row_buffer import RowBuffer
-from extract_process.spool.segments import Kind, Record, Segment, leftover_segments, parse_rest_answer, read_segment
-from extract_process.spool.state_dir import Checkpoint, LastIds, load_checkpoint
+from extract_process.spool.segments import (
+    Checkpoint,
+    Kind,
+    LastIds,
+    Record,
+    Segment,
+    leftover_segments,
+    load_checkpoint,
+    parse_rest_answer,
+    read_segment,
+)
 from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS
 

@@ -20,8 +20,7 @@ from extract_process.live.requests import GapRequest, Request
 from extract_process.records import Heartbeat, StreamKey
 from extract_process.spool.limits import SpoolQuota
 from extract_process.spool.outbox import Outbox, Uploader
-from extract_process.spool.segments import leftover_segments
-from extract_process.spool.state_dir import capture_folder, measure, outbox_folder
+from extract_process.spool.segments import capture_folder, leftover_segments, measure, outbox_folder
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import LakeUnavailable, VenueRefused

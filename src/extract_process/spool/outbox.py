@@ -14,8 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from extract_process.spool.row_buffer import RowBuffer
-from extract_process.spool.segments import Segment
-from extract_process.spool.state_dir import Checkpoint
+from extract_process.spool.segments import Checkpoint, Segment
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.files import UNFINISHED, sync, write_whole

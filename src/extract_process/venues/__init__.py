@@ -8,14 +8,15 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from extract_process.records import DepthSnapshot, StreamKey, Trade, key_of
-from extract_process.venues.api import Archive, SocketRules, VenueRest
-from extract_process.venues.parsing import FrameRefused
 from tickhouse_core.errors import UsageError
+
+if TYPE_CHECKING:  # a command that only says what it can do needs neither PyArrow nor an HTTP client
+    import pyarrow as pa
+
+    from extract_process.records import DepthSnapshot, StreamKey, Trade
+    from extract_process.venues.api import Archive, SocketRules, VenueRest
 
 _MODULES = {
     "binance": "extract_process.venues.binance",
@@ -56,27 +57,27 @@ class Venue:
     parse_frame: Callable[[bytes, int], list[Any]]
     """Frame and receipt_time to records and control messages, in order. Raises FrameRefused."""
 
-    parse_depth: Callable[[bytes, str, str], DepthSnapshot]
+    parse_depth: "Callable[[bytes, str, str], DepthSnapshot]"
     """Body, symbol, reason."""
 
-    parse_trades: Callable[[bytes, str], list[Trade]]
+    parse_trades: "Callable[[bytes, str], list[Trade]]"
     """Body, symbol."""
 
-    parse_klines: Callable[[bytes, str, str, int], pa.Table]
+    parse_klines: "Callable[[bytes, str, str, int], pa.Table]"
     """Body, symbol, interval, receipt_time."""
 
-    sockets: SocketRules
+    sockets: "SocketRules"
     stream_names: Callable[[Mapping[str, Sequence[str]], str], list[str]]
     """Channels by symbol and the kline interval to stream names; the streams of a symbol are adjacent."""
 
-    key_of_stream: Callable[[str], StreamKey]
+    key_of_stream: "Callable[[str], StreamKey]"
     subscribe_messages: Callable[[Sequence[str]], Iterator[tuple[int, bytes]]]
     """Subscribe messages for these streams, each with the id of its reply."""
 
-    open_rest: Callable[[Path, int], AbstractAsyncContextManager[VenueRest]]
+    open_rest: "Callable[[Path, int], AbstractAsyncContextManager[VenueRest]]"
     """Opens the REST API for one process: the folder where bans are stored, and the number of concurrent requests."""
 
-    open_archive: Callable[[int], AbstractAsyncContextManager[Archive]] | None = None
+    open_archive: "Callable[[int], AbstractAsyncContextManager[Archive]] | None" = None
     """None: the venue has no readable bulk files."""
 
     sparse_channels: frozenset[str] = frozenset()
@@ -87,6 +88,9 @@ class Venue:
 
     def channel_of_frame(self, frame: bytes) -> str:
         """The channel of a frame's row; empty for a control message or an unreadable frame."""
+        from extract_process.records import key_of
+        from extract_process.venues.parsing import FrameRefused
+
         try:
             messages = self.parse_frame(frame, 0)
         except FrameRefused:

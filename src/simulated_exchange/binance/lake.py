@@ -10,7 +10,7 @@ import orjson
 import pyarrow as pa
 
 from simulated_exchange.binance.messages import ALL_MINI_TICKERS, parse_stream
-from simulated_exchange.binance.tickers import DayFigures
+from simulated_exchange.binance.tickers import NOTHING_TRADED, DayFigures
 from simulated_exchange.lake.items import Bar, Change, Day, Deal, Item, Pair, columns, in_unit, sides
 from simulated_exchange.lake.replay import LakeReplay
 from simulated_exchange.market.intervals import DAY, INTERVALS
@@ -86,34 +86,32 @@ class LakeBooks:
         found = self._replay.trades(symbol, from_id, limit)
         return orjson.dumps([_rest_trade(deal, unit) for deal in found]).decode()
 
-    def day(self, symbol: str, now: int) -> DayFigures | None:
+    def day(self, symbol: str, now: int) -> DayFigures:
         """The last recorded ticker; where none was, the minutes of the lake; where there are none, the last trade."""
         last = next(iter(self._replay.trades(symbol, None, 1)), None)
         book, day = self._replay.depth(symbol, 1), self._replay.day(symbol)
-        price = last.price if last else day.close if day else ""
-        if not price:
-            return None
-        tops = [side[0] if side else ("0.00000000", "0.00000000") for side in (book.bids, book.asks)] if book else None
+        bid, ask = (next(iter(side), None) for side in (book.bids, book.asks)) if book else (None, None)
         bars = self._replay.bars(symbol, INTERVALS["1m"], now - DAY, now)
-        high, low = max([price, *(bar.high for bar in bars)], key=Decimal), min([price, *(bar.low for bar in bars)], key=Decimal)
+        price = last.price if last else day.close if day else bars[-1].close if bars else ""
+        if not price:
+            return NOTHING_TRADED._replace(bid=bid, ask=ask)
         figures = DayFigures(
             last_price=price,
-            last_quantity=last.quantity if last else "0.00000000",
+            last_quantity=last.quantity if last else NOTHING_TRADED.last_quantity,
             open=bars[0].open if bars else price,
-            high=high,
-            low=low,
+            high=max([price, *(bar.high for bar in bars)], key=Decimal),
+            low=min([price, *(bar.low for bar in bars)], key=Decimal),
             volume=_sum(bar.volume for bar in bars),
             quote_volume=_sum(bar.quote_volume for bar in bars),
-            bid=tops[0] if tops else None,
-            ask=tops[1] if tops else None,
+            bid=bid,
+            ask=ask,
             last_id=last.trade_id if last else -1,
             trade_count=sum(bar.trade_count for bar in bars),
         )
-        if day is None or None in day:
+        if day is None or day.open is None or day.high is None or day.low is None:
             return figures
-        return figures._replace(
-            open=str(day.open), high=str(day.high), low=str(day.low), volume=str(day.volume), quote_volume=str(day.quote_volume)
-        )
+        volume, quote_volume = (text or NOTHING_TRADED.volume for text in (day.volume, day.quote_volume))
+        return figures._replace(open=day.open, high=day.high, low=day.low, volume=volume, quote_volume=quote_volume)
 
 
 def _diff(symbol: str, change: Change, at: int, unit: TimeUnit) -> str:

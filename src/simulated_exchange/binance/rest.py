@@ -43,8 +43,8 @@ class Books(Protocol):
     def trades(self, symbol: str, now: int, from_id: int | None, limit: int, unit: TimeUnit) -> str:
         """A list of trades: from an id (inclusive) on, or the latest."""
 
-    def day(self, symbol: str, now: int) -> DayFigures | None:
-        """The last 24 hours, None where nobody has traded."""
+    def day(self, symbol: str, now: int) -> DayFigures:
+        """The last 24 hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ def _historical_trades(call: Call) -> bytes:
 
 
 def _tickers(call: Call, one: Callable[[str, DayFigures, int, bool], dict[str, object]], *, typed: bool) -> bytes:
-    """symbol | symbols | all; of one an object, else a list. Symbols that nobody has traded are not in it."""
+    """symbol | symbols | all; of one an object, else a list. Where nobody has traded all is zero."""
     sent = read_parameters(call.pairs, optional=("symbol", "symbols", "symbolStatus", *(("type",) if typed else ())))
     if "symbol" in sent and "symbols" in sent:
         raise VenueError(-1128, "Combination of optional parameters invalid.")
@@ -203,15 +203,11 @@ def _tickers(call: Call, one: Callable[[str, DayFigures, int, bool], dict[str, o
     found = []
     for symbol in _asked_symbols(call, sent):
         figures = call.books.day(symbol, call.now)
-        if status in (None, _status(call, symbol)) and figures is not None:
+        if status in (None, _status(call, symbol)):
             found.append(one(symbol, figures, call.now, mini))
-        elif "symbol" in sent and status not in (None, _status(call, symbol)):
+        elif "symbol" in sent:
             raise VenueError(-1220, "The symbol's status does not match the requested symbolStatus.")
-    if "symbol" not in sent:
-        return orjson.dumps(found)
-    if not found:
-        raise VenueError(-1112, "No orders on book for symbol.")
-    return orjson.dumps(found[0])
+    return orjson.dumps(found[0] if "symbol" in sent else found)
 
 
 _DAY_PATH = "/api/v3/ticker/24hr"

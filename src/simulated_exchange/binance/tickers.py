@@ -13,8 +13,11 @@ _MINI = (
     *("symbol", "openPrice", "highPrice", "lowPrice", "lastPrice", "volume", "quoteVolume"),
     *("openTime", "closeTime", "firstId", "lastId", "count"),
 )
-_NOBODY = ("0.00000000", "0.00000000")
 _WEIGHTS_OF_DAYS = ((20, 2), (100, 40))
+
+
+_ZERO = "0.00000000"
+_NOBODY = (_ZERO, _ZERO)
 
 
 class DayFigures(NamedTuple):
@@ -31,6 +34,9 @@ class DayFigures(NamedTuple):
     ask: Pair | None
     last_id: int
     trade_count: int
+
+
+NOTHING_TRADED = DayFigures(_ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, bid=None, ask=None, last_id=-1, trade_count=0)
 
 
 def day_weight(symbols: int | None) -> int:

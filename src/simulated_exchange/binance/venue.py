@@ -16,7 +16,7 @@ from simulated_exchange.binance.limits import RateLimiter
 from simulated_exchange.binance.messages import Wording
 from simulated_exchange.binance.parameters import VenueError, time_unit
 from simulated_exchange.binance.rest import Books, Call, answer, injected_reply, over_limit, refusal, weight_of
-from simulated_exchange.binance.tickers import DayFigures
+from simulated_exchange.binance.tickers import NOTHING_TRADED, DayFigures
 from simulated_exchange.binance.ws import BinanceSockets
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.lake.replay import LakeReplay
@@ -59,10 +59,10 @@ class LiveBooks:
         found = market.trades.latest(limit) if from_id is None else market.trades.page(from_id, limit)
         return "[" + ",".join(wording.rest_trade(trade, unit) for trade in found) + "]"
 
-    def day(self, symbol: str, now: int) -> DayFigures | None:
+    def day(self, symbol: str, now: int) -> DayFigures:
         market, ticker = self._live.start(symbol, now), self._tickers.of(symbol, now)
         if market is None or ticker is None:
-            return None
+            return NOTHING_TRADED
         _, bids, asks = market.look(now, 1)
         best = *(bids or [(0, 0)])[0], *(asks or [(0, 0)])[0]
         return Wording(market.instrument).day(ticker, next(iter(market.trades.latest(1)), None), best)
@@ -75,11 +75,11 @@ class SessionBooks:
         self._replay = replay
         self.depth, self.trades = replay.depth, replay.trades
 
-    def day(self, symbol: str, now: int) -> DayFigures | None:
+    def day(self, symbol: str, now: int) -> DayFigures:
         """As far as the trades of the recording tell."""
         trades = orjson.loads(self._replay.trades(symbol, now, None, _MOST_TRADES, TimeUnit.MILLISECOND))
         if not trades:
-            return None
+            return NOTHING_TRADED
         prices = [trade["price"] for trade in trades]
         volume, turnover = (f"{sum(Decimal(trade[key]) for trade in trades):.8f}" for key in ("qty", "quoteQty"))
         bid, ask = self._replay.best(symbol)

@@ -19,11 +19,12 @@ _ENOUGH_WAITING = 1 << 20  # bytes on their way to a reader: at full speed the n
 
 
 class Start(StrEnum):
-    """What starts a replay: any subscription to a recorded stream, one to each of them, or only the control endpoint."""
+    """What starts a replay: any subscription to a recorded stream, one to each of them, only the control endpoint, or nothing."""
 
     ANY = "any"
     ALL = "all"
     CONTROL = "control"
+    NOW = "now"
 
 
 class PacedReplay(ABC):
@@ -93,6 +94,8 @@ class PacedReplay(ABC):
     def _start_if_wanted(self, now: int) -> None:
         match self._start:
             case Start.ALL if all(map(self._publisher.is_wanted, self._streams)):
+                self._started = now
+            case Start.NOW:
                 self._started = now
             case Start.ANY if self._wanted_at is not None and now - self._wanted_at >= SETTLING_US:
                 self._started = now

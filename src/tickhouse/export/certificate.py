@@ -1,6 +1,7 @@
 """certificate.json: what an export holds, where it came from, what is missing, and how far it was verified. No clock is in it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -41,14 +42,15 @@ def of_symbol(job: Job, plan: Plan, outcome: Outcome, known: dict[str, Certainty
     return described
 
 
-def sources_of(job: Job, datasets: Sequence[Dataset]) -> list[dict[str, str]]:
-    """The objects that can hold rows of the range, by key; their etags tell other versions apart."""
-    every = [*datasets, *([DEPTH_SNAPSHOTS] if DEPTH_DIFFS in datasets else [])]
-    found = {
-        one.summary.key: one.summary.etag
-        for dataset in every
-        for one in candidates(job.store, dataset, job.asked, () if dataset is DEPTH_SNAPSHOTS else job.healed(dataset))
-    }
+def sources_of(job: Job, plan: Plan, datasets: Sequence[Dataset]) -> list[dict[str, str]]:
+    """The objects that can hold rows of the range, or of the book at its start, by key; etags tell other versions apart."""
+    start = plan.book.start_book if plan.book is not None else None
+    since = job.asked.start if start is None else min(job.asked.start, start.since_us)
+    found: dict[str, str] = {}
+    for dataset in (*datasets, *([DEPTH_SNAPSHOTS] if DEPTH_DIFFS in datasets else [])):
+        asked = replace(job.asked, start=since) if dataset in (DEPTH_DIFFS, DEPTH_SNAPSHOTS) else job.asked
+        healed = () if dataset is DEPTH_SNAPSHOTS else job.healed(dataset)
+        found |= {one.summary.key: one.summary.etag for one in candidates(job.store, dataset, asked, healed)}
     return [{"key": key, "etag": found[key]} for key in sorted(found)]
 
 

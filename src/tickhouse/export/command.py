@@ -107,7 +107,7 @@ class Export:
                     outcome = self._written(job, plan, folder)
                 files += outcome.files
                 symbols[symbol] = certificate.of_symbol(job, plan, outcome, known)
-                sources += certificate.sources_of(job, [CHANNELS[channel] for channel in self._channels])
+                sources += certificate.sources_of(job, plan, [CHANNELS[channel] for channel in self._channels])
             certificate.write_certificate(folder, self._identity(), symbols, sources, files)
         self._say(out, symbols, files)
 

@@ -6,6 +6,7 @@ time, `ts_init` that of receipt, both in nanoseconds; files are in the order of 
 """
 
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,7 @@ class _Catalog:
         if self._plan.trades is not None:
             for table in self._job.scan(TRADES, ["price", "quantity"]).tables():
                 steps.see(_whole(table, "price"), _whole(table, "quantity"))
+                self._job.progress(self._job.asked.start)
         if self._plan.book is not None:
             start = self._plan.book.start_book
             for levels in () if start is None else (start.bids, start.asks):
@@ -133,10 +135,9 @@ class _Catalog:
         self.outcome.files += file.close()
 
     def write_instrument(self) -> None:
-        """A currency pair with the steps that its values have; a symbol that cannot be taken apart has none."""
+        """A currency pair as fine as its values are; a symbol that cannot be taken apart has none."""
         base, quote = _parts_of(self._symbol)
-        tick, lot = self.outcome.tick_and_lot
-        if not base or tick is None or lot is None:
+        if not base:
             self.outcome.notes.append(f"no instrument was written: base and quote currency of {self._symbol} are not known")
             return
         scales = self.outcome.prices.scale, self.outcome.quantities.scale
@@ -148,8 +149,8 @@ class _Catalog:
             "quote_currency": (text, quote),
             "price_precision": (_U8, scales[0]),
             "size_precision": (_U8, scales[1]),
-            "price_increment": (text, f"{tick:.{scales[0]}f}"),
-            "size_increment": (text, f"{lot:.{scales[1]}f}"),
+            "price_increment": (text, f"{Decimal(1).scaleb(-scales[0]):f}"),
+            "size_increment": (text, f"{Decimal(1).scaleb(-scales[1]):f}"),
             "multiplier": (text, "1"),
         }
         unknown = ("lot_size", "max_quantity", "min_quantity", "max_notional", "min_notional", "max_price", "min_price")
@@ -168,6 +169,7 @@ class _Catalog:
             for side in ("bids", "asks"):
                 levels, _ = flat(table.column(side))
                 self.outcome.see(levels.field(0), levels.field(1))
+            self._job.progress(self._job.asked.start)
 
     def _schema(self, fields: list[tuple[str, pa.DataType]], **more: str) -> pa.Schema:
         steps = {"price_precision": str(self.outcome.prices.scale), "size_precision": str(self.outcome.quantities.scale)}

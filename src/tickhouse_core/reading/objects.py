@@ -33,13 +33,23 @@ class Candidate:
     """Of its first row; 0 for a month of klines."""
 
 
-def candidates(store: ObjectStore, dataset: Dataset, request: Request, healed_at: Collection[int]) -> list[Candidate]:
-    """In the order of `from_us`. `healed_at`: when rows of the symbols were healed, in microseconds."""
+def candidates(store: ObjectStore, dataset: Dataset, request: Request, healed_at: Collection[int]) -> Iterator[Candidate]:
+    """In the order of `from_us`; a few days are listed ahead, not the range. `healed_at`: when rows were healed (us)."""
     if dataset is KLINES:
-        found = [one for symbol in request.symbols for one in _klines(store, request, symbol)]
-    else:
-        found = list(_hourly(store, dataset, request, healed_at))
-    return sorted(found, key=lambda candidate: (candidate.from_us, candidate.summary.key))
+        series = (one for symbol in request.symbols for one in _klines(store, request, symbol))
+        yield from sorted(series, key=_in_order)
+        return
+    waiting: list[Candidate] = []
+    for day, found in _daily(store, dataset, request, healed_at):
+        waiting = sorted([*waiting, *found], key=_in_order)
+        count = sum(candidate.from_us < day for candidate in waiting)  # none of a later day is before that
+        yield from waiting[:count]
+        del waiting[:count]
+    yield from waiting
+
+
+def _in_order(candidate: Candidate) -> tuple[int, str]:
+    return candidate.from_us, candidate.summary.key
 
 
 def received_from(store: ObjectStore, dataset: Dataset, venue: str, since_us: int) -> Iterator[ObjectSummary]:
@@ -74,16 +84,21 @@ def earliest_kline(key: str, interval: str) -> int:
         return 0
 
 
-def _hourly(store: ObjectStore, dataset: Dataset, request: Request, healed_at: Collection[int]) -> Iterator[Candidate]:
+def _daily(
+    store: ObjectStore, dataset: Dataset, request: Request, healed_at: Collection[int]
+) -> Iterator[tuple[int, list[Candidate]]]:
+    """Day by day. An object of another tool may have rows from the day before its own on: its footer says which."""
     spans = [(request.start - MARGIN_US, request.end + MARGIN_US), *((at - LATE_US, at + LATE_US) for at in healed_at)]
     for day in days_of(store, dataset, request.venue):
         wanted = [(first, last) for first, last in spans if first < day + DAY_US and last >= day]
+        found = []
         for summary in store.list_keys(day_prefix(dataset, request.venue, day)) if wanted else ():
             received = first_receipt(summary.key)
-            if received is None:  # another tool's: its footer alone says what is in it
-                yield Candidate(summary, 0, 0)
+            if received is None:
+                found.append(Candidate(summary, day - DAY_US, 0))
             elif any(first <= received <= last for first, last in wanted):
-                yield Candidate(summary, received - LATE_US, received)
+                found.append(Candidate(summary, received - LATE_US, received))
+        yield day, found
 
 
 def _klines(store: ObjectStore, request: Request, symbol: str) -> Iterator[Candidate]:

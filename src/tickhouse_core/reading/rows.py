@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from tickhouse_core.datasets import INSTANT, KLINES, Dataset
-from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.reading.object_rows import ObjectRows, Wanted, between, in_chunks
 from tickhouse_core.reading.objects import LATE_US, Candidate, candidates
-from tickhouse_core.reading.ordering import Ordering
+from tickhouse_core.reading.ordering import Numbers, Ordering
 from tickhouse_core.reading.ranges import LATEST_US, Request
 from tickhouse_core.timestamps import MINUTE_US
 
@@ -62,23 +62,38 @@ class RowScan:
 
     def tables(self) -> Iterator[pa.Table]:
         """In order; every table has rows."""
-        found = candidates(self._store, self._dataset, self._received, self._healed_at)
         ordering = Ordering(self._dataset, self._request.symbols)
-        pending, read = self._late(found), 0
-        for chunk in in_chunks([candidate.summary for candidate in found], CHUNK_BYTES, self._chunk_objects):
+        pending = self._late()
+        for chunk, next_from in self._chunks():
             pending = pa.concat_tables([pending, self._rows.read(chunk, self._wanted)])
-            read += len(chunk)
-            until = found[read].from_us - APART_US if read < len(found) else None
-            pending, ready = _split(pending, ordering, until)
+            pending, ready = _split(pending, ordering, None if next_from is None else next_from - APART_US)
             if (table := self._cut(ready)).num_rows:
                 yield table
 
-    def _late(self, found: Sequence[Candidate]) -> pa.Table:
+    def _candidates(self) -> Iterator[Candidate]:
+        return candidates(self._store, self._dataset, self._received, self._healed_at)
+
+    def _chunks(self) -> Iterator[tuple[list[ObjectSummary], int | None]]:
+        """Neighbours, as many as are read in one go, and from when on the rows behind them are; None behind the last."""
+        chunk: list[ObjectSummary] = []
+        size = 0
+        for candidate in self._candidates():
+            if chunk and (size + candidate.summary.size > CHUNK_BYTES or len(chunk) >= self._chunk_objects):
+                yield chunk, candidate.from_us
+                chunk, size = [], 0
+            chunk.append(candidate.summary)
+            size += candidate.summary.size
+        if chunk:
+            yield chunk, None
+
+    def _late(self) -> pa.Table:
         """Rows that were healed: their objects come later than rows of their time, so they are taken first."""
         if self._dataset is KLINES or not self._healed_at:
             return self._rows.schema.empty_table()
         near = [
-            candidate.summary for candidate in found if any(abs(candidate.received_us - at) <= LATE_US for at in self._healed_at)
+            candidate.summary
+            for candidate in self._candidates()
+            if any(abs(candidate.received_us - at) <= LATE_US for at in self._healed_at)
         ]
         age = ds.field("receipt_time") - ds.field(self._dataset.time_column)
         is_late = age > pa.scalar(LATE_US // 2, pa.duration("us"))
@@ -124,6 +139,14 @@ def _split(pending: pa.Table, ordering: Ordering, until: int | None) -> tuple[pa
     """What has to wait, and what is whole: nothing before `until` will come any more."""
     order = ordering.ordered(pending)
     count = len(order.times) if until is None else int((order.times < until).sum())
-    ready = pending.take(order.places[:count])
+    ready = _taken(pending, order.places[:count])
     ordering.handed_out(ready)
-    return pending.take(order.places[count:]).combine_chunks(), ready
+    return _taken(pending, order.places[count:]).combine_chunks(), ready
+
+
+def _taken(table: pa.Table, places: Numbers) -> pa.Table:
+    """Rows that lie together already are not copied."""
+    count = len(places)
+    if count and places[-1] - places[0] == count - 1 and bool((places[1:] > places[:-1]).all()):
+        return table.slice(places[0], count)
+    return table.take(places)

@@ -4,9 +4,6 @@ Formats that cannot be joined, such as JSON, come in one piece: `is_joined` says
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
-
-import pyarrow as pa
 
 _LINES = {
     "": 0,
@@ -41,14 +38,16 @@ def _without_heads(pieces: Iterable[bytes], head_bytes: Callable[[bytes], int]) 
             raise ValueError("a block's names are not the first one's")
 
 
-def _joined_arrow(pieces: Iterable[bytes], writer_of: Callable[..., Any]) -> Iterator[bytes]:
-    """Streams or files of Arrow as one; a file's footer names all batches."""
+def _joined_arrow(pieces: Iterable[bytes], writer_of: str) -> Iterator[bytes]:
+    """Streams or files of Arrow as one; a file's footer names all batches. `writer_of` is the function of `pyarrow.ipc`."""
+    import pyarrow as pa  # only who asks in Arrow has it loaded
+
     sink, writer, begun = _Drain(), None, b""
     for piece in pieces:
         begun = begun or piece[:6]
         reader = pa.ipc.open_file(piece) if begun == b"ARROW1" else pa.ipc.open_stream(piece)
         if writer is None:
-            writer = writer_of(sink, reader.schema)
+            writer = getattr(pa.ipc, writer_of)(sink, reader.schema)
         for batch in reader.read_all().to_batches():
             writer.write_batch(batch)
         yield sink.drained()
@@ -141,4 +140,4 @@ _HEADS: dict[str, Callable[[bytes], int]] = {
 }  # fmt: skip
 """How many bytes of a piece are names and types, which stand once in an answer."""
 
-_ARROW = {"arrowstream": pa.ipc.new_stream, "arrow": pa.ipc.new_file}
+_ARROW = {"arrowstream": "new_stream", "arrow": "new_file"}

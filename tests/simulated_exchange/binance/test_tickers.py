@@ -120,7 +120,7 @@ def test_a_recorded_session_has_tickers_of_what_it_has_sent(tmp_path: Path) -> N
         running_exchange(ExchangeConfig(replay=(tmp_path / "session.jsonl",)), clock) as running,
         httpx.Client(base_url=running.url, trust_env=False) as client,
     ):
-        assert get(client, "ticker/price") == []
+        assert get(client, "ticker/price") == [{"symbol": "AAAUSDT", "price": "0.00000000"}]
         running.start_replay()
         running.settle()
         assert get(client, "ticker/price") == [{"symbol": "AAAUSDT", "price": "42.10"}]
