@@ -144,3 +144,19 @@ def land_book(warehouse: Warehouse, venue: str, symbol: str, *, bids: list[list[
         diffs.append(DepthDiff(symbol, 10 + number, 10 + number, [["1", str(number)]], [], at), at)
     land(warehouse, DEPTH_SNAPSHOTS, snapshots.table())
     land(warehouse, DEPTH_DIFFS, diffs.table())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [9 * 10**18, 99 * 10**18])
+def test_bollinger_bands_of_closes_near_the_end_of_the_range(scale: int, warehouse: Warehouse) -> None:
+    """Sums of a block's squares go round in 256 bits: their differences must be right all the same."""
+    closes = [scale - (number * number * 7 + number * 3) % 101 * 10**15 for number in range(1_000)]
+    opens = [us("2024-08-09") + number * MINUTE_US for number in range(1_000)]
+    land(warehouse, KLINES, rows.klines(opens, close=[str(close) for close in closes]))
+    transform(warehouse)
+    found = warehouse.query("select bollinger_upper, bollinger_lower from gold_indicators_1m order by open_time")
+    for last in range(19, 1_000):
+        window = closes[last - 19 : last + 1]
+        deviation = (20 * sum(close * close for close in window) - sum(window) ** 2) ** 0.5 / 20
+        expected = (sum(window) / 20 + 2 * deviation, sum(window) / 20 - 2 * deviation)
+        assert found[last] == pytest.approx(expected, rel=1e-14)

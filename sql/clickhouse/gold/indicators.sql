@@ -14,7 +14,8 @@
 -- Seeds and warm-up are those of TA-Lib (ta_EMA.c, ta_RSI.c, ta_ATR.c, ta_MACD.c), the implementation tests compare with.
 -- The recursions: e(n) / w ^ n, with w = 1 - weight, is a sum of x(k) / w ^ k, in which the seed is an x; 2,440 rows of the
 -- heaviest weight reach 1e237. Sums of closes and of their squares are exact: integers of 256 bits, in whose differences
--- it does not matter that a sum of squares went round. Of closes from 1e19 on a sixteenth is squared: 400 squares must have room.
+-- it does not matter that a sum of squares went round, so that nothing may look for overflows. Of closes from 1e19 on a
+-- sixteenth is squared: 400 squares must have room.
 -- Arrays have the rows of a block and of the 1,000 intervals before it, in order of time; few blocks at once keep them small.
 insert into stored_indicators
 with touched as (
@@ -307,4 +308,4 @@ array join
     its_line as macd_line,
     its_signal as signal_line,
     its_whole as is_whole
-settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0, max_block_size = 16
+settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0, max_block_size = 16, decimal_check_overflow = 0
