@@ -9,7 +9,7 @@ DURATION ?= 60
 # Many tests wait for a process, a second or a server: one more than cores.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --durations 10
-PEERS_PYTHON ?= python3 python3.14 python3.13 python3.12
+PEERS_PYTHON ?= python3 python3.14 python3.13 python3.12 $(wildcard $(HOME)/.pyenv/versions/*/bin/python3.1[234])
 # Images of containers set it. Every one of several hundred processes would compile all that it imports, a second each.
 unexport PYTHONDONTWRITEBYTECODE
 SET_UP = $(PYTHON) tools/set_up.py $(if $(filter command environment,$(origin PYTHON)),--this-python) \

@@ -14,12 +14,13 @@ from typer.models import CommandInfo
 
 from tickhouse.answers import JSON_FORMAT, JSON_SETTINGS, TABLE_FORMAT, json_lines, table_of, writes_unseen
 from tickhouse_core.command_line import print_table, with_data_folder
-from tickhouse_core.errors import WarehouseReadOnly, WarehouseRefused
+from tickhouse_core.embedded_engine import statements_in
+from tickhouse_core.errors import UsageError, WarehouseReadOnly, WarehouseRefused
 from tickhouse_core.folder_holder import other_holder
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.settings import DataSettings, LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
 from tickhouse_core.starting import leave_out_pandas, run_to_the_end
-from tickhouse_core.warehouse import connect, connect_asker
+from tickhouse_core.warehouse import connect, connect_asker, where_to_read
 
 _TEACHING = """Crypto market data: recorded to Parquet, loaded into ClickHouse exactly once, queryable in SQL.
 
@@ -154,6 +155,8 @@ def query(
             raise WarehouseRefused(f"{words}: {_how_to_write(settings)}")
         try:
             with closing(connect(settings, restrictions=output) if write else connect_asker(settings, output)) as warehouse:
+                if settings.path is not None and where_to_read(settings) == settings and statements_in(settings.path, sql) > 1:
+                    raise UsageError("one statement at a time: the embedded engine would mix their answers")
                 answer = warehouse.query_as(JSON_FORMAT if json else TABLE_FORMAT, sql)
         except WarehouseReadOnly as error:
             raise error if write else WarehouseRefused(f"{error}: {_how_to_write(settings)}") from error

@@ -5,6 +5,7 @@ import os
 import resource
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,12 @@ def raw_connection(path: Path) -> Any:
     from chdb.state.sqlitelike import Connection
 
     return Connection(os.path.realpath(path))
+
+
+def statements_in(path: Path, sql: str) -> int:
+    """How many statements a text is, by the engine's own parser; 0 where it cannot be parsed. The folder is open."""
+    with closing(raw_connection(path)) as connection:
+        return int(connection._conn.classify_query(sql, "")["statement_count"])  # chDB's own gate (chdb.durable): nothing runs
 
 
 def check_engine_folder(path: Path) -> None:

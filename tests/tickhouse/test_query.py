@@ -74,6 +74,15 @@ def test_the_command_says_how_to_write(warehouse_settings: WarehouseSettings, tm
     assert run_here("tickhouse.cli", "query", "--json", "select 1 as one").stdout == '{"one":1}\n'
 
 
+@pytest.mark.parametrize("option", [(), ("--write",)])
+def test_two_statements_are_one_line_and_do_nothing(warehouse_settings: WarehouseSettings, option: tuple[str, ...]) -> None:
+    done = run_here("tickhouse.cli", "query", "select 1; create table made_by_hand (a Int8) engine = Memory", *option)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: one statement at a time")
+    assert run_here("tickhouse.cli", "query", "exists table made_by_hand").stdout == "result\n0\n"
+    assert run_here("tickhouse.cli", "query", "select ';' as a; -- b", *option).stdout == "a\n;\n"
+
+
 @pytest.mark.parametrize(
     ("sql", "is_refused"),
     [

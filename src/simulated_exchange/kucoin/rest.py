@@ -166,7 +166,11 @@ def _candles(question: Question) -> list[list[str]]:
         now=now,
     )
     rows = orjson.loads(b"[%b]" % question.market.source.rows(query))
-    return [[str(row[0] // 1_000), *(_short(row[place]) for place in (1, 4, 2, 3, 5, 7))] for row in reversed(rows) if row[8]]
+    return [
+        [str(row[0] // 1_000), *(_short(row[place]) for place in (1, 4, 2, 3, 5, 7))]
+        for row in reversed(rows)
+        if row[5].strip("0.")
+    ]
 
 
 def _histories(question: Question) -> list[dict[str, object]]:

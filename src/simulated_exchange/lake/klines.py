@@ -19,8 +19,8 @@ _BLOCK = 1_500
 """Open times of one series that are read together."""
 
 _MONTH_MS = 31 * 86_400_000
-_BLOCKS = 256
-"""In memory, about 100 MB."""
+_BLOCKS = 64
+"""In memory, about 80 MB."""
 
 _NAMES = Bar._fields
 

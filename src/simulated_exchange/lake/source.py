@@ -21,7 +21,7 @@ from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.reading.object_rows import ObjectRows, Wanted, in_chunks
 from tickhouse_core.reading.objects import MARGIN_US, day_prefix, days_of, first_receipt
 from tickhouse_core.reading.ranges import LATEST_US
-from tickhouse_core.timestamps import DAY_US, MINUTE_US, format_instant
+from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, format_instant
 
 WARM_UP_US = 10 * MINUTE_US
 """With a start: so much before it is read too, so that books, tickers and the latest trades are known from the start."""
@@ -48,6 +48,7 @@ def open_venues(
 ) -> dict[str, LakeVenue]:
     """By name; those with rows in [start, end), which begin at one time: `start`, or the first message of all of them.
 
+    A venue whose first message is an hour later or more begins there: they were not recorded together.
     Raises UsageError where there are none, LakeUnavailable, AccessRefused.
     """
     found = {}
@@ -60,7 +61,8 @@ def open_venues(
         raise UsageError(f"{where}: nothing was recorded from {wanted[0]} to {wanted[1]}: no trade, no diff, no ticker")
     origin = min(venue.origin for venue in found.values())
     for venue in found.values():
-        venue.origin = origin
+        if venue.origin - origin < HOUR_US:
+            venue.origin = origin
     return found
 
 

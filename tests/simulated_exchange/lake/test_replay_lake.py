@@ -13,7 +13,7 @@ import httpx
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.transform_process.warehouse_rows import depth_diff, depth_snapshot, klines, table_of, trades, us
 from tests.waiting import patience, wait_until
@@ -21,12 +21,16 @@ from websockets.sync.client import ClientConnection, connect
 
 from extract_process.parquet import parquet_bytes
 from simulated_exchange.app import RunningExchange, running_exchange
+from simulated_exchange.binance.lake import BinanceWords
 from simulated_exchange.config import ExchangeConfig
+from simulated_exchange.kucoin.lake import KucoinWords
+from simulated_exchange.lake.source import open_venues
 from simulated_exchange.market.numbers import eight_places
 from simulated_exchange.server.clock import StandingClock
 from simulated_exchange.server.paced import Start
 from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
 from tickhouse_core.errors import UsageError
+from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lake_keys import hourly_key, klines_month_key
 
 from ..sockets import get
@@ -319,7 +323,9 @@ def test_kucoins_rows_become_its_messages(tmp_path: Path) -> None:
     write(tmp_path, DEPTH_SNAPSHOTS, depth_snapshot(9, receipt_us=T0, **sides, market=KUCOIN), "kucoin")
     tops = {"best_bid_price": "100", "best_bid_quantity": "5"}
     write(tmp_path, TICKERS, ticker("BTC-USDT", T0 + 7_000, "100.50", "kucoin", **tops), "kucoin")
-    write_klines(tmp_path, klines([T0 - 2 * MINUTE, T0 - MINUTE], symbol=KUCOIN[1], venue="kucoin"), "kucoin", KUCOIN[1])
+    write_klines(
+        tmp_path, klines([T0 - 2 * MINUTE, T0 - MINUTE], symbol=KUCOIN[1], venue="kucoin", trade_count=0), "kucoin", KUCOIN[1]
+    )
     with replaying(tmp_path) as (running, clock, client):
 
         def ask(method: str, path: str, **asked: Any) -> Any:
@@ -356,6 +362,15 @@ def test_kucoins_rows_become_its_messages(tmp_path: Path) -> None:
         [second, first] = ask("GET", "v1/market/candles", symbol="BTC-USDT", type="1min")
         assert int(second[0]) - int(first[0]) == 60
         assert [(one["symbol"], one["priceIncrement"]) for one in ask("GET", "v2/symbols")] == [("BTC-USDT", "1")]
+
+
+@pytest.mark.parametrize(("later", "origin"), [(5 * SECOND, T0 + 123), (48 * 60 * MINUTE, T0 + 48 * 60 * MINUTE)])
+def test_venues_that_were_recorded_together_begin_together(later: int, origin: int, data: Path) -> None:
+    write(data, TRADES, trades([7], times_us=[T0 + later], symbol=KUCOIN[1], venue="kucoin"), "kucoin")
+    found = open_venues(FolderStore(data / "lake"), (BinanceWords(), KucoinWords()), None, None, "data")
+    assert {name: venue.origin for name, venue in found.items()} == {"binance": T0 + 123, "kucoin": origin}
+    for venue in found.values():
+        venue.tape.close()
 
 
 def test_a_jump_of_the_book_leaves_out_the_recorded_diffs_after_it(data: Path) -> None:
@@ -430,6 +445,7 @@ def test_at_the_end_it_says_so_and_ends_if_asked_to(data: Path) -> None:
         assert process.wait(patience(10)) == 0
 
 
+@settings(max_examples=30)
 @given(st.lists(st.one_of(st.none(), st.decimals(0, 10**17, places=18, allow_nan=False), st.decimals(0, 10**12, places=8))))
 def test_texts_have_eight_places_or_more_and_the_same_value(values: list[Decimal | None]) -> None:
     for start in (0, 1):
