@@ -1,18 +1,35 @@
-"""The transforms over a year of one-minute klines of many symbols: a full rebuild, and one step a minute later.
+"""The transforms over one-minute klines: a full rebuild beside Polars, and one step a minute later.
 
-    .venv/bin/python benchmarks/bench_transforms.py [--symbols 3] [--days 366] [--short-days 31] [--steps 7]
+    .venv/bin/python benchmarks/bench_transforms.py [--symbols 5] [--days 92] [--short-days 15] [--json FILE]
+    .venv/bin/python benchmarks/bench_transforms.py --days 366 --short-days 31          # a year of 5 symbols
+    .venv/bin/python benchmarks/bench_transforms.py --symbols 50 --days 366 --rounds 1  # reported once: a quarter of an hour
 
-Two embedded warehouses take turns: one with the whole history, one with a short one. Both get the same next minutes of all
-symbols, one at a time; what counts is the ratio of their steps: the cost of a step must not grow with the history. Bytes are
-the engine's own counters (system.events) over a step: uncompressed as processed, and compressed as read from the files.
+Rebuild and Polars take turns over the same rows. Polars starts with the columns in memory, rolls floats up to the same six
+intervals, makes the same indicators of all seven, and stores nothing; a rebuild reads silver, sums exact decimals, says of
+each row whether it is complete, and stores all of it. What counts is the median ratio of their wall times.
+
+Two embedded warehouses take turns at steps: one with the whole history, one with a short one. Both get the same next minutes
+of all symbols, one at a time: the cost of a step must not grow with the history. A third has more symbols. Bytes are the
+engine's own counters (system.events) over a step: uncompressed as processed, and compressed as read from the files.
 """
 
 import argparse
+import json
+import os
+import platform
 import statistics
+import sys
 import tempfile
+import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from tickhouse_core import logs
 from tickhouse_core.lifecycle import StopRequest
@@ -29,13 +46,18 @@ insert into bronze_klines (
 )
 with
     toDateTime64({start:String}, 6, 'UTC') + toIntervalMinute(number) as opened,
-    100 + {symbol:UInt32} + round(20 * sin(number / 5000) + (sipHash64(number, {symbol:UInt32}) % 1000) / 500, 2) as price
+    100 + {symbol:UInt32} + round(20 * sin(number / 5000) + (sipHash64(number, {symbol:UInt32}) % 1000) / 500, 2) as price,
+    (1 + sipHash64(number, {symbol:UInt32}, 'volume') % 1000000) / 10000 as traded
 select
     'binance', format('S{}USDT', toString({symbol:UInt32})), '1m', opened, opened + toIntervalMillisecond(59999),
-    price, price + 1, price - 1, price + 0.5, 2, 200, 10, 1, 100, true, 'rest', opened
+    price, price + 1, price - 1, price + 0.5, traded, round(traded * price, 6), 10 + number % 90,
+    round(traded / 3, 5), round(traded * price / 3, 6), true, 'rest', opened
 from numbers({first:UInt64}, {count:UInt64})
 settings max_partitions_per_insert_block = 0
 """
+KEYS = ("venue", "symbol")
+SUMS = ("volume", "quote_volume", "trade_count", "taker_buy_volume", "taker_buy_quote_volume")
+MORE_SYMBOLS, MORE_DAYS = 50, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +65,7 @@ class Cost:
     """Of one pass: seconds, and what the engine read."""
 
     seconds: float
+    cpu_seconds: float
     built_rows: int
     read_rows: int
     read_bytes: int
@@ -66,12 +89,17 @@ class History:
         return self._symbols * self._minutes
 
     def build(self) -> Cost:
-        before, began = self._counters(), time.perf_counter()
+        before, began, spent = self._counters(), time.perf_counter(), time.process_time()
         built = self._transformer.run_pass()
-        seconds = time.perf_counter() - began
+        seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - spent
         after = self._counters()
         names = ("SelectedRows", "SelectedBytes", "ReadCompressedBytes")
-        return Cost(seconds, built, *(after[name] - before.get(name, 0) for name in names))
+        return Cost(seconds, cpu_seconds, built, *(after[name] - before.get(name, 0) for name in names))
+
+    def forget(self) -> None:
+        """As before the first build."""
+        for table in ("stored_ohlcv", "stored_indicators", "stored_symbol_names", "ops_transform_runs"):
+            self.warehouse.command("truncate table {table:Identifier}", {"table": table})
 
     def step(self) -> Cost:
         """The next minute of all symbols arrives, and a pass is made."""
@@ -85,6 +113,26 @@ class History:
         sql = "select step, sum(seconds) from ops_transform_runs where step != '' group by step order by 2 desc"
         return {str(step): float(seconds) for step, seconds in self.warehouse.query(sql)}
 
+    def in_polars(self) -> pl.DataFrame:
+        """The same rows, numbers as Float64, in order of symbol and time."""
+        numbers = ", ".join(f"toFloat64({name})" for name in ("open", "high", "low", "close", *SUMS))
+        frames = []
+        for symbol in range(self._symbols):
+            names = ("symbol", "open_time", "open", "high", "low", "close", *SUMS)
+            rows = self.warehouse.query(
+                f"select symbol, toUnixTimestamp64Micro(open_time), {numbers} from silver_klines final "
+                "where symbol = {symbol:String} order by open_time",
+                {"symbol": f"S{symbol}USDT"},
+            )
+            frames.append(pl.DataFrame(rows, schema=list(names), orient="row"))
+        found = pl.concat(frames).with_columns(
+            pl.lit("binance").alias("venue"), pl.col("open_time").cast(pl.Datetime("us", "UTC"))
+        )
+        return found.with_columns(pl.col(*KEYS).cast(pl.Categorical))
+
+    def version(self) -> str:
+        return str(self.warehouse.query("select version()")[0][0])
+
     def _load(self, symbol: int, first: int, count: int) -> None:
         self.warehouse.command(LOAD, {"start": START, "symbol": symbol, "first": first, "count": count})
 
@@ -92,41 +140,160 @@ class History:
         return {str(name): int(value) for name, value in self.warehouse.query("select event, value from system.events")}
 
 
+def by_polars(minutes: pl.DataFrame) -> int:
+    """Roll-ups of the minutes and the indicators of every interval; returns the number of rows of both."""
+    frames = [minutes]
+    for interval in ("5m", "15m", "30m", "1h", "4h", "1d"):
+        rolled = frames[-1].group_by_dynamic("open_time", every=interval, group_by=list(KEYS))
+        sums = [pl.col(name).sum() for name in SUMS]
+        prices = [pl.col("open").first(), pl.col("high").max(), pl.col("low").min(), pl.col("close").last()]
+        frames.append(rolled.agg(*prices, *sums))
+    return sum(frame.height + _indicators(frame).height for frame in frames)
+
+
+def _indicators(frame: pl.DataFrame) -> pl.DataFrame:
+    close, high, low = pl.col("close"), pl.col("high"), pl.col("low")
+    before, change = close.shift(1), close.diff()
+    gain, loss = _wilder(change.clip(lower_bound=0)), _wilder((-change).clip(lower_bound=0))
+    macd = _ema(close, 12) - _ema(close, 26)
+    signal = macd.ewm_mean(span=9, adjust=False, min_samples=9)
+    middle, deviation = close.rolling_mean(20), close.rolling_std(20, ddof=0)
+    columns = {f"sma_{period}": close.rolling_mean(period) for period in (20, 50, 200)}
+    columns |= {f"ema_{period}": _ema(close, period) for period in (12, 26, 50)}
+    columns |= {"rsi_14": 100 * gain / (gain + loss), "macd": macd, "macd_signal": signal, "macd_histogram": macd - signal}
+    columns |= {"bollinger_upper": middle + 2 * deviation, "bollinger_middle": middle, "bollinger_lower": middle - 2 * deviation}
+    columns["atr_14"] = _wilder(pl.max_horizontal(high - low, (high - before).abs(), (low - before).abs()))
+    return frame.select(*KEYS, "open_time", "close", *(column.over(KEYS).alias(name) for name, column in columns.items()))
+
+
+def _ema(values: pl.Expr, period: int) -> pl.Expr:
+    return values.ewm_mean(span=period, adjust=False, min_samples=period)
+
+
+def _wilder(values: pl.Expr) -> pl.Expr:
+    return values.ewm_mean(alpha=1 / 14, adjust=False, min_samples=14)
+
+
+@contextmanager
+def peak_mb(found: list[float]) -> Iterator[None]:
+    """Appends the most memory this process had meanwhile, looked at every 20 ms."""
+    peak, ended = [_resident_mb()], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.02):
+            peak.append(max(peak.pop(), _resident_mb()))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+        found.append(peak[0])
+
+
+def _resident_mb() -> float:
+    if not sys.platform.startswith("linux"):
+        return 0.0
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def compare_rebuilds(history: History, rounds: int) -> dict[str, Any]:
+    """Polars, rebuild, Polars, rebuild, …: the first of each side warms up."""
+    rows = history.in_polars()
+    peaks: list[float] = []
+    ours: list[Cost] = []
+    theirs: list[float] = []
+    assert rows.height == history.rows
+    by_polars(rows)
+    for _ in range(rounds):
+        began = time.perf_counter()
+        peer_rows = by_polars(rows)
+        theirs.append(time.perf_counter() - began)
+        history.forget()
+        with peak_mb(peaks):
+            ours.append(history.build())
+    assert {cost.built_rows for cost in ours} == {
+        peer_rows + history.warehouse.query("select count() from gold_symbol_map")[0][0]
+    }
+    ratios = [cost.seconds / seconds for cost, seconds in zip(ours, theirs, strict=True)]
+    middle = statistics.median(cost.seconds for cost in ours)
+    return {
+        "klines": history.rows,
+        "gold_rows": ours[-1].built_rows,
+        "seconds": [round(cost.seconds, 2) for cost in ours],
+        "cpu_seconds": [round(cost.cpu_seconds, 2) for cost in ours],
+        "klines_per_second": round(history.rows / middle),
+        "polars_seconds": [round(seconds, 2) for seconds in theirs],
+        "polars_klines_per_second": round(history.rows / statistics.median(theirs)),
+        "ratio": round(statistics.median(ratios), 1),
+        "ratios": [round(ratio, 1) for ratio in ratios],
+        "peak_mb": round(max(peaks)),
+        "seconds_by_step": {name: round(seconds, 2) for name, seconds in list(history.step_seconds().items())[:6]},
+    }
+
+
+def middle_of(steps: list[Cost]) -> dict[str, Any]:
+    """The step of the median time."""
+    return asdict(sorted(steps, key=lambda step: step.seconds)[len(steps) // 2]) | {
+        "fastest": min(step.seconds for step in steps),
+        "slowest": max(step.seconds for step in steps),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--symbols", type=int, default=3, help="50 take a quarter of an hour")
-    parser.add_argument("--days", type=int, default=366)
-    parser.add_argument("--short-days", type=int, default=31)
+    parser.add_argument("--symbols", type=int, default=5)
+    parser.add_argument("--days", type=int, default=92)
+    parser.add_argument("--short-days", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=7)
+    parser.add_argument("--json", type=Path, help="write the figures there")
     arguments = parser.parse_args()
     logs.configure(LogSettings(level="WARNING"))
     with tempfile.TemporaryDirectory(prefix="tickhouse-bench-", ignore_cleanup_errors=True) as folder:
-        short = History(Path(folder), "short", arguments.symbols, arguments.short_days)
         whole = History(Path(folder), "whole", arguments.symbols, arguments.days)
-        _print_build("short", short, short.build())
-        _print_build("whole", whole, whole.build())
-        for step, seconds in list(whole.step_seconds().items())[:6]:
-            print(f"    {step:16} {seconds:8.1f} s")
+        rebuild = compare_rebuilds(whole, arguments.rounds)
+        short = History(Path(folder), "short", arguments.symbols, arguments.short_days)
+        more = History(Path(folder), "more", MORE_SYMBOLS, MORE_DAYS)
+        short.build()
+        more.build()
         pairs = [(short.step(), whole.step()) for _ in range(arguments.steps)]
-        _print_steps("short", [pair[0] for pair in pairs])
-        _print_steps("whole", [pair[1] for pair in pairs])
-        ratio = statistics.median(whole_step.seconds / short_step.seconds for short_step, whole_step in pairs)
-        print(f"median ratio of the steps, {arguments.days} days to {arguments.short_days}: {ratio:.2f}")
+        of_more = [more.step() for _ in range(arguments.steps)]
+        growth = statistics.median(in_whole.seconds / in_short.seconds for in_short, in_whole in pairs)
+        figures = {
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+            "versions": {"python": platform.python_version(), "clickhouse": whole.version(), "polars": pl.__version__},
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "rebuild": rebuild,
+            "step": {
+                f"{arguments.symbols} symbols, {arguments.short_days} days": middle_of([pair[0] for pair in pairs]),
+                f"{arguments.symbols} symbols, {arguments.days} days": middle_of([pair[1] for pair in pairs]),
+                f"{MORE_SYMBOLS} symbols, {MORE_DAYS} days": middle_of(of_more),
+            },
+            "step_growth": round(growth, 2),
+        }
+    _print(figures, arguments)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
-def _print_build(name: str, history: History, cost: Cost) -> None:
-    rate = history.rows / cost.seconds
-    print(
-        f"{name}: {history.rows:,} klines, built {cost.built_rows:,} gold rows in {cost.seconds:.1f} s, {rate:,.0f} klines/s",
-        flush=True,
-    )
-
-
-def _print_steps(name: str, steps: list[Cost]) -> None:
-    middle = sorted(steps, key=lambda step: step.seconds)[len(steps) // 2]
-    read = f"{middle.read_rows:,} rows read, {middle.read_bytes / 1e6:,.1f} MB processed"
-    print(f"{name}: one minute of all symbols in {middle.seconds:.2f} s: {middle.built_rows:,} gold rows built, {read}", end=", ")
-    print(f"{middle.read_compressed_bytes / 1e6:,.1f} MB read compressed")
+def _print(figures: dict[str, Any], arguments: argparse.Namespace) -> None:
+    rebuild = figures["rebuild"]
+    print(f"{figures['machine']}; {figures['versions']}; {figures['time']}")
+    print(f"rebuild of {rebuild['klines']:,} klines, {rebuild['gold_rows']:,} gold rows, peak {rebuild['peak_mb']:,} MB")
+    print(f"  tickhouse {rebuild['seconds']} s, {rebuild['klines_per_second']:,} klines/s; CPU {rebuild['cpu_seconds']} s")
+    print(f"  polars    {rebuild['polars_seconds']} s, {rebuild['polars_klines_per_second']:,} klines/s")
+    print(f"  ratio {rebuild['ratio']} (of each round {rebuild['ratios']}); 1 would be Polars, which stores nothing")
+    print(f"  seconds by step: {rebuild['seconds_by_step']}")
+    for name, step in figures["step"].items():
+        spread = f"{step['seconds']:.2f} s ({step['fastest']:.2f} to {step['slowest']:.2f}), CPU {step['cpu_seconds']:.2f} s"
+        read = f"{step['read_rows']:,} rows read, {step['read_bytes'] / 1e6:,.1f} MB"
+        files = f"{step['read_compressed_bytes'] / 1e6:,.1f} MB of files"
+        print(f"step of one minute, {name}: {spread}, {step['built_rows']:,} gold rows built, {read}, {files}")
+    print(f"median ratio of the steps, {arguments.days} days to {arguments.short_days}: {figures['step_growth']}")
 
 
 if __name__ == "__main__":

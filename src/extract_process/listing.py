@@ -18,7 +18,7 @@ CONNECTIONS = 100
 
 
 _MOST_SUGGESTED = 5
-_QUOTES = ("FDUSD", "USDT", "USDC", "TUSD", "BTC", "ETH", "BNB", "KCS", "EUR", "TRY", "BRL", "USD")
+QUOTES = ("FDUSD", "USDT", "USDC", "TUSD", "BUSD", "BTC", "ETH", "BNB", "KCS", "EUR", "TRY", "BRL", "USD")
 """Currencies that a market is often quoted in, longer ones first: where a spelling without a separator can be cut in two."""
 
 
@@ -162,7 +162,5 @@ def spellings_of(symbol: str) -> list[str]:
     together = "".join(parts)
     found = [symbol.upper().strip(), together, "-".join(parts)]
     if len(parts) == 1:
-        found += [
-            f"{together.removesuffix(quote)}-{quote}" for quote in _QUOTES if together.endswith(quote) and together != quote
-        ]
+        found += [f"{together.removesuffix(quote)}-{quote}" for quote in QUOTES if together.endswith(quote) and together != quote]
     return [one for one in dict.fromkeys(found) if one and one != symbol]

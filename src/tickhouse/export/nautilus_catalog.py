@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from extract_process.listing import QUOTES
 from tickhouse.export.book_story import BookStory, Piece
 from tickhouse.export.job import Job
 from tickhouse.export.numbers_as_text import as_raw, is_zero
@@ -32,7 +33,6 @@ _BUY, _SELL = 1, 2
 _LAST, _SNAPSHOT = 128, 32
 _UNITS = {"s": "SECOND", "m": "MINUTE", "h": "HOUR", "d": "DAY", "w": "WEEK", "M": "MONTH"}
 _UNITS |= {"min": "MINUTE", "hour": "HOUR", "day": "DAY", "week": "WEEK"}
-_QUOTES = ("FDUSD", "USDT", "USDC", "TUSD", "BUSD", "BTC", "ETH", "BNB", "EUR", "TRY", "BRL", "USD")
 
 _TRADE_FIELDS = [("price", _RAW), ("size", _RAW), ("aggressor_side", _U8), ("trade_id", pa.string())]
 _DELTA_FIELDS = [
@@ -246,7 +246,7 @@ def _parts_of(symbol: str) -> tuple[str, str]:
     base, dash, quote = symbol.partition("-")
     if dash:
         return base, quote
-    known = [quote for quote in _QUOTES if symbol.endswith(quote) and symbol != quote]
+    known = [quote for quote in QUOTES if symbol.endswith(quote) and symbol != quote]
     return (symbol.removesuffix(known[0]), known[0]) if known else ("", "")
 
 

@@ -42,7 +42,6 @@ class Survey:
     """`spans`: where every row is there, and the book known. `least_latency` in microseconds, None where there are no rows."""
 
     spans: list[Span]
-    rows: int
     least_latency: int | None
     verdicts: list[dict[str, Any]]
     snapshots: list[Snapshot]
@@ -56,7 +55,7 @@ def survey_trades(job: Job, certainty: Certainty) -> Survey:
     lasts = np.maximum.accumulate(
         np.array([gap["to_update_id"] for gap in sorted(gaps, key=lambda gap: gap["from_update_id"])], dtype=np.int64)
     )
-    spans, rows, least, before = SpanCollector(), 0, None, None
+    spans, least, before = SpanCollector(), None, None
     times = ReceiptTimes(0)
     for table in job.scan(TRADES, ["trade_id", "trade_time", "receipt_time"]).tables():
         ids, venue, received = (whole_numbers(table.column(name)) for name in ("trade_id", "trade_time", "receipt_time"))
@@ -67,24 +66,24 @@ def survey_trades(job: Job, certainty: Certainty) -> Survey:
             is_cut |= ids > previous + 1
         spans.take(times.ascending(venue, venue)[0], np.ones(len(ids), dtype=bool), is_cut)
         least = _least(least, received - venue)
-        rows, before = rows + len(ids), int(ids[-1])
+        before = int(ids[-1])
         job.progress(int(venue[-1]))
-    return Survey(_up_to_borders(job, certainty, spans.spans), rows, least, [], [], None)
+    return Survey(_up_to_borders(job, certainty, spans.spans), least, [], [], None)
 
 
 def survey_book(job: Job, certainty: Certainty) -> Survey:
     """A span begins with a snapshot and ends where an update is missing; what a mismatch put into doubt is in none."""
-    start = job.asked.start
-    at_start = book_at(job.store, replace(job.asked, start=start - 1, end=start))
+    before = job.asked.start - 1  # a book at an instant has what happened in it
+    at_start = book_at(job.store, replace(job.asked, start=before - 1, end=before))
     is_known = at_start.is_proven and at_start.last_update_id is not None
     snapshots, verdicts = _snapshots(job), _verdicts(job)
     runs = BookRuns([(one.id, one.reason) for one in snapshots], at_start.last_update_id if is_known else None)
     doubtful = _doubtful(verdicts, [one.id for one in snapshots if one.reason == "mismatch"])
-    spans, rows, least, times = SpanCollector(), 0, None, ReceiptTimes(0)
-    began_known = False
+    spans, least, times = SpanCollector(), None, ReceiptTimes(0)
+    began_known: bool | None = None
     for table in job.scan(DEPTH_DIFFS, _OF_UPDATES).tables():
         columns = [whole_numbers(table.column(name)) for name in _OF_UPDATES]
-        if rows == 0:
+        if began_known is None:
             columns = [column[columns[1] > runs.at_id] for column in columns]
         first, last, venue, received = columns
         if not len(last):
@@ -97,14 +96,13 @@ def survey_book(job: Job, certainty: Certainty) -> Survey:
             is_cut[mark.row] |= mark.kind == "broken"
         is_good[place:] = known
         is_good &= ~_is_within(last, doubtful)
-        if rows == 0:
+        if began_known is None:
             began_known = bool(is_good[0])
         spans.take(times.ascending(venue, venue)[0], is_good, is_cut)
         least = _least(least, received - venue)
-        rows += len(last)
         job.progress(int(venue[-1]))
-    found = _up_to_borders(job, certainty, spans.spans, begins=began_known and is_known, ends=runs.is_known)
-    return Survey(found, rows, least, verdicts, snapshots, at_start if is_known else None)
+    found = _up_to_borders(job, certainty, spans.spans, begins=bool(began_known) and is_known, ends=runs.is_known)
+    return Survey(found, least, verdicts, snapshots, at_start if is_known else None)
 
 
 def _up_to_borders(job: Job, certainty: Certainty, spans: list[Span], *, begins: bool = True, ends: bool = True) -> list[Span]:
