@@ -4,7 +4,7 @@
 
 The simulated exchange is a process of its own, without internet in between; commands are started as a person starts them.
 `limit` is how long the venue's request weight alone takes: 1,000 klines cost 2 of 5,700 a minute, the first minute is free.
-Recording is measured on busy markets: about 80 trades and 10 diffs of 30 levels a second and symbol; the recording of
+Recording is measured on busy markets: 50 to 90 trades and 10 diffs of 30 levels a second and symbol; the recording of
 2024-08-08, a busy hour, has 30 trades and 10 diffs of 46 levels. Latency is receipt_time - event_time of every row: one clock.
 Needs Linux (/proc).
 """
