@@ -105,7 +105,8 @@ def test_one_status_no_line_per_object_and_ctrl_c_with_a_summary(columns: int, v
     for name in ("tickhouse  recording", "records", "rows", "loaded", "gaps", "lag", "disk", "page", "next"):
         assert re.search(rf"^{name}\b", text, re.MULTILINE), name
     lines = [line for line in text.splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
-    assert [line.split(" ", 2)[2] for line in lines if " INFO " in line] == ["schema applied files=17 database=crypto"]
+    routine = [line.split(" ", 2)[2] for line in lines if " INFO " in line]
+    assert [re.sub(r"\d+", "N", line) for line in routine] == ["schema applied files=N database=crypto"]
     assert "loaded dataset" not in text
     assert "window done" not in text
     before, _, after = screen.raw().rpartition("recorded  for ")
