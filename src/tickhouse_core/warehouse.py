@@ -72,6 +72,11 @@ class Warehouse:
             result = self._client.query(sql)
             return tuple(result.column_names), list(result.result_rows)
 
+    def query_arrow(self, sql: str, parameters: Mapping[str, Any]) -> "pa.Table":
+        """The rows of a select as Arrow, in the engine's types."""
+        with clickhouse_errors():
+            return self._client.query_arrow(sql, parameters=dict(parameters), use_strings=True)
+
     def query_as(self, output_format: str, sql: str, settings: Mapping[str, Any] | None = None) -> bytes:
         """What the engine itself writes for a statement, in one of its formats; `settings` shape it.
 

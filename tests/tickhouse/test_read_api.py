@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import socket
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -48,6 +49,8 @@ from tickhouse_core.reading.numbers import floats
 from tickhouse_core.reading.object_rows import SMALL_BYTES
 from tickhouse_core.reading.ranges import request
 from tickhouse_core.reading.rows import RowScan
+from tickhouse_core.settings import WarehouseSettings
+from tickhouse_core.sql_door.serving import serving_sql
 from tickhouse_core.warehouse import Warehouse
 
 DAY = us("2024-08-09")
@@ -278,6 +281,73 @@ def test_a_bucket_answers_as_a_folder_does(
     for mine, other in zip(answers(lake), answers(bucket), strict=True):
         assert mine.num_rows or "cause" in mine.schema.names
         assert mine == other
+
+
+@pytest.fixture
+def address(warehouse_settings: WarehouseSettings) -> Iterator[str]:
+    """Where the warehouse answers over HTTP."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    with serving_sql(warehouse_settings, listener=listener):
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/{warehouse_settings.database}"
+
+
+@pytest.mark.slow
+def test_a_warehouse_answers_as_a_folder_does(
+    lake: "th.Lake",
+    folder: FolderStore,
+    warehouse: Warehouse,
+    address: str,
+    session: tuple[dict[Dataset, list[tuple[str, pa.Table]]], pa.Table],
+) -> None:
+    both, gaps = session
+    land_session(folder, session)
+    for dataset, parts in (*both.items(), (STREAM_EVENTS, [("a", gaps)])):
+        for _, table in parts:
+            land(warehouse, dataset, table)
+    start, end = "2024-08-08T23:56:00Z", "2024-08-09T00:03:00Z"
+
+    def answers(one: th.Lake) -> list[pa.Table]:
+        rows = [one.trades("BTCUSDT", start, end, exact=True), one.depth_diffs("BTCUSDT", start, end)]
+        rows += [
+            one.depth_snapshots("BTCUSDT", "2024-08-08T22:00:00Z", end),
+            one.books("BTCUSDT", start, end, every="10s", levels=5),
+        ]
+        rows += [one.book("BTCUSDT", "2024-08-08T23:59:59.5")]
+        return [table for answer in rows for table in (answer.arrow(), answer.gaps, answer.coverage)]
+
+    for mine, other in zip(answers(lake), answers(th.open(address)), strict=True):
+        assert mine.num_rows or "cause" in mine.schema.names
+        assert mine == other
+
+
+def test_a_warehouse_knows_gaps_heals_klines_and_names_too(
+    lake: "th.Lake", folder: FolderStore, warehouse: Warehouse, address: str
+) -> None:
+    opens = [DAY + MINUTE * number for number in range(5)]
+    folder.write(klines_month_key("binance", "BTCUSDT", "1m", "2024-08"), parquet_bytes(klines(opens), KLINES))
+    land(warehouse, KLINES, klines(opens))
+    deals = pa.concat_tables([trades([1, 2, 5, 6]), trades([7, 8], symbol="ETHUSDT")])
+    gap = stream_event("gap", "trades", 3, 4, started_us=DAY + 2 * SECOND, ended_us=DAY + 5 * SECOND, cause="restart")
+    for dataset, table in ((TRADES, deals), (STREAM_EVENTS, gap)):
+        write(folder, dataset, table)
+        land(warehouse, dataset, table)
+    other = th.open(address)
+    for one in (lake, other):
+        assert one.trades(["BTCUSDT", "ETHUSDT"], DAY, DAY + MINUTE).gaps.column("is_open").to_pylist() == [True]
+        assert one.klines("BTCUSDT", "1m", opens[1], DAY + HOUR).arrow().num_rows == 4
+        with pytest.raises(UsageError, match="did you mean BTCUSDT"):
+            one.trades("btcusdt", DAY, DAY + MINUTE).arrow()
+        with pytest.raises(UsageError, match="has 1m of BTCUSDT"):
+            one.klines("BTCUSDT", "1h", DAY, DAY + MINUTE).arrow()
+        with pytest.raises(UsageError, match="has binance"):
+            one.trades("BTCUSDT", DAY, DAY + MINUTE, venue="kraken").arrow()
+    for exact in (False, True):
+        answers = [one.trades(["ETHUSDT", "BTCUSDT"], DAY, DAY + MINUTE, exact=exact).arrow() for one in (lake, other)]
+        assert answers[0] == answers[1]
+        assert answers[0].num_rows == 6
+    for wrong in ("http://127.0.0.1:1/a/b", "http://127.0.0.1:no/a", "https://127.0.0.1:8123/a", "clickhouse://x"):
+        with pytest.raises(UsageError):
+            th.open(wrong)
 
 
 def test_a_row_that_comes_twice_is_the_one_received_first(lake: "th.Lake", folder: FolderStore) -> None:
@@ -581,7 +651,7 @@ def test_a_replay_is_in_order_of_receipt_with_gaps_as_items(lake: "th.Lake", fol
         (lambda lake: lake.gaps("BTCUSDT", DAY, DAY + 1, channel="news"), "choose from klines"),
         (lambda _: th.open("nowhere"), "no lake there"),
         (lambda _: th.open("s3://"), "name the bucket"),
-        (lambda _: th.open("https://host"), "a data folder or s3://bucket"),
+        (lambda _: th.open("gs://bucket"), "a data folder, s3://bucket, or a warehouse"),
     ],
 )
 def test_what_cannot_be_meant_is_one_clear_line(ask: Any, says: str, lake: "th.Lake") -> None:

@@ -30,6 +30,7 @@ from tickhouse_core.reading.certainty import Certainty
 from tickhouse_core.reading.events import GapEvents
 from tickhouse_core.reading.lake import Lake
 from tickhouse_core.reading.ranges import Request, request
+from tickhouse_core.reading.source import LakeSource
 from tickhouse_core.timestamps import format_instant
 
 _FORMATS = {
@@ -87,7 +88,7 @@ class Export:
         self._stop = stop
         self._store = open_lake(brief=True)
         self._store.check_access()
-        self._lake, self._events = Lake(self._store), GapEvents(self._store)
+        self._lake, self._events = Lake(LakeSource(self._store)), GapEvents(self._store)
 
     def write(self, out: Path) -> None:
         """Raises UsageError for a range without rows."""

@@ -21,6 +21,7 @@ from tickhouse_core.reading.object_rows import ObjectRows, Wanted, in_chunks
 from tickhouse_core.reading.objects import first_receipt, received_from
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.rows import RowScan
+from tickhouse_core.reading.source import LakeSource
 from tickhouse_core.timestamps import HOUR_US
 
 _CHUNK_BYTES, _CHUNK_OBJECTS = 8 * 1024 * 1024, 400
@@ -74,7 +75,7 @@ def survey_trades(job: Job, certainty: Certainty) -> Survey:
 def survey_book(job: Job, certainty: Certainty) -> Survey:
     """A span begins with a snapshot and ends where an update is missing; what a mismatch put into doubt is in none."""
     before = job.asked.start - 1  # a book at an instant has what happened in it
-    at_start = book_at(job.store, replace(job.asked, start=before - 1, end=before))
+    at_start = book_at(LakeSource(job.store), replace(job.asked, start=before - 1, end=before))
     is_known = at_start.is_proven and at_start.last_update_id is not None
     snapshots, verdicts = _snapshots(job), _verdicts(job)
     runs = BookRuns([(one.id, one.reason) for one in snapshots], at_start.last_update_id if is_known else None)

@@ -8,12 +8,10 @@ import pyarrow.compute as pc
 
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, LEVELS, Dataset
 from tickhouse_core.errors import ObjectMissing
-from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.levels import EMPTY, Side, after, flat
-from tickhouse_core.reading.objects import days_of
 from tickhouse_core.reading.ordering import whole_numbers
 from tickhouse_core.reading.ranges import Request
-from tickhouse_core.reading.rows import RowScan
+from tickhouse_core.reading.source import Source
 from tickhouse_core.timestamps import DAY_US, HOUR_US
 
 
@@ -28,12 +26,12 @@ class BookState:
     asks: pa.Array
 
 
-def book_at(store: ObjectStore, request: Request) -> BookState:
+def book_at(source: Source, request: Request) -> BookState:
     """The book after the last diff up to `request.end`, of a day at most; the range's start does not matter.
 
     It is the newest snapshot that is not newer than that diff, and every diff from there on.
     """
-    search = _Search(store, request)
+    search = _Search(source, request)
     last = search.last_diff()
     snapshot = None if last is None else search.snapshot_before(last)
     if last is None or snapshot is None:
@@ -42,7 +40,7 @@ def book_at(store: ObjectStore, request: Request) -> BookState:
     snapshot_id, received, bids, asks = snapshot
     at_id, is_proven = snapshot_id, True
     since = replace(request, start=received - HOUR_US, end=request.end + HOUR_US)
-    for table in RowScan(store, DEPTH_DIFFS, since, id_range=(snapshot_id + 1, last)).tables():
+    for table in source.scan(DEPTH_DIFFS, since, id_range=(snapshot_id + 1, last)).tables():
         first, ids = (whole_numbers(table.column(name)) for name in ("first_update_id", "last_update_id"))
         is_proven = is_proven and first[0] <= at_id + 1 and bool((first[1:] <= ids[:-1] + 1).all())
         bids, asks = after(bids, flat(table.column("bids"))[0]), after(asks, flat(table.column("asks"))[0])
@@ -51,8 +49,8 @@ def book_at(store: ObjectStore, request: Request) -> BookState:
 
 
 class _Search:
-    def __init__(self, store: ObjectStore, request: Request) -> None:
-        self._store, self._request = store, request
+    def __init__(self, source: Source, request: Request) -> None:
+        self._source, self._request = source, request
 
     def last_diff(self) -> int | None:
         """The greatest update id of a day up to the instant."""
@@ -65,7 +63,7 @@ class _Search:
 
     def snapshot_before(self, last: int) -> tuple[int, int, Side, Side] | None:
         """Id, receipt and sides of the newest snapshot up to an update id, looked for backwards, day by day."""
-        days = [day for day in days_of(self._store, DEPTH_SNAPSHOTS, self._request.venue) if day <= self._request.end]
+        days = [day for day in self._source.days(DEPTH_SNAPSHOTS, self._request.venue) if day <= self._request.end]
         late = self._request.end + HOUR_US
         windows = [(late - 2 * HOUR_US, late), *((day, min(day + DAY_US, late)) for day in reversed(days))]
         for start, end in windows:
@@ -84,7 +82,7 @@ class _Search:
 
     def _sides(self, snapshot_id: int, start: int, end: int) -> tuple[Side, Side]:
         request = replace(self._request, start=start, end=end)
-        for table in RowScan(self._store, DEPTH_SNAPSHOTS, request, id_range=(snapshot_id, snapshot_id)).tables():
+        for table in self._source.scan(DEPTH_SNAPSHOTS, request, id_range=(snapshot_id, snapshot_id)).tables():
             bids, asks = (after(EMPTY, flat(table.column(side).slice(0, 1))[0]) for side in ("bids", "asks"))
             return bids, asks
         raise ObjectMissing(f"snapshot {snapshot_id} of {self._request.symbols[0]} was taken away while it was read")
@@ -92,4 +90,4 @@ class _Search:
     def _tables(self, dataset: Dataset, start: int, end: int, last: int | None = None) -> Iterator[pa.Table]:
         columns = list(dict.fromkeys(["last_update_id", dataset.time_column]))
         ids = None if last is None else (0, last)
-        return RowScan(self._store, dataset, replace(self._request, start=start, end=end), columns=columns, id_range=ids).tables()
+        return self._source.scan(dataset, replace(self._request, start=start, end=end), columns=columns, id_range=ids).tables()

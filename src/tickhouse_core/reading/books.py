@@ -12,11 +12,10 @@ import pyarrow as pa
 
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, INSTANT, LEVELS, Dataset
 from tickhouse_core.errors import ObjectMissing
-from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.levels import EMPTY, Side, after, flat, play
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
-from tickhouse_core.reading.rows import RowScan
+from tickhouse_core.reading.source import Scan, Source
 from tickhouse_core.timestamps import HOUR_US
 
 BOOKS = pa.schema(
@@ -54,8 +53,8 @@ class _Owned:
 class BookSteps:
     """The books of one symbol at the end of every step of a grid; hour by hour: memory does not grow with the range."""
 
-    def __init__(self, store: ObjectStore, request: Request, every_us: int, levels: int) -> None:
-        self._store, self._request, self._every, self._levels = store, request, every_us, levels
+    def __init__(self, source: Source, request: Request, every_us: int, levels: int) -> None:
+        self._source, self._request, self._every, self._levels = source, request, every_us, levels
         self._first_step, self._last_step = -(-request.start // every_us), -(-request.end // every_us)
         self._sides = (EMPTY, EMPTY)
         self._snapshot_id = self._at_id = -1
@@ -153,14 +152,12 @@ class BookSteps:
         tables = self._snapshot_scan(hour, ["last_update_id"]).tables()
         return np.unique(np.concatenate([_NO_NUMBERS, *(whole_numbers(table.column("last_update_id")) for table in tables)]))
 
-    def _snapshot_scan(self, hour: int, columns: list[str], id_range: tuple[int, int] | None = None) -> RowScan:
+    def _snapshot_scan(self, hour: int, columns: list[str], id_range: tuple[int, int] | None = None) -> Scan:
         return self._scan(DEPTH_SNAPSHOTS, hour - 2 * HOUR_US, hour + 2 * HOUR_US, columns, id_range)
 
-    def _scan(
-        self, dataset: Dataset, start: int, end: int, columns: list[str], id_range: tuple[int, int] | None = None
-    ) -> RowScan:
+    def _scan(self, dataset: Dataset, start: int, end: int, columns: list[str], id_range: tuple[int, int] | None = None) -> Scan:
         request = replace(self._request, start=start, end=end)
-        return RowScan(self._store, dataset, request, columns=columns, id_range=id_range)
+        return self._source.scan(dataset, request, columns=columns, id_range=id_range)
 
 
 def _joined(hours: list[_Diffs]) -> _Diffs:

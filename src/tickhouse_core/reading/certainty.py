@@ -8,12 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tickhouse_core.datasets import DEPTH_DIFFS, INSTANT, KLINES, TRADES, Dataset
-from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.reading.events import GapEvents, absences, gap_times, gaps_in, healed_times, joined
+from tickhouse_core.reading.events import absences, gap_times, gaps_in, healed_times, joined
 from tickhouse_core.reading.objects import length_us
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
-from tickhouse_core.reading.rows import RowScan
+from tickhouse_core.reading.source import Source
 from tickhouse_core.timestamps import DAY_US, MINUTE_US
 
 COVERAGE = pa.schema(
@@ -77,23 +76,23 @@ class _Told:
             self.last = int(inside.max())
 
 
-def certainty(store: ObjectStore, events: GapEvents, dataset: Dataset, request: Request) -> Certainty:
+def certainty(source: Source, dataset: Dataset, request: Request) -> Certainty:
     """Reads ids and times of the range, and of gaps that begin or end outside of it. Raises LakeUnavailable, AccessRefused."""
-    found = events.of(dataset, request)
+    found = source.events(dataset, request)
     gaps = gaps_in(found, request, dataset)
-    look = _Look(store, dataset, request, found, gaps)
+    look = _Look(source, dataset, request, found, gaps)
     lines = [look.line(symbol) for symbol in request.symbols]
     is_open = pa.array(look.is_open, pa.bool_())
     gaps = gaps.set_column(gaps.schema.get_field_index("is_open"), "is_open", is_open)
-    unreadable = tuple(dict.fromkeys([*events.unreadable, *look.unreadable]))
+    unreadable = tuple(dict.fromkeys([*source.unreadable_events, *look.unreadable]))
     return Certainty(gaps, pa.Table.from_pylist(lines, schema=COVERAGE), unreadable)
 
 
 class _Look:
     """At the rows of each symbol: they close gaps of one instance that another one recorded, and show holes that are no gaps."""
 
-    def __init__(self, store: ObjectStore, dataset: Dataset, request: Request, events: pa.Table, gaps: pa.Table) -> None:
-        self._store, self._dataset, self._request, self._events = store, dataset, request, events
+    def __init__(self, source: Source, dataset: Dataset, request: Request, events: pa.Table, gaps: pa.Table) -> None:
+        self._source, self._dataset, self._request, self._events = source, dataset, request, events
         self._healed = healed_times(events)
         self._first, self._last = gap_times(gaps, dataset)
         self._symbols = gaps.column("symbol").to_pylist()
@@ -117,7 +116,7 @@ class _Look:
         """Of the range, and of a little around it: a row there shows that the recording ran at the border."""
         told, reach = _Told(), _reach(self._dataset, asked)
         around = replace(asked, start=asked.start - reach, end=asked.end + reach)
-        scan = RowScan(self._store, self._dataset, around, self._healed, _columns(self._dataset))
+        scan = self._source.scan(self._dataset, around, self._healed, _columns(self._dataset))
         for table in scan.tables():
             told.take(*_ids_of(self._dataset, table), asked)
         self.unreadable += scan.unreadable

@@ -47,7 +47,7 @@ class GapEvents:
             rows = rows.filter(pc.is_in(rows.column("symbol"), value_set=pa.array(request.symbols, pa.string())))
         rows = rows.filter(pc.equal(rows.column("channel"), dataset.channel))
         if dataset is KLINES:
-            rows = rows.filter(pa.array([_is_about(event, request.interval) for event in rows.to_pylist()], pa.bool_()))
+            rows = about(rows, request.interval)
         return _once(rows)
 
     def _all_since(self, venue: str, since: int) -> pa.Table:
@@ -61,6 +61,11 @@ class GapEvents:
         self._known.update((summary.key, summary.etag) for summary in fresh)
         self._rows[venue] = rows
         return rows
+
+
+def about(events: pa.Table, interval: str) -> pa.Table:
+    """Of events of klines those of an interval."""
+    return events.filter(pa.array([_is_about(event, interval) for event in events.to_pylist()], pa.bool_()))
 
 
 def healed_times(events: pa.Table) -> list[int]:

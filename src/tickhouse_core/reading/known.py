@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -25,6 +25,7 @@ MOST_OBJECTS = 2_000
 
 _CHUNK_BYTES, _CHUNK_OBJECTS = 8 * 1024 * 1024, 100
 _MOST_NAMED = 12
+LAKE, WAREHOUSE = "this lake", "this warehouse"
 
 _WITH_SYMBOLS = [dataset for dataset in DATASETS if dataset is not KLINES and "symbol" in dataset.schema.names]
 _OF_NO_ROW = ["unknown_symbol", "not_subscribed"]
@@ -45,7 +46,7 @@ class Known:
         if not venues:
             return
         if request.venue not in venues:
-            raise UsageError(f"venue={request.venue!r}: this lake has {', '.join(venues)}")
+            raise unknown_venue(request.venue, venues)
         for symbol in request.symbols:
             self._check_symbol(request.venue, symbol)
             if request.interval:
@@ -54,7 +55,7 @@ class Known:
     def _check_interval(self, request: Request, symbol: str) -> None:
         intervals = self._values(_folder(venue=request.venue, symbol=symbol), "interval")
         if intervals and request.interval not in intervals:
-            raise UsageError(f"interval={request.interval!r}: this lake has {', '.join(intervals)} of {symbol}")
+            raise unknown_interval(request.interval, symbol, intervals)
 
     def _check_symbol(self, venue: str, symbol: str) -> None:
         with self._lock:
@@ -69,14 +70,10 @@ class Known:
             names = sorted(known)
         if symbol in names:
             return
-        like = [name for name in names if _letters(name) == _letters(symbol)]
-        if like:
-            raise UsageError(f"symbol {symbol!r}: this lake has none of it at {venue}: did you mean {like[0]}?")
-        if opened >= self._most:  # older ones may have it
+        if opened >= self._most and not like(symbol, names):  # older ones may have it
             log.warning("the newest objects have no such symbol", extra={"symbol": symbol, "venue": venue, "objects": opened})
             return
-        rest = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-        raise UsageError(f"symbol {symbol!r}: this lake has {', '.join(names[:_MOST_NAMED]) or 'nothing'}{rest} at {venue}")
+        raise unknown_symbol(symbol, venue, names)
 
     def _recorded(self, venue: str) -> Iterator[tuple[int, set[str]]]:
         """How many objects, and the symbols in them; day by day from the newest on."""
@@ -105,11 +102,32 @@ def _folder(**partitions: str) -> str:
     return object_key(KLINES, partitions, "")
 
 
+def like(symbol: str, names: Iterable[str]) -> list[str]:
+    """Those of the names that differ in case and punctuation alone."""
+    return [name for name in names if _letters(name) == _letters(symbol)]
+
+
+def unknown_symbol(symbol: str, venue: str, names: Sequence[str], where: str = LAKE) -> UsageError:
+    """`names`: all symbols of the venue."""
+    if meant := like(symbol, names):
+        return UsageError(f"symbol {symbol!r}: {where} has none of it at {venue}: did you mean {meant[0]}?")
+    rest = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return UsageError(f"symbol {symbol!r}: {where} has {', '.join(names[:_MOST_NAMED]) or 'nothing'}{rest} at {venue}")
+
+
+def unknown_venue(venue: str, names: Iterable[str], where: str = LAKE) -> UsageError:
+    return UsageError(f"venue={venue!r}: {where} has {', '.join(names)}")
+
+
+def unknown_interval(interval: str, symbol: str, names: Iterable[str], where: str = LAKE) -> UsageError:
+    return UsageError(f"interval={interval!r}: {where} has {', '.join(names)} of {symbol}")
+
+
 def _letters(symbol: str) -> str:
     return "".join(letter for letter in symbol.upper() if letter.isalnum())
 
 
-def checked_tables(tables: Iterator[pa.Table], request: Request, known: Known) -> Iterator[pa.Table]:
+def checked_tables(tables: Iterator[pa.Table], request: Request, check: Callable[[Request], None]) -> Iterator[pa.Table]:
     """The same tables; then the symbols without a row are checked."""
     empty = set(request.symbols)
     for table in tables:
@@ -117,4 +135,4 @@ def checked_tables(tables: Iterator[pa.Table], request: Request, known: Known) -
             empty -= empty if len(request.symbols) == 1 else set(pc.unique(table.column("symbol")).to_pylist())
         yield table
     if empty:
-        known.check(replace(request, symbols=tuple(symbol for symbol in request.symbols if symbol in empty)))
+        check(replace(request, symbols=tuple(symbol for symbol in request.symbols if symbol in empty)))

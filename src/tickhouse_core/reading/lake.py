@@ -15,11 +15,11 @@ from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.book_at import BookState, book_at
 from tickhouse_core.reading.books import BOOKS, BookSteps
 from tickhouse_core.reading.certainty import Certainty, certainty
-from tickhouse_core.reading.events import GapEvents, healed_times
-from tickhouse_core.reading.known import Known, checked_tables
+from tickhouse_core.reading.events import healed_times
+from tickhouse_core.reading.known import checked_tables
 from tickhouse_core.reading.ranges import Instant, Request, instant_us, request, step_us
 from tickhouse_core.reading.result import Book, Books, Rows
-from tickhouse_core.reading.rows import RowScan
+from tickhouse_core.reading.source import LakeSource, Source
 
 Symbols = str | Iterable[str]
 """In the venue's spelling: `BTCUSDT`, `BTC-USDT`."""
@@ -29,11 +29,17 @@ _CHANNELS = {channel: next(dataset for dataset in DATASETS if dataset.channel ==
 
 
 def open_lake(place: str | Path) -> "Lake":
-    """The lake of a data folder (`data`, or its `data/lake`), or of a bucket (`s3://bucket`, by AWS's own variables).
+    """The lake of a data folder (`data`, or its `data/lake`), of a bucket (`s3://bucket`, by AWS's own variables), or what a
+    warehouse holds (`http://host:8123/crypto`, with the account of CLICKHOUSE_USERNAME and CLICKHOUSE_PASSWORD).
 
-    Raises UsageError where there is none, NotProvisioned, AccessRefused, LakeUnavailable.
+    Raises UsageError where there is none, NotProvisioned, AccessRefused, LakeUnavailable, WarehouseUnavailable.
     """
-    return Lake(open_store(place))
+    text = str(place)
+    if text.startswith(("http://", "https://")):
+        from tickhouse_core.reading.warehouse_rows import WarehouseSource  # clickhouse-connect takes half a second
+
+        return Lake(WarehouseSource(text))
+    return Lake(LakeSource(open_store(place)))
 
 
 def open_store(place: str | Path) -> ObjectStore:
@@ -49,7 +55,9 @@ def open_store(place: str | Path) -> ObjectStore:
         store.check_access()
         return store
     if "://" in text:
-        raise UsageError(f"{text.partition('://')[0]}://…: a lake is a data folder or s3://bucket")
+        raise UsageError(
+            f"{text.partition('://')[0]}://…: a lake is a data folder, s3://bucket, or a warehouse's http://host:port/database"
+        )
     for folder in (Path(text) / "lake", Path(text)):
         if (folder / "data_sources").is_dir():
             return FolderStore(folder)
@@ -66,10 +74,8 @@ class Lake:
     symbol or an interval that the lake never had.
     """
 
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
-        self._events = GapEvents(store)
-        self._known = Known(store)
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     def trades(self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False) -> Rows:
         """By trade_time: venue, symbol, trade_id, price, quantity, is_buyer_maker, trade_time, event_time, receipt_time."""
@@ -111,9 +117,9 @@ class Lake:
             return self.certainty_of(DEPTH_DIFFS, replace(asked, start=since))
 
         def at_instant() -> BookState:
-            state = book_at(self._store, asked)
+            state = book_at(self._source, asked)
             if state.last_update_id is None:
-                self._known.check(asked)
+                self._source.check(asked)
             return state
 
         return Book(at_instant, since_snapshot, exact)
@@ -139,11 +145,12 @@ class Lake:
         if levels < 1:
             raise UsageError(f"levels={levels}: a side shows at least one")
         asked = request(venue, symbols, start, end)
-        steps = {symbol: BookSteps(self._store, replace(asked, symbols=(symbol,)), step, levels) for symbol in asked.symbols}
+        steps = {symbol: BookSteps(self._source, replace(asked, symbols=(symbol,)), step, levels) for symbol in asked.symbols}
 
         def tables() -> Iterator[pa.Table]:
             return chain.from_iterable(
-                checked_tables(books.tables(), replace(asked, symbols=(symbol,)), self._known) for symbol, books in steps.items()
+                checked_tables(books.tables(), replace(asked, symbols=(symbol,)), self._source.check)
+                for symbol, books in steps.items()
             )
 
         return Books(BOOKS, list(steps.values()), tables, partial(self.certainty_of, DEPTH_DIFFS, asked), exact)
@@ -179,19 +186,19 @@ class Lake:
         return self.certainty_of(dataset, request(venue, symbols, start, end, interval if dataset is KLINES else ""))
 
     def _rows(self, dataset: Dataset, asked: Request, exact: bool) -> Rows:
-        schema = RowScan(self._store, dataset, asked).schema
+        schema = self._source.scan(dataset, asked).schema
         left_out: list[str] = []
         tables = partial(self._tables, dataset, asked, left_out)
         return Rows(schema, tables, partial(self.certainty_of, dataset, asked), exact, left_out)
 
     def _tables(self, dataset: Dataset, asked: Request, left_out: list[str]) -> Iterator[pa.Table]:
-        scan = RowScan(self._store, dataset, asked, healed_times(self._events.of(dataset, asked)))
-        yield from checked_tables(scan.tables(), asked, self._known)
+        scan = self._source.scan(dataset, asked, healed_times(self._source.events(dataset, asked)))
+        yield from checked_tables(scan.tables(), asked, self._source.check)
         left_out += scan.unreadable
 
     def certainty_of(self, dataset: Dataset, asked: Request) -> Certainty:
-        found = certainty(self._store, self._events, dataset, asked)
+        found = certainty(self._source, dataset, asked)
         empty = [row["symbol"] for row in found.coverage.to_pylist() if not row["rows"]]
         if empty and not found.gaps.num_rows:
-            self._known.check(replace(asked, symbols=tuple(empty)))
+            self._source.check(replace(asked, symbols=tuple(empty)))
         return found

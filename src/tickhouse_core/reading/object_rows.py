@@ -55,9 +55,8 @@ class ObjectRows:
         self._store = store
         self._dataset = dataset
         self._leaves = _leaves(dataset)
-        fields = [pa.field(field.name, _plain(field.type)) for field in dataset.schema]
-        self._whole = pa.schema(fields)
-        self.schema = pa.schema([field for field in fields if columns is None or field.name in columns])
+        self._whole = plain_schema(dataset)
+        self.schema = pa.schema([field for field in self._whole if columns is None or field.name in columns])
         self.unreadable: list[str] = []
 
     def read(self, summaries: Sequence[ObjectSummary], wanted: Wanted) -> pa.Table:
@@ -195,6 +194,11 @@ def between(column: str, start: int, end: int) -> ds.Expression:
     """Instants from `start` up to but not including `end`, in microseconds."""
     moment: Callable[[int], pa.Scalar] = lambda instant: pa.scalar(instant, pa.timestamp("us", tz="UTC"))  # noqa: E731
     return (ds.field(column) >= moment(start)) & (ds.field(column) < moment(end))
+
+
+def plain_schema(dataset: Dataset) -> pa.Schema:
+    """A dataset's, with plain strings for names."""
+    return pa.schema([pa.field(field.name, _plain(field.type)) for field in dataset.schema])
 
 
 def _plain(type_: pa.DataType) -> pa.DataType:

@@ -46,7 +46,7 @@ class RowScan:
         self._store, self._dataset, self._request = store, dataset, request
         self._healed_at = healed_at
         self.columns = columns
-        needed = None if columns is None else {*columns, *_needed(dataset, request)}
+        needed = None if columns is None else {*columns, *needed_columns(dataset, request)}
         self._rows = ObjectRows(store, dataset, None if needed is None else sorted(needed))
         self._wanted = self._filter(id_range)
 
@@ -66,7 +66,7 @@ class RowScan:
         pending = self._late()
         for chunk, next_from in self._chunks():
             pending = pa.concat_tables([pending, self._rows.read(chunk, self._wanted)])
-            pending, ready = _split(pending, ordering, None if next_from is None else next_from - APART_US)
+            pending, ready = split(pending, ordering, None if next_from is None else next_from - APART_US)
             if (table := self._cut(ready)).num_rows:
                 yield table
 
@@ -122,20 +122,25 @@ class RowScan:
         return Wanted(rows, request.venue, tuple(sorted(columns)), tuple(bounds))
 
     def _cut(self, table: pa.Table) -> pa.Table:
-        if table.num_rows and self._dataset.time_column not in self._dataset.natural_key:
-            times = table.column(self._dataset.time_column)
-            first, last = (pa.scalar(one, INSTANT) for one in (self._request.start, self._request.end))
-            table = table.filter(pa.compute.and_(pa.compute.greater_equal(times, first), pa.compute.less(times, last)))
-        return table.select(self.schema.names)
+        return cut(table, self._dataset, self._request).select(self.schema.names)
 
 
-def _needed(dataset: Dataset, request: Request) -> set[str]:
+def cut(table: pa.Table, dataset: Dataset, request: Request) -> pa.Table:
+    """Without the rows beside the range that were read to find doubles."""
+    if table.num_rows and dataset.time_column not in dataset.natural_key:
+        times = table.column(dataset.time_column)
+        first, last = (pa.scalar(one, INSTANT) for one in (request.start, request.end))
+        table = table.filter(pa.compute.and_(pa.compute.greater_equal(times, first), pa.compute.less(times, last)))
+    return table
+
+
+def needed_columns(dataset: Dataset, request: Request) -> set[str]:
     """Without which a row cannot be told apart, chosen and ordered."""
     needed = {dataset.id_column, dataset.time_column, "receipt_time"}
     return needed | ({"is_closed"} if dataset is KLINES else set()) | ({"symbol"} if len(request.symbols) != 1 else set())
 
 
-def _split(pending: pa.Table, ordering: Ordering, until: int | None) -> tuple[pa.Table, pa.Table]:
+def split(pending: pa.Table, ordering: Ordering, until: int | None) -> tuple[pa.Table, pa.Table]:
     """What has to wait, and what is whole: nothing before `until` will come any more."""
     order = ordering.ordered(pending)
     count = len(order.times) if until is None else int((order.times < until).sum())

@@ -1,0 +1,86 @@
+"""Where the read API takes rows from: the objects of a lake, or the tables of a warehouse. Both give the same rows."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Protocol
+
+import pyarrow as pa
+
+from tickhouse_core.datasets import Dataset
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.events import GapEvents
+from tickhouse_core.reading.known import Known
+from tickhouse_core.reading.objects import days_of
+from tickhouse_core.reading.ranges import Request
+from tickhouse_core.reading.rows import RowScan
+
+
+class Scan(Protocol):
+    """One pass over a range. `unreadable` is whole when the pass is."""
+
+    @property
+    def schema(self) -> pa.Schema: ...
+
+    @property
+    def unreadable(self) -> list[str]: ...
+
+    def tables(self) -> Iterator[pa.Table]:
+        """In order, each row once; every table has rows."""
+
+
+class Source(Protocol):
+    """Thread-safe."""
+
+    @property
+    def unreadable_events(self) -> Sequence[str]:
+        """Objects of events that were left out, and why."""
+
+    def scan(
+        self,
+        dataset: Dataset,
+        request: Request,
+        healed_at: Collection[int] = (),
+        columns: Sequence[str] | None = None,
+        id_range: tuple[int, int] | None = None,
+    ) -> Scan:
+        """See `RowScan`."""
+
+    def events(self, dataset: Dataset, request: Request) -> pa.Table:
+        """See `GapEvents.of`."""
+
+    def check(self, request: Request) -> None:
+        """Raises UsageError for a venue, a symbol or an interval that was never recorded."""
+
+    def days(self, dataset: Dataset, venue: str) -> list[int]:
+        """The dates that a venue has rows of, as their first microseconds, ascending."""
+
+
+class LakeSource:
+    """The objects of a lake."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.store = store
+        self._events = GapEvents(store)
+        self._known = Known(store)
+
+    @property
+    def unreadable_events(self) -> list[str]:
+        return self._events.unreadable
+
+    def scan(
+        self,
+        dataset: Dataset,
+        request: Request,
+        healed_at: Collection[int] = (),
+        columns: Sequence[str] | None = None,
+        id_range: tuple[int, int] | None = None,
+    ) -> RowScan:
+        return RowScan(self.store, dataset, request, healed_at, columns, id_range)
+
+    def events(self, dataset: Dataset, request: Request) -> pa.Table:
+        return self._events.of(dataset, request)
+
+    def check(self, request: Request) -> None:
+        self._known.check(request)
+
+    def days(self, dataset: Dataset, venue: str) -> list[int]:
+        return days_of(self.store, dataset, venue)
