@@ -42,7 +42,7 @@ def parquet_bytes(table: pa.Table, dataset: Dataset, extra: Mapping[str, str] | 
     ) as writer:
         writer.write_table(table.unify_dictionaries())
         writer.add_key_value_metadata(metadata | {KEY: BLANK})
-    return with_sums(bytes(sink.getvalue()))
+    return with_sums(memoryview(sink.getvalue()))
 
 
 def write_events(store: ObjectStore, events: Sequence[StreamEvent], receipt_time: int, sequence: int) -> str:

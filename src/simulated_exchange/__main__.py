@@ -1,6 +1,7 @@
 """`python -m simulated_exchange`: the command. Exit 0 when stopped by a signal, 2 for bad usage (one line says why)."""
 
 import asyncio
+import math
 import sys
 from enum import StrEnum
 from importlib import import_module
@@ -88,9 +89,12 @@ def simulated_exchange(
 def _speed(text: str) -> float:
     """ValueError if it is no number."""
     try:
-        return 0.0 if text == "max" else float(text)
+        speed = 0.0 if text == "max" else float(text)
     except ValueError:
-        raise ValueError(f"--speed {text!r}: a number such as 1 or 10, or max") from None
+        speed = math.nan
+    if not 0 <= speed < math.inf:
+        raise ValueError(f"--speed {text!r}: a number such as 1 or 10, or max")
+    return speed
 
 
 def _leave(reason: str) -> None:

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -33,6 +33,7 @@ from tickhouse_core.settings import StatusSettings
 ASSETS = packaged("status_page", "assets")
 EVERY_SECONDS = 1.0
 _INSTANT = re.compile(r"[0-3]?[0-9]{1,15}")
+_BODY_SECONDS = 10.0
 _OFFSET = re.compile(r"[0-9]{1,5}")
 _LAST_US = 4_000_000_000_000_000
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
@@ -215,10 +216,16 @@ async def _asked(read: Callable[..., Any], *wanted: object) -> Any:
 
 async def _statement(request: Request) -> str:
     body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MOST_STATEMENT_BYTES:
-            raise HTTPException(413, f"a statement has at most {MOST_STATEMENT_BYTES:,} bytes")
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > MOST_STATEMENT_BYTES:
+                    raise HTTPException(413, f"a statement has at most {MOST_STATEMENT_BYTES:,} bytes")
+    except TimeoutError as error:
+        raise HTTPException(408, f"the statement did not arrive within {_BODY_SECONDS:.0f} s") from error
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the client left") from error
     return body.decode(errors="replace")
 
 

@@ -19,6 +19,9 @@ MOST_TABLE_BYTES, MOST_CSV_BYTES = 4_000_000, 64_000_000
 MOST_STATEMENT_BYTES = 100_000
 MOST_SECONDS = 20
 _AT_ONCE = 2
+_MOST_MEMORY = 400_000_000
+"""Of a statement in this process: the rest is the recorder's."""
+
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _MEANT = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "f": "\f"}
 
@@ -87,10 +90,13 @@ class SqlBox:
             self._places.release()
 
     def _in_this_process(self, where: WarehouseSettings, sql: str, output_format: str, most_bytes: int) -> tuple[bytes, bool]:
-        ask = Ask(sql, default_format=output_format, settings={"max_execution_time": str(MOST_SECONDS)})
+        limits = {"max_execution_time": str(MOST_SECONDS), "max_memory_usage": str(_MOST_MEMORY)}
+        ask, mark, reader = Ask(sql, default_format=output_format, settings=limits), new_mark(), self._opened(where)
         pieces, size = [], 0
+        deadline = threading.Timer(MOST_SECONDS + 1, reader.kill, [mark])
+        deadline.start()
         try:
-            running = self._opened(where).begin(ask, new_mark())
+            running = reader.begin(ask, mark)
             try:
                 if running.output_format != output_format:
                     raise UsageError("leave FORMAT out: the page shows a table, and has a button for CSV")
@@ -101,6 +107,8 @@ class SqlBox:
                 running.close()
         except SqlError as error:
             raise UsageError(error.text) from error
+        finally:
+            deadline.cancel()
         return b"".join(pieces)[:most_bytes], size <= most_bytes
 
     def _opened(self, where: WarehouseSettings) -> Reader:

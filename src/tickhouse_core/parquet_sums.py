@@ -23,15 +23,16 @@ def footer_of(file: bytes | memoryview) -> bytes | memoryview:
     return file[max(len(file) - _TAIL - size, 0) : max(len(file) - _TAIL, 0)]
 
 
-def with_sums(file: bytes) -> bytes:
+def with_sums(file: bytes | memoryview) -> bytes:
     """A file whose footer has KEY with BLANK, with the sums in its place."""
-    footer = bytes(footer_of(file))
-    behind = len(file) - _TAIL - len(footer)
+    whole = memoryview(file)
+    footer = bytes(footer_of(whole))
+    behind = len(whole) - _TAIL - len(footer)
     place = footer.rindex(_MARK) + len(_MARK)
-    said = f"{behind:016x}{crc32(file[:behind]):08x}".encode()
+    said = f"{behind:016x}{crc32(whole[:behind]):08x}".encode()
     footer = footer[:place] + said + footer[place + len(said) :]
     sum_of_footer = f"{crc32(footer):08x}".encode()
-    return file[:behind] + footer[: place + 24] + sum_of_footer + footer[place + 32 :] + file[-_TAIL:]
+    return b"".join((whole[:behind], footer[: place + 24], sum_of_footer, footer[place + 32 :], whole[-_TAIL:]))  # one copy
 
 
 def has_sums(footer: bytes | memoryview, size: int) -> bool:
@@ -52,7 +53,7 @@ def is_damaged(footer: bytes | memoryview, size: int, file: bytes | memoryview |
     blank = text[: place + 24] + b"0" * 8 + text[place + 32 :]
     if said[24:] != f"{crc32(blank):08x}".encode():
         return True
-    return file is not None and said[16:24] != f"{crc32(file[:behind]):08x}".encode()
+    return file is not None and said[16:24] != f"{crc32(memoryview(file)[:behind]):08x}".encode()
 
 
 def _place_of(footer: bytes, size: int) -> int | None:

@@ -1,5 +1,6 @@
 """The page's SQL over real HTTP: exact values, bounded answers, and nothing but reading."""
 
+import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ REFUSED = (
     "selct 1",
     "select * from no_such_table",
     "select 1 format JSON",
+    "select dummy from system.one settings additional_result_filter = 'dummy + 1'",
+    "select count() from (select number from numbers(1000000000000) settings max_execution_time = 0)",
     " ; ",
 )
 
@@ -87,6 +90,23 @@ def test_another_sites_page_and_a_page_without_a_token_cannot_ask(url: str, moto
     assert asked(url, "select " + "1," * 60_000 + "1").status_code == 413
     with running_page(StatusSettings(port=0, host="0.0.0.0", without_token=True)) as shared:
         assert asked(shared, "select 1").status_code == 403
+
+
+def test_a_statement_that_takes_too_much_ends_by_itself(url: str) -> None:
+    refused = asked(url, "select groupArray(number) from numbers(1000000000)")
+    assert refused.status_code == 400
+    assert "MEMORY_LIMIT_EXCEEDED" in refused.text
+    assert table(url, "select 1 as one")["rows"] == [["1"]]
+
+
+def test_half_a_statement_costs_no_place_and_no_trace(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    host, port = url.removeprefix("http://").split(":")
+    for _ in range(3):
+        with socket.create_connection((host, int(port)), 10) as client:
+            head = "POST /api/sql HTTP/1.1", f"Host: {host}", "Content-Type: application/sql", "Content-Length: 100", "", "select"
+            client.sendall("\r\n".join(head).encode())
+    assert table(url, "select 1 as one")["rows"] == [["1"]]
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 def test_every_example_runs(url: str) -> None:

@@ -369,6 +369,9 @@ def test_what_a_mismatch_put_into_doubt_is_not_proven(tmp_path: Path) -> None:
     deltas = pq.read_table(tmp_path / "out" / name).to_pylist()
     assert sorted({delta["sequence"] for delta in deltas if not delta["flags"] & 32}) == [1, 2, 3, 9, 10, 11, 12]
     assert known["whole_books"] == 2
+    export((tmp_path / "data", {}), tmp_path / "plain", "parquet", "--channel", "depth", "--only-proven")
+    snapshots = pq.read_table(tmp_path / "plain" / "BTCUSDT_depth_snapshots.parquet").column("last_update_id").to_pylist()
+    assert snapshots == [0, 8], "each span has the snapshot it stands on, though that was received before its first update"
 
 
 @pytest.mark.parametrize("form", ["hftbacktest", "nautilus", "tardis-csv"])

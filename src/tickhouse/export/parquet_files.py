@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -41,6 +43,7 @@ class GroupedWriter:
 def write_tables(job: Job, plan: Plan, channels: tuple[str, ...], folder: Path) -> Outcome:
     """Raises LakeUnavailable, AccessRefused, Interrupted."""
     outcome = Outcome()
+    begun = _Beginnings()
     for dataset in _datasets(channels):
         name = f"{job.asked.symbols[0]}_{dataset.name}{f'_{job.asked.interval}' if dataset is KLINES else ''}.parquet"
         rows = job.rows(dataset)
@@ -49,7 +52,12 @@ def write_tables(job: Job, plan: Plan, channels: tuple[str, ...], folder: Path) 
             for batch in rows.batches():
                 table = pa.Table.from_batches([batch])
                 times = whole_numbers(table.column(dataset.time_column))
-                kept = table.filter(pa.array(plan.keeps(times), pa.bool_()))
+                keep = plan.keeps(times)
+                if dataset is DEPTH_DIFFS:
+                    begun.see(table, keep)
+                elif dataset is DEPTH_SNAPSHOTS:
+                    keep = keep | begun.stand_on(table)
+                kept = table.filter(pa.array(keep, pa.bool_()))
                 outcome.count(dataset.name, table.num_rows, kept.num_rows)
                 writer.write(kept)
                 job.progress(int(times[-1]))
@@ -57,6 +65,28 @@ def write_tables(job: Job, plan: Plan, channels: tuple[str, ...], folder: Path) 
             writer.close()
         outcome.files.append((name, writer.rows))
     return outcome
+
+
+class _Beginnings:
+    """The updates at which what is kept begins. A snapshot that one of them goes on from is kept too."""
+
+    def __init__(self) -> None:
+        self._first: list[int] = []
+        self._last: list[int] = []
+        self._was_kept = False
+
+    def see(self, diffs: pa.Table, keep: npt.NDArray[np.bool_]) -> None:
+        """The next updates, in order, and which of them are kept."""
+        starts = np.flatnonzero(keep & ~np.r_[self._was_kept, keep[:-1]])
+        self._first += whole_numbers(diffs.column("first_update_id"))[starts].tolist()
+        self._last += whole_numbers(diffs.column("last_update_id"))[starts].tolist()
+        self._was_kept = bool(keep[-1])
+
+    def stand_on(self, snapshots: pa.Table) -> npt.NDArray[np.bool_]:
+        """Binance: the first update on a snapshot has first_update_id <= lastUpdateId + 1 <= last_update_id."""
+        following = whole_numbers(snapshots.column("last_update_id"))[:, None] + 1
+        found: npt.NDArray[np.bool_] = np.any((np.array(self._first) <= following) & (following <= np.array(self._last)), axis=1)
+        return found
 
 
 def _datasets(channels: tuple[str, ...]) -> Iterator[Dataset]:

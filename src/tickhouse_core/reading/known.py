@@ -67,7 +67,7 @@ class Known:
             while symbol not in known and (more := next(recorded, None)) is not None:
                 opened += more[0]
                 known.update(more[1])
-            names = sorted(known)
+            names = sorted(known - {""})  # an event of a whole connection names no symbol
         if symbol in names:
             return
         if opened >= self._most and not like(symbol, names):  # older ones may have it

@@ -20,9 +20,11 @@ _RUNS_TEXT = {"eval", "python", "cluster", "clusterallreplicas"}
 """Table functions that a reader of the engine may use, and that do more than read its tables."""
 
 _FORBIDDEN_SETTINGS = re.compile(
-    r"format_schema\w*|format_template\w*|\w*_path|\w*_url|allow_ddl|dialect|profile|readonly", re.ASCII
+    r"format_schema\w*|format_template\w*|\w*_path|\w*_url|allow_ddl|\w*dialect|profile|readonly|compatibility"
+    r"|additional_\w*|parallel_replicas\w*|cluster_\w*|select|filter|order|sort|implicit_\w*|ai_\w*|promql_\w*|url_base|s3\w*",
+    re.ASCII,
 )
-"""They name files and services, or change how a statement is read."""
+"""They name files and services, carry SQL of their own (`additional_result_filter`), or change how a statement is read."""
 
 _ABOUT_THE_ENGINE = frozenset(
     {
@@ -86,6 +88,7 @@ def checked(connection: Any, sql: str, parameters: Mapping[str, str], sources: C
         failed = engine_error(str(error))
         raise _syntax_error(connection, sql) if failed.code == SYNTAX_ERROR else failed from error
     _refuse_what_reaches_out(" ".join([sql, *parameters.values()]), tree.split("\n"), sources)
+    _refuse_inner_settings(tree.split("\n"))
     return _described(sql, tree.split("\n"))
 
 
@@ -98,6 +101,17 @@ def _refuse_what_reaches_out(text: str, tree: list[str], sources: Collection[str
         words += _WORDS.findall(text)
     if names := names + [word for word in words if _REACHES_OUT.fullmatch(word)]:
         raise refusal(READONLY, "READONLY", f"'{names[0]}' reads outside of this warehouse: not in readonly mode.")
+
+
+def _refuse_inner_settings(tree: list[str]) -> None:
+    """Settings of a subquery count there whatever `readonly` says: they would lift the limits, or name a filter that is SQL.
+
+    Those of a plain select stand right below it, those behind a format below the root.
+    """
+    selects = sum(line.startswith("  SelectQuery") for line in tree)
+    inner = [line for line in tree if line.strip() == "Set" and not (line == " Set" or (line == "   Set" and selects == 1))]
+    if inner:
+        raise refusal(READONLY, "READONLY", "settings stand at the end of the whole statement only: not in readonly mode.")
 
 
 def _described(sql: str, tree: list[str]) -> Statement:

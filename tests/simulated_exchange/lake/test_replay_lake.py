@@ -414,6 +414,8 @@ def RunningConfig(data: Path, **config: Any) -> None:  # noqa: N802
     [
         (("--replay-lake", "no-such-folder"), "no-such-folder: no lake there"),
         (("--replay-lake", "{data}", "--speed", "fast"), "--speed 'fast': a number such as 1 or 10, or max"),
+        (("--replay-lake", "{data}", "--speed", "nan"), "--speed 'nan': a number such as 1 or 10, or max"),
+        (("--replay-lake", "{data}", "--speed", "inf"), "--speed 'inf': a number such as 1 or 10, or max"),
         (("--replay-lake", "{data}", "--from", "yesterday"), "'yesterday' is not an ISO date or instant"),
         (("--from", "2024-08-09"), "--from and --to are of --replay-lake"),
         (("--replay-lake", "{data}", "--replay", "x.jsonl"), "either --replay or --replay-lake"),

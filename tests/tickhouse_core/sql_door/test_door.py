@@ -122,12 +122,19 @@ def test_what_writes_or_reaches_out_is_refused_and_does_nothing(door: httpx.Clie
         "select * from python(door)",
         "select * from eval('select 1')",
         "select aiGenerate('x')",
+        "select dummy from system.one settings additional_result_filter = 'dummy + 1'",
+        "select dummy from system.one settings additional_table_filters = {'system.one': 'dummy = 1'}",
+        "select count() from (select number from numbers(1000000000000) settings max_execution_time = 0)",
+        "with a as (select 1 settings readonly = 0) select * from a",
+        "select 1 union all select 2 settings max_threads = 64",
+        "select (select 1 settings max_memory_usage = 0)",
     ]
     said = {sql: ask(door, sql) for sql in refused}
     assert {sql: answer.text for sql, answer in said.items() if not answer.text.startswith("Code: 164. DB::Exception: ")} == {}
     assert {answer.headers["x-clickhouse-exception-code"] for answer in said.values()} == {"164"}
     assert "READONLY" in ask(door, "select 1", format_template_resultset=str(outside)).text
     assert "READONLY" in ask(door, "select 1", readonly="0").text
+    assert "READONLY" in ask(door, "select 1", additional_result_filter="1").text
     assert list(tmp_path.iterdir()) == [outside]
     assert ask(door, "select count() from silver_trades").text == "0\n"
 
