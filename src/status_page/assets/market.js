@@ -168,14 +168,14 @@ async function compare() {
   writeAddress();
 }
 
-// The stream of events is about one market: the other one is asked for its youngest candles.
+// The stream of events is about one market: the other one is asked for its youngest candles, again where it did not answer.
 async function followOther() {
   const [venue, symbol] = place("compare").value.split(" ");
   if (!symbol || !isLive || Date.now() < nextOther) return;
   nextOther = Date.now() + OTHER_MS;
   const mine = choice;
-  const answer = await fetch(`/api/market?${new URLSearchParams({ venue, symbol, interval: mine.interval })}`);
-  if (answer.ok && choice === mine && place("compare").value === `${venue} ${symbol}`) chart.addOther((await answer.json()).klines);
+  const answer = await fetch(`/api/market?${new URLSearchParams({ venue, symbol, interval: mine.interval })}`).catch(() => null);
+  if (answer?.ok && choice === mine && place("compare").value === `${venue} ${symbol}`) chart.addOther((await answer.json()).klines);
 }
 
 function offer(markets) {
