@@ -52,6 +52,8 @@ class SqlBox:
         body, is_whole = self._answer(sql, "TSVWithNamesAndTypes", MOST_TABLE_BYTES)
         lines = body.decode(errors="replace").split("\n")[:-1]  # what follows the last line's end was cut
         names, types, *rows = [line.split("\t") for line in lines] if len(lines) > 1 else [[], []]
+        if len(names) != len(types):
+            raise UsageError("leave settings of formats out: the page shows a table, and has a button for CSV")
         return {
             "columns": [[_text(name), _text(kind)] for name, kind in zip(names, types, strict=True)],
             "rows": [list(map(_text, row)) for row in rows[:MOST_ROWS]],

@@ -26,6 +26,8 @@ REFUSED = (
     "selct 1",
     "select * from no_such_table",
     "select 1 format JSON",
+    "select 1 settings output_format = 'JSON'",
+    "select 1 settings format = 'Null'",
     "select dummy from system.one settings additional_result_filter = 'dummy + 1'",
     "select count() from (select number from numbers(1000000000000) settings max_execution_time = 0)",
     " ; ",

@@ -105,13 +105,6 @@ class Words(Protocol):
     def base_and_quote(self, symbol: str) -> tuple[str, str]: ...
 
 
-class TradeFeed(Protocol):
-    """Trades that a replay has passed."""
-
-    def trades(self, symbol: str, from_id: int | None, limit: int) -> list[Deal]:
-        """From an id (inclusive) on, or the latest."""
-
-
 def columns(rows: pa.Table, *names: str) -> Iterator[tuple[int | str | bool | None, ...]]:
     """Rows as tuples: instants in microseconds, decimals as texts with eight places."""
     return zip(*(_plain(rows.column(name)) for name in names), strict=True)

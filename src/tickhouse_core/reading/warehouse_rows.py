@@ -52,7 +52,8 @@ class WarehouseSource:
         names = ", ".join(STREAM_EVENTS.schema.names)
         sql = (
             f"select {names} from silver_stream_events final where event in ('gap', 'healed') "  # noqa: S608  # our own names
-            "and venue = {venue:String} and channel = {channel:String} and symbol in {symbols:Array(String)} "
+            "and venue = {venue:String} and channel = {channel:String} "
+            "and (empty({symbols:Array(String)}) or symbol in {symbols:Array(String)}) "
             "and (channel = 'klines' or greatest(started_at, ifNull(ended_at, started_at)) "
             ">= fromUnixTimestamp64Micro({since:Int64})) "
             "order by started_at, load_time"

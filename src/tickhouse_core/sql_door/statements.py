@@ -38,6 +38,13 @@ _VALUE = r"(?:'(?:[^'\\]|\\.)*'|-?[\w.]+)"
 _SETTINGS = re.compile(rf"\bsettings\s+((?:[a-z_]\w*\s*=\s*{_VALUE}\s*,?\s*)+)", re.ASCII | re.IGNORECASE)
 _SETTING = re.compile(rf"([A-Za-z_]\w*)\s*=\s*({_VALUE})", re.ASCII)
 
+_HAS_SETTINGS = re.compile(r"\bSETTINGS\b")
+_NAMES_OF_VALUES = re.compile(r"(\w+)`? = ", re.ASCII)
+_CHANGES_OUTPUT = re.compile(
+    r"limit|offset|(?:default_|input_|(?:framing_|errors_)?output_)?format|\w*format_(?:schema|custom)\w*|max_(?:result|rows|bytes)_\w+|\w+_overflow_mode"
+)
+_CHILDREN = re.compile(r" \(children ([0-9]+)\)$")
+
 _SCOPE = ": In scope SELECT formatQuery"
 _SYSTEM = "system."
 
@@ -82,14 +89,47 @@ def checked(connection: Any, sql: str, parameters: Mapping[str, str], sources: C
         raise refusal(SYNTAX_ERROR, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed)")
     if kind != "READ_ONLY":
         raise refusal(READONLY, "READONLY", "Cannot execute query in readonly mode: this connection only reads.")
+    _refuse_other_output(connection, sql)
     try:
         tree = connection.query(f"explain ast {sql}", "TSVRaw", params=dict(parameters)).bytes().decode(errors="replace")
     except RuntimeError as error:
         failed = engine_error(str(error))
         raise _syntax_error(connection, sql) if failed.code == SYNTAX_ERROR else failed from error
+    if not _is_whole(tree.split("\n")):
+        raise refusal(READONLY, "READONLY", "this statement cannot be checked: not in readonly mode.")
     _refuse_what_reaches_out(" ".join([sql, *parameters.values()]), tree.split("\n"), sources)
     _refuse_inner_settings(tree.split("\n"))
     return _described(sql, tree.split("\n"))
+
+
+def _refuse_other_output(connection: Any, sql: str) -> None:
+    """Settings of the statement count for `explain ast` too: they could cut or disguise the tree that is looked at.
+
+    The engine writes the statement anew, as a value: no setting counts there.
+    """
+    query = "select formatQuerySingleLineOrNull({sql:String})"
+    written = connection.query(query, "TSVRaw", params={"sql": _escaped(sql)}).bytes().decode(errors="replace")
+    names = _NAMES_OF_VALUES.findall(written) if _HAS_SETTINGS.search(written) else []
+    if wrong := [name for name in names if _CHANGES_OUTPUT.fullmatch(name)]:
+        raise refusal(READONLY, "READONLY", f"Cannot modify '{wrong[0]}' setting in readonly mode.")
+
+
+def _is_whole(tree: list[str]) -> bool:
+    """Whether every node of the tree is there: each says how many children it has."""
+    missing: list[int] = []
+    for line in tree:
+        node = line.lstrip(" ")
+        depth = len(line) - len(node)
+        if not node:
+            continue
+        if depth > len(missing) or (not depth and missing) or any(missing[depth:]):
+            return False
+        del missing[depth:]
+        if missing:
+            missing[-1] -= 1
+        count = _CHILDREN.search(node)
+        missing.append(int(count[1]) if count else 0)
+    return bool(missing) and not any(missing)
 
 
 def _refuse_what_reaches_out(text: str, tree: list[str], sources: Collection[str]) -> None:

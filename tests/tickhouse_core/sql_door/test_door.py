@@ -128,6 +128,12 @@ def test_what_writes_or_reaches_out_is_refused_and_does_nothing(door: httpx.Clie
         "with a as (select 1 settings readonly = 0) select * from a",
         "select 1 union all select 2 settings max_threads = 64",
         "select (select 1 settings max_memory_usage = 0)",
+        f"select file('{outside}') settings output_format = 'JSON'",
+        f"select file('{outside}') settings `format` = 'Null'",
+        f"select file('{outside}') settings/**/limit/**/=/**/1",
+        f"select file('{outside}') settings max_threads = 1, offset = 3",
+        f"select file('{outside}') settings max_result_rows = 1, result_overflow_mode = 'break'",
+        f"select 1 as `a\n   Set`, file('{outside}')",
     ]
     said = {sql: ask(door, sql) for sql in refused}
     assert {sql: answer.text for sql, answer in said.items() if not answer.text.startswith("Code: 164. DB::Exception: ")} == {}
@@ -137,6 +143,8 @@ def test_what_writes_or_reaches_out_is_refused_and_does_nothing(door: httpx.Clie
     assert "READONLY" in ask(door, "select 1", additional_result_filter="1").text
     assert list(tmp_path.iterdir()) == [outside]
     assert ask(door, "select count() from silver_trades").text == "0\n"
+    allowed = "settings date_time_output_format = 'iso', max_threads = 1, join_use_nulls = 1"
+    assert ask(door, f"select toDateTime64(0, 3, 'UTC') {allowed}").text == "1970-01-01T00:00:00.000Z\n"
 
 
 def test_half_of_a_body_is_no_statement_and_no_query_id_breaks_the_header(door: httpx.Client) -> None:
