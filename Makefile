@@ -61,7 +61,7 @@ up: ## The whole pipeline in Docker, recording the live exchange: docker compose
 	@docker compose --profile console up --detach minio || echo "the console on port 9001 is not there; everything else is"
 
 up-simulated: ## The same on a simulated exchange, without internet, with volumes of its own
-	docker compose --project-name tickhouse-simulated --profile simulated up --build --detach
+	CLICKHOUSE_CONTAINER=clickhouse-simulated docker compose --project-name tickhouse-simulated --profile simulated up --build --detach
 	@docker compose --project-name tickhouse-simulated --profile simulated --profile mirror up --detach mirror || \
 		echo "the mirror to Pub/Sub is not there; everything else is"
 	@docker compose --project-name tickhouse-simulated --profile simulated --profile console up --detach minio || \
