@@ -100,6 +100,7 @@ lock: tools ## After changing dependencies: poetry.lock, and the requirement fil
 	$(EXPORT) requirements-build.txt --only build
 	$(EXPORT) requirements-uv.txt --only uv
 	$(EXPORT) requirements-tools.txt --only tools
+	$(EXPORT) requirements-docs.txt --only docs
 
 tools: python
 	@$(SET_UP) tools
@@ -109,4 +110,4 @@ peers: ## The tools that `tickhouse export` writes for, for their tests: .venv-p
 		exec $$python tools/set_up.py peers; done; echo "error: NautilusTrader needs Python 3.12 to 3.14: make peers PEERS_PYTHON=/path/to/python"; exit 2
 
 clean: ## Forget the environment, not the data
-	rm -rf .venv .venv-tools .venv-peers .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-tools .venv-peers .venv-docs site .mypy_cache .ruff_cache .pytest_cache
