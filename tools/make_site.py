@@ -104,9 +104,11 @@ def navigation(pages: Sequence[str]) -> list[dict[str, str | list[str]]]:
     """What mkdocs shows at the side: the sections, and in the last one what none of them names."""
     known = [page for section in SECTIONS.values() for page in section]
     more = [page for page in pages if page not in (*known, str(FIRST_PAGE))]
-    sections = {name: [page for page in section if page in pages] for name, section in SECTIONS.items()}
     shown: list[dict[str, str | list[str]]] = [{"Start": str(FIRST_PAGE)}]
-    return [*shown, *({name: section} for name, section in (sections | {"More": more}).items() if section)]
+    for name, section in {**SECTIONS, "More": more}.items():
+        if there := [page for page in section if page in pages]:
+            shown.append({name: there})
+    return shown
 
 
 if __name__ == "__main__":
