@@ -61,7 +61,7 @@ up: ## The whole pipeline in Docker, recording the live exchange: docker compose
 	@docker compose --profile console up --detach minio || echo "the console on port 9001 is not there; everything else is"
 
 up-simulated: ## The same on a simulated exchange, without internet, with volumes of its own
-	docker compose --project-name tickhouse-simulated --profile simulated up --build --detach
+	CLICKHOUSE_CONTAINER=clickhouse-simulated docker compose --project-name tickhouse-simulated --profile simulated up --build --detach
 	@docker compose --project-name tickhouse-simulated --profile simulated --profile mirror up --detach mirror || \
 		echo "the mirror to Pub/Sub is not there; everything else is"
 	@docker compose --project-name tickhouse-simulated --profile simulated --profile console up --detach minio || \
@@ -100,6 +100,7 @@ lock: tools ## After changing dependencies: poetry.lock, and the requirement fil
 	$(EXPORT) requirements-build.txt --only build
 	$(EXPORT) requirements-uv.txt --only uv
 	$(EXPORT) requirements-tools.txt --only tools
+	$(EXPORT) requirements-docs.txt --only docs
 
 tools: python
 	@$(SET_UP) tools
@@ -109,4 +110,4 @@ peers: ## The tools that `tickhouse export` writes for, for their tests: .venv-p
 		exec $$python tools/set_up.py peers; done; echo "error: NautilusTrader needs Python 3.12 to 3.14: make peers PEERS_PYTHON=/path/to/python"; exit 2
 
 clean: ## Forget the environment, not the data
-	rm -rf .venv .venv-tools .venv-peers .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-tools .venv-peers .venv-docs site .mypy_cache .ruff_cache .pytest_cache
