@@ -18,7 +18,7 @@ from tickhouse_core.warehouse import Warehouse
 if TYPE_CHECKING:
     from conftest import Lake
 
-SERIES = {"venue": "binance", "symbol": "BTCUSDT", "interval": "1m"}
+SERIES: dict[str, str | int] = {"venue": "binance", "symbol": "BTCUSDT", "interval": "1m"}
 LAST = now_us() // MINUTE_US * MINUTE_US - 200 * MINUTE_US
 ODD = Decimal("0.123456789012345678")
 

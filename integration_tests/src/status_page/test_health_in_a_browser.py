@@ -49,11 +49,24 @@ def fill(warehouse: Warehouse) -> None:
         for number in range(1, 60)
     ]
     warehouse.insert_rows("silver_klines", klines)
-    event = {"venue": "binance", "symbol": "BTCUSDT", "channel": "trades", "instance": "main", "event": "gap", "cause": "restart"}
+    event: dict[str, Any] = {
+        "venue": "binance",
+        "symbol": "BTCUSDT",
+        "channel": "trades",
+        "instance": "main",
+        "event": "gap",
+        "cause": "restart",
+    }
     event |= {"from_update_id": 7, "to_update_id": 9, "detail": "", "object_key": "x"}
-    began, ended = opened - timedelta(minutes=62), opened - timedelta(minutes=61)
-    warehouse.insert_rows("bronze_stream_events", [event | {"started_at": began, "ended_at": ended}])
-    found = {"run_time": opened, "check_name": "coverage", "severity": "error", "verdict": "failed", "findings": 1}
+    lost = {"started_at": opened - timedelta(minutes=62), "ended_at": opened - timedelta(minutes=61)}
+    warehouse.insert_rows("bronze_stream_events", [event | lost])
+    found: dict[str, Any] = {
+        "run_time": opened,
+        "check_name": "coverage",
+        "severity": "error",
+        "verdict": "failed",
+        "findings": 1,
+    }
     found |= {
         "since": began,
         "until": opened,
