@@ -45,6 +45,7 @@ hypothesis.settings.load_profile("ours")
 _OURS = (
     "AWS_",
     "CLICKHOUSE_",
+    "ACTIVE_SYMBOLS",
     "BINANCE_",
     "KUCOIN_",
     "S3_",

@@ -16,7 +16,7 @@ MODELS: tuple[type[BaseSettings], ...] = tuple(
 _HEAD = """# Settings
 
 Everything is read from the environment, and in development from `.env`, which never overrides. This page is made of the code
-that reads them (`make docs`); a test keeps it true. [.env.example](../.env.example) is the same to copy.
+that reads them (`make settings`); a test keeps it true. [.env.example](../.env.example) is the same to copy.
 
 A value that does not fit is refused with the variable's name and never printed; passwords in URLs, tokens and secrets are
 replaced by `***` in every error and log line. Credentials of Google are its client's: `GOOGLE_APPLICATION_CREDENTIALS`.

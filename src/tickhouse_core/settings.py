@@ -109,6 +109,16 @@ class KucoinSettings(BaseSettings, env_prefix="KUCOIN_", env_ignore_empty=True):
     rest_url: HttpUrl = Field("https://api.kucoin.com", description="REST base URL; also issues WebSocket tokens")
 
 
+class MarketSettings(BaseSettings, env_ignore_empty=True):
+    """Symbols to record."""
+
+    active_symbols: str = Field(
+        "",
+        validation_alias="ACTIVE_SYMBOLS",
+        description="symbols where no `--symbol` is given, such as BTCUSDT,kucoin:BTC-USDT; empty: resources/markets.yaml",
+    )
+
+
 class SpoolSettings(BaseSettings, env_ignore_empty=True):
     """State of an extractor that survives restarts."""
 

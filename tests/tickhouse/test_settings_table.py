@@ -9,7 +9,7 @@ from tickhouse.settings_table import MODELS, settings_page
 
 def test_the_page_of_settings_is_the_code_s() -> None:
     said = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    assert said == settings_page(), "make docs writes it anew"
+    assert said == settings_page(), "make settings writes it anew"
 
 
 def test_every_setting_has_a_meaning_and_is_in_the_example() -> None:

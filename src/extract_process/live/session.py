@@ -107,7 +107,7 @@ class CaptureSession:
         self._listing = listing
         self._snapshot_levels = options.snapshot_levels or self._venue.usual_levels(len(options.wanted))
         self._fetcher = Fetcher(rest, self._venue)
-        self._requests: RequestQueue[Request] = RequestQueue(self._fetcher.pause_before)
+        self._requests: RequestQueue[Request] = RequestQueue(self._fetcher.pause_before, ranks=options.priorities)
         self._uploader = Uploader(outbox, store)
         kept = CaptureOptions(
             options.instance, tuple(options.wanted), folder, options.limits, options.fsync_seconds, self._snapshot_levels
@@ -271,7 +271,8 @@ class CaptureSession:
     def _plan_feeds(self) -> FeedPlan:
         options = self._options
         doubt = self._listing.doubt
-        return FeedPlan(self._venue, options.wanted, options.interval, self._capture, self._rest.find_address, options, doubt)
+        intervals = {symbol: options.intervals.get(symbol, options.interval) for symbol in options.wanted}
+        return FeedPlan(self._venue, options.wanted, intervals, self._capture, self._rest.find_address, options, doubt)
 
 
 def _check_bucket(store: ObjectStore) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from extract_process.markets import MARKETS_FILE, markets_file, read_markets
+from extract_process.markets import MARKETS_FILE, collected_markets
 from extract_process.mirror.messages import CHANNELS
 from extract_process.mirror.options import LEAST_SNAPSHOT_SHARE, MOST_SNAPSHOT_LEVELS, MirrorOptions
 from extract_process.mirror.send_buffer import SendLimits
@@ -31,7 +31,9 @@ _DEFAULTS = MirrorOptions(symbols=())
 
 @with_data_folder()
 def main(
-    symbol: Annotated[list[str] | None, typer.Option(help=f"As the venue spells it; repeats. Default: {MARKETS_FILE}.")] = None,
+    symbol: Annotated[
+        list[str] | None, typer.Option(help=f"As the venue spells it; repeats. Default: ACTIVE_SYMBOLS, or {MARKETS_FILE}.")
+    ] = None,
     levels: Annotated[int, typer.Option(min=1, help="Visible levels a side.")] = _DEFAULTS.levels,
     conflate: Annotated[
         int, typer.Option(min=0, help="Milliseconds between two messages of a symbol, at least; 0 = every change.")
@@ -116,8 +118,8 @@ def print_summary(report: "MirrorReport", seconds: float) -> None:
 def _symbols(venue: Venue, named: list[str]) -> tuple[str, ...]:
     if named:
         return tuple(dict.fromkeys(named))
-    markets = read_markets(markets_file(), venue.name, venue.channels)
-    return tuple(symbol for symbol, streams in markets.items() if set(streams) & set(CHANNELS))
+    wanted = collected_markets(venue).wanted
+    return tuple(symbol for symbol, streams in wanted.items() if set(streams) & set(CHANNELS))
 
 
 def _snapshot_levels(venue: Venue, asked: int | None, symbols: int, levels: int) -> int:
