@@ -3,13 +3,18 @@
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from tests.waiting import wait_until
 
 from load_process.ledger import LOADED, REPLACED, Ledger, LedgerEntry
 from load_process.objects import ObjectVersion
 from tickhouse_core.errors import WarehouseUnavailable
+from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.warehouse import Warehouse
+from transform_process.transformer import Transformer, TransformOptions
 
+from ..load_process.conftest import klines
 from .conftest import Replicas
 
 VERSION = ObjectVersion("crypto", "data_sources/trades/a.parquet", "1")
@@ -17,6 +22,14 @@ VERSION = ObjectVersion("crypto", "data_sources/trades/a.parquet", "1")
 
 def entry(status: str) -> LedgerEntry:
     return LedgerEntry(*VERSION, "trades", 1, 1, status, 1)
+
+
+WAITING = "select count() from system.replication_queue where table = 'silver_klines' and database = currentDatabase()"
+
+
+def insert_kline(warehouse: Warehouse, *, minute: int) -> None:
+    row = klines(1, first_minute=minute).append_column("object_key", pa.array([f"{minute}"]).dictionary_encode())
+    warehouse.insert_arrow("bronze_klines", row, token=f"late {minute}")
 
 
 def test_the_last_row_of_the_ledger_counts_also_when_it_says_what_an_earlier_one_said(replicas: Replicas) -> None:
@@ -36,6 +49,24 @@ def test_a_row_that_somebody_inserts_again_is_there_again(replicas: Replicas) ->
             warehouse.query_as("TSV", f"insert into ops_load_errors (bucket, key) values ('by hand', '{key}')")
         counted = warehouse.query("select key, count() from ops_load_errors group by key order by key")
     assert counted == [("a", 2), ("b", 1)]
+
+
+def test_gold_has_rows_that_arrive_late(replicas: Replicas) -> None:
+    """The transformer works on a replica that lags: it must not count the time as done in which they were loaded."""
+    with replicas.connected(1) as one, replicas.connected(2) as two:
+        insert_kline(one, minute=0)
+        replicas.settle()
+        transformer = Transformer(two, StopRequest(), TransformOptions(lag_seconds=0))
+        wait_until(lambda: transformer.run_pass() > 0)
+        with replicas.lag():
+            insert_kline(one, minute=1)
+            insert_kline(one, minute=2)
+            wait_until(lambda: two.query(WAITING)[0][0] == 2)
+            insert_kline(two, minute=3)
+            transformer.run_pass()
+        replicas.settle()
+        transformer.run_pass()
+        assert two.query("select count() from gold_ohlcv_1m") == [(4,)]
 
 
 QUORUM: dict[str, Any] = {"insert_quorum": 2, "insert_quorum_parallel": 0, "insert_quorum_timeout": 500}
