@@ -427,7 +427,8 @@ def test_an_interrupted_export_leaves_nothing(made: Made, tmp_path: Path, monkey
         (["parquet", "--from", "yesterday"], "--from 'yesterday' is no instant"),
         (["parquet", "--symbol", "BTCUSD"], "symbol 'BTCUSD': this lake has BTCUSDT"),
         (["parquet", "--from", "2024-08-01", "--to", "2024-08-02"], "no trades and depth of BTCUSDT at binance"),
-        (["parquet", "--venue", "nasdaq"], "venue='nasdaq': this lake has binance"),
+        (["parquet", "--channel", "klines", "--interval", "1min"], "interval '1min': this lake has 1m of BTCUSDT"),
+        (["parquet", "--venue", "nasdaq"], "venue 'nasdaq': this lake has binance"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(made: Made, tmp_path: Path, arguments: list[str], says: str) -> None:
