@@ -349,9 +349,8 @@ def test_a_gap_that_was_healed_in_part_is_missing_for_the_rest(tmp_path: Path) -
     store, symbol, latest = FolderStore(tmp_path / "data" / "lake"), ("kucoin", "BTC-USDT"), DAY + 59 * STEP
     ids = [*range(100, 200, 10), *range(250, 301, 10), *range(310, 400, 10)]
     deals = trades(ids, times_us=[DAY + (one - 100) // 10 * STEP for one in ids], venue=symbol[0], symbol=symbol[1])
-    known = {"started_us": DAY + 9 * STEP, "ended_us": DAY + 21 * STEP}
-    events = [stream_event("gap", "trades", 200, 305, **known), stream_event("healed", "trades", 245, 305, started_us=latest)]
-    told = pa.concat_tables(events)
+    gap = stream_event("gap", "trades", 200, 305, started_us=DAY + 9 * STEP, ended_us=DAY + 21 * STEP)
+    told = pa.concat_tables([gap, stream_event("healed", "trades", 245, 305, started_us=latest)])
     for place, name in enumerate(symbol):
         told = told.set_column(place, told.schema.field(place), pa.array([name] * 2).cast(told.schema.field(place).type))
     for dataset, table in ((TRADES, deals), (STREAM_EVENTS, told)):
@@ -360,8 +359,8 @@ def test_a_gap_that_was_healed_in_part_is_missing_for_the_rest(tmp_path: Path) -
     arguments = ("--channel", "trades", "--only-proven", "--venue", symbol[0])
     found = export((tmp_path / "data", {}), tmp_path / "out", "parquet", *arguments, symbol=symbol[1])["symbols"][symbol[1]]
 
-    (gap,) = found["channels"]["trades"]["gaps"]
-    assert (gap["is_open"], gap["missing"]) == (True, [[200, 244]])
+    (known,) = found["channels"]["trades"]["gaps"]
+    assert (known["is_open"], known["missing"]) == (True, [[200, 244]])
     (words,) = found["channels"]["trades"]["gaps_in_words"]
     assert words.startswith("trades: ids 200 to 244 (of ids 200 to 305, whose rest is here) missing, ")
     spans = [(instant - DAY) // STEP for span in found["channels"]["trades"]["proven"] for instant in map(parse_instant, span)]
