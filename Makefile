@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SET_UP = $(PYTHON) tools/set_up.py $(if $(filter command environment,$(origin PYTHON)),--this-python) \
 	$(if $(INSTALLER),--installer $(INSTALLER))
 
-.PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench docs docs-tools settings screenshots sql aws generated lock peers clean
+.PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench performance docs docs-tools settings screenshots sql aws generated lock peers clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -52,8 +52,12 @@ format: setup ## Put the style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## Comparisons as ratios, side by side in one run
-	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+bench: setup ## Comparisons as ratios, side by side in one run: 15 minutes; figures as JSON in build/bench
+	mkdir -p build/bench
+	for file in benchmarks/bench_*.py; do $(BIN)/python $$file --json build/bench/$$(basename $$file .py).json || exit 1; done
+
+performance: setup ## The tables of docs/performance.md, from what `make bench` wrote
+	$(BIN)/python benchmarks/write_tables.py docs/performance.md build/bench/*.json
 
 up: ## The whole pipeline in Docker, recording the live exchange: docker compose up --build
 	docker compose up --build --detach

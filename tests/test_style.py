@@ -21,7 +21,7 @@ from tickhouse.cli import app
 
 STYLE = tomllib.loads((Path(__file__).with_name("style.toml")).read_text(encoding="utf-8"))
 INSTEAD = {re.compile(pattern, re.IGNORECASE): words for pattern, words in STYLE["instead"].items()}
-PAGES = [str(page) for page in linked_files(ROOT) if page.suffix == ".md" and page.name not in STYLE["history"]]
+PAGES = [str(page) for page in linked_files(ROOT) if page.suffix == ".md" and str(page) not in STYLE["history"]]
 
 
 def faults_of(sentence: Sentence) -> Iterator[str]:

@@ -36,7 +36,6 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         "docs/troubleshooting.md",
         "docs/failures.md",
         "docs/performance.md",
-        "docs/measured.md",
     ),
     "Develop": ("ARCHITECTURE.md", "CONTRIBUTING.md", "ADD_A_VENUE.md", "SECURITY.md", "CHANGELOG.md"),
 }

@@ -25,8 +25,6 @@ class ReplayEnd(StrEnum):
     EXIT = "exit"
 
 
-STAY = ReplayEnd.STAY
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
@@ -42,14 +40,16 @@ def simulated_exchange(
     start: Annotated[str | None, typer.Option("--from", help="Start of the replayed range, ISO 8601.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="End of the replayed range, ISO 8601.")] = None,
     speed: Annotated[
-        str, typer.Option("--speed", "--replay-speed", help="Factor of the recorded pace; max: as fast as readers read.")
-    ] = "1",
+        str | None,
+        typer.Option("--speed", "--replay-speed", help="Factor of the recorded pace (1); max: as fast as readers read."),
+    ] = None,
     replay_end: Annotated[
-        ReplayEnd, typer.Option(help="At the end of the lake: keep running, or close the sockets and exit.")
-    ] = STAY,
+        ReplayEnd | None, typer.Option(help="At the end of the lake: keep running (default), or close the sockets and exit.")
+    ] = None,
     replay_start: Annotated[
-        Start, typer.Option(help="Start after any subscription, after all, by the control endpoint, or immediately.")
-    ] = Start.ANY,
+        Start | None,
+        typer.Option(help="Start after any subscription (default), after all, by the control endpoint, or immediately."),
+    ] = None,
     now: Annotated[str | None, typer.Option(help="Start of the exchange's clock, ISO 8601.")] = None,
     time_scale: Annotated[float, typer.Option(help="Factor of the exchange's clock, limits included.")] = 1.0,
     weight_limit: Annotated[int, typer.Option(help="REQUEST_WEIGHT per minute.")] = 6_000,
@@ -64,6 +64,10 @@ def simulated_exchange(
         _leave("the simulated exchange needs aiohttp: install the extra, pip install 'tickhouse[embedded]'")
 
     try:
+        if not (replay or replay_lake):
+            _refuse_given({"--speed": speed, "--replay-start": replay_start}, "--replay and --replay-lake")
+        if not replay_lake:
+            _refuse_given({"--replay-end": replay_end}, "--replay-lake")
         config = ExchangeConfig(
             host=host,
             port=port,
@@ -72,10 +76,10 @@ def simulated_exchange(
             pace=pace,
             replay=tuple(replay or ()),
             replay_lake=replay_lake,
-            replay_from=parse_instant(start) * 1_000 if start else None,
-            replay_to=parse_instant(end) * 1_000 if end else None,
-            replay_speed=_speed(speed),
-            replay_start=replay_start,
+            replay_from=_instant_us("--from", start),
+            replay_to=_instant_us("--to", end),
+            replay_speed=_speed("1" if speed is None else speed),
+            replay_start=replay_start or Start.ANY,
             now=parse_instant(now) if now else None,
             time_scale=time_scale,
             weight_limit=weight_limit,
@@ -86,6 +90,21 @@ def simulated_exchange(
         asyncio.run(serve(config, ends_with_replay=replay_end is ReplayEnd.EXIT))
     except (ValueError, OSError, TickhouseError) as error:
         _leave(str(error))
+
+
+def _refuse_given(options: dict[str, str | None], of: str) -> None:
+    """ValueError for one that would be without effect."""
+    for option, value in options.items():
+        if value is not None:
+            raise ValueError(f"{option} is of {of}")
+
+
+def _instant_us(option: str, text: str | None) -> int | None:
+    """ValueError if it is none."""
+    try:
+        return None if text is None else parse_instant(text) * 1_000
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}") from error
 
 
 def _speed(text: str) -> float:

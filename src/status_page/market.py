@@ -139,18 +139,18 @@ class Markets:
             "since": since,
             "until": until,
             "klines": list(map(tuple, klines)),
-            "gaps": self._queries.ask("gaps", _parameters(series, since, until)),
+            "gaps": self._queries.ask("gaps", parameters(series, since, until)),
             "before": before,
             "after": after,
         }
 
     def _beside(self, series: Series, since: int, until: int) -> tuple[int, int]:
-        [[before, after]] = self._queries.ask("candles_beside", _parameters(series, since, until))
+        [[before, after]] = self._queries.ask("candles_beside", parameters(series, since, until))
         return int(before), int(after)
 
     def _between(self, series: Series, since: int, until: int) -> list[Candle]:
         """The stored klines of a stretch, and of trades whatever is younger than storage."""
-        stored = [candle(row) for row in self._queries.ask("candles", _parameters(series, since, until))]
+        stored = [candle(row) for row in self._queries.ask("candles", parameters(series, since, until))]
         if until + _MOST_LIVE_US < now_us():
             return stored
         return [kline for kline in self._with_the_youngest(series, stored) if since <= kline.opened < until]
@@ -159,7 +159,7 @@ class Markets:
         """The youngest three, including the running one."""
         last, _ = self._beside(series, _END_US, _END_US)
         since = last - 2 * INTERVALS[series[2]] * SECOND_US
-        stored = [candle(row) for row in self._queries.ask("candles", _parameters(series, since, _END_US))] if last else []
+        stored = [candle(row) for row in self._queries.ask("candles", parameters(series, since, _END_US))] if last else []
         return self._with_the_youngest(series, stored)[-3:]
 
     def _with_the_youngest(self, series: Series, stored: list[Candle]) -> list[Candle]:
@@ -170,7 +170,7 @@ class Markets:
         minutes: list[Candle] = []
         if seconds > 60:
             since = max(young, now - _MOST_MINUTES_US)
-            minutes = [candle(row) for row in self._queries.ask("candles", _parameters((venue, symbol, "1m"), since, _END_US))]
+            minutes = [candle(row) for row in self._queries.ask("candles", parameters((venue, symbol, "1m"), since, _END_US))]
         behind = now - (minutes[-1].opened if minutes else young)
         back = min(max(_LIVE_US, behind), _MOST_LIVE_US) if seconds >= 60 else MINUTE_US
         since = (now - back) // (part_seconds * SECOND_US) * part_seconds * SECOND_US
@@ -198,6 +198,7 @@ class Markets:
         }
 
 
-def _parameters(series: Series, since_us: int, until_us: int) -> dict[str, Any]:
+def parameters(series: Series, since_us: int, until_us: int) -> dict[str, Any]:
+    """Of the queries about a stretch of klines."""
     venue, symbol, interval = series
     return {"venue": venue, "symbol": symbol, "interval": interval, "since_us": since_us, "until_us": until_us}

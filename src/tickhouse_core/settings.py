@@ -177,6 +177,7 @@ class StatusSettings(BaseSettings, env_prefix="STATUS_", env_ignore_empty=True):
     )
     hosts: Names = Field("", description="further accepted Host names, separated by spaces")
     targets: str = Field("", description="processes whose /metrics the page reads: stream=http://127.0.0.1:9101 loader=…")
+    compose: bool = Field(False, description="`true`: the commands that the page shows are those of `docker compose`")
     username: str = Field("", description="read-only account of the warehouse; empty: CLICKHOUSE_USERNAME and its password")
     password: str = Field("", repr=False, description="password of STATUS_USERNAME")
 

@@ -2,7 +2,7 @@
 import { showBook } from "./book.js";
 import { watchCalendar } from "./calendar.js";
 import { candleChart } from "./candles.js";
-import { make, place, say } from "./document.js";
+import { make, offerFiles, place, say } from "./document.js";
 
 const INTERVALS = ["1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d"];
 const WINDOW_STEPS = 1000;
@@ -239,6 +239,10 @@ place("newest").addEventListener("click", () => choose());
 place("jump").addEventListener("click", () => {
   const { before, step } = chart.bounds();
   choose(before - 90 * step, before + 2 * step);
+});
+offerFiles("candles-files", "candles", () => {
+  const { from = 0, to = 0 } = chart.visible() ?? {};
+  return { ...choice, since: Math.round(from * 1e6), until: Math.round(to * 1e6) };
 });
 chart.onMove(onMove);
 chart.onHover((time) => say(place("candles-hover"), time === null ? "" : words(chart.at(time), time)));
