@@ -7,7 +7,9 @@ from typing import NamedTuple
 CODE_WORD = "Code"
 """What a piece of code counts as: one word, and it may begin a sentence."""
 
-_FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^```.*?^```$|^<!-- (\w+) -->$.*?^<!-- end of \1 -->$", re.DOTALL | re.MULTILINE)
+"""Code, and what a program writes between two remarks: the tables of the benchmarks."""
+
 _ITEM = re.compile(r"^\s*(?:[-*]|\d+\.) ")
 _END = re.compile(r"\s·\s|(?<=[.!?:])[)\"*_]*\s+(?=[\"(*_]*(?:[A-Z0-9]|tickhouse ))")
 _SHORT = re.compile(r"\b(e\.g|i\.e|etc|vs|al|No)\.")

@@ -77,6 +77,7 @@ def test_proselint_has_nothing_to_say() -> None:
         ("| head | er |\n|---|---|\n| a \\| b | c, e.g. D |", ["head", "er", "a \\| b", "c, e.g D"]),
         ("text\n\n    code here\n\n```sh\nmore\n```\nafter", ["text", "after"]),
         ("see https://a.b/c. Then", ["see Code.", "Then"]),
+        ("Before.\n\n<!-- bench_a -->\nfigures\n<!-- end of bench_a -->\n\nAfter", ["Before.", "After"]),
     ],
 )
 def test_sentences_are_found_without_code(text: str, sentences: list[str]) -> None:
