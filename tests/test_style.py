@@ -53,6 +53,11 @@ def test_a_page_is_in_plain_english(page: str) -> None:
     assert [f"{page}:{one.line}: {fault}" for one in sentences for fault in faults_of(one)] == []
 
 
+def test_the_remarks_of_the_environment_are_in_plain_english() -> None:
+    text = re.sub(r"(?m)^(# )?[A-Z0-9_]+=.*$|^# ?", "", (ROOT / ".env.example").read_text(encoding="utf-8"))
+    assert [f".env.example: {fault}" for one in sentences_of(text) for fault in faults_of(one)] == []
+
+
 def test_every_help_is_in_plain_english() -> None:
     assert len(HELPS) > 150
     assert [f"{name} --help: {fault}" for name, text in HELPS for one in sentences_of(text) for fault in faults_of(one)] == []

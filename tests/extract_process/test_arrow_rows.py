@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extract_process.level_text import LevelText
@@ -67,6 +67,7 @@ def test_levels_are_exact_and_stay_with_their_message(sides: list[tuple[list[lis
             assert [(level["price"], level["quantity"]) for level in row[name]] == [(Decimal(p), Decimal(q)) for p, q in side]
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(_side, _side, st.booleans(), st.booleans()), max_size=20))
 def test_levels_in_text_are_the_same_rows_as_levels_in_lists(sides: list[tuple[Any, Any, bool, bool]]) -> None:
     in_lists = [DepthDiff("BTCUSDT", n, n, bids, asks, NOON) for n, (bids, asks, _, _) in enumerate(sides, 1)]
