@@ -160,12 +160,12 @@ def pages_of(body: bytes, start: int, end: int, values: int) -> ChunkPages:
             page = _page(body[at : at + _USUAL_BYTES])
         except IndexError:
             page = _page(body[at : at + _MOST_BYTES])
-        if min(page.uncompressed, page.compressed, page.count) < 0:
+        if min(page.uncompressed, page.compressed, page.values) < 0:
             raise ValueError(f"the page at byte {at} has sizes below 0")
         if page.kind == _DICTIONARY:
-            size += page.count * _TEXT_BYTES if page.count > page.uncompressed else 0
+            size += page.values * _TEXT_BYTES if page.values > page.uncompressed else 0
         else:
-            seen += page.count
+            seen += page.values
         size += page.length + page.uncompressed
         shares = shares or page.encoding == _DELTA_BYTE_ARRAY
         pages += 1
@@ -181,12 +181,12 @@ class _Page(NamedTuple):
     length: int
     uncompressed: int
     compressed: int
-    count: int
+    values: int
     encoding: int
 
 
 def _page(body: bytes) -> _Page:
-    """What begins with the body. `count` and `encoding` are 0 where the page's own header does not say them."""
+    """What begins with the body. `values` and `encoding` are 0 where the page's own header does not say them."""
     said, headers, length = fields_of(body, 0, _OWN_HEADERS)
     kind = said.get(_TYPE, -1)
     own = headers.get(_HEADERS.get(kind, -1), {})

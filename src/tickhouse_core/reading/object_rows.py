@@ -51,7 +51,7 @@ class Wanted:
 
 
 class ObjectRows:
-    """Reads objects of one dataset. `unreadable` collects why an object was left out: the loader would quarantine it."""
+    """Reads objects of one dataset. `unreadable` collects keys and why: the loader would quarantine such an object."""
 
     def __init__(self, store: ObjectStore, dataset: Dataset, columns: Sequence[str] | None = None) -> None:
         """`columns`: only these, in the dataset's order."""
@@ -156,7 +156,7 @@ class ObjectRows:
         except ObjectMissing:
             return self.schema.empty_table()
         except ObjectRefused as refused:
-            self.unreadable.append(f"{self._store.where(summary.key)}: {refused.reason}: {refused}")
+            self.unreadable.append(f"{summary.key}: {refused.reason}: {refused}")
             log.warning("an object is left out", extra={"key": summary.key, "why": refused.reason})
             return self.schema.empty_table()
         return rows.cast(self._whole).filter(wanted.rows).select(self.schema.names)
