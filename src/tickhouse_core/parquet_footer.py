@@ -71,11 +71,11 @@ class _Visitor:
             return at
         if field == 3 and kind == LIST:
             return self._path(data, at)
-        if kind != STRUCT:
-            return behind(data, at, kind)
-        if field == 12:
+        if kind == STRUCT and field == 12:
             return _walk(data, at, self._bounds, (1, 2, 5, 6))
-        return _walk(data, at, self._sizes, (1, 2, 3))
+        if kind == STRUCT and field == 16:
+            return _walk(data, at, self._sizes, (1, 2, 3))
+        return behind(data, at, kind)
 
     def _path(self, data: bytes, at: int) -> int:
         size, inner, at = list_head(data, at)
