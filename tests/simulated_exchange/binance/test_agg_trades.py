@@ -43,7 +43,8 @@ def test_pages_by_id_are_whole_and_end_where_the_trades_end() -> None:
     dice = random.Random(5)
     for most in (1, 3, 20):
         trades = fills(dice, 5_000, most)
-        limit, at, found = dice.choice((7, 300, 1_000)), 0, []
+        limit, at = dice.choice((7, 300, 1_000)), 0
+        found: list[tuple[int, int, Decimal]] = []
         while page := page_of(trades[first_of_page(at) :][:LOOK], at, limit):
             found, at = [*found, *told(page)], page[-1]["a"] + 1
         assert found == naive(trades)
