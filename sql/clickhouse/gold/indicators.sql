@@ -229,4 +229,4 @@ array join
     its_line as macd_line,
     its_signal as signal_line,
     its_whole as is_whole
-settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0, max_block_size = 16, decimal_check_overflow = 0
+settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0, min_insert_block_size_rows = 262144, max_block_size = 16, decimal_check_overflow = 0

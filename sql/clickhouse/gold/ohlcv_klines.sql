@@ -57,4 +57,4 @@ where interval = {interval:String}
         where (venue, symbol, toStartOfInterval(trade_time, toIntervalSecond({grain:UInt32}))) in (select * from touched)
     )
 -- trades]
-settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0
+settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0, min_insert_block_size_rows = 262144

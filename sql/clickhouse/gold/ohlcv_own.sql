@@ -62,4 +62,4 @@ where interval = {interval:String}
         from stored_ohlcv
         where interval = {interval:String} and build_version = {build_version:UInt64}
     )
-settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0
+settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0, min_insert_block_size_rows = 262144

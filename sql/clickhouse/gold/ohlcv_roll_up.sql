@@ -99,4 +99,4 @@ where is_complete or (venue, symbol, start) not in (
         and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond({grain:UInt32}))) in (select * from touched)
 )
 -- klines]
-settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0
+settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0, min_insert_block_size_rows = 262144
