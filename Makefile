@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SET_UP = $(PYTHON) tools/set_up.py $(if $(filter command environment,$(origin PYTHON)),--this-python) \
 	$(if $(INSTALLER),--installer $(INSTALLER))
 
-.PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench docs screenshots sql aws generated lock peers clean
+.PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench performance docs docs-tools settings screenshots sql aws generated lock peers clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -52,8 +52,12 @@ format: setup ## Put the style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## Comparisons as ratios, side by side in one run
-	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+bench: setup ## Comparisons as ratios, side by side in one run: 15 minutes; figures as JSON in build/bench
+	mkdir -p build/bench
+	for file in benchmarks/bench_*.py; do $(BIN)/python $$file --json build/bench/$$(basename $$file .py).json || exit 1; done
+
+performance: setup ## The tables of docs/performance.md, from what `make bench` wrote
+	$(BIN)/python benchmarks/write_tables.py docs/performance.md build/bench/*.json
 
 up: ## The whole pipeline in Docker, recording the live exchange: docker compose up --build
 	docker compose up --build --detach
@@ -61,7 +65,7 @@ up: ## The whole pipeline in Docker, recording the live exchange: docker compose
 	@docker compose --profile console up --detach minio || echo "the console on port 9001 is not there; everything else is"
 
 up-simulated: ## The same on a simulated exchange, without internet, with volumes of its own
-	docker compose --project-name tickhouse-simulated --profile simulated up --build --detach
+	CLICKHOUSE_CONTAINER=clickhouse-simulated docker compose --project-name tickhouse-simulated --profile simulated up --build --detach
 	@docker compose --project-name tickhouse-simulated --profile simulated --profile mirror up --detach mirror || \
 		echo "the mirror to Pub/Sub is not there; everything else is"
 	@docker compose --project-name tickhouse-simulated --profile simulated --profile console up --detach minio || \
@@ -81,8 +85,14 @@ vulnerabilities: tools ## Known ones in the image's locked requirements (asks Py
 screenshots: setup ## docs/images: the status page after a recording of the simulated exchange; needs Chromium
 	$(BIN)/python tools/screenshots.py
 
-docs: setup ## The page of settings, from the code that reads them
+settings: setup ## docs/settings.md, from the code that reads them
 	$(BIN)/python -m tickhouse.settings_table > docs/settings.md
+
+docs: settings docs-tools ## The site of the documents, in site/; a dead link or anchor is an error
+	$(BIN)/python tools/make_site.py
+
+docs-tools: python
+	@$(SET_UP) docs
 
 sql: setup ## The views whose statements differ in names and numbers only
 	$(BIN)/python tools/make_sql.py
@@ -90,7 +100,7 @@ sql: setup ## The views whose statements differ in names and numbers only
 aws: setup ## The parts of the AWS template that follow from the catalogue of datasets
 	$(BIN)/python tools/make_aws.py
 
-generated: docs sql aws ## Everything that is written from the code
+generated: settings sql aws ## Everything that is written from the code
 
 lock: tools ## After changing dependencies: poetry.lock, and the requirement files from it
 	$(POETRY) lock
@@ -100,6 +110,7 @@ lock: tools ## After changing dependencies: poetry.lock, and the requirement fil
 	$(EXPORT) requirements-build.txt --only build
 	$(EXPORT) requirements-uv.txt --only uv
 	$(EXPORT) requirements-tools.txt --only tools
+	$(EXPORT) requirements-docs.txt --only docs
 
 tools: python
 	@$(SET_UP) tools
@@ -109,4 +120,4 @@ peers: ## The tools that `tickhouse export` writes for, for their tests: .venv-p
 		exec $$python tools/set_up.py peers; done; echo "error: NautilusTrader needs Python 3.12 to 3.14: make peers PEERS_PYTHON=/path/to/python"; exit 2
 
 clean: ## Forget the environment, not the data
-	rm -rf .venv .venv-tools .venv-peers .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-tools .venv-peers .venv-docs .site site .mypy_cache .ruff_cache .pytest_cache

@@ -45,6 +45,7 @@ hypothesis.settings.load_profile("ours")
 _OURS = (
     "AWS_",
     "CLICKHOUSE_",
+    "ACTIVE_SYMBOLS",
     "BINANCE_",
     "KUCOIN_",
     "S3_",
@@ -360,7 +361,13 @@ def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], seconds: flo
     raise RuntimeError(f"{url} did not answer within {seconds} s")
 
 
-_WHOLE_PROGRAMS = {"localstack_lake": "localstack", "pubsub_emulator": "emulator", "clickhouse_server": "", "browser": ""}
+_WHOLE_PROGRAMS = {
+    "localstack_lake": "localstack",
+    "pubsub_emulator": "emulator",
+    "clickhouse_server": "",
+    "browser": "",
+    "replicas": "replicas",
+}
 """Fixtures that bring up a program; those that live as long as the session, and the group of tests that shares one."""
 
 

@@ -11,9 +11,9 @@
 They take turns; CPU seconds of the process, medians; the ratios are what counts, the machine's speed is not.
 """
 
-import argparse
 import gc
 import gzip
+import os
 import resource
 import statistics
 import subprocess
@@ -33,29 +33,35 @@ from extract_process.parquet import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot
 from extract_process.spool.row_buffer import ArrowRows
 from extract_process.venues.binance.ws import parse_frame
+from report import Report, options
 from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS
 from tickhouse_core.lifecycle import GARBAGE_THRESHOLD
 
 RECORDINGS = ("binance_session_BTCUSDT_20240808", "binance_depth_nosnapshot_BTCUSDT_20251207")
 PEER = Path(__file__).parent / "peers" / "cryptofeed_hot_path.py"
 Frames = list[list[bytes]]
+GOALS = {"ours": ">= 4.5 of cryptofeed", "ours with book": ">= 3 of cryptofeed"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--gc-threshold", type=int, default=GARBAGE_THRESHOLD, help="Python's own is 700")
-    parser.add_argument("--peer", type=Path, help="a Python that has cryptofeed")
+    peer = os.environ.get("BENCH_PEER")
+    parser.add_argument("--peer", type=Path, default=peer, help="a Python that has cryptofeed; default: BENCH_PEER")
     arguments = parser.parse_args()
+    report = Report(__file__, arguments)
     if missing := [name for name in RECORDINGS if not (arguments.data / f"{name}.jsonl.gz").exists()]:
-        print(f"nothing is measured: {arguments.data} has no {missing[0]}.jsonl.gz; name the folder of recorded data with --data")
+        report.left_out(
+            f"everything: {arguments.data} has no {missing[0]}.jsonl.gz; name the folder of recorded data with --data"
+        )
+        report.finish()
         return
     gc.set_threshold(arguments.gc_threshold, 10, 10)  # as the capture does; the peer runs as it comes
     recordings = [_frames(arguments.data / f"{name}.jsonl.gz") for name in RECORDINGS]
     messages = sum(map(len, recordings))
     levels = sum(len(diff.bids) + len(diff.asks) for frames in recordings for frame in frames for diff in _diffs(frame))
-    print(f"{messages:,} diffs with {levels:,} levels, {arguments.rounds} rounds", flush=True)
 
     contestants: dict[str, Callable[[], tuple[float, int]]] = {
         "floor": lambda: _timed(lambda: _floor(recordings)),
@@ -67,25 +73,35 @@ def main() -> None:
             path = _write_for_peer(recordings, Path(folder))
             contestants["cryptofeed"] = lambda: _peer(arguments.peer, path)
         else:
-            print("cryptofeed is left out: name a Python that has it with --peer")
+            report.left_out("cryptofeed: name a Python that has it with --peer")
         results: dict[str, list[tuple[float, int]]] = {name: [] for name in contestants}
-        for number in range(arguments.rounds):
+        for _ in range(arguments.rounds):
             for name, run in contestants.items():
                 results[name].append(run())
-            print(f"round {number + 1}: peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
-    _print(results, messages, levels)
+    _tell(report, results, messages, levels)
+    report.finish()
 
 
-def _print(results: dict[str, list[tuple[float, int]]], messages: int, levels: int) -> None:
-    print(f"{'':>16}  messages/CPU s  million levels/CPU s  bytes/level")
+def _tell(report: Report, results: dict[str, list[tuple[float, int]]], messages: int, levels: int) -> None:
+    def ratio(name: str, other: str) -> float | None:
+        """Messages per CPU second against those of the other in the same round."""
+        if other not in results:
+            return None
+        return statistics.median(theirs / mine for (mine, _), (theirs, _) in zip(results[name], results[other], strict=True))
+
+    rows = []
     for name, rounds in results.items():
         seconds = statistics.median(seconds for seconds, _ in rounds)
-        print(f"{name:>16}  {messages / seconds:14,.0f}  {levels / seconds / 1e6:20.2f}  {rounds[0][1] / levels:11.2f}")
-    for other in [name for name in ("floor", "cryptofeed") if name in results]:
-        for ours in ("ours", "ours with book"):
-            pairs = zip(results[ours], results[other], strict=True)
-            ratio = statistics.median(theirs / mine for (mine, _), (theirs, _) in pairs)
-            print(f"{ours} / {other}: {ratio:.2f} times its messages per CPU second")
+        speed = (messages / seconds, levels / seconds / 1e6, rounds[0][1] / levels)
+        rows.append((name, *speed, ratio(name, "floor"), ratio(name, "cryptofeed"), GOALS.get(name, "")))
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    report.table(
+        f"Recorded frames to Parquet bytes: {messages:,} diffs, {levels:,} levels; peak {memory:,} MB",
+        ("", "messages/CPU s", "million levels/CPU s", "bytes/level", "of the floor", "of cryptofeed", "goal"),
+        rows,
+        """Messages per CPU second, over those of the floor (orjson, Arrow, Parquet and no checks) and of cryptofeed, which keeps
+        a book and writes Parquet as floats. "with book" is the book that proofs need.""",
+    )
 
 
 def _timed(run: Callable[[], int]) -> tuple[float, int]:

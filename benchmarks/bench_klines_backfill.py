@@ -7,7 +7,6 @@ with Binance's limit of 6,000 weight a minute and a fixed latency. Floor and bac
 counts, the machine's speed is not.
 """
 
-import argparse
 import asyncio
 import os
 import statistics
@@ -15,17 +14,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
 
 from extract_process.ranges import Range, grid_of
 from extract_process.venues.binance.rest import PAGE_ROWS
+from processes import exchange
+from report import Report, options
 from tickhouse.embedded import environment_variables
-from tickhouse_core import logs
-from tickhouse_core.settings import LogSettings
 from tickhouse_core.timestamps import format_instant, parse_instant
 
 START, END, FULL_END = "2024-01-01", "2024-07-01", "2025-06-01"
@@ -46,25 +43,30 @@ class Round:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--full", action="store_true", help="17 months instead of six")
     parser.add_argument("--latency-ms", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    logs.configure(LogSettings(level="WARNING"))
+    report = Report(__file__, arguments)
     pages = _pages(FULL_END if arguments.full else END)
     rows = sum(map(GRID.count, pages))
-    print(f"{rows:,} klines in {len(pages):,} pages, {arguments.latency_ms} ms latency, {arguments.rounds} rounds", flush=True)
     rounds = [_one_round(pages, rows, arguments.latency_ms) for _ in range(arguments.rounds)]
-    print(" floor s  backfill s  process s    weight   counted   peak MB")
-    for one in rounds:
-        print(
-            f"{one.floor:8.2f}  {one.backfill:10.2f}  {one.process:9.2f}"
-            f"  {one.weight:8,}  {one.counted_weight:8,}  {one.peak_megabytes:8.0f}"
-        )
-    print(f"median ratio to the floor: backfill {statistics.median(one.backfill / one.floor for one in rounds):.3f}", end=", ")
-    print(f"process {statistics.median(one.process / one.floor for one in rounds):.3f}")
-    print(f"rows a second {rows / statistics.median(one.backfill for one in rounds):,.0f}")
+    floor = statistics.median(one.floor for one in rounds)
+    table: list[tuple[object, ...]] = [("floor", floor, 1.0, rows / floor, rounds[0].counted_weight, None, "")]
+    for name, goal in (("backfill", ""), ("process", "<= 1.05")):
+        seconds = [getattr(one, name) for one in rounds]
+        ratio = statistics.median(spent / one.floor for spent, one in zip(seconds, rounds, strict=True))
+        middle, peak = statistics.median(seconds), max(one.peak_megabytes for one in rounds)
+        table.append((name, middle, ratio, rows / middle, rounds[0].weight, round(peak), goal))
+    report.table(
+        f"Backfill of {rows:,} klines in {len(pages):,} pages, {arguments.latency_ms} ms latency",
+        ("", "seconds", "of the floor", "rows/s", "weight", "peak MB", "goal"),
+        table,
+        """Wall time over that of the same requests whose answers are thrown away unread. `backfill` is without the start of its
+        process, `process` with it: about the same seconds for any size.""",
+    )
+    report.finish()
 
 
 def _pages(end: str) -> list[Range]:
@@ -72,12 +74,12 @@ def _pages(end: str) -> list[Range]:
 
 
 def _one_round(pages: list[Range], rows: int, latency_ms: int) -> Round:
-    with tempfile.TemporaryDirectory() as data, _exchange(latency_ms) as url:
+    with tempfile.TemporaryDirectory() as data, exchange("--latency-ms", str(latency_ms)) as url:
         asyncio.run(_fetch_and_forget(url, pages))  # the exchange makes its market: not part of either's time
         httpx.post(f"{url}/simulator/reset").raise_for_status()
         floor = asyncio.run(_fetch_and_forget(url, pages))
         httpx.post(f"{url}/simulator/reset").raise_for_status()
-        with environment_variables({"BINANCE_REST_URL": url, "TICKHOUSE_DATA": data}):
+        with environment_variables({"TICKHOUSE_DATA": data}):
             process, figures, peak = _run_backfill(pages)
         tally = httpx.get(f"{url}/simulator/tally").json()
     assert tally["refused"]["429"]["limiter"] == 0, "the backfill broke the limit"
@@ -121,16 +123,6 @@ async def _fetch_and_forget(url: str, wanted: list[Range]) -> float:
         began = time.perf_counter()
         await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
         return time.perf_counter() - began
-
-
-@contextmanager
-def _exchange(latency_ms: int) -> Iterator[str]:
-    """The simulator in a process of its own, fresh limits each time."""
-    command = [sys.executable, "-m", "simulated_exchange", "--port", "0", "--latency-ms", str(latency_ms)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[-1]
-        process.terminate()
 
 
 if __name__ == "__main__":

@@ -1,18 +1,19 @@
 """The loader against the engine's own speed: the same Parquet files into the same tables with the same views, in one run.
 
-    .venv/bin/python benchmarks/bench_load.py [--full] [--rounds 3] [--part klines|depth|small]
+    .venv/bin/python benchmarks/bench_load.py [--full] [--rounds 3] [--part klines|depth|small] [--lake-process PID]
 
 - engine: `insert into bronze_… select … from file('*.parquet')` of all files at once, with the engine's own defaults;
-- loader: notifications waiting in SQS, objects in S3, from the first receive until the last ledger entry: GET, every value
-  decoded and checked, checksum, manifest, insert, ledger. S3 and SQS are what AWS_ENDPOINT_URL names, else moto in a
-  process of its own (which hands out 50 messages a second: for `small` take LocalStack).
+- loader: notifications waiting in the queue, objects in the lake, from the first receive until the last ledger entry: GET,
+  every value decoded and checked, checksum, manifest, insert, ledger.
 
-klines: 10 objects and one object with the same rows; depth: 10 objects of 40 levels a message; small: many objects of 2,000
-rows against one object with the same rows. A fifth of the full size unless --full: 1,000,000 klines, 5 million levels, 1,000
-small objects. Each measurement has a process and a database of its own; they take turns, the ratios are medians.
+S3 and SQS are what AWS_ENDPOINT_URL names; without it moto in a process of its own, and for `small` a data folder, because
+moto hands out 50 messages a second. `--lake-process` names the process of S3 and SQS whose CPU time is told apart.
+
+klines: 10 objects and one object with the same rows; depth: 10 objects of 40 levels a message, a fifth of a million klines and
+of 5 million levels unless --full; small: 1,000 objects of 2,000 rows against one object with the same rows. Each measurement
+has a process and a database of its own; they take turns, the ratios are medians.
 """
 
-import argparse
 import json
 import os
 import resource
@@ -23,8 +24,9 @@ import sys
 import tempfile
 import time
 import uuid
+from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -33,13 +35,12 @@ import pyarrow as pa
 from extract_process.parquet import parquet_bytes
 from load_process.__main__ import INSERTERS
 from load_process.loader import LoaderOptions, QueueLoader
+from processes import cpu_seconds, moto_server
+from report import Report, options
 from tickhouse.provision import provision_aws
-from tickhouse_core.aws import sqs_client
 from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS, KLINES, LEVELS, Dataset
+from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.message_queue import SqsQueue
-from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.timestamps import MINUTE_US
 from tickhouse_core.warehouse import connect
@@ -47,142 +48,149 @@ from transform_process.migrate import migrate
 
 START_US = 1_704_067_200_000_000
 PARTS = {"klines": (KLINES, ["ten", "one"]), "depth": (DEPTH_DIFFS, ["ten"]), "small": (KLINES, ["many", "one"])}
+COLUMNS = ("", "objects", "seconds", "CPU s", "lake's CPU s", "peak MB")
 FULL = {"klines": 1_000_000, "depth": 125_000, "small": 2_000_000}
 """Rows at full size."""
 
 SMALL_ROWS = 2_000
 LEVELS_A_MESSAGE = 40
 
+OF_ENGINE = """Time of the loader over that of the engine's own reader, which checks no value and keeps no ledger."""
+OF_SMALL = """Time of many objects of 2,000 rows over that of one object with the same rows, of each side. S3 and SQS share the
+cores with the loader unless they are elsewhere; the CPU ratio is of the loader's process alone."""
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--full", action="store_true", help="five times the rows: some ten minutes")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--part", choices=PARTS, action="append")
-    parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.measure:
-        contestant, dataset, folder, warehouse = arguments.measure
-        _measure(contestant, PARTS[dataset][0], Path(folder), Path(warehouse))
+    parser.add_argument("--lake-process", type=int, metavar="PID", help="of the S3 and SQS that AWS_ENDPOINT_URL names")
+    if sys.argv[1:2] == ["--measure"]:
+        contestant, part, lake_process, objects, data = sys.argv[2:]
+        _measure(contestant, part, int(lake_process), Path(objects), Path(data))
         return
+    arguments = parser.parse_args()
+    report = Report(__file__, arguments)
     with tempfile.TemporaryDirectory() as folder:
-        _run("migrate", "klines", Path(folder), Path(folder) / "migrated")
+        _run("migrate", "klines", 0, Path(folder), Path(folder) / "migrated")
         for part in arguments.part or PARTS:
-            rows = FULL[part] if arguments.full else FULL[part] // 5
-            _compare(part, rows, Path(folder), arguments.rounds)
+            rows = FULL[part] if arguments.full or part == "small" else FULL[part] // 5
+            _compare(report, part, rows, Path(folder), arguments)
+    report.finish()
 
 
-def _compare(part: str, rows: int, folder: Path, rounds: int) -> None:
+def _compare(report: Report, part: str, rows: int, folder: Path, arguments: Namespace) -> None:
     dataset, shapes = PARTS[part]
     files = {shape: _write_objects(part, shape, rows, folder / f"{part}-{shape}") for shape in shapes}
-    results: dict[tuple[str, str], list[float]] = {}
-    memory: dict[tuple[str, str], float] = {}
-    for _ in range(rounds):
+    results: dict[tuple[str, str], list[dict[str, float]]] = {}
+    for _ in range(arguments.rounds):
         for shape, objects in files.items():
             for contestant in ("engine", "loader"):
-                shutil.rmtree(folder / "warehouse", ignore_errors=True)
-                shutil.copytree(folder / "migrated", folder / "warehouse", symlinks=True)
-                told = _run(contestant, part, objects, folder / "warehouse")
-                results.setdefault((contestant, shape), []).append(told["seconds"])
-                memory[contestant, shape] = told["peak_mb"]
-    levels = f" with {rows * LEVELS_A_MESSAGE:,} levels" if dataset is DEPTH_DIFFS else ""
-    objects_of = ", ".join(f"{shape}: {len(list(objects.iterdir())):,} objects" for shape, objects in files.items())
-    print(f"\n{part}: {rows:,} rows of {dataset.name}{levels}; {objects_of}; {rounds} rounds")
-    for (contestant, shape), seconds in results.items():
-        print(f"{contestant:>10} {shape:>9}  {statistics.median(seconds):6.2f} s  peak {memory[contestant, shape]:,.0f} MB")
-    for shape in shapes:
-        pairs = zip(results["engine", shape], results["loader", shape], strict=True)
-        ratio = statistics.median(theirs / ours for theirs, ours in pairs)
-        print(f"loader / engine, {shape}: {ratio:.2f} of the engine's own speed")
-    if part == "small":
-        pairs = zip(results["loader", "many"], results["loader", "one"], strict=True)
-        print(f"many small objects: {statistics.median(small / one for small, one in pairs):.2f} times as long as one large")
+                shutil.rmtree(folder / "data", ignore_errors=True)
+                shutil.copytree(folder / "migrated", folder / "data", symlinks=True)
+                figures = _run(contestant, part, arguments.lake_process or 0, objects, folder / "data")
+                results.setdefault((contestant, shape), []).append(figures)
+    levels = f", {rows * LEVELS_A_MESSAGE:,} levels" if dataset is DEPTH_DIFFS else ""
+    base = "one object" if part == "small" else "engine"
+    table = []
+    for (contestant, shape), told in results.items():
+        others = results[(contestant, "one") if part == "small" else ("engine", shape)]
+        middle = {name: statistics.median(one[name] for one in told) for name in told[0]}
+        ratios = [
+            statistics.median(one[name] / other[name] for one, other in zip(told, others, strict=True))
+            for name in ("seconds", "cpu_seconds")
+        ]
+        of_lake = middle["lake_cpu_seconds"] or None
+        costs = (middle["seconds"], middle["cpu_seconds"], of_lake, round(middle["peak_mb"]))
+        goal = "<= 1.3" if (part, contestant, shape) == ("small", "loader", "many") else ""
+        table.append((contestant, len(list(files[shape].iterdir())), *costs, *ratios, goal))
+    report.table(
+        f"{part}: load of {rows:,} rows of {dataset.name}{levels}",
+        (*COLUMNS, f"wall / {base}", f"CPU / {base}", "goal"),
+        table,
+        OF_SMALL if part == "small" else OF_ENGINE,
+    )
 
 
-def _run(contestant: str, part: str, objects: Path, warehouse: Path) -> dict[str, float]:
-    command = [sys.executable, __file__, "--measure", contestant, part, str(objects), str(warehouse)]
+def _run(contestant: str, part: str, lake_process: int, objects: Path, data: Path) -> dict[str, float]:
+    """In a process of its own. `data` has the warehouse, and the lake where it is a folder."""
+    command = [sys.executable, __file__, "--measure", contestant, part, str(lake_process), str(objects), str(data)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
 
-def _measure(contestant: str, dataset: Dataset, folder: Path, warehouse: Path) -> None:
-    os.environ["CLICKHOUSE_PATH"] = str(warehouse)
-    settings = read(WarehouseSettings)
+def _measure(contestant: str, part: str, lake_process: int, objects: Path, data: Path) -> None:
+    dataset = PARTS[part][0]
+    os.environ["CLICKHOUSE_PATH"] = str(data / "warehouse")
     if contestant == "migrate":
-        migrate(settings)
+        migrate(read(WarehouseSettings))
         print(json.dumps({}))
         return
-    seconds = _engine(dataset, folder, settings) if contestant == "engine" else _loader(dataset, folder, settings)
+    if contestant == "engine":
+        seconds, spent, of_lake = _engine(dataset, objects)
+    else:
+        with _lake(data, part) as started:
+            seconds, spent, of_lake = _loader(dataset, objects, lake_process or started)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"seconds": seconds, "peak_mb": peak}))
+    print(json.dumps({"seconds": seconds, "cpu_seconds": spent, "lake_cpu_seconds": of_lake, "peak_mb": peak}))
 
 
-def _engine(dataset: Dataset, folder: Path, settings: WarehouseSettings) -> float:
-    warehouse = connect(settings)
+def _engine(dataset: Dataset, folder: Path) -> tuple[float, float, float]:
+    warehouse = connect(read(WarehouseSettings))
     columns = ", ".join(dataset.schema.names)
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), time.process_time()
     warehouse.command(
         f"insert into {dataset.bronze_table} ({columns}, object_key) "
         f"select {columns}, _file from file('{folder}/*.parquet', 'Parquet')"
     )
-    seconds = time.perf_counter() - began
+    seconds, spent = time.perf_counter() - began, time.process_time() - spent
     warehouse.close()
-    return seconds
+    return seconds, spent, 0.0
 
 
-def _loader(dataset: Dataset, folder: Path, settings: WarehouseSettings) -> float:
-    with _lake() as store:
-        provision_aws(store.bucket)
-        files = sorted(folder.iterdir())
-        for file in files:
-            store.write(f"{dataset.prefix}venue=binance/{file.name}", file.read_bytes())
-        _wait_for_notifications(dataset, len(files))
-        connections = [connect(settings) for _ in range(INSERTERS + 1)]
-        options = LoaderOptions(drain=True, wait_seconds=0)
-        loop = QueueLoader(SqsQueue(dataset.queue), store, connections[0], connections[1:], StopRequest(), options)
-        began = time.time()
-        loop.run()
-    warehouse = connections[0]
-    ((objects, ended),) = warehouse.query(
+def _loader(dataset: Dataset, folder: Path, lake_process: int) -> tuple[float, float, float]:
+    """Seconds, CPU seconds of this process, and those of S3 and SQS (0 where they are not a process that is known)."""
+    store, settings = open_lake(), read(WarehouseSettings)
+    files = sorted(folder.iterdir())
+    for file in files:
+        store.write(f"{dataset.prefix}venue=binance/{file.name}", file.read_bytes())
+    queue = open_queue(dataset.queue)
+    while queue.depth().visible < len(files):
+        time.sleep(0.1)
+    connections = [connect(settings) for _ in range(INSERTERS + 1)]
+    options = LoaderOptions(drain=True, wait_seconds=0)
+    loop = QueueLoader(queue, store, connections[0], connections[1:], StopRequest(), options)
+    lake_before = cpu_seconds(lake_process) if lake_process else 0.0
+    began, spent = time.time(), time.process_time()
+    loop.run()
+    spent = time.process_time() - spent
+    of_lake = cpu_seconds(lake_process) - lake_before if lake_process else 0.0
+    ((objects, ended),) = connections[0].query(
         "select count(), toFloat64(max(load_time)) from ops_loaded_objects where status = 'loaded'"
     )
     for connection in connections:
         connection.close()
     assert objects == len(files)
-    return float(ended) - began
+    return float(ended) - began, spent, of_lake
 
 
 @contextmanager
-def _lake() -> Iterator[ObjectStore]:
-    """S3 and SQS in a process of their own, so that they take no turns with the loader."""
-    account = f"{uuid.uuid4().int % 10**12:012d}"  # queues of its own, as LocalStack reads a key of 12 digits
-    os.environ |= {"AWS_ACCESS_KEY_ID": account, "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
-    if "AWS_ENDPOINT_URL" in os.environ:
-        yield S3Store(f"bench-{uuid.uuid4().hex}")
+def _lake(data: Path, part: str) -> Iterator[int]:
+    """Provisioned, and named by the environment. Yields the id of a process that it started, else 0."""
+    if part == "small" and "AWS_ENDPOINT_URL" not in os.environ:
+        os.environ["TICKHOUSE_DATA"] = str(data)
+        yield 0
         return
-    program = (
-        "import logging, sys; logging.getLogger('werkzeug').setLevel('ERROR')\n"
-        "from moto.server import ThreadedMotoServer as S; s = S(ip_address='127.0.0.1', port=0, verbose=False)\n"
-    )
-    program += "s.start(); print(s.get_host_and_port()[1], flush=True); sys.stdin.read(); s.stop()"
-    process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{int(process.stdout.readline())}"
-    try:
-        yield S3Store(f"bench-{uuid.uuid4().hex}")
-    finally:
-        process.communicate()
-
-
-def _wait_for_notifications(dataset: Dataset, count: int) -> None:
-    client = sqs_client()
-    url = client.get_queue_url(QueueName=dataset.queue)["QueueUrl"]
-    while True:
-        answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
-        if int(answer["Attributes"]["ApproximateNumberOfMessages"]) >= count:
-            return
-        time.sleep(0.1)
+    bucket = f"bench-{uuid.uuid4().hex}"
+    with ExitStack() as stack:
+        process = stack.enter_context(moto_server()) if "AWS_ENDPOINT_URL" not in os.environ else 0
+        account = f"{uuid.uuid4().int % 10**12:012d}"  # queues of its own, as LocalStack reads a key of 12 digits
+        keys = {"AWS_ACCESS_KEY_ID": account, "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
+        os.environ |= keys | {"S3_BUCKET": bucket}
+        provision_aws(bucket)
+        yield process
 
 
 def _write_objects(part: str, shape: str, rows: int, folder: Path) -> Path:

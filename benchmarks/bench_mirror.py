@@ -11,7 +11,6 @@
 The emulator comes from the Cloud SDK (component pubsub-emulator); what needs it is left out without.
 """
 
-import argparse
 import asyncio
 import gzip
 import os
@@ -34,6 +33,7 @@ from extract_process.mirror.messages import Message, MessageForms
 from extract_process.mirror.mirror_book import MirrorBook
 from extract_process.mirror.pubsub import open_publisher, topic_path
 from extract_process.records import DepthDiff, DepthSnapshot
+from report import Report, options
 from tickhouse_core.lifecycle import garbage_collected_seldom
 from tickhouse_core.settings import PubSubSettings
 
@@ -51,36 +51,40 @@ class Recording(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--seconds", type=float, default=10.0, help="of each load")
     parser.add_argument("--rate", type=int, default=5_000, help="raw messages a second of the paced load")
     arguments = parser.parse_args()
+    report = Report(__file__, arguments)
     if not (arguments.data / RECORDING).exists():
-        print(f"nothing is measured: {arguments.data} has no {RECORDING}; name the folder of recorded data with --data")
+        report.left_out(f"everything: {arguments.data} has no {RECORDING}; name the folder of recorded data with --data")
+        report.finish()
         return
     recording = _read(arguments.data / RECORDING)
-    print(f"{len(recording.diffs):,} recorded diffs; each load {arguments.seconds:.0f} s", flush=True)
-    _print_volume(recording)
+    _tell_volume(report, recording)
     with garbage_collected_seldom(), _emulator() as address:
         if address is None:
-            print("packing and load are left out: no Pub/Sub emulator")
+            report.left_out("packing and load: no Pub/Sub emulator (the Cloud SDK's component pubsub-emulator)")
+            report.finish()
             return
         os.environ["PUBSUB_EMULATOR_HOST"] = address
         deltas = [message for _, message in _mirrored(recording, 0)]
-        _print_packing(deltas)
+        _tell_packing(report, deltas)
         with tempfile.NamedTemporaryFile() as file:
             book = recording.snapshot
             file.write(orjson.dumps({"lastUpdateId": book.last_update_id, "bids": book.bids, "asks": book.asks}))
             file.flush()
-            for symbols, rate in ((1, 0), (1, arguments.rate), (100, 1_000), (100, arguments.rate)):
-                _print_load(recording, Path(file.name), symbols, rate, arguments.seconds)
+            loads = ((1, 0), (1, arguments.rate), (100, 1_000), (100, arguments.rate))
+            rows = [_load(recording, Path(file.name), symbols, rate, arguments.seconds) for symbols, rate in loads]
+            report.table(f"Frames of a websocket through books and publisher, {arguments.seconds:.0f} s each", LOAD_COLUMNS, rows)
+    report.finish()
 
 
 # Volume
 
 
-def _print_volume(recording: Recording) -> None:
+def _tell_volume(report: Report, recording: Recording) -> None:
     ways: dict[str, list[int]] = {
         "every changed level a message": list(_every_level(recording)),
         "every diff a message, verbatim": [_billed(orjson.dumps(diff)) for _, diff in recording.diffs],
@@ -89,11 +93,13 @@ def _print_volume(recording: Recording) -> None:
     for milliseconds in (0, 100, 200, 500, 1_000):
         messages = _mirrored(recording, milliseconds * 1_000, snapshot_us=10_000_000)
         ways[f"mirror, --conflate {milliseconds}"] = [_billed(message.data) for _, message in messages]
-    print(f"{'':>36}  messages        bytes  against levels  against diffs")
     levels, diffs = (sum(sizes) for sizes in list(ways.values())[:2])
-    for name, sizes in ways.items():
-        size = sum(sizes)
-        print(f"{name:>36}  {len(sizes):8,}  {size:11,}  {size / levels:14.1%}  {size / diffs:13.1%}")
+    report.table(
+        f"Volume of the mirror for {len(recording.diffs):,} recorded diffs",
+        ("way", "messages", "bytes", "% of every level", "% of every diff"),
+        [(name, len(sizes), sum(sizes), 100 * sum(sizes) / levels, 100 * sum(sizes) / diffs) for name, sizes in ways.items()],
+        "Bytes that Pub/Sub bills: bodies, attributes and ordering keys.",
+    )
 
 
 def _every_level(recording: Recording) -> Iterator[int]:
@@ -169,25 +175,23 @@ def _billed(data: bytes) -> int:
 # Packing
 
 
-def _print_packing(deltas: list[Message]) -> None:
+def _tell_packing(report: Report, deltas: list[Message]) -> None:
     publisher = PublisherClient()
     path = topic_path(PROJECT, "packing")
     publisher.create_topic(name=path)
-    print(f"\n{'packing of ' + format(len(deltas), ',') + ' deltas':>52}  CPU us/delta  bytes/delta")
     single = sum(_billed(delta.data) for delta in deltas) / len(deltas)
-    _print_cost("Google's threaded client, one message a delta", _threaded(path, deltas, keys=1), single)
-    _print_cost("the same, 100 keys with a delta each 100 ms", _threaded(path, deltas[:3_000], keys=100), single)
-    _print_cost("generated client, one message a delta", asyncio.run(_generated(path, deltas, keys=1, pack=1)), single)
-    _print_cost("the same, 100 keys with a delta each 100 ms", asyncio.run(_generated(path, deltas[:3_000], 100, 1)), single)
+    rows = [
+        ("Google's threaded client, one message per delta", _threaded(path, deltas, keys=1) * 1e6, single),
+        ("the same, 100 keys with a delta each 100 ms", _threaded(path, deltas[:3_000], keys=100) * 1e6, single),
+        ("generated client, one message per delta", asyncio.run(_generated(path, deltas, keys=1, pack=1)) * 1e6, single),
+        ("the same, 100 keys with a delta each 100 ms", asyncio.run(_generated(path, deltas[:3_000], 100, 1)) * 1e6, single),
+    ]
     for pack in (5, 20):
         packs = [b"[" + b",".join(delta.data for delta in deltas[at : at + pack]) + b"]" for at in range(0, len(deltas), pack)]
         size = sum(map(_billed, packs)) / len(deltas)
         cost = asyncio.run(_generated(path, deltas, keys=1, pack=pack))
-        _print_cost(f"generated client, {pack} deltas a message", cost, size)
-
-
-def _print_cost(name: str, seconds_a_delta: float, size: float) -> None:
-    print(f"{name:>52}  {seconds_a_delta * 1e6:12.1f}  {size:11.0f}")
+        rows.append((f"generated client, {pack} deltas per message", cost * 1e6, size))
+    report.table(f"Packing of {len(deltas):,} deltas", ("way", "CPU us per delta", "bytes per delta"), rows)
 
 
 def _threaded(path: str, deltas: list[Message], keys: int) -> float:
@@ -237,7 +241,13 @@ async def _generated(path: str, deltas: list[Message], keys: int, pack: int) -> 
 # Load
 
 
-def _print_load(recording: Recording, snapshot: Path, symbols: int, rate: int, seconds: float) -> None:
+LOAD_COLUMNS = (
+    *("symbols and pace", "diffs/s", "published/s", "requests/s", "% of a core", "diffs per CPU s"),
+    *("deltas, % of diffs", "lost", "left", "gaps", "MB at start", "MB peak"),
+)
+
+
+def _load(recording: Recording, snapshot: Path, symbols: int, rate: int, seconds: float) -> tuple[object, ...]:
     names = [f"S{number:03}USDT" for number in range(symbols)]
     topic = topic_path(PROJECT, f"load-{time.monotonic_ns()}")
     with PublisherClient() as admin:
@@ -247,15 +257,13 @@ def _print_load(recording: Recording, snapshot: Path, symbols: int, rate: int, s
         answer = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     measured = orjson.loads(answer.stdout)
     took, spent = measured["seconds"], measured["cpu_seconds"]
-    pace = f"paced at {rate:,}/s" if rate else "as fast as it goes"
-    print(
-        f"\n{symbols} symbols, {pace}:\n"
-        f"  {measured['diffs'] / took:,.0f} raw messages/s, {measured['published'] / took:,.0f} published/s in "
-        f"{measured['requests'] / took:,.0f} requests/s, {spent / took:.0%} of a core: "
-        f"{measured['diffs'] / spent:,.0f} raw messages per CPU second\n"
-        f"  a delta for {measured['deltas'] / measured['all_diffs']:.0%} of the diffs; lost {measured['lost']}, left "
-        f"{measured['left']}, gaps {measured['gaps']}; memory {measured['memory_at_start_mb']} MB at the start, "
-        f"{measured['memory_peak_mb']} MB at the peak"
+    return (
+        f"{symbols}, {rate:,}/s" if rate else f"{symbols}, as fast as it goes",
+        *(measured[name] / took for name in ("diffs", "published", "requests")),
+        100 * spent / took,
+        measured["diffs"] / spent,
+        100 * measured["deltas"] / measured["all_diffs"],
+        *(measured[name] for name in ("lost", "left", "gaps", "memory_at_start_mb", "memory_peak_mb")),
     )
 
 

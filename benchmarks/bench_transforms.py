@@ -1,6 +1,6 @@
 """The transforms over one-minute klines: a full rebuild beside Polars, and one step a minute later.
 
-    .venv/bin/python benchmarks/bench_transforms.py [--symbols 5] [--days 92] [--short-days 15] [--json FILE]
+    .venv/bin/python benchmarks/bench_transforms.py [--symbols 5] [--days 92] [--short-days 15]
     .venv/bin/python benchmarks/bench_transforms.py --days 366 --short-days 31          # a year of 5 symbols
     .venv/bin/python benchmarks/bench_transforms.py --symbols 50 --days 366 --rounds 1  # reported once: a quarter of an hour
 
@@ -13,10 +13,7 @@ of all symbols, one at a time: the cost of a step must not grow with the history
 engine's own counters (system.events) over a step: uncompressed as processed, and compressed as read from the files.
 """
 
-import argparse
-import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -25,15 +22,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from tickhouse_core import logs
+from report import Report, options
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.settings import LogSettings, WarehouseSettings
+from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import migrate
 from transform_process.transformer import Transformer, TransformOptions
@@ -244,15 +240,14 @@ def middle_of(steps: list[Cost]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--symbols", type=int, default=5)
     parser.add_argument("--days", type=int, default=92)
     parser.add_argument("--short-days", type=int, default=15)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=7)
-    parser.add_argument("--json", type=Path, help="write the figures there")
     arguments = parser.parse_args()
-    logs.configure(LogSettings(level="WARNING"))
+    report = Report(__file__, arguments)
     with tempfile.TemporaryDirectory(prefix="tickhouse-bench-", ignore_cleanup_errors=True) as folder:
         whole = History(Path(folder), "whole", arguments.symbols, arguments.days)
         rebuild = compare_rebuilds(whole, arguments.rounds)
@@ -263,37 +258,50 @@ def main() -> None:
         pairs = [(short.step(), whole.step()) for _ in range(arguments.steps)]
         of_more = [more.step() for _ in range(arguments.steps)]
         growth = statistics.median(in_whole.seconds / in_short.seconds for in_short, in_whole in pairs)
-        figures = {
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
-            "versions": {"python": platform.python_version(), "clickhouse": whole.version(), "polars": pl.__version__},
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "rebuild": rebuild,
-            "step": {
-                f"{arguments.symbols} symbols, {arguments.short_days} days": middle_of([pair[0] for pair in pairs]),
-                f"{arguments.symbols} symbols, {arguments.days} days": middle_of([pair[1] for pair in pairs]),
-                f"{MORE_SYMBOLS} symbols, {MORE_DAYS} days": middle_of(of_more),
-            },
-            "step_growth": round(growth, 2),
+        report.versions["ClickHouse"] = whole.version()
+        steps = {
+            f"{arguments.symbols} symbols, {arguments.short_days} days": middle_of([pair[0] for pair in pairs]),
+            f"{arguments.symbols} symbols, {arguments.days} days": middle_of([pair[1] for pair in pairs]),
+            f"{MORE_SYMBOLS} symbols, {MORE_DAYS} days": middle_of(of_more),
         }
-    _print(figures, arguments)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    _tell(report, rebuild, steps, growth)
 
 
-def _print(figures: dict[str, Any], arguments: argparse.Namespace) -> None:
-    rebuild = figures["rebuild"]
-    print(f"{figures['machine']}; {figures['versions']}; {figures['time']}")
-    print(f"rebuild of {rebuild['klines']:,} klines, {rebuild['gold_rows']:,} gold rows, peak {rebuild['peak_mb']:,} MB")
-    print(f"  tickhouse {rebuild['seconds']} s, {rebuild['klines_per_second']:,} klines/s; CPU {rebuild['cpu_seconds']} s")
-    print(f"  polars    {rebuild['polars_seconds']} s, {rebuild['polars_klines_per_second']:,} klines/s")
-    print(f"  ratio {rebuild['ratio']} (of each round {rebuild['ratios']}); 1 would be Polars, which stores nothing")
-    print(f"  seconds by step: {rebuild['seconds_by_step']}")
-    for name, step in figures["step"].items():
-        spread = f"{step['seconds']:.2f} s ({step['fastest']:.2f} to {step['slowest']:.2f}), CPU {step['cpu_seconds']:.2f} s"
-        read = f"{step['read_rows']:,} rows read, {step['read_bytes'] / 1e6:,.1f} MB"
-        files = f"{step['read_compressed_bytes'] / 1e6:,.1f} MB of files"
-        print(f"step of one minute, {name}: {spread}, {step['built_rows']:,} gold rows built, {read}, {files}")
-    print(f"median ratio of the steps, {arguments.days} days to {arguments.short_days}: {figures['step_growth']}")
+def _tell(report: Report, rebuild: dict[str, Any], steps: dict[str, dict[str, Any]], growth: float) -> None:
+    middle, peer = statistics.median(rebuild["seconds"]), statistics.median(rebuild["polars_seconds"])
+    report.table(
+        f"Gold rebuilt: {rebuild['klines']:,} one-minute klines, {rebuild['gold_rows']:,} rows; peak {rebuild['peak_mb']:,} MB",
+        ("", "seconds", "CPU seconds", "klines/s", "times Polars", "goal"),
+        [
+            (
+                "tickhouse",
+                middle,
+                statistics.median(rebuild["cpu_seconds"]),
+                rebuild["klines_per_second"],
+                rebuild["ratio"],
+                "<= 6",
+            ),
+            ("Polars", peer, None, rebuild["polars_klines_per_second"], 1, ""),
+        ],
+        """Wall time of the rebuild over that of Polars in the same round. Polars is faster: it rolls up floats that are in memory
+        already and stores nothing; exact sums, completeness and storage are in ours.""",
+    )
+    report.table("Where a rebuild's time goes", ("step", "seconds"), list(rebuild["seconds_by_step"].items()))
+    report.table(
+        "Gold after one new minute of all symbols",
+        ("history", "seconds", "fastest", "slowest", "CPU seconds", "gold rows", "rows read", "MB of files"),
+        [
+            (
+                name,
+                *(step[key] for key in ("seconds", "fastest", "slowest", "cpu_seconds", "built_rows", "read_rows")),
+                step["read_compressed_bytes"] / 1e6,
+            )
+            for name, step in steps.items()
+        ],
+        f"""Goals: 0.4 s for 5 symbols, 1.0 s for 50. The long history takes {growth:.2f} times as long as the short one: a step
+        reads what it touches.""",
+    )
+    report.finish()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ The narrow views are made from the same schema files without their casts. They a
 *): their time is the floor, not a choice. Both take turns on one embedded warehouse; medians, and the ratio is what counts.
 """
 
-import argparse
 import re
 import statistics
 import tempfile
@@ -14,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from report import Report, options
 from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import migrate, statement_that_creates
@@ -47,13 +47,17 @@ QUESTIONS = (
     ("depth_diffs", "levels a side", "select avg(length(bids)) from {}"),
 )
 
+MEANS = """Time of the public view over that of the same view without its wide decimals. Wide ones keep products and sums exact;
+those marked * are wrong in the narrow view."""
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--trades", type=int, default=2_000_000)
     parser.add_argument("--diffs", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
+    report = Report(__file__, arguments)
     with tempfile.TemporaryDirectory() as folder:
         settings = WarehouseSettings(path=Path(folder), database="bench")
         migrate(settings)
@@ -62,12 +66,14 @@ def main() -> None:
         warehouse.command(LOAD_DIFFS, {"rows": arguments.diffs})
         for view in ("trades", "depth_diffs", "depth_levels"):
             warehouse.command(_narrow(view))
-        print(f"{arguments.trades:,} trades, {40 * arguments.diffs:,} levels; milliseconds, medians of {arguments.rounds}")
-        print(f"{'view':>14}  {'question':<34}{'(38, 18)':>10}{'(76, 18)':>10}{'ratio':>8}")
+        rows = []
         for view, name, sql in QUESTIONS:
             narrow, wide = _medians(warehouse, sql.format(f"narrow_{view}"), sql.format(view), arguments.rounds)
-            print(f"{view:>14}  {name:<34}{narrow * 1e3:>10.0f}{wide * 1e3:>10.0f}{wide / narrow:>8.2f}")
+            rows.append((f"{view}: {name}", round(narrow * 1e3), round(wide * 1e3), wide / narrow))
         warehouse.close()
+    title = f"Public views, milliseconds: {arguments.trades:,} trades, {40 * arguments.diffs:,} levels"
+    report.table(title, ("view and question", "Decimal(38, 18)", "Decimal(76, 18)", "ratio"), rows, MEANS)
+    report.finish()
 
 
 def _narrow(view: str) -> str:

@@ -1,13 +1,15 @@
 """What the documents say to type can be typed: programs, options and values are parsed. `make test-long` runs all of it."""
 
 import importlib
-from pathlib import Path
+import re
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 import typer
 from conftest import ROOT
 from integration_tests.src.docs.shell import commands_of
+from tools.make_site import CODE, linked_files, links_of, navigation, resolved
 
 from tickhouse.cli import app
 
@@ -52,3 +54,35 @@ def test_every_command_of_a_page_can_be_parsed(page: str) -> None:
 
 def test_the_picture_of_the_readme_is_there() -> None:
     assert Path(ROOT / "docs" / "images" / "status-page-light.png").read_bytes()[:4] == b"\x89PNG"
+
+
+SITE = list(linked_files(ROOT))
+
+
+def headings_of(path: PurePosixPath) -> set[str]:
+    """The anchors that GitHub and the site make of the headings."""
+    titles = re.findall(r"^#+ (.+)$", CODE.sub("", (ROOT / path).read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", [page for page in SITE if page.suffix == ".md"], ids=str)
+def test_every_link_leads_to_a_file_and_to_a_heading_that_are_there(page: PurePosixPath) -> None:
+    for link in links_of((ROOT / page).read_text(encoding="utf-8")):
+        target, anchor = resolved(page, link), link.partition("#")[2]
+        assert (ROOT / target).is_file(), f"{page}: {link}"
+        assert not anchor or anchor in headings_of(target), f"{page}: {link}"
+
+
+def test_links_lead_from_the_readme_to_every_page() -> None:
+    pages = {PurePosixPath(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))}
+    assert pages - set(SITE) == set()
+
+
+def test_the_site_has_every_page_in_its_navigation_once() -> None:
+    pages = [str(page) for page in SITE if page.suffix == ".md"]
+    shown = [page for part in navigation([*pages, "docs/new.md"]) for section in part.values() for page in always_list(section)]
+    assert sorted(shown) == sorted([*pages, "docs/new.md"])
+
+
+def always_list(section: str | list[str]) -> list[str]:
+    return [section] if isinstance(section, str) else section

@@ -46,6 +46,7 @@ TARGETS = {
     "demo": Target(".venv", "requirements-demo.txt"),
     "dev": Target(".venv", "requirements-dev.txt", includes=("requirements-demo.txt",)),
     "tools": Target(".venv-tools", "requirements-tools.txt", project=False),
+    "docs": Target(".venv-docs", "requirements-docs.txt", project=False),
     "peers": Target(".venv-peers", "integration_tests/peers/requirements.txt", project=False),
 }
 

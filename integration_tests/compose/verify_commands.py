@@ -20,6 +20,7 @@ EXPECTED = {
     "sqs receive-message": r"klines_pricing/btcusd/test\.parquet",
     "docker compose stop loader": r"^",
     "docker compose start loader": r"^",
+    "clickhouse-client": r"(?m)^[1-9]\d*$",
     "localhost:8123": r"(?m)^\d+\t",
     "localhost:9001": r"\b200\b",
     "tickhouse audit": r"\bok\b",

@@ -24,6 +24,7 @@ async def main() -> dict[str, Any]:
         found: dict[str, Any] = {"markets": list(await exchange.load_markets())}
         found |= {"books": await books(exchange)}
         found["candles"] = await exchange.fetch_ohlcv(SYMBOL, "1m", limit=3)
+        found["aggregates"] = [[trade["id"], trade["amount"]] for trade in await exchange.fetch_trades(SYMBOL)]
         raw = await exchange.publicGetTrades({"symbol": exchange.market_id(SYMBOL)})  # fetch_trades asks for aggTrades
         found["trades"] = [trade["id"] for trade in exchange.parse_trades(raw, exchange.market(SYMBOL))]
         book = await exchange.fetch_order_book(SYMBOL, 5)

@@ -1,28 +1,62 @@
-"""Markets: which symbols and channels are collected, from a markets file or from the command line."""
+"""Markets: which symbols and channels are collected, from a markets file, ACTIVE_SYMBOLS or the command line."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
 
+from extract_process.venues import Venue
 from tickhouse_core.errors import UsageError
 from tickhouse_core.resources import RESOURCES
+from tickhouse_core.settings import MarketSettings, read
 
 MARKETS_FILE = Path("resources/markets.yaml")
 """The user's own, seen from the working directory."""
 
-Symbol = Annotated[str, Field(pattern=r"^\S+$")]
+DEFAULT_CHANNELS = ("trades", "depth")
+NO_PRIORITY = 1_000_000
+"""After every symbol that has one."""
+
+SymbolName = Annotated[str, Field(pattern=r"^\S+$")]
 Wanted = dict[str, tuple[str, ...]]
-"""Channels by symbol, both in the order in which they were named first."""
+"""Channels by symbol."""
+
+
+class Symbol(BaseModel, extra="forbid"):
+    """One symbol of a tier; what is left out is as the tier has it."""
+
+    symbol: SymbolName
+    enabled: bool = True
+    priority: int | None = Field(None, ge=1, lt=NO_PRIORITY)
+    streams: list[str] | None = Field(None, min_length=1)
+    interval: str | None = None
 
 
 class Tier(BaseModel, extra="forbid"):
-    """Some symbols of one venue that are collected alike."""
+    """Some symbols of one venue that are collected alike, but for what a symbol says of itself."""
 
     enabled: bool
     streams: list[str] = Field(min_length=1)
-    symbols: list[Symbol] = Field(min_length=1)
+    priority: int = Field(NO_PRIORITY, ge=1, le=NO_PRIORITY)
+    interval: str | None = None
+    symbols: list[Annotated[Symbol, BeforeValidator(lambda named: {"symbol": named} if isinstance(named, str) else named)]] = (
+        Field(min_length=1)
+    )
+
+
+@dataclass
+class Markets:
+    """What is collected from one venue, the most important symbols first.
+
+    `intervals` are those of the klines and `priorities` the numbers, of the symbols that have them.
+    """
+
+    wanted: Wanted = field(default_factory=dict)
+    intervals: dict[str, str] = field(default_factory=dict)
+    priorities: dict[str, int] = field(default_factory=dict)
 
 
 def markets_file() -> Path:
@@ -30,23 +64,77 @@ def markets_file() -> Path:
     return MARKETS_FILE if MARKETS_FILE.exists() else RESOURCES / "markets.yaml"
 
 
-def read_markets(path: Path, venue: str, known_channels: tuple[str, ...]) -> Wanted:
-    """The enabled tiers of one venue. Raises UsageError that names the file and the place."""
+def read_markets(path: Path, venue: Venue, active: Sequence[str] = ()) -> Markets:
+    """The enabled symbols of one venue's enabled tiers.
+
+    With `active`, exactly these symbols instead: one that no enabled tier has gets the default channels. Raises UsageError
+    that names the file and the place.
+    """
+    markets = Markets()
+    for name, tier in _tiers(path, venue.name).items():
+        place = f"{path}: {venue.name}.{name}"
+        _check(place, tier, venue)
+        for symbol in tier.symbols:
+            _check(f"{place}.{symbol.symbol}", symbol, venue)
+            if tier.enabled and symbol.enabled and (not active or symbol.symbol in active):
+                _add(markets, tier, symbol, place)
+    for symbol_name in active:
+        markets.wanted.setdefault(symbol_name, DEFAULT_CHANNELS)
+    if not markets.wanted:
+        raise UsageError(f"{path} enables no symbol of {venue.name}: enable a tier or name symbols with --symbol")
+    order = sorted(markets.wanted, key=lambda symbol: markets.priorities.get(symbol, NO_PRIORITY))
+    markets.wanted = {symbol: markets.wanted[symbol] for symbol in order}
+    return markets
+
+
+def collected_markets(venue: Venue) -> Markets:
+    """What is collected where no symbol is named: ACTIVE_SYMBOLS, or the enabled ones of the markets file."""
+    return read_markets(markets_file(), venue, active_symbols(venue.name))
+
+
+def named_or_active(named: Sequence[str] | None, *venues: str) -> list[str]:
+    """The symbols of `--symbol`, or else ACTIVE_SYMBOLS, each once. Raises UsageError where there are none."""
+    symbols = list(dict.fromkeys(named or [symbol for venue in venues for symbol in active_symbols(venue)]))
+    if not symbols:
+        raise UsageError("no symbol: name it with --symbol, for example --symbol BTCUSDT, or set ACTIVE_SYMBOLS")
+    return symbols
+
+
+def active_symbols(venue: str) -> tuple[str, ...]:
+    """Those of ACTIVE_SYMBOLS for one venue. Raises UsageError where all are of other venues."""
+    named = [name.rpartition(":") for name in read(MarketSettings).active_symbols.replace(",", " ").split()]
+    symbols = tuple(dict.fromkeys(symbol for of, _, symbol in named if of in ("", venue)))
+    if named and not symbols:
+        raise UsageError(f"ACTIVE_SYMBOLS has no symbol for {venue}: add one, for example {venue}:SYMBOL")
+    return symbols
+
+
+def _tiers(path: Path, venue: str) -> dict[str, Tier]:
     try:
-        venues = TypeAdapter(dict[str, dict[str, Tier]]).validate_python(yaml.safe_load(path.read_text()))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror}): name symbols with --symbol") from error
+        venues = TypeAdapter(dict[str, dict[str, Tier]]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise UsageError(f"{path} cannot be read ({why}): name symbols with --symbol") from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         problem = error.errors()[0]
         raise UsageError(f"{path}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
-    wanted: Wanted = {}
-    for name, tier in venues.get(venue, {}).items():
-        if unknown := [channel for channel in tier.streams if channel not in known_channels]:
-            raise UsageError(f"{path}: {venue}.{name}.streams: unknown {unknown[0]!r}, choose from {', '.join(known_channels)}")
-        for symbol in tier.symbols if tier.enabled else ():
-            wanted[symbol] = tuple(dict.fromkeys((*wanted.get(symbol, ()), *tier.streams)))
-    if not wanted:
-        raise UsageError(f"{path} enables no symbol of {venue}: enable a tier or name symbols with --symbol")
-    return wanted
+    return venues.get(venue, {})
+
+
+def _check(place: str, named: Tier | Symbol, venue: Venue) -> None:
+    if unknown := [channel for channel in named.streams or () if channel not in venue.channels]:
+        raise UsageError(f"{place}.streams: unknown {unknown[0]!r}, choose from {', '.join(venue.channels)}")
+    if named.interval is not None and named.interval not in venue.intervals:
+        raise UsageError(f"{place}.interval: unknown {named.interval!r}, choose from {', '.join(venue.intervals)}")
+
+
+def _add(markets: Markets, tier: Tier, symbol: Symbol, place: str) -> None:
+    name, priority = symbol.symbol, symbol.priority or tier.priority
+    streams = symbol.streams or tier.streams
+    markets.wanted[name] = tuple(dict.fromkeys((*markets.wanted.get(name, ()), *streams)))
+    if priority < markets.priorities.get(name, NO_PRIORITY):
+        markets.priorities[name] = priority
+    if (interval := symbol.interval or tier.interval) and markets.intervals.setdefault(name, interval) != interval:
+        raise UsageError(f"{place}.{name}: interval {interval}, but another tier has {markets.intervals[name]}: name one")

@@ -1,13 +1,14 @@
 """The live capture's command: `python -m extract_process.stream --symbol BTCUSDT --symbol ETHUSDT`."""
 
 import time
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from extract_process.live.options import StreamOptions, give_up_order
 from extract_process.live.session import CaptureReport, run_capture
-from extract_process.markets import MARKETS_FILE, Wanted, markets_file, read_markets
+from extract_process.markets import DEFAULT_CHANNELS, MARKETS_FILE, Markets, collected_markets
 from extract_process.spool.limits import BatchLimits
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.command_line import one_of, print_figures, with_data_folder
@@ -15,8 +16,6 @@ from tickhouse_core.datasets import CHANNELS
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.starting import start
-
-DEFAULT_CHANNELS = ("trades", "depth")
 
 MOST_STREAMS = 1_024
 """On one connection, at the venue that allows most."""
@@ -28,31 +27,35 @@ _DEFAULTS = StreamOptions(wanted={})
 
 @with_data_folder()
 def main(
-    symbol: Annotated[list[str] | None, typer.Option(help=f"As the venue spells it; repeats. Default: {MARKETS_FILE}.")] = None,
+    symbol: Annotated[
+        list[str] | None, typer.Option(help=f"In the venue's spelling; repeats. Default: ACTIVE_SYMBOLS, or {MARKETS_FILE}.")
+    ] = None,
     channel: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: {', '.join(DEFAULT_CHANNELS)}.")
     ] = None,
     venue: Annotated[str, typer.Option(help=f"The exchange: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
     duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
     instance: Annotated[str, typer.Option(help="Name of this process; two may record the same market.")] = _DEFAULTS.instance,
-    interval: Annotated[str, typer.Option(help="Of the channel klines.")] = _DEFAULTS.interval,
+    interval: Annotated[
+        str | None, typer.Option(help=f"Of the channel klines. Default: the symbol's in {MARKETS_FILE}, or {_DEFAULTS.interval}.")
+    ] = None,
     snapshot_levels: Annotated[
-        int | None, typer.Option(help="Levels a side of a snapshot; default what the venue can.", rich_help_panel=_TUNING)
+        int | None, typer.Option(help="Levels per side of a snapshot. Default: by venue and symbols.", rich_help_panel=_TUNING)
     ] = None,
     prove_every: Annotated[
-        float, typer.Option(min=1, help="Seconds between two proofs of a book.", rich_help_panel=_TUNING)
+        float, typer.Option(min=1, help="Seconds between two verifications of a book.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.prove_seconds,
     batch_seconds: Annotated[
         float, typer.Option(min=0.1, help="Age at which a micro-batch becomes objects.", rich_help_panel=_TUNING)
     ] = _LIMITS.age_seconds,
     batch_mb: Annotated[
-        int, typer.Option(min=1, help="Size of frames at which it does.", rich_help_panel=_TUNING)
+        int, typer.Option(min=1, help="Size at which a micro-batch becomes objects, in MB.", rich_help_panel=_TUNING)
     ] = _LIMITS.frame_bytes // 1024**2,
     fsync_seconds: Annotated[
-        float, typer.Option(min=0.01, help="The most a power cut can take.", rich_help_panel=_TUNING)
+        float, typer.Option(min=0.01, help="Longest time of messages that a power cut can lose.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.fsync_seconds,
     spool_mb: Annotated[
-        int, typer.Option(min=1, help="Size at which channels stop, until there is room.", rich_help_panel=_TUNING)
+        int, typer.Option(min=1, help="Size of the spool at which channels stop, in MB.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.spool_bytes // 1024**2,
     give_up: Annotated[
         str,
@@ -62,14 +65,14 @@ def main(
         float, typer.Option(min=1, help="Age at which a connection is replaced.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.rotate_seconds,
     overlap_seconds: Annotated[
-        float, typer.Option(min=0.1, help="How long both deliver when it is.", rich_help_panel=_TUNING)
+        float, typer.Option(min=0.1, help="Seconds during which old and new connection deliver.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.overlap_seconds,
     silence_seconds: Annotated[
-        float, typer.Option(min=1, help="Without a byte, a connection is dead.", rich_help_panel=_TUNING)
+        float, typer.Option(min=1, help="Seconds without a byte after which a connection is closed.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.silence_seconds,
     mute_seconds: Annotated[
         float,
-        typer.Option(min=0.1, help="Without data, a connection that usually has it is replaced.", rich_help_panel=_TUNING),
+        typer.Option(min=0.1, help="Seconds without data after which a busy connection is replaced.", rich_help_panel=_TUNING),
     ] = _DEFAULTS.mute_seconds,
     streams_per_connection: Annotated[
         int, typer.Option(min=1, max=MOST_STREAMS, help="Streams on one connection.", rich_help_panel=_TUNING)
@@ -78,18 +81,21 @@ def main(
         float, typer.Option(min=0, help="Deadline of a clean stop; what is left waits in the spool.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.stop_seconds,
 ) -> None:  # fmt: skip
-    """Record the live market until a signal: every message lands as Parquet, every gap is written down."""
+    """Record the live market until a signal: every message as Parquet, every gap with its cause."""
 
     def work() -> None:
         exchange = venue_named(venue)
         if snapshot_levels not in (None, *exchange.snapshot_levels):
             known = ", ".join(map(str, exchange.snapshot_levels))
             raise UsageError(f"--snapshot-levels {snapshot_levels}: choose from {known}")
+        markets = _markets(exchange, symbol or [], channel or [])
         options = StreamOptions(
-            wanted=_wanted(exchange, symbol or [], channel or []),
+            wanted=markets.wanted,
             venue=venue,
             instance=instance,
-            interval=one_of("--interval", interval, exchange.intervals),
+            interval=one_of("--interval", interval or _DEFAULTS.interval, exchange.intervals),
+            intervals={} if interval else markets.intervals,
+            priorities=markets.priorities,
             duration_seconds=duration,
             limits=BatchLimits(frame_bytes=batch_mb * 1024**2, age_seconds=batch_seconds),
             fsync_seconds=fsync_seconds,
@@ -130,12 +136,12 @@ def print_summary(report: CaptureReport, seconds: float) -> None:
     print_figures(figures, seconds, width=26)
 
 
-def _wanted(venue: Venue, symbols: list[str], channels: list[str]) -> Wanted:
+def _markets(venue: Venue, symbols: list[str], channels: list[str]) -> Markets:
     chosen = tuple(dict.fromkeys(one_of("--channel", channel, venue.channels) for channel in channels))
     if symbols:
-        return dict.fromkeys(symbols, chosen or DEFAULT_CHANNELS)
-    markets = read_markets(markets_file(), venue.name, venue.channels)
-    return dict.fromkeys(markets, chosen) if chosen else markets
+        return Markets(dict.fromkeys(symbols, chosen or DEFAULT_CHANNELS))
+    markets = collected_markets(venue)
+    return replace(markets, wanted=dict.fromkeys(markets.wanted, chosen)) if chosen else markets
 
 
 def _once_each(text: str) -> list[str]:

@@ -86,6 +86,9 @@ class ExchangeConfig:
             raise ValueError("either --replay or --replay-lake: both are the market")
         if not self.replay_lake and (self.replay_from is not None or self.replay_to is not None):
             raise ValueError("--from and --to are of --replay-lake")
+        if self.replay_from is not None and self.replay_to is not None and self.replay_from >= self.replay_to:
+            first, end = map(timestamps.format_instant, (self.replay_from, self.replay_to))
+            raise ValueError(f"--from {first} is not before --to {end}")
 
 
 def parse_halt(text: str) -> Halt:

@@ -4,7 +4,8 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Collection
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.applications import Starlette
@@ -19,19 +20,26 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from status_page.connections import LONGEST_SECONDS, Places, Watching
+from status_page.exports import FORMATS, Exports
 from status_page.guard import Guard
 from status_page.history import KINDS, UNITS, History
 from status_page.market import INTERVALS, Markets, Series
 from status_page.poller import Poller
 from status_page.sql_box import MOST_STATEMENT_BYTES, SqlBox
+from status_page.vitals import Vitals
 from tickhouse_core.errors import TickhouseError, UsageError, WarehouseReadOnly, WarehouseRefused
 from tickhouse_core.loopback import is_loopback
 from tickhouse_core.metrics import answer
 from tickhouse_core.resources import SQL_ROOT, packaged
 from tickhouse_core.settings import StatusSettings
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 ASSETS = packaged("status_page", "assets")
-EVERY_SECONDS = 1.0
+EVERY_SECONDS = 0.5
+"""Half of the poller's pause: no reader misses a state."""
+
 _INSTANT = re.compile(r"[0-3]?[0-9]{1,15}")
 _BODY_SECONDS = 10.0
 _OFFSET = re.compile(r"[0-9]{1,5}")
@@ -64,10 +72,21 @@ class _SafeHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-def page_app(
-    poller: Poller, markets: Markets, past: History, box: SqlBox, is_closing: Callable[[], bool], settings: StatusSettings
-) -> Starlette:
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the page answers from."""
+
+    poller: Poller
+    markets: Markets
+    past: History
+    vitals: Vitals
+    exports: Exports
+    box: SqlBox
+
+
+def page_app(sources: Sources, is_closing: Callable[[], bool], settings: StatusSettings) -> Starlette:
     """`settings` hold the accepted Host names and the token."""
+    poller, markets, past, vitals, box = sources.poller, sources.markets, sources.past, sources.vitals, sources.box
     places = Places()
     may_ask = bool(settings.token) or is_loopback(settings.host)
 
@@ -90,14 +109,25 @@ def page_app(
         return _json(orjson.dumps(await _asked(past.gaps, *_series(request), since or 0, until or _LAST_US)))
 
     async def history(request: Request) -> Response:
-        venue, symbol = (request.query_params.get(name, "") for name in ("venue", "symbol"))
-        _check_names(*filter(None, (venue, symbol)))
         offset = request.query_params.get("offset", "0")
         if not _OFFSET.fullmatch(offset):
             raise HTTPException(400, "offset: a number up to 99999")
-        until = _instant(request, "until") or _LAST_US
-        kind = _one_of(request, "kind", KINDS)
-        return _json(orjson.dumps(await _asked(past.events, venue, symbol, kind, until, int(offset))))
+        return _json(orjson.dumps(await _asked(past.events, *_chosen_events(request), int(offset))))
+
+    async def health(_request: Request) -> Response:
+        return _json(orjson.dumps(await _asked(vitals.day)))
+
+    async def export(request: Request) -> Response:
+        """A file of what the page shows: /api/export/candles.csv and the like."""
+        if not may_ask:
+            raise HTTPException(403, "files are for this machine, or behind STATUS_TOKEN")
+        what, ending = request.path_params["what"], request.path_params["ending"]
+        if ending not in FORMATS:
+            raise HTTPException(404, f"choose from {', '.join(FORMATS)}")
+        write, kind = FORMATS[ending]
+        table = await _exported(request, what, sources.exports)
+        named = {"Content-Disposition": f'attachment; filename="tickhouse-{what}.{ending}"', "Cache-Control": "no-store"}
+        return Response(await run_in_threadpool(write, table), media_type=kind, headers=named)
 
     async def sql_page(_request: Request) -> Response:
         return FileResponse(ASSETS / "sql.html", headers={"Cache-Control": "no-cache"})
@@ -159,6 +189,8 @@ def page_app(
         Route("/api/coverage", calendar),
         Route("/api/gaps", gaps),
         Route("/api/history", history),
+        Route("/api/health", health),
+        Route("/api/export/{what}.{ending}", export),
         Route("/api/market", book),
         Route("/sql", sql_page),
         Route("/api/sql", sql, methods=["POST"]),
@@ -182,6 +214,28 @@ def _series(request: Request) -> Series:
     if interval not in INTERVALS:
         raise HTTPException(400, f"interval: choose from {', '.join(INTERVALS)}")
     return venue, symbol, interval
+
+
+def _chosen_events(request: Request) -> tuple[str, str, str, int]:
+    venue, symbol = (request.query_params.get(name, "") for name in ("venue", "symbol"))
+    _check_names(*filter(None, (venue, symbol)))
+    return venue, symbol, _one_of(request, "kind", KINDS), _instant(request, "until") or _LAST_US
+
+
+async def _exported(request: Request, what: str, exports: Exports) -> "pa.Table":
+    if what == "candles":
+        since, until = (_instant(request, name) for name in ("since", "until"))
+        if since is None or until is None:
+            raise HTTPException(400, "since, until: microseconds since 1970")
+        return await _asked(exports.candles, _series(request), since, until)
+    if what == "coverage":
+        venue, symbol, _ = _series(request)
+        return await _asked(exports.coverage, venue, symbol, _one_of(request, "unit", UNITS))
+    if what == "events":
+        return await _asked(exports.events, *_chosen_events(request))
+    if what == "health":
+        return await _asked(exports.health)
+    raise HTTPException(404, "choose from candles, coverage, events, health")
 
 
 def _check_names(*names: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from tickhouse_core.metrics import DEFAULT_BATCH_SECONDS
 
@@ -9,6 +10,9 @@ SECOND_US = 1_000_000
 
 OK, DEGRADED, DOWN, IDLE = "ok", "degraded", "down", "idle"
 """Fresh; late; broken; nothing runs here, and nothing is configured to."""
+
+NO_ANSWER = "does not answer"
+"""How the trouble of a process begins that cannot be reached."""
 
 STILL_SECONDS = 4.0
 """An object has waited this long and nothing was loaded since it arrived: no loader is running. A loader takes 1 to 3 s.
@@ -31,6 +35,22 @@ FORGOTTEN_SECONDS = 600.0
 """A recorder counts as gone after this silence, or after four times its own `quiet_seconds`."""
 
 
+class Fault(StrEnum):
+    """What is wrong with a stage: it decides which command helps."""
+
+    SILENT = "silent"
+    """Nothing is heard of what should record."""
+    NOT_LOADED = "not loaded"
+    """No loader takes what waits."""
+    LOADS_SLOWLY = "loads slowly"
+    NOT_IN_GOLD = "not in gold"
+    """No transformer takes what is loaded."""
+    LAKE_UNAVAILABLE = "lake unavailable"
+    WAREHOUSE_UNAVAILABLE = "warehouse unavailable"
+    GONE = "gone"
+    """A process that should run does not answer; it is named beside."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One stage of the pipeline from venue to gold. `age_seconds` is the age of its newest data, None without data."""
@@ -39,6 +59,9 @@ class Stage:
     verdict: str
     age_seconds: float | None
     words: str
+    fault: Fault | None = None
+    process: str = ""
+    """The one that is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +110,9 @@ def recorder_stage(recorders: Sequence[Recorder], now_us: int) -> Stage:
     latest = max(active, key=lambda recorder: _age(recorder.seen_us, now_us) / recorder.quiet_seconds)
     age = _age(latest.seen_us, now_us)
     if age > latest.quiet_seconds * 2:
-        return Stage("venue", DOWN, age, f"{latest.name} has not been heard of for {age:.0f} s")
+        return Stage("venue", DOWN, age, f"{latest.name} has not been heard of for {age:.0f} s", Fault.SILENT)
     if age > latest.quiet_seconds:
-        return Stage("venue", DEGRADED, age, f"{latest.name} was last heard of {age:.0f} s ago")
+        return Stage("venue", DEGRADED, age, f"{latest.name} was last heard of {age:.0f} s ago", Fault.SILENT)
     return Stage("venue", OK, age, f"{len(active)} recording" if len(active) > 1 else f"{latest.name} is recording")
 
 
@@ -105,13 +128,16 @@ def lake_stage(
     if not lake.newest_us:
         if recording and _age(recording_since_us, now_us) <= quiet_seconds * 2:
             return Stage("lake", IDLE, None, f"no object yet: recording has just begun, a batch takes {batch_seconds:.0f} s")
-        return Stage("lake", DOWN if recording else IDLE, None, "no object in this hour or the last")
+        silent = Fault.SILENT if recording else None
+        return Stage("lake", DOWN if recording else IDLE, None, "no object in this hour or the last", silent)
     age = _age(lake.newest_us, now_us)
     if not recording:
         return Stage("lake", IDLE, age, "nothing is being recorded")
     if age > quiet_seconds * 2:
-        return Stage("lake", DOWN, age, f"no new object for {age:.0f} s although something is recorded")
-    return Stage("lake", DEGRADED if age > quiet_seconds else OK, age, "objects arrive")
+        return Stage("lake", DOWN, age, f"no new object for {age:.0f} s although something is recorded", Fault.SILENT)
+    if age > quiet_seconds:
+        return Stage("lake", DEGRADED, age, "objects arrive", Fault.SILENT)
+    return Stage("lake", OK, age, "objects arrive")
 
 
 def warehouse_stage(lake: LakeState, last_load_us: int, newest_event_us: int, now_us: int) -> Stage:
@@ -123,10 +149,12 @@ def warehouse_stage(lake: LakeState, last_load_us: int, newest_event_us: int, no
     count = f"{len(lake.waiting_us)} objects wait" if len(lake.waiting_us) > 1 else "1 object waits"
     words = f"{count}, the oldest for {waits:.0f} s"
     if waits > STILL_SECONDS and last_load_us <= lake.waiting_us[0]:
-        return Stage("warehouse", DOWN, age, f"{words}, and nothing is being loaded: is a loader running?")
+        return Stage("warehouse", DOWN, age, f"{words}, and nothing is being loaded: is a loader running?", Fault.NOT_LOADED)
     if waits > TOO_LATE_SECONDS:
-        return Stage("warehouse", DOWN, age, f"{words}: the loader is too slow")
-    return Stage("warehouse", DEGRADED if waits > LATE_SECONDS else OK, age, words)
+        return Stage("warehouse", DOWN, age, f"{words}: the loader is too slow", Fault.LOADS_SLOWLY)
+    if waits > LATE_SECONDS:
+        return Stage("warehouse", DEGRADED, age, words, Fault.LOADS_SLOWLY)
+    return Stage("warehouse", OK, age, words)
 
 
 def gold_stage(watermark_us: int | None, last_load_us: int, now_us: int, batch_seconds: float = DEFAULT_BATCH_SECONDS) -> Stage:
@@ -136,20 +164,22 @@ def gold_stage(watermark_us: int | None, last_load_us: int, now_us: int, batch_s
         return Stage("gold", IDLE, None, "nothing is loaded yet")
     if watermark_us is None:
         waited = _age(last_load_us, now_us)
-        return Stage("gold", IDLE if waited > FORGOTTEN_SECONDS else DEGRADED, None, "no transformer has run here yet")
+        verdict = IDLE if waited > FORGOTTEN_SECONDS else DEGRADED
+        return Stage("gold", verdict, None, "no transformer has run here yet", Fault.NOT_IN_GOLD)
     behind = max(0, last_load_us - watermark_us) / SECOND_US
     age = _age(watermark_us, now_us)
     waits = min(behind, age)
     if waits > GOLD_TOO_LATE_SECONDS + more_seconds:
-        return Stage("gold", DOWN, age, f"{waits:.0f} s of loads are not in gold: is a transformer running?")
-    return Stage(
-        "gold", DEGRADED if waits > GOLD_LATE_SECONDS + more_seconds else OK, age, f"loads up to {age:.0f} s ago are in gold"
-    )
+        return Stage("gold", DOWN, age, f"{waits:.0f} s of loads are not in gold: is a transformer running?", Fault.NOT_IN_GOLD)
+    words = f"loads up to {age:.0f} s ago are in gold"
+    if waits > GOLD_LATE_SECONDS + more_seconds:
+        return Stage("gold", DEGRADED, age, words, Fault.NOT_IN_GOLD)
+    return Stage("gold", OK, age, words)
 
 
-def unavailable_stage(name: str, why: str) -> Stage:
+def unavailable_stage(name: str, why: str, fault: Fault) -> Stage:
     """The source of this stage's figures is unavailable."""
-    return Stage(name, DOWN, None, why)
+    return Stage(name, DOWN, None, why, fault)
 
 
 def overall(stages: Iterable[Stage], others: Iterable[str]) -> tuple[str, str]:

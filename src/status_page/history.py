@@ -1,8 +1,10 @@
 """What is known of the past: how much of every hour, day or month a market has, its gaps, and events page by page."""
 
+from collections.abc import Callable
 from typing import Any
 
 from status_page.queries import Queries
+from status_page.remedies import Running, for_gap
 from tickhouse_core.timestamps import DAY_US, now_us
 
 UNITS = {"hour": 7 * DAY_US, "day": 366 * DAY_US, "month": 5 * 366 * DAY_US}
@@ -21,14 +23,19 @@ KINDS = {
 }
 """Kinds of events that are chosen together; nothing named: every kind."""
 
+PAGE = 100
+"""Events of a page."""
+
 Rows = list[list[Any]]
 
 
 class History:
     """Thread-safe. Errors: the warehouse's. Instants in microseconds."""
 
-    def __init__(self, queries: Queries) -> None:
+    def __init__(self, queries: Queries, running: Callable[[], Running] = Running) -> None:
+        """`running`: how the pipeline runs now, for the commands."""
         self._queries = queries
+        self._running = running
 
     def calendar(self, venue: str, symbol: str, unit: str) -> dict[str, Any]:
         """`since`, `until`, and `cells`: opened, complete minutes, those made of trades, klines, seconds with a verified book,
@@ -40,13 +47,22 @@ class History:
         return {"since": since, "until": until, "cells": self._rows("coverage_calendar", asked)}
 
     def gaps(self, venue: str, symbol: str, interval: str, since_us: int, until_us: int) -> Rows:
-        """Channel, cause, from, to, first and last missing id, whether healed: newest first, at most 2,000."""
+        """Channel, cause, from, to, first and last missing id, whether healed, and the command that fetches the candles of an
+        open one: newest first, at most 2,000.
+        """
         series = {"venue": venue, "symbol": symbol, "interval": interval}
-        return self._rows("gaps", series | {"since_us": since_us, "until_us": until_us})
+        running = self._running()
+        rows = self._rows("gaps", series | {"since_us": since_us, "until_us": until_us})
+        for row in rows:
+            channel, cause, began, ended, _, _, is_healed = row
+            is_settled = is_healed or cause.endswith("_has_no_data")
+            row.append("" if is_settled else for_gap(running, venue, symbol, channel, began, ended, interval))
+        return rows
 
-    def events(self, venue: str, symbol: str, kind: str, until_us: int, offset: int) -> Rows:
-        """A page of at most 100, newest first. An empty `venue` or `symbol`: every one."""
-        asked = {"venue": venue, "symbol": symbol, "kinds": list(KINDS[kind]), "until_us": until_us, "offset": offset}
+    def events(self, venue: str, symbol: str, kind: str, until_us: int, offset: int, most: int = PAGE) -> Rows:
+        """At most so many, newest first. An empty `venue` or `symbol`: every one."""
+        asked = {"venue": venue, "symbol": symbol, "kinds": list(KINDS[kind]), "until_us": until_us}
+        asked |= {"offset": offset, "most": most}
         return self._rows("events_page", asked)
 
     def _rows(self, name: str, asked: dict[str, Any]) -> Rows:

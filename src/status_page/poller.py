@@ -3,24 +3,25 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 import orjson
 
-from status_page import health
-from status_page.health import DOWN, LakeState, Recorder, Stage
+from status_page import health, remedies
+from status_page.health import DOWN, NO_ANSWER, Fault, LakeState, Recorder, Stage
+from status_page.lake_lag import LakeLag
 from status_page.processes import OWN, Processes, ProcessState, gauges_of
 from status_page.queries import Queries
-from tickhouse_core.datasets import DATASETS, HEARTBEATS, QUEUES
+from status_page.remedies import Running
+from status_page.vitals import QueueDepths
+from tickhouse_core.datasets import QUEUES
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.lake import open_queue
-from tickhouse_core.lake_keys import hourly_key
 from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.metrics import DEFAULT_BATCH_SECONDS, LONGEST_BATCH_SECONDS, Component, Sample, Watchdog, batch_seconds_of
-from tickhouse_core.object_store import ObjectStore, ObjectSummary
-from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, SECOND_US, from_datetime, now_us
+from tickhouse_core.timestamps import DAY_US, HOUR_US, SECOND_US, now_us
 
 log = logging.getLogger(__name__)
 
@@ -29,47 +30,6 @@ WATCHED_SECONDS = 15.0
 """How long after the last request the page counts as watched."""
 
 COVERAGE_HOURS = 24
-
-_LIVE = tuple(dataset for dataset in DATASETS if dataset.is_live)
-_LOOK_BACK_US = 15 * MINUTE_US
-_MOST_KEYS = 500
-"""Of the newest objects; the queue's depth shows a longer backlog."""
-
-
-class LakeLag:
-    """The lake's newest objects, and which of them are missing from the ledger.
-
-    Errors: the lake's and the warehouse's. Objects once found in the ledger are not looked up again.
-    """
-
-    def __init__(self, store: ObjectStore, queries: Queries) -> None:
-        self._store = store
-        self._queries = queries
-        self._known: set[str] = set()
-        self._newest_us = 0
-
-    def look(self, now_us: int) -> LakeState:
-        young = [item for item in self._listed(now_us) if now_us - from_datetime(item.last_modified) < _LOOK_BACK_US]
-        young.sort(key=lambda item: item.last_modified)
-        young = young[-_MOST_KEYS:]
-        keys = {item.key for item in young}
-        self._known &= keys
-        if unknown := keys - self._known:
-            self._known |= {str(key) for (key,) in self._queries.ask_by_keys("loaded_keys", unknown)}
-        waiting = [from_datetime(item.last_modified) for item in young if item.key not in self._known]
-        if young:
-            self._newest_us = from_datetime(young[-1].last_modified)
-        return LakeState(self._newest_us, waiting)
-
-    def _listed(self, now_us: int) -> Iterator[ObjectSummary]:
-        """This hour's folders of every recorded venue (its heartbeats arrive first), and the last hour's while
-        objects of it may wait."""
-        hours = [now_us] if now_us % HOUR_US > _LOOK_BACK_US else [now_us - HOUR_US, now_us]
-        for folder in self._store.folders_in(HEARTBEATS.prefix):
-            venue = folder.removeprefix("venue=")
-            for dataset in _LIVE:
-                for hour in hours:
-                    yield from self._store.list_keys(hourly_key(dataset, venue, hour, "", 0).rpartition("/")[0] + "/")
 
 
 class Poller:
@@ -82,12 +42,16 @@ class Poller:
         lake: LakeLag,
         processes: Processes,
         coverage_hours: int = COVERAGE_HOURS,
+        running: Running | None = None,
     ) -> None:
+        """`running`: how the pipeline runs, for the commands that the page shows."""
         self._queries = queries
         self._slow_queries = slow_queries
         self._lake = lake
         self._processes = processes
         self._coverage_hours = coverage_hours
+        self._running = running or Running()
+        self.depths = QueueDepths()
         self._queues: dict[str, MessageQueue] = {}
         self._parts: dict[str, Any] = {}
         self._seen: list[ProcessState] = []
@@ -197,7 +161,9 @@ class Poller:
         return self._seen
 
     def _poll_queues(self) -> list[dict[str, Any]]:
-        return [self._queue(name) for name in QUEUES]
+        queues = [self._queue(name) for name in QUEUES]
+        self.depths.see(now_us(), queues)
+        return queues
 
     def _queue(self, name: str) -> dict[str, Any]:
         for queue in (name, f"{name}-dlq"):
@@ -205,6 +171,11 @@ class Poller:
                 self._queues[queue] = open_queue(queue, brief=True)
         depth, dead = self._queues[name].depth(), self._queues[f"{name}-dlq"].depth()
         return {"name": name, "waiting": depth.visible, "in_flight": depth.in_flight, "dead": dead.visible + dead.in_flight}
+
+    def running(self) -> Running:
+        """As far as it is known now: parts of this process may begin after the page."""
+        records_here = any(not state.address and state.name == "stream" for state in self._seen)
+        return replace(self._running, records_here=records_here)
 
     def _publish(self) -> None:
         now = now_us()
@@ -218,10 +189,15 @@ class Poller:
             "coverage_hours": self._coverage_hours,
             "trouble": dict(self._trouble),
             **{name: self._parts.get(name, []) for name in ("queues", "processes", "markets", "coverage", "checks", "events")},
+            "recorders": [
+                {"name": f"{process} {venue} {instance}", "since": int(began) / SECOND_US, "seen": int(beat) / SECOND_US}
+                for venue, process, instance, beat, began, *_, has_stopped in self._parts.get("heartbeats", ())
+                if not has_stopped
+            ],
             **gauges_of(self._parts.get("heartbeats", ()), self._seen),
         }
         self._newest = {one.name: now / SECOND_US - one.age_seconds for one in stages if one.age_seconds is not None}
-        body = orjson.dumps(state)
+        body = orjson.dumps(remedies.with_commands(state, self.running()))
         with self._changed:
             self._state, self._version = body, self._version + 1
             self._changed.notify_all()
@@ -240,13 +216,19 @@ class Poller:
             "warehouse": health.warehouse_stage(lake, int(last_load), int(newest_event), now),
             "gold": health.gold_stage(min(watermarks, default=None), int(last_load), now, longest),
         }
-        for part, stage in (("queues", "lake"), ("lake", "lake"), ("loads", "warehouse"), ("watermarks", "gold")):
+        for part, stage, fault in (
+            ("queues", "lake", Fault.LAKE_UNAVAILABLE),
+            ("lake", "lake", Fault.LAKE_UNAVAILABLE),
+            ("loads", "warehouse", Fault.WAREHOUSE_UNAVAILABLE),
+            ("watermarks", "gold", Fault.WAREHOUSE_UNAVAILABLE),
+        ):
             if part in self._trouble:
-                stages[stage] = health.unavailable_stage(stage, self._trouble[part])
+                stages[stage] = health.unavailable_stage(stage, self._trouble[part], fault)
         for process in self._seen:
             stage = {"stream": "venue", "loader": "warehouse", "transformer": "gold"}.get(process.name.split("-")[0], "")
-            if process.trouble and stage and process.address and process.trouble[0].startswith("does not answer"):
-                stages[stage] = Stage(stage, DOWN, stages[stage].age_seconds, f"{process.name} {process.trouble[0]}")
+            if process.trouble and stage and process.address and process.trouble[0].startswith(NO_ANSWER):
+                words = f"{process.name} {process.trouble[0]}"
+                stages[stage] = Stage(stage, DOWN, stages[stage].age_seconds, words, Fault.GONE, process.name)
         return list(stages.values())
 
     def _recorders(self) -> list[Recorder]:
@@ -282,4 +264,4 @@ def _name(labels: Mapping[str, str]) -> str:
 
 
 def _described(state: ProcessState) -> dict[str, Any]:
-    return {"name": state.name, "address": state.address, "trouble": list(state.trouble)}
+    return {"name": state.name, "address": state.address, "trouble": list(state.trouble), "since": state.since}

@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from status_page.health import NO_ANSWER
 from tickhouse_core.errors import UsageError
-from tickhouse_core.metrics import OBSERVED, Sample
+from tickhouse_core.metrics import BEGAN, OBSERVED, Sample
 from tickhouse_core.redaction import redacted
 from tickhouse_core.settings import StatusSettings
 
@@ -50,6 +51,11 @@ class ProcessState:
     address: str
     trouble: tuple[str, ...]
     samples: tuple[Sample, ...] = field(default=(), repr=False)
+
+    @property
+    def since(self) -> float | None:
+        """When its oldest part began, in seconds since 1970; None where it does not say it."""
+        return min((value for _, value in self.value(BEGAN)), default=None)
 
     def value(self, name: str) -> Iterator[tuple[Mapping[str, str], float]]:
         """The samples of a metric with their labels."""
@@ -92,7 +98,7 @@ class Processes:
             samples = tuple(_samples(figures.decode()))
         except (httpx.HTTPError, ValueError) as error:
             why = redacted(str(error)).splitlines()[0] if str(error) else "no answer"
-            return ProcessState(name, shown, (f"does not answer: {why}",))
+            return ProcessState(name, shown, (f"{NO_ANSWER}: {why}",))
         trouble = () if ready == 200 else tuple(redacted(words.decode(errors="replace"))[:2_000].splitlines())
         return ProcessState(name, shown, trouble, samples)
 
@@ -100,7 +106,8 @@ class Processes:
 def _own() -> Iterator[ProcessState]:
     for part in OBSERVED.parts():
         if part.name != OWN:
-            yield ProcessState(part.name, "", tuple(part.not_alive() + part.not_ready()), tuple(part.samples()))
+            began = Sample(BEGAN, part.since, "")
+            yield ProcessState(part.name, "", tuple(part.not_alive() + part.not_ready()), (began, *part.samples()))
 
 
 def _samples(text: str) -> Iterable[Sample]:
@@ -114,7 +121,7 @@ def gauges_of(heartbeats: Iterable[Sequence[Any]], processes: Iterable[ProcessSt
     """`weights` and `spools`, each with use and limit; limit 0: unknown."""
     weights: list[dict[str, Any]] = []
     spools: dict[tuple[str, str], dict[str, Any]] = {}
-    for venue, process, instance, _, _, _, spool_bytes, _, stopped in heartbeats:
+    for venue, process, instance, _, _, _, _, spool_bytes, _, stopped in heartbeats:
         if process == "stream" and not stopped:
             spools[venue, instance] = _spool((venue, instance), int(spool_bytes), 0)
     for process in processes:

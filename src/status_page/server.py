@@ -5,19 +5,23 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
-from status_page.app import page_app
+from status_page.app import Sources, page_app
+from status_page.exports import Exports
 from status_page.history import History
+from status_page.lake_lag import LakeLag
 from status_page.market import Markets
-from status_page.poller import LakeLag, Poller
+from status_page.poller import Poller
 from status_page.processes import Processes, parse_targets
 from status_page.queries import Queries
+from status_page.remedies import Running
 from status_page.sql_box import SqlBox
+from status_page.vitals import Vitals
 from tickhouse_core.errors import UsageError
 from tickhouse_core.http_server import listening, serving
 from tickhouse_core.lake import open_lake
 from tickhouse_core.loopback import LOOPBACK_NAMES, is_loopback
 from tickhouse_core.metrics import observed
-from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
+from tickhouse_core.settings import DataSettings, StatusSettings, WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect_reader
 
 
@@ -31,16 +35,18 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False, listene
     host, port = settings.host, listener.getsockname()[1]
     with ExitStack() as parts:
         parts.callback(listener.close)
-        connections = (parts.enter_context(closing(Queries(lambda: _connect(settings)))) for _ in range(4))
-        queries, slow, market, past = connections
+        connections = (parts.enter_context(closing(Queries(lambda: _connect(settings)))) for _ in range(6))
+        queries, slow, windows, live, older, daily = connections
         lake = LakeLag(open_lake(brief=True), queries)
-        poller = Poller(queries, slow, lake, Processes(parse_targets(settings.targets)))
+        poller = Poller(queries, slow, lake, Processes(parse_targets(settings.targets)), running=_running(settings))
         closed = threading.Event()
         parts.enter_context(observed(poller.process()))
         poller.start()
         parts.callback(poller.close)
         box = parts.enter_context(closing(SqlBox(lambda: _warehouse(settings))))
-        app = page_app(poller, Markets(market), History(past), box, closed.is_set, settings)
+        past, vitals = History(older, poller.running), Vitals(daily, poller.depths)
+        sources = Sources(poller, Markets(windows, live), past, vitals, Exports(older, past, vitals), box)
+        app = page_app(sources, closed.is_set, settings)
         parts.enter_context(serving(app, listener, "status-page"))
         parts.callback(closed.set)
         yield f"http://{'localhost' if host in LOOPBACK_NAMES else host}:{port}"
@@ -76,6 +82,11 @@ def listen_for_page(settings: StatusSettings, *, or_any_port: bool = False) -> s
             reason = error.strerror
     where = f"STATUS_HOST={settings.host}, STATUS_PORT={settings.port}"
     raise UsageError(f"{where}: cannot listen there ({reason}); choose another with --port or STATUS_PORT")
+
+
+def _running(settings: StatusSettings) -> Running:
+    folder = read(DataSettings).folder
+    return Running("" if folder is None else str(folder.resolve()), settings.compose)
 
 
 def _connect(settings: StatusSettings) -> Warehouse:

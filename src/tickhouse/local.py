@@ -16,8 +16,8 @@ from extract_process.backfill.plan import BackfillOptions
 from extract_process.klines import run_backfill
 from extract_process.listing import CONNECTIONS, did_you_mean, likely_symbols, unknown_of
 from extract_process.live.options import StreamOptions
+from extract_process.markets import DEFAULT_CHANNELS, named_or_active
 from extract_process.spool.limits import BatchLimits
-from extract_process.stream import DEFAULT_CHANNELS
 from extract_process.venues import DEFAULT_VENUE, venue_named, venue_names
 from load_process.reconcile import SweepCounts, sweep_all
 from status_page.server import listen_for_page, running_page
@@ -259,7 +259,9 @@ def _check_folder(folder: Path) -> None:
 
 
 def main(
-    symbol: Annotated[list[str], typer.Option(help="As the venue spells it; repeats.")],
+    symbol: Annotated[
+        list[str] | None, typer.Option(help="Symbol in the venue's spelling; repeats. Default: ACTIVE_SYMBOLS.")
+    ] = None,
     channel: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: {', '.join(DEFAULT_CHANNELS)}.")
     ] = None,
@@ -269,11 +271,13 @@ def main(
     since: Annotated[
         str | None, typer.Option(help="Also fetch klines from this instant on, the newest first; ISO 8601, UTC.")
     ] = None,
-    interval: Annotated[str, typer.Option(help="Of the klines that --since fetches.")] = USUAL_INTERVAL,
-    data: Annotated[Path, typer.Option(help="Where lake, warehouse and spool are kept between runs.")] = Path("data"),
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Of the status page; default STATUS_PORT, 8080.")] = None,
+    interval: Annotated[str, typer.Option(help="Interval of the klines that --since fetches.")] = USUAL_INTERVAL,
+    data: Annotated[Path, typer.Option(help="Folder of lake, warehouse and spool.")] = Path("data"),
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of the status page; default STATUS_PORT, 8080.")
+    ] = None,
     sql_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Of read-only SQL; default SQL_PORT, 8123 or any free one.")
+        int | None, typer.Option(min=0, max=65535, help="Port of read-only SQL; default SQL_PORT, 8123 or any free port.")
     ] = None,
     duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
 ) -> None:
@@ -281,6 +285,7 @@ def main(
 
     def work() -> None:
         venues = list(dict.fromkeys(venue or [DEFAULT_VENUE]))
+        symbols = named_or_active(symbol, *venues)
         channels = tuple(dict.fromkeys(channel or DEFAULT_CHANNELS))
         for known in map(venue_named, venues):
             for name in channels:
@@ -293,6 +298,6 @@ def main(
         chosen = settings if port is None else settings.model_copy(update={"port": port})
         sql = read(SqlSettings) if sql_port is None else SqlSettings(port=sql_port)
         with stop_on_signals() as stop:
-            run_local(venues, list(dict.fromkeys(symbol)), channels, history, data.resolve(), chosen, sql, stop, duration)
+            run_local(venues, symbols, channels, history, data.resolve(), chosen, sql, stop, duration)
 
     run_command(work)

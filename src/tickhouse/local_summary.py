@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from extract_process.stream import DEFAULT_CHANNELS
+from extract_process.markets import DEFAULT_CHANNELS
 from extract_process.venues import DEFAULT_VENUE
 from tickhouse.live_status import duration_words, folder_bytes, size_words
 from tickhouse_core.datasets import QUEUES

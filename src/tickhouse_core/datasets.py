@@ -264,6 +264,9 @@ STREAM_EVENTS = Dataset(
 )
 
 DATASETS = (KLINES, TRADES, DEPTH_DIFFS, DEPTH_SNAPSHOTS, TICKERS, STREAM_EVENTS, HEARTBEATS)
+DATASET_OF = {dataset.channel: dataset for dataset in reversed(DATASETS) if dataset.channel}
+"""By channel; of depth, the diffs."""
+
 CHANNELS = tuple(dict.fromkeys(dataset.channel for dataset in DATASETS if dataset.channel))
 """What a capture can record; a venue may lack some."""
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import orjson
 
 from tickhouse_core.errors import FolderHeld
-from tickhouse_core.files import UNFINISHED
+from tickhouse_core.files import write_whole
 from tickhouse_core.redaction import redacted
 
 DOOR_HEADER = "X-Tickhouse-Door"
@@ -71,12 +71,10 @@ def is_held_here(path: Path) -> bool:
 def note_holder(path: Path, port: int | None = None) -> None:
     """Writes down that this process holds the folder, and where it answers SQL. Errors: OSError.
 
-    Written completely or not at all, and not synced: after a power cut no process holds the folder.
+    Written completely or not at all; the folder is not synced: after a power cut no process holds it.
     """
     note = {"door": OWN_ID, "pid": os.getpid(), "command": _command(), "port": port}
-    draft = path / f"{_NOTE}{UNFINISHED}"
-    draft.write_bytes(orjson.dumps(note) + b"\n")
-    draft.replace(path / _NOTE)
+    write_whole(path / _NOTE, orjson.dumps(note) + b"\n")
 
 
 def note_holder_once(path: Path) -> None:

@@ -6,6 +6,7 @@ if METRICS_PORT is set.
 
 import logging
 import re
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
+from pathlib import Path
 from socket import SHUT_RDWR, socket
 from typing import Any
 
@@ -40,6 +42,9 @@ DEFAULT_BATCH_SECONDS = 10.0
 
 LONGEST_BATCH_SECONDS = 3_600.0
 """A batch never goes on into the next hour."""
+
+_STATM = Path("/proc/self/statm")
+BEGAN = "tickhouse_start_timestamp_seconds"
 
 _BATCHES = re.compile(r"batches of ([0-9]{1,6}(?:\.[0-9]{1,6})?) s")
 
@@ -79,6 +84,8 @@ class Component:
     samples: Callable[[], Iterable[Sample]]
     not_ready: Callable[[], list[str]]
     not_alive: Callable[[], list[str]] = list
+    since: float = field(default_factory=time.time)
+    """When it began, in seconds since 1970."""
 
 
 class Observed:
@@ -117,7 +124,8 @@ class Observed:
             Sample("tickhouse_ready", float(not part.not_ready()), "1: it can do its work", {"process": part.name})
             for part in self.parts()
         ]
-        return [*ready, *chain.from_iterable(part.samples() for part in self.parts())]
+        began = [Sample(BEGAN, part.since, "when it began", {"process": part.name}) for part in self.parts()]
+        return [*ready, *began, *chain.from_iterable(part.samples() for part in self.parts())]
 
     def collect(self) -> Iterator[Metric]:
         """As prometheus-client asks."""
@@ -256,9 +264,22 @@ class _Answers(BaseHTTPRequestHandler):
         log.debug("asked", extra={"request": format % args})
 
 
-def heartbeat_detail(words: str, batch_seconds: float) -> str:
-    """`0 books unsynced, …, batches of 60 s`."""
-    return f"{words}, batches of {min(batch_seconds, LONGEST_BATCH_SECONDS):.6g} s"
+def heartbeat_detail(words: str, batch_seconds: float, figures: Mapping[str, int | None] | None = None) -> str:
+    """`0 books unsynced, …, memory_bytes 210000000, …, batches of 60 s`; a figure of None is left out.
+
+    `sql/clickhouse/status/health_beats.sql` reads the figures by their names.
+    """
+    known = [f"{name} {value}" for name, value in (figures or {}).items() if value is not None]
+    return ", ".join([words, *known, f"batches of {min(batch_seconds, LONGEST_BATCH_SECONDS):.6g} s"])
+
+
+def resident_bytes() -> int | None:
+    """Memory of this process; None where there is no /proc."""
+    try:
+        pages = int(_STATM.read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+    return pages * resource.getpagesize()
 
 
 def batch_seconds_of(detail: str) -> float:

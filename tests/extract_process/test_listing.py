@@ -147,11 +147,11 @@ async def test_each_stream_is_in_one_feed_whenever_its_symbol_comes(
 
     exchange, channels = venue_named(venue), ("trades", "depth", "ticker")
     wanted = dict.fromkeys(symbols, channels)
-    plan = FeedPlan(exchange, wanted, "1m", cast("FrameHandler", None), nowhere, FeedOptions(streams_per_connection=2))
+    plan = FeedPlan(exchange, wanted, {}, cast("FrameHandler", None), nowhere, FeedOptions(streams_per_connection=2))
     now, later = plan.add(symbols[:1]), plan.add(symbols[1:])
     assert plan.feeds == [*now, *later]
     streams = [stream for feed in plan.feeds for stream in feed.streams]
-    assert sorted(streams) == sorted(exchange.stream_names(wanted, "1m"))
+    assert sorted(streams) == sorted(exchange.stream_names(wanted, {}))
     late = [stream for feed in later for stream in feed.streams]
     assert all(exchange.key_of_stream(stream).symbol.upper() == symbols[1] for stream in late)
     assert market is None or market not in late

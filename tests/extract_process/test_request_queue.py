@@ -23,6 +23,7 @@ class Request:
     name: str
     work: Work
     pause: float = 0.0
+    of_symbol: str = ""
 
 
 async def answer(request: Request) -> None:
@@ -88,6 +89,16 @@ async def test_the_most_urgent_goes_first_and_equals_in_the_order_of_asking(asks
         for name in ("RECENT_TRADES", "BROKEN_BOOK", "NEW_BOOK", "HISTORY", "PROOF")
         for number in (1, 2)
     ]  # fmt: skip
+
+
+async def test_an_important_symbol_goes_first_among_equals_only(asks: Asks) -> None:
+    queue = RequestQueue[Request](workers=1, ranks={"BTCUSDT": 1, "ETHUSDT": 2})
+    for urgency, symbol in ((3, "BTCUSDT"), (2, "BNBUSDT"), (2, "ETHUSDT"), (2, "SOLUSDT"), (2, "BTCUSDT")):
+        name = f"{urgency} {symbol}"
+        queue.put(Request(Priority(urgency), name, asks.of(name), of_symbol=symbol))
+    async with working(queue):
+        await asks.until(5)
+    assert asks.ran == ["2 BTCUSDT", "2 ETHUSDT", "2 BNBUSDT", "2 SOLUSDT", "3 BTCUSDT"]
 
 
 async def test_a_late_urgent_ask_overtakes_all_that_wait(asks: Asks) -> None:

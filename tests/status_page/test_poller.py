@@ -11,7 +11,8 @@ import orjson
 import pytest
 from tests.waiting import patience
 
-from status_page.poller import LakeLag, Poller
+from status_page.lake_lag import LakeLag
+from status_page.poller import Poller
 from status_page.processes import Processes
 from status_page.queries import Queries
 from tickhouse_core.datasets import HEARTBEATS
@@ -34,7 +35,7 @@ class Answers(Queries):
 
     def ask(self, name: str, parameters: Mapping[str, Any] | None = None) -> list[Sequence[Any]]:
         rows: dict[str, list[Sequence[Any]]] = {
-            "heartbeats": [("binance", "stream", "main", self.beat_us, 3, 0, 0, self.detail, 0)],
+            "heartbeats": [("binance", "stream", "main", self.beat_us, self.beat_us, 3, 0, 0, self.detail, 0)],
             "loads": [(now_us() - SECOND_US, now_us())],
             "watermarks": [("ohlcv", self.beat_us, self.beat_us)],
         }

@@ -80,3 +80,10 @@ def test_a_note_of_the_process_that_forked_this_one_is_not_its_own(tmp_path: Pat
     note(tmp_path, door=OWN_ID, pid=4711)
     with locked(tmp_path, 4711):
         assert str(other_holder(tmp_path)) == "`tickhouse local` (process 4711)"
+
+
+def test_a_note_that_cannot_be_written_leaves_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "holder.json").mkdir()
+    with pytest.raises(OSError, match=r"holder\.json"):
+        note_holder(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["holder.json"]

@@ -330,3 +330,12 @@ def test_a_machine_on_which_the_engine_cannot_work_is_one_line(tmp_path: Path, f
 )
 def test_an_error_of_the_engine_is_said_once_and_in_one_line(said: str, once: str) -> None:
     assert first_line(Exception(said)) == once
+
+
+def test_a_row_that_comes_again_is_not_left_out_where_a_table_compares_rows(warehouse: Warehouse) -> None:
+    """As all tables do that replicate (ClickHouse: replicated_deduplication_window)."""
+    compares = "settings non_replicated_deduplication_window = 100"
+    warehouse.command(f"create table said (word String) engine = MergeTree order by () {compares}")
+    for word in ("yes", "no", "yes"):
+        warehouse.insert_rows("said", [{"word": word}])
+    assert warehouse.query("select word, count() from said group by word order by word") == [("no", 1), ("yes", 2)]

@@ -22,7 +22,7 @@ RECORDINGS = {"main": (1, 2, 3), "second": (2, 3, 4)}
 
 for (name, symbol), frame in FRAMES.items():
     venue = venue_named(name)
-    (stream,) = venue.stream_names({symbol: ("book_ticker",)}, "1m")
+    (stream,) = venue.stream_names({symbol: ("book_ticker",)}, {})
     assert venue.key_of_stream(stream) in (StreamKey("book_ticker", symbol), StreamKey("book_ticker", symbol.lower()))
     for instance, numbers in RECORDINGS.items():
         rows = RowBuffer(venue, instance, frozenset([symbol]))

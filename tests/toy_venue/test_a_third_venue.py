@@ -69,7 +69,7 @@ def test_its_markets_are_read_from_the_tiers(toy: None, tmp_path: Path) -> None:
     path.write_text(written, encoding="utf-8")
     venue = venues.venue_named("toy")
     assert yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert read_markets(path, "toy", venue.channels) == {SYMBOL: ("trades", "depth")}
+    assert read_markets(path, venue).wanted == {SYMBOL: ("trades", "depth")}
 
 
 def test_a_name_that_is_not_registered_is_refused_with_those_that_are() -> None:

@@ -13,11 +13,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import ROOT
-from google.pubsub_v1 import SubscriberClient
+from google.api_core.exceptions import InvalidArgument
+from google.pubsub_v1 import (
+    Encoding,
+    PublisherClient,
+    PubsubMessage,
+    Schema,
+    SchemaServiceClient,
+    SchemaSettings,
+    SubscriberClient,
+    Topic,
+)
 from tests.commands import run_here
 from tests.waiting import patience
 
-from extract_process.mirror.pubsub import subscription_path
+from extract_process.mirror.messages import BookSides, BookState, MessageForms
+from extract_process.mirror.pubsub import subscription_path, topic_path
 from extract_process.mirror.subscriber_book import Applied
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server.faults import SocketFault, SocketFaultKind
@@ -32,6 +43,7 @@ if TYPE_CHECKING:
     from .conftest import OpenVenue
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
+L2 = MessageForms("kucoin", "BTC-USDT").delta(8, BookState(1 << 62, 1, 2), 30, BookSides([("1.5", "0")], []))
 OUTAGE_SECONDS = float(os.environ.get("MIRROR_OUTAGE", "8"))
 
 
@@ -221,3 +233,35 @@ def test_provision_makes_topics_and_subscriptions_and_may_be_repeated(pubsub_emu
     assert example.enable_message_ordering
     assert example.dead_letter_policy.dead_letter_topic.endswith("/topics/crypto.dead-letters")
     assert example.dead_letter_policy.max_delivery_attempts == 5
+
+
+def test_topics_are_typed_by_a_schema_and_refuse_what_does_not_fit(
+    pubsub_emulator: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = read(PubSubSettings)
+    names = {end: topic_path(settings.project, f"crypto.kucoin.{end}") for end in ("l2", "trades", "ticker")}
+    foreign = f"projects/{settings.project}/schemas/someone.else"
+    with PublisherClient() as publisher, SchemaServiceClient() as service:
+        publisher.create_topic(name=names["l2"])  # of a time before there were schemas
+        record = '{"type": "record", "name": "a", "fields": [{"name": "other", "type": "string"}]}'
+        for name in ("someone.else", "crypto.l2"):
+            wanted = Schema(type_=Schema.Type.AVRO, definition=record)
+            service.create_schema(parent=f"projects/{settings.project}", schema=wanted, schema_id=name)
+        theirs = SchemaSettings(schema=foreign, encoding=Encoding.JSON)
+        publisher.create_topic(request=Topic(name=names["trades"], schema_settings=theirs))
+        for _ in range(2):
+            provision_pubsub(settings)
+        found = {end: publisher.get_topic(topic=name).schema_settings for end, name in names.items()}
+        assert found["l2"].schema.endswith("/schemas/crypto.l2")
+        assert found["l2"].encoding == Encoding.JSON
+        assert '"bids"' in service.get_schema(name=found["l2"].schema).definition, "the old definition got a new revision"
+        assert (found["trades"].schema, found["ticker"].schema) == (foreign, "")
+        publisher.publish(topic=names["l2"], messages=[PubsubMessage(data=L2.data)])
+        for broken in (b'{"venue": "kucoin"}', L2.data.replace(b'"sequence":8', b'"sequence":"eight"'), b"[]"):
+            with pytest.raises(InvalidArgument):
+                publisher.publish(topic=names["l2"], messages=[PubsubMessage(data=broken)])
+    said = {(record.message, getattr(record, "schema", "")) for record in caplog.records if record.levelname == "WARNING"}
+    assert said == {
+        ("the topic keeps its own schema", foreign),
+        ("topics without a schema: their messages are not checked", "crypto.ticker"),  # the emulator has no protobuf
+    }

@@ -56,6 +56,16 @@ def test_all_channels_land_once_and_say_what_the_venue_says(
     assert_silver_holds_everything_once(warehouse, lake)
 
 
+def test_every_symbol_has_klines_of_its_own_interval(open_venue: "OpenVenue", lake: "LakeView") -> None:
+    open_venue(ExchangeConfig(seed=3, time_scale=120))
+    with capturing(*SYMBOLS, channels=("klines",), intervals={SYMBOLS[1]: "3m"}):
+        wait_until(lambda: bool(lake.klines(SYMBOLS[0], "1m") and lake.klines(SYMBOLS[1], "3m")), "a candle of each", 60)
+    assert {(row["symbol"], row["interval"]) for row in rows_of(lake.store, "klines_pricing")} == {
+        (SYMBOLS[0], "1m"),
+        (SYMBOLS[1], "3m"),
+    }
+
+
 def test_klines_of_a_long_interruption_are_healed_over_rest(
     open_venue: "OpenVenue", lake: "LakeView", warehouse: Warehouse, load: Callable[[], None]
 ) -> None:

@@ -49,6 +49,12 @@ def test_ccxt_reads_the_replay_of_a_recorded_session(shared_data: Path, tmp_path
     heard = found["books"]["trades"]
     assert heard == ids[ids.index(heard[0]) :][: len(heard)]
     assert found["trades"] == ids[ids.index(found["trades"][0]) :][: len(found["trades"])]
+    quantities = dict(zip(ids, trades.column("quantity").to_pylist(), strict=True))
+    sums, before = [], ids.index(found["aggregates"][0][0])
+    for last, _ in found["aggregates"][1:]:
+        sums.append(sum(quantities[one] for one in ids[before + 1 : ids.index(last) + 1]))
+        before = ids.index(last)
+    assert [amount for _, amount in found["aggregates"][1:]] == [float(quantity) for quantity in sums]
     assert [candle[0] for candle in found["candles"]] == [(start - number * MINUTE) // 1000 for number in (3, 2, 1)]
     last, bid, ask = found["ticker"]
     assert bid < ask

@@ -15,7 +15,7 @@ from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from conftest import Lake
-    from playwright.sync_api import Browser, Page, Route
+    from playwright.sync_api import Page, Route
 
 NOW = datetime.now(UTC).replace(second=0, microsecond=0, tzinfo=None)
 NIGHT = (NOW - timedelta(hours=10), NOW - timedelta(hours=2))
@@ -81,19 +81,6 @@ def url(moto_lake: "Lake", warehouse: Warehouse) -> Iterator[str]:
     fill(warehouse)
     with running_page(StatusSettings(port=0)) as url:
         yield url
-
-
-@pytest.fixture
-def page(browser: "Browser") -> Iterator["Page"]:
-    """Fails for whatever the console complains about."""
-    complaints: list[str] = []
-    page = browser.new_page(viewport={"width": 1400, "height": 900})
-    page.set_default_timeout(patience(30) * 1_000)
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    page.close()
-    assert [words for words in complaints if "503" not in words and "400 (Bad Request)" not in words] == []
 
 
 def address(base: str, start: datetime | None = None, end: datetime | None = None) -> str:

@@ -17,4 +17,4 @@ where started_at < fromUnixTimestamp64Micro({until_us:Int64})
     and ({symbol:String} = '' or symbol = {symbol:String})
     and (empty({kinds:Array(String)}) or event in {kinds:Array(String)})
 order by started_at desc, venue, symbol, channel, instance, event, from_update_id
-limit 100 offset {offset:UInt32}
+limit {most:UInt32} offset {offset:UInt32}

@@ -4,6 +4,7 @@ select
     process,
     instance,
     toUnixTimestamp64Micro(max(beat_time)) as beat,
+    toUnixTimestamp64Micro(argMax(started_at, beat_time)),
     argMax(connections, beat_time),
     argMax(rows, beat_time),
     argMax(spool_bytes, beat_time),

@@ -20,13 +20,14 @@ class FeedPlan:
         self,
         venue: Venue,
         wanted: Mapping[str, Sequence[str]],
-        interval: str,
+        intervals: Mapping[str, str],
         handler: FrameHandler,
         find_address: Callable[[], Awaitable[Address]],
         options: FeedOptions,
         on_refused: Callable[[], None] = lambda: None,
     ) -> None:
-        """`wanted` has the channels of every symbol, of those that the venue does not know yet too.
+        """`wanted` has the channels of every symbol, of those that the venue does not know yet too; the first ones are
+        subscribed first. `intervals` has the interval of a symbol's klines.
 
         `on_refused` is called when the venue does not take a subscription.
         """
@@ -39,7 +40,7 @@ class FeedPlan:
         self._options = options
         self._on_refused = on_refused
         self._connects = EventLimit(int(limit.most * CONNECTS_SHARE), limit.seconds)
-        self._left = venue.stream_names(wanted, interval)
+        self._left = venue.stream_names(wanted, intervals)
 
     @property
     def connections(self) -> int:

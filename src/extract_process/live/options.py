@@ -1,6 +1,6 @@
 """PURE. The options of one live capture: markets, and how much, how often and how long of everything."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from extract_process.feed.interface import FeedOptions
@@ -20,12 +20,17 @@ def give_up_order(last: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions(FeedOptions):
-    """One capture; the names are those of the command's options."""
+    """One capture; the names are those of the command's options.
+
+    `wanted` has the most important symbols first. `intervals` and `priorities` are of the symbols that have their own.
+    """
 
     wanted: Wanted
     venue: str = DEFAULT_VENUE
     instance: str = "main"
     interval: str = "1m"
+    intervals: Mapping[str, str] = field(default_factory=dict)
+    priorities: Mapping[str, int] = field(default_factory=dict)
     duration_seconds: float | None = None
     limits: BatchLimits = field(default_factory=BatchLimits)
     fsync_seconds: float = 1.0

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import random
+import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
 from extract_process.live.event_log import SaidSeldom
@@ -37,6 +39,9 @@ class _Named(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def of_symbol(self) -> str: ...
+
 
 Asked = TypeVar("Asked", bound=_Named)
 
@@ -44,6 +49,7 @@ Asked = TypeVar("Asked", bound=_Named)
 @dataclass(order=True, slots=True)
 class _Waiting(Generic[Asked]):
     priority: Priority
+    rank: int
     number: int
     request: Asked = field(compare=False)
     failures: int = field(default=0, compare=False)
@@ -52,13 +58,19 @@ class _Waiting(Generic[Asked]):
 class RequestQueue(Generic[Asked]):
     """A request waits once by its name. A failed one is put again later, for as long as it takes."""
 
-    def __init__(self, pause_before: Callable[[Asked], float] = lambda _: 0.0, workers: int = 4) -> None:
-        """`pause_before`: seconds until a request may be sent."""
+    def __init__(
+        self,
+        pause_before: Callable[[Asked], float] = lambda _: 0.0,
+        workers: int = 4,
+        ranks: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """`pause_before`: seconds until a request may be sent. `ranks`: the numbers of important symbols, the smallest first."""
         self._queue: asyncio.PriorityQueue[_Waiting[Asked]] = asyncio.PriorityQueue()  # bounded by the names: one request each
         self._names: set[str] = set()
         self._numbers = count()
         self._pause_before = pause_before
         self._workers = workers
+        self._ranks = ranks
         self._pauses: set[asyncio.Task[None]] = set()
         self._lines = SaidSeldom(_MOST_LINES)
 
@@ -77,7 +89,8 @@ class RequestQueue(Generic[Asked]):
     def _put_now(self, request: Asked) -> None:
         if request.name not in self._names:
             self._names.add(request.name)
-            self._queue.put_nowait(_Waiting(request.priority, next(self._numbers), request))
+            rank = self._ranks.get(request.of_symbol, sys.maxsize)
+            self._queue.put_nowait(_Waiting(request.priority, rank, next(self._numbers), request))
 
     async def run(self, answer: Callable[[Asked], Awaitable[None]]) -> None:
         """Until cancelled: `answer` gets every request; it raises VenueError or SpoolFull where it is to come again."""

@@ -42,6 +42,10 @@ class SnapshotRequest:
     levels: int = SNAPSHOT_LEVELS
 
     @property
+    def of_symbol(self) -> str:
+        return self.symbol
+
+    @property
     def as_proof(self) -> bool:
         """Whether it is compared with the running book. Any other one starts a new book."""
         return self.reason in ("proof", "refresh")
@@ -64,6 +68,10 @@ class GapRequest:
     to_id: int
     after_seconds: float = 0.0
     is_history: bool = False
+
+    @property
+    def of_symbol(self) -> str:
+        return self.key.symbol
 
     @property
     def ids(self) -> Range:

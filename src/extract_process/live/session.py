@@ -26,7 +26,7 @@ from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import LakeUnavailable, VenueRefused
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, garbage_collected_seldom, run_until_stopped
-from tickhouse_core.metrics import Component, Watchdog, heartbeat_detail, observed
+from tickhouse_core.metrics import Component, Watchdog, heartbeat_detail, observed, resident_bytes
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.settings import SpoolSettings, read
 from tickhouse_core.timestamps import now_us
@@ -107,7 +107,7 @@ class CaptureSession:
         self._listing = listing
         self._snapshot_levels = options.snapshot_levels or self._venue.usual_levels(len(options.wanted))
         self._fetcher = Fetcher(rest, self._venue)
-        self._requests: RequestQueue[Request] = RequestQueue(self._fetcher.pause_before)
+        self._requests: RequestQueue[Request] = RequestQueue(self._fetcher.pause_before, ranks=options.priorities)
         self._uploader = Uploader(outbox, store)
         kept = CaptureOptions(
             options.instance, tuple(options.wanted), folder, options.limits, options.fsync_seconds, self._snapshot_levels
@@ -120,6 +120,7 @@ class CaptureSession:
         self._started_at = now_us()
         self._clock = ClockWatch()
         self._spool_bytes = 0
+        self._free_bytes: int | None = None
         self._unsynced = 0
         self._watchdog = Watchdog("the event loop")
 
@@ -210,6 +211,7 @@ class CaptureSession:
             if loop.time() - last_measure >= 1.0:
                 last_measure = loop.time()
                 self._spool_bytes, free_bytes = await asyncio.to_thread(measure, self._folder)
+                self._free_bytes = free_bytes
                 self._capture.on_spool_size(self._spool_bytes, free_bytes)
                 self._unsynced = len(self._capture.monitor.books(synced=False))
             if loop.time() - last_beat >= self._options.heartbeat_seconds:
@@ -265,13 +267,21 @@ class CaptureSession:
             detail=heartbeat_detail(
                 f"{unsynced} books unsynced, {counts.gaps} gaps, {counts.refused_frames} frames refused",
                 self._options.limits.age_seconds,
+                {
+                    "weight": self._rest.client.limit.used_weight,
+                    "weight_limit": self._rest.client.limit.limit,
+                    "memory_bytes": resident_bytes(),
+                    "free_bytes": self._free_bytes,
+                    "uploaded_bytes": self._uploader.uploaded_bytes,
+                },
             ),
         )
 
     def _plan_feeds(self) -> FeedPlan:
         options = self._options
         doubt = self._listing.doubt
-        return FeedPlan(self._venue, options.wanted, options.interval, self._capture, self._rest.find_address, options, doubt)
+        intervals = {symbol: options.intervals.get(symbol, options.interval) for symbol in options.wanted}
+        return FeedPlan(self._venue, options.wanted, intervals, self._capture, self._rest.find_address, options, doubt)
 
 
 def _check_bucket(store: ObjectStore) -> None:

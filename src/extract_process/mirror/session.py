@@ -202,4 +202,4 @@ class MirrorSession:
     def _plan_feeds(self) -> FeedPlan:
         options = self._options
         wanted = dict.fromkeys(options.symbols, options.channels)
-        return FeedPlan(self._venue, wanted, "", self._mirror, self._rest.find_address, options, self._listing.doubt)
+        return FeedPlan(self._venue, wanted, {}, self._mirror, self._rest.find_address, options, self._listing.doubt)

@@ -132,7 +132,7 @@ class VerifySession:
 
     def _feeds(self) -> list[StreamFeed]:
         wanted = dict.fromkeys(self._options.symbols, ("depth",))
-        plan = FeedPlan(self._exchange, wanted, "", self._venue, self._find_address, FeedOptions())
+        plan = FeedPlan(self._exchange, wanted, {}, self._venue, self._find_address, FeedOptions())
         return plan.add(self._options.symbols)
 
 

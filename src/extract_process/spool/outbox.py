@@ -141,11 +141,12 @@ class Uploader:
     """No trouble with the lake ends it: the capture goes on, the outbox grows, and uploads resume by themselves.
 
     A retried upload is the same key and the same bytes, so it does not matter whether the one before it arrived.
-    `last_upload`: when an object last reached the lake, seconds since 1970; the start where none has.
+    `uploaded`, `uploaded_bytes`: objects since the start, and their bytes. `last_upload`: when an object last reached the
+    lake, seconds since 1970; the start where none has.
     """
 
     def __init__(self, outbox: Outbox, store: ObjectStore) -> None:
-        self.uploaded = 0
+        self.uploaded = self.uploaded_bytes = 0
         self.last_upload = time.time()
         self._outbox = outbox
         self._store = store
@@ -202,6 +203,7 @@ class Uploader:
         self._store.write(waiting.key, body)
         waiting.path.unlink()
         self.uploaded += 1
+        self.uploaded_bytes += len(body)
         self.last_upload = time.time()
         extra = {"key": waiting.key, "bytes": len(body), "seconds": round(time.monotonic() - began, 3)}
         log.debug("uploaded", extra=extra)

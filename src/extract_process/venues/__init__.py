@@ -67,8 +67,8 @@ class Venue:
     """Body, symbol, interval, receipt_time."""
 
     sockets: "SocketRules"
-    stream_names: Callable[[Mapping[str, Sequence[str]], str], list[str]]
-    """Channels by symbol and the kline interval to stream names; the streams of a symbol are adjacent."""
+    stream_names: Callable[[Mapping[str, Sequence[str]], Mapping[str, str]], list[str]]
+    """Channels by symbol, and the interval by symbol where there are klines, to stream names; a symbol's are adjacent."""
 
     key_of_stream: "Callable[[str], StreamKey]"
     subscribe_messages: Callable[[Sequence[str]], Iterator[tuple[int, bytes]]]

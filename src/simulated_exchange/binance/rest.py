@@ -9,6 +9,7 @@ from typing import Protocol
 
 import orjson
 
+from simulated_exchange.binance.agg_trades import PAGE, aggregates, first_of_page, page_of
 from simulated_exchange.binance.limits import Verdict
 from simulated_exchange.binance.parameters import (
     EARLIEST,
@@ -24,7 +25,7 @@ from simulated_exchange.binance.parameters import (
 )
 from simulated_exchange.binance.tickers import STATUSES, DayFigures, day, day_weight, is_mini, price, top
 from simulated_exchange.market.instruments import Instrument
-from simulated_exchange.market.klines import KlineQuery, KlineSource, TimeUnit
+from simulated_exchange.market.klines import KlineQuery, KlineSource, NotRecorded, TimeUnit
 from simulated_exchange.server.faults import Fault, FaultKind
 from simulated_exchange.server.http import Reply, not_found
 from simulated_exchange.server.tally import Cause
@@ -163,7 +164,10 @@ def _klines(call: Call) -> bytes:
         now=call.now,
         unit=call.unit,
     )
-    return b"[%b]" % call.source.rows(query)
+    try:
+        return b"[%b]" % call.source.rows(query)
+    except NotRecorded as error:
+        raise VenueError(-1120, f"Invalid interval. {error}") from error
 
 
 def _depth(call: Call) -> bytes:
@@ -190,6 +194,27 @@ def _historical_trades(call: Call) -> bytes:
     symbol = known_symbol(sent["symbol"], call.source.instruments)
     from_id = whole_number(sent, "fromId")
     return call.books.trades(symbol, call.now, from_id, row_limit(sent, 500, 1000), call.unit).encode()
+
+
+def _agg_trades(call: Call) -> bytes:
+    """From `fromId` on, in [startTime, endTime], or the most recent. By time only while the trades are among the latest."""
+    sent = read_parameters(call.pairs, ("symbol",), ("limit", "fromId", "startTime", "endTime"))
+    symbol, limit = known_symbol(sent["symbol"], call.source.instruments), row_limit(sent, 500, 1000)
+    from_id = whole_number(sent, "fromId")
+    first = time_bound(sent, "startTime", call.now, rounding_up=True)
+    last = time_bound(sent, "endTime", call.now, rounding_up=False)
+    if from_id is not None:
+        if first is not None or last is not None:
+            raise VenueError(-1128, "Combination of optional parameters invalid.")
+        trades = call.books.trades(symbol, call.now, first_of_page(from_id), PAGE, call.unit)
+        return orjson.dumps(page_of(orjson.loads(trades), from_id, limit))
+    latest = orjson.loads(call.books.trades(symbol, call.now, None, PAGE, call.unit))
+    oldest = latest[0]["time"] // call.unit if len(latest) == PAGE else EARLIEST
+    if (first is not None and first < oldest) or (last is not None and last < oldest):
+        raise VenueError(-1000, "The simulated exchange finds aggregate trades by time among the latest 1000 trades: use fromId.")
+    until = call.now + LATEST_AHEAD if last is None else last
+    inside = [one for one in aggregates(latest) if (first or EARLIEST) <= one["T"] // call.unit <= until]
+    return orjson.dumps(inside[-limit:] if first is None else inside[:limit])
 
 
 def _tickers(call: Call, one: Callable[[str, DayFigures, int, bool], dict[str, object]], *, typed: bool) -> bytes:
@@ -224,6 +249,7 @@ _ENDPOINTS: dict[str, Callable[[Call], bytes]] = {
     "/api/v3/depth": _depth,
     "/api/v3/trades": _trades,
     "/api/v3/historicalTrades": _historical_trades,
+    "/api/v3/aggTrades": _agg_trades,
     **_TICKERS,
 }
 _WEIGHTS = {
@@ -233,6 +259,7 @@ _WEIGHTS = {
     "/api/v3/klines": 2,
     "/api/v3/trades": 25,
     "/api/v3/historicalTrades": 25,
+    "/api/v3/aggTrades": 4,
 }
 
 

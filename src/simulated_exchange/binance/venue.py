@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from simulated_exchange.binance.agg_trades import PAGE, first_of_page
 from simulated_exchange.binance.archive import Archive, parse_archive_path
 from simulated_exchange.binance.generator import Feeds, Tickers
 from simulated_exchange.binance.lake import LakeBooks
@@ -117,6 +118,8 @@ class BinanceVenue(VenueCore[Feeds]):
         match request.path:
             case "/api/v3/historicalTrades" if sent.get("fromId", "").isdecimal():
                 replay.look_up(symbol, int(sent["fromId"]), int(sent["limit"]) if sent.get("limit", "").isdecimal() else 500)
+            case "/api/v3/aggTrades" if sent.get("fromId", "").isdecimal():
+                replay.look_up(symbol, first_of_page(int(sent["fromId"])), PAGE)
             case "/api/v3/klines":
                 answer(request.path, Call(self.klines, request.pairs, at, TimeUnit.MILLISECOND, self._weight_limit, self.books))
             case "/api/v3/ticker/24hr" if symbol in self.klines.instruments:

@@ -8,7 +8,7 @@ import orjson
 
 from simulated_exchange.kucoin.messages import INTERVALS, spelled
 from simulated_exchange.market.intervals import INTERVALS as OUR_INTERVALS
-from simulated_exchange.market.klines import KlineQuery, KlineSource
+from simulated_exchange.market.klines import KlineQuery, KlineSource, NotRecorded
 from simulated_exchange.server.http import Reply
 from simulated_exchange.server.socket_limits import SECOND_US
 
@@ -165,7 +165,10 @@ def _candles(question: Question) -> list[list[str]]:
         newest=True,
         now=now,
     )
-    rows = orjson.loads(b"[%b]" % question.market.source.rows(query))
+    try:
+        rows = orjson.loads(b"[%b]" % question.market.source.rows(query))
+    except NotRecorded as error:
+        raise Refused("400100", f"Incorrect candle type. {error}") from error
     return [
         [str(row[0] // 1_000), *(_short(row[place]) for place in (1, 4, 2, 3, 5, 7))]
         for row in reversed(rows)

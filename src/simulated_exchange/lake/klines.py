@@ -7,9 +7,9 @@ from functools import lru_cache
 from simulated_exchange.lake.items import Bar, Words, columns
 from simulated_exchange.market.instruments import Instrument
 from simulated_exchange.market.intervals import INTERVALS, Interval
-from simulated_exchange.market.klines import Kline, KlineQuery, TimeUnit
+from simulated_exchange.market.klines import Kline, KlineQuery, NotRecorded, TimeUnit
 from tickhouse_core.datasets import KLINES
-from tickhouse_core.lake_keys import klines_prefix
+from tickhouse_core.lake_keys import klines_prefix, object_key, parse_object_key
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.objects import earliest_kline
 from tickhouse_core.reading.ranges import Request
@@ -33,9 +33,13 @@ class LakeKlines:
         self.instruments = instruments
         self._block: Callable[[str, str, int], Sequence[Bar]] = lru_cache(_BLOCKS)(self._read)
         self._earliest: Callable[[str, str], int] = lru_cache(4_096)(self._first_open)
+        self._intervals: Callable[[str], Sequence[str]] = lru_cache(4_096)(self._find_intervals)
 
     def rows(self, query: KlineQuery) -> bytes:
         """Closed by `query.now`: the others are not over yet."""
+        recorded = self._intervals(query.symbol)
+        if recorded and query.interval.name not in recorded:
+            raise NotRecorded(f"This lake has {', '.join(recorded)} of {query.symbol}.")
         bars = self.bars(query.symbol, query.interval, query.first, query.last, query.limit, newest=query.newest, now=query.now)
         return ",".join(_row(bar, query.unit) for bar in bars).encode()
 
@@ -69,6 +73,11 @@ class LakeKlines:
     def is_halted(self, symbol: str, now: int) -> bool:
         """A lake does not say."""
         return False
+
+    def _find_intervals(self, symbol: str) -> Sequence[str]:
+        folder = object_key(KLINES, {"venue": self._words.name, "symbol": symbol}, "")
+        keys = (parse_object_key(f"{folder}{name}/x") for name in self._store.folders_in(folder))
+        return sorted(key.partitions["interval"] for key in keys if key is not None and "interval" in key.partitions)
 
     def _first_open(self, symbol: str, interval: str) -> int:
         prefix = klines_prefix(self._words.name, symbol, interval)

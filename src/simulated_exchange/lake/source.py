@@ -70,8 +70,6 @@ def _opened(store: ObjectStore, words: Words, start: int | None, end: int | None
     days = sorted({day for dataset in _LIVE for day in days_of(store, dataset, words.name)})
     if not days:
         return None
-    if start is not None and end is not None and start >= end:
-        return None
     since, until = 0 if start is None else start - WARM_UP_US, LATEST_US if end is None else end
     is_shifted = _is_shifted(store, words.name)
     earliest = 0 if is_shifted else days[0] - MARGIN_US

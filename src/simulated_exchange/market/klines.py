@@ -51,6 +51,10 @@ class KlineQuery:
     unit: TimeUnit = TimeUnit.MILLISECOND
 
 
+class NotRecorded(LookupError):
+    """A recording has klines of the symbol, and none of the interval; which it has, for people."""
+
+
 class KlineSource(Protocol):
     """Where rows come from: the generated market or a recording."""
 
@@ -58,7 +62,7 @@ class KlineSource(Protocol):
     def instruments(self) -> "dict[str, Instrument]": ...
 
     def rows(self, query: KlineQuery) -> bytes:
-        """The rows asked for, ascending, commas between them, no brackets around; maybe empty."""
+        """The rows asked for, ascending, commas between them, no brackets around; maybe empty. Raises NotRecorded."""
 
     def traded(self, symbol: str, opened: int, now: int) -> list[Kline]:
         """Klines that together cover [opened, now]; nothing where there is no more than rows."""

@@ -1,11 +1,10 @@
 // The book: a ladder of the best levels, what it says in figures, and how much is bought and sold down to each price.
-import { clock, fill, make, place, say } from "./document.js";
+import { clock, fill, make, place, say, vector } from "./document.js";
 import { length } from "./spans.js";
 
 const LADDER = 15;
 const REACHES = [1, 2, 5, 10, 25, 50, 100, 200, 500]; // of the depth chart, in basis points from the middle
 const WIDTH = 600, HEIGHT = 240;
-const NAMES = "http://www.w3.org/2000/svg";
 const short = (text) => text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 
 export function showBook(book) {
@@ -91,10 +90,4 @@ function drawDepth(svg, bids, asks) {
 function cumulate(levels) {
   let total = 0;
   return levels.map(([price, quantity]) => ({ price: Number(price), text: price, size: Number(quantity), quantity, total: (total += Number(quantity)) }));
-}
-
-function vector(tag, attributes) {
-  const node = document.createElementNS(NAMES, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  return node;
 }

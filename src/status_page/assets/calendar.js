@@ -1,5 +1,5 @@
 // The calendar of one market: how much of every hour, day or month is there, and which gaps are in it.
-import { clock, count, make, place, say } from "./document.js";
+import { clock, copyable, count, make, offerFiles, place, say } from "./document.js";
 import { gapWords } from "./spans.js";
 
 const HOUR = 3.6e9, DAY = 24 * HOUR; // microseconds
@@ -117,6 +117,7 @@ async function open(cell) {
       const item = make("li");
       const more = make("details");
       more.append(make("summary", `${clock(gap[2])} · ${gapWords(gap, 60)}`), make("p", gap[4] === null ? "no ids are known" : `ids ${count(gap[4])} to ${count(gap[5])}`, { class: "quiet" }));
+      if (gap[7]) more.append(make("p", "Fetch the candles of this time:", { class: "quiet" }), copyable(gap[7]));
       item.append(more);
       return item;
     }), ...(gaps.length > 200 ? [make("li", `and ${count(gaps.length - 200)} more: choose a shorter time`)] : []));
@@ -125,5 +126,6 @@ async function open(cell) {
   }
 }
 
+offerFiles("calendar-files", "coverage", () => ({ venue: market?.venue ?? "", symbol: market?.symbol ?? "", unit: place("unit").value }));
 place("unit").addEventListener("change", () => { if (market) load(); });
 place("part").addEventListener("change", () => { if (answer) show(); });

@@ -1,5 +1,5 @@
 // The events: the newest as they come in, or those of one market or kind, page by page.
-import { clock, count, fill, make, place, say } from "./document.js";
+import { clock, count, fill, make, offerFiles, place, say } from "./document.js";
 
 const VERDICTS = { gap: "down", mismatch: "down", healed: "ok", proven: "ok", synced: "ok", refused_frame: "degraded", disconnected: "degraded", channel_stopped: "down" };
 const PAGE = 100;
@@ -57,6 +57,10 @@ async function choose(offset) {
   }
 }
 
+offerFiles("events-files", "events", () => {
+  const [venue = "", symbol = ""] = place("events-market").value.split(" ");
+  return { venue, symbol, kind: place("events-kind").value, until: page?.until ?? Math.round(Date.now() * 1000) };
+});
 for (const id of ["events-market", "events-kind"]) place(id).addEventListener("change", () => choose(0));
 place("events-older").addEventListener("click", () => choose(page ? page.offset + PAGE : newest.length));
 place("events-newer").addEventListener("click", () => choose(Math.max(0, (page?.offset ?? 0) - PAGE)));

@@ -2,7 +2,7 @@
 import { showBook } from "./book.js";
 import { watchCalendar } from "./calendar.js";
 import { candleChart } from "./candles.js";
-import { make, place, say } from "./document.js";
+import { make, offerFiles, place, say } from "./document.js";
 
 const INTERVALS = ["1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d"];
 const WINDOW_STEPS = 1000;
@@ -127,9 +127,10 @@ async function choose(from = 0, to = 0) {
   say(place("price"), "–");
   say(place("candles-words"), "");
   offerCompare();
-  listener(new URLSearchParams(mine));
-  watchCalendar(mine, showRange);
   const isThere = await load(to ? Math.min(Math.ceil(to / step) + NEAR, Math.ceil(Date.now() / 1000 / step)) * step : 0, "loading …");
+  if (choice !== mine) return;
+  listener(new URLSearchParams(mine)); // after the candles, so that nothing delays them
+  watchCalendar(mine, showRange);
   if (!isThere) return;
   const { until } = chart.bounds();
   if (to) chart.look(from || to - 90 * step, to);
@@ -239,6 +240,10 @@ place("newest").addEventListener("click", () => choose());
 place("jump").addEventListener("click", () => {
   const { before, step } = chart.bounds();
   choose(before - 90 * step, before + 2 * step);
+});
+offerFiles("candles-files", "candles", () => {
+  const { from = 0, to = 0 } = chart.visible() ?? {};
+  return { ...choice, since: Math.round(from * 1e6), until: Math.round(to * 1e6) };
 });
 chart.onMove(onMove);
 chart.onHover((time) => say(place("candles-hover"), time === null ? "" : words(chart.at(time), time)));

@@ -1,7 +1,9 @@
 // The page: loads the current state, then listens for events. All text enters the document as text, never as markup.
-import { clock, count, fill, make, place, say } from "./document.js";
+import { clock, copyable, count, fill, make, place, say, showCommand, size } from "./document.js";
 import { offerMarkets, showEvents } from "./events.js";
+import { watchHealth } from "./health.js";
 import { market } from "./market.js";
+import { length } from "./spans.js";
 
 const WORDS = { ok: "healthy", degraded: "late", down: "trouble", idle: "idle" };
 const STAGES = {
@@ -10,7 +12,6 @@ const STAGES = {
   warehouse: ["Warehouse", "newest message that can be queried"],
   gold: ["Gold", "loads are in gold up to"],
 };
-const size = (bytes) => bytes < 1e6 ? `${count(Math.round(bytes / 1e3))} kB` : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 let source = null;
 let heard = performance.now();
 
@@ -33,8 +34,10 @@ function showState(state) {
     [queue.name], [count(queue.waiting), "number"], [count(queue.in_flight), "number"],
     [count(queue.dead), "number", queue.dead ? "down" : ""],
   ]));
+  showCommands("queue-commands", state.queues.map((queue) => [queue.name, queue.command, queue.note]));
   showLimits(state);
-  showProcesses(state.processes);
+  showProcesses(state.processes, state.recorders, state.at / 1e6);
+  showCommands("check-commands", state.checks.map(([name, , , , , , command]) => [name, command, ""]));
   fill("checks", state.checks.length ? state.checks.map(([name, severity, verdict, findings, at, detail]) => [
     [detail && verdict === "failed" ? `${name}: ${detail}` : name, "detail"],
     [verdict, "", verdict === "passed" ? "ok" : severity === "error" ? "down" : "degraded"], [count(findings), "number"], [clock(at), "when"],
@@ -57,7 +60,7 @@ function showStages(stages) {
       const item = make("li", "", { id: `stage-${stage.name}` });
       const head = make("strong");
       head.append(make("span", STAGES[stage.name][0]), make("span", "", { class: "word" }));
-      item.append(head, make("p", STAGES[stage.name][1]), make("p", "", { class: "age" }), make("p", "", { class: "words" }));
+      item.append(head, make("p", STAGES[stage.name][1]), make("p", "", { class: "age" }), make("p", "", { class: "words" }), make("p", "", { class: "do" }));
       return item;
     }));
   }
@@ -67,6 +70,7 @@ function showStages(stages) {
     say(item.querySelector(".word"), WORDS[stage.verdict]);
     say(item.querySelector(".age"), ago(stage.age_seconds));
     say(item.querySelector(".words"), stage.words);
+    showCommand(item.querySelector(".do"), stage.command);
   }
 }
 
@@ -93,7 +97,7 @@ function showCoverage(state) {
       const elapsed = first + index === Math.floor(state.at / 3.6e9) ? Math.max(1, Math.floor((state.at % 3.6e9) / 6e7)) : 60;
       const share = cell ? Math.min(1, cell.complete / elapsed) : 0;
       const grade = !cell || !cell.minutes ? "none" : share > 0.97 ? "full" : share >= 0.5 ? "most" : "some";
-      const words = cell ? `${cell.complete} of ${elapsed} minutes complete, book proven for ${cell.proven} s, ${cell.gaps} gaps, ${cell.healed} healings` : "nothing";
+      const words = cell ? `${cell.complete} of ${elapsed} minutes complete, book proven for ${cell.proven} s, ${cell.gaps} ${cell.gaps === 1 ? "gap" : "gaps"}, ${cell.healed} healed` : "nothing";
       const data = make("td");
       const mark = make("span", cell && cell.gaps ? "●" : "", { class: "cell", "data-share": grade, title: words });
       data.append(mark, make("span", words, { class: "hidden" }));
@@ -124,14 +128,47 @@ function showLimits(state) {
   }) : [make("dt", "No process reports this: see STATUS_TARGETS"), make("dd")]));
 }
 
-function showProcesses(processes) {
-  const lines = processes.map((one) => {
-    const line = make("li");
-    line.append(make("span", one.trouble.length ? "not ready" : "ready", { class: "verdict", "data-verdict": one.trouble.length ? "down" : "ok" }),
-      make("span", ` ${one.name}${one.trouble.length ? `: ${one.trouble.join("; ")}` : ""}`));
+// Below a table: what to do about each of its red rows.
+function showCommands(id, lines) {
+  const red = lines.filter(([, command]) => command);
+  const list = place(id);
+  const said = JSON.stringify(red);
+  if (list.dataset.said === said) return;
+  list.dataset.said = said;
+  list.replaceChildren(...red.map(([name, command, note]) => {
+    const line = make("li", `${name}: `);
+    line.append(copyable(command, note));
     return line;
+  }));
+}
+
+// What runs, and since when: by its own words, else by the heartbeats of a recorder.
+function showProcesses(processes, recorders, now) {
+  const isKnown = processes.some(({ name }) => name.startsWith("stream"));
+  const lines = [
+    ...processes.map(({ name, trouble, since, command }) => ({
+      word: trouble.length ? "not ready" : "ready", verdict: trouble.length ? "down" : "ok", command,
+      words: [name, ...(since ? [`up ${length(now - since)}`] : []), ...(trouble.length ? [trouble.join("; ")] : [])].join(" · "),
+    })),
+    ...(isKnown ? [] : recorders.map(({ name, since, seen }) => ({
+      word: "heartbeats", verdict: "idle", command: "", words: `${name} · up ${length(seen - since)}, last heartbeat ${length(Math.max(0, now - seen))} ago`,
+    }))),
+  ];
+  const list = place("processes");
+  if (list.children.length !== Math.max(1, lines.length) || !lines.length) {
+    list.replaceChildren(...(lines.length ? lines.map(() => {
+      const line = make("li");
+      line.append(make("span", "", { class: "verdict" }), make("span", "", { class: "words" }), make("span", "", { class: "do" }));
+      return line;
+    }) : [make("li", "nothing runs here; STATUS_TARGETS names processes elsewhere", { class: "quiet" })]));
+  }
+  lines.forEach((one, index) => {
+    const [word, words, command] = list.children[index].children;
+    word.dataset.verdict = one.verdict;
+    say(word, one.word);
+    say(words, ` ${one.words} `);
+    showCommand(command, one.command);
   });
-  place("processes").replaceChildren(...(lines.length ? lines : [make("li", "STATUS_TARGETS is empty", { class: "quiet" })]));
 }
 
 function listen(query) {
@@ -146,6 +183,7 @@ function listen(query) {
 }
 
 market.onChoice(listen);
+watchHealth();
 place("theme").addEventListener("click", () => {
   const isDark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   document.documentElement.dataset.theme = isDark ? "light" : "dark";

@@ -95,7 +95,7 @@ def check_ports() -> Iterator[Finding]:
 def check_markets() -> Iterator[Finding]:
     path = markets_file()
     try:
-        markets = read_markets(path, DEFAULT_VENUE, venue_named(DEFAULT_VENUE).channels)
+        markets = read_markets(path, venue_named(DEFAULT_VENUE)).wanted
     except UsageError as error:
         raise CheckFailed(str(error), f"correct {path}, or name markets with --symbol") from error
     yield Finding("markets", "ok", f"{len(markets)} symbols are enabled in {path}")

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from tickhouse.export import certificate
 from tickhouse.export.hftbacktest_files import write_events
-from tickhouse.export.job import CHANNELS, Job
+from tickhouse.export.job import Job
 from tickhouse.export.nautilus_catalog import write_catalog
 from tickhouse.export.output_folder import CERTIFICATE, unfinished
 from tickhouse.export.parquet_files import write_tables
@@ -22,7 +22,7 @@ from tickhouse.export.tardis_files import TYPES, write_csv_files
 from tickhouse.live_status import terminal
 from tickhouse_core import logs
 from tickhouse_core.command_line import instant, one_of, with_data_folder
-from tickhouse_core.datasets import KLINES
+from tickhouse_core.datasets import CHANNELS, DATASET_OF
 from tickhouse_core.errors import Interrupted, UsageError
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
@@ -37,7 +37,7 @@ _FORMATS = {
     "hftbacktest": ("trades", "depth"),
     "nautilus": ("trades", "depth", "klines"),
     "tardis-csv": ("trades", "depth"),
-    "parquet": ("trades", "depth", "ticker", "klines"),
+    "parquet": CHANNELS,
 }
 """The channels that a format can hold."""
 
@@ -48,20 +48,16 @@ _FORMAT_VERSIONS = {"hftbacktest": "2.4", "nautilus": "1.231", "tardis-csv": "1"
 def main(
     form: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {', '.join(_FORMATS)}.")],
     symbol: Annotated[list[str], typer.Option(help="In the venue's spelling: BTCUSDT; repeats.")],
-    start: Annotated[str, typer.Option("--from", help="First instant, UTC: 2024-08-09 or 2024-08-09T12:30.")],
-    end: Annotated[str, typer.Option("--to", help="First instant that does not count any more.")],
+    start: Annotated[str, typer.Option("--from", help="Start of the range, UTC: 2024-08-09 or 2024-08-09T12:30.")],
+    end: Annotated[str, typer.Option("--to", help="End of the range, excluded.")],
     out: Annotated[Path, typer.Option(help="A folder: new, empty, or with the same export from before.")],
     venue: Annotated[str, typer.Option(help="binance or kucoin.")] = "binance",
-    channel: Annotated[
-        list[str] | None, typer.Option(help="trades, depth, ticker, klines; repeats. Default: trades and depth.")
-    ] = None,
-    interval: Annotated[str, typer.Option(help="Of klines, in the venue's spelling.")] = "1m",
+    channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: trades and depth.")] = None,
+    interval: Annotated[str, typer.Option(help="Interval of klines, in the venue's spelling.")] = "1m",
     data_type: Annotated[
         list[str] | None, typer.Option("--type", help=f"tardis-csv only: {', '.join(TYPES)}; repeats. Default: all.")
     ] = None,
-    only_proven: Annotated[
-        bool, typer.Option("--only-proven", help="Leave out what is not proven: beside gaps, and where the book is unknown.")
-    ] = False,
+    only_proven: Annotated[bool, typer.Option("--only-proven", help="Only verified ranges: no gaps, no unknown book.")] = False,
 ) -> None:
     """Write a range of the lake in the format of a backtester, with certificate.json: what is in it, and what is missing."""
 
@@ -108,7 +104,7 @@ class Export:
                     outcome = self._written(job, plan, folder)
                 files += outcome.files
                 symbols[symbol] = certificate.of_symbol(job, plan, outcome, known)
-                sources += certificate.sources_of(job, plan, [CHANNELS[channel] for channel in self._channels])
+                sources += certificate.sources_of(job, plan, [DATASET_OF[channel] for channel in self._channels])
             certificate.write_certificate(folder, self._identity(), symbols, sources, files)
         self._say(out, symbols, files)
 
@@ -122,9 +118,8 @@ class Export:
         return said | ({"types": list(self._types)} if self._types else {})
 
     def _known(self, job: Job, channel: str) -> Certainty:
-        dataset = CHANNELS[channel]
         job.progress(job.asked.start)
-        return job.lake.certainty_of(dataset, replace(job.asked, interval=job.asked.interval if dataset is KLINES else ""))
+        return job.lake.certainty_of(DATASET_OF[channel], job.asked_of(DATASET_OF[channel]))
 
     def _plan(self, job: Job, known: dict[str, Certainty]) -> Plan:
         asked = job.asked

@@ -1,18 +1,16 @@
 """What an export is asked for, and what all of its parts share: the lake, the range, the question whether to stop."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
+from tickhouse_core.datasets import KLINES, Dataset
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.reading.events import GapEvents, healed_times
+from tickhouse_core.reading.certainty import Certainty
+from tickhouse_core.reading.events import GapEvents, healed_times, missing_ids
 from tickhouse_core.reading.lake import Lake
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.reading.result import Rows
 from tickhouse_core.reading.rows import RowScan
-
-CHANNELS = {"trades": TRADES, "depth": DEPTH_DIFFS, "ticker": TICKERS, "klines": KLINES}
-"""The datasets by the names of their channels; depth has snapshots beside its updates."""
 
 PIECE_ROWS = 2_000
 """Order book updates that are in memory at a time, beside some megabytes of rows."""
@@ -37,18 +35,16 @@ class Job:
 
     def healed(self, dataset: Dataset) -> list[int]:
         """When rows of the symbol were healed, in microseconds."""
-        return healed_times(self.events.of(dataset, self.asked))
+        return healed_times(self.events.of(dataset, self.asked_of(dataset)))
+
+    def missing(self, dataset: Dataset, known: Certainty) -> list[list[tuple[int, int]]]:
+        """Of each of the known gaps the ids that are missing still, half-open."""
+        return missing_ids(known.gaps, self.events.of(dataset, self.asked_of(dataset)))
 
     def rows(self, dataset: Dataset) -> Rows:
         """The same as the read API gives them, with what is known of the range."""
-        ask, symbol = self.asked, self.asked.symbols[0]
-        where = (ask.start, ask.end, ask.venue)
-        if dataset is KLINES:
-            return self.lake.klines(symbol, ask.interval, *where, exact=True)
-        by_name = {
-            TRADES.name: self.lake.trades,
-            DEPTH_DIFFS.name: self.lake.depth_diffs,
-            DEPTH_SNAPSHOTS.name: self.lake.depth_snapshots,
-            TICKERS.name: self.lake.tickers,
-        }
-        return by_name[dataset.name](symbol, *where, exact=True)
+        return self.lake.rows_of(dataset, self.asked_of(dataset), exact=True)
+
+    def asked_of(self, dataset: Dataset) -> Request:
+        """The interval is of klines alone."""
+        return self.asked if dataset is KLINES else replace(self.asked, interval="")

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tickhouse.export.job import CHANNELS, Job
+from tickhouse.export.job import Job
 from tickhouse.export.plan import Outcome, Plan
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, Dataset
+from tickhouse_core.datasets import DATASETS, DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, Dataset
 from tickhouse_core.reading.ordering import whole_numbers
 
 _GROUP_ROWS = 100_000
@@ -91,6 +91,4 @@ class _Beginnings:
 
 def _datasets(channels: tuple[str, ...]) -> Iterator[Dataset]:
     for channel in channels:
-        yield CHANNELS[channel]
-        if CHANNELS[channel] is DEPTH_DIFFS:
-            yield DEPTH_SNAPSHOTS
+        yield from (dataset for dataset in DATASETS if dataset.channel == channel)

@@ -116,11 +116,11 @@ def unknown_symbol(symbol: str, venue: str, names: Sequence[str], where: str = L
 
 
 def unknown_venue(venue: str, names: Iterable[str], where: str = LAKE) -> UsageError:
-    return UsageError(f"venue={venue!r}: {where} has {', '.join(names)}")
+    return UsageError(f"venue {venue!r}: {where} has {', '.join(names)}")
 
 
 def unknown_interval(interval: str, symbol: str, names: Iterable[str], where: str = LAKE) -> UsageError:
-    return UsageError(f"interval={interval!r}: {where} has {', '.join(names)} of {symbol}")
+    return UsageError(f"interval {interval!r}: {where} has {', '.join(names)} of {symbol}")
 
 
 def _letters(symbol: str) -> str:

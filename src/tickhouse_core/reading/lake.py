@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tickhouse_core.datasets import CHANNELS, DATASETS, DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
+from tickhouse_core.datasets import CHANNELS, DATASET_OF, DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
 from tickhouse_core.errors import UsageError
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.object_store import ObjectStore
@@ -17,15 +17,12 @@ from tickhouse_core.reading.books import BOOKS, BookSteps
 from tickhouse_core.reading.certainty import Certainty, certainty
 from tickhouse_core.reading.events import healed_times
 from tickhouse_core.reading.known import checked_tables
-from tickhouse_core.reading.ranges import Instant, Request, instant_us, request, step_us
+from tickhouse_core.reading.ranges import Instant, Request, counted, instant_us, request, step_us
 from tickhouse_core.reading.result import Book, Books, Rows
 from tickhouse_core.reading.source import LakeSource, Source
 
 Symbols = str | Iterable[str]
 """In the venue's spelling: `BTCUSDT`, `BTC-USDT`."""
-
-_CHANNELS = {channel: next(dataset for dataset in DATASETS if dataset.channel == channel) for channel in CHANNELS}
-"""Of depth, the diffs."""
 
 
 def open_lake(place: str | Path) -> "Lake":
@@ -79,30 +76,30 @@ class Lake:
 
     def trades(self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False) -> Rows:
         """By trade_time: venue, symbol, trade_id, price, quantity, is_buyer_maker, trade_time, event_time, receipt_time."""
-        return self._rows(TRADES, request(venue, symbols, start, end), exact)
+        return self.rows_of(TRADES, request(venue, symbols, start, end), exact)
 
     def klines(
         self, symbols: Symbols, interval: str, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False
     ) -> Rows:
         """By open_time, in the columns of the view `klines`. `interval` as the lake spells it: `1m`, `1h`, `1d`."""
-        return self._rows(KLINES, request(venue, symbols, start, end, interval), exact)
+        return self.rows_of(KLINES, request(venue, symbols, start, end, interval), exact)
 
     def depth_diffs(self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False) -> Rows:
         """By event_time: venue, symbol, first_update_id, last_update_id, bids, asks, event_time, receipt_time.
 
         Sides are lists of {price, quantity}: the changed levels, quantity 0 for a level that is gone.
         """
-        return self._rows(DEPTH_DIFFS, request(venue, symbols, start, end), exact)
+        return self.rows_of(DEPTH_DIFFS, request(venue, symbols, start, end), exact)
 
     def depth_snapshots(
         self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False
     ) -> Rows:
         """By receipt_time: venue, symbol, last_update_id, bids, asks, reason, receipt_time; levels best first."""
-        return self._rows(DEPTH_SNAPSHOTS, request(venue, symbols, start, end), exact)
+        return self.rows_of(DEPTH_SNAPSHOTS, request(venue, symbols, start, end), exact)
 
     def tickers(self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False) -> Rows:
         """By event_time, in the columns of the view `tickers`: rolling 24 hours; null where the venue sends nothing."""
-        return self._rows(TICKERS, request(venue, symbols, start, end), exact)
+        return self.rows_of(TICKERS, request(venue, symbols, start, end), exact)
 
     def book(self, symbol: str, at: Instant, venue: str = "binance", *, exact: bool = False) -> Book:
         """The whole book at an instant of the venue's clock: side (`bid`, `ask`), price, quantity; best levels first.
@@ -141,11 +138,9 @@ class Lake:
         {price, quantity}, best first. A step in which the book is not provably right has no row, as in gold_book_top_1s.
         Rows go symbol by symbol.
         """
-        step = step_us(every)
-        if levels < 1:
-            raise UsageError(f"levels={levels}: a side shows at least one")
+        step, most = step_us(every), counted(levels, "levels", "a side shows")
         asked = request(venue, symbols, start, end)
-        steps = {symbol: BookSteps(self._source, replace(asked, symbols=(symbol,)), step, levels) for symbol in asked.symbols}
+        steps = {symbol: BookSteps(self._source, replace(asked, symbols=(symbol,)), step, most) for symbol in asked.symbols}
 
         def tables() -> Iterator[pa.Table]:
             return chain.from_iterable(
@@ -153,7 +148,8 @@ class Lake:
                 for symbol, books in steps.items()
             )
 
-        return Books(BOOKS, list(steps.values()), tables, partial(self.certainty_of, DEPTH_DIFFS, asked), exact)
+        known, check = partial(self.certainty_of, DEPTH_DIFFS, asked), partial(self._source.check, asked)
+        return Books(BOOKS, list(steps.values()), tables, known, exact, check)
 
     def gaps(
         self,
@@ -180,12 +176,13 @@ class Lake:
         return self._of_channel(symbols, start, end, channel, venue, interval).coverage
 
     def _of_channel(self, symbols: Symbols, start: Instant, end: Instant, channel: str, venue: str, interval: str) -> Certainty:
-        dataset = _CHANNELS.get(channel)
+        dataset = DATASET_OF.get(channel) if isinstance(channel, str) else None
         if dataset is None:
             raise UsageError(f"channel={channel!r}: choose from {', '.join(CHANNELS)}")
         return self.certainty_of(dataset, request(venue, symbols, start, end, interval if dataset is KLINES else ""))
 
-    def _rows(self, dataset: Dataset, asked: Request, exact: bool) -> Rows:
+    def rows_of(self, dataset: Dataset, asked: Request, exact: bool) -> Rows:
+        """Of any dataset of a channel; see the method of its name."""
         schema = self._source.scan(dataset, asked).schema
         left_out: list[str] = []
         tables = partial(self._tables, dataset, asked, left_out)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -19,8 +19,11 @@ from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.parquet_check import read_checked, read_footer, refuse_damaged, refuse_unaskable
 from tickhouse_core.parquet_sums import footer_of
+from tickhouse_core.reading.tiny_objects import are_many_and_tiny, decoded
 
 log = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
 
 SMALL_BYTES = 1024 * 1024
 """Smaller objects are read in whole columns once their statistics say that they may hold wanted rows; of larger ones only the
@@ -48,7 +51,7 @@ class Wanted:
 
 
 class ObjectRows:
-    """Reads objects of one dataset. `unreadable` collects why an object was left out: the loader would quarantine it."""
+    """Reads objects of one dataset. `unreadable` collects keys and why: the loader would quarantine such an object."""
 
     def __init__(self, store: ObjectStore, dataset: Dataset, columns: Sequence[str] | None = None) -> None:
         """`columns`: only these, in the dataset's order."""
@@ -73,15 +76,23 @@ class ObjectRows:
         """A scan costs more than twice as much for every object. The venue is the key's: statistics say so."""
         named = {*self.schema.names, *wanted.columns} - {"venue"}
         needed = pa.schema([field for field in self._whole if field.name in named])
+        rows = None
+        if are_many_and_tiny([summary.size for summary in summaries], needed):
+            rows = decoded(self._of_each(summaries, lambda one: self._buffer(one).to_pybytes()), needed, wanted.venue)
+        if rows is None:
+            tables = self._of_each(summaries, lambda one: self._columns(one, needed, wanted))
+            found = [table for table in tables if table is not None]
+            rows = pa.concat_tables(found).combine_chunks().cast(needed) if found else needed.empty_table()
+        rows = rows.add_column(0, "venue", pa.repeat(pa.scalar(wanted.venue), rows.num_rows))
+        return rows.filter(wanted.rows).select(self.schema.names)
+
+    def _of_each(self, summaries: Sequence[ObjectSummary], make: Callable[[ObjectSummary], Made]) -> list[Made]:
+        """Several at a time, in their order."""
         readers = _READERS if isinstance(self._store, FolderStore) else _REQUESTS
         share = -(-len(summaries) // (4 * readers))
         parts = [summaries[start : start + share] for start in range(0, len(summaries), share)]
         with ThreadPoolExecutor(readers) as pool:
-            tables = list(pool.map(lambda part: [self._columns(one, needed, wanted) for one in part], parts))
-        found = [table for some in tables for table in some if table is not None]
-        rows = pa.concat_tables(found).combine_chunks().cast(needed) if found else needed.empty_table()
-        rows = rows.add_column(0, "venue", pa.repeat(pa.scalar(wanted.venue), rows.num_rows))
-        return rows.filter(wanted.rows).select(self.schema.names)
+            return [made for some in pool.map(lambda part: [make(one) for one in part], parts) for made in some]
 
     def _columns(self, summary: ObjectSummary, needed: pa.Schema, wanted: Wanted) -> pa.Table | None:
         """None where statistics say that nothing wanted is in it. Raises ObjectRefused for a file that is not as we write it."""
@@ -145,7 +156,7 @@ class ObjectRows:
         except ObjectMissing:
             return self.schema.empty_table()
         except ObjectRefused as refused:
-            self.unreadable.append(f"{self._store.where(summary.key)}: {refused.reason}: {refused}")
+            self.unreadable.append(f"{summary.key}: {refused.reason}: {refused}")
             log.warning("an object is left out", extra={"key": summary.key, "why": refused.reason})
             return self.schema.empty_table()
         return rows.cast(self._whole).filter(wanted.rows).select(self.schema.names)

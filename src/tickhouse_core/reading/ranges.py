@@ -57,6 +57,9 @@ def request(venue: str, symbols: str | Iterable[str], start: Instant, end: Insta
     named = (symbols,) if isinstance(symbols, str) else tuple(dict.fromkeys(several))
     if not named or not all(isinstance(symbol, str) and symbol for symbol in named):
         raise UsageError("no symbol: name one, or a list of them, in the venue's spelling (BTCUSDT)")
+    for name, value in (("venue", venue), ("interval", interval)):
+        if not isinstance(value, str):
+            raise UsageError(f"{name}={value!r}: write it as a text, as the lake spells it")
     since, until = instant_us(start, "start"), instant_us(end, "end")
     if since >= until:
         raise UsageError(f"start={start!r} is not before end={end!r}")
@@ -65,8 +68,16 @@ def request(venue: str, symbols: str | Iterable[str], start: Instant, end: Insta
 
 def step_us(every: str) -> int:
     """`100ms`, `1s`, `5m`, `1h`, `1d` in microseconds. Raises UsageError."""
-    digits = every.rstrip("msdh")
-    unit = _UNITS.get(every[len(digits) :])
+    text = every if isinstance(every, str) else ""
+    digits = text.rstrip("msdh")
+    unit = _UNITS.get(text[len(digits) :])
     if unit is None or not digits.isascii() or not digits.isdigit() or int(digits) == 0:
         raise UsageError(f"every={every!r}: write a number and ms, s, m, h or d, such as 1s")
     return int(digits) * unit
+
+
+def counted(number: SupportsIndex, name: str, whose: str) -> int:
+    """A number of at least one. Raises UsageError that names the argument: `whose` is what a batch or a side has of it."""
+    if isinstance(number, bool) or not isinstance(number, SupportsIndex) or index(number) < 1:
+        raise UsageError(f"{name}={number!r}: {whose} at least one")
+    return index(number)

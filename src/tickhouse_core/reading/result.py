@@ -14,6 +14,7 @@ from tickhouse_core.reading.book_at import BookState
 from tickhouse_core.reading.books import BookSteps
 from tickhouse_core.reading.certainty import Certainty
 from tickhouse_core.reading.numbers import floats
+from tickhouse_core.reading.ranges import counted
 
 if TYPE_CHECKING:
     import pandas
@@ -44,10 +45,9 @@ class Rows:
 
         Raises UsageError for less than one row; while it runs LakeUnavailable, AccessRefused.
         """
-        if rows < 1:
-            raise UsageError(f"rows={rows}: a batch has at least one")
+        most = counted(rows, "rows", "a batch has")
         for table in self._tables():
-            yield from self._shown(table).combine_chunks().to_batches(max_chunksize=rows)
+            yield from self._shown(table).combine_chunks().to_batches(max_chunksize=most)
 
     def arrow(self) -> pa.Table:
         """One pyarrow Table. Raises LakeUnavailable, AccessRefused."""
@@ -91,7 +91,7 @@ class Rows:
 
     @property
     def unreadable(self) -> Sequence[str]:
-        """Objects that were left out, and why: the loader quarantines them too."""
+        """Keys of objects that were left out, and why: the loader quarantines them too."""
         return tuple(dict.fromkeys([*self._certainty.unreadable, *self._left_out]))
 
     @property
@@ -113,15 +113,19 @@ class Books(Rows):
         tables: Callable[[], Iterator[pa.Table]],
         certainty: Callable[[], Certainty],
         exact: bool,
+        check: Callable[[], None],
     ) -> None:
-        """`tables` are those of all `steps`."""
+        """`tables` are those of all `steps`. `check` raises UsageError for a symbol that was never recorded."""
         super().__init__(schema, tables, certainty, exact)
-        self._steps = steps
+        self._steps, self._check = steps, check
 
     @property
     def is_complete(self) -> bool:
         """Whether every step of every symbol has a row."""
-        return all(steps.proven() == steps.count for steps in self._steps)
+        proven = [steps.proven() for steps in self._steps]
+        if not all(proven):
+            self._check()
+        return proven == [steps.count for steps in self._steps]
 
 
 class Book(Rows):

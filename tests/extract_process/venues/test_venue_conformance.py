@@ -181,15 +181,22 @@ def test_the_channel_of_a_frame_is_told_without_landing_it(sample: Sample) -> No
 
 def test_every_stream_says_what_it_delivers(sample: Sample) -> None:
     venue = venue_named(sample.venue)
-    names = venue.stream_names({sample.symbol: venue.channels}, "1m")
+    names = venue.stream_names({sample.symbol: venue.channels}, {sample.symbol: "1m"})
     keys = {(key.channel, key.symbol.upper(), key.interval) for key in map(venue.key_of_stream, names)}
     assert keys >= {("trades", sample.symbol, ""), ("depth", sample.symbol, ""), ("klines", sample.symbol, "1m")}
     assert {channel for channel, _, _ in keys} == set(venue.channels)
 
 
+def test_every_symbol_has_klines_of_its_own_interval(sample: Sample) -> None:
+    venue = venue_named(sample.venue)
+    intervals = dict(zip(("AA", "BB"), venue.intervals, strict=False))
+    names = venue.stream_names(dict.fromkeys(intervals, ("klines",)), intervals)
+    assert {key.symbol.upper(): key.interval for key in map(venue.key_of_stream, names)} == intervals
+
+
 def test_subscriptions_name_every_stream_once(sample: Sample) -> None:
     venue = venue_named(sample.venue)
-    names = venue.stream_names({f"A{number}": ("trades", "depth") for number in range(150)}, "1m")
+    names = venue.stream_names({f"A{number}": ("trades", "depth") for number in range(150)}, {})
     messages = list(venue.subscribe_messages(names))
     assert [number for number, _ in messages] == list(range(1, len(messages) + 1))
     text = b"".join(message for _, message in messages).decode()

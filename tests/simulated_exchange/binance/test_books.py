@@ -1,5 +1,6 @@
 """REST beside the sockets: depth, trades, klines and the true book agree with what was sent."""
 
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -71,9 +72,17 @@ async def test_trades_klines_and_rest_agree(exchange: RunningExchange, client: h
     told = [(trade["t"], trade["p"], trade["q"], trade["T"], trade["m"]) for trade in trades]
     assert [(it["id"], it["price"], it["qty"], it["time"], it["isBuyerMaker"]) for it in rest] == told
     assert get(client, "trades", symbol="BTCUSDT", limit=3) == rest[-3:]
+    whole = get(client, "aggTrades", symbol="BTCUSDT", fromId=trades[0]["t"], limit=1000)
+    fills = [[trade for trade in trades if one["f"] <= trade["t"] <= one["l"]] for one in whole]
+    assert sum(fills, []) == trades  # noqa: RUF017 - a few
+    assert [Decimal(one["q"]) for one in whole] == [sum(Decimal(trade["q"]) for trade in some) for some in fills]
+    assert all(
+        {(trade["p"], trade["T"], trade["m"]) for trade in some} == {(one["p"], one["T"], one["m"])}
+        for one, some in zip(whole, fills, strict=True)
+    )
 
 
-@pytest.mark.parametrize(("path", "weight"), [("trades", 25), ("historicalTrades", 25)])
+@pytest.mark.parametrize(("path", "weight"), [("trades", 25), ("historicalTrades", 25), ("aggTrades", 4)])
 def test_trades_have_the_venues_weight(client: httpx.Client, path: str, weight: int) -> None:
     answer = client.get(f"/api/v3/{path}", params={"symbol": "BTCUSDT"})
     assert answer.headers["X-MBX-USED-WEIGHT-1M"] == str(weight)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.commands import run_here
 from tests.transform_process.warehouse_rows import depth_diff, depth_snapshot, klines, table_of, trades, us
 from tests.waiting import patience, wait_until
 from websockets.sync.client import ClientConnection, connect
@@ -256,6 +257,47 @@ def test_trades_are_found_by_their_ids_long_after_and_before_the_start(tmp_path:
         assert ids(fromId=4_000) == []
 
 
+def test_aggregate_trades_are_those_of_one_order_at_one_price(tmp_path: Path) -> None:
+    """Three trades each, but for a price that changes in between; `fromId` in the middle of one, long before the end."""
+    number = 3_000
+    times = [T0 + place // 3 * SECOND for place in range(number)]
+    prices = ["101" if place % 30 == 29 else "100" for place in range(number)]
+    table = trades(range(number), times_us=times, prices=prices)
+    write(tmp_path, TRADES, table.set_column(5, table.schema.field(5), pa.array([False] * number)))
+    with replaying(tmp_path, replay_speed=0.0) as (running, clock, client), subscribed(running, "btcusdt@trade") as socket:
+        running.start_replay()
+        clock.now += 1_000
+        until_is(running, lambda report: report["state"] == "finished")
+        received(socket, number)
+
+        def found(**asked: int) -> list[tuple[int, int]]:
+            page = get(client, "aggTrades", symbol="BTCUSDT", **asked)
+            assert all(one["a"] == one["l"] and one["M"] and one["m"] is False for one in page)
+            assert [one["q"] for one in page] == [f"{(one['l'] - one['f'] + 1) / 2:.8f}" for one in page]
+            assert [one["T"] for one in page] == [(T0 + one["l"] // 3 * SECOND) // 1_000 for one in page]
+            assert [one["p"][:3] for one in page] == ["101" if one["f"] % 30 == 29 else "100" for one in page]
+            return [(one["f"], one["l"]) for one in page]
+
+        assert found(limit=2) == [(2_997, 2_998), (2_999, 2_999)]
+        assert found(fromId=301, limit=2) == [(300, 302), (303, 305)]
+        assert found(fromId=303, limit=1) == [(303, 305)]
+        whole: list[tuple[int, int]] = []
+        at = 0
+        while page := found(fromId=at, limit=300):
+            whole, at = [*whole, *page], page[-1][1] + 1
+        assert [first for first, _ in whole] == [0, *(last + 1 for _, last in whole[:-1])]
+        assert (whole[-1][1], len(whole)) == (number - 1, 1_100)
+        assert found(startTime=(T0 + 990 * SECOND) // 1_000, endTime=(T0 + 991 * SECOND) // 1_000) == [
+            (2_970, 2_972),
+            (2_973, 2_975),
+        ]
+        asked: dict[str, str | int] = {"symbol": "BTCUSDT", "startTime": T0 // 1_000}
+        refused = client.get("/api/v3/aggTrades", params=asked)
+        assert (refused.status_code, refused.json()["code"]) == (400, -1000)
+        assert "fromId" in refused.json()["msg"]
+        assert client.get("/api/v3/aggTrades", params=asked | {"fromId": 1}).json()["code"] == -1128
+
+
 def test_klines_are_pages_of_what_has_closed(data: Path) -> None:
     with replaying(data) as (running, clock, client):
         rows = get(client, "klines", symbol="BTCUSDT", interval="1m")
@@ -263,7 +305,10 @@ def test_klines_are_pages_of_what_has_closed(data: Path) -> None:
         assert rows[0][1:] == ["100.00000000", *rows[0][2:4], "100.00000000", "2.00000000", rows[0][0] + 59_999, *rows[0][7:]]
         assert get(client, "klines", symbol="BTCUSDT", interval="1m", startTime=rows[1][0], limit=2) == rows[1:3]
         assert get(client, "klines", symbol="BTCUSDT", interval="1m", endTime=rows[3][0], limit=2) == rows[2:4]
-        assert get(client, "klines", symbol="BTCUSDT", interval="1h") == []
+        assert get(client, "klines", symbol="ETHUSDT", interval="1h") == []  # it has no klines at all
+        refused = client.get("/api/v3/klines", params={"symbol": "BTCUSDT", "interval": "1h"})
+        assert refused.status_code == 400
+        assert refused.json() == {"code": -1120, "msg": "Invalid interval. This lake has 1m of BTCUSDT."}
         with subscribed(running, "btcusdt@kline_1m") as socket:
             write_end(data)
             running.start_replay()
@@ -399,7 +444,7 @@ def test_what_was_recorded_of_a_replay_can_be_replayed(tmp_path: Path) -> None:
 
 
 def test_a_lake_without_rows_in_the_range_is_one_clear_line(data: Path) -> None:
-    for config in ({"replay_from": T0 + MINUTE}, {"replay_to": T0 - MINUTE}, {"replay_from": T0 + 2, "replay_to": T0 + 1}):
+    for config in ({"replay_from": T0 + MINUTE}, {"replay_to": T0 - MINUTE}):
         with pytest.raises(UsageError, match=r"nothing was recorded from .* to .*: no trade, no diff, no ticker"):
             RunningConfig(data, **config)
 
@@ -416,14 +461,21 @@ def RunningConfig(data: Path, **config: Any) -> None:  # noqa: N802
         (("--replay-lake", "{data}", "--speed", "fast"), "--speed 'fast': a number such as 1 or 10, or max"),
         (("--replay-lake", "{data}", "--speed", "nan"), "--speed 'nan': a number such as 1 or 10, or max"),
         (("--replay-lake", "{data}", "--speed", "inf"), "--speed 'inf': a number such as 1 or 10, or max"),
-        (("--replay-lake", "{data}", "--from", "yesterday"), "'yesterday' is not an ISO date or instant"),
+        (("--replay-lake", "{data}", "--from", "yesterday"), "--from: 'yesterday' is not an ISO date or instant"),
         (("--from", "2024-08-09"), "--from and --to are of --replay-lake"),
+        (
+            ("--replay-lake", "{data}", "--from", "2024-08-10", "--to", "2024-08-09T12:00"),
+            "--from 2024-08-10T00:00:00Z is not before --to 2024-08-09T12:00:00Z",
+        ),
+        (("--speed", "10"), "--speed is of --replay and --replay-lake"),
+        (("--replay-start", "now"), "--replay-start is of --replay and --replay-lake"),
+        (("--replay", "{data}", "--replay-end", "exit"), "--replay-end is of --replay-lake"),
+        (("--replay-lake", "{data}", "--to", ""), "--to: '' is not an ISO date or instant"),
         (("--replay-lake", "{data}", "--replay", "x.jsonl"), "either --replay or --replay-lake"),
     ],
 )
-@pytest.mark.slow
 def test_a_wrong_option_is_one_line_and_exit_2(arguments: tuple[str, ...], said: str, data: Path) -> None:
-    run = subprocess.run(command(*(one.format(data=data) for one in arguments)), capture_output=True, text=True, check=False)
+    run = run_here("simulated_exchange", *(one.format(data=data) for one in arguments))
     assert run.returncode == 2
     assert said in run.stderr
     assert run.stderr.count("\n") == 1

@@ -16,7 +16,7 @@ SOCKETS = SocketRules(streams_per_connection=50, messages=Limit(5, 1.25), connec
 NAMES_PER_MESSAGE = 10
 
 
-def stream_names(wanted: Mapping[str, Sequence[str]], interval: str) -> list[str]:
+def stream_names(wanted: Mapping[str, Sequence[str]], intervals: Mapping[str, str]) -> list[str]:
     return [f"{channel} {symbol}" for symbol, channels in wanted.items() for channel in channels]
 
 

@@ -50,13 +50,13 @@ _ALL_MINI_TICKERS = "!miniTicker@arr"
 """The whole market in one stream; only rows of the collected symbols are kept."""
 
 
-def stream_names(wanted: Mapping[str, Sequence[str]], interval: str) -> list[str]:
+def stream_names(wanted: Mapping[str, Sequence[str]], intervals: Mapping[str, str]) -> list[str]:
     """The streams for these channels of each symbol, a symbol's together; names are lower case."""
     names = []
     for symbol, channels in wanted.items():
         names += [f"{symbol.lower()}@{_SUFFIXES[channel]}" for channel in channels if channel in _SUFFIXES]
         if "klines" in channels:
-            names.append(f"{symbol.lower()}@kline_{interval}")
+            names.append(f"{symbol.lower()}@kline_{intervals[symbol]}")
     return [*names, _ALL_MINI_TICKERS] if any("ticker" in channels for channels in wanted.values()) else names
 
 

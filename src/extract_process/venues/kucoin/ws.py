@@ -60,15 +60,15 @@ _CANDLES = "/market/candles"
 CHANNELS = (*_PREFIXES, "klines")
 
 
-def stream_names(wanted: Mapping[str, Sequence[str]], interval: str) -> list[str]:
-    """The topics for these channels of each symbol, a symbol's together; klines of this interval (in our words)."""
+def stream_names(wanted: Mapping[str, Sequence[str]], intervals: Mapping[str, str]) -> list[str]:
+    """The topics for these channels of each symbol, a symbol's together; klines of these intervals (in our words)."""
     tickers = [symbol for symbol, channels in wanted.items() if "ticker" in channels]
     alone = len(tickers) <= MOST_SINGLE_TICKERS
     names = []
     for symbol, channels in wanted.items():
         names += [f"{_PREFIXES[name]}:{symbol}" for name in channels if name in _PREFIXES and (alone or name != "ticker")]
         if "klines" in channels:
-            names.append(f"{_CANDLES}:{symbol}_{VENUE_INTERVALS[interval]}")
+            names.append(f"{_CANDLES}:{symbol}_{VENUE_INTERVALS[intervals[symbol]]}")
     return names if alone else [*names, ALL_TICKERS]
 
 

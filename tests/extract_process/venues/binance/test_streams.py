@@ -10,7 +10,7 @@ from extract_process.venues.binance.ws import key_of_stream, stream_names, subsc
 
 def test_streams_are_lower_case_and_a_symbols_are_together() -> None:
     wanted = {"BTCUSDT": ("trades", "depth"), "ETHUSDT": ("klines", "ticker", "depth")}
-    assert stream_names(wanted, "1m") == [
+    assert stream_names(wanted, {"ETHUSDT": "1m"}) == [
         *("btcusdt@trade", "btcusdt@depth@100ms"),
         *("ethusdt@depth@100ms", "ethusdt@kline_1m", "!miniTicker@arr"),
     ]

@@ -1,0 +1,155 @@
+"""PURE. What to do about each red thing of the page: a command that is right for the way the pipeline runs here."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from status_page.health import NO_ANSWER, Fault
+from tickhouse_core.timestamps import MINUTE_US, format_instant
+
+_SERVICES = {"transformer": "transform"}
+_COMMANDS = {"stream": "stream", "mirror": "mirror", "loader": "load", "transformer": "transform"}
+_DOCKER = "docker compose"
+_RECORDERS = "stream stream-kucoin"
+_MOST_SYMBOLS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """How the pipeline runs, as far as the page can tell."""
+
+    folder: str = ""
+    """The data folder; empty with S3 and a server."""
+    is_compose: bool = False
+    records_here: bool = False
+    """This process records too: `tickhouse local`."""
+
+
+def for_stage(running: Running, fault: Fault, process: str = "", markets: Sequence[tuple[str, str]] = ()) -> str:
+    """The command; `process` is the one that is gone, `markets` are those of the folder."""
+    if running.folder:
+        return _in_folder("doctor", running) if running.records_here else _record(running, markets)
+    if fault is Fault.GONE:
+        return for_process(running, process, is_gone=True)
+    if running.is_compose:
+        return f"{_DOCKER} {_COMPOSE[fault]}"
+    return f"tickhouse {_SERVICE[fault]}"
+
+
+def with_commands(state: dict[str, Any], running: Running) -> dict[str, Any]:
+    """The page's state with a `command` beside everything in it that is wrong; empty where nothing is."""
+    markets = [(str(venue), str(symbol)) for venue, symbol in state["markets"]]
+    for stage in state["stages"]:
+        fault, process = stage.pop("fault"), stage.pop("process")
+        stage["command"] = for_stage(running, fault, process, markets) if fault else ""
+    for name, dress in (("queues", _queue), ("processes", _process), ("checks", _check)):
+        state[name] = [dress(running, one) for one in state[name]]
+    return state
+
+
+def _queue(running: Running, queue: dict[str, Any]) -> dict[str, Any]:
+    command, note = for_dead_letters(running, queue["name"]) if queue["dead"] else ("", "")
+    return queue | {"command": command, "note": note}
+
+
+def _process(running: Running, one: dict[str, Any]) -> dict[str, Any]:
+    if not one["trouble"]:
+        return one | {"command": ""}
+    is_gone = bool(one["address"]) and one["trouble"][0].startswith(NO_ANSWER)
+    return one | {"command": for_process(running, one["name"], is_gone=is_gone)}
+
+
+def _check(running: Running, check: Sequence[Any]) -> list[Any]:
+    name, _, verdict = check[:3]
+    return [*check, for_check(running, name) if verdict == "failed" else ""]
+
+
+_COMPOSE = {
+    Fault.SILENT: f"logs --tail 50 {_RECORDERS}",
+    Fault.NOT_LOADED: "up --detach loader",
+    Fault.LOADS_SLOWLY: "up --detach --scale loader=3",
+    Fault.NOT_IN_GOLD: "up --detach transform",
+    Fault.LAKE_UNAVAILABLE: "up --detach localstack keeper",
+    Fault.WAREHOUSE_UNAVAILABLE: "up --detach clickhouse",
+}
+_SERVICE = {
+    Fault.SILENT: "doctor",
+    Fault.NOT_LOADED: "load",
+    Fault.LOADS_SLOWLY: "load",
+    Fault.NOT_IN_GOLD: "transform",
+    Fault.LAKE_UNAVAILABLE: "doctor",
+    Fault.WAREHOUSE_UNAVAILABLE: "doctor",
+}
+
+
+def for_process(running: Running, name: str, *, is_gone: bool) -> str:
+    """Of an entry of STATUS_TARGETS, or of a part of this process. `is_gone`: it does not answer at all."""
+    if running.folder:
+        return _in_folder("doctor", running)
+    kind, _, venue = name.partition("-")
+    if running.is_compose:
+        service = _SERVICES.get(name, name)
+        profile = "--profile mirror " if kind == "mirror" else ""
+        return f"{_DOCKER} {profile}up --detach {service}" if is_gone else f"{_DOCKER} {profile}logs --tail 50 {service}"
+    if is_gone and kind in _COMMANDS:
+        return shlex.join(["tickhouse", _COMMANDS[kind], *(("--venue", venue) if kind == "stream" and venue else ())])
+    return "tickhouse doctor"
+
+
+def for_dead_letters(running: Running, queue: str) -> tuple[str, str]:
+    """The command that loads what the queue's dead letters name, and what has to be done before."""
+    if running.folder:
+        note = "end the recording first: this command needs the folder alone" if running.records_here else ""
+        return _in_folder(f"redrive --dlq {queue}-dlq", running), note
+    return _inside(running, f"tickhouse redrive --dlq {queue}-dlq"), ""
+
+
+def for_check(running: Running, name: str) -> str:
+    """Shows what the check found last."""
+    sql = (
+        "select at, venue, symbol, value, detail from ops_check_results "  # noqa: S608  # shown, not run
+        f"where check_name = '{name}' and verdict = 'failed' order by run_time desc, at limit 20"
+    )
+    asked = f'query "{sql}"'
+    return _in_folder(asked, running) if running.folder else _inside(running, f"tickhouse {asked}")
+
+
+def for_gap(running: Running, venue: str, symbol: str, channel: str, since_us: int, until_us: int, interval: str = "1m") -> str:
+    """Fetches the candles of a gap's time; empty for the book, of which a venue has no past.
+
+    `until_us` is where the gap's last instant is, or its last kline opened.
+    """
+    if channel not in ("klines", "trades"):
+        return ""
+    step = MINUTE_US
+    start, end = since_us // step * step, (until_us // step + 1) * step
+    options = ["--venue", venue, "--symbol", symbol, "--interval", interval]
+    options += ["--start", format_instant(start), "--end", format_instant(end)]
+    asked = f"klines {shlex.join(options)}"
+    if running.folder:
+        return _in_folder(asked, running)
+    return f"{_DOCKER} run --rm klines tickhouse {asked}" if running.is_compose else f"tickhouse {asked}"
+
+
+def _in_folder(asked: str, running: Running) -> str:
+    return f"tickhouse {asked} --data {shlex.quote(running.folder)}"
+
+
+def _inside(running: Running, command: str) -> str:
+    """In the stack: in the container that has the rights to write."""
+    return f"{_DOCKER} exec keeper {command}" if running.is_compose else command
+
+
+def _record(running: Running, markets: Sequence[tuple[str, str]]) -> str:
+    chosen = list(markets)[:_MOST_SYMBOLS] or [("binance", "BTCUSDT")]
+    venues, symbols = _once(venue for venue, _ in chosen), _once(symbol for _, symbol in chosen)
+    options = [
+        *(word for venue in venues for word in ("--venue", venue)),
+        *(word for name in symbols for word in ("--symbol", name)),
+    ]
+    return _in_folder(f"local {shlex.join(options)}", running)
+
+
+def _once(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
