@@ -43,6 +43,7 @@ def helps(command: Any, name: str) -> Iterator[tuple[str, str]]:
 HELPS = [
     *helps(typer.main.get_command(app), "tickhouse"),
     *helps(typer.main.get_command(simulator), "python -m simulated_exchange"),
+    *re.findall(r"(?m)^([a-z-]+:).*## (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8")),
 ]
 
 
@@ -51,6 +52,11 @@ def test_a_page_is_in_plain_english(page: str) -> None:
     sentences = list(sentences_of((ROOT / page).read_text(encoding="utf-8")))
     assert sentences
     assert [f"{page}:{one.line}: {fault}" for one in sentences for fault in faults_of(one)] == []
+
+
+def test_the_remarks_of_the_environment_are_in_plain_english() -> None:
+    text = re.sub(r"(?m)^(# )?[A-Z0-9_]+=.*$|^# ?", "", (ROOT / ".env.example").read_text(encoding="utf-8"))
+    assert [f".env.example: {fault}" for one in sentences_of(text) for fault in faults_of(one)] == []
 
 
 def test_every_help_is_in_plain_english() -> None:
