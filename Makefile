@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SET_UP = $(PYTHON) tools/set_up.py $(if $(filter command environment,$(origin PYTHON)),--this-python) \
 	$(if $(INSTALLER),--installer $(INSTALLER))
 
-.PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench performance docs docs-tools settings screenshots sql aws generated lock peers clean
+.PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench performance docs docs-tools settings screenshots sql aws costs generated lock peers clean
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -100,7 +100,10 @@ sql: setup ## The views whose statements differ in names and numbers only
 aws: setup ## The parts of the AWS template that follow from the catalogue of datasets
 	$(BIN)/python tools/make_aws.py
 
-generated: settings sql aws ## Everything that is written from the code
+costs: setup ## The tables of costs in docs/scaling.md, from resources/aws/costs.yaml
+	$(BIN)/python tools/make_costs.py
+
+generated: settings sql aws costs ## Everything that is written from the code
 
 lock: tools ## After changing dependencies: poetry.lock, and the requirement files from it
 	$(POETRY) lock
