@@ -8,7 +8,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "scaling.md"
-BEGIN, END = "<!-- costs: made by tools/make_costs.py -->", "<!-- end of costs -->"
+BEGIN, END = "<!-- costs -->", "<!-- end of costs -->"
 SYMBOLS = (10, 100, 1_000)
 MONTHS = (1, 12)
 SECONDS = 30 * 24 * 3600

@@ -148,17 +148,17 @@ def print_summary(backfill: "Backfill", seconds: float) -> None:
 @with_data_folder()
 def main(
     symbol: Annotated[
-        list[str] | None, typer.Option(help="As the venue spells it, for example BTCUSDT; repeats. Default: ACTIVE_SYMBOLS.")
+        list[str] | None, typer.Option(help="Symbol in the venue's spelling, such as BTCUSDT; repeats. Default: ACTIVE_SYMBOLS.")
     ] = None,
     interval: Annotated[str, typer.Option(help="Length of a kline, for example 1m, 1h or 1d, if the venue has it.")] = "1m",
     start: Annotated[str, typer.Option(help="First open time, ISO 8601, UTC.")] = "2024-01-01",
     end: Annotated[str | None, typer.Option(help="Open times before this, ISO 8601, UTC; default now.")] = None,
     venue: Annotated[str, typer.Option(help=f"The exchange: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
     source: Annotated[str, typer.Option(help="rest, archive (bulk files) or auto (archive for finished months).")] = "rest",
-    recheck: Annotated[bool, typer.Option("--recheck", help="Ask for everything again and report what differs.")] = False,
-    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Requests under way at once.")] = 16,
+    recheck: Annotated[bool, typer.Option("--recheck", help="Request everything again and report what differs.")] = False,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Concurrent requests.")] = 16,
 ) -> None:
-    """Complete the lake's klines: asks the venue only for what is missing and lands it as Parquet, month by month."""
+    """Complete the lake's klines: requests only what is missing and writes it as Parquet, month by month."""
 
     def work() -> None:
         exchange = venue_named(venue)

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @with_data_folder()
 def main(
-    symbol: Annotated[list[str], typer.Option(help="As the venue spells it; repeats.")],
+    symbol: Annotated[list[str], typer.Option(help="Symbol in the venue's spelling; repeats.")],
     duration: Annotated[float, typer.Option(min=1, help="Seconds.")] = 60.0,
-    levels: Annotated[int, typer.Option(min=1, help="What the mirror was given as --levels.")] = LEVELS,
+    levels: Annotated[int, typer.Option(min=1, help="The --levels of the mirror.")] = LEVELS,
     venue: Annotated[str, typer.Option(help=f"The exchange: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
-    subscription: Annotated[str | None, typer.Option(help="An ordered one of yours; default a passing one.")] = None,
+    subscription: Annotated[str | None, typer.Option(help="Your own ordered subscription. Default: a temporary one.")] = None,
 ) -> None:
     """Compare the books rebuilt from Pub/Sub with the venue's, level by level, and exit 1 on a difference."""
 

@@ -28,7 +28,7 @@ _DEFAULTS = StreamOptions(wanted={})
 @with_data_folder()
 def main(
     symbol: Annotated[
-        list[str] | None, typer.Option(help=f"As the venue spells it; repeats. Default: ACTIVE_SYMBOLS, or {MARKETS_FILE}.")
+        list[str] | None, typer.Option(help=f"In the venue's spelling; repeats. Default: ACTIVE_SYMBOLS, or {MARKETS_FILE}.")
     ] = None,
     channel: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: {', '.join(DEFAULT_CHANNELS)}.")
@@ -40,22 +40,22 @@ def main(
         str | None, typer.Option(help=f"Of the channel klines. Default: the symbol's in {MARKETS_FILE}, or {_DEFAULTS.interval}.")
     ] = None,
     snapshot_levels: Annotated[
-        int | None, typer.Option(help="Levels a side of a snapshot; default what the venue can.", rich_help_panel=_TUNING)
+        int | None, typer.Option(help="Levels per side of a snapshot. Default: by venue and symbols.", rich_help_panel=_TUNING)
     ] = None,
     prove_every: Annotated[
-        float, typer.Option(min=1, help="Seconds between two proofs of a book.", rich_help_panel=_TUNING)
+        float, typer.Option(min=1, help="Seconds between two verifications of a book.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.prove_seconds,
     batch_seconds: Annotated[
         float, typer.Option(min=0.1, help="Age at which a micro-batch becomes objects.", rich_help_panel=_TUNING)
     ] = _LIMITS.age_seconds,
     batch_mb: Annotated[
-        int, typer.Option(min=1, help="Size of frames at which it does.", rich_help_panel=_TUNING)
+        int, typer.Option(min=1, help="Size at which a micro-batch becomes objects, in MB.", rich_help_panel=_TUNING)
     ] = _LIMITS.frame_bytes // 1024**2,
     fsync_seconds: Annotated[
-        float, typer.Option(min=0.01, help="The most a power cut can take.", rich_help_panel=_TUNING)
+        float, typer.Option(min=0.01, help="Longest time of messages that a power cut can lose.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.fsync_seconds,
     spool_mb: Annotated[
-        int, typer.Option(min=1, help="Size at which channels stop, until there is room.", rich_help_panel=_TUNING)
+        int, typer.Option(min=1, help="Size of the spool at which channels stop, in MB.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.spool_bytes // 1024**2,
     give_up: Annotated[
         str,
@@ -65,14 +65,14 @@ def main(
         float, typer.Option(min=1, help="Age at which a connection is replaced.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.rotate_seconds,
     overlap_seconds: Annotated[
-        float, typer.Option(min=0.1, help="How long both deliver when it is.", rich_help_panel=_TUNING)
+        float, typer.Option(min=0.1, help="Seconds during which old and new connection deliver.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.overlap_seconds,
     silence_seconds: Annotated[
-        float, typer.Option(min=1, help="Without a byte, a connection is dead.", rich_help_panel=_TUNING)
+        float, typer.Option(min=1, help="Seconds without a byte after which a connection is closed.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.silence_seconds,
     mute_seconds: Annotated[
         float,
-        typer.Option(min=0.1, help="Without data, a connection that usually has it is replaced.", rich_help_panel=_TUNING),
+        typer.Option(min=0.1, help="Seconds without data after which a busy connection is replaced.", rich_help_panel=_TUNING),
     ] = _DEFAULTS.mute_seconds,
     streams_per_connection: Annotated[
         int, typer.Option(min=1, max=MOST_STREAMS, help="Streams on one connection.", rich_help_panel=_TUNING)
@@ -81,7 +81,7 @@ def main(
         float, typer.Option(min=0, help="Deadline of a clean stop; what is left waits in the spool.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.stop_seconds,
 ) -> None:  # fmt: skip
-    """Record the live market until a signal: every message lands as Parquet, every gap is written down."""
+    """Record the live market until a signal: every message as Parquet, every gap with its cause."""
 
     def work() -> None:
         exchange = venue_named(venue)

@@ -118,7 +118,7 @@ def main(
         int | None, typer.Option(min=1, help="Decoded megabytes per insert; default: as memory allows.", rich_help_panel=_TUNING)
     ] = None,
     window_mb: Annotated[
-        int, typer.Option(min=1, help="Megabytes of objects read at once.", rich_help_panel=_TUNING)
+        int, typer.Option(min=1, help="Megabytes of objects in memory at the same time.", rich_help_panel=_TUNING)
     ] = _LIMITS.window_bytes // _MEGA,
     object_mb: Annotated[
         int | None,

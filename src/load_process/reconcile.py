@@ -244,7 +244,7 @@ def main(
     ] = 300,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,
 ) -> None:
-    """Compare the lake with the ledger and load what notifications lost."""
+    """Compare the lake with the ledger and load objects whose notification was lost."""
 
     def work() -> None:
         chosen = [dataset_named(name) for name in dict.fromkeys(dataset)] if dataset else list(DATASETS)

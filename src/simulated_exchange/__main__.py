@@ -30,32 +30,33 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 @app.command()
 def simulated_exchange(
-    port: Annotated[int, typer.Option(help="0 = any free port; the first line printed names it")] = 8090,
-    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
-    seed: Annotated[int, typer.Option(help="the same seed is the same market")] = 1,
-    pace: Annotated[int, typer.Option(help="times as many orders and trades: 15 is a busy market")] = 1,
-    symbols: Annotated[int, typer.Option(help="how many symbols are listed")] = 10,
-    replay: Annotated[list[Path] | None, typer.Option(help="recorded klines or sockets (.jsonl, .jsonl.gz); repeats")] = None,
-    replay_lake: Annotated[str, typer.Option(help="a data folder or s3://bucket: what was recorded is the market")] = "",
-    start: Annotated[str | None, typer.Option("--from", help="ISO instant at which the replay of the lake begins")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="ISO instant at which it ends")] = None,
+    port: Annotated[int, typer.Option(help="Port; 0: any free port, which the first line of the output names.")] = 8090,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same market.")] = 1,
+    pace: Annotated[int, typer.Option(help="Factor of orders and trades: 15 is a busy market.")] = 1,
+    symbols: Annotated[int, typer.Option(help="Number of listed symbols.")] = 10,
+    replay: Annotated[list[Path] | None, typer.Option(help="Recorded klines or sockets (.jsonl, .jsonl.gz); repeats.")] = None,
+    replay_lake: Annotated[str, typer.Option(help="Data folder or s3://bucket whose recording is replayed.")] = "",
+    start: Annotated[str | None, typer.Option("--from", help="Start of the replayed range, ISO 8601.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="End of the replayed range, ISO 8601.")] = None,
     speed: Annotated[
         str | None,
-        typer.Option("--speed", "--replay-speed", help="times the recorded pace (1); max (or 0) = as fast as readers take it"),
+        typer.Option("--speed", "--replay-speed", help="Factor of the recorded pace (1); max: as fast as readers read."),
     ] = None,
     replay_end: Annotated[
-        ReplayEnd | None, typer.Option(help="of a lake: the process stays (default), or closes its sockets and ends")
+        ReplayEnd | None, typer.Option(help="At the end of the lake: keep running (default), or close the sockets and exit.")
     ] = None,
     replay_start: Annotated[
-        Start | None, typer.Option(help="on any subscription (default), on all of them, by the control endpoint, or at once")
+        Start | None,
+        typer.Option(help="Start after any subscription (default), after all, by the control endpoint, or immediately."),
     ] = None,
-    now: Annotated[str | None, typer.Option(help="ISO instant at which the exchange's clock starts")] = None,
-    time_scale: Annotated[float, typer.Option(help="the exchange's clock runs so many times as fast, limits included")] = 1.0,
-    weight_limit: Annotated[int, typer.Option(help="REQUEST_WEIGHT per minute")] = 6_000,
-    latency_ms: Annotated[int, typer.Option(help="every answer is held back this long")] = 0,
+    now: Annotated[str | None, typer.Option(help="Start of the exchange's clock, ISO 8601.")] = None,
+    time_scale: Annotated[float, typer.Option(help="Factor of the exchange's clock, limits included.")] = 1.0,
+    weight_limit: Annotated[int, typer.Option(help="REQUEST_WEIGHT per minute.")] = 6_000,
+    latency_ms: Annotated[int, typer.Option(help="Delay of every answer, in ms.")] = 0,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="KIND[@PATH][:COUNT[:PROBABILITY[:VALUE]]], of sockets KIND[@STREAM][…[:VALUE[:NUMBERS]]]; repeats"),
+        typer.Option(help="KIND[@PATH][:COUNT[:PROBABILITY[:VALUE]]], for sockets KIND[@STREAM][…[:VALUE[:NUMBERS]]]; repeats."),
     ] = None,
 ) -> None:
     """A Binance- and KuCoin-compatible exchange for tests and demos."""

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from status_page.queries import Queries
@@ -91,13 +91,32 @@ def roll_up(parts: Iterable[Candle], interval_seconds: int) -> list[Candle]:
     return rolled
 
 
+class _Recent:
+    """What was read a moment ago, so that many viewers cost as much as one. Reads are one after the other."""
+
+    def __init__(self, queries: Queries) -> None:
+        self.queries = queries
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, ...], tuple[float, Any]] = OrderedDict()
+
+    def get(self, what: tuple[str, ...], read: Callable[[], Any]) -> Any:
+        with self._lock:
+            known = self._known.get(what)
+            if known is None or time.monotonic() - known[0] > _FRESH_SECONDS:
+                known = self._known[what] = (time.monotonic(), read())
+                self._known.move_to_end(what)
+                while len(self._known) > _MOST_REMEMBERED:
+                    self._known.popitem(last=False)
+            return known[1]
+
+
 class Markets:
     """Thread-safe. Errors: the warehouse's."""
 
-    def __init__(self, queries: Queries) -> None:
-        self._queries = queries
-        self._lock = threading.Lock()
-        self._remembered: OrderedDict[tuple[str, ...], tuple[float, Any]] = OrderedDict()
+    def __init__(self, windows: Queries, live: Queries) -> None:
+        """Two connections: somebody who pages through history does not wait for all who watch, nor they for the one."""
+        self._windows = _Recent(windows)
+        self._live = _Recent(live)
 
     def window(self, venue: str, symbol: str, interval: str, until_us: int | None = None) -> dict[str, Any]:
         """The klines of 1,000 steps before `until_us`, and their gaps. Without it up to now, or up to the last kline there is.
@@ -108,84 +127,57 @@ class Markets:
         series, step = (venue, symbol, interval), INTERVALS[interval] * SECOND_US
         if until_us is not None:
             return self._window(series, step, -(-until_us // step) * step)
-        return dict(self._remember(("newest", *series), lambda: self._window(series, step, None)))
+        return dict(self._windows.get(("newest", *series), lambda: self._window(series, step, None)))
 
     def live(self, venue: str, symbol: str, interval: str) -> dict[str, Any]:
         """The youngest three klines and the best levels of the book."""
-        klines = self._remember(("young", venue, symbol, interval), lambda: self._young((venue, symbol, interval)))
-        book = self._remember(("book", venue, symbol), lambda: self._book(venue, symbol))
+        klines = self._live.get(("young", venue, symbol, interval), lambda: self._young((venue, symbol, interval)))
+        book = self._live.get(("book", venue, symbol), lambda: self._book(venue, symbol))
         return {"venue": venue, "symbol": symbol, "interval": interval, "klines": list(map(tuple, klines)), "book": book}
-
-    def _remember(self, what: tuple[str, ...], read: Any) -> Any:
-        with self._lock:
-            known = self._remembered.get(what)
-            if known is None or time.monotonic() - known[0] > _FRESH_SECONDS:
-                known = self._remembered[what] = (time.monotonic(), read())
-                self._remembered.move_to_end(what)
-                while len(self._remembered) > _MOST_REMEMBERED:
-                    self._remembered.popitem(last=False)
-            return known[1]
 
     def _window(self, series: Series, step: int, asked: int | None) -> dict[str, Any]:
         now = -(-now_us() // step) * step
         until = now if asked is None else asked
         klines = self._between(series, until - WINDOW_STEPS * step, until)
-        if asked is None and not klines and (last := self._beside(series, until, until)[0]):
+        if asked is None and not klines and (last := _beside(self._windows.queries, series, until, until)[0]):
             until = last + step
             klines = self._between(series, until - WINDOW_STEPS * step, until)
         since = until - WINDOW_STEPS * step
-        before, after = self._beside(series, since, until)
+        before, after = _beside(self._windows.queries, series, since, until)
         return {
             "since": since,
             "until": until,
             "klines": list(map(tuple, klines)),
-            "gaps": self._queries.ask("gaps", parameters(series, since, until)),
+            "gaps": self._windows.queries.ask("gaps", parameters(series, since, until)),
             "before": before,
             "after": after,
         }
 
-    def _beside(self, series: Series, since: int, until: int) -> tuple[int, int]:
-        [[before, after]] = self._queries.ask("candles_beside", parameters(series, since, until))
-        return int(before), int(after)
-
     def _between(self, series: Series, since: int, until: int) -> list[Candle]:
         """The stored klines of a stretch, and of trades whatever is younger than storage."""
-        stored = [candle(row) for row in self._queries.ask("candles", parameters(series, since, until))]
+        queries = self._windows.queries
+        stored = [candle(row) for row in queries.ask("candles", parameters(series, since, until))]
         if until + _MOST_LIVE_US < now_us():
             return stored
-        return [kline for kline in self._with_the_youngest(series, stored) if since <= kline.opened < until]
+        return [kline for kline in _with_trades(queries, series, stored) if since <= kline.opened < until]
 
     def _young(self, series: Series) -> list[Candle]:
         """The youngest three, including the running one."""
-        last, _ = self._beside(series, _END_US, _END_US)
+        queries = self._live.queries
+        last, _ = _beside(queries, series, _END_US, _END_US)
         since = last - 2 * INTERVALS[series[2]] * SECOND_US
-        stored = [candle(row) for row in self._queries.ask("candles", parameters(series, since, _END_US))] if last else []
-        return self._with_the_youngest(series, stored)[-3:]
-
-    def _with_the_youngest(self, series: Series, stored: list[Candle]) -> list[Candle]:
-        venue, symbol, interval = series
-        seconds, now = INTERVALS[interval], now_us()
-        young = stored[-1].opened if stored else 0
-        part_seconds = min(60, seconds)
-        minutes: list[Candle] = []
-        if seconds > 60:
-            since = max(young, now - _MOST_MINUTES_US)
-            minutes = [candle(row) for row in self._queries.ask("candles", parameters((venue, symbol, "1m"), since, _END_US))]
-        behind = now - (minutes[-1].opened if minutes else young)
-        back = min(max(_LIVE_US, behind), _MOST_LIVE_US) if seconds >= 60 else MINUTE_US
-        since = (now - back) // (part_seconds * SECOND_US) * part_seconds * SECOND_US
-        rows = self._queries.ask("live_candles", {"venue": venue, "symbol": symbol, "seconds": part_seconds, "since_us": since})
-        return with_the_youngest(stored, minutes, map(candle, rows), seconds)
+        stored = [candle(row) for row in queries.ask("candles", parameters(series, since, _END_US))] if last else []
+        return _with_trades(queries, series, stored)[-3:]
 
     def _book(self, venue: str, symbol: str) -> dict[str, Any] | None:
         """None without a diff in the last hour of loads."""
         market: dict[str, Any] = {"venue": venue, "symbol": symbol}
-        [[event_us, update_id]] = self._queries.ask("newest_diff", market | {"since_us": now_us() - _DIFFS_US})
+        [[event_us, update_id]] = self._live.queries.ask("newest_diff", market | {"since_us": now_us() - _DIFFS_US})
         if not update_id:
             return None
         at = to_datetime(int(event_us)).strftime("%Y-%m-%d %H:%M:%S.%f")
-        rows = self._queries.ask("book", market | {"at": at, "levels": LEVELS_SHOWN})
-        [[proven, broken]] = self._queries.ask("book_proof", market | {"since_us": now_us() - _PROOF_US})
+        rows = self._live.queries.ask("book", market | {"at": at, "levels": LEVELS_SHOWN})
+        [[proven, broken]] = self._live.queries.ask("book_proof", market | {"since_us": now_us() - _PROOF_US})
         sides = {side: [(price, quantity) for which, price, quantity, _, _ in rows if which == side] for side in ("bid", "ask")}
         return {
             "event_time": int(event_us),
@@ -202,3 +194,25 @@ def parameters(series: Series, since_us: int, until_us: int) -> dict[str, Any]:
     """Of the queries about a stretch of klines."""
     venue, symbol, interval = series
     return {"venue": venue, "symbol": symbol, "interval": interval, "since_us": since_us, "until_us": until_us}
+
+
+def _beside(queries: Queries, series: Series, since: int, until: int) -> tuple[int, int]:
+    [[before, after]] = queries.ask("candles_beside", parameters(series, since, until))
+    return int(before), int(after)
+
+
+def _with_trades(queries: Queries, series: Series, stored: list[Candle]) -> list[Candle]:
+    """The stored klines, and of trades whatever is younger than they."""
+    venue, symbol, interval = series
+    seconds, now = INTERVALS[interval], now_us()
+    young = stored[-1].opened if stored else 0
+    part_seconds = min(60, seconds)
+    minutes: list[Candle] = []
+    if seconds > 60:
+        since = max(young, now - _MOST_MINUTES_US)
+        minutes = [candle(row) for row in queries.ask("candles", parameters((venue, symbol, "1m"), since, _END_US))]
+    behind = now - (minutes[-1].opened if minutes else young)
+    back = min(max(_LIVE_US, behind), _MOST_LIVE_US) if seconds >= 60 else MINUTE_US
+    since = (now - back) // (part_seconds * SECOND_US) * part_seconds * SECOND_US
+    rows = queries.ask("live_candles", {"venue": venue, "symbol": symbol, "seconds": part_seconds, "since_us": since})
+    return with_the_youngest(stored, minutes, map(candle, rows), seconds)

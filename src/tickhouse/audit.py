@@ -226,9 +226,9 @@ def main(
     symbol: Annotated[str | None, typer.Option(help="Only this market, and the objects that hold it.")] = None,
     by: Annotated[list[str] | None, typer.Option(help="symbol or day, or both: repeats.")] = None,
     footers: Annotated[bool, typer.Option("--footers", help="Read every Parquet footer in the lake as well.")] = False,
-    samples: Annotated[int, typer.Option(min=0, help="Objects shown of every verdict that is not ok.")] = 10,
+    samples: Annotated[int, typer.Option(min=0, help="Objects shown per verdict that is not ok.")] = 10,
 ) -> None:
-    """Account for every object: ledger, bronze, what people see, and with --footers the lake; exit 1 if anything differs."""
+    """Check every object in ledger, bronze and views, with --footers in the lake too; exit 1 if anything differs."""
 
     def work() -> None:
         groups = [name for name in _GROUPS if name in (by or ())]

@@ -59,7 +59,7 @@ def _ask(rows: int, where: str) -> None:
 @with_data_folder(reads=True)
 def main(
     bronze: Annotated[bool, typer.Option("--bronze", help="Rows as loaded from the lake.")] = False,
-    silver: Annotated[bool, typer.Option("--silver", help="Rows without duplicates: what the views show.")] = False,
+    silver: Annotated[bool, typer.Option("--silver", help="Rows without duplicates, which the views show.")] = False,
     gold: Annotated[bool, typer.Option("--gold", help="Tables built from silver.")] = False,
     symbol: Annotated[str | None, typer.Option(help="Only the rows of this market.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,

@@ -25,10 +25,10 @@ from tickhouse_core.warehouse import connect, connect_asker, where_to_read
 _TEACHING = """Crypto market data: recorded to Parquet, loaded into ClickHouse exactly once, queryable in SQL.
 
 Begin with [bold]tickhouse demo[/] (no network), or [bold]tickhouse local --symbol BTCUSDT[/] (the live market, on this
-machine alone, kept in ./data). Both show http://localhost:8080. Ask what it records, meanwhile or later:
+machine alone, kept in ./data). Both show http://localhost:8080. Query what it records, meanwhile or later:
 [bold]tickhouse query --data data "select * from trades limit 5"[/].
 
-Something is wrong? [bold]tickhouse status[/] says where, [bold]tickhouse doctor[/] says what to do.
+If something is wrong: [bold]tickhouse status[/] shows where, [bold]tickhouse doctor[/] prints the fix.
 """
 _START, _LOOK, _RUN, _OPERATE = "Start here", "Look", "Run: one process each", "Operate"
 
@@ -94,7 +94,7 @@ def options(
 
 @app.command(rich_help_panel=_START)
 def demo(
-    duration: Annotated[float, typer.Option(min=0, help="Seconds in all; what the backfill leaves is live recording.")] = 60,
+    duration: Annotated[float, typer.Option(min=0, help="Seconds in total; live recording gets what the backfill leaves.")] = 60,
 ) -> None:
     """The whole pipeline on this machine against a simulated exchange, with the status page: no Docker, no network."""
 
@@ -116,7 +116,7 @@ def provision(
         bool, typer.Option("--pubsub", help="Only the mirror's topics; without any option if Pub/Sub is configured.")
     ] = False,
 ) -> None:
-    """Create what the pipeline needs wherever the environment points; safe to repeat."""
+    """Create bucket, queues, notifications, tables and topics; safe to repeat."""
 
     def work() -> None:
         everything = not (aws or warehouse or pubsub)
@@ -140,7 +140,7 @@ def provision(
 @with_data_folder(reads=True)
 def query(
     sql: Annotated[str, typer.Argument(help="One select, for example: select count() from klines")],
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a row, for scripts.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per row, for scripts.")] = False,
     write: Annotated[
         bool, typer.Option("--write", help="Allow statements that write, change settings, or read by file, url, s3 or remote.")
     ] = False,

@@ -52,11 +52,14 @@ def move_writers(
 
 def main(
     accept_loss: Annotated[
-        bool, typer.Option("--accept-loss", help="Write although rows of a replica that is gone were never fetched; lists them.")
+        bool,
+        typer.Option(
+            "--accept-loss", help="Let writers start without the rows that only a lost replica has, and list what is missing."
+        ),
     ] = False,
     wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for rows that this replica has yet to fetch.")] = 60,
 ) -> None:
-    """Let loaders and the transformer write to the replica that CLICKHOUSE_HOST names, and to no other."""
+    """Let loaders and the transformer write to the replica that CLICKHOUSE_HOST names, and to no other replica."""
 
     def work() -> None:
         settings = read(WarehouseSettings)

@@ -259,7 +259,9 @@ def _check_folder(folder: Path) -> None:
 
 
 def main(
-    symbol: Annotated[list[str] | None, typer.Option(help="As the venue spells it; repeats. Default: ACTIVE_SYMBOLS.")] = None,
+    symbol: Annotated[
+        list[str] | None, typer.Option(help="Symbol in the venue's spelling; repeats. Default: ACTIVE_SYMBOLS.")
+    ] = None,
     channel: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: {', '.join(DEFAULT_CHANNELS)}.")
     ] = None,
@@ -269,11 +271,13 @@ def main(
     since: Annotated[
         str | None, typer.Option(help="Also fetch klines from this instant on, the newest first; ISO 8601, UTC.")
     ] = None,
-    interval: Annotated[str, typer.Option(help="Of the klines that --since fetches.")] = USUAL_INTERVAL,
-    data: Annotated[Path, typer.Option(help="Where lake, warehouse and spool are kept between runs.")] = Path("data"),
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Of the status page; default STATUS_PORT, 8080.")] = None,
+    interval: Annotated[str, typer.Option(help="Interval of the klines that --since fetches.")] = USUAL_INTERVAL,
+    data: Annotated[Path, typer.Option(help="Folder of lake, warehouse and spool.")] = Path("data"),
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of the status page; default STATUS_PORT, 8080.")
+    ] = None,
     sql_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Of read-only SQL; default SQL_PORT, 8123 or any free one.")
+        int | None, typer.Option(min=0, max=65535, help="Port of read-only SQL; default SQL_PORT, 8123 or any free port.")
     ] = None,
     duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
 ) -> None:

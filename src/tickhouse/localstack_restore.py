@@ -219,7 +219,9 @@ def _keep_topics() -> None:
 
 
 def main(
-    ready_file: Annotated[Path | None, typer.Option(help="Touch this file whenever all is well, for a health check.")] = None,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Touch this file while lake and copy are in sync, for a health check.")
+    ] = None,
 ) -> None:
     """Keep LocalStack's lake and its copy in LAKE_COPY_DIR in sync; create queues and topics again after a restart."""
 

@@ -13,19 +13,31 @@ MODELS: tuple[type[BaseSettings], ...] = tuple(
 )
 """Every concern of tickhouse_core.settings, in its order."""
 
+GROUPS: dict[str, tuple[type[BaseSettings], ...]] = {
+    "S3, SQS and AWS credentials": (settings.AwsSettings, settings.LakeSettings),
+    "Data folder": (settings.DataSettings, settings.SpoolSettings),
+    "ClickHouse": (settings.WarehouseSettings, settings.SqlSettings),
+    "Symbols and exchanges": (settings.MarketSettings, settings.BinanceSettings, settings.KucoinSettings),
+    "Memory and retention": (settings.LoaderSettings, settings.RetentionSettings),
+    "Google Pub/Sub": (settings.PubSubSettings,),
+    "Status page": (settings.StatusSettings,),
+    "Metrics and logs": (settings.MetricsSettings, settings.LogSettings),
+}
+"""MODELS, by what people search for."""
+
 _HEAD = """# Settings
 
-Everything is read from the environment, and in development from `.env`, which never overrides. This page is made of the code
-that reads them (`make settings`); a test keeps it true. [.env.example](../.env.example) is the same to copy.
+tickhouse reads all settings from environment variables. In development it also reads `.env`, which never overrides them:
+copy [.env.example](../.env.example). The code that reads the settings writes this page (`make settings`).
 
-A value that does not fit is refused with the variable's name and never printed; passwords in URLs, tokens and secrets are
-replaced by `***` in every error and log line. Credentials of Google are its client's: `GOOGLE_APPLICATION_CREDENTIALS`.
+An error for a wrong value names the variable and never shows the value. In every error and log line `***` replaces tokens,
+secrets and passwords in URLs. Google's credentials are in `GOOGLE_APPLICATION_CREDENTIALS`, as Google's client reads them.
 """
 
 
 def settings_page() -> str:
-    """Markdown: one table a concern."""
-    return "\n".join([_HEAD, *(_table(model) for model in MODELS)])
+    """Markdown: one table a group."""
+    return "\n".join([_HEAD, *(_table(title, models) for title, models in GROUPS.items())])
 
 
 def variables_of(model: type[BaseSettings]) -> list[str]:
@@ -33,9 +45,10 @@ def variables_of(model: type[BaseSettings]) -> list[str]:
     return [name for name, _, _ in _rows(model)]
 
 
-def _table(model: type[BaseSettings]) -> str:
-    rows = [f"| `{name}` | {default} | {meaning} |" for name, default, meaning in _rows(model)]
-    return "\n".join([f"## {_first_line(model)}", "", "| variable | default | meaning |", "|---|---|---|", *rows, ""])
+def _table(title: str, models: tuple[type[BaseSettings], ...]) -> str:
+    about = " ".join(_first_line(model) for model in models)
+    rows = [f"| `{name}` | {default} | {meaning} |" for model in models for name, default, meaning in _rows(model)]
+    return "\n".join([f"## {title}", "", about, "", "| variable | default | meaning |", "|---|---|---|", *rows, ""])
 
 
 def _rows(model: type[BaseSettings]) -> Iterator[tuple[str, str, str]]:
@@ -56,7 +69,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _first_line(model: type[BaseSettings]) -> str:
-    return (model.__doc__ or "").strip().splitlines()[0].rstrip(".")
+    return (model.__doc__ or "").strip().splitlines()[0]
 
 
 if __name__ == "__main__":

@@ -46,11 +46,12 @@ Token = Annotated[
     str, _shaped(r"|[!-~]{16,200}", "must have 16 to 200 characters without spaces: openssl rand -hex 16 makes one")
 ]
 Names = Annotated[str, _shaped(r"[A-Za-z0-9._:\[\] ,-]*", "must be hosts' names, separated by spaces")]
+SymbolNames = Annotated[str, _shaped(r"[^@%?#=&]*", "must be symbols, separated by commas or spaces: BTCUSDT,ETHUSDT")]
 Printable = Annotated[str, _shaped(r"[!-~]+", "must not contain spaces, line ends or letters beyond ASCII")]
 
 
 class AwsSettings(BaseSettings, env_prefix="AWS_", env_ignore_empty=True):
-    """S3 and SQS: boto3's own variables.
+    """The `AWS_` variables are boto3's own.
 
     They are only checked here: botocore's own refusal would repeat the value. boto3 reads more of them, and its own files.
     """
@@ -66,20 +67,24 @@ class AwsSettings(BaseSettings, env_prefix="AWS_", env_ignore_empty=True):
 
 
 class LakeSettings(BaseSettings, env_ignore_empty=True):
-    """Where objects and notifications live."""
+    """Without `AWS_ENDPOINT_URL`, tickhouse uses AWS itself."""
 
     bucket: BucketName = Field("crypto", validation_alias="S3_BUCKET", description="bucket of the lake")
     copy_dir: Path | None = Field(None, validation_alias="LAKE_COPY_DIR", description="folder for a local copy of each object")
 
 
 class DataSettings(BaseSettings, env_ignore_empty=True):
-    """One folder instead of S3, SQS and a ClickHouse server; the commands' `--data` sets it."""
+    """A data folder replaces S3, SQS and a ClickHouse server; `--data` of a command sets it too."""
 
-    folder: Path | None = Field(None, validation_alias="TICKHOUSE_DATA", description="folder of lake, warehouse and spool")
+    folder: Path | None = Field(
+        None,
+        validation_alias="TICKHOUSE_DATA",
+        description="folder of lake, warehouse and spool",
+    )
 
 
 class WarehouseSettings(BaseSettings, env_prefix="CLICKHOUSE_", env_ignore_empty=True):
-    """A ClickHouse server over HTTP, or the embedded engine when `path` is set."""
+    """tickhouse uses a ClickHouse server over HTTP, or the embedded engine (chDB) with `CLICKHOUSE_PATH`."""
 
     host: HostName = Field("localhost", description="host name of the server")
     port: int = Field(8123, description="HTTP port")
@@ -90,13 +95,13 @@ class WarehouseSettings(BaseSettings, env_prefix="CLICKHOUSE_", env_ignore_empty
 
 
 class SqlSettings(BaseSettings, env_prefix="SQL_", env_ignore_empty=True):
-    """SQL over HTTP, served on loopback by the process that holds a data folder. It only reads."""
+    """The process that holds a data folder serves read-only SQL over HTTP on loopback, at `SQL_PORT`."""
 
     port: int | None = Field(None, ge=0, le=65535, description="unset: 8123, or any free port if 8123 is taken; 0: any free port")
 
 
 class BinanceSettings(BaseSettings, env_prefix="BINANCE_", env_ignore_empty=True):
-    """Binance endpoints: a simulator or a proxy can stand in."""
+    """The addresses can point to a simulator or a proxy."""
 
     rest_url: HttpUrl = Field("https://data-api.binance.vision", description="REST base URL")
     ws_url: SocketUrl = Field("wss://data-stream.binance.vision", description="WebSocket base URL")
@@ -104,15 +109,15 @@ class BinanceSettings(BaseSettings, env_prefix="BINANCE_", env_ignore_empty=True
 
 
 class KucoinSettings(BaseSettings, env_prefix="KUCOIN_", env_ignore_empty=True):
-    """KuCoin's endpoint; its token call returns the address of its sockets."""
+    """KuCoin's REST API returns the address of its WebSocket."""
 
     rest_url: HttpUrl = Field("https://api.kucoin.com", description="REST base URL; also issues WebSocket tokens")
 
 
 class MarketSettings(BaseSettings, env_ignore_empty=True):
-    """Symbols to record."""
+    """`--symbol` of a command takes precedence."""
 
-    active_symbols: str = Field(
+    active_symbols: SymbolNames = Field(
         "",
         validation_alias="ACTIVE_SYMBOLS",
         description="symbols where no `--symbol` is given, such as BTCUSDT,kucoin:BTC-USDT; empty: resources/markets.yaml",
@@ -120,13 +125,13 @@ class MarketSettings(BaseSettings, env_ignore_empty=True):
 
 
 class SpoolSettings(BaseSettings, env_ignore_empty=True):
-    """State of an extractor that survives restarts."""
+    """The spool holds received messages until they are uploaded, and what must survive a restart."""
 
     folder: Path = Field(Path("data/spool"), validation_alias="SPOOL_DIR", description="folder on a persistent local disk")
 
 
 class LoaderSettings(BaseSettings, env_prefix="LOADER_", env_ignore_empty=True):
-    """Limits of a loader."""
+    """One loader keeps to one memory limit."""
 
     memory_mb: int | None = Field(
         None, ge=256, description="unset: the container's limit, or half of the machine's memory up to 4096"
@@ -134,14 +139,14 @@ class LoaderSettings(BaseSettings, env_prefix="LOADER_", env_ignore_empty=True):
 
 
 class RetentionSettings(BaseSettings, env_prefix="RETENTION_", env_ignore_empty=True):
-    """Days after which copies may be deleted; unset: never. The lake's data and the ledger are always kept."""
+    """Retention is in days, unset: no limit. The lake's data and the ledger are always kept."""
 
     bronze_days: int | None = Field(None, ge=1, description="rows of bronze tables, counted from their load")
     quarantine_days: int | None = Field(None, ge=1, description="objects under quarantine/")
 
 
 class PubSubSettings(BaseSettings, env_ignore_empty=True):
-    """Google Pub/Sub, or its emulator; the variables are the Google client's own."""
+    """The variables are the Google client's own; the emulator works too."""
 
     project: ProjectName = Field("tickhouse-local", validation_alias="GOOGLE_CLOUD_PROJECT", description="project of the topics")
     emulator_host: HostPort | None = Field(
@@ -155,14 +160,14 @@ class PubSubSettings(BaseSettings, env_ignore_empty=True):
 
 
 class MetricsSettings(BaseSettings, env_prefix="METRICS_", env_ignore_empty=True):
-    """Where a long-running process answers /metrics, /healthz and /readyz."""
+    """A long-running process answers /metrics, /healthz and /readyz at `METRICS_PORT`."""
 
     port: int | None = Field(None, ge=0, le=65535, description="unset: not served; 0: any free port, named in the log")
     host: HostName = Field("127.0.0.1", description="loopback by default; 0.0.0.0 in a container")
 
 
 class StatusSettings(BaseSettings, env_prefix="STATUS_", env_ignore_empty=True):
-    """The status page: its address, the processes it polls, and its account in the warehouse."""
+    """These set the page's address and token, the processes it polls, and its account in ClickHouse."""
 
     host: HostName = Field("127.0.0.1", description="loopback; any other address needs `STATUS_TOKEN`")
     port: int = Field(8080, ge=0, le=65535, description="port of the page")
@@ -178,7 +183,7 @@ class StatusSettings(BaseSettings, env_prefix="STATUS_", env_ignore_empty=True):
 
 
 class LogSettings(BaseSettings, env_prefix="LOG_", env_ignore_empty=True):
-    """Logging."""
+    """Logs go to stderr."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="minimum level")
     format: Literal["text", "json"] = Field("text", description="`json`: one object per line")

@@ -1,18 +1,4 @@
-"""One replica of a warehouse is written to. Every writer looks here before it writes, and `tickhouse failover` moves it.
-
-On tables that replicate, a replica may lag: claims, ledger and rows of another are not there yet, and a loader would load the
-same objects again. So `ops_writers` says which replica is written to, since which epoch:
-
-* An epoch is taken by an insert whose deduplication token is its number. ClickHouse takes a token once: in Keeper where tables
-  replicate, so that of two replicas that take one epoch one gets it. Who takes it reads back who has it.
-* A writer first makes its claim visible, and then looks who writes (as claims do among themselves). Who takes an epoch first
-  writes it, and then waits for all that is in the log. Both go through the replica's one session of Keeper, which orders them:
-  either the writer sees the new epoch and stops, or the new replica sees the claim and repeats that very insert under its token.
-  So there is no lease and no clock, and a writer that slept in between is no danger.
-* Keeper is asked how long the log of `ops_writers` is. As long as that has not changed, the epoch that was read stands: two
-  small questions a batch. Where nothing replicates it is one question a process: a server of its own, the embedded engine, and
-  ClickHouse Cloud, whose servers share their parts and see them at once with `select_sequential_consistency = 1`.
-"""
+"""One replica of a warehouse is written to: every writer asks here before it writes, and `tickhouse failover` moves them."""
 
 from dataclasses import dataclass
 
@@ -59,7 +45,21 @@ class ToFetch:
 
 
 class WriterFence:
-    """Of one connection, which always leads to the same server. Errors are the warehouse's, and NotTheWriter."""
+    """Of one connection, which always leads to the same server. Errors are the warehouse's, and NotTheWriter.
+
+    On tables that replicate, a replica may lag: claims, ledger and rows of another are not there yet, and a loader would load
+    the same objects again. So `ops_writers` says which replica is written to, since which epoch:
+
+    * An epoch is taken by an insert whose deduplication token is its number. ClickHouse takes a token once: in Keeper where
+      tables replicate, so that of two replicas that take one epoch one gets it. Who takes it reads back who has it.
+    * A writer first makes its claim visible, and then looks who writes (as claims do among themselves). Who takes an epoch
+      first writes it, and then waits for all that is in the log. Both go through the replica's one session of Keeper, which
+      orders them: either the writer sees the new epoch and stops, or the new replica sees the claim and repeats that very
+      insert under its token. So there is no lease and no clock, and a writer that slept in between does no harm.
+    * Keeper is asked how long the log of `ops_writers` is. As long as that has not changed, the epoch that was read stands:
+      two small questions a batch. Where nothing replicates it is one question a process: a server of its own, the embedded
+      engine, and ClickHouse Cloud, whose servers share parts and see them at once (`select_sequential_consistency = 1`).
+    """
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse

@@ -236,7 +236,7 @@ def main(
         typer.Option(metavar="NAME", help="Print the schema for this cluster of servers, replicated; apply nothing."),
     ] = None,
 ) -> None:
-    """Bring the warehouse named by CLICKHOUSE_* to the newest schema and to the retention named by RETENTION_*."""
+    """Bring the warehouse to the newest schema, and apply the retention of RETENTION_*."""
 
     def work() -> None:
         if print_for_cluster is not None:

@@ -145,6 +145,10 @@ def test_gaps_come_with_their_window_and_say_whether_they_were_healed(url: str, 
     insert_event(warehouse, "healed", (15, 19), timedelta(0))
     insert_event(warehouse, "gap", (30, 39), timedelta(seconds=40))
     insert_event(warehouse, "healed", (30, 38), timedelta(0))
+    for first, last in ((44, 60), (40, 47), (72, 80), (3, 4)):
+        insert_event(warehouse, "healed", (first, last), timedelta(0))
+    for first, last in ((45, 50), (70, 71)):
+        insert_event(warehouse, "gap", (first, last), timedelta(seconds=1))
     insert_event(warehouse, "gap", None, timedelta(0), channel="depth", cause="restart")
     opened = int((OPENED + timedelta(minutes=20)).replace(tzinfo=UTC).timestamp()) * 1_000_000
     for interval, instance in (("1m", "backfill-BTCUSDT-1m"), ("1h", "backfill-BTCUSDT-1h")):
@@ -155,6 +159,8 @@ def test_gaps_come_with_their_window_and_say_whether_they_were_healed(url: str, 
     assert {(channel, first, last, healed) for channel, _, _, _, first, last, healed in asked["gaps"]} == {
         ("trades", 10, 19, True),
         ("trades", 30, 39, False),
+        ("trades", 45, 50, True),
+        ("trades", 70, 71, False),
         ("depth", None, None, False),
         ("klines", opened, opened + MINUTE_US, False),
     }

@@ -36,7 +36,7 @@ from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lake_keys import hourly_key, klines_month_key
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.reading.ranges import request
-from tickhouse_core.timestamps import format_instant
+from tickhouse_core.timestamps import format_instant, parse_instant
 
 DAY = us("2024-08-09")
 START = DAY - 1_000_000
@@ -106,9 +106,9 @@ def _changes(dice: random.Random, sign: int) -> list[list[str]]:
 FROM, TO = "2024-08-08T23:59:00", "2024-08-09T00:00:05"
 
 
-def export(made: Made, out: Path, form: str, *more: str, code: int = 0) -> Any:
+def export(made: Made, out: Path, form: str, *more: str, code: int = 0, symbol: str = "BTCUSDT") -> Any:
     """The certificate, or what was said on stderr."""
-    where = ("--data", str(made[0]), "--symbol", "BTCUSDT", "--from", FROM, "--to", TO, "--out", str(out))
+    where = ("--data", str(made[0]), "--symbol", symbol, "--from", FROM, "--to", TO, "--out", str(out))
     done = run_here("tickhouse.cli", "export", form, *where, *more)
     assert done.returncode == code, done.stderr
     return done.stderr if code else orjson.loads((out / "certificate.json").read_bytes())
@@ -342,6 +342,45 @@ def test_only_proven_leaves_out_what_the_certificate_names(made: Made, tmp_path:
     assert pq.read_table(tmp_path / "whole" / "BTCUSDT_trades.parquet") == (
         th.open(made[0]).trades("BTCUSDT", FROM, TO, exact=True).arrow()
     )
+
+
+def test_a_gap_that_was_healed_in_part_is_missing_for_the_rest(tmp_path: Path) -> None:
+    """KuCoin's ids have holes of their own, so that a gap alone says what is missing; its healed rows are one span."""
+    store, symbol, latest = FolderStore(tmp_path / "data" / "lake"), ("kucoin", "BTC-USDT"), DAY + 59 * STEP
+    ids = [*range(100, 200, 10), *range(250, 301, 10), *range(310, 400, 10)]
+    deals = trades(ids, times_us=[DAY + (one - 100) // 10 * STEP for one in ids], venue=symbol[0], symbol=symbol[1])
+    gap = stream_event("gap", "trades", 200, 305, started_us=DAY + 9 * STEP, ended_us=DAY + 21 * STEP)
+    told = pa.concat_tables([gap, stream_event("healed", "trades", 245, 305, started_us=latest)])
+    for place, name in enumerate(symbol):
+        told = told.set_column(place, told.schema.field(place), pa.array([name] * 2).cast(told.schema.field(place).type))
+    for dataset, table in ((TRADES, deals), (STREAM_EVENTS, told)):
+        store.write(hourly_key(dataset, "kucoin", DAY, "a", next(_sequences)), parquet_bytes(table, dataset))
+
+    arguments = ("--channel", "trades", "--only-proven", "--venue", symbol[0])
+    found = export((tmp_path / "data", {}), tmp_path / "out", "parquet", *arguments, symbol=symbol[1])["symbols"][symbol[1]]
+
+    (known,) = found["channels"]["trades"]["gaps"]
+    assert (known["is_open"], known["missing"]) == (True, [[200, 244]])
+    (words,) = found["channels"]["trades"]["gaps_in_words"]
+    assert words.startswith("trades: ids 200 to 244 (of ids 200 to 305, whose rest is here) missing, ")
+    spans = [(instant - DAY) // STEP for span in found["channels"]["trades"]["proven"] for instant in map(parse_instant, span)]
+    assert spans == [0, 9, 15, 29]
+    assert (found["rows_written"], found["rows_left_out"]) == ({"trades": len(ids)}, {"trades": 0})
+
+
+def test_rows_of_another_recorder_in_a_gap_are_one_span(tmp_path: Path) -> None:
+    """At Binance the ids themselves say what is missing."""
+    store = FolderStore(tmp_path / "data" / "lake")
+    for instance, ids in (("a", [*range(1, 11), *range(21, 31)]), ("b", range(15, 26))):
+        table = trades(ids, times_us=[DAY + one * STEP for one in ids])
+        store.write(hourly_key(TRADES, "binance", DAY, instance, next(_sequences)), parquet_bytes(table, TRADES))
+    gap = stream_event("gap", "trades", 11, 20, started_us=DAY + 10 * STEP, ended_us=DAY + 21 * STEP)
+    store.write(hourly_key(STREAM_EVENTS, "binance", DAY, "a", next(_sequences)), parquet_bytes(gap, STREAM_EVENTS))
+
+    found = export((tmp_path / "data", {}), tmp_path / "out", "parquet", "--channel", "trades", "--only-proven")
+
+    proven = found["symbols"]["BTCUSDT"]["channels"]["trades"]["proven"]
+    assert [(parse_instant(one) - DAY) // STEP for span in proven for one in span] == [1, 10, 15, 30]
 
 
 def test_what_a_mismatch_put_into_doubt_is_not_proven(tmp_path: Path) -> None:

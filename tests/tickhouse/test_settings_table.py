@@ -4,7 +4,7 @@ import re
 
 from conftest import ROOT
 
-from tickhouse.settings_table import MODELS, settings_page
+from tickhouse.settings_table import GROUPS, MODELS, settings_page
 
 
 def test_the_page_of_settings_is_the_code_s() -> None:
@@ -16,6 +16,8 @@ def test_every_setting_has_a_meaning_and_is_in_the_example() -> None:
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     named = set(re.findall(r"^#?\s*([A-Z][A-Z0-9_]+)=", example, flags=re.MULTILINE))
     rows = [line.split(" | ") for line in settings_page().splitlines() if line.startswith("| `")]
+    grouped = [model for group in GROUPS.values() for model in group]
+    assert sorted(model.__name__ for model in grouped) == sorted(model.__name__ for model in MODELS)
     assert len(rows) == sum(len(model.model_fields) for model in MODELS) > 20
     assert [variable for variable, _, meaning in rows if not meaning.strip(" |")] == []
     variables = {name for variable, _, _ in rows for name in re.findall(r"[A-Z][A-Z0-9_]+", variable)}

@@ -1,7 +1,9 @@
 """Many tiny objects at once: the same rows as one by one, from our own bytes alone."""
 
 import random
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -64,6 +66,14 @@ def test_levels_and_few_or_larger_objects_are_left_to_pyarrow() -> None:
     assert not are_many_and_tiny([TINY_BYTES] * (MANY - 1), columns)
     assert not are_many_and_tiny([TINY_BYTES + 1] * MANY, columns)
     assert not are_many_and_tiny([1] * MANY, needed(DEPTH_DIFFS))
+
+
+@pytest.mark.parametrize("package", [None, SimpleNamespace(__version__="1.32.9"), SimpleNamespace(__version__="0.20.31")])
+def test_without_polars_or_with_an_older_one_pyarrow_reads(package: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "polars", package)  # None: as if it were not installed
+
+    assert not are_many_and_tiny([TINY_BYTES] * MANY, needed(TRADES))
+    assert decoded([parquet_bytes(trades([1, 2]), TRADES)], needed(TRADES), "binance") is None
 
 
 def test_only_our_own_bytes_of_this_venue_and_dataset_are_decoded(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ class Shell:
     def _begin(self, name: str, command: list[str], variables: dict[str, str]) -> None:
         metrics = free_port()
         if name == "simulated_exchange":
-            command[command.index("--port") + 1 :] = [str(free_port())]
+            command = [*command, "--port", str(free_port())]  # the last one counts
         own = {**self._environment, **variables, "METRICS_PORT": str(metrics)}
         self._lasting = subprocess.Popen(command, env=own, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 120

@@ -1,7 +1,6 @@
 """Every command, query and program in README and docs is run: what a stranger reads is true."""
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,20 +60,3 @@ def test_every_command_of_the_docs_does_what_it_says(shell: Shell) -> None:
         for program in blocks_of(ROOT / page, "python"):
             assert "BTCUSDT" in shell.run_script(program)
     assert len(shell.ran) > 45
-
-
-@pytest.mark.heart
-def test_every_page_that_is_named_is_there() -> None:
-    named = [
-        (page, target)
-        for page in ["README.md", *(str(path.relative_to(ROOT)) for path in (*ROOT.glob("[A-Z]*.md"), *ROOT.glob("docs/*.md")))]
-        for target in _links(ROOT / page)
-    ]
-    assert {page for page, _ in named} >= {"README.md", "CONTRIBUTING.md", "docs/settings.md"}
-    assert [(page, target) for page, target in named if not (ROOT / page).parent.joinpath(target).exists()] == []
-
-
-def _links(page: Path) -> Iterator[str]:
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-        if not target.startswith("http"):
-            yield target

@@ -1,18 +1,38 @@
 -- The gaps of one market in a stretch of time, newest first, at most 2,000. Times in microseconds; the ids of klines are
--- times already. Rerun is safe: it only reads. A gap is closed where healings cover its ids, as in the check open_gaps.
-with healings as (
-    select
-        channel,
-        if(startsWith(instance, 'backfill-'), instance, '') as series,
-        arraySort(groupArray((
-            ifNull(from_update_id, 0),
-            if(series != '', toUInt64(ifNull(toUnixTimestamp64Micro(ended_at), 0)), ifNull(to_update_id, 0) + 1)
-        ))) as ranges
-    from silver_stream_events final
-    where event = 'healed' and venue = {venue:String} and symbol = {symbol:String}
-        and (channel = 'klines' or started_at >= fromUnixTimestamp64Micro({since_us:Int64}))
-    group by channel, series
-)
+-- times already. Rerun is safe: it only reads. A gap is closed where healings cover its ids, as in the check open_gaps: healings
+-- that touch or overlap are one stretch, and one stretch has all of the gap's ids.
+with
+    healings as (
+        select
+            channel,
+            if(startsWith(instance, 'backfill-'), instance, '') as series,
+            ifNull(from_update_id, 0) as first_id,
+            if(series != '', toUInt64(ifNull(toUnixTimestamp64Micro(ended_at), 0)), ifNull(to_update_id, 0) + 1) as next_id
+        from silver_stream_events final
+        where event = 'healed' and venue = {venue:String} and symbol = {symbol:String}
+            and (channel = 'klines' or started_at >= fromUnixTimestamp64Micro({since_us:Int64}))
+    ),
+    begun as (
+        select
+            *,
+            first_id > max(next_id) over (
+                partition by channel, series order by first_id, next_id rows between unbounded preceding and 1 preceding
+            ) as begins
+        from healings
+    ),
+    numbered as (
+        select
+            *,
+            sum(begins) over (
+                partition by channel, series order by first_id, next_id rows between unbounded preceding and current row
+            ) as number
+        from begun
+    ),
+    stretches as (
+        select channel, series, number, min(first_id) as healed_from, max(next_id) as healed_until
+        from numbered
+        group by channel, series, number
+    )
 select
     gap.channel,
     gap.cause,
@@ -20,9 +40,7 @@ select
     gap.to_us,
     gap.first_id,
     gap.last_id,
-    arrayFold(
-        (reached, range) -> if(range.1 <= reached, greatest(reached, range.2), reached), healings.ranges, ifNull(gap.first_id, 0)
-    ) > ifNull(gap.last_id, 0) as is_healed
+    stretches.healed_until > ifNull(gap.last_id, 0) as is_healed
 from (
     select
         channel,
@@ -35,6 +53,7 @@ from (
         ) as to_us,
         from_update_id as first_id,
         to_update_id as last_id,
+        ifNull(from_update_id, 0) as known_id,
         if(startsWith(instance, 'backfill-'), instance, '') as series
     from silver_stream_events final
     where event = 'gap' and venue = {venue:String} and symbol = {symbol:String}
@@ -48,5 +67,6 @@ from (
     order by from_us desc
     limit 2000
 ) as gap
-left join healings on gap.channel = healings.channel and gap.series = healings.series
+asof left join stretches
+    on gap.channel = stretches.channel and gap.series = stretches.series and gap.known_id >= stretches.healed_from
 order by gap.from_us desc

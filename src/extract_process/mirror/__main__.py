@@ -32,32 +32,32 @@ _DEFAULTS = MirrorOptions(symbols=())
 @with_data_folder()
 def main(
     symbol: Annotated[
-        list[str] | None, typer.Option(help=f"As the venue spells it; repeats. Default: ACTIVE_SYMBOLS, or {MARKETS_FILE}.")
+        list[str] | None, typer.Option(help=f"In the venue's spelling; repeats. Default: ACTIVE_SYMBOLS, or {MARKETS_FILE}.")
     ] = None,
-    levels: Annotated[int, typer.Option(min=1, help="Visible levels a side.")] = _DEFAULTS.levels,
+    levels: Annotated[int, typer.Option(min=1, help="Visible levels per side.")] = _DEFAULTS.levels,
     conflate: Annotated[
-        int, typer.Option(min=0, help="Milliseconds between two messages of a symbol, at least; 0 = every change.")
+        int, typer.Option(min=0, help="Minimum interval between messages per symbol, in ms; 0 = every change.")
     ] = 0,
     snapshot_every: Annotated[
-        float, typer.Option(min=0.1, help="Seconds between two snapshots of a symbol.")
+        float, typer.Option(min=0.1, help="Seconds between snapshots per symbol.")
     ] = _DEFAULTS.snapshot_seconds,
     channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: all.")] = None,
     venue: Annotated[str, typer.Option(help=f"The exchange: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
     duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
     batch_ms: Annotated[
-        int, typer.Option(min=0, help="A batch goes when its first message is so old …", rich_help_panel=_TUNING)
+        int, typer.Option(min=0, help="Age of its oldest message at which a batch is sent, in ms.", rich_help_panel=_TUNING)
     ] = round(_DEFAULTS.batch_seconds * 1_000),
     batch_messages: Annotated[
-        int, typer.Option(min=1, max=MOST_BATCH_MESSAGES, help="… or when it has so many.", rich_help_panel=_TUNING)
+        int, typer.Option(min=1, max=MOST_BATCH_MESSAGES, help="Messages at which a batch is sent.", rich_help_panel=_TUNING)
     ] = _LIMITS.batch_messages,
     room_mb: Annotated[
-        int, typer.Option(min=1, help="Memory for messages that wait; beyond it books conflate.", rich_help_panel=_TUNING)
+        int, typer.Option(min=1, help="Memory for waiting messages; above it, changes are merged.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.room_bytes // 1024**2,
     snapshot_levels: Annotated[
-        int | None, typer.Option(help="Levels a side of the venue's snapshots; default what is enough.", rich_help_panel=_TUNING)
+        int | None, typer.Option(help="Levels per side of the venue's snapshots. Default: by venue.", rich_help_panel=_TUNING)
     ] = None,
     prove_every: Annotated[
-        float, typer.Option(min=1, help="Seconds between two proofs of a book against the venue's.", rich_help_panel=_TUNING)
+        float, typer.Option(min=1, help="Seconds between two verifications of a book.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.prove_seconds,
     stop_seconds: Annotated[
         float, typer.Option(min=0, help="Deadline of a clean stop.", rich_help_panel=_TUNING)

@@ -127,9 +127,10 @@ async function choose(from = 0, to = 0) {
   say(place("price"), "–");
   say(place("candles-words"), "");
   offerCompare();
-  listener(new URLSearchParams(mine));
-  watchCalendar(mine, showRange);
   const isThere = await load(to ? Math.min(Math.ceil(to / step) + NEAR, Math.ceil(Date.now() / 1000 / step)) * step : 0, "loading …");
+  if (choice !== mine) return;
+  listener(new URLSearchParams(mine)); // after the candles, so that nothing delays them
+  watchCalendar(mine, showRange);
   if (!isThere) return;
   const { until } = chart.bounds();
   if (to) chart.look(from || to - 90 * step, to);

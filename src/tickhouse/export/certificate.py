@@ -14,12 +14,13 @@ from tickhouse.export.output_folder import CERTIFICATE, sum_of
 from tickhouse.export.plan import Outcome, Plan
 from tickhouse.export.spans import Span
 from tickhouse.export.survey import Survey
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, Dataset
+from tickhouse_core.datasets import DATASET_OF, DEPTH_DIFFS, DEPTH_SNAPSHOTS, Dataset
 from tickhouse_core.reading.certainty import Certainty
 from tickhouse_core.reading.objects import candidates
 from tickhouse_core.timestamps import format_instant
 
 VERSION = 1
+_MOST_NAMED = 5
 
 
 def of_symbol(job: Job, plan: Plan, outcome: Outcome, known: dict[str, Certainty]) -> dict[str, Any]:
@@ -27,7 +28,10 @@ def of_symbol(job: Job, plan: Plan, outcome: Outcome, known: dict[str, Certainty
     tick, lot = outcome.tick_and_lot
     surveys = {"trades": plan.trades, "depth": plan.book}
     described: dict[str, Any] = {
-        "channels": {channel: _of_channel(channel, one, surveys.get(channel)) for channel, one in known.items()},
+        "channels": {
+            channel: _of_channel(channel, one, job.missing(DATASET_OF[channel], one), surveys.get(channel))
+            for channel, one in known.items()
+        },
         "rows_written": dict(sorted(outcome.written.items())),
         "rows_left_out": dict(sorted(outcome.left_out.items())),
         "left_out": _spans(plan.left_out),
@@ -77,9 +81,13 @@ def write_certificate(
     (folder / CERTIFICATE).write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
 
 
-def _of_channel(channel: str, known: Certainty, survey: Survey | None) -> dict[str, Any]:
+def _of_channel(
+    channel: str, known: Certainty, missing: Sequence[Sequence[tuple[int, int]]], survey: Survey | None
+) -> dict[str, Any]:
+    """`missing`: of each gap the ids that are missing still, half-open."""
     (line,) = known.coverage.to_pylist()
     gaps = known.gaps.to_pylist()
+    inclusive = [[(first, end - 1) for first, end in ranges] for ranges in missing]
     described: dict[str, Any] = {
         "rows": line["rows"],
         "is_complete": known.is_complete,
@@ -89,9 +97,10 @@ def _of_channel(channel: str, known: Certainty, survey: Survey | None) -> dict[s
         "breaks_without_a_gap": line["holes"],
         "unreadable_objects": list(known.unreadable),
         "gaps": [
-            {name: _plain(value) for name, value in gap.items() if name not in ("venue", "symbol", "event")} for gap in gaps
+            {name: _plain(value) for name, value in gap.items() if name not in ("venue", "symbol", "event")} | {"missing": ids}
+            for gap, ids in zip(gaps, inclusive, strict=True)
         ],
-        "gaps_in_words": [_in_words(channel, gap) for gap in gaps],
+        "gaps_in_words": [_in_words(channel, gap, ids) for gap, ids in zip(gaps, inclusive, strict=True)],
     }
     if survey is None:
         return described
@@ -107,14 +116,22 @@ def _of_channel(channel: str, known: Certainty, survey: Survey | None) -> dict[s
     return described
 
 
-def _in_words(channel: str, gap: dict[str, Any]) -> str:
+def _in_words(channel: str, gap: dict[str, Any], missing: Sequence[tuple[int, int]]) -> str:
+    """`missing`: the ids that are missing still, both included."""
     first, last = gap["from_update_id"], gap["to_update_id"]
-    named = "rows" if first is None else f"id {first}" if first == last else f"ids {first} to {last}"
+    named = "rows" if first is None else _ids((first, last))
+    if missing and list(missing) != [(first, last)]:
+        more = f" and {len(missing) - _MOST_NAMED} more ranges" if len(missing) > _MOST_NAMED else ""
+        named = f"{', '.join(map(_ids, missing[:_MOST_NAMED]))}{more} (of {named}, whose rest is here)"
     state = "missing" if gap["is_open"] else "missed by one recorder, but here"
     if gap["is_open"] and gap["cause"] == "venue_has_no_data":
         state = "not available from the venue"
     until = gap["ended_at"] or gap["started_at"]
     return f"{channel}: {named} {state}, {_text(gap['started_at'])} to {_text(until)} ({gap['cause']})"
+
+
+def _ids(span: tuple[int, int]) -> str:
+    return f"id {span[0]}" if span[0] == span[1] else f"ids {span[0]} to {span[1]}"
 
 
 def _spans(spans: Sequence[Span]) -> list[list[str]]:

@@ -48,18 +48,16 @@ _FORMAT_VERSIONS = {"hftbacktest": "2.4", "nautilus": "1.231", "tardis-csv": "1"
 def main(
     form: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of {', '.join(_FORMATS)}.")],
     symbol: Annotated[list[str], typer.Option(help="In the venue's spelling: BTCUSDT; repeats.")],
-    start: Annotated[str, typer.Option("--from", help="First instant, UTC: 2024-08-09 or 2024-08-09T12:30.")],
-    end: Annotated[str, typer.Option("--to", help="First instant that does not count any more.")],
+    start: Annotated[str, typer.Option("--from", help="Start of the range, UTC: 2024-08-09 or 2024-08-09T12:30.")],
+    end: Annotated[str, typer.Option("--to", help="End of the range, excluded.")],
     out: Annotated[Path, typer.Option(help="A folder: new, empty, or with the same export from before.")],
     venue: Annotated[str, typer.Option(help="binance or kucoin.")] = "binance",
     channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: trades and depth.")] = None,
-    interval: Annotated[str, typer.Option(help="Of klines, in the venue's spelling.")] = "1m",
+    interval: Annotated[str, typer.Option(help="Interval of klines, in the venue's spelling.")] = "1m",
     data_type: Annotated[
         list[str] | None, typer.Option("--type", help=f"tardis-csv only: {', '.join(TYPES)}; repeats. Default: all.")
     ] = None,
-    only_proven: Annotated[
-        bool, typer.Option("--only-proven", help="Leave out what is not proven: beside gaps, and where the book is unknown.")
-    ] = False,
+    only_proven: Annotated[bool, typer.Option("--only-proven", help="Only verified ranges: no gaps, no unknown book.")] = False,
 ) -> None:
     """Write a range of the lake in the format of a backtester, with certificate.json: what is in it, and what is missing."""
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from tickhouse_core.datasets import KLINES, Dataset
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.reading.events import GapEvents, healed_times
+from tickhouse_core.reading.certainty import Certainty
+from tickhouse_core.reading.events import GapEvents, healed_times, missing_ids
 from tickhouse_core.reading.lake import Lake
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.reading.result import Rows
@@ -34,7 +35,11 @@ class Job:
 
     def healed(self, dataset: Dataset) -> list[int]:
         """When rows of the symbol were healed, in microseconds."""
-        return healed_times(self.events.of(dataset, self.asked))
+        return healed_times(self.events.of(dataset, self.asked_of(dataset)))
+
+    def missing(self, dataset: Dataset, known: Certainty) -> list[list[tuple[int, int]]]:
+        """Of each of the known gaps the ids that are missing still, half-open."""
+        return missing_ids(known.gaps, self.events.of(dataset, self.asked_of(dataset)))
 
     def rows(self, dataset: Dataset) -> Rows:
         """The same as the read API gives them, with what is known of the range."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tickhouse.export.spans import Span, SpanCollector, widened
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, STREAM_EVENTS, TRADES
 from tickhouse_core.reading.book_at import BookState, book_at
 from tickhouse_core.reading.certainty import Certainty
+from tickhouse_core.reading.events import joined
 from tickhouse_core.reading.object_rows import ObjectRows, Wanted, in_chunks
 from tickhouse_core.reading.objects import first_receipt, received_from
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
@@ -51,20 +53,18 @@ class Survey:
 
 def survey_trades(job: Job, certainty: Certainty) -> Survey:
     """A span ends where an id is missing: Binance counts trades up by one; elsewhere a gap says so."""
-    gaps = [gap for gap in certainty.gaps.to_pylist() if gap["is_open"] and gap["from_update_id"] is not None]
-    firsts = np.array(sorted(gap["from_update_id"] for gap in gaps), dtype=np.int64)
-    lasts = np.maximum.accumulate(
-        np.array([gap["to_update_id"] for gap in sorted(gaps, key=lambda gap: gap["from_update_id"])], dtype=np.int64)
-    )
+    counts_up = job.asked.venue == "binance"
+    missing = [] if counts_up else joined(chain.from_iterable(job.missing(TRADES, certainty)))
+    firsts, ends = np.array(missing, dtype=np.int64).reshape(-1, 2).T
     spans, least, before = SpanCollector(), None, None
     times = ReceiptTimes(0)
     for table in job.scan(TRADES, ["trade_id", "trade_time", "receipt_time"]).tables():
         ids, venue, received = (whole_numbers(table.column(name)) for name in ("trade_id", "trade_time", "receipt_time"))
         previous = np.r_[ids[0] - 1 if before is None else before, ids[:-1]]
-        place = np.searchsorted(firsts, ids, side="left") - 1  # the last gap that begins before this id
-        is_cut = (place >= 0) & (lasts[np.maximum(place, 0)] > previous) if len(firsts) else np.zeros(len(ids), dtype=bool)
-        if job.asked.venue == "binance":
-            is_cut |= ids > previous + 1
+        place = np.searchsorted(firsts, ids, side="left") - 1  # the last missing id or more that begins before this id
+        is_cut = ids > previous + 1 if counts_up else np.zeros(len(ids), dtype=bool)
+        if len(firsts):
+            is_cut |= (place >= 0) & (ends[np.maximum(place, 0)] > previous + 1)
         spans.take(times.ascending(venue, venue)[0], np.ones(len(ids), dtype=bool), is_cut)
         least = _least(least, received - venue)
         before = int(ids[-1])

@@ -113,10 +113,24 @@ def absences(events: pa.Table, symbol: str) -> list[tuple[int, int]]:
     mine = [event for event in events.to_pylist() if event["symbol"] == symbol and event["cause"] == NO_DATA]
     later = joined((event["from_update_id"] or 0, _end(event)) for event in mine if event["event"] == "healed")
     absent = joined((event["from_update_id"] or 0, _end(event)) for event in mine if event["event"] == "gap")
-    for first, end in later:
-        parts = ((span[0], min(span[1], first)) for span in absent), ((max(span[0], end), span[1]) for span in absent)
-        absent = joined(part for some in parts for part in some if part[0] < part[1])
-    return absent
+    return _without(absent, later)
+
+
+def missing_ids(gaps: pa.Table, events: pa.Table) -> list[list[tuple[int, int]]]:
+    """Of each gap the ids that are missing still, as half-open ranges: none of a gap that is closed or names no ids."""
+    closed, found = _closed_ranges(events), []
+    for gap in gaps.to_pylist():
+        first, last = gap["from_update_id"], gap["to_update_id"]
+        is_named = gap["is_open"] and first is not None and last is not None
+        found.append(_without([(first, last + 1)], closed.get(_series(gap), [])) if is_named else [])
+    return found
+
+
+def _without(ranges: list[tuple[int, int]], gone: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    for first, end in gone:
+        parts = ((span[0], min(span[1], first)) for span in ranges), ((max(span[0], end), span[1]) for span in ranges)
+        ranges = joined(part for some in parts for part in some if part[0] < part[1])
+    return ranges
 
 
 def _closed_ranges(events: pa.Table) -> dict[tuple[str, str], list[tuple[int, int]]]:

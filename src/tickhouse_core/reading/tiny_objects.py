@@ -4,7 +4,6 @@ Only objects whose sums are right come here: their bytes are our writer's. All o
 """
 
 from collections.abc import Sequence
-from functools import cache
 from types import ModuleType
 
 import pyarrow as pa
@@ -18,6 +17,9 @@ TINY_BYTES = 64 * 1024
 
 MANY = 200
 """Fewer do not pay for the import of polars, which takes as long as decoding 500 of them by pyarrow."""
+
+_TRIED_SINCE = (1, 33)
+"""Of polars: an older release is not asked."""
 
 
 def are_many_and_tiny(sizes: Sequence[int], needed: pa.Schema) -> bool:
@@ -52,10 +54,10 @@ def _of_polars(type_: pa.DataType) -> pa.DataType:
     return pa.large_string() if pa.types.is_string(type_) else type_
 
 
-@cache
 def _polars() -> ModuleType | None:
     try:
         import polars  # an eighth of a second, so only where there are many objects
     except ModuleNotFoundError:
         return None
-    return polars
+    major, minor = polars.__version__.split(".")[:2]
+    return polars if (int(major), int(minor)) >= _TRIED_SINCE else None
