@@ -18,94 +18,94 @@ SET_UP = $(PYTHON) tools/set_up.py $(if $(filter command environment,$(origin PY
 .PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench performance docs docs-tools settings screenshots sql aws costs generated lock peers clean
 .DEFAULT_GOAL := help
 
-help: ## What there is
+help: ## List these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
 
-setup: python ## .venv with everything: locked and hashed requirements, all extras, dev tools
+setup: python ## Make .venv: locked and hashed requirements, all extras, dev tools
 	@$(SET_UP) dev
 
 python:
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 to 3.14 found: install one, or make setup PYTHON=/path/to/python"; exit 2; }
 
-demo: python ## The whole pipeline on this machine: no Docker, no account, no network. Installs only what it needs
+demo: python ## Run the whole pipeline on this machine: no Docker, no account, no network; installs only what it needs
 	@$(SET_UP) demo
 	$(BIN)/tickhouse demo --duration $(DURATION)
 
-test: setup ## Unit tests and the heart of the integration tests: less than 5 minutes on 2 cores
+test: setup ## Run unit tests and the heart of the integration tests: less than 5 minutes on 2 cores
 	$(PYTEST) -m "not slow and not stack and not long"
 
-test-all: setup ## Every test at CI size, whole programs (LocalStack, browser, emulator, demo) too: less than 20 minutes
+test-all: setup ## Run every test at CI size, with LocalStack, browser, emulator and demo: less than 20 minutes
 	$(PYTEST) -m "not long"
 
-test-long: setup ## What takes minutes each: the same acceptance at full size
+test-long: setup ## Run the acceptance tests at full size: minutes each
 	$(BIN)/python -m pytest -m long
 
-lint: setup ## Style, and who imports whom
+lint: setup ## Check style and imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --no-cache
 
-type: setup ## Types
+type: setup ## Check types
 	$(BIN)/mypy
 
-format: setup ## Put the style right
+format: setup ## Correct the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## Comparisons as ratios, side by side in one run: 15 minutes; figures as JSON in build/bench
+bench: setup ## Run the benchmarks, 15 minutes; figures as JSON in build/bench
 	mkdir -p build/bench
 	for file in benchmarks/bench_*.py; do $(BIN)/python $$file --json build/bench/$$(basename $$file .py).json || exit 1; done
 
-performance: setup ## The tables of docs/performance.md, from what `make bench` wrote
+performance: setup ## Write the tables of docs/performance.md from the figures of `make bench`
 	$(BIN)/python benchmarks/write_tables.py docs/performance.md build/bench/*.json
 
-up: ## The whole pipeline in Docker, recording the live exchange: docker compose up --build
+up: ## Start the whole pipeline in Docker, recording the live exchange: docker compose up --build
 	docker compose up --build --detach
 	@docker compose --profile mirror up --detach mirror || echo "the mirror to Pub/Sub is not there; everything else is"
 	@docker compose --profile console up --detach minio || echo "the console on port 9001 is not there; everything else is"
 
-up-simulated: ## The same on a simulated exchange, without internet, with volumes of its own
+up-simulated: ## Start it with a simulated exchange, without internet, with volumes of its own
 	CLICKHOUSE_CONTAINER=clickhouse-simulated docker compose --project-name tickhouse-simulated --profile simulated up --build --detach
 	@docker compose --project-name tickhouse-simulated --profile simulated --profile mirror up --detach mirror || \
 		echo "the mirror to Pub/Sub is not there; everything else is"
 	@docker compose --project-name tickhouse-simulated --profile simulated --profile console up --detach minio || \
 		echo "the console on port 9001 is not there; everything else is"
 
-down: ## Stop them; the data stays in the volumes
+down: ## Stop both; the data stays in the volumes
 	docker compose --profile "*" down
 	docker compose --project-name tickhouse-simulated --profile "*" down
 
-compose-check: ## Proof of the Docker stack, from nothing: up, restarts, kill -9, down and up; needs no internet
+compose-check: ## Test the Docker stack from nothing: up, restarts, kill -9, down and up; needs no internet
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found"; exit 2; }
 	$(PYTHON) -m integration_tests.compose.check
 
-vulnerabilities: tools ## Known ones in the image's locked requirements (asks PyPI; a package nobody can judge counts as a failure)
+vulnerabilities: tools ## Check the image's locked requirements for known vulnerabilities at PyPI; an unknown package is a failure
 	.venv-tools/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt
 
-screenshots: setup ## docs/images: the status page after a recording of the simulated exchange; needs Chromium
+screenshots: setup ## Write docs/images: the status page after a recording of the simulated exchange; needs Chromium
 	$(BIN)/python tools/screenshots.py
 
-settings: setup ## docs/settings.md, from the code that reads them
+settings: setup ## Write docs/settings.md from the code that reads the settings
 	$(BIN)/python -m tickhouse.settings_table > docs/settings.md
 
-docs: settings docs-tools ## The site of the documents, in site/; a dead link or anchor is an error
+docs: settings docs-tools ## Build the site of the documents in site/; a dead link or anchor is an error
 	$(BIN)/python tools/make_site.py
 
 docs-tools: python
 	@$(SET_UP) docs
 
-sql: setup ## The views whose statements differ in names and numbers only
+sql: setup ## Write the views whose statements differ in names and numbers only
 	$(BIN)/python tools/make_sql.py
 
-aws: setup ## The parts of the AWS template that follow from the catalogue of datasets
+aws: setup ## Write the parts of the AWS template that follow from the catalogue of datasets
 	$(BIN)/python tools/make_aws.py
 
-costs: setup ## The tables of costs in docs/scaling.md, from resources/aws/costs.yaml
+costs: setup ## Write the tables of costs in docs/scaling.md, from resources/aws/costs.yaml
 	$(BIN)/python tools/make_costs.py
 
-generated: settings sql aws costs ## Everything that is written from the code
+generated: settings sql aws costs ## Write everything that follows from the code
 
-lock: tools ## After changing dependencies: poetry.lock, and the requirement files from it
+lock: tools ## Write poetry.lock and the requirement files, after a change of dependencies
 	$(POETRY) lock
 	$(EXPORT) requirements.txt --extras exchange
 	$(EXPORT) requirements-demo.txt --extras embedded --with build
@@ -118,9 +118,9 @@ lock: tools ## After changing dependencies: poetry.lock, and the requirement fil
 tools: python
 	@$(SET_UP) tools
 
-peers: ## The tools that `tickhouse export` writes for, for their tests: .venv-peers, 1.5 GB, Python 3.12 to 3.14
+peers: ## Make .venv-peers, 1.5 GB: the tools that `tickhouse export` writes for, for tests; Python 3.12 to 3.14
 	@for python in $(PEERS_PYTHON); do $$python -c 'import sys; sys.exit(not (3, 12) <= sys.version_info < (3, 15))' 2>/dev/null && \
 		exec $$python tools/set_up.py peers; done; echo "error: NautilusTrader needs Python 3.12 to 3.14: make peers PEERS_PYTHON=/path/to/python"; exit 2
 
-clean: ## Forget the environment, not the data
+clean: ## Delete the environments, not the data
 	rm -rf .venv .venv-tools .venv-peers .venv-docs .site site .mypy_cache .ruff_cache .pytest_cache

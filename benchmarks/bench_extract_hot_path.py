@@ -4,7 +4,7 @@
 
 - floor: orjson, nested Arrow columns 256 messages at a time, a cast to Decimal128, Parquet with zstd, and nothing else;
 - ours: parse_frame (every type checked), continuity by the monitor, ArrowRows, Parquet; and the same with the running
-  book that the proofs need;
+  book and a proof of it;
 - peer: cryptofeed's own message handler (it keeps a book) with a Parquet-writing callback, in the interpreter `--peer`
   (CONTRIBUTING.md says how it is made); left out without it.
 
@@ -123,6 +123,10 @@ def _ours(recordings: Frames, *, with_book: bool) -> int:
             for message in messages:
                 rows.append(message, number)
             monitor.on_messages(messages, number)
+        if with_book:  # a proof every five minutes: it looks at all levels
+            last = _diffs(frames[-1])[0]
+            monitor.on_snapshot_asked(last.symbol, as_proof=True)
+            monitor.on_snapshot(DepthSnapshot(last.symbol, last.last_update_id, [], [], "proof"), 1_000, len(frames))
         written += len(parquet_bytes(rows.table(), DEPTH_DIFFS))
     return written
 

@@ -33,7 +33,7 @@ import numpy as np
 import pyarrow as pa
 
 from extract_process.parquet import parquet_bytes
-from load_process.__main__ import INSERTERS
+from load_process.limits import INSERTERS
 from load_process.loader import LoaderOptions, QueueLoader
 from processes import cpu_seconds, moto_server
 from report import Report, options

@@ -43,6 +43,7 @@ def helps(command: Any, name: str) -> Iterator[tuple[str, str]]:
 HELPS = [
     *helps(typer.main.get_command(app), "tickhouse"),
     *helps(typer.main.get_command(simulator), "python -m simulated_exchange"),
+    *re.findall(r"(?m)^([a-z-]+:).*## (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8")),
 ]
 
 

@@ -1,7 +1,8 @@
 """PURE. What a price or quantity is: a decimal that the lake's decimal128(38, 18) holds exactly, never negative, as text.
 
 Frames and answers are held to it where they are parsed (`plain_number`, `plain_levels`), so that lake, book, proof and
-mirror never meet anything else. `decimals` makes Arrow columns of such texts, without a float in between.
+mirror never meet anything else. `decimals` makes Arrow columns of such texts, without a float in between, `separated` the
+arrays of texts.
 """
 
 import re
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -79,6 +81,17 @@ def decimals(texts: Sequence[str | None] | pa.Array | pa.ChunkedArray) -> Any:
     if longest > _LONGEST_WRITTEN:
         array = _rewritten_where(pc.greater(pc.binary_length(array), _LONGEST_WRITTEN), array)
     return pc.cast(pc.cast(array, _SCALED) if longest > _LONGEST_SAFE else array, DECIMAL)
+
+
+def separated(texts: bytes) -> pa.Array:
+    """ASCII texts with a comma between them as an array, without an object for each; nothing is no text."""
+    commas = np.flatnonzero(np.frombuffer(texts, np.uint8) == ord(","))
+    count = len(commas) + 1 if texts else 0
+    joined = texts.translate(None, b",")
+    offsets = np.zeros(count + 1, np.int32)
+    offsets[1:-1] = commas - np.arange(len(commas))
+    offsets[-1] = len(joined)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(joined))
 
 
 def _rewritten_where(mask: Any, array: Any) -> pa.Array:

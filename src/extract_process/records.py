@@ -3,14 +3,14 @@
 Prices and quantities are the venue's own text.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from extract_process.ranges import EVERY_ID, Grid, grid_of
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
 
-Levels = list[list[str]]
+Levels: TypeAlias = Sequence[Sequence[str]]
 """[[price, quantity], …] in the venue's order."""
 
 ALL_SYMBOLS = "*"

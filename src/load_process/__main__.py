@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from load_process.limits import LoadLimits, LoadMemory, limits_here
+from load_process.limits import INSERTERS, LoadLimits, LoadMemory, limits_here
 from load_process.loader import LoaderOptions, QueueLoader, outage_of
 from load_process.metrics import loader_process
 from load_process.reconcile import ScheduledSweep, SweepOptions
@@ -26,9 +26,6 @@ from tickhouse_core.starting import start
 from tickhouse_core.warehouse import Warehouse, connect
 
 log = logging.getLogger(__name__)
-
-INSERTERS = 2
-"""Concurrent inserts per queue."""
 
 _TUNING = "Tuning"
 _DEFAULTS = LoaderOptions()

@@ -21,6 +21,9 @@ _MOST_OF_A_MACHINE = 4 * 1024**3
 INSERT_COPIES = 4
 """Copies of its rows that an insert holds: in one chunk, as a growing stream, and as bytes."""
 
+INSERTERS = 2
+"""Concurrent inserts per queue."""
+
 _CODE_BYTES = 256 * 1024**2
 """Memory of an idle loader: 190 MB were measured."""
 
@@ -47,6 +50,7 @@ class LoadLimits:
     seconds: float = 1.0
     window_bytes: int = 64 * 1024**2
     window_messages: int = 500
+    idle_messages: int = 100
     object_bytes: int = 512 * 1024**2
     decoded_bytes: int = MOST_BYTES
     reading_bytes: int = 2 * 1024**3
@@ -76,8 +80,13 @@ class LoadLimits:
         return self.reading_bytes // 4
 
     def rows_an_insert(self, rows: int, size: int) -> int:
-        """How many of the `rows` of a batch, which are `size` bytes in memory, a slice of it has; the last may have fewer."""
+        """How many of the `rows` of a batch, which are `size` bytes in memory, a slice of it has; the last may have fewer.
+
+        As many slices for each connection: with three for two of them, one would wait for the other.
+        """
         slices = max(math.ceil(rows / self.insert_rows), math.ceil(size / self.insert_bytes), 1)
+        if slices > 1:
+            slices = math.ceil(slices / INSERTERS) * INSERTERS
         return max(math.ceil(rows / slices), 1)
 
 

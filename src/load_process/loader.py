@@ -111,7 +111,7 @@ class QueueLoader:
             while not self._stop.is_set():
                 self.counts.watchdog.beat()
                 try:
-                    window = self._receive()
+                    window = self._receive(is_idle=all(future.done() for future in in_hand))
                 except _OUTAGES as error:
                     self._wait_out(error)
                     continue
@@ -147,8 +147,10 @@ class QueueLoader:
             self._stop.wait(self._outage.failed(error))
             return False
 
-    def _receive(self) -> Deliveries:
+    def _receive(self, *, is_idle: bool) -> Deliveries:
         """As many messages as come in the time of a window and as it may hold; waits for the first only.
+
+        An idle loader begins with few: while it reads and inserts these, the next ones are received.
 
         Nothing is received while the warehouse is unavailable, because the try could not succeed and would use up a delivery.
         """
@@ -158,8 +160,9 @@ class QueueLoader:
             raise WarehouseUnavailable("the warehouse still does not answer")
         first_wait = min(1, self._options.wait_seconds) if self._options.drain else self._options.wait_seconds
         size, deadline = 0, math.inf
+        most_messages = min(limits.window_messages, limits.idle_messages) if is_idle else limits.window_messages
         while (
-            len(window.messages) < limits.window_messages
+            len(window.messages) < most_messages
             and size < limits.window_bytes
             and time.monotonic() < deadline
             and not self._stop.is_set()

@@ -5,6 +5,7 @@ definition that both follow. It is no defence against forgers, only against mist
 """
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -30,6 +31,7 @@ _NUMBERS: dict[pa.DataType, type[np.integer[Any]]] = {
 }
 
 
+@lru_cache(maxsize=256)
 def constant_of(name: str) -> np.uint64:
     """K(name), see `value_checksum`."""
     return np.uint64(xxhash.xxh64_intdigest(name.encode()) | 1)

@@ -90,6 +90,10 @@ def environment_variables(values: dict[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
+_FRESH = TransformOptions(lag_seconds=0.5, every_seconds=1)
+"""The only engine is in this process: its clock waits for inserts that are still running (sql/clickhouse/transform/clock.sql)."""
+
+
 class Worker:
     """One part. `work` runs until its stop is asked for."""
 
@@ -191,4 +195,4 @@ def _drain(limit: TimeLimit) -> None:
 
 def _keep_gold_fresh(limit: TimeLimit, stop: StopRequest) -> None:
     with closing(connect(read(WarehouseSettings), restrictions=_GOLD)) as warehouse, limit.cutting_off():
-        Transformer(warehouse, stop, TransformOptions(lag_seconds=3, every_seconds=2)).run()
+        Transformer(warehouse, stop, _FRESH).run()

@@ -86,6 +86,7 @@ def run_local(
     sql: SqlSettings,
     stop: StopRequest,
     seconds: float | None,
+    batch_seconds: float = BATCH_SECONDS,
 ) -> None:
     """Runs until the stop or for `seconds`. Errors: UsageError for unknown symbols, a folder in use or a port that is taken."""
     status = LiveStatus(", ".join(symbols), folder)
@@ -109,7 +110,7 @@ def run_local(
             _load_the_rest(stop)
             if stop.is_set():
                 return
-            _record(markets, channels, history, settings, listener, door, status, stop, seconds)
+            _record(markets, channels, batch_seconds, history, settings, listener, door, status, stop, seconds)
             lines = [*summary.lines()]
     print(*lines, sep="\n", flush=True)
 
@@ -130,6 +131,7 @@ def _hold(folder: Path, settings: StatusSettings, sql: SqlSettings, parts: ExitS
 def _record(
     markets: dict[str, list[str]],
     channels: tuple[str, ...],
+    batch_seconds: float,
     history: History | None,
     settings: StatusSettings,
     listener: socket.socket,
@@ -139,7 +141,7 @@ def _record(
     seconds: float | None,
 ) -> None:
     """Until the stop or for `seconds`; then everything ends within END_SECONDS, and what is not done by then is left."""
-    limits = BatchLimits(age_seconds=BATCH_SECONDS)
+    limits = BatchLimits(age_seconds=batch_seconds)
     captures = [
         StreamOptions(dict.fromkeys(chosen, channels), limits=limits, venue=venue, stop_seconds=STOP_SECONDS)
         for venue, chosen in markets.items()
@@ -280,6 +282,7 @@ def main(
         int | None, typer.Option(min=0, max=65535, help="Port of read-only SQL; default SQL_PORT, 8123 or any free port.")
     ] = None,
     duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
+    batch_seconds: Annotated[float, typer.Option(min=0.1, help="Age at which a micro-batch becomes objects.")] = BATCH_SECONDS,
 ) -> None:
     """Record live markets on this machine and serve the status page: no Docker, no account, data in ./data."""
 
@@ -298,6 +301,6 @@ def main(
         chosen = settings if port is None else settings.model_copy(update={"port": port})
         sql = read(SqlSettings) if sql_port is None else SqlSettings(port=sql_port)
         with stop_on_signals() as stop:
-            run_local(venues, symbols, channels, history, data.resolve(), chosen, sql, stop, duration)
+            run_local(venues, symbols, channels, history, data.resolve(), chosen, sql, stop, duration, batch_seconds)
 
     run_command(work)

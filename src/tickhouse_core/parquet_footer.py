@@ -5,7 +5,7 @@ footer's Thrift is read here before pyarrow is asked (Apache Parquet: "parquet.t
 SizeStatistics). Opening and decoding a file is safe: there the same faults are exceptions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import NamedTuple
 
 from tickhouse_core.parquet_headers import BINARY, I32, INTEGERS, LIST, STRUCT, behind, integer, list_head, varint
@@ -29,7 +29,7 @@ class Unaskable(ValueError):
 
 def check_chunks(footer: bytes, leaves: Sequence[Leaf]) -> None:
     """Raises Unaskable for a footer that pyarrow must not be asked about, ValueError or IndexError for broken Thrift."""
-    _walk(footer, 0, _Visitor(leaves).file)
+    _walk(footer, 0, _Visitor(leaves).file, (4,))
 
 
 class _Visitor:
@@ -43,7 +43,7 @@ class _Visitor:
         if field == 4 and kind == LIST:
             size, at = _structs(data, at, "row groups")
             for _ in range(size):
-                at = _walk(data, at, self._group)
+                at = _walk(data, at, self._group, (1,))
             return at
         return behind(data, at, kind)
 
@@ -55,13 +55,13 @@ class _Visitor:
             raise Unaskable(f"a row group has {size} columns, the schema {len(self._leaves)}")
         for leaf in self._leaves:
             self._leaf = leaf
-            at = _walk(data, at, self._chunk)
+            at = _walk(data, at, self._chunk, (3, 8))
         return at
 
     def _chunk(self, data: bytes, at: int, kind: int, field: int) -> int:
         if field == 8 and kind == STRUCT:
             raise Unaskable("the file has encrypted columns: write it without encryption")
-        return _walk(data, at, self._column) if field == 3 and kind == STRUCT else behind(data, at, kind)
+        return _walk(data, at, self._column, (1, 3, 12, 16)) if field == 3 and kind == STRUCT else behind(data, at, kind)
 
     def _column(self, data: bytes, at: int, kind: int, field: int) -> int:
         if field == 1 and kind == I32:
@@ -71,9 +71,11 @@ class _Visitor:
             return at
         if field == 3 and kind == LIST:
             return self._path(data, at)
-        if kind != STRUCT or field not in (12, 16):
-            return behind(data, at, kind)
-        return _walk(data, at, self._bounds if field == 12 else self._sizes)
+        if kind == STRUCT and field == 12:
+            return _walk(data, at, self._bounds, (1, 2, 5, 6))
+        if kind == STRUCT and field == 16:
+            return _walk(data, at, self._sizes, (1, 2, 3))
+        return behind(data, at, kind)
 
     def _path(self, data: bytes, at: int) -> int:
         size, inner, at = list_head(data, at)
@@ -86,7 +88,7 @@ class _Visitor:
         return at
 
     def _bounds(self, data: bytes, at: int, kind: int, field: int) -> int:
-        if kind == BINARY and field in (1, 2, 5, 6):
+        if kind == BINARY:
             size, at = varint(data, at)
             width = _WIDTHS.get(self._leaf.physical_type, size)
             if size not in (0, width):
@@ -112,8 +114,8 @@ def _structs(data: bytes, at: int, what: str) -> tuple[int, int]:
     return size, at
 
 
-def _walk(data: bytes, at: int, visit: Callable[[bytes, int, int, int], int]) -> int:
-    """Hands every field of the struct at a place to `visit`; the place behind the struct."""
+def _walk(data: bytes, at: int, visit: Callable[[bytes, int, int, int], int], fields: Container[int]) -> int:
+    """Hands these fields of the struct at a place to `visit`; the place behind the struct."""
     number = 0
     while head := data[at]:
         at, kind = at + 1, head & 15
@@ -121,5 +123,5 @@ def _walk(data: bytes, at: int, visit: Callable[[bytes, int, int, int], int]) ->
             number += head >> 4
         else:
             number, at = integer(data, at)
-        at = visit(data, at, kind, number)
+        at = visit(data, at, kind, number) if number in fields else behind(data, at, kind)
     return at + 1

@@ -4,13 +4,16 @@ A decoder allocates what page headers say, and takes as many values as they say:
 less. A file may have 100,000 column chunks of 30 fields each: everything goes by a place in the bytes and makes no objects.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _TYPE, _UNCOMPRESSED, _COMPRESSED = 1, 2, 3
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 _HEADERS = {_DATA: 5, _DICTIONARY: 7, _DATA_V2: 8}
 """By the type of a page: the field with its own header. A header of another type's says nothing."""
 
+_OWN_HEADERS = frozenset(_HEADERS.values())
 _COUNT, _ENCODING = 1, {_DATA: 2, _DATA_V2: 4}
 _DELTA_BYTE_ARRAY = 7
 _TEXT_BYTES = 16
@@ -55,14 +58,14 @@ def list_head(data: bytes, at: int) -> tuple[int, int, int]:
     return head >> 4, head & 15, at + 1
 
 
-def fields_of(data: bytes, at: int) -> tuple[dict[int, int], dict[int, int], int]:
-    """Of a struct: its numbers of 32 bits and the places of its structs, by field, and the place behind it.
+def fields_of(data: bytes, at: int, inside: Container[int] = ()) -> tuple[dict[int, int], dict[int, dict[int, int]], int]:
+    """Of a struct: its numbers of 32 bits by field, those of its structs `inside`, and the place behind it.
 
     As Thrift's reader for C++, which Arrow has: of a field that is there twice the last one counts, one of another type is passed
     over, and numbers are cut to their bits.
     """
     numbers: dict[int, int] = {}
-    structs: dict[int, int] = {}
+    structs: dict[int, dict[int, int]] = {}
     field = 0
     while head := data[at]:
         kind, at = head & 15, at + 1
@@ -75,10 +78,10 @@ def fields_of(data: bytes, at: int) -> tuple[dict[int, int], dict[int, int], int
             said, at = varint(data, at)
             said &= 0xFFFFFFFF
             numbers[field] = (said >> 1) ^ -(said & 1)
-            continue
-        if kind == STRUCT:
-            structs[field] = at
-        at = behind(data, at, kind)
+        elif kind == STRUCT and field in inside:
+            structs[field], _, at = fields_of(data, at)
+        else:
+            at = behind(data, at, kind)
     return numbers, structs, at + 1
 
 
@@ -100,7 +103,13 @@ def _behind_element(data: bytes, at: int, kind: int) -> int:
             at += 1
             if head < 16:
                 at = _behind_element(data, at, INTEGERS[0])
-            at = behind(data, at, head & 15)
+            kind = head & 15
+            if kind in INTEGERS:  # here as well, because a footer has hundreds of them
+                while data[at] > 127:
+                    at += 1
+                at += 1
+            elif kind not in BOOLEANS:
+                at = _behind_element(data, at, kind)
         return at + 1
     if kind in (LIST, SET):
         size, inner, at = list_head(data, at)
@@ -151,12 +160,12 @@ def pages_of(body: bytes, start: int, end: int, values: int) -> ChunkPages:
             page = _page(body[at : at + _USUAL_BYTES])
         except IndexError:
             page = _page(body[at : at + _MOST_BYTES])
-        if min(page.uncompressed, page.compressed, page.count) < 0:
+        if min(page.uncompressed, page.compressed, page.values) < 0:
             raise ValueError(f"the page at byte {at} has sizes below 0")
         if page.kind == _DICTIONARY:
-            size += page.count * _TEXT_BYTES if page.count > page.uncompressed else 0
+            size += page.values * _TEXT_BYTES if page.values > page.uncompressed else 0
         else:
-            seen += page.count
+            seen += page.values
         size += page.length + page.uncompressed
         shares = shares or page.encoding == _DELTA_BYTE_ARRAY
         pages += 1
@@ -165,24 +174,21 @@ def pages_of(body: bytes, start: int, end: int, values: int) -> ChunkPages:
     return ChunkPages(size, seen, shares, pages, unusual)
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
+class _Page(NamedTuple):
     """`length` is the header's; `compressed`: bytes of the page as it is here."""
 
     kind: int
     length: int
     uncompressed: int
     compressed: int
-    count: int
+    values: int
     encoding: int
 
 
 def _page(body: bytes) -> _Page:
-    """What begins with the body. `count` and `encoding` are 0 where the page's own header does not say them."""
-    said, headers, length = fields_of(body, 0)
+    """What begins with the body. `values` and `encoding` are 0 where the page's own header does not say them."""
+    said, headers, length = fields_of(body, 0, _OWN_HEADERS)
     kind = said.get(_TYPE, -1)
-    own: dict[int, int] = {}
-    if (at := headers.get(_HEADERS.get(kind, -1))) is not None:
-        own, _, _ = fields_of(body, at)
+    own = headers.get(_HEADERS.get(kind, -1), {})
     encoding = own.get(_ENCODING.get(kind, -1), 0)
     return _Page(kind, length, said.get(_UNCOMPRESSED, 0), said.get(_COMPRESSED, 0), own.get(_COUNT, 0), encoding)

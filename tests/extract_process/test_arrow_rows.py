@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from extract_process.level_text import LevelText
 from extract_process.parquet import parquet_bytes
 from extract_process.records import DATASET_OF, DepthDiff, DepthSnapshot, Kline, Ticker, Trade
 from extract_process.spool.row_buffer import CHUNK_RECORDS, ArrowRows, KlineRows
@@ -64,6 +65,23 @@ def test_levels_are_exact_and_stay_with_their_message(sides: list[tuple[list[lis
     for row, (bids, asks) in zip(rows, sides, strict=True):
         for name, side in (("bids", bids), ("asks", asks)):
             assert [(level["price"], level["quantity"]) for level in row[name]] == [(Decimal(p), Decimal(q)) for p, q in side]
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(_side, _side, st.booleans(), st.booleans()), max_size=20))
+def test_levels_in_text_are_the_same_rows_as_levels_in_lists(sides: list[tuple[Any, Any, bool, bool]]) -> None:
+    in_lists = [DepthDiff("BTCUSDT", n, n, bids, asks, NOON) for n, (bids, asks, _, _) in enumerate(sides, 1)]
+    in_texts = [
+        diff._replace(bids=as_text(diff.bids) if bids_too else diff.bids, asks=as_text(diff.asks) if asks_too else diff.asks)
+        for diff, (_, _, bids_too, asks_too) in zip(in_lists, sides, strict=True)
+    ]
+    tables = [filled(ArrowRows(DEPTH_DIFFS, "binance"), *diffs).table() for diffs in (in_lists, in_texts)]
+    assert tables[0].equals(tables[1])
+    assert parquet_bytes(tables[0], DEPTH_DIFFS) == parquet_bytes(tables[1], DEPTH_DIFFS)
+
+
+def as_text(levels: Any) -> LevelText:
+    return LevelText(orjson.dumps(levels)[1:-1])
 
 
 BAD = ["", "abc", "NaN", "Infinity", "1e30", "1.0000000000000000001", "123456789012345678901", None, 5, 1.5]

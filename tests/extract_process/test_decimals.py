@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extract_process.book.order_book import exact_number
-from extract_process.decimals import UnreadableNumber, decimals, plain_levels, plain_number
+from extract_process.decimals import UnreadableNumber, decimals, plain_levels, plain_number, separated
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,10 @@ def test_a_column_has_the_very_number_or_refuses_it(sent: str) -> None:
         return
     with localcontext(prec=200):
         assert found == [None, Decimal(sent), Decimal(1)]
+
+
+@given(st.lists(st.text(alphabet="0123456789.", max_size=30), max_size=20))
+def test_texts_with_a_comma_between_them_are_an_array_of_them(texts: list[str]) -> None:
+    array = separated(",".join(texts).encode())
+    array.validate(full=True)
+    assert array.to_pylist() == (texts if any(texts) or len(texts) > 1 else [])

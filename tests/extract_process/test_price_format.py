@@ -2,10 +2,12 @@
 
 import pickle
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
 from extract_process.book.order_book import exact_number
+from extract_process.level_text import LevelText
 from extract_process.mirror.mirror_book import PriceFormat
 
 _spellings = st.from_regex(r"\A0{0,2}(0|[1-9][0-9]{0,5})(\.[0-9]{0,6})?\Z")
@@ -17,6 +19,19 @@ def test_every_price_is_told_as_it_was_sent_last(messages: list[list[str]]) -> N
     for message in messages:
         texts.learn([[text, "1"] for text in message])
         last |= {exact_number(text): text for text in message}
+        assert {number: texts.text_of(number) for number in last} == last
+
+
+_usual = st.integers(0, 10**10).map(lambda units: f"{units // 10**8}.{units % 10**8:08}")
+
+
+@given(st.lists(st.tuples(st.booleans(), st.lists(_usual, max_size=3), st.lists(_spellings, max_size=2)), max_size=10))
+def test_prices_in_the_venues_text_are_told_as_well(messages: list[tuple[bool, list[str], list[str]]]) -> None:
+    texts, last = PriceFormat(), dict[int, str]()
+    for is_text, usual, others in messages:
+        levels = [[text, "1.00000000"] for text in (usual if is_text else usual + others)]
+        texts.learn(LevelText(orjson.dumps(levels)[1:-1]) if is_text else levels)
+        last |= {exact_number(text): text for text, _ in levels}
         assert {number: texts.text_of(number) for number in last} == last
 
 

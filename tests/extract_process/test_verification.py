@@ -10,7 +10,7 @@ from extract_process.book.local_book import LocalBook
 from extract_process.book.order_book import OrderBook, exact_number
 from extract_process.book.sync import SnapshotNeeded, Synced
 from extract_process.book.verification import BookVerification, BoundedBook, Mismatch, Proven, Unproven, known_book
-from extract_process.records import DepthDiff, DepthSnapshot, Levels
+from extract_process.records import DepthDiff, DepthSnapshot
 from extract_process.sequence import Gap
 
 
@@ -25,8 +25,8 @@ class Venue:
     def diff(self, changes: list[tuple[int, int]]) -> DepthDiff:
         """One diff with an update id a change."""
         first = self.update_id + 1
-        bids: Levels = []
-        asks: Levels = []
+        bids: list[list[str]] = []
+        asks: list[list[str]] = []
         for price, quantity in changes:
             self.update_id += 1
             side, levels = (self.bids, bids) if price <= 50 else (self.asks, asks)

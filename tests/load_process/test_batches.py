@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.load_process.conftest import klines
 
 from load_process.ledger import BatchManifest
-from load_process.limits import LoadLimits
+from load_process.limits import INSERTERS, LoadLimits
 from load_process.objects import DecodedObject, ObjectVersion, cut_into_batches
 from tickhouse_core.datasets import KLINES, TRADES, Dataset
 
@@ -104,10 +104,14 @@ def test_slices_of_an_insert_keep_both_limits_and_are_no_more_than_that_takes(ro
     assert 1 <= slice_rows <= limits.insert_rows
     assert slice_rows == 1 or (slice_rows - 1) * size <= limits.insert_bytes * rows
     needed = max(rows / limits.insert_rows, size / limits.insert_bytes)
-    assert rows <= slice_rows * (needed + 1), "no more slices than the limits ask for"
+    assert rows <= slice_rows * (needed + INSERTERS), "no more slices than the limits ask for and connections share evenly"
 
 
 def test_a_batch_of_wide_rows_goes_in_several_slices() -> None:
     assert LoadLimits().rows_an_insert(125_000, 160 * 1024**2) == 62_500
     assert LoadLimits().rows_an_insert(1_000_000, 200 * 1024**2) == 500_000
     assert LoadLimits().rows_an_insert(2_000, 400_000) == 2_000
+
+
+def test_each_connection_gets_as_many_slices() -> None:
+    assert LoadLimits().rows_an_insert(1_000_000, 360 * 1024**2) == 250_000, "three would do, and one connection would wait"

@@ -313,3 +313,15 @@ def test_many_small_objects_are_few_inserts(moto_lake: Lake, warehouse: Warehous
     ((batches,),) = warehouse.query("select uniqExact(batch) from ops_load_claims")
     assert batches <= 6
     assert warehouse.query("select uniqExact(load_time) from bronze_klines") == [(batches,)]
+
+
+def test_an_idle_loader_begins_with_few_objects(moto_lake: Lake, warehouse: Warehouse, connections: list[Warehouse]) -> None:
+    """It would receive all of them first, and read and insert nothing meanwhile."""
+    for number in range(30):
+        moto_lake.store.write(f"{FOLDER}/{number}.parquet", parquet(klines(number)))
+    options = LoaderOptions(drain=True, wait_seconds=0, limits=LoadLimits(seconds=60, idle_messages=10))
+    run(moto_lake.store, connections, options=options)
+    batches = warehouse.query("select count() from ops_load_claims where state = 'claimed' group by batch order by min(time)")
+    sizes = [int(count) for (count,) in batches]
+    assert sizes[0] <= 10
+    assert sum(sizes) == 30

@@ -134,7 +134,7 @@ def test_a_window_of_a_thousand_objects_with_long_names_is_one_batch(
         records = [json.loads(notification(bucket, key, etag, 1))["Records"][0] for key, etag in zip(keys, etags, strict=True)]
         send(KLINES.queue, json.dumps({"Records": records[start : start + 50]}))
 
-    limits = LoadLimits(seconds=10, window_messages=1_000)
+    limits = LoadLimits(seconds=10, window_messages=1_000, idle_messages=1_000)
     run_loader([KLINES.queue], StopRequest(), LoaderOptions(drain=True, wait_seconds=0, limits=limits))
 
     warehouse = connect(clickhouse_server.settings)

@@ -1,7 +1,8 @@
 """PURE. LocalBook: one symbol's diffs checked, its book kept, and the book proven against fresh snapshots."""
 
 from extract_process.book.sync import Apply, BookSync, SnapshotNeeded, SyncDelayed, Synced
-from extract_process.book.verification import BookVerification, BoundedBook, Mismatch, Proven, Unproven, known_book
+from extract_process.book.text_book import TextBook
+from extract_process.book.verification import BookKind, BookVerification, BoundedBook, Mismatch, Proven, Unproven, known_book
 from extract_process.records import DepthDiff, DepthSnapshot
 from extract_process.sequence import IdFinding
 
@@ -11,8 +12,12 @@ Finding = IdFinding | SnapshotNeeded | SyncDelayed | Synced | Proven | Mismatch 
 class LocalBook:
     """Everything that is decided about one symbol's order book. Findings come in the order in which they are true."""
 
-    def __init__(self, last_update_id: int | None = None, last_at: int = 0) -> None:
-        """`last_update_id` is what the process remembers from before a restart, `last_at` when it came."""
+    def __init__(self, last_update_id: int | None = None, last_at: int = 0, kind: BookKind = TextBook) -> None:
+        """`last_update_id` is what the process remembers from before a restart, `last_at` when it came.
+
+        An OrderBook is for who looks at it after every diff.
+        """
+        self._kind = kind
         self._sync = BookSync(last_update_id, last_at)
         self._running: BoundedBook | None = None
         self._proof: BookVerification | None = None
@@ -69,7 +74,7 @@ class LocalBook:
 
     def on_snapshot(self, snapshot: DepthSnapshot, asked_levels: int) -> list[Finding]:
         """An answer came: the book's new start where it has none, a proof where one was requested."""
-        fresh = known_book(snapshot, asked_levels)
+        fresh = known_book(snapshot, asked_levels, self._kind)
         if not self.is_synced or self._running is None:
             self._proof = None
             decisions = self._sync.on_snapshot(snapshot.last_update_id)

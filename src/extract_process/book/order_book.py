@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+from extract_process.level_text import ZERO
+
 Level = Sequence[str]
 """Price and quantity as the venue sent them."""
 
@@ -67,13 +69,10 @@ price_number = _NUMBERS.__getitem__
 def _set_levels(side: dict[int, str], levels: Sequence[Level]) -> None:
     numbers = _NUMBERS
     for price, quantity in levels:
-        if quantity == _USUAL_ZERO or not quantity.strip("0."):
+        if quantity == ZERO or not quantity.strip("0."):
             side.pop(numbers[price], None)
         else:
             side[numbers[price]] = quantity
-
-
-_USUAL_ZERO = "0.00000000"  # Binance's, every second level: no strip is needed
 
 
 def _level(price: int, side: dict[int, str]) -> tuple[Decimal, Decimal]:

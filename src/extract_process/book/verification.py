@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 from extract_process.book.order_book import OrderBook, exact_number
-from extract_process.records import DepthDiff, DepthSnapshot
+from extract_process.book.text_book import TextBook
+from extract_process.records import DepthDiff, DepthSnapshot, Levels
+
+BookKind = type[OrderBook] | type[TextBook]
 
 MOST_KEPT = 600
 """Diffs kept while the snapshot is under way, a minute; a slower answer proves nothing."""
@@ -49,7 +52,7 @@ class BoundedBook:
     that the side was sent whole.
     """
 
-    book: OrderBook
+    book: OrderBook | TextBook
     lowest_bid: int | None
     highest_ask: int | None
 
@@ -57,23 +60,27 @@ class BoundedBook:
         """How many levels both know among the best 1,000 a side, and every one that differs, in words."""
         floor = max((price for price in (self.lowest_bid, other.lowest_bid) if price is not None), default=None)
         ceiling = min((price for price in (self.highest_ask, other.highest_ask) if price is not None), default=None)
-        bids = [price for price in self.book.bids.keys() | other.book.bids.keys() if floor is None or price >= floor]
-        asks = [price for price in self.book.asks.keys() | other.book.asks.keys() if ceiling is None or price <= ceiling]
+        our_bids, our_asks, their_bids, their_asks = self.book.bids, self.book.asks, other.book.bids, other.book.asks
+        bids = [price for price in our_bids.keys() | their_bids.keys() if floor is None or price >= floor]
+        asks = [price for price in our_asks.keys() | their_asks.keys() if ceiling is None or price <= ceiling]
         best_bids, best_asks = sorted(bids, reverse=True)[:PROVEN_LEVELS], sorted(asks)[:PROVEN_LEVELS]
-        wrong = _compare("bid", best_bids, self.book.bids, other.book.bids)
-        return len(best_bids) + len(best_asks), wrong + _compare("ask", best_asks, self.book.asks, other.book.asks)
+        wrong = _compare("bid", best_bids, our_bids, their_bids)
+        return len(best_bids) + len(best_asks), wrong + _compare("ask", best_asks, our_asks, their_asks)
 
     def nearest(self, levels: int) -> "BoundedBook":
         """The same book without what lies beyond its best `levels` a side (or beyond what is known)."""
-        highest_ask = _cut(self.book.asks, levels, self.highest_ask, sign=1)
-        lowest_bid = _cut(self.book.bids, levels, self.lowest_bid, sign=-1)
-        return BoundedBook(self.book, lowest_bid, highest_ask)
+        lowest_bid = _border_of_best(self.book.bids, levels, self.lowest_bid, sign=-1)
+        highest_ask = _border_of_best(self.book.asks, levels, self.highest_ask, sign=1)
+        kept, bids, asks = OrderBook(), self.book.bids, self.book.asks
+        kept.bids = {price: bids[price] for price in bids if lowest_bid is None or price >= lowest_bid}
+        kept.asks = {price: asks[price] for price in asks if highest_ask is None or price <= highest_ask}
+        return BoundedBook(kept, lowest_bid, highest_ask)
 
 
-def known_book(snapshot: DepthSnapshot, asked_levels: int) -> BoundedBook:
+def known_book(snapshot: DepthSnapshot, asked_levels: int, kind: BookKind = OrderBook) -> BoundedBook:
     """The best 1,000 levels of a snapshot (venue order: best first) that was requested with this limit."""
     bids, asks = snapshot.bids[:PROVEN_LEVELS], snapshot.asks[:PROVEN_LEVELS]
-    return BoundedBook(OrderBook(bids, asks), _border(snapshot.bids, asked_levels), _border(snapshot.asks, asked_levels))
+    return BoundedBook(kind(bids, asks), _border(snapshot.bids, asked_levels), _border(snapshot.asks, asked_levels))
 
 
 class BookVerification:
@@ -126,19 +133,16 @@ class BookVerification:
         return Mismatch(book_id, len(wrong), wrong[0]) if wrong else Proven(book_id, levels)
 
 
-def _border(levels: list[list[str]], asked_levels: int) -> int | None:
+def _border(levels: Levels, asked_levels: int) -> int | None:
     """The price of the last level kept, or None where the side is shorter than was requested."""
     if len(levels) < min(asked_levels, PROVEN_LEVELS):
         return None
     return exact_number(levels[min(len(levels), PROVEN_LEVELS) - 1][0])
 
 
-def _cut(side: dict[int, str], levels: int, border: int | None, sign: int) -> int | None:
-    """Takes out of a side what is beyond its best levels or the border; the new border."""
-    best_first = sorted(side, reverse=sign < 0)
-    known = [price for price in best_first if border is None or price * sign <= border * sign]
-    for price in best_first[min(levels, len(known)) :]:
-        del side[price]
+def _border_of_best(side: dict[int, str], levels: int, border: int | None, sign: int) -> int | None:
+    """The price of the last of the best levels, or the border where fewer are known."""
+    known = sorted((price for price in side if border is None or price * sign <= border * sign), reverse=sign < 0)
     return known[levels - 1] if len(known) > levels else border
 
 

@@ -8,9 +8,10 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from extract_process.book.local_book import Finding, LocalBook
-from extract_process.book.order_book import price_number
+from extract_process.book.order_book import OrderBook, price_number
 from extract_process.book.sync import Synced
 from extract_process.book.top_n import PriceChanges, TopN
+from extract_process.level_text import PLACES, LevelText
 from extract_process.mirror.messages import BookSides, BookState, Message, MessageForms
 from extract_process.records import DepthDiff, DepthSnapshot, Levels
 
@@ -38,6 +39,9 @@ class PriceFormat:
 
     def learn(self, levels: Levels) -> None:
         """Prices as the venue sent them."""
+        if isinstance(levels, LevelText) and self._places in (-1, PLACES) and not self._odd:
+            self._places = PLACES  # every one of them is
+            return
         if self._places < 0 and levels:
             self._places = len(levels[0][0].partition(".")[2])
         point, odd = -self._places - 1, self._odd
@@ -81,7 +85,7 @@ class MirrorBook:
         self._forms = forms
         self._levels = levels
         self._kept = snapshot_levels
-        self._watch = LocalBook()
+        self._watch = LocalBook(kind=OrderBook)
         self._view = TopN(levels, max(snapshot_levels // THIN_SHARE, min(levels * 3 // 2, snapshot_levels)))
         self._texts = PriceFormat()
         self._event_time = self._receipt_time = 0

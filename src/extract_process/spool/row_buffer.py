@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from extract_process.decimals import decimals
+from extract_process.decimals import decimals, separated
+from extract_process.level_text import LevelText, numbers_of
 from extract_process.parquet import parquet_bytes
 from extract_process.records import (
     DATASET_OF,
@@ -127,21 +128,22 @@ def _typed(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
     return pa.array(values, type_)
 
 
-def _levels(sides: Iterable[Levels]) -> pa.Array:
+def _levels(sides: Sequence[Levels]) -> pa.Array:
     """One side of many messages: all their levels flat, then cut by message. Raises ValueError for a missing number."""
-    sides = list(sides)
-    prices, quantities = _flat(sides)
-    price, quantity = decimals(prices), decimals(quantities)
-    if price.null_count or quantity.null_count:
+    numbers = decimals(_flat(sides))
+    if numbers.null_count:
         raise ValueError("a price or quantity is missing")
-    flat = pa.StructArray.from_arrays([price, quantity], fields=list(LEVELS.value_type))
+    flat = pa.StructArray.from_arrays([numbers[::2], numbers[1::2]], fields=list(LEVELS.value_type))
     offsets = pa.array([0, *accumulate(map(len, sides))], pa.int32())
     return pa.ListArray.from_arrays(offsets, flat, type=LEVELS)
 
 
-def _flat(sides: list[Levels]) -> tuple[Sequence[str], Sequence[str]]:
-    flat = list(chain.from_iterable(chain.from_iterable(sides)))
-    return flat[::2], flat[1::2]
+def _flat(sides: Sequence[Levels]) -> pa.Array | list[str]:
+    """Price and quantity of every level in turn."""
+    texts = [side for side in sides if type(side) is LevelText]
+    if len(texts) == len(sides):
+        return separated(numbers_of(texts))
+    return list(chain.from_iterable(chain.from_iterable(sides)))
 
 
 class RowBuffer:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from extract_process.decimals import UnreadableNumber, decimals, plain_levels
 from extract_process.ranges import grid_of
-from extract_process.records import DepthSnapshot, Levels, Trade
+from extract_process.records import DepthSnapshot, Trade
 from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME, TRADES, most_text_bytes
 from tickhouse_core.errors import UnusableAnswer
 from tickhouse_core.timestamps import SECOND_US, format_instant
@@ -36,10 +36,10 @@ class FrameRefused(ValueError):
         self.reason = reason
 
 
-def read_frame(frame: bytes, receipt_time: int, read: Callable[[Any, bytes, int], list[Any]]) -> list[Any]:
-    """The messages that `read` makes of a frame's JSON, the frame and its receipt_time. Raises FrameRefused."""
+def read_frame(frame: bytes, receipt_time: int, read: Callable[[Any, int], list[Any]]) -> list[Any]:
+    """The messages that `read` makes of a frame's JSON and its receipt_time. Raises FrameRefused."""
     try:
-        return read(orjson.loads(frame), frame, receipt_time)
+        return read(orjson.loads(frame), receipt_time)
     except FrameRefused:
         raise
     except orjson.JSONDecodeError as error:
@@ -113,14 +113,14 @@ def from_ns(instant: int) -> int:
     return instant // 1_000
 
 
-def pairs_of(value: Any) -> Levels:
+def pairs_of(value: Any) -> list[list[str]]:
     """A list of pairs. Raises UnreadableNumber: the message has ids that must be accounted for."""
     if type(value) is not list:
         raise UnreadableNumber("levels are no list")
     for level in value:
         if type(level) is not list or len(level) != 2:
             raise UnreadableNumber(f"{level!r:.60} is no level")
-    levels: Levels = value
+    levels: list[list[str]] = value
     return levels
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from extract_process.markets import markets_file, read_markets
+from extract_process.markets import active_symbols, collected_markets, markets_file
 from extract_process.spool.limits import DISK_RESERVE_BYTES
 from extract_process.venues import DEFAULT_VENUE, venue_named
 from status_page.processes import bearer, bounded_get
@@ -95,10 +95,11 @@ def check_ports() -> Iterator[Finding]:
 def check_markets() -> Iterator[Finding]:
     path = markets_file()
     try:
-        markets = read_markets(path, venue_named(DEFAULT_VENUE)).wanted
+        wanted = collected_markets(venue_named(DEFAULT_VENUE)).wanted
     except UsageError as error:
-        raise CheckFailed(str(error), f"correct {path}, or name markets with --symbol") from error
-    yield Finding("markets", "ok", f"{len(markets)} symbols are enabled in {path}")
+        raise CheckFailed(str(error), f"correct {path} or ACTIVE_SYMBOLS, or name markets with --symbol") from error
+    source = "ACTIVE_SYMBOLS" if active_symbols(DEFAULT_VENUE) else path
+    yield Finding("markets", "ok", f"{len(wanted)} symbols of {DEFAULT_VENUE} are enabled by {source}")
 
 
 def _is_free(host: str, port: int) -> bool:

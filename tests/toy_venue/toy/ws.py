@@ -35,7 +35,7 @@ def parse_frame(frame: bytes, receipt_time: int) -> list[Any]:
     return read_frame(frame, receipt_time, _parse_messages)
 
 
-def _parse_messages(message: Any, frame: bytes, receipt_time: int) -> list[Any]:
+def _parse_messages(message: Any, receipt_time: int) -> list[Any]:
     match message:
         case {"did": int(number), "error": str(error)}:
             return [Reply(number, error)]

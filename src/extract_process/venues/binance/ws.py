@@ -5,11 +5,13 @@ JSON keys differ only by case (`t`/`T`, `u`/`U`, `e`/`E`, …); prices and quant
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
 
 from extract_process.decimals import UnreadableNumber, plain_levels, plain_number
+from extract_process.level_text import PLACES, LevelText
 from extract_process.records import ALL_SYMBOLS, DepthDiff, Kline, StreamKey, Ticker, Trade, UnreadableRow
 from extract_process.venues.api import Limit, Reply, ServerShutdown, SocketRules, Unknown
 from extract_process.venues.parsing import (
@@ -77,11 +79,15 @@ def subscribe_messages(names: Sequence[str]) -> Iterator[tuple[int, bytes]]:
         yield number, orjson.dumps({"method": "SUBSCRIBE", "params": part, "id": number})
 
 
-_LEVELS = rb'\[(?:\["[0-9]{1,20}+\.[0-9]{1,18}+","[0-9]{1,20}+\.[0-9]{1,18}+"\],?+)*+\]'
+_VALUE = rb'"\w++":(?:"[^"\\]*+"|[0-9]++)'
+_NUMBER = rb"(?:0|[1-9][0-9]{0,19}+)\.[0-9]{%d}" % PLACES
+_LEVEL = rb'\["%b","%b"\]' % (_NUMBER, _NUMBER)
+_VALUES, _LEVELS = (rb"%b(?:,%b)*+" % (part, part) for part in (_VALUE, _LEVEL))
 _PLAIN_DIFF = re.compile(
-    rb'\{(?:"stream":"[^"\\]*+","data":\{)?+(?:"\w++":(?:"[^"\\]*+"|[0-9]++),)*+"b":%b,"a":%b\}{1,2}' % (_LEVELS, _LEVELS)
+    rb'(\{(?:"stream":"[^"\\]*+","data":\{)?+%b),"b":\[((?:%b)?+)\],"a":\[((?:%b)?+)\](\}{1,2})' % (_VALUES, _LEVELS, _LEVELS)
 )
-"""A whole compact diff, combined or raw, whose levels are all pairs of plain numbers with a point; other frames tell nothing.
+"""A whole compact diff, combined or raw, whose levels are all pairs of plain numbers with a point: what stands before its
+levels, both sides, and the braces after them. Other frames tell nothing.
 
 Nothing stands between its keys but single values: its lists of levels are the message's. No pattern goes back: one pass
 over the bytes, which costs less than a look at every level.
@@ -92,15 +98,22 @@ Message = Trade | DepthDiff | Ticker | Kline | UnreadableRow | Reply | ServerShu
 
 def parse_frame(frame: bytes, receipt_time: int = 0) -> list[Message]:
     """The messages of a frame, combined (`{"stream":…,"data":…}`) or raw. Raises FrameRefused."""
+    if b'"depthUpdate"' in frame and (plain := _PLAIN_DIFF.fullmatch(frame)):
+        before, bids, asks, braces = plain.groups()
+        levels = {"b": LevelText(bids), "a": LevelText(asks)}
+        return read_frame(before + braces, receipt_time, partial(_parse_messages, levels=levels))
     return read_frame(frame, receipt_time, _parse_messages)
 
 
-def _parse_messages(message: Any, frame: bytes, receipt_time: int) -> list[Message]:
+def _parse_messages(message: Any, receipt_time: int, levels: Mapping[str, LevelText] | None = None) -> list[Message]:
+    """`levels` are those that were taken out of the frame, the last keys of a single message."""
     if type(message) is dict and "data" in message and "stream" in message:
         message = message["data"]
-    if type(message) is dict and message.get("e") == "depthUpdate":
-        return [_parse_diff(message, frame)]
-    return [_parse_event(item) for item in message] if type(message) is list else [_parse_event(message)]
+    if type(message) is list:
+        return [_parse_event(item) for item in message]
+    if levels and type(message) is dict:
+        message.update(levels)
+    return [_parse_event(message)]
 
 
 def _parse_event(item: Any) -> Message:
@@ -125,16 +138,13 @@ def _parse_control(message: dict[str, Any]) -> Message:
     raise FrameRefused("unknown_shape", "neither an event nor an answer")
 
 
-def _parse_diff(message: dict[str, Any], frame: bytes = b"") -> DepthDiff | UnreadableRow:
-    """`{"e":"depthUpdate","E":…,"s":"BNBBTC","U":157,"u":160,"b":[["0.0024","10"]],"a":[…]}`.
-
-    `frame` is what it was read from, where it was alone in it: the hot path.
-    """
+def _parse_diff(message: dict[str, Any]) -> DepthDiff | UnreadableRow:
+    """`{"e":"depthUpdate","E":…,"s":"BNBBTC","U":157,"u":160,"b":[["0.0024","10"]],"a":[…]}`."""
     first, last = message["U"], message["u"]
     if not (type(first) is type(last) is int and 0 <= first <= last <= MOST_ID):
         raise FrameRefused("wrong_id", f"update ids {first!r} to {last!r}")
     symbol, bids, asks = name_of(message["s"]), message["b"], message["a"]
-    if not (type(bids) is type(asks) is list and _PLAIN_DIFF.fullmatch(frame)):
+    if not type(bids) is type(asks) is LevelText:
         try:
             bids, asks = plain_levels(pairs_of(bids)), plain_levels(pairs_of(asks))
         except UnreadableNumber as error:

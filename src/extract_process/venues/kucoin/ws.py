@@ -121,7 +121,7 @@ def parse_frame(frame: bytes, receipt_time: int) -> list[Message]:
     return read_frame(frame, receipt_time, _parse_messages)
 
 
-def _parse_messages(item: Any, frame: bytes, receipt_time: int) -> list[Message]:
+def _parse_messages(item: Any, receipt_time: int) -> list[Message]:
     message = object_of(item, "a message")
     return [_parse_event(message, receipt_time) if message.get("type") == "message" else _parse_control(message)]
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extract_process.decimals import plain_number
+from extract_process.level_text import LevelText
 from extract_process.records import DepthDiff, Kline, Ticker, Trade, UnreadableRow
 from extract_process.venues.api import Reply, ServerShutdown, Unknown
 from extract_process.venues.binance import VENUE
@@ -201,6 +202,7 @@ def test_a_message_with_an_unreadable_number_keeps_its_ids(level: list[Any], oth
 
 _texts = st.one_of(
     st.from_regex(r"[0-9]{1,22}(\.[0-9]{1,20})?", fullmatch=True),
+    st.from_regex(r"[0-9]{1,22}\.[0-9]{8}", fullmatch=True),
     st.text(alphabet='0123456789.eE-+,[]" ', max_size=30),
     st.sampled_from([1, 1.5, None, [], ["1"], {"a": 1}, True]),
 )
@@ -241,3 +243,57 @@ def test_levels_that_stand_elsewhere_in_the_frame_do_not_vouch_for_the_message(i
     diff = {**DIFF, "b": [["abc", "2.5"]], "a": [], **({} if is_combined else {"x": sound})}
     (row,) = parse_frame(orjson.dumps({"stream": "x", "data": diff, "x": sound} if is_combined else diff))
     assert isinstance(row, UnreadableRow)
+
+
+USUAL = {**DIFF, "b": [["61737.63000000", "0.00000000"], ["0.50000000", "21.00000000"]], "a": [["61837.64000000", "1.54698000"]]}
+
+
+@pytest.mark.parametrize("message", [USUAL, {"stream": "bnbbtc@depth@100ms", "data": USUAL}])
+@pytest.mark.parametrize(("bids", "asks"), [(USUAL["b"], USUAL["a"]), ([], USUAL["a"]), (USUAL["b"], []), ([], [])])
+def test_a_diff_as_the_venue_writes_it_is_not_taken_apart(message: dict[str, Any], bids: Any, asks: Any) -> None:
+    frame = (
+        orjson.dumps(message)
+        .replace(orjson.dumps(USUAL["b"]), orjson.dumps(bids))
+        .replace(orjson.dumps(USUAL["a"]), orjson.dumps(asks))
+    )
+    (diff,) = parse_frame(frame)
+    assert isinstance(diff, DepthDiff)
+    assert (type(diff.bids), type(diff.asks)) == (LevelText, LevelText)
+    assert (diff.bids, diff.asks) == (bids, asks)
+    assert parse_frame(json.dumps(orjson.loads(frame)).encode()) == [diff]
+
+
+@pytest.mark.parametrize("number", ["061.50000000", "61.5", "61.500000000", "61", "1e2", ".50000000", "1" * 20 + ".50000000"])
+def test_a_number_written_otherwise_is_the_same_number_and_its_side_a_list(number: str) -> None:
+    """A LevelText promises that equal numbers are equal texts."""
+    (diff,) = parse_frame(orjson.dumps({**USUAL, "b": [[number, "1.00000000"]]}))
+    assert isinstance(diff, DepthDiff)
+    assert [[plain_number(text) for text in level] for level in diff.bids] == [[plain_number(number), "1.00000000"]]
+    assert isinstance(diff.bids, LevelText) is (number == "1" * 20 + ".50000000")
+
+
+@given(st.data(), st.sampled_from([USUAL, {"stream": "bnbbtc@depth@100ms", "data": USUAL}]))
+def test_a_frame_with_a_wrong_byte_is_read_as_its_json_says(data: st.DataObject, message: dict[str, Any]) -> None:
+    """Levels are taken out of the bytes before anything is read: whatever is wrong there must be found all the same."""
+    frame = bytearray(orjson.dumps(message))
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(frame) - 1))
+        wrong = data.draw(
+            st.sampled_from([b"", b",", b'"', b"[", b"]", b"}", b"{", b"0", b".", b" ", b"b", b"\\", b"\xff", b"\n"])
+        )
+        frame[place : place + data.draw(st.integers(0, 1))] = wrong
+    try:
+        spread = json.dumps(orjson.loads(frame)).encode()
+    except orjson.JSONDecodeError:
+        with pytest.raises(FrameRefused, match="not JSON"):
+            parse_frame(bytes(frame))
+        return
+    assert _parsed(bytes(frame)) == _parsed(spread)
+
+
+def _parsed(frame: bytes) -> object:
+    """With an unreadable number, what it says of it may differ."""
+    try:
+        return [(message[:5] if isinstance(message, UnreadableRow) else message) for message in parse_frame(frame)]
+    except FrameRefused as refused:
+        return refused.reason
