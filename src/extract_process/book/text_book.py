@@ -10,8 +10,8 @@ from extract_process.book.order_book import MOST_NUMBERS, Level, exact_number, p
 from extract_process.level_text import PLACES, ZERO, LevelText, numbers_of
 from extract_process.records import Levels
 
-WAITING_BYTES = 32_768
-"""Text of diffs that waits at most, a thousand levels a side: of a price that changes again, the last quantity counts."""
+WAITING_BYTES = 16_384
+"""Text of a side that waits at most, about 500 levels: of a price that changes again, the last quantity counts."""
 
 
 class TextBook:
