@@ -1,12 +1,16 @@
 """A command that fails shows what it said, and one that is run here ends as its process would."""
 
+import inspect
 import logging
 import os
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 from tests.commands import run_here, run_python
+
+from tickhouse.cli import _MODULES, _help_of, app
 
 
 def test_a_command_that_ends_as_expected_is_handed_back() -> None:
@@ -53,11 +57,22 @@ def test_a_skip_where_every_test_must_run_fails_the_session_and_is_named(tmp_pat
     run_python(*arguments, environment=strict | {"REQUIRE_ALL_TESTS": ""})
 
 
-@pytest.mark.slow  # two processes
-@pytest.mark.parametrize("command", ["extract_process.klines", "transform_process"])
+@pytest.mark.slow  # three processes
+@pytest.mark.parametrize("command", ["extract_process.klines", "transform_process", "tickhouse"])
 def test_help_imports_nothing_that_only_work_needs(command: str) -> None:
     program = "import atexit, runpy, sys; atexit.register(lambda: print(*sys.modules)); sys.argv[1:] = ['--help']; "
     program += f"runpy.run_module({command!r}, run_name='__main__', alter_sys=True)"
     imported = set(run_python("-c", program).stdout.split())
     assert {"typer", "tickhouse_core.settings"} <= imported
     assert not imported & {"pyarrow", "numpy", "botocore", "boto3", "chdb", "httpx", "websockets", "pandas", "polars"}
+
+
+def test_the_list_of_commands_says_of_each_what_its_own_help_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is read from the modules' text, and no module is imported for it."""
+    listed = [_help_of(module) for module, _ in _MODULES.values()]
+    assert all(listed)
+    assert listed == [inspect.getdoc(import_module(module).main) for module, _ in _MODULES.values()]
+    with pytest.raises(SystemExit):
+        app(["--help"])
+    told = capsys.readouterr().out
+    assert all(f" {name} " in told for name in _MODULES)

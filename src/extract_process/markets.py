@@ -8,7 +8,7 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
 
-from extract_process.venues import Venue
+from extract_process.venues import Venue, venue_names
 from tickhouse_core.errors import UsageError
 from tickhouse_core.resources import RESOURCES
 from tickhouse_core.settings import MarketSettings, read
@@ -101,10 +101,14 @@ def named_or_active(named: Sequence[str] | None, *venues: str) -> list[str]:
 
 
 def active_symbols(venue: str) -> tuple[str, ...]:
-    """Those of ACTIVE_SYMBOLS for one venue. Raises UsageError where all are of other venues."""
-    named = [name.rpartition(":") for name in read(MarketSettings).active_symbols.replace(",", " ").split()]
+    """Those of ACTIVE_SYMBOLS for one venue. Raises UsageError where all are of other venues, and for a venue that is none."""
+    names = read(MarketSettings).active_symbols.replace(",", " ").split()
+    named = [name.rpartition(":") for name in names]
+    for name, (of, _, symbol) in zip(names, named, strict=True):
+        if not symbol or (name != symbol and of not in venue_names()):
+            raise UsageError(f"ACTIVE_SYMBOLS: {name!r} is no SYMBOL or VENUE:SYMBOL; the venues are {', '.join(venue_names())}")
     symbols = tuple(dict.fromkeys(symbol for of, _, symbol in named if of in ("", venue)))
-    if named and not symbols:
+    if names and not symbols:
         raise UsageError(f"ACTIVE_SYMBOLS has no symbol for {venue}: add one, for example {venue}:SYMBOL")
     return symbols
 

@@ -2,12 +2,11 @@
 
 import time
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from extract_process.live.options import StreamOptions, give_up_order
-from extract_process.live.session import CaptureReport, run_capture
 from extract_process.markets import DEFAULT_CHANNELS, MARKETS_FILE, Markets, collected_markets
 from extract_process.spool.limits import BatchLimits
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
@@ -16,6 +15,9 @@ from tickhouse_core.datasets import CHANNELS
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.starting import start
+
+if TYPE_CHECKING:  # what records is imported when it records: --help and a wrong option need none of it
+    from extract_process.live.session import CaptureReport
 
 MOST_STREAMS = 1_024
 """On one connection, at the venue that allows most."""
@@ -110,6 +112,8 @@ def main(
             streams_per_connection=streams_per_connection,
             stop_seconds=stop_seconds,
         )
+        from extract_process.live.session import run_capture
+
         began = time.monotonic()
         with stop_on_signals() as stop:
             report = run_capture(options, stop)
@@ -118,7 +122,7 @@ def main(
     run_command(work)
 
 
-def print_summary(report: CaptureReport, seconds: float) -> None:
+def print_summary(report: "CaptureReport", seconds: float) -> None:
     """What was recorded, one figure a line, on stdout."""
     counts = report.counts
     figures = {

@@ -27,7 +27,7 @@ from status_page.market import INTERVALS, Markets, Series
 from status_page.poller import Poller
 from status_page.sql_box import MOST_STATEMENT_BYTES, SqlBox
 from status_page.vitals import Vitals
-from tickhouse_core.errors import TickhouseError, UsageError, WarehouseReadOnly, WarehouseRefused
+from tickhouse_core.errors import TickhouseError, UsageError, WarehouseReadOnly, WarehouseRefused, WarehouseUnavailable
 from tickhouse_core.loopback import is_loopback
 from tickhouse_core.metrics import answer
 from tickhouse_core.resources import SQL_ROOT, packaged
@@ -125,9 +125,13 @@ def page_app(sources: Sources, is_closing: Callable[[], bool], settings: StatusS
         if ending not in FORMATS:
             raise HTTPException(404, f"choose from {', '.join(FORMATS)}")
         write, kind = FORMATS[ending]
-        table = await _exported(request, what, sources.exports)
         named = {"Content-Disposition": f'attachment; filename="tickhouse-{what}.{ending}"', "Cache-Control": "no-store"}
-        return Response(await run_in_threadpool(write, table), media_type=kind, headers=named)
+        try:
+            with sources.exports.place():
+                table = await _exported(request, what, sources.exports)
+                return Response(await run_in_threadpool(write, table), media_type=kind, headers=named)
+        except WarehouseUnavailable as error:
+            raise HTTPException(503, str(error)) from error
 
     async def sql_page(_request: Request) -> Response:
         return FileResponse(ASSETS / "sql.html", headers={"Cache-Control": "no-cache"})

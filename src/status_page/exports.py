@@ -1,7 +1,9 @@
 """What the page shows, as a file: candles, coverage, events and health as CSV or Parquet. Numbers of the market are exact."""
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -12,13 +14,16 @@ from status_page.history import History
 from status_page.market import INTERVALS, Series, parameters
 from status_page.queries import Queries
 from status_page.vitals import COLUMNS, Vitals
-from tickhouse_core.errors import UsageError
+from tickhouse_core.errors import UsageError, WarehouseUnavailable
 from tickhouse_core.timestamps import SECOND_US, now_us
 
 MOST_CANDLES = 20_000
 """As many steps as the chart holds."""
 
 MOST_EVENTS = 10_000
+_AT_ONCE = 2
+"""A file is some tens of megabytes while it is made, and the process that makes it may be the recorder."""
+
 _STEPS_AT_ONCE = 4_000
 
 _INSTANT = pa.timestamp("us", tz="UTC")
@@ -63,6 +68,17 @@ class Exports:
         self._queries = queries
         self._past = past
         self._vitals = vitals
+        self._places = threading.BoundedSemaphore(_AT_ONCE)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """For one file, until it is written. Raises WarehouseUnavailable where two are made already."""
+        if not self._places.acquire(blocking=False):
+            raise WarehouseUnavailable(f"{_AT_ONCE} files are made already: try again in a moment")
+        try:
+            yield
+        finally:
+            self._places.release()
 
     def candles(self, series: Series, since_us: int, until_us: int) -> pa.Table:
         """Those that are stored, [since, until); of the candle that runs the page knows more."""

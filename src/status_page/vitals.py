@@ -12,7 +12,9 @@ from tickhouse_core.timestamps import DAY_US, MINUTE_US, SECOND_US, now_us
 SLOT_US = 5 * MINUTE_US
 _FRESH_SECONDS = 15.0
 _SETTLED_US = 6 * SLOT_US
-"""Slots older than this are read once: what they are about is loaded."""
+"""Slots older than this are read seldom: what they are about is loaded, but for what a loader was behind with."""
+
+_ANEW_SECONDS = 1_800.0
 
 COLUMNS = (
     *("opened", "messages_per_second", "rows_per_second", "lake_bytes_per_day", "spool_bytes", "weight_share"),
@@ -50,13 +52,22 @@ class QueueDepths:
 class Vitals:
     """Thread-safe: many viewers cost as much as one. Errors: the warehouse's."""
 
-    def __init__(self, queries: Queries, depths: QueueDepths, fresh_seconds: float = _FRESH_SECONDS) -> None:
+    def __init__(
+        self,
+        queries: Queries,
+        depths: QueueDepths,
+        fresh_seconds: float = _FRESH_SECONDS,
+        anew_seconds: float = _ANEW_SECONDS,
+    ) -> None:
+        """`anew_seconds`: so seldom the whole day is read again."""
         self._queries = queries
         self._depths = depths
         self._fresh_seconds = fresh_seconds
         self._lock = threading.Lock()
         self._lags: dict[int, Slot] = {}
         self._read_until = 0
+        self._anew_seconds = anew_seconds
+        self._anew_at = 0.0
         self._known: dict[str, Any] = {}
         self._read_at = 0.0
 
@@ -85,10 +96,14 @@ class Vitals:
         return {"columns": COLUMNS, "since": since, "until": until, "slots": slots}
 
     def _lags_until(self, since: int, until: int) -> dict[int, Slot]:
+        if is_anew := time.monotonic() >= self._anew_at:
+            self._read_until = 0
         begin = max(since, self._read_until)
         for opened, *figures in self._ask("health_lag", begin, until) if begin < until else ():
             self._lags[opened] = list(chain.from_iterable(figures))
         self._read_until = max(begin, until - _SETTLED_US)
+        if is_anew:
+            self._anew_at = time.monotonic() + self._anew_seconds
         for old in [opened for opened in self._lags if opened < since]:
             del self._lags[old]
         return self._lags

@@ -1,10 +1,13 @@
 """The front door for people: `tickhouse …`."""
 
+import ast
 import sys
 from collections import UserDict
 from contextlib import closing
 from importlib import import_module
 from importlib.metadata import version as version_of
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,13 +17,11 @@ from typer.models import CommandInfo
 
 from tickhouse.answers import JSON_FORMAT, JSON_SETTINGS, TABLE_FORMAT, json_lines, table_of, writes_unseen
 from tickhouse_core.command_line import print_table, with_data_folder
-from tickhouse_core.embedded_engine import statements_in
 from tickhouse_core.errors import UsageError, WarehouseReadOnly, WarehouseRefused
 from tickhouse_core.folder_holder import other_holder
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.settings import DataSettings, LakeSettings, PubSubSettings, RetentionSettings, WarehouseSettings, read
 from tickhouse_core.starting import leave_out_pandas, run_to_the_end
-from tickhouse_core.warehouse import connect, connect_asker, where_to_read
 
 _TEACHING = """Crypto market data: recorded to Parquet, loaded into ClickHouse exactly once, queryable in SQL.
 
@@ -50,27 +51,63 @@ _MODULES = {
     "reconcile": ("load_process.reconcile", _OPERATE),
     "redrive": ("load_process.redrive", _OPERATE),
     "clear": ("tickhouse.clear", _OPERATE),
+    "failover": ("tickhouse.failover", _OPERATE),
     "keep": ("tickhouse.localstack_restore", _OPERATE),
 }
 """Commands that are their module's `main`."""
 
+_WRAPPED = {"tickhouse.klines": "extract_process.klines"}
+
 
 class _OnDemand(UserDict[str, Any]):
-    """Commands by name; a module is imported when its command is asked for: all of them together take a second."""
+    """Commands by name; a module is imported when its command is asked for: all of them together take a second.
+
+    While they are only `listed`, a command has nothing but its help, which is read from the module's text.
+    """
+
+    listed = False
 
     def __getitem__(self, name: str) -> Any:
-        if isinstance(found := self.data[name], tuple):
-            module, panel = found
-            info = CommandInfo(name=name, callback=import_module(module).main, rich_help_panel=panel)
-            self.data[name] = get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode="rich")
-        return self.data[name]
+        found = self.data[name]
+        if not isinstance(found, tuple):
+            return found
+        module, panel = found
+        info = CommandInfo(name=name, callback=_listed if self.listed else import_module(module).main, rich_help_panel=panel)
+        info.help = _help_of(module) if self.listed else None
+        command = get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode="rich")
+        if not self.listed:
+            self.data[name] = command
+        return command
+
+
+def _listed() -> None:
+    """In place of a command that is not run."""
+
+
+def _help_of(module: str) -> str:
+    """The docstring of the module's `main`, or of the one that it wraps."""
+    spec = find_spec(_WRAPPED.get(module, module))
+    assert spec is not None, f"{module} is one of ours"
+    assert spec.origin is not None, f"{module} is a file"
+    functions = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
+    main = next(found for found in functions if isinstance(found, ast.FunctionDef) and found.name == "main")
+    return ast.get_docstring(main) or ""
 
 
 class _Commands(TyperGroup):
+    commands: _OnDemand
+
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         (demo, command), *others = self.commands.items()
         self.commands = _OnDemand({demo: command, **_MODULES, **dict(others)})
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self.commands.listed = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self.commands.listed = False
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich", help=_TEACHING)
@@ -150,6 +187,9 @@ def query(
     """
 
     def work() -> None:
+        from tickhouse_core.embedded_engine import statements_in
+        from tickhouse_core.warehouse import connect, connect_asker, where_to_read
+
         settings, output = read(WarehouseSettings), JSON_SETTINGS if json else {}
         if not write and (words := writes_unseen(sql)):
             raise WarehouseRefused(f"{words}: {_how_to_write(settings)}")

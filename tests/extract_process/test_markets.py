@@ -80,6 +80,15 @@ def test_active_symbols_of_other_venues_only_are_refused(monkeypatch: pytest.Mon
         collected_markets(KUCOIN)
 
 
+@pytest.mark.parametrize("name", ["binance:", ":", ":BTCUSDT", "binnace:BTCUSDT", "binance:kucoin:BTC-USDT"])
+def test_an_active_symbol_of_no_venue_is_refused_beside_good_ones(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACTIVE_SYMBOLS", f"ETHUSDT,{name}")
+    with pytest.raises(
+        UsageError, match=f"ACTIVE_SYMBOLS: '{name}' is no SYMBOL or VENUE:SYMBOL; the venues are binance, kucoin"
+    ):
+        collected_markets(BINANCE)
+
+
 def test_without_symbol_and_active_symbols_nothing_is_guessed() -> None:
     with pytest.raises(UsageError, match="name it with --symbol, for example --symbol BTCUSDT, or set ACTIVE_SYMBOLS"):
         named_or_active(None, "binance")

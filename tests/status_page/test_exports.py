@@ -1,17 +1,31 @@
 """What the page saves: bounded, exact, and only for this machine or with a token."""
 
+import asyncio
 import io
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pyarrow.parquet
 import pytest
 
+from status_page.app import Sources, page_app
+from status_page.exports import Exports
+from status_page.history import History
+from status_page.lake_lag import LakeLag
+from status_page.market import Markets
+from status_page.poller import Poller
+from status_page.processes import Processes
+from status_page.queries import Queries
 from status_page.server import running_page
-from tickhouse_core.settings import StatusSettings
+from status_page.sql_box import SqlBox
+from status_page.vitals import QueueDepths, Vitals
+from tickhouse_core.errors import WarehouseUnavailable
+from tickhouse_core.folder_store import FolderStore
+from tickhouse_core.settings import StatusSettings, WarehouseSettings
 from tickhouse_core.timestamps import MINUTE_US, now_us, to_datetime
 from tickhouse_core.warehouse import Warehouse
 
@@ -54,6 +68,29 @@ def test_files_are_exact_and_bounded(url: str) -> None:
     assert file(url, "candles.csv", since=0, until=0).text.count("\n") == 1
     for name, status in (("candles.csv", 400), ("candles.xlsx", 404), ("trades.csv", 404), ("coverage.csv", 200)):
         assert file(url, name).status_code == status
+
+
+def test_more_files_than_two_at_a_time_are_refused_at_once(tmp_path: Path) -> None:
+    def connect() -> Warehouse:
+        raise WarehouseUnavailable("no warehouse here")
+
+    queries = Queries(connect)
+    past, vitals = History(queries), Vitals(queries, QueueDepths())
+    poller = Poller(queries, queries, LakeLag(FolderStore(tmp_path), queries), Processes({}))
+    exports = Exports(queries, past, vitals)
+    sources = Sources(poller, Markets(queries, queries), past, vitals, exports, SqlBox(WarehouseSettings))
+    app = httpx.ASGITransport(page_app(sources, lambda: False, StatusSettings()))
+
+    async def asked() -> None:
+        async with httpx.AsyncClient(transport=app, base_url="http://localhost") as page:
+            with exports.place():
+                assert (await page.get("/api/export/health.csv")).text == "no warehouse here"
+                with exports.place():
+                    refused = await page.get("/api/export/health.csv")
+                assert (await page.get("/api/export/health.csv")).text == "no warehouse here"
+        assert (refused.status_code, refused.text) == (503, "2 files are made already: try again in a moment")
+
+    asyncio.run(asked())
 
 
 def test_without_a_token_nothing_is_saved_beyond_this_machine(moto_lake: "Lake", warehouse: Warehouse) -> None:

@@ -87,6 +87,11 @@ def test_lag_is_read_once_where_it_is_settled_and_again_where_it_is_young(querie
     slots = by_time(vitals)
     assert slots[old] == slot
     assert slots[young]["receipt_p50_ms"] == 70
+    often = Vitals(queries, QueueDepths(), fresh_seconds=0, anew_seconds=0)
+    late = now - 50 * SLOT_US
+    assert by_time(often)[late]["load_p50_ms"] is None
+    warehouse.insert_rows("silver_trades", [trade(late, 600, 5)])  # a loader was behind by hours
+    assert by_time(often)[late]["load_p50_ms"] == 2_000
 
 
 def test_queues_are_as_deep_as_they_were_at_their_deepest() -> None:

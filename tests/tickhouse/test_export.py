@@ -368,6 +368,27 @@ def test_a_gap_that_was_healed_in_part_is_missing_for_the_rest(tmp_path: Path) -
     assert (found["rows_written"], found["rows_left_out"]) == ({"trades": len(ids)}, {"trades": 0})
 
 
+def test_what_the_venue_does_not_have_is_not_said_to_be_here(tmp_path: Path) -> None:
+    """A halt of three minutes, of which the venue had one later; and a live gap that was half healed."""
+    store, minute, name = FolderStore(tmp_path / "data" / "lake"), 60_000_000, "backfill-1-1m"
+    store.write(klines_month_key("binance", "BTCUSDT", "1m", "2024-08"), parquet_bytes(klines([DAY - minute, DAY]), KLINES))
+    halt = {"cause": "venue_has_no_data", "instance": name}
+    told = [
+        stream_event("gap", "klines", DAY + 2 * minute, DAY + 4 * minute, started_us=DAY, ended_us=DAY + 5 * minute, **halt),
+        stream_event("gap", "klines", DAY + minute, DAY + 4 * minute, started_us=DAY, ended_us=DAY + 5 * minute, instance=name),
+        stream_event("healed", "klines", DAY + minute, DAY + minute, started_us=DAY, ended_us=DAY + 2 * minute, instance=name),
+    ]
+    body = parquet_bytes(pa.concat_tables(told), STREAM_EVENTS)
+    store.write(hourly_key(STREAM_EVENTS, "binance", DAY, "a", next(_sequences)), body)
+
+    found = export((tmp_path / "data", {}), tmp_path / "out", "parquet", "--channel", "klines", "--to", "2024-08-09T00:05:00")
+
+    mended, gone = found["symbols"]["BTCUSDT"]["channels"]["klines"]["gaps_in_words"]
+    assert " missed by one recorder, but here, or not available from the venue, " in mended
+    assert " not available from the venue, " in gone
+    assert "here" not in gone
+
+
 def test_rows_of_another_recorder_in_a_gap_are_one_span(tmp_path: Path) -> None:
     """At Binance the ids themselves say what is missing."""
     store = FolderStore(tmp_path / "data" / "lake")

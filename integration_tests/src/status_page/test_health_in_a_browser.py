@@ -96,6 +96,7 @@ def test_health_has_holes_where_nothing_ran_and_what_is_red_has_a_command(url: s
     assert messages.locator(".hole").nth(1).get_attribute("width") == "26"
     expect(page.locator("figure", has_text="Lake, per day")).to_contain_text("86.4 MB at ")
     expect(page.locator("figure", has_text="Disk free")).to_contain_text("not reported")
+    expect(page.locator("figure", has_text="Queues, since")).to_contain_text("highest waiting ")
     box = messages.locator("svg").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] * (288 - 50) / 288, box["y"] + 5)

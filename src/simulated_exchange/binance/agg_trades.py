@@ -9,11 +9,14 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-PAGE = 1_000
-"""Trades that are looked at for one answer: the most there are in a page of them."""
-
 _BEFORE = 100
 """An aggregate that `fromId` is in may have begun so many trades earlier."""
+
+LOOK = 1_000 + _BEFORE + 1
+"""Trades that are looked at for one answer: enough for 1,000 aggregates of one trade each, and one that may be cut."""
+
+KEPT = 1_000
+"""At least so many of the latest trades are known; where there are fewer, these are all."""
 
 
 def first_of_page(from_id: int) -> int:
@@ -31,8 +34,17 @@ def aggregates(trades: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def page_of(trades: list[dict[str, Any]], from_id: int, limit: int) -> list[dict[str, Any]]:
-    """The oldest `limit` aggregates from an id on. A full page of trades may end in the middle of its last aggregate."""
+    """The oldest `limit` aggregates from an id on. A full look at trades may end in the middle of its last aggregate."""
     found = list(aggregates(trades))
-    if len(trades) >= PAGE and len(found) > 1:
+    if len(trades) >= LOOK and len(found) > 1:
         del found[-1]
     return [one for one in found if one["a"] >= from_id][:limit]
+
+
+def latest_of(trades: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int | None]:
+    """The aggregates of the latest trades, and the instant up to which they are not known; None where these are all.
+
+    The first of them may have begun among trades that are not known any more: it is left out.
+    """
+    found = list(aggregates(trades))
+    return (found[1:], found[0]["T"]) if len(trades) >= KEPT else (found, None)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import orjson
 
-from simulated_exchange.binance.agg_trades import PAGE, aggregates, first_of_page, page_of
+from simulated_exchange.binance.agg_trades import LOOK, first_of_page, latest_of, page_of
 from simulated_exchange.binance.limits import Verdict
 from simulated_exchange.binance.parameters import (
     EARLIEST,
@@ -206,14 +206,14 @@ def _agg_trades(call: Call) -> bytes:
     if from_id is not None:
         if first is not None or last is not None:
             raise VenueError(-1128, "Combination of optional parameters invalid.")
-        trades = call.books.trades(symbol, call.now, first_of_page(from_id), PAGE, call.unit)
+        trades = call.books.trades(symbol, call.now, first_of_page(from_id), LOOK, call.unit)
         return orjson.dumps(page_of(orjson.loads(trades), from_id, limit))
-    latest = orjson.loads(call.books.trades(symbol, call.now, None, PAGE, call.unit))
-    oldest = latest[0]["time"] // call.unit if len(latest) == PAGE else EARLIEST
+    found, unknown = latest_of(orjson.loads(call.books.trades(symbol, call.now, None, LOOK, call.unit)))
+    oldest = EARLIEST if unknown is None else unknown // call.unit + 1
     if (first is not None and first < oldest) or (last is not None and last < oldest):
         raise VenueError(-1000, "The simulated exchange finds aggregate trades by time among the latest 1000 trades: use fromId.")
     until = call.now + LATEST_AHEAD if last is None else last
-    inside = [one for one in aggregates(latest) if (first or EARLIEST) <= one["T"] // call.unit <= until]
+    inside = [one for one in found if (first or EARLIEST) <= one["T"] // call.unit <= until]
     return orjson.dumps(inside[-limit:] if first is None else inside[:limit])
 
 

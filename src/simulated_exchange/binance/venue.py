@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from simulated_exchange.binance.agg_trades import PAGE, first_of_page
+from simulated_exchange.binance.agg_trades import LOOK, first_of_page
 from simulated_exchange.binance.archive import Archive, parse_archive_path
 from simulated_exchange.binance.generator import Feeds, Tickers
 from simulated_exchange.binance.lake import LakeBooks
@@ -119,7 +119,7 @@ class BinanceVenue(VenueCore[Feeds]):
             case "/api/v3/historicalTrades" if sent.get("fromId", "").isdecimal():
                 replay.look_up(symbol, int(sent["fromId"]), int(sent["limit"]) if sent.get("limit", "").isdecimal() else 500)
             case "/api/v3/aggTrades" if sent.get("fromId", "").isdecimal():
-                replay.look_up(symbol, first_of_page(int(sent["fromId"])), PAGE)
+                replay.look_up(symbol, first_of_page(int(sent["fromId"])), LOOK)
             case "/api/v3/klines":
                 answer(request.path, Call(self.klines, request.pairs, at, TimeUnit.MILLISECOND, self._weight_limit, self.books))
             case "/api/v3/ticker/24hr" if symbol in self.klines.instruments:

@@ -83,10 +83,10 @@ const values = (series, lines, slot, write) => series.map((one, index) => `${lin
 function summary(slots, series, lines, write) {
   const last = series[0].findLastIndex((value) => value !== null);
   if (last < 0) return "not reported";
-  const worst = series.at(-1);
-  const highest = worst.reduce((best, value, index) => value !== null && (best < 0 || value > worst[best]) ? index : best, -1);
-  const most = highest < 0 ? "" : `, highest ${write(worst[highest])} at ${clock(slots[highest][0]).slice(11, 16)}`;
-  return `${values(series, lines, last, write)} at ${clock(slots[last][0]).slice(11, 16)}${most}`;
+  let [name, most, at] = ["", -1, last];
+  series.forEach((one, line) => one.forEach((value, slot) => { if (value !== null && value > most) [name, most, at] = [lines[line][0], value, slot]; }));
+  const highest = `highest ${name} ${write(most)}`.replace("  ", " ");
+  return `${values(series, lines, last, write)} at ${clock(slots[last][0]).slice(11, 16)}, ${highest} at ${clock(slots[at][0]).slice(11, 16)}`;
 }
 
 function path(values, most) {

@@ -28,10 +28,7 @@ def of_symbol(job: Job, plan: Plan, outcome: Outcome, known: dict[str, Certainty
     tick, lot = outcome.tick_and_lot
     surveys = {"trades": plan.trades, "depth": plan.book}
     described: dict[str, Any] = {
-        "channels": {
-            channel: _of_channel(channel, one, job.missing(DATASET_OF[channel], one), surveys.get(channel))
-            for channel, one in known.items()
-        },
+        "channels": {channel: _of_channel(job, channel, one, surveys.get(channel)) for channel, one in known.items()},
         "rows_written": dict(sorted(outcome.written.items())),
         "rows_left_out": dict(sorted(outcome.left_out.items())),
         "left_out": _spans(plan.left_out),
@@ -81,13 +78,10 @@ def write_certificate(
     (folder / CERTIFICATE).write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
 
 
-def _of_channel(
-    channel: str, known: Certainty, missing: Sequence[Sequence[tuple[int, int]]], survey: Survey | None
-) -> dict[str, Any]:
-    """`missing`: of each gap the ids that are missing still, half-open."""
+def _of_channel(job: Job, channel: str, known: Certainty, survey: Survey | None) -> dict[str, Any]:
     (line,) = known.coverage.to_pylist()
-    gaps = known.gaps.to_pylist()
-    inclusive = [[(first, end - 1) for first, end in ranges] for ranges in missing]
+    gaps, absent = known.gaps.to_pylist(), job.absent(DATASET_OF[channel])
+    inclusive = [[(first, end - 1) for first, end in ranges] for ranges in job.missing(DATASET_OF[channel], known)]
     described: dict[str, Any] = {
         "rows": line["rows"],
         "is_complete": known.is_complete,
@@ -100,7 +94,7 @@ def _of_channel(
             {name: _plain(value) for name, value in gap.items() if name not in ("venue", "symbol", "event")} | {"missing": ids}
             for gap, ids in zip(gaps, inclusive, strict=True)
         ],
-        "gaps_in_words": [_in_words(channel, gap, ids) for gap, ids in zip(gaps, inclusive, strict=True)],
+        "gaps_in_words": [_in_words(channel, gap, ids, absent) for gap, ids in zip(gaps, inclusive, strict=True)],
     }
     if survey is None:
         return described
@@ -116,15 +110,17 @@ def _of_channel(
     return described
 
 
-def _in_words(channel: str, gap: dict[str, Any], missing: Sequence[tuple[int, int]]) -> str:
-    """`missing`: the ids that are missing still, both included."""
+def _in_words(channel: str, gap: dict[str, Any], missing: Sequence[tuple[int, int]], absent: Sequence[tuple[int, int]]) -> str:
+    """`missing`: the ids that are missing still, both included. `absent`: those that the venue does not have, half-open."""
     first, last = gap["from_update_id"], gap["to_update_id"]
+    nowhere = [] if first is None else [span for span in absent if span[0] <= last and first < span[1]]
+    here = "here, or not available from the venue" if nowhere else "here"
     named = "rows" if first is None else _ids((first, last))
     if missing and list(missing) != [(first, last)]:
         more = f" and {len(missing) - _MOST_NAMED} more ranges" if len(missing) > _MOST_NAMED else ""
-        named = f"{', '.join(map(_ids, missing[:_MOST_NAMED]))}{more} (of {named}, whose rest is here)"
-    state = "missing" if gap["is_open"] else "missed by one recorder, but here"
-    if gap["is_open"] and gap["cause"] == "venue_has_no_data":
+        named = f"{', '.join(map(_ids, missing[:_MOST_NAMED]))}{more} (of {named}, whose rest is {here})"
+    state = "missing" if gap["is_open"] else f"missed by one recorder, but {here}"
+    if any(start <= first and last < end for start, end in nowhere):
         state = "not available from the venue"
     until = gap["ended_at"] or gap["started_at"]
     return f"{channel}: {named} {state}, {_text(gap['started_at'])} to {_text(until)} ({gap['cause']})"

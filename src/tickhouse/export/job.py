@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from tickhouse_core.datasets import KLINES, Dataset
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.certainty import Certainty
-from tickhouse_core.reading.events import GapEvents, healed_times, missing_ids
+from tickhouse_core.reading.events import GapEvents, absences, healed_times, missing_ids
 from tickhouse_core.reading.lake import Lake
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.reading.result import Rows
@@ -40,6 +40,10 @@ class Job:
     def missing(self, dataset: Dataset, known: Certainty) -> list[list[tuple[int, int]]]:
         """Of each of the known gaps the ids that are missing still, half-open."""
         return missing_ids(known.gaps, self.events.of(dataset, self.asked_of(dataset)))
+
+    def absent(self, dataset: Dataset) -> list[tuple[int, int]]:
+        """Half-open ranges of ids that the venue said it does not have."""
+        return absences(self.events.of(dataset, self.asked_of(dataset)), self.asked.symbols[0])
 
     def rows(self, dataset: Dataset) -> Rows:
         """The same as the read API gives them, with what is known of the range."""
