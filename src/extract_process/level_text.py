@@ -33,6 +33,9 @@ class LevelText(Sequence[Sequence[str]]):
     def __len__(self) -> int:
         return self.text.count(b"[")
 
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
     def __iter__(self) -> Iterator[list[str]]:
         return iter(self._taken_apart())
 
