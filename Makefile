@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SET_UP = $(PYTHON) tools/set_up.py $(if $(filter command environment,$(origin PYTHON)),--this-python) \
 	$(if $(INSTALLER),--installer $(INSTALLER))
 
-.PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench performance docs docs-tools settings screenshots sql aws generated lock peers clean
+.PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench performance docs docs-tools settings screenshots sql aws costs generated lock peers clean
 .DEFAULT_GOAL := help
 
 help: ## List these targets
@@ -100,7 +100,10 @@ sql: setup ## Write the views whose statements differ in names and numbers only
 aws: setup ## Write the parts of the AWS template that follow from the catalogue of datasets
 	$(BIN)/python tools/make_aws.py
 
-generated: settings sql aws ## Write everything that follows from the code
+costs: setup ## Write the tables of costs in docs/scaling.md, from resources/aws/costs.yaml
+	$(BIN)/python tools/make_costs.py
+
+generated: settings sql aws costs ## Write everything that follows from the code
 
 lock: tools ## Write poetry.lock and the requirement files, after a change of dependencies
 	$(POETRY) lock

@@ -1,6 +1,6 @@
 """How old a trade is when it can be queried, and when gold has it: simulated exchange, spool, lake, loader, transformer.
 
-    .venv/bin/python benchmarks/bench_freshness.py [--batch-seconds 1] [--batch-seconds 10] [--seconds 30] [--only embedded|http]
+    .venv/bin/python benchmarks/bench_freshness.py [--batch-seconds 1] [--batch-seconds 10] [--seconds 10] [--only embedded|http]
 
 - embedded: `tickhouse local`, everything in one process and folder;
 - http: capture, loader and transformer are processes of their own, with the S3 and SQS of AWS_ENDPOINT_URL (else moto, in
@@ -67,7 +67,7 @@ class Watch:
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--batch-seconds", type=float, action="append", help="repeats; default 1 and 10")
-    parser.add_argument("--seconds", type=float, default=30, help="of events that are measured, each time")
+    parser.add_argument("--seconds", type=float, default=10, help="of events that are measured, each time")
     parser.add_argument("--only", choices=("embedded", "http"))
     arguments = parser.parse_args()
     report, rows = Report(__file__, arguments), []

@@ -1,6 +1,6 @@
 """The loader against the engine's own speed: the same Parquet files into the same tables with the same views, in one run.
 
-    .venv/bin/python benchmarks/bench_load.py [--full] [--rounds 3] [--part klines|depth|small] [--lake-process PID]
+    .venv/bin/python benchmarks/bench_load.py [--full] [--rounds 2] [--part klines|depth|small] [--lake-process PID]
 
 - engine: `insert into bronze_… select … from file('*.parquet')` of all files at once, with the engine's own defaults;
 - loader: notifications waiting in the queue, objects in the lake, from the first receive until the last ledger entry: GET,
@@ -63,7 +63,7 @@ cores with the loader unless they are elsewhere; the CPU ratio is of the loader'
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--full", action="store_true", help="five times the rows: some ten minutes")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--part", choices=PARTS, action="append")
     parser.add_argument("--lake-process", type=int, metavar="PID", help="of the S3 and SQS that AWS_ENDPOINT_URL names")
     if sys.argv[1:2] == ["--measure"]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import yaml
 from conftest import ROOT
-from integration_tests.compose.check import DISTURBED, ONCE, PORTS
+from integration_tests.compose.check import DISTURBED, ONCE, PORTS, wait_for_lake
 from integration_tests.compose.images import named_images
+from integration_tests.compose.stack import Stack
 from integration_tests.compose.verify_commands import commands, expectation
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -192,3 +194,30 @@ def test_localstack_gets_the_hook_that_keeps_bodies_out_of_memory() -> None:
     assert service["volumes"] == ["./resources/localstack:/etc/localstack/init/start.d:ro"]
     assert ":-localstack/localstack:4.14.0@" in service["image"], "the hook hangs on the inside of this version: look at it first"
     assert [path.name for path in (ROOT / "resources" / "localstack").glob("*.py")] == ["objects_on_disk.py"]
+
+
+class SlowKeeper(Stack):
+    """The keeper says its word at the third look, and only then the objects are there."""
+
+    def __init__(self) -> None:
+        super().__init__("nowhere", (), {"CLICKHOUSE_USERNAME": "", "CLICKHOUSE_PASSWORD": ""})
+        self.looks = 0
+        self.allowed: dict[str, float] = {}
+
+    def compose(self, *words: str, timeout: float = 600.0) -> str:
+        if words[0] == "logs":
+            self.looks += 1
+            return "the lake is whole\n" * (1 + (self.looks >= 3))
+        return json.dumps({"Contents": [{"Key": "a", "ETag": "1"}] if self.looks >= 3 else []})
+
+    def wait_for(self, what: str, is_so: Callable[[], bool], seconds: float = 120.0) -> float:
+        self.allowed[what] = seconds
+        return next(float(tries) for tries in range(10) if is_so())
+
+
+def test_after_a_restart_of_localstack_the_check_waits_for_the_keepers_word() -> None:
+    """A busy machine took longer to upload all objects again than a wait for the objects alone allowed."""
+    stack = SlowKeeper()
+    wait_for_lake(stack, {"a": "1"}, 1)
+    assert stack.looks == 3
+    assert stack.allowed["the keeper says that the lake is whole"] >= 1_200

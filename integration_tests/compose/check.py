@@ -31,6 +31,9 @@ VARIABLES = {
     "STATUS_PASSWORD": "tickhouse",
 }
 KLINES = 2 * 60 * 24 * 60  # two symbols, 60 days of minutes
+KEEPER_SECONDS = 1_200.0
+"""It uploads thousands of objects one by one."""
+
 ONCE = ("provision", "klines")
 DISTURBED = (
     "status",
@@ -147,6 +150,7 @@ def check_disturbances(stack: Stack) -> None:
     for service in DISTURBED:
         for how in ("restart", "kill -9"):
             lake = objects(stack) if service == "localstack" else {}
+            said = keepers_words(stack)
             began = time.monotonic()
             if how == "restart":
                 stack.compose("restart", service)
@@ -155,9 +159,21 @@ def check_disturbances(stack: Stack) -> None:
             check_flow(stack)
             expect(True, f"{how} {service}: trades recorded after it were loaded {time.monotonic() - began:.0f} s after it began")
             if lake:
-                again = f"all {len(lake)} objects are in the bucket again"
-                stack.wait_for(again, partial(_has_all, stack, lake))  # klines come first, then the rest
-                expect(True, again)
+                wait_for_lake(stack, lake, said)
+
+
+def keepers_words(stack: Stack) -> int:
+    """How many times the keeper has said that the lake has again all that its copy has."""
+    return stack.compose("logs", "--no-log-prefix", "keeper").count("the lake is whole")
+
+
+def wait_for_lake(stack: Stack, lake: dict[str, str], said: int) -> None:
+    """Until the keeper has said so once more than `said` times: how long it takes follows from what was recorded and from
+    this machine. Then it must be so."""
+    stack.wait_for("the keeper says that the lake is whole", lambda: keepers_words(stack) > said, KEEPER_SECONDS)
+    again = f"all {len(lake)} objects are in the bucket again, with the same etags"
+    stack.wait_for(again, partial(_has_all, stack, lake))
+    expect(True, again)
 
 
 def _has_all(stack: Stack, lake: dict[str, str]) -> bool:
@@ -217,9 +233,7 @@ def check_down_and_up(stack: Stack) -> None:
     stack.compose("up", "--detach", "--quiet-pull")
     stack.wait_for("all services are well", lambda: stack.is_well(*ONCE))
     say(f"down, and up again in {time.monotonic() - began:.0f} s")
-    again = f"the bucket has all its {len(before)} objects again, with the same etags"
-    stack.wait_for(again, partial(_has_all, stack, before))  # what is healthy has its klines back, and the rest comes
-    expect(True, again)
+    wait_for_lake(stack, before, 0)  # what is healthy has its klines back, and the rest comes
     asked = [line for line in stack.compose("logs", "--no-log-prefix", "klines").splitlines() if "klines requests" in line]
     expect(len(asked) == 1 and asked[0].split()[-1] == "0", "the backfill asked the exchange for no kline again")
     check_flow(stack)

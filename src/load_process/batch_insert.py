@@ -24,6 +24,7 @@ from load_process.supersession import Supersession
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import WarehouseRefused
 from tickhouse_core.warehouse import Warehouse
+from tickhouse_core.writer_fence import WriterFence
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ AGAIN_AT_ONCE = 50
 
 class BatchInsert:
     """Inserts objects that were read; errors that travel: WarehouseUnavailable, LakeUnavailable. Safe to repeat.
+
+    The replica that is written to may change at any time: the fence is asked before the first step and after every claim.
 
     The rows of a batch go in slices, as many at once as there are connections: an insert keeps one core busy.
 
@@ -77,6 +80,7 @@ class BatchInsert:
         self._limits = limits
         self._ledger = Ledger(warehouses[0])
         self._claims = Claims(warehouses[0])
+        self._fence = WriterFence(warehouses[0])
         self._supersession = Supersession(warehouses[0], reader.etag_now, patience_seconds)
 
     def insert_reading(self, reading: Reading, is_stopping: Callable[[], bool] = lambda: False) -> list[LoadResult]:
@@ -85,6 +89,7 @@ class BatchInsert:
         Only here versions become results. Several requests may have led to the same version: by its etag, by an older etag or
         by none. A batch that another loader left unfinished may have members that were requested and could not be read.
         """
+        self._fence.check()
         again = [item for item in reading.objects if any(request.again for request in reading.requests[item.version])]
         statuses = self.insert_again(again) if again else {}
         statuses |= self.insert([item for item in reading.objects if item.version not in statuses], is_stopping)
@@ -152,6 +157,7 @@ class BatchInsert:
         manifest = BatchManifest(uuid4().hex, tuple(versions))
         self._begun.add(manifest.batch)
         self._claims.claim(manifest)  # step 2
+        self._fence.check()
         rivals = self._claims.manifests_with(versions, other_than=manifest.batch) if has_rivals else []
         taken = {version for rival in rivals for version in rival.members}.intersection(versions)
         done = self._ledger.done(versions) if has_rivals else set()  # by a loader that was faster than our claim
@@ -186,6 +192,7 @@ class BatchInsert:
 
         Rows that were stored before are deleted.
         """
+        self._fence.check()
         claimed_at_us = self._claims.time_of(batch)
         self._claims.release(batch, [item.version for item in objects])
         statuses = dict.fromkeys(self._ledger.done([item.version for item in objects]), LoadStatus.DONE)
@@ -238,12 +245,14 @@ class BatchInsert:
         """Those of a repeated insert of which bronze has another number of rows: a kill can leave an engine that knows a
         token whose rows it never kept (MergeTree notes the block before it adds the part)."""
         claimed_at_us = self._claims.time_of(batch)
+        self._fence.wait_for_rows(objects[0].dataset.bronze_table)  # another replica may have inserted them
         keys = [item.version.key for item in objects]
         counts = self._warehouses[0].count_of_versions(objects[0].dataset.bronze_table, keys, since_us=claimed_at_us)
         return {item.version for item in objects if counts.get(item.version[1:], 0) != item.table.num_rows}
 
     def _load_anew(self, batch: str, item: DecodedObject) -> Statuses:
         """Step 7: under a new token, without what the batch left of it."""
+        self._fence.check()
         log.warning("rows of a killed insert are loaded again", extra={"key": item.version.key})
         table, claimed_at_us = item.dataset.bronze_table, self._claims.time_of(batch)
         self._warehouses[0].delete_object(table, item.version.key, etag=item.version.etag, since_us=claimed_at_us)

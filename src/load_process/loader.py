@@ -22,6 +22,7 @@ from tickhouse_core.errors import (
     LakeRefused,
     LakeUnavailable,
     NotProvisioned,
+    NotTheWriter,
     TickhouseError,
     WarehouseUnavailable,
 )
@@ -135,7 +136,7 @@ class QueueLoader:
 
     def _wait_out(self, error: TickhouseError) -> None:
         """Refused keys may be renewed and a deleted queue created again; a drain does not wait for that."""
-        if self._options.drain and isinstance(error, _NEEDS_SOMEBODY):
+        if self._options.drain and isinstance(error, (*_NEEDS_SOMEBODY, NotTheWriter)):
             raise error
         self._stop.wait(self._outage.failed(error))
 

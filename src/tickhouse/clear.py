@@ -12,6 +12,7 @@ from tickhouse_core.errors import TickhouseError, UsageError
 from tickhouse_core.lifecycle import run_command
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect
+from tickhouse_core.writer_fence import WriterFence
 
 _PREFIXES = {"bronze": "bronze", "silver": "silver", "gold": "stored"}
 """First words of the tables of each layer: what begins with gold are views."""
@@ -78,6 +79,7 @@ def main(
             print_table(("table", "rows"), tables, title=f"to be cleared in {settings.database}")
             if not yes:
                 _ask(sum(rows for _, rows in tables), f"{len(tables)} tables of {settings.database}")
+            WriterFence(warehouse).check()
             clear_tables(warehouse, [table for table, _ in tables], symbol)
         print("cleared; the ledger is kept. To load everything again: tickhouse redrive --prefix data_sources/ --again")
 

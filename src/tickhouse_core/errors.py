@@ -17,7 +17,8 @@ TickhouseError                  exit 1: the work failed, the message says what, 
 ├── ObjectRefused               permanent: this object can never be loaded
 ├── SpoolFull                   the disk of the spool has no room: nothing of this step was kept
 ├── WarehouseUnavailable        transient: ClickHouse could not be reached, is overloaded or read-only
-│   └── WarehouseReadOnly       the statement writes, and this connection or server takes no writes now
+│   ├── WarehouseReadOnly       the statement writes, and this connection or server takes no writes now
+│   └── NotTheWriter            another replica is written to, or this one has yet to fetch rows
 ├── WarehouseRefused            permanent: ClickHouse understood the statement and refused it
 ├── PubSubUnavailable           transient: Pub/Sub could not be reached or is overloaded
 ├── PubSubRefused               permanent: Pub/Sub understood and refused, for want of rights for example
@@ -129,6 +130,10 @@ class WarehouseUnavailable(TickhouseError):
 
 class WarehouseReadOnly(WarehouseUnavailable):
     """A statement that writes, where only reading is allowed: by the connection, by the account, or by the server for now."""
+
+
+class NotTheWriter(WarehouseUnavailable):
+    """This server is not the replica that is written to, or lacks rows that the others have: writing here would double rows."""
 
 
 class WarehouseRefused(TickhouseError):

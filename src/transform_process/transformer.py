@@ -20,6 +20,7 @@ from tickhouse_core.metrics import Component, Sample, Watchdog, observed
 from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.timestamps import DAY_US, SECOND_US, now_us, to_datetime
 from tickhouse_core.warehouse import Warehouse
+from tickhouse_core.writer_fence import WriterFence
 from transform_process.catalog import LOST, TRANSFORMS, Load, Step, Transform, Window, cut_windows
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Transformer:
         transforms: Sequence[Transform] = TRANSFORMS,
     ) -> None:
         self._warehouse, self._stop, self._options, self._transforms = warehouse, stop, options, transforms
+        self._fence = WriterFence(warehouse)
         self.counts = TransformCounts()
         self._to_rebuild = {transform.name for transform in transforms} if options.rebuild else set()
         self._oldest_build = 0
@@ -149,6 +151,7 @@ class Transformer:
     def _run_window(self, transform: Transform, window: Window) -> int:
         """All steps over one window; what was done and the watermark are written last, in one insert."""
         began = time.monotonic()
+        self._fence.check()
         _, version = self._watermark(transform)
         self._forget(transform, window)
         self._note_kline_intervals(window)

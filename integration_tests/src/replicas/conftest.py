@@ -20,6 +20,8 @@ from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import on_cluster, read_schema
 
+from ..load_process.conftest import start_loader  # noqa: F401  # a fixture that is needed here too
+
 ROOT = Path(__file__).resolve().parents[3]
 PARTS = ROOT.parent / "shared" / "offline" / "cluster"
 HASH = ROOT / ".venv" / "replicas" / "libcitychain.so"

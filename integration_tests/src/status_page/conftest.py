@@ -69,9 +69,10 @@ def page(browser: "Browser") -> Iterator["Page"]:
 
 
 def expect(shown: "Locator") -> "LocatorAssertions":
-    """Playwright's own, imported by the tests that have a browser."""
+    """Playwright's own, imported by the tests that have a browser; on a loaded machine its 5 s are longer."""
     from playwright.sync_api import expect as expected
 
+    expected.set_options(timeout=patience(5) * 1_000)
     return expected(shown)
 
 

@@ -3,7 +3,11 @@
 import { Spans, missingSpans } from "./spans.js";
 
 const MOST_BARS = 20000; // beyond that, steps at the far end are dropped; paging back loads them again
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const palette = new Map(); // of the theme: a computed style costs more than a candle
+const colour = (name) => {
+  if (!palette.has(name)) palette.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  return palette.get(name);
+};
 const rowOf = ([opened, open, high, low, close, volume, isComplete, source]) => ({ time: opened / 1e6, open, high, low, close, volume, isComplete, source });
 
 export function candleChart(element) {
@@ -52,6 +56,7 @@ export function candleChart(element) {
   }
 
   function paint() {
+    palette.clear();
     chart.applyOptions({
       layout: { background: { color: colour("--card") }, textColor: colour("--quiet"), attributionLogo: false },
       grid: { vertLines: { color: colour("--line") + "55" }, horzLines: { color: colour("--line") + "55" } },

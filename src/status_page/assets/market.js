@@ -24,6 +24,7 @@ let loading = null;
 let isLive = false; // the window ends now: the youngest candles go on from it
 let timer = 0;
 let nextOther = 0;
+let wantedOther = ""; // of the address, until it is known which markets there are
 
 function shownState(words, isBusy = false) {
   place("candles").setAttribute("aria-busy", String(isBusy));
@@ -107,7 +108,8 @@ function writeAddress() {
     const view = chart.visible();
     if (!choice || !view) return;
     const range = isLive && view.to >= chart.bounds().until ? {} : { from: short(view.from).replace(" ", "T") + "Z", to: short(view.to).replace(" ", "T") + "Z" };
-    const compare = place("compare").value ? { compare: place("compare").value } : {};
+    const other = place("compare").value || wantedOther;
+    const compare = other ? { compare: other } : {};
     history.replaceState(null, "", `?${new URLSearchParams({ ...choice, ...compare, ...range })}`);
   }, 200);
 }
@@ -149,11 +151,12 @@ function showRange(from, to) {
 
 function offerCompare() {
   const select = place("compare");
-  const before = select.value || readAddress().compare;
+  const before = select.value || wantedOther;
   const others = names.filter(([venue, symbol]) => venue !== choice.venue && sameMarket(symbol, choice.symbol)).map((name) => name.join(" "));
   select.replaceChildren(make("option", "nothing", { value: "" }), ...others.map((name) => make("option", name, { value: name })));
   select.value = others.includes(before) ? before : "";
   select.parentElement.hidden = !others.length;
+  if (names.length) wantedOther = "";
 }
 
 async function compare() {
@@ -189,12 +192,26 @@ function offer(markets) {
   select.dataset.said = said;
   names = markets;
   const asked = readAddress();
-  const before = choice ? `${choice.venue} ${choice.symbol}` : asked.market || localStorage.getItem("symbol");
+  const before = choice ? `${choice.venue} ${choice.symbol}` : localStorage.getItem("symbol");
   const options = markets.map((name) => name.join(" "));
   select.replaceChildren(...options.map((name) => make("option", name, { value: name })));
   if (options.includes(before)) select.value = before;
-  if (choice) offerCompare();
-  else choose(asked.from, asked.to);
+  if (!choice || !options.includes(before)) {
+    choose(choice ? 0 : asked.from, choice ? 0 : asked.to);
+    return;
+  }
+  const other = place("compare").value;
+  offerCompare();
+  if (place("compare").value !== other) compare();
+}
+
+// The market of the address is loaded before it is known which others there are.
+function begin() {
+  const asked = readAddress();
+  wantedOther = asked.compare;
+  if (!asked.market) return;
+  place("symbol").replaceChildren(make("option", asked.market, { value: asked.market }));
+  choose(asked.from, asked.to);
 }
 
 function hear(news) {
@@ -248,4 +265,4 @@ offerFiles("candles-files", "candles", () => {
 chart.onMove(onMove);
 chart.onHover((time) => say(place("candles-hover"), time === null ? "" : words(chart.at(time), time)));
 
-export const market = { offer, hear, paint: () => chart.paint(), onChoice: (hear) => { listener = hear; } };
+export const market = { begin, offer, hear, paint: () => chart.paint(), onChoice: (hear) => { listener = hear; } };

@@ -195,3 +195,4 @@ setInterval(() => {
   if (performance.now() - heard > 10000) showVerdict("down", "the page's server does not answer: is it running?");
 }, 1000);
 listen(null);
+market.begin();

@@ -1,0 +1,42 @@
+"""The costs in docs/scaling.md are what the script computes, and the requests that it counts are those that a sweep makes."""
+
+from pathlib import Path
+
+from tools.make_costs import PAGE, monthly, page_with, read_costs, tables
+
+from load_process.selection import is_outside
+from tickhouse_core.datasets import TRADES
+from tickhouse_core.folder_store import FolderStore
+from tickhouse_core.object_store import Folder
+from tickhouse_core.timestamps import HOUR_US, parse_instant
+
+
+class Counting(FolderStore):
+    lists = 0
+
+    def list_folder(self, prefix: str) -> tuple[Folder, list[str]]:
+        self.lists += 1
+        return super().list_folder(prefix)
+
+
+def test_the_page_is_what_the_script_makes() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert text == page_with(text, tables(read_costs())), "make costs writes it anew"
+
+
+def test_a_sweep_of_one_dataset_lists_as_many_folders_as_are_counted(tmp_path: Path) -> None:
+    store = Counting(tmp_path)
+    for day in (1, 2, 3):
+        for hour in range(24):
+            store.write(f"{TRADES.prefix}venue=binance/date=2024-01-0{day}/hour={hour:02}/1-a-1.parquet", b"x")
+    end = parse_instant("2024-01-03T12:30")
+    list(store.list_folders(TRADES.prefix, lambda name: is_outside(name, (end - 24 * HOUR_US, end))))
+    assert store.lists == 1 + 1 + 2 + 25
+
+
+def test_what_adds_up_adds_up_and_what_does_not_depend_on_symbols_does_not() -> None:
+    known = read_costs()
+    first, last, many = monthly(known, 10, 1), monthly(known, 10, 12), monthly(known, 1_000, 1)
+    assert {kind for kind in first if last[kind] > first[kind]} == {"S3 storage", "ClickHouse disk"}
+    assert {kind for kind in first if many[kind] == first[kind]} == {"PUT", "GET", "SQS", "servers and tasks"}
+    assert monthly(known, 10, 1, with_klines=True)["PUT"] > first["PUT"]

@@ -1,0 +1,90 @@
+"""The tables of costs in docs/scaling.md, from resources/aws/costs.yaml: `make costs`. US dollars a month of 30 days."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "scaling.md"
+BEGIN, END = "<!-- costs -->", "<!-- end of costs -->"
+SYMBOLS = (10, 100, 1_000)
+MONTHS = (1, 12)
+SECONDS = 30 * 24 * 3600
+GB = 1e9
+
+LIVE_DATASETS = 3
+"""Trades, depth_diffs and heartbeats have an object a batch, whatever the number of symbols; the others are rare."""
+
+SWEPT_BY_HOUR = 6
+"""Datasets with folders of hours: all but klines."""
+
+
+def monthly(known: Mapping[str, Any], symbols: int, month: int, *, with_klines: bool = False) -> dict[str, float]:
+    """Costs of that month by kind: what was recorded since the first month is still kept."""
+    price = {name: entry["usd"] for name, entry in known["prices"].items()}
+    measured, settings = known["measured"], known["settings"]
+    levels, trades = measured["levels_per_second"] * SECONDS, measured["trades_per_second"] * SECONDS
+    lake_gb = symbols * (levels * measured["level_parquet_bytes"] + trades * measured["trade_parquet_bytes"]) / GB
+    warehouse_gb = symbols * 2 * levels * measured["level_clickhouse_bytes"] / GB
+    batches = SECONDS / settings["batch_seconds"]
+    objects = batches * (LIVE_DATASETS + (symbols if with_klines else 0))
+    return {
+        "S3 storage": month * lake_gb * price["s3_gb_month"],
+        "PUT": objects * price["s3_put_or_list"],
+        "LIST by the sweep": _lists(settings, symbols) * price["s3_put_or_list"],
+        "GET": objects * price["s3_get"],
+        "SQS": 5 * objects * price["sqs_request"],
+        "ClickHouse disk": month * warehouse_gb * price["gp3_gb_month"],
+        "servers and tasks": SECONDS / 3600 * (
+            price["r7g_large_hour"] + price["t4g_small_hour"] + 1.25 * price["fargate_vcpu_hour"] + 4 * price["fargate_gb_hour"]
+        ),
+    }  # fmt: skip
+
+
+def _lists(settings: Mapping[str, float], symbols: int) -> float:
+    """Of one loader: a sweep lists each folder that it looks into (ObjectStore.list_folders)."""
+    by_hour = SWEPT_BY_HOUR * (1 + 1 + 2 + settings["sweep_hours"] + 1)  # dataset, venue, two dates, their hours
+    klines = 1 + 1 + 2 * symbols  # dataset, venue, and each symbol with its interval
+    return SECONDS / settings["sweep_seconds"] * (by_hour + klines)
+
+
+def tables(known: Mapping[str, Any]) -> str:
+    """Markdown."""
+    columns = [(symbols, month) for symbols in SYMBOLS for month in MONTHS]
+    found = [monthly(known, *column) for column in columns]
+    lines = [
+        "| US dollars a month | " + " | ".join(f"{symbols:,} symbols, month {month}" for symbols, month in columns) + " |",
+        "|---|" + "---|" * len(columns),
+    ]
+    lines += [f"| {kind} | " + " | ".join(_usd(column[kind]) for column in found) + " |" for kind in found[0]]
+    lines.append("| **all** | " + " | ".join(_usd(sum(column.values())) for column in found) + " |")
+    more = [monthly(known, symbols, 1, with_klines=True)["PUT"] - monthly(known, symbols, 1)["PUT"] for symbols in SYMBOLS]
+    lines += ["", "`--channel klines` adds PUT requests of " + ", ".join(
+        f"{_usd(usd)} ({symbols:,} symbols)" for symbols, usd in zip(SYMBOLS, more, strict=True)
+    ) + ": an object per symbol and batch."]  # fmt: skip
+    seen = [name for name, entry in known["prices"].items() if "seen" not in entry]
+    lines += ["", "Prices without a public source that was read: " + ", ".join(f"`{name}`" for name in seen) + "."]
+    return "\n".join(lines)
+
+
+def _usd(value: float) -> str:
+    return f"{value:,.2f}" if value < 10 else f"{value:,.0f}"
+
+
+def page_with(text: str, made: str) -> str:
+    """The page with the tables between its two marks."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"
+
+
+def read_costs() -> dict[str, Any]:
+    """The figures that everything is computed from."""
+    known: dict[str, Any] = yaml.safe_load((ROOT / "resources" / "aws" / "costs.yaml").read_text(encoding="utf-8"))
+    return known
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page_with(PAGE.read_text(encoding="utf-8"), tables(read_costs())), encoding="utf-8")
