@@ -2,7 +2,7 @@
 
 A simulated exchange (Chromium must be installed; no network), `tickhouse local` with three days of history, stopped for two
 minutes and started again: the pictures show a halt of the venue, a gap of the recorder, and both venues of a market. They go to
-docs/images: status-page-light.png, -dark.png, -phone.png.
+docs/images: status-page-light.png, -dark.png, -phone.png, and the health of 24 hours: -health.png.
 """
 
 import json
@@ -101,6 +101,10 @@ def picture(browser: "Browser", name: str) -> None:
     expect(page.locator("#book-figures")).to_contain_text("spread", timeout=30_000)
     page.wait_for_timeout(2_000)  # the chart is drawn in frames
     page.screenshot(path=IMAGES / f"status-page-{name}.png")
+    if name == "light":
+        page.locator("#health").scroll_into_view_if_needed()
+        expect(page.locator("#figure-0 path")).to_be_attached(timeout=30_000)
+        page.locator("#health").screenshot(path=IMAGES / "status-page-health.png")
     context.close()
 
 

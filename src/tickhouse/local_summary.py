@@ -13,7 +13,7 @@ from tickhouse_core.datasets import QUEUES
 from tickhouse_core.lake import open_queue
 from tickhouse_core.settings import WarehouseSettings, read
 from tickhouse_core.warehouse import Warehouse, connect
-from transform_process.transformer import read_sql
+from transform_process.sql_files import read_sql
 
 
 class RunSummary:

@@ -12,7 +12,8 @@ from tickhouse_core.sql_door.serving import serving_sql
 from tickhouse_core.starting import start
 from tickhouse_core.timestamps import SECOND_US
 from tickhouse_core.warehouse import Warehouse, connect
-from transform_process.transformer import Transformer, TransformOptions, read_sql
+from transform_process.sql_files import read_sql
+from transform_process.transformer import Transformer, TransformOptions
 
 log = logging.getLogger(__name__)
 

@@ -25,16 +25,15 @@ class Statement:
 
     `needs`, if there is one, is a file of sql/clickhouse/transform that counts what the statement works on: with none it would
     fill nothing, and planning a large statement takes the engine up to half a second.
-    `from_klines`: so it would where silver never had klines of the step's interval.
-    `touched`, if there is one, is a file there that lists what the statement builds anew: it gets `at_once` of these rows
-    at a time, as its parameter `touched`.
+    `only_from`: `klines` or `trades`, of which silver may never have had any of the step's interval; so it would then, too.
+    `blocks`, if there is one, is a file there that lists the blocks the statement builds anew: it gets `at_once` of them at most.
     """
 
     file: str
     needs: str = ""
-    from_klines: bool = False
-    touched: str = ""
-    at_once: int = 256
+    only_from: str = ""
+    blocks: str = ""
+    at_once: int = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +74,8 @@ class Transform:
 
 def _base(interval: str) -> Step:
     parameters: Parameters = {"interval": interval, "seconds": INTERVAL_SECONDS[interval]}
-    from_trades = Statement("ohlcv_base.sql", needs="touched_trades.sql")
-    return Step(f"ohlcv_{interval}", "stored_ohlcv", (from_trades, Statement("ohlcv_klines.sql", from_klines=True)), parameters)
+    from_trades = Statement("ohlcv_base.sql", needs="touched_trades.sql", only_from="trades")
+    return Step(f"ohlcv_{interval}", "stored_ohlcv", (from_trades, Statement("ohlcv_klines.sql", only_from="klines")), parameters)
 
 
 def _roll_up(part: str, interval: str) -> Step:
@@ -86,7 +85,7 @@ def _roll_up(part: str, interval: str) -> Step:
         "part": part,
         "part_seconds": INTERVAL_SECONDS[part],
     }
-    statements = (Statement("ohlcv_roll_up.sql"), Statement("ohlcv_own.sql", from_klines=True))
+    statements = (Statement("ohlcv_roll_up.sql"), Statement("ohlcv_own.sql", only_from="klines"))
     return Step(f"ohlcv_{interval}", "stored_ohlcv", statements, parameters)
 
 
@@ -95,7 +94,7 @@ def _indicators() -> Step:
         "intervals": _LONGER,
         "lengths": [INTERVAL_SECONDS[interval] for interval in _LONGER],
     }
-    statement = Statement("indicators.sql", touched="touched_blocks.sql")
+    statement = Statement("indicators.sql", blocks="touched_blocks.sql")
     return Step("indicators", "stored_indicators", (statement,), parameters)
 
 

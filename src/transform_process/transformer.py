@@ -10,18 +10,19 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.metrics import Component, Sample, Watchdog, observed
-from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.timestamps import DAY_US, SECOND_US, now_us, to_datetime
 from tickhouse_core.warehouse import Warehouse
 from tickhouse_core.writer_fence import WriterFence
+from transform_process.blocks import Block, cut_blocks, what_to_read
 from transform_process.catalog import LOST, TRANSFORMS, Load, Step, Transform, Window, cut_windows
+from transform_process.sql_files import read_sql, without_idle_parts
+from transform_process.touched import SeenInSilver, Touched, bounds
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +35,6 @@ LOST_AT_ONCE = 1_000
 
 LOSSES_KEPT_US = 30 * DAY_US
 """How long lost minutes stay after every transform has dealt with them."""
-
-LARGE_WINDOW = 50_000
-"""Rows of silver, from which on it is asked whether whole days are touched."""
 
 STUCK_SECONDS = 900.0
 """A window of a large backfill takes minutes; longer is stuck."""
@@ -73,8 +71,7 @@ class Transformer:
         self._oldest_build = 0
         """While everything is built anew: the first build_version that is part of it."""
 
-        self._kline_intervals: set[str] = set()
-        """Of the klines that this process has seen loaded; before its first window, of all before it."""
+        self._seen = SeenInSilver(warehouse)
 
     def run(self) -> None:
         """Runs passes until the stop; while the warehouse is unavailable it waits with growing pauses and logs it once."""
@@ -145,7 +142,7 @@ class Transformer:
     def _loads(self, transform: Transform, start_us: int, end_us: int) -> Iterable[Load]:
         sql = read_sql("transform/loads.sql")
         for source in (*transform.sources, LOST):
-            for load_us, rows in self._warehouse.query(sql, {"source": source} | _bounds(start_us, end_us)):
+            for load_us, rows in self._warehouse.query(sql, {"source": source} | bounds(start_us, end_us)):
                 yield Load(load_us, rows)
 
     def _run_window(self, transform: Transform, window: Window) -> int:
@@ -153,10 +150,8 @@ class Transformer:
         began = time.monotonic()
         self._fence.check()
         _, version = self._watermark(transform)
-        self._forget(transform, window)
-        self._note_kline_intervals(window)
-        grain = self._grain(window)
-        seconds = [self._run_step(step, window, version, grain) for step in transform.steps]
+        touched = self._seen.touched(window, has_lost=self._forget(transform, window))
+        seconds = [self._run_step(step, window, version, touched) for step in transform.steps]
         built = self._built(transform.steps, version)
         rows = [
             {"step": step.name, "built_rows": count, "seconds": took}
@@ -172,11 +167,14 @@ class Transformer:
         log.info("window done", extra=figures)
         return total
 
-    def _forget(self, transform: Transform, window: Window) -> None:
-        """Gold that may stand on rows that silver lost; the steps build what is still true, before the watermark moves."""
+    def _forget(self, transform: Transform, window: Window) -> bool:
+        """Gold that may stand on rows that silver lost; the steps build what is still true, before the watermark moves.
+
+        Returns whether there were such rows.
+        """
         sql = read_sql("transform/lost.sql")
         asked = {"datasets": [source.removeprefix("silver_") for source in transform.sources], "limit": LOST_AT_ONCE}
-        asked |= _bounds(window.start_us, window.end_us)
+        asked |= bounds(window.start_us, window.end_us)
         for offset in itertools.count(0, LOST_AT_ONCE):
             lost = self._warehouse.query(sql, asked | {"offset": offset})
             for forget in transform.forgets if lost else ():
@@ -188,7 +186,8 @@ class Transformer:
                     self._warehouse.command(read_sql(f"gold/{forget.file}"), parameters)
             self._forget_names(sorted({(venue, symbol) for venue, symbol, _ in lost}))
             if len(lost) < LOST_AT_ONCE:
-                return
+                break
+        return bool(offset or lost)
 
     def _forget_names(self, names: list[tuple[str, str]]) -> None:
         """Symbols without a row left in silver."""
@@ -198,42 +197,25 @@ class Transformer:
         if gone := [name for name in names if name not in left]:
             self._warehouse.command(read_sql("transform/forget_names.sql"), {"names": gone})
 
-    def _note_kline_intervals(self, window: Window) -> None:
-        """One question a window, instead of one a step."""
-        bounds = _bounds(window.start_us if self._kline_intervals else 0, window.end_us)
-        self._kline_intervals.update(
-            str(interval) for (interval,) in self._warehouse.query(read_sql("transform/kline_intervals.sql"), bounds)
-        )
-
-    def _grain(self, window: Window) -> int:
-        """What is touched, in seconds: minutes, or whole days where the window has at least half of the minutes of its days.
-
-        Sets of millions of minutes cost more than the rows built anew; a row that is built without need stays the same.
-        """
-        if window.rows < LARGE_WINDOW:
-            return 60
-        [[minutes, days]] = self._warehouse.query(read_sql("transform/loaded_days.sql"), _bounds(window.start_us, window.end_us))
-        return 86_400 if minutes >= 720 * days > 0 else 60
-
-    def _run_step(self, step: Step, window: Window, version: int, grain: int) -> float:
+    def _run_step(self, step: Step, window: Window, version: int, touched: Touched) -> float:
         """Fills the step's target; returns the seconds it took."""
         began = time.monotonic()
-        parameters: dict[str, Any] = {**step.parameters, **_bounds(window.start_us, window.end_us)}
+        parameters: dict[str, Any] = {**step.parameters, **bounds(window.start_us, window.end_us)}
         parameters |= {"build_version": version, "oldest_build": self._oldest_build}
-        parameters["grain"] = max(grain, parameters.get("seconds", 0))
+        parameters["grain"] = max(touched.grain, parameters.get("seconds", 0))
+        at_work = touched.parts_at_work(parameters.get("interval", ""))
         for statement in step.statements:
-            if statement.from_klines and parameters["interval"] not in self._kline_intervals:
+            if statement.only_from and statement.only_from not in at_work:
                 continue
-            if statement.needs and not self._warehouse.query(read_sql(f"transform/{statement.needs}"), parameters)[0][0]:
+            if statement.needs and not self._warehouse.query(_read(f"transform/{statement.needs}", at_work), parameters)[0][0]:
                 continue
-            sql = read_sql(f"gold/{statement.file}")
-            if not statement.touched:
+            sql = _read(f"gold/{statement.file}", at_work)
+            if not statement.blocks:
                 self._warehouse.command(sql, parameters)
                 continue
-            touched = self._warehouse.query(read_sql(f"transform/{statement.touched}"), parameters)
-            for first in range(0, len(touched), statement.at_once):
-                chosen = [tuple(row) for row in touched[first : first + statement.at_once]]
-                self._warehouse.command(sql, parameters | {"touched": chosen})
+            blocks = self._warehouse.query(_read(f"transform/{statement.blocks}", at_work), parameters)
+            for some in cut_blocks((Block(*row) for row in blocks), statement.at_once):
+                self._warehouse.command(sql, parameters | what_to_read(some, parameters["intervals"]))
         return time.monotonic() - began
 
     def _built(self, steps: Sequence[Step], version: int) -> list[int]:
@@ -247,9 +229,8 @@ class Transformer:
         return [counts.get((step.target, str(step.parameters.get("interval", ""))), 0) for step in steps]
 
 
-def read_sql(name: str, root: Path = SQL_ROOT) -> str:
-    """The statement of a file under sql/clickhouse."""
-    return (root / name).read_text(encoding="utf-8").strip()
+def _read(file: str, at_work: set[str]) -> str:
+    return without_idle_parts(read_sql(file), at_work)
 
 
 def _run_row(window: Window, version: int) -> dict[str, Any]:
@@ -259,15 +240,6 @@ def _run_row(window: Window, version: int) -> dict[str, Any]:
         "build_version": version,
         "loaded_rows": window.rows,
     }
-
-
-def _bounds(start_us: int, end_us: int) -> dict[str, str]:
-    """As server-side parameters of the type DateTime64(6, 'UTC')."""
-    return {"window_start": _instant(start_us), "window_end": _instant(end_us)}
-
-
-def _instant(instant_us: int) -> str:
-    return to_datetime(instant_us).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 class TransformCounts:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tickhouse_core.resources import SQL_ROOT
+from transform_process.blocks import LENGTH, WARM_UP, what_to_read
 from transform_process.catalog import INTERVAL_SECONDS, TRANSFORMS, Forget, Statement, Step
 
 FILES = sorted((SQL_ROOT / "gold").iterdir())
@@ -55,8 +56,9 @@ def sql_of(made: Statement | Forget) -> str:
 @pytest.mark.parametrize(("step", "statement"), STATEMENTS, ids=lambda made: getattr(made, "name", "") or made.file)
 def test_a_statement_is_given_every_parameter_its_file_asks_for(step: Step, statement: Statement) -> None:
     given = {"window_start", "window_end", "build_version", "oldest_build", "grain", *step.parameters}
-    assert parameters_of(sql_of(statement)) <= given | ({"touched"} if statement.touched else set())
-    for file in filter(None, (statement.needs, statement.touched)):
+    read = what_to_read([], [])
+    assert parameters_of(sql_of(statement)) <= given | (set(read) if statement.blocks else set())
+    for file in filter(None, (statement.needs, statement.blocks)):
         assert parameters_of((SQL_ROOT / "transform" / file).read_text(encoding="utf-8")) <= given
 
 
@@ -64,15 +66,12 @@ def parameters_of(sql: str) -> set[str]:
     return set(re.findall(r"\{(\w+):", sql))
 
 
-def test_the_indicators_read_a_block_of_every_interval() -> None:
+def test_the_indicators_read_a_span_of_every_interval_they_are_given() -> None:
+    [step] = [step for step, statement in STATEMENTS if statement.blocks]
     text = (SQL_ROOT / "gold" / "indicators.sql").read_text(encoding="utf-8")
-    branch = r"toUInt32\((\d+)\) as seconds,\s+toStartOfInterval\(open_time, toIntervalSecond\((\d+)\)\) as block\s+"
-    branch += r"from stored_ohlcv final\s+where interval = '(\w+)'\s+and \(venue, symbol, toStartOfInterval\(open_time, "
-    branch += r"toIntervalSecond\((\d+)\)\)\) in \(\s+select venue, symbol, arrayJoin\(\[block, block - "
-    branch += r"toIntervalSecond\((\d+)\)\]\) from touched where interval = '(\w+)'"
-    expected = [
-        (str(seconds), str(1440 * seconds), interval, str(1440 * seconds), str(1440 * seconds), interval)
-        for interval, seconds in INTERVAL_SECONDS.items()
-        if interval != "1s"
-    ]
-    assert re.findall(branch, text) == expected
+    first, end = (rf"\{{{name}:Array\(DateTime64\(6, 'UTC'\)\)\}}" for name in ("firsts", "ends"))
+    spans = re.findall(rf"interval = '(\w+)' and open_time >= {first}\[(\d)\] and open_time < {end}\[(\d)\]", text)
+    intervals = step.parameters["intervals"]
+    assert isinstance(intervals, list)
+    assert spans == [(interval, str(place), str(place)) for place, interval in enumerate(intervals, start=1)]
+    assert {LENGTH, LENGTH + WARM_UP + 1, WARM_UP} <= {int(number.replace("_", "")) for number in re.findall(r"\b\d+\b", text)}

@@ -173,6 +173,19 @@ def test_the_venues_own_hour_stands_in_where_minutes_are_missing(warehouse: Ware
 
 
 @pytest.mark.slow
+def test_a_closed_hour_that_another_transformer_saw_loaded_wins_over_incomplete_minutes(warehouse: Warehouse) -> None:
+    """Which intervals silver has is asked once a window, of all windows since this process asked last."""
+    first, second = (Transformer(warehouse, StopRequest(), TransformOptions(lag_seconds=0)) for _ in range(2))
+    land(warehouse, KLINES, rows.klines([START]))
+    first.run_pass()
+    land(warehouse, KLINES, rows.klines([START], interval="1h", minutes=60, volume="77"))
+    second.run_pass()
+    land(warehouse, KLINES, rows.klines([START + MINUTE_US]))
+    first.run_pass()
+    [hour] = ohlcv(warehouse, "1h")
+    assert (hour["volume"], hour["is_complete"]) == (Decimal(77), True)
+
+
 def test_symbols_and_venues_do_not_mix(warehouse: Warehouse) -> None:
     land(warehouse, TRADES, rows.trades([1, 2]))
     land(warehouse, TRADES, rows.trades([1, 2, 3], symbol="ETHUSDT"))

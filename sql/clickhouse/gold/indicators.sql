@@ -17,6 +17,9 @@
 -- it does not matter that a sum of squares went round, so that nothing may look for overflows. Of closes from 1e19 on a
 -- sixteenth is squared: 400 squares must have room.
 -- Arrays have the rows of a block and of the 1,000 intervals before it, in order of time; few blocks at once keep them small.
+-- Powers are a row of a table and no constants: the engine compares constants by their text, at each use of each of them.
+-- Rows are read once, by what all blocks of an interval span (firsts, ends: see blocks.py), and not by a set of blocks for each
+-- interval: of a step after a minute, reading this text is most of the work.
 insert into stored_indicators
 with touched as (
     select
@@ -37,115 +40,18 @@ source as (
         low,
         close,
         is_complete,
-        toUInt32(60) as seconds,
-        toStartOfInterval(open_time, toIntervalSecond(86400)) as block
+        transform(interval, {intervals:Array(String)}, {lengths:Array(UInt32)}, toUInt32(0)) as seconds,
+        toDateTime(intDiv(toUnixTimestamp(open_time), 1440 * seconds) * 1440 * seconds, 'UTC') as block
     from stored_ohlcv final
-    where interval = '1m'
-        and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond(86400))) in (
-            select venue, symbol, arrayJoin([block, block - toIntervalSecond(86400)]) from touched where interval = '1m'
-        )
-    union all
-    select
-        interval,
-        venue,
-        symbol,
-        open_time,
-        high,
-        low,
-        close,
-        is_complete,
-        toUInt32(300) as seconds,
-        toStartOfInterval(open_time, toIntervalSecond(432000)) as block
-    from stored_ohlcv final
-    where interval = '5m'
-        and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond(432000))) in (
-            select venue, symbol, arrayJoin([block, block - toIntervalSecond(432000)]) from touched where interval = '5m'
-        )
-    union all
-    select
-        interval,
-        venue,
-        symbol,
-        open_time,
-        high,
-        low,
-        close,
-        is_complete,
-        toUInt32(900) as seconds,
-        toStartOfInterval(open_time, toIntervalSecond(1296000)) as block
-    from stored_ohlcv final
-    where interval = '15m'
-        and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond(1296000))) in (
-            select venue, symbol, arrayJoin([block, block - toIntervalSecond(1296000)]) from touched where interval = '15m'
-        )
-    union all
-    select
-        interval,
-        venue,
-        symbol,
-        open_time,
-        high,
-        low,
-        close,
-        is_complete,
-        toUInt32(1800) as seconds,
-        toStartOfInterval(open_time, toIntervalSecond(2592000)) as block
-    from stored_ohlcv final
-    where interval = '30m'
-        and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond(2592000))) in (
-            select venue, symbol, arrayJoin([block, block - toIntervalSecond(2592000)]) from touched where interval = '30m'
-        )
-    union all
-    select
-        interval,
-        venue,
-        symbol,
-        open_time,
-        high,
-        low,
-        close,
-        is_complete,
-        toUInt32(3600) as seconds,
-        toStartOfInterval(open_time, toIntervalSecond(5184000)) as block
-    from stored_ohlcv final
-    where interval = '1h'
-        and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond(5184000))) in (
-            select venue, symbol, arrayJoin([block, block - toIntervalSecond(5184000)]) from touched where interval = '1h'
-        )
-    union all
-    select
-        interval,
-        venue,
-        symbol,
-        open_time,
-        high,
-        low,
-        close,
-        is_complete,
-        toUInt32(14400) as seconds,
-        toStartOfInterval(open_time, toIntervalSecond(20736000)) as block
-    from stored_ohlcv final
-    where interval = '4h'
-        and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond(20736000))) in (
-            select venue, symbol, arrayJoin([block, block - toIntervalSecond(20736000)]) from touched where interval = '4h'
-        )
-    union all
-    select
-        interval,
-        venue,
-        symbol,
-        open_time,
-        high,
-        low,
-        close,
-        is_complete,
-        toUInt32(86400) as seconds,
-        toStartOfInterval(open_time, toIntervalSecond(124416000)) as block
-    from stored_ohlcv final
-    where interval = '1d'
-        and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond(124416000))) in (
-            select venue, symbol, arrayJoin([block, block - toIntervalSecond(124416000)]) from touched where interval = '1d'
-        )
+    where (venue, symbol) in {names:Array(Tuple(String, String))} and (
+        interval = '1m' and open_time >= {firsts:Array(DateTime64(6, 'UTC'))}[1] and open_time < {ends:Array(DateTime64(6, 'UTC'))}[1]
+        or interval = '5m' and open_time >= {firsts:Array(DateTime64(6, 'UTC'))}[2] and open_time < {ends:Array(DateTime64(6, 'UTC'))}[2]
+        or interval = '15m' and open_time >= {firsts:Array(DateTime64(6, 'UTC'))}[3] and open_time < {ends:Array(DateTime64(6, 'UTC'))}[3]
+        or interval = '30m' and open_time >= {firsts:Array(DateTime64(6, 'UTC'))}[4] and open_time < {ends:Array(DateTime64(6, 'UTC'))}[4]
+        or interval = '1h' and open_time >= {firsts:Array(DateTime64(6, 'UTC'))}[5] and open_time < {ends:Array(DateTime64(6, 'UTC'))}[5]
+        or interval = '4h' and open_time >= {firsts:Array(DateTime64(6, 'UTC'))}[6] and open_time < {ends:Array(DateTime64(6, 'UTC'))}[6]
+        or interval = '1d' and open_time >= {firsts:Array(DateTime64(6, 'UTC'))}[7] and open_time < {ends:Array(DateTime64(6, 'UTC'))}[7]
+    )
 ),
 blocks as (
     select
@@ -173,12 +79,26 @@ series as (
     from blocks
     window following as (partition by interval, venue, symbol order by block rows between 1 preceding and current row)
 ),
+powers as (
+    select
+        arrayMap(k -> pow(13 / 11, k), places) as all_12,
+        arrayMap(k -> pow(27 / 25, k), places) as all_26,
+        arrayMap(k -> pow(51 / 49, k), places) as all_50,
+        arrayMap(k -> pow(14 / 13, k), places) as all_14,
+        arrayMap(k -> pow(10 / 8, k), places) as all_9
+    from (select range(1, arrayJoin([2441])) as places)
+),
 prices as (
     select
         interval,
         venue,
         symbol,
         seconds,
+        all_12,
+        all_26,
+        all_50,
+        all_14,
+        all_9,
         rows.1 as times,
         rows.4 as closes,
         length(rows) as n,
@@ -197,15 +117,16 @@ prices as (
         arrayConcat([toFloat64(0)], arraySlice(moved, 2)) as true_range
     from series
     inner join touched using (interval, venue, symbol, block)
+    cross join powers
 ),
 averages as (
     select
         *,
-        arraySlice(arrayMap(k -> pow(13 / 11, k), range(1, 2441)), 1, n) as power_12,
-        arraySlice(arrayMap(k -> pow(27 / 25, k), range(1, 2441)), 1, n) as power_26,
-        arraySlice(arrayMap(k -> pow(51 / 49, k), range(1, 2441)), 1, n) as power_50,
-        arraySlice(arrayMap(k -> pow(14 / 13, k), range(1, 2441)), 1, n) as power_14,
-        arraySlice(arrayMap(k -> pow(10 / 8, k), range(1, 2441)), 1, n) as power_9,
+        arraySlice(all_12, 1, n) as power_12,
+        arraySlice(all_26, 1, n) as power_26,
+        arraySlice(all_50, 1, n) as power_50,
+        arraySlice(all_14, 1, n) as power_14,
+        arraySlice(all_9, 1, n) as power_9,
         arrayMap((total, power) -> total / power * (2 / 13), arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
             arrayConcat(arrayWithConstant(11, toFloat64(0)), [toFloat64(sums[12]) / 12 * 13 / 2], arraySlice(price, 13)), n
         ), power_12)), power_12) as ema_12,
@@ -308,4 +229,4 @@ array join
     its_line as macd_line,
     its_signal as signal_line,
     its_whole as is_whole
-settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0, max_block_size = 16, decimal_check_overflow = 0
+settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0, min_insert_block_size_rows = 262144, max_block_size = 16, decimal_check_overflow = 0

@@ -172,4 +172,4 @@ select
 from candidates
 order by rank
 limit 1 by venue, symbol, open_time
-settings do_not_merge_across_partitions_select_final = 1, use_skip_indexes_if_final = 1, optimize_on_insert = 0
+settings do_not_merge_across_partitions_select_final = 1, use_skip_indexes_if_final = 1, optimize_on_insert = 0, min_insert_block_size_rows = 262144

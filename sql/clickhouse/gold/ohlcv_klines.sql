@@ -11,6 +11,7 @@ with touched as (
     from silver_klines
     where interval = {interval:String}
         and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+-- [lost
     union distinct
     select
         venue,
@@ -19,6 +20,7 @@ with touched as (
     from ops_lost_minutes
     where dataset in ('trades', 'klines')
         and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+-- lost]
 )
 select
     interval,
@@ -45,6 +47,7 @@ select
 from silver_klines final
 where interval = {interval:String}
     and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond({grain:UInt32}))) in (select * from touched)
+-- [trades
     and (venue, symbol, toStartOfMinute(open_time)) not in (
         select distinct
             venue,
@@ -53,4 +56,5 @@ where interval = {interval:String}
         from silver_trades
         where (venue, symbol, toStartOfInterval(trade_time, toIntervalSecond({grain:UInt32}))) in (select * from touched)
     )
-settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0
+-- trades]
+settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0, min_insert_block_size_rows = 262144

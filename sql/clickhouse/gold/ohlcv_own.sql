@@ -10,6 +10,7 @@ with touched as (
         toStartOfInterval(open_time, toIntervalSecond({grain:UInt32})) as start
     from stored_ohlcv
     where interval = {part:String} and build_version = {build_version:UInt64}
+-- [lost
     union distinct
     select
         venue,
@@ -18,6 +19,7 @@ with touched as (
     from ops_lost_minutes
     where dataset in ('trades', 'klines')
         and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+-- lost]
     union distinct
     select
         venue,
@@ -60,4 +62,4 @@ where interval = {interval:String}
         from stored_ohlcv
         where interval = {interval:String} and build_version = {build_version:UInt64}
     )
-settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0
+settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0, min_insert_block_size_rows = 262144

@@ -16,6 +16,7 @@ with touched as (
         toStartOfInterval(open_time, toIntervalSecond({grain:UInt32})) as start
     from stored_ohlcv
     where interval = {part:String} and build_version = {build_version:UInt64}
+-- [lost
     union distinct
     select
         venue,
@@ -24,6 +25,8 @@ with touched as (
     from ops_lost_minutes
     where dataset in ('trades', 'klines')
         and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+-- lost]
+-- [klines
     union distinct
     select
         venue,
@@ -32,6 +35,7 @@ with touched as (
     from silver_klines
     where interval = {interval:String}
         and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+-- klines]
 ),
 rolled as (
     select
@@ -84,6 +88,7 @@ select
     precedes_next,
     {build_version:UInt64} as build_version
 from rolled
+-- [klines
 where is_complete or (venue, symbol, start) not in (
     select
         venue,
@@ -93,4 +98,5 @@ where is_complete or (venue, symbol, start) not in (
     where interval = {interval:String} and is_closed
         and (venue, symbol, toStartOfInterval(open_time, toIntervalSecond({grain:UInt32}))) in (select * from touched)
 )
-settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0
+-- klines]
+settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0, min_insert_block_size_rows = 262144

@@ -31,6 +31,7 @@ from (
             toDateTime(intDiv(toUnixTimestamp(open_time), 1440 * seconds) * 1440 * seconds, 'UTC') as own_block
         from stored_ohlcv
         where build_version = {build_version:UInt64} and interval in {intervals:Array(String)}
+-- [lost
         union all
         select
             {intervals:Array(String)}[place],
@@ -42,6 +43,7 @@ from (
         from ops_lost_minutes
         where dataset in ('trades', 'klines')
             and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+-- lost]
     )
     group by interval, venue, symbol, seconds, own_block
 )

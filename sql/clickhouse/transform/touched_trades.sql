@@ -15,6 +15,7 @@ select (
         from silver_klines
         where interval = {interval:String}
             and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+-- [lost
         union distinct
         select
             venue,
@@ -23,5 +24,6 @@ select (
         from ops_lost_minutes
         where dataset in ('trades', 'klines')
             and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+-- lost]
     )
 )

@@ -69,11 +69,10 @@ class BoundedBook:
 
     def nearest(self, levels: int) -> "BoundedBook":
         """The same book without what lies beyond its best `levels` a side (or beyond what is known)."""
-        lowest_bid = _border_of_best(self.book.bids, levels, self.lowest_bid, sign=-1)
-        highest_ask = _border_of_best(self.book.asks, levels, self.highest_ask, sign=1)
-        kept, bids, asks = OrderBook(), self.book.bids, self.book.asks
-        kept.bids = {price: bids[price] for price in bids if lowest_bid is None or price >= lowest_bid}
-        kept.asks = {price: asks[price] for price in asks if highest_ask is None or price <= highest_ask}
+        kept = OrderBook()
+        kept.bids, kept.asks = self.book.bids, self.book.asks
+        highest_ask = _cut(kept.asks, levels, self.highest_ask, sign=1)
+        lowest_bid = _cut(kept.bids, levels, self.lowest_bid, sign=-1)
         return BoundedBook(kept, lowest_bid, highest_ask)
 
 
@@ -140,9 +139,12 @@ def _border(levels: Levels, asked_levels: int) -> int | None:
     return exact_number(levels[min(len(levels), PROVEN_LEVELS) - 1][0])
 
 
-def _border_of_best(side: dict[int, str], levels: int, border: int | None, sign: int) -> int | None:
-    """The price of the last of the best levels, or the border where fewer are known."""
-    known = sorted((price for price in side if border is None or price * sign <= border * sign), reverse=sign < 0)
+def _cut(side: dict[int, str], levels: int, border: int | None, sign: int) -> int | None:
+    """Takes out of a side what is beyond its best levels or the border; the new border."""
+    best_first = sorted(side, reverse=sign < 0)
+    known = [price for price in best_first if border is None or price * sign <= border * sign]
+    for price in best_first[min(levels, len(known)) :]:
+        del side[price]
     return known[levels - 1] if len(known) > levels else border
 
 

@@ -1,0 +1,4 @@
+-- A row if there is a trade.
+select 1
+from silver_trades
+limit 1
