@@ -46,6 +46,11 @@ def _any_of(type_: pa.DataType) -> pa.Array:
     return pa.array(["x" if text else DAY if pa.types.is_timestamp(type_) else 1]).cast(type_)
 
 
+def ours_of(venues: pa.Array) -> bytes:
+    """Two trades of these venues."""
+    return parquet_bytes(trades([1, 2]).set_column(0, "venue", venues.dictionary_encode()), TRADES)
+
+
 @pytest.mark.parametrize("dataset", FLAT, ids=lambda dataset: dataset.name)
 def test_types_and_values_are_those_of_pyarrow(dataset: Dataset) -> None:
     given = {TRADES: trades(range(5), prices=["0.000000000000000001", "99999999999999999999", "1", "2.5", "0"])}
@@ -85,9 +90,32 @@ def test_only_our_own_bytes_of_this_venue_and_dataset_are_decoded(tmp_path: Path
         decoded([ours], columns, "kucoin")
     with pytest.raises(ObjectRefused, match="another version"):
         decoded([parquet_bytes(klines([DAY]), KLINES)], columns, "binance")
+    a_venue = ours_of(pa.array(["binance", None]))
+    with pytest.raises(ObjectRefused, match="several venues"):
+        decoded([ours, a_venue], columns, "binance")
     other_type = trades([1]).set_column(2, "trade_id", pa.array([1], pa.int32()))
     with pytest.raises(ObjectRefused, match="another version"):
         decoded([parquet_bytes(other_type, TRADES)], columns, "binance")
+
+
+@pytest.mark.parametrize(("count", "name"), [(5, "venue"), pytest.param(MANY, "price", marks=pytest.mark.slow)])
+def test_a_row_without_a_value_that_every_row_has_is_named(tmp_path: Path, count: int, name: str) -> None:
+    """Its object is left out: statistics and extremes know nothing of nulls."""
+    folder = FolderStore(tmp_path / "lake")
+    for number in range(count):
+        table = trades([2 * number, 2 * number + 1], times_us=[DAY + number * SECOND] * 2)
+        if number == 3:
+            place = table.schema.get_field_index(name)
+            values = [table.column(name).to_pylist()[0], None]
+            type_ = table.schema.types[place]
+            table = table.set_column(place, pa.field(name, type_), pa.array(values).cast(type_))
+        path = Path(folder.where(hourly_key(TRADES, "binance", DAY + number * SECOND, "a", number)))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(parquet_bytes(table, TRADES))
+    scan = RowScan(folder, TRADES, request("binance", "BTCUSDT", DAY, DAY + 10_000 * SECOND), chunk_objects=MANY)
+
+    assert pa.concat_tables(scan.tables()).column("trade_id").to_pylist() == [one for one in range(2 * count) if one // 2 != 3]
+    assert [f"null_value: column {name}" in said for said in scan.unreadable] == [True]
 
 
 def test_no_flipped_bit_is_decoded() -> None:

@@ -83,6 +83,8 @@ class ObjectRows:
             tables = self._of_each(summaries, lambda one: self._columns(one, needed, wanted))
             found = [table for table in tables if table is not None]
             rows = pa.concat_tables(found).combine_chunks().cast(needed) if found else needed.empty_table()
+        if any(rows.column(name).null_count for name in needed.names if not self._dataset.schema.field(name).nullable):
+            raise ObjectRefused("null_value", "a value is missing that every row has: each object is read on its own")
         rows = rows.add_column(0, "venue", pa.repeat(pa.scalar(wanted.venue), rows.num_rows))
         return rows.filter(wanted.rows).select(self.schema.names)
 
@@ -173,8 +175,8 @@ def _bounds(metadata: pq.FileMetaData, leaves: dict[str, int], names: Iterable[s
     for name in names:
         column = group.column(leaves[name]) if leaves[name] < group.num_columns else None
         found = None if column is None or column.path_in_schema != name else column.statistics
-        if found is not None and found.has_min_max:
-            is_text = found.physical_type == "BYTE_ARRAY"
+        is_text = found is not None and found.physical_type == "BYTE_ARRAY"
+        if found is not None and found.has_min_max and not (is_text and found.null_count):  # they leave out rows without a name
             bounds[name] = (found.min, found.max) if is_text else (found.min_raw, found.max_raw)
     return bounds
 

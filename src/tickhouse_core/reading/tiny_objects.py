@@ -42,7 +42,8 @@ def decoded(bodies: Sequence[bytes], needed: pa.Schema, venue: str) -> pa.Table 
         )
     except polars.exceptions.PolarsError as error:
         raise ObjectRefused("wrong_type", "written by another version: it is read on its own") from error
-    if frame.height and not frame["venue"].min() == frame["venue"].max() == venue:
+    names = frame["venue"]
+    if frame.height and (names.null_count() or not names.min() == names.max() == venue):
         raise ObjectRefused("wrong_value", "of several venues: it is read on its own")
     table = frame.select(needed.names).rechunk().to_arrow(compat_level=polars.CompatLevel.oldest())
     if table.schema.types != [_of_polars(type_) for type_ in needed.types]:
