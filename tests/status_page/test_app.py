@@ -100,6 +100,11 @@ def test_klines_are_those_of_the_warehouse(url: str) -> None:
     assert (nothing["klines"], nothing["gaps"], nothing["before"], nothing["after"]) == ([], [], 0, 0)
 
 
+def test_a_symbol_may_be_written_in_any_script(url: str, warehouse: Warehouse) -> None:
+    insert_klines(warehouse, "币安人生USDT", count=2)
+    assert len(window(url, symbol="币安人生USDT")["klines"]) == 2
+
+
 def test_a_window_is_a_stretch_of_time_and_knows_the_klines_beside_it(url: str, warehouse: Warehouse) -> None:
     insert_klines(warehouse, "ETHUSDT")
     insert_klines(warehouse, "ETHUSDT", days_ago=9)
