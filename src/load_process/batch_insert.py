@@ -89,7 +89,6 @@ class BatchInsert:
         Only here versions become results. Several requests may have led to the same version: by its etag, by an older etag or
         by none. A batch that another loader left unfinished may have members that were requested and could not be read.
         """
-        self._fence.check()
         again = [item for item in reading.objects if any(request.again for request in reading.requests[item.version])]
         statuses = self.insert_again(again) if again else {}
         statuses |= self.insert([item for item in reading.objects if item.version not in statuses], is_stopping)
@@ -128,6 +127,7 @@ class BatchInsert:
 
     def _replace(self, dataset: Dataset, objects: Sequence[DecodedObject]) -> Statuses:
         """Each under a claim of its own, but one deletion: it rewrites every part of the table that has any of the rows."""
+        self._fence.check()
         began_us = self._warehouses[0].now_us()
         statuses: Statuses = {}
         for item in objects:
@@ -138,6 +138,7 @@ class BatchInsert:
         return statuses
 
     def _insert_batch(self, objects: list[DecodedObject]) -> Statuses:
+        self._fence.check()
         statuses = dict.fromkeys(self._ledger.done([item.version for item in objects]), LoadStatus.DONE)
         self._make_way_for([item for item in objects if item.version not in statuses])
         statuses |= self._finish_what_others_began([item for item in objects if item.version not in statuses])
