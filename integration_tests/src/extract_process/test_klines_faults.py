@@ -195,7 +195,7 @@ def test_small_limit_is_used_up_and_never_broken(open_venue: "OpenVenue", backfi
     """80 pages cost 160 and more, a minute allows 100: the run has to wait for the turn of the exchange's minute."""
     turn = us("2025-03-01T12:00")
     venue = open_venue(
-        ExchangeConfig(weight_limit=100, now=turn // 1_000 - round(patience(2) * 1_000), latency_ms=5, latency_jitter_ms=40)
+        ExchangeConfig(weight_limit=100, now=turn // 1_000 - round(patience(4) * 1_000), latency_ms=5, latency_jitter_ms=40)
     )
 
     tally = backfill("BTCUSDT", start="2024-01-01", end="2024-02-25").rest.client.tally
@@ -212,7 +212,7 @@ def test_small_limit_is_used_up_and_never_broken(open_venue: "OpenVenue", backfi
 
 def test_weight_that_a_neighbour_uses_is_left_to_it(open_venue: "OpenVenue", backfill: "RunBackfill", lake: "LakeView") -> None:
     turn = us("2025-03-01T12:00")
-    venue = open_venue(ExchangeConfig(weight_limit=200, now=turn // 1_000 - round(patience(2) * 1_000)))
+    venue = open_venue(ExchangeConfig(weight_limit=200, now=turn // 1_000 - round(patience(4) * 1_000)))
     with httpx.Client(base_url=venue.exchange.url, trust_env=False) as neighbour:
         for _ in range(2):
             neighbour.get("/api/v3/depth", params={"symbol": "BTCUSDT", "limit": 1000}).raise_for_status()

@@ -54,7 +54,7 @@ def test_fifty_see_every_state_and_cost_little(moto_lake: "Lake", warehouse: War
     arrivals = [(at, came) for reader in readers for at, came in zip(reader["at"][1:], reader["came"][1:], strict=True)]
     lags = sorted(came - at / 1e6 for at, came in arrivals)
     assert len(readers) == MOST_WATCHERS
-    assert len(states) > 3
+    assert len(states) > 2  # one every second or two on an idle machine
     missed = 0
     for reader in readers:
         assert reader["at"] == sorted(set(reader["at"]))

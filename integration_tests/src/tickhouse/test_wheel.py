@@ -128,4 +128,4 @@ def test_help_and_the_doctor(run: Run) -> None:
     looks = [word for name in ("python", "settings", "disk", "ports", "markets", "ClickHouse") for word in ("--check", name)]
     doctor = run("tickhouse", "doctor", *looks)  # what needs no network
     assert doctor.returncode == 0, doctor.stdout + doctor.stderr
-    assert "2 symbols are enabled in" in " ".join(doctor.stdout.split())
+    assert "2 symbols of binance are enabled by" in " ".join(doctor.stdout.split())
