@@ -118,16 +118,20 @@ def _ports(home: Path) -> dict[int, int]:
 
 
 def _make_tables(replicas: Replicas) -> None:
-    """As printed for a cluster, but on each replica in turn: the engine as a library has nobody to carry ON CLUSTER out."""
+    """As printed for a cluster, each statement on both replicas: the engine as a library has nobody to carry ON CLUSTER out.
+
+    The next statement waits for both: a replica that creates a table must find the columns that Keeper has of it.
+    """
     for number in replicas.ports:
         settings = replicas.settings(number)
         with closing(connect(settings, database="default")) as server:
             server.command(f"create database {settings.database}")
     statements = [statement for migration in read_schema() for statement in migration.statements]
-    for number in replicas.ports:
-        with replicas.connected(number) as warehouse:
-            for statement in statements:
+    with replicas.connected(1) as first, replicas.connected(2) as second:
+        for statement in statements:
+            for warehouse in (first, second):
                 warehouse.command(on_cluster(statement, "main").replace(" on cluster 'main'", "", 1))
+        for warehouse in (first, second):
             for (table,) in warehouse.query(_REPLICATED):  # after a lag a fetch is tried again at once
                 warehouse.command(f"alter table {table} modify setting max_postpone_time_for_failed_replicated_fetches_ms = 100")
 
