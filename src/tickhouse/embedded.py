@@ -184,7 +184,7 @@ def bring_gold_up(limit: TimeLimit | None = None) -> None:
     limit = limit or TimeLimit()
     if limit.stop.is_set():
         return
-    with closing(connect(read(WarehouseSettings), restrictions=_GOLD)) as warehouse, limit.cutting_off():
+    with closing(connect(read(WarehouseSettings), restrictions=_GOLD, until=limit.stop)) as warehouse, limit.cutting_off():
         Transformer(warehouse, limit.stop, TransformOptions(lag_seconds=0)).run_pass()
 
 
@@ -194,5 +194,5 @@ def _drain(limit: TimeLimit) -> None:
 
 
 def _keep_gold_fresh(limit: TimeLimit, stop: StopRequest) -> None:
-    with closing(connect(read(WarehouseSettings), restrictions=_GOLD)) as warehouse, limit.cutting_off():
+    with closing(connect(read(WarehouseSettings), restrictions=_GOLD, until=limit.stop)) as warehouse, limit.cutting_off():
         Transformer(warehouse, stop, _FRESH).run()

@@ -5,8 +5,9 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,9 @@ class Reader:
         self._database = database
         self._keeper = raw_connection(path)
         self._killing = threading.Lock()
+        self._begun: dict[str, threading.Event] = {}
+        """By mark: set when that statement was killed."""
+
         self._sources = sources_of(self._keeper)
         self.version, self.timezone = (
             self._keeper.query("select version(), timezone()", "TSVRaw").bytes().decode().strip().split("\t")
@@ -69,18 +73,22 @@ class Reader:
     def begin(self, ask: Ask, mark: str) -> "Running":
         """Starts a statement; `mark` is what `kill` names it by. SqlError if it may not run, or fails at once."""
         connection = raw_connection(self._path)
+        with self._killing:
+            self._begun[mark] = killed = threading.Event()
         try:
-            return Running(*self._prepared(connection, ask, mark))
+            return Running(*self._prepared(connection, ask, mark), killed, on_end=partial(self._forget, mark))
         except RuntimeError as error:
             connection.close()
+            self._forget(mark)
             raise engine_error(str(error)) from error
         except BaseException:
             connection.close()
+            self._forget(mark)
             raise
 
     def kill(self, mark: str) -> None:
         """Ends the statement of that mark soon, if it still runs."""
-        self._kill(f"= '{_MARK}-{mark}'")
+        self._kill(f"= '{_MARK}-{mark}'", mark)
 
     def kill_all(self) -> None:
         self._kill(f"like '{_MARK}-%'")
@@ -88,8 +96,15 @@ class Reader:
     def close(self) -> None:
         self._keeper.close()
 
-    def _kill(self, which: str) -> None:
+    def _forget(self, mark: str) -> None:
         with self._killing:
+            self._begun.pop(mark, None)
+
+    def _kill(self, which: str, only: str | None = None) -> None:
+        with self._killing:
+            for mark, killed in self._begun.items():
+                if only in (None, mark):
+                    killed.set()
             try:
                 self._keeper.query(f"kill query where Settings['log_comment'] {which} async", "Null")
             except RuntimeError as error:
@@ -120,10 +135,13 @@ class Reader:
 class Running:
     """A statement that runs. `counts` are complete when all pieces are taken."""
 
-    def __init__(self, connection: Any, statement: Statement, ask: Ask) -> None:
+    def __init__(
+        self, connection: Any, statement: Statement, ask: Ask, killed: threading.Event, on_end: Callable[[], object]
+    ) -> None:
         self._connection = connection
         self._statement = statement
         self._ask = ask
+        self._killed, self._on_end = killed, on_end
         self._began = time.monotonic_ns()
         self.output_format = statement.output_format or ask.default_format
         self.counts = dict.fromkeys(
@@ -142,12 +160,15 @@ class Running:
             piece = next(self._pieces, None)
         except RuntimeError as error:
             raise engine_error(str(error)) from error
+        if piece is None and self._killed.is_set():  # chDB sometimes ends it as if it had fewer rows, or none
+            raise engine_error("Code: 394. DB::Exception: Query was cancelled. (QUERY_WAS_CANCELLED)")
         return piece if piece is None or not self._has_revision else with_revision(piece)
 
     def close(self) -> None:
         """Ends it if it still runs; not while another thread is in `next_piece`."""
         self._pieces.close()
         self._connection.close()
+        self._on_end()
 
     def _all(self) -> Generator[bytes]:
         if not _streams(self._statement, self._ask):
