@@ -14,7 +14,6 @@ import typer
 
 from extract_process.backfill.plan import BackfillOptions
 from extract_process.klines import run_backfill
-from extract_process.listing import CONNECTIONS, did_you_mean, likely_symbols, unknown_of
 from extract_process.live.options import StreamOptions
 from extract_process.markets import DEFAULT_CHANNELS, named_or_active
 from extract_process.spool.limits import BatchLimits
@@ -23,15 +22,16 @@ from load_process.reconcile import SweepCounts, sweep_all
 from status_page.server import listen_for_page, running_page
 from tickhouse.embedded import TimeLimit, Worker, bring_gold_up, data_folder, live_pipeline
 from tickhouse.live_status import LiveStatus, market_words, shown, terminal
+from tickhouse.local_markets import markets_in_time
 from tickhouse.local_summary import RunSummary, next_commands
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.command_line import instant, one_of
 from tickhouse_core.datasets import CHANNELS, DATASETS
-from tickhouse_core.errors import Interrupted, TickhouseError, UnknownSymbols, UsageError, VenueError
+from tickhouse_core.errors import Interrupted, TickhouseError, UsageError
 from tickhouse_core.files import locked_folder
 from tickhouse_core.lake import open_lake
-from tickhouse_core.lifecycle import StopRequest, run_command, run_until_stopped, stop_on_signals
-from tickhouse_core.settings import SpoolSettings, SqlSettings, StatusSettings, WarehouseSettings, read
+from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
+from tickhouse_core.settings import SqlSettings, StatusSettings, WarehouseSettings, read
 from tickhouse_core.sql_door.serving import Door, listen_for_sql, serving_sql
 from tickhouse_core.timestamps import format_instant, now_us
 from transform_process.migrate import migrate
@@ -46,9 +46,6 @@ END_SECONDS = 5.0
 
 STOP_SECONDS = 4.0
 """Of a capture: its last batch and uploads into a folder."""
-
-LOOK_UP_SECONDS = 10.0
-"""Longer, a venue counts as unavailable: recording begins, and looks the symbols up again by itself."""
 
 VIEWS = {dataset.channel: dataset.name for dataset in reversed(DATASETS) if dataset.channel}
 """By channel, what people query: the first of its datasets."""
@@ -76,26 +73,30 @@ class History:
         ]
 
 
-def run_local(
-    venues: Sequence[str],
-    symbols: Sequence[str],
-    channels: tuple[str, ...],
-    history: History | None,
-    folder: Path,
-    settings: StatusSettings,
-    sql: SqlSettings,
-    stop: StopRequest,
-    seconds: float | None,
-    batch_seconds: float = BATCH_SECONDS,
-) -> None:
-    """Runs until the stop or for `seconds`. Errors: UsageError for unknown symbols, a folder in use or a port that is taken."""
-    status = LiveStatus(", ".join(symbols), folder)
+@dataclass(frozen=True, slots=True)
+class LocalOptions:
+    """What is recorded into which folder, and where page and SQL listen. `seconds`: None until the stop."""
+
+    venues: Sequence[str]
+    symbols: Sequence[str]
+    channels: tuple[str, ...]
+    history: History | None
+    folder: Path
+    page: StatusSettings
+    sql: SqlSettings
+    seconds: float | None
+    batch_seconds: float
+
+
+def run_local(options: LocalOptions, stop: StopRequest) -> None:
+    """Runs until the stop or the end. Errors: UsageError for unknown symbols, a folder in use or a port that is taken."""
+    status = LiveStatus(", ".join(options.symbols), options.folder)
     with ExitStack() as parts:
-        listener, sql_listener = _hold(folder, settings, sql, parts)
-        parts.enter_context(data_folder(folder))
+        listener, sql_listener = _hold(options, parts)
+        parts.enter_context(data_folder(options.folder))
         with shown(status):
             status.phase = "looking the symbols up"
-            markets = asyncio.run(_markets_in_time(venues, symbols, stop))
+            markets = asyncio.run(markets_in_time(options.venues, options.symbols, stop))
             if stop.is_set():
                 return
             status.what = market_words(markets)
@@ -103,60 +104,60 @@ def run_local(
             warehouse = read(WarehouseSettings)
             door = parts.enter_context(serving_sql(warehouse, listener=sql_listener, creates=True))
             migrate(warehouse)
-            history_options = [] if history is None else history.options
-            commands = next_commands(venues, symbols, channels, history_options, folder)
-            summary = RunSummary(folder, list(markets), VIEWS[channels[0]], commands)
+            summary = RunSummary(options.folder, list(markets), VIEWS[options.channels[0]], _commands(options))
             status.phase = "loading what the last run left"
             _load_the_rest(stop)
             if stop.is_set():
                 return
-            _record(markets, channels, batch_seconds, history, settings, listener, door, status, stop, seconds)
+            _record(options, markets, listener, door, status, stop)
             lines = [*summary.lines()]
     print(*lines, sep="\n", flush=True)
 
 
-def _hold(folder: Path, settings: StatusSettings, sql: SqlSettings, parts: ExitStack) -> tuple[socket.socket, socket.socket]:
+def _commands(options: LocalOptions) -> Sequence[str]:
+    of_history = [] if options.history is None else options.history.options
+    return next_commands(options.venues, options.symbols, options.channels, of_history, options.folder)
+
+
+def _hold(options: LocalOptions, parts: ExitStack) -> tuple[socket.socket, socket.socket]:
     """The folder and the ports of page and SQL, before anything is built: a port that is taken makes no folder."""
+    folder = options.folder
     _check_folder(folder)
     lock = locked_folder(folder, "local.lock", "another `tickhouse local`: end it, or choose another --data")
     if folder.exists():
         parts.enter_context(lock)
-    listener = parts.enter_context(closing(listen_for_page(settings)))
-    sql_listener = parts.enter_context(closing(listen_for_sql(sql)))
+    listener = parts.enter_context(closing(listen_for_page(options.page)))
+    sql_listener = parts.enter_context(closing(listen_for_sql(options.sql)))
     if not folder.exists():
         parts.enter_context(lock)
     return listener, sql_listener
 
 
 def _record(
+    options: LocalOptions,
     markets: dict[str, list[str]],
-    channels: tuple[str, ...],
-    batch_seconds: float,
-    history: History | None,
-    settings: StatusSettings,
     listener: socket.socket,
     door: Door,
     status: LiveStatus,
     stop: StopRequest,
-    seconds: float | None,
 ) -> None:
-    """Until the stop or for `seconds`; then everything ends within END_SECONDS, and what is not done by then is left."""
-    limits = BatchLimits(age_seconds=batch_seconds)
+    """Until the stop or the end; then everything ends within END_SECONDS, and what is not done by then is left."""
+    limits = BatchLimits(age_seconds=options.batch_seconds)
     captures = [
-        StreamOptions(dict.fromkeys(chosen, channels), limits=limits, venue=venue, stop_seconds=STOP_SECONDS)
+        StreamOptions(dict.fromkeys(chosen, options.channels), limits=limits, venue=venue, stop_seconds=STOP_SECONDS)
         for venue, chosen in markets.items()
     ]
     with closing(TimeLimit(END_SECONDS)) as limit:
-        beside = _history_workers(markets, history, status)
+        beside = _history_workers(markets, options.history, status)
         pipeline = live_pipeline(captures, on_end=stop.set, beside=beside, limit=limit)
-        with pipeline as running, running_page(settings, listener=listener) as url:
+        with pipeline as running, running_page(options.page, listener=listener) as url:
             status.phase, status.url, status.sql_url, status.is_recording = "recording", url, door.url, True
             if terminal() is None:
                 print(
                     f"recording {status.what} into {status.folder}; status page on {url}; SQL on {door.url}; Ctrl-C ends",
                     flush=True,
                 )
-            stop.wait(seconds if seconds is not None else _FOREVER)
+            stop.wait(options.seconds if options.seconds is not None else _FOREVER)
             status.phase, status.is_recording = "stopping: the last rows are loaded", False
             limit.begin()
             for capture in running.captures:  # while SQL and the page close
@@ -164,59 +165,6 @@ def _record(
             door.close()  # a long query would slow the end down
         status.phase = "stopping: gold is brought up to date"
         bring_gold_up(limit)
-
-
-async def _markets_in_time(venues: Sequence[str], symbols: Sequence[str], stop: StopRequest) -> dict[str, list[str]]:
-    """As `choose_markets`; every venue gets all symbols where there is no answer in time. They are checked again later."""
-    found: dict[str, list[str]] = {}
-
-    async def choose() -> None:
-        found.update(await choose_markets(venues, symbols))
-
-    chosen = await run_until_stopped(stop, LOOK_UP_SECONDS, choose())
-    if chosen.cancelled():
-        log.warning("symbols are not checked: no answer yet", extra={"venues": ", ".join(venues), "seconds": LOOK_UP_SECONDS})
-        return {name: list(symbols) for name in venues}
-    chosen.result()
-    return found
-
-
-async def choose_markets(venues: Sequence[str], symbols: Sequence[str]) -> dict[str, list[str]]:
-    """The symbols that each venue lists. A venue that does not answer gets the symbols that no other venue lists.
-
-    Raises UsageError for a symbol that a venue spells another way, where no venue lists any symbol, and for a venue that
-    would record nothing.
-    """
-    markets: dict[str, list[str]] = {}
-    away: list[str] = []
-    likely: dict[str, str] = {}
-    for name in venues:
-        async with venue_named(name).open_rest(read(SpoolSettings).folder, CONNECTIONS) as rest:
-            try:
-                unknown = await unknown_of(rest, symbols)
-                likely |= await likely_symbols(rest, unknown)
-            except UnknownSymbols as error:
-                unknown = tuple(symbols)
-                likely |= error.likely
-            except VenueError as error:
-                log.warning("symbols cannot be checked yet", extra={"venue": name, "error": str(error)})
-                away.append(name)
-                continue
-            markets[name] = [symbol for symbol in symbols if symbol not in unknown]
-    listed = {symbol for chosen in markets.values() for symbol in chosen}
-    strange = [symbol for symbol in symbols if symbol not in listed]
-    markets |= {name: strange or list(symbols) for name in away}
-    if strange and not away:
-        said = f"unknown symbol {', '.join(strange)} on {' and '.join(venues)}: write it as the venue does"
-        if meant := {symbol: likely[symbol] for symbol in strange if symbol in likely}:
-            raise UsageError(did_you_mean(said, meant))
-        if not listed:
-            raise UsageError(said)
-        log.error("no venue knows these symbols: they are left out", extra={"symbols": ", ".join(strange)})
-    if idle := [name for name, chosen in markets.items() if not chosen]:
-        example = venue_named(idle[0]).symbol_example
-        raise UsageError(f"--venue {idle[0]}: none of the symbols is a market there, for example {example}")
-    return markets
 
 
 def _history_workers(markets: dict[str, list[str]], history: History | None, status: LiveStatus) -> list[Worker]:
@@ -300,7 +248,8 @@ def main(
         settings = read(StatusSettings)
         chosen = settings if port is None else settings.model_copy(update={"port": port})
         sql = read(SqlSettings) if sql_port is None else SqlSettings(port=sql_port)
+        options = LocalOptions(venues, symbols, channels, history, data.resolve(), chosen, sql, duration, batch_seconds)
         with stop_on_signals() as stop:
-            run_local(venues, symbols, channels, history, data.resolve(), chosen, sql, stop, duration, batch_seconds)
+            run_local(options, stop)
 
     run_command(work)
