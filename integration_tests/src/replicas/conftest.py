@@ -24,7 +24,7 @@ from ..load_process.conftest import start_loader  # noqa: F401  # a fixture that
 
 ROOT = Path(__file__).resolve().parents[3]
 PARTS = ROOT.parent / "shared" / "offline" / "cluster"
-HASH = ROOT / ".venv" / "replicas" / "libcitychain.so"
+HASH = ROOT / "build" / "replicas" / "libcitychain.so"
 
 _REPLICATED = "select name from system.tables where database = currentDatabase() and engine like 'Replicated%'"
 
