@@ -347,7 +347,7 @@ def _shell_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
 
 
-def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], seconds: float = 240) -> None:
+def _wait_until_healthy(url: str, process: subprocess.Popen[Any], seconds: float = 240) -> None:
     deadline = time.monotonic() + patience(seconds)
     while time.monotonic() < deadline:
         if process.poll() is not None:

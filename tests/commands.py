@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
+from typing import AnyStr
 
 import typer
 from tests.waiting import patience
@@ -14,6 +16,15 @@ from typer.testing import CliRunner
 
 SOURCES = Path(__file__).resolve().parents[1] / "src"
 _TAIL = 4_000
+
+
+class ChildProcess(subprocess.Popen[AnyStr]):
+    """A process for `with`: where the test fails inside, it is killed. Popen alone waits for it, as long as it runs."""
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, value, where)
 
 
 def run_python(

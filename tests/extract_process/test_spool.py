@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.commands import ChildProcess
 
 from extract_process.records import StreamKey
 from extract_process.spool.outbox import Outbox
@@ -87,7 +88,7 @@ def test_what_was_written_survives_kill_9(tmp_path: Path) -> None:
         "print('written', flush=True); sys.stdin.read()"
     )
     source = str(Path(__file__).parents[2] / "src")
-    with subprocess.Popen(
+    with ChildProcess[bytes](
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": source}
     ) as process:
         assert process.stdout is not None

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.commands import ChildProcess
 
 from tickhouse_core.lifecycle import StopRequest, stop_on_signals
 
@@ -35,7 +36,7 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
 
 def start(afterwards: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", WAITING.replace("AFTERWARDS", afterwards)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    return ChildProcess(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_a_process_that_does_not_end_is_ended_after_its_grace_and_says_what_it_w
         "import threading; threading.Thread(target=threading.Event().wait, name='get-trades').start(); threading.Event().wait()"
     )
     program = WAITING.replace("stop_on_signals()", "stop_on_signals(grace_seconds=0.2)").replace("AFTERWARDS", hung)
-    with subprocess.Popen(
+    with ChildProcess(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     ) as process:
         assert process.stdout

@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.commands import ChildProcess
 from tests.waiting import patience
 
 from extract_process.backfill.plan import BackfillOptions, Source
@@ -179,7 +180,7 @@ class Command:
     def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "extract_process.klines", *arguments]
         variables = {**os.environ, "PYTHONPATH": str(SOURCES), **environment}
-        return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return ChildProcess(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         with self.start(*arguments, **environment) as process:

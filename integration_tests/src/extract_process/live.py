@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tests.commands import ChildProcess
 from tests.waiting import patience
 from tests.waiting import wait_until as wait_until
 
@@ -69,7 +70,7 @@ def start_command(*arguments: str, **environment: str) -> "subprocess.Popen[str]
     """`python -m extract_process.stream` as a user starts it."""
     variables = {**os.environ, "PYTHONPATH": str(SOURCES), **environment}
     command = [sys.executable, "-m", "extract_process.stream", *arguments]
-    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return ChildProcess(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def rows_of(store: ObjectStore, dataset: str) -> list[dict[str, Any]]:

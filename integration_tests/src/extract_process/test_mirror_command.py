@@ -24,7 +24,7 @@ from google.pubsub_v1 import (
     SubscriberClient,
     Topic,
 )
-from tests.commands import run_here
+from tests.commands import ChildProcess, run_here
 from tests.waiting import patience
 
 from extract_process.mirror.messages import BookSides, BookState, MessageForms
@@ -50,7 +50,7 @@ OUTAGE_SECONDS = float(os.environ.get("MIRROR_OUTAGE", "8"))
 def start(module: str, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
     variables = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment}
     command = [sys.executable, "-m", module, *arguments]
-    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return ChildProcess(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def run(module: str, *arguments: str, **environment: str) -> tuple[int, str, str]:
@@ -171,7 +171,7 @@ def test_a_killed_mirror_starts_again_and_the_subscribers_books_are_right_all_th
 def test_the_proof_tool_finds_right_books_right_and_wrong_ones_wrong(open_venue: "OpenVenue", topics: object) -> None:
     exchange = open_venue(ExchangeConfig(seed=4, time_scale=4)).exchange
     with start("extract_process.mirror", *options(*SYMBOLS), "--snapshot-every", "2") as process:
-        code, out, err = run("extract_process.mirror_check", *options(*SYMBOLS), "--duration", "8")
+        code, out, err = run("extract_process.mirror_check", *options(*SYMBOLS), "--duration", f"{patience(8):.0f}")
         assert (code, err.count("error")) == (0, 0), err
         for line in out.splitlines()[1:]:
             symbol, *counts, equal, different, _ = line.split("\t")
@@ -182,7 +182,7 @@ def test_the_proof_tool_finds_right_books_right_and_wrong_ones_wrong(open_venue:
         assert (code, "--levels 30" in err, "Traceback" in err) == (2, True, False), err
         (mirrors,) = map(int, exchange.tally()["sockets"]["open"])  # its book goes wrong, that of the proof tool does not
         exchange.set_faults([SocketFault(SocketFaultKind.FLIPPED_LEVEL, connection=mirrors, probability=0.3)])
-        code, out, err = run("extract_process.mirror_check", *options("BTCUSDT"), "--duration", "8")
+        code, out, err = run("extract_process.mirror_check", *options("BTCUSDT"), "--duration", f"{patience(8):.0f}")
         stopped(process)
     assert code == 1
     assert "differs from the venue's: BTCUSDT" in err

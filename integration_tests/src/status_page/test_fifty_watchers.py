@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+from tests.commands import ChildProcess
 from tests.waiting import patience
 
 from status_page.connections import MOST_WATCHERS
@@ -37,7 +38,7 @@ def test_fifty_see_every_state_and_cost_little(moto_lake: "Lake", warehouse: War
         alone = (time.process_time() - used) / (SECONDS / 2)
         command = [sys.executable, str(WATCHERS), url, str(MOST_WATCHERS), str(SECONDS)]
         began, used = time.monotonic(), time.process_time()
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with ChildProcess(command, stdout=subprocess.PIPE, text=True) as process:
             try:
                 time.sleep(SECONDS / 2)
                 one_more = httpx.get(f"{url}/api/events", timeout=patience(30))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from conftest import SHARED, _wait_until_healthy, free_port
+from tests.commands import ChildProcess
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -27,7 +28,7 @@ def server(tmp_path: Path) -> Iterator[dict[str, str]]:
         pytest.skip(f"no ClickHouse server: {STAND_IN} is not there")
     port = free_port()
     command = [sys.executable, STAND_IN, "--host", "127.0.0.1", "--port", str(port), "--data", tmp_path / "server"]
-    process = subprocess.Popen([*map(str, command), "--init", str(tmp_path / "none")], stderr=subprocess.DEVNULL)
+    process = ChildProcess([*map(str, command), "--init", str(tmp_path / "none")], stderr=subprocess.DEVNULL, text=True)
     try:
         _wait_until_healthy(f"http://127.0.0.1:{port}/ping", process, 60)
         yield {"CLICKHOUSE_HOST": "127.0.0.1", "CLICKHOUSE_PORT": str(port)}
@@ -49,8 +50,8 @@ def test_the_page_reads_a_server_and_other_processes(moto_lake: "Lake", server: 
         "STATUS_TARGETS": f"loader=http://127.0.0.1:{metrics} stream=http://127.0.0.1:9",
     }
     with (
-        subprocess.Popen([sys.executable, "-m", "load_process"], env=loading) as loader,
-        subprocess.Popen([sys.executable, "-m", "status_page"], env=watching, stdout=subprocess.PIPE, text=True) as page,
+        ChildProcess([sys.executable, "-m", "load_process"], env=loading, text=True) as loader,
+        ChildProcess([sys.executable, "-m", "status_page"], env=watching, stdout=subprocess.PIPE, text=True) as page,
     ):
         try:
             assert page.stdout is not None

@@ -17,7 +17,7 @@ import httpx
 import pyarrow.dataset as ds
 import pytest
 from conftest import free_port
-from tests.commands import run_here
+from tests.commands import ChildProcess, run_here
 from tests.waiting import patience, wait_until
 
 from simulated_exchange.app import running_exchange
@@ -39,7 +39,7 @@ def environment() -> Iterator[dict[str, str]]:
 @contextmanager
 def local(environment: dict[str, str], *arguments: str) -> Iterator["subprocess.Popen[str]"]:
     command = [*TICKHOUSE, "local", "--symbol", "BTCUSDT", *arguments]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with ChildProcess(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow.dataset as ds
 import pytest
 from conftest import free_port
+from tests.commands import ChildProcess
 from tests.waiting import patience, wait_until
 
 from simulated_exchange.app import running_exchange
@@ -94,7 +95,7 @@ def test_kills_at_any_moment_leave_every_row_once(environment: dict[str, str], k
 
 
 def _kill_at(is_there: Callable[[], bool], pause: float, command: list[str], environment: dict[str, str]) -> None:
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    with ChildProcess(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         try:
             wait_until(lambda: is_there() or process.poll() is not None, "the moment of a kill", seconds=120)
             time.sleep(pause)  # a random moment is what this is about
@@ -116,7 +117,7 @@ def _run(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedP
 
 def _ended_when_complete(command: list[str], environment: dict[str, str]) -> list[str]:
     """What the last run logged: it ends with Ctrl-C once the history is there."""
-    with Path("last.log").open("w") as log, subprocess.Popen(command, env=environment, stderr=log) as process:
+    with Path("last.log").open("w") as log, ChildProcess(command, env=environment, stderr=log) as process:
         said = Path("last.log")
         try:
             wait_until(

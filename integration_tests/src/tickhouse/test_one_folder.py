@@ -17,6 +17,7 @@ import pyarrow.dataset as ds
 import pytest
 from conftest import ROOT, free_port
 from integration_tests.src.docs.shell import blocks_of, commands_of
+from tests.commands import ChildProcess
 from tests.waiting import patience, wait_until
 
 from simulated_exchange.app import RunningExchange, running_exchange
@@ -76,7 +77,7 @@ class FreshShell:
     def start(self, line: str, log: str) -> "subprocess.Popen[str]":
         self.ran.append(line)
         with Path(log).open("w") as errors:
-            return subprocess.Popen(line.split(), env=self.environment, stdout=errors, stderr=errors, text=True)
+            return ChildProcess(line.split(), env=self.environment, stdout=errors, stderr=errors, text=True)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ import httpx
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from conftest import free_port
+from tests.commands import ChildProcess
 from tests.waiting import patience, wait_until
 
 from simulated_exchange.app import running_exchange
@@ -46,7 +47,7 @@ def recording(environment: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
     """`tickhouse local`, from when its SQL has trades on."""
     command = [*TICKHOUSE, "local", "--symbol", "BTCUSDT"]
     url, sql = f"http://127.0.0.1:{environment['SQL_PORT']}/", "select count() from trades"
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with ChildProcess(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             wait_until(lambda: process.poll() is not None or _number(url, sql) > 0, "trades", seconds=90)
             assert process.poll() is None, process.communicate()
@@ -115,7 +116,7 @@ def test_a_holder_ends_in_time_although_queries_run_and_wait(environment: dict[s
     asked = {**environment, "TICKHOUSE_DATA": "data"}
     url = f"http://127.0.0.1:{environment['SQL_PORT']}/"
     run(asked, "migrate")
-    with subprocess.Popen([*TICKHOUSE, "load"], env=asked, stderr=subprocess.PIPE, text=True) as process:
+    with ChildProcess([*TICKHOUSE, "load"], env=asked, stderr=subprocess.PIPE, text=True) as process:
         try:
             wait_until(lambda: _number(url, "select 1") == 1, "SQL")
             with ThreadPoolExecutor(9) as pool:

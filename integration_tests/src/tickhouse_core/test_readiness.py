@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 from conftest import free_port
+from tests.commands import ChildProcess
 from tests.waiting import patience
 
 from simulated_exchange.app import running_exchange
@@ -36,9 +37,7 @@ def running(*command: str, **environment: str) -> Iterator[str]:
     """A process of its own with its figures at a port; ended by SIGTERM, and clean."""
     port = free_port()
     variables = {**os.environ, "METRICS_PORT": str(port), **environment}
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command], env=variables, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
+    process = ChildProcess([sys.executable, "-m", *command], env=variables, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
-from tests.commands import run_here
+from tests.commands import ChildProcess, run_here
 from tests.waiting import patience, wait_until
 
 from extract_process.parquet import parquet_bytes
@@ -42,7 +42,7 @@ GOLD = (
 def command(*arguments: str) -> "subprocess.Popen[str]":
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     program = [sys.executable, "-m", *arguments]
-    return subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return ChildProcess(program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process: "subprocess.Popen[str]", seconds: float = 120) -> tuple[int, str, str]:
@@ -221,7 +221,7 @@ def test_an_insert_under_way_holds_the_watermark(clickhouse_server: "ClickHouseS
     )
     body = parquet_bytes(klines(14), KLINES)
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    with subprocess.Popen([sys.executable, "-c", program], env=environment, stdin=subprocess.PIPE) as inserting:
+    with ChildProcess[bytes]([sys.executable, "-c", program], env=environment, stdin=subprocess.PIPE) as inserting:
         assert inserting.stdin is not None
         inserting.stdin.write(body)
         inserting.stdin.close()

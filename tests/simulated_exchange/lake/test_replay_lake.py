@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.commands import run_here
+from tests.commands import ChildProcess, run_here
 from tests.transform_process.warehouse_rows import depth_diff, depth_snapshot, klines, table_of, trades, us
 from tests.waiting import patience, wait_until
 from websockets.sync.client import ClientConnection, connect
@@ -488,7 +488,7 @@ def command(*arguments: str) -> list[str]:
 @pytest.mark.slow
 def test_at_the_end_it_says_so_and_ends_if_asked_to(data: Path) -> None:
     arguments = command("--replay-lake", str(data), "--speed", "max", "--replay-end", "exit")
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+    with ChildProcess(arguments, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1].replace("http", "ws")
         with connect(f"{url}/ws/btcusdt@trade", proxy=None) as socket:
