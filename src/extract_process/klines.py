@@ -12,6 +12,7 @@ import typer
 
 from extract_process.backfill.plan import BackfillOptions, BackfillReport, Source
 from extract_process.markets import named_or_active
+from extract_process.shards import shard_named
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.command_line import instant, one_of, print_figures, with_data_folder
 from tickhouse_core.errors import UsageError
@@ -157,6 +158,9 @@ def main(
     source: Annotated[str, typer.Option(help="rest, archive (bulk files) or auto (archive for finished months).")] = "rest",
     recheck: Annotated[bool, typer.Option("--recheck", help="Request everything again and report what differs.")] = False,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Concurrent requests.")] = 16,
+    shard: Annotated[
+        str | None, typer.Option(help="Part of the symbols, such as 2/4: four processes with 1/4 to 4/4 have all of them.")
+    ] = None,
 ) -> None:
     """Complete the lake's klines: requests only what is missing and writes it as Parquet, month by month."""
 
@@ -172,8 +176,11 @@ def main(
             recheck=recheck,
         )
         _check_range(options)
+        part, symbols = shard_named(shard), named_or_active(symbol, venue)
+        if part:
+            symbols = part.part_of(venue, symbols)
         with stop_on_signals() as stop:
-            asyncio.run(_run_shown(named_or_active(symbol, venue), options, stop))
+            asyncio.run(_run_shown(symbols, options, stop))
 
     run_command(work)
 

@@ -1,6 +1,6 @@
 """Markets: which symbols and channels are collected, from a markets file, ACTIVE_SYMBOLS or the command line."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -57,6 +57,12 @@ class Markets:
     wanted: Wanted = field(default_factory=dict)
     intervals: dict[str, str] = field(default_factory=dict)
     priorities: dict[str, int] = field(default_factory=dict)
+
+    def only(self, symbols: Iterable[str]) -> "Markets":
+        """These of its symbols."""
+        kept = set(symbols)
+        wanted = {symbol: channels for symbol, channels in self.wanted.items() if symbol in kept}
+        return Markets(wanted, self.intervals, self.priorities)
 
 
 def markets_file() -> Path:

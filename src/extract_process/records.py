@@ -159,6 +159,8 @@ class StreamKey:
 
 
 _CHANNEL_OF = {record: dataset.channel for record, dataset in DATASET_OF.items()}
+CHANNELS_WITH_IDS = tuple(str(_CHANNEL_OF[record]) for record in (Kline, Trade, DepthDiff))
+"""Whose records `ids_of` knows: a hole between two of them is a gap."""
 
 
 def key_of(message: object) -> StreamKey | None:

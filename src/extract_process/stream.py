@@ -8,6 +8,7 @@ import typer
 
 from extract_process.live.options import StreamOptions, give_up_order
 from extract_process.markets import DEFAULT_CHANNELS, MARKETS_FILE, Markets, collected_markets
+from extract_process.shards import shard_named
 from extract_process.spool.limits import BatchLimits
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.command_line import one_of, print_figures, with_data_folder
@@ -38,6 +39,9 @@ def main(
     venue: Annotated[str, typer.Option(help=f"The exchange: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
     duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
     instance: Annotated[str, typer.Option(help="Name of this process; two may record the same market.")] = _DEFAULTS.instance,
+    shard: Annotated[
+        str | None, typer.Option(help="Part of the symbols, such as 2/4: four processes with 1/4 to 4/4 have all of them.")
+    ] = None,
     interval: Annotated[
         str | None, typer.Option(help=f"Of the channel klines. Default: the symbol's in {MARKETS_FILE}, or {_DEFAULTS.interval}.")
     ] = None,
@@ -90,11 +94,15 @@ def main(
         if snapshot_levels not in (None, *exchange.snapshot_levels):
             known = ", ".join(map(str, exchange.snapshot_levels))
             raise UsageError(f"--snapshot-levels {snapshot_levels}: choose from {known}")
+        part = shard_named(shard)
         markets = _markets(exchange, symbol or [], channel or [])
+        if part:
+            markets = markets.only(part.part_of(venue, markets.wanted))
         options = StreamOptions(
             wanted=markets.wanted,
             venue=venue,
-            instance=instance,
+            instance=part.instance(instance) if part else instance,
+            shard=part,
             interval=one_of("--interval", interval or _DEFAULTS.interval, exchange.intervals),
             intervals={} if interval else markets.intervals,
             priorities=markets.priorities,

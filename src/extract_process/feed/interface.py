@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from extract_process.records import StreamKey
+from extract_process.shards import Shard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +16,7 @@ class FeedOptions:
     """`rotate_seconds` is when a connection is replaced, before the venue's 24 h are over; both deliver for `overlap_seconds`.
 
     `silence_seconds` without a byte, pings included, and `mute_seconds` at least without data; see `DataSilence`.
+    `shard`: which part of the markets this process has, where several share them.
     """
 
     rotate_seconds: float = 23 * 3600.0
@@ -23,6 +25,12 @@ class FeedOptions:
     mute_seconds: float = 30.0
     first_message_seconds: float = 60.0
     streams_per_connection: int = 300
+    shard: Shard | None = None
+
+    @property
+    def sharers(self) -> int:
+        """How many processes like this one share the limits that the venue sets to an address."""
+        return self.shard.count if self.shard else 1
 
 
 class FrameHandler(Protocol):

@@ -10,7 +10,7 @@ from extract_process.venues.api import Address, split_over_connections
 from extract_process.venues.rate_limit import EventLimit
 
 CONNECTS_SHARE = 0.9
-"""Of the connects the venue allows an address: others may be there too."""
+"""Of the connects the venue allows an address: others may be there too. Shards have equal parts of it."""
 
 
 class FeedPlan:
@@ -39,7 +39,7 @@ class FeedPlan:
         self._find_address = find_address
         self._options = options
         self._on_refused = on_refused
-        self._connects = EventLimit(int(limit.most * CONNECTS_SHARE), limit.seconds)
+        self._connects = EventLimit(max(1, int(limit.most * CONNECTS_SHARE / options.sharers)), limit.seconds)
         self._left = venue.stream_names(wanted, intervals)
 
     @property

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from extract_process.book.verification import PROVEN_LEVELS
 from extract_process.feed.plan import FeedPlan
 from extract_process.listing import CONNECTIONS, Listing, open_listing
 from extract_process.live.capture import Capture
+from extract_process.live.inherited import inherited_ids
 from extract_process.live.metrics import ClockWatch, Vitals, component_of, connection_trouble
 from extract_process.live.options import StreamOptions
 from extract_process.live.recorder import CaptureCounts, CaptureOptions
@@ -18,6 +19,7 @@ from extract_process.live.recovery import Recovered, recover
 from extract_process.live.request_queue import Fetcher, RequestQueue, prove_in_turn
 from extract_process.live.requests import GapRequest, Request
 from extract_process.records import Heartbeat, StreamKey
+from extract_process.shards import Shard
 from extract_process.spool.limits import SpoolQuota
 from extract_process.spool.outbox import Outbox, Uploader
 from extract_process.spool.segments import capture_folder, leftover_segments, measure, outbox_folder
@@ -35,7 +37,7 @@ log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.25
 _PROOF_SHARE = 0.2
-"""Of the weight limit: what proofs of running books may use."""
+"""Of the weight limit: what proofs of running books may use, of all shards together."""
 
 
 @dataclass(slots=True)
@@ -71,6 +73,8 @@ async def _run(options: StreamOptions, stop: StopRequest) -> CaptureReport:
             outbox = Outbox(outbox_folder(folder))
             symbols = frozenset(options.wanted)
             recovered = await asyncio.to_thread(recover, folder, outbox, venue, options.instance, symbols)
+            if options.shard:
+                recovered = await asyncio.to_thread(_taken_over, recovered, options, options.shard, store)
             return await CaptureSession(options, folder, rest, listing, store, outbox, recovered).run(stop)
 
 
@@ -105,7 +109,7 @@ class CaptureSession:
         self._folder = folder
         self._rest = rest
         self._listing = listing
-        self._snapshot_levels = options.snapshot_levels or self._venue.usual_levels(len(options.wanted))
+        self._snapshot_levels = options.snapshot_levels or self._venue.usual_levels(len(options.wanted) * options.sharers)
         self._fetcher = Fetcher(rest, self._venue)
         self._requests: RequestQueue[Request] = RequestQueue(self._fetcher.pause_before, ranks=options.priorities)
         self._uploader = Uploader(outbox, store)
@@ -149,7 +153,7 @@ class CaptureSession:
             group.create_task(self._requests.run(self._answer))
             group.create_task(self._tick())
             synced, levels = partial(self._capture.monitor.books, synced=True), min(PROVEN_LEVELS, self._snapshot_levels)
-            fastest = partial(self._rest.snapshot_pause, share=_PROOF_SHARE)
+            fastest = partial(self._rest.snapshot_pause, share=_PROOF_SHARE / self._options.sharers)
             group.create_task(prove_in_turn(synced, self._requests, levels, self._options.prove_seconds, fastest))
             take_up = partial(self._take_up, group)
             group.create_task(self._listing.watch(self._options.look_again_seconds, take_up, self._leave_out))
@@ -282,6 +286,21 @@ class CaptureSession:
         doubt = self._listing.doubt
         intervals = {symbol: options.intervals.get(symbol, options.interval) for symbol in options.wanted}
         return FeedPlan(self._venue, options.wanted, intervals, self._capture, self._rest.find_address, options, doubt)
+
+
+def _taken_over(recovered: Recovered, options: StreamOptions, shard: Shard, store: ObjectStore) -> Recovered:
+    """With the last ids of markets that another shard had, and without those of markets that are another's now.
+
+    What this process remembers of those grows old: if they return, the lake knows better.
+    """
+    kept = {key: last for key, last in recovered.last_ids.items() if shard.has(options.venue, key.symbol)}
+    streams = [
+        StreamKey(channel, symbol, options.intervals.get(symbol, options.interval) if channel == "klines" else "")
+        for symbol, channels in options.wanted.items()
+        for channel in channels
+    ]
+    found = inherited_ids(store, options.venue, options.instance, streams, kept, now_us())
+    return replace(recovered, last_ids={**kept, **found})
 
 
 def _check_bucket(store: ObjectStore) -> None:

@@ -9,6 +9,7 @@ from extract_process.markets import MARKETS_FILE, collected_markets
 from extract_process.mirror.messages import CHANNELS
 from extract_process.mirror.options import LEAST_SNAPSHOT_SHARE, MOST_SNAPSHOT_LEVELS, MirrorOptions
 from extract_process.mirror.send_buffer import SendLimits
+from extract_process.shards import Shard, shard_named
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.command_line import one_of, print_figures, with_data_folder
 from tickhouse_core.errors import UsageError
@@ -43,6 +44,9 @@ def main(
     ] = _DEFAULTS.snapshot_seconds,
     channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: all.")] = None,
     venue: Annotated[str, typer.Option(help=f"The exchange: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
+    shard: Annotated[
+        str | None, typer.Option(help="Part of the symbols, such as 2/4: four processes with 1/4 to 4/4 have all of them.")
+    ] = None,
     duration: Annotated[float | None, typer.Option(min=0, help="Seconds; default until a signal.")] = None,
     batch_ms: Annotated[
         int, typer.Option(min=0, help="Age of its oldest message at which a batch is sent, in ms.", rich_help_panel=_TUNING)
@@ -69,10 +73,13 @@ def main(
         from extract_process.mirror.session import run_mirror  # Google's client: 30 MB and 0.2 s other commands need not pay
 
         exchange = venue_named(venue)
-        symbols = _symbols(exchange, symbol or [])
+        part = shard_named(shard)
+        symbols = _symbols(exchange, symbol or [], part)
         options = MirrorOptions(
             symbols=symbols,
             venue=venue,
+            shard=part,
+            instance=part.instance(_DEFAULTS.instance) if part else _DEFAULTS.instance,
             channels=tuple(dict.fromkeys(one_of("--channel", name, CHANNELS) for name in channel or CHANNELS)),
             levels=levels,
             conflate_seconds=conflate / 1_000,
@@ -81,7 +88,7 @@ def main(
             limits=SendLimits(batch_messages=batch_messages),
             room_bytes=room_mb * 1024**2,
             duration_seconds=duration,
-            snapshot_levels=_snapshot_levels(exchange, snapshot_levels, len(symbols), levels),
+            snapshot_levels=_snapshot_levels(exchange, snapshot_levels, len(symbols) * (part.count if part else 1), levels),
             prove_seconds=prove_every,
             stop_seconds=stop_seconds,
         )
@@ -115,11 +122,10 @@ def print_summary(report: "MirrorReport", seconds: float) -> None:
     print_figures(figures, seconds, width=22)
 
 
-def _symbols(venue: Venue, named: list[str]) -> tuple[str, ...]:
-    if named:
-        return tuple(dict.fromkeys(named))
-    wanted = collected_markets(venue).wanted
-    return tuple(symbol for symbol, streams in wanted.items() if set(streams) & set(CHANNELS))
+def _symbols(venue: Venue, named: list[str], shard: Shard | None) -> tuple[str, ...]:
+    wanted = dict.fromkeys(named, CHANNELS) if named else collected_markets(venue).wanted
+    symbols = [symbol for symbol, streams in wanted.items() if set(streams) & set(CHANNELS)]
+    return tuple(shard.part_of(venue.name, symbols) if shard else symbols)
 
 
 def _snapshot_levels(venue: Venue, asked: int | None, symbols: int, levels: int) -> int:

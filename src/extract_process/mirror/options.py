@@ -21,6 +21,7 @@ class MirrorOptions(FeedOptions):
 
     symbols: tuple[str, ...]
     venue: str = DEFAULT_VENUE
+    instance: str = "main"
     channels: tuple[str, ...] = ("depth", "trades", "ticker")
     levels: int = LEVELS
     conflate_seconds: float = 0.0

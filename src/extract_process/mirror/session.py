@@ -120,7 +120,7 @@ class MirrorSession:
             group.create_task(self._requests.run(self._answer))
             group.create_task(self._publish_snapshots())
             synced, levels = partial(self._mirror.books, synced=True), self._options.snapshot_levels
-            fastest = partial(self._rest.snapshot_pause, share=_PROOF_SHARE)
+            fastest = partial(self._rest.snapshot_pause, share=_PROOF_SHARE / self._options.sharers)
             group.create_task(prove_in_turn(synced, self._requests, levels, self._options.prove_seconds, fastest))
             group.create_task(self._report_figures())
             group.create_task(self._beat())
@@ -183,7 +183,7 @@ class MirrorSession:
         trouble = list(connection_trouble(self._venue.name, figures))
         if self._publisher.is_away:
             trouble.append("Pub/Sub does not take messages")
-        return Vitals("mirror", self._venue.name, "main", figures, tuple(trouble))
+        return Vitals("mirror", self._venue.name, self._options.instance, figures, tuple(trouble))
 
     async def _report_figures(self) -> None:
         while True:

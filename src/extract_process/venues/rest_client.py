@@ -143,7 +143,6 @@ class RestClient:
         self._bans = bans
         self._classify = classify
         self._tally_of = tally_of
-        self._banned = bans.remembered(now_us())
         self._clock_offset_us = 0
 
     def server_now(self) -> int:
@@ -197,12 +196,7 @@ class RestClient:
                     log.warning("rate limited (429), everything waits", extra={"seconds": wait_us / 1e6, "path": path})
 
     async def _send(self, method: str, path: str, parameters: dict[str, str], weight: int) -> httpx.Response:
-        while wait_seconds := self.limit.wait_before(weight, self.server_now()):  # noqa: ASYNC110  # for the clock
-            await asyncio.sleep(wait_seconds)
-        if self._banned is not None and now_us() < self._banned.until_us:
-            raise self._banned
-        sent_us, tally = self.server_now(), None
-        self.limit.on_sent(weight, sent_us)
+        sent_us, tally = await self._turn(weight), None
         self.tally.requests += 1
         self.tally.weight += weight
         self.tally.by_path[path] = self.tally.by_path.get(path, 0) + 1
@@ -215,15 +209,25 @@ class RestClient:
             self.limit.on_answer(weight, sent_us, self.server_now(), tally)
         return response
 
+    async def _turn(self, weight: int) -> int:
+        """When the request may be sent, the venue's time. A ban may also be another process's."""
+        while True:
+            if banned := self._bans.remembered(now_us()):
+                raise banned
+            sent_us = self.server_now()
+            if not (wait_seconds := self.limit.take(weight, sent_us)):
+                return sent_us
+            await asyncio.sleep(wait_seconds)
+
     def _where(self, path: str) -> str:
         base = str(self._client.base_url)
         return f"{urlsplit(base).scheme}://{host_of(base)}{path}"
 
     def _ban(self, said: str, until_us: int) -> VenueBanned:
-        """Stored at once, so that no other task and no restart sends requests before it ends."""
-        self._banned = VenueBanned(f"shut out until {format_instant(until_us)}, asking nothing before: {said}", until_us)
-        self._bans.remember(self._banned)
-        return self._banned
+        """Stored at once, so that no other task or process and no restart sends requests before it ends."""
+        banned = VenueBanned(f"shut out until {format_instant(until_us)}, asking nothing before: {said}", until_us)
+        self._bans.remember(banned)
+        return banned
 
 
 @asynccontextmanager

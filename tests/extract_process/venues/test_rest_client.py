@@ -13,7 +13,7 @@ import pytest
 from extract_process.venues.binance.rest import BinanceRest, classify
 from extract_process.venues.rate_limit import RateLimit
 from extract_process.venues.rest_client import BanStore, RestClient
-from tickhouse_core.errors import VenueUnavailable
+from tickhouse_core.errors import VenueBanned, VenueUnavailable
 from tickhouse_core.timestamps import MINUTE_US, now_us
 
 DEPTH = {"lastUpdateId": 5, "bids": [["1.0", "2.0"]], "asks": [["1.5", "2.0"]]}
@@ -66,3 +66,13 @@ async def test_what_cannot_be_read_is_asked_again_and_what_can_be_has_its_receip
     assert answer == (b"whole", parsed[1][1], "whole")
     assert began <= parsed[0][1] <= parsed[1][1] <= now_us()
     assert (client.tally.requests, client.tally.retries, client.tally.weight) == (2, 1, 14)
+
+
+async def test_a_ban_of_another_process_counts_for_this_one(tmp_path: Path) -> None:
+    """To send requests during a ban makes it longer."""
+    client = client_of([b"before", b"during"], tmp_path)
+    await client.get("/what", {}, 1, lambda body, _: body)
+    BanStore(tmp_path, "toy", "venue.test").remember(VenueBanned("shut out", now_us() + MINUTE_US))
+    with pytest.raises(VenueBanned, match="shut out"):
+        await client.get("/what", {}, 1, lambda body, _: body)
+    assert client.tally.requests == 1

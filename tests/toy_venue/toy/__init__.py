@@ -7,17 +7,18 @@ from pathlib import Path
 from extract_process.venues.toy import rest, ws
 
 from extract_process.venues import Venue
-from extract_process.venues.rate_limit import RateLimit
 from extract_process.venues.rest_client import BanStore, RestClient, host_of, open_client
+from extract_process.venues.weight_file import SharedRateLimit
 from tickhouse_core.settings import read
 from tickhouse_core.timestamps import MINUTE_US
 
 
 @asynccontextmanager
-async def _open_rest(ban_folder: Path, connections: int) -> AsyncIterator[rest.ToyRest]:
-    url, limit = read(rest.ToySettings).url, RateLimit(600, MINUTE_US, is_aligned=True)
+async def _open_rest(spool: Path, connections: int) -> AsyncIterator[rest.ToyRest]:
+    url = read(rest.ToySettings).url
+    limit = SharedRateLimit(spool, rest.NAME, host_of(url), 600, MINUTE_US, is_aligned=True)
     async with open_client(url, connections) as client:
-        yield rest.ToyRest(RestClient(client, limit, BanStore(ban_folder, rest.NAME, host_of(url)), rest.classify))
+        yield rest.ToyRest(RestClient(client, limit, BanStore(spool, rest.NAME, host_of(url)), rest.classify))
 
 
 VENUE = Venue(

@@ -7,8 +7,8 @@ from pathlib import Path
 from extract_process.venues import Venue
 from extract_process.venues.binance import klines, rest, ws
 from extract_process.venues.binance.archive import BinanceArchive
-from extract_process.venues.rate_limit import RateLimit
 from extract_process.venues.rest_client import BanStore, RestClient, host_of, open_client
+from extract_process.venues.weight_file import SharedRateLimit
 from tickhouse_core.settings import BinanceSettings, read
 from tickhouse_core.timestamps import MINUTE_US
 
@@ -20,10 +20,11 @@ _MANY_SYMBOLS = 50
 
 
 @asynccontextmanager
-async def _open_rest(ban_folder: Path, connections: int) -> AsyncIterator[rest.BinanceRest]:
-    url, limit = read(BinanceSettings).rest_url, RateLimit(_FIRST_LIMIT, MINUTE_US, is_aligned=True)
+async def _open_rest(spool: Path, connections: int) -> AsyncIterator[rest.BinanceRest]:
+    url = read(BinanceSettings).rest_url
+    limit = SharedRateLimit(spool, klines.NAME, host_of(url), _FIRST_LIMIT, MINUTE_US, is_aligned=True)
     async with open_client(url, connections) as client:
-        bans = BanStore(ban_folder, klines.NAME, host_of(url))
+        bans = BanStore(spool, klines.NAME, host_of(url))
         yield rest.BinanceRest(RestClient(client, limit, bans, rest.classify, rest.tally_of))
 
 

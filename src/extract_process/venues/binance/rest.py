@@ -150,7 +150,7 @@ class BinanceRest:
                 raise
             raise _unknown(unknown) from error
         if info.weight_limit is not None:
-            self.client.limit.limit = info.weight_limit
+            self.client.limit.set_limit(info.weight_limit)
         return info
 
     async def fetch_statuses(self, symbols: list[str]) -> dict[str, bool]:

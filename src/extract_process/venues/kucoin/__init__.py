@@ -6,8 +6,8 @@ from pathlib import Path
 
 from extract_process.venues import Venue
 from extract_process.venues.kucoin import rest, ws
-from extract_process.venues.rate_limit import RateLimit
 from extract_process.venues.rest_client import BanStore, RestClient, host_of, open_client
+from extract_process.venues.weight_file import SharedRateLimit
 from tickhouse_core.settings import KucoinSettings, read
 
 _FIRST_LIMIT = 2_000
@@ -15,10 +15,11 @@ _FIRST_LIMIT = 2_000
 
 
 @asynccontextmanager
-async def _open_rest(ban_folder: Path, connections: int) -> AsyncIterator[rest.KucoinRest]:
-    url, limit = read(KucoinSettings).rest_url, RateLimit(_FIRST_LIMIT, rest.WINDOW_US, is_aligned=False)
+async def _open_rest(spool: Path, connections: int) -> AsyncIterator[rest.KucoinRest]:
+    url = read(KucoinSettings).rest_url
+    limit = SharedRateLimit(spool, rest.NAME, host_of(url), _FIRST_LIMIT, rest.WINDOW_US, is_aligned=False)
     async with open_client(url, connections) as client:
-        bans = BanStore(ban_folder, rest.NAME, host_of(url))
+        bans = BanStore(spool, rest.NAME, host_of(url))
         yield rest.KucoinRest(RestClient(client, limit, bans, rest.classify, rest.tally_of))
 
 

@@ -1,0 +1,137 @@
+"""Inherited ids: where another shard stopped with a market that this one has now, as the lake knows it.
+
+The first message then shows what fell between the two as a gap, as after any restart. What the other shard has not uploaded
+yet is in that gap too: too many ids, never too few. Readers close a gap that another instance recorded.
+"""
+
+import io
+import logging
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from extract_process.records import CHANNELS_WITH_IDS, StreamKey
+from extract_process.shards import without_shard
+from extract_process.spool.segments import LastIds
+from tickhouse_core.datasets import DATASET_OF, KLINES, Dataset
+from tickhouse_core.errors import LakeUnavailable, ObjectMissing
+from tickhouse_core.lake_keys import hourly_key, object_key, parse_object_key
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.timestamps import HOUR_US
+
+log = logging.getLogger(__name__)
+
+LOOK_BACK_HOURS = 6
+MOST_OBJECTS = 400
+"""Of one dataset. A market without a row in all of them is quiet: it begins anew, and checks find a hole between its ids."""
+
+_READERS = 8
+_BLOCK_DIGITS = 9
+"""Live klines are listed by the first digits of the receipt time: blocks of 10^9 µs, a quarter of an hour."""
+
+
+def inherited_ids(
+    store: ObjectStore, venue: str, instance: str, streams: Collection[StreamKey], known: LastIds, now_us: int
+) -> LastIds:
+    """Last id and receipt time of the `streams` that are not in `known`, as other shards of the recorder `instance` left them.
+
+    A lake that is unavailable is no reason not to record: it is logged, and nothing is inherited.
+    """
+    wanted = {key for key in streams if key not in known}
+    found: dict[StreamKey, tuple[int, int]] = {}
+    try:
+        for channel in CHANNELS_WITH_IDS:
+            if keys := {key for key in wanted if key.channel == channel}:
+                found |= _Search(store, venue, without_shard(instance), DATASET_OF[channel], keys).newest(now_us)
+    except LakeUnavailable as error:
+        log.error("the lake is unavailable: markets of another shard begin without their last ids", extra={"error": str(error)})
+    if found:
+        log.info("markets taken over from other shards", extra={"streams": len(found), "new": len(wanted) - len(found)})
+    return found
+
+
+class _Search:
+    """The newest rows of some streams, in objects of one dataset, the newest objects first."""
+
+    def __init__(self, store: ObjectStore, venue: str, recorder: str, dataset: Dataset, keys: set[StreamKey]) -> None:
+        self._store = store
+        self._venue = venue
+        self._recorder = recorder
+        self._dataset = dataset
+        self._missing = keys
+        self._found: dict[StreamKey, tuple[int, int]] = {}
+
+    def newest(self, now_us: int) -> dict[StreamKey, tuple[int, int]]:
+        names = self._kline_objects(now_us) if self._dataset is KLINES else self._objects(now_us)
+        with ThreadPoolExecutor(_READERS) as readers:
+            while self._missing and (batch := list(islice(names, _READERS))):
+                for table in readers.map(self._read, batch):
+                    self._take(table)
+                    self._missing -= self._found.keys()
+        return self._found
+
+    def _objects(self, now_us: int) -> Iterator[str]:
+        """At most MOST_OBJECTS, of the last hours."""
+        return islice((key for hour in range(LOOK_BACK_HOURS) for key in self._hour(now_us - hour * HOUR_US)), MOST_OBJECTS)
+
+    def _hour(self, at_us: int) -> list[str]:
+        folder = hourly_key(self._dataset, self._venue, at_us, "", 0).rpartition("/")[0] + "/"
+        return self._of_recorder(summary.key for summary in self._store.list_keys(folder))
+
+    def _kline_objects(self, now_us: int) -> Iterator[str]:
+        """The newest object of each series, of the last quarters of an hour."""
+        block = now_us // 10**_BLOCK_DIGITS
+        for key in sorted(self._missing, key=lambda key: (key.symbol, key.interval)):
+            series = {"venue": self._venue, "symbol": key.symbol, "interval": key.interval}
+            for number in (block, block - 1):
+                prefix = object_key(KLINES, series, f"stream-{number}")
+                if names := self._of_recorder(summary.key for summary in self._store.list_keys(prefix)):
+                    yield names[0]
+                    break
+
+    def _of_recorder(self, keys: Iterable[str]) -> list[str]:
+        """The newest first."""
+        named = [(_received(key), key) for key in keys if without_shard(_instance(key)) == self._recorder]
+        return [key for _, key in sorted(named, reverse=True)]
+
+    def _read(self, key: str) -> pa.Table | None:
+        """None where the object went meanwhile."""
+        columns = ["symbol", self._dataset.id_column, "receipt_time", *(["interval"] if self._dataset is KLINES else [])]
+        try:
+            return pq.read_table(io.BytesIO(self._store.read(key).body), columns=columns)
+        except ObjectMissing:
+            return None
+
+    def _take(self, table: pa.Table | None) -> None:
+        if table is None:
+            return
+        by = ["symbol", "interval"] if "interval" in table.column_names else ["symbol"]
+        name = self._dataset.id_column
+        numbers = {by_name: table[by_name].cast(pa.string()) for by_name in by}
+        numbers |= {column: table[column].cast(pa.int64()) for column in (name, "receipt_time")}
+        rows = pa.table(numbers).group_by(by).aggregate([(name, "max"), ("receipt_time", "max")])
+        for row in rows.to_pylist():
+            key = StreamKey(self._dataset.channel or "", row["symbol"], row.get("interval", ""))
+            if key in self._missing:
+                last = (row[f"{name}_max"], row["receipt_time_max"])
+                self._found[key] = max(self._found.get(key, last), last)
+
+
+def _instance(key: str) -> str:
+    """Of `<first receipt>-<instance>-<sequence>.parquet`, with or without `stream-` before it; "" for a month of klines."""
+    name = _file_name(key).split("-")
+    return "-".join(name[1:-1])
+
+
+def _received(key: str) -> int:
+    """Microseconds; 0 where the name has none."""
+    first = _file_name(key).partition("-")[0]
+    return int(first) if first.isdecimal() else 0
+
+
+def _file_name(key: str) -> str:
+    parsed = parse_object_key(key)
+    return "" if parsed is None else parsed.file_name.removeprefix("stream-")

@@ -1,0 +1,139 @@
+"""Shards: every market is in one of them, one more takes its share and moves nothing else, and all processes agree."""
+
+import io
+from collections import Counter
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import Lake
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.commands import run_python
+
+from extract_process.feed.interface import FeedOptions
+from extract_process.live.inherited import inherited_ids
+from extract_process.markets import Markets
+from extract_process.records import StreamKey
+from extract_process.shards import Shard, shard_named, without_shard
+from tickhouse_core.datasets import DEPTH_DIFFS, KLINES, TRADES, Dataset
+from tickhouse_core.errors import UsageError
+from tickhouse_core.lake_keys import hourly_key, stream_klines_key
+from tickhouse_core.s3_store import S3Store
+from tickhouse_core.timestamps import HOUR_US
+
+NOON = 1_764_417_600_000_000
+COINED = [f"COIN{number}USDT" for number in range(2_000)]
+
+symbols = st.text(min_size=1, max_size=20)
+counts = st.integers(1, 20)
+
+
+def owner(venue: str, symbol: str, count: int) -> int:
+    (found,) = [number for number in range(1, count + 1) if Shard(number, count).has(venue, symbol)]
+    return found
+
+
+@given(venue=st.sampled_from(["binance", "kucoin"]), symbol=symbols, count=counts)
+def test_a_market_stays_where_it_is_or_moves_to_the_new_shard(venue: str, symbol: str, count: int) -> None:
+    assert owner(venue, symbol, count + 1) in (owner(venue, symbol, count), count + 1)
+
+
+@settings(max_examples=10, deadline=None)
+@given(count=st.integers(1, 12))
+def test_a_shard_more_takes_its_share_of_the_markets(count: int) -> None:
+    moved = sum(owner("binance", symbol, count) != owner("binance", symbol, count + 1) for symbol in COINED)
+    expected = len(COINED) / (count + 1)
+    assert abs(moved - expected) < 5 * expected**0.5
+
+
+def test_the_parts_of_all_shards_are_the_whole_and_alike_in_size() -> None:
+    parts = [Shard(number, 4).part_of("binance", COINED) for number in range(1, 5)]
+    assert Counter(symbol for part in parts for symbol in part) == Counter(COINED)
+    assert all(400 < len(part) < 600 for part in parts)
+    assert all(part == sorted(part, key=COINED.index) for part in parts)
+
+
+def test_another_process_says_the_same_whatever_its_hash_seed_is() -> None:
+    code = "from extract_process.shards import Shard; print([Shard(2, 4).has('binance', f'COIN{n}USDT') for n in range(50)])"
+    here = str([Shard(2, 4).has("binance", symbol) for symbol in COINED[:50]])
+    for seed in ("1", "2"):
+        assert run_python("-c", code, environment={"PYTHONHASHSEED": seed}).stdout.strip() == here
+
+
+def test_known_markets_are_where_every_release_has_them() -> None:
+    """A change here would move markets between running recorders."""
+    known = {"BTCUSDT": 1, "ETHUSDT": 4, "SOLUSDT": 3, "币安人生USDT": 3}
+    assert {symbol: owner("binance", symbol, 4) for symbol in known} == known
+    assert owner("kucoin", "BTCUSDT", 4) == 1
+
+
+@pytest.mark.parametrize("text", ["", "2", "0/4", "5/4", "1/0", "-1/4", "a/b", "1/4/2", "1/1001", " 1/4", "٢/4"])
+def test_what_is_no_shard_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(UsageError, match="number/count, such as 2/4"):
+        shard_named(text)
+
+
+def test_a_shard_without_a_market_is_refused() -> None:
+    empty = next(Shard(number, 9) for number in range(1, 10) if not Shard(number, 9).has("binance", "BTCUSDT"))
+    with pytest.raises(UsageError, match=f"--shard {empty}: none of the 1 symbols of binance is in it"):
+        empty.part_of("binance", ["BTCUSDT"])
+    assert empty.part_of("binance", []) == []
+
+
+def test_a_shard_has_a_name_that_stays_when_shards_are_added() -> None:
+    assert shard_named(None) is None
+    assert shard_named("2/4") == Shard(2, 4)
+    assert {Shard(2, count).instance("main") for count in (4, 5)} == {"main-shard-2"}
+    assert [without_shard(name) for name in ("main", "main-shard-2", "a-shard-b")] == ["main", "main", "a-shard-b"]
+    assert FeedOptions().sharers == 1
+    assert FeedOptions(shard=Shard(2, 4)).sharers == 4
+
+
+def test_markets_keep_their_order_channels_and_priorities() -> None:
+    markets = Markets({"A": ("trades",), "B": ("depth",), "C": ("klines",)}, {"C": "5m"}, {"A": 1})
+    assert markets.only(["C", "A"]) == Markets({"A": ("trades",), "C": ("klines",)}, {"C": "5m"}, {"A": 1})
+
+
+def put(lake: Lake, dataset: Dataset, key: str, ids: dict[str, int], at: int) -> None:
+    """An object with one row of each symbol, as far as the search reads it."""
+    instant = pa.timestamp("us", "UTC")
+    columns = {"symbol": pa.array(list(ids)).dictionary_encode(), "receipt_time": pa.array([at] * len(ids), instant)}
+    columns[dataset.id_column] = pa.array(list(ids.values()), instant if dataset is KLINES else pa.uint64())
+    if dataset is KLINES:
+        columns["interval"] = pa.array(["1m"] * len(ids)).dictionary_encode()
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    lake.store.write(key, sink.getvalue())
+
+
+def test_a_market_of_another_shard_continues_from_its_newest_row_in_the_lake(moto_lake: Lake) -> None:
+    put(moto_lake, TRADES, hourly_key(TRADES, "binance", NOON - 5 * HOUR_US, "main", 1), {"QUIET": 7}, NOON - 5 * HOUR_US)
+    put(moto_lake, TRADES, hourly_key(TRADES, "binance", NOON - HOUR_US, "main-shard-2", 1), {"A": 10, "B": 5}, NOON - HOUR_US)
+    put(moto_lake, TRADES, hourly_key(TRADES, "binance", NOON - 5, "main-shard-2", 2), {"A": 12}, NOON - 5)
+    put(moto_lake, TRADES, hourly_key(TRADES, "binance", NOON - 4, "other-shard-2", 3), {"A": 99}, NOON - 4)
+    put(moto_lake, TRADES, hourly_key(TRADES, "kucoin", NOON - 4, "main-shard-2", 3), {"A": 98}, NOON - 4)
+    put(moto_lake, DEPTH_DIFFS, hourly_key(DEPTH_DIFFS, "binance", NOON - 5, "main-shard-2", 2), {"A": 1_000}, NOON - 5)
+    opened = NOON - 60_000_000
+    put(moto_lake, KLINES, stream_klines_key("binance", "A", "1m", NOON - 5, "main-shard-2", 2), {"A": opened}, NOON - 5)
+
+    streams = [StreamKey("trades", symbol) for symbol in ("A", "B", "QUIET", "NEW", "OWN")]
+    streams += [StreamKey("depth", "A"), StreamKey("klines", "A", "1m"), StreamKey("ticker", "A")]
+    known = {StreamKey("trades", "OWN"): (1, NOON)}
+    assert inherited_ids(moto_lake.store, "binance", "main-shard-3", streams, known, NOON) == {
+        StreamKey("trades", "A"): (12, NOON - 5),
+        StreamKey("trades", "B"): (5, NOON - HOUR_US),
+        StreamKey("trades", "QUIET"): (7, NOON - 5 * HOUR_US),
+        StreamKey("depth", "A"): (1_000, NOON - 5),
+        StreamKey("klines", "A", "1m"): (opened, NOON - 5),
+    }
+    assert inherited_ids(moto_lake.store, "binance", "main-shard-3", streams, known, NOON + 12 * HOUR_US) == {}
+
+
+@pytest.mark.usefixtures("moto_lake")
+def test_a_lake_that_is_unavailable_keeps_no_shard_from_recording(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert inherited_ids(S3Store("away", brief=True), "binance", "main-shard-3", [StreamKey("trades", "A")], {}, NOON) == {}
+    assert "markets of another shard begin without their last ids" in caplog.text
