@@ -1,8 +1,9 @@
-"""As much of Binance as a capture needs, and cheap: `scale_exchange.py SYMBOLS RATE`. In a process of its own.
+"""As much of Binance as a capture needs, and cheap: `scale_exchange.py SYMBOLS RATE WEIGHT_LIMIT`. In a process of its own.
 
 Every symbol has RATE messages a second: three incremental updates of 20 levels, then a trade. HTTP and WebSocket are written
 by hand, and only as far as a capture needs them: the simulated exchange, which matches orders, is busy with 500 symbols.
-GET /tally answers how many streams are subscribed, messages sent, and milliseconds that the sender is late.
+Requests above WEIGHT_LIMIT a minute get 429. GET /tally answers how many streams are subscribed, messages sent, milliseconds
+that the sender is late, the most weight of a minute, and the requests refused.
 """
 
 import asyncio
@@ -26,7 +27,8 @@ _ASKS = ",".join(f'["{4_100 + number}.50","1.25000000"]' for number in range(10)
 class Market:
     """All symbols: their last ids, and who is subscribed to their streams."""
 
-    def __init__(self, symbols: int, rate: float) -> None:
+    def __init__(self, symbols: int, rate: float, weight_limit: int) -> None:
+        self.weight_limit, self.minute, self.weight, self.most_weight, self.refused = weight_limit, 0, 0, 0, 0
         self.names = [f"S{number:04}USDT" for number in range(symbols)]
         self.rate = rate
         self.update_ids = dict.fromkeys(self.names, 1_000)
@@ -65,6 +67,17 @@ class Market:
         socket.waiting += _framed(f'{{"stream":"{stream}","data":{{{data}}}}}'.encode())
         self.sent += 1
 
+    def admit(self, target: str) -> bool:
+        """Counts a request, and says whether the limit of its minute allows it."""
+        minute = time.time_ns() // 60_000_000_000
+        if minute != self.minute:
+            self.minute, self.weight = minute, 0
+        self.weight += _weight(target)
+        self.most_weight = max(self.most_weight, self.weight)
+        is_served = self.weight <= self.weight_limit
+        self.refused += not is_served
+        return is_served
+
     def answer(self, target: str) -> object:
         url = urlsplit(target)
         asked = parse_qs(url.query)
@@ -74,10 +87,11 @@ class Market:
             return {"lastUpdateId": self.update_ids[asked["symbol"][0]], "bids": bids, "asks": asks}
         if url.path == "/api/v3/exchangeInfo":
             names = orjson.loads(asked["symbols"][0]) if "symbols" in asked else asked.get("symbol", self.names)
-            limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6_000_000}
+            limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": self.weight_limit}
             return {"rateLimits": [limit], "symbols": [{"symbol": name, "status": "TRADING"} for name in names]}
         if url.path == "/tally":
-            return {"streams": len(self.subscribers), "sent": self.sent, "late_ms": round(self.late * 1_000)}
+            weight = {"most_weight": self.most_weight, "refused": self.refused}
+            return {"streams": len(self.subscribers), "sent": self.sent, "late_ms": round(self.late * 1_000), **weight}
         return {"serverTime": time.time_ns() // 1_000_000}
 
 
@@ -122,8 +136,12 @@ class Socket(asyncio.Protocol):
             self._is_upgraded = True
             self.waiting += said + accept + b"\r\n\r\n"
         else:
-            body = orjson.dumps(self._market.answer(first.split()[1].decode()))
-            self.waiting += b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+            target = first.split()[1].decode()
+            status = b"200 OK" if self._market.admit(target) else b"429 Too Many Requests"
+            body = orjson.dumps(self._market.answer(target))
+            used = b"X-MBX-USED-WEIGHT-1M: %d\r\n" % self._market.weight
+            head = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n" % (status, used, len(body))
+            self.waiting += head + body
         self.flush()
         return True
 
@@ -157,8 +175,17 @@ def _framed(payload: bytes, kind: int = _TEXT) -> bytes:
     return bytes((0x80 | kind,)) + length + payload
 
 
+def _weight(target: str) -> int:
+    """As Binance counts it; /tally is not Binance's."""
+    url = urlsplit(target)
+    if url.path == "/api/v3/depth":
+        levels = int(parse_qs(url.query).get("limit", ["100"])[0])
+        return next(weight for most, weight in ((100, 5), (500, 25), (1_000, 50), (5_000, 250)) if levels <= most)
+    return {"/api/v3/exchangeInfo": 20, "/api/v3/historicalTrades": 25, "/api/v3/trades": 25, "/tally": 0}.get(url.path, 1)
+
+
 async def main() -> None:
-    market = Market(int(sys.argv[1]), float(sys.argv[2]))
+    market = Market(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]))
     server = await asyncio.get_running_loop().create_server(lambda: Socket(market), "127.0.0.1", 0)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await market.run()

@@ -7,11 +7,23 @@ import pytest
 from extract_process.feed.link import LIVED_SECONDS, ReconnectDelay
 from extract_process.feed.silence import SilentStreams
 from extract_process.live.event_log import EventLog, SaidSeldom
-from extract_process.live.metrics import ClockWatch, connection_trouble
+from extract_process.live.metrics import ClockWatch, EventLag, connection_trouble
 from extract_process.live.options import StreamOptions, give_up_order
 from extract_process.live.requests import SnapshotPace
-from extract_process.records import ALL_SYMBOLS, Kline, StreamEvent, StreamKey, Ticker, Trade, first_ids_of, ids_of, key_of
+from extract_process.records import (
+    ALL_SYMBOLS,
+    DepthDiff,
+    Kline,
+    StreamEvent,
+    StreamKey,
+    Ticker,
+    Trade,
+    first_ids_of,
+    ids_of,
+    key_of,
+)
 from extract_process.spool.limits import DISK_RESERVE_BYTES, BatchLimits, MicroBatch, SpoolQuota
+from extract_process.venues.api import Pong
 from tickhouse_core.datasets import CHANNELS
 from tickhouse_core.timestamps import HOUR_US, SECOND_US
 
@@ -158,3 +170,16 @@ def test_instants_in_the_line_of_a_gap_are_for_people(caplog: pytest.LogCaptureF
     noon = "2024-01-01T12:00:00Z"
     assert said == [{"from_update_id": noon, "started_at": noon}, {"from_update_id": NOON, "started_at": noon}]
     assert caplog.records[0].levelno == logging.WARNING
+
+
+def test_the_lag_is_that_of_the_oldest_message_since_the_last_look() -> None:
+    lag, now = EventLag(), 1_764_417_600_000_000
+    lag.on_messages([Trade("A", 1, "1", "1", True, now, now - 2_500_000), Trade("A", 2, "1", "1", True, now, now)], now)
+    lag.on_messages([DepthDiff("A", 1, 2, [], [], now - 100_000)], now)
+    lag.on_messages([Pong()], now)
+    lag.on_messages([], now)
+    assert lag.seconds == 0.0
+    lag.look()
+    assert lag.seconds == 2.5
+    lag.look()
+    assert lag.seconds == 0.0

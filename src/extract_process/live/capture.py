@@ -9,6 +9,7 @@ from typing import Any
 
 from extract_process.live.event_log import EventLog
 from extract_process.live.gap_filler import GapFiller
+from extract_process.live.metrics import EventLag
 from extract_process.live.monitor import Findings, MonitorRules, StreamMonitor
 from extract_process.live.recorder import CaptureOptions, Recorder
 from extract_process.live.recovery import Recovered
@@ -51,6 +52,7 @@ class Capture:
         self.counts = self._recorder.counts
         self._gaps = GapFiller(self.monitor, venue)
         self._event_log = EventLog()
+        self.lag = EventLag()
         self._wanted = frozenset((None, *options.symbols, *(symbol.upper() for symbol in options.symbols)))
 
     def record(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
@@ -76,6 +78,7 @@ class Capture:
         self.counts.frames += len(frames)
         self.counts.frame_bytes += sum(map(len, frames))
         self.counts.last_receipt_time = receipt_time
+        self.lag.on_messages(messages, receipt_time)
         if extra:
             self.seal_if_due(receipt_time)
         return messages

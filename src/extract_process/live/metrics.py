@@ -1,8 +1,9 @@
 """The figures of a live capture and a mirror, what keeps them from their work, and whether the wall clock was set."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from extract_process.records import DepthDiff, Trade
 from tickhouse_core.metrics import Component, Sample, Watchdog
 
 _HELP = {
@@ -27,6 +28,7 @@ _HELP = {
     "used_weight": "request weight used in the venue's current minute",
     "weight_limit": "request weight the venue allows a minute",
     "last_receipt_timestamp_seconds": "when the last frame was received",
+    "event_lag_seconds": "longest time from the venue's event to its receipt, in the last ten seconds; trades and order book",
     "diffs_total": "order book diffs applied",
     "messages_published_total": "messages Pub/Sub has taken",
     "messages_lost_total": "messages given up because Pub/Sub was away too long",
@@ -84,3 +86,24 @@ class ClockWatch:
         offset = wall_us / 1e6 - monotonic
         before, self._offset = self._offset, offset
         return 0.0 if before is None or abs(offset - before) < LEAST_STEP_SECONDS else offset - before
+
+
+class EventLag:
+    """The longest time from event to receipt between two looks. It grows with every look where a process has too much to do.
+
+    Frames of one callback are received at the same time, so the first one's event is the oldest: one look a callback.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        """Of the time before the last look."""
+
+        self._most_us = 0
+
+    def on_messages(self, messages: Sequence[object], receipt_time: int) -> None:
+        """In the order in which they came; microseconds. Tickers and klines say when they ended, not when they were sent."""
+        if messages and isinstance(first := messages[0], DepthDiff | Trade):
+            self._most_us = max(self._most_us, receipt_time - first.event_time)
+
+    def look(self) -> None:
+        self.seconds, self._most_us = self._most_us / 1e6, 0

@@ -220,6 +220,7 @@ class CaptureSession:
                 self._unsynced = len(self._capture.monitor.books(synced=False))
             if loop.time() - last_beat >= self._options.heartbeat_seconds:
                 last_beat = loop.time()
+                self._capture.lag.look()
                 self._capture.beat(self._heartbeat())
             await asyncio.sleep(_TICK_SECONDS)
 
@@ -248,6 +249,7 @@ class CaptureSession:
             "used_weight": self._rest.client.limit.used_weight,
             "weight_limit": self._rest.client.limit.limit,
             "last_receipt_timestamp_seconds": counts.last_receipt_time / 1e6,
+            "event_lag_seconds": capture.lag.seconds,
         }
         trouble = list(connection_trouble(self._venue.name, figures))
         trouble += [f"channel {name} is not recorded: the spool is full" for name in sorted(capture.quota.stopped)]
