@@ -2,7 +2,8 @@
 
 Files of sql/clickhouse/schema are applied in order, each once; then those of sql/clickhouse/views, which only compute: all of
 them, again whenever one has changed or a table is new. `--print-for-cluster` prints the statements as a cluster of ClickHouse
-servers wants them: ON CLUSTER, with tables that replicate. ClickHouse Cloud replicates by itself and takes the files as they are.
+servers wants them: ON CLUSTER, with tables that replicate (one more replica: `replica_schema.py`). ClickHouse Cloud replicates
+by itself and takes the files as they are.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.settings import RetentionSettings, WarehouseSettings, read
 from tickhouse_core.starting import start
 from tickhouse_core.warehouse import Warehouse, connect
+from transform_process.replica_schema import print_replica
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,11 @@ class Migration:
     def statements(self) -> list[str]:
         """The statements without semicolons; each is safe to repeat."""
         return [found for part in _END_OF_STATEMENT.split(self.sql) if (found := part.strip())]
+
+    @property
+    def created(self) -> list[str]:
+        """Names of its tables and views, in the order of their creation."""
+        return [name for statement in self.statements for name in _CREATED.findall(statement)]
 
     @property
     def checksum(self) -> str:
@@ -235,10 +242,19 @@ def main(
         str | None,
         typer.Option(metavar="NAME", help="Print the schema for this cluster of servers, replicated; apply nothing."),
     ] = None,
+    print_for_replica: Annotated[
+        bool,
+        typer.Option(
+            "--print-for-replica", help="Print what makes another replica of the server at CLICKHOUSE_HOST; apply nothing."
+        ),
+    ] = False,
 ) -> None:
     """Bring the warehouse to the newest schema, and apply the retention of RETENTION_*."""
 
     def work() -> None:
+        if print_for_replica:
+            print_replica(read(WarehouseSettings), [name for one in read_schema() for name in one.created])
+            return
         if print_for_cluster is not None:
             print_schema(print_for_cluster)
             return

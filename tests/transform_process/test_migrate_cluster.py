@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.commands import run_here
 
 from transform_process.migrate import on_cluster, read_schema
 
@@ -46,3 +47,10 @@ def test_nothing_else_is_changed(warehouse: Warehouse) -> None:
 def test_a_statement_it_does_not_know_is_refused() -> None:
     with pytest.raises(ValueError, match="neither a create nor an alter"):
         on_cluster("drop table klines", "main")
+
+
+def test_a_warehouse_that_does_not_replicate_has_no_further_replica(warehouse: Warehouse) -> None:
+    done = run_here("transform_process.migrate", "--print-for-replica")
+    assert done.returncode == 2
+    assert "do not replicate: set CLICKHOUSE_HOST to a replica" in done.stderr
+    assert not done.stdout

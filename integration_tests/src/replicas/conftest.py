@@ -14,19 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.waiting import patience
+from conftest import Lake
+from tests.waiting import patience, wait_until
 
+from tickhouse_core.errors import WarehouseRefused
 from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import on_cluster, read_schema
 
 from ..load_process.conftest import start_loader  # noqa: F401  # a fixture that is needed here too
+from .sites import REPLICATED, Site
 
 ROOT = Path(__file__).resolve().parents[3]
 PARTS = ROOT.parent / "shared" / "offline" / "cluster"
 HASH = ROOT / "build" / "replicas" / "libcitychain.so"
-
-_REPLICATED = "select name from system.tables where database = currentDatabase() and engine like 'Replicated%'"
 
 
 @dataclass
@@ -67,11 +68,19 @@ class Replicas:
     def start(self, number: int) -> None:
         run("process.sh", f"r{number}", home=self.home)
 
+    def lose(self, number: int) -> None:
+        """Its machine with its disk; another one stands there in its place, empty, once Keeper has given the old one up."""
+        self.kill(number)
+        shutil.rmtree(self.home / f"r{number}")
+        self.start(number)
+        with self.connected(3 - number) as other:
+            wait_until(lambda: _dropped(other, f"r{number}"), f"Keeper forgets r{number}", seconds=60)
+
     def settle(self) -> None:
         """Until both have everything."""
         for number in self.ports:
             with self.connected(number) as warehouse:
-                for (table,) in warehouse.query(_REPLICATED):
+                for (table,) in warehouse.query(REPLICATED):
                     warehouse.command(f"system sync replica {table}", receive_timeout=round(patience(60)))
 
     def empty(self) -> None:
@@ -83,6 +92,16 @@ class Replicas:
             ):
                 warehouse.command(f"truncate table {table}")
         self.settle()
+
+
+def _dropped(warehouse: Warehouse, replica: str) -> bool:
+    """Whether no table knows that replica any longer; one that Keeper takes for alive cannot be dropped yet."""
+    try:
+        warehouse.command(f"system drop replica '{replica}' from database crypto")
+    except WarehouseRefused as error:
+        assert "TABLE_WAS_NOT_DROPPED" in str(error)  # noqa: PT017  # every other refusal fails the test
+        return False
+    return True
 
 
 def run(script: str, *arguments: str, home: Path) -> None:
@@ -132,7 +151,7 @@ def _make_tables(replicas: Replicas) -> None:
             for warehouse in (first, second):
                 warehouse.command(on_cluster(statement, "main").replace(" on cluster 'main'", "", 1))
         for warehouse in (first, second):
-            for (table,) in warehouse.query(_REPLICATED):  # after a lag a fetch is tried again at once
+            for (table,) in warehouse.query(REPLICATED):  # after a lag a fetch is tried again at once
                 warehouse.command(f"alter table {table} modify setting max_postpone_time_for_failed_replicated_fetches_ms = 100")
 
 
@@ -143,3 +162,8 @@ def replicas(_replicas: Replicas, monkeypatch: pytest.MonkeyPatch) -> Iterator[R
         monkeypatch.setenv(name, value)
     yield _replicas
     _replicas.empty()
+
+
+@pytest.fixture
+def site(replicas: Replicas, moto_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Site:
+    return Site(replicas, moto_lake, monkeypatch)

@@ -5,17 +5,21 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from conftest import Lake
+from tests.load_process.test_every_dataset import body_of, rows_of
 from tests.waiting import wait_until
 
 from load_process.ledger import LOADED, REPLACED, Ledger, LedgerEntry
 from load_process.objects import ObjectVersion
+from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.warehouse import Warehouse
 from transform_process.transformer import Transformer, TransformOptions
 
-from ..load_process.conftest import klines
+from ..load_process.conftest import drain, klines
 from .conftest import Replicas
+from .sites import LEDGER, Site
 
 VERSION = ObjectVersion("crypto", "data_sources/trades/a.parquet", "1")
 
@@ -30,6 +34,25 @@ WAITING = "select count() from system.replication_queue where table = 'silver_kl
 def insert_kline(warehouse: Warehouse, *, minute: int) -> None:
     row = klines(1, first_minute=minute).append_column("object_key", pa.array([f"{minute}"]).dictionary_encode())
     warehouse.insert_arrow("bronze_klines", row, token=f"late {minute}")
+
+
+def test_every_dataset_is_the_same_on_both(site: Site, moto_lake: Lake) -> None:
+    """Bronze, silver, gold and the ledgers, by the hash of every column of every row."""
+    for dataset in DATASETS:
+        moto_lake.store.write(f"{dataset.prefix}venue=binance/one.parquet", body_of(rows_of(dataset, *range(1, 40)), dataset))
+    site.work_on(1)
+    drain()
+    with site.replicas.connected(1) as one, site.replicas.connected(2) as two:
+        transformer = Transformer(one, StopRequest(), TransformOptions(lag_seconds=0))
+        wait_until(lambda: transformer.run_pass() > 0)
+        site.replicas.settle()
+        found = site.hashes(one)
+        assert site.hashes(two) == found
+        assert all(found[table][0] > 0 for dataset in DATASETS for table in (dataset.bronze_table, f"silver_{dataset.name}"))
+        assert found["stored_ohlcv"][0] > 0
+        assert one.query(LEDGER) == two.query(LEDGER) == [(LOADED, len(DATASETS))]
+    for number in site.replicas.ports:
+        site.audit(number)
 
 
 def test_the_last_row_of_the_ledger_counts_also_when_it_says_what_an_earlier_one_said(replicas: Replicas) -> None:

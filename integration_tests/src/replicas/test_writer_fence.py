@@ -11,68 +11,18 @@ from tests.waiting import patience
 
 from load_process.limits import LoadLimits
 from load_process.on_demand import on_demand_load, requests_for
-from load_process.reconcile import run_reconcile
-from tickhouse.failover import move_writers
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import NotTheWriter
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.warehouse import Warehouse
 from tickhouse_core.writer_fence import WriterFence
 
-from ..load_process.conftest import LoaderProcess, body_of, drain, klines, month_key
+from ..load_process.conftest import LoaderProcess
 from .conftest import Replicas
+from .sites import COUNTS, ROWS, Site
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
-
-ROWS = 20
-COUNTS = "select count(), uniqExact(symbol, open_time), uniqExact(object_key) from bronze_klines"
-LEDGER = "select count() from ops_loaded_objects final where status = 'loaded'"
-
-
-class Site:
-    """A lake, and writers that work on the one replica or the other."""
-
-    def __init__(self, replicas: Replicas, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.replicas, self._lake, self._patch = replicas, lake, monkeypatch
-        self.landed = 0
-
-    def land(self, count: int) -> None:
-        for _ in range(count):
-            self.landed += 1
-            symbol = f"S{self.landed}USDT"
-            self._lake.store.write(month_key(symbol), body_of(klines(ROWS, symbol=symbol)))
-
-    def work_on(self, number: int) -> None:
-        for name, value in self.replicas.environment(number).items():
-            self._patch.setenv(name, value)
-
-    def load(self, number: int, patience_seconds: int = 30) -> None:
-        self.work_on(number)
-        drain(patience_seconds, queues=[KLINES.queue])
-
-    def sweep(self, number: int) -> None:
-        self.work_on(number)
-        run_reconcile([KLINES], StopRequest(), min_age_seconds=0)
-
-    def move(self, number: int, wait_seconds: float = 30, *, accepts_loss: bool = False) -> int:
-        """The epoch."""
-        with self.replicas.connected(number) as warehouse:
-            epoch, _ = move_writers(WriterFence(warehouse), StopRequest(), wait_seconds=wait_seconds, accepts_loss=accepts_loss)
-        return epoch.number
-
-    def assert_exact(self) -> None:
-        """Every object's rows are on both replicas once, and so is its entry in the ledger."""
-        self.replicas.settle()
-        for number in self.replicas.ports:
-            with self.replicas.connected(number) as warehouse:
-                assert warehouse.query(COUNTS) == [(ROWS * self.landed, ROWS * self.landed, self.landed)], number
-                assert warehouse.query(LEDGER) == [(self.landed,)], number
-
-
-@pytest.fixture
-def site(replicas: Replicas, moto_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Site:
-    return Site(replicas, moto_lake, monkeypatch)
 
 
 @pytest.fixture
