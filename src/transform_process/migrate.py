@@ -1,9 +1,8 @@
 """Brings a warehouse to this version's schema, and bronze to RETENTION_*: `python -m transform_process.migrate`.
 
 Files of sql/clickhouse/schema are applied in order, each once; then those of sql/clickhouse/views, which only compute: all of
-them, again whenever one has changed or a table is new. `--print-for-cluster` prints the statements as a cluster of ClickHouse
-servers wants them: ON CLUSTER, with tables that replicate (one more replica: `replica_schema.py`). ClickHouse Cloud replicates
-by itself and takes the files as they are.
+them, again whenever one has changed or a table is new. `--print-for-cluster` prints them as a cluster of ClickHouse servers
+wants them: ON CLUSTER, with tables that replicate. ClickHouse Cloud replicates by itself and takes the files as they are.
 """
 
 import hashlib

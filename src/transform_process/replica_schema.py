@@ -1,11 +1,8 @@
-"""The statements that make one more replica of a warehouse: `python -m transform_process.migrate --print-for-replica`.
+"""The statements that make one more replica of a warehouse, from a replica that exists: `tickhouse migrate --print-for-replica`.
 
-They come from a replica that is there, not from the files of sql/clickhouse:
-
-* A table is created with the columns and the TTL that Keeper has of it now, or ClickHouse refuses (code 122). Later files,
-  RETENTION_BRONZE_DAYS and people have changed tables since a file created them.
-* ClickHouse's usual path in Keeper contains the table's UUID. Created anew, `on cluster` or not, a table gets another one, and
-  replicates with nobody. Nothing says so.
+Not from the files of sql/clickhouse. ClickHouse refuses a replica with other columns (code 122) or another TTL (342) than Keeper
+has of the table now, and later files, RETENTION_BRONZE_DAYS and people change tables. And ClickHouse's usual path in Keeper
+contains the table's UUID: created anew, with or without `on cluster`, a table gets another one and replicates with nobody.
 """
 
 import re
