@@ -13,7 +13,15 @@ from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.parquet_sums import BLANK, KEY, with_sums
 
 
-def parquet_bytes(table: pa.Table, dataset: Dataset, extra: Mapping[str, str] | None = None) -> bytes:
+def parquet_bytes(
+    table: pa.Table,
+    dataset: Dataset,
+    extra: Mapping[str, str] | None = None,
+    *,
+    level: int = 1,
+    group_rows: int | None = None,
+    deltas: Sequence[str] = (),
+) -> bytes:
     """A Parquet file of the dataset's schema: zstd, exact decimals, and a footer that says what is inside.
 
     Names are dictionary-encoded in the file and plain strings to every reader, as the partition columns of the key are:
@@ -21,6 +29,9 @@ def parquet_bytes(table: pa.Table, dataset: Dataset, extra: Mapping[str, str] | 
 
     Footer keys: `tickhouse.dataset`, `.schema_version`, `.row_count`, `.first_id`, `.last_id` of the dataset's
     `id_column` (instants in microseconds, absent when there are no rows), `.crc32` (`parquet_sums`), and `extra`.
+
+    `level` is zstd's, `group_rows` the rows of a row group (None: one group), `deltas` the columns of whole numbers that are
+    written as differences: smaller where they ascend.
     """
     footer = {"dataset": dataset.name, "schema_version": SCHEMA_VERSION, "row_count": str(table.num_rows)}
     ids = table.column(dataset.id_column)
@@ -34,13 +45,14 @@ def parquet_bytes(table: pa.Table, dataset: Dataset, extra: Mapping[str, str] | 
         sink,
         table.schema,
         compression="zstd",
-        compression_level=1,
+        compression_level=level,
         use_dictionary=named,
+        column_encoding=dict.fromkeys(deltas, "DELTA_BINARY_PACKED") or None,
         write_statistics=[field.name for field in dataset.schema if not pa.types.is_nested(field.type)],
         write_page_checksum=True,
         store_schema=False,  # pyarrow's own copy of the schema would make names dictionaries for pyarrow alone
     ) as writer:
-        writer.write_table(table.unify_dictionaries())
+        writer.write_table(table.unify_dictionaries(), row_group_size=group_rows)
         writer.add_key_value_metadata(metadata | {KEY: BLANK})
     return with_sums(memoryview(sink.getvalue()))
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 
 from load_process.objects import ObjectVersion
+from tickhouse_core.compaction import Source
 from tickhouse_core.warehouse import Warehouse
 
 LOADED = "loaded"
@@ -14,6 +15,9 @@ SUPERSEDED = "superseded"
 
 REPLACED = "replaced"
 """Was loaded, and bronze holds another version of the object in its place."""
+
+COVERED = "covered"
+"""A compacted object whose rows bronze has by its sources: there is nothing to insert."""
 
 CLAIMED = "claimed"
 RELEASED = "released"
@@ -142,6 +146,23 @@ class Ledger:
             {"since_us": since_us},
         )
         return {ObjectVersion(*row) for row in rows}
+
+    def lacks(self, sources: Collection[Source]) -> bool:
+        """Whether it has no word of one of these versions, or only that it was refused. Of any bucket: copies keep etags."""
+        rows = self._warehouse.query_by_keys(
+            "select key, etag from ops_loaded_objects final where key in %(keys)s and status != 'quarantined'",
+            [source.key for source in sources],
+        )
+        return not {(str(key), str(etag)) for key, etag in rows}.issuperset(sources)
+
+    def is_claimed(self, version: ObjectVersion) -> bool:
+        """Whether some insert of it was begun: bronze may have a part of its rows."""
+        ((count,),) = self._warehouse.query(
+            "select count() from ops_load_claims final where bucket = {bucket:String} and key = {key:String} "
+            "and etag = {etag:String} and state = 'claimed'",
+            version._asdict(),
+        )
+        return bool(count)
 
     def supersede(self, versions: Collection[ObjectVersion]) -> None:
         """A newer version of the same object is in silver in place of these, which are loaded."""

@@ -8,10 +8,11 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from load_process.compacted import CoveredObjects
 from load_process.ledger import Ledger
 from load_process.limits import LoadLimits, MemoryBudget, NoRoom, Room
 from load_process.object_decoder import FIRST_BYTES, BrokenObject, ObjectDecoder
-from load_process.objects import DecodedObject, LoadRequest, LoadResult, LoadStatus, ObjectVersion
+from load_process.objects import DecodedObject, LargeTable, LoadRequest, LoadResult, LoadStatus, ObjectVersion
 from load_process.refusals import Refusals, Unreadable, UnreadObjects
 from tickhouse_core.datasets import Dataset, dataset_of_key
 from tickhouse_core.errors import (
@@ -90,6 +91,7 @@ class ObjectReader:
         shared with those that read the same objects again."""
         self._unread = unread or UnreadObjects()
         self._refusals = Refusals(store, ledger, self._unread)
+        self._covered = CoveredObjects(store, ledger)
         self._memory = memory or MemoryBudget(limits.reading_bytes)
         self._decoder = ObjectDecoder(store, limits, self._memory.total)
         self._store = store
@@ -125,7 +127,10 @@ class ObjectReader:
             self._store.check_access()  # of all objects: then no delivery is spent on it
         judged = self._ledger.done([outcome.version for _, outcome in settled if isinstance(outcome, BrokenObject)])
         for item, outcome in settled:
-            if isinstance(outcome, DecodedObject):
+            if isinstance(outcome, DecodedObject) and not item.again and self._covered.settle(outcome):
+                reading.results.append(LoadResult(item, LoadStatus.DONE))
+                reading.room.give(0 if isinstance(outcome.table, LargeTable) else outcome.table.nbytes)
+            elif isinstance(outcome, DecodedObject):
                 reading.requests.setdefault(outcome.version, []).append(item)
                 if len(reading.requests[outcome.version]) == 1:
                     reading.objects.append(outcome)

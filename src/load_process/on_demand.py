@@ -9,11 +9,13 @@ from dataclasses import replace
 from enum import Enum
 
 from load_process.batch_insert import BatchInsert, load_window
-from load_process.ledger import LOADED, QUARANTINED, REPLACED, Ledger, LedgerStatus
+from load_process.compacted import RetiredSources
+from load_process.ledger import COVERED, LOADED, QUARANTINED, REPLACED, Ledger, LedgerStatus
 from load_process.limits import LoadLimits, LoadMemory
 from load_process.object_reader import READERS, ObjectReader
 from load_process.objects import LoadRequest, LoadStatus, ObjectVersion
 from tickhouse_core.backoff import Backoff
+from tickhouse_core.lake_keys import compacted_name
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.warehouse import Warehouse
@@ -56,7 +58,9 @@ class OnDemandLoad:
         limits: LoadLimits,
         stop: StopRequest,
         wait_seconds: float,
+        retired: RetiredSources,
     ) -> None:
+        self._retired = retired
         self._reader = reader
         self._batches = batches
         self._ledger = ledger
@@ -66,11 +70,14 @@ class OnDemandLoad:
 
     def load(self, requests: Sequence[LoadRequest], *, again: bool = False) -> dict[ObjectVersion, Outcome]:
         """One outcome for each. What was quarantined is tried again; what is loaded is skipped, or with `again` loaded
-        in place of all that bronze has of its key."""
+        in place of all that bronze has of its key. Compacted objects come last: with their sources loaded they are too."""
         began_us = self._ledger.now_us()
         outcomes: dict[ObjectVersion, Outcome] = {}
-        for start in range(0, len(requests), MOST_AT_ONCE):
-            outcomes |= self._load_some(requests[start : start + MOST_AT_ONCE], again, began_us)
+        compacted = [request for request in requests if compacted_name(request.key) is not None]
+        others = [request for request in requests if compacted_name(request.key) is None]
+        for some in (others, compacted):
+            for start in range(0, len(some), MOST_AT_ONCE):
+                outcomes |= self._load_some(some[start : start + MOST_AT_ONCE], again, began_us)
         return outcomes
 
     def _load_some(self, requests: Sequence[LoadRequest], again: bool, began_us: int) -> dict[ObjectVersion, Outcome]:
@@ -95,6 +102,7 @@ class OnDemandLoad:
         replaced = {request.key for request in prepared if request is not None and request.again}
         loaded = {key for key in replaced if _is_loaded_since(entries.get(key, {}), began_us)}
         self._ledger.mark_replaced(loaded, began_us)
+        self._retired.replace(loaded, began_us)
         return outcomes
 
     def _load_prepared(self, requests: list[LoadRequest]) -> dict[ObjectVersion, LoadStatus]:
@@ -129,9 +137,9 @@ class OnDemandLoad:
 def _prepared(request: LoadRequest, entries: dict[ObjectVersion, LedgerStatus], again: bool) -> LoadRequest | None:
     """None if there is nothing to do. Rows in bronze are replaced, never duplicated."""
     status = entries[request.version].status if request.version in entries else ""
-    if status in (QUARANTINED, REPLACED) or (again and any(entry.status == LOADED for entry in entries.values())):
+    if status in (QUARANTINED, REPLACED) or (again and any(entry.status in (LOADED, COVERED) for entry in entries.values())):
         return replace(request, again=True)
-    return None if status == LOADED else request
+    return None if status in (LOADED, COVERED) else request
 
 
 def _outcome(
@@ -183,4 +191,5 @@ def on_demand_load(
     with ThreadPoolExecutor(READERS, thread_name_prefix="read") as threads:
         reader = ObjectReader(store, ledger, limits, threads, memory.reading)
         batches = BatchInsert([warehouse], reader, limits, patience_seconds, memory.inserting)
-        yield OnDemandLoad(reader, batches, ledger, limits, stop, wait_seconds)
+        retired = RetiredSources(store, warehouse)
+        yield OnDemandLoad(reader, batches, ledger, limits, stop, wait_seconds, retired)

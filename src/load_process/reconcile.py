@@ -18,9 +18,12 @@ from load_process.on_demand import MOST_AT_ONCE, OnDemandLoad, Outcome, on_deman
 from load_process.selection import is_outside, span_of
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.command_line import instant, print_table, with_data_folder
-from tickhouse_core.datasets import DATASETS, Dataset, dataset_named
+from tickhouse_core.compaction import Source
+from tickhouse_core.compaction_records import Compactions
+from tickhouse_core.datasets import DATASETS, Dataset, dataset_named, dataset_of_key
 from tickhouse_core.errors import Interrupted, TickhouseError
 from tickhouse_core.lake import open_lake, open_queue
+from tickhouse_core.lake_keys import parse_object_key
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.object_store import Folder, ObjectStore, ObjectSummary
 from tickhouse_core.settings import WarehouseSettings, read
@@ -59,6 +62,7 @@ class Sweep:
         self, store: ObjectStore, ledger: Ledger, load: OnDemandLoad | None, stop: StopRequest, min_age_seconds: float
     ) -> None:
         self._store = store
+        self._compactions = Compactions(store)
         self._ledger = ledger
         self._load = load
         self._stop = stop
@@ -103,9 +107,24 @@ class Sweep:
         return self._ledger.in_folder(self._store.bucket, dataset.name, folder)
 
     def _count_orphans(self, folder: str, known: dict[ObjectVersion, str]) -> int:
-        """Keys that are loaded and not in the bucket now: what was landed and loaded since the first listing is there."""
+        """Keys that are loaded and not in the bucket now: what was landed and loaded since the first listing is there.
+
+        The sources of a compaction may go: its objects have their rows.
+        """
         listed = {item.key for item in self._store.list_keys(folder)}
-        return len({version.key for version, status in known.items() if status == LOADED} - listed)
+        gone = {version for version, status in known.items() if status == LOADED and version.key not in listed}
+        if gone:
+            held = self._held(folder)
+            gone = {version for version in gone if Source(version.key, version.etag) not in held}
+        return len({version.key for version in gone})
+
+    def _held(self, folder: str) -> set[Source]:
+        """By the compacted objects of the folder's date."""
+        parsed, dataset = parse_object_key(f"{folder}any"), dataset_of_key(folder)
+        if parsed is None or dataset is None or not {"venue", "date"} <= parsed.partitions.keys():
+            return set()
+        found = self._compactions.of_day(dataset, parsed.partitions["venue"], parsed.partitions["date"])
+        return {source for one in found if one.commit is not None for source in one.plan.sources}
 
     def _load_missing(self, missing: list[LoadRequest], counts: SweepCounts) -> None:
         """Objects that a loader loaded after the ledger was read are not counted as missing."""

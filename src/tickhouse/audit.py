@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from load_process.ledger import LOADED, QUARANTINED, SUPERSEDED
+from load_process.ledger import COVERED, LOADED, QUARANTINED, SUPERSEDED
 from load_process.objects import ObjectVersion
 from tickhouse.audit_queries import AuditQueries
 from tickhouse_core.command_line import one_of, print_table, with_data_folder
@@ -86,6 +86,9 @@ class FooterAudit:
                 counts.quarantined += 1
             elif isinstance(footer, str):
                 counts.findings.append((item.key, footer))
+            elif status == COVERED:
+                if footer != rows:
+                    counts.findings.append((item.key, f"{footer} rows by the footer, {rows} in the ledger"))
             elif status != LOADED:
                 if now_us() - from_datetime(item.last_modified) > self._min_age_us:
                     counts.findings.append((item.key, f"{footer} rows by the footer, not loaded"))

@@ -51,6 +51,7 @@ _MODULES = {
     "reconcile": ("load_process.reconcile", _OPERATE),
     "redrive": ("load_process.redrive", _OPERATE),
     "clear": ("tickhouse.clear", _OPERATE),
+    "compact": ("tickhouse.compact.command", _OPERATE),
     "failover": ("tickhouse.failover", _OPERATE),
     "keep": ("tickhouse.localstack_restore", _OPERATE),
 }

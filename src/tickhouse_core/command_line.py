@@ -3,6 +3,7 @@
 import functools
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -17,12 +18,14 @@ from rich.table import Table
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command
 from tickhouse_core.settings import DataSettings, read
-from tickhouse_core.timestamps import parse_instant
+from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_instant
 
 _DATA = "TICKHOUSE_DATA"
 _HELP = "Work in this folder, without S3, SQS and a ClickHouse server. Default: TICKHOUSE_DATA."
 
 _ANY_WIDTH = 1_000_000
+_DURATION = re.compile("([0-9]{1,6})([smhd])")
+_UNITS_US = {"s": SECOND_US, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US}
 
 DataOption = Annotated[Path | None, typer.Option("--data", help=_HELP)]
 
@@ -81,6 +84,14 @@ def instant(option: str, text: str) -> int:
         return parse_instant(text)
     except (ValueError, OverflowError):
         raise UsageError(f"{option} {text!r} is no instant: write 2024-01-01 or 2024-01-01T12:30") from None
+
+
+def duration(option: str, text: str) -> int:
+    """`30s`, `10m`, `2h`, `7d` in microseconds. Raises UsageError for anything else."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise UsageError(f"{option} {text!r} is no length of time: write a number and s, m, h or d, such as 2h")
+    return int(found[1]) * _UNITS_US[found[2]]
 
 
 def with_data_folder(*, reads: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -33,6 +33,11 @@ class CopiedStore(S3Store):
             raise LakeUnavailable(f"{self.where(key)}: the lake forgot it while it was copied")
         return etag
 
+    def delete(self, key: str) -> None:
+        """The copy first: what is on disk comes back into the bucket."""
+        self._copy.delete(key)
+        super().delete(key)
+
 
 class NotifyingStore(FolderStore):
     """The lake of a data folder: what is written is a message of its dataset's queue, as S3's notifications are."""

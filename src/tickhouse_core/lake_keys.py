@@ -11,6 +11,7 @@ _UNSAFE = re.compile(r"[\x00-\x20\"#%'*/:=?\\\x7f{\[\]^]")
 """What Hive itself escapes in a partition value; everything else, letters of any script included, stays readable."""
 
 _STREAMED = "stream-"
+_COMPACTED = re.compile(r"compacted-([0-9]{1,16})-([0-9]{1,16})-([0-9a-f]{16})-[0-9]{4}\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,15 @@ class ObjectKey:
     folder: str
     partitions: dict[str, str]
     file_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompactedName:
+    """What the file name of a compacted object says: the dataset's time of its first and last rows (us), and its plan's id."""
+
+    first_us: int
+    last_us: int
+    plan: str
 
 
 def klines_month_key(venue: str, symbol: str, interval: str, month: str) -> str:
@@ -51,6 +61,20 @@ def stream_klines_key(venue: str, symbol: str, interval: str, first_receipt_us: 
 def is_streamed(key: str) -> bool:
     """Whether the key of an object of klines is that of a live capture, and not of a month."""
     return key.rpartition("/")[2].startswith(_STREAMED)
+
+
+def compacted_key(dataset: Dataset, partitions: dict[str, str], name: CompactedName, part: int) -> str:
+    """The key of a part of the rows of one day: `partitions` are venue, symbol (where rows have one of their own) and date.
+
+    Readers choose objects by the times in the name, without opening them.
+    """
+    return object_key(dataset, partitions, f"compacted-{name.first_us}-{name.last_us}-{name.plan}-{part:04d}.parquet")
+
+
+def compacted_name(key: str) -> CompactedName | None:
+    """None for the key of any other object."""
+    found = _COMPACTED.fullmatch(key.rpartition("/")[2])
+    return None if found is None else CompactedName(int(found[1]), int(found[2]), found[3])
 
 
 def object_key(dataset: Dataset, partitions: dict[str, str], file_name: str) -> str:

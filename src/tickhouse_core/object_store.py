@@ -89,6 +89,10 @@ class ObjectStore(ABC):
         """What is directly in the folder `prefix` (with its slash), and the folders in it, with their slashes."""
 
     @abstractmethod
+    def delete(self, key: str) -> None:
+        """Takes the object away for good; it may be gone already. Only a compaction does it, with what it holds elsewhere."""
+
+    @abstractmethod
     def check_access(self) -> None:
         """One cheap question that any process may ask: AccessRefused means its keys or rights, not a single object's."""
 
@@ -158,7 +162,7 @@ def quarantine(store: ObjectStore, key: str, etag: str, body: bytes | None, reas
     """Writes the refused bytes to `quarantine/<key>` and `quarantine/<key>.reason.json`; returns the copy's key.
 
     Not a copy of the key, which may hold another version by now, or none. Without a body (too large to be read) only the
-    reason is written. The original stays: nothing in the lake is ever deleted. Doing it twice leaves the same objects.
+    reason is written. The original stays. Doing it twice leaves the same objects.
     """
     refused_key = f"quarantine/{key}"
     if body is not None:

@@ -190,6 +190,10 @@ class S3Store(ObjectStore):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
                 yield from _summaries(page)
 
+    def delete(self, key: str) -> None:
+        with aws_errors(self.where(key)):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
     def has(self, key: str) -> bool:
         """Whether there is such an object now."""
         try:

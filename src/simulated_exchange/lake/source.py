@@ -19,7 +19,7 @@ from tickhouse_core.errors import UsageError
 from tickhouse_core.lake_keys import object_key, parse_object_key
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.reading.object_rows import ObjectRows, Wanted, in_chunks
-from tickhouse_core.reading.objects import MARGIN_US, day_prefix, days_of, first_receipt
+from tickhouse_core.reading.objects import MARGIN_US, days_of, first_receipt, objects_of_day
 from tickhouse_core.reading.ranges import LATEST_US
 from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, format_instant
 
@@ -89,7 +89,7 @@ def _is_shifted(store: ObjectStore, venue: str) -> bool:
     """By the first object of each dataset."""
     for dataset in _LIVE:
         for day in days_of(store, dataset, venue)[:1]:
-            first = next(store.list_keys(day_prefix(dataset, venue, day)), None)
+            first = next(objects_of_day(store, dataset, venue, day), None)
             rows = ObjectRows(store, dataset, [dataset.time_column, "receipt_time"])
             wanted = Wanted(ds.field("venue") == venue, venue, ("venue",))
             for at, received in columns(
@@ -135,7 +135,7 @@ def _sampled(store: ObjectStore, dataset: Dataset, venue: str, since: int, until
 def _between(store: ObjectStore, dataset: Dataset, venue: str, since: int, until: int) -> Iterator[ObjectSummary]:
     for day in days_of(store, dataset, venue):
         if since - MARGIN_US < day + DAY_US and day < until + MARGIN_US:
-            for summary in store.list_keys(day_prefix(dataset, venue, day)):
+            for summary in objects_of_day(store, dataset, venue, day):
                 received = first_receipt(summary.key)
                 if received is None or since - MARGIN_US <= received <= until + MARGIN_US:
                     yield summary

@@ -63,7 +63,8 @@ class _Search:
 
     def snapshot_before(self, last: int) -> tuple[int, int, Side, Side] | None:
         """Id, receipt and sides of the newest snapshot up to an update id, looked for backwards, day by day."""
-        days = [day for day in self._source.days(DEPTH_SNAPSHOTS, self._request.venue) if day <= self._request.end]
+        recorded = self._source.days(DEPTH_SNAPSHOTS, self._request.venue, self._request.symbols)
+        days = [day for day in recorded if day <= self._request.end]
         late = self._request.end + HOUR_US
         windows = [(late - 2 * HOUR_US, late), *((day, min(day + DAY_US, late)) for day in reversed(days))]
         for start, end in windows:

@@ -15,7 +15,7 @@ from tickhouse_core.errors import UsageError
 from tickhouse_core.lake_keys import object_key, parse_object_key
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.reading.object_rows import ObjectRows, Wanted, in_chunks
-from tickhouse_core.reading.objects import day_prefix, days_of
+from tickhouse_core.reading.objects import days_of, objects_of_day, symbols_of
 from tickhouse_core.reading.ranges import Request
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,8 @@ class Known:
             known = self._symbols.setdefault(venue, set())
             if symbol in known:
                 return
-            known.update(self._values(_folder(venue=venue), "symbol"))
+            for dataset in (KLINES, *_WITH_SYMBOLS):
+                known.update(symbols_of(self._store, dataset, venue))
             recorded, opened = self._recorded(venue), 0
             while symbol not in known and (more := next(recorded, None)) is not None:
                 opened += more[0]
@@ -89,7 +90,7 @@ class Known:
 
     def _newest(self, dataset: Dataset, venue: str) -> Iterator[ObjectSummary]:
         for day in reversed(days_of(self._store, dataset, venue)):
-            yield from self._store.list_keys(day_prefix(dataset, venue, day))
+            yield from objects_of_day(self._store, dataset, venue, day)
 
     def _values(self, prefix: str, name: str) -> list[str]:
         """Of the partition `name` directly in a folder of the lake."""

@@ -2,14 +2,15 @@
 
 An object is filed under what was first received, rows are asked for by the venue's time. Between both lie the latency, a clock
 that is wrong, and the size of a batch: an hour is more than all of them. Rows that were healed came at any time later;
-the events `healed` say when.
+the events `healed` say when. The names of compacted objects say the times of their rows.
 """
 
-from collections.abc import Collection, Iterator
+import heapq
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from tickhouse_core.datasets import KLINES, Dataset
-from tickhouse_core.lake_keys import is_streamed, klines_prefix, object_key
+from tickhouse_core.lake_keys import compacted_name, is_streamed, klines_prefix, object_key, parse_object_key
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, format_instant, parse_instant
@@ -39,6 +40,12 @@ def candidates(store: ObjectStore, dataset: Dataset, request: Request, healed_at
         series = (one for symbol in request.symbols for one in _klines(store, request, symbol))
         yield from sorted(series, key=_in_order)
         return
+    compacted = sorted(_compacted(store, dataset, request), key=_in_order)
+    yield from heapq.merge(_recorded(store, dataset, request, healed_at), compacted, key=_in_order)
+
+
+def _recorded(store: ObjectStore, dataset: Dataset, request: Request, healed_at: Collection[int]) -> Iterator[Candidate]:
+    """As a capture or another tool wrote them."""
     waiting: list[Candidate] = []
     for day, found in _daily(store, dataset, request, healed_at):
         waiting = sorted([*waiting, *found], key=_in_order)
@@ -50,6 +57,29 @@ def candidates(store: ObjectStore, dataset: Dataset, request: Request, healed_at
 
 def _in_order(candidate: Candidate) -> tuple[int, str]:
     return candidate.from_us, candidate.summary.key
+
+
+def _compacted(store: ObjectStore, dataset: Dataset, request: Request) -> Iterator[Candidate]:
+    """One list of keys a symbol."""
+    for symbol in request.symbols or symbols_of(store, dataset, request.venue):
+        for summary in store.list_keys(object_key(dataset, {"venue": request.venue, "symbol": symbol}, "")):
+            name = compacted_name(summary.key)
+            if name is not None and name.first_us <= request.end + MARGIN_US and name.last_us >= request.start - MARGIN_US:
+                yield Candidate(summary, name.first_us, 0)
+
+
+def symbols_of(store: ObjectStore, dataset: Dataset, venue: str) -> list[str]:
+    """That have a folder of their own: of klines all, of other datasets those that were compacted."""
+    prefix = object_key(dataset, {"venue": venue}, "")
+    keys = (parse_object_key(f"{prefix}{folder}/x") for folder in store.folders_in(prefix))
+    return sorted(key.partitions["symbol"] for key in keys if key is not None and "symbol" in key.partitions)
+
+
+def objects_of_day(store: ObjectStore, dataset: Dataset, venue: str, day_us: int) -> Iterator[ObjectSummary]:
+    """What is filed under a date, as recorded and compacted."""
+    yield from store.list_keys(day_prefix(dataset, venue, day_us))
+    for symbol in symbols_of(store, dataset, venue):
+        yield from store.list_keys(day_prefix(dataset, venue, day_us, symbol))
 
 
 def received_from(store: ObjectStore, dataset: Dataset, venue: str, since_us: int) -> Iterator[ObjectSummary]:
@@ -113,16 +143,21 @@ def _klines(store: ObjectStore, request: Request, symbol: str) -> Iterator[Candi
             yield Candidate(summary, opened, received)
 
 
-def days_of(store: ObjectStore, dataset: Dataset, venue: str) -> list[int]:
-    """The dates that a venue has objects of, as their first microseconds."""
-    days = []
-    for name in store.folders_in(object_key(dataset, {"venue": venue}, "")):
-        try:
-            days.append(parse_instant(name.removeprefix("date=")))
-        except ValueError:
-            continue
+def days_of(store: ObjectStore, dataset: Dataset, venue: str, symbols: Sequence[str] = ()) -> list[int]:
+    """The dates that a venue has objects of, as their first microseconds. `symbols`: of compacted objects only theirs count."""
+    places = [{"venue": venue}]
+    places += [{"venue": venue, "symbol": symbol} for symbol in symbols or symbols_of(store, dataset, venue)]
+    days = set()
+    for place in places:
+        for name in store.folders_in(object_key(dataset, place, "")):
+            try:
+                days.add(parse_instant(name.removeprefix("date=")))
+            except ValueError:
+                continue
     return sorted(days)
 
 
-def day_prefix(dataset: Dataset, venue: str, day_us: int) -> str:
-    return object_key(dataset, {"venue": venue, "date": format_instant(day_us)[:10]}, "")
+def day_prefix(dataset: Dataset, venue: str, day_us: int, symbol: str | None = None) -> str:
+    """Of what was recorded on a day, or with a symbol what was compacted of it."""
+    place = {"venue": venue} if symbol is None else {"venue": venue, "symbol": symbol}
+    return object_key(dataset, place | {"date": format_instant(day_us)[:10]}, "")

@@ -50,8 +50,8 @@ class Source(Protocol):
     def check(self, request: Request) -> None:
         """Raises UsageError for a venue, a symbol or an interval that was never recorded."""
 
-    def days(self, dataset: Dataset, venue: str) -> list[int]:
-        """The dates that a venue has rows of, as their first microseconds, ascending."""
+    def days(self, dataset: Dataset, venue: str, symbols: Sequence[str] = ()) -> list[int]:
+        """The dates that a venue, or these symbols of it, have rows of: their first microseconds, ascending. Some may be more."""
 
 
 class LakeSource:
@@ -82,5 +82,5 @@ class LakeSource:
     def check(self, request: Request) -> None:
         self._known.check(request)
 
-    def days(self, dataset: Dataset, venue: str) -> list[int]:
-        return days_of(self.store, dataset, venue)
+    def days(self, dataset: Dataset, venue: str, symbols: Sequence[str] = ()) -> list[int]:
+        return days_of(self.store, dataset, venue, symbols)

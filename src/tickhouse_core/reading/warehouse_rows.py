@@ -79,13 +79,13 @@ class WarehouseSource:
                 if request.interval:
                     _check_interval(warehouse, request, symbol)
 
-    def days(self, dataset: Dataset, venue: str) -> list[int]:
+    def days(self, dataset: Dataset, venue: str, symbols: Sequence[str] = ()) -> list[int]:
         sql = (
             f"select distinct toUnixTimestamp(toStartOfDay(receipt_time)) * 1000000 as day from {_silver(dataset)} "  # noqa: S608
-            "where venue = {venue:String} order by day"
+            "where venue = {venue:String} and (empty({symbols:Array(String)}) or symbol in {symbols:Array(String)}) order by day"
         )
         with closing(connect_reader(self._settings)) as warehouse:
-            return [int(day) for (day,) in warehouse.query(sql, {"venue": venue})]
+            return [int(day) for (day,) in warehouse.query(sql, {"venue": venue, "symbols": list(symbols)})]
 
 
 class WarehouseScan:

@@ -1,0 +1,269 @@
+"""One dataset, venue and date: read, merge, write, read back, commit; and after a while the sources go."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+
+from extract_process.parquet import parquet_bytes
+from load_process.value_checksum import value_checksum
+from tickhouse.compact.merging import merged
+from tickhouse.compact.runs import PART_BYTES, RUN_BYTES, Runs, is_by_symbol
+from tickhouse.compact.selection import DayContents, left_of, live, recorded, retirable, source_of, sources_of_next
+from tickhouse_core.compaction import Commit, Output, Plan, Source
+from tickhouse_core.compaction_records import Compactions
+from tickhouse_core.datasets import INSTANT, Dataset
+from tickhouse_core.errors import Interrupted, ObjectMissing, ObjectRefused, TickhouseError
+from tickhouse_core.lake_keys import CompactedName, compacted_key, compacted_name
+from tickhouse_core.object_store import ObjectStore, ObjectSummary, StoredObject
+from tickhouse_core.parquet_check import CheckedFile
+from tickhouse_core.reading.object_rows import in_chunks
+from tickhouse_core.reading.objects import day_prefix, objects_of_day
+from tickhouse_core.reading.ordering import whole_numbers
+from tickhouse_core.timestamps import format_instant, now_us
+
+log = logging.getLogger(__name__)
+
+LEVEL = 9
+"""Of zstd: a day is written once, and read often."""
+
+GROUP_BYTES = 16 * 1024**2
+"""Of rows in memory in a row group: about two megabytes in the file, so that readers of an hour leave the others out."""
+
+FETCHED_AT_ONCE = 8
+_AHEAD_BYTES, _AHEAD_OBJECTS = 16 * 1024**2, 64
+
+_SUMS = 2**64
+
+
+@dataclass(frozen=True, slots=True)
+class DayOptions:
+    """`closed_before_us`: recorded objects of hours that ended later stay as they are. Bytes are of rows in memory."""
+
+    closed_before_us: int
+    keep_us: int
+    is_dry: bool = False
+    run_bytes: int = RUN_BYTES
+    part_bytes: int = PART_BYTES
+    clock: Callable[[], int] = now_us
+
+
+@dataclass(slots=True)
+class DayCounts:
+    """Of sources and outputs: objects, bytes, rows; `doubles` are rows that the sources had more than once."""
+
+    sources: int = 0
+    source_bytes: int = 0
+    outputs: int = 0
+    output_bytes: int = 0
+    rows: int = 0
+    doubles: int = 0
+    deleted: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Rows and value checksum: both add up over tables."""
+
+    rows: int = 0
+    checksum: int = 0
+
+    def add(self, table: pa.Table) -> None:
+        self.rows += table.num_rows
+        self.checksum = (self.checksum + value_checksum(table)) % _SUMS
+
+
+class DayCompaction:
+    """Safe to repeat, to kill, and beside others. Errors: the store's, Interrupted, TickhouseError for sums that differ.
+
+    What a kill leaves, and what the next run does about it:
+
+    | it happens after | in the lake | the next run |
+    |---|---|---|
+    | 1. the sources are read | nothing | all of it again |
+    | 2. the plan | its plan | the same plan, the same keys |
+    | 3. some objects | rows twice, as of two instances | writes the same objects again, or merges them with what has come since |
+    | 4. all objects are read back | as 3 | as 3 |
+    | 5. the commit | as 3 | nothing, and later 6 |
+    | 6. some sources are deleted | every row once at least | deletes the others |
+
+    So a source goes only while all objects of a commit are there with the etags under which they were read back, and until then
+    every reader has it. Readers keep one row of each natural key in any case. Two compactors with the same sources write the same
+    bytes; with different ones both results stay until the next run merges them.
+    """
+
+    def __init__(
+        self, store: ObjectStore, dataset: Dataset, venue: str, day_us: int, options: DayOptions, is_stopped: Callable[[], bool]
+    ) -> None:
+        self._store = store
+        self._dataset, self._venue, self._day_us = dataset, venue, day_us
+        self._date = format_instant(day_us)[:10]
+        self._options = options
+        self._is_stopped = is_stopped
+        self._compactions = Compactions(store)
+
+    def run(self, counts: DayCounts) -> None:
+        """Deletes what was held long enough, then compacts what is left; adds to `counts`.
+
+        A day without a recorded object, with nothing new since it was found so, is not looked at.
+        """
+        recorded_prefix = day_prefix(self._dataset, self._venue, self._day_us)
+        has_recorded = any(compacted_name(summary.key) is None for summary in self._store.list_keys(recorded_prefix))
+        if not has_recorded and self._compactions.is_settled(self._dataset, self._venue, self._date):
+            return
+        contents = self._contents()
+        retired = retirable(contents, self._options.clock(), self._options.keep_us)
+        for summary in retired:
+            self._check_stop()
+            if not self._options.is_dry:
+                self._store.delete(summary.key)
+            counts.deleted += 1
+        left = left_of(contents, self._options.closed_before_us)
+        if self._options.is_dry:
+            self._count_dry(contents, left, counts)
+        elif not has_recorded and not retired and not sources_of_next(contents, left, ()):
+            self._settle(contents)
+        elif left:
+            with TemporaryDirectory(prefix="tickhouse-compact-") as folder:
+                self._compact(contents, left, Path(folder), counts)
+
+    def _settle(self, contents: DayContents) -> None:
+        """Unless sources are kept still."""
+        held = {source for one in live(contents) for source in one.plan.sources}
+        if held.isdisjoint(map(source_of, contents.objects)):
+            self._compactions.settle(self._dataset, self._venue, self._date)
+
+    def _contents(self) -> DayContents:
+        found = list(self._compactions.of_day(self._dataset, self._venue, self._date))
+        objects = sorted(objects_of_day(self._store, self._dataset, self._venue, self._day_us), key=lambda one: one.key)
+        return DayContents(self._day_us, objects, found)
+
+    def _count_dry(self, contents: DayContents, left: list[ObjectSummary], counts: DayCounts) -> None:
+        chosen = set(sources_of_next(contents, left, {source_of(summary) for summary in recorded(left)}))
+        mine = [summary for summary in left if source_of(summary) in chosen]
+        counts.sources += len(mine)
+        counts.source_bytes += sum(summary.size for summary in mine)
+
+    def _compact(self, contents: DayContents, left: list[ObjectSummary], folder: Path, counts: DayCounts) -> None:
+        runs = Runs(folder, self._dataset, self._options.run_bytes, self._options.part_bytes)
+        read = _Sums()
+        before = [summary for summary in left if compacted_name(summary.key) is not None]
+        sound = self._read_all(recorded(left), runs, read, counts)
+        chosen = sources_of_next(contents, left, sound)
+        older = [summary for summary in before if source_of(summary) in chosen]
+        if len(self._read_all(older, runs, read, counts)) < len(older):
+            where = f"{self._dataset.name} of {self._venue} on {self._date}"
+            raise TickhouseError(f"{where}: a compacted object went while it was read: nothing was written, run it again")
+        if not chosen:
+            return
+        commit = self._write(Plan(self._dataset, self._venue, self._date, chosen), runs, read, counts)
+        sizes = {source_of(summary): summary.size for summary in left}
+        counts.sources += len(chosen)
+        counts.source_bytes += sum(sizes[source] for source in chosen)
+        counts.outputs += len(commit.outputs)
+        counts.rows += commit.rows
+        counts.doubles += commit.doubles
+
+    def _write(self, plan: Plan, runs: Runs, read: "_Sums", counts: DayCounts) -> Commit:
+        """The commit, which is the last that is written. Raises TickhouseError before it where a sum is wrong."""
+        self._compactions.write_plan(plan)
+        kept, doubles, outputs = _Sums(), _Sums(), []
+        for body, key, sums in self._objects(runs, plan, kept, doubles):
+            self._check_stop()
+            outputs.append(self._written(key, body, sums))
+            counts.output_bytes += len(body)
+        if (kept.rows + doubles.rows, (kept.checksum + doubles.checksum) % _SUMS) != (read.rows, read.checksum):
+            what = f"{self._dataset.name} of {self._venue} on {self._date}"
+            raise TickhouseError(f"{what}: the merged rows are not those of the sources: nothing was deleted")
+        commit = Commit(plan.id, kept.rows, doubles.rows, self._options.clock(), tuple(outputs))
+        self._compactions.write_commit(plan, commit)
+        return commit
+
+    def _read_all(self, objects: list[ObjectSummary], runs: Runs, read: _Sums, counts: DayCounts) -> set[Source]:
+        """Those of which all rows are in the runs now. Objects are fetched ahead, some at a time."""
+        sound: set[Source] = set()
+        with ThreadPoolExecutor(FETCHED_AT_ONCE, thread_name_prefix="compact") as threads:
+            for some in in_chunks(objects, _AHEAD_BYTES, _AHEAD_OBJECTS):
+                for summary, stored in zip(some, threads.map(self._fetched, some), strict=True):
+                    if stored is not None and self._read(stored, runs, read, counts):
+                        sound.add(source_of(summary))
+        return sound
+
+    def _fetched(self, summary: ObjectSummary) -> StoredObject | None:
+        """None where it is another one by now, or none."""
+        self._check_stop()
+        try:
+            stored = self._store.read(summary.key)
+        except ObjectMissing:
+            return None
+        return stored if stored.etag == summary.etag else None
+
+    def _read(self, stored: StoredObject, runs: Runs, read: _Sums, counts: DayCounts) -> bool:
+        """All rows of an object, checked as a loader does; False where a loader would refuse it."""
+        try:
+            pieces = self._checked(stored.body, stored.key)
+        except ObjectRefused as refused:
+            counts.refused.append(stored.key)
+            log.warning("left as it is: a loader refuses it too", extra={"key": stored.key, "why": refused.reason})
+            return False
+        for piece in pieces:
+            read.add(piece)
+            runs.add(piece)
+        return True
+
+    def _checked(self, body: bytes, key: str) -> Iterable[pa.Table]:
+        """After all rows were looked at. Raises ObjectRefused, also for rows of another venue than the key's."""
+        file = CheckedFile(body, self._dataset, key)
+        is_small = file.sizes.decoded <= self._options.part_bytes
+        pieces = list(self._of_venue(file)) if is_small else self._of_venue(file)
+        if not isinstance(pieces, list):
+            for _ in pieces:  # decoded twice: what is refused half-way must not be half in
+                self._check_stop()
+            pieces = self._of_venue(file)
+        return pieces
+
+    def _of_venue(self, file: CheckedFile) -> Iterator[pa.Table]:
+        for piece in file.pieces(self._options.run_bytes):
+            venues = piece.column("venue").unique().to_pylist()
+            if venues not in ([], [self._venue]):
+                raise ObjectRefused("wrong_value", f"rows of {', '.join(map(str, venues))} under {self._venue}")
+            yield piece
+
+    def _objects(self, runs: Runs, plan: Plan, kept: _Sums, doubles: _Sums) -> Iterator[tuple[bytes, str, _Sums]]:
+        """Bytes, key, and what is in them. Only one of them is in memory."""
+        for symbol in runs.symbols():
+            place = {"venue": self._venue} | ({"symbol": symbol} if is_by_symbol(self._dataset) else {}) | {"date": self._date}
+            for number, part in enumerate(runs.parts(symbol)):
+                found, sums = merged(self._dataset, part), _Sums()
+                sums.add(found.rows)
+                kept.add(found.rows)
+                doubles.add(found.doubles)
+                times = whole_numbers(found.rows.column(self._dataset.time_column))
+                name = CompactedName(int(times.min()), int(times.max()), plan.id)
+                yield self._bytes(found.rows, plan), compacted_key(self._dataset, place, name, number), sums
+
+    def _bytes(self, rows: pa.Table, plan: Plan) -> bytes:
+        """Its footer says the plan, where its sources are named, how many they are, and the checksum of its values."""
+        said = {"plan": plan.id, "sources": str(len(plan.sources)), "value_checksum": str(value_checksum(rows))}
+        group = max(GROUP_BYTES * rows.num_rows // max(rows.nbytes, 1), 1)
+        numbers = [entry.name for entry in self._dataset.schema if entry.type == INSTANT or pa.types.is_integer(entry.type)]
+        return parquet_bytes(rows, self._dataset, said, level=LEVEL, group_rows=group, deltas=numbers)
+
+    def _written(self, key: str, body: bytes, sums: _Sums) -> Output:
+        """Read back whole: what the lake has now is what was merged. Raises TickhouseError."""
+        self._store.write(key, body)
+        stored, found = self._store.read(key), _Sums()
+        for piece in CheckedFile(stored.body, self._dataset, key).pieces(self._options.run_bytes):
+            found.add(piece)
+        if found != sums:
+            raise TickhouseError(f"{self._store.where(key)}: not read back as it was written: nothing was deleted, run it again")
+        return Output(key, stored.etag, found.rows, found.checksum)
+
+    def _check_stop(self) -> None:
+        if self._is_stopped():
+            raise Interrupted("stopped; everything is in the lake: run it again to go on")

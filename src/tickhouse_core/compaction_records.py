@@ -1,0 +1,111 @@
+"""What a compaction writes down in the lake, under `compactions/`: its plan before it, its commit after it.
+
+Both are kept for good: the plan of an object is found by its key, and so are the sources that are no longer in the lake.
+"""
+
+import gzip
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+
+import orjson
+
+from tickhouse_core.compaction import Commit, Compaction, Output, Plan, Source
+from tickhouse_core.datasets import Dataset, dataset_of_key
+from tickhouse_core.errors import ObjectChanged, ObjectMissing
+from tickhouse_core.lake_keys import compacted_name, object_key, parse_object_key
+from tickhouse_core.object_store import ObjectStore
+
+_ROOT = "compactions/"
+_PLAN, _COMMIT, _SETTLED = ".plan.json.gz", ".commit.json", ".settled"
+
+
+class Compactions:
+    """The records of one lake. Errors: the store's."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def write_plan(self, plan: Plan) -> None:
+        """Before the first of its objects. The same plan is the same bytes: safe to repeat."""
+        body = orjson.dumps([list(source) for source in plan.sources])
+        self._store.write(f"{_folder(plan.dataset, plan.venue, plan.date)}{plan.id}{_PLAN}", gzip.compress(body, mtime=0))
+
+    def write_commit(self, plan: Plan, commit: Commit) -> None:
+        """After all outputs were read back. Of two compactors with one plan the first one's stays, if its outputs are these."""
+        key = f"{_folder(plan.dataset, plan.venue, plan.date)}{plan.id}{_COMMIT}"
+        body = orjson.dumps(asdict(commit))
+        try:
+            self._store.write(key, body, must_be_new=True)
+        except ObjectChanged:
+            before = self._store.read(key)
+            if _commit_of(before.body).outputs != commit.outputs:  # written by another version of a library, then overwritten
+                self._store.write(key, body, replaces=before.etag)
+
+    def of_day(self, dataset: Dataset, venue: str, date: str) -> list[Compaction]:
+        """All of them, the earliest commit first, those without one last."""
+        folder = _folder(dataset, venue, date)
+        names = {summary.key.removeprefix(folder) for summary in self._store.list_keys(folder)}
+        found = []
+        for name in sorted(names):
+            if name.endswith(_PLAN):
+                plan = self._plan(dataset, venue, date, name.removesuffix(_PLAN))
+                said = f"{name.removesuffix(_PLAN)}{_COMMIT}"
+                found.append(Compaction(plan, _commit_of(self._store.read(f"{folder}{said}").body) if said in names else None))
+        return sorted(found, key=lambda one: (one.commit is None, one.commit.committed_at if one.commit else 0, one.plan.id))
+
+    def settle(self, dataset: Dataset, venue: str, date: str) -> None:
+        """Nothing is left to do about the compactions of a day that are recorded by now."""
+        folder = _folder(dataset, venue, date)
+        for name in self._unsettled(folder):
+            self._store.write(f"{folder}{name}{_SETTLED}", b"{}")
+
+    def is_settled(self, dataset: Dataset, venue: str, date: str) -> bool:
+        """Whether none was recorded since. One list of keys."""
+        return not self._unsettled(_folder(dataset, venue, date))
+
+    def _unsettled(self, folder: str) -> list[str]:
+        names = [summary.key.removeprefix(folder) for summary in self._store.list_keys(folder)]
+        settled = {name.removesuffix(_SETTLED) for name in names if name.endswith(_SETTLED)}
+        return [plan for name in names if name.endswith(_PLAN) and (plan := name.removesuffix(_PLAN)) not in settled]
+
+    def behind(self, key: str) -> Compaction | None:
+        """The compaction that wrote an object; None for any other object, and where its plan is not in this lake."""
+        name, parsed, dataset = compacted_name(key), parse_object_key(key), dataset_of_key(key)
+        if name is None or parsed is None or dataset is None or not {"venue", "date"} <= parsed.partitions.keys():
+            return None
+        venue, date = parsed.partitions["venue"], parsed.partitions["date"]
+        try:
+            plan = self._plan(dataset, venue, date, name.plan)
+        except ObjectMissing:
+            return None
+        try:
+            commit = _commit_of(self._store.read(f"{_folder(dataset, venue, date)}{name.plan}{_COMMIT}").body)
+        except ObjectMissing:
+            commit = None
+        return Compaction(plan, commit)
+
+    def recorded(self, sources: Iterable[Source]) -> Iterator[Source]:
+        """The sources, and those of each that is itself a compacted object: all that their rows ever were in."""
+        waiting, seen = list(sources), set[Source]()
+        while waiting:
+            source = waiting.pop()
+            if source in seen:
+                continue
+            seen.add(source)
+            yield source
+            if (inner := self.behind(source.key)) is not None:
+                waiting += inner.plan.sources
+
+    def _plan(self, dataset: Dataset, venue: str, date: str, name: str) -> Plan:
+        body = self._store.read(f"{_folder(dataset, venue, date)}{name}{_PLAN}").body
+        return Plan(dataset, venue, date, tuple(Source(*pair) for pair in orjson.loads(gzip.decompress(body))))
+
+
+def _folder(dataset: Dataset, venue: str, date: str) -> str:
+    inside = object_key(dataset, {"venue": venue, "date": date}, "").removeprefix(dataset.prefix)
+    return f"{_ROOT}{dataset.folder}/{inside}"
+
+
+def _commit_of(body: bytes) -> Commit:
+    said = orjson.loads(body)
+    return Commit(**said | {"outputs": tuple(Output(**output) for output in said["outputs"])})
