@@ -214,6 +214,7 @@ class Poller:
         shortest, longest = health.batch_seconds_now(recorders, now)
         lake = self._parts.get("lake") or LakeState(0, ())
         last_load, newest_event, untaken = map(int, self._parts.get("loads") or (0, 0, 0))
+        untaken = max(untaken, self._transformer_began()) if untaken else 0
         watermark = min((int(reached) for _, reached, _ in self._parts.get("watermarks", ())), default=0)
         stages = {
             "venue": health.recorder_stage(recorders, now),
@@ -235,6 +236,11 @@ class Poller:
                 words = f"{process.name} {process.trouble[0]}"
                 stages[stage] = Stage(stage, DOWN, stages[stage].age_seconds, words, Fault.GONE, process.name)
         return list(stages.values())
+
+    def _transformer_began(self) -> int:
+        """In microseconds, 0 where none says it: what was loaded before waits for it since then, not since it was loaded."""
+        began = [one.since for one in self._seen if one.name.split("-")[0] == "transformer" and one.since]
+        return int(min(began, default=0) * SECOND_US)
 
     def _recorders(self) -> list[Recorder]:
         """From their own metrics where STATUS_TARGETS names them, else from their last heartbeat in the warehouse."""

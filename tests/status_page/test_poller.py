@@ -13,12 +13,12 @@ from tests.waiting import patience
 
 from status_page.lake_lag import LakeLag
 from status_page.poller import Poller
-from status_page.processes import Processes
+from status_page.processes import Processes, ProcessState
 from status_page.queries import Queries
 from tickhouse_core.datasets import HEARTBEATS
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.lake_keys import hourly_key
-from tickhouse_core.metrics import heartbeat_detail
+from tickhouse_core.metrics import BEGAN, Sample, heartbeat_detail
 from tickhouse_core.timestamps import SECOND_US, now_us, to_datetime
 from tickhouse_core.warehouse import Warehouse
 
@@ -61,6 +61,24 @@ def test_a_capture_with_large_batches_is_not_late(batch_seconds: float, is_good:
         poller.close()
     assert stages["lake"] == "ok"
     assert (stages["venue"] == "ok", stages["gold"] == "ok") == (is_good, is_good)
+
+
+@pytest.mark.parametrize(("since_seconds", "verdict"), [(20, "ok"), (100, "degraded"), (None, "degraded")])
+def test_what_was_loaded_before_the_transformer_began_is_late_from_then_on(
+    since_seconds: int | None, verdict: str, moto_lake: Lake
+) -> None:
+    """A load of 100 s ago that the former run did not bring to gold."""
+    queries = Answers(now_us() - 101 * SECOND_US, heartbeat_detail("0 gaps", 10.0))
+
+    class Running(Processes):
+        def look(self) -> list[ProcessState]:
+            began = Sample(BEGAN, now_us() / SECOND_US - (since_seconds or 0), "")
+            return [ProcessState("transformer", "", (), (began,) if since_seconds else ())]
+
+    poller = Poller(queries, queries, LakeLag(moto_lake.store, queries), Running({}))
+    stages = {stage["name"]: stage["verdict"] for stage in orjson.loads(poller.poll())["stages"]}
+    poller.close()
+    assert stages["gold"] == verdict
 
 
 @pytest.mark.slow
