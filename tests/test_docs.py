@@ -31,6 +31,15 @@ def module_command(name: str) -> Any:
     return typer.main.get_command(alone)
 
 
+def test_the_operator_reads_the_words_of_the_status_page() -> None:
+    page = (ROOT / "src" / "status_page" / "assets" / "page.js").read_text(encoding="utf-8")
+    tiles = re.findall(r'(?m)^  \w+: \["(\w+)", "', page)
+    verdicts = re.findall(r'\w+: "(\w+)"', page.split("const WORDS = ")[1].split(";")[0])
+    assert (len(tiles), len(verdicts)) == (4, 4)
+    said = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert [word for word in (*tiles, *verdicts) if not re.search(rf"\b{word}\b", said)] == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_a_page_can_be_parsed(page: str) -> None:
     found = list(commands_of(ROOT / page))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PORT = 18_080
+WAIT_SECONDS = 600
 LOOKS = {
     "light": {"viewport": {"width": 1400, "height": 1260}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1400, "height": 1260}, "color_scheme": "dark"},
@@ -78,7 +79,7 @@ def recording(folder: Path, since: str, environment: dict[str, str]) -> Iterator
 
 def wait_until_healthy(minutes_of_gold: int) -> None:
     """Until the page says so, and gold has history to draw."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         time.sleep(1)
         try:
@@ -90,7 +91,7 @@ def wait_until_healthy(minutes_of_gold: int) -> None:
             continue
         if state.get("verdict") == "ok" and sum(kline[6] for kline in klines) > minutes_of_gold:
             return
-    raise SystemExit("the page did not become healthy within 300 s")
+    raise SystemExit(f"the page did not become healthy within {WAIT_SECONDS} s")
 
 
 def picture(browser: "Browser", name: str) -> None:

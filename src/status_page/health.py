@@ -157,22 +157,36 @@ def warehouse_stage(lake: LakeState, last_load_us: int, newest_event_us: int, no
     return Stage("warehouse", OK, age, words)
 
 
-def gold_stage(watermark_us: int | None, last_load_us: int, now_us: int, batch_seconds: float = DEFAULT_BATCH_SECONDS) -> Stage:
-    """Whether the transformer has processed all loads. Its watermark moves with loads: as rarely as the longest batches end."""
+@dataclass(frozen=True, slots=True)
+class GoldState:
+    """Instants, 0 where there is none: up to where every transform has all loads, the newest load, and the oldest one beyond."""
+
+    watermark_us: int
+    last_load_us: int
+    oldest_untaken_us: int
+
+
+def gold_stage(gold: GoldState, now_us: int, batch_seconds: float = DEFAULT_BATCH_SECONDS) -> Stage:
+    """Whether the transformer has processed all loads. Its watermark moves with loads: as rarely as the longest batches end.
+
+    A load is late by the time since it was loaded: after a pause, the watermark alone would count the pause too.
+    """
     more_seconds = max(0.0, batch_seconds - DEFAULT_BATCH_SECONDS)
-    if not last_load_us:
+    late_seconds = GOLD_LATE_SECONDS + more_seconds
+    if not gold.last_load_us:
         return Stage("gold", IDLE, None, "nothing is loaded yet")
-    if watermark_us is None:
-        waited = _age(last_load_us, now_us)
-        verdict = IDLE if waited > FORGOTTEN_SECONDS else DEGRADED
-        return Stage("gold", verdict, None, "no transformer has run here yet", Fault.NOT_IN_GOLD)
-    behind = max(0, last_load_us - watermark_us) / SECOND_US
-    age = _age(watermark_us, now_us)
-    waits = min(behind, age)
+    untaken = _age(gold.oldest_untaken_us, now_us) if gold.oldest_untaken_us else 0.0
+    if not gold.watermark_us:
+        if untaken <= late_seconds:
+            return Stage("gold", IDLE, None, f"the first loads are {untaken:.0f} s old, and on their way to gold")
+        is_forgotten = _age(gold.last_load_us, now_us) > FORGOTTEN_SECONDS
+        return Stage("gold", IDLE if is_forgotten else DEGRADED, None, "no transformer has run here yet", Fault.NOT_IN_GOLD)
+    waits = min(max(0, gold.last_load_us - gold.watermark_us) / SECOND_US, untaken)
+    age = _age(gold.watermark_us, now_us)
     if waits > GOLD_TOO_LATE_SECONDS + more_seconds:
         return Stage("gold", DOWN, age, f"{waits:.0f} s of loads are not in gold: is a transformer running?", Fault.NOT_IN_GOLD)
     words = f"loads up to {age:.0f} s ago are in gold"
-    if waits > GOLD_LATE_SECONDS + more_seconds:
+    if waits > late_seconds:
         return Stage("gold", DEGRADED, age, words, Fault.NOT_IN_GOLD)
     return Stage("gold", OK, age, words)
 

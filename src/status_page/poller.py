@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from status_page import health, remedies
-from status_page.health import DOWN, NO_ANSWER, Fault, LakeState, Recorder, Stage
+from status_page.health import DOWN, NO_ANSWER, Fault, GoldState, LakeState, Recorder, Stage
 from status_page.lake_lag import LakeLag
 from status_page.processes import OWN, Processes, ProcessState, gauges_of
 from status_page.queries import Queries
@@ -30,6 +30,9 @@ WATCHED_SECONDS = 15.0
 """How long after the last request the page counts as watched."""
 
 COVERAGE_HOURS = 24
+
+SHOWS = "tickhouse_status_info"
+"""The metric that tells one page from another; its folder is empty with S3 and a server."""
 
 
 class Poller:
@@ -111,7 +114,9 @@ class Poller:
         def samples() -> list[Sample]:
             name, said = "tickhouse_status_newest_timestamp_seconds", "when the newest data of a stage is from, at the last poll"
             newest = [Sample(name, instant, said, {"stage": stage}) for stage, instant in self._newest.items()]
-            return [Sample("tickhouse_status_looks_total", self._version, "polls of the pipeline"), *newest]
+            looked = Sample("tickhouse_status_looks_total", self._version, "polls of the pipeline")
+            shown = Sample(SHOWS, 1, "1; the label says which data folder the page shows", {"folder": self._running.folder})
+            return [looked, shown, *newest]
 
         def trouble() -> list[str]:
             return [f"{part}: {why}" for part, why in list(self._trouble.items())] if self._version else ["no look yet"]
@@ -208,13 +213,14 @@ class Poller:
         self._recording_since_us = (self._recording_since_us or now) if recording else 0
         shortest, longest = health.batch_seconds_now(recorders, now)
         lake = self._parts.get("lake") or LakeState(0, ())
-        last_load, newest_event = self._parts.get("loads") or (0, 0)
-        watermarks = [watermark for _, watermark, _ in self._parts.get("watermarks", ())]
+        last_load, newest_event, untaken = map(int, self._parts.get("loads") or (0, 0, 0))
+        untaken = max(untaken, self._transformer_began()) if untaken else 0
+        watermark = min((int(reached) for _, reached, _ in self._parts.get("watermarks", ())), default=0)
         stages = {
             "venue": health.recorder_stage(recorders, now),
             "lake": health.lake_stage(lake, recording, now, shortest, self._recording_since_us),
-            "warehouse": health.warehouse_stage(lake, int(last_load), int(newest_event), now),
-            "gold": health.gold_stage(min(watermarks, default=None), int(last_load), now, longest),
+            "warehouse": health.warehouse_stage(lake, last_load, newest_event, now),
+            "gold": health.gold_stage(GoldState(watermark, last_load, untaken), now, longest),
         }
         for part, stage, fault in (
             ("queues", "lake", Fault.LAKE_UNAVAILABLE),
@@ -230,6 +236,11 @@ class Poller:
                 words = f"{process.name} {process.trouble[0]}"
                 stages[stage] = Stage(stage, DOWN, stages[stage].age_seconds, words, Fault.GONE, process.name)
         return list(stages.values())
+
+    def _transformer_began(self) -> int:
+        """In microseconds, 0 where none says it: what was loaded before waits for it since then, not since it was loaded."""
+        began = [one.since for one in self._seen if one.name.split("-")[0] == "transformer" and one.since]
+        return int(min(began, default=0) * SECOND_US)
 
     def _recorders(self) -> list[Recorder]:
         """From their own metrics where STATUS_TARGETS names them, else from their last heartbeat in the warehouse."""

@@ -95,7 +95,7 @@ class Processes:
             status, figures = bounded_get(self._client, f"{address}/metrics", _MOST_BYTES)
             if status != 200:
                 raise ValueError(f"/metrics answers {status}")
-            samples = tuple(_samples(figures.decode()))
+            samples = tuple(samples_of(figures.decode()))
         except (httpx.HTTPError, ValueError) as error:
             why = redacted(str(error)).splitlines()[0] if str(error) else "no answer"
             return ProcessState(name, shown, (f"{NO_ANSWER}: {why}",))
@@ -110,7 +110,8 @@ def _own() -> Iterator[ProcessState]:
             yield ProcessState(part.name, "", tuple(part.not_alive() + part.not_ready()), (began, *part.samples()))
 
 
-def _samples(text: str) -> Iterable[Sample]:
+def samples_of(text: str) -> Iterator[Sample]:
+    """The `tickhouse_` metrics of an answer of /metrics. Raises ValueError where it is none."""
     for family in text_string_to_metric_families(text):
         if family.name.startswith("tickhouse_"):
             for sample in family.samples:

@@ -85,8 +85,7 @@ def listen_for_page(settings: StatusSettings, *, or_any_port: bool = False) -> s
 
 
 def _running(settings: StatusSettings) -> Running:
-    folder = read(DataSettings).folder
-    return Running("" if folder is None else str(folder.resolve()), settings.compose)
+    return Running(read(DataSettings).full_path, settings.compose)
 
 
 def _connect(settings: StatusSettings) -> Warehouse:

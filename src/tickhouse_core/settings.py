@@ -82,6 +82,11 @@ class DataSettings(BaseSettings, env_ignore_empty=True):
         description="folder of lake, warehouse and spool",
     )
 
+    @property
+    def full_path(self) -> str:
+        """Of the folder, without links; empty with S3 and a server."""
+        return "" if self.folder is None else str(self.folder.resolve())
+
 
 class WarehouseSettings(BaseSettings, env_prefix="CLICKHOUSE_", env_ignore_empty=True):
     """tickhouse uses a ClickHouse server over HTTP, or the embedded engine (chDB) with `CLICKHOUSE_PATH`."""

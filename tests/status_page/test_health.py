@@ -7,6 +7,7 @@ from status_page.health import (
     DOWN,
     IDLE,
     OK,
+    GoldState,
     LakeState,
     Recorder,
     Stage,
@@ -117,31 +118,39 @@ def test_the_latest_recorder_is_the_one_furthest_above_what_its_batches_allow() 
 
 def test_gold_moves_as_seldom_as_batches_come() -> None:
     """Its watermark is that of the load before: a batch of 60 s ago is not late."""
-    assert gold_stage(ago(75), ago(1), NOW, 60).verdict == OK
-    assert gold_stage(ago(75), ago(1), NOW).verdict == DEGRADED
-    assert gold_stage(ago(96), ago(0), NOW, 60).verdict == DEGRADED
-    assert gold_stage(ago(171), ago(0), NOW, 60).verdict == DOWN
+    assert gold_stage(GoldState(ago(75), ago(1), ago(74)), NOW, 60).verdict == OK
+    assert gold_stage(GoldState(ago(75), ago(1), ago(74)), NOW).verdict == DEGRADED
+    assert gold_stage(GoldState(ago(97), ago(0), ago(96)), NOW, 60).verdict == DEGRADED
+    assert gold_stage(GoldState(ago(172), ago(0), ago(171)), NOW, 60).verdict == DOWN
 
 
 def test_an_empty_warehouse_is_idle() -> None:
     assert warehouse_stage(LakeState(0, ()), 0, 0, NOW).verdict == IDLE
-    assert gold_stage(None, 0, NOW).verdict == IDLE
+    assert gold_stage(GoldState(0, 0, 0), NOW).verdict == IDLE
 
 
 @pytest.mark.parametrize(
-    ("watermark", "last_load", "verdict"),
+    ("watermark", "last_load", "untaken", "verdict"),
     [
-        (20, 1, OK),
-        (46, 0, DEGRADED),
-        (121, 0, DOWN),
-        (5_000, 4_990, OK),  # nothing was loaded since, so nothing is missing
-        (5_000, 4_000, DOWN),
-        (None, 1, DEGRADED),
-        (None, 5_000, IDLE),
+        (20, 1, 12, OK),
+        (47, 0, 46, DEGRADED),
+        (122, 0, 121, DOWN),
+        (5_000, 4_990, None, OK),  # nothing was loaded since, so nothing is missing
+        (5_000, 4_998, 4_998, OK),  # its rows are in gold: the ledger was written after them
+        (5_000, 4_000, 4_200, DOWN),
+        (5_000, 1, 3, OK),  # after a pause: what was loaded 3 s ago is not late
+        (5_000, 1, 60, DEGRADED),
+        (None, 1, 1, IDLE),  # the first minute of a new folder
+        (None, 1, 44, IDLE),
+        (None, 1, 46, DEGRADED),
+        (None, 5_000, 5_000, IDLE),
     ],
 )
-def test_gold_is_late_only_by_loads_it_has_not_seen(watermark: float | None, last_load: float, verdict: str) -> None:
-    assert gold_stage(None if watermark is None else ago(watermark), ago(last_load), NOW).verdict == verdict
+def test_gold_is_late_only_by_loads_it_has_not_seen(
+    watermark: float | None, last_load: float, untaken: float | None, verdict: str
+) -> None:
+    gold = GoldState(*(0 if seconds is None else ago(seconds) for seconds in (watermark, last_load, untaken)))
+    assert gold_stage(gold, NOW).verdict == verdict
 
 
 def test_the_whole_is_as_bad_as_its_worst_part_and_says_which() -> None:

@@ -20,12 +20,14 @@ from tests.waiting import patience
 
 from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
+from status_page.server import running_page
 from tickhouse.doctor import checks_of
 from tickhouse.doctor.findings import Finding, run_check
 from tickhouse.doctor.machine import check_python
 from tickhouse.doctor.services import check_s3, check_sqs
+from tickhouse.embedded import data_folder
 from tickhouse_core.aws import s3_client, sqs_client
-from tickhouse_core.settings import WarehouseSettings, read
+from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
 from tickhouse_core.timestamps import now_us
 from tickhouse_core.warehouse import connect
 
@@ -178,6 +180,23 @@ def test_a_wrong_clock_is_measured(healthy: "Lake", monkeypatch: Patch) -> None:
         [failed] = found("clock")
     assert (failed.verdict, "behind the exchange's" in failed.what) == ("bad", True)
     assert failed.fix.startswith("let the machine keep time: timedatectl")
+
+
+def test_a_page_of_another_folder_is_not_taken_for_the_own_one(healthy: "Lake", monkeypatch: Patch, tmp_path: Path) -> None:
+    with running_page(StatusSettings(port=0)) as url:
+        monkeypatch.setenv("STATUS_PORT", str(urlsplit(url).port))
+        [own] = found("ports")
+        with data_folder(tmp_path / "mine"):
+            [other] = found("ports")
+    assert (own.verdict, own.what.split(" on ")[0]) == ("ok", "the status page runs")
+    assert (other.verdict, other.what.split(" is ")[1]) == ("bad", "taken by the status page of S3 and a server")
+    with data_folder(tmp_path / "theirs"), running_page(StatusSettings(port=0)) as url:
+        monkeypatch.setenv("STATUS_PORT", str(urlsplit(url).port))
+        assert [one.verdict for one in found("ports")] == ["ok"]
+        with data_folder(tmp_path / "mine"):
+            [other] = found("ports")
+    assert other.what.endswith(f"is taken by the status page of the data folder {tmp_path / 'theirs'}")
+    assert other.fix.startswith("set STATUS_PORT to a free port")
 
 
 def test_an_old_python_is_told() -> None:

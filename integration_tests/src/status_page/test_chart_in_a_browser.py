@@ -1,5 +1,6 @@
 """Chart, calendar, events and SQL in a real browser: time is linear, what is missing is seen, the address keeps the choice."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -38,6 +39,13 @@ SHADED = """() => {
   return shaded / (width - 4);
 }"""
 """The part of the pane's columns that is inked from top to bottom."""
+
+COUNT_CLIPS = """
+  const clip = CanvasRenderingContext2D.prototype.clip;
+  window.clips = 0;
+  CanvasRenderingContext2D.prototype.clip = function (...given) { window.clips++; return clip.apply(this, given); };
+"""
+"""Each shaded stretch is one clip."""
 
 
 def fill(warehouse: Warehouse) -> None:
@@ -101,7 +109,7 @@ def drawn(page: "Page") -> None:
 def test_the_gap_of_a_night_takes_the_room_of_a_night_and_says_why(url: str, page: "Page") -> None:
     page.goto(address(url, NOW - timedelta(hours=12), NOW))
     drawn(page)
-    page.wait_for_function(f"({SHADED})() > 0.5")
+    page.wait_for_function(f"() => ({SHADED})() > 0.5")
     assert page.evaluate(SHADED) == pytest.approx(8 / 12, abs=0.06)
     box = page.locator("#candles").bounding_box()
     assert box is not None
@@ -114,6 +122,34 @@ def test_the_gap_of_a_night_takes_the_room_of_a_night_and_says_why(url: str, pag
     expect(page.locator("#candles-words")).to_contain_text("kucoin BTC-USDT: 101, 0.0 bps")
 
 
+def test_thousands_of_gaps_are_shaded_once_and_told_in_a_few_words(url: str, warehouse: Warehouse, page: "Page") -> None:
+    """Each on its own, they cost a second of drawing and a page of words: 2,000 of them in 40 candles of an hour."""
+    warehouse.command(
+        "insert into silver_stream_events (venue, symbol, channel, instance, event, from_update_id, to_update_id, started_at, "
+        "ended_at, cause, detail, load_time) select 'kucoin', 'BTC-USDT', 'trades', 'main', 'gap', 9 * number, 9 * number + 1, "
+        "toDateTime64({now:String}, 6, 'UTC') - toIntervalSecond(70 * number) as at, at + toIntervalSecond(number % 60), "
+        "'disconnect', '', at from numbers(2000)",
+        {"now": str(NOW)},
+    )
+    page.add_init_script(COUNT_CLIPS)
+    start, end = (NOW - timedelta(hours=hours) for hours in (30, 2))
+    page.goto(f"{url}/?venue=kucoin&symbol=BTC-USDT&interval=1h&from={start.isoformat()}Z&to={end.isoformat()}Z")
+    drawn(page)
+    page.wait_for_function("() => window.clips > 0")
+    page.evaluate("window.clips = 0")
+    page.locator("#theme").click()
+    page.wait_for_function("() => window.clips > 0")
+    assert (
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(window.clips))))") < 100
+    )
+    box = page.locator("#candles").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.3)
+    expect(page.locator("#candles-hover")).to_have_text(
+        re.compile(r"(2 trades missing, \d+ s, disconnected · ){3}and \d\d more$")
+    )
+
+
 def test_loading_looks_like_loading_and_no_old_chart_stands_under_a_new_choice(url: str, page: "Page") -> None:
     page.goto(address(url))
     drawn(page)
@@ -123,7 +159,7 @@ def test_loading_looks_like_loading_and_no_old_chart_stands_under_a_new_choice(u
     expect(page.locator("#candles")).to_have_attribute("aria-busy", "true")
     expect(page.locator("#candles-state")).to_have_text("loading …")
     expect(page.locator("#candles-words")).to_have_text("")
-    page.wait_for_function(f"({SHADED})() === 0")
+    page.wait_for_function(f"() => ({SHADED})() === 0")
     while not held:
         page.wait_for_timeout(20)
     held[0].fulfill(status=503, body="away")

@@ -2,13 +2,14 @@
 import { showBook } from "./book.js";
 import { watchCalendar } from "./calendar.js";
 import { candleChart } from "./candles.js";
-import { make, offerFiles, place, say } from "./document.js";
+import { count, make, offerFiles, place, say } from "./document.js";
 
 const INTERVALS = ["1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d"];
 const WINDOW_STEPS = 1000;
 const NEAR = 60; // steps: so close to the end of what is shown, the next window is asked for
 const RETRY_MS = 5000;
 const OTHER_MS = 3000;
+const MOST_SPANS_IN_WORDS = 3;
 const WINDOWS_OF_NOTHING = 3; // a longer hole is skipped by a button
 const LENGTHS = { s: 1, m: 60, h: 3600, d: 86400 };
 const stepOf = (interval) => parseInt(interval, 10) * LENGTHS[interval.slice(-1)];
@@ -234,15 +235,21 @@ function words(row, time) {
     `from ${row.source}${row.isComplete ? "" : ", incomplete"}`] : ["no candle"];
   const other = chart.otherAt(time);
   if (row && other) parts.push(`${place("compare").value}: ${figure(other)}, ${((other / row.close - 1) * 1e4).toFixed(1)} bps`);
-  return [short(time), ...parts, ...chart.spansAt(time).map((span) => span.words)].join(" · ");
+  return [short(time), ...parts, ...missing(chart.spansAt(time))].join(" · ");
+}
+
+// The longest few in words: a candle of a day may have hundreds.
+function missing(spans) {
+  const longest = spans.toSorted((one, other) => other.to - other.from - (one.to - one.from)).slice(0, MOST_SPANS_IN_WORDS);
+  return [...longest.map((span) => span.words), ...(spans.length > longest.length ? [`and ${count(spans.length - longest.length)} more`] : [])];
 }
 
 function showWords() {
   const last = chart.last();
   const said = last && choice ? `${choice.symbol} ${choice.interval} · ${words(last, last.time)}` : "";
   say(place("candles-words"), said);
-  const missing = chart.spans().filter((span) => span.kind === "open" || span.kind === "empty").length;
-  place("candles").setAttribute("aria-label", `Candles. ${said}. ${missing} ${missing === 1 ? "stretch" : "stretches"} missing`);
+  const holes = chart.spans().filter((span) => span.kind === "open" || span.kind === "empty").length;
+  place("candles").setAttribute("aria-label", `Candles. ${said}. ${holes} ${holes === 1 ? "stretch" : "stretches"} missing`);
 }
 
 place("interval").replaceChildren(...INTERVALS.map((name) => make("option", name, { value: name })));

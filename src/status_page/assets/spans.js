@@ -64,6 +64,17 @@ function emptyRuns(bars, since, until, step, before, after, known) {
   return runs;
 }
 
+// Columns that touch are one: thousands of gaps in a few candles are shaded once, not one over the other.
+function united(columns) {
+  const found = [];
+  for (const { left, right } of columns.sort((one, other) => one.left - other.left)) {
+    const last = found.at(-1);
+    if (last && left <= last.right) last.right = Math.max(last.right, right);
+    else found.push({ left, right });
+  }
+  return found;
+}
+
 // A primitive of Lightweight Charts: draws the spans behind the candles, hatched for eyes that do not tell the colours apart.
 export class Spans {
   constructor(colour) {
@@ -95,6 +106,7 @@ export class Spans {
   draw({ context, bitmapSize, horizontalPixelRatio: ratio }) {
     const half = this.scale.options().barSpacing / 2;
     const snap = (time) => Math.max(this.since, Math.min(this.until - this.step, Math.floor(time / this.step) * this.step));
+    const columns = { healed: [], empty: [], book: [], open: [] }; // the last one is drawn over the others
     for (const span of this.list) {
       if (span.kind === "quiet") continue;
       const first = this.scale.timeToCoordinate(snap(span.from));
@@ -102,8 +114,11 @@ export class Spans {
       if (first === null || last === null) continue;
       const left = Math.round((first - half) * ratio), right = Math.max(Math.round((last + half) * ratio), left + Math.ceil(2 * ratio));
       if (right < 0 || left > bitmapSize.width) continue;
-      const bottom = span.kind === "book" ? 8 * ratio : bitmapSize.height; // updates of the book: a strip at the top
-      this.shade(context, { left: Math.max(left, 0), right: Math.min(right, bitmapSize.width), top: 0, bottom }, span.kind, ratio);
+      columns[span.kind].push({ left: Math.max(left, 0), right: Math.min(right, bitmapSize.width) });
+    }
+    for (const [kind, found] of Object.entries(columns)) {
+      const bottom = kind === "book" ? 8 * ratio : bitmapSize.height; // updates of the book: a strip at the top
+      for (const { left, right } of united(found)) this.shade(context, { left, right, top: 0, bottom }, kind, ratio);
     }
   }
 

@@ -14,11 +14,12 @@ import httpx
 from extract_process.markets import active_symbols, collected_markets, markets_file
 from extract_process.spool.limits import DISK_RESERVE_BYTES
 from extract_process.venues import DEFAULT_VENUE, venue_named
-from status_page.processes import bearer, bounded_get
+from status_page.poller import SHOWS
+from status_page.processes import bearer, bounded_get, samples_of
 from tickhouse.doctor.findings import CheckFailed, Finding
 from tickhouse.settings_table import MODELS
 from tickhouse_core.errors import UsageError
-from tickhouse_core.settings import MetricsSettings, SpoolSettings, StatusSettings, WarehouseSettings, read
+from tickhouse_core.settings import DataSettings, MetricsSettings, SpoolSettings, StatusSettings, WarehouseSettings, read
 
 OLDEST_PYTHON = (3, 11)
 ROOMY_BYTES = 5 * 1024**3
@@ -75,17 +76,19 @@ def check_disk() -> Iterator[Finding]:
 
 def check_ports() -> Iterator[Finding]:
     status = read(StatusSettings)
+    where, advice = (
+        f"{status.host}:{status.port}",
+        "set STATUS_PORT to a free port, or end what listens there (ss -ltnp shows it)",
+    )
     if not status.port or _is_free(status.host, status.port):
-        yield Finding("ports", "ok", f"{status.host}:{status.port} is free for the status page")
-    elif _is_ours(status.port):
-        yield Finding("ports", "ok", f"the status page runs on {status.host}:{status.port}")
+        yield Finding("ports", "ok", f"{where} is free for the status page")
+    elif (shown := _folder_of_page(status.port)) is None:
+        yield Finding("ports", "bad", f"{where} is taken by another program", advice)
+    elif shown != read(DataSettings).full_path:
+        other = f"the data folder {shown}" if shown else "S3 and a server"
+        yield Finding("ports", "bad", f"{where} is taken by the status page of {other}", advice)
     else:
-        yield Finding(
-            "ports",
-            "bad",
-            f"{status.host}:{status.port} is taken by another program",
-            "set STATUS_PORT to a free port, or end what listens there (ss -ltnp shows it)",
-        )
+        yield Finding("ports", "ok", f"the status page runs on {where}")
     metrics = read(MetricsSettings)
     if metrics.port and not _is_free(metrics.host, metrics.port):
         what = f"METRICS_PORT={metrics.port} is taken already"
@@ -112,10 +115,12 @@ def _is_free(host: str, port: int) -> bool:
     return True
 
 
-def _is_ours(port: int) -> bool:
+def _folder_of_page(port: int) -> str | None:
+    """The data folder that the status page on a port shows, empty for S3 and a server; None where no status page answers."""
     try:
         with httpx.Client(timeout=2, trust_env=False) as client:
             address = f"http://127.0.0.1:{port}/metrics"
-            return b"tickhouse_status_looks_total" in bounded_get(client, address, 2_000_000, bearer(read(StatusSettings)))[1]
+            _, answer = bounded_get(client, address, 2_000_000, bearer(read(StatusSettings)))
+        return next((one.labels["folder"] for one in samples_of(answer.decode()) if one.name == SHOWS), None)
     except (httpx.HTTPError, ValueError):
-        return False
+        return None
