@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from extract_process.venues import Venue, venue_names
@@ -120,6 +119,8 @@ def active_symbols(venue: str) -> tuple[str, ...]:
 
 
 def _tiers(path: Path, venue: str) -> dict[str, Tier]:
+    import yaml  # who names symbols needs no file: a twentieth of the start of a backfill
+
     try:
         venues = TypeAdapter(dict[str, dict[str, Tier]]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:

@@ -1,24 +1,13 @@
-"""The border to botocore: clients with bounded waits, and botocore's errors in our words."""
+"""The border to botocore: clients with bounded waits, and botocore's errors in our words.
+
+botocore is imported with the first client: who works on a data folder does without half a second of the processor.
+"""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, cast
-
-import botocore.session
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    NoCredentialsError,
-    NoRegionError,
-    ParamValidationError,
-    PartialCredentialsError,
-    ProfileNotFound,
-)
-from botocore.loaders import Loader, create_loader
 
 from tickhouse_core.errors import (
     AccessRefused,
@@ -34,19 +23,11 @@ from tickhouse_core.settings import AwsSettings, read
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
+    from botocore.config import Config
+    from botocore.exceptions import ClientError
+    from botocore.loaders import Loader
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
-
-_CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": 5},
-    connect_timeout=5,
-    read_timeout=30,  # longer than SQS's longest poll of 20 s
-    max_pool_connections=32,
-    s3={"addressing_style": "path"},  # LocalStack and moto answer on one host name
-)
-_BRIEF = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=5))
-_CONFIGURATION = (ProfileNotFound, ValueError)
-"""ValueError is botocore's for an endpoint that is no URL."""
 
 _creating = threading.Lock()
 """botocore lets threads share a client, not its making: the loader's cache has no lock of its own."""
@@ -89,16 +70,32 @@ def sqs_client(*, brief: bool = False) -> "SQSClient":
 
 def _client(service: str, *, brief: bool) -> "BaseClient":
     """Credentials, region and endpoint of the environment as it is now: only the descriptions of services are shared."""
+    import botocore.session
+
     read(AwsSettings)  # botocore's own refusal of a malformed one would repeat it
     session = botocore.session.get_session()
     with _creating:
         session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
-        return session.create_client(service, config=_BRIEF if brief else _CONFIG)
+        return session.create_client(service, config=_config(brief=brief))
+
+
+def _config(*, brief: bool) -> "Config":
+    from botocore.config import Config
+
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": 1 if brief else 5},
+        connect_timeout=5,
+        read_timeout=5 if brief else 30,  # longer than SQS's longest poll of 20 s
+        max_pool_connections=32,
+        s3={"addressing_style": "path"},  # LocalStack and moto answer on one host name
+    )
 
 
 @cache
-def _loader(data_path: str | None) -> Loader:
+def _loader(data_path: str | None) -> "Loader":
     """Reads and parses a service's description once a process: it is most of the time that a client takes to make."""
+    from botocore.loaders import create_loader
+
     return create_loader(data_path)
 
 
@@ -108,6 +105,17 @@ def aws_errors(what: str, *, conditional: bool = False) -> Iterator[None]:
 
     ObjectChanged only from a `conditional` request: to another one a 412 is a refusal like any other.
     """
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        HTTPClientError,
+        NoCredentialsError,
+        NoRegionError,
+        ParamValidationError,
+        PartialCredentialsError,
+        ProfileNotFound,
+    )
+
     try:
         yield
     except (NoCredentialsError, NoRegionError, PartialCredentialsError) as error:
@@ -117,7 +125,7 @@ def aws_errors(what: str, *, conditional: bool = False) -> Iterator[None]:
         ) from error
     except ParamValidationError as error:
         raise UsageError(f"{what}: {_one_line(error)}; check S3_BUCKET") from error
-    except _CONFIGURATION as error:  # their text may repeat a secret of the environment or of boto3's files
+    except (ProfileNotFound, ValueError) as error:  # ValueError: an endpoint that is no URL. Both may repeat a secret
         said = f"the configuration cannot be used ({type(error).__name__})"
         raise UsageError(f"{what}: {said}; check AWS_ENDPOINT_URL, AWS_PROFILE, AWS_DEFAULT_REGION and ~/.aws") from None
     except ClientError as error:
@@ -130,7 +138,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _client_error(what: str, error: ClientError, conditional: bool) -> TickhouseError:
+def _client_error(what: str, error: "ClientError", conditional: bool) -> TickhouseError:
     code = error.response.get("Error", {}).get("Code", "")
     message = f"{what}: {error}"
     if code in _MISSING:

@@ -6,37 +6,11 @@ from urllib.parse import quote
 import orjson
 
 from tickhouse_core.datasets import dataset_of_key
-from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.folder_queue import FolderQueue
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.message_queue import MessageQueue, SqsQueue
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.s3_store import S3Store
 from tickhouse_core.settings import DataSettings, LakeSettings, read
-
-
-class CopiedStore(S3Store):
-    """A bucket that forgets (LocalStack's community edition does), with a copy of every object on disk."""
-
-    def __init__(self, bucket: str, copy: FolderStore) -> None:
-        super().__init__(bucket)
-        self._copy = copy
-
-    def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
-        """As ObjectStore's; what returned is on the disk of LAKE_COPY_DIR too.
-
-        LakeUnavailable where the bucket forgot it before the copy was there: who restores it may have looked too early.
-        """
-        etag = super().write(key, body, replaces=replaces, must_be_new=must_be_new)
-        self._copy.write(key, body)
-        if not self.has(key):
-            raise LakeUnavailable(f"{self.where(key)}: the lake forgot it while it was copied")
-        return etag
-
-    def delete(self, key: str) -> None:
-        """The copy first: what is on disk comes back into the bucket."""
-        self._copy.delete(key)
-        super().delete(key)
 
 
 class NotifyingStore(FolderStore):
@@ -63,6 +37,9 @@ def open_lake(*, brief: bool = False) -> ObjectStore:
     bucket, data = read(LakeSettings).bucket, read(DataSettings).folder
     if data is not None:
         return NotifyingStore(data, bucket)
+    from tickhouse_core.copied_store import CopiedStore  # botocore: a data folder does without, half a second of the processor
+    from tickhouse_core.s3_store import S3Store
+
     copy = configured_copy()
     return S3Store(bucket, brief=brief) if copy is None or brief else CopiedStore(bucket, copy)
 

@@ -21,13 +21,32 @@ SPARE = 256
 
 
 class Block(NamedTuple):
-    """As touched_blocks.sql gives it: it begins at `start` (seconds), its rows from `changed_us` (microseconds) on are built."""
+    """It begins at `start` (seconds), its rows from `changed_us` (microseconds) on are built."""
 
     interval: str
     venue: str
     symbol: str
     start: int
     changed_us: int
+
+
+def touched_blocks(rows: Iterable[Sequence[Any]]) -> list[Block]:
+    """The blocks that are built anew, in order of interval, venue, symbol and time.
+
+    `rows` as touched_blocks.sql gives them: interval, venue, symbol, the block's start (seconds), the first and the last of its
+    intervals that were touched (microseconds). The block after is one too where it begins within `WARM_UP` intervals of the last.
+    """
+    changed: dict[tuple[str, str, str, int], int] = {}
+    for interval, venue, symbol, start, first_us, last_us in rows:
+        seconds = INTERVAL_SECONDS[interval]
+        after = start + LENGTH * seconds
+        touches = [(start, first_us)]
+        if last_us + WARM_UP * seconds * SECOND_US >= after * SECOND_US:
+            touches.append((after, after * SECOND_US))
+        for block, changed_us in touches:
+            key = (interval, venue, symbol, block)
+            changed[key] = min(changed_us, changed.get(key, changed_us))
+    return [Block(*key, changed_us) for key, changed_us in sorted(changed.items())]
 
 
 def cut_blocks(blocks: Iterable[Block], at_once: int) -> Iterator[list[Block]]:

@@ -26,12 +26,14 @@ class Statement:
     `needs`, if there is one, is a file of sql/clickhouse/transform that counts what the statement works on: with none it would
     fill nothing, and planning a large statement takes the engine up to half a second.
     `only_from`: `klines` or `trades`, of which silver may never have had any of the step's interval; so it would then, too.
+    `only_after`: a step of the transform that this one reads all of its rows from: it must have had something to do.
     `blocks`, if there is one, is a file there that lists the blocks the statement builds anew: it gets `at_once` of them at most.
     """
 
     file: str
     needs: str = ""
     only_from: str = ""
+    only_after: str = ""
     blocks: str = ""
     at_once: int = 512
 
@@ -118,8 +120,8 @@ def _symbols(of: str) -> Step:
     return Step(f"symbol_names_{of}", "stored_symbol_names", (Statement("symbol_names.sql"),))
 
 
-def _cross_venue(basis: str) -> Step:
-    statement = Statement("cross_venue.sql", needs="shared_markets.sql")
+def _cross_venue(basis: str, only_after: str) -> Step:
+    statement = Statement("cross_venue.sql", needs="shared_markets.sql", only_after=only_after)
     return Step(f"cross_venue_{basis}", "stored_cross_venue", (statement,), {"basis": basis})
 
 
@@ -133,7 +135,7 @@ OHLCV = Transform(
         *(_roll_up(part, interval) for part, interval in pairwise(_LONGER)),
         _indicators(),
         _symbols("trades"),
-        _cross_venue("trades"),
+        _cross_venue("trades", only_after="ohlcv_1s"),
     ),
     forgets=(
         Forget("forget_ohlcv.sql", _intervals),
@@ -150,7 +152,7 @@ BOOK = Transform(
         Step("book_top_1s", "stored_book_top", (Statement("book_top_1s.sql"),)),
         Step("book_coverage", "stored_book_hours", (Statement("book_coverage.sql"),)),
         _symbols("book"),
-        _cross_venue("book"),
+        _cross_venue("book", only_after="book_top_1s"),
     ),
     forgets=(
         Forget("forget_book_top.sql", _minutes_of_a_book),

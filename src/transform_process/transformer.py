@@ -8,7 +8,7 @@ import itertools
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from tickhouse_core.metrics import Component, Sample, Watchdog, observed
 from tickhouse_core.timestamps import DAY_US, SECOND_US, now_us, to_datetime
 from tickhouse_core.warehouse import Warehouse
 from tickhouse_core.writer_fence import WriterFence
-from transform_process.blocks import Block, cut_blocks, what_to_read
+from transform_process.blocks import cut_blocks, touched_blocks, what_to_read
 from transform_process.catalog import LOST, TRANSFORMS, Load, Step, Transform, Window, cut_windows
 from transform_process.sql_files import read_sql, without_idle_parts
 from transform_process.touched import SeenInSilver, Touched, bounds
@@ -92,16 +92,19 @@ class Transformer:
         """Processes the loads since the last pass, window by window; returns the number of gold rows built."""
         is_rebuild = bool(self._to_rebuild)
         if is_rebuild and not self._oldest_build:
-            self._oldest_build = self._watermark(self._transforms[0])[1]
-        built = sum(self._run_transform(transform) for transform in self._transforms)
+            self._oldest_build = self._next_version()
+        watermarks = self._watermarks()
+        [[clock_us]] = self._warehouse.query(read_sql("transform/clock.sql"))
+        end_us = int(clock_us) - round(self._options.lag_seconds * SECOND_US)
+        built = sum(self._run_transform(transform, watermarks, end_us) for transform in self._transforms)
         if is_rebuild and not self._to_rebuild:
             self._drop_older_builds()
-        self._drop_old_losses()
+        self._drop_old_losses(watermarks)
         return built
 
-    def _drop_old_losses(self) -> None:
+    def _drop_old_losses(self, watermarks: Counter[str]) -> None:
         """Deletes lost minutes that every transform of any process has dealt with long ago."""
-        before_us = min(self._watermark(transform)[0] for transform in TRANSFORMS) - LOSSES_KEPT_US
+        before_us = min(watermarks[transform.name] for transform in TRANSFORMS) - LOSSES_KEPT_US
         if before_us > 0 and self._warehouse.query(read_sql("transform/old_losses.sql"), {"before_us": before_us})[0][0]:
             self._warehouse.command(
                 f"delete from {LOST} where load_time < fromUnixTimestamp64Micro({{before_us:Int64}})",  # noqa: S608  # our own name
@@ -118,12 +121,9 @@ class Transformer:
             )
         self._oldest_build = 0
 
-    def _run_transform(self, transform: Transform) -> int:
-        start_us, _ = self._watermark(transform)
-        if transform.name in self._to_rebuild:
-            start_us = 0
-        [[clock_us]] = self._warehouse.query(read_sql("transform/clock.sql"))
-        end_us = int(clock_us) - round(self._options.lag_seconds * SECOND_US)
+    def _run_transform(self, transform: Transform, watermarks: Counter[str], end_us: int) -> int:
+        """Processes its loads before `end_us`, and moves its watermark."""
+        start_us = 0 if transform.name in self._to_rebuild else watermarks[transform.name]
         if end_us <= start_us:
             return 0
         built = 0
@@ -132,12 +132,17 @@ class Transformer:
             if self._stop.is_set():
                 return built
             built += self._run_window(transform, window)
+            watermarks[transform.name] = max(watermarks[transform.name], window.end_us)
         self._to_rebuild.discard(transform.name)
         return built
 
-    def _watermark(self, transform: Transform) -> tuple[int, int]:
-        [[watermark_us, version]] = self._warehouse.query(read_sql("transform/watermark.sql"), {"transform": transform.name})
-        return int(watermark_us), int(version)
+    def _watermarks(self) -> Counter[str]:
+        """By transform, in microseconds; 0 for one that has done nothing yet."""
+        rows = self._warehouse.query(read_sql("transform/watermarks.sql"))
+        return Counter({str(transform): int(watermark_us) for transform, watermark_us in rows})
+
+    def _next_version(self) -> int:
+        return int(self._warehouse.query(read_sql("transform/next_version.sql"))[0][0])
 
     def _loads(self, transform: Transform, start_us: int, end_us: int) -> Iterable[Load]:
         sql = read_sql("transform/loads.sql")
@@ -149,10 +154,15 @@ class Transformer:
         """All steps over one window; what was done and the watermark are written last, in one insert."""
         began = time.monotonic()
         self._fence.check()
-        _, version = self._watermark(transform)
+        version = self._next_version()
         touched = self._seen.touched(window, has_lost=self._forget(transform, window))
-        seconds = [self._run_step(step, window, version, touched) for step in transform.steps]
-        built = self._built(transform.steps, version)
+        at_work: dict[str, bool] = {}
+        seconds = []
+        for step in transform.steps:
+            started = time.monotonic()
+            at_work[step.name] = self._run_step(step, window, version, touched, at_work)
+            seconds.append(time.monotonic() - started)
+        built = self._built(transform.steps, version, at_work)
         rows = [
             {"step": step.name, "built_rows": count, "seconds": took}
             for step, count, took in zip(transform.steps, built, seconds, strict=True)
@@ -197,31 +207,35 @@ class Transformer:
         if gone := [name for name in names if name not in left]:
             self._warehouse.command(read_sql("transform/forget_names.sql"), {"names": gone})
 
-    def _run_step(self, step: Step, window: Window, version: int, touched: Touched) -> float:
-        """Fills the step's target; returns the seconds it took."""
-        began = time.monotonic()
+    def _run_step(self, step: Step, window: Window, version: int, touched: Touched, before: Mapping[str, bool]) -> bool:
+        """Fills the step's target; returns whether there was anything to fill it from. `before`: the same of earlier steps."""
         parameters: dict[str, Any] = {**step.parameters, **bounds(window.start_us, window.end_us)}
         parameters |= {"build_version": version, "oldest_build": self._oldest_build}
         parameters["grain"] = max(touched.grain, parameters.get("seconds", 0))
         at_work = touched.parts_at_work(parameters.get("interval", ""))
+        ran = False
         for statement in step.statements:
             if statement.only_from and statement.only_from not in at_work:
+                continue
+            if statement.only_after and not (before[statement.only_after] or touched.has_lost):
                 continue
             if statement.needs and not self._warehouse.query(_read(f"transform/{statement.needs}", at_work), parameters)[0][0]:
                 continue
             sql = _read(f"gold/{statement.file}", at_work)
             if not statement.blocks:
                 self._warehouse.command(sql, parameters)
+                ran = True
                 continue
-            blocks = self._warehouse.query(_read(f"transform/{statement.blocks}", at_work), parameters)
-            for some in cut_blocks((Block(*row) for row in blocks), statement.at_once):
+            rows = self._warehouse.query(_read(f"transform/{statement.blocks}", at_work), parameters)
+            for some in cut_blocks(touched_blocks(rows), statement.at_once):
                 self._warehouse.command(sql, parameters | what_to_read(some, parameters["intervals"]))
-        return time.monotonic() - began
+                ran = True
+        return ran
 
-    def _built(self, steps: Sequence[Step], version: int) -> list[int]:
+    def _built(self, steps: Sequence[Step], version: int, at_work: Mapping[str, bool]) -> list[int]:
         """How many rows each step left, asked once a table: a small question costs as much as a small insert."""
         counts: dict[tuple[str, str], int] = {}
-        for target in dict.fromkeys(step.target for step in steps):
+        for target in dict.fromkeys(step.target for step in steps if at_work[step.name]):
             by_interval = any("interval" in step.parameters for step in steps if step.target == target)
             file = "built_by_interval.sql" if by_interval else "built_rows.sql"
             for row in self._warehouse.query(read_sql(f"transform/{file}"), {"target": target, "build_version": version}):

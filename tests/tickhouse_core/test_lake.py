@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.commands import run_python
 
 from load_process.notifications import parse_notification
 from load_process.objects import LoadRequest
 from tickhouse_core.aws import s3_client
+from tickhouse_core.copied_store import CopiedStore
 from tickhouse_core.datasets import DATASETS
 from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.folder_store import FolderStore
-from tickhouse_core.lake import CopiedStore, open_lake, open_queue
+from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.settings import SpoolSettings, WarehouseSettings, read
 
 if TYPE_CHECKING:
@@ -68,3 +70,13 @@ def test_what_the_lake_forgot_before_it_was_copied_is_written_again(moto_lake: L
     with pytest.raises(LakeUnavailable, match="forgot it while it was copied"):
         store.write("a/b", b"x")
     assert CopiedStore(moto_lake.store.bucket, FolderStore(tmp_path)).write("a/b", b"x")
+
+
+@pytest.mark.slow  # another process
+def test_a_backfill_into_a_data_folder_imports_nothing_of_s3(tmp_path: Path) -> None:
+    program = "import sys, extract_process.backfill.runner, extract_process.klines, tickhouse_core.lake; "
+    program += "tickhouse_core.lake.open_lake().write('data_sources/trades/a.parquet', b'x'); print(*sys.modules)"
+    imported = set(run_python("-c", program, environment={"TICKHOUSE_DATA": str(tmp_path)}).stdout.split())
+    assert (tmp_path / "queue" / "trades-notifications").is_dir()
+    assert {"pyarrow", "httpx"} <= imported
+    assert not imported & {"botocore", "boto3", "obstore", "urllib3", "yaml"}

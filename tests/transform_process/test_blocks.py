@@ -1,6 +1,6 @@
 from itertools import chain
 
-from transform_process.blocks import LENGTH, SPARE, WARM_UP, Block, cut_blocks, what_to_read
+from transform_process.blocks import LENGTH, SPARE, WARM_UP, Block, cut_blocks, touched_blocks, what_to_read
 
 DAY = LENGTH * 60
 
@@ -13,6 +13,20 @@ def days_read(blocks: list[Block]) -> int:
     """Of one interval: its span, of all symbols."""
     days = [one.start // DAY for one in blocks]
     return (max(days) - min(days) + 1) * len({one.symbol for one in blocks})
+
+
+def test_a_touched_row_changes_its_block_from_there_on_and_the_next_one_if_that_warms_up_with_it() -> None:
+    second, minute = 1_000_000, 60_000_000
+    noon, evening = 5 * DAY * second + 400 * minute, 5 * DAY * second + 440 * minute
+    rows = [("1m", "binance", "BTCUSDT", 5 * DAY, noon, noon + 39 * minute), ("1m", "binance", "ETHUSDT", 5 * DAY, noon, evening)]
+    first, second_day = (Block("1m", "binance", symbol, 5 * DAY, noon) for symbol in ("BTCUSDT", "ETHUSDT"))
+    assert touched_blocks(rows) == [first, second_day, block(6, "ETHUSDT")]
+
+
+def test_a_block_that_is_touched_twice_is_built_once_from_the_earlier_row_on() -> None:
+    late = 6 * DAY * 1_000_000 + 60_000_000
+    rows = [("1m", "binance", "BTCUSDT", day * DAY, at, at) for day, at in ((5, late - 120_000_000), (6, late))]
+    assert touched_blocks(rows) == [block(5)._replace(changed_us=late - 120_000_000), block(6)]
 
 
 def test_nothing_touched_is_no_statement() -> None:
