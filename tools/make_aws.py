@@ -25,14 +25,14 @@ QUEUE = f"""\
 {{name}}DeadLetters:
   Type: AWS::SQS::Queue
   Properties:
-    QueueName: {{queue}}-dlq
+    QueueName: !Sub "{{queue}}-dlq${{{{CellSuffix}}}}"
     MessageRetentionPeriod: {RETENTION_SECONDS} # 14 days, the most there is
     SqsManagedSseEnabled: true
 
 {{name}}Queue:
   Type: AWS::SQS::Queue
   Properties:
-    QueueName: {{queue}}
+    QueueName: !Sub "{{queue}}${{{{CellSuffix}}}}"
     VisibilityTimeout: {VISIBILITY_SECONDS}
     MessageRetentionPeriod: {RETENTION_SECONDS}
     ReceiveMessageWaitTimeSeconds: 20

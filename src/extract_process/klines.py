@@ -18,7 +18,7 @@ from tickhouse_core.command_line import instant, one_of, print_figures, with_dat
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.logs import console, status_shown
-from tickhouse_core.settings import SpoolSettings, read
+from tickhouse_core.settings import LakeSettings, SpoolSettings, read
 from tickhouse_core.starting import start
 from tickhouse_core.timestamps import format_instant, now_us
 
@@ -176,7 +176,7 @@ def main(
             recheck=recheck,
         )
         _check_range(options)
-        part, symbols = shard_named(shard), named_or_active(symbol, venue)
+        part, symbols = shard_named(shard, read(LakeSettings).cell), named_or_active(symbol, venue)
         if part:
             symbols = part.part_of(venue, symbols)
         with stop_on_signals() as stop:

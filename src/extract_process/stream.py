@@ -15,6 +15,7 @@ from tickhouse_core.command_line import one_of, print_figures, with_data_folder
 from tickhouse_core.datasets import CHANNELS
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
+from tickhouse_core.settings import LakeSettings, read
 from tickhouse_core.starting import start
 
 if TYPE_CHECKING:  # what records is imported when it records: --help and a wrong option need none of it
@@ -94,7 +95,7 @@ def main(
         if snapshot_levels not in (None, *exchange.snapshot_levels):
             known = ", ".join(map(str, exchange.snapshot_levels))
             raise UsageError(f"--snapshot-levels {snapshot_levels}: choose from {known}")
-        part = shard_named(shard)
+        part = shard_named(shard, read(LakeSettings).cell)
         markets = _markets(exchange, symbol or [], channel or [])
         if part:
             markets = markets.only(part.part_of(venue, markets.wanted))

@@ -16,6 +16,7 @@ from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
 from tickhouse.answers import JSON_FORMAT, JSON_SETTINGS, TABLE_FORMAT, json_lines, table_of, writes_unseen
+from tickhouse_core.cells import ALONE, MOST_CELLS, Cell
 from tickhouse_core.command_line import print_table, with_data_folder
 from tickhouse_core.errors import UsageError, WarehouseReadOnly, WarehouseRefused
 from tickhouse_core.folder_holder import other_holder
@@ -53,6 +54,7 @@ _MODULES = {
     "clear": ("tickhouse.clear", _OPERATE),
     "compact": ("tickhouse.compact.command", _OPERATE),
     "failover": ("tickhouse.failover", _OPERATE),
+    "cells": ("tickhouse.cells", _OPERATE),
     "keep": ("tickhouse.localstack_restore", _OPERATE),
 }
 """Commands that are their module's `main`."""
@@ -152,15 +154,23 @@ def provision(
     pubsub: Annotated[
         bool, typer.Option("--pubsub", help="Only the mirror's topics; without any option if Pub/Sub is configured.")
     ] = False,
+    cells: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST_CELLS, help="Buckets and queues of this many cells, nothing else."),
+    ] = None,
 ) -> None:
     """Create bucket, queues, notifications, tables and topics; safe to repeat."""
 
     def work() -> None:
+        if cells:
+            _provision_cells(cells, is_alone=not (aws or warehouse or pubsub))
+            return
         everything = not (aws or warehouse or pubsub)
         if aws or (everything and read(DataSettings).folder is None):
             from tickhouse.provision import provision_aws
 
-            provision_aws(read(LakeSettings).bucket, read(RetentionSettings))
+            lake = read(LakeSettings)
+            provision_aws(lake.bucket, read(RetentionSettings), lake.cell)
         if warehouse or everything:
             from transform_process.migrate import migrate
 
@@ -171,6 +181,20 @@ def provision(
             provision_pubsub(read(PubSubSettings))
 
     run_command(work)
+
+
+def _provision_cells(count: int, *, is_alone: bool) -> None:
+    """The warehouse of a cell is another server each, so it is provisioned with the settings of its cell."""
+    lake = read(LakeSettings)
+    if not is_alone or read(DataSettings).folder is not None:
+        raise UsageError("--cells makes buckets and queues of all cells: run it without --aws, --warehouse, --pubsub and --data")
+    if lake.cell != ALONE:
+        raise UsageError("--cells makes all cells: unset TICKHOUSE_CELL")
+    from tickhouse.provision import provision_aws
+
+    for cell in Cell(1, count).all:
+        provision_aws(lake.bucket_of(cell), read(RetentionSettings), cell)
+        print(f"TICKHOUSE_CELL={cell}: bucket {lake.bucket_of(cell)}, now its ClickHouse: tickhouse provision --warehouse")
 
 
 @app.command(rich_help_panel=_LOOK, context_settings={"ignore_unknown_options": True})  # a query may begin with a comment: -- …

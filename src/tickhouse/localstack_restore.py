@@ -195,7 +195,7 @@ class _LakeWatch:
 
     def look(self) -> None:
         if not self._keeper.is_whole():
-            provision_aws(read(LakeSettings).bucket, read(RetentionSettings))
+            provision_aws(read(LakeSettings).bucket, read(RetentionSettings), read(LakeSettings).cell)
             began = time.monotonic()
             restored = self._keeper.restore(self._say_ready)
             log.info("the lake is whole", extra={"restored": restored, "seconds": round(time.monotonic() - began, 2)})

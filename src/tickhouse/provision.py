@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from tickhouse_core.aws import aws_errors, s3_client, sqs_client
+from tickhouse_core.cells import ALONE, Cell
 from tickhouse_core.datasets import DATASETS, QUEUES
 from tickhouse_core.errors import UsageError
 from tickhouse_core.message_queue import MAX_RECEIVE_COUNT
@@ -25,15 +26,16 @@ QUARANTINE_RULE = "tickhouse-quarantine"
 _NO_LIFECYCLE = {"NoSuchLifecycleConfiguration", "NotImplemented", "MethodNotAllowed"}
 
 
-def provision_aws(bucket: str, retention: RetentionSettings | None = None) -> None:
+def provision_aws(bucket: str, retention: RetentionSettings | None = None, cell: Cell = ALONE) -> None:
     """Bucket, queues with their dead-letter queues, and S3 -> SQS notifications (contract sections 3 and 4).
 
     The queues come first: what is put into a bucket before it has its notifications is found by the next sweep only.
+    `bucket` is that of the cell, and so are the queues.
     With `retention` the bucket's rule on quarantine/ is set or taken away; without, it stays as it is.
     """
     s3, sqs = s3_client(), sqs_client()
     with aws_errors("queues"):
-        arns = {name: _create_queue(sqs, name, bucket) for name in QUEUES}
+        arns = {name: _create_queue(sqs, name, cell.suffix, bucket) for name in QUEUES}
     with aws_errors(f"bucket {bucket}"):
         _create_bucket(s3, bucket)
     with aws_errors(f"notifications of bucket {bucket}"):
@@ -57,12 +59,12 @@ def _create_bucket(s3: "S3Client", bucket: str) -> None:
             raise
 
 
-def _create_queue(sqs: "SQSClient", name: str, bucket: str) -> str:
+def _create_queue(sqs: "SQSClient", name: str, suffix: str, bucket: str) -> str:
     """The queue's ARN. Attributes are set even where the queue exists, so that a change of ours arrives."""
-    dlq_url = sqs.create_queue(QueueName=f"{name}-dlq")["QueueUrl"]
+    dlq_url = sqs.create_queue(QueueName=f"{name}-dlq{suffix}")["QueueUrl"]
     sqs.set_queue_attributes(QueueUrl=dlq_url, Attributes={"MessageRetentionPeriod": RETENTION_SECONDS})
     dead_letters = _arn(sqs, dlq_url)
-    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    url = sqs.create_queue(QueueName=f"{name}{suffix}")["QueueUrl"]
     arn = _arn(sqs, url)
     redrive = {"deadLetterTargetArn": dead_letters, "maxReceiveCount": MAX_RECEIVE_COUNT}
     sqs.set_queue_attributes(

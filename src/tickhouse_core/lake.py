@@ -45,9 +45,24 @@ def open_lake(*, brief: bool = False) -> ObjectStore:
 
 
 def open_queue(name: str, *, brief: bool = False) -> MessageQueue:
-    """The data folder's queue, or SQS's. `brief` as `sqs_client`. Raises NotProvisioned, LakeUnavailable, UsageError."""
+    """The data folder's queue, or SQS's of this cell. `brief` as `sqs_client`.
+
+    Raises NotProvisioned, LakeUnavailable, UsageError.
+    """
     data = read(DataSettings).folder
-    return SqsQueue(name, brief=brief) if data is None else FolderQueue(data / "queue", name)
+    if data is not None:
+        return FolderQueue(data / "queue", name)
+    return SqsQueue(f"{name}{read(LakeSettings).cell.suffix}", brief=brief)
+
+
+def lakes_of_other_cells() -> list[ObjectStore]:
+    """To look into; none in a data folder."""
+    settings = read(LakeSettings)
+    if read(DataSettings).folder is not None:
+        return []
+    from tickhouse_core.s3_store import S3Store
+
+    return [S3Store(settings.bucket_of(cell)) for cell in settings.cell.all[1:]]
 
 
 def configured_copy() -> FolderStore | None:

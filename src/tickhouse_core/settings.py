@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings
 
+from tickhouse_core.cells import Cell, cell_named
 from tickhouse_core.errors import UsageError
 from tickhouse_core.redaction import know_secrets_of
 
@@ -28,6 +29,16 @@ def _shaped(pattern: str, words: str) -> AfterValidator:
 
     return AfterValidator(check)
 
+
+def _check_cell(text: str) -> str:
+    try:
+        cell_named(text)
+    except ValueError as error:
+        raise PydanticCustomError("cell", str(error)) from None
+    return text
+
+
+CellName = Annotated[str, AfterValidator(_check_cell)]
 
 _HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])"
 _LOCATION = rf"(?:[^\s/?#@]+@)?{_HOST}(?::[0-9]{{1,5}})?(?:/[^\s?#@]*)?"
@@ -69,8 +80,23 @@ class AwsSettings(BaseSettings, env_prefix="AWS_", env_ignore_empty=True):
 class LakeSettings(BaseSettings, env_ignore_empty=True):
     """Without `AWS_ENDPOINT_URL`, tickhouse uses AWS itself."""
 
-    bucket: BucketName = Field("crypto", validation_alias="S3_BUCKET", description="bucket of the lake")
+    base_bucket: BucketName = Field("crypto", validation_alias="S3_BUCKET", description="bucket of the lake")
     copy_dir: Path | None = Field(None, validation_alias="LAKE_COPY_DIR", description="folder for a local copy of each object")
+    cell_name: CellName = Field(
+        "1/1", validation_alias="TICKHOUSE_CELL", description="which of several cells the process belongs to, such as `2/4`"
+    )
+
+    @property
+    def cell(self) -> Cell:
+        return cell_named(self.cell_name)
+
+    @property
+    def bucket(self) -> str:
+        """That of the process's cell."""
+        return self.bucket_of(self.cell)
+
+    def bucket_of(self, cell: Cell) -> str:
+        return f"{self.base_bucket}{cell.suffix}"
 
 
 class DataSettings(BaseSettings, env_ignore_empty=True):

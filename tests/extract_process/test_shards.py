@@ -16,6 +16,8 @@ from extract_process.live.inherited import inherited_ids
 from extract_process.markets import Markets
 from extract_process.records import StreamKey
 from extract_process.shards import Shard, shard_named, without_shard
+from tickhouse.provision import provision_aws
+from tickhouse_core.cells import Cell
 from tickhouse_core.datasets import DEPTH_DIFFS, KLINES, TRADES, Dataset
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lake_keys import hourly_key, stream_klines_key
@@ -71,23 +73,50 @@ def test_known_markets_are_where_every_release_has_them() -> None:
 @pytest.mark.parametrize("text", ["", "2", "0/4", "5/4", "1/0", "-1/4", "a/b", "1/4/2", "1/1001", " 1/4", "٢/4"])
 def test_what_is_no_shard_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UsageError, match="number/count, such as 2/4"):
-        shard_named(text)
+        shard_named(text, Cell())
 
 
 def test_a_shard_without_a_market_is_refused() -> None:
     empty = next(Shard(number, 9) for number in range(1, 10) if not Shard(number, 9).has("binance", "BTCUSDT"))
-    with pytest.raises(UsageError, match=f"--shard {empty}: none of the 1 symbols of binance is in it"):
+    with pytest.raises(UsageError, match=f"{empty}: none of the 1 symbols of binance is in it"):
         empty.part_of("binance", ["BTCUSDT"])
     assert empty.part_of("binance", []) == []
 
 
 def test_a_shard_has_a_name_that_stays_when_shards_are_added() -> None:
-    assert shard_named(None) is None
-    assert shard_named("2/4") == Shard(2, 4)
+    assert shard_named(None, Cell()) is None
+    assert shard_named("2/4", Cell()) == Shard(2, 4)
     assert {Shard(2, count).instance("main") for count in (4, 5)} == {"main-shard-2"}
     assert [without_shard(name) for name in ("main", "main-shard-2", "a-shard-b")] == ["main", "main", "a-shard-b"]
     assert FeedOptions().sharers == 1
     assert FeedOptions(shard=Shard(2, 4)).sharers == 4
+
+
+def test_cells_and_the_shards_in_them_share_the_markets_evenly() -> None:
+    parts = [Shard(shard, 3, Cell(cell, 4)).part_of("binance", COINED) for cell in range(1, 5) for shard in range(1, 4)]
+    assert Counter(symbol for part in parts for symbol in part) == Counter(COINED)
+    assert all(110 < len(part) < 225 for part in parts), "a cell's markets are not all in one of its shards"
+
+
+def test_a_process_of_a_cell_has_its_part_without_a_shard_too() -> None:
+    alone = shard_named(None, Cell(2, 4))
+    assert alone is not None
+    assert 400 < len(alone.part_of("binance", COINED)) < 600
+    assert (alone.count, alone.instance("main")) == (1, "main-cell-2")
+    both = Shard(3, 9, Cell(2, 4))
+    assert (both.instance("main"), str(both)) == ("main-cell-2-shard-3", "--shard 3/9 and TICKHOUSE_CELL=2/4")
+    assert {without_shard(name) for name in ("main", "main-cell-2", "main-cell-2-shard-3", "main-shard-3")} == {"main"}
+
+
+def test_a_market_of_another_cell_continues_from_its_newest_row_in_any_lake(moto_lake: Lake) -> None:
+    for bucket, number, at in (("crypto-cell-2", 12, NOON - 5), ("crypto-cell-3", 9, NOON - HOUR_US)):
+        provision_aws(bucket)
+        lake = Lake(S3Store(bucket))
+        put(lake, TRADES, hourly_key(TRADES, "binance", at, "main-cell-2", 1), {"A": number}, at)
+    put(moto_lake, TRADES, hourly_key(TRADES, "binance", NOON - 9, "main", 1), {"A": 11}, NOON - 9)
+    stores = [moto_lake.store, *(S3Store(f"crypto-cell-{number}") for number in (2, 3, 4))]  # the fourth is not there yet
+    found = inherited_ids(stores, "binance", "main-cell-4", [StreamKey("trades", "A")], {}, NOON)
+    assert found == {StreamKey("trades", "A"): (12, NOON - 5)}
 
 
 def test_markets_keep_their_order_channels_and_priorities() -> None:
@@ -120,14 +149,14 @@ def test_a_market_of_another_shard_continues_from_its_newest_row_in_the_lake(mot
     streams = [StreamKey("trades", symbol) for symbol in ("A", "B", "QUIET", "NEW", "OWN")]
     streams += [StreamKey("depth", "A"), StreamKey("klines", "A", "1m"), StreamKey("ticker", "A")]
     known = {StreamKey("trades", "OWN"): (1, NOON)}
-    assert inherited_ids(moto_lake.store, "binance", "main-shard-3", streams, known, NOON) == {
+    assert inherited_ids([moto_lake.store], "binance", "main-shard-3", streams, known, NOON) == {
         StreamKey("trades", "A"): (12, NOON - 5),
         StreamKey("trades", "B"): (5, NOON - HOUR_US),
         StreamKey("trades", "QUIET"): (7, NOON - 5 * HOUR_US),
         StreamKey("depth", "A"): (1_000, NOON - 5),
         StreamKey("klines", "A", "1m"): (opened, NOON - 5),
     }
-    assert inherited_ids(moto_lake.store, "binance", "main-shard-3", streams, known, NOON + 12 * HOUR_US) == {}
+    assert inherited_ids([moto_lake.store], "binance", "main-shard-3", streams, known, NOON + 12 * HOUR_US) == {}
 
 
 @pytest.mark.usefixtures("moto_lake")
@@ -135,5 +164,5 @@ def test_a_lake_that_is_unavailable_keeps_no_shard_from_recording(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    assert inherited_ids(S3Store("away", brief=True), "binance", "main-shard-3", [StreamKey("trades", "A")], {}, NOON) == {}
-    assert "markets of another shard begin without their last ids" in caplog.text
+    assert inherited_ids([S3Store("away", brief=True)], "binance", "main-shard-3", [StreamKey("trades", "A")], {}, NOON) == {}
+    assert "markets that moved begin without their last ids" in caplog.text

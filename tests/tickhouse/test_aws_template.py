@@ -12,6 +12,7 @@ from tools import make_aws
 
 from tickhouse.provision import provision_aws
 from tickhouse_core.aws import s3_client, sqs_client
+from tickhouse_core.cells import Cell
 from tickhouse_core.datasets import DATASETS, QUEUES
 from tickhouse_core.settings import RetentionSettings
 
@@ -29,14 +30,17 @@ def resources() -> dict[str, Any]:
     return dict(cfn_yaml.load(str(TEMPLATE))["Resources"])
 
 
-def deploy_queues(resources: dict[str, Any]) -> None:
+def deploy_queues(resources: dict[str, Any], suffix: str = "") -> None:
     """Into an account that has none yet; moto knows no queue policies."""
     queues = {name: resource for name, resource in resources.items() if resource["Type"] == "AWS::SQS::Queue"}
     for url in sqs_client().list_queues()["QueueUrls"]:
         sqs_client().delete_queue(QueueUrl=url)
     boto3.client("cloudformation").create_stack(
         StackName="tickhouse",
-        TemplateBody=json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": queues}),
+        TemplateBody=json.dumps(
+            {"AWSTemplateFormatVersion": "2010-09-09", "Parameters": {"CellSuffix": {"Type": "String"}}, "Resources": queues}
+        ),
+        Parameters=[{"ParameterKey": "CellSuffix", "ParameterValue": suffix}],
     )
 
 
@@ -67,11 +71,12 @@ def test_the_template_is_valid_for_aws() -> None:
 
 
 @pytest.mark.slow
-def test_a_stack_has_the_queues_that_provision_makes(moto_lake: Lake, resources: dict[str, Any]) -> None:
-    assert moto_lake.environment
-    names = [name for queue in QUEUES for name in (queue, f"{queue}-dlq")]
-    provisioned = {name: attributes(name) for name in names if not name.endswith("-dlq")}
-    deploy_queues(resources)
+@pytest.mark.parametrize("cell", [Cell(), Cell(2, 2)])
+def test_a_stack_has_the_queues_that_provision_makes(cell: Cell, moto_lake: Lake, resources: dict[str, Any]) -> None:
+    provision_aws(f"{moto_lake.store.bucket}{cell.suffix}", cell=cell)
+    names = [f"{name}{cell.suffix}" for queue in QUEUES for name in (queue, f"{queue}-dlq")]
+    provisioned = {name: attributes(name) for name in names if "-dlq" not in name}
+    deploy_queues(resources, cell.suffix)
     assert {name: attributes(name) for name in provisioned} == provisioned
     assert [attributes(name)["MessageRetentionPeriod"] for name in names] == ["1209600"] * len(names)
 
@@ -82,8 +87,8 @@ def test_every_dataset_notifies_its_queue(resources: dict[str, Any]) -> None:
     for entry in configured:
         rules = {rule["Name"]: rule["Value"] for rule in entry["Filter"]["S3Key"]["Rules"]}
         assert (entry["Event"], rules["suffix"]) == ("s3:ObjectCreated:*", ".parquet")
-        found[rules["prefix"]] = resources[entry["Queue"]["Fn::GetAtt"][0]]["Properties"]["QueueName"]
-    assert found == {dataset.prefix: dataset.queue for dataset in DATASETS}
+        found[rules["prefix"]] = resources[entry["Queue"]["Fn::GetAtt"][0]]["Properties"]["QueueName"]["Fn::Sub"]
+    assert found == {dataset.prefix: f"{dataset.queue}${{CellSuffix}}" for dataset in DATASETS}
 
 
 def test_provision_after_the_template_adds_no_second_notification(moto_lake: Lake) -> None:

@@ -6,7 +6,7 @@ yet is in that gap too: too many ids, never too few. Readers close a gap that an
 
 import io
 import logging
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -17,7 +17,7 @@ from extract_process.records import CHANNELS_WITH_IDS, StreamKey
 from extract_process.shards import without_shard
 from extract_process.spool.segments import LastIds
 from tickhouse_core.datasets import DATASET_OF, KLINES, Dataset
-from tickhouse_core.errors import LakeUnavailable, ObjectMissing
+from tickhouse_core.errors import AccessRefused, LakeUnavailable, NotProvisioned, ObjectMissing
 from tickhouse_core.lake_keys import hourly_key, object_key, parse_object_key
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import HOUR_US
@@ -34,22 +34,33 @@ _BLOCK_DIGITS = 9
 
 
 def inherited_ids(
-    store: ObjectStore, venue: str, instance: str, streams: Collection[StreamKey], known: LastIds, now_us: int
+    stores: Sequence[ObjectStore], venue: str, instance: str, streams: Collection[StreamKey], known: LastIds, now_us: int
 ) -> LastIds:
     """Last id and receipt time of the `streams` that are not in `known`, as other shards of the recorder `instance` left them.
 
-    A lake that is unavailable is no reason not to record: it is logged, and nothing is inherited.
+    `stores` are the lakes of this cell and of the others, where a market may have been before. One that is unavailable is no
+    reason not to record: it is logged, and nothing is inherited from it.
     """
     wanted = {key for key in streams if key not in known}
     found: dict[StreamKey, tuple[int, int]] = {}
-    try:
-        for channel in CHANNELS_WITH_IDS:
-            if keys := {key for key in wanted if key.channel == channel}:
-                found |= _Search(store, venue, without_shard(instance), DATASET_OF[channel], keys).newest(now_us)
-    except LakeUnavailable as error:
-        log.error("the lake is unavailable: markets of another shard begin without their last ids", extra={"error": str(error)})
+    for store in stores:
+        try:
+            here = _in_one_lake(store, venue, without_shard(instance), wanted, now_us)
+        except (LakeUnavailable, NotProvisioned, AccessRefused) as error:
+            words = "a lake is unavailable: markets that moved begin without their last ids in it"
+            log.error(words, extra={"bucket": store.bucket, "error": str(error)})
+        else:
+            found |= {key: last for key, last in here.items() if key not in found or found[key][1] < last[1]}
     if found:
         log.info("markets taken over from other shards", extra={"streams": len(found), "new": len(wanted) - len(found)})
+    return found
+
+
+def _in_one_lake(store: ObjectStore, venue: str, recorder: str, wanted: set[StreamKey], now_us: int) -> LastIds:
+    found: dict[StreamKey, tuple[int, int]] = {}
+    for channel in CHANNELS_WITH_IDS:
+        if keys := {key for key in wanted if key.channel == channel}:
+            found |= _Search(store, venue, recorder, DATASET_OF[channel], keys).newest(now_us)
     return found
 
 

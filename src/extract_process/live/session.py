@@ -26,7 +26,7 @@ from extract_process.spool.segments import capture_folder, leftover_segments, me
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from tickhouse_core.errors import LakeUnavailable, VenueRefused
-from tickhouse_core.lake import open_lake
+from tickhouse_core.lake import lakes_of_other_cells, open_lake
 from tickhouse_core.lifecycle import StopRequest, garbage_collected_seldom, run_until_stopped
 from tickhouse_core.metrics import Component, Watchdog, heartbeat_detail, observed, resident_bytes
 from tickhouse_core.object_store import ObjectStore
@@ -301,7 +301,8 @@ def _taken_over(recovered: Recovered, options: StreamOptions, shard: Shard, stor
         for symbol, channels in options.wanted.items()
         for channel in channels
     ]
-    found = inherited_ids(store, options.venue, options.instance, streams, kept, now_us())
+    stores = [store, *lakes_of_other_cells()]
+    found = inherited_ids(stores, options.venue, options.instance, streams, kept, now_us())
     return replace(recovered, last_ids={**kept, **found})
 
 

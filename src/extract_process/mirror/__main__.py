@@ -14,6 +14,7 @@ from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_name
 from tickhouse_core.command_line import one_of, print_figures, with_data_folder
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lifecycle import run_command, stop_on_signals
+from tickhouse_core.settings import LakeSettings, read
 from tickhouse_core.starting import start
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def main(
         from extract_process.mirror.session import run_mirror  # Google's client: 30 MB and 0.2 s other commands need not pay
 
         exchange = venue_named(venue)
-        part = shard_named(shard)
+        part = shard_named(shard, read(LakeSettings).cell)
         symbols = _symbols(exchange, symbol or [], part)
         options = MirrorOptions(
             symbols=symbols,
