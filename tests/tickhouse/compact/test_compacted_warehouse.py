@@ -28,6 +28,8 @@ from tickhouse_core.warehouse import Warehouse
 if TYPE_CHECKING:
     from conftest import Lake
 
+pytestmark = pytest.mark.slow
+
 USED = (TRADES, DEPTH_DIFFS, STREAM_EVENTS)
 RETIRED = LONG_AFTER + 2 * DAY_US
 

@@ -54,7 +54,8 @@ def test_a_reader_s_statement_has_all_its_rows_or_says_that_it_was_cancelled(war
     assert warehouse_settings.path is not None
     with closing(Reader(warehouse_settings.path, warehouse_settings.database)) as reader, killing(reader):
         answers = Counter(rows_of(reader) for _ in range(TRIES))
-    assert set(answers) == {ROWS, None}, answers
+    assert answers[None]
+    assert set(answers) <= {ROWS, None}, answers
 
 
 def test_no_answer_counts_once_statements_may_be_killed(warehouse_settings: WarehouseSettings) -> None:
