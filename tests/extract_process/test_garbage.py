@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from extract_process.live.capture import Capture
@@ -82,6 +82,7 @@ def killed_with(folder: Path, frames: list[bytes]) -> None:
 
 @settings(max_examples=40)
 @given(st.lists(_frames() | st.binary(max_size=20), min_size=1, max_size=6))
+@example([orjson.dumps({"stream": "x", "data": {**KLINE, "k": {**KLINE["k"], "n": 2**63}}})])  # type: ignore[dict-item]
 def test_every_frame_is_a_row_or_an_event_and_the_capture_goes_on(frames: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -92,7 +93,8 @@ def test_every_frame_is_a_row_or_an_event_and_the_capture_goes_on(frames: list[b
         assert capture.close(20)
         assert [segment.path.name for segment in leftover_segments(folder)] == []
         rows = rows_in(folder)
-        assert len(rows) == capture.counts.rows
+        of_columns = [row for row in rows if row.get("event") == "refused_row" and "OverflowError" in row["detail"]]
+        assert len(rows) - len(of_columns) == capture.counts.rows  # what no column can hold is two events: refused, and a gap
         said = [row["detail"] for row in rows if row.get("event") == "refused_frame"]
         more = [int(detail.split()[0]) for detail in said if " more in " in detail]
         assert len(said) - len(more) + sum(more) == capture.counts.refused_frames
