@@ -47,4 +47,4 @@ def test_history_is_queryable_when_the_command_ends_and_nothing_is_asked_twice(e
     assert json.loads(answer.stdout) == {"rows": 2 * MINUTES, "venues": 2, "hours": 2 * MINUTES // 60}, answer.stderr
     assert tickhouse(environment, "audit", "--data", "d").returncode == 0
     assert ds.dataset("d/lake/data_sources/klines_pricing", format="parquet").count_rows() == 2 * MINUTES
-    assert sorted(path.name for path in Path("d").iterdir()) == ["lake", "queue", "warehouse"]
+    assert sorted(path.name for path in Path("d").iterdir()) == ["lake", "queue", "spool", "warehouse"]
