@@ -52,3 +52,13 @@ def test_other_spellings_are_forgotten_with_their_levels() -> None:
     texts.keep({exact_number("3.5")})
     assert texts.text_of(exact_number("3.5")) == "3.5"
     assert texts.text_of(exact_number("2.5")) == "2.50"
+
+
+def test_a_forgotten_spelling_is_never_another_number() -> None:
+    """A level that left the book may still have to be deleted at subscribers."""
+    for first in ("35847.7", "35847"):
+        texts = PriceFormat()
+        texts.learn([(first, "1"), ("35847.73", "2"), ("0.00000001", "3")])
+        texts.keep(())
+        for text in (first, "35847.73", "0.00000001"):
+            assert texts.text_of(exact_number(text)) == text

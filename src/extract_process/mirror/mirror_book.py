@@ -65,7 +65,10 @@ class PriceFormat:
     def _usual(self, number: int) -> str:
         digits = str(number).rjust(_DIGITS + 1, "0")
         whole, fraction = digits[:-_DIGITS], digits[-_DIGITS:]
-        return f"{whole}.{fraction[: self._places]}" if self._places > 0 else whole
+        places = max(self._places, 0)
+        if fraction[places:].strip("0"):  # longer than most, and its spelling is forgotten: another number would be wrong
+            places = len(fraction.rstrip("0"))
+        return f"{whole}.{fraction[:places]}" if places else whole
 
 
 @dataclass(frozen=True, slots=True)
