@@ -1,10 +1,9 @@
 """Shards: every market is in one of them, one more takes its share and moves nothing else, and all processes agree."""
 
-import io
 from collections import Counter
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from conftest import Lake
 from hypothesis import given, settings
@@ -14,13 +13,14 @@ from tests.commands import run_python
 from extract_process.feed.interface import FeedOptions
 from extract_process.live.inherited import inherited_ids
 from extract_process.markets import Markets
+from extract_process.parquet import parquet_bytes
 from extract_process.records import StreamKey
 from extract_process.shards import Shard, shard_named, without_shard
 from tickhouse.provision import provision_aws
 from tickhouse_core.cells import Cell
 from tickhouse_core.datasets import DEPTH_DIFFS, KLINES, TRADES, Dataset
 from tickhouse_core.errors import UsageError
-from tickhouse_core.lake_keys import hourly_key, stream_klines_key
+from tickhouse_core.lake_keys import hourly_key, parse_object_key, stream_klines_key
 from tickhouse_core.s3_store import S3Store
 from tickhouse_core.timestamps import HOUR_US
 
@@ -125,15 +125,31 @@ def test_markets_keep_their_order_channels_and_priorities() -> None:
 
 
 def put(lake: Lake, dataset: Dataset, key: str, ids: dict[str, int], at: int) -> None:
-    """An object with one row of each symbol, as far as the search reads it."""
-    instant = pa.timestamp("us", "UTC")
-    columns = {"symbol": pa.array(list(ids)).dictionary_encode(), "receipt_time": pa.array([at] * len(ids), instant)}
-    columns[dataset.id_column] = pa.array(list(ids.values()), instant if dataset is KLINES else pa.uint64())
-    if dataset is KLINES:
-        columns["interval"] = pa.array(["1m"] * len(ids)).dictionary_encode()
-    sink = io.BytesIO()
-    pq.write_table(pa.table(columns), sink)
-    lake.store.write(key, sink.getvalue())
+    """An object with one row of each symbol."""
+    said: dict[str, list[Any]] = {"symbol": list(ids), "receipt_time": [at] * len(ids), dataset.id_column: list(ids.values())}
+    said |= {"venue": [parsed(key)["venue"]] * len(ids), "interval": ["1m"] * len(ids)}
+    columns = [filled(said.get(field.name), field.type, len(ids), at) for field in dataset.schema]
+    lake.store.write(key, parquet_bytes(pa.table(columns, schema=dataset.schema), dataset))
+
+
+def parsed(key: str) -> dict[str, str]:
+    found = parse_object_key(key)
+    assert found is not None
+    return found.partitions
+
+
+def filled(values: list[Any] | None, type_: pa.DataType, count: int, at: int) -> pa.Array:
+    """A column; where nothing is said of it, of any values that it may have."""
+    if values is None and pa.types.is_timestamp(type_):
+        values = [at] * count
+    elif values is None:
+        is_text, is_list = pa.types.is_dictionary(type_) or pa.types.is_string(type_), pa.types.is_nested(type_)
+        values = ["x" if is_text else [] if is_list else 1] * count
+    if pa.types.is_timestamp(type_):
+        return pa.array(values, pa.int64()).cast(type_)
+    if pa.types.is_boolean(type_):
+        return pa.array([bool(value) for value in values])
+    return pa.array(values, pa.int64()).cast(type_) if pa.types.is_decimal(type_) else pa.array(values, type_)
 
 
 def test_a_market_of_another_shard_continues_from_its_newest_row_in_the_lake(moto_lake: Lake) -> None:
@@ -157,6 +173,19 @@ def test_a_market_of_another_shard_continues_from_its_newest_row_in_the_lake(mot
         StreamKey("klines", "A", "1m"): (opened, NOON - 5),
     }
     assert inherited_ids([moto_lake.store], "binance", "main-shard-3", streams, known, NOON + 12 * HOUR_US) == {}
+
+
+@pytest.mark.parametrize("cut", [0, 10, 400])
+def test_an_object_that_cannot_be_read_keeps_no_shard_from_recording(
+    moto_lake: Lake, cut: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    sound, broken = (hourly_key(TRADES, "binance", NOON - age, "main-shard-2", age) for age in (9, 5))
+    for key in (sound, broken):
+        put(moto_lake, TRADES, key, {"A": 12}, NOON - 9)
+    moto_lake.store.write(broken, moto_lake.store.read(broken).body[:cut])
+    found = inherited_ids([moto_lake.store], "binance", "main-shard-3", [StreamKey("trades", "A")], {}, NOON)
+    assert found == {StreamKey("trades", "A"): (12, NOON - 9)}
+    assert "no last ids from an object that cannot be read" in caplog.text
 
 
 @pytest.mark.usefixtures("moto_lake")

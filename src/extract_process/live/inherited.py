@@ -4,22 +4,21 @@ The first message then shows what fell between the two as a gap, as after any re
 yet is in that gap too: too many ids, never too few. Readers close a gap that another instance recorded.
 """
 
-import io
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from extract_process.records import CHANNELS_WITH_IDS, StreamKey
 from extract_process.shards import without_shard
 from extract_process.spool.segments import LastIds
 from tickhouse_core.datasets import DATASET_OF, KLINES, Dataset
-from tickhouse_core.errors import AccessRefused, LakeUnavailable, NotProvisioned, ObjectMissing
+from tickhouse_core.errors import AccessRefused, LakeRefused, LakeUnavailable, NotProvisioned, ObjectMissing, ObjectRefused
 from tickhouse_core.lake_keys import hourly_key, object_key, parse_object_key
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.parquet_check import CheckedFile
 from tickhouse_core.timestamps import HOUR_US
 
 log = logging.getLogger(__name__)
@@ -46,7 +45,7 @@ def inherited_ids(
     for store in stores:
         try:
             here = _in_one_lake(store, venue, without_shard(instance), wanted, now_us)
-        except (LakeUnavailable, NotProvisioned, AccessRefused) as error:
+        except (LakeUnavailable, LakeRefused, NotProvisioned, AccessRefused) as error:
             words = "a lake is unavailable: markets that moved begin without their last ids in it"
             log.error(words, extra={"bucket": store.bucket, "error": str(error)})
         else:
@@ -109,17 +108,19 @@ class _Search:
         return [key for _, key in sorted(named, reverse=True)]
 
     def _read(self, key: str) -> pa.Table | None:
-        """None where the object went meanwhile."""
-        columns = ["symbol", self._dataset.id_column, "receipt_time", *(["interval"] if self._dataset is KLINES else [])]
+        """None where the object went meanwhile, or where a loader refuses it too."""
         try:
-            return pq.read_table(io.BytesIO(self._store.read(key).body), columns=columns)
+            return CheckedFile(self._store.read(key).body, self._dataset, key).whole()
         except ObjectMissing:
+            return None
+        except ObjectRefused as refused:
+            log.warning("no last ids from an object that cannot be read", extra={"key": key, "why": refused.reason})
             return None
 
     def _take(self, table: pa.Table | None) -> None:
         if table is None:
             return
-        by = ["symbol", "interval"] if "interval" in table.column_names else ["symbol"]
+        by = ["symbol", "interval"] if self._dataset is KLINES else ["symbol"]
         name = self._dataset.id_column
         numbers = {by_name: table[by_name].cast(pa.string()) for by_name in by}
         numbers |= {column: table[column].cast(pa.int64()) for column in (name, "receipt_time")}
