@@ -57,6 +57,25 @@ def test_a_skip_where_every_test_must_run_fails_the_session_and_is_named(tmp_pat
     run_python(*arguments, environment=strict | {"REQUIRE_ALL_TESTS": ""})
 
 
+@pytest.mark.slow  # one more pytest session
+def test_the_tests_of_a_whole_program_share_one_worker(tmp_path: Path) -> None:
+    """Otherwise each worker starts a LocalStack of its own."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n stack\n xdist_group\n", encoding="utf-8")
+    test = """
+import os, pathlib, pytest
+@pytest.fixture
+def localstack_lake(): pass
+@pytest.mark.parametrize("number", range(8))
+def test_it(number, localstack_lake): pathlib.Path(__file__).with_name(os.environ["PYTEST_XDIST_WORKER"]).touch()
+"""
+    (tmp_path / "test_lake.py").write_text(test, encoding="utf-8")
+    shared = ("-p", "no:cacheprovider", "--numprocesses", "3", "--dist", "loadgroup")
+    run_python(
+        "-m", "pytest", "-p", "conftest", *shared, "test_lake.py", environment={"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
+    )
+    assert len(list(tmp_path.glob("gw*"))) == 1
+
+
 @pytest.mark.slow  # three processes
 @pytest.mark.parametrize("command", ["extract_process.klines", "transform_process", "tickhouse"])
 def test_help_imports_nothing_that_only_work_needs(command: str) -> None:
