@@ -1,3 +1,5 @@
+-- Written by make sql: do not edit.
+
 -- Offends: trade ids that are missing between two recorded ones and that no event `gap` speaks of.
 -- value: how many ids. No parameters. Only Binance counts trades up by one; KuCoin's ids are sequence numbers with holes.
 -- An id that several gaps have counts once: each gap keeps, as its piece, the ids that no former one has, and pieces are counted up.

@@ -1,3 +1,5 @@
+-- Written by make sql: do not edit.
+
 -- Offends: update ids of order book diffs that are missing between two recorded ones and that no event `gap` speaks of.
 -- value: how many ids. No parameters.
 -- An id that several gaps have counts once: each gap keeps, as its piece, the ids that no former one has, and pieces are counted up.
