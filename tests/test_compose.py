@@ -16,6 +16,7 @@ from integration_tests.compose.check import DISTURBED, ONCE, PORTS, wait_for_lak
 from integration_tests.compose.images import named_images
 from integration_tests.compose.stack import Stack
 from integration_tests.compose.verify_commands import commands, expectation
+from tests.commands import run_here
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -116,6 +117,40 @@ def test_our_own_s3_takes_the_place_of_localstack_as_the_other_services_know_it(
     port = ours["environment"]["AWS_ENDPOINT_URL"].rpartition(":")[2]
     assert service["command"].endswith(f"--port {port}")
     assert f":{port}/" in service["healthcheck"]["test"][-1]
+
+
+class ComposeTags(yaml.SafeLoader):
+    """Compose's own tags: `!override` takes the place of what is extended, `!reset` leaves nothing of it."""
+
+
+def _override(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node)
+    assert isinstance(node, yaml.SequenceNode)
+    return loader.construct_sequence(node)
+
+
+ComposeTags.add_constructor("!override", _override)
+ComposeTags.add_constructor("!reset", lambda loader, node: "reset")
+MACHINE = ROOT / "resources" / "docker" / "one-of-many.yml"
+
+
+def test_one_machine_of_many_has_nothing_of_the_stack_on_one_machine() -> None:
+    """Rights, limits and health are those of the service it extends; of LocalStack, its copy and its accounts nothing is left."""
+    services = yaml.load(MACHINE.read_text(encoding="utf-8"), ComposeTags)["services"]
+    for name, service in services.items():
+        assert service["extends"] == {"file": "../../docker-compose.yml", "service": name}
+        assert service["env_file"] == ["${SETTINGS_FILE:-/etc/tickhouse/tickhouse.env}"]
+        assert set(service["environment"]) <= {"METRICS_HOST", "METRICS_PORT", "LOG_FORMAT", "SPOOL_DIR"}
+        assert service["depends_on"] == "reset"
+        assert service.get("entrypoint") == ("reset" if name in EXTRACTORS else None)
+        assert not any(volume.startswith("lake:") for volume in service["volumes"])
+        assert all(port.startswith("${METRICS_ADDRESS:-127.0.0.1}:") for port in service["ports"])
+        command, *words = service["command"].removeprefix("tickhouse ").split()
+        shown = run_here("tickhouse.cli", command, "--help")
+        assert shown.returncode == 0
+        assert all(word in shown.stdout for word in words if word.startswith("--"))
+    assert set(services) == {"stream", "stream-kucoin", "loader", "transform"}
 
 
 def test_every_extractor_asks_the_lake_which_exchange_it_is_of() -> None:

@@ -17,6 +17,9 @@ GB = 1e9
 LIVE_DATASETS = 3
 """Trades, depth_diffs and heartbeats have an object a batch, whatever the number of symbols; the others are rare."""
 
+TASKS_VCPU, TASKS_GB = 1.5, 5
+"""stream, klines, load_process and transform_process of docs/deploy-aws.md; the stream is priced as a task of its size."""
+
 SWEPT_BY_HOUR = 6
 """Datasets with folders of hours: all but klines."""
 
@@ -38,7 +41,7 @@ def monthly(known: Mapping[str, Any], symbols: int, month: int, *, with_klines: 
         "SQS": 5 * objects * price["sqs_request"],
         "ClickHouse disk": month * warehouse_gb * price["gp3_gb_month"],
         "servers and tasks": SECONDS / 3600 * (
-            price["r7g_large_hour"] + price["t4g_small_hour"] + 1.25 * price["fargate_vcpu_hour"] + 4 * price["fargate_gb_hour"]
+            2 * price["m7g_large_hour"] + TASKS_VCPU * price["fargate_vcpu_hour"] + TASKS_GB * price["fargate_gb_hour"]
         ),
     }  # fmt: skip
 
@@ -64,8 +67,8 @@ def tables(known: Mapping[str, Any]) -> str:
     lines += ["", "`--channel klines` adds PUT requests of " + ", ".join(
         f"{_usd(usd)} ({symbols:,} symbols)" for symbols, usd in zip(SYMBOLS, more, strict=True)
     ) + ": an object per symbol and batch."]  # fmt: skip
-    seen = [name for name, entry in known["prices"].items() if "seen" not in entry]
-    lines += ["", "Prices without a public source that was read: " + ", ".join(f"`{name}`" for name in seen) + "."]
+    seen = min(entry["seen"] for entry in known["prices"].values())
+    lines += ["", f"The price list names the public source of each price, read on {seen} or later."]
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ failed, 3 where the images that stand in for those of a registry cannot be built
 
 import argparse
 import json
+import os
 import socket
 import sys
 import time
@@ -14,7 +15,7 @@ from functools import partial
 
 from integration_tests.compose.accounts import continuity, expect, folders_on_the_console, ledger, objects
 from integration_tests.compose.images import ImagesMissing, image_facts, prepare_images, stand_in_images
-from integration_tests.compose.stack import CheckFailed, Stack, fail, say
+from integration_tests.compose.stack import ROOT, CheckFailed, Stack, fail, say
 from integration_tests.compose.verify_commands import run_verify_commands
 
 PROJECT = "tickhouse-check"
@@ -69,6 +70,7 @@ def main() -> None:
     try:
         stack.compose("down", "--volumes", "--remove-orphans")
         refuse_taken_ports()
+        check_other_files(stack)
         prepare_images(stack)
         began_up = time.monotonic()
         check_coming_up(stack)
@@ -91,6 +93,15 @@ def main() -> None:
         if not options.keep:
             stack.compose("down", "--volumes", "--remove-orphans")
             say("taken down")
+
+
+def check_other_files(stack: Stack) -> None:
+    """Compose takes the files for one machine of several, and with an S3 of our own, with all their profiles."""
+    settings = [f"SETTINGS_FILE={os.devnull}", "SHARD=2", "SHARDS=4"]
+    for files in (["resources/docker/one-of-many.yml"], ["docker-compose.yml", "resources/docker/own-s3.yml"]):
+        named = [word for file in files for word in ("--file", str(ROOT / file))]
+        stack.run(["env", *settings, "docker", "compose", *named, "--profile", "*", "config", "--quiet"])
+    say("the other Compose files are taken")
 
 
 def refuse_taken_ports() -> None:
