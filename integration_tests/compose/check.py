@@ -40,6 +40,7 @@ DISTURBED = (
     "transform",
     "mirror",
     "loader",
+    "compactor",
     "stream",
     "stream-kucoin",
     "keeper",
