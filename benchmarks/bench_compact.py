@@ -20,8 +20,8 @@ import polars as pl
 import tickhouse as th
 from bench_read_api import DAY, END, HOUR, START, SYMBOL, write_diffs, write_trades
 from report import Report, options
-from tickhouse.compact.command import Selection, VenueCounts, compact
 from tickhouse.compact.day import LEVEL, DayOptions
+from tickhouse.compact.passes import Selection, VenueCounts, compact
 from tickhouse_core.datasets import DEPTH_DIFFS, TRADES, Dataset
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lifecycle import StopRequest

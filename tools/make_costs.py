@@ -14,8 +14,11 @@ MONTHS = (1, 12)
 SECONDS = 30 * 24 * 3600
 GB = 1e9
 
-LIVE_DATASETS = 3
-"""Trades, depth_diffs and heartbeats have an object a batch, whatever the number of symbols; the others are rare."""
+LIVE_DATASETS = 2
+"""Trades and depth_diffs have an object a batch, whatever the number of symbols; the others are rare."""
+
+BEAT_SECONDS = 120
+"""Between two objects of heartbeats (BUSY_BEAT_SECONDS of tickhouse_core/metrics.py)."""
 
 TASKS_VCPU, TASKS_GB = 1.5, 5
 """stream, klines, load_process and transform_process of docs/deploy-aws.md; the stream is priced as a task of its size."""
@@ -32,7 +35,7 @@ def monthly(known: Mapping[str, Any], symbols: int, month: int, *, with_klines: 
     lake_gb = symbols * (levels * measured["level_parquet_bytes"] + trades * measured["trade_parquet_bytes"]) / GB
     warehouse_gb = symbols * 2 * levels * measured["level_clickhouse_bytes"] / GB
     batches = SECONDS / settings["batch_seconds"]
-    objects = batches * (LIVE_DATASETS + (symbols if with_klines else 0))
+    objects = batches * (LIVE_DATASETS + (symbols if with_klines else 0)) + SECONDS / BEAT_SECONDS
     return {
         "S3 storage": month * lake_gb * price["s3_gb_month"],
         "PUT": objects * price["s3_put_or_list"],

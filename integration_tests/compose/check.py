@@ -41,6 +41,7 @@ DISTURBED = (
     "transform",
     "mirror",
     "loader",
+    "compactor",
     "stream",
     "stream-kucoin",
     "keeper",

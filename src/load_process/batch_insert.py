@@ -7,6 +7,7 @@ from dataclasses import replace
 from threading import Lock
 from uuid import uuid4
 
+from load_process.compacted import UndoneObjects
 from load_process.ledger import LOADED, SUPERSEDED, BatchManifest, Claims, Ledger, LedgerEntry, LoadError
 from load_process.limits import INSERT_COPIES, LoadLimits, MemoryBudget, Room
 from load_process.object_reader import ObjectReader, Reading
@@ -82,6 +83,7 @@ class BatchInsert:
         self._claims = Claims(warehouses[0])
         self._fence = WriterFence(warehouses[0])
         self._supersession = Supersession(warehouses[0], reader.etag_now, patience_seconds)
+        self.undone = UndoneObjects(reader.store, warehouses[0], self._supersession)
 
     def insert_reading(self, reading: Reading, is_stopping: Callable[[], bool] = lambda: False) -> list[LoadResult]:
         """One result for each request that was read, but for those of the batches that a stop left out.
@@ -97,6 +99,7 @@ class BatchInsert:
             if status := statuses.get(item.version):
                 requests = reading.requests[item.version]
                 results += [LoadResult(request, status, item.version, item.table.num_rows) for request in requests]
+        self.undone.take_out(result.request.key for result in results if result.status is LoadStatus.DONE)
         return results
 
     def insert(self, objects: Sequence[DecodedObject], is_stopping: Callable[[], bool] = lambda: False) -> Statuses:

@@ -1,12 +1,15 @@
-"""Compacted objects in the warehouse: their rows are there by the sources, or they take the place of sources that are gone."""
+"""Compacted objects in the warehouse: their rows are there by the sources, or they take the place of sources that are gone, or
+they were undone and leave it."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from load_process.ledger import COVERED, LOADED, Ledger, LedgerEntry
 from load_process.objects import DecodedObject
+from load_process.supersession import Supersession
 from tickhouse_core.compaction import Compaction, Source
 from tickhouse_core.compaction_records import Compactions
+from tickhouse_core.datasets import dataset_of_key
 from tickhouse_core.lake_keys import compacted_name
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.warehouse import Warehouse
@@ -91,3 +94,41 @@ class RetiredSources:
             self._warehouse.delete_objects(plan.dataset.bronze_table, gone, until_us=before_us)
             self._ledger.mark_replaced(gone, before_us)
             log.info("compacted objects are loaded in place of their sources", extra={"plan": plan.id, "sources": len(gone)})
+
+
+class UndoneObjects:
+    """Takes compacted objects out of the warehouse that were loaded and then undone, because a source was replaced.
+
+    Silver gets what the other objects say that are loaded; what is loaded later comes as always. Safe to repeat.
+    """
+
+    def __init__(self, store: ObjectStore, warehouse: Warehouse, supersession: Supersession) -> None:
+        self._bucket = store.bucket
+        self._warehouse = warehouse
+        self._supersession = supersession
+        self._ledger = Ledger(warehouse)
+        self._compactions = Compactions(store)
+        self._fence = WriterFence(warehouse)
+
+    def take_out(self, keys: Iterable[str]) -> set[str]:
+        """Those in the folders of these keys, of which the ones that are not compacted objects do not count."""
+        taken: set[str] = set()
+        for folder in sorted({f"{key.rpartition('/')[0]}/" for key in keys if compacted_name(key) is not None}):
+            taken |= self._of_folder(folder)
+        return taken
+
+    def _of_folder(self, folder: str) -> set[str]:
+        dataset = dataset_of_key(folder)
+        if dataset is None:
+            return set()
+        known = self._ledger.in_folder(self._bucket, dataset.name, folder)
+        undone = [version for version, status in known.items() if status == LOADED and self._compactions.is_undone(version.key)]
+        keys = sorted({version.key for version in undone})
+        if keys:
+            self._fence.check()
+            now_us = self._warehouse.now_us()
+            self._supersession.retract(dataset, undone)
+            self._warehouse.delete_objects(dataset.bronze_table, keys, until_us=now_us)
+            self._ledger.mark_replaced(keys, now_us)
+            log.info("compacted objects left: a source was replaced", extra={"objects": len(keys), "key": keys[0]})
+        return set(keys)

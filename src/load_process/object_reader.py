@@ -113,6 +113,10 @@ class ObjectReader:
             raise
         return reading
 
+    @property
+    def store(self) -> ObjectStore:
+        return self._store
+
     def room(self) -> Room:
         """For what `read_version` reads: it never waits, since others wait for its caller."""
         return Room(self._memory, always=True)

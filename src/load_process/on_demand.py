@@ -80,6 +80,10 @@ class OnDemandLoad:
                 outcomes |= self._load_some(some[start : start + MOST_AT_ONCE], again, began_us)
         return outcomes
 
+    def take_out_undone(self, keys: Iterable[str]) -> set[str]:
+        """See UndoneObjects."""
+        return self._batches.undone.take_out(keys)
+
     def _load_some(self, requests: Sequence[LoadRequest], again: bool, began_us: int) -> dict[ObjectVersion, Outcome]:
         keys = {request.key for request in requests}
         known = self._ledger.of_keys(keys)

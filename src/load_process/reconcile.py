@@ -109,13 +109,16 @@ class Sweep:
     def _count_orphans(self, folder: str, known: dict[ObjectVersion, str]) -> int:
         """Keys that are loaded and not in the bucket now: what was landed and loaded since the first listing is there.
 
-        The sources of a compaction may go: its objects have their rows.
+        The sources of a compaction may go: its objects have their rows. So may the objects of one that was undone.
         """
         listed = {item.key for item in self._store.list_keys(folder)}
         gone = {version for version, status in known.items() if status == LOADED and version.key not in listed}
         if gone:
             held = self._held(folder)
             gone = {version for version in gone if Source(version.key, version.etag) not in held}
+        if gone and self._load is not None:
+            taken = self._load.take_out_undone(version.key for version in gone)
+            gone = {version for version in gone if version.key not in taken}
         return len({version.key for version in gone})
 
     def _held(self, folder: str) -> set[Source]:
@@ -124,7 +127,7 @@ class Sweep:
         if parsed is None or dataset is None or not {"venue", "date"} <= parsed.partitions.keys():
             return set()
         found = self._compactions.of_day(dataset, parsed.partitions["venue"], parsed.partitions["date"])
-        return {source for one in found if one.commit is not None for source in one.plan.sources}
+        return {source for one in found if one.commit is not None and not one.is_undone for source in one.plan.sources}
 
     def _load_missing(self, missing: list[LoadRequest], counts: SweepCounts) -> None:
         """Objects that a loader loaded after the ledger was read are not counted as missing."""

@@ -1,10 +1,10 @@
 """PURE. From figures to verdicts: how fresh each stage of the pipeline is. Instants are microseconds."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tickhouse_core.metrics import DEFAULT_BATCH_SECONDS
+from tickhouse_core.metrics import BUSY_BEAT_SECONDS, DEFAULT_BATCH_SECONDS
 
 SECOND_US = 1_000_000
 
@@ -85,15 +85,34 @@ class Recorder:
 
 @dataclass(frozen=True, slots=True)
 class LakeState:
-    """Creation times of the newest object, and of objects missing from the ledger, oldest first."""
+    """Creation times of the newest object, and of objects missing from the ledger, oldest first.
+
+    `newest_batches`: of each recorder, by venue and instance, the first receipt of its newest object, and when that was created.
+    """
 
     newest_us: int
     waiting_us: Sequence[int]
+    newest_batches: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
 
 
 def quiet_seconds_of(batch_seconds: float) -> float:
     """How often a capture with batches of this age uploads at least one object."""
     return max(QUIET_SECONDS, batch_seconds + BATCH_SLACK_SECONDS)
+
+
+def recorder_of(
+    venue: str, instance: str, beat_us: int, has_stopped: bool, batch_seconds: float, lake: LakeState | None
+) -> Recorder:
+    """By its last heartbeat and its newest object, whose rows were received until it was created, within `batch_seconds`.
+
+    Without a lake to look at: heartbeats alone, which are rare while other rows are recorded.
+    """
+    name = f"{venue} {instance}"
+    if lake is None:
+        return Recorder(name, beat_us, has_stopped, max(batch_seconds, BUSY_BEAT_SECONDS))
+    first_us, created_us = lake.newest_batches.get((venue, instance), (0, 0))
+    heard_us = min(first_us + round(batch_seconds * SECOND_US), created_us)
+    return Recorder(name, max(beat_us, heard_us), has_stopped, batch_seconds)
 
 
 def batch_seconds_now(recorders: Iterable[Recorder], now_us: int) -> tuple[float, float]:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from status_page.health import LakeState
 from status_page.queries import Queries
 from tickhouse_core.datasets import DATASETS, HEARTBEATS
-from tickhouse_core.lake_keys import hourly_key
+from tickhouse_core.lake_keys import hourly_key, instance_of, parse_object_key
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.reading.objects import first_receipt
 from tickhouse_core.timestamps import HOUR_US, MINUTE_US, from_datetime
 
 _LIVE = tuple(dataset for dataset in DATASETS if dataset.is_live)
@@ -26,6 +27,7 @@ class LakeLag:
         self._queries = queries
         self._known: set[str] = set()
         self._newest_us = 0
+        self._newest_batches: dict[tuple[str, str], tuple[int, int]] = {}
 
     def look(self, now_us: int) -> LakeState:
         young = [item for item in self._listed(now_us) if now_us - from_datetime(item.last_modified) < _LOOK_BACK_US]
@@ -38,7 +40,17 @@ class LakeLag:
         waiting = [from_datetime(item.last_modified) for item in young if item.key not in self._known]
         if young:
             self._newest_us = from_datetime(young[-1].last_modified)
-        return LakeState(self._newest_us, waiting)
+        self._note_batches(young)
+        return LakeState(self._newest_us, waiting, dict(self._newest_batches))
+
+    def _note_batches(self, objects: list[ObjectSummary]) -> None:
+        """Who recorded them; an object that is written again is as old as it was."""
+        for item in objects:
+            parsed, instance, first_us = parse_object_key(item.key), instance_of(item.key), first_receipt(item.key)
+            if parsed is not None and instance is not None and first_us is not None:
+                recorder = parsed.partitions.get("venue", ""), instance
+                batch = first_us, from_datetime(item.last_modified)
+                self._newest_batches[recorder] = max(self._newest_batches.get(recorder, batch), batch)
 
     def _listed(self, now_us: int) -> Iterator[ObjectSummary]:
         """This hour's folders of every recorded venue (its heartbeats arrive first), and the last hour's while

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from status_page import health, remedies
-from status_page.health import DOWN, NO_ANSWER, Fault, GoldState, LakeState, Recorder, Stage
+from status_page.health import DOWN, NO_ANSWER, Fault, GoldState, LakeState, Recorder, Stage, recorder_of
 from status_page.lake_lag import LakeLag
 from status_page.processes import OWN, Processes, ProcessState, gauges_of
 from status_page.queries import Queries
@@ -243,12 +243,13 @@ class Poller:
         return int(min(began, default=0) * SECOND_US)
 
     def _recorders(self) -> list[Recorder]:
-        """From their own metrics where STATUS_TARGETS names them, else from their last heartbeat in the warehouse."""
+        """From their own metrics where STATUS_TARGETS names them, else from their last heartbeat or object."""
         seen: dict[str, Recorder] = {}
+        lake = self._parts.get("lake")
         for venue, process, instance, beat, *_, detail, stopped in self._parts.get("heartbeats", ()):
             if process == "stream":
-                name = f"{venue} {instance}"
-                seen[name] = Recorder(name, int(beat), bool(stopped), batch_seconds_of(str(detail)))
+                found = recorder_of(venue, instance, int(beat), bool(stopped), batch_seconds_of(str(detail)), lake)
+                seen[found.name] = found
         for process in self._seen:
             batches = {_name(labels): value for labels, value in process.value("tickhouse_stream_batch_seconds")}
             for labels, value in process.value("tickhouse_stream_last_receipt_timestamp_seconds"):

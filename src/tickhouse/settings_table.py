@@ -18,7 +18,7 @@ GROUPS: dict[str, tuple[type[BaseSettings], ...]] = {
     "Data folder": (settings.DataSettings, settings.SpoolSettings),
     "ClickHouse": (settings.WarehouseSettings, settings.SqlSettings),
     "Symbols and exchanges": (settings.MarketSettings, settings.BinanceSettings, settings.KucoinSettings),
-    "Memory and retention": (settings.LoaderSettings, settings.RetentionSettings),
+    "Memory, retention and compaction": (settings.LoaderSettings, settings.RetentionSettings, settings.CompactionSettings),
     "Google Pub/Sub": (settings.PubSubSettings,),
     "Status page": (settings.StatusSettings,),
     "Metrics and logs": (settings.MetricsSettings, settings.LogSettings),

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import NamedTuple
 
 from tickhouse_core.datasets import Dataset
@@ -59,9 +60,25 @@ class Commit:
     outputs: tuple[Output, ...]
 
 
+class Fate(Enum):
+    """What goes of a compaction, decided once: never both. Sources and outputs are all there until it is."""
+
+    RETIRING = "retiring"
+    """Its sources: from the first deletion on its outputs are the only ones with their rows."""
+
+    UNDONE = "undone"
+    """Its outputs: a source was replaced, and rows that only its old version had must go. The sources count again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """A plan, and its commit once there is one."""
+    """A plan, its commit once there is one, and its fate once it is decided."""
 
     plan: Plan
     commit: Commit | None
+    fate: Fate | None = None
+
+    @property
+    def is_undone(self) -> bool:
+        """Its outputs are no longer part of the lake, also those that are not deleted yet."""
+        return self.fate is Fate.UNDONE

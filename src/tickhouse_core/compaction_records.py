@@ -1,22 +1,23 @@
-"""What a compaction writes down in the lake, under `compactions/`: its plan before it, its commit after it.
+"""What a compaction writes down in the lake, under `compactions/`: its plan before it, its commit after it, its fate before
+anything of it is deleted.
 
-Both are kept for good: the plan of an object is found by its key, and so are the sources that are no longer in the lake.
+All are kept for good: the plan of an object is found by its key, and so are the sources that are no longer in the lake.
 """
 
 import gzip
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict
 
 import orjson
 
-from tickhouse_core.compaction import Commit, Compaction, Output, Plan, Source
+from tickhouse_core.compaction import Commit, Compaction, Fate, Output, Plan, Source
 from tickhouse_core.datasets import Dataset, dataset_of_key
 from tickhouse_core.errors import ObjectChanged, ObjectMissing
 from tickhouse_core.lake_keys import compacted_name, object_key, parse_object_key
 from tickhouse_core.object_store import ObjectStore
 
 _ROOT = "compactions/"
-_PLAN, _COMMIT, _SETTLED = ".plan.json.gz", ".commit.json", ".settled"
+_PLAN, _COMMIT, _FATE, _SETTLED = ".plan.json.gz", ".commit.json", ".fate.json", ".settled"
 
 
 class Compactions:
@@ -41,6 +42,15 @@ class Compactions:
             if _commit_of(before.body).outputs != commit.outputs:  # written by another version of a library, then overwritten
                 self._store.write(key, body, replaces=before.etag)
 
+    def decide(self, plan: Plan, fate: Fate) -> Fate:
+        """Before a source or an output is deleted. Returns the fate that counts: of several compactors the first one's."""
+        key = f"{_folder(plan.dataset, plan.venue, plan.date)}{plan.id}{_FATE}"
+        try:
+            self._store.write(key, orjson.dumps({"fate": fate.value}), must_be_new=True)
+        except ObjectChanged:
+            return _fate_of(self._store.read(key).body)
+        return fate
+
     def of_day(self, dataset: Dataset, venue: str, date: str) -> list[Compaction]:
         """All of them, the earliest commit first, those without one last."""
         folder = _folder(dataset, venue, date)
@@ -48,9 +58,7 @@ class Compactions:
         found = []
         for name in sorted(names):
             if name.endswith(_PLAN):
-                plan = self._plan(dataset, venue, date, name.removesuffix(_PLAN))
-                said = f"{name.removesuffix(_PLAN)}{_COMMIT}"
-                found.append(Compaction(plan, _commit_of(self._store.read(f"{folder}{said}").body) if said in names else None))
+                found.append(self._compaction(dataset, venue, date, name.removesuffix(_PLAN), names))
         return sorted(found, key=lambda one: (one.commit is None, one.commit.committed_at if one.commit else 0, one.plan.id))
 
     def settle(self, dataset: Dataset, venue: str, date: str) -> None:
@@ -74,15 +82,20 @@ class Compactions:
         if name is None or parsed is None or dataset is None or not {"venue", "date"} <= parsed.partitions.keys():
             return None
         venue, date = parsed.partitions["venue"], parsed.partitions["date"]
+        folder = _folder(dataset, venue, date)
+        names = {summary.key.removeprefix(folder) for summary in self._store.list_keys(f"{folder}{name.plan}")}
+        return self._compaction(dataset, venue, date, name.plan, names) if f"{name.plan}{_PLAN}" in names else None
+
+    def is_undone(self, key: str) -> bool:
+        """Whether the compaction that wrote an object was; False for any other object."""
+        name, parsed, dataset = compacted_name(key), parse_object_key(key), dataset_of_key(key)
+        if name is None or parsed is None or dataset is None or not {"venue", "date"} <= parsed.partitions.keys():
+            return False
+        folder = _folder(dataset, parsed.partitions["venue"], parsed.partitions["date"])
         try:
-            plan = self._plan(dataset, venue, date, name.plan)
+            return _fate_of(self._store.read(f"{folder}{name.plan}{_FATE}").body) is Fate.UNDONE
         except ObjectMissing:
-            return None
-        try:
-            commit = _commit_of(self._store.read(f"{_folder(dataset, venue, date)}{name.plan}{_COMMIT}").body)
-        except ObjectMissing:
-            commit = None
-        return Compaction(plan, commit)
+            return False
 
     def recorded(self, sources: Iterable[Source]) -> Iterator[Source]:
         """The sources, and those of each that is itself a compacted object: all that their rows ever were in."""
@@ -95,6 +108,13 @@ class Compactions:
             yield source
             if (inner := self.behind(source.key)) is not None:
                 waiting += inner.plan.sources
+
+    def _compaction(self, dataset: Dataset, venue: str, date: str, plan: str, names: Collection[str]) -> Compaction:
+        """By the names of what is recorded of it."""
+        folder = _folder(dataset, venue, date)
+        commit = _commit_of(self._store.read(f"{folder}{plan}{_COMMIT}").body) if f"{plan}{_COMMIT}" in names else None
+        fate = _fate_of(self._store.read(f"{folder}{plan}{_FATE}").body) if f"{plan}{_FATE}" in names else None
+        return Compaction(self._plan(dataset, venue, date, plan), commit, fate)
 
     def _plan(self, dataset: Dataset, venue: str, date: str, name: str) -> Plan:
         body = self._store.read(f"{_folder(dataset, venue, date)}{name}{_PLAN}").body
@@ -109,3 +129,7 @@ def _folder(dataset: Dataset, venue: str, date: str) -> str:
 def _commit_of(body: bytes) -> Commit:
     said = orjson.loads(body)
     return Commit(**said | {"outputs": tuple(Output(**output) for output in said["outputs"])})
+
+
+def _fate_of(body: bytes) -> Fate:
+    return Fate(orjson.loads(body)["fate"])

@@ -11,6 +11,7 @@ _UNSAFE = re.compile(r"[\x00-\x20\"#%'*/:=?\\\x7f{\[\]^]")
 """What Hive itself escapes in a partition value; everything else, letters of any script included, stays readable."""
 
 _STREAMED = "stream-"
+_RECORDED = re.compile(r"[0-9]{13,16}-(.+)-[0-9]{1,12}\.parquet")
 _COMPACTED = re.compile(r"compacted-([0-9]{1,16})-([0-9]{1,16})-([0-9a-f]{16})-[0-9]{4}\.parquet")
 
 
@@ -56,6 +57,12 @@ def stream_klines_key(venue: str, symbol: str, interval: str, first_receipt_us: 
     """The key of the klines of one series that a live capture saw close in one micro-batch, beside the months."""
     partitions = {"venue": venue, "symbol": symbol, "interval": interval}
     return object_key(KLINES, partitions, f"{_STREAMED}{first_receipt_us}-{_escape(instance)}-{sequence}.parquet")
+
+
+def instance_of(key: str) -> str | None:
+    """The capture that recorded a micro-batch of an hour; None for the key of any other object."""
+    found = _RECORDED.fullmatch(key.rpartition("/")[2])
+    return None if found is None else unquote(found[1])
 
 
 def is_streamed(key: str) -> bool:

@@ -40,6 +40,9 @@ CLIENT_SECONDS = 10.0
 DEFAULT_BATCH_SECONDS = 10.0
 """Default age at which a capture's batch becomes objects; assumed for captures that do not report it."""
 
+BUSY_BEAT_SECONDS = 120.0
+"""Between two heartbeats of a capture whose other objects say that it records."""
+
 LONGEST_BATCH_SECONDS = 3_600.0
 """A batch never goes on into the next hour."""
 

@@ -58,6 +58,7 @@ Token = Annotated[
 ]
 Names = Annotated[str, _shaped(r"[A-Za-z0-9._:\[\] ,-]*", "must be hosts' names, separated by spaces")]
 SymbolNames = Annotated[str, _shaped(r"[^@%?#=&]*", "must be symbols, separated by commas or spaces: BTCUSDT,ETHUSDT")]
+Pause = Annotated[str, _shaped(r"[1-9][0-9]{0,3}[smhd]|off", "must be a length of time such as 1h, or off")]
 Printable = Annotated[str, _shaped(r"[!-~]+", "must not contain spaces, line ends or letters beyond ASCII")]
 
 
@@ -174,6 +175,12 @@ class RetentionSettings(BaseSettings, env_prefix="RETENTION_", env_ignore_empty=
 
     bronze_days: int | None = Field(None, ge=1, description="rows of bronze tables, counted from their load")
     quarantine_days: int | None = Field(None, ge=1, description="objects under quarantine/")
+
+
+class CompactionSettings(BaseSettings, env_prefix="COMPACT_", env_ignore_empty=True):
+    """`tickhouse local` and the Docker stack merge the lake's small objects on a schedule."""
+
+    every: Pause = Field("1h", description="pause between two passes, such as `6h`; `off`: `tickhouse local` does not compact")
 
 
 class PubSubSettings(BaseSettings, env_ignore_empty=True):

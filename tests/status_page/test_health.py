@@ -16,6 +16,7 @@ from status_page.health import (
     is_recording,
     lake_stage,
     overall,
+    recorder_of,
     recorder_stage,
     warehouse_stage,
 )
@@ -160,3 +161,11 @@ def test_the_whole_is_as_bad_as_its_worst_part_and_says_which() -> None:
     assert overall([ok, degraded], []) == (DEGRADED, "degraded: words of degraded")
     assert overall([ok, idle], [])[0] == OK
     assert overall([idle, idle], [])[0] == IDLE
+
+
+def test_without_a_lake_to_look_at_heartbeats_may_be_as_rare_as_a_busy_captures() -> None:
+    def verdict(age: float, lake: LakeState | None) -> str:
+        return recorder_stage([recorder_of("binance", "main", ago(age), False, 10.0, lake)], NOW).verdict
+
+    assert [verdict(130, None), verdict(150, None), verdict(300, None)] == [OK, DEGRADED, DOWN]
+    assert verdict(130, LakeState(0, ())) == DOWN

@@ -15,7 +15,7 @@ from status_page.lake_lag import LakeLag
 from status_page.poller import Poller
 from status_page.processes import Processes, ProcessState
 from status_page.queries import Queries
-from tickhouse_core.datasets import HEARTBEATS
+from tickhouse_core.datasets import HEARTBEATS, TRADES
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.lake_keys import hourly_key
 from tickhouse_core.metrics import BEGAN, Sample, heartbeat_detail
@@ -61,6 +61,23 @@ def test_a_capture_with_large_batches_is_not_late(batch_seconds: float, is_good:
         poller.close()
     assert stages["lake"] == "ok"
     assert (stages["venue"] == "ok", stages["gold"] == "ok") == (is_good, is_good)
+
+
+@pytest.mark.parametrize(
+    ("instance", "seconds_ago", "verdict"),
+    [("main", 25, "ok"), ("main", 45, "degraded"), ("main", 80, "down"), ("other", 25, "down")],
+)
+def test_a_capture_is_heard_of_by_its_objects_between_two_heartbeats(
+    instance: str, seconds_ago: int, verdict: str, moto_lake: Lake
+) -> None:
+    """The last heartbeat is 100 s old; an object's rows were received within a batch of 10 s, whenever it was uploaded."""
+    queries = Answers(now_us() - 100 * SECOND_US, heartbeat_detail("0 gaps", 10.0))
+    moto_lake.store.write(hourly_key(HEARTBEATS, "binance", now_us(), "none", 1), b"x")  # the venue is listed
+    moto_lake.store.write(hourly_key(TRADES, "binance", now_us() - seconds_ago * SECOND_US, instance, 1), b"x")
+    poller = Poller(queries, queries, LakeLag(moto_lake.store, queries), Processes({}))
+    stages = {stage["name"]: stage["verdict"] for stage in orjson.loads(poller.poll())["stages"]}
+    poller.close()
+    assert stages["venue"] == verdict
 
 
 @pytest.mark.parametrize(("since_seconds", "verdict"), [(20, "ok"), (100, "degraded"), (None, "degraded")])

@@ -8,6 +8,7 @@ from extract_process.markets import Wanted
 from extract_process.spool.limits import BatchLimits
 from extract_process.venues import DEFAULT_VENUE
 from tickhouse_core.datasets import CHANNELS
+from tickhouse_core.metrics import BUSY_BEAT_SECONDS
 
 LOOK_AGAIN_SECONDS = 300.0
 """Between two looks for symbols that the venue does not know."""
@@ -41,3 +42,4 @@ class StreamOptions(FeedOptions):
     look_again_seconds: float = LOOK_AGAIN_SECONDS
     stop_seconds: float = 30.0
     heartbeat_seconds: float = 10.0
+    busy_heartbeat_seconds: float = BUSY_BEAT_SECONDS

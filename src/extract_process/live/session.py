@@ -14,6 +14,7 @@ from extract_process.live.capture import Capture
 from extract_process.live.inherited import inherited_ids
 from extract_process.live.metrics import ClockWatch, Vitals, component_of, connection_trouble
 from extract_process.live.options import StreamOptions
+from extract_process.live.pulse import Pulse
 from extract_process.live.recorder import CaptureCounts, CaptureOptions
 from extract_process.live.recovery import Recovered, recover
 from extract_process.live.request_queue import Fetcher, RequestQueue, prove_in_turn
@@ -25,6 +26,7 @@ from extract_process.spool.outbox import Outbox, Uploader
 from extract_process.spool.segments import capture_folder, leftover_segments, measure, outbox_folder
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
+from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import LakeUnavailable, VenueRefused
 from tickhouse_core.lake import lakes_of_other_cells, open_lake
 from tickhouse_core.lifecycle import StopRequest, garbage_collected_seldom, run_until_stopped
@@ -204,7 +206,8 @@ class CaptureSession:
     async def _tick(self) -> None:
         """What is due by the clock and not by a frame: old batches, the spool's size, heartbeats."""
         loop = asyncio.get_running_loop()
-        last_beat = last_measure = 0.0
+        last_look = last_measure = 0.0
+        pulse = self._pulse(loop.time())
         while True:
             self._watchdog.beat()
             self._capture.tell_left_out()
@@ -218,11 +221,19 @@ class CaptureSession:
                 self._free_bytes = free_bytes
                 self._capture.on_spool_size(self._spool_bytes, free_bytes)
                 self._unsynced = len(self._capture.monitor.books(synced=False))
-            if loop.time() - last_beat >= self._options.heartbeat_seconds:
-                last_beat = loop.time()
+            if loop.time() - last_look >= self._options.heartbeat_seconds:
+                last_look = loop.time()
                 self._capture.lag.look()
+            if pulse.is_due(loop.time(), self._capture.counts.rows):
                 self._capture.beat(self._heartbeat())
             await asyncio.sleep(_TICK_SECONDS)
+
+    def _pulse(self, now: float) -> Pulse:
+        """Objects of klines say nothing of a capture: they have no hours, by which new objects are found."""
+        options = self._options
+        has_hours = any(channel != KLINES.channel for channels in options.wanted.values() for channel in channels)
+        quiet_seconds = options.heartbeat_seconds
+        return Pulse(now, quiet_seconds, options.busy_heartbeat_seconds if has_hours else quiet_seconds)
 
     def vitals(self) -> Vitals:
         """From any thread: nothing is looked at that the event loop changes in the middle of."""

@@ -1,63 +1,30 @@
 """`tickhouse compact`: one object per dataset, venue, symbol and day; the objects that it was made of go after a while."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import os
+import sys
+import threading
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from tickhouse.compact.day import DayCompaction, DayCounts, DayOptions
+from tickhouse.compact.day import DayOptions
+from tickhouse.compact.passes import BY_DAY, Selection, VenueCounts, compact
+from tickhouse.compact.schedule import ScheduledCompaction
 from tickhouse_core.command_line import duration, instant, print_table, with_data_folder
-from tickhouse_core.datasets import DATASETS, KLINES, Dataset, dataset_named
+from tickhouse_core.datasets import KLINES, dataset_named
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
-from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.reading.objects import days_of
-from tickhouse_core.timestamps import DAY_US, now_us
+from tickhouse_core.timestamps import DAY_US, SECOND_US, now_us
+
+NICENESS = 10
+"""On a schedule recorders and loaders on the same machine come first."""
 
 HEADER = (
     *("dataset", "venue", "days", "objects before", "bytes before", "objects after", "bytes after"),
     *("rows", "doubles left out", "deleted", "refused"),
 )
-
-BY_DAY = tuple(dataset for dataset in DATASETS if dataset is not KLINES)
-"""Klines have an object a month and series already."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """No venue: all of them. Only days from the one of `since_us` on."""
-
-    datasets: Sequence[Dataset] = BY_DAY
-    venues: Sequence[str] = ()
-    since_us: int = 0
-
-
-@dataclass(slots=True)
-class VenueCounts:
-    """What was done to one dataset of one venue; `days` that were looked at."""
-
-    dataset: Dataset
-    venue: str
-    days: int = 0
-    counts: DayCounts = field(default_factory=DayCounts)
-
-
-def compact(store: ObjectStore, selection: Selection, options: DayOptions, stop: StopRequest, done: list[VenueCounts]) -> None:
-    """Adds to `done` as it goes, however it ends. Raises Interrupted on a stop; see DayCompaction."""
-    for dataset in selection.datasets:
-        for venue in _venues(store, dataset, selection.venues):
-            done.append(VenueCounts(dataset, venue))
-            for day in days_of(store, dataset, venue):
-                if day + DAY_US > selection.since_us:
-                    DayCompaction(store, dataset, venue, day, options, stop.is_set).run(done[-1].counts)
-                    done[-1].days += 1
-
-
-def _venues(store: ObjectStore, dataset: Dataset, named: Sequence[str]) -> list[str]:
-    there = [name.removeprefix("venue=") for name in store.folders_in(dataset.prefix) if name.startswith("venue=")]
-    return [venue for venue in there if not named or venue in named]
 
 
 @with_data_folder(reads=True)
@@ -72,6 +39,13 @@ def main(
     venue: Annotated[list[str] | None, typer.Option(help="Only this exchange; repeats.")] = None,
     since: Annotated[str | None, typer.Option(help="Skip days before this instant (ISO 8601, UTC).")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,
+    every: Annotated[
+        str | None,
+        typer.Option(help="Run until a signal, with this pause between passes: 1h, 1d. Merges only days that are over."),
+    ] = None,
+    ends_with_input: Annotated[
+        bool, typer.Option("--ends-with-input", hidden=True, help="Also end with stdin: with the process that began this one.")
+    ] = False,
 ) -> None:
     """Merge the lake's small objects into one per symbol and day, each row once; delete the small ones a day later."""
 
@@ -79,16 +53,47 @@ def main(
         chosen = [dataset_named(name) for name in dict.fromkeys(dataset)] if dataset else list(BY_DAY)
         if KLINES in chosen:
             raise UsageError("--dataset klines: an object of klines holds a month already; choose another dataset")
-        options = DayOptions(now_us() - duration("--older-than", older_than), duration("--keep-sources", keep_sources), dry_run)
+        if dry_run and every is not None:
+            raise UsageError("--dry-run counts once: leave --every out")
+        every_seconds = 0.0 if every is None else duration("--every", every) / SECOND_US
+        if every is not None and not every_seconds:
+            raise UsageError(f"--every {every!r} is no pause: write 1h, for example")
+        older_us, keep_us = duration("--older-than", older_than), duration("--keep-sources", keep_sources)
         selection = Selection(chosen, venue or (), instant("--since", since) if since else 0)
         with stop_on_signals() as stop:
-            done: list[VenueCounts] = []
-            try:
-                compact(open_lake(), selection, options, stop, done)
-            finally:
-                print_table(HEADER, [_line(one) for one in done], title="would be compacted" if dry_run else "compacted")
+            if every is None:
+                _once(selection, DayOptions(now_us() - older_us, keep_us, dry_run), stop)
+            else:
+                if ends_with_input:
+                    threading.Thread(target=_stop_after_input, args=(stop,), name="input", daemon=True).start()
+                _keep_compacting(selection, older_us, keep_us, every_seconds, stop)
 
     run_command(work)
+
+
+def _once(selection: Selection, options: DayOptions, stop: StopRequest) -> None:
+    done: list[VenueCounts] = []
+    try:
+        compact(open_lake(), selection, options, stop, done)
+    finally:
+        print_table(HEADER, [_line(one) for one in done], title="would be compacted" if options.is_dry else "compacted")
+
+
+def _keep_compacting(selection: Selection, older_us: int, keep_us: int, every_seconds: float, stop: StopRequest) -> None:
+    """Days that are over: a day that goes on would be merged anew in every pass."""
+    os.nice(NICENESS)
+    store = open_lake()
+
+    def run_pass(goes_on: Callable[[], bool], done: list[VenueCounts]) -> None:
+        closed_us = (now_us() - older_us) // DAY_US * DAY_US
+        compact(store, selection, DayOptions(closed_us, keep_us), stop, done, goes_on)
+
+    ScheduledCompaction(store, run_pass, every_seconds, stop).run()
+
+
+def _stop_after_input(stop: StopRequest) -> None:
+    sys.stdin.buffer.read()
+    stop.set()
 
 
 def _line(one: VenueCounts) -> tuple[object, ...]:

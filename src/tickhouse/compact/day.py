@@ -1,23 +1,25 @@
 """One dataset, venue and date: read, merge, write, read back, commit; and after a while the sources go."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
 from extract_process.parquet import parquet_bytes
 from load_process.value_checksum import value_checksum
+from tickhouse.compact.checked import CheckedObjects
 from tickhouse.compact.merging import merged
+from tickhouse.compact.replaced import replacing, undoing, without_undone
 from tickhouse.compact.runs import PART_BYTES, RUN_BYTES, Runs, is_by_symbol
-from tickhouse.compact.selection import DayContents, left_of, live, recorded, retirable, source_of, sources_of_next
-from tickhouse_core.compaction import Commit, Output, Plan, Source
+from tickhouse.compact.scratch import scratch_folder
+from tickhouse.compact.selection import DayContents, due, left_of, live, recorded, retirable, source_of, sources_of_next
+from tickhouse_core.compaction import Commit, Compaction, Fate, Output, Plan, Source
 from tickhouse_core.compaction_records import Compactions
 from tickhouse_core.datasets import INSTANT, Dataset
-from tickhouse_core.errors import Interrupted, ObjectMissing, ObjectRefused, TickhouseError
+from tickhouse_core.errors import Interrupted, ObjectRefused, TickhouseError
 from tickhouse_core.lake_keys import CompactedName, compacted_key, compacted_name
 from tickhouse_core.object_store import ObjectStore, ObjectSummary, StoredObject
 from tickhouse_core.parquet_check import CheckedFile
@@ -38,6 +40,10 @@ FETCHED_AT_ONCE = 8
 _AHEAD_BYTES, _AHEAD_OBJECTS = 16 * 1024**2, 64
 
 _SUMS = 2**64
+
+
+class NotCompacted(TickhouseError):
+    """A day was left as it is: its rows were not those of its sources, or an object changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ class _Sums:
 
 
 class DayCompaction:
-    """Safe to repeat, to kill, and beside others. Errors: the store's, Interrupted, TickhouseError for sums that differ.
+    """Safe to repeat, to kill, and beside others. Errors: the store's, Interrupted, NotCompacted.
 
     What a kill leaves, and what the next run does about it:
 
@@ -89,11 +95,14 @@ class DayCompaction:
     | 2. the plan | its plan | the same plan, the same keys |
     | 3. some objects | rows twice, as of two instances | writes the same objects again, or merges them with what has come since |
     | 4. all objects are read back | as 3 | as 3 |
-    | 5. the commit | as 3 | nothing, and later 6 |
-    | 6. some sources are deleted | every row once at least | deletes the others |
+    | 5. the commit | as 3 | nothing, and later 6 or 6b |
+    | 6. the fate `retiring` | as 3 | deletes the sources |
+    | 7. some sources are deleted | every row once at least | deletes the others |
+    | 6b. the fate `undone`, as a source was replaced | as 3 | deletes the objects, then compacts what is left |
 
     So a source goes only while all objects of a commit are there with the etags under which they were read back, and until then
-    every reader has it. Readers keep one row of each natural key in any case. Two compactors with the same sources write the same
+    every reader has it. Of sources and objects only one kind goes, whatever several compactors saw: the fate is written once.
+    Readers keep one row of each natural key in any case. Two compactors with the same sources write the same
     bytes; with different ones both results stay until the next run merges them.
     """
 
@@ -106,6 +115,7 @@ class DayCompaction:
         self._options = options
         self._is_stopped = is_stopped
         self._compactions = Compactions(store)
+        self._checked = CheckedObjects(store, dataset, venue, options.run_bytes, options.part_bytes, self._check_stop)
 
     def run(self, counts: DayCounts) -> None:
         """Deletes what was held long enough, then compacts what is left; adds to `counts`.
@@ -116,21 +126,54 @@ class DayCompaction:
         has_recorded = any(compacted_name(summary.key) is None for summary in self._store.list_keys(recorded_prefix))
         if not has_recorded and self._compactions.is_settled(self._dataset, self._venue, self._date):
             return
-        contents = self._contents()
-        retired = retirable(contents, self._options.clock(), self._options.keep_us)
-        for summary in retired:
-            self._check_stop()
-            if not self._options.is_dry:
-                self._store.delete(summary.key)
-            counts.deleted += 1
+        contents = self._without_replaced(self._contents(), counts)
+        retired = self._retirable(contents)
+        self._delete(retired, counts)
         left = left_of(contents, self._options.closed_before_us)
         if self._options.is_dry:
             self._count_dry(contents, left, counts)
         elif not has_recorded and not retired and not sources_of_next(contents, left, ()):
             self._settle(contents)
         elif left:
-            with TemporaryDirectory(prefix="tickhouse-compact-") as folder:
-                self._compact(contents, left, Path(folder), counts)
+            with scratch_folder() as folder:
+                self._compact(contents, left, folder, counts)
+
+    def _without_replaced(self, contents: DayContents, counts: DayCounts) -> DayContents:
+        """Undoes what holds rows of a source that was replaced since; the sources count again. A new version that a loader
+        refuses replaces nothing: the rows of the one before are all there is."""
+        new = replacing(contents)
+        if undoing(contents, new).possible:
+            new = [summary for summary in new if self._checked.is_sound(summary)]
+        found = undoing(contents, new)
+        undone = []
+        for one in found.possible:
+            if self._decide(one, Fate.UNDONE) is not Fate.UNDONE:
+                break  # another compactor deletes its sources: what was made of it stays too
+            undone.append(one)
+        held = {source for one in live(contents) for source in one.plan.sources}
+        if found.too_late and (keys := [summary.key for summary in new if source_of(summary) not in held]):
+            said = {"objects": len(keys), "key": keys[0]}
+            log.warning("replaced after its sources were deleted: rows that only the old version had stay", extra=said)
+        contents, deleted = without_undone(contents, undone)
+        self._delete(deleted, counts)
+        return contents
+
+    def _decide(self, one: Compaction, fate: Fate) -> Fate:
+        """The fate that counts."""
+        self._check_stop()
+        return fate if self._options.is_dry or one.fate is fate else self._compactions.decide(one.plan, fate)
+
+    def _retirable(self, contents: DayContents) -> list[ObjectSummary]:
+        found = due(contents, self._options.clock(), self._options.keep_us)
+        return retirable(contents, [replace(one, fate=self._decide(one, Fate.RETIRING)) for one in found])
+
+    def _delete(self, objects: list[ObjectSummary], counts: DayCounts) -> None:
+        """Every deletion of a compactor: the fate of their compactions is decided."""
+        for summary in objects:
+            self._check_stop()
+            if not self._options.is_dry:
+                self._store.delete(summary.key)
+            counts.deleted += 1
 
     def _settle(self, contents: DayContents) -> None:
         """Unless sources are kept still."""
@@ -150,6 +193,8 @@ class DayCompaction:
         counts.source_bytes += sum(summary.size for summary in mine)
 
     def _compact(self, contents: DayContents, left: list[ObjectSummary], folder: Path, counts: DayCounts) -> None:
+        if not sources_of_next(contents, left, {source_of(summary) for summary in recorded(left)}):
+            return
         runs = Runs(folder, self._dataset, self._options.run_bytes, self._options.part_bytes)
         read = _Sums()
         before = [summary for summary in left if compacted_name(summary.key) is not None]
@@ -158,7 +203,7 @@ class DayCompaction:
         older = [summary for summary in before if source_of(summary) in chosen]
         if len(self._read_all(older, runs, read, counts)) < len(older):
             where = f"{self._dataset.name} of {self._venue} on {self._date}"
-            raise TickhouseError(f"{where}: a compacted object went while it was read: nothing was written, run it again")
+            raise NotCompacted(f"{where}: a compacted object went while it was read: nothing was written, run it again")
         if not chosen:
             return
         commit = self._write(Plan(self._dataset, self._venue, self._date, chosen), runs, read, counts)
@@ -170,7 +215,7 @@ class DayCompaction:
         counts.doubles += commit.doubles
 
     def _write(self, plan: Plan, runs: Runs, read: "_Sums", counts: DayCounts) -> Commit:
-        """The commit, which is the last that is written. Raises TickhouseError before it where a sum is wrong."""
+        """The commit, which is the last that is written. Raises NotCompacted before it where a sum is wrong."""
         self._compactions.write_plan(plan)
         kept, doubles, outputs = _Sums(), _Sums(), []
         for body, key, sums in self._objects(runs, plan, kept, doubles):
@@ -179,7 +224,7 @@ class DayCompaction:
             counts.output_bytes += len(body)
         if (kept.rows + doubles.rows, (kept.checksum + doubles.checksum) % _SUMS) != (read.rows, read.checksum):
             what = f"{self._dataset.name} of {self._venue} on {self._date}"
-            raise TickhouseError(f"{what}: the merged rows are not those of the sources: nothing was deleted")
+            raise NotCompacted(f"{what}: the merged rows are not those of the sources: nothing was deleted")
         commit = Commit(plan.id, kept.rows, doubles.rows, self._options.clock(), tuple(outputs))
         self._compactions.write_commit(plan, commit)
         return commit
@@ -189,24 +234,15 @@ class DayCompaction:
         sound: set[Source] = set()
         with ThreadPoolExecutor(FETCHED_AT_ONCE, thread_name_prefix="compact") as threads:
             for some in in_chunks(objects, _AHEAD_BYTES, _AHEAD_OBJECTS):
-                for summary, stored in zip(some, threads.map(self._fetched, some), strict=True):
+                for summary, stored in zip(some, threads.map(self._checked.fetched, some), strict=True):
                     if stored is not None and self._read(stored, runs, read, counts):
                         sound.add(source_of(summary))
         return sound
 
-    def _fetched(self, summary: ObjectSummary) -> StoredObject | None:
-        """None where it is another one by now, or none."""
-        self._check_stop()
-        try:
-            stored = self._store.read(summary.key)
-        except ObjectMissing:
-            return None
-        return stored if stored.etag == summary.etag else None
-
     def _read(self, stored: StoredObject, runs: Runs, read: _Sums, counts: DayCounts) -> bool:
         """All rows of an object, checked as a loader does; False where a loader would refuse it."""
         try:
-            pieces = self._checked(stored.body, stored.key)
+            pieces = self._checked.pieces(stored)
         except ObjectRefused as refused:
             counts.refused.append(stored.key)
             log.warning("left as it is: a loader refuses it too", extra={"key": stored.key, "why": refused.reason})
@@ -215,24 +251,6 @@ class DayCompaction:
             read.add(piece)
             runs.add(piece)
         return True
-
-    def _checked(self, body: bytes, key: str) -> Iterable[pa.Table]:
-        """After all rows were looked at. Raises ObjectRefused, also for rows of another venue than the key's."""
-        file = CheckedFile(body, self._dataset, key)
-        is_small = file.sizes.decoded <= self._options.part_bytes
-        pieces = list(self._of_venue(file)) if is_small else self._of_venue(file)
-        if not isinstance(pieces, list):
-            for _ in pieces:  # decoded twice: what is refused half-way must not be half in
-                self._check_stop()
-            pieces = self._of_venue(file)
-        return pieces
-
-    def _of_venue(self, file: CheckedFile) -> Iterator[pa.Table]:
-        for piece in file.pieces(self._options.run_bytes):
-            venues = piece.column("venue").unique().to_pylist()
-            if venues not in ([], [self._venue]):
-                raise ObjectRefused("wrong_value", f"rows of {', '.join(map(str, venues))} under {self._venue}")
-            yield piece
 
     def _objects(self, runs: Runs, plan: Plan, kept: _Sums, doubles: _Sums) -> Iterator[tuple[bytes, str, _Sums]]:
         """Bytes, key, and what is in them. Only one of them is in memory."""
@@ -255,13 +273,13 @@ class DayCompaction:
         return parquet_bytes(rows, self._dataset, said, level=LEVEL, group_rows=group, deltas=numbers)
 
     def _written(self, key: str, body: bytes, sums: _Sums) -> Output:
-        """Read back whole: what the lake has now is what was merged. Raises TickhouseError."""
+        """Read back whole: what the lake has now is what was merged. Raises NotCompacted."""
         self._store.write(key, body)
         stored, found = self._store.read(key), _Sums()
         for piece in CheckedFile(stored.body, self._dataset, key).pieces(self._options.run_bytes):
             found.add(piece)
         if found != sums:
-            raise TickhouseError(f"{self._store.where(key)}: not read back as it was written: nothing was deleted, run it again")
+            raise NotCompacted(f"{self._store.where(key)}: not read back as it was written: nothing was deleted, run it again")
         return Output(key, stored.etag, found.rows, found.checksum)
 
     def _check_stop(self) -> None:

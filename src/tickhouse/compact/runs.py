@@ -19,6 +19,9 @@ RUN_BYTES = 64 * 1024**2
 PART_BYTES = 128 * 1024**2
 """Of rows in memory that are merged at once, and become one object of about a tenth of that."""
 
+MOST_SAMPLES = 500_000
+"""Ids of a symbol that are in memory at once, and one more for each of its pieces."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
@@ -71,10 +74,11 @@ class Runs:
             yield pa.concat_tables([_between(table, self._ids(table), first, end) for table in touched])
 
     def _bounds(self, pieces: list[_Piece], count: int) -> list[int]:
-        """Half-open ranges of ids with about as many rows each."""
-        ids = np.sort(np.concatenate([self._ids(self._read(piece)) for piece in pieces]))
+        """Half-open ranges of ids with about as many rows each: by every so many-th row, since a day may have millions."""
+        step = max(sum(piece.rows for piece in pieces) // MOST_SAMPLES, 1)
+        ids = np.sort(np.concatenate([self._ids(self._read(piece))[::step].copy() for piece in pieces]))
         inner = [int(ids[len(ids) * number // count]) for number in range(1, count)]
-        return sorted({int(ids[0]), *inner, int(ids[-1]) + 1})
+        return sorted({min(piece.first for piece in pieces), *inner, max(piece.last for piece in pieces) + 1})
 
     def _flush(self) -> None:
         if not self._waiting:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from tickhouse_core.compaction import Compaction, Source, plan_id
+from tickhouse_core.compaction import Compaction, Fate, Source, plan_id
 from tickhouse_core.lake_keys import compacted_name, parse_object_key
 from tickhouse_core.object_store import ObjectSummary
 from tickhouse_core.timestamps import DAY_US, HOUR_US
@@ -23,12 +23,14 @@ def source_of(summary: ObjectSummary) -> Source:
 
 
 def live(contents: DayContents) -> list[Compaction]:
-    """Compactions whose objects are all there, as they were when they were read back."""
+    """Compactions that count, with all their objects there, as they were when they were read back."""
     present = {source_of(summary) for summary in contents.objects}
     return [
         one
         for one in contents.compactions
-        if one.commit is not None and present.issuperset(Source(output.key, output.etag) for output in one.commit.outputs)
+        if one.commit is not None
+        and not one.is_undone
+        and present.issuperset(Source(output.key, output.etag) for output in one.commit.outputs)
     ]
 
 
@@ -53,25 +55,34 @@ def sources_of_next(contents: DayContents, left: Sequence[ObjectSummary], sound:
     """Of the next compaction, in the order of their keys: the `sound` ones among the recorded objects that are left, and what
     was compacted before. Empty where there is nothing new: the rows are of one compaction.
 
-    Objects without a commit, of a compactor that was killed, stay out if the next compaction writes the very same ones.
+    Objects without a commit, of a compactor that was killed, stay out if the next compaction writes the very same ones. Sources
+    whose compaction was undone are not compacted under the same name again: they wait for another object of their day.
     """
     committed = {one.plan.id for one in live(contents)}
     found = [(source_of(summary), name.plan) for summary in left if (name := compacted_name(summary.key)) is not None]
     known = sorted([*sound, *(source for source, plan in found if plan in committed)])
     chosen = sorted([*known, *(source for source, plan in found if plan not in {*committed, plan_id(known)})])
     is_new = bool(sound) or len({plan for source, plan in found if source in chosen}) > 1
-    return tuple(chosen) if is_new else ()
+    is_undone = any(one.is_undone and one.plan.id == plan_id(chosen) for one in contents.compactions)
+    return tuple(chosen) if is_new and not is_undone else ()
 
 
-def retirable(contents: DayContents, now_us: int, keep_us: int) -> list[ObjectSummary]:
-    """Sources that are still there, of live compactions that were committed at least `keep_us` ago.
+def due(contents: DayContents, now_us: int, keep_us: int) -> list[Compaction]:
+    """Live compactions that were committed at least `keep_us` ago, and of which a source is still there."""
+    present = {source_of(summary) for summary in contents.objects}
+    old = [one for one in live(contents) if one.commit is not None and one.commit.committed_at <= now_us - keep_us]
+    return [one for one in old if not present.isdisjoint(one.plan.sources)]
+
+
+def retirable(contents: DayContents, retiring: Sequence[Compaction]) -> list[ObjectSummary]:
+    """Sources that are still there, of due compactions whose fate it is.
 
     Recorded objects first, then compacted ones from the earliest commit on: whatever is left of it when it is interrupted, each
     source that stays is one of a compaction that is still live.
     """
     present = {source_of(summary): summary for summary in contents.objects}
-    due = [one for one in live(contents) if one.commit is not None and one.commit.committed_at <= now_us - keep_us]
-    sources = dict.fromkeys(source for one in due for source in one.plan.sources if source in present)
+    mine = [one for one in retiring if one.fate is Fate.RETIRING]
+    sources = dict.fromkeys(source for one in mine for source in one.plan.sources if source in present)
     return sorted((present[source] for source in sources), key=lambda summary: compacted_name(summary.key) is not None)
 
 

@@ -1,23 +1,28 @@
 """Lakes to compact, compactors that die, and what a reader has of a lake. Not a test."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from tests.tickhouse.test_read_api import write
 from tests.transform_process.warehouse_rows import depth_diff, stream_event, trades, us
 
 import tickhouse as th
-from tickhouse.compact.command import BY_DAY, Selection, VenueCounts, compact
+from extract_process.parquet import parquet_bytes
 from tickhouse.compact.day import DayOptions
+from tickhouse.compact.passes import BY_DAY, Selection, VenueCounts, compact
 from tickhouse_core.datasets import DEPTH_DIFFS, STREAM_EVENTS, TRADES, Dataset
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lake_keys import compacted_name
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
+from tickhouse_core.parquet_check import read_checked
+from tickhouse_core.s3_store import S3Store
 
 DAY = us("2024-08-09")
 SECOND, HOUR, DAY_US = 1_000_000, 3_600_000_000, 86_400_000_000
@@ -29,32 +34,55 @@ class Killed(BaseException):
     """kill -9: nothing after it happens."""
 
 
-class MortalStore(FolderStore):
-    """Dies before or after its nth effect, counted over writes and deletions."""
+class _Death:
+    """Comes before or after the nth effect, counted over writes and deletions."""
 
-    def __init__(self, folder: Path, nth: int, *, is_before: bool) -> None:
-        super().__init__(folder)
+    def __init__(self, nth: int, *, is_before: bool) -> None:
         self._left, self._is_before = nth, is_before
 
-    def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
-        self._die(is_before=True)
-        etag = super().write(key, body, replaces=replaces, must_be_new=must_be_new)
-        self._die(is_before=False)
-        return etag
-
-    def delete(self, key: str) -> None:
-        self._die(is_before=True)
-        super().delete(key)
-        self._die(is_before=False)
-
-    def _die(self, *, is_before: bool) -> None:
-        self._left -= is_before
-        if self._left == 0 and is_before == self._is_before:
+    @contextmanager
+    def at(self) -> Iterator[None]:
+        self._left -= 1
+        if self._left == 0 and self._is_before:
+            raise Killed
+        yield
+        if self._left == 0:
             raise Killed
 
 
+class _MortalFolder(FolderStore):
+    death: _Death
+
+    def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
+        with self.death.at():
+            return super().write(key, body, replaces=replaces, must_be_new=must_be_new)
+
+    def delete(self, key: str) -> None:
+        with self.death.at():
+            super().delete(key)
+
+
+class _MortalS3(S3Store):
+    death: _Death
+
+    def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
+        with self.death.at():
+            return super().write(key, body, replaces=replaces, must_be_new=must_be_new)
+
+    def delete(self, key: str) -> None:
+        with self.death.at():
+            super().delete(key)
+
+
+def mortal(lake: Path | str, nth: int, *, is_before: bool) -> ObjectStore:
+    """The lake in a folder or a bucket, for a process that dies at its nth effect."""
+    store = _MortalFolder(lake) if isinstance(lake, Path) else _MortalS3(lake)
+    store.death = _Death(nth, is_before=is_before)
+    return store
+
+
 class InterruptedStore(FolderStore):
-    """Does something else before each of its writes, as a process beside it would."""
+    """Does something else before each of its writes and deletions, as a process beside it would."""
 
     def __init__(self, folder: Path, meanwhile: Callable[[], object]) -> None:
         super().__init__(folder)
@@ -63,6 +91,10 @@ class InterruptedStore(FolderStore):
     def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
         self._meanwhile()
         return super().write(key, body, replaces=replaces, must_be_new=must_be_new)
+
+    def delete(self, key: str) -> None:
+        self._meanwhile()
+        super().delete(key)
 
 
 def options(*, at: int = LONG_AFTER, keep_us: int = DAY_US) -> DayOptions:
@@ -107,8 +139,8 @@ def seen(lake: "th.Lake", symbols: Sequence[str], start: int, end: int) -> Seen:
     )
 
 
-def trades_seen(folder: Path) -> list[dict[str, Any]]:
-    return list(th.open(folder).trades(SYMBOLS, DAY, DAY + DAY_US, exact=True).arrow().to_pylist())
+def trades_seen(lake: Path | str) -> list[dict[str, Any]]:
+    return list(th.open(lake).trades(SYMBOLS, DAY, DAY + DAY_US, exact=True).arrow().to_pylist())
 
 
 def with_doubles(symbols: Sequence[str] = SYMBOLS) -> list[tuple[Dataset, pa.Table, str, int]]:
@@ -133,3 +165,9 @@ def with_doubles(symbols: Sequence[str] = SYMBOLS) -> list[tuple[Dataset, pa.Tab
 def record_all(store: ObjectStore, batches: Sequence[tuple[Dataset, pa.Table, str, int]]) -> None:
     for dataset, table, instance, at in batches:
         write(store, dataset, table, instance, at)
+
+
+def replaced(store: ObjectStore, key: str, without: int) -> None:
+    """As a repair writes it: under the same key, without the rows of one trade."""
+    rows = read_checked(store.read(key).body, TRADES, key)
+    store.write(key, parquet_bytes(rows.filter(pc.not_equal(rows.column("trade_id"), without)), TRADES))

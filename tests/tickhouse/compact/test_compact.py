@@ -1,11 +1,13 @@
 """A lake before, during and after its compaction: every reader has the same rows, and no kill, late object or rival loses one."""
 
+from __future__ import annotations
+
 import io
 import itertools
 import random
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +22,7 @@ from tests.tickhouse.compact.lakes import (
     SYMBOLS,
     InterruptedStore,
     Killed,
-    MortalStore,
+    mortal,
     objects,
     options,
     record_all,
@@ -35,12 +37,16 @@ from tests.transform_process.warehouse_rows import trades, us
 
 import tickhouse as th
 from load_process.value_checksum import value_checksum
-from tickhouse.compact.command import BY_DAY
+from tickhouse.compact.passes import BY_DAY
 from tickhouse_core.compaction_records import Compactions
 from tickhouse_core.datasets import STREAM_EVENTS, TRADES, Dataset
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lake_keys import compacted_name
+from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.parquet_check import read_checked
+
+if TYPE_CHECKING:
+    from conftest import Lake
 
 SPAN = (DAY, DAY + DAY_US)
 
@@ -111,15 +117,25 @@ def test_the_first_received_of_each_key_is_in_one_object_a_symbol_whose_footer_s
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_compactors_that_are_killed_between_any_two_effects_lose_and_double_nothing(seed: int, tmp_path: Path) -> None:
-    """Until 50 have died, with objects that come meanwhile; some delete sources at once."""
-    chance = random.Random(seed)
-    folder, twin = tmp_path / "lake", tmp_path / "twin"
-    store = FolderStore(folder)
+    """50 of each seed."""
+    killed_at_random(tmp_path / "lake", FolderStore(tmp_path / "lake"), tmp_path / "twin", random.Random(seed), deaths=50)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 8))])
+def test_compactors_of_a_bucket_that_are_killed_lose_and_double_nothing(seed: int, moto_lake: Lake, tmp_path: Path) -> None:
+    """25 of each seed."""
+    killed_at_random(moto_lake.store.bucket, moto_lake.store, tmp_path / "twin", random.Random(seed), deaths=25)
+
+
+def killed_at_random(lake: Path | str, store: ObjectStore, twin: Path, chance: random.Random, deaths: int) -> None:
+    """Compactors until so many have died, with objects that come meanwhile; some delete sources at once."""
+    address = lake if isinstance(lake, Path) else f"s3://{lake}"
     coming = [one for one in with_doubles() if one[0] is TRADES]
     chance.shuffle(coming)
-    deaths = lives = 0
+    died = lives = 0
     wanted: list[dict[str, Any]] = []
-    while deaths < 50:
+    while died < deaths:
         lives += 1
         if coming and (not wanted or chance.random() < 0.2):
             more = [coming.pop() for _ in range(min(len(coming), chance.randint(1, 4)))]
@@ -132,13 +148,13 @@ def test_compactors_that_are_killed_between_any_two_effects_lose_and_double_noth
             ]
         keep, at = chance.choice([0, 0, DAY_US]), LONG_AFTER + lives * HOUR
         try:
-            run(MortalStore(folder, chance.randint(1, 8), is_before=chance.random() < 0.5), options(at=at, keep_us=keep), TRADES)
+            run(mortal(lake, chance.randint(1, 9), is_before=chance.random() < 0.5), options(at=at, keep_us=keep), TRADES)
         except Killed:
-            deaths += 1
-        assert trades_seen(folder) == wanted
+            died += 1
+        assert trades_seen(address) == wanted
     for days in range(2, 6, 2):
         run(store, options(at=LONG_AFTER + lives * HOUR + days * DAY_US), TRADES)
-    assert trades_seen(folder) == wanted
+    assert trades_seen(address) == wanted
     assert len(objects(store)) == 2
 
 
@@ -152,10 +168,10 @@ def test_every_single_effect_can_be_the_last_one(tmp_path: Path) -> None:
         store = FolderStore(folder)
         record_all(store, batches)
         whole = trades_seen(folder)
-        mortal = MortalStore(folder, nth, is_before=is_before)
+        dying = mortal(folder, nth, is_before=is_before)
         try:
             for days in (0, 2, 4):
-                run(mortal, options(at=LONG_AFTER + days * DAY_US), TRADES)
+                run(dying, options(at=LONG_AFTER + days * DAY_US), TRADES)
         except Killed:
             effects += 1
             assert trades_seen(folder) == whole
@@ -163,14 +179,14 @@ def test_every_single_effect_can_be_the_last_one(tmp_path: Path) -> None:
                 run(store, options(at=LONG_AFTER + days * DAY_US), TRADES)
             assert trades_seen(folder) == whole
             assert len(objects(store)) == 2
-    assert effects == 2 * (1 + 2 + 1 + 3 + 1)  # plan, objects, commit, deletions, settled
+    assert effects == 2 * (1 + 2 + 1 + 1 + 3 + 1)  # plan, objects, commit, fate, deletions, settled
 
 
 def test_what_a_killed_compactor_wrote_is_written_again_under_the_same_keys(folder: Path) -> None:
     store = FolderStore(folder)
     record_all(store, with_doubles())
     with pytest.raises(Killed):
-        run(MortalStore(folder, 3, is_before=False), options(), TRADES)  # the plan, an object of two, and the other one
+        run(mortal(folder, 3, is_before=False), options(), TRADES)  # the plan, an object of two, and the other one
     left = objects(store, compacted=True)
     assert len(left) == 2
     run(store)

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.load_process.operating import drain, purge, redrive
-from tests.tickhouse.compact.lakes import DAY, DAY_US, HOUR, LONG_AFTER, objects, options, record_all, run, with_doubles
+from tests.tickhouse.compact.lakes import (
+    DAY,
+    DAY_US,
+    HOUR,
+    LONG_AFTER,
+    objects,
+    options,
+    record_all,
+    replaced,
+    run,
+    with_doubles,
+)
 from tests.tickhouse.test_read_api import write
 from tests.transform_process.warehouse_rows import trades
 
@@ -19,7 +30,7 @@ from load_process.redrive import Selection
 from load_process.selection import parse_gap
 from tickhouse.audit import run_audit
 from tickhouse.clear import clear_tables, tables_of
-from tickhouse.compact.command import BY_DAY
+from tickhouse.compact.passes import BY_DAY
 from tickhouse_core.datasets import DATASETS, DEPTH_DIFFS, STREAM_EVENTS, TRADES, Dataset
 from tickhouse_core.lake_keys import compacted_name
 from tickhouse_core.lifecycle import StopRequest
@@ -195,3 +206,36 @@ def test_the_objects_of_a_gap_are_found_among_compacted_ones(moto_lake: Lake, wa
     span = (DAY + HOUR, DAY + 2 * HOUR)
     assert redrive(Selection(dataset=TRADES, span=span)) == {Outcome.ALREADY: 2}
     audit()
+
+
+@pytest.mark.usefixtures("_recorded")
+@pytest.mark.parametrize("is_notified", [True, False])
+@pytest.mark.parametrize("is_loaded", [True, False])
+def test_rows_of_a_replaced_source_leave_silver_also_where_the_compacted_object_was_loaded(
+    is_notified: bool, is_loaded: bool, moto_lake: Lake, warehouse: Warehouse
+) -> None:
+    """It was, after a redrive of everything with --again."""
+    load_all(moto_lake)
+    sources = [one.key for one in objects(moto_lake.store)]
+    run(moto_lake.store, options(), TRADES)
+    load_all(moto_lake)
+    if is_loaded:
+        redrive(Selection(prefix="data_sources/"), again=True)
+        assert statuses(warehouse)[True, "loaded"] == 2
+    for key in sources[:2]:
+        replaced(moto_lake.store, key, 3)
+    load_all(moto_lake)
+    run(moto_lake.store, options(at=LONG_AFTER + HOUR), TRADES)
+    if not is_notified:
+        lose_messages()
+    load_all(moto_lake)
+    reconcile()
+    assert warehouse.query("select count(), countIf(trade_id = 3) from trades") == [(122, 0)]
+    assert warehouse.query("select count() from bronze_trades where object_key like '%compacted%'") == [(0,)]
+    audit()
+    lacks_nothing(reconcile())
+    run(moto_lake.store, options(at=RETIRED + DAY_US), TRADES)
+    load_all(moto_lake)
+    audit()
+    lacks_nothing(reconcile())
+    assert warehouse.query("select count(), countIf(trade_id = 3) from trades") == [(122, 0)]

@@ -1,0 +1,203 @@
+"""Compactions on a schedule: as a process beside a recording, through outages, one of several at a time."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.commands import ChildProcess, run_here
+from tests.tickhouse.compact.lakes import DAY, DAY_US, HOUR, objects, options, record_all, run, trades_seen, with_doubles
+from tests.tickhouse.test_read_api import write
+from tests.transform_process.warehouse_rows import trades
+from tests.waiting import patience, wait_until
+
+from tickhouse.compact.day import NotCompacted
+from tickhouse.compact.lease import LEASE_US, Lease
+from tickhouse.compact.passes import Selection, VenueCounts, compact
+from tickhouse.compact.schedule import ScheduledCompaction
+from tickhouse.compact.scratch import scratch_folder
+from tickhouse.local_compaction import compaction_workers
+from tickhouse_core.datasets import DEPTH_DIFFS, TRADES
+from tickhouse_core.errors import LakeUnavailable
+from tickhouse_core.folder_store import FolderStore
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.timestamps import now_us
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Of a lake with objects of years ago."""
+    record_all(FolderStore(tmp_path / "data" / "lake"), with_doubles())
+    return tmp_path / "data" / "lake"
+
+
+def is_compacted(folder: Path) -> bool:
+    return (
+        len(objects(FolderStore(folder), compacted=True)) == 2
+        and len(objects(FolderStore(folder), DEPTH_DIFFS, compacted=True)) == 2
+    )
+
+
+def command(folder: Path, *arguments: str) -> ChildProcess[str]:
+    words = [sys.executable, "-m", "tickhouse", "compact", "--data", str(folder.parent), *arguments]
+    return ChildProcess(words, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.mark.slow
+def test_it_compacts_until_a_signal_and_ends_cleanly(folder: Path) -> None:
+    """The day that goes on is left alone: it would be merged anew in every pass."""
+    before, today = trades_seen(folder), now_us() - HOUR
+    key = write(FolderStore(folder), TRADES, trades([900], times_us=[today]), "a", today)
+    with command(folder, "--every", "1s", "--keep-sources", "1s", "--older-than", "0s") as process:
+        wait_until(lambda: [one.key for one in objects(FolderStore(folder), compacted=False)] == [key], "the sources go", 60)
+        assert is_compacted(folder)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=patience(30))
+    assert process.returncode == 0, said
+    assert trades_seen(folder) == before
+    assert Lease(FolderStore(folder)).take(), "it gave its lease back"
+
+
+@pytest.mark.slow
+def test_it_ends_with_the_process_that_began_it(folder: Path) -> None:
+    with command(folder, "--every", "1h", "--ends-with-input") as process:
+        wait_until(lambda: is_compacted(folder), "both datasets are compacted", 60)
+        process.communicate(timeout=patience(30))  # closes its input, as the end of a parent does
+    assert process.returncode == 0
+
+
+@pytest.mark.slow
+def test_a_recording_has_it_beside_as_a_process_that_is_not_left_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPACT_EVERY", "1h")
+    (worker,) = compaction_workers(folder.parent, first_seconds=0)
+    worker.start()
+    try:
+        wait_until(lambda: is_compacted(folder), "both datasets are compacted", 60)
+    finally:
+        worker.stop()
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    assert not children.exists() or not [one for one in children.read_text().split() if "compact" in _command_line(one)]
+
+
+def _command_line(process: str) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def test_a_recording_can_do_without(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPACT_EVERY", "off")
+    assert compaction_workers(folder.parent) == []
+    monkeypatch.setenv("COMPACT_EVERY", "soon")
+    done = run_here("tickhouse.local", "--symbol", "BTCUSDT", "--data", str(folder.parent))
+    assert done.returncode == 2
+    assert "COMPACT_EVERY: must be a length of time such as 1h, or off" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--every", "0h"), "--every '0h' is no pause: write 1h, for example"),
+        (("--every", "often"), "--every 'often' is no length of time"),
+        (("--every", "1h", "--dry-run"), "--dry-run counts once: leave --every out"),
+    ],
+)
+def test_a_wrong_option_is_one_line(arguments: tuple[str, ...], says: str, folder: Path) -> None:
+    done = run_here("tickhouse.compact.command", "--data", str(folder.parent), *arguments)
+    assert done.returncode == 2
+    assert says in done.stderr
+
+
+def test_an_outage_is_waited_out_and_said_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Two passes fail, then the lake is there again."""
+    stop, passes = WaitingStop(), 0
+
+    def run_pass(_goes_on: Callable[[], bool], done: list[VenueCounts]) -> None:
+        nonlocal passes
+        passes += 1
+        if passes < 3:
+            raise LakeUnavailable("the lake does not answer")
+        compact(FolderStore(folder), Selection(), options(), stop, done)
+        stop.set()
+
+    scheduled = ScheduledCompaction(FolderStore(folder), run_pass, 3_600, stop)
+    scheduled.run()
+    assert stop.waited == [5.0, 10.0, 3_600]
+    assert [one for one in caplog.messages if one == "not compacted: trying again"] == ["not compacted: trying again"]
+    assert is_compacted(folder)
+    assert (scheduled.counts.passes, scheduled.counts.merged, scheduled.counts.deleted) == (1, 26, 0)
+    assert scheduled.counts.process().not_ready() == ["the lake does not answer"]  # not settled yet
+
+
+class WaitingStop(StopRequest):
+    """Notes how long it was to wait, and does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited: list[float] = []
+
+    def wait(self, seconds: float) -> bool:
+        self.waited.append(seconds)
+        return self.is_set()
+
+
+def test_of_two_one_works_and_a_dead_ones_lease_ends(folder: Path) -> None:
+    store, now = FolderStore(folder), DAY
+    first, second = (Lease(store, clock=lambda: now) for _ in range(2))
+    assert first.take()
+    assert first.take(), "it renews its own"
+    assert not second.take()
+    assert second.holder.split()[1] == first.holder.split()[1] if first.holder else second.holder
+    now += LEASE_US
+    assert second.take(), "the first one was killed"
+    assert not first.take()
+    second.give_back()
+    assert first.take()
+
+
+def test_a_pass_stops_between_days_when_the_lease_is_lost(folder: Path) -> None:
+    done: list[VenueCounts] = []
+    compact(FolderStore(folder), Selection(), options(), StopRequest(), done, goes_on=lambda: False)
+    assert [one.days for one in done] == [0] * len(done)
+    assert objects(FolderStore(folder), compacted=True) == []
+
+
+def test_a_day_that_cannot_be_compacted_keeps_no_other_from_it(folder: Path) -> None:
+    """The compacted object of one is gone when it is to be merged with a late one."""
+    store = FolderStore(folder)
+    write(store, TRADES, trades([7], times_us=[DAY + DAY_US]), "a", DAY + DAY_US)
+    run(store, options(), TRADES)
+    for at in (DAY + 2 * HOUR, DAY + DAY_US + 2 * HOUR):
+        write(store, TRADES, trades([500], times_us=[at]), "late", at)
+
+    class Forgetful(FolderStore):
+        """Lists the first day's objects of one symbol, but does not have them."""
+
+        def read(self, key: str, *, most_bytes: int | None = None):  # type: ignore[no-untyped-def]
+            stored = super().read(key, most_bytes=most_bytes)
+            return replace(stored, etag="other") if "symbol=BTCUSDT/date=2024-08-09" in key else stored
+
+    with pytest.raises(NotCompacted, match="trades of binance on 2024-08-09: a compacted object went while it was read"):
+        compact(Forgetful(folder), Selection([TRADES]), options(at=DAY + 31 * DAY_US), StopRequest(), [])
+    later = [one for one in objects(store, compacted=True) if "date=2024-08-10" in one.key]
+    assert len(later) == 2, "the second day's old version and its new one"
+
+
+def test_folders_of_killed_processes_are_deleted_and_those_of_living_ones_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+    left = tmp_path / "scratch" / "tickhouse-compact-dead"
+    left.mkdir(parents=True)
+    (left / "lock").write_text("")
+    (left / "0").write_text("rows")
+    with scratch_folder() as first, scratch_folder() as second:
+        assert not left.exists()
+        assert first.exists()
+        assert second.exists()
+    assert list((tmp_path / "scratch").iterdir()) == []
