@@ -68,6 +68,14 @@ def test_the_picture_of_the_readme_is_there() -> None:
 SITE = list(linked_files(ROOT))
 
 
+def test_every_picture_is_made_by_the_script_and_used_by_a_document() -> None:
+    from tools.screenshots import PICTURES  # the whole pipeline
+
+    made = {f"docs/images/status-page-{name}.png" for name in PICTURES}
+    assert {str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "images").iterdir()} == made
+    assert made - {str(page) for page in SITE} == set()
+
+
 def headings_of(path: PurePosixPath) -> set[str]:
     """The anchors that GitHub and the site make of the headings."""
     titles = re.findall(r"^#+ (.+)$", CODE.sub("", (ROOT / path).read_text(encoding="utf-8")), re.MULTILINE)

@@ -39,7 +39,7 @@ class Fault(StrEnum):
     """What is wrong with a stage: it decides which command helps."""
 
     SILENT = "silent"
-    """Nothing is heard of what should record."""
+    """What should record gives no sign."""
     NOT_LOADED = "not loaded"
     """No loader takes what waits."""
     LOADS_SLOWLY = "loads slowly"
@@ -129,9 +129,9 @@ def recorder_stage(recorders: Sequence[Recorder], now_us: int) -> Stage:
     latest = max(active, key=lambda recorder: _age(recorder.seen_us, now_us) / recorder.quiet_seconds)
     age = _age(latest.seen_us, now_us)
     if age > latest.quiet_seconds * 2:
-        return Stage("venue", DOWN, age, f"{latest.name} has not been heard of for {age:.0f} s", Fault.SILENT)
+        return Stage("venue", DOWN, age, f"nothing from {latest.name} for {age:.0f} s", Fault.SILENT)
     if age > latest.quiet_seconds:
-        return Stage("venue", DEGRADED, age, f"{latest.name} was last heard of {age:.0f} s ago", Fault.SILENT)
+        return Stage("venue", DEGRADED, age, f"the last sign of {latest.name} is {age:.0f} s old", Fault.SILENT)
     return Stage("venue", OK, age, f"{len(active)} recording" if len(active) > 1 else f"{latest.name} is recording")
 
 
@@ -165,8 +165,7 @@ def warehouse_stage(lake: LakeState, last_load_us: int, newest_event_us: int, no
     if not lake.waiting_us:
         return Stage("warehouse", OK if newest_event_us else IDLE, age, "everything in the lake is loaded")
     waits = _age(lake.waiting_us[0], now_us)
-    count = f"{len(lake.waiting_us)} objects wait" if len(lake.waiting_us) > 1 else "1 object waits"
-    words = f"{count}, the oldest for {waits:.0f} s"
+    words = f"{several(len(lake.waiting_us), 'object waits', 'objects wait')}, the oldest for {waits:.0f} s"
     if waits > STILL_SECONDS and last_load_us <= lake.waiting_us[0]:
         return Stage("warehouse", DOWN, age, f"{words}, and nothing is being loaded: is a loader running?", Fault.NOT_LOADED)
     if waits > TOO_LATE_SECONDS:
@@ -228,6 +227,11 @@ def overall(stages: Iterable[Stage], others: Iterable[str]) -> tuple[str, str]:
     if all(stage.verdict == IDLE for stage in stages):
         return IDLE, "nothing is running here"
     return OK, "everything is as it should be"
+
+
+def several(number: int, one: str, many: str) -> str:
+    """A count and its noun."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _is_active(recorder: Recorder, now_us: int) -> bool:

@@ -47,14 +47,14 @@ class History:
         return {"since": since, "until": until, "cells": self._rows("coverage_calendar", asked)}
 
     def gaps(self, venue: str, symbol: str, interval: str, since_us: int, until_us: int) -> Rows:
-        """Channel, cause, from, to, first and last missing id, whether healed, and the command that fetches the candles of an
-        open one: newest first, at most 2,000.
+        """Channel, cause, from, to, first and last missing id, whether healed, when the book was in sync again (0: it is not, or
+        no book), and the command that fetches the candles of an open one: newest first, at most 2,000.
         """
         series = {"venue": venue, "symbol": symbol, "interval": interval}
         running = self._running()
         rows = self._rows("gaps", series | {"since_us": since_us, "until_us": until_us})
         for row in rows:
-            channel, cause, began, ended, _, _, is_healed = row
+            channel, cause, began, ended, _, _, is_healed, _ = row
             is_settled = is_healed or cause.endswith("_has_no_data")
             row.append("" if is_settled else for_gap(running, venue, symbol, channel, began, ended, interval))
         return rows

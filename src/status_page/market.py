@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from status_page.queries import Queries
+from status_page.remedies import Running, for_book
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, SECOND_US, now_us, to_datetime
 
 WINDOW_STEPS = 1_000
@@ -113,16 +114,21 @@ class _Recent:
 class Markets:
     """Thread-safe. Errors: the warehouse's."""
 
-    def __init__(self, windows: Queries, live: Queries) -> None:
-        """Two connections: somebody who pages through history does not wait for all who watch, nor they for the one."""
+    def __init__(self, windows: Queries, live: Queries, running: Callable[[], Running] = Running) -> None:
+        """Two connections: somebody who pages through history does not wait for all who watch, nor they for the one.
+
+        `running`: how the pipeline runs now, for the command of a book that is unverified.
+        """
+        self._running = running
         self._windows = _Recent(windows)
         self._live = _Recent(live)
 
     def window(self, venue: str, symbol: str, interval: str, until_us: int | None = None) -> dict[str, Any]:
         """The klines of 1,000 steps before `until_us`, and their gaps. Without it up to now, or up to the last kline there is.
 
-        `since`, `until`; `klines`; `gaps`: channel, cause, from, to, first and last missing id, whether healed;
-        `before`, `after`: when the klines beside the window opened, 0 without any. Instants in microseconds.
+        `since`, `until`; `klines`; `gaps`: channel, cause, from, to, first and last missing id, whether healed, when the book was
+        in sync again; `before`, `after`: when the klines beside the window opened, 0 without any. `loaded`: where there is no
+        kline at all, what the market has instead, each kind with its rows. Instants in microseconds.
         """
         series, step = (venue, symbol, interval), INTERVALS[interval] * SECOND_US
         if until_us is not None:
@@ -144,6 +150,7 @@ class Markets:
             klines = self._between(series, until - WINDOW_STEPS * step, until)
         since = until - WINDOW_STEPS * step
         before, after = _beside(self._windows.queries, series, since, until)
+        is_empty = not (klines or before or after)
         return {
             "since": since,
             "until": until,
@@ -151,6 +158,7 @@ class Markets:
             "gaps": self._windows.queries.ask("gaps", parameters(series, since, until)),
             "before": before,
             "after": after,
+            "loaded": self._windows.queries.ask("loaded_rows", {"venue": series[0], "symbol": series[1]}) if is_empty else [],
         }
 
     def _between(self, series: Series, since: int, until: int) -> list[Candle]:
@@ -179,10 +187,12 @@ class Markets:
         rows = self._live.queries.ask("book", market | {"at": at, "levels": LEVELS_SHOWN})
         [[proven, broken]] = self._live.queries.ask("book_proof", market | {"since_us": now_us() - _PROOF_US})
         sides = {side: [(price, quantity) for which, price, quantity, _, _ in rows if which == side] for side in ("bid", "ask")}
+        is_proven = bool(rows[0][4]) if rows else False
         return {
             "event_time": int(event_us),
             "last_update_id": int(rows[0][3]) if rows else 0,
-            "is_proven": bool(rows[0][4]) if rows else False,
+            "is_proven": is_proven,
+            "command": "" if is_proven else for_book(self._running(), venue, symbol),
             "proven_at": int(proven),
             "broken_at": int(broken),
             "bids": sides["bid"],

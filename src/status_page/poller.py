@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -115,7 +115,7 @@ class Poller:
             name, said = "tickhouse_status_newest_timestamp_seconds", "when the newest data of a stage is from, at the last poll"
             newest = [Sample(name, instant, said, {"stage": stage}) for stage, instant in self._newest.items()]
             looked = Sample("tickhouse_status_looks_total", self._version, "polls of the pipeline")
-            shown = Sample(SHOWS, 1, "1; the label says which data folder the page shows", {"folder": self._running.folder})
+            shown = Sample(SHOWS, 1, "1; the label names the data folder that the page shows", {"folder": self._running.folder})
             return [looked, shown, *newest]
 
         def trouble() -> list[str]:
@@ -142,12 +142,14 @@ class Poller:
         self._part("loads", lambda: self._queries.ask("loads", {"since_us": now - HOUR_US})[0])
         self._part("watermarks", lambda: self._queries.ask("watermarks"))
         self._part("queues", self._poll_queues)
+        if not self._parts.get("markets"):  # the first one is shown as soon as it is loaded
+            self._part("markets", self._poll_markets)
         self._watchdog.beat()
         self._publish()
 
     def _poll_slowly(self) -> None:
         since = now_us() // HOUR_US * HOUR_US - (self._coverage_hours - 1) * HOUR_US
-        self._part("markets", lambda: self._slow_queries.ask("markets", {"since_us": now_us() - HOUR_US}))
+        self._part("markets", self._poll_markets)
         self._part("coverage", lambda: self._slow_queries.ask("coverage", {"since_us": since}))
         self._part("checks", lambda: self._slow_queries.ask("checks"))
 
@@ -169,6 +171,9 @@ class Poller:
         queues = [self._queue(name) for name in QUEUES]
         self.depths.see(now_us(), queues)
         return queues
+
+    def _poll_markets(self) -> list[Sequence[Any]]:
+        return self._slow_queries.ask("markets", {"since_us": now_us() - HOUR_US})
 
     def _queue(self, name: str) -> dict[str, Any]:
         for queue in (name, f"{name}-dlq"):
@@ -260,7 +265,11 @@ class Poller:
         return list(seen.values())
 
     def _other_troubles(self) -> list[str]:
-        dead = [f"{queue['dead']} dead letters of {queue['name']}" for queue in self._parts.get("queues", ()) if queue["dead"]]
+        dead = [
+            f"{health.several(queue['dead'], 'dead letter', 'dead letters')} of {queue['name']}"
+            for queue in self._parts.get("queues", ())
+            if queue["dead"]
+        ]
         failed = [
             f"check {name} failed"
             for name, severity, verdict, *_ in self._parts.get("checks", ())

@@ -34,7 +34,7 @@ def bounded_get(client: httpx.Client, url: str, most_bytes: int, headers: Mappin
     """Status and body. Raises httpx.HTTPError, ValueError for a body above `most_bytes` or an encoded one."""
     with client.stream("GET", url, headers={**_PLAIN, **(headers or {})}) as answer:
         if answer.headers.get("Content-Encoding", "identity") != "identity":
-            raise ValueError("the answer is compressed, which was not asked for")
+            raise ValueError("the answer is compressed, against the request")
         body = bytearray()
         for chunk in answer.iter_raw():
             body += chunk

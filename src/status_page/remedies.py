@@ -107,12 +107,20 @@ def for_dead_letters(running: Running, queue: str) -> tuple[str, str]:
 
 def for_check(running: Running, name: str) -> str:
     """Shows what the check found last."""
-    sql = (
+    return _query(
+        running,
         "select at, venue, symbol, value, detail from ops_check_results "  # noqa: S608  # shown, not run
-        f"where check_name = '{name}' and verdict = 'failed' order by run_time desc, at limit 20"
+        f"where check_name = '{name}' and verdict = 'failed' order by run_time desc, at limit 20",
     )
-    asked = f'query "{sql}"'
-    return _in_folder(asked, running) if running.folder else _inside(running, f"tickhouse {asked}")
+
+
+def for_book(running: Running, venue: str, symbol: str) -> str:
+    """Shows why a book is unverified, and whether its next snapshot has come: that is requested without a command."""
+    return _query(
+        running,
+        "select started_at, event, cause, detail from stream_events "  # noqa: S608  # shown, not run
+        f"where venue = '{venue}' and symbol = '{symbol}' and channel = 'depth' order by started_at desc limit 20",
+    )
 
 
 def for_gap(running: Running, venue: str, symbol: str, channel: str, since_us: int, until_us: int, interval: str = "1m") -> str:
@@ -130,6 +138,11 @@ def for_gap(running: Running, venue: str, symbol: str, channel: str, since_us: i
     if running.folder:
         return _in_folder(asked, running)
     return f"{_DOCKER} run --rm klines tickhouse {asked}" if running.is_compose else f"tickhouse {asked}"
+
+
+def _query(running: Running, sql: str) -> str:
+    asked = f'query "{sql}"'
+    return _in_folder(asked, running) if running.folder else _inside(running, f"tickhouse {asked}")
 
 
 def _in_folder(asked: str, running: Running) -> str:

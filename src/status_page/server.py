@@ -45,7 +45,7 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False, listene
         parts.callback(poller.close)
         box = parts.enter_context(closing(SqlBox(lambda: _warehouse(settings))))
         past, vitals = History(older, poller.running), Vitals(daily, poller.depths)
-        sources = Sources(poller, Markets(windows, live), past, vitals, Exports(older, past, vitals), box)
+        sources = Sources(poller, Markets(windows, live, poller.running), past, vitals, Exports(older, past, vitals), box)
         app = page_app(sources, closed.is_set, settings)
         parts.enter_context(serving(app, listener, "status-page"))
         parts.callback(closed.set)
@@ -64,7 +64,7 @@ def own_look(settings: StatusSettings) -> Iterator[Poller]:
 def _check_the_reach(settings: StatusSettings) -> None:
     if not (is_loopback(settings.host) or settings.token or settings.without_token):
         raise UsageError(
-            f"STATUS_HOST={settings.host}: others reach the page there, so set STATUS_TOKEN (openssl rand -hex 16 makes one); "
+            f"STATUS_HOST={settings.host}: others reach the page there, so set STATUS_TOKEN (openssl rand -hex 16 makes one). "
             "STATUS_WITHOUT_TOKEN may be true only where the port itself is published for this machine alone"
         )
 

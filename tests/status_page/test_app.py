@@ -144,6 +144,31 @@ def insert_event(warehouse: Warehouse, event: str, ids: tuple[int, int] | None, 
     warehouse.insert_rows("bronze_stream_events", [row | more])
 
 
+def test_without_any_candle_the_market_has_what_is_loaded_of_it(url: str, warehouse: Warehouse) -> None:
+    """86,400 klines of a minute are not "no klines": of an hour there is none before gold made them."""
+    assert window(url)["loaded"] == []
+    insert_klines(warehouse, "ADAUSDT", count=7)
+    trade = {"venue": "binance", "symbol": "ADAUSDT", "price": 1, "quantity": 1, "is_buyer_maker": True, "object_key": "x"}
+    instants = dict.fromkeys(("trade_time", "event_time", "receipt_time"), OPENED - timedelta(days=3))
+    warehouse.insert_rows("bronze_trades", [trade | instants | {"trade_id": number} for number in range(3)])
+    nothing = window(url, symbol="ADAUSDT", interval="1s")
+    assert (nothing["klines"], nothing["loaded"]) == ([], [["klines", "1m", 7], ["trades", "", 3]])
+    assert window(url, symbol="NONE")["loaded"] == []
+
+
+def test_a_gap_of_the_book_ends_where_the_book_is_in_sync_again(url: str, warehouse: Warehouse) -> None:
+    began = OPENED + timedelta(minutes=5)
+    for minutes in (0, 10, 20):
+        at = {"started_at": began + timedelta(minutes=minutes), "ended_at": began + timedelta(minutes=minutes, seconds=1)}
+        insert_event(warehouse, "gap", (minutes, minutes), timedelta(0), channel="depth", **at)
+    for minutes in (2, 9, 10, 40):
+        insert_event(warehouse, "synced", (1, 1), timedelta(0), channel="depth", started_at=began + timedelta(minutes=minutes))
+    insert_event(warehouse, "synced", (1, 1), timedelta(0), channel="depth", started_at=began, symbol="ETHUSDT")
+    start = int(began.replace(tzinfo=UTC).timestamp() * 1e6)
+    found = {gap[4]: (gap[7] - start) // MINUTE_US for gap in window(url)["gaps"]}
+    assert found == {0: 2, 10: 10, 20: 40}
+
+
 def test_gaps_come_with_their_window_and_say_whether_they_were_healed(url: str, warehouse: Warehouse) -> None:
     insert_event(warehouse, "gap", (10, 19), timedelta(seconds=30))
     insert_event(warehouse, "healed", (10, 14), timedelta(0))
@@ -161,7 +186,7 @@ def test_gaps_come_with_their_window_and_say_whether_they_were_healed(url: str, 
             warehouse, "gap", (opened, opened + MINUTE_US), timedelta(0), channel="klines", instance=instance, detail=interval
         )
     asked = window(url)
-    assert {(channel, first, last, healed) for channel, _, _, _, first, last, healed in asked["gaps"]} == {
+    assert {(channel, first, last, healed) for channel, _, _, _, first, last, healed, _ in asked["gaps"]} == {
         ("trades", 10, 19, True),
         ("trades", 30, 39, False),
         ("trades", 45, 50, True),

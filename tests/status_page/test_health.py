@@ -1,12 +1,15 @@
 """From figures to colours: tables of cases, no clock."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from status_page.health import (
     DEGRADED,
     DOWN,
     IDLE,
     OK,
+    Fault,
     GoldState,
     LakeState,
     Recorder,
@@ -18,8 +21,10 @@ from status_page.health import (
     overall,
     recorder_of,
     recorder_stage,
+    unavailable_stage,
     warehouse_stage,
 )
+from status_page.remedies import Running, for_stage
 
 SECOND = 1_000_000
 NOW = 1_800_000_000 * SECOND
@@ -41,7 +46,7 @@ def test_the_most_silent_of_many_recorders_counts_and_who_left_does_not() -> Non
     recorders = [Recorder("a", ago(1), False), Recorder("b", ago(90), False), Recorder("c", ago(5_000), False)]
     stage = recorder_stage(recorders, NOW)
     assert (stage.verdict, stage.age_seconds) == (DOWN, 90.0)
-    assert stage.words == "b has not been heard of for 90 s"
+    assert stage.words == "nothing from b for 90 s"
     assert is_recording(recorders, NOW)
     assert not is_recording([Recorder("c", ago(5_000), False)], NOW)
 
@@ -112,7 +117,7 @@ def test_what_a_recorder_answers_itself_is_not_delayed_by_its_batches() -> None:
 def test_the_latest_recorder_is_the_one_furthest_above_what_its_batches_allow() -> None:
     patient, late = Recorder("patient", ago(70), False, 60), Recorder("late", ago(45), False, 10)
     stage = recorder_stage([patient, late], NOW)
-    assert (stage.verdict, stage.words) == (DEGRADED, "late was last heard of 45 s ago")
+    assert (stage.verdict, stage.words) == (DEGRADED, "the last sign of late is 45 s old")
     assert batch_seconds_now([patient, late, Recorder("gone", ago(5_000), False, 900)], NOW) == (10, 60)
     assert batch_seconds_now([], NOW) == (10, 10)
 
@@ -169,3 +174,45 @@ def test_without_a_lake_to_look_at_heartbeats_may_be_as_rare_as_a_busy_captures(
 
     assert [verdict(130, None), verdict(150, None), verdict(300, None)] == [OK, DEGRADED, DOWN]
     assert verdict(130, LakeState(0, ())) == DOWN
+
+
+AGES = st.one_of(st.none(), st.floats(0, 2_000))
+
+
+@given(
+    beats=st.lists(st.tuples(AGES, st.booleans()), max_size=3),
+    lake=AGES,
+    waiting=st.lists(st.floats(0, 200), max_size=3),
+    rest=st.tuples(AGES, AGES, AGES, AGES),
+)
+def test_what_is_late_or_in_trouble_has_a_fault_and_every_fault_a_command(
+    beats: list[tuple[float | None, bool]], lake: float | None, waiting: list[float], rest: tuple[float | None, ...]
+) -> None:
+    def at(age: float | None) -> int:
+        return 0 if age is None else ago(age)
+
+    recorders = [Recorder("a", at(age), has_stopped) for age, has_stopped in beats]
+    state = LakeState(at(lake), sorted(map(ago, waiting)))
+    watermark, loaded, untaken, event = map(at, rest)
+    for stage in (
+        recorder_stage(recorders, NOW),
+        lake_stage(state, is_recording(recorders, NOW), NOW),
+        warehouse_stage(state, loaded, event, NOW),
+        gold_stage(GoldState(watermark, loaded, untaken), NOW),
+        unavailable_stage("lake", "no answer", Fault.LAKE_UNAVAILABLE),
+    ):
+        assert stage.verdict in (OK, IDLE) or stage.fault is not None
+    for running in (Running(), Running(is_compose=True), Running(folder="data"), Running(folder="data", records_here=True)):
+        assert all(for_stage(running, fault, "loader") for fault in Fault)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (1, "1 object waits, the oldest for 2 s"),
+        (2, "2 objects wait, the oldest for 2 s"),
+        (1_200, "1,200 objects wait, the oldest for 2 s"),
+    ],
+)
+def test_objects_that_wait_are_counted_in_words(count: int, words: str) -> None:
+    assert warehouse_stage(LakeState(NOW, [ago(2)] * count), NOW, NOW, NOW).words == words

@@ -35,6 +35,7 @@ def commands(running: Running) -> Iterator[str]:
         yield remedies.for_process(running, name, is_gone=False)
     yield from (remedies.for_dead_letters(running, queue)[0] for queue in QUEUES)
     yield remedies.for_check(running, "coverage")
+    yield remedies.for_book(running, "binance", "BTCUSDT")
     for channel in ("trades", "klines"):
         yield remedies.for_gap(running, "kucoin", "BTC-USDT", channel, 1_700_000_000_000_000, 1_700_000_030_000_000)
 

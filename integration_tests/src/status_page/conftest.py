@@ -1,12 +1,15 @@
-"""A running pipeline with a page in front of it, and a browser to look at it."""
+"""A running pipeline with a page in front of it, a browser to look at it, and the page's own files with given answers."""
 
+import json
+import mimetypes
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from tests.waiting import patience
@@ -15,6 +18,7 @@ from extract_process.live.options import StreamOptions
 from extract_process.spool.limits import BatchLimits
 from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
+from status_page.app import ASSETS
 from status_page.server import running_page
 from tickhouse.embedded import LivePipeline, data_folder, environment_variables, live_pipeline
 from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
@@ -24,7 +28,7 @@ from transform_process.catalog import TRANSFORMS
 from transform_process.migrate import migrate
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Locator, Page, Route
     from playwright.sync_api._generated import LocatorAssertions
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
@@ -74,6 +78,37 @@ def expect(shown: "Locator") -> "LocatorAssertions":
 
     expected.set_options(timeout=patience(5) * 1_000)
     return expected(shown)
+
+
+STAGE = "http://page.test"
+NO_CANDLES: dict[str, Any] = {"since": 0, "until": 0, "klines": [], "gaps": [], "before": 0, "after": 0, "loaded": []}
+
+
+def put_on_stage(page: "Page", answers: Mapping[str, Any], path: str = "/") -> None:
+    """Opens the page without a server: its files from the sources, `answers` by path, each JSON or a function that makes it.
+
+    The answer of /api/events is a list of name and data; the browser asks for it again and again.
+    """
+    known: dict[str, Any] = {"/api/klines": NO_CANDLES, "/api/coverage": {"since": 0, "until": 0, "cells": []}, "/api/gaps": []}
+    known |= {"/api/events": [], "/api/health": {"columns": [], "slots": [], "since": 0, "until": 0}}
+    known |= {"/api/examples": "", **answers}
+
+    def answer(route: "Route") -> None:
+        asked = urlsplit(route.request.url).path
+        if asked not in known:
+            name = {"/": "index.html", "/sql": "sql.html"}.get(asked, asked.removeprefix("/assets/"))
+            kind = mimetypes.guess_type(name)[0] or "text/plain"
+            route.fulfill(body=(ASSETS / name).read_bytes(), content_type=kind)
+            return
+        found = known[asked]() if callable(known[asked]) else known[asked]
+        if asked != "/api/events":
+            route.fulfill(json=found)
+            return
+        lines = ["retry: 100\n\n", *(f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in found)]
+        route.fulfill(body="".join(lines), content_type="text/event-stream")
+
+    page.route(f"{STAGE}/**", answer)
+    page.goto(STAGE + path)
 
 
 OpenPipeline = Callable[[Callable[[Warehouse], None]], Watched]

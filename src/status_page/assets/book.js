@@ -1,6 +1,6 @@
 // The book: a ladder of the best levels, what it says in figures, and how much is bought and sold down to each price.
-import { clock, fill, make, place, say, vector } from "./document.js";
-import { length } from "./spans.js";
+import { fill, make, place, say, showCommand, vector } from "./document.js";
+import { clock, length } from "./words.js";
 
 const LADDER = 15;
 const REACHES = [1, 2, 5, 10, 25, 50, 100, 200, 500]; // of the depth chart, in basis points from the middle
@@ -13,13 +13,15 @@ export function showBook(book) {
     fill("top", [[["no book within the last hour"]]]);
     place("depth").replaceChildren();
     ["depth-words", "book-figures", "book-proof"].forEach((id) => say(place(id), ""));
+    showCommand(place("book-do"), "");
     return;
   }
   const [bids, asks] = [cumulate(book.bids), cumulate(book.asks)];
   showLadder(bids.slice(0, LADDER), asks.slice(0, LADDER));
-  showFigures(bids, asks);
-  say(place("book-proof"), proof(book));
+  say(place("book-figures"), figures(bids, asks));
+  say(place("book-proof"), proof(book, Date.now() * 1000));
   place("book-proof").dataset.verdict = book.is_proven ? "ok" : "down";
+  showCommand(place("book-do"), book.command, "The next snapshot repairs it. To see why:");
   say(place("depth-words"), drawDepth(place("depth"), bids, asks) + ` · ${clock(book.event_time)}`);
 }
 
@@ -38,21 +40,23 @@ function showLadder(bids, asks) {
   }));
 }
 
-function showFigures([bid, ...bids], [ask, ...asks]) {
+// Spread; microprice: the middle, weighted by the size on the other side; imbalance: bids less asks, of both, in the ladder.
+export function figures([bid, ...bids], [ask, ...asks]) {
   const middle = (bid.price + ask.price) / 2;
   const micro = (bid.price * ask.size + ask.price * bid.size) / (bid.size + ask.size);
   const sum = (best, levels) => [best, ...levels].slice(0, LADDER).reduce((total, level) => total + level.size, 0);
   const [bought, sold] = [sum(bid, bids), sum(ask, asks)];
   const digits = Math.max(0, Math.min(10, 6 - Math.floor(Math.log10(middle)) - 1)) + 1;
-  say(place("book-figures"), [
-    `spread ${Number((ask.price - bid.price).toPrecision(6))} (${(((ask.price - bid.price) / middle) * 1e4).toPrecision(2)} bps)`,
+  return [
+    `spread ${Number((ask.price - bid.price).toPrecision(6))} (${Number((((ask.price - bid.price) / middle) * 1e4).toPrecision(2))} bps)`,
     `microprice ${micro.toFixed(digits)}`,
-    `imbalance ${(((bought - sold) / (bought + sold)) * 100).toFixed(0)} % of ${LADDER} levels`,
-  ].join(" · "));
+    `imbalance ${Math.round(((bought - sold) / (bought + sold)) * 100) || 0} % of ${LADDER} levels`,
+  ].join(" · ");
 }
 
-function proof(book) {
-  const ago = (us) => length(Math.max(0, (Date.now() * 1000 - us) / 1e6));
+// `now`: microseconds since 1970.
+export function proof(book, now) {
+  const ago = (us) => length(Math.max(0, (now - us) / 1e6));
   if (!book.is_proven) return book.broken_at ? `unverified since ${clock(book.broken_at)}: updates are missing` : "unverified: updates are missing";
   return book.proven_at ? `verified against a snapshot ${ago(book.proven_at)} ago` : "every update since its snapshot is here";
 }
@@ -87,7 +91,7 @@ function drawDepth(svg, bids, asks) {
   return said;
 }
 
-function cumulate(levels) {
+export function cumulate(levels) {
   let total = 0;
   return levels.map(([price, quantity]) => ({ price: Number(price), text: price, size: Number(quantity), quantity, total: (total += Number(quantity)) }));
 }

@@ -1,6 +1,7 @@
 // The calendar of one market: how much of every hour, day or month is there, and which gaps are in it.
-import { clock, copyable, count, make, offerFiles, place, say } from "./document.js";
+import { copyable, make, offerFiles, place, say } from "./document.js";
 import { gapWords } from "./spans.js";
+import { clock, count, several } from "./words.js";
 
 const HOUR = 3.6e9, DAY = 24 * HOUR; // microseconds
 const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
@@ -94,7 +95,7 @@ function show() {
 
 function button(cell) {
   const grade = cell.share > 0.97 ? "full" : cell.share >= 0.5 ? "most" : cell.share > 0 ? "some" : "none";
-  const words = `${clock(cell.opened).slice(0, 16)}: ${percent(cell.share)} there, ${count(cell.gaps)} ${cell.gaps === 1 ? "gap" : "gaps"}${cell.healed ? `, ${count(cell.healed)} healed` : ""}`;
+  const words = `${clock(cell.opened).slice(0, 16)}: ${percent(cell.share)} there, ${several(cell.gaps, "gap", "gaps")}${cell.healed ? `, ${count(cell.healed)} healed` : ""}`;
   const node = make("button", cell.gaps ? "●" : "", { type: "button", class: "cell", "data-share": grade, title: words, "aria-label": words });
   node.addEventListener("click", () => open(cell));
   return node;
@@ -117,7 +118,7 @@ async function open(cell) {
       const item = make("li");
       const more = make("details");
       more.append(make("summary", `${clock(gap[2])} · ${gapWords(gap, 60)}`), make("p", gap[4] === null ? "no ids are known" : `ids ${count(gap[4])} to ${count(gap[5])}`, { class: "quiet" }));
-      if (gap[7]) more.append(make("p", "Fetch the candles of this time:", { class: "quiet" }), copyable(gap[7]));
+      if (gap[8]) more.append(make("p", "Fetch the candles of this time:", { class: "quiet" }), copyable(gap[8]));
       item.append(more);
       return item;
     }), ...(gaps.length > 200 ? [make("li", `and ${count(gaps.length - 200)} more: choose a shorter time`)] : []));

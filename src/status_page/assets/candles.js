@@ -1,8 +1,11 @@
-// The candle chart on a linear time axis: a step without a candle stays empty, and what is missing is shaded.
+// The candle chart on a linear time axis: a step without a candle stays empty, and what is missing is shaded. A rising candle is
+// hollow, a falling one filled, an incomplete one dashed: colour repeats it.
 // Drawn by TradingView Lightweight Charts, in the page's colours. Times are seconds since 1970 unless a name says otherwise.
+import { Dashed } from "./dashed.js";
 import { Spans, missingSpans } from "./spans.js";
 
 const MOST_BARS = 20000; // beyond that, steps at the far end are dropped; paging back loads them again
+const NONE = "transparent";
 const palette = new Map(); // of the theme: a computed style costs more than a candle
 const colour = (name) => {
   if (!palette.has(name)) palette.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
@@ -17,8 +20,10 @@ export function candleChart(element) {
   const volume = chart.addSeries(library.HistogramSeries, { priceScaleId: "volume", priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false });
   const other = chart.addSeries(library.LineSeries, { lineWidth: 1, lastValueVisible: false, priceLineVisible: false });
   const spans = new Spans(colour);
+  const dashed = new Dashed(colour);
   const scale = chart.timeScale();
   candles.attachPrimitive(spans);
+  candles.attachPrimitive(dashed);
   volume.priceScale().applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
   candles.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 0.22 } });
 
@@ -33,9 +38,7 @@ export function candleChart(element) {
 
   const bar = (row) => {
     const shown = { time: row.time, open: row.open, high: row.high, low: row.low, close: row.close };
-    if (row.isComplete) return shown;
-    const edge = colour(row.close < row.open ? "--down" : "--up"); // hollow: incomplete
-    return { ...shown, color: colour("--card"), borderColor: edge, wickColor: edge };
+    return row.isComplete ? shown : { ...shown, color: NONE, borderColor: NONE, wickColor: NONE }; // drawn by `dashed`
   };
   const column = (row) => ({ time: row.time, value: row.volume, color: colour(row.close < row.open ? "--down" : "--up") + "66" });
 
@@ -53,6 +56,7 @@ export function candleChart(element) {
 
   function drawSpans() {
     spans.show(missingSpans({ bars, gaps, since, until, step, before, after }), step, since, until);
+    dashed.show(bars, step, since);
   }
 
   function paint() {
@@ -64,7 +68,7 @@ export function candleChart(element) {
       timeScale: { borderColor: colour("--line") },
     });
     const up = colour("--up"), down = colour("--down");
-    candles.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderUpColor: up, borderDownColor: down });
+    candles.applyOptions({ upColor: NONE, downColor: down, wickUpColor: up, wickDownColor: down, borderUpColor: up, borderDownColor: down, priceLineColor: colour("--quiet") });
     other.applyOptions({ color: colour("--link") });
     draw();
   }
@@ -85,7 +89,7 @@ export function candleChart(element) {
     const place = scale.getVisibleLogicalRange();
     for (const row of window.klines.map(rowOf)) bars.set(row.time, row);
     gaps = [...new Map([...gaps, ...window.gaps].map((gap) => [JSON.stringify(gap.slice(0, 6)), gap])).values()];
-    if (isFirst || first < since) { before = window.before / 1e6; }
+    if (isFirst || first <= since || window.before / 1e6 < since) before = window.before / 1e6;
     if (isFirst || end > until) { after = window.after / 1e6; }
     const left = since;
     since = isFirst ? first : Math.min(since, first);
@@ -144,7 +148,7 @@ export function candleChart(element) {
   function drawOther(all) {
     other.setData(all.map((time) => {
       if (!others.has(time)) return { time };
-      return { time, value: others.get(time), ...(others.has(time + step) || time + step >= until ? {} : { color: "transparent" }) };
+      return { time, value: others.get(time), ...(others.has(time + step) || time + step >= until ? {} : { color: NONE }) };
     }));
   }
 

@@ -1,8 +1,6 @@
 // Small helpers for the document. All text enters it as text, never as markup.
 export const place = (id) => document.getElementById(id);
 export const say = (node, text) => { if (node.textContent !== text) node.textContent = text; };
-export const clock = (us) => new Date(us / 1000).toISOString().slice(0, 19).replace("T", " ");
-export const count = (value) => Number(value).toLocaleString("en");
 
 export function make(tag, text = "", attributes = {}) {
   const node = document.createElement(tag);
@@ -72,8 +70,6 @@ async function save(file, query, said, button) {
     button.disabled = false;
   }
 }
-
-export const size = (bytes) => bytes < 1e6 ? `${count(Math.round(bytes / 1e3))} kB` : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 
 export function fill(id, rows) {
   const body = place(id);

@@ -1,5 +1,6 @@
 // The events: the newest as they come in, or those of one market or kind, page by page.
-import { clock, count, fill, make, offerFiles, place, say } from "./document.js";
+import { fill, make, offerFiles, place, say } from "./document.js";
+import { clock, count } from "./words.js";
 
 const VERDICTS = { gap: "down", mismatch: "down", healed: "ok", proven: "ok", synced: "ok", refused_frame: "degraded", disconnected: "degraded", channel_stopped: "down" };
 const PAGE = 100;

@@ -1,5 +1,6 @@
 // Health of the last 24 hours: small charts of five minutes each. Where nobody reported a figure, its line has a hole.
-import { clock, count, make, offerFiles, place, say, size, vector } from "./document.js";
+import { make, offerFiles, place, say, vector } from "./document.js";
+import { clock, count, size } from "./words.js";
 
 const REFRESH_MS = 60000;
 const HEIGHT = 60;

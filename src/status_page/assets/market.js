@@ -2,13 +2,16 @@
 import { showBook } from "./book.js";
 import { watchCalendar } from "./calendar.js";
 import { candleChart } from "./candles.js";
-import { count, make, offerFiles, place, say } from "./document.js";
+import { make, offerFiles, place, say } from "./document.js";
+import { nothingWords } from "./spans.js";
+import { count, several } from "./words.js";
 
 const INTERVALS = ["1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d"];
 const WINDOW_STEPS = 1000;
 const NEAR = 60; // steps: so close to the end of what is shown, the next window is asked for
 const RETRY_MS = 5000;
 const OTHER_MS = 3000;
+const REFRESH_MS = 15000;
 const MOST_SPANS_IN_WORDS = 3;
 const WINDOWS_OF_NOTHING = 3; // a longer hole is skipped by a button
 const LENGTHS = { s: 1, m: 60, h: 3600, d: 86400 };
@@ -25,6 +28,8 @@ let loading = null;
 let isLive = false; // the window ends now: the youngest candles go on from it
 let timer = 0;
 let nextOther = 0;
+let nextRefresh = 0;
+let warehouse = ""; // what its stage shows
 let wantedOther = ""; // of the address, until it is known which markets there are
 
 function shownState(words, isBusy = false) {
@@ -51,7 +56,7 @@ async function load(until, words) {
     if (choice !== mine) return false;
     chart.add(window);
     if (!until) isLive = window.until / 1e6 + 2 * stepOf(mine.interval) >= Date.now() / 1000;
-    shownState(chart.bounds().candles ? "" : `no candles of ${mine.symbol} ${mine.interval} yet`);
+    showNothing(mine, window);
     await loadOther(mine, until);
     return choice === mine;
   } catch (error) {
@@ -64,6 +69,26 @@ async function load(until, words) {
     showEnds();
     showWords();
   }
+}
+
+function showNothing({ symbol, interval }, { before, after, loaded }) {
+  const words = before || after ? `No candles of ${symbol} ${interval} in this time.` : nothingWords(symbol, interval, loaded, warehouse);
+  shownState(chart.bounds().candles ? "" : words);
+}
+
+// History that was loaded under an open page: where candles are missing without a known cause, the newest window is read again.
+async function refresh() {
+  const { since, until } = chart.bounds();
+  const mine = choice;
+  const isWhole = chart.first() <= since && !chart.spans().some((span) => span.isUnexplained);
+  if (!isLive || !until || loading || isWhole || Date.now() < nextRefresh) return;
+  nextRefresh = Date.now() + REFRESH_MS;
+  const window = await ask(mine).catch(() => null); // the state names what is unavailable
+  if (!window || choice !== mine || loading || !isLive) return;
+  chart.add(window);
+  showNothing(mine, window);
+  showEnds();
+  showWords();
 }
 
 async function loadOther(mine, until) {
@@ -183,11 +208,12 @@ async function followOther() {
   if (answer?.ok && choice === mine && place("compare").value === `${venue} ${symbol}`) chart.addOther((await answer.json()).klines);
 }
 
-function offer(markets) {
+function offer(markets, stage) {
+  warehouse = stage;
   const said = JSON.stringify(markets);
   const select = place("symbol");
   if (said === select.dataset.said || !markets.length) {
-    if (!markets.length && !choice) shownState("no market is recorded yet");
+    if (!markets.length && !choice) shownState(`No market can be queried yet. Warehouse: ${stage}.`);
     return;
   }
   select.dataset.said = said;
@@ -219,10 +245,12 @@ function hear(news) {
   if (!choice || news.venue !== choice.venue || news.symbol !== choice.symbol || news.interval !== choice.interval) return;
   const { until, step } = chart.bounds();
   if (isLive && until) {
-    if (news.klines.length && news.klines[0][0] / 1e6 > until + 3 * step) choose(); // the machine slept: the window is asked anew
+    const isFirst = !chart.bounds().candles && !loading; // then history may have come with it
+    if (news.klines.length && (isFirst || news.klines[0][0] / 1e6 > until + 3 * step)) choose(); // or the machine slept
     else chart.update(news.klines);
     if (chart.bounds().candles) shownState("");
     showWords();
+    refresh();
   } else if (!until && news.klines.length && !loading) choose();
   followOther();
   showBook(news.book);
@@ -249,7 +277,7 @@ function showWords() {
   const said = last && choice ? `${choice.symbol} ${choice.interval} · ${words(last, last.time)}` : "";
   say(place("candles-words"), said);
   const holes = chart.spans().filter((span) => span.kind === "open" || span.kind === "empty").length;
-  place("candles").setAttribute("aria-label", `Candles. ${said}. ${holes} ${holes === 1 ? "stretch" : "stretches"} missing`);
+  place("candles").setAttribute("aria-label", `Candles. ${said}. ${several(holes, "stretch", "stretches")} missing`);
 }
 
 place("interval").replaceChildren(...INTERVALS.map((name) => make("option", name, { value: name })));

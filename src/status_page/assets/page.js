@@ -1,9 +1,9 @@
 // The page: loads the current state, then listens for events. All text enters the document as text, never as markup.
-import { clock, copyable, count, fill, make, place, say, showCommand, size } from "./document.js";
+import { copyable, fill, make, place, say, showCommand } from "./document.js";
 import { offerMarkets, showEvents } from "./events.js";
 import { watchHealth } from "./health.js";
 import { market } from "./market.js";
-import { length } from "./spans.js";
+import { clock, count, length, several, size } from "./words.js";
 
 const WORDS = { ok: "healthy", degraded: "late", down: "trouble", idle: "idle" };
 const STAGES = {
@@ -28,7 +28,7 @@ function showState(state) {
   showVerdict(state.verdict, state.words);
   say(place("at"), clock(state.at));
   showStages(state.stages);
-  market.offer(state.markets);
+  market.offer(state.markets, state.stages.find(({ name }) => name === "warehouse")?.words ?? "");
   showCoverage(state);
   fill("queues", state.queues.map((queue) => [
     [queue.name], [count(queue.waiting), "number"], [count(queue.in_flight), "number"],
@@ -97,7 +97,7 @@ function showCoverage(state) {
       const elapsed = first + index === Math.floor(state.at / 3.6e9) ? Math.max(1, Math.floor((state.at % 3.6e9) / 6e7)) : 60;
       const share = cell ? Math.min(1, cell.complete / elapsed) : 0;
       const grade = !cell || !cell.minutes ? "none" : share > 0.97 ? "full" : share >= 0.5 ? "most" : "some";
-      const words = cell ? `${cell.complete} of ${elapsed} minutes complete, book proven for ${cell.proven} s, ${cell.gaps} ${cell.gaps === 1 ? "gap" : "gaps"}, ${cell.healed} healed` : "nothing";
+      const words = cell ? `${cell.complete} of ${several(elapsed, "minute", "minutes")} complete, book verified for ${length(cell.proven)}, ${several(cell.gaps, "gap", "gaps")}, ${count(cell.healed)} healed` : "nothing";
       const data = make("td");
       const mark = make("span", cell && cell.gaps ? "●" : "", { class: "cell", "data-share": grade, title: words });
       data.append(mark, make("span", words, { class: "hidden" }));

@@ -1,16 +1,12 @@
 // What is missing in the chart: stretches of time, what they are called, and how they are shaded.
+import { clock, length, several } from "./words.js";
+
 const WHAT = { trades: ["trade", "trades"], depth: ["book update", "book updates"], klines: ["kline", "klines"] };
 const CAUSES = {
   sequence: "the ids jump", disconnect: "disconnected", rotation: "the connection was replaced", mute: "the connection fell silent",
   restart: "the recorder was not running", spool_full: "the spool was full", unreadable_number: "a number could not be read",
   venue_has_no_data: "the venue has none", archive_has_no_data: "the archive has none",
   unusable_answer: "the venue's answer could not be used", venue_refused: "the venue refused",
-};
-
-export const length = (seconds) => {
-  if (seconds < 60) return `${Number(seconds.toFixed(seconds < 10 ? 1 : 0))} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  return seconds < 172800 ? `${Number((seconds / 3600).toFixed(1))} h` : `${Math.round(seconds / 86400)} days`;
 };
 
 // Spans in seconds, [from, to): `kind` is open, healed, book (book updates only), empty (nothing is there) or quiet (no trades).
@@ -21,14 +17,21 @@ export function missingSpans({ bars, gaps, since, until, step, before, after }) 
 }
 
 // A gap of the server in words; `step`: seconds of its klines.
-export function gapWords([channel, cause, from, to, first, last, isHealed], step) {
-  const many = channel === "klines" ? Math.round((to - from) / 1e6 / step) + 1 : first === null || last === null ? null : last - first + 1;
-  const [one, several] = WHAT[channel];
+export function gapWords([channel, cause, from, to, first, last, isHealed, resynced], step) {
+  const missing = channel === "klines" ? Math.round((to - from) / 1e6 / step) + 1 : first === null || last === null ? null : last - first + 1;
   const lasted = (to - from) / 1e6 + (channel === "klines" ? step : 0);
   return [
-    `${many === null ? "unknown number of" : many.toLocaleString("en")} ${many === 1 ? one : several} missing`,
+    `${missing === null ? `unknown number of ${WHAT[channel][1]}` : several(missing, ...WHAT[channel])} missing`,
     ...(lasted ? [length(lasted)] : []), CAUSES[cause] || cause.replaceAll("_", " "), ...(isHealed ? ["healed later"] : []),
+    ...(channel === "depth" ? [resynced ? `resynced at ${clock(resynced).slice(clock(resynced).slice(0, 10) === clock(from).slice(0, 10) ? 11 : 0)}` : "not resynced yet"] : []),
   ].join(", ");
+}
+
+// Why a market has no candles of an interval; `loaded`: kind, interval of klines, rows; `warehouse`: what its stage shows.
+export function nothingWords(symbol, interval, loaded, warehouse) {
+  const rows = loaded.map(([kind, of, many]) => several(many, ...WHAT[kind]) + (of ? ` of ${of}` : ""));
+  const known = rows.length ? `Loaded: ${rows.join(", ")}. The transformer makes candles of trades and of shorter klines` : "Nothing of this market is loaded";
+  return `No candles of ${symbol} ${interval} yet. ${known}.${warehouse ? ` Warehouse: ${warehouse}.` : ""}`;
 }
 
 function gapSpan(gap, step) {
@@ -57,7 +60,7 @@ function emptyRuns(bars, since, until, step, before, after, known) {
     const isExplained = known.some((span) => span.kind !== "book" && span.from <= began + step && span.to >= time - step);
     if (!isOutside && !isExplained) {
       const lasted = length(time - began);
-      runs.push(isQuiet ? { from: began, to: time, kind: "quiet", words: `no trades for ${lasted}: their ids go on` } : { from: began, to: time, kind: "empty", words: `no candles for ${lasted}: nothing was recorded` });
+      runs.push(isQuiet ? { from: began, to: time, kind: "quiet", words: `no trades for ${lasted}: their ids continue` } : { from: began, to: time, kind: "empty", isUnexplained: true, words: `no candles for ${lasted}: nothing was recorded` });
     }
     began = null;
   }

@@ -1,5 +1,6 @@
 // The SQL page: a statement, its result as a table, and as CSV. All values enter the document as text.
-import { count, make, place, say } from "./document.js";
+import { make, place, say } from "./document.js";
+import { several } from "./words.js";
 
 const NUMBER = /^(Nullable\()?(U?Int|Float|Decimal)/;
 let running = null;
@@ -35,7 +36,7 @@ async function run() {
     return line;
   }));
   delete place("said").dataset.verdict;
-  say(place("said"), `${count(rows.length)} ${rows.length === 1 ? "row" : "rows"}${isWhole ? "" : ", and more: CSV has all"} · ${seconds} s`);
+  say(place("said"), `${several(rows.length, "row", "rows")}${isWhole ? "" : ", and more: CSV has all"} · ${seconds} s`);
 }
 
 async function save() {

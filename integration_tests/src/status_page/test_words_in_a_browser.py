@@ -1,0 +1,237 @@
+"""What the page calls counts, books and what is missing, in a real browser: the page's own files, with given answers."""
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from integration_tests.src.status_page.conftest import NO_CANDLES, STAGE, expect, put_on_stage
+
+from status_page import health
+from status_page.health import LakeState
+from tickhouse_core.timestamps import HOUR_US, MINUTE_US, SECOND_US, now_us
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+MARKET = {"venue": "binance", "symbol": "BTCUSDT", "interval": "1m"}
+ADDRESS = "/?venue=binance&symbol=BTCUSDT&interval=1m"
+NOUNS = {
+    "gap": "gaps",
+    "trade": "trades",
+    "book update": "book updates",
+    "kline": "klines",
+    "minute": "minutes",
+    "object": "objects",
+    "dead letter": "dead letters",
+    "row": "rows",
+    "stretch": "stretches",
+}
+BESIDE_CANDLES = {"stretch", "stretches"}
+"""Counted where there are candles: in the test of a history that comes later."""
+
+EVERYTHING = """() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (walker.nextNode()) found.push(walker.currentNode.textContent);
+  for (const node of document.querySelectorAll('[title], [aria-label]')) found.push(node.title, node.getAttribute('aria-label'));
+  return found.filter(Boolean);
+}"""
+"""Every text, also of what is hidden or has to be pointed at."""
+
+Levels = list[tuple[str, str]]
+
+
+def book(bids: Levels, asks: Levels, **more: Any) -> dict[str, Any]:
+    said = {"event_time": now_us(), "last_update_id": 7, "is_proven": True, "proven_at": 0, "broken_at": 0, "command": ""}
+    return said | {"bids": bids, "asks": asks} | more
+
+
+def levels(price: int, step: int, sizes: list[int]) -> Levels:
+    return [(f"{price + step * number}.50", f"{size}.000") for number, size in enumerate(sizes)]
+
+
+def news(shown: dict[str, Any] | None, klines: list[Any] | None = None) -> tuple[str, dict[str, Any]]:
+    return "market", MARKET | {"klines": klines or [], "book": shown}
+
+
+def flat(opened: int, price: float = 100.0) -> list[Any]:
+    return [opened, price, price + 1, price - 1, price, 1.0, True, "klines"]
+
+
+@pytest.mark.parametrize("deep", [2, 20])
+def test_the_book_shows_spread_microprice_and_imbalance_of_fifteen_levels(deep: int, page: "Page") -> None:
+    bids, asks = levels(99, -1, [3, *range(1, deep)]), levels(101, 1, [1, *(2 * size for size in range(1, deep))])
+    put_on_stage(page, {"/api/events": [news(book(bids, asks))]}, ADDRESS)
+    (bid, bid_size), (ask, ask_size) = ((Decimal(price), Decimal(size)) for price, size in (bids[0], asks[0]))
+    micro = (bid * ask_size + ask * bid_size) / (bid_size + ask_size)
+    bought, sold = (sum(Decimal(size) for _, size in side[:15]) for side in (bids, asks))
+    imbalance = round((bought - sold) / (bought + sold) * 100)
+    figures = f"spread 2 (200 bps) · microprice {micro:.4f} · imbalance {imbalance} % of 15 levels"
+    expect(page.locator("#book-figures")).to_have_text(figures)
+    expect(page.locator("#top tr")).to_have_count(2 * min(deep, 15))
+    first = page.locator("#top tr.bid").first.locator("td")
+    assert first.all_text_contents() == ["bid", "99.5", "3", "3.0000"]
+    assert page.locator("#depth path").count() == 2
+    expect(page.locator("#depth-words")).to_contain_text("within ")
+
+
+@pytest.mark.parametrize(
+    ("ago", "more", "words", "verdict"),
+    [
+        (42, {"proven_at": -1}, r"verified against a snapshot 4[2-9] s ago", "ok"),
+        (0, {}, r"every update since its snapshot is here", "ok"),
+        (
+            7_200,
+            {"is_proven": False, "broken_at": -1},
+            r"unverified since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d: updates are missing",
+            "down",
+        ),
+        (0, {"is_proven": False}, r"unverified: updates are missing", "down"),
+    ],
+)
+def test_the_book_shows_since_when_it_is_verified_or_not(
+    ago: int, more: dict[str, Any], words: str, verdict: str, page: "Page"
+) -> None:
+    instant = now_us() - ago * SECOND_US
+    more = {name: instant if value == -1 else value for name, value in more.items()}
+    put_on_stage(page, {"/api/events": [news(book([("99", "1")], [("101", "1")], **more))]}, ADDRESS)
+    expect(page.locator("#book-proof")).to_have_text(re.compile(f"^{words}$"))
+    expect(page.locator("#book-proof")).to_have_attribute("data-verdict", verdict)
+    if "broken_at" in more:
+        shown = page.evaluate("async at => (await import('/assets/words.js')).clock(at)", instant)
+        expect(page.locator("#book-proof")).to_contain_text(f"since {shown}:")
+
+
+def test_a_gap_has_its_count_length_cause_and_when_the_book_was_in_sync_again(page: "Page") -> None:
+    put_on_stage(page, {}, "/sql")
+    noon = 1_790_000_000 * SECOND_US // (24 * HOUR_US) * 24 * HOUR_US + 12 * HOUR_US
+    for gap, words in (
+        (["depth", "sequence", noon, noon + 200_000, 5, 7, False, noon + 3 * SECOND_US],
+         "3 book updates missing, 0.2 s, the ids jump, resynced at 12:00:03"),
+        (["depth", "disconnect", noon, noon + 9 * SECOND_US, None, None, False, 0],
+         "unknown number of book updates missing, 9 s, disconnected, not resynced yet"),
+        (["trades", "restart", noon, noon + 8 * HOUR_US, 100, 2_000, True, 0],
+         "1,901 trades missing, 8 h, the recorder was not running, healed later"),
+        (["klines", "venue_has_no_data", noon, noon, noon, noon, False, 0], "1 kline missing, 1 min, the venue has none"),
+    ):  # fmt: skip
+        assert page.evaluate("async gap => (await import('/assets/spans.js')).gapWords(gap, 60)", gap) == words
+
+
+def state(number: int) -> dict[str, Any]:
+    """Of the whole page: every count in it is `number`, in sentences of the server too."""
+    at = now_us() // HOUR_US * HOUR_US + max(1, number) * MINUTE_US
+    lake = LakeState(at - SECOND_US, [at - 2 * SECOND_US] * number)
+    stage = health.warehouse_stage(lake, at, at, at)
+    stages = [{"name": name, "verdict": "ok", "age_seconds": number, "words": stage.words, "command": ""} for name in STAGES]
+    dead = health.several(number, "dead letter", "dead letters")
+    event = [at, "binance", "BTCUSDT", "trades", "main", "gap", "restart", "", number, number]
+    queue = {"name": "trades", "waiting": number, "in_flight": number, "dead": number, "command": "tickhouse redrive", "note": ""}
+    return {
+        "at": at,
+        "verdict": "ok",
+        "words": dead,
+        "stages": stages,
+        "trouble": {},
+        "coverage_hours": 24,
+        "queues": [queue],
+        "markets": [["binance", "BTCUSDT"]],
+        "events": [event],
+        "coverage": [["binance", "BTCUSDT", at // HOUR_US * HOUR_US, *[number] * 5]],
+        "processes": [{"name": "loader", "trouble": [], "since": at / 1e6 - number, "command": ""}],
+        "recorders": [{"name": "stream binance main", "since": at / 1e6 - number, "seen": at / 1e6}],
+        "weights": [{"process": "stream", "venue": "binance", "used": number, "limit": number}],
+        "spools": [{"venue": "binance", "instance": "main", "bytes": number, "limit": number}],
+        "checks": [["coverage", "error", "failed", number, at, "", "tickhouse query"]],
+    }
+
+
+STAGES = ("venue", "lake", "warehouse", "gold")
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_every_count_has_the_noun_that_belongs_to_it(number: int, page: "Page") -> None:
+    """Every place that shows a count shows this one. The nouns are found in what the page shows, pointed at or not."""
+    hour = now_us() // HOUR_US * HOUR_US
+    loaded = [["klines", "1m", number], ["trades", "", number], ["depth", "", number]]
+    ids = {"trades": (10, 10 + number - 1), "depth": (10, 10 + number - 1)}
+    gaps = [[channel, "restart", hour, hour, *both, False, 0, ""] for channel, both in ids.items()]
+    calendar = {"since": hour - HOUR_US, "until": hour + MINUTE_US, "cells": [[hour, *[number] * 8]]}
+    answers = {"/api/events": [("state", state(number)), news(None)], "/api/klines": NO_CANDLES | {"loaded": loaded}}
+    table = {"columns": [["x", "String"]], "rows": [["a"]] * number, "is_whole": True, "seconds": 0}
+    put_on_stage(page, answers | {"/api/coverage": calendar, "/api/gaps": gaps, "/api/sql": table}, ADDRESS)
+    page.locator("#calendar button").last.click()
+    expect(page.locator("#gaps li")).to_have_count(2)
+    expect(page.locator("#coverage .cell").last).to_have_attribute("title", re.compile("verified"))
+    expect(page.locator("#candles-state")).to_contain_text("Loaded: ")
+    texts = page.evaluate(EVERYTHING)
+    page.goto(f"{STAGE}/sql")
+    page.locator("#run").click()
+    expect(page.locator("#said")).to_contain_text(" · ")
+    texts += page.evaluate(EVERYTHING)
+    said = list(counted(texts))
+    assert [f"{count} {noun}" for count, noun in said if (count == 1) != (noun in NOUNS)] == []
+    seen = {noun for count, noun in said if count == number}
+    wanted = set(NOUNS) if number == 1 else set(NOUNS.values())
+    never_none = {"minutes", "objects"}  # a minute has passed at least; without objects, everything is loaded
+    assert wanted - seen - BESIDE_CANDLES == (never_none if number == 0 else set())
+
+
+def counted(texts: list[str]) -> Iterator[tuple[int, str]]:
+    """Every count with a noun of NOUNS that follows it."""
+    names = sorted([*NOUNS, *NOUNS.values()], key=len, reverse=True)
+    pattern = re.compile(rf"(?<![\d.,:-])(\d[\d,]*) ({'|'.join(names)})\b")
+    for text in texts:
+        yield from ((int(number.replace(",", "")), noun) for number, noun in pattern.findall(text))
+
+
+def test_everything_red_has_a_command_beside_it(page: "Page") -> None:
+    """The badge at the top repeats what is red below; the list of events is about the past."""
+    red = state(2)
+    red["stages"] = [stage | {"verdict": "down", "command": "tickhouse doctor"} for stage in red["stages"]]
+    red["processes"] = [{"name": "loader", "trouble": ["does not answer"], "since": None, "command": "tickhouse load"}]
+    shown = book([("99", "1")], [("101", "1")], is_proven=False, command="tickhouse query")
+    put_on_stage(page, {"/api/events": [("state", red | {"verdict": "down"}), news(shown)]}, ADDRESS)
+    expect(page.locator("#book-do code")).to_have_text("tickhouse query")
+    expect(page.locator("#processes code")).to_have_text("tickhouse load")
+    found = page.evaluate(
+        "() => [...document.querySelectorAll('main [data-verdict=down], main [data-verdict=degraded]')]"
+        ".filter((node) => !node.closest('#events'))"
+        ".map((node) => [node.textContent, node.closest('li, figure, section').querySelectorAll('.command button').length])"
+    )
+    assert len(found) == 4 + 1 + 1 + 1 + 1  # stages, book, queue, process, check
+    assert [words for words, buttons in found if not buttons] == []
+
+
+def test_no_candles_yet_is_said_with_what_is_loaded_and_all_of_them_come_when_they_are_there(page: "Page") -> None:
+    """The history of a backfill that is loaded under an open page: first nothing, then the last candles, then all."""
+    minute = now_us() // MINUTE_US * MINUTE_US
+    window = NO_CANDLES | {"since": minute - 1_000 * MINUTE_US, "until": minute}
+    klines = [flat(minute - number * MINUTE_US) for number in range(1_000, 0, -1)]
+    now: dict[str, Any] = {"window": window | {"loaded": [["klines", "1m", 86_400]]}, "news": []}
+    answers = {"/api/klines": lambda: now["window"], "/api/events": lambda: [("state", state(2)), news(None, now["news"])]}
+    page.add_init_script("window.later = 0; const now = Date.now; Date.now = () => now() + window.later;")
+    put_on_stage(page, answers, ADDRESS)
+    expect(page.locator("#candles-state")).to_have_text(
+        re.compile(
+            r"No candles of BTCUSDT 1m yet. Loaded: 86,400 klines of 1m. The transformer makes candles of trades and of shorter "
+            r"klines.( Warehouse: 2 objects wait, the oldest for 2 s.)?"
+        )
+    )
+    now["window"], now["news"] = window | {"klines": klines[-300:]}, klines[-3:]
+    expect(page.locator("#candles-words")).to_contain_text("close 100")
+    expect(page.locator("#candles-state")).to_be_hidden()
+    now["window"] = window | {"klines": klines[:400] + klines[-300:]}
+    page.evaluate("window.later += 20000")
+    expect(page.locator("#candles")).to_have_attribute("aria-label", re.compile("1 stretch missing"))
+    now["window"] = window | {"klines": klines}
+    page.evaluate("window.later += 20000")
+    expect(page.locator("#candles")).to_have_attribute("aria-label", re.compile("0 stretches missing"))
+
+
+def test_without_a_market_the_page_shows_what_waits(page: "Page") -> None:
+    put_on_stage(page, {"/api/events": [("state", state(2) | {"markets": []})]})
+    expect(page.locator("#candles-state")).to_have_text(
+        "No market can be queried yet. Warehouse: 2 objects wait, the oldest for 2 s."
+    )
