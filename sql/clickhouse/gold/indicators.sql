@@ -105,14 +105,17 @@ prices as (
         rows.4 as closes,
         length(rows) as n,
         toUInt32(arrayCount(time -> time < changed_from, times)) as skipped,
+        if(skipped < 200, 0, skipped - 200) as unneeded,
         arrayMap(x -> toFloat64(x), closes) as price,
         arrayPushFront(arrayPopBack(price), price[1]) as price_before,
-        arrayCumSum(closes) as sums,
         if(arrayMax(price) < 1e19, 1, 16) as divisor,
-        if(divisor = 1, closes, arrayMap(x -> x / toDecimal256(16, 0), closes)) as small_closes,
+        arraySlice(times, unneeded + 1) as late_times,
+        arraySlice(closes, unneeded + 1) as late_closes,
+        arrayCumSum(late_closes) as sums,
+        if(divisor = 1, late_closes, arrayMap(x -> x / toDecimal256(16, 0), late_closes)) as small_closes,
         if(divisor = 1, sums, arrayCumSum(small_closes)) as small_sums,
         arrayCumSum(arrayMap(x -> x * x, small_closes)) as squares,
-        arrayCumSum(rows.5) as complete_rows,
+        arrayCumSum(arraySlice(rows.5, unneeded + 1)) as complete_rows,
         arrayMap((x, y) -> greatest(x - y, 0), price, price_before) as gain,
         arrayMap((x, y) -> greatest(y - x, 0), price, price_before) as loss,
         arrayMap((high, low, y) -> greatest(high - low, abs(high - y), abs(low - y)), rows.2, rows.3, price_before) as moved,
@@ -129,43 +132,44 @@ averages as (
         arraySlice(all_50, 1, n) as power_50,
         arraySlice(all_14, 1, n) as power_14,
         arraySlice(all_9, 1, n) as power_9,
-        arrayMap((total, power) -> total / power * (2 / 13), arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
-            arrayConcat(arrayWithConstant(11, toFloat64(0)), [toFloat64(sums[12]) / 12 * 13 / 2], arraySlice(price, 13)), n
-        ), power_12)), power_12) as ema_12,
+        arrayMap((total, power) -> total / power * (2 / 13), arraySlice(arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
+            arrayConcat(arrayWithConstant(11, toFloat64(0)), [toFloat64(arraySum(arraySlice(closes, 1, 12))) / 12 * 13 / 2], arraySlice(price, 13)), n
+        ), power_12)), skipped + 1), arraySlice(power_12, skipped + 1)) as its_ema_12,
         arrayMap((total, power) -> total / power * (2 / 27), arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
-            arrayConcat(arrayWithConstant(25, toFloat64(0)), [toFloat64(sums[26]) / 26 * 27 / 2], arraySlice(price, 27)), n
+            arrayConcat(arrayWithConstant(25, toFloat64(0)), [toFloat64(arraySum(arraySlice(closes, 1, 26))) / 26 * 27 / 2], arraySlice(price, 27)), n
         ), power_26)), power_26) as ema_26,
-        arrayMap((total, power) -> total / power * (2 / 51), arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
-            arrayConcat(arrayWithConstant(49, toFloat64(0)), [toFloat64(sums[50]) / 50 * 51 / 2], arraySlice(price, 51)), n
-        ), power_50)), power_50) as ema_50,
+        arrayMap((total, power) -> total / power * (2 / 51), arraySlice(arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
+            arrayConcat(arrayWithConstant(49, toFloat64(0)), [toFloat64(arraySum(arraySlice(closes, 1, 50))) / 50 * 51 / 2], arraySlice(price, 51)), n
+        ), power_50)), skipped + 1), arraySlice(power_50, skipped + 1)) as its_ema_50,
         arrayMap((total, power) -> total / power * (2 / 13), arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
-            arrayConcat(arrayWithConstant(25, toFloat64(0)), [toFloat64(sums[26] - sums[14]) / 12 * 13 / 2], arraySlice(price, 27)), n
+            arrayConcat(arrayWithConstant(25, toFloat64(0)), [toFloat64(arraySum(arraySlice(closes, 15, 12))) / 12 * 13 / 2], arraySlice(price, 27)), n
         ), power_12)), power_12) as fast,
-        arrayMap((total, power) -> total / power / 14, arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
+        arrayMap((total, power) -> total / power / 14, arraySlice(arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
             arrayConcat(arrayWithConstant(14, toFloat64(0)), [arraySum(arraySlice(gain, 1, 15))], arraySlice(gain, 16)), n
-        ), power_14)), power_14) as gains,
-        arrayMap((total, power) -> total / power / 14, arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
+        ), power_14)), skipped + 1), arraySlice(power_14, skipped + 1)) as its_gains,
+        arrayMap((total, power) -> total / power / 14, arraySlice(arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
             arrayConcat(arrayWithConstant(14, toFloat64(0)), [arraySum(arraySlice(loss, 1, 15))], arraySlice(loss, 16)), n
-        ), power_14)), power_14) as losses,
-        arrayMap((total, power) -> total / power / 14, arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
+        ), power_14)), skipped + 1), arraySlice(power_14, skipped + 1)) as its_losses,
+        arrayMap((total, power) -> total / power / 14, arraySlice(arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
             arrayConcat(arrayWithConstant(14, toFloat64(0)), [arraySum(arraySlice(true_range, 1, 15))], arraySlice(true_range, 16)), n
-        ), power_14)), power_14) as ranges,
+        ), power_14)), skipped + 1), arraySlice(power_14, skipped + 1)) as its_ranges,
         arrayResize(arrayConcat(arrayWithConstant(25, toFloat64(0)), arraySlice(arrayMap((x, y) -> x - y, fast, ema_26), 26)), n) as line,
-        arrayMap((total, power) -> total / power * (2 / 10), arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
+        arrayMap((total, power) -> total / power * (2 / 10), arraySlice(arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
             arrayConcat(arrayWithConstant(33, toFloat64(0)), [arraySum(arraySlice(line, 1, 34)) / 9 * 10 / 2], arraySlice(line, 35)), n
-        ), power_9)), power_9) as signal,
-        arrayMap((x, y) -> toFloat64(x - y), sums, arrayResize(arrayConcat(arrayWithConstant(20, toDecimal256(0, 18)), sums), n)) as last_20,
-        arrayMap((x, y) -> toFloat64(x - y), sums, arrayResize(arrayConcat(arrayWithConstant(50, toDecimal256(0, 18)), sums), n)) as last_50,
-        arrayMap((x, y) -> toFloat64(x - y), sums, arrayResize(arrayConcat(arrayWithConstant(200, toDecimal256(0, 18)), sums), n)) as last_200,
+        ), power_9)), skipped + 1), arraySlice(power_9, skipped + 1)) as its_signal,
+        length(late_times) as late,
+        arrayMap((x, y) -> toFloat64(x - y), sums, arrayResize(arrayConcat(arrayWithConstant(20, toDecimal256(0, 18)), sums), late)) as last_20,
+        arrayMap((x, y) -> toFloat64(x - y), sums, arrayResize(arrayConcat(arrayWithConstant(50, toDecimal256(0, 18)), sums), late)) as last_50,
+        arrayMap((x, y) -> toFloat64(x - y), sums, arrayResize(arrayConcat(arrayWithConstant(200, toDecimal256(0, 18)), sums), late)) as last_200,
         arrayMap(
             (square, square_before, x, y) -> sqrt(toFloat64((square - square_before) * 20 - (x - y) * (x - y))) / 20 * divisor,
-            squares, arrayResize(arrayConcat(arrayWithConstant(20, toDecimal256(0, 36)), squares), n),
-            small_sums, arrayResize(arrayConcat(arrayWithConstant(20, toDecimal256(0, 18)), small_sums), n)
+            squares, arrayResize(arrayConcat(arrayWithConstant(20, toDecimal256(0, 36)), squares), late),
+            small_sums, arrayResize(arrayConcat(arrayWithConstant(20, toDecimal256(0, 18)), small_sums), late)
         ) as deviation_20,
         arrayMap(
             (here, there, time, time_before) -> here - there = 200 and dateDiff('second', time_before, time) = 199 * seconds,
-            complete_rows, arrayResize(arrayConcat(arrayWithConstant(200, toUInt64(0)), complete_rows), n),
-            times, arrayResize(arrayConcat(arrayWithConstant(199, toDateTime64(0, 6, 'UTC')), times), n)
+            complete_rows, arrayResize(arrayConcat(arrayWithConstant(200, toUInt64(0)), complete_rows), late),
+            late_times, arrayResize(arrayConcat(arrayWithConstant(199, toDateTime64(0, 6, 'UTC')), late_times), late)
         ) as whole
     from prices
 )
@@ -199,19 +203,19 @@ from (
         arraySlice(times, skipped + 1) as open_times,
         range(skipped + 1, n + 1) as places,
         arraySlice(price, skipped + 1) as its_prices,
-        arraySlice(last_20, skipped + 1) as its_last_20,
-        arraySlice(last_50, skipped + 1) as its_last_50,
-        arraySlice(last_200, skipped + 1) as its_last_200,
-        arraySlice(deviation_20, skipped + 1) as its_deviation_20,
-        arraySlice(ema_12, skipped + 1) as its_ema_12,
+        arraySlice(last_20, skipped - unneeded + 1) as its_last_20,
+        arraySlice(last_50, skipped - unneeded + 1) as its_last_50,
+        arraySlice(last_200, skipped - unneeded + 1) as its_last_200,
+        arraySlice(deviation_20, skipped - unneeded + 1) as its_deviation_20,
+        its_ema_12,
         arraySlice(ema_26, skipped + 1) as its_ema_26,
-        arraySlice(ema_50, skipped + 1) as its_ema_50,
-        arraySlice(gains, skipped + 1) as its_gains,
-        arraySlice(losses, skipped + 1) as its_losses,
-        arraySlice(ranges, skipped + 1) as its_ranges,
+        its_ema_50,
+        its_gains,
+        its_losses,
+        its_ranges,
         arraySlice(line, skipped + 1) as its_line,
-        arraySlice(signal, skipped + 1) as its_signal,
-        arraySlice(whole, skipped + 1) as its_whole
+        its_signal,
+        arraySlice(whole, skipped - unneeded + 1) as its_whole
     from averages
 )
 array join
