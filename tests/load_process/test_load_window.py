@@ -1,12 +1,13 @@
 """From the versions that were read to the requests that asked for them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import pytest
 from tests.load_process.conftest import KEY, klines
 
 from load_process.batch_insert import BatchInsert, Statuses
+from load_process.compacted import UndoneObjects
 from load_process.object_reader import Reading
 from load_process.objects import DecodedObject, LoadRequest, LoadResult, LoadStatus, ObjectVersion
 from tickhouse_core.datasets import KLINES
@@ -14,11 +15,23 @@ from tickhouse_core.datasets import KLINES
 NEW = ObjectVersion("crypto", KEY, "new")
 
 
+class NothingUndone(UndoneObjects):
+    """No compaction was undone."""
+
+    def __init__(self) -> None:
+        pass
+
+    def take_out(self, keys: Iterable[str]) -> set[str]:
+        list(keys)
+        return set()
+
+
 class Inserted(BatchInsert):
     """An insert that ended with these statuses."""
 
     def __init__(self, statuses: Statuses) -> None:
         self._statuses = statuses
+        self.undone = NothingUndone()
         self.calls: list[tuple[str, list[ObjectVersion]]] = []
 
     def insert(self, objects: Sequence[DecodedObject], is_stopping: Callable[[], bool] = lambda: False) -> Statuses:
