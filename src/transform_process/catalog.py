@@ -35,7 +35,7 @@ class Statement:
     only_from: str = ""
     only_after: str = ""
     blocks: str = ""
-    at_once: int = 512
+    at_once: int = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Transform:
     """Steps over one window of load_time of the `sources`, one after the other, each reading what those before it built."""
 
     name: str
-    sources: tuple[str, ...]
+    sources: tuple[str, str]
     most_rows: int
     steps: tuple[Step, ...]
     forgets: tuple[Forget, ...]
@@ -116,8 +116,13 @@ def _hours_of_a_book(minute: int) -> list[tuple[int]]:
     return [(hour - 3_600,), (hour,), (hour + 3_600,)]
 
 
-def _symbols(of: str) -> Step:
-    return Step(f"symbol_names_{of}", "stored_symbol_names", (Statement("symbol_names.sql"),))
+def named_sources(sources: tuple[str, str]) -> dict[str, str]:
+    """As the parameters of a statement that reads both."""
+    return dict(zip(("first_source", "second_source"), sources, strict=True))
+
+
+def _symbols(of: str, sources: tuple[str, str]) -> Step:
+    return Step(f"symbol_names_{of}", "stored_symbol_names", (Statement("symbol_names.sql"),), named_sources(sources))
 
 
 def _cross_venue(basis: str, only_after: str) -> Step:
@@ -125,16 +130,19 @@ def _cross_venue(basis: str, only_after: str) -> Step:
     return Step(f"cross_venue_{basis}", "stored_cross_venue", (statement,), {"basis": basis})
 
 
+_OF_CANDLES = ("silver_trades", "silver_klines")
+_OF_BOOKS = ("silver_depth_diffs", "silver_depth_snapshots")
+
 OHLCV = Transform(
     name="ohlcv",
-    sources=("silver_trades", "silver_klines"),
+    sources=_OF_CANDLES,
     most_rows=2_000_000,
     steps=(
         _base("1s"),
         _base("1m"),
         *(_roll_up(part, interval) for part, interval in pairwise(_LONGER)),
         _indicators(),
-        _symbols("trades"),
+        _symbols("trades", _OF_CANDLES),
         _cross_venue("trades", only_after="ohlcv_1s"),
     ),
     forgets=(
@@ -146,12 +154,12 @@ OHLCV = Transform(
 
 BOOK = Transform(
     name="book",
-    sources=("silver_depth_diffs", "silver_depth_snapshots"),
+    sources=_OF_BOOKS,
     most_rows=100_000,
     steps=(
         Step("book_top_1s", "stored_book_top", (Statement("book_top_1s.sql"),)),
         Step("book_coverage", "stored_book_hours", (Statement("book_coverage.sql"),)),
-        _symbols("book"),
+        _symbols("book", _OF_BOOKS),
         _cross_venue("book", only_after="book_top_1s"),
     ),
     forgets=(
@@ -166,19 +174,21 @@ TRANSFORMS = (OHLCV, BOOK)
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Rows that were loaded at one instant (microseconds)."""
+    """Rows that were loaded at one instant (microseconds), of them `lost` minutes in which silver lost rows."""
 
     load_us: int
     rows: int
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Loaded from `start_us` up to, not including, `end_us`; `rows` of silver in between."""
+    """Loaded from `start_us` up to, not including, `end_us`: `rows` in between, of them `lost` minutes as in `Load`."""
 
     start_us: int
     end_us: int
     rows: int
+    lost: int = 0
 
 
 def cut_windows(loads: Iterable[Load], start_us: int, end_us: int, most_rows: int) -> Iterator[Window]:
@@ -187,14 +197,16 @@ def cut_windows(loads: Iterable[Load], start_us: int, end_us: int, most_rows: in
     `loads` may come in any order, from several tables. What was loaded at one instant stays together, however much it
     is. No loads, no window.
     """
-    by_instant: dict[int, int] = {}
+    by_instant: dict[int, Load] = {}
     for load in loads:
-        by_instant[load.load_us] = by_instant.get(load.load_us, 0) + load.rows
-    rows = 0
-    for load_us, count in sorted(by_instant.items()):
-        if rows and rows + count > most_rows:
-            yield Window(start_us, load_us, rows)
-            start_us, rows = load_us, 0
-        rows += count
+        same = by_instant.get(load.load_us, Load(load.load_us, 0))
+        by_instant[load.load_us] = Load(load.load_us, same.rows + load.rows, same.lost + load.lost)
+    rows = lost = 0
+    for load_us, load in sorted(by_instant.items()):
+        if rows and rows + load.rows > most_rows:
+            yield Window(start_us, load_us, rows, lost)
+            start_us, rows, lost = load_us, 0, 0
+        rows += load.rows
+        lost += load.lost
     if rows:
-        yield Window(start_us, end_us, rows)
+        yield Window(start_us, end_us, rows, lost)

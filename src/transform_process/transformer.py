@@ -16,11 +16,11 @@ from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.metrics import Component, Sample, Watchdog, observed
-from tickhouse_core.timestamps import DAY_US, SECOND_US, now_us, to_datetime
+from tickhouse_core.timestamps import DAY_US, HOUR_US, SECOND_US, now_us, to_datetime
 from tickhouse_core.warehouse import Warehouse
 from tickhouse_core.writer_fence import WriterFence
 from transform_process.blocks import cut_blocks, touched_blocks, what_to_read
-from transform_process.catalog import LOST, TRANSFORMS, Load, Step, Transform, Window, cut_windows
+from transform_process.catalog import LOST, TRANSFORMS, Load, Step, Transform, Window, cut_windows, named_sources
 from transform_process.sql_files import read_sql, without_idle_parts
 from transform_process.touched import SeenInSilver, Touched, bounds
 
@@ -71,6 +71,9 @@ class Transformer:
         self._oldest_build = 0
         """While everything is built anew: the first build_version that is part of it."""
 
+        self._losses_dropped_us = 0
+        """The last time that `_drop_old_losses` looked: it looked for losses before this."""
+
         self._seen = SeenInSilver(warehouse)
 
     def run(self) -> None:
@@ -94,8 +97,7 @@ class Transformer:
         if is_rebuild and not self._oldest_build:
             self._oldest_build = self._next_version()
         watermarks = self._watermarks()
-        [[clock_us]] = self._warehouse.query(read_sql("transform/clock.sql"))
-        end_us = int(clock_us) - round(self._options.lag_seconds * SECOND_US)
+        end_us = self._clock_us() - round(self._options.lag_seconds * SECOND_US)
         built = sum(self._run_transform(transform, watermarks, end_us) for transform in self._transforms)
         if is_rebuild and not self._to_rebuild:
             self._drop_older_builds()
@@ -103,9 +105,12 @@ class Transformer:
         return built
 
     def _drop_old_losses(self, watermarks: Counter[str]) -> None:
-        """Deletes lost minutes that every transform of any process has dealt with long ago."""
+        """Deletes lost minutes that every transform of any process has dealt with long ago; looks for them once an hour."""
         before_us = min(watermarks[transform.name] for transform in TRANSFORMS) - LOSSES_KEPT_US
-        if before_us > 0 and self._warehouse.query(read_sql("transform/old_losses.sql"), {"before_us": before_us})[0][0]:
+        if before_us - self._losses_dropped_us < HOUR_US:
+            return
+        self._losses_dropped_us = before_us
+        if self._warehouse.query(read_sql("transform/old_losses.sql"), {"before_us": before_us})[0][0]:
             self._warehouse.command(
                 f"delete from {LOST} where load_time < fromUnixTimestamp64Micro({{before_us:Int64}})",  # noqa: S608  # our own name
                 {"before_us": before_us},
@@ -142,13 +147,19 @@ class Transformer:
         return Counter({str(transform): int(watermark_us) for transform, watermark_us in rows})
 
     def _next_version(self) -> int:
-        return int(self._warehouse.query(read_sql("transform/next_version.sql"))[0][0])
+        return self._number("next_version.sql")
+
+    def _clock_us(self) -> int:
+        """Loads before this instant are all visible, but for those of the safety lag."""
+        files = ["clock.sql"] if self._fence.is_alone() else ["clock.sql", "replica_clock.sql"]
+        return min(map(self._number, files))
+
+    def _number(self, file: str) -> int:
+        return int(self._warehouse.query(read_sql(f"transform/{file}"))[0][0])
 
     def _loads(self, transform: Transform, start_us: int, end_us: int) -> Iterable[Load]:
-        sql = read_sql("transform/loads.sql")
-        for source in (*transform.sources, LOST):
-            for load_us, rows in self._warehouse.query(sql, {"source": source} | bounds(start_us, end_us)):
-                yield Load(load_us, rows)
+        asked = named_sources(transform.sources) | bounds(start_us, end_us)
+        return (Load(*map(int, row)) for row in self._warehouse.query(read_sql("transform/loads.sql"), asked))
 
     def _run_window(self, transform: Transform, window: Window) -> int:
         """All steps over one window; what was done and the watermark are written last, in one insert."""
@@ -182,6 +193,8 @@ class Transformer:
 
         Returns whether there were such rows.
         """
+        if not window.lost:
+            return False
         sql = read_sql("transform/lost.sql")
         asked = {"datasets": [source.removeprefix("silver_") for source in transform.sources], "limit": LOST_AT_ONCE}
         asked |= bounds(window.start_us, window.end_us)

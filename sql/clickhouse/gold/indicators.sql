@@ -19,6 +19,9 @@
 -- Arrays have the rows of a block and of the 1,000 intervals before it, in order of time; few blocks at once keep them small
 -- (max_block_size = 16). Rows are read many at once: 16 at a time take five times as long where the engine has not cached which it skips.
 -- Powers are a row of a table and no constants: the engine compares constants by their text, at each use of each of them.
+-- The recursions are elements of one array, in the order EMA 12, 26 and 50, the fast average of MACD, gains, losses, true ranges:
+-- the engine reads and plans one expression instead of seven. Of a block only the rows from `skipped` on are built: the sums of
+-- recursions begin with its first row all the same, windows of 200 rows with the row at `unneeded`.
 -- Rows are read once, by what all blocks of an interval span (firsts, ends: see blocks.py), and not by a set of blocks for each
 -- interval: of a step after a minute, reading this text is most of the work.
 insert into stored_indicators
@@ -82,13 +85,11 @@ series as (
     window following as (partition by interval, venue, symbol order by block rows between 1 preceding and current row)
 ),
 powers as (
-    select
-        arrayMap(k -> pow(13 / 11, k), places) as all_12,
-        arrayMap(k -> pow(27 / 25, k), places) as all_26,
-        arrayMap(k -> pow(51 / 49, k), places) as all_50,
-        arrayMap(k -> pow(14 / 13, k), places) as all_14,
-        arrayMap(k -> pow(10 / 8, k), places) as all_9
-    from (select range(1, arrayJoin([2441])) as places)
+    select arrayMap(
+        base -> arrayMap(k -> pow(base, k), range(1, longest + 1)),
+        [13 / 11, 27 / 25, 51 / 49, 13 / 11, 14 / 13, 14 / 13, 14 / 13, 10 / 8]
+    ) as all_powers
+    from (select arrayJoin([2441]) as longest)
 ),
 prices as (
     select
@@ -96,16 +97,14 @@ prices as (
         venue,
         symbol,
         seconds,
-        all_12,
-        all_26,
-        all_50,
-        all_14,
-        all_9,
+        all_powers,
         rows.1 as times,
         rows.4 as closes,
         length(rows) as n,
         toUInt32(arrayCount(time -> time < changed_from, times)) as skipped,
+        n - skipped as built,
         if(skipped < 200, 0, skipped - 200) as unneeded,
+        skipped - unneeded + 1 as place,
         arrayMap(x -> toFloat64(x), closes) as price,
         arrayPushFront(arrayPopBack(price), price[1]) as price_before,
         if(arrayMax(price) < 1e19, 1, 16) as divisor,
@@ -113,13 +112,14 @@ prices as (
         arraySlice(closes, unneeded + 1) as late_closes,
         arrayCumSum(late_closes) as sums,
         if(divisor = 1, late_closes, arrayMap(x -> x / toDecimal256(16, 0), late_closes)) as small_closes,
-        if(divisor = 1, sums, arrayCumSum(small_closes)) as small_sums,
+        arrayCumSum(small_closes) as small_sums,
         arrayCumSum(arrayMap(x -> x * x, small_closes)) as squares,
         arrayCumSum(arraySlice(rows.5, unneeded + 1)) as complete_rows,
         arrayMap((x, y) -> greatest(x - y, 0), price, price_before) as gain,
         arrayMap((x, y) -> greatest(y - x, 0), price, price_before) as loss,
         arrayMap((high, low, y) -> greatest(high - low, abs(high - y), abs(low - y)), rows.2, rows.3, price_before) as moved,
-        arrayConcat([toFloat64(0)], arraySlice(moved, 2)) as true_range
+        arrayConcat([toFloat64(0)], arraySlice(moved, 2)) as true_range,
+        arraySlice(closes, 1, 50) as first_closes
     from series
     inner join touched using (interval, venue, symbol, block)
     cross join powers
@@ -127,49 +127,45 @@ prices as (
 averages as (
     select
         *,
-        arraySlice(all_12, 1, n) as power_12,
-        arraySlice(all_26, 1, n) as power_26,
-        arraySlice(all_50, 1, n) as power_50,
-        arraySlice(all_14, 1, n) as power_14,
-        arraySlice(all_9, 1, n) as power_9,
-        arrayMap((total, power) -> total / power * (2 / 13), arraySlice(arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
-            arrayConcat(arrayWithConstant(11, toFloat64(0)), [toFloat64(arraySum(arraySlice(closes, 1, 12))) / 12 * 13 / 2], arraySlice(price, 13)), n
-        ), power_12)), skipped + 1), arraySlice(power_12, skipped + 1)) as its_ema_12,
-        arrayMap((total, power) -> total / power * (2 / 27), arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
-            arrayConcat(arrayWithConstant(25, toFloat64(0)), [toFloat64(arraySum(arraySlice(closes, 1, 26))) / 26 * 27 / 2], arraySlice(price, 27)), n
-        ), power_26)), power_26) as ema_26,
-        arrayMap((total, power) -> total / power * (2 / 51), arraySlice(arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
-            arrayConcat(arrayWithConstant(49, toFloat64(0)), [toFloat64(arraySum(arraySlice(closes, 1, 50))) / 50 * 51 / 2], arraySlice(price, 51)), n
-        ), power_50)), skipped + 1), arraySlice(power_50, skipped + 1)) as its_ema_50,
-        arrayMap((total, power) -> total / power * (2 / 13), arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
-            arrayConcat(arrayWithConstant(25, toFloat64(0)), [toFloat64(arraySum(arraySlice(closes, 15, 12))) / 12 * 13 / 2], arraySlice(price, 27)), n
-        ), power_12)), power_12) as fast,
-        arrayMap((total, power) -> total / power / 14, arraySlice(arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
-            arrayConcat(arrayWithConstant(14, toFloat64(0)), [arraySum(arraySlice(gain, 1, 15))], arraySlice(gain, 16)), n
-        ), power_14)), skipped + 1), arraySlice(power_14, skipped + 1)) as its_gains,
-        arrayMap((total, power) -> total / power / 14, arraySlice(arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
-            arrayConcat(arrayWithConstant(14, toFloat64(0)), [arraySum(arraySlice(loss, 1, 15))], arraySlice(loss, 16)), n
-        ), power_14)), skipped + 1), arraySlice(power_14, skipped + 1)) as its_losses,
-        arrayMap((total, power) -> total / power / 14, arraySlice(arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
-            arrayConcat(arrayWithConstant(14, toFloat64(0)), [arraySum(arraySlice(true_range, 1, 15))], arraySlice(true_range, 16)), n
-        ), power_14)), skipped + 1), arraySlice(power_14, skipped + 1)) as its_ranges,
-        arrayResize(arrayConcat(arrayWithConstant(25, toFloat64(0)), arraySlice(arrayMap((x, y) -> x - y, fast, ema_26), 26)), n) as line,
-        arrayMap((total, power) -> total / power * (2 / 10), arraySlice(arrayCumSum(arrayMap((x, power) -> x * power, arrayResize(
+        arrayConcat(
+            arrayMap((first, count) -> toFloat64(arraySum(arraySlice(first_closes, first, count))) / count * (count + 1) / 2, [1, 1, 1, 15], [12, 26, 50, 12]),
+            arrayMap(x -> arraySum(arraySlice(x, 1, 15)), [gain, loss, true_range])
+        ) as seeds,
+        arrayMap(
+            (x, first, seed, all_weights, unbuilt, factor, periods) -> arrayMap(
+                (total, weight) -> total / weight * factor / periods,
+                arraySlice(arrayCumSum(arrayMap(
+                    (x, weight) -> x * weight,
+                    arrayResize(arrayConcat(arrayWithConstant(first - 1, toFloat64(0)), [seed], arraySlice(x, first + 1)), n),
+                    arraySlice(all_weights, 1, n)
+                )), unbuilt + 1),
+                arraySlice(all_weights, unbuilt + 1, n - unbuilt)
+            ),
+            [price, price, price, price, gain, loss, true_range],
+            [12, 26, 50, 26, 15, 15, 15],
+            seeds,
+            arraySlice(all_powers, 1, 7),
+            [skipped, 0, skipped, 0, skipped, skipped, skipped],
+            [2 / 13, 2 / 27, 2 / 51, 2 / 13, 1, 1, 1],
+            [1, 1, 1, 1, 14, 14, 14]
+        ) as recursions,
+        arrayResize(arrayConcat(arrayWithConstant(25, toFloat64(0)), arraySlice(arrayMap((x, y) -> x - y, recursions[4], recursions[2]), 26)), n) as line,
+        arrayMap((total, weight) -> total / weight * (2 / 10), arraySlice(arrayCumSum(arrayMap((x, weight) -> x * weight, arrayResize(
             arrayConcat(arrayWithConstant(33, toFloat64(0)), [arraySum(arraySlice(line, 1, 34)) / 9 * 10 / 2], arraySlice(line, 35)), n
-        ), power_9)), skipped + 1), arraySlice(power_9, skipped + 1)) as its_signal,
-        length(late_times) as late,
-        arrayMap((x, y) -> toFloat64(x - y), sums, arrayResize(arrayConcat(arrayWithConstant(20, toDecimal256(0, 18)), sums), late)) as last_20,
-        arrayMap((x, y) -> toFloat64(x - y), sums, arrayResize(arrayConcat(arrayWithConstant(50, toDecimal256(0, 18)), sums), late)) as last_50,
-        arrayMap((x, y) -> toFloat64(x - y), sums, arrayResize(arrayConcat(arrayWithConstant(200, toDecimal256(0, 18)), sums), late)) as last_200,
+        ), arraySlice(all_powers[8], 1, n))), skipped + 1), arraySlice(all_powers[8], skipped + 1, built)) as signal,
+        arrayMap(length -> arrayMap(
+            (x, y) -> toFloat64(x - y),
+            arraySlice(sums, place), arraySlice(arrayConcat(arrayWithConstant(length, toDecimal256(0, 18)), sums), place, built)
+        ), [20, 50, 200]) as last_sums,
         arrayMap(
             (square, square_before, x, y) -> sqrt(toFloat64((square - square_before) * 20 - (x - y) * (x - y))) / 20 * divisor,
-            squares, arrayResize(arrayConcat(arrayWithConstant(20, toDecimal256(0, 36)), squares), late),
-            small_sums, arrayResize(arrayConcat(arrayWithConstant(20, toDecimal256(0, 18)), small_sums), late)
-        ) as deviation_20,
+            arraySlice(squares, place), arraySlice(arrayConcat(arrayWithConstant(20, toDecimal256(0, 36)), squares), place, built),
+            arraySlice(small_sums, place), arraySlice(arrayConcat(arrayWithConstant(20, toDecimal256(0, 18)), small_sums), place, built)
+        ) as deviations,
         arrayMap(
             (here, there, time, time_before) -> here - there = 200 and dateDiff('second', time_before, time) = 199 * seconds,
-            complete_rows, arrayResize(arrayConcat(arrayWithConstant(200, toUInt64(0)), complete_rows), late),
-            late_times, arrayResize(arrayConcat(arrayWithConstant(199, toDateTime64(0, 6, 'UTC')), late_times), late)
+            arraySlice(complete_rows, place), arraySlice(arrayConcat(arrayWithConstant(200, toUInt64(0)), complete_rows), place, built),
+            arraySlice(late_times, place), arraySlice(arrayConcat(arrayWithConstant(199, toDateTime64(0, 6, 'UTC')), late_times), place, built)
         ) as whole
     from prices
 )
@@ -179,21 +175,21 @@ select
     symbol,
     open_time,
     close,
-    if(place < 20, null, sum_20 / 20) as sma_20,
-    if(place < 50, null, sum_50 / 50) as sma_50,
-    if(place < 200, null, sum_200 / 200) as sma_200,
-    if(place < 12, null, e_12) as ema_12,
-    if(place < 26, null, e_26) as ema_26,
-    if(place < 50, null, e_50) as ema_50,
-    multiIf(place < 15, null, gain + loss = 0, 0, 100 * gain / (gain + loss)) as rsi_14,
-    if(place < 34, null, macd_line) as macd,
-    if(place < 34, null, signal_line) as macd_signal,
-    if(place < 34, null, macd_line - signal_line) as macd_histogram,
-    if(place < 20, null, sum_20 / 20 + 2 * deviation) as bollinger_upper,
+    if(number < 20, null, sum_20 / 20) as sma_20,
+    if(number < 50, null, sum_50 / 50) as sma_50,
+    if(number < 200, null, sum_200 / 200) as sma_200,
+    if(number < 12, null, e_12) as ema_12,
+    if(number < 26, null, e_26) as ema_26,
+    if(number < 50, null, e_50) as ema_50,
+    multiIf(number < 15, null, gain + loss = 0, 0, 100 * gain / (gain + loss)) as rsi_14,
+    if(number < 34, null, macd_line) as macd,
+    if(number < 34, null, signal_line) as macd_signal,
+    if(number < 34, null, macd_line - signal_line) as macd_histogram,
+    if(number < 20, null, sum_20 / 20 + 2 * deviation) as bollinger_upper,
     sma_20 as bollinger_middle,
-    if(place < 20, null, sum_20 / 20 - 2 * deviation) as bollinger_lower,
-    if(place < 15, null, true_range) as atr_14,
-    place >= 200 and is_whole as is_complete,
+    if(number < 20, null, sum_20 / 20 - 2 * deviation) as bollinger_lower,
+    if(number < 15, null, true_range) as atr_14,
+    number >= 200 and is_whole as is_complete,
     {build_version:UInt64} as build_version
 from (
     select
@@ -201,38 +197,32 @@ from (
         venue,
         symbol,
         arraySlice(times, skipped + 1) as open_times,
-        range(skipped + 1, n + 1) as places,
+        range(skipped + 1, n + 1) as numbers,
         arraySlice(price, skipped + 1) as its_prices,
-        arraySlice(last_20, skipped - unneeded + 1) as its_last_20,
-        arraySlice(last_50, skipped - unneeded + 1) as its_last_50,
-        arraySlice(last_200, skipped - unneeded + 1) as its_last_200,
-        arraySlice(deviation_20, skipped - unneeded + 1) as its_deviation_20,
-        its_ema_12,
-        arraySlice(ema_26, skipped + 1) as its_ema_26,
-        its_ema_50,
-        its_gains,
-        its_losses,
-        its_ranges,
+        recursions,
+        arraySlice(recursions[2], skipped + 1) as its_ema_26,
         arraySlice(line, skipped + 1) as its_line,
-        its_signal,
-        arraySlice(whole, skipped - unneeded + 1) as its_whole
+        signal,
+        last_sums,
+        deviations,
+        whole
     from averages
 )
 array join
     open_times as open_time,
-    places as place,
+    numbers as number,
     its_prices as close,
-    its_last_20 as sum_20,
-    its_last_50 as sum_50,
-    its_last_200 as sum_200,
-    its_deviation_20 as deviation,
-    its_ema_12 as e_12,
+    last_sums[1] as sum_20,
+    last_sums[2] as sum_50,
+    last_sums[3] as sum_200,
+    deviations as deviation,
+    recursions[1] as e_12,
     its_ema_26 as e_26,
-    its_ema_50 as e_50,
-    its_gains as gain,
-    its_losses as loss,
-    its_ranges as true_range,
+    recursions[3] as e_50,
+    recursions[5] as gain,
+    recursions[6] as loss,
+    recursions[7] as true_range,
     its_line as macd_line,
-    its_signal as signal_line,
-    its_whole as is_whole
+    signal as signal_line,
+    whole as is_whole
 settings do_not_merge_across_partitions_select_final = 1, optimize_on_insert = 0, min_insert_block_size_rows = 262144, max_block_size = 16, decimal_check_overflow = 0
