@@ -11,7 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from status_page.history import History
-from status_page.market import INTERVALS, Series, parameters
+from status_page.market import INTERVALS, NEVER_US, Series, parameters
 from status_page.queries import Queries
 from status_page.vitals import COLUMNS, Vitals
 from tickhouse_core.errors import UsageError, WarehouseUnavailable
@@ -89,7 +89,8 @@ class Exports:
         rows: list[Sequence[Any]] = []
         for begin in range(since_us, until_us, _STEPS_AT_ONCE * step):
             end = min(begin + _STEPS_AT_ONCE * step, until_us)
-            rows += self._queries.ask("candles", parameters(series, begin, end))
+            asked = parameters(series, begin, end) | {"minutes_us": NEVER_US}
+            rows += [row[: len(CANDLES)] for row in self._queries.ask("candles", asked)]
         return _table(CANDLES, rows)
 
     def coverage(self, venue: str, symbol: str, unit: str) -> pa.Table:

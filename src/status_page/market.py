@@ -4,6 +4,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from status_page.queries import Queries
@@ -21,7 +22,9 @@ _LIVE_US, _MOST_LIVE_US = 3 * MINUTE_US, 60 * MINUTE_US
 _MOST_MINUTES_US = 2 * 24 * 60 * MINUTE_US
 _DIFFS_US = 60 * MINUTE_US
 _MOST_REMEMBERED = 64
-_END_US = 4_000_000_000 * SECOND_US
+NEVER_US = 4_000_000_000 * SECOND_US
+"""After every kline."""
+
 _PROOF_US = DAY_US
 
 Series = tuple[str, str, str]
@@ -114,12 +117,14 @@ class _Recent:
 class Markets:
     """Thread-safe. Errors: the warehouse's."""
 
-    def __init__(self, windows: Queries, live: Queries, running: Callable[[], Running] = Running) -> None:
-        """Two connections: somebody who pages through history does not wait for all who watch, nor they for the one.
+    def __init__(self, windows: Queries, gaps: Queries, live: Queries, running: Callable[[], Running] = Running) -> None:
+        """Three connections: klines of a window and its gaps are read at the same time, and who pages through history does not
+        wait for all who watch, nor they for the one.
 
         `running`: how the pipeline runs now, for the command of a book that is unverified.
         """
         self._running = running
+        self._gaps = gaps
         self._windows = _Recent(windows)
         self._live = _Recent(live)
 
@@ -144,38 +149,47 @@ class Markets:
     def _window(self, series: Series, step: int, asked: int | None) -> dict[str, Any]:
         now = -(-now_us() // step) * step
         until = now if asked is None else asked
-        klines = self._between(series, until - WINDOW_STEPS * step, until)
-        if asked is None and not klines and (last := _beside(self._windows.queries, series, until, until)[0]):
-            until = last + step
-            klines = self._between(series, until - WINDOW_STEPS * step, until)
+        window = self._stretch(series, step, until, now)
+        if asked is None and not window["klines"] and window["before"]:
+            window = self._stretch(series, step, window["before"] + step, now)
+        return window
+
+    def _stretch(self, series: Series, step: int, until: int, now: int) -> dict[str, Any]:
         since = until - WINDOW_STEPS * step
-        before, after = _beside(self._windows.queries, series, since, until)
+        queries = self._windows.queries
+        with ThreadPoolExecutor(1, "gaps") as meanwhile:
+            gaps = meanwhile.submit(self._gaps.ask, "gaps", parameters(series, since, until))
+            wide = self._between(series, since - step, until + step)
+            before = next((kline.opened for kline in wide if kline.opened < since), 0)
+            after = next((kline.opened for kline in wide if kline.opened >= until), 0)
+            if not before or not (after or until >= now):  # none right beside the window: the next one is looked for
+                before, after = _beside(queries, series, since, until)
+        klines = [tuple(kline) for kline in wide if since <= kline.opened < until]
         is_empty = not (klines or before or after)
         return {
             "since": since,
             "until": until,
-            "klines": list(map(tuple, klines)),
-            "gaps": self._windows.queries.ask("gaps", parameters(series, since, until)),
+            "klines": klines,
+            "gaps": gaps.result(),
             "before": before,
             "after": after,
-            "loaded": self._windows.queries.ask("loaded_rows", {"venue": series[0], "symbol": series[1]}) if is_empty else [],
+            "loaded": queries.ask("loaded_rows", {"venue": series[0], "symbol": series[1]}) if is_empty else [],
         }
 
     def _between(self, series: Series, since: int, until: int) -> list[Candle]:
         """The stored klines of a stretch, and of trades whatever is younger than storage."""
-        queries = self._windows.queries
-        stored = [candle(row) for row in queries.ask("candles", parameters(series, since, until))]
+        stored, minutes = _stored(self._windows.queries, series, since, until)
         if until + _MOST_LIVE_US < now_us():
             return stored
-        return [kline for kline in _with_trades(queries, series, stored) if since <= kline.opened < until]
+        return [kline for kline in _with_trades(self._windows.queries, series, stored, minutes) if since <= kline.opened < until]
 
     def _young(self, series: Series) -> list[Candle]:
         """The youngest three, including the running one."""
-        queries = self._live.queries
-        last, _ = _beside(queries, series, _END_US, _END_US)
-        since = last - 2 * INTERVALS[series[2]] * SECOND_US
-        stored = [candle(row) for row in queries.ask("candles", parameters(series, since, _END_US))] if last else []
-        return _with_trades(queries, series, stored)[-3:]
+        queries, step = self._live.queries, INTERVALS[series[2]] * SECOND_US
+        stored, minutes = _stored(queries, series, (now_us() // step - 3) * step, NEVER_US)
+        if not stored and (last := _beside(queries, series, NEVER_US, NEVER_US)[0]):
+            stored, minutes = _stored(queries, series, last - 2 * step, NEVER_US)
+        return _with_trades(queries, series, stored, minutes)[-3:]
 
     def _book(self, venue: str, symbol: str) -> dict[str, Any] | None:
         """None without a diff in the last hour of loads."""
@@ -211,16 +225,32 @@ def _beside(queries: Queries, series: Series, since: int, until: int) -> tuple[i
     return int(before), int(after)
 
 
-def _with_trades(queries: Queries, series: Series, stored: list[Candle]) -> list[Candle]:
-    """The stored klines, and of trades whatever is younger than they."""
+def _stored(queries: Queries, series: Series, since: int, until: int) -> tuple[list[Candle], list[Candle]]:
+    """The stored klines of a stretch and, of an interval above a minute that reaches now, the minutes from its last kline on."""
+    venue, symbol, interval = series
+    step, now = INTERVALS[interval] * SECOND_US, now_us()
+    if step <= MINUTE_US or until + _MOST_LIVE_US < now:
+        return _read(queries, series, since, until, NEVER_US)[0], []
+    minutes_since = max(now - _MOST_MINUTES_US, (now // step - 1) * step)
+    stored, minutes = _read(queries, series, since, until, minutes_since)
+    young = max(stored[-1].opened if stored else 0, now - _MOST_MINUTES_US)
+    if young < minutes_since:  # the longer klines are behind
+        minutes = _read(queries, (venue, symbol, "1m"), young, minutes_since, NEVER_US)[0] + minutes
+    return stored, minutes
+
+
+def _read(queries: Queries, series: Series, since: int, until: int, minutes_since: int) -> tuple[list[Candle], list[Candle]]:
+    """The klines of a stretch, and the minutes since an instant."""
+    rows = queries.ask("candles", parameters(series, since, until) | {"minutes_us": minutes_since})
+    return ([candle(row) for row in rows if row[8] == series[2]], [candle(row) for row in rows if row[8] != series[2]])
+
+
+def _with_trades(queries: Queries, series: Series, stored: list[Candle], minutes: list[Candle]) -> list[Candle]:
+    """The stored klines, and of trades whatever is younger than they; `minutes` as in `_stored`."""
     venue, symbol, interval = series
     seconds, now = INTERVALS[interval], now_us()
     young = stored[-1].opened if stored else 0
     part_seconds = min(60, seconds)
-    minutes: list[Candle] = []
-    if seconds > 60:
-        since = max(young, now - _MOST_MINUTES_US)
-        minutes = [candle(row) for row in queries.ask("candles", parameters((venue, symbol, "1m"), since, _END_US))]
     behind = now - (minutes[-1].opened if minutes else young)
     back = min(max(_LIVE_US, behind), _MOST_LIVE_US) if seconds >= 60 else MINUTE_US
     since = (now - back) // (part_seconds * SECOND_US) * part_seconds * SECOND_US

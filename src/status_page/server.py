@@ -35,8 +35,8 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False, listene
     host, port = settings.host, listener.getsockname()[1]
     with ExitStack() as parts:
         parts.callback(listener.close)
-        connections = (parts.enter_context(closing(Queries(lambda: _connect(settings)))) for _ in range(6))
-        queries, slow, windows, live, older, daily = connections
+        connections = (parts.enter_context(closing(Queries(lambda: _connect(settings)))) for _ in range(7))
+        queries, slow, windows, gaps, live, older, daily = connections
         lake = LakeLag(open_lake(brief=True), queries)
         poller = Poller(queries, slow, lake, Processes(parse_targets(settings.targets)), running=_running(settings))
         closed = threading.Event()
@@ -45,7 +45,8 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False, listene
         parts.callback(poller.close)
         box = parts.enter_context(closing(SqlBox(lambda: _warehouse(settings))))
         past, vitals = History(older, poller.running), Vitals(daily, poller.depths)
-        sources = Sources(poller, Markets(windows, live, poller.running), past, vitals, Exports(older, past, vitals), box)
+        markets = Markets(windows, gaps, live, poller.running)
+        sources = Sources(poller, markets, past, vitals, Exports(older, past, vitals), box)
         app = page_app(sources, closed.is_set, settings)
         parts.enter_context(serving(app, listener, "status-page"))
         parts.callback(closed.set)

@@ -118,6 +118,16 @@ def test_a_window_is_a_stretch_of_time_and_knows_the_klines_beside_it(url: str, 
     assert (older["before"], older["after"]) == (0, newest["klines"][0][0])
 
 
+def test_a_window_within_a_dense_history_knows_the_klines_right_beside_it(url: str, warehouse: Warehouse) -> None:
+    insert_klines(warehouse, "XRPUSDT", count=1_010, days_ago=1)
+    start = int((OPENED - timedelta(days=1)).replace(tzinfo=UTC).timestamp()) * 1_000_000
+    inside = window(url, symbol="XRPUSDT", until=start + 1_005 * MINUTE_US)
+    assert (inside["before"], inside["after"]) == (start + 4 * MINUTE_US, start + 1_005 * MINUTE_US)
+    assert [row[0] for row in inside["klines"]] == [start + number * MINUTE_US for number in range(5, 1_005)]
+    hours = window(url, symbol="XRPUSDT", interval="1h")["klines"]
+    assert sum(row[5] for row in hours) == pytest.approx(1.5 * 1_010)
+
+
 def test_the_newest_window_of_a_history_ends_at_its_last_kline(url: str, warehouse: Warehouse) -> None:
     insert_klines(warehouse, "SOLUSDT", days_ago=200)
     newest = window(url, symbol="SOLUSDT")

@@ -78,7 +78,7 @@ def test_more_files_than_two_at_a_time_are_refused_at_once(tmp_path: Path) -> No
     past, vitals = History(queries), Vitals(queries, QueueDepths())
     poller = Poller(queries, queries, LakeLag(FolderStore(tmp_path), queries), Processes({}))
     exports = Exports(queries, past, vitals)
-    sources = Sources(poller, Markets(queries, queries), past, vitals, exports, SqlBox(WarehouseSettings))
+    sources = Sources(poller, Markets(queries, queries, queries), past, vitals, exports, SqlBox(WarehouseSettings))
     app = httpx.ASGITransport(page_app(sources, lambda: False, StatusSettings()))
 
     async def asked() -> None:

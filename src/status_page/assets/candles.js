@@ -28,6 +28,7 @@ export function candleChart(element) {
   candles.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 0.22 } });
 
   let step = 60;
+  let precision = 0; // digits of the axis
   let since = 0;
   let until = 0;
   let before = 0;
@@ -114,7 +115,9 @@ export function candleChart(element) {
   function setPrecision() {
     let smallest = Infinity;
     for (const row of bars.values()) smallest = Math.min(smallest, row.low);
-    const precision = Math.min(10, Math.max(2, 4 - Math.floor(Math.log10(Number.isFinite(smallest) && smallest > 0 ? smallest : 1))));
+    const needed = Math.min(10, Math.max(2, 4 - Math.floor(Math.log10(Number.isFinite(smallest) && smallest > 0 ? smallest : 1))));
+    if (needed === precision) return;
+    precision = needed;
     const priceFormat = { type: "price", precision, minMove: 10 ** -precision };
     candles.applyOptions({ priceFormat });
     other.applyOptions({ priceFormat });

@@ -38,7 +38,7 @@ function gapSpan(gap, step) {
   const [channel, cause, from, to, , , isHealed] = gap;
   const end = to / 1e6 + (channel === "klines" ? step : 0);
   const kind = isHealed ? "healed" : cause.endsWith("_has_no_data") ? "empty" : channel === "depth" ? "book" : "open";
-  return { from: from / 1e6, to: Math.max(end, from / 1e6 + 0.000001), kind, words: gapWords(gap, step) };
+  return { from: from / 1e6, to: Math.max(end, from / 1e6 + 0.000001), kind, get words() { return gapWords(gap, step); } }; // of thousands, few are read
 }
 
 // Another recorder has what this one missed: every candle of the gap is there, and complete.
