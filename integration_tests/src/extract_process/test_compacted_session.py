@@ -47,7 +47,7 @@ def test_everybody_reads_the_same_of_recorded_mixed_and_compacted_objects(
     read, stored = answers(moto_lake, venue, symbol, began), contents(warehouse)
     assert len(read[0]) > 5, "trades"
     assert len(read[1]) > 20, "diffs"
-    assert {"silver_trades", "gold_ohlcv_1m"} <= stored.keys()
+    assert {"silver_trades", "stored_ohlcv", "stored_book_top"} <= stored.keys()
     before = [one for dataset in BY_DAY for one in objects(moto_lake.store, dataset)]
 
     run(moto_lake.store, options(at=later))
