@@ -39,6 +39,8 @@ from load_process.selection import parse_gap
 from tickhouse.audit import run_audit
 from tickhouse.clear import clear_tables, tables_of
 from tickhouse.compact.passes import BY_DAY
+from tickhouse_core.compaction import Fate
+from tickhouse_core.compaction_records import Compactions
 from tickhouse_core.datasets import DATASETS, DEPTH_DIFFS, STREAM_EVENTS, TRADES, Dataset
 from tickhouse_core.lake_keys import compacted_name
 from tickhouse_core.lifecycle import StopRequest
@@ -248,6 +250,22 @@ def test_rows_of_a_replaced_source_leave_silver_also_where_the_compacted_object_
     audit()
     lacks_nothing(reconcile())
     assert warehouse.query("select count(), countIf(trade_id = 3) from trades") == [(122, 0)]
+
+
+@pytest.mark.usefixtures("_recorded")
+def test_an_undone_object_that_is_not_deleted_yet_is_not_loaded(moto_lake: Lake, warehouse: Warehouse) -> None:
+    """Its compactor was killed; the warehouse has none of its sources."""
+    run(moto_lake.store, options(), TRADES)
+    lose_messages()
+    compacted = [one.key for one in objects(moto_lake.store, compacted=True)]
+    found = Compactions(moto_lake.store).behind(compacted[0])
+    assert found is not None
+    assert Compactions(moto_lake.store).decide(found.plan, Fate.UNDONE) is Fate.UNDONE
+    redrive(Selection(keys=compacted))
+    assert warehouse.query("select count() from bronze_trades") == [(0,)]
+    reconcile()
+    assert warehouse.query("select count() from trades") == [(124,)]
+    audit()
 
 
 class MortalWarehouse(Warehouse):
