@@ -172,7 +172,7 @@ def write_trades(data: Path, count: int, batch_seconds: int) -> int:
             }
             table = pa.concat_tables(_table(TRADES, {"symbol": symbol, **columns}) for symbol in ("ETHUSDT", SYMBOL))
             files += 1
-            _write(data, TRADES, table, int(times[rows[0]]) + 20_000 + later, instance, files)
+            write_table(data, TRADES, table, int(times[rows[0]]) + 20_000 + later, instance, files)
     return files
 
 
@@ -183,7 +183,7 @@ def write_diffs(data: Path, count: int, levels: int) -> None:
     at = pa.array([DAY]).cast(INSTANT)
     columns = {"symbol": SYMBOL, "last_update_id": pa.array([0], pa.uint64()), "reason": "start", "receipt_time": at}
     columns |= {"bids": pa.array([snapshot[0]], LEVELS), "asks": pa.array([snapshot[1]], LEVELS)}
-    _write(data, DEPTH_SNAPSHOTS, _table(DEPTH_SNAPSHOTS, columns), DAY, "a", 0)
+    write_table(data, DEPTH_SNAPSHOTS, _table(DEPTH_SNAPSHOTS, columns), DAY, "a", 0)
     for start in range(0, count, 600):
         ids = range(start + 1, min(start + 600, count) + 1)
         times = [DAY + (number - 1) * HOUR // count for number in ids]
@@ -191,7 +191,7 @@ def write_diffs(data: Path, count: int, levels: int) -> None:
         for name, side in (("bids", -1), ("asks", 1)):
             columns[name] = pa.array([_levels(dice, levels // 2, side, zeros=True) for _ in ids], LEVELS)
         columns |= {"event_time": pa.array(times).cast(INSTANT), "receipt_time": pa.array([at + 1 for at in times]).cast(INSTANT)}
-        _write(data, DEPTH_DIFFS, _table(DEPTH_DIFFS, columns), times[0] + 1, "a", start)
+        write_table(data, DEPTH_DIFFS, _table(DEPTH_DIFFS, columns), times[0] + 1, "a", start)
 
 
 def _levels(dice: random.Random, count: int, side: int, *, zeros: bool = False) -> list[dict[str, Decimal]]:
@@ -218,7 +218,7 @@ def _table(dataset: Dataset, columns: dict[str, Any]) -> pa.Table:
     return pa.table(arrays, schema=dataset.schema)
 
 
-def _write(data: Path, dataset: Dataset, table: pa.Table, received: int, instance: str, number: int) -> None:
+def write_table(data: Path, dataset: Dataset, table: pa.Table, received: int, instance: str, number: int) -> None:
     path = data / "lake" / hourly_key(dataset, "binance", received, instance, number)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(parquet_bytes(table, dataset))

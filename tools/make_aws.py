@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from textwrap import indent
 
+from tickhouse.compact.passes import BY_DAY
 from tickhouse.provision import RETENTION_SECONDS, VISIBILITY_SECONDS
 from tickhouse_core.datasets import DATASETS, QUEUES
 from tickhouse_core.message_queue import MAX_RECEIVE_COUNT
@@ -70,12 +71,17 @@ def _notifications() -> str:
     return "".join(NOTIFICATION.format(name=_name_of(dataset.queue), prefix=dataset.prefix) for dataset in DATASETS)
 
 
+def _compacted() -> str:
+    return "".join(f'- !Sub "${{Lake.Arn}}/{dataset.prefix}*"\n' for dataset in BY_DAY)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "notifications": _notifications,
     "queues": lambda: _of_each_queue(QUEUE, "\n"),
     "references": lambda: _of_each_queue("- !Ref {name}Queue\n"),
     "arns": lambda: _of_each_queue("- !GetAtt {name}Queue.Arn\n"),
     "dead_letters": lambda: _of_each_queue("- !GetAtt {name}DeadLetters.Arn\n"),
+    "compacted": _compacted,
     "alarms": lambda: _of_each_queue(ALARM, "\n"),
 }
 

@@ -24,6 +24,8 @@ _MOST_KNOWN = 1_000
 class CoveredObjects:
     """Whether a compacted object has nothing to insert. Errors: the store's and the warehouse's.
 
+    One that was undone has nothing: its sources count, and it is about to be deleted.
+
     An object whose sources are not all in the ledger is loaded as any other: silver keeps each row once in any case. So no
     order of notifications loses or doubles a row, and a lake without raw objects fills an empty warehouse.
     """
@@ -49,7 +51,7 @@ class CoveredObjects:
         if plan in self._covered:
             return True
         found = self._compactions.behind(key)
-        if found is None or self._ledger.lacks(found.plan.sources):
+        if found is None or (not found.is_undone and self._ledger.lacks(found.plan.sources)):
             return False
         if len(self._covered) >= _MOST_KNOWN:
             self._covered.clear()

@@ -104,13 +104,39 @@ def test_provision_after_the_template_adds_no_second_notification(moto_lake: Lak
     assert sorted(entry["Id"] for entry in after["QueueConfigurations"]) == sorted(entry["Id"] for entry in ours)
 
 
-@pytest.mark.parametrize("policy", ["ExtractorPolicy", "LoaderPolicy"])
-def test_nobody_may_do_everything_or_delete_objects(policy: str, resources: dict[str, Any]) -> None:
+def deleted_from(resources: dict[str, Any], policy: str) -> set[str]:
+    """Where objects may be deleted, after a look that nothing is allowed wholesale."""
+    found = set()
     for statement in statements(resources, policy):
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
         assert actions
-        assert not [action for action in actions if "*" in action or action.startswith("s3:Delete")]
+        assert not [action for action in actions if "*" in action]
         assert statement["Resource"] != "*"
+        if any(action.startswith("s3:Delete") for action in actions):
+            found |= {resource["Fn::Sub"] for resource in statement["Resource"]}
+    return found
+
+
+@pytest.mark.parametrize("policy", ["ExtractorPolicy", "LoaderPolicy"])
+def test_nobody_may_do_everything_or_delete_objects(policy: str, resources: dict[str, Any]) -> None:
+    assert deleted_from(resources, policy) == set()
+
+
+def test_the_compactor_deletes_what_it_merges_and_nothing_else(resources: dict[str, Any]) -> None:
+    merged = {f"${{Lake.Arn}}/{dataset.prefix}*" for dataset in DATASETS if dataset.name != "klines"}
+    assert deleted_from(resources, "CompactorPolicy") == merged
+    assert resources["CompactorRole"]["Properties"]["ManagedPolicyArns"] == [{"Ref": "CompactorPolicy"}]
+
+
+def test_who_loads_compacted_objects_may_read_what_they_were_made_of(resources: dict[str, Any]) -> None:
+    (read,) = [one for one in statements(resources, "LoaderPolicy") if one["Action"] == "s3:GetObject"]
+    assert {"Fn::Sub": "${Lake.Arn}/compactions/*"} in read["Resource"]
+
+
+def test_only_objects_move_to_cold_storage_that_are_cheaper_there(resources: dict[str, Any]) -> None:
+    """Glacier Instant Retrieval bills at least 128 KB an object."""
+    rules = {rule["Id"]: rule for rule in resources["Lake"]["Properties"]["LifecycleConfiguration"]["Rules"]}
+    assert int(rules["tickhouse-cold"]["ObjectSizeGreaterThan"]) == 128 * 1024 - 1
 
 
 def test_the_extractor_reads_and_writes_data_and_nothing_else(resources: dict[str, Any]) -> None:

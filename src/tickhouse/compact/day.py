@@ -80,8 +80,11 @@ class _Sums:
     checksum: int = 0
 
     def add(self, table: pa.Table) -> None:
-        self.rows += table.num_rows
-        self.checksum = (self.checksum + value_checksum(table)) % _SUMS
+        self.take(_Sums(table.num_rows, value_checksum(table)))
+
+    def take(self, others: "_Sums") -> None:
+        self.rows += others.rows
+        self.checksum = (self.checksum + others.checksum) % _SUMS
 
 
 class DayCompaction:
@@ -259,15 +262,15 @@ class DayCompaction:
             for number, part in enumerate(runs.parts(symbol)):
                 found, sums = merged(self._dataset, part), _Sums()
                 sums.add(found.rows)
-                kept.add(found.rows)
+                kept.take(sums)
                 doubles.add(found.doubles)
                 times = whole_numbers(found.rows.column(self._dataset.time_column))
                 name = CompactedName(int(times.min()), int(times.max()), plan.id)
-                yield self._bytes(found.rows, plan), compacted_key(self._dataset, place, name, number), sums
+                yield self._bytes(found.rows, plan, sums.checksum), compacted_key(self._dataset, place, name, number), sums
 
-    def _bytes(self, rows: pa.Table, plan: Plan) -> bytes:
+    def _bytes(self, rows: pa.Table, plan: Plan, checksum: int) -> bytes:
         """Its footer says the plan, where its sources are named, how many they are, and the checksum of its values."""
-        said = {"plan": plan.id, "sources": str(len(plan.sources)), "value_checksum": str(value_checksum(rows))}
+        said = {"plan": plan.id, "sources": str(len(plan.sources)), "value_checksum": str(checksum)}
         group = max(GROUP_BYTES * rows.num_rows // max(rows.nbytes, 1), 1)
         numbers = [entry.name for entry in self._dataset.schema if entry.type == INSTANT or pa.types.is_integer(entry.type)]
         return parquet_bytes(rows, self._dataset, said, level=LEVEL, group_rows=group, deltas=numbers)

@@ -34,7 +34,7 @@ class Killed(BaseException):
     """kill -9: nothing after it happens."""
 
 
-class _Death:
+class Death:
     """Comes before or after the nth effect, counted over writes and deletions."""
 
     def __init__(self, nth: int, *, is_before: bool) -> None:
@@ -51,7 +51,7 @@ class _Death:
 
 
 class _MortalFolder(FolderStore):
-    death: _Death
+    death: Death
 
     def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
         with self.death.at():
@@ -63,7 +63,7 @@ class _MortalFolder(FolderStore):
 
 
 class _MortalS3(S3Store):
-    death: _Death
+    death: Death
 
     def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
         with self.death.at():
@@ -77,7 +77,7 @@ class _MortalS3(S3Store):
 def mortal(lake: Path | str, nth: int, *, is_before: bool) -> ObjectStore:
     """The lake in a folder or a bucket, for a process that dies at its nth effect."""
     store = _MortalFolder(lake) if isinstance(lake, Path) else _MortalS3(lake)
-    store.death = _Death(nth, is_before=is_before)
+    store.death = Death(nth, is_before=is_before)
     return store
 
 

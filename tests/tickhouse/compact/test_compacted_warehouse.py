@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
+import clickhouse_connect
+import pyarrow as pa
 import pytest
 from tests.load_process.operating import drain, purge, redrive
 from tests.tickhouse.compact.lakes import (
@@ -12,6 +17,8 @@ from tests.tickhouse.compact.lakes import (
     DAY_US,
     HOUR,
     LONG_AFTER,
+    Death,
+    Killed,
     objects,
     options,
     record_all,
@@ -23,17 +30,21 @@ from tests.tickhouse.test_read_api import write
 from tests.transform_process.warehouse_rows import trades
 
 from load_process.ledger import BatchManifest, Claims
+from load_process.limits import LoadLimits
 from load_process.objects import ObjectVersion
-from load_process.on_demand import Outcome
+from load_process.on_demand import Outcome, on_demand_load, requests_for
 from load_process.reconcile import SweepCounts, run_reconcile
 from load_process.redrive import Selection
 from load_process.selection import parse_gap
 from tickhouse.audit import run_audit
 from tickhouse.clear import clear_tables, tables_of
 from tickhouse.compact.passes import BY_DAY
+from tickhouse_core.compaction import Fate
+from tickhouse_core.compaction_records import Compactions
 from tickhouse_core.datasets import DATASETS, DEPTH_DIFFS, STREAM_EVENTS, TRADES, Dataset
 from tickhouse_core.lake_keys import compacted_name
 from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -239,3 +250,75 @@ def test_rows_of_a_replaced_source_leave_silver_also_where_the_compacted_object_
     audit()
     lacks_nothing(reconcile())
     assert warehouse.query("select count(), countIf(trade_id = 3) from trades") == [(122, 0)]
+
+
+@pytest.mark.usefixtures("_recorded")
+def test_an_undone_object_that_is_not_deleted_yet_is_not_loaded(moto_lake: Lake, warehouse: Warehouse) -> None:
+    """Its compactor was killed; the warehouse has none of its sources."""
+    run(moto_lake.store, options(), TRADES)
+    lose_messages()
+    compacted = [one.key for one in objects(moto_lake.store, compacted=True)]
+    found = Compactions(moto_lake.store).behind(compacted[0])
+    assert found is not None
+    assert Compactions(moto_lake.store).decide(found.plan, Fate.UNDONE) is Fate.UNDONE
+    redrive(Selection(keys=compacted))
+    assert warehouse.query("select count() from bronze_trades") == [(0,)]
+    reconcile()
+    assert warehouse.query("select count() from trades") == [(124,)]
+    audit()
+
+
+class MortalWarehouse(Warehouse):
+    """Dies before or after its nth effect: an insert, or a command."""
+
+    death: Death
+
+    def insert_rows(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        with self.death.at():
+            super().insert_rows(table, rows)
+
+    def insert_arrow(self, table: str, rows: pa.Table, *, token: str, push_again: bool = False) -> None:
+        with self.death.at():
+            super().insert_arrow(table, rows, token=token, push_again=push_again)
+
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None, **settings: Any) -> None:
+        with self.death.at():
+            super().command(sql, parameters, **settings)
+
+
+@pytest.mark.usefixtures("_recorded")
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 8))])
+def test_a_redrive_again_that_is_killed_between_any_two_effects_is_finished_by_the_next(
+    seed: int, moto_lake: Lake, warehouse: Warehouse, warehouse_settings: WarehouseSettings
+) -> None:
+    """Of compacted objects whose sources are gone: five deaths of a seed, then one that lives."""
+    chance = random.Random(seed)
+    load_all(moto_lake)
+    run(moto_lake.store, options(), TRADES)
+    run(moto_lake.store, options(at=RETIRED), TRADES)
+    load_all(moto_lake)
+    before = seen(warehouse)
+    requests = requests_for(moto_lake.store.bucket, objects(moto_lake.store))
+    deaths = 0
+    while deaths < 5:
+        with closing(mortal_warehouse(warehouse_settings, chance)) as mortal:
+            try:
+                with on_demand_load(moto_lake.store, mortal, LoadLimits(), StopRequest(), patience_seconds=0) as load:
+                    load.load(requests, again=True)
+            except Killed:
+                deaths += 1
+        assert seen(warehouse)["depth_diffs"] == before["depth_diffs"]
+        assert warehouse.query("select count() from trades") == [(124,)], "nobody sees fewer or more meanwhile"
+    redrive(Selection(prefix="data_sources/"), again=True)
+    assert seen(warehouse) == before
+    assert warehouse.query("select count() from bronze_trades") == [(124,)]
+    audit()
+    lacks_nothing(reconcile())
+
+
+def mortal_warehouse(settings: WarehouseSettings, chance: random.Random) -> MortalWarehouse:
+    assert settings.path is not None
+    client = clickhouse_connect.get_client(interface="chdb", path=str(settings.path), database=settings.database)
+    found = MortalWarehouse(client)
+    found.death = Death(chance.randint(1, 12), is_before=chance.random() < 0.5)
+    return found
