@@ -32,7 +32,7 @@ assert not {"pyarrow", "numpy", "boto3"} & set(sys.modules), "import tickhouse i
 rows = th.open("data").trades("BTCUSDT", "2024-08-09", "2024-08-10")
 assert rows.arrow().num_rows == 3 and rows.gaps.num_rows == 1
 assert len(th.open("data").books("BTCUSDT", "2024-08-09", "2024-08-10").arrow()) == 2
-for frame in (rows.polars, rows.pandas):
+for frame in (rows.polars, rows.pandas, lambda: th.open("data", snapshot=1)):
     try:
         frame()
     except Exception as error:
@@ -81,4 +81,5 @@ def test_the_core_install_is_enough_and_an_absent_frame_library_is_named(tmp_pat
 
     assert done.returncode == 0, done.stderr
     lines = [f"UsageError: the package {name} is not here: install it" for name in ("polars", "pandas")]
+    lines += ["UsageError: the package pyiceberg is not here: pip install 'tickhouse[catalog]'"]
     assert [line.split(",")[0] for line in done.stdout.splitlines()] == lines

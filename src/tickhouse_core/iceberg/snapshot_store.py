@@ -2,10 +2,20 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from tickhouse_core.errors import ObjectMissing, TickhouseError, UsageError
 from tickhouse_core.object_store import Folder, ObjectStore, ObjectSummary, StoredObject
+
+
+@dataclass(frozen=True, slots=True)
+class LakeSnapshot:
+    """`sizes` in bytes, by key. `known_until`: by venue, from when on (us) a gap may have been recorded that is not in it."""
+
+    id: int
+    sizes: Mapping[str, int]
+    known_until: Mapping[str, int]
 
 
 class SnapshotStore(ObjectStore):

@@ -4,8 +4,7 @@ A commit is of one table. It says in its summary which snapshots the other table
 one id stands for the whole lake as it was.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import orjson
@@ -13,6 +12,7 @@ import orjson
 from tickhouse_core.errors import UsageError
 from tickhouse_core.iceberg.catalogue import TABLES, Catalogue, catalog_errors
 from tickhouse_core.iceberg.locations import Locations
+from tickhouse_core.iceberg.snapshot_store import LakeSnapshot
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
@@ -21,15 +21,6 @@ if TYPE_CHECKING:
 
 BESIDE, KNOWN_UNTIL = "tickhouse.beside", "tickhouse.gaps-known-until"
 """In a snapshot's summary, as JSON: ids by table; microseconds by venue."""
-
-
-@dataclass(frozen=True, slots=True)
-class LakeSnapshot:
-    """`sizes` in bytes, by key. `known_until`: by venue, from when on (us) a gap may have been recorded that is not in it."""
-
-    id: int
-    sizes: Mapping[str, int]
-    known_until: Mapping[str, int]
 
 
 def snapshot_of(catalogue: Catalogue, snapshot_id: int) -> LakeSnapshot:

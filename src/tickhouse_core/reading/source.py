@@ -7,8 +7,7 @@ import pyarrow as pa
 
 from tickhouse_core.datasets import KLINES, Dataset
 from tickhouse_core.errors import UsageError
-from tickhouse_core.iceberg.snapshot_store import SnapshotStore
-from tickhouse_core.iceberg.snapshots import LakeSnapshot
+from tickhouse_core.iceberg.snapshot_store import LakeSnapshot, SnapshotStore
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.events import GapEvents
 from tickhouse_core.reading.known import Known
