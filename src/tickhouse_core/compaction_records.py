@@ -24,9 +24,11 @@ _HELD, _RELEASED = ".held", ".released"
 
 @dataclass(slots=True)
 class DayStanding:
-    """Plans of a day that are committed; that a snapshot holds, and since when (us); and that none holds any more."""
+    """Plans of a day that are committed; whose fate is decided, and not yet carried out; that a snapshot holds, and since when
+    (us); and that none holds any more."""
 
     committed: set[str] = field(default_factory=set)
+    fated: set[str] = field(default_factory=set)
     held: dict[str, int] = field(default_factory=dict)
     released: set[str] = field(default_factory=set)
 
@@ -115,6 +117,10 @@ class Compactions:
             day = days.setdefault(folder.removeprefix("date="), DayStanding())
             if f".{kind}" == _COMMIT:
                 day.committed.add(plan)
+            elif f".{kind}" == _FATE:
+                day.fated.add(plan)
+            elif f".{kind}" == _SETTLED:
+                day.fated.discard(plan)
             elif f".{kind}" == _HELD:
                 day.held[plan] = from_datetime(summary.last_modified)
             elif f".{kind}" == _RELEASED:

@@ -53,3 +53,7 @@ class FilesOfTable:
     def of_day(self, venue: str, date: str) -> dict[str, DataFile]:
         """Current ones, by key."""
         return self._by_day.get((venue, date), {})
+
+    def plans_of_day(self, venue: str, date: str) -> set[str]:
+        """Of current ones."""
+        return {name.plan for key in self.of_day(venue, date) if (name := compacted_name(key)) is not None}

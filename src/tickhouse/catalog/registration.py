@@ -4,7 +4,7 @@ The catalogue is the only state. A commit is refused where another came between:
 """
 
 import random
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -120,7 +120,7 @@ class Registration:
     def _changes(self, dataset: Dataset, files: FilesOfTable, counts: TableCounts, *, is_dry: bool) -> Iterator[_Change]:
         """Of some days each."""
         change = _Change()
-        for venue, date, standing in self._days(dataset, files.plans):
+        for venue, date, standing in self._days(dataset, files):
             self._check_stop()
             found = self._listing(dataset, venue, date, set(standing.held), is_dry=is_dry)
             counts.waiting += len(found.waiting)
@@ -137,11 +137,12 @@ class Registration:
         if change:
             yield change
 
-    def _days(self, dataset: Dataset, named: Collection[str]) -> Iterator[tuple[str, str, DayStanding]]:
-        """With a compaction that no snapshot names and that is not done with."""
+    def _days(self, dataset: Dataset, files: FilesOfTable) -> Iterator[tuple[str, str, DayStanding]]:
+        """With a compaction that no snapshot names and that is not done with, or one that may have been undone."""
         for venue in venues_of(self._store, dataset):
             for date, standing in sorted(self._compactions.standing(dataset, venue).items()):
-                if standing.committed - standing.released - set(named):
+                current = files.plans_of_day(venue, date)
+                if standing.committed - standing.released - files.plans or not standing.fated.isdisjoint(current):
                     yield venue, date, standing
 
     def _listing(self, dataset: Dataset, venue: str, date: str, held: set[str], *, is_dry: bool) -> Listing:

@@ -19,7 +19,7 @@ from tests.tickhouse.compact.lakes import (
     SYMBOLS,
     InterruptedStore,
     Killed,
-    MortalStore,
+    mortal,
     objects,
     options,
     record_all,
@@ -32,6 +32,7 @@ from tests.tickhouse.test_read_api import write
 from tests.transform_process.warehouse_rows import stream_event, trades
 
 import tickhouse as th
+from extract_process.parquet import parquet_bytes
 from tickhouse_core.datasets import DEPTH_DIFFS, STREAM_EVENTS, TRADES
 from tickhouse_core.errors import TickhouseError, UsageError
 from tickhouse_core.folder_store import FolderStore
@@ -182,6 +183,18 @@ def test_an_export_of_a_snapshot_says_so_and_stays_the_same(folder: Path, store:
     assert (refused.returncode, "no snapshot has klines" in refused.stderr) == (2, True)
 
 
+def test_rows_of_a_replaced_object_leave_the_table_with_the_compaction_that_had_them(folder: Path, store: FolderStore) -> None:
+    late(store)
+    run(store)
+    register(store)
+    replaced = next(one for one in objects(store, compacted=False) if "-c-" in one.key)
+    store.write(replaced.key, parquet_bytes(trades([500], times_us=[DAY + HOUR + 500]), TRADES))
+    run(store)
+    register(store)
+    assert trades_at(folder, newest_id(folder)) == trades_seen(folder)
+    assert table_of(folder, TRADES).scan().to_arrow().num_rows == len(trades_seen(folder)) == 125
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("is_before", [True, False])
 def test_a_kill_at_any_effect_in_the_lake_is_made_good_by_the_next_run(tmp_path: Path, is_before: bool) -> None:
@@ -195,7 +208,7 @@ def test_a_kill_at_any_effect_in_the_lake_is_made_good_by_the_next_run(tmp_path:
         late(store)
         run(store)
         with suppress(Killed):
-            register(MortalStore(folder, nth, is_before=is_before))
+            register(mortal(folder, nth, is_before=is_before))
             survived = nth
         register(store)
         assert trades_at(folder, newest_id(folder)) == trades_seen(folder)
