@@ -16,7 +16,7 @@ from tickhouse_core.timestamps import format_instant, now_us
 if TYPE_CHECKING:
     from tickhouse.catalog.registration import TableCounts
 
-HEADER = ("table", "snapshot", "files", "rows", "added", "removed", "waiting", "commits")
+HEADER = ("table", "snapshot", "files", "rows", "added", "removed", "commits", "waiting", "overlaps")
 
 
 @with_data_folder(reads=True)
@@ -58,4 +58,5 @@ def main(
 
 
 def _line(one: "TableCounts") -> Sequence[object]:
-    return (one.dataset.name, one.snapshot or "", one.files, one.rows, one.added, one.removed, one.waiting, one.commits)
+    done = (one.added, one.removed, one.commits, one.waiting, one.overlaps)
+    return (one.dataset.name, one.snapshot or "", one.files, one.rows, *done)

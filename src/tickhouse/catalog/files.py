@@ -1,10 +1,14 @@
 """The files of a table as it was loaded: of its current snapshot, and which compactions any of its snapshots still names."""
 
 from functools import cached_property
+from itertools import pairwise
 
+from pyiceberg.conversions import from_bytes
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
+from pyiceberg.types import PrimitiveType
 
+from tickhouse_core.datasets import Dataset
 from tickhouse_core.iceberg.catalogue import Catalogue, catalog_errors
 from tickhouse_core.iceberg.snapshots import files_of, key_of
 from tickhouse_core.lake_keys import compacted_name, parse_object_key
@@ -53,6 +57,23 @@ class FilesOfTable:
     def of_day(self, venue: str, date: str) -> dict[str, DataFile]:
         """Current ones, by key."""
         return self._by_day.get((venue, date), {})
+
+    def overlaps(self, dataset: Dataset) -> int:
+        """Objects whose ids begin before those of an earlier day end: rows that two instances filed under both are in both."""
+        if self.table is None or dataset.channel is None:
+            return 0
+        column = self.table.schema().find_field(dataset.id_column)
+        assert isinstance(column.field_type, PrimitiveType), "ids are numbers or instants"
+        days: dict[tuple[str, ...], tuple[int, int]] = {}
+        for key, file in self.current.items():
+            parsed = parse_object_key(key)
+            least = int(from_bytes(column.field_type, file.lower_bounds[column.field_id]))
+            most = int(from_bytes(column.field_type, file.upper_bounds[column.field_id]))
+            place = () if parsed is None else tuple(parsed.partitions.values())
+            before = days.get(place, (least, most))
+            days[place] = (min(before[0], least), max(before[1], most))  # parts of a day are disjoint
+        ordered = sorted((place[:-1], span) for place, span in days.items())
+        return sum(one[0] == other[0] and other[1][0] <= one[1][1] for one, other in pairwise(ordered))
 
     def plans_of_day(self, venue: str, date: str) -> set[str]:
         """Of current ones."""

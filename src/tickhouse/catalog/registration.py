@@ -41,13 +41,17 @@ _FOOTERS_AT_ONCE = 8
 
 @dataclass(slots=True)
 class TableCounts:
-    """What was done to a table, or would be. `waiting`: compactions that overlap others, until the next `tickhouse compact`."""
+    """What was done to a table, or would be.
+
+    `waiting`: compactions of the same objects as others, until the next `tickhouse compact`; `overlaps`: see `FilesOfTable`.
+    """
 
     dataset: Dataset
     added: int = 0
     removed: int = 0
     commits: int = 0
     waiting: int = 0
+    overlaps: int = 0
     files: int = 0
     rows: int = 0
     snapshot: int | None = None
@@ -205,6 +209,7 @@ def contents_of_day(store: ObjectStore, dataset: Dataset, venue: str, date: str)
 
 def _say_current(files: FilesOfTable, counts: TableCounts) -> None:
     counts.files, counts.rows = len(files.current), sum(file.record_count for file in files.current.values())
+    counts.overlaps = files.overlaps(counts.dataset)
     snapshot = None if files.table is None else files.table.current_snapshot()
     counts.snapshot = None if snapshot is None else snapshot.snapshot_id
 

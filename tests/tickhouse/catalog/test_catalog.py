@@ -195,6 +195,20 @@ def test_rows_of_a_replaced_object_leave_the_table_with_the_compaction_that_had_
     assert table_of(folder, TRADES).scan().to_arrow().num_rows == len(trades_seen(folder)) == 125
 
 
+def test_rows_that_two_instances_filed_under_two_days_are_counted(folder: Path, store: FolderStore) -> None:
+    """The table has them twice, and says so; our own reader has them once."""
+    assert register(store)["trades"].overlaps == 0
+    midnight = DAY + DAY_US
+    both = trades(range(900, 905), times_us=[midnight - 2 + one for one in range(5)])
+    write(store, TRADES, both, "a", midnight - 1)
+    write(store, TRADES, both, "b", midnight + 1)
+    run(store)
+    done = register(store)["trades"]
+    assert done.overlaps == 1
+    ours = th.open(folder, snapshot=newest_id(folder)).trades(SYMBOLS, DAY, midnight + HOUR).arrow()
+    assert table_of(folder, TRADES).scan().to_arrow().num_rows == ours.num_rows + 5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("is_before", [True, False])
 def test_a_kill_at_any_effect_in_the_lake_is_made_good_by_the_next_run(tmp_path: Path, is_before: bool) -> None:
@@ -251,11 +265,11 @@ def test_of_two_runs_at_once_one_commits_and_the_other_finds_nothing_left(folder
 def test_the_command_prints_the_tables_and_the_id_of_the_lake(folder: Path, store: FolderStore) -> None:
     data = ("--data", str(folder.parent))
     preview = run_here("tickhouse.cli", "catalog", *data, "--dry-run")
-    assert "trades\t\t0\t0\t2\t0\t0\t0" in preview.stdout
+    assert "trades\t\t0\t0\t2\t0\t0\t0\t0" in preview.stdout
     assert not (folder / "iceberg" / "trades").exists()
     done = run_here("tickhouse.cli", "catalog", *data)
     lines = {line.split("\t")[0]: line.split("\t") for line in done.stdout.splitlines()}
-    assert lines["trades"][2:] == ["2", "124", "2", "0", "0", "1"]
+    assert lines["trades"][2:] == ["2", "124", "2", "0", "1", "0", "0"]
     assert f"snapshot {newest_id(folder)}; gaps known until: binance 20" in done.stdout
 
 
