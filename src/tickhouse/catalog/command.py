@@ -29,7 +29,7 @@ def main(
     ] = "30d",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,
 ) -> None:
-    """Register compacted objects as Iceberg tables, a snapshot per commit: Spark, DuckDB, ClickHouse and Athena read them."""
+    """Register compacted objects as Iceberg tables, a snapshot per commit: ClickHouse, DuckDB and Spark read them."""
 
     def work() -> None:
         kept = duration("--expire-after", expire_after)

@@ -32,7 +32,7 @@ from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.objects import objects_of_day
 from tickhouse_core.timestamps import parse_instant
 
-FILES_A_COMMIT = 1_000
+FILES_A_COMMIT = 5_000
 """About; a day is never split: what replaces a file is of the same day."""
 
 _TRIES, _FIRST_PAUSE = 10, 0.2
@@ -81,9 +81,17 @@ class Registration:
     | 3. the commit | nothing is left to do |
     """
 
-    def __init__(self, store: ObjectStore, catalogue: Catalogue, stop: StopRequest, known_until: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        catalogue: Catalogue,
+        stop: StopRequest,
+        known_until: Mapping[str, int],
+        files_a_commit: int = FILES_A_COMMIT,
+    ) -> None:
+        """`known_until`: see `gaps_known_until`."""
         self._store, self._catalogue, self._stop = store, catalogue, stop
-        self._known_until = known_until
+        self._known_until, self._files_a_commit = known_until, files_a_commit
         self._compactions = Compactions(store)
 
     def run(self, dataset: Dataset, counts: TableCounts) -> None:
@@ -135,7 +143,7 @@ class Registration:
             if not is_dry:
                 for plan in (standing.committed & found.merged) - files.plans - standing.released - set(standing.held):
                     self._compactions.release(dataset, venue, date, plan)
-            if len(change.added) >= FILES_A_COMMIT:
+            if len(change.added) >= self._files_a_commit:
                 yield change
                 change = _Change()
         if change:

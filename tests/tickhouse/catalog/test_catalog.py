@@ -33,10 +33,13 @@ from tests.transform_process.warehouse_rows import stream_event, trades
 
 import tickhouse as th
 from extract_process.parquet import parquet_bytes
+from tickhouse.catalog.registration import Registration, TableCounts
 from tickhouse_core.datasets import DEPTH_DIFFS, STREAM_EVENTS, TRADES
 from tickhouse_core.errors import TickhouseError, UsageError
 from tickhouse_core.folder_store import FolderStore
+from tickhouse_core.iceberg.catalogue import open_catalogue
 from tickhouse_core.iceberg.snapshots import files_of
+from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.timestamps import now_us
 
 SPAN = (DAY, DAY + DAY_US)
@@ -193,6 +196,18 @@ def test_rows_of_a_replaced_object_leave_the_table_with_the_compaction_that_had_
     register(store)
     assert trades_at(folder, newest_id(folder)) == trades_seen(folder)
     assert table_of(folder, TRADES).scan().to_arrow().num_rows == len(trades_seen(folder)) == 125
+
+
+def test_a_large_lake_is_registered_in_several_commits_of_whole_days(folder: Path, store: FolderStore) -> None:
+    for day in (1, 2):
+        batch = pa.concat_tables([trades(range(1_000 * day, 1_000 * day + 5), symbol=symbol) for symbol in SYMBOLS])
+        write(store, TRADES, batch, "a", DAY + day * DAY_US)
+    run(store)
+    counts = TableCounts(TRADES)
+    Registration(store, open_catalogue(store), StopRequest(), {}, files_a_commit=1).run(TRADES, counts)
+    assert (counts.commits, counts.added, counts.files) == (3, 6, 6)
+    table = table_of(folder, TRADES)
+    assert [len(list(files_of(table, one))) for one in table.snapshots()] == [2, 4, 6]
 
 
 def test_rows_that_two_instances_filed_under_two_days_are_counted(folder: Path, store: FolderStore) -> None:
