@@ -28,6 +28,7 @@ PACKAGES = sorted(path.name for path in SOURCE.iterdir() if path.is_dir() and an
 IMPORT_RULES: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
 RECORDER_RULE = "Inside the recorder imports go downwards"
 VENUE_RULE = "Inside the venue layer imports go downwards, and venues do not know each other"
+CATALOGUE_RULE = "Inside the catalogue imports go downwards"
 SIMULATOR_RULE = "Inside the simulator imports go downwards, and its venues do not know each other"
 IMPURE = {
     *("asyncio", "concurrent", "multiprocessing", "queue", "signal", "subprocess", "threading"),
@@ -180,12 +181,13 @@ def test_every_part_of_the_recorder_has_its_layer() -> None:
         ("load_process.wrong", "def f():\n    from tickhouse import right", "Imports go downwards only BROKEN"),
         ("extract_process.wrong", "from VENUE import right", "Nobody outside a venue's folder imports it BROKEN"),
         ("OTHER.wrong", "from VENUE import right", "Nobody outside a venue's folder imports it BROKEN"),
-        ("VENUE.wrong", "from VENUE import right", "Contracts: 5 kept, 0 broken."),
-        ("tickhouse.wrong", "import load_process.right, tickhouse_core.right", "Contracts: 5 kept, 0 broken."),
+        ("VENUE.wrong", "from VENUE import right", "Contracts: 6 kept, 0 broken."),
+        ("tickhouse.wrong", "import load_process.right, tickhouse_core.right", "Contracts: 6 kept, 0 broken."),
         ("extract_process.book.wrong", "from extract_process.feed import right", f"{RECORDER_RULE} BROKEN"),
         ("extract_process.venues.api.wrong", "from VENUE import right", f"{VENUE_RULE} BROKEN"),
         ("OTHER.wrong", "from VENUE import right", f"{VENUE_RULE} BROKEN"),
         ("extract_process.venues.unheard_of", "", f"{VENUE_RULE} BROKEN"),
+        ("tickhouse.catalog.listing.wrong", "from tickhouse.catalog.update import right", f"{CATALOGUE_RULE} BROKEN"),
         ("simulated_exchange.market.wrong", "from simulated_exchange.server import right", f"{SIMULATOR_RULE} BROKEN"),
         ("simulated_exchange.kucoin.wrong", "from simulated_exchange.binance import right", f"{SIMULATOR_RULE} BROKEN"),
     ],
@@ -194,7 +196,7 @@ def test_the_rules_on_imports_see_what_they_forbid(module: str, source: str, bro
     one, other = list(venue_folders().values())[:2]
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text(encoding="utf-8"), encoding="utf-8")
     layers = set(layers_of(SIMULATOR_RULE))
-    for rule in (VENUE_RULE, RECORDER_RULE):
+    for rule in (VENUE_RULE, RECORDER_RULE, CATALOGUE_RULE):
         (layered,) = import_rule(rule)["containers"]
         layers |= {f"{layered}.{name}" for name in layers_of(rule)}
     for package in {*PACKAGES, *venue_folders().values(), *layers}:

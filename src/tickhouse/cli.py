@@ -53,6 +53,7 @@ _MODULES = {
     "redrive": ("load_process.redrive", _OPERATE),
     "clear": ("tickhouse.clear", _OPERATE),
     "compact": ("tickhouse.compact.command", _OPERATE),
+    "catalog": ("tickhouse.catalog.command", _OPERATE),
     "failover": ("tickhouse.failover", _OPERATE),
     "cells": ("tickhouse.cells", _OPERATE),
     "keep": ("tickhouse.localstack_restore", _OPERATE),

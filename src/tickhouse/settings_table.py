@@ -16,6 +16,7 @@ MODELS: tuple[type[BaseSettings], ...] = tuple(
 GROUPS: dict[str, tuple[type[BaseSettings], ...]] = {
     "S3, SQS and AWS credentials": (settings.AwsSettings, settings.LakeSettings),
     "Data folder": (settings.DataSettings, settings.SpoolSettings),
+    "Iceberg catalogue": (settings.CatalogSettings,),
     "ClickHouse": (settings.WarehouseSettings, settings.SqlSettings),
     "Symbols and exchanges": (settings.MarketSettings, settings.BinanceSettings, settings.KucoinSettings),
     "Memory, retention and compaction": (settings.LoaderSettings, settings.RetentionSettings, settings.CompactionSettings),

@@ -6,7 +6,7 @@ All are kept for good: the plan of an object is found by its key, and so are the
 
 import gzip
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 
 import orjson
 
@@ -15,9 +15,22 @@ from tickhouse_core.datasets import Dataset, dataset_of_key
 from tickhouse_core.errors import ObjectChanged, ObjectMissing
 from tickhouse_core.lake_keys import compacted_name, object_key, parse_object_key
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.timestamps import from_datetime
 
 _ROOT = "compactions/"
 _PLAN, _COMMIT, _FATE, _SETTLED = ".plan.json.gz", ".commit.json", ".fate.json", ".settled"
+_HELD, _RELEASED = ".held", ".released"
+
+
+@dataclass(slots=True)
+class DayStanding:
+    """Plans of a day that are committed; whose fate is decided, and not yet carried out; that a snapshot holds, and since when
+    (us); and that none holds any more."""
+
+    committed: set[str] = field(default_factory=set)
+    fated: set[str] = field(default_factory=set)
+    held: dict[str, int] = field(default_factory=dict)
+    released: set[str] = field(default_factory=set)
 
 
 class Compactions:
@@ -76,6 +89,44 @@ class Compactions:
         settled = {name.removesuffix(_SETTLED) for name in names if name.endswith(_SETTLED)}
         return [plan for name in names if name.endswith(_PLAN) and (plan := name.removesuffix(_PLAN)) not in settled]
 
+    def hold(self, dataset: Dataset, venue: str, date: str, plan: str) -> None:
+        """From now on no compactor deletes the objects of this plan: a snapshot has them, or is about to."""
+        folder = _folder(dataset, venue, date)
+        self._store.write(f"{folder}{plan}{_HELD}", b"{}")
+        self._store.delete(f"{folder}{plan}{_RELEASED}")
+
+    def release(self, dataset: Dataset, venue: str, date: str, plan: str) -> None:
+        """No snapshot has the objects of this plan, and none will: others have taken their place."""
+        folder = _folder(dataset, venue, date)
+        self._store.write(f"{folder}{plan}{_RELEASED}", b"{}")
+        self._store.delete(f"{folder}{plan}{_HELD}")
+
+    def held(self, dataset: Dataset, venue: str, date: str) -> frozenset[str]:
+        """Plans whose objects stay."""
+        folder = _folder(dataset, venue, date)
+        names = (summary.key.removeprefix(folder) for summary in self._store.list_keys(folder))
+        return frozenset(name.removesuffix(_HELD) for name in names if name.endswith(_HELD))
+
+    def standing(self, dataset: Dataset, venue: str) -> dict[str, "DayStanding"]:
+        """Of all days of a venue, by date. One list of keys, nothing is read."""
+        days: dict[str, DayStanding] = {}
+        prefix = _venue_folder(dataset, venue)
+        for summary in self._store.list_keys(prefix):
+            folder, _, name = summary.key.removeprefix(prefix).rpartition("/")
+            plan, _, kind = name.partition(".")
+            day = days.setdefault(folder.removeprefix("date="), DayStanding())
+            if f".{kind}" == _COMMIT:
+                day.committed.add(plan)
+            elif f".{kind}" == _FATE:
+                day.fated.add(plan)
+            elif f".{kind}" == _SETTLED:
+                day.fated.discard(plan)
+            elif f".{kind}" == _HELD:
+                day.held[plan] = from_datetime(summary.last_modified)
+            elif f".{kind}" == _RELEASED:
+                day.released.add(plan)
+        return days
+
     def behind(self, key: str) -> Compaction | None:
         """The compaction that wrote an object; None for any other object, and where its plan is not in this lake."""
         name, parsed, dataset = compacted_name(key), parse_object_key(key), dataset_of_key(key)
@@ -119,6 +170,10 @@ class Compactions:
     def _plan(self, dataset: Dataset, venue: str, date: str, name: str) -> Plan:
         body = self._store.read(f"{_folder(dataset, venue, date)}{name}{_PLAN}").body
         return Plan(dataset, venue, date, tuple(Source(*pair) for pair in orjson.loads(gzip.decompress(body))))
+
+
+def _venue_folder(dataset: Dataset, venue: str) -> str:
+    return f"{_ROOT}{dataset.folder}/{object_key(dataset, {'venue': venue}, '').removeprefix(dataset.prefix)}"
 
 
 def _folder(dataset: Dataset, venue: str, date: str) -> str:

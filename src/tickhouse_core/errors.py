@@ -20,6 +20,7 @@ TickhouseError                  exit 1: the work failed, the message says what, 
 │   ├── WarehouseReadOnly       the statement writes, and this connection or server takes no writes now
 │   └── NotTheWriter            another replica is written to, or this one has yet to fetch rows
 ├── WarehouseRefused            permanent: ClickHouse understood the statement and refused it
+├── CatalogUnavailable          the Iceberg catalogue or its metadata could not be read or written
 ├── PubSubUnavailable           transient: Pub/Sub could not be reached or is overloaded
 ├── PubSubRefused               permanent: Pub/Sub understood and refused, for want of rights for example
 └── VenueError                  the exchange could not give what was asked
@@ -138,6 +139,10 @@ class NotTheWriter(WarehouseUnavailable):
 
 class WarehouseRefused(TickhouseError):
     """ClickHouse refused the statement; the same statement will be refused again."""
+
+
+class CatalogUnavailable(TickhouseError):
+    """The Iceberg catalogue, or the metadata of one of its tables, could not be read or written."""
 
 
 class PubSubUnavailable(TickhouseError):

@@ -49,6 +49,8 @@ OnCreated = Callable[[str, str, int], None]
 class FolderStore(ObjectStore):
     """Thread- and process-safe. What a write returned from survives a power cut."""
 
+    is_local = True
+
     def __init__(self, folder: Path, bucket: str = "", on_created: OnCreated | None = None) -> None:
         """`bucket` is the name that versions of its objects have; `on_created` is called after a write, as S3 notifies."""
         super().__init__(bucket)

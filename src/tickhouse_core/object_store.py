@@ -52,6 +52,9 @@ class ObjectStore(ABC):
     Errors: ObjectMissing, ObjectTooLarge, ObjectChanged, NotProvisioned, LakeUnavailable, LakeRefused, AccessRefused.
     """
 
+    is_local = False
+    """Whether objects are files of this machine: `where` is a path, which may be opened."""
+
     def __init__(self, bucket: str) -> None:
         """`bucket` is part of the names of objects' versions."""
         self.bucket = bucket
@@ -98,7 +101,7 @@ class ObjectStore(ABC):
 
     @abstractmethod
     def where(self, key: str) -> str:
-        """The address of an object, for messages."""
+        """The address of an object."""
 
     def open(self, summary: ObjectSummary) -> "RangedReader":
         """A file that reads only the bytes asked for: a Parquet footer costs one small request."""

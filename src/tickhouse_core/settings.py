@@ -115,6 +115,18 @@ class DataSettings(BaseSettings, env_ignore_empty=True):
         return "" if self.folder is None else str(self.folder.resolve())
 
 
+class CatalogSettings(BaseSettings, env_prefix="TICKHOUSE_CATALOG_", env_ignore_empty=True):
+    """`tickhouse catalog` registers compacted objects in an Iceberg catalogue; the rest is in pyiceberg's own variables."""
+
+    uri: str | None = Field(
+        None,
+        repr=False,
+        description="URI of the catalogue: `sqlite:///…`, `postgresql+psycopg2://…`, `https://…` (REST); unset: "
+        "`lake/iceberg/catalog.db` in the data folder; for a bucket `PYICEBERG_CATALOG__TICKHOUSE__…`",
+    )
+    namespace: DatabaseName = Field("tickhouse", description="namespace of the tables; with Glue the database")
+
+
 class WarehouseSettings(BaseSettings, env_prefix="CLICKHOUSE_", env_ignore_empty=True):
     """tickhouse uses a ClickHouse server over HTTP, or the embedded engine (chDB) with `CLICKHOUSE_PATH`."""
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from conftest import ROOT
+from tests.tickhouse.catalog.catalogues import register
+from tests.tickhouse.compact.lakes import run
 from tests.tickhouse.test_read_api import DAY, SECOND, write
 from tests.transform_process.warehouse_rows import depth_diff, depth_snapshot, klines, stream_event, table_of, trades
 
@@ -22,7 +24,7 @@ WITHOUT_EXTRAS = """
 import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name in ("chdb", "moto", "aiohttp", "flask", "polars", "pandas"):
+        if name in ("chdb", "moto", "aiohttp", "flask", "polars", "pandas", "pyiceberg"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Absent())
 import tickhouse as th
@@ -30,7 +32,7 @@ assert not {"pyarrow", "numpy", "boto3"} & set(sys.modules), "import tickhouse i
 rows = th.open("data").trades("BTCUSDT", "2024-08-09", "2024-08-10")
 assert rows.arrow().num_rows == 3 and rows.gaps.num_rows == 1
 assert len(th.open("data").books("BTCUSDT", "2024-08-09", "2024-08-10").arrow()) == 2
-for frame in (rows.polars, rows.pandas):
+for frame in (rows.polars, rows.pandas, lambda: th.open("data", snapshot=1)):
     try:
         frame()
     except Exception as error:
@@ -56,6 +58,8 @@ def small_lake(folder: Path) -> None:
 
 def test_every_block_of_the_page_runs_and_says_what_is_missing(tmp_path: Path) -> None:
     small_lake(tmp_path / "data")
+    run(FolderStore(tmp_path / "data" / "lake"))
+    register(FolderStore(tmp_path / "data" / "lake"))
     names: dict[str, Any] = {}
 
     with contextlib.redirect_stdout(io.StringIO()) as said:
@@ -67,7 +71,7 @@ def test_every_block_of_the_page_runs_and_says_what_is_missing(tmp_path: Path) -
     assert "missing: " in said.getvalue()
     assert names["turnover"] == 150.0
     assert names["last_price"] == 100.0
-    assert [len(names[name]) for name in ("both", "klines", "diffs", "tickers")] == [3, 1, 3, 1]
+    assert [len(names[name]) for name in ("both", "klines", "diffs", "tickers", "old", "same")] == [3, 1, 3, 1, 3, 3]
 
 
 def test_the_core_install_is_enough_and_an_absent_frame_library_is_named(tmp_path: Path) -> None:
@@ -77,4 +81,5 @@ def test_the_core_install_is_enough_and_an_absent_frame_library_is_named(tmp_pat
 
     assert done.returncode == 0, done.stderr
     lines = [f"UsageError: the package {name} is not here: install it" for name in ("polars", "pandas")]
+    lines += ["UsageError: the package pyiceberg is not here: pip install 'tickhouse[catalog]'"]
     assert [line.split(",")[0] for line in done.stdout.splitlines()] == lines

@@ -187,7 +187,8 @@ class DayCompaction:
     def _contents(self) -> DayContents:
         found = list(self._compactions.of_day(self._dataset, self._venue, self._date))
         objects = sorted(objects_of_day(self._store, self._dataset, self._venue, self._day_us), key=lambda one: one.key)
-        return DayContents(self._day_us, objects, found)
+        held = self._compactions.held(self._dataset, self._venue, self._date)
+        return DayContents(self._day_us, objects, found, held)
 
     def _count_dry(self, contents: DayContents, left: list[ObjectSummary], counts: DayCounts) -> None:
         chosen = set(sources_of_next(contents, left, {source_of(summary) for summary in recorded(left)}))

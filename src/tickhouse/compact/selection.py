@@ -16,6 +16,8 @@ class DayContents:
     day_us: int
     objects: Sequence[ObjectSummary]
     compactions: Sequence[Compaction]
+    held: Collection[str] = ()
+    """Plans whose objects stay: snapshots of the catalogue have them."""
 
 
 def source_of(summary: ObjectSummary) -> Source:
@@ -75,7 +77,7 @@ def due(contents: DayContents, now_us: int, keep_us: int) -> list[Compaction]:
 
 
 def retirable(contents: DayContents, retiring: Sequence[Compaction]) -> list[ObjectSummary]:
-    """Sources that are still there, of due compactions whose fate it is.
+    """Sources that are still there and not held, of due compactions whose fate it is.
 
     Recorded objects first, then compacted ones from the earliest commit on: whatever is left of it when it is interrupted, each
     source that stays is one of a compaction that is still live.
@@ -83,6 +85,7 @@ def retirable(contents: DayContents, retiring: Sequence[Compaction]) -> list[Obj
     present = {source_of(summary): summary for summary in contents.objects}
     mine = [one for one in retiring if one.fate is Fate.RETIRING]
     sources = dict.fromkeys(source for one in mine for source in one.plan.sources if source in present)
+    sources = dict.fromkeys(one for one in sources if (name := compacted_name(one.key)) is None or name.plan not in contents.held)
     return sorted((present[source] for source in sources), key=lambda summary: compacted_name(summary.key) is not None)
 
 

@@ -28,7 +28,7 @@ from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.reading.certainty import Certainty
 from tickhouse_core.reading.events import GapEvents
-from tickhouse_core.reading.lake import Lake
+from tickhouse_core.reading.lake import Lake, snapshot_source
 from tickhouse_core.reading.ranges import Request, request
 from tickhouse_core.reading.source import LakeSource
 from tickhouse_core.timestamps import format_instant
@@ -58,6 +58,10 @@ def main(
         list[str] | None, typer.Option("--type", help=f"tardis-csv only: {', '.join(TYPES)}; repeats. Default: all.")
     ] = None,
     only_proven: Annotated[bool, typer.Option("--only-proven", help="Only verified ranges: no gaps, no unknown book.")] = False,
+    snapshot: Annotated[
+        int | None,
+        typer.Option(min=1, help="The lake as `tickhouse catalog` registered it under this id. Default: as it is now."),
+    ] = None,
 ) -> None:
     """Write a range of the lake in the format of a backtester, with certificate.json: what is in it, and what is missing."""
 
@@ -67,9 +71,11 @@ def main(
         since, until = instant("--from", start), instant("--to", end)
         if since >= until:
             raise UsageError(f"--from {start} is not before --to {end}")
+        if snapshot is not None and "klines" in channels:
+            raise UsageError("--channel klines: no snapshot has klines: export them without --snapshot")
         asked = request(venue, symbol, since, until, interval if "klines" in channels else "")
         with stop_on_signals() as stop:
-            Export(form, channels, types, asked, only_proven, stop).write(out)
+            Export(form, channels, types, asked, only_proven, stop, snapshot).write(out)
 
     run_command(work)
 
@@ -78,13 +84,22 @@ class Export:
     """One run. `types` are data types of tardis-csv."""
 
     def __init__(
-        self, form: str, channels: tuple[str, ...], types: tuple[str, ...], asked: Request, only_proven: bool, stop: StopRequest
+        self,
+        form: str,
+        channels: tuple[str, ...],
+        types: tuple[str, ...],
+        asked: Request,
+        only_proven: bool,
+        stop: StopRequest,
+        snapshot: int | None = None,
     ) -> None:
         self._form, self._channels, self._types, self._asked, self._only_proven = form, channels, types, asked, only_proven
-        self._stop = stop
-        self._store = open_lake(brief=True)
-        self._store.check_access()
-        self._lake, self._events = Lake(LakeSource(self._store)), GapEvents(self._store)
+        self._stop, self._snapshot = stop, snapshot
+        store = open_lake(brief=True)
+        store.check_access()
+        source = LakeSource(store) if snapshot is None else snapshot_source(store, snapshot)
+        self._store = source.store
+        self._lake, self._events = Lake(source), GapEvents(self._store)
 
     def write(self, out: Path) -> None:
         """Raises UsageError for a range without rows."""
@@ -115,6 +130,7 @@ class Export:
         said |= {"symbols": list(asked.symbols), "from": format_instant(asked.start), "to": format_instant(asked.end)}
         said |= {"channels": list(self._channels), "only_proven": self._only_proven}
         said |= {"interval": asked.interval} if asked.interval else {}
+        said |= {"snapshot": self._snapshot} if self._snapshot is not None else {}
         return said | ({"types": list(self._types)} if self._types else {})
 
     def _known(self, job: Job, channel: str) -> Certainty:

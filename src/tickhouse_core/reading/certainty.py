@@ -61,17 +61,18 @@ class _Told:
     is_before: bool = False
     is_after: bool = False
 
-    def take(self, times: Numbers, starts: Numbers, ends: Numbers, request: Request) -> None:
-        """Rows in order of their ids, whose ends ascend."""
+    def take(self, times: Numbers, starts: Numbers, ends: Numbers, request: Request, known_until: int | None) -> None:
+        """Rows in order of their ids, whose ends ascend. From `known_until` on a row proves nothing: a gap may be before it."""
         breaks = np.flatnonzero(starts[1:] > np.maximum.accumulate(ends)[:-1]) + 1
         firsts, behind = np.r_[0, breaks], np.r_[breaks, len(starts)]
         groups = [(int(starts[one:end].min()), int(ends[one:end].max())) for one, end in zip(firsts, behind, strict=True)]
         self.ranges = joined([*self.ranges, *groups])
+        self.rows += int(((times >= request.start) & (times < request.end)).sum())
+        times = times if known_until is None else times[times < known_until]
         inside = times[(times >= request.start) & (times < request.end)]
         self.is_before = self.is_before or bool((times <= request.start).any())
         self.is_after = self.is_after or bool((times >= request.end).any())
         if len(inside):
-            self.rows += len(inside)
             self.first = int(inside.min()) if self.first is None else self.first
             self.last = int(inside.max())
 
@@ -118,7 +119,7 @@ class _Look:
         around = replace(asked, start=asked.start - reach, end=asked.end + reach)
         scan = self._source.scan(self._dataset, around, self._healed, _columns(self._dataset))
         for table in scan.tables():
-            told.take(*_ids_of(self._dataset, table), asked)
+            told.take(*_ids_of(self._dataset, table), asked, self._source.known_until(asked.venue))
         self.unreadable += scan.unreadable
         return told
 

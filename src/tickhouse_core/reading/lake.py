@@ -19,24 +19,39 @@ from tickhouse_core.reading.events import healed_times
 from tickhouse_core.reading.known import checked_tables
 from tickhouse_core.reading.ranges import Instant, Request, counted, instant_us, request, step_us
 from tickhouse_core.reading.result import Book, Books, Rows
-from tickhouse_core.reading.source import LakeSource, Source
+from tickhouse_core.reading.source import LakeSource, SnapshotSource, Source
 
 Symbols = str | Iterable[str]
 """In the venue's spelling: `BTCUSDT`, `BTC-USDT`."""
 
 
-def open_lake(place: str | Path) -> "Lake":
+def open_lake(place: str | Path, *, snapshot: int | None = None) -> "Lake":
     """The lake of a data folder (`data`, or its `data/lake`), of a bucket (`s3://bucket`, by AWS's own variables), or what a
     warehouse holds (`http://host:8123/crypto`, with the account of CLICKHOUSE_USERNAME and CLICKHOUSE_PASSWORD).
 
-    Raises UsageError where there is none, NotProvisioned, AccessRefused, LakeUnavailable, WarehouseUnavailable.
+    `snapshot`: the lake as `tickhouse catalog` registered it under this id, whatever was recorded or compacted since; the
+    catalogue is the data folder's own, or that of TICKHOUSE_CATALOG_URI.
+
+    Raises UsageError where there is none, NotProvisioned, AccessRefused, LakeUnavailable, WarehouseUnavailable,
+    CatalogUnavailable.
     """
     text = str(place)
     if text.startswith(("http://", "https://")):
+        if snapshot is not None:
+            raise UsageError("a warehouse has no snapshots: open the data folder or s3://bucket")
         from tickhouse_core.reading.warehouse_rows import WarehouseSource  # clickhouse-connect takes half a second
 
         return Lake(WarehouseSource(text))
-    return Lake(LakeSource(open_store(place)))
+    store = open_store(place)
+    return Lake(LakeSource(store) if snapshot is None else snapshot_source(store, snapshot))
+
+
+def snapshot_source(store: ObjectStore, snapshot: int) -> SnapshotSource:
+    """Raises UsageError for a snapshot that is not there, CatalogUnavailable."""
+    from tickhouse_core.iceberg.catalogue import open_catalogue  # pyiceberg takes a second
+    from tickhouse_core.iceberg.snapshots import snapshot_of
+
+    return SnapshotSource(store, snapshot_of(open_catalogue(store, must_exist=True), snapshot))
 
 
 def open_store(place: str | Path) -> ObjectStore:

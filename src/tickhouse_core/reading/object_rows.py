@@ -15,7 +15,6 @@ from pyarrow import fs
 
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import ObjectMissing, ObjectRefused
-from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.parquet_check import read_checked, read_footer, refuse_damaged, refuse_unaskable
 from tickhouse_core.parquet_sums import footer_of
@@ -90,7 +89,7 @@ class ObjectRows:
 
     def _of_each(self, summaries: Sequence[ObjectSummary], make: Callable[[ObjectSummary], Made]) -> list[Made]:
         """Several at a time, in their order."""
-        readers = _READERS if isinstance(self._store, FolderStore) else _REQUESTS
+        readers = _READERS if self._store.is_local else _REQUESTS
         share = -(-len(summaries) // (4 * readers))
         parts = [summaries[start : start + share] for start in range(0, len(summaries), share)]
         with ThreadPoolExecutor(readers) as pool:
@@ -122,7 +121,7 @@ class ObjectRows:
         return table
 
     def _scan(self, summaries: Sequence[ObjectSummary], wanted: Wanted) -> pa.Table:
-        local = fs.LocalFileSystem(use_mmap=True) if isinstance(self._store, FolderStore) else None
+        local = fs.LocalFileSystem(use_mmap=True) if self._store.is_local else None
         fragments = [_FORMAT.make_fragment(self._sound(summary), local) for summary in summaries]
         dataset = ds.FileSystemDataset(fragments, self._whole, _FORMAT)
         names = [name for name in self._dataset.natural_key if pa.types.is_string(self._whole.field(name).type)]
@@ -137,16 +136,16 @@ class ObjectRows:
         if summary.size <= WHOLE_BYTES:
             buffer = self._buffer(summary)
             refuse_damaged(footer_of(memoryview(buffer)), buffer.size, memoryview(buffer))
-            return self._store.where(summary.key) if isinstance(self._store, FolderStore) else pa.BufferReader(buffer)
+            return self._store.where(summary.key) if self._store.is_local else pa.BufferReader(buffer)
         with self._store.open(summary) as file:
             refuse_damaged(read_footer(file), summary.size)
-        if isinstance(self._store, FolderStore):
+        if self._store.is_local:
             return self._store.where(summary.key)
         return pa.PythonFile(self._store.open(summary), mode="r")
 
     def _buffer(self, summary: ObjectSummary) -> pa.Buffer:
         """All of an object; a large file is mapped, for a small one that costs more than a copy."""
-        if isinstance(self._store, FolderStore):
+        if self._store.is_local:
             where = self._store.where(summary.key)
             return (pa.memory_map(where) if summary.size > SMALL_BYTES else pa.OSFile(where)).read_buffer()
         return pa.py_buffer(self._store.read(summary.key).body)

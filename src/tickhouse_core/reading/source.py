@@ -5,7 +5,9 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from tickhouse_core.datasets import Dataset
+from tickhouse_core.datasets import KLINES, Dataset
+from tickhouse_core.errors import UsageError
+from tickhouse_core.iceberg.snapshot_store import LakeSnapshot, SnapshotStore
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.events import GapEvents
 from tickhouse_core.reading.known import Known
@@ -50,6 +52,9 @@ class Source(Protocol):
     def check(self, request: Request) -> None:
         """Raises UsageError for a venue, a symbol or an interval that was never recorded."""
 
+    def known_until(self, venue: str) -> int | None:
+        """From when on (us) a gap may be recorded that is not known here; None: all that are recorded are known."""
+
     def days(self, dataset: Dataset, venue: str, symbols: Sequence[str] = ()) -> list[int]:
         """The dates that a venue, or these symbols of it, have rows of: their first microseconds, ascending. Some may be more."""
 
@@ -82,5 +87,32 @@ class LakeSource:
     def check(self, request: Request) -> None:
         self._known.check(request)
 
+    def known_until(self, venue: str) -> int | None:
+        return None
+
     def days(self, dataset: Dataset, venue: str, symbols: Sequence[str] = ()) -> list[int]:
         return days_of(self.store, dataset, venue, symbols)
+
+
+class SnapshotSource(LakeSource):
+    """The objects of a snapshot of the catalogue: what a reader of that id always has."""
+
+    def __init__(self, store: ObjectStore, snapshot: LakeSnapshot) -> None:
+        """`store`: the lake that the snapshot is of."""
+        super().__init__(SnapshotStore(store, snapshot.sizes))
+        self._snapshot = snapshot
+
+    def scan(
+        self,
+        dataset: Dataset,
+        request: Request,
+        healed_at: Collection[int] = (),
+        columns: Sequence[str] | None = None,
+        id_range: tuple[int, int] | None = None,
+    ) -> RowScan:
+        if dataset is KLINES:
+            raise UsageError(f"snapshot {self._snapshot.id}: no snapshot has klines: read them without one")
+        return super().scan(dataset, request, healed_at, columns, id_range)
+
+    def known_until(self, venue: str) -> int:
+        return self._snapshot.known_until.get(venue, 0)

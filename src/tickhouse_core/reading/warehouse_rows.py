@@ -63,6 +63,9 @@ class WarehouseSource:
             rows = warehouse.query_arrow(sql, asked).cast(plain_schema(STREAM_EVENTS))
         return about(rows, request.interval) if dataset is KLINES else rows
 
+    def known_until(self, venue: str) -> int | None:
+        return None
+
     def check(self, request: Request) -> None:
         tables = " union distinct ".join(f"select distinct venue, symbol from {_silver(one)}" for one in _RECORDED)  # noqa: S608
         with closing(connect_reader(self._settings)) as warehouse:

@@ -1,0 +1,226 @@
+"""Brings the table of one dataset up to what its compactions say: new objects are added, those they replace go in one commit.
+
+The catalogue is the only state. A commit is refused where another came between: then all of it is decided again.
+"""
+
+import random
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+
+import orjson
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.io.pyarrow import parquet_file_to_data_file
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table
+
+from tickhouse.catalog.files import FilesOfTable
+from tickhouse.catalog.listing import Listing, listing
+from tickhouse.catalog.replacement import replace_files
+from tickhouse.compact.selection import DayContents
+from tickhouse_core.compaction import Output
+from tickhouse_core.compaction_records import Compactions, DayStanding
+from tickhouse_core.datasets import Dataset
+from tickhouse_core.errors import CatalogUnavailable, Interrupted, TickhouseError
+from tickhouse_core.iceberg.catalogue import TABLES, Catalogue, catalog_errors
+from tickhouse_core.iceberg.snapshots import BESIDE, KNOWN_UNTIL
+from tickhouse_core.iceberg.tables import partitions_of
+from tickhouse_core.lake_keys import compacted_name, parse_object_key
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.objects import objects_of_day
+from tickhouse_core.timestamps import parse_instant
+
+FILES_A_COMMIT = 5_000
+"""About; a day is never split: what replaces a file is of the same day."""
+
+_TRIES, _FIRST_PAUSE = 10, 0.2
+_FOOTERS_AT_ONCE = 8
+
+
+@dataclass(slots=True)
+class TableCounts:
+    """What was done to a table, or would be.
+
+    `waiting`: compactions of the same objects as others, until the next `tickhouse compact`; `overlaps`: see `FilesOfTable`.
+    """
+
+    dataset: Dataset
+    added: int = 0
+    removed: int = 0
+    commits: int = 0
+    waiting: int = 0
+    overlaps: int = 0
+    files: int = 0
+    rows: int = 0
+    snapshot: int | None = None
+
+
+@dataclass(slots=True)
+class _Change:
+    """Of a table: objects by key."""
+
+    added: dict[str, Output] = field(default_factory=dict)
+    removed: dict[str, DataFile] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed)
+
+
+class Registration:
+    """Safe to repeat, to kill, and beside others.
+
+    An object is held (`Compactions.hold`) before it is decided that the table has it: whoever would delete it looks for that
+    after the compaction that replaces it, and the decision looks for such a compaction after it was held.
+
+    | killed after | then |
+    |---|---|
+    | 1. objects are held | the next run registers them, or releases them a day later |
+    | 2. manifests are written | no snapshot names them: they stay behind as files of some kilobytes |
+    | 3. the commit | nothing is left to do |
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        catalogue: Catalogue,
+        stop: StopRequest,
+        known_until: Mapping[str, int],
+        files_a_commit: int = FILES_A_COMMIT,
+    ) -> None:
+        """`known_until`: see `gaps_known_until`."""
+        self._store, self._catalogue, self._stop = store, catalogue, stop
+        self._known_until, self._files_a_commit = known_until, files_a_commit
+        self._compactions = Compactions(store)
+
+    def run(self, dataset: Dataset, counts: TableCounts) -> None:
+        """Raises CatalogUnavailable, Interrupted, TickhouseError for an object that is not as its compaction recorded it."""
+        for number in range(_TRIES):
+            try:
+                return self._bring_up(dataset, counts)
+            except CommitFailedException:
+                self._stop.wait(random.random() * _FIRST_PAUSE * 2**number)
+                self._check_stop()
+        raise CatalogUnavailable(f"table {dataset.name}: others committed {_TRIES} times meanwhile; run it again")
+
+    def preview(self, dataset: Dataset, counts: TableCounts) -> None:
+        """Counts only."""
+        files = FilesOfTable(self._catalogue, self._catalogue.table(dataset))
+        for change in self._changes(dataset, files, counts, is_dry=True):
+            counts.added += len(change.added)
+            counts.removed += len(change.removed)
+        _say_current(files, counts)
+
+    def _bring_up(self, dataset: Dataset, counts: TableCounts) -> None:
+        """Table first, lake second: what the lake says is not older than the table that a commit is for."""
+        while True:
+            counts.waiting = 0
+            table = self._catalogue.table(dataset)
+            files = FilesOfTable(self._catalogue, table)
+            change = next(self._changes(dataset, files, counts, is_dry=False), None)
+            if change is None:
+                return _say_current(files, counts)
+            if table is None:
+                self._catalogue.make(dataset)
+                continue
+            self._commit(dataset, table, change)
+            counts.commits += 1
+            counts.added += len(change.added)
+            counts.removed += len(change.removed)
+
+    def _changes(self, dataset: Dataset, files: FilesOfTable, counts: TableCounts, *, is_dry: bool) -> Iterator[_Change]:
+        """Of some days each."""
+        change = _Change()
+        for venue, date, standing in self._days(dataset, files):
+            self._check_stop()
+            found = self._listing(dataset, venue, date, set(standing.held), is_dry=is_dry)
+            counts.waiting += len(found.waiting)
+            there = files.of_day(venue, date)
+            wanted = {output.key: output for output in found.outputs}
+            change.added |= {key: one for key, one in wanted.items() if key not in there}
+            change.removed |= {key: file for key, file in there.items() if key not in wanted}
+            if not is_dry:
+                for plan in (standing.committed & found.merged) - files.plans - standing.released - set(standing.held):
+                    self._compactions.release(dataset, venue, date, plan)
+            if len(change.added) >= self._files_a_commit:
+                yield change
+                change = _Change()
+        if change:
+            yield change
+
+    def _days(self, dataset: Dataset, files: FilesOfTable) -> Iterator[tuple[str, str, DayStanding]]:
+        """With a compaction that no snapshot names and that is not done with, or one that may have been undone."""
+        for venue in venues_of(self._store, dataset):
+            for date, standing in sorted(self._compactions.standing(dataset, venue).items()):
+                current = files.plans_of_day(venue, date)
+                if standing.committed - standing.released - files.plans or not standing.fated.isdisjoint(current):
+                    yield venue, date, standing
+
+    def _listing(self, dataset: Dataset, venue: str, date: str, held: set[str], *, is_dry: bool) -> Listing:
+        """Of objects that are all held."""
+        for _ in range(_TRIES):
+            found = listing(contents_of_day(self._store, dataset, venue, date))
+            plans = {name.plan for output in found.outputs if (name := compacted_name(output.key)) is not None}
+            if is_dry or plans <= held:
+                return found
+            for plan in sorted(plans - held):
+                self._compactions.hold(dataset, venue, date, plan)
+            held |= plans
+        raise CatalogUnavailable(f"{dataset.name} of {venue} on {date}: compacted {_TRIES} times meanwhile; run it again")
+
+    def _commit(self, dataset: Dataset, table: Table, change: _Change) -> None:
+        """Raises CommitFailedException."""
+        with (
+            catalog_errors(f"table {dataset.name}"),
+            ThreadPoolExecutor(_FOOTERS_AT_ONCE, thread_name_prefix="catalog") as threads,
+        ):
+            added = list(threads.map(partial(self._data_file, dataset, table), change.added.values()))
+            self._check_stop()
+            said = {BESIDE: self._beside(dataset), KNOWN_UNTIL: self._known_until}
+            replace_files(table, added, change.removed.values(), {name: _json(one) for name, one in said.items()})
+
+    def _data_file(self, dataset: Dataset, table: Table, output: Output) -> DataFile:
+        """Of an object's footer; nothing else of it is read."""
+        file = parquet_file_to_data_file(table.io, table.metadata, self._catalogue.locations.of(output.key))
+        parsed = parse_object_key(output.key)
+        assert parsed is not None, "compactions write keys of the grammar"
+        places = [parsed.partitions[name] for name in partitions_of(dataset)]
+        found = [file.partition[place] for place in range(len(places))]
+        if (file.record_count, found) != (output.rows, places):
+            raise TickhouseError(
+                f"{self._store.where(output.key)}: {file.record_count} rows of {found}, and its compaction said {output.rows} "
+                f"of {places}: nothing of this was registered"
+            )
+        return file
+
+    def _beside(self, dataset: Dataset) -> dict[str, int]:
+        tables = [(one.name, self._catalogue.table(one)) for one in TABLES if one is not dataset]
+        snapshots = [(name, table.current_snapshot()) for name, table in tables if table is not None]
+        return {name: snapshot.snapshot_id for name, snapshot in snapshots if snapshot is not None}
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            raise Interrupted("stopped; what was committed is in the catalogue: run it again to go on")
+
+
+def venues_of(store: ObjectStore, dataset: Dataset) -> list[str]:
+    return [name.removeprefix("venue=") for name in store.folders_in(dataset.prefix) if name.startswith("venue=")]
+
+
+def contents_of_day(store: ObjectStore, dataset: Dataset, venue: str, date: str) -> DayContents:
+    """Records first, objects second: what is not there any more is not taken for an object of a live compaction."""
+    found = Compactions(store).of_day(dataset, venue, date)
+    day = parse_instant(date)
+    return DayContents(day, sorted(objects_of_day(store, dataset, venue, day), key=lambda one: one.key), found)
+
+
+def _say_current(files: FilesOfTable, counts: TableCounts) -> None:
+    counts.files, counts.rows = len(files.current), sum(file.record_count for file in files.current.values())
+    counts.overlaps = files.overlaps(counts.dataset)
+    snapshot = None if files.table is None else files.table.current_snapshot()
+    counts.snapshot = None if snapshot is None else snapshot.snapshot_id
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
