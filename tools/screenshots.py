@@ -39,7 +39,7 @@ from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import migrate
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, FloatRect, Page
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 MARKETS = {"binance": ("BTCUSDT", "ETHUSDT"), "kucoin": ("BTC-USDT",)}
@@ -94,7 +94,7 @@ PICTURES: Mapping[str, tuple[dict[str, Any], Callable[["Page"], None] | None, st
 }
 """By name: the browser's look, what is done before, and the section that is taken; empty for what the browser shows."""
 
-MARGIN = 4
+MARGIN = 10
 
 
 def main() -> None:
@@ -226,17 +226,29 @@ def picture(browser: "Browser", url: str, name: str) -> None:
         page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # the chart is drawn
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             raise SystemExit(f"{name}: the page is wider than the screen")
-        taken: dict[str, Any] = {"full_page": True, "clip": around(page, section)} if section else {}
-        page.screenshot(path=IMAGES / f"status-page-{name}.png", **taken)
+        take(page, section, IMAGES / f"status-page-{name}.png")
 
 
-def around(page: "Page", section: str) -> dict[str, float]:
-    """The place of a section in the whole page, with a margin."""
+def take(page: "Page", section: str, path: Path) -> None:
+    """What the browser shows, or one section; again where a line more above it moved it meanwhile."""
+    if not section:
+        page.screenshot(path=path)
+        return
+    for _ in range(20):
+        place = around(page, section)
+        page.screenshot(path=path, full_page=True, clip=place)
+        if place == around(page, section):
+            return
+    raise SystemExit(f"{path.name}: {section} does not stand still")
+
+
+def around(page: "Page", section: str) -> "FloatRect":
+    """The place of a section in the whole page, with a margin below."""
     page.evaluate("scrollTo(0, 0)")
     box = page.locator(section).bounding_box()
     assert box is not None
     wide = page.evaluate("document.documentElement.clientWidth")
-    return {"x": 0, "y": box["y"] - MARGIN, "width": wide, "height": box["height"] + 2 * MARGIN}
+    return {"x": 0, "y": box["y"], "width": wide, "height": box["height"] + MARGIN}
 
 
 if __name__ == "__main__":

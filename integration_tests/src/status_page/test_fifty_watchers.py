@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from conftest import Lake
 
 SECONDS = 8.0
+CPU_SECONDS = 0.01
+"""For one state and one reader; 0.002 were seen."""
+
 WATCHERS = Path(__file__).with_name("watchers.py")
 
 
@@ -67,4 +70,5 @@ def test_fifty_see_every_state_and_cost_little(moto_lake: "Lake", warehouse: War
         f"load {os.getloadavg()[0]:.1f}"
     )
     assert missed <= 0.02 * len(arrivals)  # none on an idle machine
+    assert (share - alone) * seconds < CPU_SECONDS * sum(len(reader["at"]) for reader in readers)
     assert grown < 100e6
