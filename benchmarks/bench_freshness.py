@@ -164,7 +164,7 @@ def _http(symbols: list[str], batch_seconds: float) -> Iterator[Warehouse]:
         stack.enter_context(environment_variables(keys | places))
         provision_aws(places["S3_BUCKET"])
         subprocess.run([sys.executable, "-m", "tickhouse", "provision", "--warehouse"], check=True, stdout=subprocess.DEVNULL)
-        transformer = stack.enter_context(_process("transform_process", "--every-seconds", "1", "--lag-seconds", "0.5"))
+        transformer = stack.enter_context(_process("transform_process", "--every-seconds", "0.5", "--lag-seconds", "0.5"))
         stack.enter_context(_process("load_process"))
         stack.enter_context(_process("extract_process.stream", "--batch-seconds", str(batch_seconds), *symbols))
         yield stack.enter_context(closing(_connected(transformer)))
