@@ -128,6 +128,12 @@ def test_the_compactor_deletes_what_it_merges_and_nothing_else(resources: dict[s
     assert resources["CompactorRole"]["Properties"]["ManagedPolicyArns"] == [{"Ref": "CompactorPolicy"}]
 
 
+def test_the_catalogue_deletes_no_row(resources: dict[str, Any]) -> None:
+    made = {"iceberg/*", "compactions/*.held", "compactions/*.released"}
+    assert deleted_from(resources, "CatalogPolicy") == {f"${{Lake.Arn}}/{name}" for name in made}
+    assert resources["CatalogRole"]["Properties"]["ManagedPolicyArns"] == [{"Ref": "CatalogPolicy"}]
+
+
 def test_who_loads_compacted_objects_may_read_what_they_were_made_of(resources: dict[str, Any]) -> None:
     (read,) = [one for one in statements(resources, "LoaderPolicy") if one["Action"] == "s3:GetObject"]
     assert {"Fn::Sub": "${Lake.Arn}/compactions/*"} in read["Resource"]
