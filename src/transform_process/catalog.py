@@ -35,7 +35,7 @@ class Statement:
     only_from: str = ""
     only_after: str = ""
     blocks: str = ""
-    at_once: int = 1_024
+    at_once: int = 768
 
 
 @dataclass(frozen=True, slots=True)
