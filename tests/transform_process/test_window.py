@@ -39,3 +39,8 @@ def test_windows_have_no_hole_and_hold_every_row_once(loads: list[tuple[int, int
         inside = [(load, rows) for load, rows in loads if window.start_us <= load < window.end_us]
         assert window.rows == sum(rows for _, rows in inside)
         assert window.rows <= most_rows or len({load for load, _ in inside}) == 1
+
+
+def test_a_window_has_the_lost_minutes_of_its_own_loads() -> None:
+    loads = [Load(5, 4), Load(5, 1, lost=1), Load(7, 8, lost=3), Load(9, 2)]
+    assert list(cut_windows(loads, 0, 100, 10)) == [Window(0, 7, 5, lost=1), Window(7, 100, 10, lost=3)]
