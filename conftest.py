@@ -385,6 +385,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.nodeid.startswith("tests/"))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are named by their argument: a compressed file has the second of its making in it, and every worker makes its own."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Where everything must run (CI sets REQUIRE_ALL_TESTS), a skipped test is a failed session."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")  # the controller's: it hears of all workers' tests
