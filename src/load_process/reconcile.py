@@ -19,7 +19,7 @@ from load_process.selection import is_outside, span_of
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.command_line import instant, print_table, with_data_folder
 from tickhouse_core.compaction import Source
-from tickhouse_core.compaction_records import Compactions
+from tickhouse_core.compaction_records import Compactions, RecordDamaged
 from tickhouse_core.datasets import DATASETS, Dataset, dataset_named, dataset_of_key
 from tickhouse_core.errors import Interrupted, TickhouseError
 from tickhouse_core.lake import open_lake, open_queue
@@ -126,7 +126,11 @@ class Sweep:
         parsed, dataset = parse_object_key(f"{folder}any"), dataset_of_key(folder)
         if parsed is None or dataset is None or not {"venue", "date"} <= parsed.partitions.keys():
             return set()
-        found = self._compactions.of_day(dataset, parsed.partitions["venue"], parsed.partitions["date"])
+        try:
+            found = self._compactions.of_day(dataset, parsed.partitions["venue"], parsed.partitions["date"])
+        except RecordDamaged as error:
+            log.error("what a day was merged of is not known", extra={"folder": folder, "why": str(error)})
+            return set()
         return {source for one in found if one.commit is not None and not one.is_undone for source in one.plan.sources}
 
     def _load_missing(self, missing: list[LoadRequest], counts: SweepCounts) -> None:

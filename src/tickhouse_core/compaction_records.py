@@ -5,17 +5,24 @@ All are kept for good: the plan of an object is found by its key, and so are the
 """
 
 import gzip
-from collections.abc import Collection, Iterable, Iterator
+import logging
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from typing import TypeVar
 
 import orjson
 
 from tickhouse_core.compaction import Commit, Compaction, Fate, Output, Plan, Source
 from tickhouse_core.datasets import Dataset, dataset_of_key
-from tickhouse_core.errors import ObjectChanged, ObjectMissing
+from tickhouse_core.errors import ObjectChanged, ObjectMissing, TickhouseError
 from tickhouse_core.lake_keys import compacted_name, object_key, parse_object_key
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import from_datetime
+
+log = logging.getLogger(__name__)
+
+Record = TypeVar("Record")
 
 _ROOT = "compactions/"
 _PLAN, _COMMIT, _FATE, _SETTLED = ".plan.json.gz", ".commit.json", ".fate.json", ".settled"
@@ -33,8 +40,12 @@ class DayStanding:
     released: set[str] = field(default_factory=set)
 
 
+class RecordDamaged(TickhouseError):
+    """A record of a compaction cannot be read: nothing is known of what it says."""
+
+
 class Compactions:
-    """The records of one lake. Errors: the store's."""
+    """The records of one lake. Errors: the store's, RecordDamaged."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -52,7 +63,7 @@ class Compactions:
             self._store.write(key, body, must_be_new=True)
         except ObjectChanged:
             before = self._store.read(key)
-            if _commit_of(before.body).outputs != commit.outputs:  # written by another version of a library, then overwritten
+            if self._read(key, _commit_of).outputs != commit.outputs:  # written by another version of a library, then overwritten
                 self._store.write(key, body, replaces=before.etag)
 
     def decide(self, plan: Plan, fate: Fate) -> Fate:
@@ -61,7 +72,7 @@ class Compactions:
         try:
             self._store.write(key, orjson.dumps({"fate": fate.value}), must_be_new=True)
         except ObjectChanged:
-            return _fate_of(self._store.read(key).body)
+            return self._read(key, _fate_of)
         return fate
 
     def of_day(self, dataset: Dataset, venue: str, date: str) -> list[Compaction]:
@@ -128,14 +139,18 @@ class Compactions:
         return days
 
     def behind(self, key: str) -> Compaction | None:
-        """The compaction that wrote an object; None for any other object, and where its plan is not in this lake."""
+        """The compaction that wrote an object; None for any other object, and where its plan is not in this lake or damaged."""
         name, parsed, dataset = compacted_name(key), parse_object_key(key), dataset_of_key(key)
         if name is None or parsed is None or dataset is None or not {"venue", "date"} <= parsed.partitions.keys():
             return None
         venue, date = parsed.partitions["venue"], parsed.partitions["date"]
         folder = _folder(dataset, venue, date)
         names = {summary.key.removeprefix(folder) for summary in self._store.list_keys(f"{folder}{name.plan}")}
-        return self._compaction(dataset, venue, date, name.plan, names) if f"{name.plan}{_PLAN}" in names else None
+        try:
+            return self._compaction(dataset, venue, date, name.plan, names) if f"{name.plan}{_PLAN}" in names else None
+        except RecordDamaged as error:
+            log.error("what an object was made of is not known", extra={"key": key, "why": str(error)})
+            return None
 
     def is_undone(self, key: str) -> bool:
         """Whether the compaction that wrote an object was; False for any other object."""
@@ -144,8 +159,11 @@ class Compactions:
             return False
         folder = _folder(dataset, parsed.partitions["venue"], parsed.partitions["date"])
         try:
-            return _fate_of(self._store.read(f"{folder}{name.plan}{_FATE}").body) is Fate.UNDONE
+            return self._read(f"{folder}{name.plan}{_FATE}", _fate_of) is Fate.UNDONE
         except ObjectMissing:
+            return False
+        except RecordDamaged as error:
+            log.error("whether an object was undone is not known", extra={"key": key, "why": str(error)})
             return False
 
     def recorded(self, sources: Iterable[Source]) -> Iterator[Source]:
@@ -163,13 +181,19 @@ class Compactions:
     def _compaction(self, dataset: Dataset, venue: str, date: str, plan: str, names: Collection[str]) -> Compaction:
         """By the names of what is recorded of it."""
         folder = _folder(dataset, venue, date)
-        commit = _commit_of(self._store.read(f"{folder}{plan}{_COMMIT}").body) if f"{plan}{_COMMIT}" in names else None
-        fate = _fate_of(self._store.read(f"{folder}{plan}{_FATE}").body) if f"{plan}{_FATE}" in names else None
+        commit = self._read(f"{folder}{plan}{_COMMIT}", _commit_of) if f"{plan}{_COMMIT}" in names else None
+        fate = self._read(f"{folder}{plan}{_FATE}", _fate_of) if f"{plan}{_FATE}" in names else None
         return Compaction(self._plan(dataset, venue, date, plan), commit, fate)
 
     def _plan(self, dataset: Dataset, venue: str, date: str, name: str) -> Plan:
-        body = self._store.read(f"{_folder(dataset, venue, date)}{name}{_PLAN}").body
-        return Plan(dataset, venue, date, tuple(Source(*pair) for pair in orjson.loads(gzip.decompress(body))))
+        return Plan(dataset, venue, date, self._read(f"{_folder(dataset, venue, date)}{name}{_PLAN}", _sources_of))
+
+    def _read(self, key: str, parsed: Callable[[bytes], Record]) -> Record:
+        body = self._store.read(key).body
+        try:
+            return parsed(body)
+        except (ValueError, TypeError, LookupError, EOFError, OSError, zlib.error) as error:
+            raise RecordDamaged(f"{self._store.where(key)} is damaged ({type(error).__name__})") from error
 
 
 def _venue_folder(dataset: Dataset, venue: str) -> str:
@@ -179,6 +203,10 @@ def _venue_folder(dataset: Dataset, venue: str) -> str:
 def _folder(dataset: Dataset, venue: str, date: str) -> str:
     inside = object_key(dataset, {"venue": venue, "date": date}, "").removeprefix(dataset.prefix)
     return f"{_ROOT}{dataset.folder}/{inside}"
+
+
+def _sources_of(body: bytes) -> tuple[Source, ...]:
+    return tuple(Source(*pair) for pair in orjson.loads(gzip.decompress(body)))
 
 
 def _commit_of(body: bytes) -> Commit:

@@ -23,7 +23,7 @@ class CopiedStore(S3Store):
             raise LakeUnavailable(f"{self.where(key)}: the lake forgot it while it was copied")
         return etag
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, only: str | None = None) -> None:
         """The copy first: what is on disk comes back into the bucket."""
-        self._copy.delete(key)
-        super().delete(key)
+        self._copy.delete(key, only=only)
+        super().delete(key, only=only)

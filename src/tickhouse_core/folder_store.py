@@ -112,9 +112,11 @@ class FolderStore(ObjectStore):
                 raise ObjectChanged(f"{self.where(summary.key)} is another object now")
             return os.pread(file.fileno(), end - start, start)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, only: str | None = None) -> None:
         """It may be gone already."""
         with self._errors(key), self._writing():
+            if only is not None and self.etag_if_any(key) not in (None, only):
+                raise ObjectChanged(f"{self.where(key)} is another object now")
             self._path(key).unlink(missing_ok=True)
 
     def etag_if_any(self, key: str) -> str | None:

@@ -92,8 +92,11 @@ class ObjectStore(ABC):
         """What is directly in the folder `prefix` (with its slash), and the folders in it, with their slashes."""
 
     @abstractmethod
-    def delete(self, key: str) -> None:
-        """Takes the object away for good; it may be gone already. Only a compaction does it, with what it holds elsewhere."""
+    def delete(self, key: str, *, only: str | None = None) -> None:
+        """Takes the object away for good; it may be gone already. Only a compaction does it, with what it holds elsewhere.
+
+        With `only` (an etag) another version stays: ObjectChanged.
+        """
 
     @abstractmethod
     def check_access(self) -> None:

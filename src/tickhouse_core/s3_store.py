@@ -18,7 +18,7 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.exceptions import BaseError
 
 from tickhouse_core.aws import aws_errors, s3_client
-from tickhouse_core.errors import LakeInconsistent, LakeSilent, NotProvisioned, ObjectMissing, ObjectTooLarge
+from tickhouse_core.errors import LakeInconsistent, LakeSilent, NotProvisioned, ObjectChanged, ObjectMissing, ObjectTooLarge
 from tickhouse_core.object_store import CHUNK_BYTES, Folder, ObjectStore, ObjectSummary, StoredObject
 
 if TYPE_CHECKING:
@@ -190,9 +190,23 @@ class S3Store(ObjectStore):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
                 yield from _summaries(page)
 
-    def delete(self, key: str) -> None:
-        with aws_errors(self.where(key)):
-            self._client.delete_object(Bucket=self.bucket, Key=key)
+    def delete(self, key: str, *, only: str | None = None) -> None:
+        """A conditional delete, where S3 knows it; stand-ins of S3 ignore the condition or refuse it, so a look comes first."""
+        if only is None:
+            with aws_errors(self.where(key)):
+                self._client.delete_object(Bucket=self.bucket, Key=key)
+            return
+        with aws_errors(self.where(key), conditional=True):
+            try:
+                if _bare(self._client.head_object(Bucket=self.bucket, Key=key)["ETag"]) != only:
+                    raise ObjectChanged(f"{self.where(key)} is another object now")
+                self._client.delete_object(Bucket=self.bucket, Key=key, IfMatch=only)
+            except ClientError as error:
+                code = error.response.get("Error", {}).get("Code")
+                if code == "NotImplemented":
+                    self._client.delete_object(Bucket=self.bucket, Key=key)
+                elif code not in ("404", "NoSuchKey"):
+                    raise
 
     def has(self, key: str) -> bool:
         """Whether there is such an object now."""

@@ -14,6 +14,7 @@ from tests.commands import run_here
 from status_page.app import ASSETS
 from status_page.server import running_page
 from tickhouse_core.errors import UsageError, WarehouseUnavailable
+from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.settings import StatusSettings, WarehouseSettings
 from tickhouse_core.timestamps import DAY_US, MINUTE_US
 from tickhouse_core.warehouse import Warehouse, connect_reader
@@ -177,6 +178,22 @@ def test_a_gap_of_the_book_ends_where_the_book_is_in_sync_again(url: str, wareho
     start = int(began.replace(tzinfo=UTC).timestamp() * 1e6)
     found = {gap[4]: (gap[7] - start) // MINUTE_US for gap in window(url)["gaps"]}
     assert found == {0: 2, 10: 10, 20: 40}
+
+
+def test_a_book_that_broke_after_its_proof_is_not_called_verified(warehouse: Warehouse) -> None:
+    def proof() -> list[Any]:
+        since = int((OPENED - timedelta(days=1)).replace(tzinfo=UTC).timestamp() * 1e6)
+        market = {"venue": "binance", "symbol": "BTCUSDT", "since_us": since}
+        (row,) = warehouse.query((SQL_ROOT / "status" / "book_proof.sql").read_text(encoding="utf-8"), market)
+        return [bool(at_us) for at_us in row]
+
+    assert proof() == [False, False]
+    insert_event(warehouse, "proven", (1, 1), timedelta(0), channel="depth", started_at=OPENED)
+    assert proof() == [True, False]
+    insert_event(warehouse, "gap", (2, 3), timedelta(0), channel="depth", started_at=OPENED + timedelta(minutes=1))
+    assert proof() == [False, True]
+    insert_event(warehouse, "proven", (9, 9), timedelta(0), channel="depth", started_at=OPENED + timedelta(minutes=2))
+    assert proof() == [True, True]
 
 
 def test_gaps_come_with_their_window_and_say_whether_they_were_healed(url: str, warehouse: Warehouse) -> None:

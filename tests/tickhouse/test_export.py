@@ -36,7 +36,7 @@ from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lake_keys import hourly_key, klines_month_key
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.reading.ranges import request
-from tickhouse_core.timestamps import format_instant, parse_instant
+from tickhouse_core.timestamps import format_instant, now_us, parse_instant
 
 DAY = us("2024-08-09")
 START = DAY - 1_000_000
@@ -464,6 +464,32 @@ def test_another_export_or_folder_is_never_overwritten(made: Made, tmp_path: Pat
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     assert "is not empty, and no export" in export(made, tmp_path / "mine", "parquet", code=2)
     assert "is a file" in export(made, tmp_path / "mine" / "notes.txt", "parquet", code=2)
+
+
+def test_a_range_that_is_still_recorded_is_one_view_of_the_lake(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is landed between the survey and the files is in neither."""
+    store = FolderStore(tmp_path / "data" / "lake")
+    now = now_us()
+
+    def land(first: int) -> None:
+        ids = range(first, first + 5)
+        table = trades(ids, times_us=[now - 60_000_000 + number * STEP for number in ids])
+        store.write(hourly_key(TRADES, "binance", now - 60_000_000, "a", next(_sequences)), parquet_bytes(table, TRADES))
+
+    def plan(export: Export, *given: Any) -> Any:
+        land(20)
+        return made_plan(export, *given)
+
+    made_plan = Export._plan  # between the two
+    monkeypatch.setattr(Export, "_plan", plan)
+    land(10)
+    span = [f"--from={format_instant(now - 3_600_000_000)}", f"--to={format_instant(now + 3_600_000_000)}"]
+    found = export((tmp_path / "data", {}), tmp_path / "out", "parquet", "--channel", "trades", *span)
+    said = found["symbols"]["BTCUSDT"]
+    (file,) = [file for file in found["files"] if "trades" in file["name"]]
+    assert said["channels"]["trades"]["rows"] == file["rows"] == 5
 
 
 def test_an_interrupted_export_leaves_nothing(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

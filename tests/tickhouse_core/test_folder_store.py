@@ -83,6 +83,19 @@ def test_what_is_forgotten_is_gone_and_may_be_forgotten_twice(tmp_path: Path) ->
         lake.read(KEY)
 
 
+def test_only_the_version_that_was_meant_is_deleted(tmp_path: Path, moto_lake: Lake) -> None:
+    """In a folder and in a bucket."""
+    for store in (FolderStore(tmp_path), moto_lake.store):
+        before = store.write(KEY, b"one")
+        after = store.write(KEY, b"two")
+        with pytest.raises(ObjectChanged):
+            store.delete(KEY, only=before)
+        assert store.read(KEY).body == b"two"
+        for _ in range(2):
+            store.delete(KEY, only=after)
+        assert not list(store.list_keys(KEY))
+
+
 def test_a_lake_that_does_not_exist_yet_is_empty(tmp_path: Path) -> None:
     assert keys(FolderStore(tmp_path / "nowhere")) == []
 

@@ -19,7 +19,7 @@ from tickhouse.compact.selection import DayContents, due, left_of, live, recorde
 from tickhouse_core.compaction import Commit, Compaction, Fate, Output, Plan, Source
 from tickhouse_core.compaction_records import Compactions
 from tickhouse_core.datasets import INSTANT, Dataset
-from tickhouse_core.errors import Interrupted, ObjectRefused, TickhouseError
+from tickhouse_core.errors import Interrupted, ObjectChanged, ObjectRefused, TickhouseError
 from tickhouse_core.lake_keys import CompactedName, compacted_key, compacted_name
 from tickhouse_core.object_store import ObjectStore, ObjectSummary, StoredObject
 from tickhouse_core.parquet_check import CheckedFile
@@ -174,8 +174,12 @@ class DayCompaction:
         """Every deletion of a compactor: the fate of their compactions is decided."""
         for summary in objects:
             self._check_stop()
-            if not self._options.is_dry:
-                self._store.delete(summary.key)
+            try:
+                if not self._options.is_dry:
+                    self._store.delete(summary.key, only=summary.etag)
+            except ObjectChanged:  # a repair came after the day was listed: the next run merges its rows
+                log.info("not deleted: it was replaced just now", extra={"key": summary.key})
+                continue
             counts.deleted += 1
 
     def _settle(self, contents: DayContents) -> None:

@@ -39,12 +39,21 @@ class Lease:
             return True
         except ObjectChanged:
             found = self._store.read(LEASE_KEY)
-        said = orjson.loads(found.body)
-        self.holder = str(said["holder"])
-        if self.holder != self._name and int(said["until_us"]) > self._clock():
+        now_us = self._clock()
+        self.holder, until_us = _said(found.body)
+        if self.holder != self._name and now_us < until_us <= now_us + LEASE_US:  # later: by a clock that was wrong
             return False
         try:
             self._store.write(LEASE_KEY, body, replaces=found.etag)
         except ObjectChanged:  # another one was faster
             return False
         return True
+
+
+def _said(body: bytes) -> tuple[str, int]:
+    """Holder and end; of a lease that cannot be read: nobody's."""
+    try:
+        said = orjson.loads(body)
+        return str(said["holder"]), int(said["until_us"])
+    except (ValueError, TypeError, LookupError):
+        return "", 0

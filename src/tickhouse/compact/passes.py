@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tickhouse.compact.day import DayCompaction, DayCounts, DayOptions, NotCompacted
+from tickhouse_core.compaction_records import RecordDamaged
 from tickhouse_core.datasets import DATASETS, KLINES, Dataset
+from tickhouse_core.errors import LakeRefused, ObjectMissing, TickhouseError
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.objects import days_of
-from tickhouse_core.timestamps import DAY_US
+from tickhouse_core.timestamps import DAY_US, format_instant
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +48,10 @@ def compact(
 ) -> None:
     """Adds to `done` as it goes, however it ends; asks `goes_on` before each day.
 
-    A day that could not be compacted is left, and named by the NotCompacted that is raised after all others. Raises Interrupted
+    A day that could not be compacted is left, and named by the error that is raised after all others. Raises Interrupted
     on a stop; see DayCompaction.
     """
-    failures: list[NotCompacted] = []
+    failures: list[TickhouseError] = []
     for dataset in selection.datasets:
         for venue in _venues(store, dataset, selection.venues):
             done.append(VenueCounts(dataset, venue))
@@ -60,8 +62,9 @@ def compact(
                     return
                 try:
                     DayCompaction(store, dataset, venue, day, options, stop.is_set).run(done[-1].counts)
-                except NotCompacted as error:
-                    log.error("not compacted", extra={"why": str(error)})
+                except (NotCompacted, RecordDamaged, ObjectMissing, LakeRefused) as error:
+                    where = {"dataset": dataset.name, "venue": venue, "day": format_instant(day)[:10]}
+                    log.error("not compacted", extra={**where, "why": str(error)})
                     failures.append(error)
                 done[-1].days += 1
     if failures:

@@ -19,9 +19,22 @@ def scratch_folder() -> Iterator[Path]:
     root = Path(os.environ.get("TMPDIR") or tempfile.gettempdir())
     root.mkdir(parents=True, exist_ok=True)
     _delete_left(root)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=root) as name, (Path(name) / _LOCK).open("w") as lock:
-        _is_taken(lock)
-        yield Path(name)
+    folder, lock = _locked(root)
+    with lock:
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked(root: Path) -> tuple[Path, TextIO]:
+    """A folder whose lock is ours. Until it is, another process may take the folder for one that was left, and delete it."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
+        lock = (folder / _LOCK).open("w")
+        if _is_taken(lock) and (folder / _LOCK).exists():
+            return folder, lock
+        lock.close()
 
 
 def _delete_left(root: Path) -> None:

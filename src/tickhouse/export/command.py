@@ -13,6 +13,7 @@ from tickhouse.export import certificate
 from tickhouse.export.hftbacktest_files import write_events
 from tickhouse.export.job import Job
 from tickhouse.export.nautilus_catalog import write_catalog
+from tickhouse.export.one_view import ListedOnce
 from tickhouse.export.output_folder import CERTIFICATE, unfinished
 from tickhouse.export.parquet_files import write_tables
 from tickhouse.export.plan import Outcome, Plan
@@ -97,7 +98,7 @@ class Export:
         self._stop, self._snapshot = stop, snapshot
         store = open_lake(brief=True)
         store.check_access()
-        source = LakeSource(store) if snapshot is None else snapshot_source(store, snapshot)
+        source = LakeSource(ListedOnce(store)) if snapshot is None else snapshot_source(store, snapshot)
         self._store = source.store
         self._lake, self._events = Lake(source), GapEvents(self._store)
 

@@ -90,6 +90,10 @@ def open_catalogue(store: ObjectStore, uri: str | None = None, *, must_exist: bo
         raise UsageError(_HOW_TO_INSTALL) from error
     settings, locations = read(CatalogSettings), Locations(store)
     named = uri or settings.uri
+    if locations.is_local and (odd := sorted(set(locations.root) & set("%#?"))):
+        raise UsageError(
+            f"{locations.root}: Iceberg's addresses cannot have {' '.join(odd)} in a folder's name: rename the folder"
+        )
     with catalog_errors("the catalogue"):
         if not named and not Config().get_catalog_config(NAME):
             if not locations.is_local:

@@ -72,7 +72,7 @@ class SnapshotStore(ObjectStore):
     def upload_new(self, key: str, file: BinaryIO) -> None:
         raise self._refused(key)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, only: str | None = None) -> None:
         raise self._refused(key)
 
     def check_access(self) -> None:

@@ -311,6 +311,14 @@ def test_a_lake_without_a_catalogue_and_a_moved_one_say_what_to_do(folder: Path,
         th.open(tmp_path / "moved", snapshot=1)
 
 
+def test_a_folder_whose_name_is_no_address_is_refused(tmp_path: Path) -> None:
+    for name in ("a%20b", "a#b", "a?b"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(UsageError, match="an Iceberg address cannot have"):
+            open_catalogue(FolderStore(tmp_path / name / "lake"))
+        assert not (tmp_path / name / "lake").exists()
+
+
 def test_klines_are_in_no_snapshot(folder: Path, store: FolderStore) -> None:
     register(store)
     klines = th.open(folder, snapshot=newest_id(folder))

@@ -57,9 +57,9 @@ class _MortalFolder(FolderStore):
         with self.death.at():
             return super().write(key, body, replaces=replaces, must_be_new=must_be_new)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, only: str | None = None) -> None:
         with self.death.at():
-            super().delete(key)
+            super().delete(key, only=only)
 
 
 class _MortalS3(S3Store):
@@ -69,9 +69,9 @@ class _MortalS3(S3Store):
         with self.death.at():
             return super().write(key, body, replaces=replaces, must_be_new=must_be_new)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, only: str | None = None) -> None:
         with self.death.at():
-            super().delete(key)
+            super().delete(key, only=only)
 
 
 def mortal(lake: Path | str, nth: int, *, is_before: bool) -> ObjectStore:
@@ -92,9 +92,9 @@ class InterruptedStore(FolderStore):
         self._meanwhile()
         return super().write(key, body, replaces=replaces, must_be_new=must_be_new)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, only: str | None = None) -> None:
         self._meanwhile()
-        super().delete(key)
+        super().delete(key, only=only)
 
 
 def options(*, at: int = LONG_AFTER, keep_us: int = DAY_US) -> DayOptions:

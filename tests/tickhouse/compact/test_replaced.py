@@ -1,11 +1,14 @@
 """Sources that are replaced after their rows were merged: the merged object is made anew, and no kill or rival loses a row."""
 
+import io
 import itertools
 import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.tickhouse.compact.lakes import (
     DAY,
@@ -27,9 +30,11 @@ from tests.tickhouse.test_read_api import write
 from tests.transform_process.warehouse_rows import trades
 
 from extract_process.parquet import parquet_bytes
+from tickhouse_core.compaction_records import Compactions, RecordDamaged
 from tickhouse_core.datasets import TRADES
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.timestamps import format_instant
 
 BATCHES = [one for one in with_doubles() if one[0] is TRADES]
 ONCE = 3
@@ -93,6 +98,42 @@ def test_rows_that_a_replaced_source_no_longer_has_leave_the_merged_object(twins
     run(twins.store, options(at=LONG_AFTER + 2 * DAY_US), TRADES)
     assert len(objects(twins.store)) == 2
     assert twins.are_equal()
+
+
+def test_a_repair_that_comes_while_sources_are_deleted_keeps_its_rows(twins: Twins) -> None:
+    """After the day was listed, and before its own key is deleted."""
+    run(twins.store, options(), TRADES)
+    key, more = twins.keys[-1], trades([900, 901], times_us=[DAY + HOUR, DAY + HOUR + 1])
+    repaired: list[str] = []
+
+    def repair() -> None:
+        if not repaired:
+            repaired.append(key)
+            for store in twins.both():
+                before = pq.read_table(io.BytesIO(store.read(key).body))
+                store.write(key, parquet_bytes(pa.concat_tables([before.cast(more.schema), more]), TRADES))
+
+    run(InterruptedStore(twins.folder, repair), options(at=LONG_AFTER + 2 * DAY_US), TRADES)
+    assert repaired
+    assert twins.nothing_is_lost()
+    run(twins.store, options(at=LONG_AFTER + 4 * DAY_US), TRADES)
+    run(twins.store, options(at=LONG_AFTER + 8 * DAY_US), TRADES)
+    assert twins.nothing_is_lost()
+    assert not objects(twins.store, compacted=False)
+
+
+def test_a_damaged_record_stops_one_day_and_no_reader(twins: Twins) -> None:
+    twins.late(50, DAY + 2 * DAY_US)
+    run(twins.store, options(at=LONG_AFTER + 3 * DAY_US), TRADES)
+    (name, *_) = [one.key for one in objects(twins.store, compacted=True)]
+    (plan, *_) = [one for one in twins.store.list_keys("compactions/") if one.key.endswith(".plan.json.gz")]
+    twins.store.write(plan.key, twins.store.read(plan.key).body[:10])
+    assert Compactions(twins.store).behind(name) is None
+    twins.late(51, DAY + 2 * DAY_US + 1)
+    with pytest.raises(RecordDamaged, match="is damaged"):
+        run(twins.store, options(at=LONG_AFTER + 3 * DAY_US), TRADES)
+    assert twins.nothing_is_lost()
+    assert len(Compactions(twins.store).of_day(TRADES, "binance", format_instant(DAY + 2 * DAY_US)[:10])) == 2
 
 
 def test_a_row_that_another_source_has_too_stays_as_that_one_received_it(twins: Twins) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests.transform_process.warehouse_rows import trades
 from tests.waiting import patience, wait_until
 
 from tickhouse.compact.day import NotCompacted
-from tickhouse.compact.lease import LEASE_US, Lease
+from tickhouse.compact.lease import LEASE_KEY, LEASE_US, Lease
 from tickhouse.compact.passes import Selection, VenueCounts, compact
 from tickhouse.compact.schedule import ScheduledCompaction
 from tickhouse.compact.scratch import scratch_folder
@@ -201,3 +202,25 @@ def test_folders_of_killed_processes_are_deleted_and_those_of_living_ones_stay(
         assert first.exists()
         assert second.exists()
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_nobody_takes_a_folder_that_is_just_being_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every process deletes what others left while they begin."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+
+    def use(number: int) -> bool:
+        with scratch_folder() as folder:
+            (folder / "rows").write_text(str(number))
+            return (folder / "rows").read_text() == str(number)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(use, range(3_000)))
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"holder": "x"}', b'{"holder": "x", "until_us": 9000000000000000000}'])
+def test_a_lease_that_cannot_be_meant_is_nobodys(tmp_path: Path, body: bytes) -> None:
+    """Cut short, or taken by a clock that was wrong by more than a lease."""
+    store = FolderStore(tmp_path)
+    store.write(LEASE_KEY, body)
+    assert Lease(store).take()
