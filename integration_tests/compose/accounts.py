@@ -64,10 +64,14 @@ def _left(start: int, end: int, gaps: list[tuple[int, int]]) -> int:
     return left + max(end - start + 1, 0)
 
 
+LEASE_KEY = "compactions/lease.json"
+
+
 def objects(stack: Stack) -> dict[str, str]:
-    """Key -> etag of everything in the bucket, asked of S3 itself."""
+    """Key -> etag of everything in the bucket, asked of S3 itself; but for the compactor's lease, which every start writes anew."""
     listing = stack.execute("localstack", "awslocal", "s3api", "list-objects-v2", "--bucket", "crypto", "--output", "json")
-    return {entry["Key"]: entry["ETag"] for entry in json.loads(listing or "{}").get("Contents", [])}
+    found = json.loads(listing or "{}").get("Contents", [])
+    return {entry["Key"]: entry["ETag"] for entry in found if entry["Key"] != LEASE_KEY}
 
 
 def folders_on_the_console(port: int) -> list[str]:
