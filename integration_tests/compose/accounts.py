@@ -68,7 +68,7 @@ LEASE_KEY = "compactions/lease.json"
 
 
 def objects(stack: Stack) -> dict[str, str]:
-    """Key -> etag of everything in the bucket, asked of S3 itself; but for the compactor's lease, which every start writes anew."""
+    """Key -> etag of everything in the bucket, asked of S3 itself; but not the compactor's lease, which each start rewrites."""
     listing = stack.execute("localstack", "awslocal", "s3api", "list-objects-v2", "--bucket", "crypto", "--output", "json")
     found = json.loads(listing or "{}").get("Contents", [])
     return {entry["Key"]: entry["ETag"] for entry in found if entry["Key"] != LEASE_KEY}
