@@ -5,6 +5,7 @@ All are kept for good: the plan of an object is found by its key, and so are the
 """
 
 import gzip
+import io
 import logging
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -15,7 +16,7 @@ import orjson
 
 from tickhouse_core.compaction import Commit, Compaction, Fate, Output, Plan, Source
 from tickhouse_core.datasets import Dataset, dataset_of_key
-from tickhouse_core.errors import ObjectChanged, ObjectMissing, TickhouseError
+from tickhouse_core.errors import ObjectChanged, ObjectMissing, ObjectTooLarge, TickhouseError
 from tickhouse_core.lake_keys import compacted_name, object_key, parse_object_key
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import from_datetime
@@ -38,6 +39,10 @@ class DayStanding:
     fated: set[str] = field(default_factory=set)
     held: dict[str, int] = field(default_factory=dict)
     released: set[str] = field(default_factory=set)
+
+
+_MOST_BYTES = 64 * 1024**2
+"""Of a record, also unpacked: a plan names some ten thousand sources of a day with some hundred bytes each."""
 
 
 class RecordDamaged(TickhouseError):
@@ -189,10 +194,9 @@ class Compactions:
         return Plan(dataset, venue, date, self._read(f"{_folder(dataset, venue, date)}{name}{_PLAN}", _sources_of))
 
     def _read(self, key: str, parsed: Callable[[bytes], Record]) -> Record:
-        body = self._store.read(key).body
         try:
-            return parsed(body)
-        except (ValueError, TypeError, LookupError, EOFError, OSError, zlib.error) as error:
+            return parsed(self._store.read(key, most_bytes=_MOST_BYTES).body)
+        except (ObjectTooLarge, ValueError, TypeError, LookupError, EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise RecordDamaged(f"{self._store.where(key)} is damaged ({type(error).__name__})") from error
 
 
@@ -206,7 +210,11 @@ def _folder(dataset: Dataset, venue: str, date: str) -> str:
 
 
 def _sources_of(body: bytes) -> tuple[Source, ...]:
-    return tuple(Source(*pair) for pair in orjson.loads(gzip.decompress(body)))
+    with gzip.open(io.BytesIO(body)) as file:
+        text = file.read(_MOST_BYTES + 1)
+    if len(text) > _MOST_BYTES:
+        raise ValueError(f"more than {_MOST_BYTES:,} bytes")
+    return tuple(Source(*pair) for pair in orjson.loads(text))
 
 
 def _commit_of(body: bytes) -> Commit:

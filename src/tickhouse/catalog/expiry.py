@@ -7,11 +7,11 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
 
 from tickhouse.catalog.files import FilesOfTable
-from tickhouse.catalog.registration import venues_of
 from tickhouse_core.compaction_records import Compactions
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.iceberg.catalogue import TABLES, Catalogue, catalog_errors
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.objects import venues_of
 from tickhouse_core.timestamps import DAY_US
 
 log = logging.getLogger(__name__)
@@ -34,10 +34,13 @@ def expired(catalogue: Catalogue, before_us: int) -> dict[str, list[int]]:
 def expire(catalogue: Catalogue, before_us: int) -> int:
     """How many ended. One commit a table; a table that another process commits to at the moment is left to the next run."""
     count = 0
-    for name, ids in expired(catalogue, before_us).items():
-        table = next(table for dataset in TABLES if dataset.name == name and (table := catalogue.table(dataset)) is not None)
+    ids = expired(catalogue, before_us)
+    for dataset in TABLES:
+        name, table = dataset.name, catalogue.table(dataset)
+        if table is None:
+            continue
         there = {one.snapshot_id for one in table.snapshots()}
-        if not (ending := [number for number in ids if number in there]):
+        if not (ending := [number for number in ids.get(name, ()) if number in there]):
             continue
         before = _metadata_of(table)
         try:

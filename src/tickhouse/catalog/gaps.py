@@ -3,11 +3,12 @@
 from itertools import groupby
 
 from tickhouse.catalog.listing import first_unlisted
-from tickhouse.catalog.registration import contents_of_day, venues_of
+from tickhouse.compact.day import contents_of_day
 from tickhouse_core.datasets import STREAM_EVENTS
 from tickhouse_core.lake_keys import compacted_name, object_key, parse_object_key
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.reading.objects import LATE_US
+from tickhouse_core.reading.objects import LATE_US, venues_of
+from tickhouse_core.timestamps import parse_instant
 
 
 def gaps_known_until(store: ObjectStore, now_us: int) -> dict[str, int]:
@@ -24,7 +25,7 @@ def _first_left(store: ObjectStore, venue: str, now_us: int) -> int:
         one.key for one in store.list_keys(object_key(STREAM_EVENTS, {"venue": venue}, "")) if not compacted_name(one.key)
     )
     for date, _ in groupby(recorded, key=_date_of):
-        first = first_unlisted(contents_of_day(store, STREAM_EVENTS, venue, date)) if date else None
+        first = first_unlisted(contents_of_day(store, STREAM_EVENTS, venue, parse_instant(date))) if date else None
         if first is not None:
             return first
     return now_us

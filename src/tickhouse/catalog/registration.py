@@ -18,7 +18,7 @@ from pyiceberg.table import Table
 from tickhouse.catalog.files import FilesOfTable
 from tickhouse.catalog.listing import Listing, listing
 from tickhouse.catalog.replacement import replace_files
-from tickhouse.compact.selection import DayContents
+from tickhouse.compact.day import contents_of_day
 from tickhouse_core.compaction import Output
 from tickhouse_core.compaction_records import Compactions, DayStanding
 from tickhouse_core.datasets import Dataset
@@ -29,7 +29,7 @@ from tickhouse_core.iceberg.tables import partitions_of
 from tickhouse_core.lake_keys import compacted_name, parse_object_key
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.reading.objects import objects_of_day
+from tickhouse_core.reading.objects import venues_of
 from tickhouse_core.timestamps import parse_instant
 
 FILES_A_COMMIT = 5_000
@@ -160,7 +160,7 @@ class Registration:
     def _listing(self, dataset: Dataset, venue: str, date: str, held: set[str], *, is_dry: bool) -> Listing:
         """Of objects that are all held."""
         for _ in range(_TRIES):
-            found = listing(contents_of_day(self._store, dataset, venue, date))
+            found = listing(contents_of_day(self._store, dataset, venue, parse_instant(date)))
             plans = {name.plan for output in found.outputs if (name := compacted_name(output.key)) is not None}
             if is_dry or plans <= held:
                 return found
@@ -202,17 +202,6 @@ class Registration:
     def _check_stop(self) -> None:
         if self._stop.is_set():
             raise Interrupted("stopped; what was committed is in the catalogue: run it again to go on")
-
-
-def venues_of(store: ObjectStore, dataset: Dataset) -> list[str]:
-    return [name.removeprefix("venue=") for name in store.folders_in(dataset.prefix) if name.startswith("venue=")]
-
-
-def contents_of_day(store: ObjectStore, dataset: Dataset, venue: str, date: str) -> DayContents:
-    """Records first, objects second: what is not there any more is not taken for an object of a live compaction."""
-    found = Compactions(store).of_day(dataset, venue, date)
-    day = parse_instant(date)
-    return DayContents(day, sorted(objects_of_day(store, dataset, venue, day), key=lambda one: one.key), found)
 
 
 def _say_current(files: FilesOfTable, counts: TableCounts) -> None:

@@ -87,6 +87,15 @@ class _Sums:
         self.checksum = (self.checksum + others.checksum) % _SUMS
 
 
+def contents_of_day(store: ObjectStore, dataset: Dataset, venue: str, day_us: int) -> DayContents:
+    """Records first, objects second: what is not there any more is not taken for an object of a live compaction. What is held is
+    asked for last: who holds an object looks for a compaction that replaces it after that."""
+    compactions, date = Compactions(store), format_instant(day_us)[:10]
+    found = compactions.of_day(dataset, venue, date)
+    objects = sorted(objects_of_day(store, dataset, venue, day_us), key=lambda one: one.key)
+    return DayContents(day_us, objects, found, compactions.held(dataset, venue, date))
+
+
 class DayCompaction:
     """Safe to repeat, to kill, and beside others. Errors: the store's, Interrupted, NotCompacted.
 
@@ -129,7 +138,7 @@ class DayCompaction:
         has_recorded = any(compacted_name(summary.key) is None for summary in self._store.list_keys(recorded_prefix))
         if not has_recorded and self._compactions.is_settled(self._dataset, self._venue, self._date):
             return
-        contents = self._without_replaced(self._contents(), counts)
+        contents = self._without_replaced(contents_of_day(self._store, self._dataset, self._venue, self._day_us), counts)
         retired = self._retirable(contents)
         self._delete(retired, counts)
         left = left_of(contents, self._options.closed_before_us)
@@ -187,12 +196,6 @@ class DayCompaction:
         held = {source for one in live(contents) for source in one.plan.sources}
         if held.isdisjoint(map(source_of, contents.objects)):
             self._compactions.settle(self._dataset, self._venue, self._date)
-
-    def _contents(self) -> DayContents:
-        found = list(self._compactions.of_day(self._dataset, self._venue, self._date))
-        objects = sorted(objects_of_day(self._store, self._dataset, self._venue, self._day_us), key=lambda one: one.key)
-        held = self._compactions.held(self._dataset, self._venue, self._date)
-        return DayContents(self._day_us, objects, found, held)
 
     def _count_dry(self, contents: DayContents, left: list[ObjectSummary], counts: DayCounts) -> None:
         chosen = set(sources_of_next(contents, left, {source_of(summary) for summary in recorded(left)}))

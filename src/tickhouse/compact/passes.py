@@ -10,7 +10,7 @@ from tickhouse_core.datasets import DATASETS, KLINES, Dataset
 from tickhouse_core.errors import LakeRefused, ObjectMissing, TickhouseError
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.reading.objects import days_of
+from tickhouse_core.reading.objects import days_of, venues_of
 from tickhouse_core.timestamps import DAY_US, format_instant
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,9 @@ def compact(
     """
     failures: list[TickhouseError] = []
     for dataset in selection.datasets:
-        for venue in _venues(store, dataset, selection.venues):
+        for venue in venues_of(store, dataset):
+            if selection.venues and venue not in selection.venues:
+                continue
             done.append(VenueCounts(dataset, venue))
             for day in days_of(store, dataset, venue):
                 if day + DAY_US <= selection.since_us:
@@ -69,8 +71,3 @@ def compact(
                 done[-1].days += 1
     if failures:
         raise failures[0]
-
-
-def _venues(store: ObjectStore, dataset: Dataset, named: Sequence[str]) -> list[str]:
-    there = [name.removeprefix("venue=") for name in store.folders_in(dataset.prefix) if name.startswith("venue=")]
-    return [venue for venue in there if not named or venue in named]

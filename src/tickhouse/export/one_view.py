@@ -2,22 +2,19 @@
 
 import re
 from collections.abc import Iterator
-from typing import BinaryIO
 
-from tickhouse_core.errors import UsageError
-from tickhouse_core.object_store import Folder, ObjectStore, ObjectSummary, StoredObject
+from tickhouse_core.object_store import Folder, ObjectStore, ObjectSummary
+from tickhouse_core.read_only_store import ReadOnlyStore
 from tickhouse_core.timestamps import DAY_US, format_instant, now_us
 
 _DATE = re.compile(r"/date=([0-9]{4}-[0-9]{2}-[0-9]{2})/")
 
 
-class ListedOnce(ObjectStore):
-    """It only reads. Lists of days that are long over are not kept in memory: they are asked for each time."""
+class ListedOnce(ReadOnlyStore):
+    """Lists of days that are long over are not kept in memory: they are asked for each time."""
 
     def __init__(self, store: ObjectStore) -> None:
-        super().__init__(store.bucket)
-        self.is_local = store.is_local
-        self._store = store
+        super().__init__(store)
         self._first_date = format_instant(now_us() - 2 * DAY_US)[:10]
         self._keys: dict[str, list[ObjectSummary]] = {}
         self._folders: dict[str, tuple[Folder, list[str]]] = {}
@@ -36,34 +33,6 @@ class ListedOnce(ObjectStore):
             self._folders.setdefault(prefix, self._store.list_folder(prefix))
         return self._folders[prefix]
 
-    def read(self, key: str, *, most_bytes: int | None = None) -> StoredObject:
-        return self._store.read(key, most_bytes=most_bytes)
-
-    def chunks(self, key: str) -> Iterator[bytes]:
-        return self._store.chunks(key)
-
-    def read_range(self, summary: ObjectSummary, start: int, end: int) -> bytes:
-        return self._store.read_range(summary, start, end)
-
-    def check_access(self) -> None:
-        self._store.check_access()
-
-    def where(self, key: str) -> str:
-        return self._store.where(key)
-
-    def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
-        raise self._refused(key)
-
-    def upload_new(self, key: str, file: BinaryIO) -> None:
-        raise self._refused(key)
-
-    def delete(self, key: str, *, only: str | None = None) -> None:
-        raise self._refused(key)
-
     def _is_over(self, prefix: str) -> bool:
         found = _DATE.search(prefix)
         return found is not None and found[1] < self._first_date
-
-    @staticmethod
-    def _refused(key: str) -> UsageError:
-        return UsageError(f"{key}: an export only reads the lake")

@@ -3,10 +3,10 @@
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
 
-from tickhouse_core.errors import ObjectMissing, TickhouseError, UsageError
+from tickhouse_core.errors import ObjectMissing, TickhouseError
 from tickhouse_core.object_store import Folder, ObjectStore, ObjectSummary, StoredObject
+from tickhouse_core.read_only_store import ReadOnlyStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +18,13 @@ class LakeSnapshot:
     known_until: Mapping[str, int]
 
 
-class SnapshotStore(ObjectStore):
+class SnapshotStore(ReadOnlyStore):
     """Only these objects, and all of them: one that is gone or another by now is an error, never a row less. It only reads."""
 
     def __init__(self, store: ObjectStore, sizes: Mapping[str, int]) -> None:
         """`sizes` in bytes, by key."""
-        super().__init__(store.bucket)
-        self.is_local = store.is_local
-        self._store, self._sizes = store, sizes
+        super().__init__(store)
+        self._sizes = sizes
         self._keys = sorted(sizes)
 
     def list_keys(self, prefix: str) -> Iterator[ObjectSummary]:
@@ -66,21 +65,6 @@ class SnapshotStore(ObjectStore):
         except ObjectMissing as error:
             raise self._gone(summary.key) from error
 
-    def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
-        raise self._refused(key)
-
-    def upload_new(self, key: str, file: BinaryIO) -> None:
-        raise self._refused(key)
-
-    def delete(self, key: str, *, only: str | None = None) -> None:
-        raise self._refused(key)
-
-    def check_access(self) -> None:
-        self._store.check_access()
-
-    def where(self, key: str) -> str:
-        return self._store.where(key)
-
     def _under(self, prefix: str) -> list[str]:
         start = bisect_left(self._keys, prefix)
         end = start
@@ -94,9 +78,6 @@ class SnapshotStore(ObjectStore):
 
     def _gone(self, key: str) -> TickhouseError:
         return TickhouseError(f"{self.where(key)}: the snapshot has it, and it is not there any more as it was: take a newer one")
-
-    def _refused(self, key: str) -> UsageError:
-        return UsageError(f"{self.where(key)}: a snapshot is only read")
 
 
 def _shared(first: str, last: str) -> str:

@@ -75,6 +75,12 @@ def symbols_of(store: ObjectStore, dataset: Dataset, venue: str) -> list[str]:
     return sorted(key.partitions["symbol"] for key in keys if key is not None and "symbol" in key.partitions)
 
 
+def venues_of(store: ObjectStore, dataset: Dataset) -> list[str]:
+    """That have a folder."""
+    keys = (parse_object_key(f"{dataset.prefix}{folder}/x") for folder in store.folders_in(dataset.prefix))
+    return sorted(key.partitions["venue"] for key in keys if key is not None and "venue" in key.partitions)
+
+
 def objects_of_day(store: ObjectStore, dataset: Dataset, venue: str, day_us: int) -> Iterator[ObjectSummary]:
     """What is filed under a date, as recorded and compacted."""
     yield from store.list_keys(day_prefix(dataset, venue, day_us))

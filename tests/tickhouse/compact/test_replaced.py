@@ -30,6 +30,7 @@ from tests.tickhouse.test_read_api import write
 from tests.transform_process.warehouse_rows import trades
 
 from extract_process.parquet import parquet_bytes
+from tickhouse_core import compaction_records
 from tickhouse_core.compaction_records import Compactions, RecordDamaged
 from tickhouse_core.datasets import TRADES
 from tickhouse_core.folder_store import FolderStore
@@ -120,6 +121,15 @@ def test_a_repair_that_comes_while_sources_are_deleted_keeps_its_rows(twins: Twi
     run(twins.store, options(at=LONG_AFTER + 8 * DAY_US), TRADES)
     assert twins.nothing_is_lost()
     assert not objects(twins.store, compacted=False)
+
+
+def test_a_record_that_unpacks_to_more_than_any_plan_has_is_damaged(twins: Twins, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(twins.store, options(), TRADES)
+    (name, *_) = [one.key for one in objects(twins.store, compacted=True)]
+    assert Compactions(twins.store).behind(name) is not None
+    (plan,) = [one for one in twins.store.list_keys("compactions/") if one.key.endswith(".plan.json.gz")]
+    monkeypatch.setattr(compaction_records, "_MOST_BYTES", plan.size + 1)  # it is smaller than what it unpacks to
+    assert Compactions(twins.store).behind(name) is None
 
 
 def test_a_damaged_record_stops_one_day_and_no_reader(twins: Twins) -> None:
