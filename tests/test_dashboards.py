@@ -16,7 +16,7 @@ from extract_process.live.metrics import Vitals, samples_of
 from load_process.loader import outage_of
 from load_process.metrics import LoadCounts
 from tickhouse_core.metrics import Component, Observed
-from transform_process.transformer import TransformCounts
+from transform_process.metrics import TransformCounts
 
 FOLDER = Path(__file__).resolve().parents[1] / "resources" / "dashboards"
 OTHERS = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total"}

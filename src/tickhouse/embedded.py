@@ -90,7 +90,7 @@ def environment_variables(values: dict[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-_FRESH = TransformOptions(lag_seconds=0.5, every_seconds=0.5)
+_FRESH = TransformOptions(lag_seconds=0.5, every_seconds=0.5, is_sharing=True)
 """The only engine is in this process: its clock waits for inserts that are still running (sql/clickhouse/transform/clock.sql)."""
 
 

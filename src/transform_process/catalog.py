@@ -73,6 +73,9 @@ class Transform:
     forgets: tuple[Forget, ...]
     """Deletions that go before the steps where silver lost rows (`LOST`) in the window."""
 
+    share: float
+    """Of its time that it works at most, where it has to share the processor with a recorder."""
+
 
 def _base(interval: str) -> Step:
     parameters: Parameters = {"interval": interval, "seconds": INTERVAL_SECONDS[interval]}
@@ -137,6 +140,7 @@ OHLCV = Transform(
     name="ohlcv",
     sources=_OF_CANDLES,
     most_rows=2_000_000,
+    share=0.5,
     steps=(
         _base("1s"),
         _base("1m"),
@@ -156,6 +160,7 @@ BOOK = Transform(
     name="book",
     sources=_OF_BOOKS,
     most_rows=100_000,
+    share=0.2,  # a pass reads all diffs of three hours
     steps=(
         Step("book_top_1s", "stored_book_top", (Statement("book_top_1s.sql"),)),
         Step("book_coverage", "stored_book_hours", (Statement("book_coverage.sql"),)),

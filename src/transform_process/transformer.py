@@ -8,27 +8,23 @@ import itertools
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.errors import WarehouseUnavailable
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.metrics import Component, Sample, Watchdog, observed
-from tickhouse_core.timestamps import DAY_US, HOUR_US, SECOND_US, now_us, to_datetime
+from tickhouse_core.metrics import observed
+from tickhouse_core.timestamps import DAY_US, HOUR_US, SECOND_US, to_datetime
 from tickhouse_core.warehouse import Warehouse
 from tickhouse_core.writer_fence import WriterFence
 from transform_process.blocks import cut_blocks, touched_blocks, what_to_read
 from transform_process.catalog import LOST, TRANSFORMS, Load, Step, Transform, Window, cut_windows, named_sources
+from transform_process.metrics import TransformCounts
 from transform_process.sql_files import read_sql, without_idle_parts
 from transform_process.touched import SeenInSilver, Touched, bounds
 
 log = logging.getLogger(__name__)
-
-WAITING = Backoff(1.0, 30.0)
-"""While the warehouse is unavailable."""
-
 
 LOST_AT_ONCE = 1_000
 """Names and starts in one deletion: a statement has at most 256 KiB (max_query_size)."""
@@ -36,8 +32,8 @@ LOST_AT_ONCE = 1_000
 LOSSES_KEPT_US = 30 * DAY_US
 """How long lost minutes stay after every transform has dealt with them."""
 
-STUCK_SECONDS = 900.0
-"""A window of a large backfill takes minutes; longer is stuck."""
+LONGEST_REST = 30.0
+"""Seconds, after the large window of a backfill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +41,14 @@ class TransformOptions:
     """`lag_seconds`: younger loads are left for the next pass, since an insert has its load_time before it is visible.
 
     `rebuild` starts at the first load instead of the watermark, once. `most_rows` of silver in a window; None: the
-    transform's own.
+    transform's own. `is_sharing`: after its work a transform rests until that was its `share` of the time.
     """
 
     lag_seconds: float = 10.0
     every_seconds: float = 10.0
     rebuild: bool = False
     most_rows: int | None = None
+    is_sharing: bool = False
 
 
 class Transformer:
@@ -75,6 +72,8 @@ class Transformer:
         """The last time that `_drop_old_losses` looked: it looked for losses before this."""
 
         self._seen = SeenInSilver(warehouse)
+        self._rests_until: dict[str, float] = {}
+        """By transform, on the monotonic clock."""
 
     def run(self) -> None:
         """Runs passes until the stop; while the warehouse is unavailable it waits with growing pauses and logs it once."""
@@ -98,7 +97,8 @@ class Transformer:
             self._oldest_build = self._next_version()
         watermarks = self._watermarks()
         end_us = self._clock_us() - round(self._options.lag_seconds * SECOND_US)
-        built = sum(self._run_transform(transform, watermarks, end_us) for transform in self._transforms)
+        due = [transform for transform in self._transforms if self._rests_until.get(transform.name, 0) <= time.monotonic()]
+        built = sum(self._run_transform(transform, watermarks, end_us) for transform in due)
         if is_rebuild and not self._to_rebuild:
             self._drop_older_builds()
         self._drop_old_losses(watermarks)
@@ -136,7 +136,12 @@ class Transformer:
         for window in cut_windows(self._loads(transform, start_us, end_us), start_us, end_us, most_rows):
             if self._stop.is_set():
                 return built
+            began = time.monotonic()
             built += self._run_window(transform, window)
+            if self._options.is_sharing:
+                worked = time.monotonic() - began
+                rest = min(worked * (1 / transform.share - 1), LONGEST_REST)
+                self._rests_until[transform.name] = time.monotonic() + rest
             watermarks[transform.name] = max(watermarks[transform.name], window.end_us)
         self._to_rebuild.discard(transform.name)
         return built
@@ -267,53 +272,3 @@ def _run_row(window: Window, version: int) -> dict[str, Any]:
         "build_version": version,
         "loaded_rows": window.rows,
     }
-
-
-class TransformCounts:
-    """Since the start of the process."""
-
-    def __init__(self) -> None:
-        self.outage = Outage(
-            log, WAITING, begins="the warehouse is unavailable: trying again", ends="the warehouse is available again"
-        )
-        self.watchdog = Watchdog("the loop over windows", STUCK_SECONDS)
-        self._passes = 0
-        self._windows: Counter[str] = Counter()
-        self._built: Counter[str] = Counter()
-        self._watermark_us: dict[str, int] = {}
-        self._last_pass_us = 0
-
-    def on_window(self, transform: str, end_us: int, built_rows: int) -> None:
-        self.watchdog.beat()
-        self._windows[transform] += 1
-        self._built[transform] += built_rows
-        self._watermark_us[transform] = end_us
-
-    def on_pass(self) -> None:
-        self.watchdog.beat()
-        self._passes += 1
-        self._last_pass_us = now_us()
-        self.outage.succeeded()
-
-    def on_away(self, error: WarehouseUnavailable) -> float:
-        """Notes that the warehouse does not answer; waiting counts as alive. Returns the seconds until the next pass."""
-        self.watchdog.beat()
-        return self.outage.failed(error)
-
-    def samples(self) -> Iterator[Sample]:
-        yield Sample("tickhouse_transformer_passes_total", self._passes, "passes over all transforms")
-        name = "tickhouse_transformer_last_pass_timestamp_seconds"
-        yield Sample(name, self._last_pass_us / 1e6, "when a pass ended for the last time; 0: not yet")
-        yield Sample("tickhouse_transformer_waiting", float(self.outage.is_going_on), "1: the warehouse is unavailable")
-        for transform in list(self._windows):
-            labels = {"transform": transform}
-            yield Sample("tickhouse_transformer_windows_total", self._windows[transform], "windows of loads done", labels)
-            yield Sample("tickhouse_transformer_built_rows_total", self._built[transform], "gold rows built", labels)
-            name = "tickhouse_transformer_watermark_timestamp_seconds"
-            yield Sample(name, self._watermark_us[transform] / 1e6, "loads before this instant are in gold", labels)
-
-    def process(self) -> Component:
-        def trouble() -> list[str]:
-            return [f"the warehouse is unavailable: {self.outage.why}"] if self.outage.is_going_on else []
-
-        return Component("transformer", self.samples, trouble, self.watchdog.not_alive)
