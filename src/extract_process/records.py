@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from extract_process.ranges import EVERY_ID, Grid, grid_of
 from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
+from tickhouse_core.event_kinds import EventKind
 
 Levels: TypeAlias = Sequence[Sequence[str]]
 """[[price, quantity], …] in the venue's order."""
@@ -119,7 +120,7 @@ class StreamEvent:
     symbol: str
     channel: str
     instance: str
-    event: str
+    event: EventKind
     from_update_id: int | None
     to_update_id: int | None
     started_at: int

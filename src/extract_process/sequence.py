@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from extract_process.ranges import EVERY_ID, Grid, Range
+from tickhouse_core.event_kinds import GapCause
 
-UNBROKEN = "sequence"
+UNBROKEN: GapCause = "sequence"
 """The cause of a hole in a stream that nothing interrupted."""
 
-UNREADABLE = "unreadable_number"
+UNREADABLE: GapCause = "unreadable_number"
 """The cause of a gap of ids that came with a number that cannot be read."""
 
 MOST_OPEN_GAPS = 100
@@ -22,7 +23,7 @@ class Gap:
 
     from_id: int
     to_id: int
-    cause: str
+    cause: GapCause
 
 
 EVIDENCE = 3
@@ -85,7 +86,7 @@ class SequenceTracker:
         self._grid = grid
         self._next = 0
         self._is_sparse = sparse
-        self._cause = UNBROKEN if last_id is None else "restart"
+        self._cause: GapCause = UNBROKEN if last_id is None else "restart"
         self._asked_to: int | None = None
         self._open: deque[Range] = deque(maxlen=MOST_OPEN_GAPS)
         self._is_numbered = grid == EVERY_ID
@@ -110,7 +111,7 @@ class SequenceTracker:
             return False
         return self._began > former.last or self._next <= former.first
 
-    def on_break(self, cause: str) -> None:
+    def on_break(self, cause: GapCause) -> None:
         """The next hole, if there is one, has this cause (`disconnect`, `spool_full`)."""
         self._cause = cause
 

@@ -112,7 +112,7 @@ def page_app(sources: Sources, is_closing: Callable[[], bool], settings: StatusS
         offset = request.query_params.get("offset", "0")
         if not _OFFSET.fullmatch(offset):
             raise HTTPException(400, "offset: a number up to 99999")
-        return _json(orjson.dumps(await _asked(past.events, *_chosen_events(request), int(offset))))
+        return _json(orjson.dumps(await _asked(past.page, *_chosen_events(request), int(offset))))
 
     async def health(_request: Request) -> Response:
         return _json(orjson.dumps(await _asked(vitals.day)))

@@ -56,6 +56,7 @@ EVENTS = pa.schema(
         **dict.fromkeys(("venue", "symbol", "channel", "instance", "event", "cause", "detail"), _WORDS),
         "from_update_id": _COUNT,
         "to_update_id": _COUNT,
+        "ended_at": _INSTANT,
     }
 )
 HEALTH = pa.schema({name: _INSTANT if name == "opened" else pa.float64() for name in COLUMNS})

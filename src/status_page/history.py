@@ -1,16 +1,18 @@
 """What is known of the past: how much of every hour, day or month a market has, its gaps, and events page by page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from status_page.event_remedies import Remedy, for_gap, with_remedies
 from status_page.queries import Queries
-from status_page.remedies import Running, for_gap
+from status_page.remedies import Running, Stretch
+from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.timestamps import DAY_US, now_us
 
 UNITS = {"hour": 7 * DAY_US, "day": 366 * DAY_US, "month": 5 * 366 * DAY_US}
 """What a calendar counts in, and how far back it goes."""
 
-KINDS = {
+KINDS: Mapping[str, tuple[EventKind, ...]] = {
     "all": (),
     "gaps": ("gap", "healed", "heal_failed", "channel_stopped", "channel_resumed"),
     "books": ("proven", "mismatch", "unproven", "synced", "snapshot_requested", "sync_delayed", "new_numbering"),
@@ -48,15 +50,15 @@ class History:
 
     def gaps(self, venue: str, symbol: str, interval: str, since_us: int, until_us: int) -> Rows:
         """Channel, cause, from, to, first and last missing id, whether healed, when the book was in sync again (0: it is not, or
-        no book), and the command that fetches the candles of an open one: newest first, at most 2,000.
+        no book), and what to do about one that is not healed, a sentence and a command: newest first, at most 2,000.
         """
         series = {"venue": venue, "symbol": symbol, "interval": interval}
         running = self._running()
         rows = self._rows("gaps", series | {"since_us": since_us, "until_us": until_us})
         for row in rows:
             channel, cause, began, ended, _, _, is_healed, _ = row
-            is_settled = is_healed or cause.endswith("_has_no_data")
-            row.append("" if is_settled else for_gap(running, venue, symbol, channel, began, ended, interval))
+            of = Stretch(venue, symbol, channel, began, ended, interval)
+            row += Remedy() if is_healed else for_gap(running, cause, of)
         return rows
 
     def events(self, venue: str, symbol: str, kind: str, until_us: int, offset: int, most: int = PAGE) -> Rows:
@@ -64,6 +66,10 @@ class History:
         asked = {"venue": venue, "symbol": symbol, "kinds": list(KINDS[kind]), "until_us": until_us}
         asked |= {"offset": offset, "most": most}
         return self._rows("events_page", asked)
+
+    def page(self, venue: str, symbol: str, kind: str, until_us: int, offset: int) -> Rows:
+        """A page of events, each with what to do about it: a sentence and a command."""
+        return with_remedies(self._running(), self.events(venue, symbol, kind, until_us, offset))
 
     def _rows(self, name: str, asked: dict[str, Any]) -> Rows:
         return list(map(list, self._queries.ask(name, asked)))

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from status_page import health, remedies
+from status_page.event_remedies import with_remedies
 from status_page.health import DOWN, NO_ANSWER, Fault, GoldState, LakeState, Recorder, Stage, recorder_of
 from status_page.lake_lag import LakeLag
 from status_page.processes import OWN, Processes, ProcessState, gauges_of
@@ -206,8 +207,10 @@ class Poller:
             ],
             **gauges_of(self._parts.get("heartbeats", ()), self._seen),
         }
+        running = self.running()
+        state["events"] = with_remedies(running, state["events"])
         self._newest = {one.name: now / SECOND_US - one.age_seconds for one in stages if one.age_seconds is not None}
-        body = orjson.dumps(remedies.with_commands(state, self.running()))
+        body = orjson.dumps(remedies.with_commands(state, running))
         with self._changed:
             self._state, self._version = body, self._version + 1
             self._changed.notify_all()

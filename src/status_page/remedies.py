@@ -1,18 +1,24 @@
 """PURE. What to do about each red thing of the page: a command that is right for the way the pipeline runs here."""
 
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from status_page.health import NO_ANSWER, Fault
-from tickhouse_core.timestamps import MINUTE_US, format_instant
+from tickhouse_core.timestamps import MINUTE_US, format_instant, to_datetime
 
 _SERVICES = {"transformer": "transform"}
 _COMMANDS = {"stream": "stream", "mirror": "mirror", "loader": "load", "transformer": "transform"}
 _DOCKER = "docker compose"
 _RECORDERS = "stream stream-kucoin"
 _MOST_SYMBOLS = 20
+_PLAIN = re.compile(r"[\w.-]{1,40}")
+"""A name that may stand in a query within quotes of the shell."""
+
+_LAST_US = 4_000_000_000_000_000
+"""Ids of a broken event may be any number; a later instant is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,18 @@ class Running:
     is_compose: bool = False
     records_here: bool = False
     """This process records too: `tickhouse local`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Of one stream from an instant to another, both included, in microseconds. `interval` is that of klines."""
+
+    venue: str
+    symbol: str
+    channel: str
+    since_us: int
+    until_us: int
+    interval: str = "1m"
 
 
 def for_stage(running: Running, fault: Fault, process: str = "", markets: Sequence[tuple[str, str]] = ()) -> str:
@@ -116,28 +134,46 @@ def for_check(running: Running, name: str) -> str:
 
 def for_book(running: Running, venue: str, symbol: str) -> str:
     """Shows why a book is unverified, and whether its next snapshot has come: that is requested without a command."""
-    return _query(
-        running,
-        "select started_at, event, cause, detail from stream_events "  # noqa: S608  # shown, not run
-        f"where venue = '{venue}' and symbol = '{symbol}' and channel = 'depth' order by started_at desc limit 20",
-    )
+    return _events(running, (venue, symbol, "depth"), "order by started_at desc")
 
 
-def for_gap(running: Running, venue: str, symbol: str, channel: str, since_us: int, until_us: int, interval: str = "1m") -> str:
-    """Fetches the candles of a gap's time; empty for the book, of which a venue has no past.
+def for_stream(running: Running, of: Stretch) -> str:
+    """Shows what happened to a stream from a minute before on: a gap, and what followed it."""
+    since = to_datetime(of.since_us - MINUTE_US).strftime("%Y-%m-%d %H:%M:%S")
+    return _events(running, (of.venue, of.symbol, of.channel), f"and started_at >= '{since}' order by started_at")
 
-    `until_us` is where the gap's last instant is, or its last kline opened.
-    """
-    if channel not in ("klines", "trades"):
+
+def for_recorder(running: Running, venue: str) -> str:
+    """Shows what is wrong between the recorder and the venue."""
+    if running.is_compose and not running.folder:
+        return f"{_DOCKER} {_COMPOSE[Fault.SILENT]}"
+    asked = f"doctor --venue {venue}" if _PLAIN.fullmatch(venue) else "doctor"
+    return _in_folder(asked, running) if running.folder else f"tickhouse {asked}"
+
+
+def for_candles(running: Running, of: Stretch, *, is_recheck: bool = False) -> str:
+    """Fetches the candles of a stretch; `is_recheck`: also those that the venue did not have before. Empty for no real time."""
+    if not 0 <= of.since_us <= of.until_us < _LAST_US:
         return ""
-    step = MINUTE_US
-    start, end = since_us // step * step, (until_us // step + 1) * step
-    options = ["--venue", venue, "--symbol", symbol, "--interval", interval]
-    options += ["--start", format_instant(start), "--end", format_instant(end)]
+    start, end = of.since_us // MINUTE_US * MINUTE_US, (of.until_us // MINUTE_US + 1) * MINUTE_US
+    options = ["--venue", of.venue, "--symbol", of.symbol, "--interval", of.interval or "1m"]
+    options += ["--start", format_instant(start), "--end", format_instant(end), *(["--recheck"] if is_recheck else [])]
     asked = f"klines {shlex.join(options)}"
     if running.folder:
         return _in_folder(asked, running)
     return f"{_DOCKER} run --rm klines tickhouse {asked}" if running.is_compose else f"tickhouse {asked}"
+
+
+def _events(running: Running, stream: tuple[str, str, str], rest: str) -> str:
+    """Empty for a name that would have to be quoted: no venue has one."""
+    if not all(map(_PLAIN.fullmatch, stream)):
+        return ""
+    venue, symbol, channel = stream
+    return _query(
+        running,
+        "select started_at, event, cause, detail from stream_events "  # noqa: S608  # shown, not run
+        f"where venue = '{venue}' and symbol = '{symbol}' and channel = '{channel}' {rest} limit 20",
+    )
 
 
 def _query(running: Running, sql: str) -> str:

@@ -36,11 +36,15 @@ _RECORDED = {dataset.queue for dataset in DATASETS if dataset.channel}
 
 
 class LiveStatus:
-    """What `tickhouse local` does now. Who runs it sets `phase`, `what` and the addresses; `history` has each venue's report."""
+    """What `tickhouse local` does now. Who runs it sets `phase`, `what`, `compacted` and the addresses.
+
+    `history` has each venue's report.
+    """
 
     def __init__(self, what: str, folder: Path) -> None:
         self.phase = "starting"
         self.url = self.sql_url = ""
+        self.compacted = ""
         self.is_recording = False
         self.history: dict[str, BackfillReport] = {}
         self.what, self.folder = what, folder
@@ -86,6 +90,8 @@ class LiveStatus:
             yield "lag", _lag(figures["tickhouse_status_newest_timestamp_seconds"])
         for venue, report in list(self.history.items()):
             yield "history", f"{venue}: {report.rows_received + report.rows_without_data:,} of {report.rows_missing:,} klines"
+        if self.compacted:
+            yield "compacted", self.compacted
         yield "disk", self._disk(sum(figures["tickhouse_stream_spool_bytes"].values()))
         for words in troubles[:_TROUBLES] if self.is_recording else ():
             yield "trouble", Text(words, style="yellow")

@@ -32,7 +32,7 @@ from tickhouse_core.errors import Interrupted, TickhouseError, UsageError
 from tickhouse_core.files import locked_folder
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
-from tickhouse_core.settings import CompactionSettings, SqlSettings, StatusSettings, WarehouseSettings, read
+from tickhouse_core.settings import CompactionSettings, LakeSettings, SqlSettings, StatusSettings, WarehouseSettings, read
 from tickhouse_core.sql_door.serving import Door, listen_for_sql, serving_sql
 from tickhouse_core.timestamps import format_instant, now_us
 from transform_process.migrate import migrate
@@ -149,7 +149,8 @@ def _record(
         for venue, chosen in markets.items()
     ]
     with closing(TimeLimit(END_SECONDS)) as limit:
-        beside = [*_history_workers(markets, options.history, status), *compaction_workers(options.folder)]
+        compactions = compaction_workers(options.folder, partial(setattr, status, "compacted"))
+        beside = [*_history_workers(markets, options.history, status), *compactions]
         pipeline = live_pipeline(captures, on_end=stop.set, beside=beside, limit=limit)
         with pipeline as running, running_page(options.page, listener=listener) as url:
             status.phase, status.url, status.sql_url, status.is_recording = "recording", url, door.url, True
@@ -247,6 +248,8 @@ def main(
         if history is not None and history.since_us > now_us():
             raise UsageError(f"--since {format_instant(history.since_us)} is in the future: there are no klines yet")
         read(CompactionSettings)  # a wrong value builds nothing
+        if (cell := read(LakeSettings).cell).count > 1:
+            raise UsageError(f"TICKHOUSE_CELL={cell}: `tickhouse local` has one folder for all its symbols: unset it")
         settings = read(StatusSettings)
         chosen = settings if port is None else settings.model_copy(update={"port": port})
         sql = read(SqlSettings) if sql_port is None else SqlSettings(port=sql_port)

@@ -11,10 +11,12 @@ import typer.main
 import yaml
 
 from status_page import remedies
+from status_page.event_remedies import Event, for_event, for_gap
 from status_page.health import NO_ANSWER, Fault
-from status_page.remedies import Running
+from status_page.remedies import Running, Stretch
 from tickhouse.cli import app
-from tickhouse_core.datasets import QUEUES
+from tickhouse_core.datasets import CHANNELS, QUEUES
+from tickhouse_core.event_kinds import EVENT_KINDS, GAP_CAUSES
 
 WAYS = {
     "services": Running(),
@@ -36,14 +38,16 @@ def commands(running: Running) -> Iterator[str]:
     yield from (remedies.for_dead_letters(running, queue)[0] for queue in QUEUES)
     yield remedies.for_check(running, "coverage")
     yield remedies.for_book(running, "binance", "BTCUSDT")
-    for channel in ("trades", "klines"):
-        yield remedies.for_gap(running, "kucoin", "BTC-USDT", channel, 1_700_000_000_000_000, 1_700_000_030_000_000)
+    for channel in CHANNELS:
+        of = Stretch("kucoin", "BTC-USDT", channel, 1_700_000_000_000_000, 1_700_000_030_000_000)
+        yield from (for_gap(running, cause, of).command for cause in GAP_CAUSES)
+        yield from (for_event(running, Event(kind, "restart", of)).command for kind in EVENT_KINDS)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_command_can_be_typed(way: str) -> None:
     group: Any = typer.main.get_command(app)
-    for command in commands(WAYS[way]):
+    for command in filter(None, commands(WAYS[way])):
         words = shlex.split(command)
         if words[:2] == ["docker", "compose"]:
             assert way == "compose"
@@ -79,9 +83,21 @@ def test_what_is_right_for_one_way_is_not_what_another_way_shows() -> None:
     assert remedies.for_process(WAYS["services"], "stream-kucoin", is_gone=True) == "tickhouse stream --venue kucoin"
     assert remedies.for_process(WAYS["compose"], "transformer", is_gone=True) == "docker compose up --detach transform"
     assert "end the recording first" in remedies.for_dead_letters(WAYS["local"], "trades-notifications")[1]
-    assert remedies.for_gap(WAYS["services"], "binance", "BTCUSDT", "depth", 0, 0) == ""
-    minutes = remedies.for_gap(WAYS["services"], "binance", "BTCUSDT", "trades", 90_000_000, 150_000_000)
+    assert remedies.for_recorder(WAYS["services"], "kucoin") == "tickhouse doctor --venue kucoin"
+    minutes = remedies.for_candles(WAYS["services"], Stretch("binance", "BTCUSDT", "trades", 90_000_000, 150_000_000))
     assert minutes.endswith("--start 1970-01-01T00:01:00Z --end 1970-01-01T00:03:00Z")
+
+
+@pytest.mark.parametrize("name", ["BTC'; drop", 'BTC"USDT', "$(reboot)", "`x`", ""])
+def test_a_name_that_the_shell_would_read_is_in_no_query(name: str) -> None:
+    of = Stretch("binance", name, "depth", 0, 0)
+    assert remedies.for_stream(Running(), of) == remedies.for_book(Running(), "binance", name) == ""
+    assert remedies.for_recorder(Running(), name) == "tickhouse doctor"
+
+
+def test_ids_that_are_no_time_make_no_command() -> None:
+    """Of a broken event of klines: any number of 64 bits."""
+    assert remedies.for_candles(Running(), Stretch("binance", "BTCUSDT", "klines", 1, 2**64 - 1)) == ""
 
 
 def test_only_what_is_wrong_has_a_command() -> None:

@@ -37,6 +37,7 @@ def status(tmp_path: Path) -> Iterator[LiveStatus]:
     made = LiveStatus("BTCUSDT, BTC-USDT", tmp_path / "data")
     with ExitStack() as parts:
         parts.enter_context(observed(Component("stream", lambda: samples, lambda: ["0 of 1 connections to the venue are open"])))
+        made.compacted = "1,200 objects into 8, 0 deleted"
         made.phase, made.url, made.is_recording = "recording", "http://localhost:8080", True
         made.history["binance"] = BackfillReport(rows_missing=44_640, rows_received=1_000)
         yield made
@@ -59,6 +60,7 @@ def test_it_says_what_is_recorded_loaded_missing_late_and_what_to_do(status: Liv
     assert lines["gaps"] == "2"
     assert re.fullmatch(r"\d s from the exchange to SQL", lines["lag"])
     assert lines["history"] == "binance: 1,000 of 44,640 klines"
+    assert lines["compacted"] == "1,200 objects into 8, 0 deleted"
     assert re.fullmatch(r"0 B in \S+/data · .* free · spool 4\.2 kB", lines["disk"])
     assert lines["trouble"] == "stream: 0 of 1 connections to the venue are open"
     assert lines["page"] == "http://localhost:8080"

@@ -71,6 +71,12 @@ def test_history_from_the_future_is_one_line_before_anything_is_built() -> None:
     assert (said.returncode, everything()) == (2, [])
 
 
+def test_one_folder_has_no_cells_which_is_one_line_before_anything_is_built() -> None:
+    said = run_here("tickhouse.cli", "local", "--symbol", "BTCUSDT", environment={"TICKHOUSE_CELL": "2/4"})
+    assert said.stderr == "error: TICKHOUSE_CELL=2/4: `tickhouse local` has one folder for all its symbols: unset it\n"
+    assert (said.returncode, everything()) == (2, [])
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "nowhere.invalid"])
 def test_no_server_is_one_line_with_both_ways_out(host: str) -> None:
     said = run_here("tickhouse.cli", "query", "select 1", environment={"CLICKHOUSE_HOST": host, "CLICKHOUSE_PORT": "9"})

@@ -1,4 +1,4 @@
-"""How a candle looks, in a real browser, by its pixels: rising, falling and incomplete ones differ without their colour."""
+"""How a candle and its volume look, in a real browser, by pixels: rising, falling, incomplete ones differ without colour."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ KINDS = {
 }
 """Open, close, whether complete; all have wicks from 70 to 130."""
 
-INKS = """async ([open, close, isComplete, theme, steps]) => {
+INKS = """async ([open, close, isComplete, theme, steps, top, bottom]) => {
   document.documentElement.dataset.theme = theme;
   const { candleChart } = await import('/assets/candles.js');
   const box = document.createElement('div');
@@ -31,8 +31,8 @@ INKS = """async ([open, close, isComplete, theme, steps]) => {
   chart.look(-30, (steps - 0.5) * 60);
   for (let frame = 0; frame < 3; frame++) await new Promise((done) => requestAnimationFrame(done));
   const canvas = box.querySelector('canvas');
-  const width = canvas.width, height = Math.floor(canvas.height * 0.8); // the volume is below
-  const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
+  const width = canvas.width, height = Math.floor(canvas.height * (bottom - top));
+  const { data } = canvas.getContext('2d').getImageData(0, Math.floor(canvas.height * top), width, height);
   const chroma = (x, y) => {
     const pixel = data.slice((y * width + x) * 4, (y * width + x) * 4 + 3);
     return Math.max(...pixel) - Math.min(...pixel);
@@ -43,9 +43,13 @@ INKS = """async ([open, close, isComplete, theme, steps]) => {
 """The colourfulness of each pixel around the middle candle, by rows: paper, grid and the line of the last price are grey."""
 
 
-def inks(page: "Page", kind: str, theme: str, steps: int) -> list[list[float]]:
+CANDLE, VOLUME = (0.0, 0.8), (0.81, 1.0)
+"""Which part of the height has them."""
+
+
+def inks(page: "Page", kind: str, theme: str, steps: int, part: tuple[float, float] = CANDLE) -> list[list[float]]:
     """0 where there is paper, 1 where there is full ink."""
-    rows: list[list[int]] = page.evaluate(INKS, [*KINDS[kind], theme, steps])
+    rows: list[list[int]] = page.evaluate(INKS, [*KINDS[kind], theme, steps, *part])
     most = max(map(max, rows))
     return [[ink / most if ink > 30 else 0 for ink in row] for row in rows]
 
@@ -87,3 +91,22 @@ def test_candles_too_narrow_for_a_body_are_lines_and_incomplete_ones_are_dashed(
         inked = [row for row in rows if any(row)]
         outline = share([max(row) for row in inked], 0.6)
         assert outline > 0.95 if KINDS[kind][2] else 0.4 < outline < 0.8, kind
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_volume_is_hollow_filled_or_dashed_as_its_candle(theme: str, page: "Page") -> None:
+    put_on_stage(page, {})
+    seen = {kind: looks(inks(page, kind, theme, 3, VOLUME)) for kind in KINDS}
+    assert {kind: look["edge"] for kind, look in seen.items()} == {
+        kind: "dashed" if "incomplete" in kind else "solid" for kind in KINDS
+    }
+    for kind, look in seen.items():
+        assert look["filled"] > 0.95 if "falling" in kind else look["filled"] < 0.05, kind
+
+
+def test_volume_of_narrow_candles_is_lines(page: "Page") -> None:
+    put_on_stage(page, {})
+    for kind, (_, _, is_complete) in KINDS.items():
+        inked = [row for row in inks(page, kind, "light", 300, VOLUME) if any(row)]
+        outline = share([max(row) for row in inked], 0.6)
+        assert outline > 0.95 if is_complete else 0.4 < outline < 0.8, kind

@@ -213,6 +213,23 @@ def test_a_cell_of_the_calendar_opens_its_time_and_lists_its_gaps(width: int, ur
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_sql_on_a_phone_scrolls_its_table_and_never_the_page(url: str, page: "Page") -> None:
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.goto(f"{url}/sql")
+    page.wait_for_function("() => document.querySelectorAll('#example option').length > 5")
+    page.locator("#statement").fill("select " + ", ".join(f"'{'x' * 40}' as column_{number}" for number in range(9)))
+    page.locator("#run").click()
+    expect(page.locator("#rows tr")).to_have_count(1, timeout=patience(30) * 1_000)
+    box = page.locator("[aria-label=Result]")
+    assert box.evaluate("node => node.scrollWidth > 2 * node.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert page.locator("#example").evaluate("node => node.getBoundingClientRect().right") <= 400
+    page.locator("#statement").fill(f"select {'x' * 200}")
+    page.locator("#run").click()
+    expect(page.locator("#said")).to_contain_text("xxxx")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
 def test_sql_shows_a_table_and_the_engines_words(url: str, page: "Page") -> None:
     page.goto(f"{url}/sql")
     page.locator("#example").select_option(label="Every table and view, with what it is")

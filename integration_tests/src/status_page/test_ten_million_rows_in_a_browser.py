@@ -39,7 +39,7 @@ def fill(warehouse: Warehouse) -> None:
     warehouse.command(
         "insert into silver_trades (venue, symbol, trade_id, price, quantity, trade_time, event_time, receipt_time, load_time) "
         "select 'binance', ['BTCUSDT', 'ETHUSDT', 'SOLUSDT', 'XRPUSDT'][number % 4 + 1], intDiv(number, 4), "
-        "100 + number % 1000, 1, now64(6) - toIntervalHour(23) + toIntervalMillisecond(intDiv(number, 100)) as at, at, "
+        "100 + number % 1000, 1, now64(6) - toIntervalHour(23) + toIntervalMillisecond(10 * number) as at, at, "
         "at + toIntervalMillisecond(number % 90), at + toIntervalSecond(3) "
         f"from numbers({TRADES})"
     )

@@ -9,7 +9,11 @@ import pytest
 from integration_tests.src.status_page.conftest import NO_CANDLES, STAGE, expect, put_on_stage
 
 from status_page import health
+from status_page.event_remedies import for_gap, with_remedies
 from status_page.health import LakeState
+from status_page.remedies import Running, Stretch
+from tickhouse_core.datasets import CHANNELS
+from tickhouse_core.event_kinds import EVENT_KINDS, GAP_CAUSES
 from tickhouse_core.timestamps import HOUR_US, MINUTE_US, SECOND_US, now_us
 
 if TYPE_CHECKING:
@@ -126,7 +130,8 @@ def state(number: int) -> dict[str, Any]:
     stage = health.warehouse_stage(lake, at, at, at)
     stages = [{"name": name, "verdict": "ok", "age_seconds": number, "words": stage.words, "command": ""} for name in STAGES]
     dead = health.several(number, "dead letter", "dead letters")
-    event = [at, "binance", "BTCUSDT", "trades", "main", "gap", "restart", "", number, number]
+    event = event_row(at, "gap", "trades", "restart")
+    event[8:10] = number, number
     queue = {"name": "trades", "waiting": number, "in_flight": number, "dead": number, "command": "tickhouse redrive", "note": ""}
     return {
         "at": at,
@@ -137,7 +142,7 @@ def state(number: int) -> dict[str, Any]:
         "coverage_hours": 24,
         "queues": [queue],
         "markets": [["binance", "BTCUSDT"]],
-        "events": [event],
+        "events": with_remedies(Running(), [event]),
         "coverage": [["binance", "BTCUSDT", at // HOUR_US * HOUR_US, *[number] * 5]],
         "processes": [{"name": "loader", "trouble": [], "since": at / 1e6 - number, "command": ""}],
         "recorders": [{"name": "stream binance main", "since": at / 1e6 - number, "seen": at / 1e6}],
@@ -150,13 +155,18 @@ def state(number: int) -> dict[str, Any]:
 STAGES = ("venue", "lake", "warehouse", "gold")
 
 
+def event_row(at: int, kind: str, channel: str, cause: str = "") -> list[Any]:
+    """As events.sql returns it."""
+    return [at, "binance", "BTCUSDT", channel, "main", kind, cause, "", at, at, at]
+
+
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_every_count_has_the_noun_that_belongs_to_it(number: int, page: "Page") -> None:
     """Every place that shows a count shows this one. The nouns are found in what the page shows, pointed at or not."""
     hour = now_us() // HOUR_US * HOUR_US
     loaded = [["klines", "1m", number], ["trades", "", number], ["depth", "", number]]
     ids = {"trades": (10, 10 + number - 1), "depth": (10, 10 + number - 1)}
-    gaps = [[channel, "restart", hour, hour, *both, False, 0, ""] for channel, both in ids.items()]
+    gaps = [[channel, "restart", hour, hour, *both, False, 0, "", ""] for channel, both in ids.items()]
     calendar = {"since": hour - HOUR_US, "until": hour + MINUTE_US, "cells": [[hour, *[number] * 8]]}
     answers = {"/api/events": [("state", state(number)), news(None)], "/api/klines": NO_CANDLES | {"loaded": loaded}}
     table = {"columns": [["x", "String"]], "rows": [["a"]] * number, "is_whole": True, "seconds": 0}
@@ -187,8 +197,11 @@ def counted(texts: list[str]) -> Iterator[tuple[int, str]]:
 
 
 def test_everything_red_has_a_command_beside_it(page: "Page") -> None:
-    """The badge at the top repeats what is red below; the list of events is about the past."""
-    red = state(2)
+    """Or the reason why nothing can be done. The badge at the top repeats what is red below."""
+    red, at = state(2), now_us()
+    kinds = [event_row(at, kind, "depth") for kind in EVENT_KINDS if kind != "gap"]
+    gaps = [event_row(at, "gap", channel, cause) for channel in CHANNELS for cause in GAP_CAUSES]
+    red["events"] = with_remedies(Running(), kinds + gaps)
     red["stages"] = [stage | {"verdict": "down", "command": "tickhouse doctor"} for stage in red["stages"]]
     red["processes"] = [{"name": "loader", "trouble": ["does not answer"], "since": None, "command": "tickhouse load"}]
     shown = book([("99", "1")], [("101", "1")], is_proven=False, command="tickhouse query")
@@ -197,11 +210,45 @@ def test_everything_red_has_a_command_beside_it(page: "Page") -> None:
     expect(page.locator("#processes code")).to_have_text("tickhouse load")
     found = page.evaluate(
         "() => [...document.querySelectorAll('main [data-verdict=down], main [data-verdict=degraded]')]"
-        ".filter((node) => !node.closest('#events'))"
-        ".map((node) => [node.textContent, node.closest('li, figure, section').querySelectorAll('.command button').length])"
+        ".map((node) => [node.textContent, node.closest('#events tr') ?? node.closest('li, figure, section')])"
+        ".map(([words, part]) => [words, part.querySelectorAll('.command button').length, part.querySelector('.remedy')])"
+        ".map(([words, buttons, why]) => [words, buttons, why?.textContent])"
     )
-    assert len(found) == 4 + 1 + 1 + 1 + 1  # stages, book, queue, process, check
-    assert [words for words, buttons in found if not buttons] == []
+    of_events = page.evaluate("document.querySelectorAll('#events [data-verdict=down], #events [data-verdict=degraded]').length")
+    assert of_events > len(gaps)
+    assert len(found) == 4 + 1 + 1 + 1 + 1 + of_events  # stages, book, queue, process, check
+    assert [words for words, buttons, why in found if not buttons and not why] == []
+    assert len([why for _, buttons, why in found if not buttons and why]) == len(GAP_CAUSES)  # those of tickers
+
+
+def test_what_to_do_about_an_event_stays_open_while_others_come_and_can_be_copied(page: "Page") -> None:
+    at = now_us()
+    events = [event_row(at - number, "gap", "depth", "restart") for number in range(3)]
+    now = {"events": events}
+    answers = {"/api/events": lambda: [("state", state(2) | {"events": with_remedies(Running(), now["events"])})]}
+    put_on_stage(page, answers)
+    expect(page.locator("#events tr")).to_have_count(3)
+    page.locator("#events summary").first.click()
+    page.locator("#events .command button").first.focus()
+    now["events"] = [event_row(at + 1, "gap", "trades", "restart"), *events[:2]]
+    expect(page.locator("#events tr").first).to_contain_text("trades")
+    expect(page.locator("#events tr")).to_have_count(3)
+    assert page.evaluate("document.activeElement.closest('tr').querySelector('details').open")
+    assert [node.get_attribute("open") is not None for node in page.locator("#events details").all()] == [False, True, False]
+    expect(page.locator("#events .command code").nth(1)).to_have_text(re.compile("^tickhouse query .* channel = 'depth'"))
+
+
+@pytest.mark.parametrize("channel", ["depth", "tickers"])
+def test_a_gap_of_the_calendar_says_what_to_do(channel: str, page: "Page") -> None:
+    hour = now_us() // HOUR_US * HOUR_US
+    calendar = {"since": hour - HOUR_US, "until": hour + MINUTE_US, "cells": [[hour, *[1] * 8]]}
+    words, command = for_gap(Running(), "restart", Stretch("binance", "BTCUSDT", channel, hour, hour))
+    gaps = [["depth", "restart", hour, hour, 10, 11, False, 0, words, command]]
+    put_on_stage(page, {"/api/coverage": calendar, "/api/gaps": gaps, "/api/events": [("state", state(2))]}, ADDRESS)
+    page.locator("#calendar button").last.click()
+    page.locator("#gaps summary").click()
+    expect(page.locator("#gaps .remedy")).to_contain_text(words)
+    assert page.locator("#gaps .command code").all_text_contents() == ([command] if command else [])
 
 
 def test_no_candles_yet_is_said_with_what_is_loaded_and_all_of_them_come_when_they_are_there(page: "Page") -> None:
@@ -221,6 +268,7 @@ def test_no_candles_yet_is_said_with_what_is_loaded_and_all_of_them_come_when_th
     )
     now["window"], now["news"] = window | {"klines": klines[-300:]}, klines[-3:]
     expect(page.locator("#candles-words")).to_contain_text("close 100")
+    expect(page.locator("#price")).to_have_text("100")
     expect(page.locator("#candles-state")).to_be_hidden()
     now["window"] = window | {"klines": klines[:400] + klines[-300:]}
     page.evaluate("window.later += 20000")

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from conftest import ROOT
+from integration_tests.src.docs.shell import blocks_of
 from pyiceberg.table import Table
 from tests.tickhouse.catalog.catalogues import register, table_of
 from tests.tickhouse.compact.lakes import LONG_AFTER, options, run
@@ -29,6 +30,9 @@ from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lake_keys import hourly_key
 
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
+RECIPES = ROOT / "docs" / "recipes.md"
+CHDB = "import sys, chdb, json; print(json.dumps([str(chdb.query(one, 'TSV')).split() for one in sys.argv[1:]]))"
+FIGURES_OF_DUCKDB = ROOT / "integration_tests" / "peers" / "iceberg_figures.py"
 SPAN = ("2024-08-08", "2024-08-10")
 FIGURES = "select count(*), sum(price), sum(quantity), max(trade_id), min(symbol) from {table}"
 LEVELS = (
@@ -101,6 +105,21 @@ def test_pyiceberg_reads_the_same_as_the_api(registered: Registered) -> None:
     assert diffs.num_rows == int(registered.diffs[0]) > 0
 
 
+def test_the_recipe_for_chdb_reads_the_same_as_the_api(registered: Registered) -> None:
+    count, _, quantity, _, symbol = registered.after
+    (query,) = blocks_of(RECIPES, "clickhouse")
+    assert _said([sys.executable, "-c", CHDB, query.strip().rstrip(";")], registered.folder) == [[symbol, count, quantity]]
+
+
+def test_the_recipe_for_duckdb_reads_the_same_as_the_api(registered: Registered) -> None:
+    if not PEERS.exists():
+        pytest.skip("no environment with DuckDB's extension for Iceberg: make peers")
+    count, _, quantity, _, symbol = registered.after
+    (query,) = blocks_of(RECIPES, "duckdb")
+    query = query.replace("<metadata_location>", registered.table("trades").metadata_location)
+    assert _said([str(PEERS), str(FIGURES_OF_DUCKDB), query], registered.folder) == [[symbol, count, quantity]]
+
+
 def test_chdb_reads_the_same_as_the_api(registered: Registered) -> None:
     """In a process of its own: the engine reads local files only below the folder that it was started in."""
     queries = [
@@ -108,8 +127,7 @@ def test_chdb_reads_the_same_as_the_api(registered: Registered) -> None:
         FIGURES.format(table="icebergLocal('iceberg/trades')") + f" settings iceberg_snapshot_id = {registered.old}",
         LEVELS.format(table="icebergLocal('iceberg/depth_diffs')"),
     ]
-    code = "import sys, chdb, json; print(json.dumps([str(chdb.query(one, 'TSV')).split() for one in sys.argv[1:]]))"
-    assert _said([sys.executable, "-c", code, *queries], registered.folder) == registered.expected
+    assert _said([sys.executable, "-c", CHDB, *queries], registered.folder) == registered.expected
 
 
 def test_duckdb_reads_the_same_as_the_api(registered: Registered) -> None:
@@ -121,8 +139,7 @@ def test_duckdb_reads_the_same_as_the_api(registered: Registered) -> None:
         FIGURES.format(table=f"iceberg_scan('{places['trades']}', snapshot_from_id = {registered.old}::ubigint)"),
         LEVELS.format(table=f"iceberg_scan('{places['depth_diffs']}')"),
     ]
-    script = ROOT / "integration_tests" / "peers" / "iceberg_figures.py"
-    assert _said([str(PEERS), str(script), *queries], registered.folder) == registered.expected
+    assert _said([str(PEERS), str(FIGURES_OF_DUCKDB), *queries], registered.folder) == registered.expected
 
 
 def _figures(folder: Path) -> list[str]:

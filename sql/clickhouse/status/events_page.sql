@@ -10,7 +10,8 @@ select
     cause,
     substring(detail, 1, 300),
     from_update_id,
-    to_update_id
+    to_update_id,
+    toUnixTimestamp64Micro(ended_at)
 from silver_stream_events final
 where started_at < fromUnixTimestamp64Micro({until_us:Int64})
     and ({venue:String} = '' or venue = {venue:String})

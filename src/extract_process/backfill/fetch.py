@@ -18,6 +18,7 @@ from extract_process.venues import Venue
 from extract_process.venues.api import Archive, VenueRest
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import UnusableAnswer, VenueError, VenueRefused
+from tickhouse_core.event_kinds import GapCause
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, format_instant
 
 log = logging.getLogger(__name__)
@@ -212,7 +213,7 @@ class KlineFetcher:
 
     def _leave_out(self, series: KlineSeries, span: Range, why: VenueError) -> pa.Table:
         """No rows: the range is a gap without a proof, which the next run asks for again."""
-        cause = "venue_refused" if isinstance(why, VenueRefused) else "unusable_answer"
+        cause: GapCause = "venue_refused" if isinstance(why, VenueRefused) else "unusable_answer"
         if series.symbol not in self._unanswered:
             self._unanswered[series.symbol] = Unanswered(why, span.first)
             log.error("the venue gives no usable klines, other symbols go on", extra={"symbol": series.symbol, "why": str(why)})

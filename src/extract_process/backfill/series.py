@@ -14,6 +14,7 @@ from extract_process.parquet import write_events
 from extract_process.ranges import Grid, Range
 from extract_process.records import StreamEvent
 from tickhouse_core.datasets import INSTANT, KLINES
+from tickhouse_core.event_kinds import EventKind, GapCause
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import format_instant, now_us
 
@@ -55,7 +56,7 @@ class KlineSeries:
             for month, part in self.grid.split_by_month(span):
                 self._month(month).no_data.append(part)
 
-    def add_unexplained(self, span: Range, cause: str) -> None:
+    def add_unexplained(self, span: Range, cause: GapCause) -> None:
         """Klines that stay missing without a proof: written down as a gap, and asked for again next time."""
         for month, part in self.grid.split_by_month(span):
             self._month(month).unexplained.append((part, cause))
@@ -109,7 +110,7 @@ class KlineSeries:
             self._events_written += 1
             write_events(self._store, events, now_us(), self._events_written)
 
-    def _range_event(self, event: str, span: Range, cause: str) -> StreamEvent:
+    def _range_event(self, event: EventKind, span: Range, cause: str) -> StreamEvent:
         end = self.grid.after(span.last)
         detail = f"{self.grid.count(span)} klines, {format_instant(span.first)} to {format_instant(end)}"
         log.info(event, extra={"symbol": self.symbol, "cause": cause, "detail": detail})
@@ -131,7 +132,7 @@ class KlineSeries:
             for at, differing in by_kline.items()
         ]
 
-    def _event(self, event: str, span: Range, ended_at: int, cause: str, detail: str) -> StreamEvent:
+    def _event(self, event: EventKind, span: Range, ended_at: int, cause: str, detail: str) -> StreamEvent:
         return StreamEvent(
             venue=self._venue,
             symbol=self.symbol,

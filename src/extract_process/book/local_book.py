@@ -5,6 +5,7 @@ from extract_process.book.text_book import TextBook
 from extract_process.book.verification import BookKind, BookVerification, BoundedBook, Mismatch, Proven, Unproven, known_book
 from extract_process.records import DepthDiff, DepthSnapshot
 from extract_process.sequence import IdFinding
+from tickhouse_core.event_kinds import GapCause
 
 Finding = IdFinding | SnapshotNeeded | SyncDelayed | Synced | Proven | Mismatch | Unproven
 
@@ -51,7 +52,7 @@ class LocalBook:
         if self._running is not None:
             self._running = self._running.nearest(levels)
 
-    def on_break(self, cause: str) -> None:
+    def on_break(self, cause: GapCause) -> None:
         """The stream was interrupted: a hole that shows now has this cause."""
         self._sync.ids.on_break(cause)
 

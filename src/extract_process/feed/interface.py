@@ -9,6 +9,7 @@ from typing import Protocol
 
 from extract_process.records import StreamKey
 from extract_process.shards import Shard
+from tickhouse_core.event_kinds import EventKind, GapCause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +46,8 @@ class FrameHandler(Protocol):
     def spans(self) -> Mapping[StreamKey, tuple[int, int]]:
         """The first and the last tracked id, of the numbering that each stream has now."""
 
-    def on_break(self, cause: str, concerns: Callable[[StreamKey], bool]) -> None:
+    def on_break(self, cause: GapCause, concerns: Callable[[StreamKey], bool]) -> None:
         """Streams were interrupted: holes that show now have this cause."""
 
-    def tell(self, event: str, key: StreamKey | None = None, *, cause: str = "", detail: str = "") -> None:
+    def tell(self, event: EventKind, key: StreamKey | None = None, *, cause: str = "", detail: str = "") -> None:
         """Something happened to a connection (no key) or to one of its streams."""

@@ -5,6 +5,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
 
 from extract_process.feed.interface import FeedOptions, FrameHandler
 from extract_process.feed.link import FeedLink, FeedLinks, ReconnectDelay, compared, first_of
@@ -16,6 +17,7 @@ from extract_process.venues import Venue
 from extract_process.venues.api import CONTROL_MESSAGES, Address, Reply, ServerShutdown, Welcome
 from extract_process.venues.rate_limit import EventLimit
 from tickhouse_core.errors import SubscriptionRefused, VenueError
+from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.redaction import redacted
 
 log = logging.getLogger(__name__)
@@ -23,7 +25,10 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 """Between two looks at what is due by the clock."""
 
-_ROTATION, _SHUTDOWN, _MUTE, _LISTED = "rotation", "server_shutdown", "mute", "symbol_listed"
+_ROTATION: Final = "rotation"
+_SHUTDOWN: Final = "server_shutdown"
+_MUTE: Final = "mute"
+_LISTED: Final = "symbol_listed"
 """Why a connection is replaced: the `cause` of the events, and of a hole that it leaves."""
 
 
@@ -177,7 +182,7 @@ class StreamFeed:
     def _goes_on(self, successor: FeedLink) -> bool:
         return backlog_goes_on(successor.backlog, self._handler.spans(), self._sparse)
 
-    def _promote(self, link: FeedLink, event: str, cause: str = "") -> None:
+    def _promote(self, link: FeedLink, event: EventKind, cause: str = "") -> None:
         """From here on this connection is the active one; what it delivered so far is tracked first."""
         link.is_active = self._is_renewed = True
         self._silence.begin(asyncio.get_running_loop().time())
@@ -280,6 +285,6 @@ class StreamFeed:
     def _is_ours(self, key: StreamKey) -> bool:
         return (key.channel, key.symbol.upper()) in self._places
 
-    def _tell(self, event: str, *, cause: str = "", detail: str = "") -> None:
+    def _tell(self, event: EventKind, *, cause: str = "", detail: str = "") -> None:
         words = f"{self.name}: {redacted(detail)}" if detail else self.name  # events are data: they leave this machine
         self._handler.tell(event, cause=cause, detail=words)

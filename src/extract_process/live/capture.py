@@ -24,6 +24,7 @@ from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS, FrameRefused
 from extract_process.venues.rest_client import Answer
 from tickhouse_core.errors import SpoolFull
+from tickhouse_core.event_kinds import EventKind, GapCause
 from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
@@ -113,7 +114,7 @@ class Capture:
 
     def tell(
         self,
-        event: str,
+        event: EventKind,
         key: StreamKey | None = None,
         *,
         cause: str = "",
@@ -131,7 +132,7 @@ class Capture:
         """The first and the last tracked id, of the numbering that each stream has now."""
         return self.monitor.spans()
 
-    def on_break(self, cause: str, concerns: Callable[[StreamKey], bool]) -> None:
+    def on_break(self, cause: GapCause, concerns: Callable[[StreamKey], bool]) -> None:
         """Streams were interrupted: holes that show now have this cause."""
         self.monitor.on_break(cause, concerns)
 

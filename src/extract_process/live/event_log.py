@@ -4,10 +4,12 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import cast
 
 from extract_process.records import StreamEvent
 from extract_process.sequence import UNREADABLE
 from tickhouse_core.datasets import KLINES
+from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.timestamps import format_instant
 
 log = logging.getLogger(__name__)
@@ -96,7 +98,7 @@ class EventLog:
     def __init__(self) -> None:
         self._events, self._lines = SaidSeldom(_MOST_EVENTS), SaidSeldom(_MOST_LINES)
 
-    def may_record(self, name: str) -> bool:
+    def may_record(self, name: EventKind) -> bool:
         """Whether there are few enough events of this name so far; otherwise this one is counted."""
         return self._events.may_say(name, time.monotonic())
 
@@ -114,10 +116,10 @@ class EventLog:
         if log.isEnabledFor(level) and (level < logging.WARNING or self._lines.may_say(event.event, time.monotonic())):
             log.log(level, event.event, extra=_said(event))
 
-    def take_left_out(self, *, at_once: bool = False) -> list[tuple[str, str]]:
+    def take_left_out(self, *, at_once: bool = False) -> list[tuple[EventKind, str]]:
         """Name and detail of the events that stand for those that were only counted; call it now and then."""
         left_out = self._events.take_left_out(time.monotonic(), at_once=at_once)
-        return [(name, f"{count:,} more in {seconds:.0f} s") for name, count, seconds in left_out]
+        return [(cast("EventKind", name), f"{count:,} more in {seconds:.0f} s") for name, count, seconds in left_out]
 
     def write_left_out(self, *, at_once: bool = False) -> None:
         """One line for those that were not written; call it now and then."""

@@ -11,6 +11,7 @@ from extract_process.live.requests import SNAPSHOT_LEVELS, GapRequest, Request, 
 from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, StreamKey, Trade, UnreadableRow, ids_of, key_of
 from extract_process.sequence import UNREADABLE, Gap, Healed, Implausible, NewNumbering, SequenceTracker
 from extract_process.venues.parsing import DATA_ERRORS
+from tickhouse_core.event_kinds import EventKind, GapCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ class StreamMonitor:
         self._ids_of(key).watch.on_absent(last)
         return Findings([self.event("gap", now_us, key, cause="venue_has_no_data", ids=(first, last), ended_at=now_us)])
 
-    def on_break(self, cause: str, concerns: Callable[[StreamKey], bool]) -> None:
+    def on_break(self, cause: GapCause, concerns: Callable[[StreamKey], bool]) -> None:
         """The streams concerned were interrupted: holes that show now have this cause."""
         for known in self._known():
             if concerns(known.key):
@@ -166,7 +167,7 @@ class StreamMonitor:
 
     def event(
         self,
-        name: str,
+        name: EventKind,
         started_at: int,
         key: StreamKey | None = None,
         *,

@@ -22,6 +22,7 @@ from extract_process.sequence import UNREADABLE, Gap, Implausible, NewNumbering
 from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS
 from extract_process.venues.rest_client import Answer
+from tickhouse_core.event_kinds import EventKind, GapCause
 from tickhouse_core.timestamps import now_us
 
 log = logging.getLogger(__name__)
@@ -129,12 +130,12 @@ class MirrorHandler:
         trades = {StreamKey("trades", symbol): channel.span for symbol, channel in self._trades.items()}
         return {key: span for key, span in (books | trades).items() if span is not None}
 
-    def on_break(self, cause: str, concerns: Callable[[StreamKey], bool]) -> None:
+    def on_break(self, cause: GapCause, concerns: Callable[[StreamKey], bool]) -> None:
         for symbol, channel in self._books.items():
             if concerns(StreamKey("depth", symbol)):
                 channel.book.on_break(cause)
 
-    def tell(self, event: str, key: StreamKey | None = None, *, cause: str = "", detail: str = "") -> None:
+    def tell(self, event: EventKind, key: StreamKey | None = None, *, cause: str = "", detail: str = "") -> None:
         is_loud = event in ("disconnected", "connect_failed", "venue_error", "mute", "successor_given_up")
         what = {"cause": cause, "detail": detail, "channel": key and key.channel, "symbol": key and key.symbol}
         words = {name: word for name, word in what.items() if word}

@@ -14,6 +14,7 @@ from extract_process.book.top_n import PriceChanges, TopN
 from extract_process.level_text import PLACES, LevelText
 from extract_process.mirror.messages import BookSides, BookState, Message, MessageForms
 from extract_process.records import DepthDiff, DepthSnapshot, Levels
+from tickhouse_core.event_kinds import GapCause
 
 THIN_SHARE = 4
 """A side that knows fewer levels than this part of a snapshot is thin, and one with few more than are shown."""
@@ -114,7 +115,7 @@ class MirrorBook:
         """Whether the visible levels are known, all of them."""
         return self._watch.is_synced and self._view.is_known
 
-    def on_break(self, cause: str) -> None:
+    def on_break(self, cause: GapCause) -> None:
         self._watch.on_break(cause)
 
     def on_diff(self, diff: DepthDiff, receipt_time: int) -> list[Step]:

@@ -29,6 +29,7 @@ from extract_process.venues.api import VenueRest
 from extract_process.venues.parsing import FrameRefused
 from extract_process.venues.rest_client import Answer
 from tickhouse_core.errors import UnknownSymbols, UsageError
+from tickhouse_core.event_kinds import EventKind, GapCause
 from tickhouse_core.lifecycle import StopRequest, run_until_stopped
 from tickhouse_core.settings import PubSubSettings, SpoolSettings, read
 
@@ -178,12 +179,12 @@ class VenueBooks:
         spans = {StreamKey("depth", symbol): watch.span for symbol, watch in self._watches.items()}
         return {key: span for key, span in spans.items() if span is not None}
 
-    def on_break(self, cause: str, concerns: Callable[[StreamKey], bool]) -> None:
+    def on_break(self, cause: GapCause, concerns: Callable[[StreamKey], bool]) -> None:
         for symbol, watch in self._watches.items():
             if concerns(StreamKey("depth", symbol)):
                 watch.on_break(cause)
 
-    def tell(self, event: str, key: StreamKey | None = None, *, cause: str = "", detail: str = "") -> None:
+    def tell(self, event: EventKind, key: StreamKey | None = None, *, cause: str = "", detail: str = "") -> None:
         log.info(event, extra={"detail": detail})
 
     def on_request(self, request: SnapshotRequest) -> None:

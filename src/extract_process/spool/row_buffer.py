@@ -29,6 +29,7 @@ from extract_process.sequence import UNREADABLE
 from extract_process.spool.segments import RestAnswer
 from extract_process.venues import Venue
 from tickhouse_core.datasets import HEARTBEATS, INSTANT, KLINES, LEVELS, NAME, STREAM_EVENTS, Dataset
+from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.lake_keys import hourly_key, stream_klines_key
 
 Parsed: TypeAlias = DepthSnapshot | list[Trade] | Any
@@ -247,7 +248,8 @@ class RowBuffer:
         for record, receipt_time, reason in batch.take_refused():
             key, (first, last) = key_of(record), ids_of(record) or (None, None)
             channel, symbol, interval = (key.channel, key.symbol, f"{key.interval} ") if key else ("", "", "")
-            for name in ("refused_row",) if first is None else ("refused_row", "gap"):
+            names: tuple[EventKind, ...] = ("refused_row",) if first is None else ("refused_row", "gap")
+            for name in names:
                 event = StreamEvent(
                     self._venue.name, symbol, channel, self._instance, name, first, last,
                     receipt_time, receipt_time, UNREADABLE, f"{interval}{reason}: {str(record)[:500]}".lstrip(),

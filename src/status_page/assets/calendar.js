@@ -1,5 +1,5 @@
 // The calendar of one market: how much of every hour, day or month is there, and which gaps are in it.
-import { copyable, make, offerFiles, place, say } from "./document.js";
+import { make, offerFiles, place, remedy, say } from "./document.js";
 import { gapWords } from "./spans.js";
 import { clock, count, several } from "./words.js";
 
@@ -118,7 +118,8 @@ async function open(cell) {
       const item = make("li");
       const more = make("details");
       more.append(make("summary", `${clock(gap[2])} · ${gapWords(gap, 60)}`), make("p", gap[4] === null ? "no ids are known" : `ids ${count(gap[4])} to ${count(gap[5])}`, { class: "quiet" }));
-      if (gap[8]) more.append(make("p", "Fetch the candles of this time:", { class: "quiet" }), copyable(gap[8]));
+      const [words, command] = gap.slice(8);
+      if (words) more.append(remedy(words, command));
       item.append(more);
       return item;
     }), ...(gaps.length > 200 ? [make("li", `and ${count(gaps.length - 200)} more: choose a shorter time`)] : []));

@@ -3,6 +3,7 @@
 // Drawn by TradingView Lightweight Charts, in the page's colours. Times are seconds since 1970 unless a name says otherwise.
 import { Dashed } from "./dashed.js";
 import { Spans, missingSpans } from "./spans.js";
+import { Volumes } from "./volume.js";
 
 const MOST_BARS = 20000; // beyond that, steps at the far end are dropped; paging back loads them again
 const NONE = "transparent";
@@ -17,7 +18,7 @@ export function candleChart(element) {
   const library = window.LightweightCharts;
   const chart = library.createChart(element, { autoSize: true, timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 3, minBarSpacing: 0.2 } });
   const candles = chart.addSeries(library.CandlestickSeries, {});
-  const volume = chart.addSeries(library.HistogramSeries, { priceScaleId: "volume", priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false });
+  const volume = chart.addCustomSeries(new Volumes(colour), { priceScaleId: "volume", priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false });
   const other = chart.addSeries(library.LineSeries, { lineWidth: 1, lastValueVisible: false, priceLineVisible: false });
   const spans = new Spans(colour);
   const dashed = new Dashed(colour);
@@ -41,7 +42,7 @@ export function candleChart(element) {
     const shown = { time: row.time, open: row.open, high: row.high, low: row.low, close: row.close };
     return row.isComplete ? shown : { ...shown, color: NONE, borderColor: NONE, wickColor: NONE }; // drawn by `dashed`
   };
-  const column = (row) => ({ time: row.time, value: row.volume, color: colour(row.close < row.open ? "--down" : "--up") + "66" });
+  const column = (row) => ({ time: row.time, value: row.volume, isFalling: row.close < row.open, isComplete: Boolean(row.isComplete) });
 
   function times() {
     return Array.from({ length: Math.round((until - since) / step) }, (_, index) => since + index * step);

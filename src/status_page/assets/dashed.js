@@ -1,6 +1,6 @@
 // Candles that are incomplete: a dashed outline, empty where the price rose and half filled where it fell. Narrow ones are a dashed line.
-const NARROW = 4; // pixels of a step: below, a candle has no body
-const BODY = 0.8; // of a step, as the library's own candles
+export const NARROW = 4; // pixels of a step: below, a candle has no body
+export const BODY = 0.8; // of a step, as the library's own candles
 
 // A primitive of Lightweight Charts. The library's candle of the same step has no colour.
 export class Dashed {

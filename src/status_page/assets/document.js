@@ -28,6 +28,19 @@ export function copyable(command, note = "") {
   return whole;
 }
 
+// What to do about something, on demand: a sentence and, where there is one, a command.
+export function whatToDo(words, command) {
+  const node = make("details");
+  node.append(make("summary", "What to do"), remedy(words, command));
+  return node;
+}
+
+export function remedy(words, command) {
+  const node = make("p", `${words} `, { class: "remedy" });
+  if (command) node.append(copyable(command));
+  return node;
+}
+
 export function showCommand(node, command, note = "") {
   if ((node.firstElementChild?.dataset.command ?? "") === command) return;
   node.replaceChildren(...(command ? [copyable(command, note)] : []));
@@ -76,13 +89,16 @@ export function fill(id, rows) {
   const said = JSON.stringify(rows);
   if (body.dataset.said === said) return; // keeps the scroll position
   body.dataset.said = said;
-  body.replaceChildren(...rows.map((cells) => {
-    const line = make("tr");
-    line.append(...cells.map(([text, name = "", verdict = ""]) => {
-      const cell = make("td", verdict ? "" : text, name ? { class: name } : {});
-      if (verdict) cell.append(make("span", text, { class: "verdict", "data-verdict": verdict }));
-      return cell;
-    }));
-    return line;
+  body.replaceChildren(...rows.map(tableRow));
+}
+
+// Of cells: a text each, with a class and a verdict where they have one.
+export function tableRow(cells) {
+  const line = make("tr");
+  line.append(...cells.map(([text, name = "", verdict = ""]) => {
+    const cell = make("td", verdict ? "" : text, name ? { class: name } : {});
+    if (verdict) cell.append(make("span", text, { class: "verdict", "data-verdict": verdict }));
+    return cell;
   }));
+  return line;
 }

@@ -1,9 +1,11 @@
 // The events: the newest as they come in, or those of one market or kind, page by page.
-import { fill, make, offerFiles, place, say } from "./document.js";
+import { make, offerFiles, place, say, tableRow, whatToDo } from "./document.js";
 import { clock, count } from "./words.js";
 
 const VERDICTS = { gap: "down", mismatch: "down", healed: "ok", proven: "ok", synced: "ok", refused_frame: "degraded", disconnected: "degraded", channel_stopped: "down" };
 const PAGE = 100;
+const nothing = tableRow([["no events"]]);
+let lines = new Map(); // by what an event says: a line that was opened stays open when others come
 let newest = [];
 let page = null; // { until, offset } of a choice; null: the newest of everything, live
 let asked = 0;
@@ -24,10 +26,25 @@ export function offerMarkets(names) {
 }
 
 function show(events) {
-  fill("events", events.length ? events.map(([at, venue, symbol, channel, instance, event, cause, detail, from, to]) => [
+  const before = lines;
+  lines = new Map(events.map((event) => [JSON.stringify(event), event]).map(([said, event]) => [said, before.get(said) ?? line(event)]));
+  const body = place("events");
+  const wanted = new Set(events.length ? lines.values() : [nothing]);
+  for (const node of [...body.children]) if (!wanted.has(node)) node.remove();
+  let next = body.firstElementChild;
+  for (const node of wanted) {
+    if (node === next) next = next.nextElementSibling;
+    else body.insertBefore(node, next);
+  }
+}
+
+function line([at, venue, symbol, channel, , event, cause, detail, from, to, , words, command]) {
+  const node = tableRow([
     [clock(at), "when"], [[venue, symbol, channel].filter(Boolean).join(" ")], [event.replaceAll("_", " "), "", VERDICTS[event] || "idle"],
     [cause.replaceAll("_", " ")], [[detail, from === null ? "" : `${count(from)} – ${count(to)}`].filter(Boolean).join(" · "), "detail"],
-  ]) : [[["no events"]]]);
+  ]);
+  if (words) node.lastElementChild.append(whatToDo(words, command));
+  return node;
 }
 
 async function choose(offset) {

@@ -1,9 +1,12 @@
-// Health of the last 24 hours: small charts of five minutes each. Where nobody reported a figure, its line has a hole.
+// Health of the last 24 hours, or since it is known: small charts of five minutes each. Where nobody reported a figure, its line has a hole.
 import { make, offerFiles, place, say, vector } from "./document.js";
 import { clock, count, size } from "./words.js";
 
 const REFRESH_MS = 60000;
 const HEIGHT = 60;
+const LEAST_SLOTS = 12; // an hour: a chart of what has just begun is no wider
+const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const QUEUES = "Queues, since this page started"; // has a past of its own
 const round = (value) => Number(value.toPrecision(3)).toLocaleString("en");
 const time = (ms) => ms < 1000 ? `${round(ms)} ms` : `${round(ms / 1000)} s`;
 const percent = (share) => `${round(share * 100)} %`;
@@ -13,7 +16,7 @@ const FIGURES = [
   ["Lake, per day at this rate", size, [["", "lake_bytes_per_day"]]],
   ["From event to receipt", time, [["p50", "receipt_p50_ms"], ["p99", "receipt_p99_ms"]]],
   ["From receipt to queryable", time, [["p50", "load_p50_ms"], ["p99", "load_p99_ms"]]],
-  ["Queues, since this page started", count, [["waiting", "waiting"], ["dead", "dead"]]],
+  [QUEUES, count, [["waiting", "waiting"], ["dead", "dead"]]],
   ["Spool", size, [["", "spool_bytes"]]],
   ["Request weight used", percent, [["", "weight_share"]]],
   ["Memory of the largest recorder", size, [["", "memory_bytes"]]],
@@ -46,36 +49,67 @@ async function load() {
 function card(title, lines, index) {
   const figure = make("figure", "", { class: "card" });
   const chart = vector("svg", { role: "img", preserveAspectRatio: "none", id: `figure-${index}`, "aria-label": title });
-  const names = lines.length > 1 ? ` · ${lines[0][0]} —, ${lines[1][0]} - -` : "";
-  const axis = make("p", "", { class: "quiet axis", "aria-hidden": "true" });
+  const names = lines.length > 1 ? ` · ${lines[0][0]}\u00a0—, ${lines[1][0]}\u00a0-\u00a0-` : "";
+  const [scale, axis] = ["scale", "axis"].map((name) => make("p", "", { class: `quiet ${name}`, "aria-hidden": "true" }));
+  scale.append(make("span"), make("span"), make("span", "0"));
   axis.append(make("span"), make("span"));
-  figure.append(make("h3", title + names), chart, axis, make("figcaption", "", { class: "quiet" }));
+  const plot = make("div", "", { class: "plot" });
+  plot.append(chart, scale, axis);
+  figure.append(make("h3", title + names), plot, make("figcaption", "", { class: "quiet" }));
   return figure;
 }
 
-function show({ columns, slots, since, until }) {
+function show({ columns, slots, until }) {
   const isThere = slots.some((slot) => slot.slice(1, 12).some((value) => value !== null));
   say(place("health-state"), isThere ? "" : "nothing was recorded in this time");
+  const known = FIGURES.map(([, , lines]) => lines.map(([, name]) => { const at = columns.indexOf(name); return slots.map((slot) => slot[at]); }));
+  const of = (wanted) => begin(known.filter((_, index) => (FIGURES[index][0] === QUEUES) === wanted).flat(), slots.length);
+  const begins = new Map([[true, of(true)], [false, of(false)]]);
   FIGURES.forEach(([title, write, lines], index) => {
-    const chart = place(`figure-${index}`);
-    const series = lines.map(([, name]) => { const at = columns.indexOf(name); return slots.map((slot) => slot[at]); });
-    const words = summary(slots, series, lines, write);
-    chart.setAttribute("viewBox", `0 0 ${slots.length} ${HEIGHT}`);
-    chart.setAttribute("aria-label", `${title}: ${words}`);
-    const most = Math.max(...series.flat().map((value) => value ?? 0)) || 1;
-    chart.replaceChildren(...holes(series[0]), ...series.map((values, line) => vector("path", { class: line ? "line second" : "line", d: path(values, most) })));
-    const [left, right] = chart.nextElementSibling.children;
-    say(left, clock(since).slice(11, 16));
-    say(right, clock(until).slice(11, 16));
-    const caption = chart.parentElement.lastElementChild;
-    say(caption, words);
-    const read = (event) => {
-      const box = chart.getBoundingClientRect();
-      const slot = Math.max(0, Math.min(slots.length - 1, Math.floor((event.clientX - box.left) / box.width * slots.length)));
-      say(caption, `${clock(slots[slot][0]).slice(0, 16)} · ${values(series, lines, slot, write)}`);
-    };
-    [chart.onpointermove, chart.onpointerdown, chart.onpointerleave] = [read, read, () => say(caption, words)];
+    const first = begins.get(title === QUEUES);
+    draw(place(`figure-${index}`), title, write, lines, known[index].map((values) => values.slice(first)), slots.slice(first), until);
   });
+}
+
+// The first slot that is drawn: none before a figure was known, but for an hour.
+function begin(series, slots) {
+  const first = Math.min(...series.map((values) => values.findIndex((value) => value !== null)).filter((slot) => slot >= 0));
+  return Math.max(0, Math.min(first, slots - LEAST_SLOTS));
+}
+
+function draw(chart, title, write, lines, series, slots, until) {
+  const words = summary(slots, series, lines, write);
+  chart.setAttribute("viewBox", `0 0 ${slots.length} ${HEIGHT}`);
+  chart.setAttribute("aria-label", `${title}: ${words}`);
+  const most = above(Math.max(...series.flat().map((value) => value ?? 0)));
+  const levels = [most, most / 2, 0].map((value) => vector("line", { class: "grid", x1: 0, x2: slots.length, y1: height(value, most), y2: height(value, most) }));
+  const shades = title === QUEUES ? [] : holes(series[0]);
+  chart.replaceChildren(...shades, ...levels, ...series.map((values, line) => vector("path", { class: line ? "line second" : "line", d: path(values, most) })));
+  const isKnown = series[0].some((value) => value !== null);
+  const [scale, axis] = [...chart.parentElement.children].slice(1);
+  [most, most / 2].forEach((value, line) => say(scale.children[line], isKnown && !(write === count && value % 1) ? write(value) : ""));
+  [slots[0]?.[0] ?? until, until].forEach((at, end) => say(axis.children[end], moment(at, until)));
+  const caption = chart.closest("figure").lastElementChild;
+  say(caption, words);
+  const read = (event) => {
+    const box = chart.getBoundingClientRect();
+    const slot = Math.max(0, Math.min(slots.length - 1, Math.floor((event.clientX - box.left) / box.width * slots.length)));
+    say(caption, `${clock(slots[slot][0]).slice(0, 16)} · ${values(series, lines, slot, write)}`);
+  };
+  [chart.onpointermove, chart.onpointerdown, chart.onpointerleave] = [read, read, () => say(caption, words)];
+}
+
+// The next of 1, 2, 5, 10, 20, …: the top of an axis.
+export function above(value) {
+  if (value <= 0) return 1;
+  const ten = 10 ** Math.floor(Math.log10(value));
+  return ten * [1, 2, 5, 10].find((step) => step * ten >= value * 0.999999);
+}
+
+// The time of day; of another day than the end's with its name.
+function moment(us, end) {
+  const day = clock(us).slice(0, 10) === clock(end - 1).slice(0, 10) ? "" : `${DAYS[new Date(us / 1000).getUTCDay()]} `;
+  return day + clock(us).slice(11, 16);
 }
 
 const values = (series, lines, slot, write) => series.map((one, index) => `${lines[index][0]} ${one[slot] === null ? "not reported" : write(one[slot])}`.trim()).join(", ");
@@ -90,9 +124,16 @@ function summary(slots, series, lines, write) {
   return `${values(series, lines, last, write)} at ${clock(slots[last][0]).slice(11, 16)}, ${highest} at ${clock(slots[at][0]).slice(11, 16)}`;
 }
 
+const height = (value, most) => (HEIGHT - 2 - (value / most) * (HEIGHT - 6)).toFixed(1);
+
+// Each run of values from the begin of its first slot to the end of its last: one value is a line too.
 function path(values, most) {
-  const y = (value) => (HEIGHT - 2 - (value / most) * (HEIGHT - 6)).toFixed(1);
-  return values.map((value, index) => value === null ? "" : index && values[index - 1] !== null ? `L ${index + 0.5} ${y(value)}` : `M ${index} ${y(value)} L ${index + 0.5} ${y(value)}`).join(" ");
+  return values.map((value, index) => {
+    if (value === null) return "";
+    const y = height(value, most);
+    const isFirst = !index || values[index - 1] === null, isLast = index === values.length - 1 || values[index + 1] === null;
+    return `${isFirst ? `M ${index} ${y} ` : ""}L ${index + 0.5} ${y}${isLast ? ` L ${index + 1} ${y}` : ""}`;
+  }).join(" ");
 }
 
 // Stretches without a figure, between figures or at an end, as shaded columns.

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 WAITING = Backoff(5.0, 300.0)
 """While the lake is unavailable, or the disk is full."""
 
+PASSED = "compacted"
+"""The line of the log after each pass, with what was done since the start of the process."""
+
 Pass = Callable[[Callable[[], bool], list[VenueCounts]], None]
 """Asks before each day whether to go on, and adds what was done to the list."""
 
@@ -89,5 +92,5 @@ class ScheduledCompaction:
         self.counts.passes += 1
         self.counts.last_pass_us = now_us()
         said = {"merged": self.counts.merged, "written": self.counts.written, "deleted": self.counts.deleted}
-        log.info("compacted", extra={**said, "seconds": round(time.monotonic() - began, 1)})
+        log.info(PASSED, extra={**said, "seconds": round(time.monotonic() - began, 1)})
         return self._every_seconds

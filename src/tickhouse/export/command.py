@@ -10,6 +10,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from tickhouse.export import certificate
+from tickhouse.export.certificate import why_incomplete
 from tickhouse.export.hftbacktest_files import write_events
 from tickhouse.export.job import Job
 from tickhouse.export.nautilus_catalog import write_catalog
@@ -98,9 +99,9 @@ class Export:
         self._stop, self._snapshot = stop, snapshot
         store = open_lake(brief=True)
         store.check_access()
-        source = LakeSource(ListedOnce(store)) if snapshot is None else snapshot_source(store, snapshot)
-        self._store = source.store
-        self._lake, self._events = Lake(source), GapEvents(self._store)
+        self._source = LakeSource(ListedOnce(store)) if snapshot is None else snapshot_source(store, snapshot)
+        self._store = self._source.store
+        self._lake, self._events = Lake(self._source), GapEvents(self._store)
 
     def write(self, out: Path) -> None:
         """Raises UsageError for a range without rows."""
@@ -174,11 +175,12 @@ class Export:
             yield _Progress(self._stop, self._asked, symbol, bar)
 
     def _say(self, out: Path, symbols: dict[str, Any], files: list[tuple[str, int]]) -> None:
+        known_until = self._source.known_until(self._asked.venue)
         for symbol, said in symbols.items():
-            gaps = sum(gap["is_open"] for channel in said["channels"].values() for gap in channel["gaps"])
-            incomplete = [name for name, channel in said["channels"].items() if not channel["is_complete"]]
+            lacking = {name: one for name, one in said["channels"].items() if not one["is_complete"]}
+            why = (f"{name} ({why_incomplete(one, self._asked, known_until)})" for name, one in lacking.items())
             rows = ", ".join(f"{count:,} {name}" for name, count in said["rows_written"].items())
-            missing = f"; not complete: {', '.join(incomplete)} ({gaps} open gaps)" if incomplete else "; complete"
+            missing = f"; not complete: {', '.join(why)}" if lacking else "; complete"
             left = sum(said["rows_left_out"].values())
             print(f"{symbol}: {rows}{f', {left:,} rows left out' if left else ''}{missing}")
         print(f"{len(files)} files and {CERTIFICATE} in {out}", flush=True)

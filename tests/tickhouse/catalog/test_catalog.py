@@ -142,7 +142,7 @@ def test_a_snapshot_of_which_an_object_is_gone_is_refused_and_never_smaller(fold
         trades_at(folder, old)
 
 
-def test_certainty_ends_where_a_gap_may_not_be_in_the_snapshot_yet(folder: Path, store: FolderStore) -> None:
+def test_certainty_ends_where_a_gap_may_not_be_in_the_snapshot_yet(folder: Path, store: FolderStore, tmp_path: Path) -> None:
     """Trades of two hours are compacted, events of the second one are not: what they say of the first hour's rows is unknown."""
     late(store)
     run(store, options(), TRADES)
@@ -164,6 +164,11 @@ def test_certainty_ends_where_a_gap_may_not_be_in_the_snapshot_yet(folder: Path,
     assert line["rows"] == now.coverage["rows"][0].as_py()
     assert line["recorded_until"] is None, "gaps are known until ten minutes before the hour of the first event that is left out"
     assert not doubtful.is_complete
+    asked = ("--symbol", "BTCUSDT", "--from", "2024-08-09T00:50", "--to", "2024-08-09T01:00", "--channel", "trades")
+    where = ("--snapshot", str(newest_id(folder)), "--data", str(folder.parent), "--out", str(tmp_path / "out"))
+    done = run_here("tickhouse.cli", "export", "parquet", *asked, *where)
+    assert "not complete: trades (2 unexplained breaks, unknown from when to when it was recorded, the snapshot" in done.stdout
+    assert "the snapshot has no gap events after 2024-08-0" in done.stdout
 
 
 def test_an_export_of_a_snapshot_says_so_and_stays_the_same(folder: Path, store: FolderStore, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Compactions on a schedule: as a process beside a recording, through outages, one of several at a time."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,14 +73,23 @@ def test_it_ends_with_the_process_that_began_it(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_recording_has_it_beside_as_a_process_that_is_not_left_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recording_has_it_beside_as_a_process_that_is_not_left_behind(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("COMPACT_EVERY", "1h")
-    (worker,) = compaction_workers(folder.parent, first_seconds=0)
+    caplog.set_level("INFO")
+    shown: list[str] = []
+    (worker,) = compaction_workers(folder.parent, shown.append, first_seconds=0)
     worker.start()
     try:
         wait_until(lambda: is_compacted(folder), "both datasets are compacted", 60)
+        wait_until(lambda: bool(shown), "the pass is shown", 60)
     finally:
         worker.stop()
+    (words,) = shown
+    assert re.fullmatch(r"[1-9]\d* objects into [1-9]\d*, 0 deleted", words)
+    (line,) = [record for record in caplog.records if record.message == "compacted"]
+    assert (line.levelname, f"{vars(line)['merged']} objects into {vars(line)['written']}") == ("INFO", words.partition(",")[0])
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
     assert not children.exists() or not [one for one in children.read_text().split() if "compact" in _command_line(one)]
 
@@ -93,7 +103,7 @@ def _command_line(process: str) -> str:
 
 def test_a_recording_can_do_without(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPACT_EVERY", "off")
-    assert compaction_workers(folder.parent) == []
+    assert compaction_workers(folder.parent, print) == []
     monkeypatch.setenv("COMPACT_EVERY", "soon")
     done = run_here("tickhouse.local", "--symbol", "BTCUSDT", "--data", str(folder.parent))
     assert done.returncode == 2
