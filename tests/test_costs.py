@@ -1,18 +1,27 @@
 """The costs in docs/scaling.md are what the script computes, and the requests that it counts are those that a sweep makes."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-from tools.make_costs import PAGE, monthly, page_with, read_costs, tables
+from tests.tickhouse.compact.lakes import DAY, DAY_US, LONG_AFTER, options, run
+from tests.tickhouse.test_read_api import write
+from tests.transform_process.warehouse_rows import trades
+from tools.make_costs import LISTS_OF_A_DATASET, PAGE, monthly, page_with, read_costs, tables
 
 from load_process.selection import is_outside
 from tickhouse_core.datasets import TRADES
 from tickhouse_core.folder_store import FolderStore
-from tickhouse_core.object_store import Folder
+from tickhouse_core.object_store import Folder, ObjectSummary
 from tickhouse_core.timestamps import HOUR_US, parse_instant
 
 
 class Counting(FolderStore):
     lists = 0
+
+    def list_keys(self, prefix: str) -> Iterator[ObjectSummary]:
+        self.lists += 1
+        return super().list_keys(prefix)
 
     def list_folder(self, prefix: str) -> tuple[Folder, list[str]]:
         self.lists += 1
@@ -32,6 +41,21 @@ def test_a_sweep_of_one_dataset_lists_as_many_folders_as_are_counted(tmp_path: P
     end = parse_instant("2024-01-03T12:30")
     list(store.list_folders(TRADES.prefix, lambda name: is_outside(name, (end - 24 * HOUR_US, end))))
     assert store.lists == 1 + 1 + 2 + 25
+
+
+def test_a_pass_of_the_compactor_asks_for_as_many_lists_as_are_counted(tmp_path: Path) -> None:
+    store = Counting(tmp_path)
+    write(store, TRADES, trades([1], times_us=[DAY]), "a", DAY)
+    run(store, options(), TRADES)
+    store.lists = 0
+    run(store, options(), TRADES)
+    assert store.lists == LISTS_OF_A_DATASET + 1 + 2, "a day that waits: its objects, and twice what is recorded of it"
+    for later in (2, 4):
+        run(store, options(at=LONG_AFTER + later * DAY_US), TRADES)
+    shutil.rmtree(tmp_path / "data_sources" / "trades" / "venue=binance" / "date=2024-08-09")  # as in a bucket
+    store.lists = 0
+    run(store, options(at=LONG_AFTER + 5 * DAY_US), TRADES)
+    assert store.lists == LISTS_OF_A_DATASET
 
 
 def test_what_adds_up_adds_up_and_what_does_not_depend_on_symbols_does_not() -> None:

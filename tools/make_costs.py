@@ -1,5 +1,6 @@
 """The tables of costs in docs/scaling.md, from resources/aws/costs.yaml: `make costs`. US dollars a month of 30 days."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ PAGE = ROOT / "docs" / "scaling.md"
 BEGIN, END = "<!-- costs -->", "<!-- end of costs -->"
 SYMBOLS = (10, 100, 1_000)
 MONTHS = (1, 12)
-SECONDS = 30 * 24 * 3600
+DAY_SECONDS = 24 * 3600
+SECONDS = 30 * DAY_SECONDS
 GB = 1e9
 
 LIVE_DATASETS = 2
@@ -25,6 +27,22 @@ TASKS_VCPU, TASKS_GB = 1.5, 5
 
 SWEPT_BY_HOUR = 6
 """Datasets with folders of hours: all but klines."""
+
+COMPACTED = 6
+"""Datasets that `tickhouse compact` looks at: all but klines."""
+
+LISTS_OF_A_DATASET = 3
+"""In every pass: its venues, what is recorded of compactions, and which days have recorded objects."""
+
+LISTS_OF_A_DAY = 6
+"""Beside those of objects and of symbols: what is recorded of its compactions, again and again while others may work too."""
+
+VISITS = 3
+"""Of a day that is over: it is merged, its sources are deleted, and nothing is left to do. Between them it waits."""
+
+KEYS_A_LIST = 1_000
+BYTES_OF_A_PART = 128 * 1024**2
+"""PART_BYTES of compact/runs.py: rows in memory that become one object."""
 
 
 def monthly(known: Mapping[str, Any], symbols: int, month: int, *, with_klines: bool = False) -> dict[str, float]:
@@ -41,6 +59,7 @@ def monthly(known: Mapping[str, Any], symbols: int, month: int, *, with_klines: 
         "PUT": objects * price["s3_put_or_list"],
         "LIST by the sweep": _lists(settings, symbols) * price["s3_put_or_list"],
         "GET": objects * price["s3_get"],
+        "compaction": _compaction(known, symbols, batches),
         "SQS": 5 * objects * price["sqs_request"],
         "ClickHouse disk": month * warehouse_gb * price["gp3_gb_month"],
         "servers and tasks": SECONDS / 3600 * (
@@ -54,6 +73,22 @@ def _lists(settings: Mapping[str, float], symbols: int) -> float:
     by_hour = SWEPT_BY_HOUR * (1 + 1 + 2 + settings["sweep_hours"] + 1)  # dataset, venue, two dates, their hours
     klines = 1 + 1 + 2 * symbols  # dataset, venue, and each symbol with its interval
     return SECONDS / settings["sweep_seconds"] * (by_hour + klines)
+
+
+def _compaction(known: Mapping[str, Any], symbols: int, batches: float) -> float:
+    """Each object is read, looked at again and deleted, which is free; each part is written and read back."""
+    price: dict[str, float] = {name: entry["usd"] for name, entry in known["prices"].items()}
+    measured: dict[str, float] = known["measured"]
+    settings: dict[str, float] = known["settings"]
+    days, passes = SECONDS / DAY_SECONDS, SECONDS / settings["compact_seconds"]
+    pages = math.ceil(batches / days / KEYS_A_LIST)
+    goes_on, waits = pages / 2 + 1, pages + 2
+    visit = 2 * pages + symbols + LISTS_OF_A_DAY
+    lists = passes * (COMPACTED * LISTS_OF_A_DATASET + LIVE_DATASETS * (goes_on + waits)) + days * LIVE_DATASETS * VISITS * visit
+    rows = {"level": measured["levels_per_second"], "trade": measured["trades_per_second"]}
+    parts = sum(math.ceil(rate * DAY_SECONDS * measured[f"{name}_memory_bytes"] / BYTES_OF_A_PART) for name, rate in rows.items())
+    outputs = days * symbols * parts
+    return (lists + outputs) * price["s3_put_or_list"] + (2 * LIVE_DATASETS * batches + outputs) * price["s3_get"]
 
 
 def tables(known: Mapping[str, Any]) -> str:

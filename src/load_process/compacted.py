@@ -8,9 +8,9 @@ from load_process.ledger import COVERED, LOADED, Ledger, LedgerEntry
 from load_process.objects import DecodedObject
 from load_process.supersession import Supersession
 from tickhouse_core.compaction import Compaction, Source
-from tickhouse_core.compaction_records import Compactions
-from tickhouse_core.datasets import dataset_of_key
-from tickhouse_core.lake_keys import compacted_name
+from tickhouse_core.compaction_records import Compactions, compacted_day
+from tickhouse_core.datasets import Dataset
+from tickhouse_core.lake_keys import compacted_name, object_key
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.warehouse import Warehouse
 from tickhouse_core.writer_fence import WriterFence
@@ -113,18 +113,20 @@ class UndoneObjects:
         self._fence = WriterFence(warehouse)
 
     def take_out(self, keys: Iterable[str]) -> set[str]:
-        """Those in the folders of these keys, of which the ones that are not compacted objects do not count."""
+        """Those of the days of these keys, of which the ones that are not compacted objects do not count.
+
+        Of all symbols: where a new version lacks a symbol, no new object of it says that the old one was undone.
+        """
         taken: set[str] = set()
-        for folder in sorted({f"{key.rpartition('/')[0]}/" for key in keys if compacted_name(key) is not None}):
-            taken |= self._of_folder(folder)
+        for dataset, venue, date in dict.fromkeys(day for key in keys if (day := compacted_day(key)) is not None):
+            taken |= self._of_day(dataset, venue, date)
         return taken
 
-    def _of_folder(self, folder: str) -> set[str]:
-        dataset = dataset_of_key(folder)
-        if dataset is None:
-            return set()
-        known = self._ledger.in_folder(self._bucket, dataset.name, folder)
-        undone = [version for version, status in known.items() if status == LOADED and self._compactions.is_undone(version.key)]
+    def _of_day(self, dataset: Dataset, venue: str, date: str) -> set[str]:
+        loaded = self._ledger.compacted_of_day(self._bucket, dataset.name, object_key(dataset, {"venue": venue}, ""), date)
+        plans = {name.plan: version.key for version in loaded if (name := compacted_name(version.key)) is not None}
+        gone = {plan for plan, key in plans.items() if self._compactions.is_undone(key)}
+        undone = [version for version in loaded if (name := compacted_name(version.key)) is not None and name.plan in gone]
         keys = sorted({version.key for version in undone})
         if keys:
             self._fence.check()

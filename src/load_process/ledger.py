@@ -127,6 +127,16 @@ class Ledger:
         )
         return {ObjectVersion(*row[:3]): str(row[3]) for row in rows}
 
+    def compacted_of_day(self, bucket: str, dataset: str, venue_folder: str, date: str) -> list[ObjectVersion]:
+        """Compacted objects of all symbols whose own rows are loaded."""
+        rows = self._warehouse.query(
+            "select bucket, key, etag from ops_loaded_objects final "
+            "where bucket = {bucket:String} and dataset = {dataset:String} "
+            "and startsWith(key, {folder:String}) and position(key, {name:String}) > 0 and status = 'loaded'",
+            {"bucket": bucket, "dataset": dataset, "folder": venue_folder, "name": f"/date={date}/compacted-"},
+        )
+        return [ObjectVersion(*row) for row in rows]
+
     def folders(self, bucket: str, dataset: str) -> list[str]:
         """Every folder of which something is loaded."""
         rows = self._warehouse.query(

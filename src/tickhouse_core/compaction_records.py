@@ -19,7 +19,7 @@ from tickhouse_core.datasets import Dataset, dataset_of_key
 from tickhouse_core.errors import ObjectChanged, ObjectMissing, ObjectTooLarge, TickhouseError
 from tickhouse_core.lake_keys import compacted_name, object_key, parse_object_key
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.timestamps import from_datetime
+from tickhouse_core.timestamps import DAY_US, from_datetime
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +29,14 @@ _ROOT = "compactions/"
 _PLAN, _COMMIT, _FATE, _SETTLED = ".plan.json.gz", ".commit.json", ".fate.json", ".settled"
 _HELD, _RELEASED = ".held", ".released"
 
+HELD_US = 90 * DAY_US
+"""So long a mark counts: a catalogue renews its own, and those of one that nobody has any more end."""
+
 
 @dataclass(slots=True)
 class DayStanding:
-    """Plans of a day that are committed; whose fate is decided, and not yet carried out; that a snapshot holds, and since when
-    (us); and that none holds any more."""
+    """Plans of a day that are committed; whose fate is decided, and not yet carried out; that a snapshot of one table holds,
+    and since when (us); and that none of it holds any more."""
 
     committed: set[str] = field(default_factory=set)
     fated: set[str] = field(default_factory=set)
@@ -100,31 +103,44 @@ class Compactions:
         """Whether none was recorded since. One list of keys."""
         return not self._unsettled(_folder(dataset, venue, date))
 
+    def unsettled_days(self, dataset: Dataset, venue: str) -> set[str]:
+        """Dates of compactions about which something may be left to do. One list of keys, nothing is read."""
+        prefix = _venue_folder(dataset, venue)
+        names = [summary.key.removeprefix(prefix) for summary in self._store.list_keys(prefix)]
+        settled = {name.removesuffix(_SETTLED) for name in names if name.endswith(_SETTLED)}
+        plans = {name.removesuffix(_PLAN) for name in names if name.endswith(_PLAN)} - settled
+        return {plan.partition("/")[0].removeprefix("date=") for plan in plans}
+
     def _unsettled(self, folder: str) -> list[str]:
         names = [summary.key.removeprefix(folder) for summary in self._store.list_keys(folder)]
         settled = {name.removesuffix(_SETTLED) for name in names if name.endswith(_SETTLED)}
         return [plan for name in names if name.endswith(_PLAN) and (plan := name.removesuffix(_PLAN)) not in settled]
 
-    def hold(self, dataset: Dataset, venue: str, date: str, plan: str) -> None:
-        """From now on no compactor deletes the objects of this plan: a snapshot has them, or is about to."""
-        folder = _folder(dataset, venue, date)
-        self._store.write(f"{folder}{plan}{_HELD}", b"{}")
-        self._store.delete(f"{folder}{plan}{_RELEASED}")
+    def hold(self, dataset: Dataset, venue: str, date: str, plan: str, table: str) -> None:
+        """From now on no compactor deletes the objects of this plan: a snapshot of the table has them, or is about to.
 
-    def release(self, dataset: Dataset, venue: str, date: str, plan: str) -> None:
-        """No snapshot has the objects of this plan, and none will: others have taken their place."""
-        folder = _folder(dataset, venue, date)
-        self._store.write(f"{folder}{plan}{_RELEASED}", b"{}")
-        self._store.delete(f"{folder}{plan}{_HELD}")
+        `table` is its UUID: a lake may be in several catalogues, and each has marks of its own. Again: the mark counts anew.
+        """
+        mark = f"{_folder(dataset, venue, date)}{plan}.{table}"
+        self._store.write(f"{mark}{_HELD}", b"{}")
+        self._store.delete(f"{mark}{_RELEASED}")
 
-    def held(self, dataset: Dataset, venue: str, date: str) -> frozenset[str]:
-        """Plans whose objects stay."""
-        folder = _folder(dataset, venue, date)
-        names = (summary.key.removeprefix(folder) for summary in self._store.list_keys(folder))
-        return frozenset(name.removesuffix(_HELD) for name in names if name.endswith(_HELD))
+    def release(self, dataset: Dataset, venue: str, date: str, plan: str, table: str) -> None:
+        """No snapshot of the table has the objects of this plan, and none will: others have taken their place."""
+        mark = f"{_folder(dataset, venue, date)}{plan}.{table}"
+        self._store.write(f"{mark}{_RELEASED}", b"{}")
+        self._store.delete(f"{mark}{_HELD}")
 
-    def standing(self, dataset: Dataset, venue: str) -> dict[str, "DayStanding"]:
-        """Of all days of a venue, by date. One list of keys, nothing is read."""
+    def held(self, dataset: Dataset, venue: str, date: str, now_us: int) -> frozenset[str]:
+        """Plans whose objects stay, by the marks of any table."""
+        folder = _folder(dataset, venue, date)
+        found = (one for one in self._store.list_keys(folder) if one.key.endswith(_HELD))
+        return frozenset(
+            one.key.removeprefix(folder).partition(".")[0] for one in found if from_datetime(one.last_modified) > now_us - HELD_US
+        )
+
+    def standing(self, dataset: Dataset, venue: str, table: str) -> dict[str, "DayStanding"]:
+        """Of all days of a venue, by date, with the marks of one table. One list of keys, nothing is read."""
         days: dict[str, DayStanding] = {}
         prefix = _venue_folder(dataset, venue)
         for summary in self._store.list_keys(prefix):
@@ -137,18 +153,18 @@ class Compactions:
                 day.fated.add(plan)
             elif f".{kind}" == _SETTLED:
                 day.fated.discard(plan)
-            elif f".{kind}" == _HELD:
+            elif kind == f"{table}{_HELD}":
                 day.held[plan] = from_datetime(summary.last_modified)
-            elif f".{kind}" == _RELEASED:
+            elif kind == f"{table}{_RELEASED}":
                 day.released.add(plan)
         return days
 
     def behind(self, key: str) -> Compaction | None:
         """The compaction that wrote an object; None for any other object, and where its plan is not in this lake or damaged."""
-        name, parsed, dataset = compacted_name(key), parse_object_key(key), dataset_of_key(key)
-        if name is None or parsed is None or dataset is None or not {"venue", "date"} <= parsed.partitions.keys():
+        name, day = compacted_name(key), compacted_day(key)
+        if name is None or day is None:
             return None
-        venue, date = parsed.partitions["venue"], parsed.partitions["date"]
+        dataset, venue, date = day
         folder = _folder(dataset, venue, date)
         names = {summary.key.removeprefix(folder) for summary in self._store.list_keys(f"{folder}{name.plan}")}
         try:
@@ -159,12 +175,11 @@ class Compactions:
 
     def is_undone(self, key: str) -> bool:
         """Whether the compaction that wrote an object was; False for any other object."""
-        name, parsed, dataset = compacted_name(key), parse_object_key(key), dataset_of_key(key)
-        if name is None or parsed is None or dataset is None or not {"venue", "date"} <= parsed.partitions.keys():
+        name, day = compacted_name(key), compacted_day(key)
+        if name is None or day is None:
             return False
-        folder = _folder(dataset, parsed.partitions["venue"], parsed.partitions["date"])
         try:
-            return self._read(f"{folder}{name.plan}{_FATE}", _fate_of) is Fate.UNDONE
+            return self._read(f"{_folder(*day)}{name.plan}{_FATE}", _fate_of) is Fate.UNDONE
         except ObjectMissing:
             return False
         except RecordDamaged as error:
@@ -198,6 +213,14 @@ class Compactions:
             return parsed(self._store.read(key, most_bytes=_MOST_BYTES).body)
         except (ObjectTooLarge, ValueError, TypeError, LookupError, EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise RecordDamaged(f"{self._store.where(key)} is damaged ({type(error).__name__})") from error
+
+
+def compacted_day(key: str) -> tuple[Dataset, str, str] | None:
+    """Dataset, venue and date of a compacted object; None for any other object."""
+    parsed, dataset = parse_object_key(key), dataset_of_key(key)
+    if compacted_name(key) is None or parsed is None or dataset is None or not {"venue", "date"} <= parsed.partitions.keys():
+        return None
+    return dataset, parsed.partitions["venue"], parsed.partitions["date"]
 
 
 def _venue_folder(dataset: Dataset, venue: str) -> str:

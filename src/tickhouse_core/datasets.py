@@ -1,6 +1,7 @@
 """The one catalogue of what travels: a dataset's folder in the lake, its Parquet schema, its queue and its table."""
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import pyarrow as pa
 
@@ -285,7 +286,10 @@ def dataset_named(name: str) -> Dataset:
     for dataset in DATASETS:
         if dataset.name == name:
             return dataset
-    raise UsageError(f"unknown dataset {name!r}: choose from {', '.join(known.name for known in DATASETS)}")
+    names = [known.name for known in DATASETS]
+    if meant := get_close_matches(name.lower(), names, 1, 0.75):
+        raise UsageError(f"unknown dataset {name!r}: did you mean {meant[0]}?")
+    raise UsageError(f"unknown dataset {name!r}: choose from {', '.join(names)}")
 
 
 def dataset_of_key(key: str) -> Dataset | None:

@@ -37,6 +37,9 @@ _PLAIN = " !#$&'()*+,:;=@[]^_`{}~"
 _INCOMING, _LOCK = "%incoming", "%lock"
 """A percent sign that begins no escape: no key is spelled so."""
 
+_MOST_NAME_BYTES = 255
+"""Of a file, for the kernel."""
+
 _MOST_STRANGERS = 1_000
 """So many files that are no objects are named one by one, each of them once."""
 
@@ -269,8 +272,18 @@ def _why_no_object(entry: "os.DirEntry[str]") -> str | None:
 
 
 def _file_name(part: str) -> str:
-    """Dots alone would lead out of the folder, an empty part (a//b, or a key that ends in a slash) would vanish."""
-    return quote(part, safe=_PLAIN) if part.strip(".") else "%2E" * len(part) or _EMPTY
+    """Dots alone would lead out of the folder, an empty part (a//b, or a key that ends in a slash) would vanish.
+
+    A name that is too long so has letters other than ASCII as they are: a Chinese one is three bytes then, and not nine.
+    """
+    if not part.strip("."):
+        return "%2E" * len(part) or _EMPTY
+    spelled = quote(part, safe=_PLAIN)
+    return (
+        spelled
+        if len(spelled) <= _MOST_NAME_BYTES
+        else "".join(one if ord(one) > 127 else quote(one, safe=_PLAIN) for one in part)
+    )
 
 
 def _part(file_name: str) -> str:

@@ -33,6 +33,15 @@ def keys(lake: FolderStore) -> list[str]:
     return sorted(item.key for item in lake.list_keys(""))
 
 
+def test_a_long_name_in_another_script_is_a_file_too(tmp_path: Path) -> None:
+    lake = FolderStore(tmp_path / "lake")
+    key = f"data_sources/trades/venue=binance/symbol={'币' * 80}/date=2024-08-09/one % of it.parquet"
+    lake.write(key, b"rows")
+    assert keys(lake) == [key]
+    assert lake.read(key).body == b"rows"
+    assert lake.folders_in("data_sources/trades/venue=binance/") == [f"symbol={'币' * 80}"]
+
+
 def test_a_file_has_the_path_of_its_key(tmp_path: Path) -> None:
     lake = FolderStore(tmp_path / "lake")
     lake.write(KEY, b"rows")

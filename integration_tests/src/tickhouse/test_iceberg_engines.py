@@ -71,8 +71,12 @@ def registered(
     folder = tmp_path_factory.mktemp("iceberg") / "data" / "lake"
     store = FolderStore(folder)
     land_session(store, session)
+    midnight = us("2024-08-09")
+    both = trades([9_100_000_000 + one for one in range(5)], times_us=[midnight - 2 + one for one in range(5)])
+    for instance, at in (("x", midnight - 1), ("y", midnight + 1)):  # each files them under another day
+        store.write(hourly_key(TRADES, "binance", at, instance, 1), parquet_bytes(both, TRADES))
     run(store)
-    register(store)
+    assert register(store)["trades"].doubles == 5
     before = _figures(folder)
     old = table_of(folder, TRADES).current_snapshot()
     assert old is not None

@@ -16,7 +16,7 @@ from tickhouse_core.timestamps import format_instant, now_us
 if TYPE_CHECKING:
     from tickhouse.catalog.registration import TableCounts
 
-HEADER = ("table", "snapshot", "files", "rows", "added", "removed", "commits", "waiting", "overlaps")
+HEADER = ("table", "snapshot", "files", "rows", "added", "removed", "commits", "waiting", "doubles")
 
 
 @with_data_folder(reads=True)
@@ -35,7 +35,7 @@ def main(
         kept = duration("--expire-after", expire_after)
         store = open_lake()
         store.check_access()
-        catalogue = open_catalogue(store, catalog_uri)
+        catalogue = open_catalogue(store, catalog_uri, is_dry=dry_run)
         from tickhouse.catalog.update import preview, update
 
         done: list[TableCounts] = []
@@ -58,5 +58,5 @@ def main(
 
 
 def _line(one: "TableCounts") -> Sequence[object]:
-    done = (one.added, one.removed, one.commits, one.waiting, one.overlaps)
+    done = (one.added, one.removed, one.commits, one.waiting, one.doubles)
     return (one.dataset.name, one.snapshot or "", one.files, one.rows, *done)

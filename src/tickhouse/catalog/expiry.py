@@ -4,6 +4,7 @@ import logging
 from itertools import pairwise
 
 from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.manifest import ManifestContent, ManifestFile
 from pyiceberg.table import Table
 
 from tickhouse.catalog.files import FilesOfTable
@@ -18,6 +19,9 @@ log = logging.getLogger(__name__)
 
 PENDING_US = DAY_US
 """So long an object is held that no snapshot has: a commit may be about to name it."""
+
+RENEWED_US = 7 * DAY_US
+"""After so long a mark is written again, which counts for `HELD_US`."""
 
 
 def expired(catalogue: Catalogue, before_us: int) -> dict[str, list[int]]:
@@ -55,14 +59,20 @@ def expire(catalogue: Catalogue, before_us: int) -> int:
 
 
 def release(store: ObjectStore, catalogue: Catalogue, dataset: Dataset, now_us: int) -> int:
-    """After a registration: objects that no snapshot has any more may be deleted by the next compaction. How many plans."""
+    """After a registration: objects that no snapshot has any more may be deleted by the next compaction. How many plans.
+
+    The others are held on: the marks of a table that is gone count for `HELD_US`.
+    """
     compactions, count = Compactions(store), 0
-    named = FilesOfTable(catalogue, catalogue.table(dataset)).plans
-    for venue in venues_of(store, dataset):
-        for date, standing in compactions.standing(dataset, venue).items():
+    files = FilesOfTable(catalogue, catalogue.table(dataset))
+    for venue in venues_of(store, dataset) if files.table is not None else ():
+        for date, standing in compactions.standing(dataset, venue, files.uuid).items():
+            for plan in standing.committed & files.plans:
+                if standing.held.get(plan, 0) < now_us - RENEWED_US:
+                    compactions.hold(dataset, venue, date, plan, files.uuid)
             for plan, since in standing.held.items():
-                if plan not in named and since < now_us - PENDING_US:
-                    compactions.release(dataset, venue, date, plan)
+                if plan not in files.plans and since < now_us - PENDING_US:
+                    compactions.release(dataset, venue, date, plan, files.uuid)
                     count += 1
     return count
 
@@ -75,11 +85,16 @@ def _kept(table: Table, before_us: int) -> set[int]:
 
 
 def _metadata_of(table: Table) -> set[str]:
-    """Files that snapshots name: lists of manifests, and manifests."""
+    """Files that snapshots name: lists of manifests, manifests, and positions of rows that do not count."""
     found: set[str] = set()
+    deletions: dict[str, ManifestFile] = {}
     with catalog_errors(f"table {table.name()[-1]}"):
         for snapshot in table.snapshots():
-            found |= {snapshot.manifest_list, *(one.manifest_path for one in snapshot.manifests(table.io))}
+            manifests = snapshot.manifests(table.io)
+            found |= {snapshot.manifest_list, *(one.manifest_path for one in manifests)}
+            deletions.update({one.manifest_path: one for one in manifests if one.content == ManifestContent.DELETES})
+        for manifest in deletions.values():
+            found |= {entry.data_file.file_path for entry in manifest.fetch_manifest_entry(table.io)}
     return found
 
 

@@ -1,14 +1,11 @@
 """The files of a table as it was loaded: of its current snapshot, and which compactions any of its snapshots still names."""
 
 from functools import cached_property
-from itertools import pairwise
 
-from pyiceberg.conversions import from_bytes
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
-from pyiceberg.types import PrimitiveType
 
-from tickhouse_core.datasets import Dataset
+from tickhouse.catalog.doubles import deletions_of
 from tickhouse_core.iceberg.catalogue import Catalogue, catalog_errors
 from tickhouse_core.iceberg.snapshots import files_of, key_of
 from tickhouse_core.lake_keys import compacted_name, parse_object_key
@@ -21,6 +18,11 @@ class FilesOfTable:
         """None: a table that is not there yet has no files."""
         self.table = table
         self._locations = catalogue.locations
+
+    @property
+    def uuid(self) -> str:
+        """Names the table among those of all catalogues; empty for one that is not there yet."""
+        return "" if self.table is None else str(self.table.metadata.table_uuid)
 
     @cached_property
     def current(self) -> dict[str, DataFile]:
@@ -58,22 +60,13 @@ class FilesOfTable:
         """Current ones, by key."""
         return self._by_day.get((venue, date), {})
 
-    def overlaps(self, dataset: Dataset) -> int:
-        """Objects whose ids begin before those of an earlier day end: rows that two instances filed under both are in both."""
-        if self.table is None or dataset.channel is None:
+    @property
+    def doubles(self) -> int:
+        """Rows of current objects that do not count: objects of other days have them too."""
+        if self.table is None:
             return 0
-        column = self.table.schema().find_field(dataset.id_column)
-        assert isinstance(column.field_type, PrimitiveType), "ids are numbers or instants"
-        days: dict[tuple[str, ...], tuple[int, int]] = {}
-        for key, file in self.current.items():
-            parsed = parse_object_key(key)
-            least = int(from_bytes(column.field_type, file.lower_bounds[column.field_id]))
-            most = int(from_bytes(column.field_type, file.upper_bounds[column.field_id]))
-            place = () if parsed is None else tuple(parsed.partitions.values())
-            before = days.get(place, (least, most))
-            days[place] = (min(before[0], least), max(before[1], most))  # parts of a day are disjoint
-        ordered = sorted((place[:-1], span) for place, span in days.items())
-        return sum(one[0] == other[0] and other[1][0] <= one[1][1] for one, other in pairwise(ordered))
+        with catalog_errors(f"table {self.table.name()[-1]}"):
+            return sum(entry.data_file.record_count for entry in deletions_of(self.table))
 
     def plans_of_day(self, venue: str, date: str) -> set[str]:
         """Of current ones."""

@@ -23,6 +23,7 @@ def update(
     for dataset in IN_ORDER:
         done.append(TableCounts(dataset))
         registration.run(dataset, done[-1])
+    registration.seal(done)
     ended = expire(catalogue, now_us - keep_us)
     for dataset in TABLES:
         release(store, catalogue, dataset, now_us)

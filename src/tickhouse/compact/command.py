@@ -1,5 +1,6 @@
 """`tickhouse compact`: one object per dataset, venue, symbol and day; the objects that it was made of go after a while."""
 
+import logging
 import os
 import sys
 import threading
@@ -9,14 +10,17 @@ from typing import Annotated
 import typer
 
 from tickhouse.compact.day import DayOptions
-from tickhouse.compact.passes import BY_DAY, Selection, VenueCounts, compact
+from tickhouse.compact.passes import BY_DAY, DaysLeft, Selection, VenueCounts, check_venues, compact
 from tickhouse.compact.schedule import ScheduledCompaction
 from tickhouse_core.command_line import duration, instant, print_table, with_data_folder
 from tickhouse_core.datasets import KLINES, dataset_named
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
+from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import DAY_US, SECOND_US, now_us
+
+log = logging.getLogger(__name__)
 
 NICENESS = 10
 """On a schedule recorders and loaders on the same machine come first."""
@@ -60,29 +64,37 @@ def main(
             raise UsageError(f"--every {every!r} is no pause: write 1h, for example")
         older_us, keep_us = duration("--older-than", older_than), duration("--keep-sources", keep_sources)
         selection = Selection(chosen, venue or (), instant("--since", since) if since else 0)
+        store = open_lake()
+        check_venues(store, selection.venues)
         with stop_on_signals() as stop:
             if every is None:
-                _once(selection, DayOptions(now_us() - older_us, keep_us, dry_run), stop)
+                _once(store, selection, DayOptions(now_us() - older_us, keep_us, dry_run), stop)
             else:
                 if ends_with_input:
                     threading.Thread(target=_stop_after_input, args=(stop,), name="input", daemon=True).start()
-                _keep_compacting(selection, older_us, keep_us, every_seconds, stop)
+                _keep_compacting(store, selection, (older_us, keep_us), every_seconds, stop)
 
     run_command(work)
 
 
-def _once(selection: Selection, options: DayOptions, stop: StopRequest) -> None:
+def _once(store: ObjectStore, selection: Selection, options: DayOptions, stop: StopRequest) -> None:
     done: list[VenueCounts] = []
     try:
-        compact(open_lake(), selection, options, stop, done)
+        compact(store, selection, options, stop, done)
+    except DaysLeft as left:
+        for reason in left.reasons[1:]:
+            log.error("not compacted", extra={"why": reason})
+        raise
     finally:
         print_table(HEADER, [_line(one) for one in done], title="would be compacted" if options.is_dry else "compacted")
 
 
-def _keep_compacting(selection: Selection, older_us: int, keep_us: int, every_seconds: float, stop: StopRequest) -> None:
-    """Days that are over: a day that goes on would be merged anew in every pass."""
+def _keep_compacting(
+    store: ObjectStore, selection: Selection, ages_us: tuple[int, int], every_seconds: float, stop: StopRequest
+) -> None:
+    """Days that are over: a day that goes on would be merged anew in every pass. Ages: of hours, and of what was merged."""
     os.nice(NICENESS)
-    store = open_lake()
+    older_us, keep_us = ages_us
 
     def run_pass(goes_on: Callable[[], bool], done: list[VenueCounts]) -> None:
         closed_us = (now_us() - older_us) // DAY_US * DAY_US

@@ -15,7 +15,7 @@ from tickhouse.compact.merging import merged
 from tickhouse.compact.replaced import replacing, undoing, without_undone
 from tickhouse.compact.runs import PART_BYTES, RUN_BYTES, Runs, is_by_symbol
 from tickhouse.compact.scratch import scratch_folder
-from tickhouse.compact.selection import DayContents, due, left_of, live, recorded, retirable, source_of, sources_of_next
+from tickhouse.compact.selection import DayContents, due, left_of, live, recorded, retirable, source_of, sources_of_next, waits
 from tickhouse_core.compaction import Commit, Compaction, Fate, Output, Plan, Source
 from tickhouse_core.compaction_records import Compactions
 from tickhouse_core.datasets import INSTANT, Dataset
@@ -93,7 +93,7 @@ def contents_of_day(store: ObjectStore, dataset: Dataset, venue: str, day_us: in
     compactions, date = Compactions(store), format_instant(day_us)[:10]
     found = compactions.of_day(dataset, venue, date)
     objects = sorted(objects_of_day(store, dataset, venue, day_us), key=lambda one: one.key)
-    return DayContents(day_us, objects, found, compactions.held(dataset, venue, date))
+    return DayContents(day_us, objects, found, compactions.held(dataset, venue, date, now_us()))
 
 
 class DayCompaction:
@@ -132,11 +132,11 @@ class DayCompaction:
     def run(self, counts: DayCounts) -> None:
         """Deletes what was held long enough, then compacts what is left; adds to `counts`.
 
-        A day without a recorded object, with nothing new since it was found so, is not looked at.
+        The folders of symbols are listed only where there is something to do: a lake may have thousands.
         """
-        recorded_prefix = day_prefix(self._dataset, self._venue, self._day_us)
-        has_recorded = any(compacted_name(summary.key) is None for summary in self._store.list_keys(recorded_prefix))
-        if not has_recorded and self._compactions.is_settled(self._dataset, self._venue, self._date):
+        found = recorded(list(self._store.list_keys(day_prefix(self._dataset, self._venue, self._day_us))))
+        has_recorded = bool(found)
+        if self._has_nothing_to_do(found):
             return
         contents = self._without_replaced(contents_of_day(self._store, self._dataset, self._venue, self._day_us), counts)
         retired = self._retirable(contents)
@@ -149,6 +149,14 @@ class DayCompaction:
         elif left:
             with scratch_folder() as folder:
                 self._compact(contents, left, folder, counts)
+
+    def _has_nothing_to_do(self, found: list[ObjectSummary]) -> bool:
+        """By the recorded objects of the day: there are none, or they came after, or all of them were merged and wait."""
+        options = self._options
+        if self._compactions.is_settled(self._dataset, self._venue, self._date):
+            return not found or self._day_us >= options.closed_before_us
+        compactions = self._compactions.of_day(self._dataset, self._venue, self._date)
+        return bool(found) and waits(found, compactions, options.clock() - options.keep_us)
 
     def _without_replaced(self, contents: DayContents, counts: DayCounts) -> DayContents:
         """Undoes what holds rows of a source that was replaced since; the sources count again. A new version that a loader
@@ -213,8 +221,7 @@ class DayCompaction:
         chosen = sources_of_next(contents, left, sound)
         older = [summary for summary in before if source_of(summary) in chosen]
         if len(self._read_all(older, runs, read, counts)) < len(older):
-            where = f"{self._dataset.name} of {self._venue} on {self._date}"
-            raise NotCompacted(f"{where}: a compacted object went while it was read: nothing was written, run it again")
+            raise NotCompacted("a compacted object went while it was read: nothing was written, run it again")
         if not chosen:
             return
         commit = self._write(Plan(self._dataset, self._venue, self._date, chosen), runs, read, counts)
@@ -234,8 +241,7 @@ class DayCompaction:
             outputs.append(self._written(key, body, sums))
             counts.output_bytes += len(body)
         if (kept.rows + doubles.rows, (kept.checksum + doubles.checksum) % _SUMS) != (read.rows, read.checksum):
-            what = f"{self._dataset.name} of {self._venue} on {self._date}"
-            raise NotCompacted(f"{what}: the merged rows are not those of the sources: nothing was deleted")
+            raise NotCompacted("the merged rows are not those of the sources: nothing was deleted")
         commit = Commit(plan.id, kept.rows, doubles.rows, self._options.clock(), tuple(outputs))
         self._compactions.write_commit(plan, commit)
         return commit

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tickhouse.compact.lease import Lease
-from tickhouse.compact.passes import VenueCounts
+from tickhouse.compact.passes import DaysLeft, VenueCounts
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.errors import Interrupted, TickhouseError
 from tickhouse_core.lifecycle import StopRequest
@@ -21,6 +21,9 @@ WAITING = Backoff(5.0, 300.0)
 
 PASSED = "compacted"
 """The line of the log after each pass, with what was done since the start of the process."""
+
+AGAIN = Backoff(300.0, 3_600.0)
+"""While days are left that could not be compacted: each pass reads them again."""
 
 Pass = Callable[[Callable[[], bool], list[VenueCounts]], None]
 """Asks before each day whether to go on, and adds what was done to the list."""
@@ -38,6 +41,8 @@ class CompactorCounts:
     written: int = 0
     deleted: int = 0
     last_pass_us: int = 0
+    left: tuple[str, ...] = ()
+    """Why days could not be compacted in the last pass."""
 
     def add(self, done: list[VenueCounts]) -> None:
         self.merged += sum(one.counts.sources for one in done)
@@ -54,6 +59,8 @@ class CompactorCounts:
         yield Sample("tickhouse_compactor_passes_total", self.passes, "passes over the lake that came to their end")
         name = "tickhouse_compactor_last_pass_timestamp_seconds"
         yield Sample(name, self.last_pass_us / 1e6, "when a pass came to its end for the last time; 0: not yet")
+        name = "tickhouse_compactor_days_left"
+        yield Sample(name, len(self.left), "days that could not be compacted in the last pass; the log says why")
 
 
 class ScheduledCompaction:
@@ -64,6 +71,7 @@ class ScheduledCompaction:
         self._run_pass = run_pass
         self._every_seconds = every_seconds
         self._stop = stop
+        self._passes_that_left = 0
         self.counts = CompactorCounts()
 
     def run(self) -> None:
@@ -75,6 +83,7 @@ class ScheduledCompaction:
         """Seconds until the next one."""
         began = time.monotonic()
         done: list[VenueCounts] = []
+        left: tuple[str, ...] = ()
         try:
             if not self._lease.take():
                 log.info("another compactor is at work", extra={"holder": self._lease.holder})
@@ -84,6 +93,8 @@ class ScheduledCompaction:
             finally:
                 self.counts.add(done)
                 self._lease.give_back()
+        except DaysLeft as error:
+            left = error.reasons
         except Interrupted:
             return 0.0
         except (TickhouseError, OSError) as error:
@@ -93,4 +104,12 @@ class ScheduledCompaction:
         self.counts.last_pass_us = now_us()
         said = {"merged": self.counts.merged, "written": self.counts.written, "deleted": self.counts.deleted}
         log.info(PASSED, extra={**said, "seconds": round(time.monotonic() - began, 1)})
-        return self._every_seconds
+        return max(self._every_seconds, self._pause_for(left))
+
+    def _pause_for(self, left: tuple[str, ...]) -> float:
+        """Says each reason once, for as long as it lasts."""
+        for reason in sorted({*left}.difference(self.counts.left)):
+            log.error("not compacted", extra={"why": reason})
+        self.counts.left = left
+        self._passes_that_left = self._passes_that_left + 1 if left else 0
+        return AGAIN.pause(self._passes_that_left) if left else 0.0

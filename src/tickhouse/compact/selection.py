@@ -69,6 +69,13 @@ def sources_of_next(contents: DayContents, left: Sequence[ObjectSummary], sound:
     return tuple(chosen) if is_new and not is_undone else ()
 
 
+def waits(found: Sequence[ObjectSummary], compactions: Sequence[Compaction], kept_since_us: int) -> bool:
+    """Whether all of these recorded objects are sources of compactions of the day, and all those were committed since."""
+    if not all(one.commit is not None and one.fate is None and one.commit.committed_at > kept_since_us for one in compactions):
+        return False
+    return {source for one in compactions for source in one.plan.sources}.issuperset(map(source_of, found))
+
+
 def due(contents: DayContents, now_us: int, keep_us: int) -> list[Compaction]:
     """Live compactions that were committed at least `keep_us` ago, and of which a source is still there."""
     present = {source_of(summary) for summary in contents.objects}

@@ -22,7 +22,7 @@ NAME = "tickhouse"
 TABLES = tuple(dataset for dataset in DATASETS if dataset is not KLINES)
 """Datasets with compacted objects. The object of a month of klines is written anew while the month lasts: none can hold it."""
 
-_FILE = "catalog.db"
+_FILE, _SQLITE = "catalog.db", "sqlite:///"
 _MOVED = f"for a data folder that was moved delete its lake/{FOLDER}, snapshots end with it"
 _HOW_TO_INSTALL = "the package pyiceberg is not here: pip install 'tickhouse[catalog]'"
 _HOW_TO_NAME = (
@@ -78,10 +78,12 @@ class Catalogue:
         return f"table {self._namespace}.{dataset.name} of the catalogue"
 
 
-def open_catalogue(store: ObjectStore, uri: str | None = None, *, must_exist: bool = False) -> Catalogue:
+def open_catalogue(store: ObjectStore, uri: str | None = None, *, must_exist: bool = False, is_dry: bool = False) -> Catalogue:
     """By `uri`, else by the settings, else the SQLite file in the data folder's lake.
 
-    `must_exist`: a reader makes none. Raises UsageError for what is not named, not there or not installed; CatalogUnavailable.
+    `must_exist`: a reader makes none. `is_dry`: instead of an SQLite file that is not there one in memory.
+
+    Raises UsageError for what is not named, not there or not installed; CatalogUnavailable.
     """
     try:
         from pyiceberg.catalog import load_catalog
@@ -98,18 +100,21 @@ def open_catalogue(store: ObjectStore, uri: str | None = None, *, must_exist: bo
         if not named and not Config().get_catalog_config(NAME):
             if not locations.is_local:
                 raise UsageError(_HOW_TO_NAME)
-            named = _own_file(Path(locations.folder), must_exist=must_exist)
+            named = _own_file(Path(locations.folder), must_exist=must_exist, is_dry=is_dry)
+        if is_dry and named and named.startswith(_SQLITE) and not Path(named.removeprefix(_SQLITE)).exists():
+            named = "sqlite://"
         properties = {"uri": named} if named else {}
         catalog = load_catalog(NAME, **properties, **({} if locations.is_local else _s3_properties()))
     return Catalogue(catalog, settings.namespace, locations)
 
 
-def _own_file(folder: Path, *, must_exist: bool) -> str:
+def _own_file(folder: Path, *, must_exist: bool, is_dry: bool) -> str:
     file = folder / _FILE
     if must_exist and not file.exists():
         raise UsageError(f"{file}: there is no catalogue of this lake yet: `tickhouse catalog` makes it")
-    folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{file}"
+    if not is_dry:
+        folder.mkdir(parents=True, exist_ok=True)
+    return f"{_SQLITE}{file}"
 
 
 def _s3_properties() -> dict[str, str]:

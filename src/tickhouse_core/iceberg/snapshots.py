@@ -4,7 +4,7 @@ A commit is of one table. It says in its summary which snapshots the other table
 one id stands for the whole lake as it was.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import orjson
@@ -44,18 +44,42 @@ def snapshot_of(catalogue: Catalogue, snapshot_id: int) -> LakeSnapshot:
 
 
 def newest(catalogue: Catalogue) -> "Snapshot | None":
-    """The last commit of all: it names the newest snapshots of the other tables. None in an empty catalogue."""
-    tables = [table for dataset in TABLES if (table := catalogue.table(dataset)) is not None]
-    found = [snapshot for table in tables if (snapshot := table.current_snapshot()) is not None]
-    return max(found, key=lambda one: one.timestamp_ms, default=None)
+    return newest_of(current_of(catalogue))
+
+
+def newest_of(current: Mapping[str, "Snapshot"]) -> "Snapshot | None":
+    """The one that names the current snapshots of all other tables. While several runs commit there may be none: then the one
+    that names most of them. None in an empty catalogue."""
+    return max(current.values(), key=lambda one: (_named(one, current), one.timestamp_ms), default=None)
+
+
+def current_of(catalogue: Catalogue) -> dict[str, "Snapshot"]:
+    """By table."""
+    tables = {dataset.name: table for dataset in TABLES if (table := catalogue.table(dataset)) is not None}
+    return {name: one for name, table in tables.items() if (one := table.current_snapshot()) is not None}
+
+
+def is_one_lake(current: Mapping[str, "Snapshot"]) -> bool:
+    """Whether one of the current snapshots names all others."""
+    return not current or any(_named(one, current) == len(current) - 1 for one in current.values())
+
+
+def _named(snapshot: "Snapshot", current: Mapping[str, "Snapshot"]) -> int:
+    """How many of the current ones it names. No clock is asked: of two commits only the later one can name the other."""
+    found = beside(snapshot)
+    return sum(found.get(name) == one.snapshot_id for name, one in current.items())
 
 
 def files_of(table: "Table", snapshot: "Snapshot | None") -> Iterator["DataFile"]:
     """Live data files; none of no snapshot. Raises CatalogUnavailable."""
+    from pyiceberg.manifest import ManifestContent
+
     if snapshot is None:
         return
     with catalog_errors(f"snapshot {snapshot.snapshot_id}"):
         for manifest in snapshot.manifests(table.io):
+            if manifest.content != ManifestContent.DATA:  # rows that another object has too: our readers see that for themselves
+                continue
             for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
                 yield entry.data_file
 

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from itertools import islice
 
 import pyarrow as pa
@@ -117,7 +118,10 @@ def unknown_symbol(symbol: str, venue: str, names: Sequence[str], where: str = L
 
 
 def unknown_venue(venue: str, names: Iterable[str], where: str = LAKE) -> UsageError:
-    return UsageError(f"venue {venue!r}: {where} has {', '.join(names)}")
+    known = list(names)
+    meant = get_close_matches(venue.lower(), known, 1, 0.75)
+    said = f": did you mean {meant[0]}?" if meant else ""
+    return UsageError(f"venue {venue!r}: {where} has {', '.join(known)}{said}")
 
 
 def unknown_interval(interval: str, symbol: str, names: Iterable[str], where: str = LAKE) -> UsageError:

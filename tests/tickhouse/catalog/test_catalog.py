@@ -1,14 +1,21 @@
 """A lake that is compacted and registered again and again: each snapshot has its rows once, for as long as it is kept."""
 
 import itertools
+import os
+import shutil
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from tests.commands import run_here
 from tests.tickhouse.catalog.catalogues import MONTH, newest_id, register, table_of, trades_at
 from tests.tickhouse.compact.lakes import (
@@ -29,16 +36,17 @@ from tests.tickhouse.compact.lakes import (
     with_doubles,
 )
 from tests.tickhouse.test_read_api import write
-from tests.transform_process.warehouse_rows import stream_event, trades
+from tests.transform_process.warehouse_rows import depth_diff, stream_event, trades
 
 import tickhouse as th
 from extract_process.parquet import parquet_bytes
 from tickhouse.catalog.registration import Registration, TableCounts
+from tickhouse.catalog.update import update
 from tickhouse_core.datasets import DEPTH_DIFFS, STREAM_EVENTS, TRADES
 from tickhouse_core.errors import TickhouseError, UsageError
 from tickhouse_core.folder_store import FolderStore
-from tickhouse_core.iceberg.catalogue import open_catalogue
-from tickhouse_core.iceberg.snapshots import files_of
+from tickhouse_core.iceberg.catalogue import Catalogue, open_catalogue
+from tickhouse_core.iceberg.snapshots import BESIDE, files_of, is_one_lake, newest_of
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.timestamps import now_us
 
@@ -215,18 +223,55 @@ def test_a_large_lake_is_registered_in_several_commits_of_whole_days(folder: Pat
     assert [len(list(files_of(table, one))) for one in table.snapshots()] == [2, 4, 6]
 
 
-def test_rows_that_two_instances_filed_under_two_days_are_counted(folder: Path, store: FolderStore) -> None:
-    """The table has them twice, and says so; our own reader has them once."""
-    assert register(store)["trades"].overlaps == 0
+def midnight_trades(store: FolderStore, ids: range, instance: str, at: int, latency_us: int = 5_000) -> str:
+    rows = trades(ids, times_us=[DAY + DAY_US - 2 + number - 900 for number in ids], latency_us=latency_us)
+    return write(store, TRADES, rows, instance, at)
+
+
+def by_id(rows: pa.Table) -> list[dict[str, Any]]:
+    return sorted(rows.to_pylist(), key=itemgetter("symbol", "trade_id"))
+
+
+def around_midnight(folder: Path) -> list[dict[str, Any]]:
+    """As our reader has it."""
+    return by_id(th.open(folder).trades(SYMBOLS, DAY, DAY + DAY_US + HOUR, exact=True).arrow())
+
+
+def test_of_rows_that_two_instances_filed_under_two_days_the_first_received_counts(folder: Path, store: FolderStore) -> None:
+    """Also after one of both objects was replaced by a later version, and by an old snapshot."""
+    assert register(store)["trades"].doubles == 0
     midnight = DAY + DAY_US
-    both = trades(range(900, 905), times_us=[midnight - 2 + one for one in range(5)])
-    write(store, TRADES, both, "a", midnight - 1)
-    write(store, TRADES, both, "b", midnight + 1)
+    midnight_trades(store, range(900, 905), "a", midnight - 1)
+    midnight_trades(store, range(902, 908), "b", midnight + 1, latency_us=4_000)
+    midnight_trades(store, range(904, 905), "c", midnight + 2, latency_us=9_000)
     run(store)
     done = register(store)["trades"]
-    assert done.overlaps == 1
-    ours = th.open(folder, snapshot=newest_id(folder)).trades(SYMBOLS, DAY, midnight + HOUR).arrow()
-    assert table_of(folder, TRADES).scan().to_arrow().num_rows == ours.num_rows + 5
+    assert (done.doubles, done.rows, done.commits) == (3, 124 + 8, 1)
+    old, before = newest_id(folder), around_midnight(folder)
+    assert by_id(table_of(folder, TRADES).scan().to_arrow()) == before
+    late(store)
+    midnight_trades(store, range(901, 904), "d", midnight + 3, latency_us=1_000)
+    run(store, options(at=LONG_AFTER))
+    assert register(store)["trades"].doubles == 4
+    table = table_of(folder, TRADES)
+    assert by_id(table.scan().to_arrow()) == around_midnight(folder) != before
+    assert by_id(table.scan(snapshot_id=old).to_arrow()) == before
+    assert register(store)["trades"].commits == 0
+
+
+def test_positions_go_with_the_double_and_with_the_last_snapshot_that_has_them(folder: Path, store: FolderStore) -> None:
+    midnight = DAY + DAY_US
+    midnight_trades(store, range(900, 905), "a", midnight - 1)
+    key = midnight_trades(store, range(902, 908), "b", midnight + 1, latency_us=4_000)
+    run(store)
+    register(store)
+    store.write(key, parquet_bytes(trades([950], times_us=[midnight + 10]), TRADES))
+    run(store)
+    assert register(store)["trades"].doubles == 0
+    assert by_id(table_of(folder, TRADES).scan().to_arrow()) == around_midnight(folder)
+    assert len(list((folder / "iceberg" / "trades" / "data").iterdir())) == 1
+    register(store, at=now_us() + MONTH + DAY_US)
+    assert list((folder / "iceberg" / "trades" / "data").iterdir()) == []
 
 
 @pytest.mark.slow
@@ -282,11 +327,102 @@ def test_of_two_runs_at_once_one_commits_and_the_other_finds_nothing_left(folder
     assert table.scan().to_arrow().num_rows == len(trades_seen(folder))
 
 
+class StopAsked(StopRequest):
+    """Does something else when it is asked for the nth time, as a process beside it would."""
+
+    def __init__(self, nth: int, meanwhile: Callable[[], object]) -> None:
+        super().__init__()
+        self._left, self._meanwhile = nth, meanwhile
+
+    def is_set(self) -> bool:
+        self._left -= 1
+        if self._left == 0:
+            self._meanwhile()
+        return super().is_set()
+
+
+def test_the_newest_snapshot_is_the_newest_of_every_table_also_after_runs_that_overlap(folder: Path, store: FolderStore) -> None:
+    """One commits diffs between another's look at the tables and its commit of trades."""
+    register(store)
+    late(store)
+    event = DAY + HOUR + 900
+    write(store, DEPTH_DIFFS, depth_diff(900, 900, event_us=event, bids=[("100", "1")]), "c", event)
+    run(store)
+    rival = TableCounts(DEPTH_DIFFS)
+    meanwhile = Registration(store, open_catalogue(store), StopRequest(), {}).run
+    done: list[TableCounts] = []
+    update(store, open_catalogue(store), StopAsked(2, lambda: meanwhile(DEPTH_DIFFS, rival)), now_us(), MONTH, done)
+    assert (rival.commits, rival.added) == (1, 2)
+    span = (SYMBOLS, *SPAN)
+    at_newest, now = th.open(folder, snapshot=newest_id(folder)), th.open(folder)
+    assert at_newest.trades(*span).arrow() == now.trades(*span).arrow()
+    assert at_newest.depth_diffs(*span).arrow() == now.depth_diffs(*span).arrow()
+    before = newest_id(folder)
+    assert all(one.commits == 0 for one in register(store).values())
+    assert newest_id(folder) == before
+
+
+def snapshot(number: int, at_ms: int, beside: dict[str, int]) -> Snapshot:
+    summary = Summary(Operation.APPEND, **{BESIDE: orjson.dumps(beside).decode()})
+    return Snapshot(snapshot_id=number, sequence_number=1, timestamp_ms=at_ms, manifest_list="", summary=summary)
+
+
+def test_which_snapshot_is_the_newest_is_no_question_of_clocks() -> None:
+    """Trades were committed after events, by a machine whose clock is behind."""
+    current = {"stream_events": snapshot(1, 2_000, {}), "trades": snapshot(2, 1_000, {"stream_events": 1})}
+    assert newest_of(current) is current["trades"]
+    assert is_one_lake(current)
+    current["stream_events"] = snapshot(3, 2_000, {"trades": 7})
+    assert not is_one_lake(current)
+
+
+def test_of_two_catalogues_over_a_lake_each_keeps_its_snapshots(folder: Path, store: FolderStore, tmp_path: Path) -> None:
+    other = open_catalogue(store, f"sqlite:///{tmp_path}/other.db")
+    register(store)
+    register(store, other)
+    old = next(iter(list(other_table(other).snapshots()))).snapshot_id
+    late(store)
+    run(store)
+    register(store)
+    register(store, other)
+    register(store, at=now_us() + MONTH + DAY_US)
+    run(store, options(at=LONG_AFTER + 2 * DAY_US))
+    assert other_table(other).scan(snapshot_id=old).to_arrow().num_rows == 124
+    register(store, other, at=now_us() + MONTH + DAY_US)
+    run(store, options(at=LONG_AFTER + 2 * DAY_US))
+    assert len(objects(store, compacted=True)) == 2
+
+
+def other_table(catalogue: Catalogue) -> Table:
+    table = catalogue.table(TRADES)
+    assert table is not None
+    return table
+
+
+def test_marks_are_renewed_and_end_with_the_catalogue_that_nobody_has_any_more(folder: Path, store: FolderStore) -> None:
+    register(store)
+    late(store)
+    run(store)
+    register(store)
+    for mark in (folder / "compactions").rglob("*.held"):
+        os.utime(mark, (time.time() - 8 * 86_400,) * 2)
+    register(store)
+    marks = list((folder / "compactions").rglob("*.held"))
+    assert all(one.stat().st_mtime > time.time() - 86_400 for one in marks)
+    shutil.rmtree(folder / "iceberg")
+    run(store, options(at=LONG_AFTER + 2 * DAY_US))
+    assert len(objects(store, compacted=True)) == 4
+    for mark in marks:
+        os.utime(mark, (time.time() - 91 * 86_400,) * 2)
+    run(store, options(at=LONG_AFTER + 2 * DAY_US))
+    assert len(objects(store, compacted=True)) == 2
+
+
 def test_the_command_prints_the_tables_and_the_id_of_the_lake(folder: Path, store: FolderStore) -> None:
     data = ("--data", str(folder.parent))
     preview = run_here("tickhouse.cli", "catalog", *data, "--dry-run")
     assert "trades\t\t0\t0\t2\t0\t0\t0\t0" in preview.stdout
-    assert not (folder / "iceberg" / "trades").exists()
+    assert not (folder / "iceberg").exists(), "it only counts"
     done = run_here("tickhouse.cli", "catalog", *data)
     lines = {line.split("\t")[0]: line.split("\t") for line in done.stdout.splitlines()}
     assert lines["trades"][2:] == ["2", "124", "2", "0", "1", "0", "0"]

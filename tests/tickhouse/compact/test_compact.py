@@ -297,6 +297,16 @@ def test_the_command_counts_what_it_would_do_and_what_it_did(folder: Path) -> No
     assert len(objects(FolderStore(folder))) == 2
 
 
+def test_a_symbol_of_many_chinese_letters_has_a_folder_too(folder: Path) -> None:
+    """Percent-encoded it would be longer than a file's name may be."""
+    symbols = ("BTCUSDT", f"{'币' * 60}USDT")
+    record_all(FolderStore(folder), with_doubles(symbols))
+    (done, *_) = run(FolderStore(folder), options(), TRADES)
+    assert (done.counts.outputs, done.counts.rows) == (2, 124)
+    run(FolderStore(folder), options(at=LONG_AFTER + 2 * DAY_US), TRADES)
+    assert th.open(folder).trades(symbols[1], *SPAN).arrow().num_rows == 62
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -304,10 +314,14 @@ def test_the_command_counts_what_it_would_do_and_what_it_did(folder: Path) -> No
         (("--keep-sources", "-1h"), "--keep-sources '-1h' is no length of time"),
         (("--dataset", "klines"), "--dataset klines: an object of klines holds a month already"),
         (("--dataset", "candles"), "unknown dataset 'candles'"),
+        (("--dataset", "trade"), "unknown dataset 'trade': did you mean trades?"),
+        (("--venue", "nope"), "venue 'nope': this lake has binance"),
+        (("--venue", "Binanse", "--every", "1h"), "venue 'Binanse': this lake has binance: did you mean binance?"),
         (("--since", "yesterday"), "--since 'yesterday' is no instant"),
     ],
 )
 def test_a_wrong_option_is_one_line(arguments: tuple[str, ...], says: str, folder: Path) -> None:
+    write(FolderStore(folder), TRADES, trades([1]), "a", DAY)
     done = run_here("tickhouse.compact.command", "--data", str(folder.parent), *arguments)
     assert done.returncode == 2
     assert says in done.stderr

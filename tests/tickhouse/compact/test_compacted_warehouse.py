@@ -29,6 +29,7 @@ from tests.tickhouse.compact.lakes import (
 from tests.tickhouse.test_read_api import write
 from tests.transform_process.warehouse_rows import trades
 
+from extract_process.parquet import parquet_bytes
 from load_process.ledger import BatchManifest, Claims
 from load_process.limits import LoadLimits
 from load_process.objects import ObjectVersion
@@ -250,6 +251,27 @@ def test_rows_of_a_replaced_source_leave_silver_also_where_the_compacted_object_
     audit()
     lacks_nothing(reconcile())
     assert warehouse.query("select count(), countIf(trade_id = 3) from trades") == [(122, 0)]
+
+
+@pytest.mark.usefixtures("_recorded")
+def test_a_symbol_that_a_new_version_lacks_leaves_silver_with_the_others(moto_lake: Lake, warehouse: Warehouse) -> None:
+    """No object of it comes that could say so, and nothing is reconciled."""
+    at = DAY + 2 * HOUR
+    both = pa.concat_tables([trades([900], times_us=[at]), trades([900], times_us=[at], symbol="ADAUSDT")])
+    key = write(moto_lake.store, TRADES, both, "c", at)
+    load_all(moto_lake)
+    run(moto_lake.store, options(), TRADES)
+    load_all(moto_lake)
+    redrive(Selection(prefix="data_sources/"), again=True)
+    assert statuses(warehouse)[True, "loaded"] == 3
+    moto_lake.store.write(key, parquet_bytes(trades([900], times_us=[at]), TRADES))
+    load_all(moto_lake)
+    run(moto_lake.store, options(at=LONG_AFTER + HOUR), TRADES)
+    load_all(moto_lake)
+    assert warehouse.query("select count() from trades where symbol = 'ADAUSDT'") == [(0,)]
+    assert warehouse.query("select count() from trades") == [(125,)]
+    audit()
+    lacks_nothing(reconcile())
 
 
 @pytest.mark.usefixtures("_recorded")

@@ -30,8 +30,9 @@ from tests.tickhouse.test_read_api import write
 from tests.transform_process.warehouse_rows import trades
 
 from extract_process.parquet import parquet_bytes
+from tickhouse.compact.passes import DaysLeft
 from tickhouse_core import compaction_records
-from tickhouse_core.compaction_records import Compactions, RecordDamaged
+from tickhouse_core.compaction_records import Compactions
 from tickhouse_core.datasets import TRADES
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.object_store import ObjectStore
@@ -140,7 +141,7 @@ def test_a_damaged_record_stops_one_day_and_no_reader(twins: Twins) -> None:
     twins.store.write(plan.key, twins.store.read(plan.key).body[:10])
     assert Compactions(twins.store).behind(name) is None
     twins.late(51, DAY + 2 * DAY_US + 1)
-    with pytest.raises(RecordDamaged, match="is damaged"):
+    with pytest.raises(DaysLeft, match="is damaged"):
         run(twins.store, options(at=LONG_AFTER + 3 * DAY_US), TRADES)
     assert twins.nothing_is_lost()
     assert len(Compactions(twins.store).of_day(TRADES, "binance", format_instant(DAY + 2 * DAY_US)[:10])) == 2

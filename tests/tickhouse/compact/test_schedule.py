@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +17,10 @@ from tests.tickhouse.test_read_api import write
 from tests.transform_process.warehouse_rows import trades
 from tests.waiting import patience, wait_until
 
-from tickhouse.compact.day import NotCompacted
+from extract_process.parquet import parquet_bytes
+from tickhouse.compact.day import DayOptions
 from tickhouse.compact.lease import LEASE_KEY, LEASE_US, Lease
-from tickhouse.compact.passes import Selection, VenueCounts, compact
+from tickhouse.compact.passes import DaysLeft, Selection, VenueCounts, compact
 from tickhouse.compact.schedule import ScheduledCompaction
 from tickhouse.compact.scratch import scratch_folder
 from tickhouse.local_compaction import compaction_workers
@@ -27,6 +28,7 @@ from tickhouse_core.datasets import DEPTH_DIFFS, TRADES
 from tickhouse_core.errors import LakeUnavailable
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.object_store import Folder, ObjectSummary
 from tickhouse_core.timestamps import now_us
 
 
@@ -145,6 +147,85 @@ def test_an_outage_is_waited_out_and_said_once(folder: Path, caplog: pytest.LogC
     assert scheduled.counts.process().not_ready() == ["the lake does not answer"]  # not settled yet
 
 
+def test_days_that_cannot_be_compacted_are_tried_again_within_the_hour_and_said_once(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop, passes = WaitingStop(), 0
+
+    def run_pass(_goes_on: Callable[[], bool], _done: list[VenueCounts]) -> None:
+        nonlocal passes
+        passes += 1
+        if passes == 8:
+            stop.set()
+        elif passes == 7:
+            raise DaysLeft(["trades of binance on 2024-08-09: refused", "trades of kucoin on 2024-08-09: refused"])
+        else:
+            raise DaysLeft(["trades of binance on 2024-08-09: refused"])
+
+    scheduled = ScheduledCompaction(FolderStore(folder), run_pass, 60, stop)
+    scheduled.run()
+    assert stop.waited == [300, 600, 1_200, 2_400, 3_600, 3_600, 3_600, 60]
+    assert [one.why for one in caplog.records if one.message == "not compacted"] == [  # type: ignore[attr-defined]
+        "trades of binance on 2024-08-09: refused",
+        "trades of kucoin on 2024-08-09: refused",
+    ]
+    assert scheduled.counts.passes == 8
+    assert not scheduled.counts.outage.is_going_on
+
+
+class CountingStore(FolderStore):
+    """What was listed, as prefixes."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.listed: list[str] = []
+
+    def list_keys(self, prefix: str) -> Iterator[ObjectSummary]:
+        self.listed.append(prefix)
+        return super().list_keys(prefix)
+
+    def list_folder(self, prefix: str) -> tuple[Folder, list[str]]:
+        self.listed.append(prefix)
+        return super().list_folder(prefix)
+
+
+def test_a_pass_without_work_lists_as_little_after_a_month_as_after_a_day(tmp_path: Path) -> None:
+    """Empty folders of days are left in a folder, and not in a bucket: they are deleted as S3 does it."""
+    found: list[int] = []
+    for days in (1, 10):
+        store = CountingStore(tmp_path / str(days))
+        for day in range(days):
+            write(store, TRADES, trades([day], times_us=[DAY + day * DAY_US]), "a", DAY + day * DAY_US)
+        for later in (31, 33, 35):
+            run(store, options(at=DAY + later * DAY_US))
+        assert len(objects(store)) == days
+        for folder in sorted((tmp_path / str(days)).glob("data_sources/*/venue=*/date=*/**/"), reverse=True):
+            folder.rmdir()
+        store.listed.clear()
+        run(store, options(at=DAY + 36 * DAY_US))
+        found.append(len(store.listed))
+    assert found[0] == found[1] < 12
+
+
+def test_a_merged_day_that_waits_and_the_day_that_goes_on_have_no_folders_of_symbols_listed(folder: Path) -> None:
+    """Late objects, replaced ones and the end of the wait are seen all the same."""
+    store = CountingStore(folder)
+    run(store, options(at=DAY + 2 * DAY_US))
+    write(store, TRADES, trades([900], times_us=[DAY + 3 * DAY_US]), "a", DAY + 3 * DAY_US)
+    store.listed.clear()
+    run(store, DayOptions(DAY + 3 * DAY_US, 2 * DAY_US, clock=lambda: DAY + 3 * DAY_US))
+    assert [one for one in store.listed if "symbol=" in one] == []
+    key = write(store, TRADES, trades([901], times_us=[DAY + HOUR]), "late", DAY + HOUR)
+    (done,) = run(store, DayOptions(DAY + 3 * DAY_US, 2 * DAY_US, clock=lambda: DAY + 3 * DAY_US))
+    assert done.counts.sources == 1 + 2
+    store.write(key, parquet_bytes(trades([902], times_us=[DAY + HOUR]), TRADES))
+    run(store, DayOptions(DAY + 3 * DAY_US, 2 * DAY_US, clock=lambda: DAY + 3 * DAY_US))
+    assert {row["trade_id"] for row in trades_seen(folder)} >= {902}
+    assert 901 not in {row["trade_id"] for row in trades_seen(folder)}
+    run(store, options(at=DAY + 9 * DAY_US))
+    assert all("2024-08-12" in one.key for one in objects(store, compacted=False))
+
+
 class WaitingStop(StopRequest):
     """Notes how long it was to wait, and does not."""
 
@@ -193,7 +274,7 @@ def test_a_day_that_cannot_be_compacted_keeps_no_other_from_it(folder: Path) -> 
             stored = super().read(key, most_bytes=most_bytes)
             return replace(stored, etag="other") if "symbol=BTCUSDT/date=2024-08-09" in key else stored
 
-    with pytest.raises(NotCompacted, match="trades of binance on 2024-08-09: a compacted object went while it was read"):
+    with pytest.raises(DaysLeft, match="trades of binance on 2024-08-09: a compacted object went while it was read"):
         compact(Forgetful(folder), Selection([TRADES]), options(at=DAY + 31 * DAY_US), StopRequest(), [])
     later = [one for one in objects(store, compacted=True) if "date=2024-08-10" in one.key]
     assert len(later) == 2, "the second day's old version and its new one"
