@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from extract_process.ranges import EVERY_ID, Grid, grid_of
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
+from tickhouse_core.datasets import BOOK_TICKERS, DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
 from tickhouse_core.event_kinds import EventKind
 
 Levels: TypeAlias = Sequence[Sequence[str]]
@@ -66,6 +66,24 @@ class Ticker(NamedTuple):
     best_bid_quantity: str | None = None
     best_ask_price: str | None = None
     best_ask_quantity: str | None = None
+    update_id: int | None = None
+    """Of the book that the best prices are of, where the venue sends it; no column."""
+
+
+class BookTicker(NamedTuple):
+    """Best price and quantity of both sides; 0 for a side that is empty.
+
+    `update_id` is the book's where the venue sends it, else its time in milliseconds. Ids grow and jump: none proves that
+    nothing is missing. `event_time` is in microseconds, None where the venue sends none.
+    """
+
+    symbol: str
+    update_id: int
+    bid_price: str
+    bid_quantity: str
+    ask_price: str
+    ask_quantity: str
+    event_time: int | None = None
 
 
 class Kline(NamedTuple):
@@ -103,6 +121,7 @@ DATASET_OF: dict[type, Dataset] = {
     DepthDiff: DEPTH_DIFFS,
     DepthSnapshot: DEPTH_SNAPSHOTS,
     Ticker: TICKERS,
+    BookTicker: BOOK_TICKERS,
     Kline: KLINES,
 }
 """The dataset whose rows are such records; their fields have the names of its columns."""
@@ -160,8 +179,8 @@ class StreamKey:
 
 
 _CHANNEL_OF = {record: dataset.channel for record, dataset in DATASET_OF.items()}
-CHANNELS_WITH_IDS = tuple(str(_CHANNEL_OF[record]) for record in (Kline, Trade, DepthDiff))
-"""Whose records `ids_of` knows: a hole between two of them is a gap."""
+CHANNELS_WITH_IDS = tuple(str(_CHANNEL_OF[record]) for record in (Kline, Trade, DepthDiff, BookTicker))
+"""Whose records `ids_of` knows: a hole between two of them is a gap, in a sparse channel after an interruption only."""
 
 
 def key_of(message: object) -> StreamKey | None:
@@ -179,9 +198,20 @@ def ids_of(message: object) -> tuple[int, int] | None:
             return message.first_update_id, message.last_update_id
         case Trade():
             return message.trade_id, message.trade_id
+        case BookTicker():
+            return message.update_id, message.update_id
         case Kline() if message.is_closed:
             return message.open_time, message.open_time
     return None
+
+
+def top_of(ticker: Ticker) -> BookTicker | None:
+    """Its best prices with their update id; None where one of these is missing."""
+    bid, bid_quantity = ticker.best_bid_price, ticker.best_bid_quantity
+    ask, ask_quantity = ticker.best_ask_price, ticker.best_ask_quantity
+    if ticker.update_id is None or bid is None or bid_quantity is None or ask is None or ask_quantity is None:
+        return None
+    return BookTicker(ticker.symbol, ticker.update_id, bid, bid_quantity, ask, ask_quantity, ticker.event_time)
 
 
 def first_ids_of(messages: Iterable[object]) -> dict[StreamKey, int]:

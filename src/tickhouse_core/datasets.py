@@ -214,6 +214,27 @@ TICKERS = Dataset(
     ),
 )
 
+BOOK_TICKERS = Dataset(
+    name="book_tickers",
+    folder="book_tickers",
+    queue="tickers-notifications",
+    natural_key=("venue", "symbol", "update_id"),
+    id_column="update_id",
+    time_column="receipt_time",
+    channel="book_tickers",
+    schema=pa.schema(
+        [
+            pa.field("venue", NAME, nullable=False),
+            pa.field("symbol", NAME, nullable=False),
+            pa.field("update_id", pa.uint64(), nullable=False),
+            *(pa.field(f"{side}_{what}", DECIMAL, nullable=False) for side in ("bid", "ask") for what in ("price", "quantity")),
+            pa.field("event_time", INSTANT),
+            pa.field("receipt_time", INSTANT, nullable=False),
+        ]
+    ),
+)
+"""Binance spot sends no time with the best of both sides, so the time of a row is when it was received."""
+
 HEARTBEATS = Dataset(
     name="heartbeats",
     folder="heartbeats",
@@ -264,7 +285,7 @@ STREAM_EVENTS = Dataset(
     ),
 )
 
-DATASETS = (KLINES, TRADES, DEPTH_DIFFS, DEPTH_SNAPSHOTS, TICKERS, STREAM_EVENTS, HEARTBEATS)
+DATASETS = (KLINES, TRADES, DEPTH_DIFFS, DEPTH_SNAPSHOTS, TICKERS, BOOK_TICKERS, STREAM_EVENTS, HEARTBEATS)
 DATASET_OF = {dataset.channel: dataset for dataset in reversed(DATASETS) if dataset.channel}
 """By channel; of depth, the diffs."""
 

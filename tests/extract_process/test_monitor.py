@@ -2,7 +2,7 @@
 
 from extract_process.live.monitor import Findings, MonitorRules, StreamMonitor
 from extract_process.live.requests import GapRequest, SnapshotRequest
-from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamKey, Ticker, Trade, UnreadableRow
+from extract_process.records import BookTicker, DepthDiff, DepthSnapshot, Kline, StreamKey, Ticker, Trade, UnreadableRow
 
 DEPTH, TRADES = StreamKey("depth", "BTCUSDT"), StreamKey("trades", "BTCUSDT")
 KLINES = StreamKey("klines", "BTCUSDT", "1m")
@@ -62,6 +62,27 @@ def test_klines_are_tracked_when_they_are_closed_and_their_events_name_the_inter
 def test_what_has_no_ids_decides_nothing() -> None:
     findings = new_monitor().on_messages([Ticker("BTCUSDT", 1, "1", "1", "1", "1", "1", "1"), object()], receipt_time=1)
     assert (findings.events, findings.requests) == ([], [])
+
+
+def test_ids_of_best_prices_jump_and_only_an_interruption_or_a_restart_makes_a_gap_which_nothing_is_asked_for() -> None:
+    key = StreamKey("book_tickers", "BTCUSDT")
+    rules = MonitorRules(frozenset({"book_tickers"}))
+    monitor = StreamMonitor("binance", "main", {}, rules)
+
+    def top(update_id: int) -> BookTicker:
+        return BookTicker("BTCUSDT", update_id, "1", "1", "2", "1")
+
+    assert monitor.on_messages([top(5), top(9), top(700)], receipt_time=100) == Findings()
+    monitor.on_break("disconnect", lambda broken: broken == key)
+    findings = monitor.on_messages([top(800), top(900)], receipt_time=200)
+    (event,) = findings.events
+    assert (event.channel, event.event, event.cause) == ("book_tickers", "gap", "disconnect")
+    assert (event.from_update_id, event.to_update_id, event.started_at, event.ended_at) == (701, 799, 100, 200)
+    assert findings.requests == [], "REST has no history of best prices"
+
+    again = StreamMonitor("binance", "main", monitor.last_ids(), rules)
+    (event,) = again.on_messages([top(902)], receipt_time=300).events
+    assert (event.cause, event.from_update_id, event.to_update_id) == ("restart", 901, 901)
 
 
 def test_a_restart_remembers_every_stream_and_begins_a_gap_where_the_old_process_ended() -> None:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Lake as Bucket
 from tests.transform_process.warehouse_rows import (
+    book_tickers,
     depth_diff,
     depth_snapshot,
     klines,
@@ -32,6 +33,7 @@ from tests.transform_process.warehouse_rows import (
 import tickhouse as th
 from extract_process.parquet import parquet_bytes
 from tickhouse_core.datasets import (
+    BOOK_TICKERS,
     DEPTH_DIFFS,
     DEPTH_SNAPSHOTS,
     KLINES,
@@ -625,13 +627,15 @@ def test_a_replay_is_in_order_of_receipt_with_gaps_as_items(lake: "th.Lake", fol
     ticker = dict.fromkeys(TICKERS.schema.names, "1") | {"venue": "binance", "symbol": ["BTCUSDT"]}
     write(folder, TICKERS, table_of(TICKERS, ticker | {"event_time": [DAY + SECOND], "receipt_time": [DAY + SECOND - 1]}))
     write(folder, STREAM_EVENTS, stream_event("gap", "depth", 9, 9, started_us=DAY, ended_us=DAY + SECOND, cause="sequence"))
+    write(folder, BOOK_TICKERS, book_tickers([(5, DAY + 800, "1", "2", "3", "4"), (6, DAY + 2 * SECOND, "1", "2", "3", "4")]))
 
     found = list(th.replay(lake, "BTCUSDT", DAY, DAY + 2 * SECOND))
 
-    kinds = ["depth_diff", "depth_snapshot", "trade", "ticker", "gap", "depth_diff", "trade"]
+    kinds = ["depth_diff", "depth_snapshot", "trade", "book_ticker", "ticker", "gap", "depth_diff", "trade"]
     assert [item.kind for item in found] == kinds
-    assert [item.receipt_time - DAY for item in found] == [500, 600, 700, 999_999, 1_000_000, 1_000_500, 1_000_700]
+    assert [item.receipt_time - DAY for item in found] == [500, 600, 700, 800, 999_999, 1_000_000, 1_000_500, 1_000_700]
     assert found[1].row["bids"] == [{"price": 1.0, "quantity": 2.0}]
+    assert [found[3].row[name] for name in ("update_id", "bid_price", "ask_quantity", "event_time")] == [5, 1.0, 4.0, None]
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,23 @@
-"""The channel book_ticker, best bid and ask: what it takes in each file, as (line that is there, lines in its place). Not a test.
+"""The channel average_price: what it takes in each file, as (line that is there, lines in its place). Not a test.
 
-Binance: `<symbol>@bookTicker`. KuCoin: `/spotMarket/level1`, whose messages have a time and no id.
+Binance: `<symbol>@avgPrice`, once a second. KuCoin has no such topic.
 """
 
 DATASET = """\
-BOOK_TICKERS = Dataset(
-    name="book_tickers",
-    folder="book_tickers",
+AVERAGE_PRICES = Dataset(
+    name="average_prices",
+    folder="average_prices",
     queue="tickers-notifications",
-    natural_key=("venue", "symbol", "update_id"),
-    id_column="update_id",
-    time_column="receipt_time",
-    channel="book_ticker",
+    natural_key=("venue", "symbol", "event_time"),
+    id_column="event_time",
+    time_column="event_time",
+    channel="average_price",
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
             pa.field("symbol", NAME, nullable=False),
-            pa.field("update_id", pa.uint64(), nullable=False),
-            *(pa.field(f"{side}_{what}", DECIMAL, nullable=False) for side in ("bid", "ask") for what in ("price", "quantity")),
+            pa.field("price", DECIMAL, nullable=False),
+            pa.field("event_time", INSTANT, nullable=False),
             pa.field("receipt_time", INSTANT, nullable=False),
         ]
     ),
@@ -27,71 +27,47 @@ HEARTBEATS = Dataset(
 """
 
 RECORD = '''\
-class BookTicker(NamedTuple):
-    """The best of both sides. `update_id` is the venue's, or where it has none its time in milliseconds."""
+class AveragePrice(NamedTuple):
+    """Of the last five minutes; `event_time` in microseconds."""
 
     symbol: str
-    update_id: int
-    bid_price: str
-    bid_quantity: str
-    ask_price: str
-    ask_quantity: str
+    price: str
+    event_time: int
 
 
 class Kline(NamedTuple):
 '''
 
 BINANCE = '''\
-def _parse_book_ticker(message: dict[str, Any]) -> BookTicker | UnreadableRow:
-    """`{"u":400900217,"s":"BNBUSDT","b":"25.35190000","B":"31.21000000","a":"25.36520000","A":"40.66000000"}`."""
-    symbol, update_id = name_of(message["s"]), id_of(message["u"])
+def _parse_average_price(message: dict[str, Any]) -> AveragePrice | UnreadableRow:
+    """`{"e":"avgPrice","E":1693907033000,"s":"BTCUSDT","i":"5m","w":"25776.86000000","T":1693907032213}`."""
+    symbol = name_of(message["s"])
     try:
-        return BookTicker(symbol, update_id, *(plain_number(message[key]) for key in "bBaA"))
+        return AveragePrice(symbol, plain_number(message["w"]), instant_of(message["E"], unit_to_us))
     except UnreadableNumber as error:
-        return UnreadableRow("book_ticker", symbol, "", None, None, str(error))
+        return UnreadableRow("average_price", symbol, "", None, None, str(error))
 
 
 def _parse_control(message: dict[str, Any]) -> Message:
 '''
 
-KUCOIN = '''\
-def _parse_book_ticker(data: dict[str, Any], symbol: str, receipt_time: int) -> BookTicker | UnreadableRow:
-    """`{"asks":["68145.8","0.51987471"],"bids":["68145.7","1.29267802"],"timestamp":1729816058766}`."""
-    at = id_of(data["timestamp"])
-    try:
-        return BookTicker(name_of(symbol), at, *(plain_number(number) for side in ("bids", "asks") for number in data[side]))
-    except UnreadableNumber as error:
-        return UnreadableRow("book_ticker", symbol, "", None, None, str(error))
-
-
-_PARSERS: dict[str, Callable[[dict[str, Any], str, int], Message]] = {
-    "/spotMarket/level1": _parse_book_ticker,
-'''
-
-RECORDS = ("import ALL_SYMBOLS, DepthDiff", "import ALL_SYMBOLS, BookTicker, DepthDiff")
-MESSAGES = ("Message = Trade | ", "Message = BookTicker | Trade | ")
+OF_DATASETS, OF_RECORDS = "from tickhouse_core.datasets import", "from extract_process.records import"
 
 EDITS = {
     "src/tickhouse_core/datasets.py": [
         ("HEARTBEATS = Dataset(\n", DATASET),
-        ("TICKERS, STREAM_EVENTS", "TICKERS, BOOK_TICKERS, STREAM_EVENTS"),
+        ("STREAM_EVENTS, HEARTBEATS)", "AVERAGE_PRICES, STREAM_EVENTS, HEARTBEATS)"),
     ],
     "src/extract_process/records.py": [
-        ("datasets import DEPTH_DIFFS", "datasets import BOOK_TICKERS, DEPTH_DIFFS"),
+        (OF_DATASETS, f"{OF_DATASETS} AVERAGE_PRICES\n{OF_DATASETS}"),
         ("class Kline(NamedTuple):\n", RECORD),
-        ("    Ticker: TICKERS,\n", "    Ticker: TICKERS,\n    BookTicker: BOOK_TICKERS,\n"),
+        ("    Ticker: TICKERS,\n", "    Ticker: TICKERS,\n    AveragePrice: AVERAGE_PRICES,\n"),
     ],
     "src/extract_process/venues/binance/ws.py": [
-        RECORDS,
-        ('_SUFFIXES = {"trades"', '_SUFFIXES = {"book_ticker": "bookTicker", "trades"'),
-        MESSAGES,
+        (OF_RECORDS, f"{OF_RECORDS} AveragePrice\n{OF_RECORDS}"),
+        ('_SUFFIXES = {"trades"', '_SUFFIXES = {"average_price": "avgPrice", "trades"'),
+        ("Message = Trade | ", "Message = AveragePrice | Trade | "),
         ("def _parse_control(message: dict[str, Any]) -> Message:\n", BINANCE),
-        ('    if "u" in message or', '    if "u" in message:\n        return _parse_book_ticker(message)\n    if'),
-    ],
-    "src/extract_process/venues/kucoin/ws.py": [
-        RECORDS,
-        ('_PREFIXES = {"trades"', '_PREFIXES = {"book_ticker": "/spotMarket/level1", "trades"'),
-        MESSAGES,
-        ("_PARSERS: dict[str, Callable[[dict[str, Any], str, int], Message]] = {\n", KUCOIN),
+        ('    "bookTicker": ', '    "avgPrice": _parse_average_price,\n    "bookTicker": '),
     ],
 }

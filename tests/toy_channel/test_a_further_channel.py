@@ -11,7 +11,7 @@ from tests.commands import run_python
 
 from .edits import EDITS
 
-TABLES = "sql/clickhouse/schema/9999_book_tickers.sql"
+TABLES = "sql/clickhouse/schema/9999_average_prices.sql"
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def sources(tmp_path: Path) -> Path:
             assert text.count(there) == 1, f"{name}: {there}"
             text = text.replace(there, instead)
         (copy / name).write_text(text, encoding="utf-8")
-    shutil.copy(Path(__file__).with_name("book_tickers.sql"), copy / TABLES)
+    shutil.copy(Path(__file__).with_name("average_prices.sql"), copy / TABLES)
     for tool in ("make_sql.py", "make_aws.py"):
         run_python(str(copy / "tools" / tool), environment={"PYTHONPATH": str(copy / "src")})
     return copy
@@ -53,14 +53,13 @@ def test_its_rows_are_in_a_warehouse_that_was_there_before_and_accounted_for(sou
     assert with_channel("-m", "tickhouse", "migrate").stdout == "2 schema files applied\n", "the tables and the views"
     with_channel("-m", "tickhouse", "reconcile", "--min-age", "0")
     asked = (
-        "select venue, arraySort(groupArray(update_id)), any(bid_price), any(ask_quantity) "
-        "from book_tickers group by venue order by venue"
+        "select venue, arraySort(groupArray(toUnixTimestamp64Micro(event_time) % 10)), any(price) "
+        "from average_prices group by venue"
     )
     assert with_channel("-m", "tickhouse", "query", asked).stdout.splitlines()[1:] == [
-        "binance\t[1,2,3,4]\t25.35\t4",
-        "kucoin\t[1,2,3,4]\t25.35\t4",
+        "binance\t[1,2,3,4]\t25776.86",
     ]
     audit = with_channel("-m", "tickhouse", "audit").stdout
-    assert re.findall(r"^book_tickers\s+ok\s+4$", audit, re.M), audit
+    assert re.findall(r"^average_prices\s+ok\s+2$", audit, re.M), audit
     template = (sources / "resources/aws/tickhouse.yaml").read_text(encoding="utf-8")
-    assert "data_sources/book_tickers/" in template
+    assert "data_sources/average_prices/" in template

@@ -16,7 +16,7 @@ from tools import make_sql
 
 from extract_process.records import DepthDiff
 from extract_process.spool.row_buffer import ArrowRows
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TICKERS, TRADES
+from tickhouse_core.datasets import BOOK_TICKERS, DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TICKERS, TRADES
 from tickhouse_core.errors import UsageError
 from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.timestamps import HOUR_US, MINUTE_US, SECOND_US, from_datetime, now_us
@@ -283,7 +283,7 @@ def test_a_trade_that_is_there_twice_fires(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.slow
-def test_a_crossed_book_fires_as_rebuilt_as_snapshot_and_as_ticker(warehouse: Warehouse) -> None:
+def test_a_crossed_book_fires_as_rebuilt_as_snapshot_as_ticker_and_as_best_prices(warehouse: Warehouse) -> None:
     data = Data()
     data.best_bid = "101"
     data.land(warehouse)
@@ -292,8 +292,30 @@ def test_a_crossed_book_fires_as_rebuilt_as_snapshot_and_as_ticker(warehouse: Wa
     columns |= dict.fromkeys(("open", "high", "low", "close", "volume", "quote_volume"), "1")
     columns |= {"best_bid_price": "5", "best_ask_price": "4", "best_bid_quantity": "1", "best_ask_quantity": "1"}
     land(warehouse, TICKERS, rows.table_of(TICKERS, columns))
+    land(warehouse, BOOK_TICKERS, rows.book_tickers([(1, START, "5", "1", "4", "1"), (2, START, "5", "1", "0", "0")]))
     found = check(warehouse, "crossed_books")["crossed_books"]
-    assert {finding.detail.split(":")[0] for finding in found} == {"rebuilt book", "snapshot", "ticker"}
+    assert {finding.detail.split(":")[0] for finding in found} == {"rebuilt book", "snapshot", "ticker", "best prices"}
+    assert sum(finding.detail.startswith("best prices") for finding in found) == 1, "an empty side crosses nothing"
+
+
+@pytest.mark.slow
+def test_best_prices_that_the_book_does_not_have_fire_as_rebuilt_and_as_a_capture_found_them(warehouse: Warehouse) -> None:
+    """The book's best bid is 99 with the diff's number as its quantity, the best ask 101 with 2."""
+    Data().land(warehouse)
+    right = [(number, START + number * SECOND_US, "99", str(number), "101", "2") for number in range(2, 9)]
+    land(warehouse, BOOK_TICKERS, rows.book_tickers(right))
+    transform(warehouse)
+    assert check(warehouse, "best_prices_differ") == {}
+    wrong = [(20, START + 20 * SECOND_US, "98.5", "20", "101", "2"), (21, START + 21 * SECOND_US, "99", "7", "101", "2")]
+    land(warehouse, BOOK_TICKERS, rows.book_tickers(wrong))
+    land(warehouse, STREAM_EVENTS, rows.stream_event("mismatch", "book_tickers", 30, 30, started_us=START + 30 * SECOND_US))
+    land(warehouse, STREAM_EVENTS, rows.stream_event("mismatch", "depth", 31, 31, started_us=START + 31 * SECOND_US))
+    found = check(warehouse, "best_prices_differ")["best_prices_differ"]
+    assert sorted((finding.value, finding.detail.partition(":")[0]) for finding in found) == [
+        (0.0, "rebuilt book at 21"),
+        (0.0, "running book at 30"),
+        (0.5, "rebuilt book at 20"),
+    ]
 
 
 @pytest.mark.slow

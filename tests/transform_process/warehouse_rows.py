@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from extract_process.parquet import parquet_bytes
 from extract_process.records import DepthDiff, DepthSnapshot
 from extract_process.spool.row_buffer import ArrowRows
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TRADES, Dataset
+from tickhouse_core.datasets import BOOK_TICKERS, DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TRADES, Dataset
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.parquet_check import read_checked
 from tickhouse_core.timestamps import MINUTE_US
@@ -134,6 +134,16 @@ def depth_snapshot(
     return batch.table()
 
 
+def book_tickers(
+    tops: Sequence[tuple[int, int, str, str, str, str]], *, market: tuple[str, str] = ("binance", "BTCUSDT")
+) -> pa.Table:
+    """Each: update_id, receipt_time in microseconds, bid, its quantity, ask, its quantity."""
+    ids, received, *numbers = (list(column) for column in zip(*tops, strict=True))
+    names = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
+    columns: Row = {"venue": market[0], "symbol": market[1], "update_id": ids, "event_time": [None] * len(ids)}
+    return table_of(BOOK_TICKERS, columns | dict(zip(names, numbers, strict=True)) | {"receipt_time": received})
+
+
 def stream_event(
     event: str,
     channel: str,
@@ -229,4 +239,4 @@ def _aware(value: object) -> object:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
-__all__ = ["DEPTH_DIFFS", "DEPTH_SNAPSHOTS", "KLINES", "STREAM_EVENTS", "TRADES", "Row"]
+__all__ = ["BOOK_TICKERS", "DEPTH_DIFFS", "DEPTH_SNAPSHOTS", "KLINES", "STREAM_EVENTS", "TRADES", "Row"]

@@ -181,3 +181,26 @@ def test_tickers_land_as_the_venue_sent_them(
         wait_until(lambda: row_count(moto_lake.store, "tickers") > 3, "tickers")
     rows: list[dict[str, Any]] = rows_of(moto_lake.store, "tickers")
     assert {(row["venue"], row["symbol"]) for row in rows} == {(case.venue, case.symbol)}
+
+
+@pytest.mark.heart
+def test_best_prices_land_once_and_an_interruption_of_them_is_a_gap_that_nothing_is_asked_for(
+    case: VenueCase, config: ExchangeConfig, open_venue: "OpenVenue", moto_lake: "Lake"
+) -> None:
+    exchange = open_venue(config).exchange
+    with capturing(case.symbol, venue=case.venue, channels=("book_tickers",)):
+        wait_until(lambda: row_count(moto_lake.store, "book_tickers") > 3, "best prices")
+        exchange.disconnect()
+        wait_until(lambda: bool(events_of(moto_lake.store, "gap", "book_tickers")), "the gap", 60)
+    rows: list[dict[str, Any]] = rows_of(moto_lake.store, "book_tickers")
+    ids = [row["update_id"] for row in rows]
+    assert len(set(ids)) == len(ids)
+    assert all(0 < row["bid_price"] < row["ask_price"] and row["bid_quantity"] > 0 < row["ask_quantity"] for row in rows)
+    assert {(row["venue"], row["symbol"], row["event_time"] is None) for row in rows} == {
+        (case.venue, case.symbol, case.venue == "binance")
+    }
+    (gap,) = events_of(moto_lake.store, "gap", "book_tickers")
+    assert gap["cause"] == "disconnect"
+    assert max(number for number in ids if number < gap["from_update_id"]) == gap["from_update_id"] - 1
+    assert gap["to_update_id"] + 1 in ids
+    assert events_of(moto_lake.store, "heal_failed") == []

@@ -1,4 +1,4 @@
-"""Klines and tickers beside trades and diffs, through sockets, S3, SQS, loader and silver: each once, and exactly the venue's."""
+"""All channels beside each other, through sockets, S3, SQS, loader and silver: each once, and exactly the venue's."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ KEYS = {
     "depth_snapshots": "symbol, last_update_id",
     "klines": "symbol, interval, open_time",
     "tickers": "symbol, event_time",
+    "book_tickers": "symbol, update_id",
 }
 FOLDERS = {"klines": "klines_pricing"}
 
@@ -40,7 +41,7 @@ def test_all_channels_land_once_and_say_what_the_venue_says(
     open_venue: "OpenVenue", lake: "LakeView", warehouse: Warehouse, load: Callable[[], None]
 ) -> None:
     venue = open_venue(ExchangeConfig(seed=31, time_scale=SCALE))
-    with capturing(*SYMBOLS, channels=("trades", "depth", "klines", "ticker"), snapshot_levels=100):
+    with capturing(*SYMBOLS, channels=("trades", "depth", "klines", "ticker", "book_tickers"), snapshot_levels=100):
         wait_until(lambda: all(len(lake.klines(symbol, "1m")) >= 3 for symbol in SYMBOLS), "three closed minutes", 60)
         assert next(symbol for symbol in symbols_in_tickers(venue) if symbol not in SYMBOLS), "the venue tells of all symbols"
     load()
@@ -53,6 +54,9 @@ def test_all_channels_land_once_and_say_what_the_venue_says(
     assert {(row["source"], row["is_closed"]) for row in rows_of(lake.store, "klines_pricing")} == {("stream", True)}
     assert {row["symbol"] for row in rows_of(lake.store, "tickers")} == set(SYMBOLS)
     assert events_of(lake.store, "gap") == []
+    assert events_of(lake.store, "mismatch") == [], "neither of a proof nor of the best prices"
+    common = "select count() from depth_diffs where (symbol, last_update_id) in (select symbol, update_id from book_tickers)"
+    assert warehouse.query(common)[0][0] > 100, "update ids at which the running book was compared with the best prices"
     assert_silver_holds_everything_once(warehouse, lake)
 
 

@@ -1,4 +1,5 @@
--- Offends: a book whose best bid is not below its best ask, rebuilt at the end of a second, in a snapshot, or in a ticker.
+-- Offends: a book whose best bid is not below its best ask, rebuilt at the end of a second, in a snapshot, a ticker, or
+-- among the best prices that the venue sends.
 -- value: best bid less best ask, in the quote asset. No parameters.
 select
     venue,
@@ -19,5 +20,10 @@ from (
     select 'ticker', venue, symbol, event_time, best_bid_price, best_ask_price
     from tickers
     where event_time >= {since:DateTime64(6, 'UTC')} and event_time < {until:DateTime64(6, 'UTC')}
+    union all
+    select 'best prices', venue, symbol, receipt_time, bid_price, ask_price
+    from book_tickers
+    where receipt_time >= {since:DateTime64(6, 'UTC')} and receipt_time < {until:DateTime64(6, 'UTC')}
+        and bid_price > 0 and ask_price > 0
 )
 where bid >= ask

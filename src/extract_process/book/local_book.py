@@ -1,27 +1,37 @@
-"""PURE. LocalBook: one symbol's diffs checked, its book kept, and the book proven against fresh snapshots."""
+"""PURE. LocalBook: one symbol's diffs checked, its book kept, and proven against fresh snapshots and the venue's best prices."""
 
+from extract_process.book.order_book import OrderBook
 from extract_process.book.sync import Apply, BookSync, SnapshotNeeded, SyncDelayed, Synced
 from extract_process.book.text_book import TextBook
+from extract_process.book.top_check import TopCheck, TopCounts, TopDiffers, TopFinding
 from extract_process.book.verification import BookKind, BookVerification, BoundedBook, Mismatch, Proven, Unproven, known_book
-from extract_process.records import DepthDiff, DepthSnapshot
+from extract_process.records import BookTicker, DepthDiff, DepthSnapshot
 from extract_process.sequence import IdFinding
 from tickhouse_core.event_kinds import GapCause
 
-Finding = IdFinding | SnapshotNeeded | SyncDelayed | Synced | Proven | Mismatch | Unproven
+Finding = IdFinding | SnapshotNeeded | SyncDelayed | Synced | Proven | Mismatch | Unproven | TopFinding
 
 
 class LocalBook:
     """Everything that is decided about one symbol's order book. Findings come in the order in which they are true."""
 
-    def __init__(self, last_update_id: int | None = None, last_at: int = 0, kind: BookKind = TextBook) -> None:
+    def __init__(
+        self,
+        last_update_id: int | None = None,
+        last_at: int = 0,
+        kind: BookKind = TextBook,
+        tops: TopCounts | None = None,
+    ) -> None:
         """`last_update_id` is what the process remembers from before a restart, `last_at` when it came.
 
-        An OrderBook is for who looks at it after every diff.
+        An OrderBook is for who looks at it after every diff. `tops` counts the venue's best prices that were compared.
         """
         self._kind = kind
         self._sync = BookSync(last_update_id, last_at)
         self._running: BoundedBook | None = None
         self._proof: BookVerification | None = None
+        self._counts = tops or TopCounts()
+        self._tops: TopCheck | None = None
 
     @property
     def last_id(self) -> int | None:
@@ -59,6 +69,15 @@ class LocalBook:
     def on_diff(self, diff: DepthDiff) -> list[Finding]:
         return self._take(self._sync.on_diff(diff))
 
+    def on_top(self, top: BookTicker) -> list[Finding]:
+        """The venue's best prices at an update id. From the first ones on the book is one that is looked at after every diff."""
+        if self._running is None or self._sync.book_id is None:
+            return []
+        if self._tops is None:
+            self._tops, self._kind = TopCheck(self._counts), OrderBook
+            self._running = _looked_at(self._running)
+        return self._doubted(self._tops.on_top(top, self._sync.book_id, self._running))
+
     def on_unreadable(self, first: int, last: int) -> list[Finding]:
         """A diff with these ids came and cannot be read."""
         return self._take(self._sync.on_unreadable(first, last))
@@ -95,16 +114,28 @@ class LocalBook:
             else:
                 findings.append(decision)
         if not self.is_synced:
-            self._running = self._proof = None
+            self._lose()
         return findings
 
     def _apply(self, diff: DepthDiff) -> list[Finding]:
         if self._running is None:
             return []
         self._running.book.apply(diff.bids, diff.asks)
+        findings = [] if self._tops is None else self._doubted(self._tops.on_diff(diff, self._running))
         if self._proof is None:
+            return findings
+        return findings + self._conclude(self._proof.on_diff(diff, self._running))
+
+    def _doubted(self, finding: TopFinding | None) -> list[Finding]:
+        """A book whose best prices differ is proven at once: the snapshot decides which of the two is wrong."""
+        if finding is None:
             return []
-        return self._conclude(self._proof.on_diff(diff, self._running))
+        return [finding, SnapshotNeeded("proof")] if isinstance(finding, TopDiffers) else [finding]
+
+    def _lose(self) -> None:
+        self._running = self._proof = None
+        if self._tops is not None:
+            self._tops.on_lost_book()
 
     def _conclude(self, verdict: Proven | Mismatch | Unproven | None) -> list[Finding]:
         """After a proof the fresh book takes over: its known levels are around today's price."""
@@ -112,10 +143,21 @@ class LocalBook:
             return []
         if isinstance(verdict, Proven):
             self._running, self._proof = self._proof.fresh, None
+            if self._tops is not None and self._running is not None:
+                self._running = _looked_at(self._running)  # it was requested before
             return [verdict]
         if isinstance(verdict, Unproven) and not verdict.is_ahead:
             self._proof = None
             return [verdict]
         reason = "unproven" if isinstance(verdict, Unproven) else "mismatch"
-        self._running = self._proof = None
+        self._lose()
         return [verdict, *(d for d in self._sync.start_over(reason) if isinstance(d, SnapshotNeeded))]
+
+
+def _looked_at(known: BoundedBook) -> BoundedBook:
+    """The same levels in an OrderBook."""
+    if isinstance(known.book, OrderBook):
+        return known
+    book = OrderBook()
+    book.bids, book.asks = known.book.bids, known.book.asks
+    return BoundedBook(book, known.lowest_bid, known.highest_ask)

@@ -45,6 +45,11 @@ class TopN:
     def is_thin(self) -> bool:
         return self._bids.is_thin or self._asks.is_thin
 
+    @property
+    def best(self) -> tuple[tuple[int, str] | None, tuple[int, str] | None]:
+        """Price as a number and quantity of the best bid and ask; None for a side without known levels."""
+        return self._bids.best, self._asks.best
+
     def reset(self, known: BoundedBook) -> None:
         """Another book, or another border of the same; what was published stays as it was."""
         self._bids.reset(known.book.bids, known.lowest_bid)
@@ -104,6 +109,13 @@ class _Side:
     def is_thin(self) -> bool:
         known = len(self._near) if self._is_whole else self._known
         return self._border is not None and known < self._thin_below
+
+    @property
+    def best(self) -> tuple[int, str] | None:
+        if not self._near:
+            return None
+        number = self._near[0] * self._sign
+        return number, self._levels[number]
 
     def reset(self, levels: dict[int, str], border: int | None) -> None:
         self._levels = levels

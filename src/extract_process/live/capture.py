@@ -43,7 +43,7 @@ class Capture:
         requests: RequestQueue[Request],
         on_objects: Callable[[], None],
     ) -> None:
-        rules = MonitorRules(venue.sparse_channels, venue.settle_seconds, options.snapshot_levels)
+        rules = MonitorRules(venue.sparse_channels, venue.settle_seconds, options.snapshot_levels, venue.top_channel)
         self.monitor = StreamMonitor(venue.name, options.instance, recovered.last_ids, rules)
         self.quota = quota
         self._venue = venue

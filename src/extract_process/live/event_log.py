@@ -8,7 +8,7 @@ from typing import cast
 
 from extract_process.records import StreamEvent
 from extract_process.sequence import UNREADABLE
-from tickhouse_core.datasets import KLINES
+from tickhouse_core.datasets import DEPTH_DIFFS, KLINES
 from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.timestamps import format_instant
 
@@ -104,6 +104,8 @@ class EventLog:
 
     def is_recorded(self, event: StreamEvent) -> bool:
         """Every event that accounts for ids is."""
+        if event.event == "mismatch" and event.channel != DEPTH_DIFFS.channel:  # of best prices: it leads to a proof
+            return self.may_record(event.event)
         if event.event not in _COUNTED or (event.from_update_id is not None and event.event == "refused_row"):
             return True
         return self.may_record(event.event)

@@ -29,6 +29,8 @@ _HELP = {
     "weight_limit": "request weight the venue allows a minute",
     "last_receipt_timestamp_seconds": "when the last frame was received",
     "event_lag_seconds": "longest time from the venue's event to its receipt, in the last ten seconds; trades and order book",
+    "best_prices_equal_total": "best prices of the venue that the running book has too, at the same update id",
+    "best_prices_different_total": "best prices of the venue that the running book does not have",
     "diffs_total": "order book diffs applied",
     "messages_published_total": "messages Pub/Sub has taken",
     "messages_lost_total": "messages given up because Pub/Sub was away too long",

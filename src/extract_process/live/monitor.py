@@ -1,17 +1,34 @@
 """PURE. StreamMonitor: what the live messages of all symbols mean: events to record, and requests to the venue."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeAlias, TypeVar
 
 from extract_process.book.local_book import Finding, LocalBook
 from extract_process.book.sync import SnapshotNeeded, SyncDelayed, Synced
-from extract_process.book.verification import Mismatch, Proven, Unproven
+from extract_process.book.top_check import TopCounts, TopDiffers, TopsEqual
+from extract_process.book.verification import PROVEN_LEVELS, Mismatch, Proven, Unproven
 from extract_process.live.requests import SNAPSHOT_LEVELS, GapRequest, Request, SnapshotRequest
-from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, StreamKey, Trade, UnreadableRow, ids_of, key_of
+from extract_process.records import (
+    BookTicker,
+    DepthDiff,
+    DepthSnapshot,
+    Kline,
+    StreamEvent,
+    StreamKey,
+    Ticker,
+    Trade,
+    UnreadableRow,
+    ids_of,
+    key_of,
+    top_of,
+)
 from extract_process.sequence import UNREADABLE, Gap, Healed, Implausible, NewNumbering, SequenceTracker
 from extract_process.venues.parsing import DATA_ERRORS
 from tickhouse_core.event_kinds import EventKind, GapCause
+
+_WITH_HISTORY = frozenset({"trades", "klines"})
+"""Channels whose missing rows REST may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +38,7 @@ class MonitorRules:
     sparse_channels: frozenset[str] = frozenset()
     settle_seconds: float | None = None
     snapshot_levels: int = SNAPSHOT_LEVELS
+    top_channel: str = ""
 
 
 @dataclass(slots=True)
@@ -62,8 +80,10 @@ class StreamMonitor:
         """`last_ids` is what the process remembers from before a restart: last id and its receipt_time by stream."""
         self._venue, self._instance, self._rules = venue, instance, rules
         self._remembered = dict(last_ids)
+        self.tops = TopCounts()
         self._depths: dict[str, _Depth] = {}
         self._trades: dict[str, _Ids] = {}
+        self._book_tickers: dict[str, _Ids] = {}
         self._klines: dict[tuple[str, str], _Ids] = {}
 
     def last_ids(self) -> dict[StreamKey, tuple[int, int]]:
@@ -88,6 +108,11 @@ class StreamMonitor:
                 elif isinstance(message, Trade):
                     known = self._trade(message.symbol)
                     findings = known.watch.on_ids(message.trade_id, message.trade_id, message.event_time)
+                elif isinstance(message, BookTicker):
+                    known = self._book_ticker(message.symbol)
+                    findings = known.watch.on_ids(message.update_id, message.update_id, message.event_time or 0)
+                    if self._rules.top_channel == "book_tickers":
+                        self._on_top(message, receipt_time, result)
                 elif isinstance(message, Kline) and message.is_closed:
                     known = self._kline(message.symbol, message.interval)
                     findings = known.watch.on_ids(message.open_time, message.open_time)
@@ -95,6 +120,10 @@ class StreamMonitor:
                     known = self._kline(message.symbol, message.interval)
                     if over := known.watch.on_running(message.open_time):
                         result.requests.append(GapRequest(known.key, over.first, over.last, self._rules.settle_seconds))
+                elif isinstance(message, Ticker):
+                    if self._rules.top_channel == "ticker" and (top := top_of(message)) is not None:
+                        self._on_top(top, receipt_time, result)
+                    continue
                 elif isinstance(message, UnreadableRow):
                     self._on_unreadable(message, receipt_time, result)
                     continue
@@ -106,6 +135,11 @@ class StreamMonitor:
             except DATA_ERRORS as error:  # one symbol's trouble is not the others'
                 self._on_failure(message, error, receipt_time, result)
         return result
+
+    def _on_top(self, top: BookTicker, now: int, result: Findings) -> None:
+        """A book without recorded diffs is none."""
+        if (depth := self._depths.get(top.symbol)) is not None and (findings := depth.watch.on_top(top)):
+            self._record(depth, findings, now, result)
 
     def _on_unreadable(self, row: UnreadableRow, now: int, result: Findings) -> None:
         """The event has the row's ids. The gap after it: they are in no other row."""
@@ -188,10 +222,12 @@ class StreamMonitor:
     def _record(self, known: _Depth | _Ids, findings: Iterable[Finding], now: int, result: Findings) -> None:
         for finding in findings:
             if isinstance(finding, SnapshotNeeded):
-                result.requests.append(SnapshotRequest(known.key.symbol, finding.reason, self._rules.snapshot_levels))
+                levels = self._rules.snapshot_levels
+                levels = min(PROVEN_LEVELS, levels) if finding.reason == "proof" else levels
+                result.requests.append(SnapshotRequest(known.key.symbol, finding.reason, levels))
                 continue
             result.events.append(self._event_of(finding, known, now))
-            if isinstance(finding, Gap) and known.key.channel != "depth":
+            if isinstance(finding, Gap) and known.key.channel in _WITH_HISTORY:
                 result.requests.append(GapRequest(known.key, finding.from_id, finding.to_id))
 
     def _event_of(self, finding: Finding, known: _Depth | _Ids, now: int) -> StreamEvent:
@@ -218,22 +254,33 @@ class StreamMonitor:
                 return self.event("proven", now, key, ids=(last, last), detail=f"{levels} levels equal")
             case Mismatch(last, levels, example):
                 return self.event("mismatch", now, key, ids=(last, last), detail=f"{levels} levels differ, first {example}")
+            case TopsEqual(first, last, count):
+                top_key = replace(key, channel=self._rules.top_channel)
+                return self.event("proven", now, top_key, ids=(first, last), detail=f"{count} best prices equal")
+            case TopDiffers(last, words):
+                top_key = replace(key, channel=self._rules.top_channel)
+                return self.event("mismatch", now, top_key, ids=(last, last), detail=words)
             case _:
                 raise AssertionError(f"no event for {finding}")
 
     def _known(self) -> Iterable[_Depth | _Ids]:
-        return [*self._depths.values(), *self._trades.values(), *self._klines.values()]
+        return [*self._depths.values(), *self._trades.values(), *self._book_tickers.values(), *self._klines.values()]
 
     def _depth(self, symbol: str) -> _Depth:
         if (known := self._depths.get(symbol)) is None:
             key = StreamKey("depth", symbol)
             last_id, receipt_time = self._remembered.get(key, (None, 0))
-            known = self._depths[symbol] = _Depth(key, LocalBook(last_id, receipt_time), receipt_time)
+            known = self._depths[symbol] = _Depth(key, LocalBook(last_id, receipt_time, tops=self.tops), receipt_time)
         return known
 
     def _trade(self, symbol: str) -> _Ids:
         if (known := self._trades.get(symbol)) is None:
             known = self._trades[symbol] = self._new_ids(StreamKey("trades", symbol))
+        return known
+
+    def _book_ticker(self, symbol: str) -> _Ids:
+        if (known := self._book_tickers.get(symbol)) is None:
+            known = self._book_tickers[symbol] = self._new_ids(StreamKey("book_tickers", symbol))
         return known
 
     def _kline(self, symbol: str, interval: str) -> _Ids:
@@ -242,6 +289,8 @@ class StreamMonitor:
         return known
 
     def _ids_of(self, key: StreamKey) -> _Ids:
+        if key.channel == "book_tickers":
+            return self._book_ticker(key.symbol)
         return self._kline(key.symbol, key.interval) if key.interval else self._trade(key.symbol)
 
     def _new_ids(self, key: StreamKey) -> _Ids:

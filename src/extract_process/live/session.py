@@ -261,6 +261,8 @@ class CaptureSession:
             "weight_limit": self._rest.client.limit.limit,
             "last_receipt_timestamp_seconds": counts.last_receipt_time / 1e6,
             "event_lag_seconds": capture.lag.seconds,
+            "best_prices_equal_total": capture.monitor.tops.equal,
+            "best_prices_different_total": capture.monitor.tops.different,
         }
         trouble = list(connection_trouble(self._venue.name, figures))
         trouble += [f"channel {name} is not recorded: the spool is full" for name in sorted(capture.quota.stopped)]

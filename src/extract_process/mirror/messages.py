@@ -5,9 +5,11 @@ from typing import NamedTuple
 import orjson
 
 from extract_process.records import Ticker, Trade
+from tickhouse_core.datasets import TICKERS
 
 CHANNELS = ("depth", "trades", "ticker")
 TOPIC_ENDS = {"depth": "l2", "trades": "trades", "ticker": "ticker"}
+_TICKER_COLUMNS = frozenset(TICKERS.schema.names)
 
 
 class Message(NamedTuple):
@@ -77,8 +79,8 @@ class MessageForms:
         return _outgoing(body, "trade", sequence)
 
     def ticker(self, sequence: int, ticker: Ticker, receipt_time: int) -> Message:
-        """Without what the venue does not send."""
-        known = {name: value for name, value in ticker._asdict().items() if value is not None}
+        """The columns of the dataset without what the venue does not send."""
+        known = {name: value for name, value in ticker._asdict().items() if value is not None and name in _TICKER_COLUMNS}
         body = {"venue": self._venue, "symbol": self._symbol, "sequence": sequence, "receipt_time": receipt_time}
         return _outgoing({**body, **known}, "ticker", sequence)
 

@@ -83,6 +83,9 @@ class Venue:
     sparse_channels: frozenset[str] = frozenset()
     """Channels whose ids grow without being consecutive: a jump is a gap only where the stream was interrupted."""
 
+    top_channel: str = ""
+    """The channel whose messages have the best of both sides at an update id of the book, which checks the running one."""
+
     settle_seconds: float | None = None
     """Set where streamed klines never say that they are closed: REST has a kline this long after the next one began."""
 

@@ -15,6 +15,7 @@ _CHANNELS = {
     "/market/level2": Channel.DEPTH,
     "/market/match": Channel.TRADE,
     "/market/ticker": Channel.OTHER,
+    "/spotMarket/level1": Channel.BOOK_TICKER,
     "/market/candles": Channel.KLINE,
 }
 
@@ -81,6 +82,8 @@ class TopicFeeds:
                     yield _message(topic, words, (trade.trade_id, trade.trade_id), words.match(trade))
             case Channel.KLINE:
                 yield from self._candles(topic, market, words, step)
+            case Channel.BOOK_TICKER:
+                yield from self._tops(topic, market, words, step)
             case Channel.OTHER:
                 yield from self._tickers(topic, market, words, step)
 
@@ -94,6 +97,14 @@ class TopicFeeds:
         price, size = (last[0].price, last[0].quantity) if last else (market.klines.current.close, 0)
         number = market.book.update_id
         yield _message(topic, words, (number, number), words.ticker(topic, number, (price, size), best, step.at * 1_000))
+
+    def _tops(self, topic: str, market: SymbolMarket, words: Words, step: Step) -> Iterator[Message]:
+        """The best of both sides after a step that changed it; its time stands in for a sequence."""
+        best = market.book.top
+        if self._told_tops.get(topic) == best or not (best[0] and best[2]):
+            return
+        self._told_tops[topic] = best
+        yield _message(topic, words, (step.at, step.at), words.top(best, step.at * 1_000))
 
     def _candles(self, topic: str, market: SymbolMarket, words: Words, step: Step) -> Iterator[Message]:
         """The running candle after each step with trades; the last state of one that ended in this step comes first."""

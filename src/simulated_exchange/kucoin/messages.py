@@ -74,6 +74,12 @@ class Words:
         subject = self.symbol if topic.endswith(":all") else "trade.ticker"
         return _message(topic, subject, data | {"size": self.size(last[1]), "time": at // 1_000})
 
+    def top(self, best: tuple[int, int, int, int], at: int) -> str:
+        """`best` bid, its size, ask, its size."""
+        bid, bid_size, ask, ask_size = best
+        data = {"asks": [self.price(ask), self.size(ask_size)], "bids": [self.price(bid), self.size(bid_size)]}
+        return _message(f"/spotMarket/level1:{self.symbol}", "level1", data | {"timestamp": at // 1_000})
+
     def candle(self, topic: str, kline: Kline, at: int, *, is_new: bool) -> str:
         subject = "trade.candles.add" if is_new else "trade.candles.update"
         return _message(topic, subject, {"symbol": self.symbol, "candles": self.candle_row(kline), "time": at * 1_000})

@@ -21,7 +21,7 @@ from simulated_exchange.server.websocket import Address, Listener
 TOKEN_LIFE_US = 24 * 3_600 * SECOND_US
 SYMBOLS_PER_TOPIC = 100
 
-_KINDS = ("/market/level2", "/market/match", "/market/ticker", "/market/candles")
+_KINDS = ("/market/level2", "/market/match", "/market/ticker", "/spotMarket/level1", "/market/candles")
 
 
 @dataclass(slots=True)

@@ -139,7 +139,8 @@ def _verdicts(job: Job) -> list[dict[str, Any]]:
         if asked.start - HOUR_US <= (first_receipt(summary.key) or asked.start) < asked.end + HOUR_US
     ]
     told = ds.field("event").isin(_VERDICTS) & (ds.field("venue") == asked.venue) & (ds.field("symbol") == symbol)
-    reader, wanted = ObjectRows(job.store, STREAM_EVENTS), Wanted(told, asked.venue, ("event", "symbol"))
+    told &= ds.field("channel") == DEPTH_DIFFS.channel  # what best prices say is less than a proof
+    reader, wanted = ObjectRows(job.store, STREAM_EVENTS), Wanted(told, asked.venue, ("event", "symbol", "channel"))
     tables = [reader.read(chunk, wanted) for chunk in in_chunks(listed, _CHUNK_BYTES, _CHUNK_OBJECTS)]
     rows = pa.concat_tables([reader.schema.empty_table(), *tables])
     started = whole_numbers(rows.column("started_at"))

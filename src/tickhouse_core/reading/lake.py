@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tickhouse_core.datasets import CHANNELS, DATASET_OF, DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
+from tickhouse_core.datasets import (
+    BOOK_TICKERS,
+    CHANNELS,
+    DATASET_OF,
+    DEPTH_DIFFS,
+    DEPTH_SNAPSHOTS,
+    KLINES,
+    TICKERS,
+    TRADES,
+    Dataset,
+)
 from tickhouse_core.errors import UsageError
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.object_store import ObjectStore
@@ -116,6 +126,15 @@ class Lake:
         """By event_time, in the columns of the view `tickers`: rolling 24 hours; null where the venue sends nothing."""
         return self.rows_of(TICKERS, request(venue, symbols, start, end), exact)
 
+    def book_tickers(
+        self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False
+    ) -> Rows:
+        """By receipt_time: venue, symbol, update_id, bid_price, bid_quantity, ask_price, ask_quantity, event_time, receipt_time.
+
+        The best of both sides whenever it changed; event_time is null where the venue sends none.
+        """
+        return self.rows_of(BOOK_TICKERS, request(venue, symbols, start, end), exact)
+
     def book(self, symbol: str, at: Instant, venue: str = "binance", *, exact: bool = False) -> Book:
         """The whole book at an instant of the venue's clock: side (`bid`, `ask`), price, quantity; best levels first.
 
@@ -175,7 +194,7 @@ class Lake:
         venue: str = "binance",
         interval: str = "1m",
     ) -> pa.Table:
-        """See `Rows.gaps`. `channel`: trades, depth, ticker or klines (of this `interval`)."""
+        """See `Rows.gaps`. `channel`: trades, depth, ticker, book_tickers or klines (of this `interval`)."""
         return self._of_channel(symbols, start, end, channel, venue, interval).gaps
 
     def coverage(
@@ -187,7 +206,7 @@ class Lake:
         venue: str = "binance",
         interval: str = "1m",
     ) -> pa.Table:
-        """See `Rows.coverage`. `channel`: trades, depth, ticker or klines (of this `interval`)."""
+        """See `Rows.coverage`. `channel`: trades, depth, ticker, book_tickers or klines (of this `interval`)."""
         return self._of_channel(symbols, start, end, channel, venue, interval).coverage
 
     def _of_channel(self, symbols: Symbols, start: Instant, end: Instant, channel: str, venue: str, interval: str) -> Certainty:

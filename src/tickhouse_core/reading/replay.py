@@ -14,7 +14,7 @@ from tickhouse_core.reading.ranges import Instant
 from tickhouse_core.reading.result import Rows
 from tickhouse_core.timestamps import MINUTE_US
 
-Kind = Literal["trade", "depth_diff", "depth_snapshot", "ticker", "gap"]
+Kind = Literal["trade", "depth_diff", "depth_snapshot", "ticker", "book_ticker", "gap"]
 
 _BATCH_ROWS = 10_000
 _DICTS = 500
@@ -40,22 +40,26 @@ class Item(NamedTuple):
 def replay(
     lake: Lake, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False
 ) -> Iterator[Item]:
-    """Trades, diffs, snapshots and tickers whose own time is in the range, and the gaps that touch it, in order of receipt.
+    """Trades, diffs, snapshots, tickers and best prices whose own time is in the range, and the gaps that touch it, in order of
+    receipt.
 
-    Each row once. What was healed comes when it came. At one instant: gaps first, then diffs, snapshots, trades, tickers.
+    Each row once. What was healed comes when it came. At one instant: gaps first, then diffs, snapshots, trades, tickers, best
+    prices.
     Memory holds some batches of each and what was received late, not the range. Raises UsageError; while it runs
     LakeUnavailable, AccessRefused.
     """
     named = (symbols,) if isinstance(symbols, str) else tuple(symbols)
     asked = (named, start, end, venue)
+    tops = lake.book_tickers(*asked, exact=exact)
     diffs, deals = lake.depth_diffs(*asked, exact=exact), lake.trades(*asked, exact=exact)
     sources = [
         _Source("depth_diff", diffs, "event_time"),
         _Source("depth_snapshot", lake.depth_snapshots(*asked, exact=exact), "receipt_time"),
         _Source("trade", deals, "trade_time"),
         _Source("ticker", lake.tickers(*asked, exact=exact), "event_time"),
+        _Source("book_ticker", tops, "receipt_time"),
     ]
-    return _merged(sources, (deals, diffs))
+    return _merged(sources, (deals, diffs, tops))
 
 
 def _merged(sources: "list[_Source]", with_gaps: tuple[Rows, ...]) -> Iterator[Item]:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from extract_process.records import DepthDiff, Kline, StreamKey, Ticker, Trade
+from extract_process.records import BookTicker, DepthDiff, Kline, StreamKey, Ticker, Trade, UnreadableRow
 from extract_process.spool.row_buffer import RowBuffer
 from extract_process.venues import Venue, venue_named
 from extract_process.venues.api import Reply, Unknown
@@ -29,12 +29,19 @@ class Sample:
     trade: dict[str, object]
     kline: dict[str, object]
     ticker: dict[str, object]
+    book_ticker: dict[str, object]
     accepted: dict[str, object]
     refused: dict[str, object]
     unheard_of: dict[str, object]
     trade_id: int
-    required: tuple[str, str, str, str]
-    """Fields without which a diff, a trade, a kline and a ticker are none."""
+    book_ticker_id: int
+    required: tuple[str, str, str, str, str]
+    """Fields without which a diff, a trade, a kline, a ticker and a best bid and ask are none."""
+
+    @property
+    def messages(self) -> tuple[dict[str, object], ...]:
+        """One of each channel, in the order of `required`."""
+        return self.diff, self.trade, self.kline, self.ticker, self.book_ticker
 
 
 def _kucoin(topic: str, subject: str, data: dict[str, object]) -> dict[str, object]:
@@ -55,11 +62,13 @@ SAMPLES = (
             },
         },
         {"e": "24hrMiniTicker", "E": NOON, "s": "BTCUSDT", "c": "2", "o": "1", "h": "3", "l": "0.5", "v": "4", "q": "5"},
+        {"u": 9, "s": "BTCUSDT", "b": PRICE, "B": "0.5", "a": "70000", "A": "2"},
         {"result": None, "id": 1},
         {"code": 2, "msg": "Invalid request", "id": 1},
         {"e": "somethingNew", "E": NOON},
         5,
-        ("E s U u b a", "E s t p q T m", "t T s i o c h l v n x q V Q", "E s c o h l v q"),
+        9,
+        ("E s U u b a", "E s t p q T m", "t T s i o c h l v n x q V Q", "E s c o h l v q", "s u b B a A"),
     ),
     Sample(
         "kucoin",
@@ -89,11 +98,19 @@ SAMPLES = (
                 "bestBidSize": "5", "time": NOON // 1_000,
             },
         ),
+        _kucoin(
+            "/spotMarket/level1:BTC-USDT", "level1",
+            {"asks": ["70000", "2"], "bids": [PRICE, "0.5"], "timestamp": NOON // 1_000},
+        ),
         {"id": "1", "type": "ack"},
         {"id": "1", "type": "error", "code": 404, "data": "topic does not exist"},
         _kucoin("/market/somethingNew:BTC-USDT", "new", {}),
         11_067_996_711_960_577,
-        ("changes sequenceStart sequenceEnd symbol", "symbol sequence side size price time", "symbol candles", "price time"),
+        NOON // 1_000,
+        (
+            *("changes sequenceStart sequenceEnd symbol", "symbol sequence side size price time", "symbol candles", "price time"),
+            "asks bids timestamp",
+        ),
     ),
 )  # fmt: skip
 
@@ -127,18 +144,34 @@ def test_a_ticker_has_its_time_and_price(sample: Sample) -> None:
     assert (ticker.symbol, ticker.event_time, ticker.close) == (sample.symbol, NOON, "2")
 
 
+def test_a_best_bid_and_ask_have_their_id_and_the_venues_time_where_it_sends_one(sample: Sample) -> None:
+    (top,) = parse(sample, sample.book_ticker)
+    assert top == BookTicker(sample.symbol, sample.book_ticker_id, PRICE, "0.5", "70000", "2", top.event_time)  # type: ignore[attr-defined]
+    assert top.event_time == (None if sample.venue == "binance" else NOON)
+    assert "book_tickers" in venue_named(sample.venue).sparse_channels, "ids jump: a jump alone is no gap"
+
+
+def test_a_best_price_that_is_no_number_is_a_row_that_cannot_be_read_with_its_id(sample: Sample) -> None:
+    spoilt = orjson.loads(orjson.dumps(sample.book_ticker).replace(b'"70000"', b'"-1"'))
+    (row,) = parse(sample, spoilt)
+    assert isinstance(row, UnreadableRow)
+    number = sample.book_ticker_id
+    assert (row.channel, row.symbol, row.first_id, row.last_id) == ("book_tickers", sample.symbol, number, number)
+
+
 def test_twelve_decimals_land_exactly(sample: Sample) -> None:
     venue = venue_named(sample.venue)
     landing = RowBuffer(venue, "main", frozenset({sample.symbol}))
-    for message in (sample.diff, sample.trade):
+    for message in (sample.diff, sample.trade, sample.book_ticker):
         landing.add_messages(parse(sample, message), NOON)
     tables = {key.split("/")[1]: pq.read_table(pa.BufferReader(body)).to_pylist() for key, body in landing.objects(1)}
     assert [row["price"] for row in tables["trades"]] == [Decimal(PRICE)]
+    assert [(row["bid_price"], row["ask_quantity"]) for row in tables["book_tickers"]] == [(Decimal(PRICE), Decimal(2))]
     assert [row["bids"] for row in tables["depth_diffs"]] == [[{"price": Decimal(PRICE), "quantity": Decimal(1)}]]
 
 
 def test_fields_that_nobody_knows_change_nothing(sample: Sample) -> None:
-    for message in (sample.diff, sample.trade, sample.kline, sample.ticker):
+    for message in sample.messages:
         more = orjson.loads(orjson.dumps(message))
         inner = more.get("data", more)
         inner["invented"] = {"later": [1, 2.5, None]}
@@ -165,7 +198,7 @@ def test_what_cannot_be_read_is_refused_and_never_guessed(sample: Sample) -> Non
         with pytest.raises(FrameRefused):
             venue.parse_frame(frame, NOON)
         assert venue.channel_of_frame(frame) == ""
-    for message, names in zip((sample.diff, sample.trade, sample.kline, sample.ticker), sample.required, strict=True):
+    for message, names in zip(sample.messages, sample.required, strict=True):
         for name in names.split():
             less = orjson.loads(orjson.dumps(message))
             del less.get("data", less.get("k", less))[name]
@@ -175,7 +208,9 @@ def test_what_cannot_be_read_is_refused_and_never_guessed(sample: Sample) -> Non
 
 def test_the_channel_of_a_frame_is_told_without_landing_it(sample: Sample) -> None:
     channel_of = venue_named(sample.venue).channel_of_frame
-    named = {"depth": sample.diff, "trades": sample.trade, "klines": sample.kline, "ticker": sample.ticker, "": sample.accepted}
+    named = dict(zip(("depth", "trades", "klines", "ticker", "book_tickers"), sample.messages, strict=True)) | {
+        "": sample.accepted
+    }
     assert {channel: channel_of(orjson.dumps(message)) for channel, message in named.items()} == {name: name for name in named}
 
 

@@ -65,6 +65,25 @@ async def test_topics_are_acked_and_a_symbol_is_a_stream() -> None:
         assert exchange.tally()["kucoin"]["sockets"]["open"]["1"]["streams"] == 0
 
 
+async def test_the_best_prices_are_those_of_the_ticker_of_the_same_instant() -> None:
+    async with connected() as (_, socket):
+        for number, topic in enumerate(("/spotMarket/level1", "/market/ticker"), start=1):
+            assert (await say(socket, id=number, type="subscribe", topic=f"{topic}:BTC-USDT", response=True))["type"] == "ack"
+        tops: dict[int, tuple[list[str], list[str]]] = {}
+        tickers: dict[int, tuple[list[str], list[str]]] = {}
+        async with asyncio.timeout(20):
+            while len(tops.keys() & tickers.keys()) < 3:
+                message = orjson.loads(await socket.recv())
+                data = message["data"]
+                if message["subject"] == "level1":
+                    assert set(data) == {"asks", "bids", "timestamp"}
+                    tops[data["timestamp"]] = (data["bids"], data["asks"])
+                else:
+                    best = [data[key] for key in ("bestBid", "bestBidSize", "bestAsk", "bestAskSize")]
+                    tickers[data["time"]] = (best[:2], best[2:])
+    assert all(tops[at] == tickers[at] for at in tops.keys() & tickers.keys())
+
+
 @pytest.mark.parametrize(
     ("topic", "code"),
     [("/market/nothing:BTC-USDT", 404), ("/market/match: BTC-USDT", "400"), ("/market/candles:BTC-USDT_9min", 404)],

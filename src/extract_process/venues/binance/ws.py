@@ -12,7 +12,7 @@ import orjson
 
 from extract_process.decimals import UnreadableNumber, plain_levels, plain_number
 from extract_process.level_text import PLACES, LevelText
-from extract_process.records import ALL_SYMBOLS, DepthDiff, Kline, StreamKey, Ticker, Trade, UnreadableRow
+from extract_process.records import ALL_SYMBOLS, BookTicker, DepthDiff, Kline, StreamKey, Ticker, Trade, UnreadableRow
 from extract_process.venues.api import Limit, Reply, ServerShutdown, SocketRules, Unknown
 from extract_process.venues.parsing import (
     MOST_ID,
@@ -46,7 +46,7 @@ NAMES_PER_SUBSCRIBE = 100
 STREAM_PATH = "/stream?timeUnit=MICROSECOND"
 """Combined streams; times in microseconds instead of milliseconds."""
 
-_SUFFIXES = {"trades": "trade", "depth": "depth@100ms"}
+_SUFFIXES = {"trades": "trade", "depth": "depth@100ms", "book_tickers": "bookTicker"}
 CHANNELS = (*_SUFFIXES, "klines", "ticker")
 _ALL_MINI_TICKERS = "!miniTicker@arr"
 """The whole market in one stream; only rows of the collected symbols are kept."""
@@ -93,7 +93,7 @@ Nothing stands between its keys but single values: its lists of levels are the m
 over the bytes, which costs less than a look at every level.
 """
 
-Message = Trade | DepthDiff | Ticker | Kline | UnreadableRow | Reply | ServerShutdown | Unknown
+Message = Trade | DepthDiff | BookTicker | Ticker | Kline | UnreadableRow | Reply | ServerShutdown | Unknown
 
 
 def parse_frame(frame: bytes, receipt_time: int = 0) -> list[Message]:
@@ -120,21 +120,21 @@ def _parse_event(item: Any) -> Message:
     message = object_of(item, "a message")
     kind = message.get("e")
     if kind is None:
-        return _parse_control(message)
+        return parse_book_ticker(message) if "u" in message else _parse_control(message)
     parse = _PARSERS.get(kind) if type(kind) is str else None
     return Unknown(str(kind)[:40]) if parse is None else parse(message)
 
 
 def _parse_control(message: dict[str, Any]) -> Message:
-    """`{"result":…,"id":1}`, `{"code":2,"msg":"…"}`; bookTicker and partial depth have no `e` either."""
+    """`{"result":…,"id":1}`, `{"code":2,"msg":"…"}`; partial depth has no `e` either."""
     if "code" in message:
         return Reply(message.get("id"), f"{message['code']} {message.get('msg', '')}"[:300])
     if "error" in message:
         return Reply(message.get("id"), str(message["error"])[:300])
     if "result" in message and "id" in message:
         return Reply(message["id"], "")
-    if "u" in message or "lastUpdateId" in message:
-        return Unknown("bookTicker" if "u" in message else "partialDepth")
+    if "lastUpdateId" in message:
+        return Unknown("partialDepth")
     raise FrameRefused("unknown_shape", "neither an event nor an answer")
 
 
@@ -168,6 +168,20 @@ def _parse_trade(message: dict[str, Any]) -> Trade | UnreadableRow:
         instant_of(message["T"], unit_to_us),
         instant_of(message["E"], unit_to_us),
     )
+
+
+def parse_book_ticker(message: dict[str, Any]) -> BookTicker | UnreadableRow:
+    """`{"u":400900217,"s":"BNBUSDT","b":"25.35190000","B":"31.21000000","a":"25.36520000","A":"40.66000000"}`.
+
+    Spot sends neither `e` nor `E` with it. `u` is the book's update id; between two of them others may be missing.
+    """
+    symbol, update_id = name_of(message["s"]), id_of(message["u"])
+    try:
+        bid, bid_quantity, ask, ask_quantity = (plain_number(message[key]) for key in "bBaA")
+    except UnreadableNumber as error:
+        return UnreadableRow("book_tickers", symbol, "", update_id, update_id, str(error))
+    event_time = instant_of(message["E"], unit_to_us) if "E" in message else None
+    return BookTicker(symbol, update_id, bid, bid_quantity, ask, ask_quantity, event_time)
 
 
 def _parse_mini_ticker(message: dict[str, Any]) -> Ticker | UnreadableRow:
@@ -218,6 +232,7 @@ def _parse_shutdown(message: dict[str, Any]) -> ServerShutdown:
 _PARSERS: dict[str, Callable[[dict[str, Any]], Message]] = {
     "depthUpdate": _parse_diff,
     "trade": _parse_trade,
+    "bookTicker": parse_book_ticker,
     "24hrMiniTicker": _parse_mini_ticker,
     "kline": _parse_kline,
     "serverShutdown": _parse_shutdown,

@@ -42,6 +42,7 @@ VENUE = Venue(
     key_of_stream=ws.key_of_stream,
     subscribe_messages=ws.subscribe_messages,
     open_rest=_open_rest,
-    sparse_channels=frozenset({"trades"}),
+    sparse_channels=frozenset({"trades", "book_tickers"}),
+    top_channel="ticker",
     settle_seconds=5.0,  # between the first message of the next candle and the question how the one before ended
 )

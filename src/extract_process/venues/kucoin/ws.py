@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from extract_process.decimals import UnreadableNumber, plain_levels, plain_number
-from extract_process.records import ALL_SYMBOLS, DepthDiff, Kline, Levels, StreamKey, Ticker, Trade, UnreadableRow
+from extract_process.records import ALL_SYMBOLS, BookTicker, DepthDiff, Kline, Levels, StreamKey, Ticker, Trade, UnreadableRow
 from extract_process.venues.api import Limit, Pong, Reply, SocketRules, Unknown, Welcome
 from extract_process.venues.parsing import (
     MOST_ID,
@@ -23,6 +23,7 @@ from extract_process.venues.parsing import (
     instant_of,
     name_of,
     object_of,
+    pairs_of,
     read_frame,
 )
 
@@ -54,7 +55,12 @@ MOST_SINGLE_TICKERS = 100
 
 ALL_TICKERS = "/market/ticker:all"
 
-_PREFIXES = {"trades": "/market/match", "depth": "/market/level2", "ticker": "/market/ticker"}
+_PREFIXES = {
+    "trades": "/market/match",
+    "depth": "/market/level2",
+    "book_tickers": "/spotMarket/level1",
+    "ticker": "/market/ticker",
+}
 _CHANNELS = {prefix: channel for channel, prefix in _PREFIXES.items()}
 _CANDLES = "/market/candles"
 CHANNELS = (*_PREFIXES, "klines")
@@ -110,7 +116,7 @@ def _subscription(number: int, topic: str) -> bytes:
     return orjson.dumps({"id": number, "type": "subscribe", "topic": topic, "privateChannel": False, "response": True})
 
 
-Message = Trade | DepthDiff | Ticker | Kline | UnreadableRow | Reply | Welcome | Pong | Unknown
+Message = Trade | DepthDiff | BookTicker | Ticker | Kline | UnreadableRow | Reply | Welcome | Pong | Unknown
 
 
 def parse_frame(frame: bytes, receipt_time: int) -> list[Message]:
@@ -184,13 +190,32 @@ def _parse_trade(data: dict[str, Any], symbol: str, receipt_time: int) -> Trade 
 
 
 def _parse_ticker(data: dict[str, Any], symbol: str, receipt_time: int) -> Ticker | UnreadableRow:
-    """The last trade and the best of both sides; the venue's ticker has no rolling day. `Time` is its example's spelling."""
+    """The last trade and the best of both sides; the venue's ticker has no rolling day. `Time` is its example's spelling.
+
+    `sequence` is the update id of the book that the best prices are of.
+    """
     symbol, at = name_of(symbol), instant_of(data["time"] if "time" in data else data["Time"], from_ms)
     best = (data.get(key) or None for key in ("bestBid", "bestBidSize", "bestAsk", "bestAskSize"))
     try:
-        return Ticker(symbol, at, None, None, None, plain_number(data["price"]), None, None, *map(_number_or_none, best))
+        close, (bid, bid_size, ask, ask_size) = plain_number(data["price"]), map(_number_or_none, best)
     except UnreadableNumber as error:
         return UnreadableRow("ticker", symbol, "", None, None, str(error))
+    sequence = _sequence_of(data.get("sequence"))
+    return Ticker(symbol, at, None, None, None, close, None, None, bid, bid_size, ask, ask_size, sequence)
+
+
+def _parse_book_ticker(data: dict[str, Any], symbol: str, receipt_time: int) -> BookTicker | UnreadableRow:
+    """`{"asks":["68145.8","0.51987471"],"bids":["68145.7","1.29267802"],"timestamp":1729816058766}`, at most every 10 ms.
+
+    It has no sequence: its time in milliseconds is the id.
+    """
+    symbol, at = name_of(symbol), data["timestamp"]
+    event_time = instant_of(at, from_ms)
+    try:
+        (bid, bid_size), (ask, ask_size) = plain_levels(pairs_of([data["bids"], data["asks"]]))
+    except UnreadableNumber as error:
+        return UnreadableRow("book_tickers", symbol, "", at, at, str(error))
+    return BookTicker(symbol, at, bid, bid_size, ask, ask_size, event_time)
 
 
 def _parse_kline(data: dict[str, Any], symbol: str, receipt_time: int) -> Kline | UnreadableRow:
@@ -213,6 +238,7 @@ def _parse_kline(data: dict[str, Any], symbol: str, receipt_time: int) -> Kline 
 _PARSERS: dict[str, Callable[[dict[str, Any], str, int], Message]] = {
     "/market/level2": _parse_diff,
     "/market/match": _parse_trade,
+    "/spotMarket/level1": _parse_book_ticker,
     "/market/ticker": _parse_ticker,
     "/market/candles": _parse_kline,
 }
@@ -221,6 +247,12 @@ _PARSERS: dict[str, Callable[[dict[str, Any], str, int], Message]] = {
 def _reply_id(value: object) -> int | str | None:
     """Our numbers come back as text."""
     return int(value) if type(value) is str and value.isascii() and value.isdigit() else None
+
+
+def _sequence_of(value: object) -> int | None:
+    """Text in the topics that were recorded; None for what is no id."""
+    text = str(value)[:21]
+    return number if text.isascii() and text.isdigit() and (number := int(text)) <= MOST_ID else None
 
 
 def _number_or_none(value: object) -> str | None:

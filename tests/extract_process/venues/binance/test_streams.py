@@ -21,6 +21,7 @@ def test_streams_are_lower_case_and_a_symbols_are_together() -> None:
     [
         ("btcusdt@trade", StreamKey("trades", "btcusdt")),
         ("btcusdt@depth@100ms", StreamKey("depth", "btcusdt")),
+        ("btcusdt@bookTicker", StreamKey("book_tickers", "btcusdt")),
         ("btcusdt@kline_1M", StreamKey("klines", "btcusdt", "1M")),
         ("!miniTicker@arr", StreamKey("ticker", "*")),
     ],

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from extract_process.decimals import plain_number
 from extract_process.level_text import LevelText
-from extract_process.records import DepthDiff, Kline, Ticker, Trade, UnreadableRow
+from extract_process.records import BookTicker, DepthDiff, Kline, Ticker, Trade, UnreadableRow
 from extract_process.venues.api import Reply, ServerShutdown, Unknown
 from extract_process.venues.binance import VENUE
 from extract_process.venues.binance.ws import parse_frame
@@ -24,6 +24,7 @@ MS = 1_672_515_782_136
 DIFF = {"e": "depthUpdate", "E": MS, "s": "BNBBTC", "U": 157, "u": 160, "b": [["0.0024", "10"]], "a": [["0.0026", "100"]]}
 TRADE = {"e": "trade", "E": MS, "s": "BNBBTC", "t": 12345, "p": "0.001", "q": "100", "T": MS - 1, "m": True, "M": True}
 TICKER = {"e": "24hrMiniTicker", "E": MS, "s": "BNBBTC", "c": "4", "o": "1", "h": "5", "l": "0.5", "v": "10000", "q": "18"}
+TOP = {"u": 400_900_217, "s": "BNBBTC", "b": "25.3519", "B": "31.21", "a": "25.3652", "A": "40.66"}
 KLINE = {
     "e": "kline", "E": MS, "s": "BNBBTC",
     "k": {
@@ -56,7 +57,11 @@ PARSED: list[tuple[dict[str, Any], object]] = [
     ),
     ({"e": "serverShutdown", "E": MS}, ServerShutdown(MS * 1_000)),
     ({"e": "somethingNew", "E": MS}, Unknown("somethingNew")),
-    ({"u": 1, "s": "BNBBTC", "b": "1", "B": "1", "a": "1", "A": "1"}, Unknown("bookTicker")),
+    (TOP, BookTicker("BNBBTC", 400_900_217, "25.3519", "31.21", "25.3652", "40.66", None)),
+    (
+        {**TOP, "e": "bookTicker", "E": MS, "T": MS - 1},  # as the futures send it
+        BookTicker("BNBBTC", 400_900_217, "25.3519", "31.21", "25.3652", "40.66", MS * 1_000),
+    ),
     ({"lastUpdateId": 160, "bids": [], "asks": []}, Unknown("partialDepth")),
     ({"result": None, "id": 1}, Reply(1, "")),
     ({"result": ["btcusdt@depth"], "id": "a"}, Reply("a", "")),
@@ -151,7 +156,7 @@ def test_recorded_sessions_are_read_whole(shared_data: Path) -> None:
         for line in map(orjson.loads, lines):
             if line["src"] == "ws":
                 found.update(type(record).__name__ for record in parse_frame(orjson.dumps(line["raw"])))
-    assert found == {"DepthDiff": 6_495, "Trade": 19_904, "Unknown": 73_174}
+    assert found == {"DepthDiff": 6_495, "Trade": 19_904, "BookTicker": 73_174}
 
 
 def test_recorded_samples_are_read_or_unknown(shared_data: Path) -> None:

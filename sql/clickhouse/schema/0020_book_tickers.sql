@@ -4,11 +4,12 @@
 create table if not exists bronze_book_tickers (
     venue LowCardinality(String) comment 'exchange',
     symbol LowCardinality(String) comment 'market, in the spelling of the venue',
-    update_id UInt64 comment 'of the book, as the venue counts; KuCoin: its time in milliseconds' codec(Delta, ZSTD(1)),
-    bid_price Decimal(38, 18) comment 'best bid' codec(GCD, ZSTD(1)),
-    bid_quantity Decimal(38, 18) comment 'at the best bid' codec(GCD, ZSTD(1)),
-    ask_price Decimal(38, 18) comment 'best ask' codec(GCD, ZSTD(1)),
-    ask_quantity Decimal(38, 18) comment 'at the best ask' codec(GCD, ZSTD(1)),
+    update_id UInt64 comment 'of the book, as the venue counts; KuCoin: its time in milliseconds. Ids grow and jump' codec(Delta, ZSTD(1)),
+    bid_price Decimal(38, 18) comment 'best bid, in the quote asset; 0 where there are no bids' codec(GCD, ZSTD(1)),
+    bid_quantity Decimal(38, 18) comment 'at the best bid, in the base asset' codec(GCD, ZSTD(1)),
+    ask_price Decimal(38, 18) comment 'best ask, in the quote asset; 0 where there are no asks' codec(GCD, ZSTD(1)),
+    ask_quantity Decimal(38, 18) comment 'at the best ask, in the base asset' codec(GCD, ZSTD(1)),
+    event_time Nullable(DateTime64(6, 'UTC')) comment 'when the venue sent it; null where it sends no time (Binance spot)' codec(ZSTD(1)),
     receipt_time DateTime64(6, 'UTC') comment 'when tickhouse received it' codec(Delta, ZSTD(1)),
     object_key LowCardinality(String) comment 'object it came from',
     object_etag LowCardinality(String) comment 'version of that object, as in ops_loaded_objects',
@@ -23,20 +24,24 @@ comment 'Best bids and asks as landed, every version of every object';
 
 -- Grain: one best bid and ask. Natural key: venue, symbol, update_id. Rerun is safe: rows of the same key collapse to
 -- the highest first_received: of several recordings the one that was received first, whatever was loaded first.
+-- Two recordings may receive one update in different months, so FINAL has to look across partitions.
 create table if not exists silver_book_tickers (
     venue LowCardinality(String) comment 'exchange',
     symbol LowCardinality(String) comment 'market, in the spelling of the venue',
-    update_id UInt64 comment 'of the book, as the venue counts; KuCoin: its time in milliseconds' codec(Delta, ZSTD(1)),
-    bid_price Decimal(38, 18) comment 'best bid' codec(GCD, ZSTD(1)),
-    bid_quantity Decimal(38, 18) comment 'at the best bid' codec(GCD, ZSTD(1)),
-    ask_price Decimal(38, 18) comment 'best ask' codec(GCD, ZSTD(1)),
-    ask_quantity Decimal(38, 18) comment 'at the best ask' codec(GCD, ZSTD(1)),
+    update_id UInt64 comment 'of the book, as the venue counts; KuCoin: its time in milliseconds. Ids grow and jump' codec(Delta, ZSTD(1)),
+    bid_price Decimal(38, 18) comment 'best bid, in the quote asset; 0 where there are no bids' codec(GCD, ZSTD(1)),
+    bid_quantity Decimal(38, 18) comment 'at the best bid, in the base asset' codec(GCD, ZSTD(1)),
+    ask_price Decimal(38, 18) comment 'best ask, in the quote asset; 0 where there are no asks' codec(GCD, ZSTD(1)),
+    ask_quantity Decimal(38, 18) comment 'at the best ask, in the base asset' codec(GCD, ZSTD(1)),
+    event_time Nullable(DateTime64(6, 'UTC')) comment 'when the venue sent it; null where it sends no time (Binance spot)' codec(ZSTD(1)),
     receipt_time DateTime64(6, 'UTC') comment 'when tickhouse received it' codec(Delta, ZSTD(1)),
     object_key LowCardinality(String) comment 'object it came from',
     object_etag LowCardinality(String) comment 'version of that object',
     load_time DateTime64(6, 'UTC') comment 'when it was inserted' codec(Delta, ZSTD(1)),
     first_received UInt64 default toUInt64(9223372036854775807) - toUInt64(toUnixTimestamp64Micro(receipt_time)) comment 'greater for an earlier receipt_time: 2^63 - 1 minus its microseconds' codec(Delta, ZSTD(1)),
-    index object_keys object_key type bloom_filter granularity 1
+    index object_keys object_key type bloom_filter granularity 1,
+    index load_time_minmax load_time type minmax granularity 1,
+    index receipt_time_minmax receipt_time type minmax granularity 1
 )
 engine = ReplacingMergeTree(first_received)
 partition by toYYYYMM(receipt_time)
@@ -56,6 +61,7 @@ select
     bid_quantity,
     ask_price,
     ask_quantity,
+    event_time,
     receipt_time,
     object_key,
     object_etag,
@@ -74,6 +80,7 @@ select
     toDecimal256(bid_quantity, 18) as bid_quantity,
     toDecimal256(ask_price, 18) as ask_price,
     toDecimal256(ask_quantity, 18) as ask_quantity,
+    event_time,
     receipt_time
 from silver_book_tickers final
 comment 'Best bids and asks without doubles: what people query';
