@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from load_process.ledger import LOADED, Claims, Ledger
 from load_process.objects import ObjectVersion
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TRADES, Dataset
+from tickhouse_core.datasets import BOOK_TICKERS, DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TRADES, Dataset
 from tickhouse_core.warehouse import Warehouse
 
-MADE_INTO_GOLD = (KLINES, TRADES, DEPTH_DIFFS, DEPTH_SNAPSHOTS)
+MADE_INTO_GOLD = (KLINES, TRADES, DEPTH_DIFFS, DEPTH_SNAPSHOTS, BOOK_TICKERS)
 """Gold counts their minutes by the dataset's time_column."""
 
 log = logging.getLogger(__name__)

@@ -174,7 +174,15 @@ BOOK = Transform(
     ),
 )
 
-TRANSFORMS = (OHLCV, BOOK)
+QUOTES = Transform(
+    name="quotes",
+    sources=("silver_book_tickers", "silver_trades"),  # trades move its watermark where best prices are not recorded any more
+    most_rows=2_000_000,
+    steps=(Step("quotes_1s", "stored_quotes", (Statement("quotes_1s.sql", needs="touched_quotes.sql"),)),),
+    forgets=(Forget("forget_quotes.sql", lambda minute: [(start,) for start in (minute - 60, minute, minute + 60)]),),
+)
+
+TRANSFORMS = (OHLCV, BOOK, QUOTES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from tickhouse_core.warehouse import Warehouse
 from transform_process.catalog import TRANSFORMS
 
 from . import warehouse_rows as rows
-from .warehouse_rows import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TRADES, Row, select, transform, us
+from .warehouse_rows import BOOK_TICKERS, DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TRADES, Row, select, transform, us
 
 if TYPE_CHECKING:
     from conftest import Lake
@@ -110,6 +110,24 @@ def test_a_book_that_stood_on_what_an_object_lost_is_not_told(lost: str, moto_la
         put(moto_lake, warehouse, DEPTH_SNAPSHOTS, snapshot.slice(0, 0))
     found = passes_like_a_rebuild(warehouse)
     assert len(found["stored_book_top"]) < len(before["stored_book_top"])
+
+
+@pytest.mark.parametrize("lost", ["quote", "trade"])
+def test_quotes_that_an_object_lost_are_in_no_second_and_those_that_are_left_stay(
+    lost: str, moto_lake: Lake, warehouse: Warehouse
+) -> None:
+    tops = rows.book_tickers([(number, START + number * SECOND_US, "1", "1", "2", "1") for number in (1, 2, 70)])
+    trades = rows.trades([1, 2], times_us=[START, START + SECOND_US])
+    put(moto_lake, warehouse, BOOK_TICKERS, tops)
+    put(moto_lake, warehouse, TRADES, trades)
+    transform(warehouse)
+    assert len(gold(warehouse)["stored_quotes"]) == 3
+    if lost == "quote":
+        put(moto_lake, warehouse, BOOK_TICKERS, tops.take([0, 2]))
+    else:
+        put(moto_lake, warehouse, TRADES, trades.take([0]))
+    found = passes_like_a_rebuild(warehouse)["stored_quotes"]
+    assert [row["update_id"] for row in found] == ([1, 70] if lost == "quote" else [1, 2, 70])
 
 
 def test_a_symbol_that_lost_its_last_row_has_no_name_and_one_that_is_loaded_again_has(
