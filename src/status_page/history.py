@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from status_page.event_remedies import Remedy, for_gap, with_remedies
-from status_page.queries import Queries
+from status_page.queries import Queries, Recent
 from status_page.remedies import Running, Stretch
 from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.timestamps import DAY_US, now_us
@@ -28,6 +28,9 @@ KINDS: Mapping[str, tuple[EventKind, ...]] = {
 PAGE = 100
 """Events of a page."""
 
+_CALENDAR_SECONDS = 5.0
+"""A page that is loaded again and again, or by many, reads its calendar once."""
+
 Rows = list[list[Any]]
 
 
@@ -37,12 +40,16 @@ class History:
     def __init__(self, queries: Queries, running: Callable[[], Running] = Running) -> None:
         """`running`: how the pipeline runs now, for the commands."""
         self._queries = queries
+        self._calendars = Recent(queries, _CALENDAR_SECONDS)
         self._running = running
 
     def calendar(self, venue: str, symbol: str, unit: str) -> dict[str, Any]:
         """`since`, `until`, and `cells`: opened, complete minutes, those made of trades, klines, seconds with a verified book,
         gaps of trades, of the book and of klines, healings. Cells without anything are left out.
         """
+        return dict(self._calendars.get((venue, symbol, unit), lambda: self._calendar(venue, symbol, unit)))
+
+    def _calendar(self, venue: str, symbol: str, unit: str) -> dict[str, Any]:
         until = now_us()
         since = until - UNITS[unit]
         asked = {"venue": venue, "symbol": symbol, "unit": unit, "since_us": since}

@@ -1,13 +1,10 @@
 """One market for the charts: klines and the book, cached for a moment so that many viewers cost as much as one."""
 
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from status_page.queries import Queries
+from status_page.queries import Queries, Recent
 from status_page.remedies import Running, for_book
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, SECOND_US, now_us, to_datetime
 
@@ -15,13 +12,14 @@ WINDOW_STEPS = 1_000
 """Most steps in a window of the chart, each with or without a kline."""
 
 LEVELS_SHOWN = 200
-_FRESH_SECONDS = 0.9
+_FRESH_SECONDS, _BOOK_SECONDS = 0.9, 10.0
+"""A book that no update came to is read again then: an older update may have been loaded since."""
+
 _LIVE_US, _MOST_LIVE_US = 3 * MINUTE_US, 60 * MINUTE_US
 """How far back trades are read: as far as the transformer is behind, within bounds."""
 
 _MOST_MINUTES_US = 2 * 24 * 60 * MINUTE_US
 _DIFFS_US = 60 * MINUTE_US
-_MOST_REMEMBERED = 64
 NEVER_US = 4_000_000_000 * SECOND_US
 """After every kline."""
 
@@ -95,25 +93,6 @@ def roll_up(parts: Iterable[Candle], interval_seconds: int) -> list[Candle]:
     return rolled
 
 
-class _Recent:
-    """What was read a moment ago, so that many viewers cost as much as one. Reads are one after the other."""
-
-    def __init__(self, queries: Queries) -> None:
-        self.queries = queries
-        self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[str, ...], tuple[float, Any]] = OrderedDict()
-
-    def get(self, what: tuple[str, ...], read: Callable[[], Any]) -> Any:
-        with self._lock:
-            known = self._known.get(what)
-            if known is None or time.monotonic() - known[0] > _FRESH_SECONDS:
-                known = self._known[what] = (time.monotonic(), read())
-                self._known.move_to_end(what)
-                while len(self._known) > _MOST_REMEMBERED:
-                    self._known.popitem(last=False)
-            return known[1]
-
-
 class Markets:
     """Thread-safe. Errors: the warehouse's."""
 
@@ -125,8 +104,9 @@ class Markets:
         """
         self._running = running
         self._gaps = gaps
-        self._windows = _Recent(windows)
-        self._live = _Recent(live)
+        self._windows = Recent(windows, _FRESH_SECONDS)
+        self._live = Recent(live, _FRESH_SECONDS)
+        self._books = Recent(live, _BOOK_SECONDS)
 
     def window(self, venue: str, symbol: str, interval: str, until_us: int | None = None) -> dict[str, Any]:
         """The klines of 1,000 steps before `until_us`, and their gaps. Without it up to now, or up to the last kline there is.
@@ -198,7 +178,8 @@ class Markets:
         if not update_id:
             return None
         at = to_datetime(int(event_us)).strftime("%Y-%m-%d %H:%M:%S.%f")
-        rows = self._live.queries.ask("book", market | {"at": at, "levels": LEVELS_SHOWN})
+        known = (venue, symbol, at, str(update_id))
+        rows = self._books.get(known, lambda: self._live.queries.ask("book", market | {"at": at, "levels": LEVELS_SHOWN}))
         [[proven, broken]] = self._live.queries.ask("book_proof", market | {"since_us": now_us() - _PROOF_US})
         sides = {side: [(price, quantity) for which, price, quantity, _, _ in rows if which == side] for side in ("bid", "ask")}
         is_proven = bool(rows[0][4]) if rows else False

@@ -67,6 +67,7 @@ class Poller:
         self._changed = threading.Condition()
         self._asked_at = 0.0
         self._stop = threading.Event()
+        self._kept: dict[str, Callable[[], object]] = {}
         self._watchdog = Watchdog("the look at the pipeline", 120)
         self._threads = [
             threading.Thread(target=self._run, args=(look, pause), name=f"poller-{name}", daemon=True)
@@ -75,6 +76,10 @@ class Poller:
                 ("fast", self._poll_fast, lambda: FAST_SECONDS if self._is_watched() else IDLE_SECONDS),
             )
         ]
+
+    def keep_fresh(self, part: str, read: Callable[[], object]) -> None:
+        """Something slow that viewers ask for: it is read now and then while the page is watched. Call it before the start."""
+        self._kept[part] = read
 
     def start(self) -> None:
         for thread in self._threads:
@@ -153,6 +158,8 @@ class Poller:
         self._part("markets", self._poll_markets)
         self._part("coverage", lambda: self._slow_queries.ask("coverage", {"since_us": since}))
         self._part("checks", lambda: self._slow_queries.ask("checks"))
+        for part, read in self._kept.items() if self._is_watched() else ():
+            self._part(part, read)
 
     def _part(self, name: str, look: Callable[[], Any]) -> None:
         """Keeps the last figures of a part that is unavailable, with the reason."""

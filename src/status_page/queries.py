@@ -1,7 +1,8 @@
-"""The page's queries to the warehouse: SQL files of sql/clickhouse/status with bound parameters, through a reader."""
+"""The page's queries to the warehouse: SQL files of sql/clickhouse/status with bound parameters, kept for a moment."""
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -10,6 +11,7 @@ from tickhouse_core.errors import TickhouseError, WarehouseUnavailable
 from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.warehouse import Warehouse
 
+_MOST_REMEMBERED = 64
 _LONG_SECONDS, _PAUSE_SECONDS = 1.0, 2.0
 """A poll runs several queries. After one that timed out, the others fail at once instead of waiting too."""
 
@@ -65,3 +67,23 @@ class Queries:
                 connection.close()
             except TickhouseError:
                 return  # the connection was already lost
+
+
+class Recent:
+    """What was read a moment ago, so that many viewers cost as much as one. Reads are one after the other."""
+
+    def __init__(self, queries: Queries, fresh_seconds: float) -> None:
+        self.queries = queries
+        self._fresh_seconds = fresh_seconds
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, ...], tuple[float, Any]] = OrderedDict()
+
+    def get(self, what: tuple[str, ...], read: Callable[[], Any]) -> Any:
+        with self._lock:
+            known = self._known.get(what)
+            if known is None or time.monotonic() - known[0] > self._fresh_seconds:
+                known = self._known[what] = (time.monotonic(), read())
+                self._known.move_to_end(what)
+                while len(self._known) > _MOST_REMEMBERED:
+                    self._known.popitem(last=False)
+            return known[1]
