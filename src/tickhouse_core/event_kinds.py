@@ -35,6 +35,7 @@ EventKind = Literal[
     "venue_error",
     "unknown_symbol",
     "symbol_listed",
+    "contract",
     "silent_stream",
     "channel_stopped",
     "channel_resumed",
