@@ -21,7 +21,7 @@ KINDS: Mapping[str, tuple[EventKind, ...]] = {
         *("successor_given_up", "silent_stream"),
     ),
     "refused": ("refused_frame", "refused_row", "not_judged", "implausible_id", "not_subscribed", "venue_error", "disagreement"),
-    "runs": ("started", "stopped", "clock_step", "unknown_symbol", "symbol_listed"),
+    "runs": ("started", "stopped", "clock_step", "unknown_symbol", "symbol_listed", "contract"),
 }
 """Kinds of events that are chosen together; nothing named: every kind."""
 

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""The page's queries: SQL files of sql/clickhouse/status with bound parameters, and answers kept for a moment."""
-=======
 """The page's queries to the warehouse: SQL files of sql/clickhouse/status with bound parameters, kept for a moment."""
->>>>>>> w-page
 
 import threading
 import time
