@@ -77,12 +77,19 @@ def open_the_gap(page: "Page") -> None:
     page.locator("#calendar button", has_text="●").last.click()
     shown(page, "the gaps of a cell", "document.querySelectorAll('#gaps li').length > 0")
     page.locator("#gaps summary").first.click()
+    page.evaluate(NAME_THE_FOLDER)
 
 
 def see_health(page: "Page") -> None:
     page.locator("#health").scroll_into_view_if_needed()
     shown(page, "figures of health", "document.querySelectorAll('#figures .line').length === 13")
 
+
+NAME_THE_FOLDER = (
+    "for (const code of document.querySelectorAll('code')) "
+    "code.textContent = code.textContent.replace(/--data .*/, '--data data')"
+)
+"""Of a command: the folder of this program is a temporary one."""
 
 WIDE, PHONE = {"width": 1400, "height": 1260}, {"width": 400, "height": 860}
 PICTURES: Mapping[str, tuple[dict[str, Any], Callable[["Page"], None] | None, str]] = {

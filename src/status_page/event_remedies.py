@@ -88,6 +88,7 @@ _BY_CHANNEL = {
     "trades": "The recorder requests missing trades by itself. To fetch the candles of this time:",
     "depth": "No venue publishes past updates of a book. The next snapshot repairs it; to see when:",
 }
+_RESYNCED = "No venue publishes past updates of a book. A snapshot has repaired it since; what happened:"
 _ELSEWHERE = "No venue publishes past messages of this channel."
 
 
@@ -101,9 +102,13 @@ def for_event(running: Running, event: Event) -> Remedy:
     return Remedy(words, for_stream(running, event.of) if act is Act.STREAM else "")
 
 
-def for_gap(running: Running, cause: str, of: Stretch) -> Remedy:
-    """A gap that is not healed. Of klines the stretch is from the first to the last open time."""
-    words = f"{CAUSES.get(cast('GapCause', cause), '')} {_BY_CHANNEL.get(of.channel, _ELSEWHERE)}".strip()
+def for_gap(running: Running, cause: str, of: Stretch, *, is_resynced: bool = False) -> Remedy:
+    """A gap that is not healed. Of klines the stretch is from the first to the last open time.
+
+    `is_resynced`: a book is in sync again.
+    """
+    what = _RESYNCED if is_resynced else _BY_CHANNEL.get(of.channel, _ELSEWHERE)
+    words = f"{CAUSES.get(cast('GapCause', cause), '')} {what}".strip()
     if of.channel in ("klines", "trades"):
         return Remedy(words, for_candles(running, of, is_recheck=cause == "venue_has_no_data"))
     return Remedy(words, for_stream(running, of) if of.channel == "depth" else "")

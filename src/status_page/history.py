@@ -63,9 +63,9 @@ class History:
         running = self._running()
         rows = self._rows("gaps", series | {"since_us": since_us, "until_us": until_us})
         for row in rows:
-            channel, cause, began, ended, _, _, is_healed, _ = row
+            channel, cause, began, ended, _, _, is_healed, resynced = row
             of = Stretch(venue, symbol, channel, began, ended, interval)
-            row += Remedy() if is_healed else for_gap(running, cause, of)
+            row += Remedy() if is_healed else for_gap(running, cause, of, is_resynced=bool(resynced))
         return rows
 
     def events(self, venue: str, symbol: str, kind: str, until_us: int, offset: int, most: int = PAGE) -> Rows:

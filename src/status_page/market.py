@@ -12,8 +12,11 @@ WINDOW_STEPS = 1_000
 """Most steps in a window of the chart, each with or without a kline."""
 
 LEVELS_SHOWN = 200
-_FRESH_SECONDS, _BOOK_SECONDS = 0.9, 10.0
-"""A book that no update came to is read again then: an older update may have been loaded since."""
+_FRESH_SECONDS = 0.9
+_LOOK_SECONDS, _BOOK_SECONDS = 2.0, 10.0
+"""Of a book: how often its newest update is looked for, and when it is read again without one: an older update may have come.
+
+It is the dearest query of the page, and its updates are loaded in batches of two seconds and more."""
 
 _LIVE_US, _MOST_LIVE_US = 3 * MINUTE_US, 60 * MINUTE_US
 """How far back trades are read: as far as the transformer is behind, within bounds."""
@@ -106,6 +109,7 @@ class Markets:
         self._gaps = gaps
         self._windows = Recent(windows, _FRESH_SECONDS)
         self._live = Recent(live, _FRESH_SECONDS)
+        self._looks = Recent(live, _LOOK_SECONDS)
         self._books = Recent(live, _BOOK_SECONDS)
 
     def window(self, venue: str, symbol: str, interval: str, until_us: int | None = None) -> dict[str, Any]:
@@ -123,7 +127,7 @@ class Markets:
     def live(self, venue: str, symbol: str, interval: str) -> dict[str, Any]:
         """The youngest three klines and the best levels of the book."""
         klines = self._live.get(("young", venue, symbol, interval), lambda: self._young((venue, symbol, interval)))
-        book = self._live.get(("book", venue, symbol), lambda: self._book(venue, symbol))
+        book = self._looks.get((venue, symbol), lambda: self._book(venue, symbol))
         return {"venue": venue, "symbol": symbol, "interval": interval, "klines": list(map(tuple, klines)), "book": book}
 
     def _window(self, series: Series, step: int, asked: int | None) -> dict[str, Any]:

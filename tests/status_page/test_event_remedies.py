@@ -90,6 +90,14 @@ def test_a_gap_of_a_book_leads_to_what_followed_it() -> None:
     )
 
 
+def test_a_gap_of_a_book_that_is_in_sync_again_does_not_promise_a_snapshot() -> None:
+    of = Stretch("binance", "BTCUSDT", "depth", AT, AT)
+    assert "The next snapshot repairs it" in for_gap(Running(), "restart", of).words
+    words, command = for_gap(Running(), "restart", of, is_resynced=True)
+    assert words.endswith("A snapshot has repaired it since; what happened:")
+    assert command
+
+
 def test_what_only_a_newer_recorder_knows_is_shown_without_a_remedy() -> None:
     ((*_, words, command),) = with_remedies(Running(), [row("teleported")])
     assert (words, command) == ("", "")

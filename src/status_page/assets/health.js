@@ -63,31 +63,30 @@ function show({ columns, slots, until }) {
   const isThere = slots.some((slot) => slot.slice(1, 12).some((value) => value !== null));
   say(place("health-state"), isThere ? "" : "nothing was recorded in this time");
   const known = FIGURES.map(([, , lines]) => lines.map(([, name]) => { const at = columns.indexOf(name); return slots.map((slot) => slot[at]); }));
-  const of = (wanted) => begin(known.filter((_, index) => (FIGURES[index][0] === QUEUES) === wanted).flat(), slots.length);
+  const of = (wanted) => firstKnown(known.filter((_, index) => (FIGURES[index][0] === QUEUES) === wanted).flat());
   const begins = new Map([[true, of(true)], [false, of(false)]]);
   FIGURES.forEach(([title, write, lines], index) => {
-    const first = begins.get(title === QUEUES);
-    draw(place(`figure-${index}`), title, write, lines, known[index].map((values) => values.slice(first)), slots.slice(first), until);
+    const begun = begins.get(title === QUEUES);
+    const first = Math.max(0, Math.min(begun, slots.length - LEAST_SLOTS)); // that is drawn
+    draw(place(`figure-${index}`), title, write, lines, known[index].map((values) => values.slice(first)), slots.slice(first), until, begun - first);
   });
 }
 
-// The first slot that is drawn: none before a figure was known, but for an hour.
-function begin(series, slots) {
-  const first = Math.min(...series.map((values) => values.findIndex((value) => value !== null)).filter((slot) => slot >= 0));
-  return Math.max(0, Math.min(first, slots - LEAST_SLOTS));
-}
+// The slot of the first figure of all; beyond every slot where there is none.
+const firstKnown = (series) => Math.min(...series.map((values) => values.findIndex((value) => value !== null)).filter((slot) => slot >= 0));
 
-function draw(chart, title, write, lines, series, slots, until) {
+// `begun`: before this slot nothing was recorded at all, which is no hole.
+function draw(chart, title, write, lines, series, slots, until, begun) {
   const words = summary(slots, series, lines, write);
   chart.setAttribute("viewBox", `0 0 ${slots.length} ${HEIGHT}`);
   chart.setAttribute("aria-label", `${title}: ${words}`);
   const most = above(Math.max(...series.flat().map((value) => value ?? 0)));
   const levels = [most, most / 2, 0].map((value) => vector("line", { class: "grid", x1: 0, x2: slots.length, y1: height(value, most), y2: height(value, most) }));
-  const shades = title === QUEUES ? [] : holes(series[0]);
-  chart.replaceChildren(...shades, ...levels, ...series.map((values, line) => vector("path", { class: line ? "line second" : "line", d: path(values, most) })));
+  chart.replaceChildren(...holes(series[0], begun), ...levels, ...series.map((values, line) => vector("path", { class: line ? "line second" : "line", d: path(values, most) })));
   const isKnown = series[0].some((value) => value !== null);
   const [scale, axis] = [...chart.parentElement.children].slice(1);
-  [most, most / 2].forEach((value, line) => say(scale.children[line], isKnown && !(write === count && value % 1) ? write(value) : ""));
+  const [top, middle] = [most, most / 2].map((value) => write === count && value % 1 ? "" : write(value).replace(".0 ", " "));
+  [top, middle === top ? "" : middle].forEach((words, line) => say(scale.children[line], isKnown ? words : ""));
   [slots[0]?.[0] ?? until, until].forEach((at, end) => say(axis.children[end], moment(at, until)));
   const caption = chart.closest("figure").lastElementChild;
   say(caption, words);
@@ -137,10 +136,10 @@ function path(values, most) {
 }
 
 // Stretches without a figure, between figures or at an end, as shaded columns.
-function holes(values) {
+function holes(values, begun) {
   if (values.every((value) => value === null)) return [];
   const found = [];
-  for (let index = 0; index < values.length; index++) {
+  for (let index = begun; index < values.length; index++) {
     if (values[index] !== null) continue;
     const from = index;
     while (index < values.length && values[index] === null) index++;
