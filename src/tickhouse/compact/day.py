@@ -214,13 +214,13 @@ class DayCompaction:
     def _compact(self, contents: DayContents, left: list[ObjectSummary], folder: Path, counts: DayCounts) -> None:
         if not sources_of_next(contents, left, {source_of(summary) for summary in recorded(left)}):
             return
-        runs = Runs(folder, self._dataset, self._options.run_bytes, self._options.part_bytes)
         read = _Sums()
+        runs = Runs(folder, self._dataset, read.add, self._options.run_bytes, self._options.part_bytes)
         before = [summary for summary in left if compacted_name(summary.key) is not None]
-        sound = self._read_all(recorded(left), runs, read, counts)
+        sound = self._read_all(recorded(left), runs, counts)
         chosen = sources_of_next(contents, left, sound)
         older = [summary for summary in before if source_of(summary) in chosen]
-        if len(self._read_all(older, runs, read, counts)) < len(older):
+        if len(self._read_all(older, runs, counts)) < len(older):
             raise NotCompacted("a compacted object went while it was read: nothing was written, run it again")
         if not chosen:
             return
@@ -246,17 +246,17 @@ class DayCompaction:
         self._compactions.write_commit(plan, commit)
         return commit
 
-    def _read_all(self, objects: list[ObjectSummary], runs: Runs, read: _Sums, counts: DayCounts) -> set[Source]:
+    def _read_all(self, objects: list[ObjectSummary], runs: Runs, counts: DayCounts) -> set[Source]:
         """Those of which all rows are in the runs now. Objects are fetched ahead, some at a time."""
         sound: set[Source] = set()
         with ThreadPoolExecutor(FETCHED_AT_ONCE, thread_name_prefix="compact") as threads:
             for some in in_chunks(objects, _AHEAD_BYTES, _AHEAD_OBJECTS):
                 for summary, stored in zip(some, threads.map(self._checked.fetched, some), strict=True):
-                    if stored is not None and self._read(stored, runs, read, counts):
+                    if stored is not None and self._read(stored, runs, counts):
                         sound.add(source_of(summary))
         return sound
 
-    def _read(self, stored: StoredObject, runs: Runs, read: _Sums, counts: DayCounts) -> bool:
+    def _read(self, stored: StoredObject, runs: Runs, counts: DayCounts) -> bool:
         """All rows of an object, checked as a loader does; False where a loader would refuse it."""
         try:
             pieces = self._checked.pieces(stored)
@@ -265,7 +265,6 @@ class DayCompaction:
             log.warning("left as it is: a loader refuses it too", extra={"key": stored.key, "why": refused.reason})
             return False
         for piece in pieces:
-            read.add(piece)
             runs.add(piece)
         return True
 

@@ -1,6 +1,6 @@
 """The rows of a day on local disk, by symbol, until they are merged: memory holds a piece of an object, or a part of a symbol."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -38,8 +38,17 @@ class _Piece:
 class Runs:
     """`add` all rows, then read the `parts`. Uses disk as the rows in memory do, compressed. Raises OSError."""
 
-    def __init__(self, folder: Path, dataset: Dataset, run_bytes: int = RUN_BYTES, part_bytes: int = PART_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        dataset: Dataset,
+        on_rows: Callable[[pa.Table], object],
+        run_bytes: int = RUN_BYTES,
+        part_bytes: int = PART_BYTES,
+    ) -> None:
+        """`on_rows` is called with all rows once, those of many small objects at a time."""
         self._folder = folder
+        self._on_rows = on_rows
         self._dataset = dataset
         self._run_bytes, self._part_bytes = run_bytes, part_bytes
         self._schema = pa.schema([field.with_type(plain(field.type)) for field in dataset.schema])
@@ -85,6 +94,7 @@ class Runs:
             return
         rows = pa.concat_tables(self._waiting).combine_chunks()
         self._waiting, self._waiting_bytes = [], 0
+        self._on_rows(rows)
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         with pa.ipc.new_file(self._folder / str(self._files), self._schema, options=options) as writer:
             for number, (symbol, table) in enumerate(self._divided(rows)):
