@@ -14,6 +14,9 @@ from typing import Any, Self, TypeVar
 import orjson
 from aiohttp import web
 
+from simulated_exchange.binance.futures.product import PRODUCTS
+from simulated_exchange.binance.futures.ws import FuturesListener
+from simulated_exchange.binance.futures.ws import parse_address as parse_futures_address
 from simulated_exchange.binance.parameters import VenueError
 from simulated_exchange.binance.rest import refusal
 from simulated_exchange.binance.ws import parse_address
@@ -48,6 +51,10 @@ class SimulatedExchange(Exchange):
         self._runner: web.ServerRunner | None = None
         self._pulse: asyncio.Task[None] | None = None
         self._listener = Listener(self.binance.sockets, self._clock.now_us, config.sockets.streams_per_connection)
+        self._futures_listeners = {
+            product: FuturesListener(self.futures(product).sockets, self._clock.now_us, config.sockets.streams_per_connection)
+            for product in PRODUCTS
+        }
         self._kucoin_listener = KucoinListener(self.kucoin.sockets, self._clock.now_us, 0)
 
     async def __aenter__(self) -> Self:
@@ -72,8 +79,7 @@ class SimulatedExchange(Exchange):
         if self._pulse:
             self._pulse.cancel()
             await asyncio.gather(self._pulse, return_exceptions=True)
-        self.binance.sockets.disconnect()
-        self.kucoin.sockets.disconnect()
+        self.disconnect()
         if self._runner:
             await self._runner.cleanup()
         await asyncio.to_thread(self.close)
@@ -108,10 +114,13 @@ class SimulatedExchange(Exchange):
             await asyncio.sleep(latency)
         try:
             address = parse_address(path, http.rel_url.raw_query_string)
+            futures = parse_futures_address(path, http.rel_url.raw_query_string)
         except VenueError as error:
             return _response(refusal(error))
         if address:
             return await self._listener.serve(http, address)
+        if futures:
+            return await self._futures_listeners[futures[0]].serve(http, futures[1])
         if path == SOCKET_PATH:
             if not self.kucoin.tokens.take(http.query.get("token", ""), self._clock.now_us()):
                 return _response(said(401, "401", "token is invalid"))
@@ -131,6 +140,19 @@ class RunningExchange:
         self.ws_url = server.url.replace("http", "ws", 1)
         self._exchange = server
         self._loop = loop
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that point every venue of the recorder here."""
+        rest = ("BINANCE", "BINANCE_USDM", "BINANCE_COINM", "KUCOIN")
+        archives = ("BINANCE", "BINANCE_USDM", "BINANCE_COINM")
+        return {
+            **{f"{venue}_REST_URL": self.url for venue in rest},
+            **{f"{venue}_ARCHIVE_URL": self.url for venue in archives},
+            "BINANCE_WS_URL": self.ws_url,
+            "BINANCE_COINM_WS_URL": f"{self.ws_url}/coinm",
+            **{f"BINANCE_USDM_{part.upper()}_WS_URL": f"{self.ws_url}/usdm/{part}" for part in ("public", "market")},
+        }
 
     def tally(self) -> dict[str, Any]:
         """What has been asked since the start or the last reset; see `Tally.report`."""
@@ -164,9 +186,9 @@ class RunningExchange:
         """Starts a recorded session; ValueError if there is none."""
         self._in_its_thread(self._exchange.start_replay)
 
-    def book(self, symbol: str, update_id: int | None = None, limit: int = 1000) -> dict[str, Any]:
+    def book(self, symbol: str, update_id: int | None = None, limit: int = 1000, futures: str | None = None) -> dict[str, Any]:
         """The true book after the diff that ends with `update_id`; see `Exchange.book`."""
-        return self._in_its_thread(lambda: self._exchange.book(symbol, update_id, limit))
+        return self._in_its_thread(lambda: self._exchange.book(symbol, update_id, limit, futures))
 
     def _in_its_thread(self, job: Callable[[], Answer]) -> Answer:
         async def run() -> Answer:

@@ -58,6 +58,9 @@ class ExchangeConfig:
     replay_start: Start = Start.ANY
     # Limits
     weight_limit: int = 6_000
+    futures_weight_limit: int = 2_400
+    """Of both futures markets together."""
+
     ban_after: int = 10
     sockets: SocketLimits = field(default_factory=SocketLimits)
     kucoin: KucoinLimits = field(default_factory=KucoinLimits)
@@ -74,7 +77,7 @@ class ExchangeConfig:
             raise ValueError(f"pace must be between 1 and {MOST_PACE}, not {self.pace}")
         if not 0 <= self.port <= HIGHEST_PORT:
             raise ValueError(f"port must be between 0 and {HIGHEST_PORT}, not {self.port}")
-        if self.weight_limit < 1:
+        if min(self.weight_limit, self.futures_weight_limit) < 1:
             raise ValueError("the weight limit must be at least 1")
         if min(self.latency_ms, self.latency_jitter_ms, self.ban_after) < 0:
             raise ValueError("latency and ban_after cannot be negative")

@@ -1,13 +1,16 @@
 """The exchange without its socket: both venues, the market or recording they show, and faults. `app` carries it to clients."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from simulated_exchange.binance.futures.product import PRODUCTS, Product
+from simulated_exchange.binance.futures.venue import FuturesVenue
 from simulated_exchange.binance.lake import BinanceWords
+from simulated_exchange.binance.limits import RateLimiter
 from simulated_exchange.binance.recording import read_recording as read_binance
 from simulated_exchange.binance.venue import BinanceVenue
 from simulated_exchange.config import ExchangeConfig, parse_halt
@@ -15,6 +18,7 @@ from simulated_exchange.kucoin.lake import KucoinWords
 from simulated_exchange.kucoin.recording import read_recording as read_kucoin
 from simulated_exchange.kucoin.rest import is_path
 from simulated_exchange.kucoin.venue import KucoinVenue
+from simulated_exchange.lake.items import Words
 from simulated_exchange.lake.klines import LakeKlines
 from simulated_exchange.lake.replay import LakeReplay
 from simulated_exchange.lake.source import LakeVenue, open_venues
@@ -42,16 +46,18 @@ class Exchange:
         self._config = config
         opened = _open_source(config)
         self._source, recorded = opened.source, opened.recorded
-        start = _start_of_clock(config, self._source, recorded or opened.kucoin_recorded)
+        start = _start_of_clock(config, self._source, opened.any_recorded)
         self._clock = clock or OffsetClock(start, config.time_scale)
         self.binance = BinanceVenue(config, self._source, recorded)
         self.kucoin = KucoinVenue(config, opened.kucoin_source, opened.kucoin_recorded)
-        self._venues = self.binance, self.kucoin
+        self._futures = tuple(self._open_futures(config, opened))
+        self._venues: tuple[BinanceVenue | KucoinVenue, ...] = (self.binance, *self._futures, self.kucoin)
         self._faults = FaultPlan(_of_http(config.faults), config.seed)
 
     def tally(self) -> dict[str, Any]:
         """What has been asked and sent since the start or the last reset; see `VenueCore.report`."""
-        return {**self.binance.report(), "kucoin": self.kucoin.report()}
+        futures = {venue.product.name: venue.report() for venue in self._futures}
+        return {**self.binance.report(), **futures, "kucoin": self.kucoin.report()}
 
     def set_faults(self, faults: Sequence[Fault | SocketFault | str]) -> None:
         """Replaces all scripted faults, those of sockets included; ValueError if one is none."""
@@ -130,14 +136,31 @@ class Exchange:
         for replay in replays:
             replay.start(self._clock.now_us())
 
-    def book(self, symbol: str, update_id: int | None = None, limit: int = 1000) -> dict[str, Any]:
+    def book(self, symbol: str, update_id: int | None = None, limit: int = 1000, futures: str | None = None) -> dict[str, Any]:
         """The true best levels of a running book after the diff that ends with `update_id` (None: the latest).
 
-        ValueError if the book does not run, or not at that id within the last 10 s.
+        `futures` names a futures market. ValueError if the book does not run, or not at that id within the last 10 s.
         """
+        for venue in self._futures:
+            if venue.product.name == futures:
+                return venue.told_book(symbol, update_id, limit)
         if self.kucoin.knows(symbol):
             return self.kucoin.told_book(symbol, update_id, limit)
         return self.binance.told_book(symbol, update_id, limit)
+
+    def futures(self, product: Product) -> FuturesVenue:
+        return next(venue for venue in self._futures if venue.product is product)
+
+    def _open_futures(self, config: ExchangeConfig, opened: "_Opened") -> Iterator[FuturesVenue]:
+        limiter = RateLimiter(config.futures_weight_limit, config.ban_after)
+        for product in PRODUCTS:
+            session = opened.futures_recorded.get(product.name)
+            source: KlineSource = opened.source
+            if isinstance(session, LakeVenue):
+                source = session.facts.klines
+            elif not isinstance(source, Market):
+                source = Replay((), dict(session.instruments) if session else {})
+            yield FuturesVenue(product, config, source, session, limiter)
 
     def latency_seconds(self, path: str) -> float:
         """How long the answer to a request is held back."""
@@ -147,9 +170,10 @@ class Exchange:
     async def answer(self, request: Request) -> Outcome:
         """A request to the API of either venue, or to Binance's bulk archive."""
         now = self._clock.now_us()
+        futures = next((venue for venue in self._futures if venue.serves(request.path)), None)
         if request.path.startswith(ARCHIVE_PREFIX):
-            return await self.binance.answer_archive(request, now, self._faults)
-        venue = self.kucoin if is_path(request.path) else self.binance
+            return await (futures or self.binance).answer_archive(request, now, self._faults)
+        venue = futures or (self.kucoin if is_path(request.path) else self.binance)
         try:
             await venue.prepare(request)
             return venue.answer(request, now, self._faults)
@@ -166,6 +190,13 @@ class _Opened:
     recorded: Session | LakeVenue | None
     kucoin_source: Market | Replay | LakeKlines
     kucoin_recorded: Session | LakeVenue | None
+    futures_recorded: "dict[str, Session] | dict[str, LakeVenue]"
+
+    @property
+    def any_recorded(self) -> Session | LakeVenue | None:
+        """What the exchange's clock starts with."""
+        recorded = (self.recorded, self.kucoin_recorded, *self.futures_recorded.values())
+        return next((session for session in recorded if session), None)
 
 
 def _open_source(config: ExchangeConfig) -> _Opened:
@@ -174,18 +205,23 @@ def _open_source(config: ExchangeConfig) -> _Opened:
         return _open_lake(config)
     if not config.replay:
         market = _halted(Market(config.seed, listed_instruments(config.symbols)), config.halts)
-        return _Opened(market, None, market, None)
+        return _Opened(market, None, market, None, {})
     session, kucoin = read_binance(config.replay), read_kucoin(config.replay)
-    found = dict(session.instruments) if session else {} if kucoin else None
-    return _Opened(Replay(config.replay, found), session, Replay((), dict(kucoin.instruments) if kucoin else {}), kucoin)
+    futures = {product.name: its for product in PRODUCTS if (its := read_binance(config.replay, product))}
+    found = dict(session.instruments) if session else {} if kucoin or futures else None
+    others = Replay((), dict(kucoin.instruments) if kucoin else {})
+    return _Opened(Replay(config.replay, found), session, others, kucoin, futures)
 
 
 def _open_lake(config: ExchangeConfig) -> _Opened:
-    words = (BinanceWords(), KucoinWords())
+    futures = [BinanceWords(f"binance-{product.name}", has_previous_id=True) for product in PRODUCTS]
+    words: tuple[Words, ...] = (BinanceWords(), KucoinWords(), *futures)
     found = open_venues(open_store(config.replay_lake), words, config.replay_from, config.replay_to, config.replay_lake)
-    binance, kucoin = (found.get(one.name) for one in words)
+    binance, kucoin, *others = (found.get(one.name) for one in words)
     nothing = Replay((), {})
-    return _Opened(binance.facts.klines if binance else nothing, binance, kucoin.facts.klines if kucoin else nothing, kucoin)
+    sources = [venue.facts.klines if venue else nothing for venue in (binance, kucoin)]
+    recorded = {product.name: venue for product, venue in zip(PRODUCTS, others, strict=True) if venue}
+    return _Opened(sources[0], binance, sources[1], kucoin, recorded)
 
 
 def _halted(market: Market, halts: tuple[Halt, ...]) -> Market:

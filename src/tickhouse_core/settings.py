@@ -152,6 +152,23 @@ class BinanceSettings(BaseSettings, env_prefix="BINANCE_", env_ignore_empty=True
     archive_url: HttpUrl = Field("https://data.binance.vision", description="base URL of the bulk archive")
 
 
+class BinanceUsdmSettings(BaseSettings, env_prefix="BINANCE_USDM_", env_ignore_empty=True):
+    """Binance serves the streams of USD-M futures from two addresses."""
+
+    rest_url: HttpUrl = Field("https://fapi.binance.com", description="REST base URL")
+    public_ws_url: SocketUrl = Field("wss://fstream.binance.com/public", description="WebSocket base URL of books and trades")
+    market_ws_url: SocketUrl = Field("wss://fstream.binance.com/market", description="WebSocket base URL of the other streams")
+    archive_url: HttpUrl = Field("https://data.binance.vision", description="base URL of the bulk archive")
+
+
+class BinanceCoinmSettings(BaseSettings, env_prefix="BINANCE_COINM_", env_ignore_empty=True):
+    """COIN-M futures share their request weight with USD-M futures."""
+
+    rest_url: HttpUrl = Field("https://dapi.binance.com", description="REST base URL")
+    ws_url: SocketUrl = Field("wss://dstream.binance.com", description="WebSocket base URL")
+    archive_url: HttpUrl = Field("https://data.binance.vision", description="base URL of the bulk archive")
+
+
 class KucoinSettings(BaseSettings, env_prefix="KUCOIN_", env_ignore_empty=True):
     """KuCoin's REST API returns the address of its WebSocket."""
 

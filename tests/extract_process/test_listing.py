@@ -137,12 +137,16 @@ async def ended(task: asyncio.Task[None]) -> None:
 
 @pytest.mark.parametrize(
     ("venue", "symbols", "market"),
-    [("binance", ("BTCUSDT", "OLDUSDT"), "!miniTicker@arr"), ("kucoin", ("BTC-USDT", "OLD-USDT"), None)],
+    [
+        ("binance", ("BTCUSDT", "OLDUSDT"), "!miniTicker@arr"),
+        ("kucoin", ("BTC-USDT", "OLD-USDT"), None),
+        ("binance-usdm", ("BTCUSDT", "OLDUSDT"), "!miniTicker@arr"),
+    ],
 )
 async def test_each_stream_is_in_one_feed_whenever_its_symbol_comes(
     venue: str, symbols: tuple[str, str], market: str | None
 ) -> None:
-    async def nowhere() -> Address:
+    async def nowhere(socket: str) -> Address:
         raise VenueUnavailable("no address")
 
     exchange, channels = venue_named(venue), ("trades", "depth", "ticker")
@@ -152,6 +156,7 @@ async def test_each_stream_is_in_one_feed_whenever_its_symbol_comes(
     assert plan.feeds == [*now, *later]
     streams = [stream for feed in plan.feeds for stream in feed.streams]
     assert sorted(streams) == sorted(exchange.stream_names(wanted, {}))
+    assert all(len(set(map(exchange.socket_of, feed.streams))) == 1 for feed in plan.feeds), "a connection is of one socket"
     late = [stream for feed in later for stream in feed.streams]
     assert all(exchange.key_of_stream(stream).symbol.upper() == symbols[1] for stream in late)
     assert market is None or market not in late

@@ -145,6 +145,8 @@ def test_a_folder_is_one_processs_and_free_again_after_it(tmp_path: Path) -> Non
             pass
         with capture_folder(tmp_path, "binance", "b") as other:
             assert other != folder
+    with capture_folder(tmp_path, "binance", "usdm-a") as folder, capture_folder(tmp_path, "binance-usdm", "a") as other:
+        assert folder != other, "of two venues"
     with capture_folder(tmp_path, "binance", "a"):
         pass
 

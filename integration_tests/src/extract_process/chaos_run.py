@@ -18,7 +18,7 @@ from tickhouse_core.object_store import ObjectStore
 
 from .chaos_faults import begin, schedule
 from .chaos_judge import wrongs_of
-from .chaos_venue import ChaosBinance, ChaosKucoin, ChaosVenue
+from .chaos_venue import ChaosBinance, ChaosCoinm, ChaosKucoin, ChaosUsdm, ChaosVenue
 from .live import SOURCES, events_of, rows_of
 
 FIRST_FAULT_SECONDS = 3.0
@@ -51,8 +51,13 @@ class Recorder:
 
 
 def chaos_venues(seed: int) -> list[ChaosVenue]:
-    """Two venues of two markets each; not started yet."""
-    return [ChaosBinance(("BTCUSDT", "ETHUSDT"), seed), ChaosKucoin(("BTC-USDT", "ETH-USDT"), seed)]
+    """Every venue with two markets; not started yet."""
+    return [
+        ChaosBinance(("BTCUSDT", "ETHUSDT"), seed),
+        ChaosKucoin(("BTC-USDT", "ETH-USDT"), seed),
+        ChaosUsdm(("BTCUSDT", "ETHUSDT"), seed),
+        ChaosCoinm(("BTCUSD_PERP", "ETHUSD_PERP"), seed),
+    ]
 
 
 class Chaos:

@@ -401,6 +401,8 @@ class ChaosBinance(ChaosVenue):
     """Combined streams; a ban is a 418."""
 
     kind = "binance"
+    api = "/api/v3"
+    status_key = "status"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -438,19 +440,19 @@ class ChaosBinance(ChaosVenue):
     def _answer(self, request: web.Request) -> web.Response:
         asked = request.query
         symbols = orjson.loads(asked["symbols"]) if "symbols" in asked else [asked["symbol"]] if "symbol" in asked else []
-        match request.path:
-            case "/api/v3/time":
+        match request.path.removeprefix(self.api):
+            case "/time":
                 return web.json_response({"serverTime": time.time_ns() // 1_000_000})
-            case "/api/v3/exchangeInfo":
+            case "/exchangeInfo":
                 limits = [{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 600_000}]
-                listed = [{"symbol": symbol, "status": "TRADING"} for symbol in symbols]
+                listed = [{"symbol": symbol, self.status_key: "TRADING"} for symbol in symbols or self.markets]
                 return web.json_response({"rateLimits": limits, "symbols": listed})
-            case "/api/v3/depth":
+            case "/depth":
                 last, bids, asks = self._book_of(symbols[0])
                 return web.json_response({"lastUpdateId": last, "bids": bids, "asks": asks})
-            case "/api/v3/trades":
+            case "/trades":
                 return web.json_response([self._rest_trade(*trade) for trade in self.markets[symbols[0]].recent])
-            case "/api/v3/historicalTrades":
+            case "/historicalTrades" if self.api == "/api/v3":
                 trades = [trade for trade in self.markets[symbols[0]].recent if trade[0] >= int(asked["fromId"])]
                 return web.json_response([self._rest_trade(*trade) for trade in trades])
         return web.json_response({"code": -1, "msg": "not here"}, status=404)
@@ -465,6 +467,35 @@ class ChaosBinance(ChaosVenue):
             "isBuyerMaker": True,
             "isBestMatch": True,
         }
+
+
+class ChaosUsdm(ChaosBinance):
+    """Each diff names the last id before it."""
+
+    kind = "binance-usdm"
+    api = "/fapi/v1"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        sockets = self.url.replace("http", "ws")
+        return {f"BINANCE_USDM_{name}_URL": sockets for name in ("PUBLIC_WS", "MARKET_WS")} | {"BINANCE_USDM_REST_URL": self.url}
+
+    def _diff_frame(self, symbol: str, first: int, last: int, bids: list[Level], asks: list[Level], at: int) -> bytes:
+        ids = {"U": last, "u": last, "pu": first - 1}
+        data = {"e": "depthUpdate", "E": at // 1_000, "T": at // 1_000, "s": symbol, **ids, "b": bids, "a": asks}
+        return orjson.dumps({"stream": self._stream(symbol, "depth"), "data": data})
+
+
+class ChaosCoinm(ChaosUsdm):
+    """The same by other addresses."""
+
+    kind = "binance-coinm"
+    api = "/dapi/v1"
+    status_key = "contractStatus"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"BINANCE_COINM_REST_URL": self.url, "BINANCE_COINM_WS_URL": self.url.replace("http", "ws")}
 
 
 class ChaosKucoin(ChaosVenue):

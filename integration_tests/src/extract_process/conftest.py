@@ -212,10 +212,8 @@ def open_venue(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenVenue]:
 
         def start(config: ExchangeConfig = ExchangeConfig(), clock: Clock | None = None) -> Venue:  # noqa: B008  # frozen
             exchange = stack.enter_context(running_exchange(config, clock))
-            monkeypatch.setenv("BINANCE_REST_URL", exchange.url)
-            monkeypatch.setenv("BINANCE_ARCHIVE_URL", exchange.url)
-            monkeypatch.setenv("BINANCE_WS_URL", exchange.ws_url)
-            monkeypatch.setenv("KUCOIN_REST_URL", exchange.url)
+            for name, value in exchange.environment.items():
+                monkeypatch.setenv(name, value)
             return Venue(exchange, clock)
 
         yield start

@@ -128,16 +128,17 @@ def subscribing(topic: str = "crypto.binance.l2", on_state: OnState = lambda sym
 class VenueComparison:
     """Compares rebuilt books with the exchange's own at the same update id, as long as the exchange remembers it."""
 
-    def __init__(self, exchange: RunningExchange, levels: int = 30) -> None:
+    def __init__(self, exchange: RunningExchange, levels: int = 30, futures: str | None = None) -> None:
+        """`futures` names the futures market whose books these are."""
         self.equal: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.forgotten = 0
         self._exchange = exchange
-        self._levels = levels
+        self._levels, self._futures = levels, futures
 
     def __call__(self, symbol: str, book: SubscriberBook) -> None:
         try:
-            truth = self._exchange.book(symbol, book.last_update_id, self._levels)
+            truth = self._exchange.book(symbol, book.last_update_id, self._levels, self._futures)
         except ValueError:  # a snapshot's id in the middle of a step, or ten seconds ago
             self.forgotten += 1
             return

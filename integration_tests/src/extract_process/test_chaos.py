@@ -38,7 +38,7 @@ def test_a_venue_that_does_everything_wrong_is_recorded_to_the_id(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("place", [0, 1], ids=["binance", "kucoin"])
+@pytest.mark.parametrize("place", range(4), ids=["binance", "kucoin", "binance-usdm", "binance-coinm"])
 def test_its_books_are_mirrored_right_after_every_message_and_never_frozen(
     place: int, seed: int, pubsub_emulator: "PubSubEmulator", monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,7 @@ def test_the_top_30_is_the_venues_through_losses_and_the_check_of_the_command_ag
     provision_pubsub(read(PubSubSettings))
     exchange = open_venue(ExchangeConfig(symbols=2)).exchange
     exchange.set_faults([SocketFault(SocketFaultKind.DROP, case.depth, numbers=(30, 60))])
-    compare = VenueComparison(exchange)
+    compare = VenueComparison(exchange, futures=case.part)
     levels = venue_named(case.venue).usual_mirror_levels(1_000)
     options = {"venue": case.venue, "snapshot_levels": levels, "prove_seconds": 2.0, "snapshot_seconds": 1.0}
     with subscribing(f"crypto.{case.venue}.l2", compare) as subscriber, mirroring(case.symbol, **options) as run:

@@ -28,27 +28,36 @@ if TYPE_CHECKING:
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 STREAMS = (("trades", "trade", "trade_id"), ("depth", "depth@100ms", "last_update_id"))
-ARGUMENTS = [*(word for symbol in SYMBOLS for word in ("--symbol", symbol)), "--batch-seconds", "1", "--snapshot-levels", "100"]
+OF_VENUE = {"binance": SYMBOLS, "binance-usdm": SYMBOLS, "binance-coinm": ("BTCUSD_PERP", "ETHUSD_PERP")}
+
+
+def arguments(venue: str) -> list[str]:
+    symbols = [word for symbol in OF_VENUE[venue] for word in ("--symbol", symbol)]
+    return ["--venue", venue, *symbols, "--batch-seconds", "1", "--snapshot-levels", "100"]
+
+
+ARGUMENTS = arguments("binance")
 
 
 @pytest.mark.heart
+@pytest.mark.parametrize("venue", OF_VENUE)
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.long)])
 def test_kills_lose_nothing_that_is_not_written_down(
-    kills: int, open_venue: "OpenVenue", moto_lake: "Lake", warehouse: Warehouse, load: Callable[[], None]
+    kills: int, venue: str, open_venue: "OpenVenue", moto_lake: "Lake", warehouse: Warehouse, load: Callable[[], None]
 ) -> None:
     exchange = open_venue(ExchangeConfig(seed=21, time_scale=4)).exchange
     chance = random.Random(21)
     for _ in range(kills):
-        with start_command(*ARGUMENTS, **moto_lake.environment) as process:
-            before = exchange.tally()["sockets"]["messages"]
-            wait_until(lambda before=before: exchange.tally()["sockets"]["messages"] > before, "messages")  # type: ignore[misc]
+        with start_command(*arguments(venue), **moto_lake.environment) as process:
+            before = sockets_of(exchange, venue)["messages"]
+            wait_until(lambda before=before: sockets_of(exchange, venue)["messages"] > before, "messages")  # type: ignore[misc]
             time.sleep(chance.uniform(0.0, 1.5))  # a random moment is what is tested
             process.send_signal(signal.SIGKILL)
             process.communicate()
-    _end_cleanly(moto_lake, exchange)
+    _end_cleanly(moto_lake, exchange, venue)
     load()
 
-    for symbol in SYMBOLS:
+    for symbol in OF_VENUE[venue]:
         for channel, stream, key in STREAMS:
             view = {"trades": "trades", "depth": "depth_diffs"}[channel]
             first = "trade_id" if channel == "trades" else "first_update_id"
@@ -60,8 +69,8 @@ def test_kills_lose_nothing_that_is_not_written_down(
             assert healed <= gaps
             assert held.isdisjoint(gaps - healed), "what is in silver is no gap"
             assert held | gaps == set(range(min(held), max(held) + 1)), "every id is in silver or written down"
-            sent = exchange.tally()["sockets"]["streams"][f"{symbol.lower()}@{stream}"]
-            assert min(held) <= sent["first_id"] + 500  # a process that is killed at once has written nothing yet
+            sent = sockets_of(exchange, venue)["streams"][f"{symbol.lower()}@{stream}"]
+            assert min(held) <= sent["first_id"] + 1_500  # a process that is killed at once has written nothing yet
     causes = {row["cause"] for row in events_of(moto_lake.store, "gap")}
     assert causes == {"restart"}
 
@@ -177,11 +186,19 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     assert "Traceback" not in ended.stderr
 
 
-def _end_cleanly(lake: "Lake", exchange: RunningExchange) -> None:
+def sockets_of(exchange: RunningExchange, venue: str) -> dict[str, Any]:
+    """What the exchange says of a market of Binance."""
+    part = venue.removeprefix("binance").removeprefix("-")
+    tally = exchange.tally()
+    found: dict[str, Any] = (tally[part] if part else tally)["sockets"]
+    return found
+
+
+def _end_cleanly(lake: "Lake", exchange: RunningExchange, venue: str = "binance") -> None:
     """One more run, ended by a signal."""
-    before = exchange.tally()["sockets"]["messages"]
-    with start_command(*ARGUMENTS, **lake.environment) as process:
-        wait_until(lambda: exchange.tally()["sockets"]["messages"] > before + 100, "messages")
+    before = sockets_of(exchange, venue)["messages"]
+    with start_command(*arguments(venue), **lake.environment) as process:
+        wait_until(lambda: sockets_of(exchange, venue)["messages"] > before + 100, "messages")
         process.send_signal(signal.SIGTERM)
         try:
             out, err = process.communicate(timeout=patience(60))

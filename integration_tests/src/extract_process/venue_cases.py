@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import httpx
@@ -45,10 +46,10 @@ class VenueCase:
         return {number for first, last in told for number in range(first, last + 1)}
 
 
-def _binance_kline(exchange: RunningExchange, opened: datetime) -> list[str]:
+def _binance_kline(path: str, symbol: str, exchange: RunningExchange, opened: datetime) -> list[str]:
     at = round(opened.timestamp()) * 1_000
-    asked: dict[str, str | int] = {"symbol": "BTCUSDT", "interval": "1m", "startTime": at, "endTime": at}
-    [row] = httpx.get(f"{exchange.url}/api/v3/klines", params=asked).raise_for_status().json()
+    asked: dict[str, str | int] = {"symbol": symbol, "interval": "1m", "startTime": at, "endTime": at}
+    [row] = httpx.get(f"{exchange.url}{path}", params=asked).raise_for_status().json()
     return list(row[1:6])
 
 
@@ -62,7 +63,13 @@ def _kucoin_kline(exchange: RunningExchange, opened: datetime) -> list[str]:
 
 CASES = (
     VenueCase(
-        "binance", "BTCUSDT", "btcusdt@depth@100ms", "btcusdt@trade", "/api/v3/depth", lambda number: number, _binance_kline
+        "binance",
+        "BTCUSDT",
+        "btcusdt@depth@100ms",
+        "btcusdt@trade",
+        "/api/v3/depth",
+        lambda number: number,
+        partial(_binance_kline, "/api/v3/klines", "BTCUSDT"),
     ),
     VenueCase(
         "kucoin",
@@ -73,5 +80,25 @@ CASES = (
         sequence_of,
         _kucoin_kline,
         "kucoin",
+    ),
+    VenueCase(
+        "binance-usdm",
+        "BTCUSDT",
+        "btcusdt@depth@100ms",
+        "btcusdt@trade",
+        "/fapi/v1/depth",
+        lambda number: number,
+        partial(_binance_kline, "/fapi/v1/klines", "BTCUSDT"),
+        "usdm",
+    ),
+    VenueCase(
+        "binance-coinm",
+        "BTCUSD_PERP",
+        "btcusd_perp@depth@100ms",
+        "btcusd_perp@trade",
+        "/dapi/v1/depth",
+        lambda number: number,
+        partial(_binance_kline, "/dapi/v1/klines", "BTCUSD_PERP"),
+        "coinm",
     ),
 )

@@ -15,7 +15,8 @@ from extract_process.shards import Shard
 class FeedOptions:
     """`rotate_seconds` is when a connection is replaced, before the venue's 24 h are over; both deliver for `overlap_seconds`.
 
-    `silence_seconds` without a byte, pings included, and `mute_seconds` at least without data; see `DataSilence`.
+    `silence_seconds` without a byte, pings included (more where the venue pings seldom), and `mute_seconds` at least without
+    data; see `DataSilence`.
     `shard`: which part of the markets this process has, where several share them.
     """
 

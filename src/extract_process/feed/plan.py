@@ -1,6 +1,7 @@
 """FeedPlan: which streams go over which connection, for the symbols that the venue knows and for those it learns later."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 
 from extract_process.feed.interface import FeedOptions, FrameHandler
 from extract_process.feed.stream_feed import StreamFeed
@@ -22,12 +23,12 @@ class FeedPlan:
         wanted: Mapping[str, Sequence[str]],
         intervals: Mapping[str, str],
         handler: FrameHandler,
-        find_address: Callable[[], Awaitable[Address]],
+        find_address: Callable[[str], Awaitable[Address]],
         options: FeedOptions,
         on_refused: Callable[[], None] = lambda: None,
     ) -> None:
         """`wanted` has the channels of every symbol, of those that the venue does not know yet too; the first ones are
-        subscribed first. `intervals` has the interval of a symbol's klines.
+        subscribed first. `intervals` has the interval of a symbol's klines. `find_address` is given a socket's name.
 
         `on_refused` is called when the venue does not take a subscription.
         """
@@ -62,8 +63,7 @@ class FeedPlan:
         chosen = {symbol.upper() for symbol in (*symbols, ALL_SYMBOLS)}
         names = [name for name in self._left if self._venue.key_of_stream(name).symbol.upper() in chosen]
         self._left = [name for name in self._left if name not in set(names)]
-        most = min(self._options.streams_per_connection, self._venue.sockets.streams_per_connection)
-        parts = split_over_connections(names, most) if names else []
+        parts = list(self._connections_of(names))
         total = len(self.feeds) + len(parts)
         new = [
             StreamFeed(
@@ -73,16 +73,23 @@ class FeedPlan:
                 self._connects,
                 self._options,
                 self._venue,
-                self._find_address,
+                partial(self._find_address, socket),
                 self._on_refused,
             )
-            for number, streams in enumerate(parts, start=len(self.feeds) + 1)
+            for number, (socket, streams) in enumerate(parts, start=len(self.feeds) + 1)
         ]
         self.feeds += new
         for feed in new:
             keys = map(self._venue.key_of_stream, feed.streams)
             self._feed_of |= {(key.channel, key.symbol.upper()): feed for key in keys}
         return new
+
+    def _connections_of(self, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+        """The streams of each connection, with their socket."""
+        most = min(self._options.streams_per_connection, self._venue.sockets.streams_per_connection)
+        for socket in dict.fromkeys(map(self._venue.socket_of, names)):
+            served = [name for name in names if self._venue.socket_of(name) == socket]
+            yield from ((socket, part) for part in split_over_connections(served, most))
 
     def leave_out(self, symbols: Collection[str]) -> None:
         """The venue does not know them: connections to come do not subscribe to them, until they are added again."""

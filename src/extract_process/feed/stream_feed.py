@@ -51,7 +51,8 @@ class StreamFeed:
         self._on_refused = on_refused
         self._options = options
         self._delay = ReconnectDelay()
-        self._links = FeedLinks(self.streams, venue, connects, find_address, options.silence_seconds)
+        silence_seconds = max(options.silence_seconds, venue.sockets.quiet_seconds)
+        self._links = FeedLinks(self.streams, venue, connects, find_address, silence_seconds)
         self._keys = [venue.key_of_stream(stream) for stream in streams]
         self._sparse = venue.sparse_channels
         self._places = {(key.channel, key.symbol.upper()) for key in self._keys}

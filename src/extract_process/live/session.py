@@ -124,6 +124,7 @@ class CaptureSession:
         self._plan = self._plan_feeds()
         self._plan.add(listing.known)
         self._started_at = now_us()
+        self._contracts: dict[str, str] = {}
         self._clock = ClockWatch()
         self._spool_bytes = 0
         self._free_bytes: int | None = None
@@ -182,6 +183,14 @@ class CaptureSession:
             words = "the venue does not know it; it is looked for again"
             self._capture.tell("unknown_symbol", StreamKey("", symbol), detail=words)
 
+    def _tell_contracts(self) -> None:
+        """What a contract of each market is worth, once it is known, and again with every start."""
+        for symbol in self._options.wanted if self._rest.contract_sizes else ():
+            size = self._rest.contract_sizes.get(symbol)
+            if size is not None and self._contracts.get(symbol) != size:
+                self._contracts[symbol] = size
+                self._capture.tell("contract", StreamKey("", symbol), detail=size)
+
     def _take_up(self, group: asyncio.TaskGroup, symbols: Sequence[str]) -> None:
         """Symbols that were unknown."""
         for symbol in symbols:
@@ -211,6 +220,7 @@ class CaptureSession:
         while True:
             self._watchdog.beat()
             self._capture.tell_left_out()
+            self._tell_contracts()
             if step := self._clock.on_look(now_us(), loop.time()):
                 words = f"the wall clock was set by {step:+.1f} s: receipt times before and behind it do not compare"
                 self._capture.tell("clock_step", detail=words)

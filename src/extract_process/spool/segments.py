@@ -68,13 +68,13 @@ def _key(stream: dict[str, str]) -> StreamKey:
 
 @contextmanager
 def capture_folder(spool: Path, venue: str, instance: str) -> Iterator[Path]:
-    """`<spool>/stream-<venue>-<instance>`, held until the context ends (or the process dies).
+    """`<spool>/stream-<venue>-<instance>`, held until the context ends (or the process dies). No venue has a `-` there.
 
     Raises UsageError where another process holds it, or the instance's name does not fit in a key.
     """
     if not _INSTANCE.fullmatch(instance):
         raise UsageError(f"--instance {instance!r}: 1 to 40 letters, digits, '.', '_' or '-'")
-    folder = spool / f"stream-{venue}-{instance}"
+    folder = spool / f"stream-{venue.replace('-', '_')}-{instance}"
     with locked_folder(folder, "lock", "another process: give this one another --instance"):
         yield folder
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # a command that only says what it can do needs neither PyArr
 _MODULES = {
     "binance": "extract_process.venues.binance",
     "kucoin": "extract_process.venues.kucoin",
+    "binance-usdm": "extract_process.venues.binance.futures.usdm",
+    "binance-coinm": "extract_process.venues.binance.futures.coinm",
 }
 """By name: the module whose `VENUE` it is. Loaded when it is asked for."""
 
@@ -85,6 +87,9 @@ class Venue:
 
     top_channel: str = ""
     """The channel whose messages have the best of both sides at an update id of the book, which checks the running one."""
+
+    socket_of: Callable[[str], str] = lambda stream: ""
+    """The socket that serves a stream, by a name of the venue's own: streams of different ones never share a connection."""
 
     settle_seconds: float | None = None
     """Set where streamed klines never say that they are closed: REST has a kline this long after the next one began."""

@@ -66,11 +66,15 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class SocketRules:
-    """`messages`: client messages per connection; `connects`: new connections per address."""
+    """`messages`: client messages per connection; `connects`: new connections per address.
+
+    `quiet_seconds`: a connection that is fine may be silent for so long, where the venue pings seldom.
+    """
 
     streams_per_connection: int
     messages: Limit
     connects: Limit
+    quiet_seconds: float = 0.0
 
 
 class VenueRest(Protocol):
@@ -79,11 +83,17 @@ class VenueRest(Protocol):
     client: RestClient
     """Clock, rate limit and request counts."""
 
+    contract_sizes: dict[str, str]
+    """What a unit of quantity is worth in the quote asset, by symbol; of markets whose quantities are contracts.
+
+    Filled by `fetch_statuses`.
+    """
+
     async def synchronize_clock(self) -> None:
         """Learns the venue's clock."""
 
-    async def find_address(self) -> Address:
-        """The address of the next connection; called for each connection."""
+    async def find_address(self, socket: str) -> Address:
+        """The address of the next connection; called for each connection. `socket` is `Venue.socket_of` of its streams."""
 
     async def fetch_statuses(self, symbols: list[str]) -> dict[str, bool]:
         """Whether each of these symbols trades now. Updates the rate limit where the answer includes it.

@@ -20,10 +20,13 @@ from simulated_exchange.server.faults import FaultKind
 
 MICROSECONDS_SINCE = 1_735_689_600_000  # 2025-01-01
 
+SPOT = "/data/spot/"
+
 _PATH = re.compile(
-    r"/data/spot/(?P<period>daily|monthly)/klines/(?P<symbol>[^/]+)/(?P<interval>[^/]+)"
+    r"(?P<period>daily|monthly)/klines/(?P<symbol>[^/]+)/(?P<interval>[^/]+)"
     r"/(?P=symbol)-(?P=interval)-(?P<date>\d{4}-\d\d(?:-\d\d)?)\.zip(?P<checksum>\.CHECKSUM)?"
 )
+_HEADER = b"open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
 _CLOSE = 4
 _ALL_ROWS = 10_000_000
 
@@ -40,9 +43,9 @@ class ArchiveFile:
     wants_checksum: bool
 
 
-def parse_archive_path(path: str) -> ArchiveFile | None:
-    """The file behind a (percent-decoded) path, with or without `.CHECKSUM`; None if the archive has no such path."""
-    match = _PATH.fullmatch(path)
+def parse_archive_path(path: str, folder: str = SPOT) -> ArchiveFile | None:
+    """The file behind a (percent-decoded) path, with or without `.CHECKSUM`; None if the folder has no such path."""
+    match = _PATH.fullmatch(path.removeprefix(folder)) if path.startswith(folder) else None
     if not match:
         return None
     interval = _interval(match["interval"])
@@ -56,8 +59,10 @@ def parse_archive_path(path: str) -> ArchiveFile | None:
 class Archive:
     """Builds files on demand and keeps the last few, since a zip and its CHECKSUM are two requests."""
 
-    def __init__(self, source: KlineSource) -> None:
+    def __init__(self, source: KlineSource, *, is_spot: bool = True) -> None:
+        """Files of futures have a header, and milliseconds at all times."""
         self._source = source
+        self._is_spot = is_spot
         self._zip = lru_cache(maxsize=8)(self._build)
 
     def read(self, file: ArchiveFile, now: int, faults: frozenset[FaultKind] = frozenset()) -> bytes | None:
@@ -73,7 +78,7 @@ class Archive:
         return _checksum(content, file.name, faults) if file.wants_checksum else _as_sent(content, faults)
 
     def _build(self, file: ArchiveFile, last: int, faults: frozenset[FaultKind]) -> bytes | None:
-        unit = TimeUnit.MICROSECOND if file.start >= MICROSECONDS_SINCE else TimeUnit.MILLISECOND
+        unit = TimeUnit.MICROSECOND if self._is_spot and file.start >= MICROSECONDS_SINCE else TimeUnit.MILLISECOND
         closed = file.interval.next_open(file.interval.floor(last))
         query = KlineQuery(file.symbol, file.interval, file.start, last, _ALL_ROWS, False, now=closed, unit=unit)
         rows = self._source.rows(query)
@@ -82,7 +87,8 @@ class Archive:
         lines = rows[1:-1].replace(b'"', b"").split(b"],[")
         if FaultKind.ARCHIVE_DIFFERS in faults:
             _change_one_close(lines, self._source.instruments[file.symbol])
-        return _zipped(f"{file.name}.csv", b"\n".join(lines) + b"\n")
+        header = [] if self._is_spot else [_HEADER]
+        return _zipped(f"{file.name}.csv", b"\n".join([*header, *lines]) + b"\n")
 
 
 def _interval(text: str) -> Interval | None:

@@ -22,9 +22,11 @@ _TICKS_AT_ONCE = 20  # then the event loop gets its turn
 class Feeds:
     """The generated market's `MessageSource`."""
 
-    def __init__(self, live: LiveMarket, publisher: Publisher) -> None:
+    def __init__(self, live: LiveMarket, publisher: Publisher, words: type[Wording] = Wording) -> None:
+        """`words`: the venue's JSON of an instrument."""
         self._live = live
         self._publisher = publisher
+        self._words = words
         self._symbols = {symbol.lower(): symbol for symbol in live.klines.instruments}
         self._wordings: dict[str, Wording] = {}
         self._feeds: dict[str, SymbolFeed] = {}
@@ -83,12 +85,12 @@ class Feeds:
         hidden = feed.market.jump(number)
         for unseen in feed.messages_of_jump(hidden):
             self._publisher.publish(unseen, hidden.at * 1000)
-        return (hidden.diff.first_id, hidden.diff.last_id) if hidden.diff else None
+        return self._wording(feed.market.instrument).update_ids(hidden.diff) if hidden.diff else None
 
     def _wording(self, instrument: Instrument) -> Wording:
         wording = self._wordings.get(instrument.symbol)
         if wording is None:
-            wording = self._wordings[instrument.symbol] = Wording(instrument)
+            wording = self._wordings[instrument.symbol] = self._words(instrument)
         return wording
 
 
@@ -124,7 +126,7 @@ class SymbolFeed:
                 case Channel.BOOK_TICKER if step.tops:
                     found += self._tops(streams[0], step)
                 case Channel.DEPTH if step.diff:
-                    ids = step.diff.first_id, step.diff.last_id
+                    ids = self._wording.update_ids(step.diff)
                     render = partial(self._wording.diff, step.diff, step.at * 1000)
                     found.append(Message(streams[0].name, streams[0].symbol, channel, ids, render))
                 case Channel.KLINE:
@@ -141,7 +143,10 @@ class SymbolFeed:
         return [_message(stream, it.trade_id, partial(self._wording.trade, it, at)) for it in step.trades]
 
     def _tops(self, stream: Stream, step: Step) -> list[Message]:
-        return [_message(stream, top[0], _always(self._wording.top(top))) for top in step.tops]
+        return [
+            _message(stream, self._wording.update_id(top[0]), _always(self._wording.top(top, step.at * 1000)))
+            for top in step.tops
+        ]
 
     def _kline_updates(self, stream: Stream, at: int) -> list[Message]:
         """The final state of a kline as soon as it is over, the running one at its pace."""
@@ -175,7 +180,7 @@ def _pace(interval: Interval) -> int:
 
 
 def _always(text: str) -> Render:
-    """For messages without a time in them."""
+    """For messages without a time, or with one in milliseconds whatever the client asked for."""
     return lambda _: text
 
 

@@ -23,9 +23,11 @@ _SUFFIXES = {TRADES.name: "trade", DEPTH_DIFFS.name: "depth@100ms"}
 
 
 class BinanceWords:
-    """See `lake.items.Words`."""
+    """See `lake.items.Words`. A futures market has the name of its venue, and says which id was before a diff."""
 
-    name = "binance"
+    def __init__(self, name: str = "binance", *, has_previous_id: bool = False) -> None:
+        self.name = name
+        self._diff = _futures_diff if has_previous_id else _diff
 
     def stream(self, dataset: Dataset, symbol: str) -> str:
         return ALL_MINI_TICKERS if dataset is TICKERS else f"{symbol.lower()}@{_SUFFIXES[dataset.name]}"
@@ -44,7 +46,9 @@ class BinanceWords:
             symbol, change, at = str(name), Change(int(first or 0), int(last or 0), bids, asks), int(time or 0)
             stream = f"{symbol.lower()}@depth@100ms"
             ids = change.first_id, change.last_id
-            yield Item(at, symbol, (Message(stream, symbol, Channel.DEPTH, ids, partial(_diff, symbol, change, at)),), change)
+            yield Item(
+                at, symbol, (Message(stream, symbol, Channel.DEPTH, ids, partial(self._diff, symbol, change, at)),), change
+            )
 
     def tickers(self, rows: pa.Table) -> Iterator[Item]:
         """Rows that were received together were one message of the whole market."""
@@ -119,6 +123,11 @@ def _diff(symbol: str, change: Change, at: int, unit: TimeUnit) -> str:
         f'{{"e":"depthUpdate","E":{in_unit(at, unit)},"s":"{symbol}","U":{change.first_id},"u":{change.last_id},'
         f'"b":{_levels(change.bids)},"a":{_levels(change.asks)}}}'
     )
+
+
+def _futures_diff(symbol: str, change: Change, at: int, unit: TimeUnit) -> str:
+    """`U`, the first id of the change itself, is not in the lake: that after the one before."""
+    return _diff(symbol, change, at, TimeUnit.MILLISECOND)[:-1] + f',"pu":{change.first_id - 1}}}'
 
 
 def _levels(levels: Iterable[Pair]) -> str:

@@ -65,8 +65,20 @@ class Wording:
         self._price_scale = instrument.price_scale
         self._quantity_scale = instrument.quantity_scale
         self._notional_scale = instrument.notional_scale
-        self._price = _decimals(instrument.tick_decimals)
-        self._quantity = _decimals(instrument.step_decimals)
+        self._price = decimals_of(instrument.tick_decimals)
+        self._quantity = decimals_of(instrument.step_decimals)
+
+    def update_ids(self, diff: DepthDiff) -> tuple[int, int]:
+        """The first and the last id that a diff accounts for, as the venue counts."""
+        return diff.first_id, diff.last_id
+
+    def update_id(self, of_book: int) -> int:
+        """The venue's id of a state of the book."""
+        return of_book
+
+    def book_id(self, update_id: int) -> int:
+        """The other way round."""
+        return update_id
 
     def diff(self, diff: DepthDiff, at: int, unit: TimeUnit) -> str:
         return (
@@ -74,7 +86,8 @@ class Wording:
             f'"b":{self.levels(diff.bids)},"a":{self.levels(diff.asks)}}}'
         )
 
-    def snapshot(self, last_update_id: int, bids: Sequence[Level], asks: Sequence[Level]) -> str:
+    def snapshot(self, last_update_id: int, bids: Sequence[Level], asks: Sequence[Level], now: int) -> str:
+        """`now` in milliseconds: futures' snapshots have a time."""
         return f'{{"lastUpdateId":{last_update_id},"bids":{self.levels(bids)},"asks":{self.levels(asks)}}}'
 
     def levels(self, levels: Sequence[Level]) -> str:
@@ -88,10 +101,11 @@ class Wording:
         return (
             f'{{"e":"trade","E":{at * unit // 1000},"s":"{self.symbol}","t":{trade.trade_id},"p":"{self._price(trade.price)}",'
             f'"q":"{self._quantity(trade.quantity)}","T":{trade.time_us * unit // 1000},'
-            f'"m":{_json(trade.is_buyer_maker)},"M":true}}'
+            f'"m":{json_of(trade.is_buyer_maker)},"M":true}}'
         )
 
-    def top(self, top: Top) -> str:
+    def top(self, top: Top, at: int) -> str:
+        """Without a time, unlike futures'."""
         update_id, bid, bid_size, ask, ask_size = top
         return (
             f'{{"u":{update_id},"s":"{self.symbol}","b":"{self._price(bid)}","B":"{self._quantity(bid_size)}",'
@@ -106,7 +120,7 @@ class Wording:
             f'{{"e":"kline","E":{at * unit // 1000},"s":"{self.symbol}","k":{{"t":{kline.open_time * unit},'
             f'"T":{interval.next_open(kline.open_time) * unit - 1},"s":"{self.symbol}","i":"{interval.name}",'
             f'"f":{first},"L":{last},"o":"{price(kline.open)}","c":"{price(kline.close)}","h":"{price(kline.high)}",'
-            f'"l":"{price(kline.low)}","v":"{quantity(kline.volume)}","n":{kline.trade_count},"x":{_json(closed)},'
+            f'"l":"{price(kline.low)}","v":"{quantity(kline.volume)}","n":{kline.trade_count},"x":{json_of(closed)},'
             f'"q":"{decimal_text(kline.quote_volume * self._notional_scale)}","V":"{quantity(kline.taker_buy_volume)}",'
             f'"Q":"{decimal_text(kline.taker_buy_quote_volume * self._notional_scale)}","B":"0"}}}}'
         )
@@ -141,15 +155,15 @@ class Wording:
         return (
             f'{{"id":{trade.trade_id},"price":"{self._price(trade.price)}","qty":"{self._quantity(trade.quantity)}",'
             f'"quoteQty":"{quote}","time":{trade.time_us * unit // 1000},'
-            f'"isBuyerMaker":{_json(trade.is_buyer_maker)},"isBestMatch":true}}'
+            f'"isBuyerMaker":{json_of(trade.is_buyer_maker)},"isBestMatch":true}}'
         )
 
 
-def _json(value: bool) -> str:
+def json_of(value: bool) -> str:
     return "true" if value else "false"
 
 
-def _decimals(decimals: int) -> Callable[[int], str]:
+def decimals_of(decimals: int) -> Callable[[int], str]:
     """Writes a whole number of 10^-decimals with the venue's eight: decimals 2, 4200 -> "42.00000000"."""
     if not decimals:
         return lambda units: f"{units}.{'0' * DECIMALS}"

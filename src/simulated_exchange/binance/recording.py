@@ -1,19 +1,25 @@
 """Recorded Binance connections: lines with `src` `ws`, and the REST depth snapshots among them."""
 
+import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
+from simulated_exchange.binance.futures.product import COINM, USDM, Product
 from simulated_exchange.binance.messages import ALL_MINI_TICKERS, channel_of
 from simulated_exchange.market.instruments import Instrument
 from simulated_exchange.server.messages import Channel
-from simulated_exchange.server.recorded_klines import base_and_quote, decimals_in_use
+from simulated_exchange.server.recorded_klines import base_and_quote, decimals_in_use, lines_of
 from simulated_exchange.server.recorded_session import Levels, Recorded, Session, read_session
 
-DEPTH_PATH = "/api/v3/depth"
+_DEPTH = "/depth"
+_SPEED = re.compile(r"(?<=@depth)@\d+ms$")
+_LOOKED_AT = 1_000
+"""Lines of a file in which its market shows."""
 
 _EVENTS = {
     "trade": "trade",
@@ -26,9 +32,21 @@ _EVENTS = {
 _IDS = {Channel.DEPTH: ("U", "u"), Channel.TRADE: ("t", "t"), Channel.BOOK_TICKER: ("u", "u")}
 
 
-def read_recording(paths: Sequence[Path]) -> Session | None:
-    """None if there are no socket messages in the files; ReplayError if one cannot be read."""
-    return read_session(paths, _convert, _instrument, _changes_of)
+def read_recording(paths: Sequence[Path], product: Product | None = None) -> Session | None:
+    """Of a futures market, or of spot: None if the files have no socket messages of it; ReplayError if one cannot be read."""
+    return read_session([path for path in paths if _product_of(path) is product], _convert, _instrument, _changes_of)
+
+
+def _product_of(path: Path) -> Product | None:
+    """The futures market that a file is of, by its requests or its diffs; else None."""
+    for line in islice(lines_of(path), _LOOKED_AT):
+        for product in (USDM, COINM):
+            if f"{product.api}/".encode() in line:
+                return product
+        if b'"depthUpdate"' in line:
+            is_of_futures = re.search(rb'\\?"pu\\?"', line) is not None
+            return (COINM if re.search(rb'\\?"ps\\?"', line) else USDM) if is_of_futures else None
+    return None
 
 
 def stream_of(message: Any) -> str:
@@ -47,7 +65,7 @@ def _convert(record: dict[str, Any], received: int) -> tuple[int, Recorded] | No
     match record.get("src"):
         case "ws":
             return _message(record["raw"], received)
-        case "rest" if urlsplit(record["url"]).path == DEPTH_PATH:
+        case "rest" if urlsplit(record["url"]).path.endswith(_DEPTH):
             return received, _snapshot(record)
     return None
 
@@ -60,6 +78,7 @@ def _message(raw: Any, received: int) -> tuple[int, Recorded]:
     stream = stream or stream_of(data)
     if not stream:
         return received, Recorded(0, "", "", Channel.OTHER, 0, 0, "")
+    stream = _SPEED.sub("@100ms", stream)  # recorded at another speed, sent to who subscribes as usual
     symbol, channel = channel_of(stream)
     first, last = _ids(channel, data)
     event = data.get("E", 0) * 1000 if isinstance(data, dict) else 0
@@ -72,6 +91,8 @@ def _changes_of(text: str) -> tuple[Levels, Levels]:
 
 
 def _ids(channel: Channel, data: Any) -> tuple[int, int]:
+    if channel is Channel.DEPTH and "pu" in data:
+        return data["pu"] + 1, data["u"]
     if channel in _IDS:
         first, last = _IDS[channel]
         return data[first], data[last]

@@ -147,8 +147,10 @@ def _status(call: Call, symbol: str) -> str:
     return "BREAK" if call.source.is_halted(symbol, call.now) else "TRADING"
 
 
-def _klines(call: Call) -> bytes:
-    """Neither bound: the most recent; startTime only: the oldest from there; endTime only: the most recent up to it."""
+def klines(call: Call, most: int = 1_000, *, newest: bool = False) -> bytes:
+    """At most so many rows; `newest`: of a span too, the most recent.
+
+    Neither bound: the most recent; startTime only: the oldest from there; endTime only: the most recent up to it."""
     sent = read_parameters(call.pairs, ("symbol", "interval"), ("startTime", "endTime", "limit"))
     symbol = known_symbol(sent["symbol"], call.source.instruments)
     interval = known_interval(sent["interval"])
@@ -159,8 +161,8 @@ def _klines(call: Call) -> bytes:
         interval=interval,
         first=EARLIEST if first is None else first,
         last=call.now + LATEST_AHEAD if last is None else last,
-        limit=row_limit(sent, 500, 1000),
-        newest=first is None,
+        limit=row_limit(sent, 500, most),
+        newest=newest or first is None,
         now=call.now,
         unit=call.unit,
     )
@@ -245,7 +247,7 @@ _ENDPOINTS: dict[str, Callable[[Call], bytes]] = {
     "/api/v3/ping": _ping,
     "/api/v3/time": _time,
     "/api/v3/exchangeInfo": _exchange_info,
-    "/api/v3/klines": _klines,
+    "/api/v3/klines": klines,
     "/api/v3/depth": _depth,
     "/api/v3/trades": _trades,
     "/api/v3/historicalTrades": _historical_trades,

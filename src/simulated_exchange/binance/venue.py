@@ -5,12 +5,12 @@ from dataclasses import replace
 from decimal import Decimal
 from email.utils import formatdate
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
 from simulated_exchange.binance.agg_trades import LOOK, first_of_page
-from simulated_exchange.binance.archive import Archive, parse_archive_path
+from simulated_exchange.binance.archive import SPOT, Archive, parse_archive_path
 from simulated_exchange.binance.generator import Feeds, Tickers
 from simulated_exchange.binance.lake import LakeBooks
 from simulated_exchange.binance.limits import RateLimiter
@@ -27,12 +27,12 @@ from simulated_exchange.market.klines import KlineSource, TimeUnit
 from simulated_exchange.market.live_market import LiveMarket
 from simulated_exchange.server.faults import Fault, FaultKind, FaultPlan
 from simulated_exchange.server.http import Outcome, Reply, Request, not_found, spoiled
-from simulated_exchange.server.recorded_klines import KLINES_PATH
 from simulated_exchange.server.recorded_session import Session
 from simulated_exchange.server.replay import SessionReplay
 from simulated_exchange.server.tally import Cause
 from simulated_exchange.venue_core import Admission, VenueCore
 
+_KLINES = "/klines"
 _MOST_TRADES = 100_000  # of a recorded session
 _NO_SUCH_KEY = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -43,20 +43,20 @@ _NO_SUCH_KEY = (
 class LiveBooks:
     """The running books of the generated market; asking for one starts it. Trades are known since their book was started."""
 
-    def __init__(self, live: LiveMarket, tickers: Tickers) -> None:
-        self._live, self._tickers = live, tickers
+    def __init__(self, live: LiveMarket, tickers: Tickers, words: type[Wording] = Wording) -> None:
+        self._live, self._tickers, self._words = live, tickers, words
 
     def depth(self, symbol: str, now: int, limit: int) -> str | None:
         market = self._live.start(symbol, now)
         if market is None:
             return None
-        return Wording(market.instrument).snapshot(*market.look(now, limit))
+        return self._words(market.instrument).snapshot(*market.look(now, limit), now)
 
     def trades(self, symbol: str, now: int, from_id: int | None, limit: int, unit: TimeUnit) -> str:
         market = self._live.start(symbol, now)
         if market is None:
             return "[]"
-        wording = Wording(market.instrument)
+        wording = self._words(market.instrument)
         found = market.trades.latest(limit) if from_id is None else market.trades.page(from_id, limit)
         return "[" + ",".join(wording.rest_trade(trade, unit) for trade in found) + "]"
 
@@ -66,7 +66,7 @@ class LiveBooks:
             return NOTHING_TRADED
         _, bids, asks = market.look(now, 1)
         best = *(bids or [(0, 0)])[0], *(asks or [(0, 0)])[0]
-        return Wording(market.instrument).day(ticker, next(iter(market.trades.latest(1)), None), best)
+        return self._words(market.instrument).day(ticker, next(iter(market.trades.latest(1)), None), best)
 
 
 class SessionBooks:
@@ -94,14 +94,31 @@ class BinanceVenue(VenueCore[Feeds]):
     """`klines` and `books` are what REST serves, so that it agrees with what the sockets say."""
 
     FAULTS_HAVE_HEADERS = True
+    WORDS: ClassVar[type[Wording]] = Wording
+    SOCKETS: ClassVar[type[BinanceSockets]] = BinanceSockets
+    IS_SPOT: ClassVar[bool] = True
 
-    def __init__(self, config: ExchangeConfig, source: KlineSource, recorded: Session | LakeVenue | None) -> None:
-        super().__init__(config, source, recorded, Feeds, partial(BinanceSockets, config.sockets), config.seed)
+    def __init__(
+        self,
+        config: ExchangeConfig,
+        source: KlineSource,
+        recorded: Session | LakeVenue | None,
+        limiter: RateLimiter | None = None,
+        *,
+        other_orders: int = 0,
+    ) -> None:
+        """`other_orders` is added to the seed: prices follow the same path, orders and trades are each market's own."""
+        feeds, sockets = partial(Feeds, words=self.WORDS), partial(self.SOCKETS, config.sockets)
+        super().__init__(config, source, recorded, feeds, sockets, config.seed + other_orders)
         self.klines = self.live.klines
         self.books = self._books()
-        self._weight_limit = config.weight_limit
-        self._limiter = RateLimiter(config.weight_limit, config.ban_after)
-        self._archive = Archive(self.klines)
+        self._limiter = limiter or RateLimiter(config.weight_limit, config.ban_after)
+        self._weight_limit = self._limiter.weight_limit
+        self._archive = Archive(self.klines, is_spot=self.IS_SPOT)
+
+    @property
+    def archive_folder(self) -> str:
+        return SPOT
 
     def _books(self) -> Books:
         match self.replay:
@@ -110,19 +127,21 @@ class BinanceVenue(VenueCore[Feeds]):
             case SessionReplay():
                 return SessionBooks(self.replay)
             case None:
-                return LiveBooks(self.live, self.feeds.tickers)
+                return LiveBooks(self.live, self.feeds.tickers, self.WORDS)
 
     def look_up(self, request: Request, replay: LakeReplay) -> None:
         sent = dict(request.pairs)
         symbol, at = sent.get("symbol", ""), replay.moment
-        match request.path:
-            case "/api/v3/historicalTrades" if sent.get("fromId", "").isdecimal():
+        match request.path.rpartition("/")[2]:
+            case "historicalTrades" if sent.get("fromId", "").isdecimal():
                 replay.look_up(symbol, int(sent["fromId"]), int(sent["limit"]) if sent.get("limit", "").isdecimal() else 500)
-            case "/api/v3/aggTrades" if sent.get("fromId", "").isdecimal():
+            case "aggTrades" if sent.get("fromId", "").isdecimal():
                 replay.look_up(symbol, first_of_page(int(sent["fromId"])), LOOK)
-            case "/api/v3/klines":
-                answer(request.path, Call(self.klines, request.pairs, at, TimeUnit.MILLISECOND, self._weight_limit, self.books))
-            case "/api/v3/ticker/24hr" if symbol in self.klines.instruments:
+            case "klines":
+                self._answer(
+                    request.path, Call(self.klines, request.pairs, at, TimeUnit.MILLISECOND, self._weight_limit, self.books)
+                )
+            case "24hr" if symbol in self.klines.instruments:
                 replay.bars(symbol, INTERVALS["1m"], at // 1_000 - DAY, at // 1_000)
 
     async def answer_archive(self, request: Request, now: int, faults: FaultPlan) -> Outcome:
@@ -135,12 +154,12 @@ class BinanceVenue(VenueCore[Feeds]):
 
     def record(self, request: Request, outcome: Outcome) -> None:
         super().record(request, outcome)
-        if request.path == KLINES_PATH:
+        if request.path.endswith(_KLINES):
             self.tally.on_klines(dict(request.pairs), 0 if outcome.broken_by else outcome.reply.status)
 
     def set_source(self, source: KlineSource) -> None:
         super().set_source(source)
-        self._archive = Archive(self.klines)
+        self._archive = Archive(self.klines, is_spot=self.IS_SPOT)
 
     def reset(self) -> None:
         super().reset()
@@ -148,12 +167,21 @@ class BinanceVenue(VenueCore[Feeds]):
 
     def told_book(self, symbol: str, update_id: int | None, limit: int) -> dict[str, Any]:
         """The true book in the venue's words; ValueError where it is not known."""
-        market, found, *sides = self.book(symbol, update_id, limit)
-        bids, asks = map(Wording(market.instrument).pairs, sides)
-        return {"lastUpdateId": found, "bids": bids, "asks": asks}
+        if symbol not in self.klines.instruments:
+            raise ValueError(f"no book of {symbol!r} is running")
+        words = self.WORDS(self.klines.instruments[symbol])
+        _, found, *sides = self.book(symbol, None if update_id is None else words.book_id(update_id), limit)
+        bids, asks = map(words.pairs, sides)
+        return {"lastUpdateId": words.update_id(found), "bids": bids, "asks": asks}
+
+    def _weight(self, request: Request) -> int:
+        return weight_of(request.path, request.pairs)
+
+    def _answer(self, path: str, call: Call) -> Reply:
+        return answer(path, call)
 
     def _admit(self, request: Request, now: int) -> Admission:
-        weight = weight_of(request.path, request.pairs)
+        weight = self._weight(request)
         verdict = self._limiter.admit(request.address, weight, now // 1000)
         if not verdict.is_ban:
             self.tally.on_weight(weight, now // 1000)
@@ -169,7 +197,7 @@ class BinanceVenue(VenueCore[Feeds]):
         except VenueError as error:
             return refusal(error)
         call = Call(self.klines, request.pairs, self.moment(now), unit, self._weight_limit, self.books)
-        return answer(request.path, call)
+        return self._answer(request.path, call)
 
     def _injected(self, fault: Fault | None, request: Request, now: int) -> Reply | None:
         if fault is None:
@@ -184,7 +212,8 @@ class BinanceVenue(VenueCore[Feeds]):
         return reply
 
     async def _file(self, path: str, now: int, plan: FaultPlan) -> Reply:
-        file = None if isinstance(self.replay, LakeReplay) else parse_archive_path(path)  # a lake may have parts of a day
+        is_whole = not isinstance(self.replay, LakeReplay)  # a lake may have parts of a day
+        file = parse_archive_path(path, self.archive_folder) if is_whole else None
         content = await asyncio.to_thread(self._archive.read, file, now) if file else None
         faults = plan.archive_faults(path.removesuffix(".CHECKSUM")) if content else frozenset()
         if file and faults:

@@ -162,7 +162,8 @@ def _opened(rows: list[list[Any]], now: int) -> int:
 
 
 def base_and_quote(symbol: str) -> tuple[str, str]:
-    """BTCUSDT -> BTC, USDT; a quote asset we do not know has three letters."""
+    """BTCUSDT -> BTC, USDT; BTCUSD_PERP -> BTC, USD; a quote asset we do not know has three letters."""
+    symbol = symbol.partition("_")[0]
     quote = next((quote for quote in _QUOTES if symbol.endswith(quote) and symbol != quote), symbol[-3:])
     return symbol.removesuffix(quote), quote
 

@@ -34,7 +34,8 @@ def check_clock(name: str) -> Iterator[Finding]:
 
 def check_websocket(name: str) -> Iterator[Finding]:
     venue = venue_named(name)
-    yield Finding("websocket", "ok", f"{asyncio.run(_knock(venue))} takes websockets")
+    for shown in asyncio.run(_knock(venue)):
+        yield Finding("websocket", "ok", f"{shown} takes websockets")
 
 
 async def _compare_clocks(venue: Venue) -> tuple[float, float]:
@@ -46,7 +47,7 @@ async def _compare_clocks(venue: Venue) -> tuple[float, float]:
 
 
 async def _asked(venue: Venue, rest: VenueRest) -> None:
-    setting = f"{venue.name.upper()}_REST_URL"
+    setting = f"{_prefix(venue)}_REST_URL"
     try:
         async with asyncio.timeout(_SECONDS):
             await rest.synchronize_clock()
@@ -57,19 +58,31 @@ async def _asked(venue: Venue, rest: VenueRest) -> None:
         raise CheckFailed(f"{venue.name} does not answer over REST: {_words(error)}", fix) from error
 
 
-async def _knock(venue: Venue) -> str:
-    """The address that took us, without what is secret in it."""
+async def _knock(venue: Venue) -> list[str]:
+    """The addresses that took us, one of each socket, without what is secret in them."""
+    symbol = venue.symbol_example
+    names = venue.stream_names({symbol: venue.channels}, {symbol: venue.intervals[0]})
     async with venue.open_rest(read(SpoolSettings).folder, 1) as rest:
         await _asked(venue, rest)
-        url = (await rest.find_address()).url
-        shown = url.partition("?")[0]
-        try:
-            async with connect(url, open_timeout=_SECONDS, close_timeout=1):
-                return shown
-        except (OSError, WebSocketException, TimeoutError) as error:
-            setting = f"{venue.name.upper()}_WS_URL"
-            fix = f"correct {setting}; behind a proxy or firewall allow it, or use python -m simulated_exchange"
-            raise CheckFailed(f"{shown} takes no websocket: {_words(error)}", fix) from error
+        return [await _taken(venue, rest, socket) for socket in dict.fromkeys(map(venue.socket_of, names))]
+
+
+async def _taken(venue: Venue, rest: VenueRest, socket: str) -> str:
+    """The address of one socket, where it takes us."""
+    url = (await rest.find_address(socket)).url
+    shown = url.partition("?")[0]
+    try:
+        async with connect(url, open_timeout=_SECONDS, close_timeout=1):
+            return shown
+    except (OSError, WebSocketException, TimeoutError) as error:
+        setting = "_".join([_prefix(venue), *filter(None, [socket.upper()]), "WS_URL"])
+        fix = f"correct {setting}; behind a proxy or firewall allow it, or use python -m simulated_exchange"
+        raise CheckFailed(f"{shown} takes no websocket: {_words(error)}", fix) from error
+
+
+def _prefix(venue: Venue) -> str:
+    """Of the venue's variables."""
+    return venue.name.upper().replace("-", "_")
 
 
 def _words(error: BaseException) -> str:

@@ -44,6 +44,31 @@ class Sample:
         return self.diff, self.trade, self.kline, self.ticker, self.book_ticker
 
 
+def _futures(venue: str, symbol: str) -> Sample:
+    """Milliseconds. Ids of a diff begin behind the one before it."""
+    at = NOON // 1_000
+    kline = {
+        "t": at, "T": at + 59_999, "s": symbol, "i": "1m", "f": 1, "L": 1, "o": "1", "c": "2", "h": "3", "l": "0.5",
+        "v": "4", "n": 1, "x": True, "q": "5", "V": "1", "Q": "2", "B": "0",
+    }  # fmt: skip
+    levels = {"b": [[PRICE, "1"]], "a": [["70000", "0"]]}
+    return Sample(
+        venue,
+        symbol,
+        {"e": "depthUpdate", "E": at, "T": at, "s": symbol, "ps": "BTCUSD", "st": 1, "U": 8, "u": 9, "pu": 6, **levels},
+        {"e": "trade", "E": at, "T": at, "s": symbol, "t": 5, "p": PRICE, "q": "0.5", "X": "MARKET", "m": True},
+        {"e": "kline", "E": at, "s": symbol, "k": kline},
+        {"e": "24hrMiniTicker", "E": at, "s": symbol, "c": "2", "o": "1", "h": "3", "l": "0.5", "v": "4", "q": "5"},
+        {"e": "bookTicker", "u": 9, "s": symbol, "b": PRICE, "B": "0.5", "a": "70000", "A": "2", "T": at, "E": at},
+        {"result": None, "id": 1},
+        {"code": 2, "msg": "Invalid request", "id": 1},
+        {"e": "somethingNew", "E": at},
+        5,
+        9,
+        ("E s U u pu b a", "E s t p q T m", "t T s i o c h l v n x q V Q", "E s c o h l v q", "s u b B a A"),
+    )
+
+
 def _kucoin(topic: str, subject: str, data: dict[str, object]) -> dict[str, object]:
     return {"type": "message", "topic": topic, "subject": subject, "data": data}
 
@@ -112,6 +137,8 @@ SAMPLES = (
             "asks bids timestamp",
         ),
     ),
+    _futures("binance-usdm", "BTCUSDT"),
+    _futures("binance-coinm", "BTCUSD_PERP"),
 )  # fmt: skip
 
 pytestmark = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.venue)

@@ -90,7 +90,7 @@ def test_a_month_begins_with_the_listing(client: httpx.Client) -> None:
         path_of("1m", "2024-13"),
         path_of("1m", "2024-01").replace(".zip", ".csv"),
         "/data/spot/monthly/klines/BTCUSDT/1m/ETHUSDT-1m-2024-01.zip",
-        "/data/futures/um/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01.zip",
+        "/data/option/um/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01.zip",
     ],
 )
 def test_files_that_do_not_exist_are_404(client: httpx.Client, path: str) -> None:

@@ -70,11 +70,12 @@ class ToyRest:
 
     def __init__(self, client: RestClient) -> None:
         self.client = client
+        self.contract_sizes: dict[str, str] = {}
 
     async def synchronize_clock(self) -> None:
         await self.client.synchronize_clock("/time", 1, lambda body: read_answer(body, lambda answer: int(answer["now"]) * 1_000))
 
-    async def find_address(self) -> Address:
+    async def find_address(self, socket: str) -> Address:
         return Address(read(ToySettings).url.replace("http", "ws", 1) + "/feed")
 
     async def fetch_statuses(self, symbols: list[str]) -> dict[str, bool]:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from extract_process.ranges import Range, grid_of
-from extract_process.venues.binance.klines import KLINE_COLUMNS, klines_table
+from extract_process.venues.binance.klines import KLINE_COLUMNS, NAME, klines_table
 from extract_process.venues.body_limit import BODY_LIMIT
 from tickhouse_core.backoff import venue_requests
 from tickhouse_core.datasets import KLINES
@@ -59,10 +59,12 @@ class BinanceArchive:
     not match its CHECKSUM three times, and at once for one without a CHECKSUM, or that is whole and cannot be read.
     """
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        """The client's base_url is the archive's."""
+    def __init__(self, client: httpx.AsyncClient, market: str = "spot", venue: str = NAME) -> None:
+        """The client's base_url is the archive's; `market` is its folder of the venue: `spot`, `futures/um`, `futures/cm`."""
         self.requests = 0
         self._client = client
+        self._market = market
+        self._venue = venue
 
     async def fetch_month(self, symbol: str, interval: str, month: str) -> pa.Table | None:
         """All klines of a calendar month (`YYYY-MM`), in the file's order."""
@@ -78,11 +80,11 @@ class BinanceArchive:
             return False
         async for attempt in venue_requests():
             with attempt:
-                return await self._is_there(_path_of(symbol, interval, date))
+                return await self._is_there(_path_of(self._market, symbol, interval, date))
         raise AssertionError("tenacity re-raises the last error")
 
     async def _fetch(self, symbol: str, interval: str, date: str) -> pa.Table | None:
-        path, most_rows = _path_of(symbol, interval, date), archive_rows(interval, date)
+        path, most_rows = _path_of(self._market, symbol, interval, date), archive_rows(interval, date)
         unproven = 0
         async for attempt in venue_requests():
             with attempt:
@@ -95,7 +97,8 @@ class BinanceArchive:
                     raise
         if archive is None:
             return None
-        return await asyncio.to_thread(parse_archive, archive, path, symbol=symbol, interval=interval, most_rows=most_rows)
+        named = {"venue": self._venue, "symbol": symbol, "interval": interval}
+        return await asyncio.to_thread(parse_archive, archive, path, **named, most_rows=most_rows)
 
     async def _download(self, path: str, most_bytes: int) -> bytes | None:
         """The zip file, proven by the SHA-256 in the `.CHECKSUM` beside it (`<sha256>  <file name>`).
@@ -136,9 +139,9 @@ class BinanceArchive:
 _DAY_LENGTH = len("2024-01-01")
 
 
-def _path_of(symbol: str, interval: str, date: str) -> str:
+def _path_of(market: str, symbol: str, interval: str, date: str) -> str:
     frequency, folder = "daily" if len(date) == _DAY_LENGTH else "monthly", "1mo" if interval == "1M" else interval
-    return f"/data/spot/{frequency}/klines/{quote(symbol)}/{folder}/{quote(symbol)}-{folder}-{date}.zip"
+    return f"/data/{market}/{frequency}/klines/{quote(symbol)}/{folder}/{quote(symbol)}-{folder}-{date}.zip"
 
 
 def archive_rows(interval: str, date: str) -> int:
@@ -158,7 +161,7 @@ def _is_found(response: httpx.Response, path: str) -> bool:
     return True
 
 
-def parse_archive(archive: bytes, path: str, *, symbol: str, interval: str, most_rows: int) -> pa.Table:
+def parse_archive(archive: bytes, path: str, *, symbol: str, interval: str, most_rows: int, venue: str = NAME) -> pa.Table:
     """The one CSV of a zip file as rows of the dataset klines; a byte-order mark and a header line are skipped.
 
     It is unpacked and parsed in blocks, and given up where it has more than `most_rows` rows or 256 bytes for each.
@@ -174,7 +177,8 @@ def parse_archive(archive: bytes, path: str, *, symbol: str, interval: str, most
                 rows += len(columns["open_time"])
                 if rows > most_rows:
                     raise ValueError(f"it has more than {most_rows:,} rows, more klines than its period")
-                tables.append(klines_table(columns, symbol=symbol, interval=interval, source="archive", receipt_time=now_us()))
+                named = {"venue": venue, "symbol": symbol, "interval": interval, "source": "archive"}
+                tables.append(klines_table(columns, **named, receipt_time=now_us()))
     except _UNREADABLE as error:
         raise VenueRefused(f"{path} cannot be read: {_in_one_line(error)}") from error
     if not rows:

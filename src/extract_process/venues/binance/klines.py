@@ -27,27 +27,29 @@ KLINE_COLUMNS = (
 _FIRST_MICROSECONDS = 100_000_000_000_000  # as an instant in ms this is the year 5138, in us 1973
 
 
-def parse_klines(body: bytes, symbol: str, interval: str, receipt_time: int) -> pa.Table:
-    """An answer of /api/v3/klines as rows of the dataset klines, every one marked closed: ask for closed ones only.
+def parse_klines(body: bytes, symbol: str, interval: str, receipt_time: int, venue: str = NAME) -> pa.Table:
+    """An answer of `klines` as rows of the dataset klines, every one marked closed: ask for closed ones only.
 
     Raises VenueUnavailable for anything that is not an array of 12-place klines in ascending order (a cut body).
     """
 
     def read(answer: list[list[Any]]) -> pa.Table:
-        rows = klines_table(_columns(answer), symbol=symbol, interval=interval, source="rest", receipt_time=receipt_time)
-        return parsing.rising_klines(rows)
+        named = {"venue": venue, "symbol": symbol, "interval": interval, "source": "rest"}
+        return parsing.rising_klines(klines_table(_columns(answer), **named, receipt_time=receipt_time))
 
     return parsing.read_answer(body, read)
 
 
-def klines_table(columns: dict[str, Any], *, symbol: str, interval: str, source: str, receipt_time: int) -> pa.Table:
+def klines_table(
+    columns: dict[str, Any], *, symbol: str, interval: str, source: str, receipt_time: int, venue: str = NAME
+) -> pa.Table:
     """The venue's columns (lists or Arrow arrays) as the dataset's, times of either unit in microseconds.
 
     Raises ValueError or ArrowInvalid for values that no kline can have.
     """
     times = {name: _in_us(columns[name]) for name in ("open_time", "close_time")}
     return parsing.klines_table(
-        columns | times, venue=NAME, symbol=symbol, interval=interval, source=source, receipt_time=receipt_time
+        columns | times, venue=venue, symbol=symbol, interval=interval, source=source, receipt_time=receipt_time
     )
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -55,6 +55,8 @@ class ExchangeInfo:
 
     statuses: dict[str, str]
     weight_limit: int | None
+    contract_sizes: dict[str, str] = field(default_factory=dict)
+    """Of COIN-M: what a contract is worth in USD."""
 
 
 def parse_server_time(body: bytes) -> int:
@@ -62,14 +64,17 @@ def parse_server_time(body: bytes) -> int:
     return read_answer(body, lambda answer: int(answer["serverTime"]) * 1_000)
 
 
-def parse_exchange_info(body: bytes) -> ExchangeInfo:
+def parse_exchange_info(body: bytes, status_key: str = "status") -> ExchangeInfo:
     """Symbols may be any text (non-ASCII ones exist), statuses any word (new ones appear)."""
 
     def read(answer: Any) -> ExchangeInfo:
         limits = answer.get("rateLimits")
         return ExchangeInfo(
-            statuses={item["symbol"]: item["status"] for item in answer["symbols"]},
+            statuses={item["symbol"]: item[status_key] for item in answer["symbols"]},
             weight_limit=None if limits is None else next(int(limit["limit"]) for limit in limits if _is_weight_a_minute(limit)),
+            contract_sizes={
+                item["symbol"]: plain_number(str(item["contractSize"])) for item in answer["symbols"] if "contractSize" in item
+            },
         )
 
     return read_answer(body, read)
@@ -128,12 +133,13 @@ class BinanceRest:
 
     def __init__(self, client: RestClient) -> None:
         self.client = client
+        self.contract_sizes: dict[str, str] = {}
 
     async def synchronize_clock(self) -> None:
         """The venue's limits count in minutes of that clock, not of ours."""
         await self.client.synchronize_clock("/api/v3/time", 1, parse_server_time)
 
-    async def find_address(self) -> Address:
+    async def find_address(self, socket: str) -> Address:
         return Address(read(BinanceSettings).ws_url + STREAM_PATH)
 
     async def fetch_exchange_info(self, symbols: list[str]) -> ExchangeInfo:

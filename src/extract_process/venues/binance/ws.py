@@ -112,27 +112,35 @@ def parse_frame(frame: bytes, receipt_time: int = 0) -> list[Message]:
     if b'"depthUpdate"' in frame and (plain := _PLAIN_DIFF.fullmatch(frame)):
         before, bids, asks, braces = plain.groups()
         levels = {"b": LevelText(bids), "a": LevelText(asks)}
-        return read_frame(before + braces, receipt_time, partial(_parse_messages, levels=levels))
-    return read_frame(frame, receipt_time, _parse_messages)
+        return read_frame(before + braces, receipt_time, partial(parse_messages, levels=levels))
+    return read_frame(frame, receipt_time, parse_messages)
 
 
-def _parse_messages(message: Any, receipt_time: int, levels: Mapping[str, LevelText] | None = None) -> list[Message]:
-    """`levels` are those that were taken out of the frame, the last keys of a single message."""
+def parse_messages(
+    message: Any,
+    receipt_time: int,
+    levels: Mapping[str, LevelText] | None = None,
+    parsers: "Mapping[str, Callable[[dict[str, Any]], Message]] | None" = None,
+) -> list[Message]:
+    """`levels` are those that were taken out of the frame, the last keys of a single message.
+
+    `parsers` by kind of event: those of a market whose messages differ from spot's.
+    """
     if type(message) is dict and "data" in message and "stream" in message:
         message = message["data"]
     if type(message) is list:
-        return [_parse_event(item) for item in message]
+        return [_parse_event(item, parsers or PARSERS) for item in message]
     if levels and type(message) is dict:
         message.update(levels)
-    return [_parse_event(message)]
+    return [_parse_event(message, parsers or PARSERS)]
 
 
-def _parse_event(item: Any) -> Message:
+def _parse_event(item: Any, parsers: "Mapping[str, Callable[[dict[str, Any]], Message]]") -> Message:
     message = object_of(item, "a message")
     kind = message.get("e")
     if kind is None:
         return parse_book_ticker(message) if "u" in message else _parse_control(message)
-    parse = _PARSERS.get(kind) if type(kind) is str else None
+    parse = parsers.get(kind) if type(kind) is str else None
     return Unknown(str(kind)[:40]) if parse is None else parse(message)
 
 
@@ -151,7 +159,11 @@ def _parse_control(message: dict[str, Any]) -> Message:
 
 def _parse_diff(message: dict[str, Any]) -> DepthDiff | UnreadableRow:
     """`{"e":"depthUpdate","E":…,"s":"BNBBTC","U":157,"u":160,"b":[["0.0024","10"]],"a":[…]}`."""
-    first, last = message["U"], message["u"]
+    return diff_of(message, message["U"], message["u"])
+
+
+def diff_of(message: dict[str, Any], first: object, last: object) -> DepthDiff | UnreadableRow:
+    """With these ids, the first and the last that it accounts for. Raises FrameRefused where they are none."""
     if not (type(first) is type(last) is int and 0 <= first <= last <= MOST_ID):
         raise FrameRefused("wrong_id", f"update ids {first!r} to {last!r}")
     symbol, bids, asks = name_of(message["s"]), message["b"], message["a"]
@@ -163,7 +175,7 @@ def _parse_diff(message: dict[str, Any]) -> DepthDiff | UnreadableRow:
     return DepthDiff(symbol, first, last, bids, asks, instant_of(message["E"], unit_to_us))
 
 
-def _parse_trade(message: dict[str, Any]) -> Trade | UnreadableRow:
+def parse_trade(message: dict[str, Any]) -> Trade | UnreadableRow:
     """`{"e":"trade","E":…,"s":"BNBBTC","t":12345,"p":"0.001","q":"100","T":…,"m":true,"M":true}`."""
     symbol, trade_id = name_of(message["s"]), id_of(message["t"])
     try:
@@ -240,9 +252,9 @@ def _parse_shutdown(message: dict[str, Any]) -> ServerShutdown:
     return ServerShutdown(instant_of(message["E"], unit_to_us))
 
 
-_PARSERS: dict[str, Callable[[dict[str, Any]], Message]] = {
+PARSERS: dict[str, Callable[[dict[str, Any]], Message]] = {
     "depthUpdate": _parse_diff,
-    "trade": _parse_trade,
+    "trade": parse_trade,
     "bookTicker": parse_book_ticker,
     "24hrMiniTicker": _parse_mini_ticker,
     "kline": _parse_kline,

@@ -174,11 +174,12 @@ class KucoinRest:
 
     def __init__(self, client: RestClient) -> None:
         self.client = client
+        self.contract_sizes: dict[str, str] = {}
 
     async def synchronize_clock(self) -> None:
         await self.client.synchronize_clock("/api/v1/timestamp", 3, parse_server_time)
 
-    async def find_address(self) -> Address:
+    async def find_address(self, socket: str) -> Address:
         """A new token for every connection; where it goes and how often it pings is the venue's word."""
         token = await self.fetch_token()
         query = urlencode({"token": token.token, "connectId": uuid4().hex})

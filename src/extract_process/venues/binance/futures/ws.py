@@ -1,0 +1,58 @@
+"""Binance futures' socket: its streams, and its frames in our records. What is not here is spot's (`binance.ws`).
+
+Book diffs name the last id before them (`pu`): "each new event's `pu` should be equal to the previous event's `u`".
+"""
+
+from functools import partial
+from typing import Any
+
+from extract_process.records import DepthDiff, Trade, UnreadableRow
+from extract_process.venues.api import Limit, SocketRules
+from extract_process.venues.binance.ws import INTERVALS as SPOT_INTERVALS
+from extract_process.venues.binance.ws import PARSERS, Message, diff_of, parse_messages, parse_trade
+from extract_process.venues.parsing import FrameRefused, id_of, read_frame
+
+_OF_MARKET = "MARKET"
+INTERVALS = SPOT_INTERVALS[1:]
+"""As spot's, without `1s`."""
+
+SOCKETS = SocketRules(streams_per_connection=1_024, messages=Limit(10, 1.25), connects=Limit(300, 300.0), quiet_seconds=200.0)
+"""10 messages a second; see spot's. How many connects an address may make is not documented: spot's number. The venue pings
+every 3 minutes, so that a quiet market's connection is silent in between.
+"""
+
+
+def parse_frame(frame: bytes, receipt_time: int = 0) -> list[Message]:
+    """The messages of a frame, combined (`{"stream":…,"data":…}`) or raw. Raises FrameRefused."""
+    return read_frame(frame, receipt_time, _parse_messages)
+
+
+def _parse_diff(message: dict[str, Any]) -> DepthDiff | UnreadableRow:
+    """`{"e":"depthUpdate","E":…,"T":…,"s":"BTCUSDT","U":157,"u":160,"pu":149,"b":[["0.0024","10"]],"a":[…]}`.
+
+    Ids jump: between `pu` and `U` are other symbols'. The diff accounts for all after `pu`, so that is where it begins.
+    It then continues a book by the rule of every venue, and the venue's own follows: a snapshot's id L is inside of
+    `pu`..`u` of the first diff, and a diff whose `pu` is not the last `u` is a gap of what lies between.
+    """
+    before, first, last = id_of(message["pu"]), id_of(message["U"]), id_of(message["u"])
+    if not before < first <= last:
+        raise FrameRefused("wrong_id", f"update ids {first!r} to {last!r} after {before!r}")
+    return diff_of(message, before + 1, last)
+
+
+def _parse_trade(message: dict[str, Any]) -> Trade | UnreadableRow:
+    """`{"e":"trade","E":…,"T":…,"s":"BTCUSDT","t":12345,"p":"0.001","q":"100","X":"MARKET","m":true}`.
+
+    Other words than MARKET (INSURANCE_FUND, ADL, …) are no trades of the market: their prices, which may be far from it,
+    must not become a candle's. REST and the venue's candles leave them out too. They have ids of the same numbering.
+    """
+    trade = parse_trade(message)
+    kind = message.get("X", _OF_MARKET)
+    if kind == _OF_MARKET or isinstance(trade, UnreadableRow):
+        return trade
+    why = f"not of the market: X={kind!r:.40}, {trade.quantity} at {trade.price}, {trade.trade_time} us"
+    return UnreadableRow("trades", trade.symbol, "", trade.trade_id, trade.trade_id, why)
+
+
+_PARSERS = {**PARSERS, "depthUpdate": _parse_diff, "trade": _parse_trade}
+_parse_messages = partial(parse_messages, parsers=_PARSERS)
