@@ -56,18 +56,20 @@ def test_a_recorded_session_is_in_silver_exactly_once_and_its_book_is_the_venues
 
 
 FUTURES = [
-    ("binance-usdm", "BTCUSDT", "binance_usdm_session_BTCUSDT_20240808.jsonl.gz", 21_313, 6_551, 629),
-    ("binance-coinm", "BTCUSD_PERP", "binance_coinm_session_BTCUSD_PERP_20240808.jsonl.gz", 2_286, 26_847, 1_124),
+    ("binance-usdm", "BTCUSDT", "binance_usdm_session_BTCUSDT_20240808.jsonl.gz", (21_313, 6_551, 66_089), 629),
+    ("binance-coinm", "BTCUSD_PERP", "binance_coinm_session_BTCUSD_PERP_20240808.jsonl.gz", (2_286, 26_847, 19_136), 1_124),
 ]
+"""Trades, diffs and best prices, and the update ids that diffs and best prices have in common behind the snapshot."""
+
+KEYS = {"trades": "trade_id", "depth_diffs": "last_update_id", "book_tickers": "update_id"}
 
 
-@pytest.mark.parametrize(("venue", "symbol", "recording", "trades", "diffs", "common"), FUTURES, ids=["usdm", "coinm"])
+@pytest.mark.parametrize(("venue", "symbol", "recording", "counts", "common"), FUTURES, ids=["usdm", "coinm"])
 def test_a_recorded_futures_session_is_in_silver_exactly_once_and_its_book_is_the_venues(
     venue: str,
     symbol: str,
     recording: str,
-    trades: int,
-    diffs: int,
+    counts: tuple[int, int, int],
     common: int,
     open_venue: "OpenVenue",
     moto_lake: "Lake",
@@ -76,16 +78,17 @@ def test_a_recorded_futures_session_is_in_silver_exactly_once_and_its_book_is_th
     shared_data: Path,
 ) -> None:
     exchange = open_venue(ExchangeConfig(replay=(shared_data / recording,), replay_speed=0.0)).exchange
-    with capturing(symbol, venue=venue):
+    with capturing(symbol, venue=venue, channels=("trades", "depth", "book_tickers")):
         part = venue.removeprefix("binance-")
         wait_until(lambda: exchange.tally()[part]["sockets"]["replay"]["state"] == "finished", "the end of the replay", 120)
-        wait_until(lambda: row_count(moto_lake.store, "trades") == trades, "the last trade in S3")
-        wait_until(lambda: row_count(moto_lake.store, "depth_diffs") == diffs, "the last diff in S3")
+        for dataset, rows in zip(KEYS, counts, strict=True):
+            wait_until(lambda dataset=dataset, rows=rows: row_count(moto_lake.store, dataset) == rows, f"all {dataset} in S3")  # type: ignore[misc]
     load()
     assert events_of(moto_lake.store, "gap") == []
-    for view, key, rows in (("trades", "trade_id", trades), ("depth_diffs", "last_update_id", diffs)):
-        _, [counts] = warehouse.query_table(f"select count(), uniqExact({key}) from {view} where venue = '{venue}'")
-        assert counts == (rows, rows)
+    assert events_of(moto_lake.store, "mismatch") == [], "the running book and the best prices agree at every common id"
+    for (view, key), rows in zip(KEYS.items(), counts, strict=True):
+        _, [found] = warehouse.query_table(f"select count(), uniqExact({key}) from {view} where venue = '{venue}'")
+        assert found == (rows, rows)
     assert _compare_at_common_ids(warehouse, shared_data / recording) == (common, common)
     worth = {(event["symbol"], event["detail"]) for event in events_of(moto_lake.store, "contract")}
     assert worth == ({(symbol, "100")} if symbol.endswith("_PERP") else set()), "a contract of BTCUSD_PERP is 100 USD"
