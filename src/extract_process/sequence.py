@@ -124,6 +124,11 @@ class SequenceTracker:
             if at > self._latest_at:
                 self._latest_at = at
             return []
+        if self._goes_on_sparsely(first, last):
+            self.last_id, self._next = last, last + 1
+            if at > self._latest_at:
+                self._latest_at = at
+            return []
         if self.last_id is None:
             self._began = first
         elif at <= self._former_at and self.is_former(first, last):
@@ -209,6 +214,17 @@ class SequenceTracker:
 
     def _pause_until(self, at: int) -> int:
         return max(0, at - self._latest_at) if self._latest_at else _UNKNOWN_PAUSE
+
+    def _goes_on_sparsely(self, first: int, last: int) -> bool:
+        """Almost every message of a stream whose ids jump."""
+        return (
+            self._is_sparse
+            and self._cause is UNBROKEN
+            and self._former is None
+            and not self._run
+            and self.last_id is not None
+            and self._next < first <= last <= self._next + _MOST_SPARSE_JUMP
+        )
 
     def _goes_on(self, first: int) -> bool:
         return self._cause == UNBROKEN and first > self._next

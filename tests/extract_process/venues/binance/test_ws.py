@@ -75,6 +75,38 @@ def test_every_documented_shape_is_read_raw_and_combined(message: dict[str, Any]
     assert parse_frame(orjson.dumps({"stream": "x", "data": message})) == [record]
 
 
+@given(
+    st.sampled_from(["0", "1", "007", "1.50000000", "0.000000000000000001", "9" * 20, "1e-8", "-1", ".5", "", "1."]),
+    st.sampled_from(["BNBBTC", "1000SATSUSDT", "币安人生USDT", "a", ""]),
+    st.sampled_from([0, 7, 10**18, 2**63, 2**64 - 1, -1]),
+    st.booleans(),
+)
+def test_a_plain_best_bid_and_ask_is_read_as_any_other_one(number: str, symbol: str, update_id: int, combined: bool) -> None:
+    """One more field is enough to have it read as JSON."""
+    message = {**TOP, "u": update_id, "s": symbol, "A": number}
+    found = []
+    for sent in (message, {**message, "more": 1}):
+        try:
+            found += parse_frame(orjson.dumps({"stream": "x", "data": sent} if combined else sent))
+        except FrameRefused as refused:
+            found.append(refused.reason)  # type: ignore[arg-type]
+    assert len(found) == 2
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b'{"u":1,"s":"A","b":"1","B":"1","a":"1","A":"1"}}',
+        b'{"stream":"x","data":{"u":1,"s":"A","b":"1","B":"1","a":"1","A":"1"}',
+        b'{"u":01,"s":"A","b":"1","B":"1","a":"1","A":"1"}',
+    ],
+)
+def test_what_looks_like_a_best_bid_and_ask_and_is_no_json_is_refused(frame: bytes) -> None:
+    with pytest.raises(FrameRefused):
+        parse_frame(frame)
+
+
 def test_an_array_of_tickers_is_many_records() -> None:
     frame = orjson.dumps({"stream": "!miniTicker@arr", "data": [TICKER, {**TICKER, "s": "ETHBTC"}]})
     assert [getattr(record, "symbol", "") for record in parse_frame(frame)] == ["BNBBTC", "ETHBTC"]

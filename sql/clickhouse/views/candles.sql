@@ -1,0 +1,68 @@
+-- Grain: one market whose quantities are contracts. Natural key: venue, symbol. A view: exact at any moment. Every start of a
+-- capture says it, the latest word counts.
+create or replace view contracts
+as
+select
+    venue,
+    symbol,
+    argMax(toDecimal128OrZero(detail, 18), started_at) as contract_size
+from silver_stream_events
+where channel = '' and event = 'contract'
+group by venue, symbol
+comment 'Markets whose quantities are contracts, and what one contract is worth in the quote asset';
+
+-- Grain: one symbol and interval. Natural key: interval, venue, symbol, open_time. A view: exact at any moment.
+-- Where quantities are contracts, volumes in the quote asset are contracts times what one is worth: the venue's candles have
+-- the coin there, and price times contracts is nothing. vwap is then that of the trades, by contracts, or null.
+-- Venues without contracts are read without a join.
+create or replace view gold_ohlcv
+as
+select
+    interval,
+    venue,
+    symbol,
+    open_time,
+    toDecimal256(open, 18) as open,
+    toDecimal256(high, 18) as high,
+    toDecimal256(low, 18) as low,
+    toDecimal256(close, 18) as close,
+    toDecimal256(volume, 18) as volume,
+    toDecimal256(quote_volume, 18) as quote_volume,
+    trade_count,
+    toDecimal256(taker_buy_volume, 18) as taker_buy_volume,
+    toDecimal256(taker_buy_quote_volume, 18) as taker_buy_quote_volume,
+    if(ifNull(volume, 0) = 0, null, divideDecimal(exact_quote_volume, if(ifNull(volume, 0) = 0, toDecimal128(1, 18), assumeNotNull(volume)), 18)) as vwap,
+    source,
+    is_complete
+from stored_ohlcv final
+where venue not in (select venue from contracts)
+union all
+select
+    interval,
+    venue,
+    symbol,
+    open_time,
+    toDecimal256(open, 18) as open,
+    toDecimal256(high, 18) as high,
+    toDecimal256(low, 18) as low,
+    toDecimal256(close, 18) as close,
+    toDecimal256(stored.volume, 18) as volume,
+    if(contract_size = 0, toDecimal256(stored.quote_volume, 18), toDecimal256(volume * contract_size, 18)) as quote_volume,
+    trade_count,
+    toDecimal256(stored.taker_buy_volume, 18) as taker_buy_volume,
+    if(
+        contract_size = 0,
+        toDecimal256(stored.taker_buy_quote_volume, 18),
+        toDecimal256(taker_buy_volume * contract_size, 18)
+    ) as taker_buy_quote_volume,
+    if(
+        ifNull(stored.volume, 0) = 0 or (contract_size != 0 and source != 'trades'),
+        null,
+        divideDecimal(exact_quote_volume, if(ifNull(stored.volume, 0) = 0, toDecimal128(1, 18), assumeNotNull(stored.volume)), 18)
+    ) as vwap,
+    source,
+    is_complete
+from (select * from stored_ohlcv final where venue in (select venue from contracts)) as stored
+left join (select venue, symbol, contract_size from contracts) as sizes using (venue, symbol)
+settings do_not_merge_across_partitions_select_final = 1
+comment 'OHLCV of every interval with where it comes from and whether it is complete; times without a trade have no row unless a kline says so';
