@@ -116,6 +116,15 @@ class UnreadableRow(NamedTuple):
     why: str
 
 
+class NoTrade(NamedTuple):
+    """An id among those of trades which the venue itself says is none of the market (`why`): no row, and no gap."""
+
+    symbol: str
+    trade_id: int
+    event_time: int
+    why: str
+
+
 DATASET_OF: dict[type, Dataset] = {
     Trade: TRADES,
     DepthDiff: DEPTH_DIFFS,
@@ -187,16 +196,18 @@ def key_of(message: object) -> StreamKey | None:
     """The stream a record belongs to; None for control messages."""
     if isinstance(message, UnreadableRow):
         return StreamKey(message.channel, message.symbol, message.interval)
+    if isinstance(message, NoTrade):
+        return StreamKey("trades", message.symbol)
     channel = _CHANNEL_OF.get(type(message))
     return StreamKey(channel, message.symbol, getattr(message, "interval", "")) if channel else None  # type: ignore[attr-defined]
 
 
 def ids_of(message: object) -> tuple[int, int] | None:
-    """First and last id of a record, both included; None for what has no row or no ids (an open kline, a ticker)."""
+    """First and last id that a record accounts for, both included; None for what has no ids (an open kline, a ticker)."""
     match message:
         case DepthDiff():
             return message.first_update_id, message.last_update_id
-        case Trade():
+        case Trade() | NoTrade():
             return message.trade_id, message.trade_id
         case BookTicker():
             return message.update_id, message.update_id

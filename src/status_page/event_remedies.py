@@ -12,7 +12,7 @@ from tickhouse_core.event_kinds import EventKind, GapCause
 NOTHING_WRONG: frozenset[EventKind] = frozenset(
     {
         *("healed", "started", "stopped", "connected", "server_shutdown", "rotated", "heard_again", "snapshot_requested"),
-        *("synced", "proven", "symbol_listed", "contract", "channel_resumed"),
+        *("synced", "proven", "symbol_listed", "contract", "no_trade", "channel_resumed"),
     }
 )
 """Kinds of events that need no remedy."""

@@ -20,7 +20,10 @@ KINDS: Mapping[str, tuple[EventKind, ...]] = {
         *("connected", "disconnected", "connect_failed", "rotated", "server_shutdown", "mute", "heard_again"),
         *("successor_given_up", "silent_stream"),
     ),
-    "refused": ("refused_frame", "refused_row", "not_judged", "implausible_id", "not_subscribed", "venue_error", "disagreement"),
+    "refused": (
+        *("refused_frame", "refused_row", "no_trade", "not_judged", "implausible_id", "not_subscribed", "venue_error"),
+        "disagreement",
+    ),
     "runs": ("started", "stopped", "clock_step", "unknown_symbol", "symbol_listed", "contract"),
 }
 """Kinds of events that are chosen together; nothing named: every kind."""

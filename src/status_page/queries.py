@@ -82,7 +82,8 @@ class Recent:
         with self._lock:
             known = self._known.get(what)
             if known is None or time.monotonic() - known[0] > self._fresh_seconds:
-                known = self._known[what] = (time.monotonic(), read())
+                rows = read()
+                known = self._known[what] = (time.monotonic(), rows)  # as old as its end: who waited for it need not read again
                 self._known.move_to_end(what)
                 while len(self._known) > _MOST_REMEMBERED:
                     self._known.popitem(last=False)

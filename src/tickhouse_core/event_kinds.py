@@ -36,6 +36,7 @@ EventKind = Literal[
     "unknown_symbol",
     "symbol_listed",
     "contract",
+    "no_trade",
     "silent_stream",
     "channel_stopped",
     "channel_resumed",

@@ -191,7 +191,8 @@ class Backfill:
         wanted = wanted_range(grid, *self._bounds(), self.rest.client.server_now())
         if wanted is None:
             return
-        series = KlineSeries(self._store, self._venue.name, symbol, self._options.interval, grid)
+        size = self.rest.contract_sizes.get(symbol, "")
+        series = KlineSeries(self._store, self._venue.name, symbol, self._options.interval, grid, size)
         self._series.append(series)
         months = [month for month, _ in grid.split_by_month(wanted)]
         coverage = {} if self._options.recheck else await asyncio.to_thread(series.lake.read_coverage, months)

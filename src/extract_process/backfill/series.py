@@ -35,7 +35,8 @@ class OpenMonth:
 class KlineSeries:
     """The months of one venue, symbol and interval. Fed from the event loop; `land` blocks: call it from a thread."""
 
-    def __init__(self, store: ObjectStore, venue: str, symbol: str, interval: str, grid: Grid) -> None:
+    def __init__(self, store: ObjectStore, venue: str, symbol: str, interval: str, grid: Grid, contract_size: str = "") -> None:
+        """`contract_size`: what a contract is worth, where quantities are contracts; it is told once rows land."""
         self.symbol = symbol
         self.grid = grid
         self.lake = KlineLake(store, venue, symbol, interval, grid)
@@ -44,6 +45,7 @@ class KlineSeries:
         self._instance = f"backfill-{symbol}-{interval}"
         self._months: dict[str, OpenMonth] = {}
         self._events_written = 0
+        self._contract_size = contract_size
 
     def expect(self, span: Range) -> None:
         """An answer for this range is on its way."""
@@ -99,6 +101,7 @@ class KlineSeries:
             return None
         landed = self.lake.land(month.month, rows, month.no_data, unexplained)
         self._write([self._range_event("healed", span, cause) for span, cause in landed.healed])
+        self._tell_contract()
         self._write(self._disagreements(landed, source=str(rows["source"][0].as_py()) if rows.num_rows else ""))
         return landed
 
@@ -109,6 +112,13 @@ class KlineSeries:
         if events:
             self._events_written += 1
             write_events(self._store, events, now_us(), self._events_written)
+
+    def _tell_contract(self) -> None:
+        size, self._contract_size = self._contract_size, ""
+        if size:
+            self._write(
+                [StreamEvent(self._venue, self.symbol, "", self._instance, "contract", None, None, now_us(), None, "", size)]
+            )
 
     def _range_event(self, event: EventKind, span: Range, cause: str) -> StreamEvent:
         end = self.grid.after(span.last)

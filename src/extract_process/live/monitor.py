@@ -14,6 +14,7 @@ from extract_process.records import (
     DepthDiff,
     DepthSnapshot,
     Kline,
+    NoTrade,
     StreamEvent,
     StreamKey,
     Ticker,
@@ -108,6 +109,11 @@ class StreamMonitor:
                 elif isinstance(message, Trade):
                     known = self._trade(message.symbol)
                     findings = known.watch.on_ids(message.trade_id, message.trade_id, message.event_time)
+                elif isinstance(message, NoTrade):
+                    known = self._trade(message.symbol)
+                    ids = (message.trade_id, message.trade_id)
+                    result.events.append(self.event("no_trade", receipt_time, known.key, ids=ids, detail=message.why))
+                    findings = known.watch.on_ids(*ids, message.event_time)
                 elif isinstance(message, BookTicker):
                     known = self._book_ticker(message.symbol)
                     findings = known.watch.on_ids(message.update_id, message.update_id, message.event_time or 0)

@@ -53,7 +53,7 @@ def main(
     start: Annotated[str, typer.Option("--from", help="Start of the range, UTC: 2024-08-09 or 2024-08-09T12:30.")],
     end: Annotated[str, typer.Option("--to", help="End of the range, excluded.")],
     out: Annotated[Path, typer.Option(help="A folder: new, empty, or with the same export from before.")],
-    venue: Annotated[str, typer.Option(help="binance or kucoin.")] = "binance",
+    venue: Annotated[str, typer.Option(help="As in the lake: binance, binance-usdm, binance-coinm or kucoin.")] = "binance",
     channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: trades and depth.")] = None,
     interval: Annotated[str, typer.Option(help="Interval of klines, in the venue's spelling.")] = "1m",
     data_type: Annotated[

@@ -12,7 +12,7 @@ import orjson
 
 from extract_process.decimals import UnreadableNumber, plain_levels, plain_number
 from extract_process.level_text import PLACES, LevelText
-from extract_process.records import ALL_SYMBOLS, BookTicker, DepthDiff, Kline, StreamKey, Ticker, Trade, UnreadableRow
+from extract_process.records import ALL_SYMBOLS, BookTicker, DepthDiff, Kline, NoTrade, StreamKey, Ticker, Trade, UnreadableRow
 from extract_process.venues.api import Limit, Reply, ServerShutdown, SocketRules, Unknown
 from extract_process.venues.parsing import (
     MOST_ID,
@@ -100,7 +100,7 @@ _PLAIN_TOP = re.compile(
 )
 """A whole compact best bid and ask, combined or raw, as spot sends it, thousands a second. Others are read as JSON."""
 
-Message = Trade | DepthDiff | BookTicker | Ticker | Kline | UnreadableRow | Reply | ServerShutdown | Unknown
+Message = Trade | NoTrade | DepthDiff | BookTicker | Ticker | Kline | UnreadableRow | Reply | ServerShutdown | Unknown
 
 
 def parse_frame(frame: bytes, receipt_time: int = 0) -> list[Message]:

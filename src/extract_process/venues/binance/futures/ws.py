@@ -6,11 +6,12 @@ Book diffs name the last id before them (`pu`): "each new event's `pu` should be
 from functools import partial
 from typing import Any
 
-from extract_process.records import DepthDiff, Trade, UnreadableRow
+from extract_process.records import DepthDiff, NoTrade, Trade, UnreadableRow
 from extract_process.venues.api import Limit, SocketRules
 from extract_process.venues.binance.ws import INTERVALS as SPOT_INTERVALS
 from extract_process.venues.binance.ws import PARSERS, Message, diff_of, parse_messages, parse_trade
-from extract_process.venues.parsing import FrameRefused, id_of, read_frame
+from extract_process.venues.parsing import FrameRefused, id_of, instant_of, name_of, read_frame
+from tickhouse_core.timestamps import unit_to_us
 
 _OF_MARKET = "MARKET"
 INTERVALS = SPOT_INTERVALS[1:]
@@ -40,18 +41,18 @@ def _parse_diff(message: dict[str, Any]) -> DepthDiff | UnreadableRow:
     return diff_of(message, before + 1, last)
 
 
-def _parse_trade(message: dict[str, Any]) -> Trade | UnreadableRow:
+def _parse_trade(message: dict[str, Any]) -> Trade | NoTrade | UnreadableRow:
     """`{"e":"trade","E":…,"T":…,"s":"BTCUSDT","t":12345,"p":"0.001","q":"100","X":"MARKET","m":true}`.
 
-    Other words than MARKET (INSURANCE_FUND, ADL, …) are no trades of the market: their prices, which may be far from it,
-    must not become a candle's. REST and the venue's candles leave them out too. They have ids of the same numbering.
+    Other words than MARKET (INSURANCE_FUND, ADL, NA) are no trades of the market: their prices, which may be far from it, or 0,
+    must not become a candle's. REST and the venue's candles leave them out too. They have ids of the same numbering, so that
+    each is told: NA alone was seen 15 times a minute for BTCUSDT.
     """
-    trade = parse_trade(message)
     kind = message.get("X", _OF_MARKET)
-    if kind == _OF_MARKET or isinstance(trade, UnreadableRow):
-        return trade
-    why = f"not of the market: X={kind!r:.40}, {trade.quantity} at {trade.price}, {trade.trade_time} us"
-    return UnreadableRow("trades", trade.symbol, "", trade.trade_id, trade.trade_id, why)
+    if kind == _OF_MARKET:
+        return parse_trade(message)
+    why = f"X={kind!r:.40}, {message.get('q')!r:.60} at {message.get('p')!r:.60}, trade time {message.get('T')!r:.40}"
+    return NoTrade(name_of(message["s"]), id_of(message["t"]), instant_of(message["E"], unit_to_us), why)
 
 
 _PARSERS = {**PARSERS, "depthUpdate": _parse_diff, "trade": _parse_trade}

@@ -4,7 +4,8 @@ import orjson
 import pytest
 
 from extract_process.book.sync import Apply, BookSync, SnapshotNeeded, Synced
-from extract_process.records import DepthDiff, Trade, UnreadableRow
+from extract_process.live.monitor import StreamMonitor
+from extract_process.records import DepthDiff, NoTrade, StreamKey, Trade
 from extract_process.sequence import Gap
 from extract_process.venues import venue_named
 from extract_process.venues.binance.futures.ws import parse_frame
@@ -77,10 +78,22 @@ def test_a_trade_that_is_not_of_the_market_is_no_row_and_its_id_is_told(kind: st
     said = {"e": "trade", "E": AT, "T": AT, "s": "BTCUSDT", "t": 5, "p": "5.0", "q": "0.1", "m": True}
     (trade,) = parse_frame(orjson.dumps({**said, "X": "MARKET"}))
     assert trade == Trade("BTCUSDT", 5, "5.0", "0.1", True, AT * 1_000, AT * 1_000)
-    (row,) = parse_frame(orjson.dumps({**said, "X": kind}))
-    assert isinstance(row, UnreadableRow)
-    assert (row.channel, row.symbol, row.first_id, row.last_id) == ("trades", "BTCUSDT", 5, 5)
-    assert all(words in row.why for words in (kind, "0.1 at 5.0", f"{AT}000 us"))
+    (other,) = parse_frame(orjson.dumps({**said, "X": kind}))
+    assert isinstance(other, NoTrade)
+    assert (other.symbol, other.trade_id, other.event_time) == ("BTCUSDT", 5, AT * 1_000)
+    assert all(words in other.why for words in (kind, "'0.1' at '5.0'", f"trade time {AT}"))
+
+
+def test_an_id_that_is_no_trade_of_the_market_is_neither_a_gap_nor_asked_for() -> None:
+    """As seen: a price and a quantity of 0, some 15 times a minute."""
+    monitor = StreamMonitor("binance-usdm", "main", {})
+    said = {"e": "trade", "E": AT, "T": AT, "s": "BTCUSDT", "p": "5.0", "q": "0.1", "X": "MARKET", "m": True}
+    no_trade = {"p": "0", "q": "0", "X": "NA"}
+    messages = [*parse_frame(orjson.dumps(said | {"t": 5})), *parse_frame(orjson.dumps(said | no_trade | {"t": 6}))]
+    found = monitor.on_messages([*messages, *parse_frame(orjson.dumps(said | {"t": 7}))], AT * 1_000)
+    assert [(event.event, event.from_update_id, event.to_update_id) for event in found.events] == [("no_trade", 6, 6)]
+    assert found.requests == []
+    assert monitor.last_ids()[StreamKey("trades", "BTCUSDT")][0] == 7
 
 
 def test_usdm_streams_are_on_two_sockets_and_coinms_on_one() -> None:
