@@ -43,7 +43,7 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False, listene
         parts.enter_context(observed(poller.process()))
         box = parts.enter_context(closing(SqlBox(lambda: _warehouse(settings))))
         past, vitals = History(older, poller.running), Vitals(daily, poller.depths)
-        poller.keep_fresh("health", vitals.day)
+        poller.keep_fresh("health", vitals.renew)
         poller.start()
         parts.callback(poller.close)
         markets = Markets(windows, gaps, live, poller.running)

@@ -10,7 +10,9 @@ from status_page.queries import Queries
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, SECOND_US, now_us
 
 SLOT_US = 5 * MINUTE_US
-_FRESH_SECONDS = 15.0
+_FRESH_SECONDS = 40.0
+"""Longer than the poller's pause, which renews it while somebody watches: then no viewer waits for a query."""
+
 _SETTLED_US = 6 * SLOT_US
 """Slots older than this are read seldom: what they are about is loaded, but for what a loader was behind with."""
 
@@ -76,11 +78,23 @@ class Vitals:
 
         The last slot still runs.
         """
+        if not self._is_fresh():
+            with self._lock:
+                if not self._is_fresh():
+                    self._take()
+        return self._known
+
+    def renew(self) -> None:
+        """Reads it now; viewers have the former one meanwhile."""
         with self._lock:
-            if not self._known or time.monotonic() - self._read_at > self._fresh_seconds:
-                self._known = self._read()
-                self._read_at = time.monotonic()
-            return self._known
+            self._take()
+
+    def _is_fresh(self) -> bool:
+        return bool(self._known) and time.monotonic() - self._read_at <= self._fresh_seconds
+
+    def _take(self) -> None:
+        self._known = self._read()
+        self._read_at = time.monotonic()
 
     def _read(self) -> dict[str, Any]:
         until = (now_us() // SLOT_US + 1) * SLOT_US

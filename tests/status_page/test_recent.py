@@ -77,7 +77,7 @@ def test_the_history_of_health_is_read_ahead_while_somebody_watches(tmp_path: Pa
     queries = Counted()
     poller = Poller(queries, queries, LakeLag(FolderStore(tmp_path), queries), Processes({}))
     vitals = Vitals(queries, QueueDepths())
-    poller.keep_fresh("health", vitals.day)
+    poller.keep_fresh("health", vitals.renew)
     poller._poll_slowly()
     assert queries.asked["health_lag"] == 0
     poller.state()
