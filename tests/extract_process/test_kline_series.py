@@ -171,3 +171,15 @@ def test_a_disagreement_is_an_event_with_every_value_of_both_sides(series: Kline
     (event,) = events(moto_lake.store)
     assert (event["event"], event["cause"], event["from_update_id"]) == ("disagreement", "rest_differs", hour(1))
     assert json.loads(str(event["detail"])) == {"open": {"in_lake": f"1.5{'0' * 17}", "offered": f"9.5{'0' * 17}"}}
+
+
+def test_what_a_contract_is_worth_is_told_once_with_the_first_rows(moto_lake: Lake) -> None:
+    """Gold needs it, and a lake of candles alone has no recorder that tells it."""
+    series = KlineSeries(moto_lake.store, "binance-coinm", "BTCUSD_PERP", "1h", GRID, "100")
+    for first in (0, 24 * 31):
+        series.expect(hours(first, first))
+        series.add_answer(hours(first, first), klines(first))
+        for month in list(series.take_complete()):
+            series.land(month)
+    told = [(row["symbol"], row["channel"], row["detail"]) for row in events(moto_lake.store) if row["event"] == "contract"]
+    assert told == [("BTCUSD_PERP", "", "100")]

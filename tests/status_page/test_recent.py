@@ -1,7 +1,10 @@
 """What many viewers ask for is read once: calendars, books without a new update, and the history of health."""
 
+import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +89,22 @@ def test_the_history_of_health_is_read_ahead_while_somebody_watches(tmp_path: Pa
     vitals.day()
     assert queries.asked["health_lag"] == 1
     poller.close()
+
+
+def test_who_waited_for_a_slow_answer_takes_it() -> None:
+    """Reading takes longer than an answer is fresh: five viewers at once are one question, not five one after the other."""
+    recent, began, go_on, asked = Recent(Counted(), fresh_seconds=0.2), threading.Event(), threading.Event(), Counter[str]()
+
+    def read() -> str:
+        asked["calendar"] += 1
+        began.set()
+        assert go_on.wait(30)
+        return "answer"
+
+    with ThreadPoolExecutor(5) as viewers:
+        answers = [viewers.submit(recent.get, ("calendar",), read) for _ in range(5)]
+        assert began.wait(30)
+        time.sleep(0.3)  # longer than it is fresh
+        go_on.set()
+        assert [answer.result(30) for answer in answers] == ["answer"] * 5
+    assert asked["calendar"] == 1

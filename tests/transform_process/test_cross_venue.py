@@ -42,7 +42,9 @@ def second_trades(venue: str, symbol: str, prices: list[Decimal], shift: int = 0
 
 @pytest.mark.slow
 def test_symbols_of_one_market_have_one_name(warehouse: Warehouse) -> None:
-    for venue, symbol in (("binance", "BTCUSDT"), ("kucoin", "BTC-USDT"), ("kucoin", "KCS-BTC"), ("binance", "XBTUSDC")):
+    spot = (("binance", "BTCUSDT"), ("kucoin", "BTC-USDT"), ("kucoin", "KCS-BTC"), ("binance", "XBTUSDC"))
+    futures = (("binance-coinm", "BTCUSD_PERP"), ("binance-usdm", "BTCUSDT"), ("binance-usdm", "BTCUSDT_231229"))
+    for venue, symbol in (*spot, *futures):
         land(warehouse, KLINES, klines([START], symbol=symbol, venue=venue), key=f"{venue}{symbol}")
     transform(warehouse)
     assert warehouse.query(
@@ -50,6 +52,9 @@ def test_symbols_of_one_market_have_one_name(warehouse: Warehouse) -> None:
     ) == [
         ("binance", "BTCUSDT", "BTCUSDT", "BTC", "USDT"),
         ("binance", "XBTUSDC", "XBTUSDC", "XBT", "USDC"),
+        ("binance-coinm", "BTCUSD_PERP", "BTCUSDPERP", "BTC", "USD"),
+        ("binance-usdm", "BTCUSDT", "BTCUSDT", "BTC", "USDT"),
+        ("binance-usdm", "BTCUSDT_231229", "BTCUSDT231229", "BTC", "USDT"),
         ("kucoin", "BTC-USDT", "BTCUSDT", "BTC", "USDT"),
         ("kucoin", "KCS-BTC", "KCSBTC", "KCS", "BTC"),
     ]

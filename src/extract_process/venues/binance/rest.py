@@ -50,7 +50,7 @@ _BUSY_CODES = {-1000, -1001, -1003, -1006, -1007, -1008}
 class ExchangeInfo:
     """What a collector needs of /api/v3/exchangeInfo: status by symbol, and request weight allowed a minute.
 
-    `weight_limit` is None where the answer has none.
+    `weight_limit` is None where the answer has no limits at all.
     """
 
     statuses: dict[str, str]
@@ -71,7 +71,7 @@ def parse_exchange_info(body: bytes, status_key: str = "status") -> ExchangeInfo
         limits = answer.get("rateLimits")
         return ExchangeInfo(
             statuses={item["symbol"]: str(item.get(status_key, "")) for item in answer["symbols"]},
-            weight_limit=next((int(limit["limit"]) for limit in limits or () if _is_weight_a_minute(limit)), None),
+            weight_limit=None if limits is None else next(int(limit["limit"]) for limit in limits if _is_weight_a_minute(limit)),
             contract_sizes={item["symbol"]: size for item in answer["symbols"] if (size := _contract_size(item))},
         )
 

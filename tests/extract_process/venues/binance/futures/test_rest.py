@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from extract_process.ranges import Range, grid_of
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from extract_process.venues.binance.futures.rest import PAGE_ROWS
+from extract_process.venues.binance.rest import parse_exchange_info
 from simulated_exchange.app import SimulatedExchange
 from simulated_exchange.config import ExchangeConfig
 from tickhouse_core.errors import UnknownSymbols, UnusableAnswer, VenueRefused
@@ -132,3 +134,16 @@ async def test_a_span_of_years_is_asked_for_in_parts_of_200_days(tmp_path: Path,
         asked = exchange.tally()["coinm"]["klines_log"]
     assert len(asked) == 3
     assert all((one["endTime"] - one["startTime"]) * 1_000 < 200 * DAY_US and one["status"] == 200 for one in asked)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"contractSize": None}, {"contractSize": "abc"}, {"contractSize": 0}, {"contractStatus": None}, {}]
+)
+def test_one_odd_contract_hides_no_other(odd: dict[str, object]) -> None:
+    good = {"symbol": "BTCUSD_PERP", "contractStatus": "TRADING", "contractSize": 100}
+    body = orjson.dumps({"rateLimits": [], "symbols": [{"symbol": "ODDUSD_PERP", **odd}, good]})
+    info = parse_exchange_info(body, "contractStatus")
+    assert info.statuses["BTCUSD_PERP"] == "TRADING"
+    assert info.statuses["ODDUSD_PERP"] != "TRADING"
+    assert info.contract_sizes == {"BTCUSD_PERP": "100"}
+    assert info.weight_limit is None
