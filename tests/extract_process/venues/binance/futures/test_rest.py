@@ -137,11 +137,11 @@ async def test_a_span_of_years_is_asked_for_in_parts_of_200_days(tmp_path: Path,
 
 
 @pytest.mark.parametrize(
-    "odd", [{"contractSize": None}, {"contractSize": "abc"}, {"contractSize": 0}, {"contractStatus": None}, {}]
+    "odd", [{"contractSize": None}, {"contractSize": "abc"}, {"contractSize": 0}, {"contractStatus": 1}, {}]
 )
 def test_one_odd_contract_hides_no_other(odd: dict[str, object]) -> None:
     good = {"symbol": "BTCUSD_PERP", "contractStatus": "TRADING", "contractSize": 100}
-    body = orjson.dumps({"rateLimits": [], "symbols": [{"symbol": "ODDUSD_PERP", **odd}, good]})
+    body = orjson.dumps({"symbols": [{"symbol": "ODDUSD_PERP", **odd}, good]})
     info = parse_exchange_info(body, "contractStatus")
     assert info.statuses["BTCUSD_PERP"] == "TRADING"
     assert info.statuses["ODDUSD_PERP"] != "TRADING"
