@@ -136,9 +136,7 @@ async def test_a_span_of_years_is_asked_for_in_parts_of_200_days(tmp_path: Path,
     assert all((one["endTime"] - one["startTime"]) * 1_000 < 200 * DAY_US and one["status"] == 200 for one in asked)
 
 
-@pytest.mark.parametrize(
-    "odd", [{"contractSize": None}, {"contractSize": "abc"}, {"contractSize": 0}, {"contractStatus": 1}, {}]
-)
+@pytest.mark.parametrize("odd", [{"contractSize": None}, {"contractSize": "abc"}, {"contractSize": 0}, {"contractStatus": 1}, {}])
 def test_one_odd_contract_hides_no_other(odd: dict[str, object]) -> None:
     good = {"symbol": "BTCUSD_PERP", "contractStatus": "TRADING", "contractSize": 100}
     body = orjson.dumps({"symbols": [{"symbol": "ODDUSD_PERP", **odd}, good]})
