@@ -1,11 +1,12 @@
 """PURE. GapFiller: what of a gap an answer filled, what the venue does not have, and what is asked for next."""
 
+from itertools import pairwise
 from typing import Any
 
 from extract_process.live.monitor import Findings, StreamMonitor
 from extract_process.live.requests import GapRequest
 from extract_process.ranges import EVERY_ID, Range
-from extract_process.records import Trade
+from extract_process.records import StreamKey, Trade
 from extract_process.spool.segments import RestAnswer
 from extract_process.venues import Venue
 
@@ -60,7 +61,9 @@ class GapFiller:
     def _on_trades(self, request: GapRequest, trades: list[Trade], now: int, result: Findings) -> None:
         """Sparse ids: the answer is all there was from its first trade on."""
         key, missing = request.key, request.ids
-        if key.channel not in self._venue.sparse_channels:
+        if self._venue.leaves_out_no_trades and trades:
+            healed = self._on_left_out(key, missing, trades, result)
+        elif key.channel not in self._venue.sparse_channels:
             healed = EVERY_ID.ranges_of(_found(request, trades))
         elif trades[0].trade_id <= missing.last:
             healed = [Range(max(missing.first, trades[0].trade_id), missing.last)]
@@ -76,6 +79,16 @@ class GapFiller:
             result.add(self.on_refused(request, "the venue sent no such trades", now))
         elif trades[-1].trade_id < missing.last:
             result.requests.append(GapRequest(key, trades[-1].trade_id + 1, missing.last, is_history=True))
+
+    def _on_left_out(self, key: StreamKey, missing: Range, trades: list[Trade], result: Findings) -> list[Range]:
+        """What the answer accounts for, with the ids that are no trades: they are told at the time of the trade before them."""
+        first, last = max(missing.first, trades[0].trade_id), min(missing.last, trades[-1].trade_id)
+        for before, after in pairwise(trades):
+            ids = (max(before.trade_id + 1, first), min(after.trade_id - 1, last))
+            if ids[0] <= ids[1]:
+                words = "the venue's answer leaves it out"
+                result.events.append(self._monitor.event("no_trade", before.event_time, key, ids=ids, detail=words))
+        return [Range(first, last)] if first <= last else []
 
 
 def _found(request: GapRequest, trades: list[Trade]) -> list[int]:

@@ -85,6 +85,10 @@ class Venue:
     sparse_channels: frozenset[str] = frozenset()
     """Channels whose ids grow without being consecutive: a jump is a gap only where the stream was interrupted."""
 
+    leaves_out_no_trades: bool = False
+    """Trades over REST lack the ids that the venue says are no trades of the market: what an answer lacks between its first and
+    its last trade is such an id."""
+
     top_channel: str = ""
     """The channel whose messages have the best of both sides at an update id of the book, which checks the running one."""
 

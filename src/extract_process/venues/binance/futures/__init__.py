@@ -60,6 +60,7 @@ def venue_of(product: Product) -> Venue:
         open_rest=open_rest,
         open_archive=open_archive,
         sparse_channels=frozenset({"book_tickers"}),
+        leaves_out_no_trades=True,
         top_channel="book_tickers",
         socket_of=product.socket_of,
     )

@@ -4,7 +4,9 @@ import orjson
 import pytest
 
 from extract_process.book.sync import Apply, BookSync, SnapshotNeeded, Synced
+from extract_process.live.gap_filler import GapFiller
 from extract_process.live.monitor import StreamMonitor
+from extract_process.live.requests import GapRequest
 from extract_process.records import DepthDiff, NoTrade, StreamKey, Trade
 from extract_process.sequence import Gap
 from extract_process.venues import venue_named
@@ -107,3 +109,17 @@ def test_usdm_streams_are_on_two_sockets_and_coinms_on_one() -> None:
         "!miniTicker@arr": "market",
     }
     assert {coinm.socket_of(name) for name in names} == {""}
+
+
+def test_an_answer_closes_a_gap_though_it_leaves_out_ids_that_are_no_trades() -> None:
+    venue = venue_named("binance-usdm")
+    monitor = StreamMonitor(venue.name, "main", {})
+    trades = {number: Trade("BTCUSDT", number, "5.0", "0.1", True, AT * 1_000 + number, AT * 1_000) for number in range(1, 12)}
+    found = monitor.on_messages([trades[1], trades[2], trades[10]], AT * 1_000)
+    (gap,) = found.requests
+    assert isinstance(gap, GapRequest)
+    answer = [trades[number] for number in (1, 2, 3, 5, 6, 8, 10, 11)]  # 4, 7 and 9 are left out
+    healed = GapFiller(monitor, venue).on_answer(gap, answer, AT * 1_000)
+    told = [(event.event, event.from_update_id, event.to_update_id) for event in healed.events]
+    assert told == [("no_trade", 4, 4), ("no_trade", 7, 7), ("no_trade", 9, 9), ("healed", 3, 9)]
+    assert healed.requests == []
