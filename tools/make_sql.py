@@ -75,7 +75,7 @@ def trade_id_gaps() -> Iterator[str]:
         time="trade_time",
         first_id="trade_id as first_id",
         last_id="trade_id as last_id",
-        where=" and venue = 'binance'",
+        where=" and startsWith(venue, 'binance')",
     )
 
 

@@ -1,4 +1,4 @@
--- Offends: {ids} that are missing between two recorded ones and that no event `gap` speaks of.
+-- Offends: {ids} that are missing between two recorded ones and that no event `gap` or `no_trade` speaks of.
 -- value: how many ids. No parameters.{note}
 -- An id that several gaps have counts once: each gap keeps, as its piece, the ids that no former one has, and pieces are counted up.
 -- What a hole shares with them is the difference of that count at its two ends: both sides are sorted once.
@@ -29,7 +29,7 @@ with
             toInt64(assumeNotNull(from_update_id)) as first_id,
             toInt64(assumeNotNull(to_update_id)) + 1 as next_id
         from stream_events
-        where event = 'gap' and channel = '{channel}' and from_update_id is not null and to_update_id is not null
+        where event in ('gap', 'no_trade') and channel = '{channel}' and from_update_id is not null and to_update_id is not null
             and next_id > first_id
     ),
     reached as (

@@ -4,7 +4,8 @@
 -- Touched: minutes in which silver lost rows; the minutes of loaded klines and trades, and of the trades right before and after loaded ones, whose
 -- completeness changes with them; the days of all these, where that is as good (grain, see the transformer).
 -- A row made of trades is complete if its ids have no hole (the venue counts them up by
--- one in a symbol) and the trades before the first and after the last are here too.
+-- one in a symbol) and the trades before the first and after the last are here too. Ids that the venue calls no trades (event
+-- `no_trade`) are no hole; between two trades on both sides of a row one such id is looked past.
 -- Sums are made in Decimal(76, 18) and are null where storage has no room (38 digits). A sum of products is exact up to 5e40:
 -- what Float64 finds far beyond the room is not looked at closer. exact_quote_volume keeps all 36 decimals of it.
 -- Of several candidates: complete trades, a closed kline, incomplete trades, a running kline.
@@ -45,6 +46,15 @@ touched as (
             ))
         from loaded_trades
     )
+-- [no_trades
+    union distinct
+    select
+        venue,
+        symbol,
+        toStartOfInterval(arrayJoin([started_at - toIntervalMinute(1), started_at, started_at + toIntervalMinute(1)]), toIntervalSecond({grain:UInt32}))
+    from silver_stream_events
+    where event = 'no_trade' and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+-- no_trades]
     union distinct
     select
         venue,
@@ -91,6 +101,32 @@ from_trades as (
     where (venue, symbol, toStartOfInterval(trade_time, toIntervalSecond({grain:UInt32}))) in (select * from touched)
     group by venue, symbol, start
 ),
+-- [no_trades
+no_trades as (
+    select distinct
+        venue,
+        symbol,
+        arrayJoin(range(assumeNotNull(from_update_id), assumeNotNull(to_update_id) + 1)) as trade_id
+    from silver_stream_events
+    where event = 'no_trade' and from_update_id is not null and to_update_id is not null
+        and to_update_id < from_update_id + 1000
+        and (venue, symbol) in (select distinct venue, symbol from touched)
+        and started_at >= (select min(start) from touched) - toIntervalHour(1)
+        and started_at < (select max(start) from touched) + toIntervalSecond({grain:UInt32}) + toIntervalHour(1)
+),
+left_out_ids as (
+    select
+        venue,
+        symbol,
+        start,
+        toInt64(count()) as left_out
+    from no_trades
+    asof inner join (select venue, symbol, start, first_trade_id, last_trade_id from from_trades) as made
+        on no_trades.venue = made.venue and no_trades.symbol = made.symbol and no_trades.trade_id >= made.first_trade_id
+    where no_trades.trade_id <= made.last_trade_id
+    group by venue, symbol, start
+),
+-- no_trades]
 neighbours as (
     select
         venue,
@@ -101,19 +137,46 @@ neighbours as (
         select
             venue,
             symbol,
-            arrayJoin([toUInt64(first_trade_id - 1), last_trade_id + 1])
+            arrayJoin([
+                toUInt64(first_trade_id - 1),
+                last_trade_id + 1
+-- [no_trades
+                , toUInt64(first_trade_id - 2), last_trade_id + 2
+-- no_trades]
+            ])
         from from_trades
     )
 ),
 candidates as (
     select
-        *,
+        * except (left_out),
         'trades' as source,
-        first_trade_id = 0 or (venue, symbol, toUInt64(first_trade_id - 1)) in (select * from neighbours) as follows_previous,
-        (venue, symbol, last_trade_id + 1) in (select * from neighbours) as precedes_next,
-        trade_count = last_trade_id - first_trade_id + 1 and follows_previous and precedes_next as is_complete,
+        first_trade_id = 0 or (venue, symbol, toUInt64(first_trade_id - 1)) in (select * from neighbours)
+-- [no_trades
+        or (
+            (venue, symbol, toUInt64(first_trade_id - 1)) in (select venue, symbol, trade_id from no_trades)
+            and (venue, symbol, toUInt64(first_trade_id - 2)) in (select * from neighbours)
+        )
+-- no_trades]
+        as follows_previous,
+        (venue, symbol, last_trade_id + 1) in (select * from neighbours)
+-- [no_trades
+        or (
+            (venue, symbol, last_trade_id + 1) in (select venue, symbol, trade_id from no_trades)
+            and (venue, symbol, last_trade_id + 2) in (select * from neighbours)
+        )
+-- no_trades]
+        as precedes_next,
+        trade_count
+-- [no_trades
+        + left_out
+-- no_trades]
+        = last_trade_id - first_trade_id + 1 and follows_previous and precedes_next as is_complete,
         if(is_complete, 0, 2) as rank
     from from_trades
+-- [no_trades
+    left join left_out_ids using (venue, symbol, start)
+-- no_trades]
     union all
     select
         venue,

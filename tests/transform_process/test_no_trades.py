@@ -1,0 +1,79 @@
+"""Candles of a venue whose ids of trades are not all trades (Binance futures): ids that it calls none are no holes."""
+
+import random
+
+import pytest
+
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.warehouse import Warehouse
+from transform_process.transformer import Transformer, TransformOptions
+
+from . import warehouse_rows as rows
+from .warehouse_rows import STREAM_EVENTS, TRADES, Row, land, select, transform, us
+
+START, SECOND = us("2024-08-09"), 1_000_000
+
+
+def land_trades(warehouse: Warehouse, *ids: int) -> None:
+    """The trade with the id n is made in the second n."""
+    land(warehouse, TRADES, rows.trades(ids, times_us=[START + number * SECOND for number in ids]))
+
+
+def land_no_trades(warehouse: Warehouse, first: int, last: int) -> None:
+    land(warehouse, STREAM_EVENTS, rows.stream_event("no_trade", "trades", first, last, started_us=START + first * SECOND))
+
+
+def complete(warehouse: Warehouse, interval: str = "1s") -> list[bool]:
+    return [row["is_complete"] for row in select(warehouse, f"select * from gold_ohlcv_{interval} order by open_time")]
+
+
+def test_an_id_that_is_no_trade_is_no_hole(warehouse: Warehouse) -> None:
+    land_trades(warehouse, 1, 2, 4, 5, 8, 9)
+    land_no_trades(warehouse, 3, 3)
+    transform(warehouse)
+    assert complete(warehouse) == [False, True, True, False, False, False]  # 6 and 7 are missing; nothing is before 1
+    assert complete(warehouse, "1m") == [False]
+
+
+def test_minutes_are_complete_whenever_the_event_comes(warehouse: Warehouse) -> None:
+    """It is in an object of its own, which may be loaded later."""
+    gold = Transformer(warehouse, StopRequest(), TransformOptions(lag_seconds=0))
+    ids = [number for number in range(55, 190) if number not in (60, 61, 100, 150)]
+    land_trades(warehouse, *ids)
+    gold.run_pass()
+    assert complete(warehouse, "1m") == [False] * 4
+    land_no_trades(warehouse, 100, 100)
+    gold.run_pass()
+    land_no_trades(warehouse, 150, 150)
+    land_trades(warehouse, 190)
+    gold.run_pass()
+    assert complete(warehouse, "1m") == [False, False, True, False]  # two ids in a row are not looked past at an end
+
+
+@pytest.mark.slow
+def test_what_was_built_step_by_step_is_what_a_rebuild_builds(warehouse: Warehouse) -> None:
+    chance = random.Random(7)
+    steps = [(number, chance.random() < 0.2) for number in range(1, 200)]
+    parts = [steps[at : at + 40] for at in range(0, 200, 40)]
+    chance.shuffle(parts)
+    gold = Transformer(warehouse, StopRequest(), TransformOptions(lag_seconds=0))
+    for part in parts:
+        land_trades(warehouse, *[number for number, is_none in part if not is_none])
+        gold.run_pass()
+        for number, is_none in part:
+            if is_none:
+                land_no_trades(warehouse, number, number)
+    land_trades(warehouse, 200)
+    gold.run_pass()
+    built = _gold(warehouse)
+    transform(warehouse, rebuild=True)
+    assert built == _gold(warehouse)
+    assert sum(bool(row["is_complete"]) for row in built) > 100
+
+
+def _gold(warehouse: Warehouse) -> list[Row]:
+    return [
+        {name: value for name, value in row.items() if name != "build_version"}
+        for interval in ("1s", "1m", "5m")
+        for row in select(warehouse, f"select * from gold_ohlcv_{interval} order by open_time")
+    ]
