@@ -5,7 +5,7 @@
 -- completeness changes with them; the days of all these, where that is as good (grain, see the transformer).
 -- A row made of trades is complete if its ids have no hole (the venue counts them up by
 -- one in a symbol) and the trades before the first and after the last are here too. Ids that the venue calls no trades (event
--- `no_trade`) are no hole; between two trades on both sides of a row one such id is looked past.
+-- `no_trade`, told within a month of its neighbours) are no hole; on both sides of a row one such id is looked past.
 -- Sums are made in Decimal(76, 18) and are null where storage has no room (38 digits). A sum of products is exact up to 5e40:
 -- what Float64 finds far beyond the room is not looked at closer. exact_quote_volume keeps all 36 decimals of it.
 -- Of several candidates: complete trades, a closed kline, incomplete trades, a running kline.
@@ -42,6 +42,10 @@ touched as (
             symbol,
             arrayJoin(arrayConcat(
                 if(is_after_loaded, [], [toUInt64(trade_id - 1)]),
+-- [no_trades
+                if(is_after_loaded, [], [toUInt64(trade_id - 2)]),
+                if(is_before_loaded, [], [toUInt64(trade_id + 2)]),
+-- no_trades]
                 if(is_before_loaded, [], [toUInt64(trade_id + 1)])
             ))
         from loaded_trades
@@ -51,9 +55,19 @@ touched as (
     select
         venue,
         symbol,
-        toStartOfInterval(arrayJoin([started_at - toIntervalMinute(1), started_at, started_at + toIntervalMinute(1)]), toIntervalSecond({grain:UInt32}))
-    from silver_stream_events
-    where event = 'no_trade' and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+        toStartOfInterval(trade_time, toIntervalSecond({grain:UInt32}))
+    from silver_trades
+    where (venue, symbol, trade_id) in (
+        select
+            venue,
+            symbol,
+            arrayJoin([from_update_id - 2, from_update_id - 1, to_update_id + 1, to_update_id + 2])
+        from (
+            select venue, symbol, toUInt64(ifNull(from_update_id, 0)) as from_update_id, toUInt64(ifNull(to_update_id, 0)) as to_update_id
+            from silver_stream_events
+            where event = 'no_trade' and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+        )
+    )
 -- no_trades]
     union distinct
     select
@@ -111,8 +125,8 @@ no_trades as (
     where event = 'no_trade' and from_update_id is not null and to_update_id is not null
         and to_update_id < from_update_id + 1000
         and (venue, symbol) in (select distinct venue, symbol from touched)
-        and started_at >= (select min(start) from touched) - toIntervalHour(1)
-        and started_at < (select max(start) from touched) + toIntervalSecond({grain:UInt32}) + toIntervalHour(1)
+        and started_at >= (select min(start) from touched) - toIntervalDay(31)
+        and started_at < (select max(start) from touched) + toIntervalSecond({grain:UInt32}) + toIntervalDay(31)
 ),
 left_out_ids as (
     select

@@ -15,15 +15,6 @@ select (
         from silver_klines
         where interval = {interval:String}
             and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
--- [no_trades
-        union distinct
-        select
-            venue,
-            symbol,
-            toStartOfInterval(arrayJoin([started_at - toIntervalMinute(1), started_at, started_at + toIntervalMinute(1)]), toIntervalSecond({grain:UInt32}))
-        from silver_stream_events
-        where event = 'no_trade' and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
--- no_trades]
 -- [lost
         union distinct
         select
@@ -36,3 +27,20 @@ select (
 -- lost]
     )
 )
+-- [no_trades
++ (
+    select count()
+    from silver_trades
+    where (venue, symbol, trade_id) in (
+        select
+            venue,
+            symbol,
+            arrayJoin([from_update_id - 2, from_update_id - 1, to_update_id + 1, to_update_id + 2])
+        from (
+            select venue, symbol, toUInt64(ifNull(from_update_id, 0)) as from_update_id, toUInt64(ifNull(to_update_id, 0)) as to_update_id
+            from silver_stream_events
+            where event = 'no_trade' and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+        )
+    )
+)
+-- no_trades]
