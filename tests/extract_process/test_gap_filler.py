@@ -177,6 +177,26 @@ class LastTrades:
         return trades(*self.ids, symbol=symbol)
 
 
+@pytest.mark.parametrize(
+    ("ids", "is_behind"), [((1, 4), True), ((1, 7), True), ((1, 9), True), ((1, 10), False), ((1, 12), False)]
+)
+async def test_an_answer_of_a_lagging_venue_is_asked_for_again(ids: tuple[int, int], is_behind: bool) -> None:
+    """REST is a moment behind the stream: a gap from 5 to 10 is asked for at once, and its last trades are not there yet."""
+    request = GapRequest(TRADES, 5, 10)
+    asked = Fetcher(cast("VenueRest", LastTrades(*range(ids[0], ids[1] + 1))), VENUE).fetch(request)
+    if is_behind:
+        with pytest.raises(VenueUnavailable, match="do not reach 10 yet"):
+            await asked
+    else:
+        assert (await asked).parsed[-1].trade_id == ids[1]
+
+
+async def test_ids_of_another_numbering_are_not_waited_for() -> None:
+    request = GapRequest(TRADES, 5_000_000, 5_000_010)
+    answer = await Fetcher(cast("VenueRest", LastTrades(1, 2, 3)), VENUE).fetch(request)
+    assert len(answer.parsed) == 3
+
+
 async def test_an_answer_that_does_not_reach_far_enough_is_none(tmp_path: Path) -> None:
     """KuCoin: whether more of them are missing is only known when a younger one is there; the request is sent again."""
     kucoin = venue_named("kucoin")

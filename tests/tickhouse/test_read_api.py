@@ -436,6 +436,22 @@ def test_a_hole_in_the_diffs_that_nobody_named_is_not_complete(lake: "th.Lake", 
     assert lake.depth_diffs("BTCUSDT", DAY, DAY + SECOND).coverage.column("coverage").to_pylist() == [1.0]
 
 
+@pytest.mark.parametrize("first", [20, 100], ids=["before", "behind"])
+def test_a_gap_beside_the_range_is_no_hole_of_it(lake: "th.Lake", folder: FolderStore, first: int) -> None:
+    """Rows up to a minute outside are read too, to see that the recording ran at the border."""
+    ids = [number for number in range(200) if not first <= number <= first + 5]
+    write(folder, TRADES, trades(ids, times_us=[DAY + number * SECOND for number in ids]))
+    for channel in ("trades", "depth"):
+        told = {"started_us": DAY + (first - 1) * SECOND, "ended_us": DAY + (first + 6) * SECOND}
+        write(folder, STREAM_EVENTS, stream_event("gap", channel, first, first + 5, cause="disconnect", **told))
+    for number in ids:
+        write(folder, DEPTH_DIFFS, depth_diff(number, number, event_us=DAY + number * SECOND, bids=[["1", "2"]]))
+    asked = ("BTCUSDT", DAY + 50 * SECOND, DAY + 80 * SECOND)
+    assert lake.trades(*asked).is_complete is True
+    assert lake.depth_diffs(*asked).is_complete is True
+    assert lake.trades("BTCUSDT", DAY + 10 * SECOND, DAY + 150 * SECOND).is_complete is False
+
+
 def test_an_object_of_trades_that_was_taken_away_is_not_complete(lake: "th.Lake", folder: FolderStore) -> None:
     """No recorder has written a gap for it. KuCoin's ids have holes of their own."""
     keys = {}

@@ -83,6 +83,7 @@ def test_folders_tables_queues_and_notification_ids_are_those_of_the_contract() 
             "depth-snapshots-parquet-notification",
         ),
         ("data_sources/tickers/", "bronze_tickers", "tickers-notifications", "tickers-parquet-notification"),
+        ("data_sources/book_tickers/", "bronze_book_tickers", "tickers-notifications", "book-tickers-parquet-notification"),
         ("data_sources/stream_events/", "bronze_stream_events", "ops-notifications", "stream-events-parquet-notification"),
         ("data_sources/heartbeats/", "bronze_heartbeats", "ops-notifications", "heartbeats-parquet-notification"),
     ]

@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from extract_process.live.event_log import SaidSeldom
 from extract_process.live.requests import GapRequest, Priority, Request, SnapshotPace, SnapshotRequest
-from extract_process.records import DepthSnapshot
+from extract_process.records import DepthSnapshot, Trade
 from extract_process.venues import Venue
 from extract_process.venues.api import VenueRest
 from extract_process.venues.parsing import DATA_ERRORS
@@ -28,6 +28,9 @@ REFUSED_AGAIN_SECONDS = 300.0
 """Until a request that the venue refused is sent again: a halted symbol comes back."""
 
 _BETWEEN_TRIES = Backoff(2.0, 60.0)
+_MOST_BEHIND = 1_000
+"""Ids between the newest trade of an answer and a gap that REST may not have yet."""
+
 _MOST_LINES = 2
 """A minute: a ban concerns every request that waits, and the client logs those that were sent."""
 
@@ -139,6 +142,16 @@ def _pause_after(error: Exception, failures: int) -> float:
     return 0.2 + _BETWEEN_TRIES.pause(failures, random.random())
 
 
+def _is_behind(trades: list[Trade], request: GapRequest, *, is_sparse: bool) -> bool:
+    """Whether the newest trades end before the gap does: REST is a little behind the stream. Much older ids are numbered anew.
+
+    Of sparse ids only a later one shows that a gap has no more of them.
+    """
+    if is_sparse:
+        return not trades or trades[-1].trade_id <= request.to_id
+    return not request.is_history and bool(trades) and request.from_id - _MOST_BEHIND <= trades[-1].trade_id < request.to_id
+
+
 async def prove_in_turn(
     synced: Callable[[], list[str]],
     queue: RequestQueue[Any],
@@ -188,8 +201,7 @@ class Fetcher:
             answer = await self._rest.fetch_trades(request.key.symbol, request.from_id)
         else:
             answer = await self._rest.fetch_recent_trades(request.key.symbol)
-        trades = answer.parsed
-        if request.key.channel in self._venue.sparse_channels and (not trades or trades[-1].trade_id <= request.to_id):
+        if _is_behind(answer.parsed, request, is_sparse=request.key.channel in self._venue.sparse_channels):
             raise VenueUnavailable(f"the venue's last trades of {request.key.symbol} do not reach {request.to_id} yet")
         return answer
 

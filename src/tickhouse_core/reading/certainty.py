@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +56,12 @@ class _Told:
     """What the rows of one symbol say: which ids they stand for (half-open, in order), and from when they are."""
 
     ranges: list[tuple[int, int]] = field(default_factory=list)
+    begun: dict[int, int] = field(default_factory=dict)
+    """The time of the row with which ids begin that follow each other, by the first of them."""
+
+    ended: dict[int, int] = field(default_factory=dict)
+    """The time of the last such row, by the end of its ids."""
+
     rows: int = 0
     first: int | None = None
     last: int | None = None
@@ -67,6 +74,8 @@ class _Told:
         firsts, behind = np.r_[0, breaks], np.r_[breaks, len(starts)]
         groups = [(int(starts[one:end].min()), int(ends[one:end].max())) for one, end in zip(firsts, behind, strict=True)]
         self.ranges = joined([*self.ranges, *groups])
+        self.begun |= {group[0]: int(times[at]) for group, at in zip(groups, firsts, strict=True)}
+        self.ended |= {group[1]: int(times[at - 1]) for group, at in zip(groups, behind, strict=True)}
         self.rows += int(((times >= request.start) & (times < request.end)).sum())
         times = times if known_until is None else times[times < known_until]
         inside = times[(times >= request.start) & (times < request.end)]
@@ -135,7 +144,7 @@ class _Look:
         return any(start <= first and last < end for start, end in told.ranges)
 
     def _unexplained(self, symbol: str, told: _Told, mine: Sequence[int]) -> int:
-        """Holes between rows that go on from each other by the venue's rule and that no gap explains; other ids may jump.
+        """Holes between rows of the range and the two beside it that no gap explains; other ids than those of a rule may jump.
 
         A gap that was healed explains none: its rows were there. Only Binance counts trades up by one, as the check
         trade_id_gaps has it.
@@ -146,8 +155,12 @@ class _Look:
         standing = [self._ids[place] for place in mine if self.is_open[place]]
         absent = absences(self._events, symbol)
         named = joined([*absent, *((ids[0], ids[1] + length) for ids in standing if None not in ids)])
-        holes = zip(told.ranges[:-1], told.ranges[1:], strict=True)
-        return sum(not any(start <= one[1] and other[0] <= end for start, end in named) for one, other in holes)
+        holes = [
+            (one[1], other[0])
+            for one, other in pairwise(told.ranges)
+            if told.begun[other[0]] >= self._request.start and told.ended[one[1]] < self._request.end
+        ]
+        return sum(not any(start <= first and end <= last for start, last in named) for first, end in holes)
 
 
 def _ids_of(dataset: Dataset, table: pa.Table) -> tuple[Numbers, Numbers, Numbers]:
