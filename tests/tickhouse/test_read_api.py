@@ -442,8 +442,9 @@ def test_a_gap_beside_the_range_is_no_hole_of_it(lake: "th.Lake", folder: Folder
     ids = [number for number in range(200) if not first <= number <= first + 5]
     write(folder, TRADES, trades(ids, times_us=[DAY + number * SECOND for number in ids]))
     for channel in ("trades", "depth"):
-        told = {"started_us": DAY + (first - 1) * SECOND, "ended_us": DAY + (first + 6) * SECOND}
-        write(folder, STREAM_EVENTS, stream_event("gap", channel, first, first + 5, cause="disconnect", **told))
+        began, ended = DAY + (first - 1) * SECOND, DAY + (first + 6) * SECOND
+        gap = stream_event("gap", channel, first, first + 5, cause="disconnect", started_us=began, ended_us=ended)
+        write(folder, STREAM_EVENTS, gap)
     for number in ids:
         write(folder, DEPTH_DIFFS, depth_diff(number, number, event_us=DAY + number * SECOND, bids=[["1", "2"]]))
     asked = ("BTCUSDT", DAY + 50 * SECOND, DAY + 80 * SECOND)
