@@ -168,7 +168,7 @@ def test_a_clean_stop_leaves_nothing_behind_and_exits_0(open_venue: "OpenVenue",
         (["--symbol", "NOSUCH"], "error: unknown symbol NOSUCH on binance: write it as the venue does, for example BTCUSDT"),
         (
             ["--symbol", "BTCUSDT", "--channel", "candles"],
-            "error: --channel 'candles': choose from trades, depth, klines, ticker",
+            "error: --channel 'candles': choose from trades, depth, book_tickers, klines, ticker",
         ),
         (["--symbol", "BTCUSDT", "--venue", "mtgox"], "error: --venue 'mtgox': choose from binance"),
         (["--symbol", "BTCUSDT", "--give-up", "depth,depth"], "error: --give-up 'depth,depth': name a channel once"),
