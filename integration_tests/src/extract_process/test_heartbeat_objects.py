@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ def test_a_capture_that_records_trades_writes_few_heartbeats(
         return Counter(instance_of(item.key) for item in moto_lake.store.list_keys(prefix))
 
     options: dict[str, Any] = {"venue": venue, "limits": BatchLimits(age_seconds=1.0), "heartbeat_seconds": 1.0}
+    began = time.monotonic()
     with (
         capturing(symbol, instance="few", busy_heartbeat_seconds=5.0, **options),
         capturing(symbol, instance="many", busy_heartbeat_seconds=1.0, **options),
@@ -37,4 +39,6 @@ def test_a_capture_that_records_trades_writes_few_heartbeats(
         wait_until(lambda: min(objects(TRADES.prefix)[name] for name in ("few", "many")) >= 20, "twenty batches of each")
     beats, trades = objects(HEARTBEATS.prefix), objects(TRADES.prefix)
     assert beats["many"] > 0.6 * trades["many"]
-    assert beats["few"] < 0.5 * trades["few"]
+    seconds = time.monotonic() - began  # twenty batches take longer on a busy machine
+    assert beats["few"] <= seconds / 5 + 3
+    assert beats["few"] < beats["many"]
