@@ -40,5 +40,5 @@ def test_a_capture_that_records_trades_writes_few_heartbeats(
     beats, trades = objects(HEARTBEATS.prefix), objects(TRADES.prefix)
     assert beats["many"] > 0.6 * trades["many"]
     seconds = time.monotonic() - began  # twenty batches take longer on a busy machine
-    assert beats["few"] <= seconds / 5 + 3
-    assert beats["few"] < beats["many"]
+    assert beats["few"] <= seconds / 5 + 5, "with the first, the last, and those of a quiet moment"
+    assert beats["few"] < 0.7 * beats["many"]

@@ -25,6 +25,7 @@ MOST = Decimal(10) ** 76
 MANY = "numbers(1000)"
 PARAMETERS = {
     "gold_book_at": "(venue = 'binance', symbol = 'BTCUSDT', at = '2026-01-02 00:00:00')",
+    "gold_effective_spread": "(venue = 'binance', symbol = 'BTCUSDT', since = '2026-01-01', until = '2026-01-02')",
     "gold_kline_verdicts_1m": "(since = '2026-01-01', until = '2026-01-02')",
 }
 NESTED = "(select level.price as price, level.quantity as quantity from {} array join arrayConcat(bids, asks) as level)"
@@ -205,7 +206,8 @@ def fill(warehouse: Warehouse, chance: random.Random) -> None:
     two_venues = [("binance", "BTCUSDT"), ("kucoin", "BTC-USDT")]
     for venue, symbol in two_venues:
         market = {"venue": venue, "symbol": symbol}
-        for table in ("silver_trades", "silver_tickers", "silver_depth_diffs", "silver_depth_snapshots", "stored_book_top"):
+        of_books = ("silver_depth_diffs", "silver_depth_snapshots", "silver_book_tickers", "stored_book_top", "stored_quotes")
+        for table in ("silver_trades", "silver_tickers", *of_books):
             insert(warehouse, table, chance, market)
         insert(warehouse, "silver_klines", chance, market | {"interval": "1m"})
         for interval in ("1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d"):
@@ -220,6 +222,9 @@ def fill(warehouse: Warehouse, chance: random.Random) -> None:
         "symbol_b": "BTC-USDT",
     }
     insert(warehouse, "stored_cross_venue", chance, pair)
+    told = {"venue": "binance-coinm", "channel": "", "event": "contract", "started_at": START}
+    sizes = [told | {"symbol": f"S{number}", "detail": f"{draw(number, chance):f}"} for number in range(ROWS)]
+    warehouse.insert_rows("silver_stream_events", sizes)
 
 
 def insert(warehouse: Warehouse, table: str, chance: random.Random, fixed: dict[str, Any]) -> None:

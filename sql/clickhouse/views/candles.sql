@@ -5,7 +5,7 @@ as
 select
     venue,
     symbol,
-    argMax(toDecimal128OrZero(detail, 18), started_at) as contract_size
+    argMax(toDecimal256OrZero(detail, 18), started_at) as contract_size
 from silver_stream_events
 where channel = '' and event = 'contract'
 group by venue, symbol
