@@ -15,7 +15,7 @@ from tickhouse_core.errors import UsageError
 if TYPE_CHECKING:  # a command that only says what it can do needs neither PyArrow nor an HTTP client
     import pyarrow as pa
 
-    from extract_process.records import DepthSnapshot, StreamKey, Trade
+    from extract_process.records import AnsweredTrade, DepthSnapshot, StreamKey
     from extract_process.venues.api import Archive, SocketRules, VenueRest
 
 _MODULES = {
@@ -62,7 +62,7 @@ class Venue:
     parse_depth: "Callable[[bytes, str, str], DepthSnapshot]"
     """Body, symbol, reason."""
 
-    parse_trades: "Callable[[bytes, str], list[Trade]]"
+    parse_trades: "Callable[[bytes, str], list[AnsweredTrade]]"
     """Body, symbol."""
 
     parse_klines: "Callable[[bytes, str, str, int], pa.Table]"
