@@ -89,6 +89,9 @@ class Venue:
     """Trades over REST lack the ids that the venue says are no trades of the market: what an answer lacks between its first and
     its last trade is such an id."""
 
+    quantities_are_contracts: bool = False
+    """Of everything but candles in the quote asset. What a contract is worth is an event `contract` of each symbol."""
+
     top_channel: str = ""
     """The channel whose messages have the best of both sides at an update id of the book, which checks the running one."""
 
