@@ -15,7 +15,7 @@ from tickhouse_core.errors import UsageError
 if TYPE_CHECKING:  # a command that only says what it can do needs neither PyArrow nor an HTTP client
     import pyarrow as pa
 
-    from extract_process.records import DepthSnapshot, StreamKey, Trade
+    from extract_process.records import AnsweredTrade, DepthSnapshot, StreamKey
     from extract_process.venues.api import Archive, SocketRules, VenueRest
 
 _MODULES = {
@@ -62,7 +62,7 @@ class Venue:
     parse_depth: "Callable[[bytes, str, str], DepthSnapshot]"
     """Body, symbol, reason."""
 
-    parse_trades: "Callable[[bytes, str], list[Trade]]"
+    parse_trades: "Callable[[bytes, str], list[AnsweredTrade]]"
     """Body, symbol."""
 
     parse_klines: "Callable[[bytes, str, str, int], pa.Table]"
@@ -88,6 +88,9 @@ class Venue:
     leaves_out_no_trades: bool = False
     """Trades over REST lack the ids that the venue says are no trades of the market: what an answer lacks between its first and
     its last trade is such an id."""
+
+    quantities_are_contracts: bool = False
+    """Of everything but candles in the quote asset. What a contract is worth is an event `contract` of each symbol."""
 
     top_channel: str = ""
     """The channel whose messages have the best of both sides at an update id of the book, which checks the running one."""

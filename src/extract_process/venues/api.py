@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import pyarrow as pa
 
 from extract_process.ranges import Range
-from extract_process.records import DepthSnapshot, Trade
+from extract_process.records import AnsweredTrade, DepthSnapshot
 from extract_process.venues.rest_client import Answer, RestClient
 
 
@@ -113,10 +113,10 @@ class VenueRest(Protocol):
     async def fetch_depth(self, symbol: str, levels: int, reason: str) -> Answer[DepthSnapshot]:
         """An order book snapshot of at least this many levels per side, or the deepest the venue offers."""
 
-    async def fetch_recent_trades(self, symbol: str) -> Answer[list[Trade]]:
+    async def fetch_recent_trades(self, symbol: str) -> Answer[list[AnsweredTrade]]:
         """The venue's most recent trades, oldest first."""
 
-    async def fetch_trades(self, symbol: str, from_id: int) -> Answer[list[Trade]]:
+    async def fetch_trades(self, symbol: str, from_id: int) -> Answer[list[AnsweredTrade]]:
         """Single trades from this id on, oldest first; never aggregates, which are not trades.
 
         Raises VenueRefused where the venue has no history.

@@ -4,7 +4,6 @@ Unreadable input is refused, never guessed: FrameRefused for a frame, UnusableAn
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -12,9 +11,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from extract_process.decimals import UnreadableNumber, decimals, plain_levels
+from extract_process.decimals import UnreadableNumber, decimals, plain_levels, plain_number
 from extract_process.ranges import grid_of
-from extract_process.records import DepthSnapshot, Trade
+from extract_process.records import AnsweredTrade, DepthSnapshot, Trade, UnreadableTrade
 from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME, TRADES, most_text_bytes
 from tickhouse_core.errors import UnusableAnswer
 from tickhouse_core.timestamps import SECOND_US, format_instant
@@ -129,21 +128,24 @@ def snapshot_of(symbol: str, last_update_id: object, bids: object, asks: object,
     return DepthSnapshot(symbol, id_of(last_update_id), plain_levels(pairs_of(bids)), plain_levels(pairs_of(asks)), reason)
 
 
-def trades_of(answer: object, read: Callable[[Any], Trade]) -> list[Trade]:
-    """The trades of an answer, in its order; `read` makes one of each item.
-
-    A trade whose numbers cannot be read is left out: it stays a gap, and its neighbours are healed.
-    """
+def trades_of(answer: object, read: Callable[[Any], AnsweredTrade]) -> list[AnsweredTrade]:
+    """The trades of an answer, in its order; `read` makes one of each item."""
     if type(answer) is not list:
         raise TypeError("not an array")
-    trades = []
-    for item in answer:
-        with suppress(UnreadableNumber):
-            trades.append(read(item))
-    return trades
+    return [read(item) for item in answer]
 
 
-def rising_trades(trades: list[Trade]) -> list[Trade]:
+def answered_trade(
+    symbol: str, trade_id: int, price: object, quantity: object, *, is_buyer_maker: bool, at: int
+) -> AnsweredTrade:
+    """REST says no event time: it is the trade time. One whose numbers cannot be read stays a gap; its neighbours are healed."""
+    try:
+        return Trade(symbol, trade_id, plain_number(price), plain_number(quantity), is_buyer_maker, at, at)
+    except UnreadableNumber as error:
+        return UnreadableTrade(trade_id, at, str(error))
+
+
+def rising_trades(trades: list[AnsweredTrade]) -> list[AnsweredTrade]:
     """Raises ValueError where their ids do not rise."""
     if any(later.trade_id <= earlier.trade_id for earlier, later in pairwise(trades)):
         raise ValueError("trades are not in ascending order")

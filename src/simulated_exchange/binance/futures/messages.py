@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from simulated_exchange.binance.messages import Wording, json_of
 from simulated_exchange.market.instruments import Instrument
-from simulated_exchange.market.klines import TimeUnit, decimal_text
+from simulated_exchange.market.klines import TimeUnit
 from simulated_exchange.market.live_market import DepthDiff, Top
 from simulated_exchange.market.order_book import Level
 from simulated_exchange.market.trade_log import Trade
@@ -59,10 +59,11 @@ class FuturesWording(Wording):
         )
 
     def rest_trade(self, trade: Trade, unit: TimeUnit) -> str:
-        quote = decimal_text(trade.price * trade.quantity * self._notional_scale)
+        other, amount = "base" if self._instrument.contract_size else "quote", trade.price * trade.quantity
         return (
             f'{{"id":{trade.trade_id},"price":"{self._price(trade.price)}","qty":"{self._quantity(trade.quantity)}",'
-            f'"quoteQty":"{quote}","time":{trade.time_us // 1000},"isBuyerMaker":{json_of(trade.is_buyer_maker)}}}'
+            f'"{other}Qty":"{self._turnover(trade.quantity, amount)}","time":{trade.time_us // 1000},'
+            f'"isBuyerMaker":{json_of(trade.is_buyer_maker)}}}'
         )
 
 

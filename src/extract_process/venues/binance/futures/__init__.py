@@ -61,6 +61,7 @@ def venue_of(product: Product) -> Venue:
         open_archive=open_archive,
         sparse_channels=frozenset({"book_tickers"}),
         leaves_out_no_trades=True,
+        quantities_are_contracts=product.quantities_are_contracts,
         top_channel="book_tickers",
         socket_of=product.socket_of,
     )
