@@ -43,6 +43,7 @@ _MODULES = {
     "export": ("tickhouse.export.command", _LOOK),
     "checks": ("transform_process.checks", _LOOK),
     "klines": ("tickhouse.klines", _RUN),
+    "trades": ("extract_process.trades", _RUN),
     "stream": ("extract_process.stream", _RUN),
     "load": ("load_process.__main__", _RUN),
     "transform": ("transform_process.__main__", _RUN),

@@ -1,8 +1,8 @@
 """What the recorder may use of any venue: control messages, socket addresses and limits, the REST API and the archive."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import IO, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -126,19 +126,38 @@ class VenueRest(Protocol):
         """Seconds between snapshots of this depth so that they use at most this share of the limit."""
 
 
+class TradeFile(Protocol):
+    """All trades of a day (`date` is `YYYY-MM-DD`) or month, proven by the venue's checksum. `sha256` is the file's."""
+
+    name: str
+    date: str
+    sha256: str
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Rows of the dataset trades in the file's order, some ten thousand at a time: a file may be larger than memory.
+
+        Blocking. Raises VenueRefused for a file that cannot be read.
+        """
+
+
 class Archive(Protocol):
     """The venue's bulk files. None where a file is not published, which proves nothing about the market.
 
     Errors name the file: VenueRefused where it is unusable for good, VenueUnavailable where it was after all retries.
     """
 
-    requests: int
+    @property
+    def requests(self) -> int:
+        """Sent so far."""
 
     async def fetch_month(self, symbol: str, interval: str, month: str) -> pa.Table | None:
         """All klines of a calendar month (`YYYY-MM`), in the file's order."""
 
     async def fetch_day(self, symbol: str, interval: str, day: str) -> pa.Table | None:
         """All klines of a day (`YYYY-MM-DD`)."""
+
+    async def fetch_trades(self, symbol: str, date: str, sink: IO[bytes]) -> TradeFile | None:
+        """The trades of a day (`YYYY-MM-DD`) or month (`YYYY-MM`). The file is written into `sink`, which it needs open."""
 
     async def publishes(self, symbol: str, interval: str, date: str) -> bool:
         """Whether there is a file of this month or day."""

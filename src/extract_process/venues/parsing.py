@@ -173,6 +173,26 @@ def klines_table(columns: dict[str, Any], *, venue: str, symbol: str, interval: 
     return check_klines(pa.table(arrays, schema=KLINES.schema))
 
 
+def trades_table(columns: dict[str, Any], *, venue: str, symbol: str, receipt_time: int) -> pa.Table:
+    """Columns of trades that were not received live (times in microseconds, numbers as text) as rows of the dataset trades.
+
+    No message said them, so their event_time is when they happened. Raises ValueError or ArrowInvalid for values that no trade
+    can have.
+    """
+    rows = len(columns["trade_id"])
+    filled: dict[str, Any] = {"venue": _repeated(venue, rows), "symbol": _repeated(symbol, rows)}
+    filled["trade_id"] = integers_of(columns["trade_id"])
+    filled["is_buyer_maker"] = _complete(columns["is_buyer_maker"], pa.bool_())
+    filled |= {name: _decimals(columns[name]) for name in ("price", "quantity")}
+    filled["trade_time"] = filled["event_time"] = _instants(columns["trade_time"], grain=1)
+    filled["receipt_time"] = pa.repeat(pa.scalar(receipt_time, INSTANT), rows)
+    table = pa.table([filled[field.name] for field in TRADES.schema], schema=TRADES.schema)
+    for name in ("price", "quantity"):
+        if rows and (lowest := pc.min(table[name]).as_py()) < 0:
+            raise ValueError(f"{name} {lowest} is negative")
+    return table
+
+
 def rising_klines(rows: pa.Table) -> pa.Table:
     """Raises ValueError where their open times do not rise."""
     times = rows["open_time"]
@@ -183,9 +203,13 @@ def rising_klines(rows: pa.Table) -> pa.Table:
 
 def integers_of(numbers: Any) -> pa.Array:
     """Raises ValueError where one is missing."""
-    array = numbers if isinstance(numbers, pa.Array | pa.ChunkedArray) else pa.array(numbers, pa.int64())
+    return _complete(numbers, pa.int64())
+
+
+def _complete(values: Any, kind: pa.DataType) -> pa.Array:
+    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, kind)
     if array.null_count:
-        raise ValueError("a time or count is missing")
+        raise ValueError("a time, count, id or side is missing")
     return array
 
 
