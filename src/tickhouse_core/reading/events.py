@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from tickhouse_core.datasets import KLINES, STREAM_EVENTS, Dataset
+from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.object_rows import ObjectRows, Wanted, in_chunks
 from tickhouse_core.reading.objects import received_from
@@ -29,8 +30,10 @@ class GapEvents:
     An object of events is read once; what is kept of it are gaps and heals, and the ids that are no trades.
     """
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, kinds: tuple[EventKind, ...] = ("gap", "healed")) -> None:
+        """`kinds`: which events are kept."""
         self._store = store
+        self._kinds = list(kinds)
         self._lock = threading.Lock()
         self._rows: dict[str, pa.Table] = {}
         self._no_trades: dict[str, pa.Table] = {}
@@ -43,7 +46,10 @@ class GapEvents:
         return self._reader.unreadable
 
     def of(self, dataset: Dataset, request: Request) -> pa.Table:
-        """Gaps and heals of the symbols from the beginning of the range on, each once, in the columns of stream_events."""
+        """Gaps and heals (or `kinds`) of the symbols, all where none is named, from the beginning of the range on.
+
+        Each once, in the columns of stream_events.
+        """
         with self._lock:
             rows = self._all_since(request.venue, request.start)
         if request.symbols:
@@ -68,7 +74,7 @@ class GapEvents:
     def _all_since(self, venue: str, since: int) -> pa.Table:
         listed = received_from(self._store, STREAM_EVENTS, venue, since - HOUR_US)
         fresh = [summary for summary in listed if (summary.key, summary.etag) not in self._known]
-        told = ds.field("event").isin(["gap", "healed", "no_trade"]) & (ds.field("venue") == venue)
+        told = ds.field("event").isin([*self._kinds, "no_trade"]) & (ds.field("venue") == venue)
         wanted = Wanted(told, venue, ("event",))
         rows = self._rows.get(venue, self._reader.schema.empty_table())
         no_trades = self._no_trades.get(venue, rows.select(_OF_NO_TRADE).slice(0, 0))
