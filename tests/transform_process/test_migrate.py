@@ -37,6 +37,7 @@ BEFORE_VIEWS = {
 
 CREATED = re.compile(r"^create (?:[a-z ]+ if not exists|or replace view) (\w+)", re.MULTILINE)
 PARAMETERS = {
+    "gold_basis_1s": "(venue = 'binance-usdm', symbol = 'BTCUSDT', since = '2024-01-01', until = '2024-01-02')",
     "gold_effective_spread": "(venue = 'binance', symbol = 'BTCUSDT', since = '2024-01-01', until = '2024-01-02')",
     "gold_book_at": "(venue = 'binance', symbol = 'BTCUSDT', at = '2024-01-01')",
     "gold_kline_verdicts_1m": "(since = '2024-01-01', until = '2024-01-02')",

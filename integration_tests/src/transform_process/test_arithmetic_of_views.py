@@ -25,6 +25,7 @@ MOST = Decimal(10) ** 76
 MANY = "numbers(1000)"
 PARAMETERS = {
     "gold_book_at": "(venue = 'binance', symbol = 'BTCUSDT', at = '2026-01-02 00:00:00')",
+    "gold_basis_1s": "(venue = 'binance-usdm', symbol = 'BTCUSDT', since = '2026-01-01', until = '2026-01-02')",
     "gold_effective_spread": "(venue = 'binance', symbol = 'BTCUSDT', since = '2026-01-01', until = '2026-01-02')",
     "gold_kline_verdicts_1m": "(since = '2026-01-01', until = '2026-01-02')",
 }
@@ -203,8 +204,8 @@ def view_columns(warehouse: Warehouse) -> list[tuple[str, str, str]]:
 
 def fill(warehouse: Warehouse, chance: random.Random) -> None:
     """Rows whose every number is drawn from 1e-12 to 1e12, in the tables behind the views."""
-    two_venues = [("binance", "BTCUSDT"), ("kucoin", "BTC-USDT")]
-    for venue, symbol in two_venues:
+    markets = [("binance", "BTCUSDT"), ("kucoin", "BTC-USDT"), ("binance-usdm", "BTCUSDT")]
+    for venue, symbol in markets:
         market = {"venue": venue, "symbol": symbol}
         of_books = ("silver_depth_diffs", "silver_depth_snapshots", "silver_book_tickers", "stored_book_top", "stored_quotes")
         for table in ("silver_trades", "silver_tickers", *of_books):
