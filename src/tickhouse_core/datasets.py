@@ -235,6 +235,99 @@ BOOK_TICKERS = Dataset(
 )
 """Binance spot sends no time with the best of both sides, so the time of a row is when it was received."""
 
+MARK_PRICES = Dataset(
+    name="mark_prices",
+    folder="mark_prices",
+    queue="tickers-notifications",
+    natural_key=("venue", "symbol", "event_time"),
+    id_column="event_time",
+    time_column="event_time",
+    channel="mark_prices",
+    schema=pa.schema(
+        [
+            pa.field("venue", NAME, nullable=False),
+            pa.field("symbol", NAME, nullable=False),
+            pa.field("event_time", INSTANT, nullable=False),
+            pa.field("mark_price", DECIMAL, nullable=False),
+            *(pa.field(name, DECIMAL) for name in ("index_price", "settle_price", "funding_rate")),
+            pa.field("next_funding_time", INSTANT),
+            pa.field("receipt_time", INSTANT, nullable=False),
+        ]
+    ),
+)
+"""Contracts with a delivery date have no funding: its rate and time are null."""
+
+FUNDING_RATES = Dataset(
+    name="funding_rates",
+    folder="funding_rates",
+    queue="tickers-notifications",
+    natural_key=("venue", "symbol", "funding_time"),
+    id_column="funding_time",
+    time_column="funding_time",
+    channel="funding_rates",
+    is_live=False,
+    schema=pa.schema(
+        [
+            pa.field("venue", NAME, nullable=False),
+            pa.field("symbol", NAME, nullable=False),
+            pa.field("funding_time", INSTANT, nullable=False),
+            pa.field("funding_rate", DECIMAL, nullable=False),
+            pa.field("mark_price", DECIMAL),
+            pa.field("receipt_time", INSTANT, nullable=False),
+        ]
+    ),
+)
+"""Settled rates, which may be negative. The rate of the period that runs is in `MARK_PRICES`."""
+
+OPEN_INTEREST = Dataset(
+    name="open_interest",
+    folder="open_interest",
+    queue="tickers-notifications",
+    natural_key=("venue", "symbol", "period", "event_time"),
+    id_column="event_time",
+    time_column="event_time",
+    channel="open_interest",
+    is_live=False,
+    schema=pa.schema(
+        [
+            pa.field("venue", NAME, nullable=False),
+            pa.field("symbol", NAME, nullable=False),
+            pa.field("period", NAME, nullable=False),
+            pa.field("event_time", INSTANT, nullable=False),
+            pa.field("open_interest", DECIMAL, nullable=False),
+            pa.field("open_interest_value", DECIMAL),
+            pa.field("source", NAME, nullable=False),
+            pa.field("receipt_time", INSTANT, nullable=False),
+        ]
+    ),
+)
+"""`period` is empty where a capture requested the present value (`source` is `poll`), else that of the venue's history (`5m`;
+`source` is `rest` or `archive`): it keeps the two apart."""
+
+LIQUIDATIONS = Dataset(
+    name="liquidations",
+    folder="liquidations",
+    queue="tickers-notifications",
+    natural_key=("venue", "symbol", "liquidation_id"),
+    id_column="liquidation_id",
+    time_column="trade_time",
+    channel="liquidations",
+    schema=pa.schema(
+        [
+            pa.field("venue", NAME, nullable=False),
+            pa.field("symbol", NAME, nullable=False),
+            pa.field("liquidation_id", pa.uint64(), nullable=False),
+            *(pa.field(name, NAME, nullable=False) for name in ("side", "order_type", "time_in_force", "status")),
+            *(pa.field(name, DECIMAL, nullable=False) for name in ("quantity", "price", "average_price")),
+            *(pa.field(name, DECIMAL, nullable=False) for name in ("last_filled_quantity", "filled_quantity")),
+            pa.field("trade_time", INSTANT, nullable=False),
+            pa.field("event_time", INSTANT, nullable=False),
+            pa.field("receipt_time", INSTANT, nullable=False),
+        ]
+    ),
+)
+"""The venue sends no id. Ours is made of `trade_time` and of what the message says of the order, see `records.liquidation_id`."""
+
 HEARTBEATS = Dataset(
     name="heartbeats",
     folder="heartbeats",
@@ -285,7 +378,8 @@ STREAM_EVENTS = Dataset(
     ),
 )
 
-DATASETS = (KLINES, TRADES, DEPTH_DIFFS, DEPTH_SNAPSHOTS, TICKERS, BOOK_TICKERS, STREAM_EVENTS, HEARTBEATS)
+_OF_DERIVATIVES = (MARK_PRICES, FUNDING_RATES, OPEN_INTEREST, LIQUIDATIONS)
+DATASETS = (KLINES, TRADES, DEPTH_DIFFS, DEPTH_SNAPSHOTS, TICKERS, BOOK_TICKERS, *_OF_DERIVATIVES, STREAM_EVENTS, HEARTBEATS)
 DATASET_OF = {dataset.channel: dataset for dataset in reversed(DATASETS) if dataset.channel}
 """By channel; of depth, the diffs."""
 

@@ -84,6 +84,10 @@ def test_folders_tables_queues_and_notification_ids_are_those_of_the_contract() 
         ),
         ("data_sources/tickers/", "bronze_tickers", "tickers-notifications", "tickers-parquet-notification"),
         ("data_sources/book_tickers/", "bronze_book_tickers", "tickers-notifications", "book-tickers-parquet-notification"),
+        ("data_sources/mark_prices/", "bronze_mark_prices", "tickers-notifications", "mark-prices-parquet-notification"),
+        ("data_sources/funding_rates/", "bronze_funding_rates", "tickers-notifications", "funding-rates-parquet-notification"),
+        ("data_sources/open_interest/", "bronze_open_interest", "tickers-notifications", "open-interest-parquet-notification"),
+        ("data_sources/liquidations/", "bronze_liquidations", "tickers-notifications", "liquidations-parquet-notification"),
         ("data_sources/stream_events/", "bronze_stream_events", "ops-notifications", "stream-events-parquet-notification"),
         ("data_sources/heartbeats/", "bronze_heartbeats", "ops-notifications", "heartbeats-parquet-notification"),
     ]

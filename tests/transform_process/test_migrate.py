@@ -63,7 +63,8 @@ def _with_sources(wanted: Iterable[str], made: Mapping[str, str]) -> set[str]:
     """The statements, and those that make what they read."""
     found = set(wanted)
     for one in wanted:
-        sources = {made[name] for name in re.findall(r"\w+", code(one)) if name in made and made[name] != one}
+        named = re.findall(r"\b(?:from|join|to)\s+(\w+)", code(one))  # a column may have the name of a view
+        sources = {made[name] for name in named if name in made and made[name] != one}
         found |= _with_sources(sources, made)
     return found
 

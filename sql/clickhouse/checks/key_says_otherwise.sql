@@ -33,6 +33,22 @@ from (
     select venue, symbol, '', object_key, object_etag, load_time
     from bronze_book_tickers
     where load_time >= {since:DateTime64(6, 'UTC')} and load_time < {until:DateTime64(6, 'UTC')}
+    union all
+    select venue, symbol, '', object_key, object_etag, load_time
+    from bronze_mark_prices
+    where load_time >= {since:DateTime64(6, 'UTC')} and load_time < {until:DateTime64(6, 'UTC')}
+    union all
+    select venue, symbol, '', object_key, object_etag, load_time
+    from bronze_funding_rates
+    where load_time >= {since:DateTime64(6, 'UTC')} and load_time < {until:DateTime64(6, 'UTC')}
+    union all
+    select venue, symbol, '', object_key, object_etag, load_time
+    from bronze_open_interest
+    where load_time >= {since:DateTime64(6, 'UTC')} and load_time < {until:DateTime64(6, 'UTC')}
+    union all
+    select venue, symbol, '', object_key, object_etag, load_time
+    from bronze_liquidations
+    where load_time >= {since:DateTime64(6, 'UTC')} and load_time < {until:DateTime64(6, 'UTC')}
 )
 where decodeURLComponent(extract(object_key, '/venue=([^/]+)/')) not in ('', '__HIVE_DEFAULT_PARTITION__', venue)
     or decodeURLComponent(extract(object_key, '/symbol=([^/]+)/')) not in ('', '__HIVE_DEFAULT_PARTITION__', symbol)

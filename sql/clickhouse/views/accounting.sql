@@ -538,6 +538,356 @@ comment 'Per object of book_tickers: whether bronze holds what the ledger says w
 -- bronze first: "not in ledger" is a finding only if it stays.
 -- The checksum is that of load_process.value_checksum: its docstring defines it. The numbers before the words are
 -- K(column), the number before them all is row_without_values(columns).
+create or replace view ops_accounting_mark_prices
+as
+with
+    4524394692449115963 as word_of_null,
+    (z1) -> bitXor(z1, bitShiftRight(z1, 30)) * 0xbf58476d1ce4e5b9 as mixed_once,
+    (z2) -> bitXor(z2, bitShiftRight(z2, 27)) * 0x94d049bb133111eb as mixed_twice,
+    (z3) -> bitXor(z3, bitShiftRight(z3, 31)) as mixed_thrice,
+    (z) -> mixed_thrice(mixed_twice(mixed_once(z))) as finalise,
+    (n) -> ifNull(toUInt64(n), word_of_null) as word_of_integer,
+    (t) -> word_of_integer(toUnixTimestamp64Micro(t)) as word_of_instant,
+    (d) -> reinterpret(d, 'UInt64') as low_half,
+    (d) -> toUInt64(bitShiftRight(reinterpret(d, 'UInt128'), 64)) as high_half,
+    (d) -> ifNull(low_half(d) + 11958200198706875437 * high_half(d), word_of_null) as word_of_decimal,
+    (price, quantity, index) -> finalise(
+        1183823892740741339 * word_of_decimal(price) + 7396360472522283921 * word_of_decimal(quantity) + 353900778432764247 * index
+    ) as hash_of_level,
+    (levels) -> 14096726686150808603 * length(levels) + arraySum(
+        arrayMap((p, q, i) -> hash_of_level(p, q, i), levels.price, levels.quantity, arrayEnumerate(levels))
+    ) as word_of_levels
+select
+    arrayStringConcat(arraySort(arrayFilter(name -> name != '', groupUniqArray(accounts.bucket))), ', ') as bucket,
+    accounts.key as key,
+    sum(accounts.versions) as versions,
+    sum(accounts.footer_rows) as footer_rows,
+    sum(accounts.bronze_rows) as bronze_rows,
+    sum(accounts.distinct_keys) as distinct_keys,
+    sum(accounts.ledger_checksum) as ledger_checksum,
+    sum(accounts.bronze_checksum) as bronze_checksum,
+    max(accounts.load_time) as load_time,
+    multiIf(
+        versions = 0, 'not in ledger',
+        bronze_rows = 0 and footer_rows > 0, 'gone from bronze',
+        bronze_rows < footer_rows, 'missing rows',
+        bronze_rows > footer_rows, 'doubled rows',
+        bronze_checksum != ledger_checksum, 'changed values',
+        versions = 1 and distinct_keys < bronze_rows, 'doubled keys',
+        'ok'
+    ) as verdict
+from (
+    select
+        toString(bucket) as bucket,
+        key,
+        1 as versions,
+        rows as footer_rows,
+        0 as bronze_rows,
+        0 as distinct_keys,
+        checksum as ledger_checksum,
+        0 as bronze_checksum,
+        load_time
+    from ops_loaded_objects final
+    where dataset = 'mark_prices' and status in ('loaded', 'superseded')
+    union all
+    select
+        '' as bucket,
+        toString(object_key) as key,
+        0 as versions,
+        0 as footer_rows,
+        count() as bronze_rows,
+        uniqExact((venue, symbol, event_time)) as distinct_keys,
+        0 as ledger_checksum,
+        sum(
+            finalise(
+                8949816274326621030
+                + 1571905976656057837 * xxHash64(venue)
+                + 13587974830924017133 * xxHash64(symbol)
+                + 14635155670171432909 * word_of_instant(event_time)
+                + 12212070934189677241 * word_of_decimal(mark_price)
+                + 3890161009515256675 * word_of_decimal(index_price)
+                + 5303532192070039117 * word_of_decimal(settle_price)
+                + 4342416472370078045 * word_of_decimal(funding_rate)
+                + 15498445745714916217 * word_of_instant(next_funding_time)
+                + 17229097607759416117 * word_of_instant(receipt_time)
+            )
+        ) as bronze_checksum,
+        max(load_time) as load_time
+    from bronze_mark_prices
+    group by object_key
+) as accounts
+group by accounts.key
+comment 'Per object of mark_prices: whether bronze holds what the ledger says was loaded, row for row and value for value';
+
+-- Grain: one object, by its key. Natural key: key (bronze keeps the key and not the bucket: of a key that was loaded
+-- from two buckets both are named, and counted together). A view: nothing is stored, exact at any moment; it reads
+-- all of bronze, or with `where key = ...` one object's rows. An object that is being loaded at this moment is in
+-- bronze first: "not in ledger" is a finding only if it stays.
+-- The checksum is that of load_process.value_checksum: its docstring defines it. The numbers before the words are
+-- K(column), the number before them all is row_without_values(columns).
+create or replace view ops_accounting_funding_rates
+as
+with
+    4524394692449115963 as word_of_null,
+    (z1) -> bitXor(z1, bitShiftRight(z1, 30)) * 0xbf58476d1ce4e5b9 as mixed_once,
+    (z2) -> bitXor(z2, bitShiftRight(z2, 27)) * 0x94d049bb133111eb as mixed_twice,
+    (z3) -> bitXor(z3, bitShiftRight(z3, 31)) as mixed_thrice,
+    (z) -> mixed_thrice(mixed_twice(mixed_once(z))) as finalise,
+    (n) -> ifNull(toUInt64(n), word_of_null) as word_of_integer,
+    (t) -> word_of_integer(toUnixTimestamp64Micro(t)) as word_of_instant,
+    (d) -> reinterpret(d, 'UInt64') as low_half,
+    (d) -> toUInt64(bitShiftRight(reinterpret(d, 'UInt128'), 64)) as high_half,
+    (d) -> ifNull(low_half(d) + 11958200198706875437 * high_half(d), word_of_null) as word_of_decimal,
+    (price, quantity, index) -> finalise(
+        1183823892740741339 * word_of_decimal(price) + 7396360472522283921 * word_of_decimal(quantity) + 353900778432764247 * index
+    ) as hash_of_level,
+    (levels) -> 14096726686150808603 * length(levels) + arraySum(
+        arrayMap((p, q, i) -> hash_of_level(p, q, i), levels.price, levels.quantity, arrayEnumerate(levels))
+    ) as word_of_levels
+select
+    arrayStringConcat(arraySort(arrayFilter(name -> name != '', groupUniqArray(accounts.bucket))), ', ') as bucket,
+    accounts.key as key,
+    sum(accounts.versions) as versions,
+    sum(accounts.footer_rows) as footer_rows,
+    sum(accounts.bronze_rows) as bronze_rows,
+    sum(accounts.distinct_keys) as distinct_keys,
+    sum(accounts.ledger_checksum) as ledger_checksum,
+    sum(accounts.bronze_checksum) as bronze_checksum,
+    max(accounts.load_time) as load_time,
+    multiIf(
+        versions = 0, 'not in ledger',
+        bronze_rows = 0 and footer_rows > 0, 'gone from bronze',
+        bronze_rows < footer_rows, 'missing rows',
+        bronze_rows > footer_rows, 'doubled rows',
+        bronze_checksum != ledger_checksum, 'changed values',
+        versions = 1 and distinct_keys < bronze_rows, 'doubled keys',
+        'ok'
+    ) as verdict
+from (
+    select
+        toString(bucket) as bucket,
+        key,
+        1 as versions,
+        rows as footer_rows,
+        0 as bronze_rows,
+        0 as distinct_keys,
+        checksum as ledger_checksum,
+        0 as bronze_checksum,
+        load_time
+    from ops_loaded_objects final
+    where dataset = 'funding_rates' and status in ('loaded', 'superseded')
+    union all
+    select
+        '' as bucket,
+        toString(object_key) as key,
+        0 as versions,
+        0 as footer_rows,
+        count() as bronze_rows,
+        uniqExact((venue, symbol, funding_time)) as distinct_keys,
+        0 as ledger_checksum,
+        sum(
+            finalise(
+                9468627943507739923
+                + 1571905976656057837 * xxHash64(venue)
+                + 13587974830924017133 * xxHash64(symbol)
+                + 7060540426239781055 * word_of_instant(funding_time)
+                + 4342416472370078045 * word_of_decimal(funding_rate)
+                + 12212070934189677241 * word_of_decimal(mark_price)
+                + 17229097607759416117 * word_of_instant(receipt_time)
+            )
+        ) as bronze_checksum,
+        max(load_time) as load_time
+    from bronze_funding_rates
+    group by object_key
+) as accounts
+group by accounts.key
+comment 'Per object of funding_rates: whether bronze holds what the ledger says was loaded, row for row and value for value';
+
+-- Grain: one object, by its key. Natural key: key (bronze keeps the key and not the bucket: of a key that was loaded
+-- from two buckets both are named, and counted together). A view: nothing is stored, exact at any moment; it reads
+-- all of bronze, or with `where key = ...` one object's rows. An object that is being loaded at this moment is in
+-- bronze first: "not in ledger" is a finding only if it stays.
+-- The checksum is that of load_process.value_checksum: its docstring defines it. The numbers before the words are
+-- K(column), the number before them all is row_without_values(columns).
+create or replace view ops_accounting_open_interest
+as
+with
+    4524394692449115963 as word_of_null,
+    (z1) -> bitXor(z1, bitShiftRight(z1, 30)) * 0xbf58476d1ce4e5b9 as mixed_once,
+    (z2) -> bitXor(z2, bitShiftRight(z2, 27)) * 0x94d049bb133111eb as mixed_twice,
+    (z3) -> bitXor(z3, bitShiftRight(z3, 31)) as mixed_thrice,
+    (z) -> mixed_thrice(mixed_twice(mixed_once(z))) as finalise,
+    (n) -> ifNull(toUInt64(n), word_of_null) as word_of_integer,
+    (t) -> word_of_integer(toUnixTimestamp64Micro(t)) as word_of_instant,
+    (d) -> reinterpret(d, 'UInt64') as low_half,
+    (d) -> toUInt64(bitShiftRight(reinterpret(d, 'UInt128'), 64)) as high_half,
+    (d) -> ifNull(low_half(d) + 11958200198706875437 * high_half(d), word_of_null) as word_of_decimal,
+    (price, quantity, index) -> finalise(
+        1183823892740741339 * word_of_decimal(price) + 7396360472522283921 * word_of_decimal(quantity) + 353900778432764247 * index
+    ) as hash_of_level,
+    (levels) -> 14096726686150808603 * length(levels) + arraySum(
+        arrayMap((p, q, i) -> hash_of_level(p, q, i), levels.price, levels.quantity, arrayEnumerate(levels))
+    ) as word_of_levels
+select
+    arrayStringConcat(arraySort(arrayFilter(name -> name != '', groupUniqArray(accounts.bucket))), ', ') as bucket,
+    accounts.key as key,
+    sum(accounts.versions) as versions,
+    sum(accounts.footer_rows) as footer_rows,
+    sum(accounts.bronze_rows) as bronze_rows,
+    sum(accounts.distinct_keys) as distinct_keys,
+    sum(accounts.ledger_checksum) as ledger_checksum,
+    sum(accounts.bronze_checksum) as bronze_checksum,
+    max(accounts.load_time) as load_time,
+    multiIf(
+        versions = 0, 'not in ledger',
+        bronze_rows = 0 and footer_rows > 0, 'gone from bronze',
+        bronze_rows < footer_rows, 'missing rows',
+        bronze_rows > footer_rows, 'doubled rows',
+        bronze_checksum != ledger_checksum, 'changed values',
+        versions = 1 and distinct_keys < bronze_rows, 'doubled keys',
+        'ok'
+    ) as verdict
+from (
+    select
+        toString(bucket) as bucket,
+        key,
+        1 as versions,
+        rows as footer_rows,
+        0 as bronze_rows,
+        0 as distinct_keys,
+        checksum as ledger_checksum,
+        0 as bronze_checksum,
+        load_time
+    from ops_loaded_objects final
+    where dataset = 'open_interest' and status in ('loaded', 'superseded')
+    union all
+    select
+        '' as bucket,
+        toString(object_key) as key,
+        0 as versions,
+        0 as footer_rows,
+        count() as bronze_rows,
+        uniqExact((venue, symbol, period, event_time)) as distinct_keys,
+        0 as ledger_checksum,
+        sum(
+            finalise(
+                14316951684012267553
+                + 1571905976656057837 * xxHash64(venue)
+                + 13587974830924017133 * xxHash64(symbol)
+                + 15150931981123844319 * xxHash64(period)
+                + 14635155670171432909 * word_of_instant(event_time)
+                + 18340437802218290511 * word_of_decimal(open_interest)
+                + 3440532002003193317 * word_of_decimal(open_interest_value)
+                + 7963790049691206827 * xxHash64(source)
+                + 17229097607759416117 * word_of_instant(receipt_time)
+            )
+        ) as bronze_checksum,
+        max(load_time) as load_time
+    from bronze_open_interest
+    group by object_key
+) as accounts
+group by accounts.key
+comment 'Per object of open_interest: whether bronze holds what the ledger says was loaded, row for row and value for value';
+
+-- Grain: one object, by its key. Natural key: key (bronze keeps the key and not the bucket: of a key that was loaded
+-- from two buckets both are named, and counted together). A view: nothing is stored, exact at any moment; it reads
+-- all of bronze, or with `where key = ...` one object's rows. An object that is being loaded at this moment is in
+-- bronze first: "not in ledger" is a finding only if it stays.
+-- The checksum is that of load_process.value_checksum: its docstring defines it. The numbers before the words are
+-- K(column), the number before them all is row_without_values(columns).
+create or replace view ops_accounting_liquidations
+as
+with
+    4524394692449115963 as word_of_null,
+    (z1) -> bitXor(z1, bitShiftRight(z1, 30)) * 0xbf58476d1ce4e5b9 as mixed_once,
+    (z2) -> bitXor(z2, bitShiftRight(z2, 27)) * 0x94d049bb133111eb as mixed_twice,
+    (z3) -> bitXor(z3, bitShiftRight(z3, 31)) as mixed_thrice,
+    (z) -> mixed_thrice(mixed_twice(mixed_once(z))) as finalise,
+    (n) -> ifNull(toUInt64(n), word_of_null) as word_of_integer,
+    (t) -> word_of_integer(toUnixTimestamp64Micro(t)) as word_of_instant,
+    (d) -> reinterpret(d, 'UInt64') as low_half,
+    (d) -> toUInt64(bitShiftRight(reinterpret(d, 'UInt128'), 64)) as high_half,
+    (d) -> ifNull(low_half(d) + 11958200198706875437 * high_half(d), word_of_null) as word_of_decimal,
+    (price, quantity, index) -> finalise(
+        1183823892740741339 * word_of_decimal(price) + 7396360472522283921 * word_of_decimal(quantity) + 353900778432764247 * index
+    ) as hash_of_level,
+    (levels) -> 14096726686150808603 * length(levels) + arraySum(
+        arrayMap((p, q, i) -> hash_of_level(p, q, i), levels.price, levels.quantity, arrayEnumerate(levels))
+    ) as word_of_levels
+select
+    arrayStringConcat(arraySort(arrayFilter(name -> name != '', groupUniqArray(accounts.bucket))), ', ') as bucket,
+    accounts.key as key,
+    sum(accounts.versions) as versions,
+    sum(accounts.footer_rows) as footer_rows,
+    sum(accounts.bronze_rows) as bronze_rows,
+    sum(accounts.distinct_keys) as distinct_keys,
+    sum(accounts.ledger_checksum) as ledger_checksum,
+    sum(accounts.bronze_checksum) as bronze_checksum,
+    max(accounts.load_time) as load_time,
+    multiIf(
+        versions = 0, 'not in ledger',
+        bronze_rows = 0 and footer_rows > 0, 'gone from bronze',
+        bronze_rows < footer_rows, 'missing rows',
+        bronze_rows > footer_rows, 'doubled rows',
+        bronze_checksum != ledger_checksum, 'changed values',
+        versions = 1 and distinct_keys < bronze_rows, 'doubled keys',
+        'ok'
+    ) as verdict
+from (
+    select
+        toString(bucket) as bucket,
+        key,
+        1 as versions,
+        rows as footer_rows,
+        0 as bronze_rows,
+        0 as distinct_keys,
+        checksum as ledger_checksum,
+        0 as bronze_checksum,
+        load_time
+    from ops_loaded_objects final
+    where dataset = 'liquidations' and status in ('loaded', 'superseded')
+    union all
+    select
+        '' as bucket,
+        toString(object_key) as key,
+        0 as versions,
+        0 as footer_rows,
+        count() as bronze_rows,
+        uniqExact((venue, symbol, liquidation_id)) as distinct_keys,
+        0 as ledger_checksum,
+        sum(
+            finalise(
+                9706884253360336678
+                + 1571905976656057837 * xxHash64(venue)
+                + 13587974830924017133 * xxHash64(symbol)
+                + 8566137963368650559 * word_of_integer(liquidation_id)
+                + 12699835791067075143 * xxHash64(side)
+                + 11333998105905099331 * xxHash64(order_type)
+                + 10272263221771132179 * xxHash64(time_in_force)
+                + 14285895487915179233 * xxHash64(status)
+                + 7396360472522283921 * word_of_decimal(quantity)
+                + 1183823892740741339 * word_of_decimal(price)
+                + 2552593589754450559 * word_of_decimal(average_price)
+                + 11647266072785355767 * word_of_decimal(last_filled_quantity)
+                + 16700407670891534687 * word_of_decimal(filled_quantity)
+                + 10392387695919591425 * word_of_instant(trade_time)
+                + 14635155670171432909 * word_of_instant(event_time)
+                + 17229097607759416117 * word_of_instant(receipt_time)
+            )
+        ) as bronze_checksum,
+        max(load_time) as load_time
+    from bronze_liquidations
+    group by object_key
+) as accounts
+group by accounts.key
+comment 'Per object of liquidations: whether bronze holds what the ledger says was loaded, row for row and value for value';
+
+-- Grain: one object, by its key. Natural key: key (bronze keeps the key and not the bucket: of a key that was loaded
+-- from two buckets both are named, and counted together). A view: nothing is stored, exact at any moment; it reads
+-- all of bronze, or with `where key = ...` one object's rows. An object that is being loaded at this moment is in
+-- bronze first: "not in ledger" is a finding only if it stays.
+-- The checksum is that of load_process.value_checksum: its docstring defines it. The numbers before the words are
+-- K(column), the number before them all is row_without_values(columns).
 create or replace view ops_accounting_stream_events
 as
 with
@@ -737,6 +1087,14 @@ from (
     select 'tickers' as dataset, * from ops_accounting_tickers
     union all
     select 'book_tickers' as dataset, * from ops_accounting_book_tickers
+    union all
+    select 'mark_prices' as dataset, * from ops_accounting_mark_prices
+    union all
+    select 'funding_rates' as dataset, * from ops_accounting_funding_rates
+    union all
+    select 'open_interest' as dataset, * from ops_accounting_open_interest
+    union all
+    select 'liquidations' as dataset, * from ops_accounting_liquidations
     union all
     select 'stream_events' as dataset, * from ops_accounting_stream_events
     union all
