@@ -1,4 +1,5 @@
-"""PURE. What a price or quantity is: a decimal that the lake's decimal128(38, 18) holds exactly, never negative, as text.
+"""PURE. What a price or quantity is: a decimal that the lake's decimal128(38, 18) holds exactly, as text. Only rates may be
+negative.
 
 Frames and answers are held to it where they are parsed (`plain_number`, `plain_levels`), so that lake, book, proof and
 mirror never meet anything else. `decimals` makes Arrow columns of such texts, without a float in between, `separated` the
@@ -36,6 +37,11 @@ def plain_number(text: object) -> str:
     after it.
     """
     return text if type(text) is str and _PLAIN.fullmatch(text) else _rewritten(text)
+
+
+def plain_rate(text: object) -> str:
+    """As `plain_number`, of a number that may be negative, as a funding rate may. Raises UnreadableNumber."""
+    return f"-{plain_number(text[1:])}" if type(text) is str and text.startswith("-") else plain_number(text)
 
 
 def plain_levels(levels: list[list[str]]) -> list[list[str]]:

@@ -3,12 +3,24 @@
 Prices and quantities are the venue's own text.
 """
 
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from extract_process.ranges import EVERY_ID, Grid, grid_of
-from tickhouse_core.datasets import BOOK_TICKERS, DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
+from tickhouse_core.datasets import (
+    BOOK_TICKERS,
+    DEPTH_DIFFS,
+    DEPTH_SNAPSHOTS,
+    KLINES,
+    LIQUIDATIONS,
+    MARK_PRICES,
+    OPEN_INTEREST,
+    TICKERS,
+    TRADES,
+    Dataset,
+)
 from tickhouse_core.event_kinds import EventKind
 
 Levels: TypeAlias = Sequence[Sequence[str]]
@@ -105,6 +117,59 @@ class Kline(NamedTuple):
     is_closed: bool
 
 
+class MarkPrice(NamedTuple):
+    """Of a future, once a second; None for what the venue does not send. Times in microseconds."""
+
+    symbol: str
+    event_time: int
+    mark_price: str
+    index_price: str | None
+    settle_price: str | None
+    funding_rate: str | None
+    next_funding_time: int | None
+
+
+class Liquidation(NamedTuple):
+    """An order that liquidates a position, as of its last trade; `side` is `buy` or `sell`. Times in microseconds."""
+
+    symbol: str
+    liquidation_id: int
+    side: str
+    order_type: str
+    time_in_force: str
+    status: str
+    quantity: str
+    price: str
+    average_price: str
+    last_filled_quantity: str
+    filled_quantity: str
+    trade_time: int
+    event_time: int
+
+
+class OpenInterest(NamedTuple):
+    """Contracts that are open at an instant (microseconds): the present value (`poll`), or one of a history with its `period`."""
+
+    symbol: str
+    event_time: int
+    open_interest: str
+    open_interest_value: str | None = None
+    period: str = ""
+    source: str = "poll"
+
+
+_ID_BITS = 20
+
+
+def liquidation_id(trade_time: int, *values: str) -> int:
+    """The venue sends none: ours is `trade_time` in milliseconds, followed by bits of a checksum of the other values.
+
+    The same message over two connections has the same id. Two orders of one millisecond have the same one with a chance of one
+    in a million. Ids ascend with time, and are below 2^63 for as long as an instant is plausible.
+    """
+    return (trade_time // 1_000 << _ID_BITS) + (zlib.crc32("\n".join(values).encode()) & (1 << _ID_BITS) - 1)
+
+
 class UnreadableRow(NamedTuple):
     """A message that would be a row but for a number that cannot be read; its ids, where it has any."""
 
@@ -131,6 +196,9 @@ DATASET_OF: dict[type, Dataset] = {
     DepthSnapshot: DEPTH_SNAPSHOTS,
     Ticker: TICKERS,
     BookTicker: BOOK_TICKERS,
+    MarkPrice: MARK_PRICES,
+    Liquidation: LIQUIDATIONS,
+    OpenInterest: OPEN_INTEREST,
     Kline: KLINES,
 }
 """The dataset whose rows are such records; their fields have the names of its columns."""

@@ -52,6 +52,9 @@ def main(
     prove_every: Annotated[
         float, typer.Option(min=1, help="Seconds between two verifications of a book.", rich_help_panel=_TUNING)
     ] = _DEFAULTS.prove_seconds,
+    poll_seconds: Annotated[
+        float, typer.Option(min=1, help="Seconds between two requests of open interest, per symbol.", rich_help_panel=_TUNING)
+    ] = _DEFAULTS.poll_seconds,
     batch_seconds: Annotated[
         float, typer.Option(min=0.1, help="Age at which a micro-batch becomes objects.", rich_help_panel=_TUNING)
     ] = _LIMITS.age_seconds,
@@ -114,6 +117,7 @@ def main(
             give_up_order=give_up_order(_once_each(give_up)),
             snapshot_levels=snapshot_levels,
             prove_seconds=prove_every,
+            poll_seconds=poll_seconds,
             rotate_seconds=rotate_seconds,
             overlap_seconds=overlap_seconds,
             silence_seconds=silence_seconds,

@@ -84,6 +84,9 @@ class Dataset:
     is_live: bool = True
     """Whether all its objects are recorded live. Of klines most are backfilled history."""
 
+    is_captured: bool = True
+    """Whether a capture can record its channel; else all of it is requested history."""
+
     @property
     def prefix(self) -> str:
         """Where the dataset's objects are in the bucket."""
@@ -266,6 +269,7 @@ FUNDING_RATES = Dataset(
     time_column="funding_time",
     channel="funding_rates",
     is_live=False,
+    is_captured=False,
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -383,7 +387,7 @@ DATASETS = (KLINES, TRADES, DEPTH_DIFFS, DEPTH_SNAPSHOTS, TICKERS, BOOK_TICKERS,
 DATASET_OF = {dataset.channel: dataset for dataset in reversed(DATASETS) if dataset.channel}
 """By channel; of depth, the diffs."""
 
-CHANNELS = tuple(dict.fromkeys(dataset.channel for dataset in DATASETS if dataset.channel))
+CHANNELS = tuple(dict.fromkeys(dataset.channel for dataset in DATASETS if dataset.channel and dataset.is_captured))
 """What a capture can record; a venue may lack some."""
 
 QUEUES = tuple(dict.fromkeys(dataset.queue for dataset in DATASETS))

@@ -86,7 +86,7 @@ async def test_the_most_urgent_goes_first_and_equals_in_the_order_of_asking(asks
         await asks.until(2 * len(Priority))
     assert asks.ran == [
         f"{name} {number}"
-        for name in ("RECENT_TRADES", "BROKEN_BOOK", "NEW_BOOK", "HISTORY", "PROOF")
+        for name in ("RECENT_TRADES", "BROKEN_BOOK", "NEW_BOOK", "HISTORY", "POLL", "PROOF")
         for number in (1, 2)
     ]  # fmt: skip
 

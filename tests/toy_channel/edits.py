@@ -65,7 +65,7 @@ EDITS = {
     ],
     "src/extract_process/venues/binance/ws.py": [
         (OF_RECORDS, f"{OF_RECORDS} AveragePrice\n{OF_RECORDS}"),
-        ('_SUFFIXES = {"trades"', '_SUFFIXES = {"average_price": "avgPrice", "trades"'),
+        ('SUFFIXES = {"trades"', 'SUFFIXES = {"average_price": "avgPrice", "trades"'),
         ("Message = Trade | ", "Message = AveragePrice | Trade | "),
         ("def _parse_control(message: dict[str, Any]) -> Message:\n", BINANCE),
         ('    "bookTicker": ', '    "avgPrice": _parse_average_price,\n    "bookTicker": '),

@@ -61,7 +61,7 @@ class StreamFeed:
         self._keys = [venue.key_of_stream(stream) for stream in streams]
         self._sparse = venue.sparse_channels
         self._places = {(key.channel, key.symbol.upper()) for key in self._keys}
-        self._first = SilentStreams(self._keys)
+        self._first = SilentStreams(key for key in self._keys if key.channel not in venue.rare_channels)
         self._silence = DataSilence(options.mute_seconds)
         self._overlap: Overlap | None = None
         self._successor: FeedLink | None = None

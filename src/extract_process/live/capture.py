@@ -14,7 +14,7 @@ from extract_process.live.monitor import Findings, MonitorRules, StreamMonitor
 from extract_process.live.recorder import CaptureOptions, Recorder
 from extract_process.live.recovery import Recovered
 from extract_process.live.request_queue import RequestQueue
-from extract_process.live.requests import GapRequest, Request, SnapshotRequest
+from extract_process.live.requests import GapRequest, PollRequest, Request, SnapshotRequest
 from extract_process.records import Heartbeat, StreamEvent, StreamKey, Ticker, UnreadableRow
 from extract_process.spool.limits import SpoolQuota
 from extract_process.spool.outbox import Outbox
@@ -101,6 +101,11 @@ class Capture:
         if isinstance(request, SnapshotRequest):
             self._record_answer(RestAnswer("depth", request.symbol, body, reason=request.reason), receipt_time, parsed)
             self._follow(self.monitor.on_snapshot(parsed, request.levels, receipt_time), now_us())
+            return
+        if isinstance(request, PollRequest):
+            if request.channel not in self.quota.stopped:
+                self._record_answer(RestAnswer(request.channel, request.symbol, body), receipt_time, parsed)
+            self.seal_if_due(now_us())
             return
         if rows := self._gaps.rows_of(request, body, parsed):
             self._record_answer(rows, receipt_time, parsed)

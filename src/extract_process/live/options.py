@@ -39,6 +39,7 @@ class StreamOptions(FeedOptions):
     give_up_order: tuple[str, ...] = give_up_order(("klines", "trades", "depth"))
     snapshot_levels: int | None = None
     prove_seconds: float = 300.0
+    poll_seconds: float = 60.0
     look_again_seconds: float = LOOK_AGAIN_SECONDS
     stop_seconds: float = 30.0
     heartbeat_seconds: float = 10.0

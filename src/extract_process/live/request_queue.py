@@ -5,14 +5,14 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
 from extract_process.live.event_log import SaidSeldom
-from extract_process.live.requests import GapRequest, Priority, Request, SnapshotPace, SnapshotRequest
+from extract_process.live.requests import GapRequest, PollRequest, Priority, Request, SnapshotPace, SnapshotRequest
 from extract_process.records import DepthSnapshot, Trade
 from extract_process.venues import Venue
 from extract_process.venues.api import VenueRest
@@ -174,6 +174,26 @@ async def prove_in_turn(
             await asyncio.sleep(min(pause, 1.0))
 
 
+async def poll_in_turn(
+    due: Callable[[], Sequence[PollRequest]],
+    queue: RequestQueue[Any],
+    every_seconds: float,
+    fastest: Callable[[PollRequest], float],
+) -> None:
+    """Puts each of the requests that are `due` once every `every_seconds`, one after the other; until cancelled.
+
+    After each is a pause of at least `fastest`, so that a round of many symbols takes longer than `every_seconds` where the
+    venue's limit demands it.
+    """
+    while True:
+        requests = due()
+        for request in requests:
+            queue.put(request)
+            await asyncio.sleep(max(fastest(request), every_seconds / len(requests)))
+        if not requests:
+            await asyncio.sleep(min(every_seconds, 1.0))
+
+
 class Fetcher:
     """Makes the one REST call of a request, and says how long it waits before it is sent.
 
@@ -189,11 +209,15 @@ class Fetcher:
         """Seconds."""
         if isinstance(request, GapRequest):
             return request.after_seconds
+        if isinstance(request, PollRequest):
+            return 0.0
         return self._pace.pause_before(request.symbol, request.reason, asyncio.get_running_loop().time())
 
     async def fetch(self, request: Request) -> Answer[Any]:
         if isinstance(request, SnapshotRequest):
             return await self.fetch_snapshot(request)
+        if isinstance(request, PollRequest):
+            return await self._poll(request)
         if request.key.channel == "klines":
             page = request.first_page(self._venue.page_rows)
             return await self._rest.fetch_klines(request.key.symbol, request.key.interval, page)
@@ -204,6 +228,11 @@ class Fetcher:
         if _is_behind(answer.parsed, request, is_sparse=request.key.channel in self._venue.sparse_channels):
             raise VenueUnavailable(f"the venue's last trades of {request.key.symbol} do not reach {request.to_id} yet")
         return answer
+
+    async def _poll(self, request: PollRequest) -> Answer[list[Any]]:
+        poll = self._venue.polls[request.channel]
+        sent = {"symbol": request.symbol}
+        return await self._rest.client.get(poll.path, sent, poll.weight, lambda body, _: poll.parse(body, request.symbol))
 
     async def fetch_snapshot(self, request: SnapshotRequest) -> Answer[DepthSnapshot]:
         return await self._rest.fetch_depth(request.symbol, request.levels, request.reason)

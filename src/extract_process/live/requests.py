@@ -27,7 +27,8 @@ class Priority(IntEnum):
     BROKEN_BOOK = 1
     NEW_BOOK = 2
     HISTORY = 3
-    PROOF = 4
+    POLL = 4
+    PROOF = 5
 
 
 _BOOK_PRIORITIES = {"start": Priority.NEW_BOOK, "proof": Priority.PROOF}
@@ -91,7 +92,24 @@ class GapRequest:
         return f"{'history' if self.is_history else self.key.channel} {self.key} {self.ids}"
 
 
-Request: TypeAlias = SnapshotRequest | GapRequest
+@dataclass(frozen=True, slots=True)
+class PollRequest:
+    """The present value of a channel that no socket delivers; see `Venue.polls`."""
+
+    channel: str
+    symbol: str
+    priority: Priority = Priority.POLL
+
+    @property
+    def of_symbol(self) -> str:
+        return self.symbol
+
+    @property
+    def name(self) -> str:
+        return f"{self.channel} of {self.symbol}"
+
+
+Request: TypeAlias = SnapshotRequest | GapRequest | PollRequest
 
 
 class SnapshotPace:

@@ -17,8 +17,8 @@ from extract_process.live.options import StreamOptions
 from extract_process.live.pulse import Pulse
 from extract_process.live.recorder import CaptureCounts, CaptureOptions
 from extract_process.live.recovery import Recovered, recover
-from extract_process.live.request_queue import Fetcher, RequestQueue, prove_in_turn
-from extract_process.live.requests import GapRequest, Request
+from extract_process.live.request_queue import Fetcher, RequestQueue, poll_in_turn, prove_in_turn
+from extract_process.live.requests import GapRequest, PollRequest, Request
 from extract_process.records import Heartbeat, StreamKey
 from extract_process.shards import Shard
 from extract_process.spool.limits import SpoolQuota
@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.25
 _PROOF_SHARE = 0.2
 """Of the weight limit: what proofs of running books may use, of all shards together."""
+
+_POLL_SHARE = 0.4
+"""As above: what polled channels may use."""
 
 
 @dataclass(slots=True)
@@ -158,8 +161,19 @@ class CaptureSession:
             synced, levels = partial(self._capture.monitor.books, synced=True), min(PROVEN_LEVELS, self._snapshot_levels)
             fastest = partial(self._rest.snapshot_pause, share=_PROOF_SHARE / self._options.sharers)
             group.create_task(prove_in_turn(synced, self._requests, levels, self._options.prove_seconds, fastest))
+            group.create_task(poll_in_turn(self._polls, self._requests, self._options.poll_seconds, self._pause_after))
             take_up = partial(self._take_up, group)
             group.create_task(self._listing.watch(self._options.look_again_seconds, take_up, self._leave_out))
+
+    def _polls(self) -> list[PollRequest]:
+        """What to poll of the symbols that the venue knows, in their order."""
+        wanted = self._options.wanted
+        chosen = ((channel, symbol) for symbol in self._listing.known for channel in wanted[symbol])
+        return [PollRequest(channel, symbol) for channel, symbol in chosen if channel in self._venue.polls]
+
+    def _pause_after(self, request: PollRequest) -> float:
+        weight, share = self._venue.polls[request.channel].weight, _POLL_SHARE / self._options.sharers
+        return self._rest.client.limit.pause_between(weight, share)
 
     async def _answer(self, request: Request) -> None:
         """One request to the venue. Its answer goes the way of the frames, and may lead to more requests."""

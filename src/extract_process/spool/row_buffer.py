@@ -33,7 +33,7 @@ from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.lake_keys import hourly_key, stream_klines_key
 
 Parsed: TypeAlias = DepthSnapshot | list[Trade] | Any
-"""What a REST answer is, by its request: a snapshot, trades, or a table of klines."""
+"""What a REST answer is, by its request: a snapshot, trades, records of a polled channel, or a table of klines."""
 
 CHUNK_RECORDS = 256
 
@@ -186,13 +186,15 @@ class RowBuffer:
                 self.rows += 1
 
     def add_answer(self, answer: RestAnswer, receipt_time: int, parsed: Parsed | None = None) -> None:
-        """The rows of a REST answer: a snapshot, or what fills a gap; `parsed` unless it is from disk."""
+        """The rows of a REST answer: a snapshot, what fills a gap, or what was polled; `parsed` unless it is from disk."""
         if answer.what == "depth":
             self.add_messages([parsed or self._venue.parse_depth(answer.body, answer.symbol, answer.reason)], receipt_time)
         elif answer.what == "trades":
             trades = parsed if isinstance(parsed, list) else self._venue.parse_trades(answer.body, answer.symbol)
             wanted = [trade for trade in trades if answer.from_id <= trade.trade_id <= answer.to_id]
             self.add_messages(wanted, receipt_time)
+        elif (poll := self._venue.polls.get(answer.what)) is not None:
+            self.add_messages(parsed if parsed is not None else poll.parse(answer.body, answer.symbol), receipt_time)
         else:
             series = (answer.symbol, answer.interval)
             rows = parsed

@@ -118,7 +118,7 @@ class Record:
 class RestAnswer:
     """Payload of a REST answer: the request in one line, then the body as it came.
 
-    `what` is depth, trades or klines; of trades and klines only ids in `from_id`..`to_id` are meant.
+    `what` is depth, trades, klines or a polled channel; of trades and klines only ids in `from_id`..`to_id` are meant.
     """
 
     what: str

@@ -5,7 +5,7 @@ A further venue is a folder here, a line in the registry and its markets in mark
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # a command that only says what it can do needs neither PyArr
     import pyarrow as pa
 
     from extract_process.records import DepthSnapshot, StreamKey, Trade
-    from extract_process.venues.api import Archive, SocketRules, VenueRest
+    from extract_process.venues.api import Archive, Poll, SocketRules, VenueRest
 
 _MODULES = {
     "binance": "extract_process.venues.binance",
@@ -84,6 +84,12 @@ class Venue:
 
     sparse_channels: frozenset[str] = frozenset()
     """Channels whose ids grow without being consecutive: a jump is a gap only where the stream was interrupted."""
+
+    rare_channels: frozenset[str] = frozenset()
+    """Channels that may be silent for hours although nothing is wrong."""
+
+    polls: "Mapping[str, Poll]" = field(default_factory=dict)
+    """Channels that REST is polled for, and how."""
 
     leaves_out_no_trades: bool = False
     """Trades over REST lack the ids that the venue says are no trades of the market: what an answer lacks between its first and

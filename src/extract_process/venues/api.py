@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -75,6 +75,18 @@ class SocketRules:
     messages: Limit
     connects: Limit
     quiet_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """A channel that no socket delivers: one request to `path`, of this weight, has the present value of a symbol.
+
+    `parse`: body and symbol to records. Raises UnusableAnswer.
+    """
+
+    path: str
+    weight: int
+    parse: Callable[[bytes, str], list[Any]]
 
 
 class VenueRest(Protocol):

@@ -16,6 +16,7 @@ from simulated_exchange.server.publisher import Publisher
 
 _SECOND = 1000
 _QUIET = 60  # symbols without a running book are in the mini tickers once in so many seconds
+_TRADES_A_LIQUIDATION = 25  # one in so many trades is a forced one, if the second has none yet
 _TICKS_AT_ONCE = 20  # then the event loop gets its turn
 
 
@@ -37,7 +38,7 @@ class Feeds:
         """Somebody subscribes (`now` in microseconds): books start, unless they run or the symbol is not listed yet."""
         self.advance(now, all_of_it=True)
         for name in names:
-            stream = None if name in self._streams else parse_stream(name, self._symbols)
+            stream = None if name in self._streams else parse_stream(name, self._symbols, self._words.CHANNELS)
             if stream is None:
                 continue
             if stream.channel is Channel.ALL_MINI_TICKERS:
@@ -103,6 +104,7 @@ class SymbolFeed:
         self._klines = klines
         self._streams: dict[Channel, list[Stream]] = {}
         self._opened: dict[str, int] = {}
+        self._liquidated_at = 0
 
     def add(self, stream: Stream) -> None:
         self._streams.setdefault(stream.channel, []).append(stream)
@@ -129,6 +131,10 @@ class SymbolFeed:
                     ids = self._wording.update_ids(step.diff)
                     render = partial(self._wording.diff, step.diff, step.at * 1000)
                     found.append(Message(streams[0].name, streams[0].symbol, channel, ids, render))
+                case Channel.MARK_PRICE if step.at % _SECOND < STEP:
+                    found.append(self._mark_price(streams[0], step.at))
+                case Channel.LIQUIDATION:
+                    found += self._liquidations(streams[0], step)
                 case Channel.KLINE:
                     for stream in streams:
                         found += self._kline_updates(stream, step.at)
@@ -147,6 +153,18 @@ class SymbolFeed:
             _message(stream, self._wording.update_id(top[0]), _always(self._wording.top(top, step.at * 1000)))
             for top in step.tops
         ]
+
+    def _mark_price(self, stream: Stream, at: int) -> Message:
+        text = self._wording.mark_price(self.market.reference, self.market.book.top, at * 1000)
+        return _message(stream, at, _always(text))
+
+    def _liquidations(self, stream: Stream, step: Step) -> list[Message]:
+        """At most one a second, as the venue sends no more."""
+        forced = next((trade for trade in step.trades if trade.trade_id % _TRADES_A_LIQUIDATION == 0), None)
+        if forced is None or step.at - self._liquidated_at < _SECOND:
+            return []
+        self._liquidated_at = step.at
+        return [_message(stream, forced.trade_id, _always(self._wording.liquidation(forced, step.at * 1000)))]
 
     def _kline_updates(self, stream: Stream, at: int) -> list[Message]:
         """The final state of a kline as soon as it is over, the running one at its pace."""

@@ -5,6 +5,7 @@ sockets, trades and depth of REST.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 from simulated_exchange.binance.tickers import DayFigures
 from simulated_exchange.market.instruments import DECIMALS, Instrument
@@ -18,7 +19,9 @@ from simulated_exchange.server.messages import Channel
 
 ALL_MINI_TICKERS = "!miniTicker@arr"
 
-_CHANNELS = {"trade": Channel.TRADE, "bookTicker": Channel.BOOK_TICKER, "depth@100ms": Channel.DEPTH}
+CHANNELS = {"trade": Channel.TRADE, "bookTicker": Channel.BOOK_TICKER, "depth@100ms": Channel.DEPTH}
+"""By what stands behind the symbol."""
+
 _KLINE = "kline_"
 
 
@@ -32,7 +35,7 @@ class Stream:
     interval: Interval | None = None
 
 
-def parse_stream(name: str, symbols: Mapping[str, str]) -> Stream | None:
+def parse_stream(name: str, symbols: Mapping[str, str], channels: Mapping[str, Channel] = CHANNELS) -> Stream | None:
     """The stream of that name, None if there is no such one; `symbols` by their lower-case spelling."""
     if name == ALL_MINI_TICKERS:
         return Stream(name, "", Channel.ALL_MINI_TICKERS)
@@ -43,7 +46,7 @@ def parse_stream(name: str, symbols: Mapping[str, str]) -> Stream | None:
     if suffix.startswith(_KLINE):
         interval = INTERVALS.get(suffix.removeprefix(_KLINE))
         return Stream(name, symbol, Channel.KLINE, interval) if interval else None
-    channel = _CHANNELS.get(suffix)
+    channel = channels.get(suffix)
     return Stream(name, symbol, channel) if channel else None
 
 
@@ -59,6 +62,8 @@ def channel_of(name: str) -> tuple[str, Channel]:
 
 class Wording:
     """The venue's JSON for one instrument; `at` and other times are microseconds."""
+
+    CHANNELS: ClassVar[Mapping[str, Channel]] = CHANNELS
 
     def __init__(self, instrument: Instrument) -> None:
         self.symbol = instrument.symbol
@@ -111,6 +116,14 @@ class Wording:
             f'{{"u":{update_id},"s":"{self.symbol}","b":"{self._price(bid)}","B":"{self._quantity(bid_size)}",'
             f'"a":"{self._price(ask)}","A":"{self._quantity(ask_size)}"}}'
         )
+
+    def mark_price(self, reference: int, top: tuple[int, int, int, int], at: int) -> str:
+        """Of futures only, as `liquidation`. `reference` and the prices of the best of both sides are in ticks."""
+        raise NotImplementedError
+
+    def liquidation(self, trade: Trade, at: int) -> str:
+        """As if this trade had been forced."""
+        raise NotImplementedError
 
     def kline(self, kline: Kline, interval: Interval, last_trade_id: int, at: int, unit: TimeUnit, *, closed: bool) -> str:
         """`last_trade_id` of the kline; its first one follows, since ids are contiguous; -1 where nobody traded."""

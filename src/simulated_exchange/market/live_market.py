@@ -86,6 +86,11 @@ class SymbolMarket:
         self._tops: list[Top] = []
         self._top = self.book.top
 
+    @property
+    def reference(self) -> int:
+        """The price that orders are drawn to, in ticks: an index of other markets, so to say."""
+        return self._path.at(self.at)
+
     def set_source(self, source: KlineSource) -> None:
         """Another history with the same prices: halts have changed."""
         self._source = source

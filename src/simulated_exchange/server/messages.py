@@ -21,6 +21,8 @@ class Channel(StrEnum):
     BOOK_TICKER = "bookTicker"
     KLINE = "kline"
     ALL_MINI_TICKERS = "!miniTicker"
+    MARK_PRICE = "markPrice"
+    LIQUIDATION = "forceOrder"
     OTHER = "other"
 
 

@@ -12,7 +12,19 @@ import orjson
 
 from extract_process.decimals import UnreadableNumber, plain_levels, plain_number
 from extract_process.level_text import PLACES, LevelText
-from extract_process.records import ALL_SYMBOLS, BookTicker, DepthDiff, Kline, NoTrade, StreamKey, Ticker, Trade, UnreadableRow
+from extract_process.records import (
+    ALL_SYMBOLS,
+    BookTicker,
+    DepthDiff,
+    Kline,
+    Liquidation,
+    MarkPrice,
+    NoTrade,
+    StreamKey,
+    Ticker,
+    Trade,
+    UnreadableRow,
+)
 from extract_process.venues.api import Limit, Reply, ServerShutdown, SocketRules, Unknown
 from extract_process.venues.parsing import (
     MOST_ID,
@@ -46,30 +58,32 @@ NAMES_PER_SUBSCRIBE = 100
 STREAM_PATH = "/stream?timeUnit=MICROSECOND"
 """Combined streams; times in microseconds instead of milliseconds."""
 
-_SUFFIXES = {"trades": "trade", "depth": "depth@100ms", "book_tickers": "bookTicker"}
-CHANNELS = (*_SUFFIXES, "klines", "ticker")
+SUFFIXES = {"trades": "trade", "depth": "depth@100ms", "book_tickers": "bookTicker"}
+CHANNELS = (*SUFFIXES, "klines", "ticker")
 _ALL_MINI_TICKERS = "!miniTicker@arr"
 """The whole market in one stream; only rows of the collected symbols are kept."""
 
 
-def stream_names(wanted: Mapping[str, Sequence[str]], intervals: Mapping[str, str]) -> list[str]:
-    """The streams for these channels of each symbol, a symbol's together; names are lower case."""
+def stream_names(
+    wanted: Mapping[str, Sequence[str]], intervals: Mapping[str, str], suffixes: Mapping[str, str] = SUFFIXES
+) -> list[str]:
+    """The streams for these channels of each symbol, a symbol's together; names are lower case. `suffixes`: by channel."""
     names = []
     for symbol, channels in wanted.items():
-        names += [f"{symbol.lower()}@{_SUFFIXES[channel]}" for channel in channels if channel in _SUFFIXES]
+        names += [f"{symbol.lower()}@{suffixes[channel]}" for channel in channels if channel in suffixes]
         if "klines" in channels:
             names.append(f"{symbol.lower()}@kline_{intervals[symbol]}")
     return [*names, _ALL_MINI_TICKERS] if any("ticker" in channels for channels in wanted.values()) else names
 
 
-def key_of_stream(stream: str) -> StreamKey:
+def key_of_stream(stream: str, suffixes: Mapping[str, str] = SUFFIXES) -> StreamKey:
     """What a stream name of `stream_names` delivers; its symbol is in the name's lower case."""
     symbol, _, kind = stream.partition("@")
     if stream == _ALL_MINI_TICKERS:
         return StreamKey("ticker", ALL_SYMBOLS)
     if kind.startswith("kline_"):
         return StreamKey("klines", symbol, kind.removeprefix("kline_"))
-    return StreamKey({suffix: channel for channel, suffix in _SUFFIXES.items()}[kind], symbol)
+    return StreamKey({suffix: channel for channel, suffix in suffixes.items()}[kind], symbol)
 
 
 def subscribe_messages(names: Sequence[str]) -> Iterator[tuple[int, bytes]]:
@@ -100,7 +114,8 @@ _PLAIN_TOP = re.compile(
 )
 """A whole compact best bid and ask, combined or raw, as spot sends it, thousands a second. Others are read as JSON."""
 
-Message = Trade | NoTrade | DepthDiff | BookTicker | Ticker | Kline | UnreadableRow | Reply | ServerShutdown | Unknown
+_OfFutures = NoTrade | MarkPrice | Liquidation
+Message = Trade | DepthDiff | BookTicker | Ticker | Kline | _OfFutures | UnreadableRow | Reply | ServerShutdown | Unknown
 
 
 def parse_frame(frame: bytes, receipt_time: int = 0) -> list[Message]:

@@ -3,14 +3,17 @@
 Update ids jump, as one counter serves all symbols: of a book's ids, one in three is told.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
-from simulated_exchange.binance.messages import Wording, json_of
+from simulated_exchange.binance.messages import CHANNELS, Wording, json_of
+from simulated_exchange.market.derivatives import funding_after, funding_rate, open_interest
 from simulated_exchange.market.instruments import Instrument
 from simulated_exchange.market.klines import TimeUnit, decimal_text
 from simulated_exchange.market.live_market import DepthDiff, Top
 from simulated_exchange.market.order_book import Level
 from simulated_exchange.market.trade_log import Trade
+from simulated_exchange.server.messages import Channel
 
 ID_STEP = 3
 
@@ -18,8 +21,15 @@ ID_STEP = 3
 class FuturesWording(Wording):
     """Times are always milliseconds."""
 
+    CHANNELS: ClassVar[Mapping[str, Channel]] = {
+        **CHANNELS,
+        "markPrice@1s": Channel.MARK_PRICE,
+        "forceOrder": Channel.LIQUIDATION,
+    }
+
     def __init__(self, instrument: Instrument) -> None:
         super().__init__(instrument)
+        self._instrument = instrument
         self._price = _as_long(instrument.tick_decimals)
         self._quantity = _as_long(instrument.step_decimals)
 
@@ -57,6 +67,34 @@ class FuturesWording(Wording):
             f'"B":"{self._quantity(bid_size)}","a":"{self._price(ask)}","A":"{self._quantity(ask_size)}",'
             f'"T":{at // 1000},"E":{at // 1000}}}'
         )
+
+    def mark_price(self, reference: int, top: tuple[int, int, int, int], at: int) -> str:
+        """The mark price is half the way from the index to the middle of the book; without one of its sides it is the index."""
+        bid, _, ask, _ = top
+        scale, now = self._price_scale, at // 1000
+        index = reference * scale
+        mark = (2 * index + (bid + ask) * scale) // 4 if bid and ask else index
+        settled = funding_after(now)
+        return (
+            f'{{"e":"markPriceUpdate","E":{now},"s":"{self.symbol}","p":"{decimal_text(mark)}","ap":"{decimal_text(mark)}",'
+            f'"P":"{decimal_text(index)}","i":"{decimal_text(index)}","r":"{funding_rate(self.symbol, settled)}","T":{settled}}}'
+        )
+
+    def liquidation(self, trade: Trade, at: int) -> str:
+        """The order that took is the forced one."""
+        side, price, quantity = (
+            "SELL" if trade.is_buyer_maker else "BUY",
+            self._price(trade.price),
+            self._quantity(trade.quantity),
+        )
+        return (
+            f'{{"e":"forceOrder","E":{at // 1000},"o":{{"s":"{self.symbol}","S":"{side}","o":"LIMIT","f":"IOC","q":"{quantity}",'
+            f'"p":"{price}","ap":"{price}","X":"FILLED","l":"{quantity}","z":"{quantity}","T":{trade.time_us // 1000}}}}}'
+        )
+
+    def open_interest(self, at: int) -> str:
+        """`at` in milliseconds."""
+        return self._quantity(open_interest(self._instrument, at))
 
     def rest_trade(self, trade: Trade, unit: TimeUnit) -> str:
         quote = decimal_text(trade.price * trade.quantity * self._notional_scale)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import orjson
 
 from simulated_exchange.binance import rest as spot
+from simulated_exchange.binance.futures.messages import FuturesWording
 from simulated_exchange.binance.futures.product import Product
 from simulated_exchange.binance.parameters import VenueError, known_symbol, read_parameters, time_bound, whole_number
 from simulated_exchange.binance.rest import Call
@@ -84,6 +85,15 @@ def _klines(product: Product, call: Call) -> bytes:
     return spot.klines(call, 1_500, newest=longest is not None)
 
 
+def _open_interest(product: Product, call: Call) -> bytes:
+    """What is open now; of COIN-M contracts, with the pair."""
+    sent = read_parameters(call.pairs, ("symbol",))
+    instrument = call.source.instruments[known_symbol(sent["symbol"], call.source.instruments)]
+    more = {"pair": f"{instrument.base}{instrument.quote}", "contractType": "PERPETUAL"} if product.has_contracts else {}
+    told = FuturesWording(instrument).open_interest(call.now)
+    return orjson.dumps({"symbol": instrument.symbol, **more, "openInterest": told, "time": call.now})
+
+
 def _historical_trades(product: Product, call: Call) -> bytes:
     raise VenueError(-2014, "API-key format invalid.", status=401)
 
@@ -92,6 +102,7 @@ _OWN: dict[str, Callable[[Product, Call], bytes]] = {
     "exchangeInfo": _exchange_info,
     "depth": _depth,
     "klines": _klines,
+    "openInterest": _open_interest,
     "historicalTrades": _historical_trades,
 }
 _AS_SPOT = ("ping", "time", "trades", "aggTrades")

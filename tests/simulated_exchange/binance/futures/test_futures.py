@@ -11,6 +11,7 @@ import pytest
 
 from simulated_exchange.app import RunningExchange
 from simulated_exchange.binance.futures.messages import ID_STEP
+from simulated_exchange.market.derivatives import FUNDING_EVERY
 from simulated_exchange.server.clock import StandingClock
 
 from ...sockets import apply, ask, connected, read, read_until
@@ -84,6 +85,43 @@ async def test_trades_and_tops_have_the_markets_fields(
     assert trade["q"].isdecimal() == (market == "coinm"), "contracts are whole"
     recent = told(client, f"{api}/trades", symbol=symbol)
     assert {one["id"]: one["price"] for one in recent}[trade["t"]] == trade["p"]
+
+
+@each_market
+async def test_mark_prices_come_every_second_and_liquidations_now_and_then(
+    market: str, api: str, symbol: str, route: str, exchange: RunningExchange, client: httpx.Client, clock: StandingClock
+) -> None:
+    part = "/market" if route else ""
+    async with connected(f"{exchange.ws_url}/{market}{part}/stream") as socket:
+        await ask(socket, "SUBSCRIBE", [f"{symbol.lower()}@markPrice@1s", f"{symbol.lower()}@forceOrder"])
+        until = clock.now + 120_000
+        clock.now = until
+        exchange.settle()
+        messages = await read_until(socket, lambda message: until - 1_000 <= message["data"]["E"])
+    marks = [one["data"] for one in messages if one["data"]["e"] == "markPriceUpdate"]
+    assert [later["E"] - earlier["E"] for earlier, later in pairwise(marks)] == [1_000] * (len(marks) - 1)
+    assert len(marks) >= 119
+    assert all(set(mark) == {"e", "E", "s", "p", "ap", "P", "i", "r", "T"} for mark in marks)
+    assert all(0 < mark["T"] - mark["E"] <= FUNDING_EVERY and mark["T"] % FUNDING_EVERY == 0 for mark in marks)
+    assert all(abs(float(mark["p"]) / float(mark["i"]) - 1) < 0.01 for mark in marks)
+    orders = [one["data"] for one in messages if one["data"]["e"] == "forceOrder"]
+    assert orders
+    assert all(later["E"] - earlier["E"] >= 1_000 for earlier, later in pairwise(orders)), "the venue sends one a second at most"
+    assert {one["o"]["S"] for one in orders} <= {"BUY", "SELL"}
+
+
+@each_market
+def test_open_interest_is_the_same_to_all_who_ask_in_one_second(
+    market: str, api: str, symbol: str, route: str, client: httpx.Client, clock: StandingClock
+) -> None:
+    first, second = (told(client, f"{api}/openInterest", symbol=symbol) for _ in range(2))
+    assert first == second
+    assert (first["symbol"], first["time"]) == (symbol, clock.now)
+    assert float(first["openInterest"]) > 0
+    assert first["openInterest"].isdecimal() == (market == "coinm"), "contracts are whole"
+    clock.now += 3_600_000
+    assert told(client, f"{api}/openInterest", symbol=symbol)["openInterest"] != first["openInterest"]
+    assert client.get(f"{api}/openInterest", params={"symbol": "NONE"}).json()["code"] == -1121
 
 
 @each_market

@@ -5,14 +5,16 @@ from typing import Any
 
 import pyarrow as pa
 
+from extract_process.decimals import plain_number
 from extract_process.ranges import Range, grid_of
-from extract_process.records import DepthSnapshot, Trade
-from extract_process.venues.api import Address
+from extract_process.records import DepthSnapshot, OpenInterest, Trade
+from extract_process.venues.api import Address, Poll
 from extract_process.venues.binance.futures.product import Product
 from extract_process.venues.binance.rest import ExchangeInfo, parse_depth, parse_exchange_info, parse_server_time, parse_trades
+from extract_process.venues.parsing import instant_of, name_of, read_answer
 from extract_process.venues.rest_client import Answer, RestClient
 from tickhouse_core.errors import UnknownSymbols, UnusableAnswer, VenueRefused
-from tickhouse_core.timestamps import DAY_US
+from tickhouse_core.timestamps import DAY_US, unit_to_us
 
 SNAPSHOT_LEVELS = (5, 10, 20, 50, 100, 500, 1_000)
 """The only limits that `depth` takes."""
@@ -27,6 +29,21 @@ _SPARE_ROWS = 19
 """Rows off the grid that fit into an answer beside those of its page. COIN-M would leave out the oldest."""
 
 PAGE_ROWS = _KLINE_WEIGHTS[-1][0] - _SPARE_ROWS
+
+
+def parse_open_interest(body: bytes, symbol: str) -> list[OpenInterest]:
+    """`{"openInterest":"10659.509","symbol":"BTCUSDT","time":1589437530011}`; COIN-M's numbers are contracts."""
+
+    def read(answer: dict[str, Any]) -> list[OpenInterest]:
+        if (named := name_of(answer["symbol"])) != symbol:
+            raise ValueError(f"of {named!r:.40}, not of {symbol}")
+        return [OpenInterest(symbol, instant_of(answer["time"], unit_to_us), plain_number(answer["openInterest"]))]
+
+    return read_answer(body, read)
+
+
+def polls_of(product: Product) -> dict[str, Poll]:
+    return {"open_interest": Poll(f"{product.api}/openInterest", 1, parse_open_interest)}
 
 
 class FuturesRest:

@@ -6,11 +6,14 @@ Book diffs name the last id before them (`pu`): "each new event's `pu` should be
 from functools import partial
 from typing import Any
 
-from extract_process.records import DepthDiff, NoTrade, Trade, UnreadableRow
+from extract_process.decimals import UnreadableNumber, plain_number, plain_rate
+from extract_process.records import DepthDiff, Liquidation, MarkPrice, NoTrade, Trade, UnreadableRow, liquidation_id
 from extract_process.venues.api import Limit, SocketRules
 from extract_process.venues.binance.ws import INTERVALS as SPOT_INTERVALS
-from extract_process.venues.binance.ws import PARSERS, Message, diff_of, parse_messages, parse_trade
-from extract_process.venues.parsing import FrameRefused, id_of, instant_of, name_of, read_frame
+from extract_process.venues.binance.ws import PARSERS, SUFFIXES, Message, diff_of, parse_messages, parse_trade
+from extract_process.venues.binance.ws import key_of_stream as spot_key_of_stream
+from extract_process.venues.binance.ws import stream_names as spot_stream_names
+from extract_process.venues.parsing import FrameRefused, id_of, instant_of, name_of, object_of, read_frame
 from tickhouse_core.timestamps import unit_to_us
 
 _OF_MARKET = "MARKET"
@@ -21,6 +24,12 @@ SOCKETS = SocketRules(streams_per_connection=1_024, messages=Limit(10, 1.25), co
 """10 messages a second; see spot's. How many connects an address may make is not documented: spot's number. The venue pings
 every 3 minutes, so that a quiet market's connection is silent in between.
 """
+
+_SUFFIXES = {**SUFFIXES, "mark_prices": "markPrice@1s", "liquidations": "forceOrder"}
+CHANNELS = (*_SUFFIXES, "klines", "ticker", "open_interest")
+stream_names = partial(spot_stream_names, suffixes=_SUFFIXES)
+key_of_stream = partial(spot_key_of_stream, suffixes=_SUFFIXES)
+_SIDES = {"BUY": "buy", "SELL": "sell"}
 
 
 def parse_frame(frame: bytes, receipt_time: int = 0) -> list[Message]:
@@ -55,5 +64,50 @@ def _parse_trade(message: dict[str, Any]) -> Trade | NoTrade | UnreadableRow:
     return NoTrade(name_of(message["s"]), id_of(message["t"]), instant_of(message["E"], unit_to_us), why)
 
 
-_PARSERS = {**PARSERS, "depthUpdate": _parse_diff, "trade": _parse_trade}
+def _parse_mark_price(message: dict[str, Any]) -> MarkPrice | UnreadableRow:
+    """`{"e":"markPriceUpdate","E":…,"s":"BTCUSDT","p":"11794.15","i":"11784.62","P":"11784.25","r":"0.00038167","T":…}`.
+
+    Of a contract with a delivery date `r` is "" and `T` is 0: there is no funding.
+    """
+    symbol, at = name_of(message["s"]), instant_of(message["E"], unit_to_us)
+    funding_at = instant_of(message["T"], unit_to_us) if message.get("T") else None
+    index, settle, rate = (message.get(key) or None for key in "iPr")
+    try:
+        return MarkPrice(
+            symbol,
+            at,
+            plain_number(message["p"]),
+            None if index is None else plain_number(index),
+            None if settle is None else plain_number(settle),
+            None if rate is None else plain_rate(rate),
+            funding_at,
+        )
+    except UnreadableNumber as error:
+        return UnreadableRow("mark_prices", symbol, "", None, None, str(error))
+
+
+def _parse_liquidation(message: dict[str, Any]) -> Liquidation | UnreadableRow:
+    """`{"e":"forceOrder","E":…,"o":{"s":"BTCUSDT","S":"SELL","o":"LIMIT","f":"IOC","q":"0.014","p":"9910","ap":"9910",
+    "X":"FILLED","l":"0.014","z":"0.014","T":…}}`: at most one a second of each symbol is sent, the others are not told.
+    """
+    order = object_of(message["o"], "o")
+    symbol, at, sent_at = name_of(order["s"]), instant_of(order["T"], unit_to_us), instant_of(message["E"], unit_to_us)
+    kind, in_force, status = (name_of(order[key]) for key in ("o", "f", "X"))
+    if (side := _SIDES.get(name_of(order["S"]))) is None:
+        raise FrameRefused("wrong_type", f"{order['S']!r:.40} is no side")
+    try:
+        quantity, price, average, last, filled = (plain_number(order[key]) for key in ("q", "p", "ap", "l", "z"))
+    except UnreadableNumber as error:
+        return UnreadableRow("liquidations", symbol, "", None, None, str(error))
+    values = side, kind, in_force, status, quantity, price, average, last, filled
+    return Liquidation(symbol, liquidation_id(at, *values), *values, at, sent_at)
+
+
+_PARSERS = {
+    **PARSERS,
+    "depthUpdate": _parse_diff,
+    "trade": _parse_trade,
+    "markPriceUpdate": _parse_mark_price,
+    "forceOrder": _parse_liquidation,
+}
 _parse_messages = partial(parse_messages, parsers=_PARSERS)

@@ -1,5 +1,7 @@
 """Futures' frames and sockets: which ids a diff accounts for, when a book follows, and which address serves a stream."""
 
+from collections.abc import Mapping
+
 import orjson
 import pytest
 
@@ -7,7 +9,7 @@ from extract_process.book.sync import Apply, BookSync, SnapshotNeeded, Synced
 from extract_process.live.gap_filler import GapFiller
 from extract_process.live.monitor import StreamMonitor
 from extract_process.live.requests import GapRequest
-from extract_process.records import DepthDiff, NoTrade, StreamKey, Trade
+from extract_process.records import DepthDiff, Liquidation, MarkPrice, NoTrade, StreamKey, Trade, UnreadableRow
 from extract_process.sequence import Gap
 from extract_process.venues import venue_named
 from extract_process.venues.binance.futures.ws import parse_frame
@@ -99,12 +101,14 @@ def test_an_id_that_is_no_trade_of_the_market_is_neither_a_gap_nor_asked_for() -
 
 
 def test_usdm_streams_are_on_two_sockets_and_coinms_on_one() -> None:
-    channels = {"BTCUSDT": ("trades", "depth", "klines", "ticker")}
+    channels = {"BTCUSDT": ("trades", "depth", "klines", "ticker", "mark_prices", "liquidations", "open_interest")}
     usdm, coinm = venue_named("binance-usdm"), venue_named("binance-coinm")
     names = usdm.stream_names(channels, {"BTCUSDT": "1m"})
     assert {name: usdm.socket_of(name) for name in names} == {
         "btcusdt@trade": "public",
         "btcusdt@depth@100ms": "public",
+        "btcusdt@markPrice@1s": "market",
+        "btcusdt@forceOrder": "market",
         "btcusdt@kline_1m": "market",
         "!miniTicker@arr": "market",
     }
@@ -123,3 +127,113 @@ def test_an_answer_closes_a_gap_though_it_leaves_out_ids_that_are_no_trades() ->
     told = [(event.event, event.from_update_id, event.to_update_id) for event in healed.events]
     assert told == [("no_trade", 4, 4), ("no_trade", 7, 7), ("no_trade", 9, 9), ("healed", 3, 9)]
     assert healed.requests == []
+
+
+MARK_PRICE = {
+    "e": "markPriceUpdate", "E": 1562305380000, "s": "BTCUSDT", "p": "11794.15000000", "i": "11784.62659091",
+    "P": "11784.25641265", "r": "0.00038167", "T": 1562306400000,
+}  # fmt: skip
+"""developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams/Mark-Price-Stream."""
+
+OF_DELIVERY = {
+    "e": "markPriceUpdate", "E": 1596095725000, "s": "BTCUSD_201225", "p": "10934.62615417", "P": "10962.17178236",
+    "i": "10933.62615417", "r": "", "T": 0,
+}  # fmt: skip
+"""…/derivatives/coin-margined-futures/websocket-market-streams/Mark-Price-Stream."""
+
+ORDER = {
+    "s": "BTCUSDT", "S": "SELL", "o": "LIMIT", "f": "IOC", "q": "0.014", "p": "9910", "ap": "9910", "X": "FILLED", "l": "0.014",
+    "z": "0.014", "T": 1568014460893,
+}  # fmt: skip
+"""…/derivatives/usds-margined-futures/websocket-market-streams/Liquidation-Order-Streams."""
+
+ORDER_OF_COINM = {
+    "s": "BTCUSD_200925", "ps": "BTCUSD", "S": "SELL", "o": "LIMIT", "f": "IOC", "q": "1", "p": "9425.5", "ap": "9496.5",
+    "X": "FILLED", "l": "1", "z": "1", "T": 1591154240949,
+}  # fmt: skip
+"""…/derivatives/coin-margined-futures/websocket-market-streams/Liquidation-Order-Streams."""
+
+
+def parsed(message: object) -> object:
+    (found,) = parse_frame(orjson.dumps(message))
+    return found
+
+
+def liquidation(order: Mapping[str, object], sent_at: int = 1568014460893) -> Liquidation:
+    found = parsed({"e": "forceOrder", "E": sent_at, "o": order})
+    assert isinstance(found, Liquidation)
+    return found
+
+
+def test_a_mark_price_of_the_documentation_is_its_row() -> None:
+    prices = ("11794.15000000", "11784.62659091", "11784.25641265")
+    expected = MarkPrice("BTCUSDT", 1562305380000_000, *prices, "0.00038167", 1562306400000_000)
+    assert parsed(MARK_PRICE) == parsed(MARK_PRICE | {"ap": "1", "invented": {"later": 1}}) == expected
+    assert parsed(MARK_PRICE | {"r": "-0.00038167"}) == expected._replace(funding_rate="-0.00038167")
+
+
+def test_a_contract_with_a_delivery_date_has_no_funding() -> None:
+    prices = ("10934.62615417", "10933.62615417", "10962.17178236")
+    assert parsed(OF_DELIVERY) == MarkPrice("BTCUSD_201225", 1596095725000_000, *prices, None, None)
+
+
+def test_liquidations_of_the_documentation_are_their_rows() -> None:
+    usdm, coinm = liquidation(ORDER), liquidation(ORDER_OF_COINM, 1591154240950)
+    at = 1568014460893
+    words = ("sell", "LIMIT", "IOC", "FILLED", "0.014", "9910", "9910", "0.014", "0.014")
+    assert usdm == Liquidation("BTCUSDT", usdm.liquidation_id, *words, at * 1_000, at * 1_000)
+    assert usdm.liquidation_id >> 20 == at
+    words = ("sell", "LIMIT", "IOC", "FILLED", "1", "9425.5", "9496.5", "1", "1")
+    at = 1591154240949
+    assert coinm == Liquidation("BTCUSD_200925", coinm.liquidation_id, *words, at * 1_000, (at + 1) * 1_000)
+    assert liquidation(ORDER | {"S": "BUY"}).side == "buy"
+
+
+def test_one_liquidation_has_one_id_and_others_of_its_millisecond_have_theirs() -> None:
+    one = liquidation(ORDER)
+    assert liquidation(ORDER | {"invented": 1}, sent_at=1568014461000).liquidation_id == one.liquidation_id
+    others: list[dict[str, object]] = [
+        {"S": "BUY"},
+        {"q": "0.015"},
+        {"p": "9911"},
+        {"ap": "9911"},
+        {"X": "NEW"},
+        {"l": "0"},
+        {"z": "0"},
+        {"T": 1568014460894},
+    ]
+    ids = {liquidation({**ORDER, **other}).liquidation_id for other in others}
+    assert len(ids | {one.liquidation_id}) == len(others) + 1
+    assert max(ids) < 2**63
+
+
+@pytest.mark.parametrize("spoilt", [{"p": "-1"}, {"p": ""}, {"i": "x"}, {"P": 5}, {"r": "--1"}, {"r": "1e99"}])
+def test_a_mark_price_with_a_number_that_is_none_is_told_and_is_no_row(spoilt: dict[str, object]) -> None:
+    found = parsed(MARK_PRICE | spoilt)
+    assert isinstance(found, UnreadableRow)
+    assert (found.channel, found.symbol, found.first_id) == ("mark_prices", "BTCUSDT", None)
+
+
+@pytest.mark.parametrize("key", ["q", "p", "ap", "l", "z"])
+def test_a_liquidation_with_a_number_that_is_none_is_told_and_is_no_row(key: str) -> None:
+    found = parsed({"e": "forceOrder", "E": AT, "o": ORDER | {key: "-1"}})
+    assert isinstance(found, UnreadableRow)
+    assert (found.channel, found.symbol, found.first_id) == ("liquidations", "BTCUSDT", None)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        MARK_PRICE | {"E": 0},
+        MARK_PRICE | {"T": "1562306400000"},
+        MARK_PRICE | {"s": ""},
+        {name: value for name, value in MARK_PRICE.items() if name != "p"},
+        {"e": "forceOrder", "E": AT, "o": []},
+        {"e": "forceOrder", "E": AT},
+        {"e": "forceOrder", "E": AT, "o": ORDER | {"S": "HOLD"}},
+        {"e": "forceOrder", "E": AT, "o": ORDER | {"T": -1}},
+    ],
+)
+def test_what_is_no_mark_price_and_no_liquidation_is_refused(message: dict[str, object]) -> None:
+    with pytest.raises(FrameRefused):
+        parse_frame(orjson.dumps(message))
