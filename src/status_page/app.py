@@ -19,6 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from status_page.basis import Bases
 from status_page.connections import LONGEST_SECONDS, Places, Watching
 from status_page.exports import FORMATS, Exports
 from status_page.guard import Guard
@@ -78,6 +79,7 @@ class Sources:
 
     poller: Poller
     markets: Markets
+    bases: Bases
     past: History
     vitals: Vitals
     exports: Exports
@@ -113,6 +115,9 @@ def page_app(sources: Sources, is_closing: Callable[[], bool], settings: StatusS
         if not _OFFSET.fullmatch(offset):
             raise HTTPException(400, "offset: a number up to 99999")
         return _json(orjson.dumps(await _asked(past.page, *_chosen_events(request), int(offset))))
+
+    async def basis(request: Request) -> Response:
+        return _json(orjson.dumps(await _asked(sources.bases.of, *_series(request)[:2])))
 
     async def health(_request: Request) -> Response:
         return _json(orjson.dumps(await _asked(vitals.day)))
@@ -194,6 +199,7 @@ def page_app(sources: Sources, is_closing: Callable[[], bool], settings: StatusS
         Route("/api/gaps", gaps),
         Route("/api/history", history),
         Route("/api/health", health),
+        Route("/api/basis", basis),
         Route("/api/export/{what}.{ending}", export),
         Route("/api/market", book),
         Route("/sql", sql_page),

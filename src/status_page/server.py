@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
 from status_page.app import Sources, page_app
+from status_page.basis import Bases
 from status_page.exports import Exports
 from status_page.history import History
 from status_page.lake_lag import LakeLag
@@ -47,7 +48,7 @@ def running_page(settings: StatusSettings, *, or_any_port: bool = False, listene
         poller.start()
         parts.callback(poller.close)
         markets = Markets(windows, gaps, live, poller.running)
-        sources = Sources(poller, markets, past, vitals, Exports(older, past, vitals), box)
+        sources = Sources(poller, markets, Bases(older), past, vitals, Exports(older, past, vitals), box)
         app = page_app(sources, closed.is_set, settings)
         parts.enter_context(serving(app, listener, "status-page"))
         parts.callback(closed.set)

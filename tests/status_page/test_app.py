@@ -257,8 +257,12 @@ def test_events_are_paged_and_chosen_by_market_and_kind(url: str, warehouse: War
     assert httpx.get(f"{url}/api/coverage", params=market | {"unit": "week"}).status_code == 400
 
 
+def test_a_market_without_contracts_has_no_basis(url: str) -> None:
+    assert httpx.get(f"{url}/api/basis", params={"venue": "binance", "symbol": "BTCUSDT"}).json() == {"pairs": []}
+
+
 def test_what_is_no_name_is_refused_and_a_strangers_name_for_this_address_too(url: str) -> None:
-    for path in ("klines", "market", "events", "coverage", "gaps"):
+    for path in ("klines", "market", "events", "coverage", "gaps", "basis"):
         for wrong in WRONG:
             assert httpx.get(f"{url}/api/{path}", params=wrong).status_code == 400
     assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 400

@@ -13,6 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from status_page.app import Sources, page_app
+from status_page.basis import Bases
 from status_page.exports import Exports
 from status_page.history import History
 from status_page.lake_lag import LakeLag
@@ -78,7 +79,8 @@ def test_more_files_than_two_at_a_time_are_refused_at_once(tmp_path: Path) -> No
     past, vitals = History(queries), Vitals(queries, QueueDepths())
     poller = Poller(queries, queries, LakeLag(FolderStore(tmp_path), queries), Processes({}))
     exports = Exports(queries, past, vitals)
-    sources = Sources(poller, Markets(queries, queries, queries), past, vitals, exports, SqlBox(WarehouseSettings))
+    markets = Markets(queries, queries, queries)
+    sources = Sources(poller, markets, Bases(queries), past, vitals, exports, SqlBox(WarehouseSettings))
     app = httpx.ASGITransport(page_app(sources, lambda: False, StatusSettings()))
 
     async def asked() -> None:

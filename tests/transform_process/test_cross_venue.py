@@ -43,20 +43,27 @@ def second_trades(venue: str, symbol: str, prices: list[Decimal], shift: int = 0
 @pytest.mark.slow
 def test_symbols_of_one_market_have_one_name(warehouse: Warehouse) -> None:
     spot = (("binance", "BTCUSDT"), ("kucoin", "BTC-USDT"), ("kucoin", "KCS-BTC"), ("binance", "XBTUSDC"))
-    futures = (("binance-coinm", "BTCUSD_PERP"), ("binance-usdm", "BTCUSDT"), ("binance-usdm", "BTCUSDT_231229"))
+    futures = (
+        ("binance-coinm", "BNBUSD_PERP"),
+        ("binance-coinm", "BTCUSD_231229"),
+        ("binance-usdm", "BTCUSDT"),
+        ("binance-usdm", "BTCUSDT_231299"),
+    )
     for venue, symbol in (*spot, *futures):
         land(warehouse, KLINES, klines([START], symbol=symbol, venue=venue), key=f"{venue}{symbol}")
     transform(warehouse)
     assert warehouse.query(
-        "select venue, symbol, market, base_asset, quote_asset from gold_symbol_map order by venue, symbol"
+        "select venue, symbol, market, base_asset, quote_asset, kind, toString(delivery_time) from gold_symbol_map "
+        "order by venue, symbol"
     ) == [
-        ("binance", "BTCUSDT", "BTCUSDT", "BTC", "USDT"),
-        ("binance", "XBTUSDC", "XBTUSDC", "XBT", "USDC"),
-        ("binance-coinm", "BTCUSD_PERP", "BTCUSDPERP", "BTC", "USD"),
-        ("binance-usdm", "BTCUSDT", "BTCUSDT", "BTC", "USDT"),
-        ("binance-usdm", "BTCUSDT_231229", "BTCUSDT231229", "BTC", "USDT"),
-        ("kucoin", "BTC-USDT", "BTCUSDT", "BTC", "USDT"),
-        ("kucoin", "KCS-BTC", "KCSBTC", "KCS", "BTC"),
+        ("binance", "BTCUSDT", "BTCUSDT", "BTC", "USDT", "spot", None),
+        ("binance", "XBTUSDC", "XBTUSDC", "XBT", "USDC", "spot", None),
+        ("binance-coinm", "BNBUSD_PERP", "BNBUSDT", "BNB", "USD", "perpetual", None),
+        ("binance-coinm", "BTCUSD_231229", "BTCUSDT", "BTC", "USD", "delivery", "2023-12-29 08:00:00"),
+        ("binance-usdm", "BTCUSDT", "BTCUSDT", "BTC", "USDT", "perpetual", None),
+        ("binance-usdm", "BTCUSDT_231299", "BTCUSDT", "BTC", "USDT", "delivery", None),
+        ("kucoin", "BTC-USDT", "BTCUSDT", "BTC", "USDT", "spot", None),
+        ("kucoin", "KCS-BTC", "KCSBTC", "KCS", "BTC", "spot", None),
     ]
     warehouse.insert_rows("symbol_aliases", [{"venue": "binance", "symbol": "XBTUSDC", "market": "BTCUSDC"}])
     [named] = warehouse.query("select market, base_asset, quote_asset from gold_symbol_map where symbol = 'XBTUSDC'")
@@ -104,6 +111,40 @@ def test_a_market_at_one_venue_has_no_row_and_one_that_stands_still_no_lead(ware
     land(warehouse, TRADES, second_trades("kucoin", "AAA-USDT", still), key="b")
     transform(warehouse)
     assert warehouse.query("select market, average_spread_bps, lead_seconds from gold_cross_venue_1m") == [("AAAUSDT", 0.0, None)]
+
+
+@pytest.mark.slow
+def test_contracts_are_compared_with_spot_and_with_contracts_of_their_kind_and_day(warehouse: Warehouse) -> None:
+    markets = (
+        ("binance", "BTCUSDT"),
+        ("binance-coinm", "BTCUSD_PERP"),
+        ("binance-coinm", "BTCUSD_241227"),
+        ("binance-usdm", "BTCUSDT"),
+        ("binance-usdm", "BTCUSDT_241227"),
+        ("binance-usdm", "BTCUSDT_250328"),
+        ("binance-usdm", "BTCUSDC"),
+    )
+    for place, (venue, symbol) in enumerate(markets):
+        prices = [Decimal(1_000 + place)] * 60
+        land(warehouse, TRADES, second_trades(venue, symbol, prices), key=f"{venue}{symbol}")
+        land(warehouse, KLINES, klines([START], venue=venue, symbol=symbol, close=str(1_000 + place)), key=f"k{venue}{symbol}")
+    transform(warehouse)
+    expected = [
+        ("binance/BTCUSDT spot", "binance-coinm/BTCUSD_241227 delivery", 2),
+        ("binance/BTCUSDT spot", "binance-coinm/BTCUSD_PERP perpetual", 1),
+        ("binance/BTCUSDT spot", "binance-usdm/BTCUSDT perpetual", 3),
+        ("binance/BTCUSDT spot", "binance-usdm/BTCUSDT_241227 delivery", 4),
+        ("binance/BTCUSDT spot", "binance-usdm/BTCUSDT_250328 delivery", 5),
+        ("binance-coinm/BTCUSD_241227 delivery", "binance-usdm/BTCUSDT_241227 delivery", 2),
+        ("binance-coinm/BTCUSD_PERP perpetual", "binance-usdm/BTCUSDT perpetual", 2),
+    ]
+    for view, spread in (("gold_cross_venue_1m", "last_spread"), ("gold_spread_1m", "spread")):
+        found = warehouse.query(
+            f"select venue_a || '/' || symbol_a || ' ' || kind_a as a, venue_b || '/' || symbol_b || ' ' || kind_b as b, "
+            f"{spread} from {view} where market = 'BTCUSDT'"
+        )
+        assert sorted(tuple(row) for row in found) == sorted(expected), view
+    assert warehouse.query("select distinct market from gold_cross_venue_1m") == [("BTCUSDT",)]
 
 
 @pytest.mark.slow

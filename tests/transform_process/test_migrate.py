@@ -36,10 +36,15 @@ BEFORE_VIEWS = {
 """What a warehouse has applied that was made when generated views had numbers."""
 
 CREATED = re.compile(r"^create (?:[a-z ]+ if not exists|or replace view) (\w+)", re.MULTILINE)
+RANGE = "since = '2024-01-01', until = '2024-01-02'"
 PARAMETERS = {
-    "gold_effective_spread": "(venue = 'binance', symbol = 'BTCUSDT', since = '2024-01-01', until = '2024-01-02')",
+    "gold_basis_1s": f"(venue = 'binance-usdm', symbol = 'BTCUSDT', {RANGE})",
+    "gold_carry_1m": f"(venue = 'binance-usdm', symbol = 'BTCUSDT', {RANGE})",
+    "gold_open_interest": f"(venue = 'binance-usdm', symbol = 'BTCUSDT', interval = '1m', {RANGE})",
+    "gold_liquidations_1m": f"(venue = 'binance-usdm', symbol = 'BTCUSDT', {RANGE})",
+    "gold_effective_spread": f"(venue = 'binance', symbol = 'BTCUSDT', {RANGE})",
     "gold_book_at": "(venue = 'binance', symbol = 'BTCUSDT', at = '2024-01-01')",
-    "gold_kline_verdicts_1m": "(since = '2024-01-01', until = '2024-01-02')",
+    "gold_kline_verdicts_1m": f"({RANGE})",
 }
 
 

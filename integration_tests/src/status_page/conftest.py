@@ -90,6 +90,7 @@ def put_on_stage(page: "Page", answers: Mapping[str, Any], path: str = "/") -> N
     The answer of /api/events is a list of name and data; the browser asks for it again and again.
     """
     known: dict[str, Any] = {"/api/klines": NO_CANDLES, "/api/coverage": {"since": 0, "until": 0, "cells": []}, "/api/gaps": []}
+    known |= {"/api/basis": {"pairs": []}}
     known |= {"/api/events": [], "/api/health": {"columns": [], "slots": [], "since": 0, "until": 0}}
     known |= {"/api/examples": "", **answers}
 

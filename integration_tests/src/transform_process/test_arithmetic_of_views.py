@@ -23,10 +23,15 @@ MOST = Decimal(10) ** 76
 """The digits of the widest decimal: what needs more, in a product or inside a quotient, wraps without an error."""
 
 MANY = "numbers(1000)"
+RANGE = "since = '2026-01-01', until = '2026-01-02'"
 PARAMETERS = {
+    "gold_basis_1s": f"(venue = 'binance-usdm', symbol = 'BTCUSDT', {RANGE})",
     "gold_book_at": "(venue = 'binance', symbol = 'BTCUSDT', at = '2026-01-02 00:00:00')",
-    "gold_effective_spread": "(venue = 'binance', symbol = 'BTCUSDT', since = '2026-01-01', until = '2026-01-02')",
-    "gold_kline_verdicts_1m": "(since = '2026-01-01', until = '2026-01-02')",
+    "gold_carry_1m": f"(venue = 'binance-usdm', symbol = 'BTCUSDT', {RANGE})",
+    "gold_effective_spread": f"(venue = 'binance', symbol = 'BTCUSDT', {RANGE})",
+    "gold_kline_verdicts_1m": f"({RANGE})",
+    "gold_liquidations_1m": f"(venue = 'binance-usdm', symbol = 'BTCUSDT', {RANGE})",
+    "gold_open_interest": f"(venue = 'binance-usdm', symbol = 'BTCUSDT', interval = '1m', {RANGE})",
 }
 NESTED = "(select level.price as price, level.quantity as quantity from {} array join arrayConcat(bids, asks) as level)"
 
@@ -203,8 +208,8 @@ def view_columns(warehouse: Warehouse) -> list[tuple[str, str, str]]:
 
 def fill(warehouse: Warehouse, chance: random.Random) -> None:
     """Rows whose every number is drawn from 1e-12 to 1e12, in the tables behind the views."""
-    two_venues = [("binance", "BTCUSDT"), ("kucoin", "BTC-USDT")]
-    for venue, symbol in two_venues:
+    markets = [("binance", "BTCUSDT"), ("kucoin", "BTC-USDT"), ("binance-usdm", "BTCUSDT")]
+    for venue, symbol in markets:
         market = {"venue": venue, "symbol": symbol}
         of_books = ("silver_depth_diffs", "silver_depth_snapshots", "silver_book_tickers", "stored_book_top", "stored_quotes")
         for table in ("silver_trades", "silver_tickers", *of_books):
@@ -213,6 +218,9 @@ def fill(warehouse: Warehouse, chance: random.Random) -> None:
         for interval in ("1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d"):
             insert(warehouse, "stored_ohlcv", chance, market | {"interval": interval})
         warehouse.insert_rows("stored_symbol_names", [market | {"market": "BTCUSDT", "build_version": 1}])
+    contract = {"venue": "binance-usdm", "symbol": "BTCUSDT"}
+    for table in ("silver_mark_prices", "silver_funding_rates", "silver_open_interest", "silver_liquidations"):
+        insert(warehouse, table, chance, contract | {"side": "sell"})
     pair = {
         "basis": "book",
         "market": "BTCUSDT",

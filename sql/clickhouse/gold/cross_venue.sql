@@ -4,6 +4,8 @@
 -- last trade of the minute; by books, only seconds in which both are proven count.
 -- Lead: the shift of -5 to 5 seconds at which the one-second returns of a and b correlate best; the smallest shift of equals,
 -- nothing where fewer than 20 returns overlap or one side does not move.
+-- Pairs: symbols of one market (gold_symbol_map) at two venues that are of one kind and delivered at one time, and a contract
+-- beside spot.
 -- Touched: the minutes of what this build made, at either venue.
 insert into stored_cross_venue
 with touched as (
@@ -26,7 +28,12 @@ with touched as (
     inner join (select venue, symbol, market from gold_symbol_map) as names using (venue, symbol)
 ),
 names as (
-    select venue, symbol, market
+    select
+        venue,
+        symbol,
+        market,
+        kind,
+        ifNull(delivery_time, toDateTime(0, 'UTC')) as delivery
     from gold_symbol_map
     where market in (select market from touched)
 ),
@@ -57,6 +64,8 @@ minutes as (
         market,
         venue,
         symbol,
+        kind,
+        delivery,
         toStartOfMinute(open_time) as minute,
         mapFromArrays(groupArray(toSecond(open_time)), groupArray(price)) as by_second,
         arrayMap(second -> by_second[toUInt8(second)], range(60)) as present,
@@ -67,7 +76,7 @@ minutes as (
     from prices
     inner join names using (venue, symbol)
     where (market, toStartOfMinute(open_time)) in (select market, minute from touched)
-    group by market, venue, symbol, minute
+    group by market, venue, symbol, kind, delivery, minute
 ),
 pairs as (
     select
@@ -84,6 +93,10 @@ pairs as (
     from minutes as first_minutes
     inner join minutes as second_minutes on first_minutes.market = second_minutes.market and first_minutes.minute = second_minutes.minute
     where first_minutes.venue < second_minutes.venue
+        and (
+            first_minutes.kind = second_minutes.kind and first_minutes.delivery = second_minutes.delivery
+            or first_minutes.kind = 'spot' or second_minutes.kind = 'spot'
+        )
 ),
 compared as (
     select

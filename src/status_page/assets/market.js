@@ -1,4 +1,5 @@
 // The market that is looked at: what is chosen (it is in the address), its candles window by window, and its book.
+import { watchBasis } from "./basis.js";
 import { showBook } from "./book.js";
 import { watchCalendar } from "./calendar.js";
 import { candleChart } from "./candles.js";
@@ -159,6 +160,7 @@ async function choose(from = 0, to = 0) {
   if (choice !== mine) return;
   listener(new URLSearchParams(mine)); // after the candles, so that nothing delays them
   watchCalendar(mine, showRange);
+  watchBasis(mine);
   if (!isThere) return;
   const { until } = chart.bounds();
   if (to) chart.look(from || to - 90 * step, to);

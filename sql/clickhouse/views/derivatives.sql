@@ -1,0 +1,178 @@
+-- Grain: one settled funding of a contract. Natural key: venue, symbol, funding_time. A view: exact at any moment.
+-- funding_hours: the period that it settles, from the times of settlements themselves. Null: the one before is not there, so that the
+-- time is longer than 8 hours, the longest period there is.
+-- annualised_funding: of a year of 365 days, without compounding (0.1 is 10 %); positive: longs pay shorts.
+create or replace view gold_funding
+as
+select
+    venue,
+    symbol,
+    funding_time,
+    funding_rate,
+    mark_price,
+    if(hours between 1 and 8, hours, null) as funding_hours,
+    toFloat64(funding_rate) * 8760 / funding_hours as annualised_funding
+from (
+    select
+        *,
+        intDiv(dateDiff('second', lagInFrame(funding_time) over settlements, funding_time) + 1800, 3600) as hours
+    from funding_rates
+    window settlements as (partition by venue, symbol order by funding_time rows between unbounded preceding and current row)
+) as settled
+comment 'Every settled funding rate with the hours it is for, and what it is in a year';
+
+-- Grain: one minute of a contract in which a mark price came. Natural key: venue, symbol, open_time. A parameterised view:
+--   select * from gold_carry_1m(venue = 'binance-usdm', symbol = 'BTCUSDT', since = '2024-08-09', until = '2024-08-10')
+-- Values are the last of the minute, by the time of the venue. premium_bps: the mark price above the index of spot prices.
+-- funding_rate: of the period that runs, as the venue estimates it. funding_hours: from the settlement before, recorded or named
+-- as the next one earlier, to the next; null: not known, and annualised_funding takes 8.
+-- mark_prices: how many came; the venue sends one each second.
+create or replace view gold_carry_1m
+as
+with
+    marks as (
+        select
+            toDateTime64(toStartOfMinute(event_time), 6, 'UTC') as minute,
+            argMax((mark_price, index_price, funding_rate, next_funding_time), event_time) as last,
+            count() as mark_prices
+        from silver_mark_prices final
+        where venue = {venue:String} and symbol = {symbol:String}
+            and event_time >= {since:DateTime64(6, 'UTC')} and event_time < {until:DateTime64(6, 'UTC')}
+        group by minute
+    ),
+    instants as (
+        select arraySort(groupUniqArray(toStartOfHour(instant + toIntervalMinute(30)))) as settlements
+        from (
+            select funding_time as instant
+            from silver_funding_rates
+            where venue = {venue:String} and symbol = {symbol:String}
+                and funding_time >= {since:DateTime64(6, 'UTC')} - toIntervalDay(1) and funding_time < {until:DateTime64(6, 'UTC')}
+            union all
+            select assumeNotNull(next_funding_time)
+            from silver_mark_prices
+            where venue = {venue:String} and symbol = {symbol:String} and next_funding_time is not null
+                and event_time >= {since:DateTime64(6, 'UTC')} - toIntervalDay(1) and event_time < {until:DateTime64(6, 'UTC')}
+        )
+    )
+select
+    {venue:String} as venue,
+    {symbol:String} as symbol,
+    minute as open_time,
+    toDecimal256(last.1, 18) as mark_price,
+    toDecimal256(last.2, 18) as index_price,
+    (toFloat64(mark_price) / toFloat64(index_price) - 1) * 1e4 as premium_bps,
+    toDecimal256(last.3, 18) as funding_rate,
+    last.4 as next_funding_time,
+    if(hours between 1 and 8, hours, null) as funding_hours,
+    toFloat64(funding_rate) * 8760 / ifNull(funding_hours, 8) as annualised_funding,
+    mark_prices
+from (
+    select
+        minute,
+        last,
+        mark_prices,
+        toStartOfHour(ifNull(last.4, toDateTime64(0, 6, 'UTC')) + toIntervalMinute(30)) as settled_next,
+        dateDiff('hour', arrayLast(instant -> instant < settled_next, (select settlements from instants)), settled_next) as hours
+    from marks
+) as running
+comment 'Mark price, premium, and running funding of a contract with what it is in a year, per minute: parameters venue, symbol, since, until';
+
+-- Grain: one interval of a contract in which its open interest was counted. Natural key: venue, symbol, open_time. A parameterised
+-- view:
+--   select * from gold_open_interest(venue = 'binance-usdm', symbol = 'BTCUSDT', interval = '1h', since = '2024-08-09', until = '2024-08-10')
+-- The last count of the interval, requested by a recorder or of the history of the venue, and the close of gold_ohlcv. Changes are against the
+-- interval before, null where that one has no count or no close. open_interest_quote: worth in the quote asset at the close.
+create or replace view gold_open_interest
+as
+with
+    transform({interval:String}, ['1m', '5m', '15m', '30m', '1h', '4h', '1d'], [60, 300, 900, 1800, 3600, 14400, 86400], 0) as seconds,
+    ifNull(
+        (select any(contract_size) from contracts where venue = {venue:String} and symbol = {symbol:String}), toDecimal256(0, 18)
+    ) as worth,
+    counts as (
+        select
+            toDateTime64(intDiv(toUnixTimestamp(event_time), seconds) * seconds, 6, 'UTC') as open_time,
+            argMax(toDecimal256(open_interest, 18), (event_time, period = '')) as counted
+        from silver_open_interest final
+        where venue = {venue:String} and symbol = {symbol:String}
+            and throwIf(seconds = 0, 'interval: choose from 1m, 5m, 15m, 30m, 1h, 4h, 1d') = 0
+            and event_time >= {since:DateTime64(6, 'UTC')} - toIntervalSecond(2 * seconds)
+            and event_time < {until:DateTime64(6, 'UTC')}
+        group by open_time
+    ),
+    candles as (
+        select open_time, close
+        from gold_ohlcv
+        where interval = {interval:String} and venue = {venue:String} and symbol = {symbol:String}
+            and open_time >= {since:DateTime64(6, 'UTC')} - toIntervalSecond(2 * seconds)
+            and open_time < {until:DateTime64(6, 'UTC')}
+    )
+select
+    {venue:String} as venue,
+    {symbol:String} as symbol,
+    open_time,
+    counted as open_interest,
+    if(is_next, counted - counted_before, null) as open_interest_change,
+    toFloat64(open_interest_change) / toFloat64(counted_before) as open_interest_return,
+    if(worth > 0, toDecimal256(counted * worth, 18), toDecimal256(counted * close, 18)) as open_interest_quote,
+    close,
+    if(is_next, close - close_before, null) as price_change,
+    toFloat64(price_change) / toFloat64(close_before) as price_return
+from (
+    select
+        open_time,
+        counted,
+        close,
+        lagInFrame(counted) over ordered as counted_before,
+        lagInFrame(close) over ordered as close_before,
+        lagInFrame(open_time) over ordered = open_time - toIntervalSecond(seconds) as is_next
+    from counts
+    left join candles using (open_time)
+    window ordered as (order by open_time rows between unbounded preceding and current row)
+) as followed
+where open_time >= {since:DateTime64(6, 'UTC')}
+settings join_use_nulls = 1
+comment 'Open interest of a contract with its change and that of the price: parameters venue, symbol, interval, since, until';
+
+-- Grain: one minute of a contract with a liquidation. Natural key: venue, symbol, open_time. A parameterised view:
+--   select * from gold_liquidations_1m(venue = 'binance-usdm', symbol = 'BTCUSDT', since = '2024-08-09', until = '2024-08-10')
+-- long_: positions that were sold, short_: positions that were bought back. Quantities are what was filled, as in liquidations; volumes are
+-- in the quote asset, of COIN-M too. The venue sends the latest order of a second only: sums are at least these.
+-- An order is sent again while it is filled, and has no id. Rows of a minute with equal side, kind, price and quantity are one order.
+create or replace view gold_liquidations_1m
+as
+with
+    ifNull(
+        (select any(contract_size) from contracts where venue = {venue:String} and symbol = {symbol:String}), toDecimal256(0, 18)
+    ) as worth,
+    orders as (
+        select
+            toDateTime64(toStartOfMinute(trade_time), 6, 'UTC') as minute,
+            side,
+            order_type,
+            time_in_force,
+            price,
+            quantity,
+            argMax(
+                (toDecimal256(filled_quantity, 18), toDecimal256(average_price, 18)), (filled_quantity, trade_time)
+            ) as done,
+            done.1 as filled,
+            if(worth > 0, toDecimal256(filled * worth, 18), toDecimal256(filled * done.2, 18)) as volume
+        from silver_liquidations final
+        where venue = {venue:String} and symbol = {symbol:String}
+            and trade_time >= {since:DateTime64(6, 'UTC')} and trade_time < {until:DateTime64(6, 'UTC')}
+        group by minute, side, order_type, time_in_force, price, quantity
+    )
+select
+    {venue:String} as venue,
+    {symbol:String} as symbol,
+    minute as open_time,
+    countIf(side = 'sell') as long_orders,
+    sumIf(filled, side = 'sell') as long_quantity,
+    sumIf(volume, side = 'sell') as long_quote_volume,
+    countIf(side = 'buy') as short_orders,
+    sumIf(filled, side = 'buy') as short_quantity,
+    sumIf(volume, side = 'buy') as short_quote_volume
+from orders
+group by minute
+comment 'Liquidated longs and shorts of a contract per minute: parameters venue, symbol, since, until';
