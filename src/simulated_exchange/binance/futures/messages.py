@@ -9,7 +9,7 @@ from typing import ClassVar
 from simulated_exchange.binance.messages import CHANNELS, Wording, json_of
 from simulated_exchange.market.derivatives import funding_after, funding_rate, open_interest
 from simulated_exchange.market.instruments import Instrument
-from simulated_exchange.market.klines import TimeUnit
+from simulated_exchange.market.klines import TimeUnit, decimal_text
 from simulated_exchange.market.live_market import DepthDiff, Top
 from simulated_exchange.market.order_book import Level
 from simulated_exchange.market.trade_log import Trade
