@@ -5,11 +5,10 @@ from typing import Annotated
 import typer
 
 from extract_process.markets import named_or_active
+from extract_process.venues import DEFAULT_FUTURES
 from tickhouse_core.command_line import instant, with_data_folder
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.starting import start as start_command
-
-_VENUE = "binance-usdm"
 
 
 @with_data_folder()
@@ -19,7 +18,7 @@ def main(
     ] = None,
     start: Annotated[str, typer.Option(help="Rates since this instant, ISO 8601, UTC.")] = "2024-01-01",
     end: Annotated[str | None, typer.Option(help="Rates before this instant, ISO 8601, UTC; default now.")] = None,
-    venue: Annotated[str, typer.Option(help="The futures market: binance-usdm or binance-coinm.")] = _VENUE,
+    venue: Annotated[str, typer.Option(help="The futures market: binance-usdm or binance-coinm.")] = DEFAULT_FUTURES,
 ) -> None:
     """Complete the lake's settled funding rates: requests only what was never requested."""
 

@@ -5,13 +5,13 @@ from typing import Annotated
 import typer
 
 from extract_process.markets import named_or_active
+from extract_process.venues import DEFAULT_FUTURES
 from tickhouse_core.command_line import instant, one_of, with_data_folder
 from tickhouse_core.lifecycle import run_command, stop_on_signals
 from tickhouse_core.starting import start as start_command
 from tickhouse_core.timestamps import DAY_US, now_us
 
 PERIODS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
-_VENUE = "binance-usdm"
 _DAYS = 29
 
 
@@ -25,7 +25,7 @@ def main(
         str | None, typer.Option(help="Since this instant, ISO 8601, UTC; default 29 days ago. The venue has 30 days.")
     ] = None,
     end: Annotated[str | None, typer.Option(help="Before this instant, ISO 8601, UTC; default now.")] = None,
-    venue: Annotated[str, typer.Option(help="The futures market: binance-usdm or binance-coinm.")] = _VENUE,
+    venue: Annotated[str, typer.Option(help="The futures market: binance-usdm or binance-coinm.")] = DEFAULT_FUTURES,
 ) -> None:
     """Complete the lake's history of open interest: requests only what was never requested."""
 

@@ -27,6 +27,8 @@ _MODULES = {
 """By name: the module whose `VENUE` it is. Loaded when it is asked for."""
 
 DEFAULT_VENUE = next(iter(_MODULES))
+DEFAULT_FUTURES = "binance-usdm"
+"""Where a history of futures is requested and no venue is named."""
 
 
 @dataclass(frozen=True, slots=True)
