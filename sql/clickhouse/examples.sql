@@ -16,6 +16,14 @@ from trades group by venue, symbol;
 select venue, symbol, open_time, best_bid_price, best_ask_price, spread_bps, imbalance
 from gold_book_top_1s order by open_time desc limit 20;
 
+-- Futures and spot: how far they are apart per minute, by verified books or by trades
+select open_time, market, basis, venue_a, symbol_a, kind_a, venue_b, symbol_b, kind_b, average_spread_bps
+from gold_cross_venue_1m where kind_a != kind_b order by open_time desc limit 20;
+
+-- Funding: every settlement, and what it is in a year
+select venue, symbol, funding_time, funding_rate, funding_hours, annualised_funding
+from gold_funding order by funding_time desc limit 20;
+
 -- Gaps: when, how long, and why
 select venue, symbol, channel, started_at, dateDiff('second', started_at, ended_at) as seconds, cause, from_update_id, to_update_id
 from stream_events where event = 'gap' order by started_at desc limit 50;

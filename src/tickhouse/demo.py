@@ -22,7 +22,18 @@ from load_process.__main__ import run_loader
 from load_process.limits import limits_here
 from load_process.loader import LoaderOptions
 from status_page.server import running_page
-from tickhouse.demo_live import MARKETS, Check, LiveFigures, check_live, compare_venues, count_live, record_live
+from tickhouse.demo_live import (
+    MARKETS,
+    PERPETUAL,
+    BasisFigures,
+    Check,
+    LiveFigures,
+    check_live,
+    compare_venues,
+    count_live,
+    measure_basis,
+    record_live,
+)
 from tickhouse.embedded import data_folder, environment_variables
 from tickhouse_core.datasets import KLINES, QUEUES
 from tickhouse_core.errors import TickhouseError, UsageError
@@ -67,7 +78,8 @@ def run_demo(stop: StopRequest, seconds: float) -> None:
         halt_us = end_us - 30 * DAY_US + 760 * MINUTE_US
         exchange = parts.enter_context(_simulated_exchange(halt_us))
         variables = {"BINANCE_REST_URL": exchange.url, "BINANCE_ARCHIVE_URL": exchange.url, "BINANCE_WS_URL": exchange.ws_url}
-        variables |= {"KUCOIN_REST_URL": exchange.url}
+        variables |= {"KUCOIN_REST_URL": exchange.url, "BINANCE_USDM_REST_URL": exchange.url}
+        variables |= {f"BINANCE_USDM_{part}_WS_URL": f"{exchange.ws_url}/usdm/{part.lower()}" for part in ("PUBLIC", "MARKET")}
         parts.enter_context(environment_variables(variables))
         migrate(read(WarehouseSettings))
         warehouse = connect(read(WarehouseSettings))
@@ -79,13 +91,14 @@ def run_demo(stop: StopRequest, seconds: float) -> None:
         runs = [_run_once(end_us, warehouse, stop) for _ in range(2)]
         out.print(_figures_table(runs))
         checks = _check(runs, warehouse, halt_us, exchange.tally())
-        out.print("recording both venues live: trades and order books")
+        out.print("recording both venues and a perpetual live: trades, order books, funding")
         exchange.reset()
         record_live(stop, max(LIVE_SECONDS, seconds - (time.monotonic() - began)))
-        cross, live = compare_venues(warehouse), count_live(warehouse, exchange.tally())
+        cross, live, basis = compare_venues(warehouse), count_live(warehouse, exchange.tally()), measure_basis(warehouse)
         out.print(_live_table(live))
         out.print(_cross_table(cross))
-        checks += check_live(live, cross)
+        out.print(_basis_table(basis))
+        checks += check_live(live, cross, basis)
     for check in checks:
         out.print(f"[green]ok[/]   {check.claim}" if check.holds else f"[red]FAIL[/] {check.claim}")
     if not all(check.holds for check in checks):
@@ -196,6 +209,13 @@ def _cross_table(rows: list[tuple[Any, ...]]) -> Table:
     )
     for market, basis, seconds, spread, lead, correlation in rows:
         table.add_row(market, basis, str(seconds), f"{spread:+.3f}", *_lead(lead, correlation))
+    return table
+
+
+def _basis_table(basis: BasisFigures) -> Table:
+    table = Table("seconds", "basis, bps", "funding, in a year", title=f"{' '.join(PERPETUAL)} above binance {PERPETUAL[1]}")
+    funding = "" if basis.annualised_funding is None else f"{basis.annualised_funding:.2%}"
+    table.add_row(str(basis.seconds), f"{basis.average_bps:+.3f}", funding)
     return table
 
 

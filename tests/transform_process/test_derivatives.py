@@ -89,23 +89,25 @@ def test_open_interest_changes_against_the_interval_before_beside_the_price(ware
     closes = ["90", "100", "110", "99", "120"]
     for market in (USDM, COINM):
         land(warehouse, KLINES, klines(opens, interval="1h", minutes=60, close=closes, **market))
-        interest(warehouse, market, [(-30, "1000"), (1, "1"), (59, "1100"), (61, "1050"), (240, "2000")])
+        interest(warehouse, market, [(-30, "1000"), (1, "1"), (59, "1100"), (61, "1050"), (240, "2000"), (300, "2100")])
         interest(warehouse, market, [(0, "5"), (110, "990.000000000000000001")], period="5m")
         interest(warehouse, market, [(110, "991")])  # polled at the same time
     transform(warehouse)
-    first, second, last = view(warehouse, "gold_open_interest", USDM, more="interval = '1h', ")
-    assert [(from_datetime(row["open_time"]) - START) // HOUR_US for row in (first, second, last)] == [0, 1, 4]
+    first, second, last, dark = view(warehouse, "gold_open_interest", USDM, more="interval = '1h', ")
+    assert [(from_datetime(row["open_time"]) - START) // HOUR_US for row in (first, second, last, dark)] == [0, 1, 4, 5]
     assert (first["open_interest"], first["open_interest_change"], first["open_interest_quote"]) == (1100, 100, 110_000)
     assert (first["close"], first["price_change"]) == (100, 10)
     assert (first["open_interest_return"], first["price_return"]) == (pytest.approx(0.1), pytest.approx(1 / 9))
     assert (second["open_interest"], second["open_interest_change"], second["price_change"]) == (991, -109, 10)
     changes = [f"{of}_{what}" for of in ("open_interest", "price") for what in ("change", "return")]
     assert [last[name] for name in changes] == [None] * 4, "the hour before has no count"
+    assert dark["open_interest_change"] == 100
+    assert [dark[name] for name in ("close", "open_interest_quote", *changes[2:])] == [None] * 4, "the hour has no candle"
     size = {"channel": "", "instance": "main", "event": "contract", "cause": "", "detail": "100"}
     times: Row = {"from_update_id": [None], "to_update_id": [None], "started_at": [START], "ended_at": [None]}
     land(warehouse, STREAM_EVENTS, table_of(STREAM_EVENTS, COINM | size | times))
     assert [row["open_interest_quote"] for row in view(warehouse, "gold_open_interest", COINM, more="interval = '1h', ")] == [
-        110_000, 99_100, 200_000,
+        110_000, 99_100, 200_000, 210_000,
     ]  # fmt: skip
     with pytest.raises(WarehouseRefused, match="interval: choose from 1m, 5m"):
         view(warehouse, "gold_open_interest", USDM, more="interval = '2h', ")

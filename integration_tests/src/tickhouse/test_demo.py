@@ -16,6 +16,6 @@ def test_demo_proves_every_claim_and_ends_with_zero() -> None:
 
     assert done.returncode == 0, done.stderr
     claims = [line for line in done.stdout.splitlines() if line.startswith(("ok", "FAIL"))]
-    assert len(claims) == 13
+    assert len(claims) == 15
     assert all(claim.startswith("ok") for claim in claims), done.stdout
     assert "│ rows in silver  │ 518,240   │ 518,240    │" in done.stdout

@@ -101,7 +101,7 @@ with
         group by open_time
     ),
     candles as (
-        select open_time, close
+        select open_time, toNullable(close) as close
         from gold_ohlcv
         where interval = {interval:String} and venue = {venue:String} and symbol = {symbol:String}
             and open_time >= {since:DateTime64(6, 'UTC')} - toIntervalSecond(2 * seconds)
@@ -131,7 +131,6 @@ from (
     window ordered as (order by open_time rows between unbounded preceding and current row)
 ) as followed
 where open_time >= {since:DateTime64(6, 'UTC')}
-settings join_use_nulls = 1
 comment 'Open interest of a contract with its change and that of the price: parameters venue, symbol, interval, since, until';
 
 -- Grain: one minute of a contract with a liquidation. Natural key: venue, symbol, open_time. A parameterised view:
