@@ -166,7 +166,7 @@ BOOK = Transform(
     name="book",
     sources=_OF_BOOKS,
     most_rows=100_000,
-    share=0.2,
+    share=0.35,
     steps=(
         _book("book_top_1s", "stored_book_top", whole=0),
         _book("book_coverage", "stored_book_hours", whole=1),
@@ -184,7 +184,7 @@ QUOTES = Transform(
     name="quotes",
     sources=("silver_book_tickers", "silver_trades"),  # trades move its watermark where best prices are not recorded any more
     most_rows=2_000_000,
-    share=0.2,
+    share=0.35,
     steps=(Step("quotes_1s", "stored_quotes", (Statement("quotes_1s.sql", needs="touched_quotes.sql"),)),),
     forgets=(Forget("forget_quotes.sql", lambda minute: [(start,) for start in (minute - 60, minute, minute + 60)]),),
 )
