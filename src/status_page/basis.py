@@ -7,6 +7,9 @@ from status_page.queries import Queries, Recent
 from tickhouse_core.timestamps import HOUR_US, MINUTE_US, SECOND_US, to_datetime
 
 _FRESH_SECONDS = 5.0
+_BASIS_SECONDS = 60.0
+"""How often an hour of basis is read again without a new second: an older one may have come."""
+
 _MARKS_US = 2 * MINUTE_US
 """Of mark prices, of which there is one each second."""
 
@@ -16,6 +19,7 @@ class Bases:
 
     def __init__(self, queries: Queries) -> None:
         self._recent = Recent(queries, _FRESH_SECONDS)
+        self._hours = Recent(queries, _BASIS_SECONDS)
 
     def of(self, venue: str, symbol: str) -> dict[str, Any]:
         """`pairs`, at most 4: a contract and a spot market of it, of which one is the market; empty for others.
@@ -35,7 +39,9 @@ class Bases:
         spot = {"spot_venue": str(row[2]), "spot_symbol": str(row[3])}
         [[newest, marked]] = ask("basis_newest", contract)
         until = int(newest or 0) + SECOND_US
-        basis = ask("basis", contract | spot | _stretch(until - HOUR_US, until)) if newest and spot["spot_venue"] else []
+        known = (*contract.values(), *spot.values(), str(newest))
+        hour = contract | spot | _stretch(until - HOUR_US, until)
+        basis = self._hours.get(known, lambda: ask("basis", hour)) if newest and spot["spot_venue"] else []
         funding = ask("carry", contract | _stretch(int(marked) - _MARKS_US, int(marked) + 1)) if marked else []
         pair = contract | spot | {"delivery": int(row[4]), "since": until - HOUR_US, "until": until}
         return pair | {"basis": [list(one) for one in basis], "funding": list(funding[0]) if funding else None}
