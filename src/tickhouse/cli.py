@@ -44,6 +44,8 @@ _MODULES = {
     "checks": ("transform_process.checks", _LOOK),
     "klines": ("tickhouse.klines", _RUN),
     "trades": ("extract_process.trades", _RUN),
+    "funding": ("extract_process.funding", _RUN),
+    "open-interest": ("extract_process.open_interest", _RUN),
     "stream": ("extract_process.stream", _RUN),
     "load": ("load_process.__main__", _RUN),
     "transform": ("transform_process.__main__", _RUN),

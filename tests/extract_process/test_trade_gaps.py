@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from extract_process.backfill.trade_gaps import LeftOut, MissingTrades, OpenGap, open_gaps
 from extract_process.ranges import EVERY_ID, Range
-from extract_process.venues.parsing import trades_table
+from extract_process.venues.history_tables import trades_table
 from tickhouse_core.datasets import STREAM_EVENTS
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.timestamps import DAY_US

@@ -18,7 +18,7 @@ from extract_process.backfill.trade_healer import TradeHealer
 from extract_process.parquet import parquet_bytes, write_events
 from extract_process.records import StreamEvent
 from extract_process.trades import run_healing
-from extract_process.venues.parsing import trades_table
+from extract_process.venues.history_tables import trades_table
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server.clock import StandingClock
 from simulated_exchange.server.faults import Fault, FaultKind

@@ -7,13 +7,12 @@ that batch again, which silver and every reader collapse.
 import asyncio
 import logging
 import tempfile
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from extract_process.backfill.stopping import unless_stopped
 from extract_process.backfill.trade_gaps import LACKING, LeftOut, MissingTrades, OpenGap, open_gaps
 from extract_process.parquet import parquet_bytes, write_events
 from extract_process.ranges import EVERY_ID, Range
@@ -40,7 +39,6 @@ _BATCH_ROWS = 200_000
 
 _MONTH_LENGTH = len("2024-01")
 _STOPPED = "stopped by a signal; what was healed is kept, run again to go on"
-Found = TypeVar("Found")
 
 
 @dataclass(slots=True)
@@ -136,7 +134,7 @@ class TradeHealer:
         for one in (date, month) if month < now[:_MONTH_LENGTH] else (date,):
             with tempfile.TemporaryFile(dir=self._folder, prefix="trades-") as sink:
                 try:
-                    file = await _unless_stopped(self.archive.fetch_trades(symbol, one, sink), stop)
+                    file = await unless_stopped(self.archive.fetch_trades(symbol, one, sink), stop, _STOPPED)
                     if file is not None:
                         self.report.files += 1
                         return await asyncio.to_thread(_read, file, missing, lake, stop), file
@@ -240,22 +238,6 @@ def _read(file: TradeFile, missing: MissingTrades, lake: _Batches, stop: StopReq
     if missing.seen is None:
         raise VenueRefused(f"{file.name} has no trade of the market in it")
     return missing.seen
-
-
-async def _unless_stopped(work: Coroutine[Any, Any, Found], stop: StopRequest) -> Found:
-    """Its result. Raises Interrupted where the stop comes first: a file may take minutes."""
-    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-    with stop.calling(lambda: loop.call_soon_threadsafe(stopped.set)):
-        task, waiting = asyncio.create_task(work), asyncio.create_task(stopped.wait())
-        try:
-            await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            raise Interrupted(_STOPPED)
-        finally:
-            for one in (task, waiting):
-                one.cancel()
-            await asyncio.gather(task, waiting, return_exceptions=True)
 
 
 def _date_of(day: int) -> str:

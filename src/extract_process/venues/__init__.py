@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # a command that only says what it can do needs neither PyArr
     import pyarrow as pa
 
     from extract_process.records import DepthSnapshot, StreamKey, Trade
-    from extract_process.venues.api import Archive, Poll, SocketRules, VenueRest
+    from extract_process.venues.api import Archive, HistoryRest, Poll, SocketRules, VenueRest
 
 _MODULES = {
     "binance": "extract_process.venues.binance",
@@ -27,6 +27,8 @@ _MODULES = {
 """By name: the module whose `VENUE` it is. Loaded when it is asked for."""
 
 DEFAULT_VENUE = next(iter(_MODULES))
+DEFAULT_FUTURES = "binance-usdm"
+"""Where a history of futures is requested and no venue is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,9 @@ class Venue:
 
     open_archive: "Callable[[int], AbstractAsyncContextManager[Archive]] | None" = None
     """None: the venue has no readable bulk files."""
+
+    open_history: "Callable[[Path, int], AbstractAsyncContextManager[HistoryRest]] | None" = None
+    """None: the venue has neither funding rates nor open interest."""
 
     sparse_channels: frozenset[str] = frozenset()
     """Channels whose ids grow without being consecutive: a jump is a gap only where the stream was interrupted."""

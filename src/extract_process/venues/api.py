@@ -1,6 +1,6 @@
 """What the recorder may use of any venue: control messages, socket addresses and limits, the REST API and the archive."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, NamedTuple, Protocol
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from extract_process.ranges import Range
 from extract_process.records import DepthSnapshot, Trade
-from extract_process.venues.rest_client import Answer, RestClient
+from extract_process.venues.rest_client import Answer, RequestTally, RestClient
 
 
 class Reply(NamedTuple):
@@ -136,6 +136,30 @@ class VenueRest(Protocol):
 
     def snapshot_pause(self, levels: int, share: float) -> float:
         """Seconds between snapshots of this depth so that they use at most this share of the limit."""
+
+
+class HistoryRest(Protocol):
+    """What futures have beside candles. Async; errors as VenueRest's."""
+
+    markets: VenueRest
+    """Clock and symbols of the same venue."""
+
+    @property
+    def most_rows(self) -> Mapping[str, int]:
+        """By channel: a full answer may lack rows."""
+
+    @property
+    def tallies(self) -> Sequence[RequestTally]:
+        """Of the history's requests."""
+
+    def check(self, symbol: str) -> None:
+        """Raises UsageError for a symbol that has no such history."""
+
+    async def fetch_funding_rates(self, symbol: str, span: Range) -> Answer[pa.Table]:
+        """Rates settled in the span (microseconds, inclusive), oldest first; at most `most_rows`."""
+
+    async def fetch_open_interest(self, symbol: str, period: str, span: Range) -> Answer[pa.Table]:
+        """One row per period in the span, oldest first; at most `most_rows`."""
 
 
 class TradeFile(Protocol):

@@ -163,34 +163,14 @@ def klines_table(columns: dict[str, Any], *, venue: str, symbol: str, interval: 
     """
     rows = len(columns["open_time"])
     constants = {"venue": venue, "symbol": symbol, "interval": interval, "source": source}
-    filled: dict[str, Any] = {name: _repeated(value, rows) for name, value in constants.items()}
-    filled["open_time"] = _instants(columns["open_time"], grain=1)
-    filled["close_time"] = _instants(columns["close_time"], grain=_MILLISECOND_US)
+    filled: dict[str, Any] = {name: repeated(value, rows) for name, value in constants.items()}
+    filled["open_time"] = instants_of(columns["open_time"], grain=1)
+    filled["close_time"] = instants_of(columns["close_time"], grain=_MILLISECOND_US)
     filled["trade_count"] = integers_of(columns["trade_count"])
     filled["is_closed"] = pa.repeat(pa.scalar(True), rows)
     filled["receipt_time"] = pa.repeat(pa.scalar(receipt_time, INSTANT), rows)
-    arrays = [filled[field.name] if field.name in filled else _decimals(columns[field.name]) for field in KLINES.schema]
+    arrays = [filled[field.name] if field.name in filled else decimals_of(columns[field.name]) for field in KLINES.schema]
     return check_klines(pa.table(arrays, schema=KLINES.schema))
-
-
-def trades_table(columns: dict[str, Any], *, venue: str, symbol: str, receipt_time: int) -> pa.Table:
-    """Columns of trades that were not received live (times in microseconds, numbers as text) as rows of the dataset trades.
-
-    No message said them, so their event_time is when they happened. Raises ValueError or ArrowInvalid for values that no trade
-    can have.
-    """
-    rows = len(columns["trade_id"])
-    filled: dict[str, Any] = {"venue": _repeated(venue, rows), "symbol": _repeated(symbol, rows)}
-    filled["trade_id"] = integers_of(columns["trade_id"])
-    filled["is_buyer_maker"] = _complete(columns["is_buyer_maker"], pa.bool_())
-    filled |= {name: _decimals(columns[name]) for name in ("price", "quantity")}
-    filled["trade_time"] = filled["event_time"] = _instants(columns["trade_time"], grain=1)
-    filled["receipt_time"] = pa.repeat(pa.scalar(receipt_time, INSTANT), rows)
-    table = pa.table([filled[field.name] for field in TRADES.schema], schema=TRADES.schema)
-    for name in ("price", "quantity"):
-        if rows and (lowest := pc.min(table[name]).as_py()) < 0:
-            raise ValueError(f"{name} {lowest} is negative")
-    return table
 
 
 def rising_klines(rows: pa.Table) -> pa.Table:
@@ -203,17 +183,17 @@ def rising_klines(rows: pa.Table) -> pa.Table:
 
 def integers_of(numbers: Any) -> pa.Array:
     """Raises ValueError where one is missing."""
-    return _complete(numbers, pa.int64())
+    return complete_array(numbers, pa.int64())
 
 
-def _complete(values: Any, kind: pa.DataType) -> pa.Array:
+def complete_array(values: Any, kind: pa.DataType) -> pa.Array:
     array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, kind)
     if array.null_count:
         raise ValueError("a time, count, id or side is missing")
     return array
 
 
-def _decimals(texts: Any) -> Any:
+def decimals_of(texts: Any) -> Any:
     """Exact. Raises ArrowInvalid for what does not fit, ValueError for a missing value."""
     if not isinstance(texts, pa.Array | pa.ChunkedArray):
         texts = pa.array(texts, pa.string())
@@ -222,7 +202,7 @@ def _decimals(texts: Any) -> Any:
     return decimals(texts)
 
 
-def _instants(microseconds: Any, grain: int) -> pa.Array:
+def instants_of(microseconds: Any, grain: int) -> pa.Array:
     values = integers_of(microseconds)
     if len(values):
         first, last = pc.min(values).as_py(), pc.max(values).as_py()
@@ -231,7 +211,7 @@ def _instants(microseconds: Any, grain: int) -> pa.Array:
     return pc.cast(pc.multiply(pc.divide(values, grain), grain), INSTANT)
 
 
-def _repeated(value: str, rows: int) -> pa.Array:
+def repeated(value: str, rows: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), pa.array([value], pa.string())).cast(NAME)
 
 
