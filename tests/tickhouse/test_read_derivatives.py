@@ -113,6 +113,16 @@ def test_a_lake_and_a_warehouse_say_what_the_views_say(folder: Path, warehouse: 
         assert len(wanted) == len(rows)
 
 
+def test_a_replay_has_what_was_recorded_in_order_of_receipt(folder: Path) -> None:
+    for dataset, instance, table in recorded():
+        write(FolderStore(folder), dataset, table, instance)
+    found = list(th.replay(th.open(folder), "BTCUSDT", DAY, DAY + 2 * SECOND))
+    first = [*(("mark_price", 0), ("liquidation", 0), ("liquidation", 0), ("open_interest", 0))]
+    second = [(kind, SECOND) for kind in ("mark_price", "liquidation", "open_interest")]
+    assert [(item.kind, item.receipt_time - DAY - 4_000) for item in found] == [*first, *second]
+    assert [item.row["open_interest"] for item in found if item.kind == "open_interest"] == [1.0, 2.0], "polls, no history"
+
+
 def test_a_period_without_rows_is_empty_whatever_intervals_the_klines_have(folder: Path) -> None:
     store = FolderStore(folder)
     write(store, OPEN_INTEREST, open_interest(TIMES, ["1", "2", "3", "4"]))
