@@ -24,6 +24,8 @@ from extract_process.venues.binance import VENUE as BINANCE
 from extract_process.venues.binance import klines as binance_klines
 from extract_process.venues.binance import rest as binance
 from extract_process.venues.binance.archive import parse_archive
+from extract_process.venues.binance.futures.coinm import VENUE as COINM
+from extract_process.venues.binance.futures.rest import parse_open_interest
 from extract_process.venues.kucoin import VENUE as KUCOIN
 from extract_process.venues.kucoin import rest as kucoin
 from extract_process.venues.parsing import FrameRefused
@@ -83,6 +85,15 @@ BINANCE_FRAMES = [
         {"e": "serverShutdown", "E": MS},
     ),
 ]
+_ORDER = {"s": "BTCUSD_PERP", "ps": "BTCUSD", "S": "SELL", "o": "LIMIT", "f": "IOC", "q": "1", "p": "9425.5", "ap": "9496.5"}
+_MARK_PRICE = {"e": "markPriceUpdate", "E": MS, "s": "BTCUSD_PERP", "p": "10934.6", "P": "10962.1", "i": "10933.6"}
+FUTURES_FRAMES = [
+    {"e": "depthUpdate", "E": MS, "T": MS, "s": "BTCUSD_PERP", "U": 157, "u": 160, "pu": 149, "b": [["24", "10"]], "a": []},
+    {"e": "trade", "E": MS, "T": MS, "s": "BTCUSD_PERP", "t": 12345, "p": "24", "q": "1", "X": "MARKET", "m": True},
+    {"stream": "btcusd_perp@markPrice@1s", "data": {**_MARK_PRICE, "r": "-0.00038167", "T": MS}},
+    {**_MARK_PRICE, "s": "BTCUSD_201225", "r": "", "T": 0},
+    {"e": "forceOrder", "E": MS, "o": {**_ORDER, "X": "FILLED", "l": "1", "z": "1", "T": MS}},
+]
 _LEVEL2 = {"changes": {"bids": [["1.5", "2", "7"]], "asks": [["0", "0", "8"]]}, "sequenceStart": 5, "sequenceEnd": 9, "time": MS}
 _MATCH = {"symbol": "A-B", "side": "sell", "type": "match", "makerOrderId": "m", "sequence": "77", "size": "1", "price": "2"}
 _TICKER = {"price": "2", "bestBid": "1", "bestBidSize": "5", "bestAsk": "3", "bestAskSize": "4", "time": MS}
@@ -111,6 +122,7 @@ ANSWERS: dict[str, tuple[list[object], list[Callable[[bytes], object]]]] = {
             ),
             {"symbols": [{"symbol": "BTCUSDT", "status": "TRADING"}], "rateLimits": _LIMITS},
             {"lastUpdateId": 160, "bids": [["0.0024", "10"]], "asks": [["0.0026", "100"]]},
+            {"openInterest": "10659.509", "symbol": "BTCUSDT", "time": MS},
             [{"id": 28457, "price": "4.1", "qty": "12", "quoteQty": "48", "time": MS, "isBuyerMaker": True, "isBestMatch": True}],
         ],
         [
@@ -118,6 +130,7 @@ ANSWERS: dict[str, tuple[list[object], list[Callable[[bytes], object]]]] = {
             lambda body: binance_klines.parse_klines(body, symbol="BTCUSDT", interval="1m", receipt_time=NOW),
             lambda body: binance.parse_depth(body, symbol="BTCUSDT", reason="start"),
             lambda body: binance.parse_trades(body, symbol="BTCUSDT"),
+            lambda body: parse_open_interest(body, "BTCUSDT"),
         ],
     ),
     "kucoin": (
@@ -160,7 +173,10 @@ def test_a_notification_is_read_or_refused(minutes: float) -> None:
     fuzz(broken_json([orjson.dumps(body) for body in NOTIFICATIONS]), check, minutes=minutes)
 
 
-@pytest.mark.parametrize(("venue", "frames"), [(BINANCE, BINANCE_FRAMES), (KUCOIN, KUCOIN_FRAMES)], ids=["binance", "kucoin"])
+FRAMES: list[tuple[Venue, list[object]]] = [(BINANCE, BINANCE_FRAMES), (KUCOIN, KUCOIN_FRAMES), (COINM, FUTURES_FRAMES)]
+
+
+@pytest.mark.parametrize(("venue", "frames"), FRAMES, ids=[venue.name for venue, _ in FRAMES])
 def test_a_frame_is_refused_or_becomes_objects_that_the_loader_takes(venue: Venue, frames: list[object], minutes: float) -> None:
     def check(frame: bytes) -> None:
         venue.channel_of_frame(frame)
@@ -285,5 +301,5 @@ def test_every_dataset_has_rows_to_break(minutes: float) -> None:
     """The samples are sound: else the tests above look at nothing but the first refusal."""
     for dataset in DATASETS if not minutes else ():
         assert read_checked(parquet_of(rows_of(dataset)), dataset).num_rows == 2
-    for venue, frames in ((BINANCE, BINANCE_FRAMES), (KUCOIN, KUCOIN_FRAMES)):
+    for venue, frames in FRAMES:
         assert all(isinstance(venue.parse_frame(orjson.dumps(frame), NOW), list) for frame in frames)

@@ -88,6 +88,11 @@ class Dataset:
     """Whether a capture can record its channel; else all of it is requested history."""
 
     @property
+    def series_columns(self) -> tuple[str, ...]:
+        """Of a dataset with a channel: what tells rows of one symbol and id apart."""
+        return tuple(name for name in self.natural_key if name not in ("venue", "symbol", self.id_column))
+
+    @property
     def prefix(self) -> str:
         """Where the dataset's objects are in the bucket."""
         return f"data_sources/{self.folder}/"

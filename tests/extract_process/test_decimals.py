@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extract_process.book.order_book import exact_number
-from extract_process.decimals import UnreadableNumber, decimals, plain_levels, plain_number, separated
+from extract_process.decimals import UnreadableNumber, decimals, plain_levels, plain_number, plain_rate, separated
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,15 @@ def test_texts_with_a_comma_between_them_are_an_array_of_them(texts: list[str]) 
     array = separated(",".join(texts).encode())
     array.validate(full=True)
     assert array.to_pylist() == (texts if any(texts) or len(texts) > 1 else [])
+
+
+@pytest.mark.parametrize(("sent", "plain"), [("-0.0001", "-0.0001"), ("0.0001", "0.0001"), ("-1e-4", "-0.0001"), ("-0", "-0")])
+def test_a_rate_may_be_negative(sent: str, plain: str) -> None:
+    assert plain_rate(sent) == plain
+    assert decimals([plain]).to_pylist() == [Decimal(sent)]
+
+
+@pytest.mark.parametrize("sent", ["", "-", "--1", "+1", "-1-", "- 1", "-NaN", "-1e-19", -1, None])
+def test_a_rate_that_is_no_number_is_refused(sent: Any) -> None:
+    with pytest.raises(UnreadableNumber):
+        plain_rate(sent)

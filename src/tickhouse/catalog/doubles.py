@@ -3,7 +3,7 @@
 The others are deleted by their positions (Iceberg's format 2): objects stay as they are, and every engine leaves the rows out.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from uuid import uuid4
@@ -64,7 +64,7 @@ def deletions_of(table: Table) -> list[ManifestEntry]:
 
 
 class Doubles:
-    """Of a table of market data, whose natural key is venue, symbol and id."""
+    """Of a table of market data, whose natural key is venue, symbol, id and the series of a symbol where it has some."""
 
     def __init__(self, table: Table, dataset: Dataset) -> None:
         self._table, self._dataset = table, dataset
@@ -116,29 +116,37 @@ class Doubles:
         lost = [np.empty(0, np.int64)]
         for other in partners:
             first, last = max(mine.first, other.first), min(mine.last, other.last)
-            ids, received, positions = self._rows(mine.path, first, last)
-            other_ids, other_received, _ = self._rows(other.path, first, last)
-            _, places, other_places = np.intersect1d(ids, other_ids, assume_unique=True, return_indices=True)
-            ahead = other_received[other_places] - received[places]
-            lost.append(positions[places[(ahead < 0) | ((ahead == 0) & (other.path < mine.path))]])
+            others = self._rows(other.path, first, last)
+            for series, (ids, received, positions) in self._rows(mine.path, first, last).items():
+                if series not in others:
+                    continue
+                other_ids, other_received, _ = others[series]
+                _, places, other_places = np.intersect1d(ids, other_ids, assume_unique=True, return_indices=True)
+                ahead = other_received[other_places] - received[places]
+                lost.append(positions[places[(ahead < 0) | ((ahead == 0) & (other.path < mine.path))]])
         return np.unique(np.concatenate(lost))
 
-    def _rows(self, path: str, first: int, last: int) -> tuple[Numbers, Numbers, Numbers]:
-        """Ids, receipts and positions of the rows with ids in between, both included. Other row groups are not read."""
-        names = [self._dataset.id_column, "receipt_time"]
-        found, start = [(np.empty(0, np.int64),) * 3], 0
+    def _rows(self, path: str, first: int, last: int) -> dict[Place, tuple[Numbers, Numbers, Numbers]]:
+        """By series of the symbol: ids, receipts and positions of the rows with ids in between, both included.
+
+        Other row groups are not read.
+        """
+        apart = self._dataset.series_columns
+        names = [self._dataset.id_column, "receipt_time", *apart]
+        found: dict[Place, list[tuple[Numbers, Numbers, Numbers]]] = {}
+        start = 0
         with self._table.io.new_input(path).open() as stream:
             file = pq.ParquetFile(stream)
             for number in range(file.num_row_groups):
                 group = file.metadata.row_group(number)
                 if _may_have(group, names[0], first, last):
                     rows = file.read_row_group(number, columns=names)
-                    ids, received = (whole_numbers(rows.column(name)).astype(np.int64) for name in names)
-                    places = np.flatnonzero((ids >= first) & (ids <= last))
-                    found.append((ids[places], received[places], places + start))
+                    ids, received = (whole_numbers(rows.column(name)).astype(np.int64) for name in names[:2])
+                    inside = np.flatnonzero((ids >= first) & (ids <= last))
+                    for series, places in _by_series(rows.select(apart), inside):
+                        found.setdefault(series, []).append((ids[places], received[places], places + start))
                 start += group.num_rows
-        ids, received, positions = (np.concatenate(column) for column in zip(*found, strict=True))
-        return ids, received, positions
+        return {series: _joined(parts) for series, parts in found.items()}
 
     def _read(self, file: DataFile) -> Positions:
         with self._table.io.new_input(file.file_path).open() as stream:
@@ -187,6 +195,22 @@ def _partners(spans: Iterable[_Span]) -> dict[_Span, set[_Span]]:
             found[one].add(span)
         reaching.append(span)
     return found
+
+
+def _by_series(rows: pa.Table, places: Numbers) -> Iterator[tuple[Place, Numbers]]:
+    """The places of the rows of each series; a table without columns has one."""
+    if not rows.num_columns:
+        yield (), places
+        return
+    named = np.array(list(zip(*(column.to_pylist() for column in rows.columns), strict=True)), dtype=object)
+    mine = [tuple(names) for names in named[places]]
+    for series in dict.fromkeys(mine):
+        yield series, places[[names == series for names in mine]]
+
+
+def _joined(parts: list[tuple[Numbers, Numbers, Numbers]]) -> tuple[Numbers, Numbers, Numbers]:
+    ids, received, positions = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return ids, received, positions
 
 
 def _may_have(group: "pq.RowGroupMetaData", name: str, first: int, last: int) -> bool:

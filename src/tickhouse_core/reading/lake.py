@@ -14,7 +14,11 @@ from tickhouse_core.datasets import (
     DATASET_OF,
     DEPTH_DIFFS,
     DEPTH_SNAPSHOTS,
+    FUNDING_RATES,
     KLINES,
+    LIQUIDATIONS,
+    MARK_PRICES,
+    OPEN_INTEREST,
     TICKERS,
     TRADES,
     Dataset,
@@ -135,6 +139,37 @@ class Lake:
         """
         return self.rows_of(BOOK_TICKERS, request(venue, symbols, start, end), exact)
 
+    def mark_prices(
+        self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance-usdm", *, exact: bool = False
+    ) -> Rows:
+        """By event_time, in the columns of the view `mark_prices`; funding is null for contracts with a delivery date."""
+        return self.rows_of(MARK_PRICES, request(venue, symbols, start, end), exact)
+
+    def funding_rates(
+        self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance-usdm", *, exact: bool = False
+    ) -> Rows:
+        """Settled ones, by funding_time: venue, symbol, funding_time, funding_rate, mark_price, receipt_time."""
+        return self.rows_of(FUNDING_RATES, request(venue, symbols, start, end), exact)
+
+    def liquidations(
+        self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance-usdm", *, exact: bool = False
+    ) -> Rows:
+        """By trade_time, in the columns of the view `liquidations`; `side` is the order's: `sell` ends a long position."""
+        return self.rows_of(LIQUIDATIONS, request(venue, symbols, start, end), exact)
+
+    def open_interest(
+        self,
+        symbols: Symbols,
+        start: Instant,
+        end: Instant,
+        period: str = "",
+        venue: str = "binance-usdm",
+        *,
+        exact: bool = False,
+    ) -> Rows:
+        """By event_time, in the columns of the view `open_interest`, of one `period` of the venue's history; empty: of polls."""
+        return self.rows_of(OPEN_INTEREST, request(venue, symbols, start, end, period), exact)
+
     def book(self, symbol: str, at: Instant, venue: str = "binance", *, exact: bool = False) -> Book:
         """The whole book at an instant of the venue's clock: side (`bid`, `ask`), price, quantity; best levels first.
 
@@ -194,7 +229,7 @@ class Lake:
         venue: str = "binance",
         interval: str = "1m",
     ) -> pa.Table:
-        """See `Rows.gaps`. `channel`: trades, depth, ticker, book_tickers or klines (of this `interval`)."""
+        """See `Rows.gaps`. `channel`: one of a capture (of klines with this `interval`)."""
         return self._of_channel(symbols, start, end, channel, venue, interval).gaps
 
     def coverage(
@@ -206,7 +241,7 @@ class Lake:
         venue: str = "binance",
         interval: str = "1m",
     ) -> pa.Table:
-        """See `Rows.coverage`. `channel`: trades, depth, ticker, book_tickers or klines (of this `interval`)."""
+        """See `Rows.coverage`. `channel`: one of a capture (of klines with this `interval`)."""
         return self._of_channel(symbols, start, end, channel, venue, interval).coverage
 
     def _of_channel(self, symbols: Symbols, start: Instant, end: Instant, channel: str, venue: str, interval: str) -> Certainty:
@@ -224,12 +259,16 @@ class Lake:
 
     def _tables(self, dataset: Dataset, asked: Request, left_out: list[str]) -> Iterator[pa.Table]:
         scan = self._source.scan(dataset, asked, healed_times(self._source.events(dataset, asked)))
-        yield from checked_tables(scan.tables(), asked, self._source.check)
+        yield from checked_tables(scan.tables(), asked, partial(self._check, dataset))
         left_out += scan.unreadable
 
     def certainty_of(self, dataset: Dataset, asked: Request) -> Certainty:
         found = certainty(self._source, dataset, asked)
         empty = [row["symbol"] for row in found.coverage.to_pylist() if not row["rows"]]
         if empty and not found.gaps.num_rows:
-            self._source.check(replace(asked, symbols=tuple(empty)))
+            self._check(dataset, replace(asked, symbols=tuple(empty)))
         return found
+
+    def _check(self, dataset: Dataset, asked: Request) -> None:
+        """What is known of intervals is klines'."""
+        self._source.check(asked if dataset is KLINES else replace(asked, interval=""))

@@ -19,7 +19,7 @@ _UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d":
 class Request:
     """Rows of these symbols of a venue (none named: of all), from `start` up to but not including `end`.
 
-    Both in microseconds of the venue's time.
+    Both in microseconds of the venue's time. `interval`: of klines, or the period of open interest.
     """
 
     venue: str

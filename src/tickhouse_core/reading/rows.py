@@ -107,8 +107,8 @@ class RowScan:
         start, end = request.start - apart, request.end + apart
         rows = between(time_column, start, end)
         rows &= ds.field("venue") == request.venue
-        if self._dataset is KLINES:
-            rows &= ds.field("interval") == request.interval
+        for name in self._dataset.series_columns:
+            rows &= ds.field(name) == request.interval
         bounds: list[tuple[str, int, int] | tuple[str, str, str]] = [(time_column, start, end - 1)]
         if request.symbols:
             rows &= ds.field("symbol").isin(pa.array(request.symbols))
@@ -117,8 +117,7 @@ class RowScan:
             first, last = (pa.scalar(one, pa.uint64()) for one in id_range)
             rows &= (ds.field(self._dataset.id_column) >= first) & (ds.field(self._dataset.id_column) <= last)
             bounds.append((self._dataset.id_column, *id_range))
-        columns = {time_column, "symbol", "receipt_time", self._dataset.id_column}
-        columns |= {"interval"} if self._dataset is KLINES else set()
+        columns = {time_column, "symbol", "receipt_time", self._dataset.id_column, *self._dataset.series_columns}
         return Wanted(rows, request.venue, tuple(sorted(columns)), tuple(bounds))
 
     def _cut(self, table: pa.Table) -> pa.Table:

@@ -145,7 +145,7 @@ class WarehouseScan:
     def _from(self) -> str:
         dataset = self._dataset
         named = " and symbol in {symbols:Array(String)}" if self._request.symbols else ""
-        interval = " and interval = {interval:String}" if dataset is KLINES else ""
+        interval = "".join(f" and {name} = {{interval:String}}" for name in dataset.series_columns)
         ids = "" if self._ids is None else f" and {dataset.id_column} between {{first:UInt64}} and {{last:UInt64}}"
         return (
             f"from {_silver(dataset)} final where venue = {{venue:String}}{named}{interval}{ids} "

@@ -10,9 +10,10 @@ import orjson
 import pytest
 
 from extract_process.ranges import Range, grid_of
+from extract_process.records import OpenInterest
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
-from extract_process.venues.binance.futures.rest import PAGE_ROWS
+from extract_process.venues.binance.futures.rest import PAGE_ROWS, parse_open_interest
 from extract_process.venues.binance.rest import parse_exchange_info
 from simulated_exchange.app import SimulatedExchange
 from simulated_exchange.config import ExchangeConfig
@@ -145,3 +146,26 @@ def test_one_odd_contract_hides_no_other(odd: dict[str, object]) -> None:
     assert info.statuses["ODDUSD_PERP"] != "TRADING"
     assert info.contract_sizes == {"BTCUSD_PERP": "100"}
     assert info.weight_limit is None
+
+
+@pytest.mark.parametrize(
+    ("body", "time", "value"),
+    [
+        ({"openInterest": "10659.509", "symbol": "BTCUSDT", "time": 1589437530011}, 1589437530011, "10659.509"),
+        (
+            {
+                "symbol": "BTCUSDT", "pair": "BTCUSD", "openInterest": "15004", "contractType": "CURRENT_QUARTER",
+                "time": 1591261042378,
+            },
+            1591261042378,
+            "15004",
+        ),
+    ],
+    ids=["usdm", "coinm"],
+)  # fmt: skip
+def test_an_open_interest_of_the_documentation_is_its_row(body: dict[str, object], time: int, value: str) -> None:
+    """developers.binance.com/docs/derivatives/usds-margined-futures/market-data/rest-api/Open-Interest; …/coin-margined-futures/…"""
+    assert parse_open_interest(orjson.dumps(body), "BTCUSDT") == [OpenInterest("BTCUSDT", time * 1_000, value)]
+    for spoilt in ({"symbol": "ETHUSDT"}, {"openInterest": "-1"}, {"openInterest": 5}, {"time": 0}, {"time": None}):
+        with pytest.raises(UnusableAnswer):
+            parse_open_interest(orjson.dumps(body | spoilt), "BTCUSDT")

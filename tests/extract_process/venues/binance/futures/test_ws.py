@@ -237,3 +237,16 @@ def test_a_liquidation_with_a_number_that_is_none_is_told_and_is_no_row(key: str
 def test_what_is_no_mark_price_and_no_liquidation_is_refused(message: dict[str, object]) -> None:
     with pytest.raises(FrameRefused):
         parse_frame(orjson.dumps(message))
+
+
+@pytest.mark.parametrize("name", ["E", "s", "p"])
+def test_a_mark_price_needs_its_time_symbol_and_price(name: str) -> None:
+    with pytest.raises(FrameRefused, match=f"no key '{name}'"):
+        parse_frame(orjson.dumps({key: value for key, value in MARK_PRICE.items() if key != name}))
+
+
+@pytest.mark.parametrize("name", list(ORDER))
+def test_a_liquidation_needs_all_of_its_order(name: str) -> None:
+    order = {key: value for key, value in ORDER.items() if key != name}
+    with pytest.raises(FrameRefused, match=f"no key '{name}'"):
+        parse_frame(orjson.dumps({"e": "forceOrder", "E": AT, "o": order}))
