@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from tests.commands import run_here
 from tests.tickhouse.catalog.catalogues import register, table_of
 from tests.tickhouse.compact.lakes import run
 from tests.tickhouse.test_read_api import DAY, DAY_US, HOUR, SECOND, write
@@ -16,9 +18,11 @@ from tests.transform_process.warehouse_rows import klines, land, select
 from tests.transform_process.warehouse_rows import table_of as rows_of
 
 import tickhouse as th
+from extract_process.parquet import parquet_bytes
 from tickhouse_core.datasets import FUNDING_RATES, KLINES, LIQUIDATIONS, MARK_PRICES, OPEN_INTEREST, Dataset
 from tickhouse_core.errors import UsageError
 from tickhouse_core.folder_store import FolderStore
+from tickhouse_core.lake_keys import klines_month_key
 from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.sql_door.serving import serving_sql
 from tickhouse_core.warehouse import Warehouse
@@ -111,6 +115,31 @@ def test_a_lake_and_a_warehouse_say_what_the_views_say(folder: Path, warehouse: 
             str(row[name]) for row in wanted for name in row if name.endswith(("price", "rate", "interest"))
         ]
         assert len(wanted) == len(rows)
+
+
+def test_a_replay_has_what_was_recorded_in_order_of_receipt(folder: Path) -> None:
+    for dataset, instance, table in recorded():
+        write(FolderStore(folder), dataset, table, instance)
+    found = list(th.replay(th.open(folder), "BTCUSDT", DAY, DAY + 2 * SECOND))
+    first = [*(("mark_price", 0), ("liquidation", 0), ("liquidation", 0), ("open_interest", 0))]
+    second = [(kind, SECOND) for kind in ("mark_price", "liquidation", "open_interest")]
+    assert [(item.kind, item.receipt_time - DAY - 4_000) for item in found] == [*first, *second]
+    assert [item.row["open_interest"] for item in found if item.kind == "open_interest"] == [1.0, 2.0], "polls, no history"
+
+
+def test_a_parquet_export_has_what_was_recorded_once(folder: Path, tmp_path: Path) -> None:
+    store = FolderStore(folder)
+    for dataset, instance, table in recorded():
+        write(store, dataset, table, instance)
+    store.write(klines_month_key("binance", "BTCUSDT", "1m", "2024-08"), parquet_bytes(klines([DAY]), KLINES))
+    span = ("--symbol", "BTCUSDT", "--from", "2024-08-09", "--to", "2024-08-09T01:00:00")
+    chosen = [word for name in ("klines", "mark_prices", "liquidations", "open_interest") for word in ("--channel", name)]
+    place = ("--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"))
+    done = run_here("tickhouse.cli", "export", "parquet", *place, *span, *chosen)
+    assert done.returncode == 0, done.stderr
+    names = {"klines_1m": 1, "mark_prices": 4, "liquidations": 4, "open_interest": 4}
+    for name, rows in names.items():
+        assert pq.read_table(tmp_path / "out" / f"BTCUSDT_{name}.parquet").num_rows == rows, name
 
 
 def test_a_period_without_rows_is_empty_whatever_intervals_the_klines_have(folder: Path) -> None:

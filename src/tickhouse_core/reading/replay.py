@@ -14,7 +14,9 @@ from tickhouse_core.reading.ranges import Instant
 from tickhouse_core.reading.result import Rows
 from tickhouse_core.timestamps import MINUTE_US
 
-Kind = Literal["trade", "depth_diff", "depth_snapshot", "ticker", "book_ticker", "gap"]
+Kind = Literal[
+    "trade", "depth_diff", "depth_snapshot", "ticker", "book_ticker", "mark_price", "liquidation", "open_interest", "gap"
+]  # fmt: skip
 
 _BATCH_ROWS = 10_000
 _DICTS = 500
@@ -40,11 +42,11 @@ class Item(NamedTuple):
 def replay(
     lake: Lake, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False
 ) -> Iterator[Item]:
-    """Trades, diffs, snapshots, tickers and best prices whose own time is in the range, and the gaps that touch it, in order of
-    receipt.
+    """Trades, diffs, snapshots, tickers, best prices and what futures have beside them, whose own time is in the range, and
+    the gaps that touch it, in order of receipt.
 
     Each row once. What was healed comes when it came. At one instant: gaps first, then diffs, snapshots, trades, tickers, best
-    prices.
+    prices, mark prices, liquidations, open interest.
     Memory holds some batches of each and what was received late, not the range. Raises UsageError; while it runs
     LakeUnavailable, AccessRefused.
     """
@@ -58,6 +60,9 @@ def replay(
         _Source("trade", deals, "trade_time"),
         _Source("ticker", lake.tickers(*asked, exact=exact), "event_time"),
         _Source("book_ticker", tops, "receipt_time"),
+        _Source("mark_price", lake.mark_prices(*asked, exact=exact), "event_time"),
+        _Source("liquidation", lake.liquidations(*asked, exact=exact), "trade_time"),
+        _Source("open_interest", lake.open_interest(*asked[:3], venue=venue, exact=exact), "event_time"),
     ]
     return _merged(sources, (deals, diffs, tops))
 

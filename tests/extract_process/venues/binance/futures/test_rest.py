@@ -164,7 +164,7 @@ def test_one_odd_contract_hides_no_other(odd: dict[str, object]) -> None:
     ids=["usdm", "coinm"],
 )  # fmt: skip
 def test_an_open_interest_of_the_documentation_is_its_row(body: dict[str, object], time: int, value: str) -> None:
-    """developers.binance.com/docs/derivatives/usds-margined-futures/market-data/rest-api/Open-Interest; …/coin-margined-futures/…"""
+    """developers.binance.com/docs/derivatives/usds-margined-futures (and coin-margined-) …/market-data/rest-api/Open-Interest."""
     assert parse_open_interest(orjson.dumps(body), "BTCUSDT") == [OpenInterest("BTCUSDT", time * 1_000, value)]
     for spoilt in ({"symbol": "ETHUSDT"}, {"openInterest": "-1"}, {"openInterest": 5}, {"time": 0}, {"time": None}):
         with pytest.raises(UnusableAnswer):
