@@ -13,16 +13,14 @@ from integration_tests.src.extract_process.live import rows_of, wait_until
 from tests.commands import run_python
 from tests.waiting import patience
 
+import tickhouse as th
 from extract_process.backfill.history import History, HistoryBackfill, funding_history, open_interest_history
 from extract_process.backfill.history_run import run_history
 from simulated_exchange.config import ExchangeConfig, parse_halt
 from simulated_exchange.server.clock import StandingClock
 from simulated_exchange.server.faults import Fault, FaultKind
-from tickhouse_core.datasets import FUNDING_RATES
 from tickhouse_core.errors import Interrupted, UsageError, VenueError
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.reading.ranges import Request
-from tickhouse_core.reading.rows import RowScan
 from tickhouse_core.timestamps import DAY_US, format_instant, now_us
 
 if TYPE_CHECKING:
@@ -134,11 +132,26 @@ def test_readers_find_the_rows_of_a_range(market: str, venue: "Venue", run: Run,
     run(market, funding_history(), "2024-11-15")
     start, end = us("2025-01-10"), us("2025-02-02")
 
-    scan = RowScan(moto_lake.store, FUNDING_RATES, Request(market, (MARKETS[market],), start, end))
-    rates = [rate for table in scan.tables() for rate in table["funding_rate"].to_pylist()]
+    rates = th.open(f"s3://{moto_lake.store.bucket}").funding_rates(MARKETS[market], start, end, market, exact=True)
 
-    assert rates == [rate for at, rate, _ in lake_rates(moto_lake) if start <= at < end]
-    assert len(rates) == 23 * 3
+    assert rates.arrow()["funding_rate"].to_pylist() == [rate for at, rate, _ in lake_rates(moto_lake) if start <= at < end]
+    assert rates.arrow().num_rows == 23 * 3
+    assert rates.gaps.num_rows == 0
+
+
+def test_readers_have_each_period_of_open_interest_and_its_gaps(open_venue: "OpenVenue", run: Run, moto_lake: "Lake") -> None:
+    halt = parse_halt("BTCUSDT=2025-03-02T07:30/2025-03-02T09:00")
+    open_venue(ExchangeConfig(halts=(halt,)), StandingClock(us(NOW) // 1_000))
+    for period in ("1h", "4h"):
+        run("binance-usdm", open_interest_history(period), "2025-03-01")
+
+    lake = th.open(f"s3://{moto_lake.store.bucket}")
+    hours = lake.open_interest("BTCUSDT", us("2025-03-02"), us("2025-03-03"), "1h")
+
+    assert hours.arrow().num_rows == 23
+    assert lake.open_interest("BTCUSDT", us("2025-03-02"), us("2025-03-03"), "4h").arrow().num_rows == 5
+    (gap, *_) = [one for one in hours.gaps.to_pylist() if one["instance"] == "backfill-BTCUSDT-1h"]
+    assert (gap["from_update_id"], gap["to_update_id"]) == (us("2025-03-02T08:00"), us("2025-03-02T08:00"))
 
 
 def test_later_run_asks_only_for_the_hours_since(market: str, venue: "Venue", run: Run, moto_lake: "Lake") -> None:

@@ -22,6 +22,7 @@ from extract_process.venues.history_tables import trades_table
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server.clock import StandingClock
 from simulated_exchange.server.faults import Fault, FaultKind
+from tickhouse_core.aws import s3_client
 from tickhouse_core.datasets import TRADES
 from tickhouse_core.errors import UsageError, VenueError
 from tickhouse_core.lake_keys import hourly_key
@@ -234,6 +235,26 @@ def test_day_without_a_file_yet_stays_open_and_is_healed_when_it_is_published(re
     recording.venue.clock.now = published
     recording.heal()
     assert recording.in_lake() == recording.rows
+
+
+@pytest.mark.parametrize("recording", ["binance"], indirect=True)
+def test_run_that_was_killed_between_rows_and_their_event_leaves_nothing_lost_or_doubled(
+    recording: Recording, moto_lake: "Lake"
+) -> None:
+    """The gap stays open, so that the next run writes the batch again, and readers have each row once."""
+    count = len(recording.rows)
+    recording.record((0, 20), (count - 20, count))
+    recording.heal()
+    (healed, *more) = [item.key for item in recording.store.list_keys("data_sources/stream_events/") if "archive-" in item.key]
+    for key in (healed, *more):
+        s3_client().delete_object(Bucket=recording.store.bucket, Key=key)
+
+    recording.heal()
+
+    lake = th.open(f"s3://{recording.store.bucket}")
+    trades = lake.trades(recording.symbol, recording.rows[0][4], recording.rows[-1][4], venue=recording.name)
+    assert trades.arrow()["trade_id"].to_pylist() == [row[0] for row in recording.rows if row[4] < recording.rows[-1][4]]
+    assert trades.is_complete
 
 
 @pytest.mark.parametrize("recording", ["binance-usdm"], indirect=True)
