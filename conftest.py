@@ -25,6 +25,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 from moto.sqs.models import sqs_backends
+from tests.threads import still_running
 from tests.waiting import patience
 
 from tickhouse.provision import provision_aws
@@ -85,6 +86,15 @@ def _log_handlers_end_with_the_test() -> Iterator[None]:
         if handler not in before:
             root.removeHandler(handler)
     root.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_outlives_its_test() -> Iterator[None]:
+    """An uploader that went on took Hypothesis's random numbers of the test after it."""
+    before = set(threading.enumerate())
+    yield
+    left = still_running(before)
+    assert not left, f"this test left threads running: {', '.join(left)}"
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,9 @@ class Range:
     first: int
     last: int
 
+    def __contains__(self, number: int) -> bool:
+        return self.first <= number <= self.last
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:

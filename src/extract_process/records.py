@@ -181,6 +181,14 @@ class UnreadableRow(NamedTuple):
     why: str
 
 
+class UnreadableTrade(NamedTuple):
+    """A trade of a REST answer with a number that cannot be read: the venue has it, and it is no row. Microseconds."""
+
+    trade_id: int
+    event_time: int
+    why: str
+
+
 class NoTrade(NamedTuple):
     """An id among those of trades which the venue itself says is none of the market (`why`): no row, and no gap."""
 
@@ -189,6 +197,9 @@ class NoTrade(NamedTuple):
     event_time: int
     why: str
 
+
+AnsweredTrade: TypeAlias = Trade | UnreadableTrade
+"""What a REST answer of trades has of each."""
 
 DATASET_OF: dict[type, Dataset] = {
     Trade: TRADES,

@@ -29,6 +29,9 @@ class Gap:
 EVIDENCE = 3
 """Rising ids in a row that only a new numbering explains."""
 
+MOST_SKEW_US = 10_000_000
+"""Between the times of one message on two connections: a venue may stamp it when it sends it."""
+
 MOST_JUMP = 10**9
 """Ids that a stream moves on by at once, beside one a microsecond that has passed; more is no hole but no such id."""
 
@@ -74,7 +77,8 @@ class SequenceTracker:
 
     A venue can number anew (a testnet is wiped, a spool moves to another host). Ids far beyond the last one decide
     nothing, nor do ids from before all that was seen, or below the last and with a younger event time: three of them in
-    a row, rising and with nothing of the old numbering between them, are a new one, holes inside of them included.
+    a row, rising and with nothing of the old numbering between them, are a new one, holes inside of them included. Ids
+    that were seen already come again from another connection: they must go on for longer than two may differ.
     """
 
     def __init__(self, last_id: int | None = None, grid: Grid = EVERY_ID, *, sparse: bool = False, last_at: int = 0) -> None:
@@ -93,7 +97,8 @@ class SequenceTracker:
         self._most_jump = (_MOST_SPARSE_JUMP if sparse else MOST_JUMP) if self._is_numbered else 2**64
         self._latest_at = last_at
         self._began = 0 if last_id is None else last_id + 1
-        self._run: list[Range] = []
+        self._run: deque[Range] = deque(maxlen=MOST_OPEN_GAPS)
+        self._run_messages = 0
         self._former: Range | None = None
         self._former_at = 0
         if last_id is not None:
@@ -120,7 +125,7 @@ class SequenceTracker:
         if self._is_numbered and self.last_id is not None and first <= self._next <= last <= self._next + MOST_JUMP:
             self.last_id, self._next, self._cause = last, last + 1, UNBROKEN  # almost always
             if self._run:
-                self._run = []
+                self._run.clear()
             if at > self._latest_at:
                 self._latest_at = at
             return []
@@ -138,7 +143,7 @@ class SequenceTracker:
         elif last - self._next > self._most_jump and last - self._next > self._most_jump + self._pause_until(at):
             return self._on_run(first, last, at) or [Implausible(first, last, self.last_id)]
         if self._run:
-            self._run = []
+            self._run.clear()
         if at > self._latest_at:
             self._latest_at = at
         if self.last_id is None or first <= self._next <= last or (self._is_sparse and self._goes_on(first)):
@@ -195,21 +200,27 @@ class SequenceTracker:
     def _on_run(self, first: int, last: int, at: int) -> list[IdFinding]:
         """One more message that does not belong to the numbering; what follows once there are enough of them."""
         if self._run and not 0 < first - self._run[-1].last <= self._most_jump:
-            self._run = []
-        self._run.append(Range(first, last))
-        if len(self._run) < EVIDENCE or self.last_id is None:
+            self._run.clear()
+        self._run_messages = self._run_messages + 1 if self._run else 1
+        if self._run and (self._is_sparse or first == self._grid.after(self._run[-1].last)):
+            self._run[-1] = Range(self._run[-1].first, last)
+        else:
+            self._run.append(Range(first, last))
+        if self._run_messages < EVIDENCE or self.last_id is None:
             return []
-        run, self._run = self._run, []
+        if self._began <= last <= self.last_id and at <= self._latest_at + MOST_SKEW_US:
+            return []
+        run = list(self._run)
+        self._run.clear()
         findings: list[IdFinding] = [NewNumbering(run[0].first, last, self.last_id)]
         self._open.clear()
         self._former, self._former_at = Range(self._began, self.last_id), self._latest_at
         self._began, self._latest_at, self._cause = run[0].first, at, UNBROKEN
         self._move_to(last)
         for before, after in pairwise(run):
-            if after.first > self._grid.after(before.last) and not self._is_sparse:
-                hole = Range(self._grid.after(before.last), self._grid.before(after.first))
-                self._open.append(hole)
-                findings.append(Gap(hole.first, hole.last, UNBROKEN))
+            hole = Range(self._grid.after(before.last), self._grid.before(after.first))
+            self._open.append(hole)
+            findings.append(Gap(hole.first, hole.last, UNBROKEN))
         return findings
 
     def _pause_until(self, at: int) -> int:

@@ -170,7 +170,7 @@ class Exchange:
     async def answer(self, request: Request) -> Outcome:
         """A request to the API of either venue, or to Binance's bulk archive."""
         now = self._clock.now_us()
-        futures = next((venue for venue in self._futures if venue.serves(request.path)), None)
+        futures = next((venue for venue in self._futures if venue.serves(request)), None)
         if request.path.startswith(ARCHIVE_PREFIX):
             return await (futures or self.binance).answer_archive(request, now, self._faults)
         venue = futures or (self.kucoin if is_path(request.path) else self.binance)

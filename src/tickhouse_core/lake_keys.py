@@ -12,6 +12,7 @@ _UNSAFE = re.compile(r"[\x00-\x20\"#%'*/:=?\\\x7f{\[\]^]")
 
 _STREAMED = "stream-"
 _RECORDED = re.compile(r"[0-9]{13,16}-(.+)-[0-9]{1,12}\.parquet")
+_MONTH = re.compile(r"([0-9]{4}-[0-9]{2})\.parquet")
 _COMPACTED = re.compile(r"compacted-([0-9]{1,16})-([0-9]{1,16})-([0-9a-f]{16})-[0-9]{4}\.parquet")
 
 
@@ -41,6 +42,18 @@ def klines_month_key(venue: str, symbol: str, interval: str, month: str) -> str:
 def klines_prefix(venue: str, symbol: str, interval: str) -> str:
     """What all month keys of one series begin with."""
     return klines_month_key(venue, symbol, interval, "").removesuffix(".parquet")
+
+
+def history_month_key(dataset: Dataset, venue: str, symbol: str, period: str, month: str) -> str:
+    """The one key of a calendar month of a futures history; `period` is empty where it has none."""
+    series = {"venue": venue, "symbol": symbol, **({"period": period} if period else {})}
+    return object_key(dataset, series, f"{month}.parquet")
+
+
+def month_of_history(key: str) -> str:
+    """`YYYY-MM` of an object of a month; empty for any other key."""
+    found = _MONTH.fullmatch(key.rpartition("/")[2])
+    return found[1] if found else ""
 
 
 def hourly_key(dataset: Dataset, venue: str, first_receipt_us: int, instance: str, sequence: int) -> str:

@@ -119,6 +119,7 @@ class S3Store(ObjectStore):
         super().__init__(bucket)
         self._client = s3_client(brief=brief)
         self._quick = QuickGet(bucket, self._client, silence_seconds)
+        self._knows_conditional_delete = True
 
     def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
         condition = {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"} if must_be_new else {}
@@ -200,13 +201,22 @@ class S3Store(ObjectStore):
             try:
                 if _bare(self._client.head_object(Bucket=self.bucket, Key=key)["ETag"]) != only:
                     raise ObjectChanged(f"{self.where(key)} is another object now")
-                self._client.delete_object(Bucket=self.bucket, Key=key, IfMatch=only)
+                self._delete_if(key, only)
             except ClientError as error:
-                code = error.response.get("Error", {}).get("Code")
-                if code == "NotImplemented":
-                    self._client.delete_object(Bucket=self.bucket, Key=key)
-                elif code not in ("404", "NoSuchKey"):
+                if error.response.get("Error", {}).get("Code") not in ("404", "NoSuchKey"):
                     raise
+
+    def _delete_if(self, key: str, etag: str) -> None:
+        """Without the condition once it was refused as unknown: one request in vain, not one per object."""
+        if self._knows_conditional_delete:
+            try:
+                self._client.delete_object(Bucket=self.bucket, Key=key, IfMatch=etag)
+                return
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") != "NotImplemented":
+                    raise
+                self._knows_conditional_delete = False
+        self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def has(self, key: str) -> bool:
         """Whether there is such an object now."""

@@ -27,7 +27,8 @@ class Statement:
     fill nothing, and planning a large statement takes the engine up to half a second.
     `only_from`: `klines` or `trades`, of which silver may never have had any of the step's interval; so it would then, too.
     `only_after`: a step of the transform that this one reads all of its rows from: it must have had something to do.
-    `blocks`, if there is one, is a file there that lists the blocks the statement builds anew: it gets `at_once` of them at most.
+    `blocks`, if there is one, is a file there that lists the blocks of time the statement builds anew: it gets `at_once` of them
+    at most.
     """
 
     file: str
@@ -124,6 +125,11 @@ def named_sources(sources: tuple[str, str]) -> dict[str, str]:
     return dict(zip(("first_source", "second_source"), sources, strict=True))
 
 
+def _book(name: str, target: str, whole: int) -> Step:
+    """`whole`: of an hour all rows are built, and not only those after what changed."""
+    return Step(name, target, (Statement(f"{name}.sql", blocks="touched_books.sql"),), {"whole": whole})
+
+
 def _symbols(of: str, sources: tuple[str, str]) -> Step:
     return Step(f"symbol_names_{of}", "stored_symbol_names", (Statement("symbol_names.sql"),), named_sources(sources))
 
@@ -160,10 +166,10 @@ BOOK = Transform(
     name="book",
     sources=_OF_BOOKS,
     most_rows=100_000,
-    share=0.2,  # a pass reads all diffs of three hours
+    share=0.35,
     steps=(
-        Step("book_top_1s", "stored_book_top", (Statement("book_top_1s.sql"),)),
-        Step("book_coverage", "stored_book_hours", (Statement("book_coverage.sql"),)),
+        _book("book_top_1s", "stored_book_top", whole=0),
+        _book("book_coverage", "stored_book_hours", whole=1),
         _symbols("book", _OF_BOOKS),
         _cross_venue("book", only_after="book_top_1s"),
     ),
@@ -178,7 +184,7 @@ QUOTES = Transform(
     name="quotes",
     sources=("silver_book_tickers", "silver_trades"),  # trades move its watermark where best prices are not recorded any more
     most_rows=2_000_000,
-    share=0.2,
+    share=0.35,
     steps=(Step("quotes_1s", "stored_quotes", (Statement("quotes_1s.sql", needs="touched_quotes.sql"),)),),
     forgets=(Forget("forget_quotes.sql", lambda minute: [(start,) for start in (minute - 60, minute, minute + 60)]),),
 )

@@ -8,7 +8,7 @@ import itertools
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,8 @@ from tickhouse_core.timestamps import DAY_US, HOUR_US, SECOND_US, to_datetime
 from tickhouse_core.warehouse import Warehouse
 from tickhouse_core.writer_fence import WriterFence
 from transform_process.blocks import cut_blocks, touched_blocks, what_to_read
-from transform_process.catalog import LOST, TRANSFORMS, Load, Step, Transform, Window, cut_windows, named_sources
+from transform_process.book_hours import book_parts
+from transform_process.catalog import LOST, TRANSFORMS, Load, Statement, Step, Transform, Window, cut_windows, named_sources
 from transform_process.metrics import TransformCounts
 from transform_process.sql_files import read_sql, without_idle_parts
 from transform_process.touched import SeenInSilver, Touched, bounds
@@ -245,10 +246,19 @@ class Transformer:
                 ran = True
                 continue
             rows = self._warehouse.query(_read(f"transform/{statement.blocks}", at_work), parameters)
-            for some in cut_blocks(touched_blocks(rows), statement.at_once):
-                self._warehouse.command(sql, parameters | what_to_read(some, parameters["intervals"]))
+            for part in self._parts(statement, rows, parameters):
+                self._warehouse.command(sql, parameters | part)
                 ran = True
         return ran
+
+    def _parts(
+        self, statement: Statement, rows: Sequence[Sequence[Any]], parameters: Mapping[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        """What one run of the statement after the other gets."""
+        if "intervals" not in parameters:
+            return book_parts(rows, statement.at_once)
+        intervals = parameters["intervals"]
+        return (what_to_read(some, intervals) for some in cut_blocks(touched_blocks(rows), statement.at_once))
 
     def _built(self, steps: Sequence[Step], version: int, at_work: Mapping[str, bool]) -> list[int]:
         """How many rows each step left, asked once a table: a small question costs as much as a small insert."""

@@ -1,5 +1,6 @@
 """Requests and their answers: an answer is parsed where it arrives and never again, recorded once, and the rest is asked for."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from extract_process.live.recovery import Recovered
 from extract_process.live.request_queue import Fetcher, RequestQueue
 from extract_process.live.requests import GapRequest, Request, SnapshotRequest
 from extract_process.ranges import Range
-from extract_process.records import DepthDiff, DepthSnapshot, Kline, StreamEvent, StreamKey, Trade
+from extract_process.records import AnsweredTrade, DepthDiff, DepthSnapshot, Kline, StreamEvent, StreamKey, Trade
 from extract_process.spool.limits import BatchLimits, SpoolQuota
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.segments import Kind, leftover_segments, read_segment
@@ -72,9 +73,16 @@ def binance(tmp_path: Path) -> Iterator[Bench]:
     assert made.capture.close(20)
 
 
-def trades(*ids: int, symbol: str = "BTCUSDT") -> Answer[list[Trade]]:
+def trades(*ids: int, symbol: str = "BTCUSDT") -> Answer[list[AnsweredTrade]]:
     body = orjson.dumps([{"id": n, "price": "1", "qty": "1", "time": NOON // 1_000, "isBuyerMaker": True} for n in ids])
     return Answer(body, NOON, [Trade(symbol, number, "1", "1", True, NOON, NOON) for number in ids])
+
+
+def unreadable(answer: Answer[list[AnsweredTrade]], number: int) -> Answer[list[AnsweredTrade]]:
+    """The answer, parsed again with a price of this trade that is no number."""
+    items = orjson.loads(answer.body)
+    body = orjson.dumps([item | {"price": "free"} if item["id"] == number else item for item in items])
+    return Answer(body, NOON, VENUE.parse_trades(body, "BTCUSDT"))
 
 
 def klines(*minutes: int) -> Answer[pa.Table]:
@@ -135,6 +143,32 @@ def test_what_the_venue_does_not_have_is_an_event_and_not_asked_for_again(binanc
     assert capture.counts.rows == len(binance.events())
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("binance", [("healed", 6, 6), ("healed", 9, 9)]),  # 8 is lacking: its ids have no holes
+        ("binance-usdm", [("no_trade", 8, 8), ("healed", 6, 6), ("healed", 8, 9)]),
+        ("kucoin", [("healed", 6, 6), ("healed", 8, 9)]),
+    ],
+)
+def test_a_trade_of_an_answer_that_cannot_be_read_stays_a_gap(
+    tmp_path: Path, name: str, expected: list[tuple[str, int, int]]
+) -> None:
+    """It is there: neither an id that is no trade, nor one that a venue with sparse ids has skipped."""
+    made = bench(tmp_path, venue_named(name))
+    capture, requests = made.capture, made.requests.put_so_far
+    request = GapRequest(TRADES, 6, 9)
+    capture.on_messages(streamed([5]), NOON)
+    capture.monitor.on_break("disconnect", lambda _: True)
+    capture.on_messages(streamed([10]), NOON)
+    assert requests == [request]
+    capture.on_answer(request, unreadable(trades(5, 6, 7, 9, 10), 7))
+    assert made.events() == [("gap", 6, 9), *expected, ("refused_row", 7, 7), ("gap", 7, 7)]
+    assert capture.counts.rows == len({6, 9}) + len(made.events()), "it is no row"
+    assert requests == [request]
+    assert capture.close(20)
+
+
 def test_klines_come_in_pages_and_those_the_venue_has_not_are_named(tmp_path: Path) -> None:
     made = bench(tmp_path, replace(VENUE, page_rows=3))
     capture, requests = made.capture, made.requests.put_so_far
@@ -173,7 +207,7 @@ class LastTrades:
     def __init__(self, *ids: int) -> None:
         self.ids = ids
 
-    async def fetch_recent_trades(self, symbol: str) -> Answer[list[Trade]]:
+    async def fetch_recent_trades(self, symbol: str) -> Answer[list[AnsweredTrade]]:
         return trades(*self.ids, symbol=symbol)
 
 
@@ -189,6 +223,43 @@ async def test_an_answer_of_a_lagging_venue_is_asked_for_again(ids: tuple[int, i
             await asked
     else:
         assert (await asked).parsed[-1].trade_id == ids[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "last", "expected"),
+    [
+        ("binance", 7, [("healed", 5, 7), ("heal_failed", 8, 10)]),
+        ("binance-usdm", 7, [("healed", 5, 7), ("heal_failed", 8, 10)]),
+        ("kucoin", 7, [("healed", 5, 7), ("heal_failed", 8, 10)]),
+        ("kucoin", 3, [("heal_failed", 5, 10)]),
+    ],
+)
+async def test_a_venue_that_stays_behind_is_not_asked_without_end(
+    tmp_path: Path, name: str, last: int, expected: list[tuple[str, int, int]]
+) -> None:
+    """Its newest trade stays before the end of the gap: what there is heals its part, the rest is said to stay a gap."""
+    made = bench(tmp_path, venue_named(name))
+    made.capture.on_messages(streamed([4]), NOON)
+    made.capture.monitor.on_break("disconnect", lambda _: True)
+    made.capture.on_messages(streamed([11]), NOON)
+    (request,) = made.requests.put_so_far
+    fetcher = Fetcher(cast("VenueRest", LastTrades(*range(1, last + 1))), venue_named(name), behind_seconds=0.1)
+    tries = 0
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                answer = await fetcher.fetch(request)
+                break
+            except VenueUnavailable:
+                tries += 1
+                await asyncio.sleep(0.02)
+    assert tries
+    made.capture.on_answer(cast("GapRequest", request), answer)
+    assert made.events() == [("gap", 5, 10), *expected]
+    assert len(made.requests.put_so_far) == 1
+    with pytest.raises(VenueUnavailable):  # the next one begins anew
+        await fetcher.fetch(request)
+    assert made.capture.close(20)
 
 
 async def test_ids_of_another_numbering_are_not_waited_for() -> None:

@@ -1,10 +1,11 @@
 """SequenceTracker against tables, and against a naive set over random losses, repeats and late messages."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from extract_process.ranges import Range, grid_of
-from extract_process.sequence import MOST_JUMP, Gap, Healed, Implausible, NewNumbering, SequenceTracker
+from extract_process.sequence import MOST_JUMP, MOST_SKEW_US, Gap, Healed, Implausible, NewNumbering, SequenceTracker
 
 
 def test_ids_that_follow_each_other_say_nothing() -> None:
@@ -151,8 +152,34 @@ def test_ids_below_the_last_are_a_new_numbering_only_if_they_are_younger() -> No
         ids.on_ids(number, number, number)
     for number in range(1, 100):
         assert ids.on_ids(number, number, number) == []
-    assert told(ids, (1, 1), (2, 2), at=1_000) == []
-    assert ids.on_ids(3, 3, 1_001) == [NewNumbering(1, 3, before=99)]
+    assert told(ids, (1, 1), (2, 2), at=99 + MOST_SKEW_US) == []
+    assert ids.on_ids(3, 3, 100 + MOST_SKEW_US) == [NewNumbering(1, 3, before=99)]
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_a_connection_that_stamps_messages_itself_begins_no_numbering(is_sparse: bool) -> None:
+    """It is behind, and all that it repeats is younger than the newest message of the other one."""
+    ids = SequenceTracker(sparse=is_sparse)
+    for number in range(1, 1_001):
+        ids.on_ids(number, number, number)
+    for number in range(900, 1_001):
+        assert ids.on_ids(number, number, number + 2_000_000) == []
+    assert ids.on_ids(1_001, 1_001, 2_001_001) == []
+    assert ids.span == (1, 1_001)
+
+
+def test_a_numbering_that_begins_anew_at_once_is_told_later_with_all_its_holes() -> None:
+    """Younger ids alone prove nothing for some seconds; what was missing meanwhile is a gap all the same."""
+    ids = SequenceTracker()
+    assert told(ids, *[(number, number) for number in range(1, 10_001)], at=1) == []
+    second = 1_000_000
+    for number in range(1, 10):
+        if number != 4:
+            assert ids.on_ids(number, number, 1 + number * second) == []
+    assert ids.on_ids(12, 12, 12 * second) == [
+        NewNumbering(1, 12, before=10_000), Gap(4, 4, "sequence"), Gap(10, 11, "sequence"),
+    ]  # fmt: skip
+    assert told(ids, (13, 13), (4, 4), at=13 * second) == [Healed(4, 4)]
 
 
 def test_a_connection_that_is_behind_does_not_bring_the_old_numbering_back() -> None:

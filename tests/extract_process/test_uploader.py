@@ -101,6 +101,10 @@ def said(caplog: pytest.LogCaptureFixture, message: str) -> list[dict[str, objec
     return [vars(record) for record in caplog.records if record.message == message]
 
 
+def is_uploading() -> bool:
+    return any(thread.name == "uploader" for thread in threading.enumerate())
+
+
 def test_the_oldest_segment_goes_first_and_what_has_arrived_leaves_the_outbox(
     outbox: Outbox, gate: Gate, moto_lake: "Lake"
 ) -> None:
@@ -162,7 +166,7 @@ def test_a_lake_that_is_made_later_gets_everything_in_order(
 
 
 def test_an_end_under_a_deadline_says_what_is_left_and_leaves_it(outbox: Outbox, gate: Gate, moto_lake: "Lake") -> None:
-    """One object is under way, two wait: none of them is known to have arrived."""
+    """One object is under way, two wait: none of them is known to have arrived. No further upload begins."""
     gate.is_open.clear()
     outbox.put(1, OBJECTS)
     uploader = Uploader(outbox, S3Store(moto_lake.store.bucket))
@@ -173,7 +177,9 @@ def test_an_end_under_a_deadline_says_what_is_left_and_leaves_it(outbox: Outbox,
     assert {item.key: item.path.read_bytes() for item in outbox.waiting()} == dict(OBJECTS)
     assert uploader.uploaded == 0
     gate.is_open.set()
-    wait_until(lambda: outbox.waiting() == [])
+    wait_until(lambda: not is_uploading())
+    assert [item.key for item in outbox.waiting()] == [key for key, _ in OBJECTS[1:]]
+    assert len(gate.puts) == 1
 
 
 def test_what_a_run_without_a_lake_left_the_next_one_uploads(
@@ -186,6 +192,8 @@ def test_what_a_run_without_a_lake_left_the_next_one_uploads(
     began = time.monotonic()
     assert away.finish(0.2) == 3
     assert time.monotonic() - began < 2
+    wait_until(lambda: not is_uploading())
+    assert len(outbox.waiting()) == 3, "it ended, and not because everything had arrived"
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_url)
     assert Uploader(outbox, S3Store(moto_lake.store.bucket)).finish(20) == 0

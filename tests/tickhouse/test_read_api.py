@@ -60,6 +60,12 @@ SECOND, MINUTE, HOUR, DAY_US = 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_
 _sequences = itertools.count(1)
 
 
+def on(venue: str, table: pa.Table) -> pa.Table:
+    """The rows, of this venue."""
+    field = table.schema.field("venue")
+    return table.set_column(table.schema.get_field_index("venue"), field, pa.array([venue] * len(table), field.type))
+
+
 def write(store: ObjectStore, dataset: Dataset, table: pa.Table, instance: str = "a", received_us: int | None = None) -> str:
     """One micro-batch, filed under the receipt of its first row."""
     column = "started_at" if dataset is STREAM_EVENTS else "receipt_time"
@@ -470,6 +476,34 @@ def test_an_object_of_trades_that_was_taken_away_is_not_complete(lake: "th.Lake"
 
     assert [lake.trades(*asked, venue=venue).is_complete for venue in ("binance", "kucoin")] == [False, True]
     assert lake.trades(*asked).coverage.column("holes").to_pylist() == [1]
+
+
+def test_an_id_of_futures_that_is_no_trade_is_no_hole_and_any_other_is(
+    lake: "th.Lake", folder: FolderStore, warehouse: Warehouse, address: str
+) -> None:
+    """One is streamed, the other one was left out by an answer that healed a gap."""
+    ids = [number for number in range(1, 13) if number not in (3, 6, 9)]
+    tables = {
+        TRADES: [trades(ids, times_us=[DAY + number * SECOND for number in ids], venue="binance-usdm")],
+        STREAM_EVENTS: [
+            on("binance-usdm", stream_event("no_trade", "trades", 3, 3, started_us=DAY + 2 * SECOND)),
+            on("binance-usdm", stream_event("gap", "trades", 5, 7, started_us=DAY + 4 * SECOND, ended_us=DAY + 8 * SECOND)),
+            on("binance-usdm", stream_event("no_trade", "trades", 6, 6, started_us=DAY + 5 * SECOND)),
+            on("binance-usdm", stream_event("healed", "trades", 5, 7, started_us=DAY + 9 * SECOND)),
+        ],
+    }
+    for dataset, parts in tables.items():
+        for table in parts:
+            land(warehouse, dataset, table)
+            key = hourly_key(dataset, "binance-usdm", DAY, "a", next(_sequences))
+            folder.write(key, parquet_bytes(table, dataset))
+    for asked in (lake, th.open(address)):
+        whole = asked.trades("BTCUSDT", DAY + SECOND, DAY + 8 * SECOND, venue="binance-usdm")
+        assert whole.coverage.column("holes").to_pylist() == [0]
+        assert whole.is_complete
+        broken = asked.trades("BTCUSDT", DAY + SECOND, DAY + 12 * SECOND, venue="binance-usdm")
+        assert broken.coverage.column("holes").to_pylist() == [1]
+        assert not broken.is_complete
 
 
 @pytest.mark.parametrize("cause", ["restart", "venue_has_no_data"])

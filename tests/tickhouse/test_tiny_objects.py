@@ -42,6 +42,8 @@ def of_nulls(dataset: Dataset) -> pa.Table:
 
 
 def _any_of(type_: pa.DataType) -> pa.Array:
+    if pa.types.is_list(type_):
+        return pa.array([[{"price": 2, "quantity": 1}, {"price": 1, "quantity": 0}]], type_)
     text = pa.types.is_string(type_) or pa.types.is_dictionary(type_)
     return pa.array(["x" if text else DAY if pa.types.is_timestamp(type_) else 1]).cast(type_)
 

@@ -4,12 +4,15 @@ import io
 import json
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -200,3 +203,23 @@ def test_a_large_object_comes_in_pieces_and_goes_as_a_file(moto_lake: Lake, tmp_
             moto_lake.store.upload_new("new", file)
     with pytest.raises(ObjectMissing):
         next(moto_lake.store.chunks("nothing"))
+
+
+def test_a_bucket_that_refuses_the_condition_of_a_deletion_is_asked_for_it_once(moto_lake: Lake) -> None:
+    """As LocalStack does."""
+    asked: list[bool] = []
+
+    def refuse(request: AWSPreparedRequest, **_rest: object) -> AWSResponse | None:
+        asked.append("If-Match" in request.headers)
+        if not asked[-1]:
+            return None
+        body = b"<Error><Code>NotImplemented</Code><Message>no</Message></Error>"
+        return AWSResponse(request.url, 501, HTTPHeaders(), SimpleNamespace(stream=lambda: [body]))
+
+    store = S3Store(moto_lake.store.bucket)
+    store._client.meta.events.register("before-send.s3.DeleteObject", refuse)  # type: ignore[arg-type]  # what it returns counts
+    etags = {key: store.write(key, b"x") for key in ("a", "b", "c")}
+    for key, etag in etags.items():
+        store.delete(key, only=etag)
+    assert list(store.list_keys("")) == []
+    assert asked == [True, False, False, False]

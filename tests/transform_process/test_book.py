@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tickhouse_core.timestamps import SECOND_US, from_datetime, to_datetime
+from tickhouse_core.timestamps import HOUR_US, SECOND_US, from_datetime, to_datetime
 from tickhouse_core.warehouse import Warehouse
 
 from . import warehouse_rows as rows
@@ -159,6 +159,45 @@ def test_the_book_does_not_depend_on_the_order_in_which_objects_came(
     stepwise = all_of_the_book(warehouse)
     for table in ("stored_book_top", "stored_book_hours"):
         warehouse.command(f"truncate table {table}")
+    transform(warehouse, rebuild=True)
+    assert all_of_the_book(warehouse) == stepwise
+    assert len(stepwise[0]) > 600
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_what_a_pass_leaves_unread_does_not_matter(seed: int, warehouse: Warehouse) -> None:
+    """Four hours of two symbols, with holes, quiet hours, rows received twice and late ones: passes against a rebuild."""
+    dice = random.Random(seed)
+    objects = []
+    for market in (("binance", "BTCUSDT"), ("kucoin", "BTC-USDT")):
+        update, at_us = 10, START
+        while at_us < START + 4 * HOUR_US:
+            first = update + 1 + dice.choice([0, 0, 0, 0, 0, 3])
+            update = first + dice.randrange(3)
+            at_us += round(dice.choice([0.3, 1, 20, 400, 1_500]) * SECOND_US)
+            level = [[str(90 + dice.randrange(9)), str(dice.randrange(3))]]
+            for latency_us in [5_000] * dice.choice([1, 1, 2]):
+                jitter_us = dice.randrange(-2_000, 2_000)
+                diff = rows.depth_diff(
+                    first, update, event_us=at_us + jitter_us, bids=level, latency_us=latency_us, market=market
+                )
+                objects.append((DEPTH_DIFFS, at_us + dice.choice([0, 0, 0, 2 * HOUR_US]), diff))
+            if dice.random() < 0.2:
+                asked = update + dice.randrange(-2, 3)
+                found = rows.depth_snapshot(
+                    asked, receipt_us=at_us + 900_000, bids=[["89", str(asked)]], asks=[["101", "2"]], market=market
+                )
+                objects.append((DEPTH_SNAPSHOTS, at_us + dice.choice([0, 0, HOUR_US]), found))
+    objects.sort(key=lambda made: made[1])
+    for first in range(0, len(objects), len(objects) // 10):
+        for dataset in (DEPTH_DIFFS, DEPTH_SNAPSHOTS):
+            if some := [table for of, _, table in objects[first : first + len(objects) // 10] if of is dataset]:
+                land(warehouse, dataset, pa.concat_tables(some, promote_options="permissive").unify_dictionaries())
+        transform(warehouse)
+    stepwise = all_of_the_book(warehouse)
+    for table_name in ("stored_book_top", "stored_book_hours"):
+        warehouse.command(f"truncate table {table_name}")
     transform(warehouse, rebuild=True)
     assert all_of_the_book(warehouse) == stepwise
     assert len(stepwise[0]) > 600

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tickhouse_core.timestamps import from_datetime
+
 from .chaos_venue import NUMBERING, ChaosVenue, Market, Sent
 
 _NAMED = 5
@@ -36,6 +38,27 @@ def wrongs_of(venue: ChaosVenue, trades: Rows, diffs: Rows, events: Rows) -> Ite
         for row in events:
             if row["event"] == name:
                 yield f"{venue.kind} {row['symbol']}: {name}: {row['detail']}"
+
+
+def wrongs_without_ids(venue: ChaosVenue, channel: str, rows: Rows, events: Rows) -> Iterator[str]:
+    """Rows of a channel that has no ids, told by their time in milliseconds."""
+    time_column, price_column = {"mark_prices": ("event_time", "mark_price"), "liquidations": ("trade_time", "price")}[channel]
+    for market in venue.markets.values():
+        sent = {message.last: message for message in market.without_ids[channel]}
+        landed = Counter(
+            (from_datetime(row[time_column]) // 1_000, row[price_column]) for row in rows if row["symbol"] == market.symbol
+        )
+        wrong = [
+            f"{price} at {at} is there {times} times, said {sent.get(at)}"
+            for (at, price), times in landed.items()
+            if at not in sent or not sent[at].is_good or sent[at].content != price or times > max(1, len(sent[at].sockets))
+        ]
+        is_told = any((row["event"], row["channel"], row["symbol"]) == ("refused_row", channel, market.symbol) for row in events)
+        if (bad := _surely([*sent.values()], good=False)) and not is_told:  # the first few are, then they are counted
+            wrong.append(f"{len(bad)} unreadable rows surely arrived, and no event tells of one")
+        lost = _each("row that surely arrived is nowhere", _surely([*sent.values()], good=True) - {at for at, _ in landed})
+        for words in (*wrong[:_NAMED], *lost, *([] if landed else ["no rows at all"])):
+            yield f"{venue.kind} {market.symbol} {channel}: {words}"
 
 
 def _wrongs_of_stream(

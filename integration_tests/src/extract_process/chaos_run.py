@@ -17,7 +17,7 @@ from extract_process.live.requests import LONGEST_SECONDS
 from tickhouse_core.object_store import ObjectStore
 
 from .chaos_faults import begin, schedule
-from .chaos_judge import wrongs_of
+from .chaos_judge import wrongs_of, wrongs_without_ids
 from .chaos_venue import ChaosBinance, ChaosCoinm, ChaosKucoin, ChaosUsdm, ChaosVenue
 from .live import SOURCES, events_of, rows_of
 
@@ -99,6 +99,9 @@ class Chaos:
         for venue in self.venues:
             ours = [[row for row in rows if row["venue"] == venue.kind] for rows in (trades, diffs, events)]
             found += wrongs_of(venue, *ours)
+            for channel in venue.channels[2:]:
+                rows = [row for row in rows_of(store, channel) if row["venue"] == venue.kind]
+                found += wrongs_without_ids(venue, channel, rows, ours[-1])
             found += self._wrongs_of_process(venue)
             found += self._wrongs_of_the_end(venue, store)
         return found
@@ -107,6 +110,7 @@ class Chaos:
         log, summary = self.folder / f"{venue.kind}.log", self.folder / f"{venue.kind}.out"
         symbols = [word for symbol in venue.markets for word in ("--symbol", symbol)]
         command = [sys.executable, "-m", "extract_process.stream", "--venue", venue.kind, "--duration", f"{self.seconds}"]
+        command += [word for channel in venue.channels for word in ("--channel", channel)]
         command += ["--stop-seconds", f"{max(30.0, patience(10)):.0f}"]  # what stays in the spool of a busy machine is not judged
         environment = {**os.environ, "PYTHONPATH": str(SOURCES), **self._environment, **venue.environment}
         with log.open("wb") as errors, summary.open("wb") as out:

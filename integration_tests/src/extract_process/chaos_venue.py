@@ -85,6 +85,8 @@ class Market:
     lose_trades: int = 0
     numberings: int = 0
     no_trades_until: int = 0
+    without_ids: dict[str, list[Sent]] = field(default_factory=dict)
+    """By channel; the ids are the message's time in milliseconds."""
 
     def snapshot(self) -> tuple[int, list[Level], list[Level]]:
         bids, asks = (sorted(side.items(), key=lambda level: float(level[0])) for side in (self.bids, self.asks))
@@ -95,6 +97,7 @@ class ChaosVenue(ABC):
     """One venue; `faults` are called at their ticks. To be read only after `stop`, but for `connects` and `is_watched`."""
 
     kind = ""
+    channels: tuple[str, ...] = ("trades", "depth")
 
     def __init__(self, symbols: Iterable[str], seed: int) -> None:
         self.chance = Random(f"{seed} {self.kind}")
@@ -204,6 +207,10 @@ class ChaosVenue(ABC):
         if self.tick >= market.no_trades_until:
             self._trade(market, at)
         self._move_book(market, at)
+        self._move_rest(market, at // 1_000)
+
+    def _move_rest(self, market: Market, at: int) -> None:  # noqa: B027  # most venues have no more
+        """What has no ids; `at` in milliseconds."""
 
     def _trade(self, market: Market, at: int) -> None:
         chance = market.chance
@@ -470,15 +477,41 @@ class ChaosBinance(ChaosVenue):
 
 
 class ChaosUsdm(ChaosBinance):
-    """Each diff names the last id before it."""
+    """Each diff names the last id before it. There are mark prices, one in ten of them unreadable, and liquidations."""
 
     kind = "binance-usdm"
     api = "/fapi/v1"
+    channels = ("trades", "depth", "mark_prices", "liquidations")
 
     @property
     def environment(self) -> dict[str, str]:
         sockets = self.url.replace("http", "ws")
         return {f"BINANCE_USDM_{name}_URL": sockets for name in ("PUBLIC_WS", "MARKET_WS")} | {"BINANCE_USDM_REST_URL": self.url}
+
+    def _stream(self, symbol: str, channel: str) -> str:
+        more = {"mark_prices": "markPrice@1s", "liquidations": "forceOrder"}
+        return f"{symbol.lower()}@{more[channel]}" if channel in more else super()._stream(symbol, channel)
+
+    def _move_rest(self, market: Market, at: int) -> None:
+        price = f"{100 + self.tick % 97}.25"
+        if self.tick % 5 == 0:
+            is_good = self.tick % 50 != 0
+            mark = {"p": price if is_good else f"-{price}", "i": price, "P": price, "r": "-0.0001", "T": at + 1_000}
+            self._say_without_ids(market, "mark_prices", at, price, {"e": "markPriceUpdate", "s": market.symbol, **mark}, is_good)
+        if self.tick % 40 == 0:
+            order = {"s": market.symbol, "S": "SELL", "o": "LIMIT", "f": "IOC", "X": "FILLED"}
+            order |= {"q": "1", "p": price, "ap": price, "l": "1", "z": "1"}
+            self._say_without_ids(market, "liquidations", at, price, {"e": "forceOrder", "o": order})
+
+    def _say_without_ids(
+        self, market: Market, channel: str, at: int, price: str, data: dict[str, Any], is_good: bool = True
+    ) -> None:
+        """No two of a channel and symbol are of one millisecond."""
+        sent = market.without_ids.setdefault(channel, [])
+        at = max(at, sent[-1].last + 1) if sent else at
+        sent.append(said := Sent(at, at, self.tick, Decimal(price), is_good))
+        data = {**data, "E": at} | ({"o": {**data["o"], "T": at}} if "o" in data else {})
+        self._say_of(market, channel, said, orjson.dumps({"stream": self._stream(market.symbol, channel), "data": data}))
 
     def _diff_frame(self, symbol: str, first: int, last: int, bids: list[Level], asks: list[Level], at: int) -> bytes:
         ids = {"U": last, "u": last, "pu": first - 1}

@@ -5,56 +5,41 @@
 -- local book). The book after a diff is proven if the newest snapshot up to it lies in the same unbroken run, at most from
 -- the beginning of the hour before on; it stays proven until the next diff that goes on from it. Time after the last diff of
 -- a run is not verified: what was missed is unknown.
--- Touched: the hours of loaded diffs and snapshots, and the hours beside them.
+-- Touched: the hours that touched_books.sql found. Of a symbol and hour it reads from read_from on: the newest snapshot that
+-- the first row of the hour can stand on.
 insert into stored_book_hours
 with touched as (
-    select distinct
-        venue,
-        symbol,
-        arrayJoin([hour - toIntervalHour(1), hour, hour + toIntervalHour(1)]) as hour
-    from (
-        select distinct
-            venue,
-            symbol,
-            toStartOfHour(event_time) as hour
-        from silver_depth_diffs
-        where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
-        union distinct
-        select
-            venue,
-            symbol,
-            toStartOfHour(receipt_time)
-        from silver_depth_snapshots
-        where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
-        union distinct
-        select
-            venue,
-            symbol,
-            toStartOfHour(minute)
-        from ops_lost_minutes
-        where dataset in ('depth_diffs', 'depth_snapshots')
-            and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
-    )
-),
-around as (
-    select distinct
-        venue,
-        symbol,
-        arrayJoin([hour - toIntervalHour(1), hour, hour + toIntervalHour(1)]) as hour
-    from touched
+    select
+        touch.1 as venue,
+        touch.2 as symbol,
+        toDateTime(touch.3, 'UTC') as hour,
+        touch.5 as read_from
+    from (select arrayJoin({touched:Array(Tuple(String, String, UInt32, Int64, UInt64))}) as touch)
 ),
 diffs as (
     select
         venue,
         symbol,
-        arrayJoin([
-            toStartOfHour(event_time) - toIntervalHour(1), toStartOfHour(event_time), toStartOfHour(event_time) + toIntervalHour(1)
-        ]) as hour,
+        hour,
         first_update_id,
         last_update_id,
         event_time
-    from silver_depth_diffs final
-    where (venue, symbol, toStartOfHour(event_time)) in (select * from around)
+    from (
+        select
+            venue,
+            symbol,
+            arrayJoin([
+                toStartOfHour(event_time) - toIntervalHour(1), toStartOfHour(event_time), toStartOfHour(event_time) + toIntervalHour(1)
+            ]) as hour,
+            first_update_id,
+            last_update_id,
+            event_time
+        from silver_depth_diffs final
+        where (venue, symbol) in {names:Array(Tuple(String, String))}
+            and event_time >= {read_from:DateTime64(6, 'UTC')} and event_time < {read_to:DateTime64(6, 'UTC')}
+    ) as near
+    inner join touched using (venue, symbol, hour)
+    where last_update_id >= read_from
 ),
 followed as (
     select
@@ -64,7 +49,6 @@ followed as (
         leadInFrame(first_update_id, 1, 0) over ids as next_first_id,
         leadInFrame(event_time, 1, event_time) over ids as next_time
     from diffs
-    where (venue, symbol, hour) in (select * from touched)
     window ids as (
         partition by venue, symbol, hour order by last_update_id rows between unbounded preceding and unbounded following
     )
@@ -85,9 +69,18 @@ snapshots as (
     select distinct
         venue,
         symbol,
+        arrayJoin([
+            toStartOfHour(receipt_time) - toIntervalHour(1), toStartOfHour(receipt_time), toStartOfHour(receipt_time) + toIntervalHour(1)
+        ]) as hour,
         last_update_id as snapshot_id
     from silver_depth_snapshots
-    where (venue, symbol, toStartOfHour(receipt_time)) in (select * from around)
+    where (venue, symbol, toStartOfHour(receipt_time)) in (
+        select
+            venue,
+            symbol,
+            arrayJoin([hour - toIntervalHour(1), hour, hour + toIntervalHour(1)])
+        from touched
+    )
 )
 select
     runs.venue as venue,
@@ -101,7 +94,8 @@ select
     {build_version:UInt64} as build_version
 from runs
 asof left join snapshots
-    on runs.venue = snapshots.venue and runs.symbol = snapshots.symbol and runs.last_update_id >= snapshots.snapshot_id
+    on runs.venue = snapshots.venue and runs.symbol = snapshots.symbol and runs.hour = snapshots.hour
+    and runs.last_update_id >= snapshots.snapshot_id
 group by venue, symbol, hour
 having diffs > 0
 settings use_skip_indexes_if_final = 1

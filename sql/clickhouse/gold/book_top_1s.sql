@@ -8,75 +8,41 @@
 -- below the highest such bid are in no answer and are left out; the same for asks.
 -- Depth: a price counts down to the limit, which is the middle less 10, 50 or 100 basis points, rounded to the inside at 18
 -- decimals: prices have no more. Sums are Decimal(76, 18), and null where storage has no room (38 digits).
--- Touched: hours of loaded diffs from the diff before the first loaded one on; hours of loaded snapshots from a minute before
--- their receipt on, which is more than the clocks may differ; and the hour after each, where it stands on them.
+-- Touched: the hours that touched_books.sql found, from changed_from on. Of a symbol it reads from read_from on: the newest
+-- snapshot that the first row it builds can stand on. Rows before that one do not matter to those after it.
 insert into stored_book_top
-with loaded as (
+with touched as (
     select
-        venue,
-        symbol,
-        toStartOfHour(event_time) as hour,
-        min(event_time) as changed_from
-    from silver_depth_diffs
-    where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
-    group by venue, symbol, hour
-    union all
-    select
-        venue,
-        symbol,
-        toStartOfHour(receipt_time - toIntervalMinute(1)) as hour,
-        min(receipt_time) - toIntervalMinute(1) as changed_from
-    from silver_depth_snapshots
-    where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
-    group by venue, symbol, hour
-    union all
-    select
-        venue,
-        symbol,
-        toStartOfHour(minute - toIntervalMinute(1)) as hour,
-        toDateTime64(min(minute) - toIntervalMinute(1), 6, 'UTC') as changed_from
-    from ops_lost_minutes
-    where dataset in ('depth_diffs', 'depth_snapshots')
-        and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
-    group by venue, symbol, hour
-    union all
-    select
-        venue,
-        symbol,
-        toStartOfHour(minute) as hour,
-        toDateTime64(min(minute) - toIntervalMinute(1), 6, 'UTC') as changed_from
-    from ops_lost_minutes
-    where dataset in ('depth_diffs', 'depth_snapshots')
-        and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
-    group by venue, symbol, hour
-),
-touched as (
-    select
-        venue,
-        symbol,
-        arrayJoin([hour - toIntervalHour(1), hour, hour + toIntervalHour(1)]) as block,
-        min(loaded.changed_from) as changed_from
-    from loaded
-    group by venue, symbol, block
+        arrayJoin(arrayEnumerate({touched:Array(Tuple(String, String, UInt32, Int64, UInt64))})) as book,
+        {touched:Array(Tuple(String, String, UInt32, Int64, UInt64))}[book] as touch,
+        touch.1 as venue,
+        touch.2 as symbol,
+        toDateTime(touch.3, 'UTC') as block,
+        fromUnixTimestamp64Micro(touch.4, 'UTC') as changed_from,
+        touch.5 as read_from
 ),
 diffs as (
     select
-        venue,
-        symbol,
-        arrayJoin([
-            toStartOfHour(event_time) - toIntervalHour(1), toStartOfHour(event_time), toStartOfHour(event_time) + toIntervalHour(1)
-        ]) as block,
+        book,
         first_update_id,
         last_update_id,
         event_time
-    from silver_depth_diffs final
-    where (venue, symbol, toStartOfHour(event_time)) in (
+    from (
         select
             venue,
             symbol,
-            arrayJoin([block - toIntervalHour(1), block, block + toIntervalHour(1)])
-        from touched
-    )
+            arrayJoin([
+                toStartOfHour(event_time) - toIntervalHour(1), toStartOfHour(event_time), toStartOfHour(event_time) + toIntervalHour(1)
+            ]) as block,
+            first_update_id,
+            last_update_id,
+            event_time
+        from silver_depth_diffs final
+        where (venue, symbol) in {names:Array(Tuple(String, String))}
+            and event_time >= {read_from:DateTime64(6, 'UTC')} and event_time < {read_to:DateTime64(6, 'UTC')}
+    ) as near
+    inner join touched using (venue, symbol, block)
+    where last_update_id >= read_from
 ),
 followed as (
     select
@@ -86,16 +52,13 @@ followed as (
         leadInFrame(first_update_id, 1, 0) over ids as next_first_id,
         leadInFrame(event_time, 1, event_time) over ids as next_time
     from diffs
-    where (venue, symbol, block) in (select venue, symbol, block from touched)
-    window ids as (
-        partition by venue, symbol, block order by last_update_id rows between unbounded preceding and unbounded following
-    )
+    window ids as (partition by book order by last_update_id rows between unbounded preceding and unbounded following)
 ),
 runs as (
     select
         *,
         max(if(is_first or is_hole, first_update_id, 0)) over (
-            partition by venue, symbol, block order by last_update_id rows between unbounded preceding and current row
+            partition by book order by last_update_id rows between unbounded preceding and current row
         ) as run_first_id,
         next_first_id > 0 and next_first_id <= last_update_id + 1 as is_followed,
         toUnixTimestamp(event_time) as first_second,
@@ -104,88 +67,52 @@ runs as (
 ),
 snapshots as (
     select distinct
-        venue,
-        symbol,
+        book,
         last_update_id as snapshot_id
-    from silver_depth_snapshots
-    where (venue, symbol, toStartOfHour(receipt_time)) in (
+    from (
         select
             venue,
             symbol,
-            arrayJoin([block - toIntervalHour(1), block, block + toIntervalHour(1)])
-        from touched
-    )
+            arrayJoin([
+                toStartOfHour(receipt_time) - toIntervalHour(1), toStartOfHour(receipt_time), toStartOfHour(receipt_time) + toIntervalHour(1)
+            ]) as block,
+            last_update_id
+        from silver_depth_snapshots
+        where (venue, symbol) in {names:Array(Tuple(String, String))}
+            and receipt_time >= {hours_from:DateTime64(6, 'UTC')} and receipt_time < {read_to:DateTime64(6, 'UTC')}
+    ) as near
+    inner join touched using (venue, symbol, block)
+    where last_update_id >= read_from
 ),
 standing as (
     select
-        runs.venue as venue,
-        runs.symbol as symbol,
-        runs.block as block,
+        book,
+        venue,
+        symbol,
         snapshot_id,
         last_update_id,
         greatest(first_second, toUnixTimestamp(block)) as from_second,
         least(end_second, toUnixTimestamp(block) + 3600) as to_second,
         next_time >= changed_from and to_second > from_second as is_wanted
     from runs
-    inner join touched using (venue, symbol, block)
-    asof inner join snapshots
-        on runs.venue = snapshots.venue and runs.symbol = snapshots.symbol and runs.last_update_id >= snapshots.snapshot_id
+    inner join touched using (book)
+    asof inner join snapshots on runs.book = snapshots.book and runs.last_update_id >= snapshots.snapshot_id
     where snapshot_id + 1 >= run_first_id
 ),
 places as (
     select
         *,
         sum(toInt64(is_wanted)) over (
-            partition by venue, symbol, block, snapshot_id order by last_update_id rows between unbounded preceding and current row
+            partition by book, snapshot_id order by last_update_id rows between unbounded preceding and current row
         ) - toInt64(is_wanted) as place,
-        sum(toInt64(is_wanted)) over (partition by venue, symbol, block, snapshot_id) as all_places
+        sum(toInt64(is_wanted)) over (partition by book, snapshot_id) as all_places
     from standing
 ),
-changes as (
+standing_on as (
     select
-        venue,
-        symbol,
-        block,
-        snapshot_id,
-        all_places,
-        place,
-        last_update_id,
-        arrayJoin(arrayConcat(
-            arrayMap(level -> (true, level.price, level.quantity), levels.bids),
-            arrayMap(level -> (false, level.price, level.quantity), levels.asks)
-        )) as level
-    from (
-        select
-            venue,
-            symbol,
-            last_update_id,
-            bids,
-            asks
-        from silver_depth_diffs final
-        where (venue, symbol, last_update_id) in (
-            select
-                venue,
-                symbol,
-                last_update_id
-            from places
-            where all_places > 0
-        )
-    ) as levels
-    inner join places using (venue, symbol, last_update_id)
-    where all_places > 0 and place < all_places and last_update_id > snapshot_id
-    union all
-    select
-        venue,
-        symbol,
-        block,
-        snapshot_id,
-        all_places,
-        toInt64(0) as place,
-        snapshot_id as last_update_id,
-        arrayJoin(arrayConcat(
-            arrayMap(level -> (true, level.price, level.quantity), levels.bids),
-            arrayMap(level -> (false, level.price, level.quantity), levels.asks)
-        )) as level
+        levels.*,
+        book,
+        all_places
     from (
         select
             venue,
@@ -194,57 +121,95 @@ changes as (
             bids,
             asks
         from silver_depth_snapshots final
-        where (venue, symbol, last_update_id) in (
-            select
-                venue,
-                symbol,
-                snapshot_id
-            from places
-            where all_places > 0
-        )
+        where (venue, symbol) in {names:Array(Tuple(String, String))}
+            and last_update_id >= (select min(read_from) from touched)
+            and receipt_time >= {hours_from:DateTime64(6, 'UTC')} and receipt_time < {read_to:DateTime64(6, 'UTC')}
     ) as levels
     inner join (
         select distinct
+            book,
             venue,
             symbol,
-            block,
             snapshot_id,
             all_places
         from places
         where all_places > 0
     ) as segments using (venue, symbol, snapshot_id)
 ),
+changes as (
+    select
+        book,
+        snapshot_id,
+        all_places,
+        place,
+        last_update_id,
+        is_bid,
+        level.price as price,
+        level.quantity as quantity
+    from (
+        select
+            book,
+            snapshot_id,
+            all_places,
+            place,
+            last_update_id,
+            bids,
+            asks
+        from (
+            select
+                venue,
+                symbol,
+                last_update_id,
+                bids,
+                asks
+            from silver_depth_diffs final
+            where (venue, symbol) in {names:Array(Tuple(String, String))}
+                and event_time >= {read_from:DateTime64(6, 'UTC')} and event_time < {read_to:DateTime64(6, 'UTC')}
+        ) as levels
+        inner join places using (venue, symbol, last_update_id)
+        where place < all_places and last_update_id > snapshot_id
+        union all
+        select
+            book,
+            snapshot_id,
+            all_places,
+            toInt64(0) as place,
+            snapshot_id as last_update_id,
+            bids,
+            asks
+        from standing_on
+    )
+    array join
+        arrayConcat(bids, asks) as level,
+        arrayConcat(arrayWithConstant(length(bids), true), arrayWithConstant(length(asks), false)) as is_bid
+),
 spans as (
     select
-        venue,
-        symbol,
-        block,
+        book,
         snapshot_id,
-        level.1 as is_bid,
-        level.2 as price,
-        argMax(level.3, last_update_id) as quantity,
+        is_bid,
+        price,
+        argMax(changes.quantity, last_update_id) as quantity,
         place,
         leadInFrame(place, 1, any(all_places)) over price_level as end_place,
         min(place) over price_level = 0 and min(quantity) over price_level > 0 as is_always_there
     from changes
-    group by venue, symbol, block, snapshot_id, is_bid, price, place
+    group by book, snapshot_id, is_bid, price, place
     window price_level as (
-        partition by venue, symbol, block, snapshot_id, is_bid, price order by place
+        partition by book, snapshot_id, is_bid, price order by place
         rows between unbounded preceding and unbounded following
     )
 ),
 bounds as (
     select
         *,
-        maxIf(price, is_bid and is_always_there) over (partition by venue, symbol, block, snapshot_id) as lowest_best_bid,
-        minIf(price, not is_bid and is_always_there) over (partition by venue, symbol, block, snapshot_id) as highest_best_ask
+        maxIf(price, is_bid and is_always_there) over (partition by book, snapshot_id) as lowest_best_bid,
+        minIf(price, not is_bid and is_always_there) over (partition by book, snapshot_id) as highest_best_ask
     from spans
 ),
 books as (
     select
-        venue,
-        symbol,
-        block,
+        book,
         snapshot_id,
         arrayJoin(range(place, end_place)) as place,
         groupArrayIf((price, quantity), is_bid) as bids,
@@ -264,13 +229,11 @@ books as (
         highest_best_ask > 0, toDecimal256(price, 18) * 100 <= toDecimal256(highest_best_ask, 18) * 101,
         true
     )
-    group by venue, symbol, block, snapshot_id, place
+    group by book, snapshot_id, place
 ),
 depths as (
     select
-        venue,
-        symbol,
-        block,
+        book,
         snapshot_id,
         place,
         notEmpty(bids) as has_bids,
@@ -293,14 +256,9 @@ reaches as (
         if(empty(bids), null, arrayMin(bids.price)) as bid_reach_price,
         if(empty(asks), null, arrayMax(asks.price)) as ask_reach_price
     from silver_depth_snapshots final
-    where (venue, symbol, last_update_id) in (
-        select
-            venue,
-            symbol,
-            snapshot_id
-        from places
-        where all_places > 0
-    )
+    where (venue, symbol) in {names:Array(Tuple(String, String))}
+        and last_update_id >= (select min(read_from) from touched)
+        and receipt_time >= {hours_from:DateTime64(6, 'UTC')} and receipt_time < {read_to:DateTime64(6, 'UTC')}
 )
 select
     venue,
@@ -323,9 +281,9 @@ select
 from depths
 inner join (
     select
+        book,
         venue,
         symbol,
-        block,
         snapshot_id,
         place,
         last_update_id,
@@ -333,6 +291,6 @@ inner join (
         to_second
     from places
     where is_wanted
-) as owners using (venue, symbol, block, snapshot_id, place)
+) as owners using (book, snapshot_id, place)
 inner join reaches using (venue, symbol, snapshot_id)
 settings use_skip_indexes_if_final = 1

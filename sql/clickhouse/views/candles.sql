@@ -13,7 +13,8 @@ comment 'Markets whose quantities are contracts, and what one contract is worth 
 
 -- Grain: one symbol and interval. Natural key: interval, venue, symbol, open_time. A view: exact at any moment.
 -- Where quantities are contracts, volumes in the quote asset are contracts times what one is worth: the venue's candles have
--- the coin there, and price times contracts is nothing. vwap is then that of the trades, by contracts, or null.
+-- the coin there, and price times contracts is nothing. vwap of candles is then that worth by the coin, of trades it is weighted
+-- by contracts. A row made of both has none.
 -- Venues without contracts are read without a join.
 create or replace view gold_ohlcv
 as
@@ -55,10 +56,18 @@ select
         toDecimal256(stored.taker_buy_quote_volume, 18),
         toDecimal256(taker_buy_volume * contract_size, 18)
     ) as taker_buy_quote_volume,
-    if(
-        ifNull(stored.volume, 0) = 0 or (contract_size != 0 and source != 'trades'),
+    multiIf(
+        ifNull(stored.volume, 0) = 0,
         null,
-        divideDecimal(exact_quote_volume, if(ifNull(stored.volume, 0) = 0, toDecimal128(1, 18), assumeNotNull(stored.volume)), 18)
+        contract_size = 0 or source = 'trades',
+        divideDecimal(exact_quote_volume, if(ifNull(stored.volume, 0) = 0, toDecimal128(1, 18), assumeNotNull(stored.volume)), 18),
+        source != 'klines' or ifNull(stored.quote_volume, 0) = 0,
+        null,
+        divideDecimal(
+            toDecimal256(volume * contract_size, 18),
+            if(ifNull(stored.quote_volume, 0) = 0, toDecimal128(1, 18), assumeNotNull(stored.quote_volume)),
+            18
+        )
     ) as vwap,
     source,
     is_complete

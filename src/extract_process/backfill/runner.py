@@ -10,6 +10,7 @@ import pyarrow as pa
 from extract_process.backfill.fetch import KlineFetcher, is_archived
 from extract_process.backfill.plan import BackfillOptions, BackfillReport, MonthPlan, plan_months, plan_pages, wanted_range
 from extract_process.backfill.series import KlineSeries, OpenMonth
+from extract_process.backfill.stopping import most_telling
 from extract_process.listing import unknown_of
 from extract_process.parquet import write_events
 from extract_process.ranges import Range, grid_of, month_of
@@ -18,7 +19,6 @@ from extract_process.venues import Venue
 from extract_process.venues.api import Archive, VenueRest
 from tickhouse_core.errors import (
     Interrupted,
-    TickhouseError,
     UnknownSymbols,
     UnusableAnswer,
     UsageError,
@@ -149,7 +149,7 @@ class Backfill:
                     for task in running:
                         task.cancel()
             except BaseExceptionGroup as group:
-                raise _most_telling(group) from group
+                raise most_telling(group) from group
 
     async def _look_up(self, symbols: list[str]) -> None:
         """Symbols that nobody knows are said, written down and left out. Raises UsageError where there are no others."""
@@ -258,13 +258,6 @@ class Backfill:
 async def _raise_when(stopped: asyncio.Event) -> None:
     await stopped.wait()
     raise Interrupted("stopped by a signal; what has arrived is kept, run again to go on")
-
-
-def _most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Of several errors at once the one a person must know: ours before others, the first of them."""
-    flat = [error for error in group.exceptions if not isinstance(error, BaseExceptionGroup)]
-    ours = [error for error in flat if isinstance(error, TickhouseError)]
-    return (ours or flat or [group])[0]
 
 
 def _in_few_words(failures: list[str]) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from extract_process.live.event_log import SaidSeldom
 from extract_process.live.requests import GapRequest, PollRequest, Priority, Request, SnapshotPace, SnapshotRequest
-from extract_process.records import DepthSnapshot, Trade
+from extract_process.records import AnsweredTrade, DepthSnapshot
 from extract_process.venues import Venue
 from extract_process.venues.api import VenueRest
 from extract_process.venues.parsing import DATA_ERRORS
@@ -30,6 +30,9 @@ REFUSED_AGAIN_SECONDS = 300.0
 _BETWEEN_TRIES = Backoff(2.0, 60.0)
 _MOST_BEHIND = 1_000
 """Ids between the newest trade of an answer and a gap that REST may not have yet."""
+
+LONGEST_BEHIND_SECONDS = 600.0
+"""Until the answer of a venue that stays behind a gap is taken as it is."""
 
 _MOST_LINES = 2
 """A minute: a ban concerns every request that waits, and the client logs those that were sent."""
@@ -142,7 +145,7 @@ def _pause_after(error: Exception, failures: int) -> float:
     return 0.2 + _BETWEEN_TRIES.pause(failures, random.random())
 
 
-def _is_behind(trades: list[Trade], request: GapRequest, *, is_sparse: bool) -> bool:
+def _is_behind(trades: list[AnsweredTrade], request: GapRequest, *, is_sparse: bool) -> bool:
     """Whether the newest trades end before the gap does: REST is a little behind the stream. Much older ids are numbered anew.
 
     Of sparse ids only a later one shows that a gap has no more of them.
@@ -200,10 +203,12 @@ class Fetcher:
     Raises VenueError; an answer that is too early for its request is VenueUnavailable.
     """
 
-    def __init__(self, rest: VenueRest, venue: Venue) -> None:
+    def __init__(self, rest: VenueRest, venue: Venue, behind_seconds: float = LONGEST_BEHIND_SECONDS) -> None:
         self._rest = rest
         self._venue = venue
         self._pace = SnapshotPace()
+        self._behind_seconds = behind_seconds
+        self._behind_since: dict[str, float] = {}
 
     def pause_before(self, request: Request) -> float:
         """Seconds."""
@@ -225,9 +230,16 @@ class Fetcher:
             answer = await self._rest.fetch_trades(request.key.symbol, request.from_id)
         else:
             answer = await self._rest.fetch_recent_trades(request.key.symbol)
-        if _is_behind(answer.parsed, request, is_sparse=request.key.channel in self._venue.sparse_channels):
+        is_sparse = request.key.channel in self._venue.sparse_channels
+        if _is_behind(answer.parsed, request, is_sparse=is_sparse) and self._may_wait(request.name):
             raise VenueUnavailable(f"the venue's last trades of {request.key.symbol} do not reach {request.to_id} yet")
+        self._behind_since.pop(request.name, None)
         return answer
+
+    def _may_wait(self, name: str) -> bool:
+        """Whether an answer that was too early is fetched again: not without end, where it stays too early."""
+        now = asyncio.get_running_loop().time()
+        return now - self._behind_since.setdefault(name, now) < self._behind_seconds
 
     async def _poll(self, request: PollRequest) -> Answer[list[Any]]:
         poll = self._venue.polls[request.channel]

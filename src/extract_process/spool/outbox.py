@@ -159,6 +159,7 @@ class Uploader:
         )
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._abandoned = threading.Event()
         self._thread = threading.Thread(target=self._run, name="uploader", daemon=True)
         self._thread.start()
 
@@ -177,17 +178,23 @@ class Uploader:
         return len(self._outbox.waiting())
 
     def finish(self, seconds: float) -> int:
-        """Uploads what waits, for at most `seconds`; returns the number of objects left for the next start."""
+        """Uploads what waits, for at most `seconds`; returns the number of objects left for the next start.
+
+        After that no upload begins any more; one that is under way may still arrive.
+        """
         self._stopping.set()
         self._wake.set()
         self._thread.join(seconds)
+        self._abandoned.set()
         return len(self._outbox.waiting())
 
     def _run(self) -> None:
-        while True:
+        while not self._abandoned.is_set():
             self._wake.clear()
             try:
                 for waiting in self._outbox.waiting():
+                    if self._abandoned.is_set():
+                        return
                     self._upload(waiting)
                     self._outage.succeeded()
             except (TickhouseError, OSError) as error:
@@ -214,6 +221,6 @@ class Uploader:
         most = self._outage.failed(error, cause, tries=self.failures + 1, waiting=self.waiting)
         seconds = random.uniform(0.1, most)
         if self._stopping.is_set():
-            time.sleep(min(seconds, 1.0))
+            self._abandoned.wait(min(seconds, 1.0))
         else:
             self._stopping.wait(seconds)

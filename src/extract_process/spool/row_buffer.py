@@ -13,8 +13,10 @@ import pyarrow as pa
 from extract_process.decimals import decimals, separated
 from extract_process.level_text import LevelText, numbers_of
 from extract_process.parquet import parquet_bytes
+from extract_process.ranges import Range
 from extract_process.records import (
     DATASET_OF,
+    AnsweredTrade,
     DepthSnapshot,
     Heartbeat,
     Kline,
@@ -32,7 +34,7 @@ from tickhouse_core.datasets import HEARTBEATS, INSTANT, KLINES, LEVELS, NAME, S
 from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.lake_keys import hourly_key, stream_klines_key
 
-Parsed: TypeAlias = DepthSnapshot | list[Trade] | Any
+Parsed: TypeAlias = DepthSnapshot | list[AnsweredTrade] | Any
 """What a REST answer is, by its request: a snapshot, trades, records of a polled channel, or a table of klines."""
 
 CHUNK_RECORDS = 256
@@ -191,7 +193,8 @@ class RowBuffer:
             self.add_messages([parsed or self._venue.parse_depth(answer.body, answer.symbol, answer.reason)], receipt_time)
         elif answer.what == "trades":
             trades = parsed if isinstance(parsed, list) else self._venue.parse_trades(answer.body, answer.symbol)
-            wanted = [trade for trade in trades if answer.from_id <= trade.trade_id <= answer.to_id]
+            ids = Range(answer.from_id, answer.to_id)
+            wanted = [trade for trade in trades if isinstance(trade, Trade) and trade.trade_id in ids]
             self.add_messages(wanted, receipt_time)
         elif (poll := self._venue.polls.get(answer.what)) is not None:
             self.add_messages(parsed if parsed is not None else poll.parse(answer.body, answer.symbol), receipt_time)

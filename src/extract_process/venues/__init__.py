@@ -15,8 +15,8 @@ from tickhouse_core.errors import UsageError
 if TYPE_CHECKING:  # a command that only says what it can do needs neither PyArrow nor an HTTP client
     import pyarrow as pa
 
-    from extract_process.records import DepthSnapshot, StreamKey, Trade
-    from extract_process.venues.api import Archive, Poll, SocketRules, VenueRest
+    from extract_process.records import AnsweredTrade, DepthSnapshot, StreamKey
+    from extract_process.venues.api import Archive, HistoryRest, Poll, SocketRules, VenueRest
 
 _MODULES = {
     "binance": "extract_process.venues.binance",
@@ -27,6 +27,8 @@ _MODULES = {
 """By name: the module whose `VENUE` it is. Loaded when it is asked for."""
 
 DEFAULT_VENUE = next(iter(_MODULES))
+DEFAULT_FUTURES = "binance-usdm"
+"""Where a history of futures is requested and no venue is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Venue:
     parse_depth: "Callable[[bytes, str, str], DepthSnapshot]"
     """Body, symbol, reason."""
 
-    parse_trades: "Callable[[bytes, str], list[Trade]]"
+    parse_trades: "Callable[[bytes, str], list[AnsweredTrade]]"
     """Body, symbol."""
 
     parse_klines: "Callable[[bytes, str, str, int], pa.Table]"
@@ -82,6 +84,9 @@ class Venue:
     open_archive: "Callable[[int], AbstractAsyncContextManager[Archive]] | None" = None
     """None: the venue has no readable bulk files."""
 
+    open_history: "Callable[[Path, int], AbstractAsyncContextManager[HistoryRest]] | None" = None
+    """None: the venue has neither funding rates nor open interest."""
+
     sparse_channels: frozenset[str] = frozenset()
     """Channels whose ids grow without being consecutive: a jump is a gap only where the stream was interrupted."""
 
@@ -94,6 +99,9 @@ class Venue:
     leaves_out_no_trades: bool = False
     """Trades over REST lack the ids that the venue says are no trades of the market: what an answer lacks between its first and
     its last trade is such an id."""
+
+    quantities_are_contracts: bool = False
+    """Of everything but candles in the quote asset. What a contract is worth is an event `contract` of each symbol."""
 
     top_channel: str = ""
     """The channel whose messages have the best of both sides at an update id of the book, which checks the running one."""

@@ -1,14 +1,14 @@
 """What the recorder may use of any venue: control messages, socket addresses and limits, the REST API and the archive."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
 from extract_process.ranges import Range
-from extract_process.records import DepthSnapshot, Trade
-from extract_process.venues.rest_client import Answer, RestClient
+from extract_process.records import AnsweredTrade, DepthSnapshot
+from extract_process.venues.rest_client import Answer, RequestTally, RestClient
 
 
 class Reply(NamedTuple):
@@ -125,10 +125,10 @@ class VenueRest(Protocol):
     async def fetch_depth(self, symbol: str, levels: int, reason: str) -> Answer[DepthSnapshot]:
         """An order book snapshot of at least this many levels per side, or the deepest the venue offers."""
 
-    async def fetch_recent_trades(self, symbol: str) -> Answer[list[Trade]]:
+    async def fetch_recent_trades(self, symbol: str) -> Answer[list[AnsweredTrade]]:
         """The venue's most recent trades, oldest first."""
 
-    async def fetch_trades(self, symbol: str, from_id: int) -> Answer[list[Trade]]:
+    async def fetch_trades(self, symbol: str, from_id: int) -> Answer[list[AnsweredTrade]]:
         """Single trades from this id on, oldest first; never aggregates, which are not trades.
 
         Raises VenueRefused where the venue has no history.
@@ -138,19 +138,62 @@ class VenueRest(Protocol):
         """Seconds between snapshots of this depth so that they use at most this share of the limit."""
 
 
+class HistoryRest(Protocol):
+    """What futures have beside candles. Async; errors as VenueRest's."""
+
+    markets: VenueRest
+    """Clock and symbols of the same venue."""
+
+    @property
+    def most_rows(self) -> Mapping[str, int]:
+        """By channel: a full answer may lack rows."""
+
+    @property
+    def tallies(self) -> Sequence[RequestTally]:
+        """Of the history's requests."""
+
+    def check(self, symbol: str) -> None:
+        """Raises UsageError for a symbol that has no such history."""
+
+    async def fetch_funding_rates(self, symbol: str, span: Range) -> Answer[pa.Table]:
+        """Rates settled in the span (microseconds, inclusive), oldest first; at most `most_rows`."""
+
+    async def fetch_open_interest(self, symbol: str, period: str, span: Range) -> Answer[pa.Table]:
+        """One row per period in the span, oldest first; at most `most_rows`."""
+
+
+class TradeFile(Protocol):
+    """All trades of a day (`date` is `YYYY-MM-DD`) or month, proven by the venue's checksum. `sha256` is the file's."""
+
+    name: str
+    date: str
+    sha256: str
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Rows of the dataset trades in the file's order, some ten thousand at a time: a file may be larger than memory.
+
+        Blocking. Raises VenueRefused for a file that cannot be read.
+        """
+
+
 class Archive(Protocol):
     """The venue's bulk files. None where a file is not published, which proves nothing about the market.
 
     Errors name the file: VenueRefused where it is unusable for good, VenueUnavailable where it was after all retries.
     """
 
-    requests: int
+    @property
+    def requests(self) -> int:
+        """Sent so far."""
 
     async def fetch_month(self, symbol: str, interval: str, month: str) -> pa.Table | None:
         """All klines of a calendar month (`YYYY-MM`), in the file's order."""
 
     async def fetch_day(self, symbol: str, interval: str, day: str) -> pa.Table | None:
         """All klines of a day (`YYYY-MM-DD`)."""
+
+    async def fetch_trades(self, symbol: str, date: str, sink: IO[bytes]) -> TradeFile | None:
+        """The trades of a day (`YYYY-MM-DD`) or month (`YYYY-MM`). The file is written into `sink`, which it needs open."""
 
     async def publishes(self, symbol: str, interval: str, date: str) -> bool:
         """Whether there is a file of this month or day."""

@@ -4,7 +4,6 @@ Unreadable input is refused, never guessed: FrameRefused for a frame, UnusableAn
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -12,9 +11,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from extract_process.decimals import UnreadableNumber, decimals, plain_levels
+from extract_process.decimals import UnreadableNumber, decimals, plain_levels, plain_number
 from extract_process.ranges import grid_of
-from extract_process.records import DepthSnapshot, Trade
+from extract_process.records import AnsweredTrade, DepthSnapshot, Trade, UnreadableTrade
 from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME, TRADES, most_text_bytes
 from tickhouse_core.errors import UnusableAnswer
 from tickhouse_core.timestamps import SECOND_US, format_instant
@@ -129,21 +128,24 @@ def snapshot_of(symbol: str, last_update_id: object, bids: object, asks: object,
     return DepthSnapshot(symbol, id_of(last_update_id), plain_levels(pairs_of(bids)), plain_levels(pairs_of(asks)), reason)
 
 
-def trades_of(answer: object, read: Callable[[Any], Trade]) -> list[Trade]:
-    """The trades of an answer, in its order; `read` makes one of each item.
-
-    A trade whose numbers cannot be read is left out: it stays a gap, and its neighbours are healed.
-    """
+def trades_of(answer: object, read: Callable[[Any], AnsweredTrade]) -> list[AnsweredTrade]:
+    """The trades of an answer, in its order; `read` makes one of each item."""
     if type(answer) is not list:
         raise TypeError("not an array")
-    trades = []
-    for item in answer:
-        with suppress(UnreadableNumber):
-            trades.append(read(item))
-    return trades
+    return [read(item) for item in answer]
 
 
-def rising_trades(trades: list[Trade]) -> list[Trade]:
+def answered_trade(
+    symbol: str, trade_id: int, price: object, quantity: object, *, is_buyer_maker: bool, at: int
+) -> AnsweredTrade:
+    """REST says no event time: it is the trade time. One whose numbers cannot be read stays a gap; its neighbours are healed."""
+    try:
+        return Trade(symbol, trade_id, plain_number(price), plain_number(quantity), is_buyer_maker, at, at)
+    except UnreadableNumber as error:
+        return UnreadableTrade(trade_id, at, str(error))
+
+
+def rising_trades(trades: list[AnsweredTrade]) -> list[AnsweredTrade]:
     """Raises ValueError where their ids do not rise."""
     if any(later.trade_id <= earlier.trade_id for earlier, later in pairwise(trades)):
         raise ValueError("trades are not in ascending order")
@@ -163,13 +165,13 @@ def klines_table(columns: dict[str, Any], *, venue: str, symbol: str, interval: 
     """
     rows = len(columns["open_time"])
     constants = {"venue": venue, "symbol": symbol, "interval": interval, "source": source}
-    filled: dict[str, Any] = {name: _repeated(value, rows) for name, value in constants.items()}
-    filled["open_time"] = _instants(columns["open_time"], grain=1)
-    filled["close_time"] = _instants(columns["close_time"], grain=_MILLISECOND_US)
+    filled: dict[str, Any] = {name: repeated(value, rows) for name, value in constants.items()}
+    filled["open_time"] = instants_of(columns["open_time"], grain=1)
+    filled["close_time"] = instants_of(columns["close_time"], grain=_MILLISECOND_US)
     filled["trade_count"] = integers_of(columns["trade_count"])
     filled["is_closed"] = pa.repeat(pa.scalar(True), rows)
     filled["receipt_time"] = pa.repeat(pa.scalar(receipt_time, INSTANT), rows)
-    arrays = [filled[field.name] if field.name in filled else _decimals(columns[field.name]) for field in KLINES.schema]
+    arrays = [filled[field.name] if field.name in filled else decimals_of(columns[field.name]) for field in KLINES.schema]
     return check_klines(pa.table(arrays, schema=KLINES.schema))
 
 
@@ -183,13 +185,17 @@ def rising_klines(rows: pa.Table) -> pa.Table:
 
 def integers_of(numbers: Any) -> pa.Array:
     """Raises ValueError where one is missing."""
-    array = numbers if isinstance(numbers, pa.Array | pa.ChunkedArray) else pa.array(numbers, pa.int64())
+    return complete_array(numbers, pa.int64())
+
+
+def complete_array(values: Any, kind: pa.DataType) -> pa.Array:
+    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, kind)
     if array.null_count:
-        raise ValueError("a time or count is missing")
+        raise ValueError("a time, count, id or side is missing")
     return array
 
 
-def _decimals(texts: Any) -> Any:
+def decimals_of(texts: Any) -> Any:
     """Exact. Raises ArrowInvalid for what does not fit, ValueError for a missing value."""
     if not isinstance(texts, pa.Array | pa.ChunkedArray):
         texts = pa.array(texts, pa.string())
@@ -198,7 +204,7 @@ def _decimals(texts: Any) -> Any:
     return decimals(texts)
 
 
-def _instants(microseconds: Any, grain: int) -> pa.Array:
+def instants_of(microseconds: Any, grain: int) -> pa.Array:
     values = integers_of(microseconds)
     if len(values):
         first, last = pc.min(values).as_py(), pc.max(values).as_py()
@@ -207,7 +213,7 @@ def _instants(microseconds: Any, grain: int) -> pa.Array:
     return pc.cast(pc.multiply(pc.divide(values, grain), grain), INSTANT)
 
 
-def _repeated(value: str, rows: int) -> pa.Array:
+def repeated(value: str, rows: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), pa.array([value], pa.string())).cast(NAME)
 
 

@@ -1,4 +1,4 @@
-"""The venue's bulk archive: finished days and months of klines as zip files with a CHECKSUM, rows equal to REST's.
+"""The bulk archive's klines: finished days and months as zip files with a CHECKSUM, rows equal to REST's.
 
 One CSV per zip without a header, "microseconds (16 digits) from 2025-01-01 on, milliseconds before"; the month interval is
 spelled `1mo` here; 3d, 1w and 1mo come in monthly files only; no symbol, no rows or not finished yet is a 404.
@@ -49,7 +49,7 @@ def parse_archive_path(path: str, folder: str = SPOT) -> ArchiveFile | None:
     if not match:
         return None
     interval = _interval(match["interval"])
-    period = _period(match["period"], match["date"])
+    period = period_of(match["period"], match["date"])
     if not interval or not period or (match["period"] == "daily" and not 0 < interval.length <= DAY):
         return None
     name = f"{match['symbol']}-{match['interval']}-{match['date']}"
@@ -75,7 +75,7 @@ class Archive:
         content: bytes | None = self._zip(replace(file, wants_checksum=False), last, faults)
         if content is None:
             return None
-        return _checksum(content, file.name, faults) if file.wants_checksum else _as_sent(content, faults)
+        return checksum_of(content, file.name, faults) if file.wants_checksum else as_sent(content, faults)
 
     def _build(self, file: ArchiveFile, last: int, faults: frozenset[FaultKind]) -> bytes | None:
         unit = TimeUnit.MICROSECOND if self._is_spot and file.start >= MICROSECONDS_SINCE else TimeUnit.MILLISECOND
@@ -88,14 +88,14 @@ class Archive:
         if FaultKind.ARCHIVE_DIFFERS in faults:
             _change_one_close(lines, self._source.instruments[file.symbol])
         header = [] if self._is_spot else [_HEADER]
-        return _zipped(f"{file.name}.csv", b"\n".join([*header, *lines]) + b"\n")
+        return zipped(f"{file.name}.csv", b"\n".join([*header, *lines]) + b"\n")
 
 
 def _interval(text: str) -> Interval | None:
     return INTERVALS["1M"] if text == "1mo" else INTERVALS.get(text) if text != "1M" else None
 
 
-def _period(period: str, date: str) -> tuple[int, int] | None:
+def period_of(period: str, date: str) -> tuple[int, int] | None:
     try:
         first = datetime.strptime(date, "%Y-%m-%d" if period == "daily" else "%Y-%m").replace(tzinfo=UTC)
     except ValueError:
@@ -113,7 +113,7 @@ def _change_one_close(lines: list[bytes], instrument: Instrument) -> None:
     lines[len(lines) // 2] = ",".join(cells).encode()
 
 
-def _zipped(name: str, content: bytes) -> bytes:
+def zipped(name: str, content: bytes) -> bytes:
     """The same rows are always the same bytes: the entry carries a fixed date."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -121,11 +121,11 @@ def _zipped(name: str, content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _checksum(content: bytes, name: str, faults: frozenset[FaultKind]) -> bytes:
+def checksum_of(content: bytes, name: str, faults: frozenset[FaultKind]) -> bytes:
     """`<sha256>  <file>.zip`, as `sha256sum -c` reads it."""
     content = content if FaultKind.ARCHIVE_BAD_CHECKSUM not in faults else content[::-1]
     return f"{sha256(content).hexdigest()}  {name}.zip\n".encode()
 
 
-def _as_sent(content: bytes, faults: frozenset[FaultKind]) -> bytes:
+def as_sent(content: bytes, faults: frozenset[FaultKind]) -> bytes:
     return content[: len(content) // 2] if FaultKind.ARCHIVE_TRUNCATED in faults else content

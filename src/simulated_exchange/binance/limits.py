@@ -36,7 +36,7 @@ class Verdict:
 
 @dataclass(slots=True)
 class _Client:
-    minute: int = -1
+    opened: int = -1
     used_weight: int = 0
     strikes: int = 0
     banned_until: int = 0
@@ -46,16 +46,17 @@ class _Client:
 
 @dataclass(slots=True)
 class RateLimiter:
-    """Counts weight per clock minute; bans after `ban_after` refusals inside one minute."""
+    """Counts weight per window of the clock (a minute); bans after `ban_after` refusals inside one window."""
 
     weight_limit: int = 6_000
     ban_after: int = 10
+    window: int = MINUTE
     _clients: dict[str, _Client] = field(default_factory=dict)
 
     def admit(self, address: str, weight: int, now: int) -> Verdict:
         """Counts one request and says whether it is served."""
         client = self._clients.setdefault(address, _Client())
-        _open_minute(client, now)
+        _open_window(client, now, self.window)
         if now < client.banned_until:
             return _banned(client, now)
         client.used_weight += weight
@@ -66,7 +67,7 @@ class RateLimiter:
     def ban(self, address: str, until: int, now: int) -> Verdict:
         """A scripted ban: every request before `until` gets a 418, and it does not count as one of ours."""
         client = self._clients.setdefault(address, _Client())
-        _open_minute(client, now)
+        _open_window(client, now, self.window)
         client.banned_until, client.ban_cause = until, Cause.INJECTED
         return _banned(client, now)
 
@@ -80,13 +81,13 @@ class RateLimiter:
             client.ban_cause = Cause.LIMIT
             client.bans = min(client.bans + 1, 16)
             return _banned(client, now)
-        return Verdict(HTTPStatus.TOO_MANY_REQUESTS, client.used_weight, _seconds(client.minute + MINUTE - now))
+        return Verdict(HTTPStatus.TOO_MANY_REQUESTS, client.used_weight, _seconds(client.opened + self.window - now))
 
 
-def _open_minute(client: _Client, now: int) -> None:
-    minute = now - now % MINUTE
-    if client.minute != minute:
-        client.minute, client.used_weight, client.strikes = minute, 0, 0
+def _open_window(client: _Client, now: int, window: int) -> None:
+    opened = now - now % window
+    if client.opened != opened:
+        client.opened, client.used_weight, client.strikes = opened, 0, 0
 
 
 def _banned(client: _Client, now: int) -> Verdict:

@@ -69,7 +69,7 @@ class Wording:
         self.symbol = instrument.symbol
         self._price_scale = instrument.price_scale
         self._quantity_scale = instrument.quantity_scale
-        self._notional_scale = instrument.notional_scale
+        self._instrument = instrument
         self._price = decimals_of(instrument.tick_decimals)
         self._quantity = decimals_of(instrument.step_decimals)
 
@@ -134,8 +134,8 @@ class Wording:
             f'"T":{interval.next_open(kline.open_time) * unit - 1},"s":"{self.symbol}","i":"{interval.name}",'
             f'"f":{first},"L":{last},"o":"{price(kline.open)}","c":"{price(kline.close)}","h":"{price(kline.high)}",'
             f'"l":"{price(kline.low)}","v":"{quantity(kline.volume)}","n":{kline.trade_count},"x":{json_of(closed)},'
-            f'"q":"{decimal_text(kline.quote_volume * self._notional_scale)}","V":"{quantity(kline.taker_buy_volume)}",'
-            f'"Q":"{decimal_text(kline.taker_buy_quote_volume * self._notional_scale)}","B":"0"}}}}'
+            f'"q":"{self._turnover(kline.volume, kline.quote_volume)}","V":"{quantity(kline.taker_buy_volume)}",'
+            f'"Q":"{self._turnover(kline.taker_buy_volume, kline.taker_buy_quote_volume)}","B":"0"}}}}'
         )
 
     def mini_ticker(self, ticker: MiniTicker, at: int, unit: TimeUnit) -> str:
@@ -143,7 +143,7 @@ class Wording:
         return (
             f'{{"e":"24hrMiniTicker","E":{at * unit // 1000},"s":"{self.symbol}","c":"{price(ticker.close)}",'
             f'"o":"{price(ticker.open)}","h":"{price(ticker.high)}","l":"{price(ticker.low)}",'
-            f'"v":"{self._quantity(ticker.volume)}","q":"{decimal_text(ticker.quote_volume * self._notional_scale)}"}}'
+            f'"v":"{self._quantity(ticker.volume)}","q":"{self._turnover(ticker.volume, ticker.quote_volume)}"}}'
         )
 
     def day(self, ticker: MiniTicker, last: Trade | None, best: tuple[int, int, int, int]) -> DayFigures:
@@ -156,7 +156,7 @@ class Wording:
             self._price(ticker.high),
             self._price(ticker.low),
             self._quantity(ticker.volume),
-            decimal_text(ticker.quote_volume * self._notional_scale),
+            self._turnover(ticker.volume, ticker.quote_volume),
             (self._price(bid), self._quantity(bid_size)) if bid else None,
             (self._price(ask), self._quantity(ask_size)) if ask else None,
             last.trade_id if last else -1,
@@ -164,12 +164,15 @@ class Wording:
         )
 
     def rest_trade(self, trade: Trade, unit: TimeUnit) -> str:
-        quote = decimal_text(trade.price * trade.quantity * self._notional_scale)
+        quote = self._turnover(trade.quantity, trade.price * trade.quantity)
         return (
             f'{{"id":{trade.trade_id},"price":"{self._price(trade.price)}","qty":"{self._quantity(trade.quantity)}",'
             f'"quoteQty":"{quote}","time":{trade.time_us * unit // 1000},'
             f'"isBuyerMaker":{json_of(trade.is_buyer_maker)},"isBestMatch":true}}'
         )
+
+    def _turnover(self, steps: int, notional: int) -> str:
+        return decimal_text(self._instrument.turnover(steps, notional))
 
 
 def json_of(value: bool) -> str:

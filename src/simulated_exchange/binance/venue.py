@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import orjson
 
 from simulated_exchange.binance.agg_trades import LOOK, first_of_page
-from simulated_exchange.binance.archive import SPOT, Archive, parse_archive_path
+from simulated_exchange.binance.archive import SPOT, Archive, ArchiveFile, parse_archive_path
+from simulated_exchange.binance.archive_trades import TradesArchive, TradesFile, parse_trades_path
 from simulated_exchange.binance.generator import Feeds, Tickers
 from simulated_exchange.binance.lake import LakeBooks
 from simulated_exchange.binance.limits import RateLimiter
@@ -34,6 +35,7 @@ from simulated_exchange.venue_core import Admission, VenueCore
 
 _KLINES = "/klines"
 _MOST_TRADES = 100_000  # of a recorded session
+_ALL_TRADES = 10_000_000
 _NO_SUCH_KEY = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n'
     b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>"
@@ -115,6 +117,7 @@ class BinanceVenue(VenueCore[Feeds]):
         self._limiter = limiter or RateLimiter(config.weight_limit, config.ban_after)
         self._weight_limit = self._limiter.weight_limit
         self._archive = Archive(self.klines, is_spot=self.IS_SPOT)
+        self._trades_archive = TradesArchive(is_spot=self.IS_SPOT)
 
     @property
     def archive_folder(self) -> str:
@@ -213,16 +216,26 @@ class BinanceVenue(VenueCore[Feeds]):
 
     async def _file(self, path: str, now: int, plan: FaultPlan) -> Reply:
         is_whole = not isinstance(self.replay, LakeReplay)  # a lake may have parts of a day
-        file = parse_archive_path(path, self.archive_folder) if is_whole else None
-        content = await asyncio.to_thread(self._archive.read, file, now) if file else None
+        folder = self.archive_folder
+        file = parse_archive_path(path, folder) or parse_trades_path(path, folder) if is_whole else None
+        content = await self._content(file, now) if file else None
         faults = plan.archive_faults(path.removesuffix(".CHECKSUM")) if content else frozenset()
         if file and faults:
-            content = await asyncio.to_thread(self._archive.read, file, now, faults)
+            content = await self._content(file, now, faults)
         for kind in faults:
             self.tally.on_fault(kind)
         if file is None or content is None:
             return Reply(404, _NO_SUCH_KEY, "application/xml")
         return Reply(200, content, "text/plain" if file.wants_checksum else "application/zip")
+
+    async def _content(
+        self, file: ArchiveFile | TradesFile, now: int, faults: frozenset[FaultKind] = frozenset()
+    ) -> bytes | None:
+        if isinstance(file, ArchiveFile):
+            return await asyncio.to_thread(self._archive.read, file, now, faults)
+        if file.end > now or not (self.replay or file.symbol in self.live.markets):
+            return None
+        return self._trades_archive.read(file, lambda unit: self.books.trades(file.symbol, now, 0, _ALL_TRADES, unit), faults)
 
 
 def _date(now: int) -> str:

@@ -33,6 +33,9 @@ class Instrument:
     usual_quantity: float
     """Base asset that changes hands in a quiet minute."""
 
+    contract_size: int = 0
+    """What a unit of quantity is worth in the quote asset; 0: quantities are of the base asset."""
+
     @property
     def price_scale(self) -> int:
         return int(10 ** (DECIMALS - self.tick_decimals))
@@ -44,6 +47,16 @@ class Instrument:
     @property
     def notional_scale(self) -> int:
         return int(10 ** (DECIMALS - self.tick_decimals - self.step_decimals))
+
+    def turnover(self, steps: int, notional: int) -> int:
+        """What changed hands in the other asset than `steps` are of, in 10^-8. `notional`: the sum of ticks times steps.
+
+        The quote asset; of contracts the base asset, which is what they are worth at their mean price.
+        """
+        if not self.contract_size:
+            return notional * self.notional_scale
+        per_contract = self.contract_size * 10 ** (DECIMALS + self.tick_decimals - self.step_decimals)
+        return steps * steps * int(per_contract) // notional if notional else 0
 
 
 def listed_instruments(number: int) -> Mapping[str, Instrument]:

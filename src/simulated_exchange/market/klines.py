@@ -124,7 +124,9 @@ def text_rows_of_table(table: pa.Table, instrument: Instrument, length: int, uni
     if not table.num_rows:
         return Rows((), (0,), b"")
     column = {name: table.column(name).combine_chunks() for name in table.column_names}
-    price, quantity, notional = instrument.price_scale, instrument.quantity_scale, instrument.notional_scale
+    price, quantity = instrument.price_scale, instrument.quantity_scale
+    turnover = _turnovers(instrument, column["volume"], column["quote_volume"])
+    taken = _turnovers(instrument, column["taker_buy_volume"], column["taker_buy_quote_volume"])
     closes = pc.add(pc.multiply(pc.add(column["open_time"], length), int(unit)), -1)
     joined = pc.binary_join_element_wise(
         "[", pc.multiply(column["open_time"], int(unit)).cast(pa.string()),
@@ -134,15 +136,22 @@ def text_rows_of_table(table: pa.Table, instrument: Instrument, length: int, uni
         '","', decimals_of(column["close"], price),
         '","', decimals_of(column["volume"], quantity),
         '",', closes.cast(pa.string()),
-        ',"', decimals_of(column["quote_volume"], notional),
+        ',"', turnover,
         '",', column["trade_count"].cast(pa.string()),
         ',"', decimals_of(column["taker_buy_volume"], quantity),
-        '","', decimals_of(column["taker_buy_quote_volume"], notional),
+        '","', taken,
         '","0"],', "",
     )  # fmt: skip
     _, offsets, text = joined.buffers()
     opens = memoryview(column["open_time"].buffers()[1]).cast("q")[column["open_time"].offset :]
     return Rows(opens[: len(joined)], memoryview(offsets).cast("i")[: len(joined) + 1], text.to_pybytes())
+
+
+def _turnovers(instrument: Instrument, steps: pa.Array, notional: pa.Array) -> pa.Array:
+    """`Instrument.turnover` of each row, as text."""
+    if not instrument.contract_size:
+        return decimals_of(notional, instrument.notional_scale)
+    return decimals_of(pa.array(map(instrument.turnover, steps.to_pylist(), notional.to_pylist()), pa.int64()), 1)
 
 
 def decimals_of(column: pa.Array, scale: int) -> pa.Array:
@@ -154,9 +163,8 @@ def decimals_of(column: pa.Array, scale: int) -> pa.Array:
 def _row(kline: Kline, instrument: Instrument, interval: Interval, unit: TimeUnit) -> str:
     prices = [decimal_text(ticks * instrument.price_scale) for ticks in kline[1:5]]
     volume, taken = (decimal_text(steps * instrument.quantity_scale) for steps in (kline.volume, kline.taker_buy_volume))
-    quote_volume, quote_taken = (
-        decimal_text(product * instrument.notional_scale) for product in (kline.quote_volume, kline.taker_buy_quote_volume)
-    )
+    quote_volume = decimal_text(instrument.turnover(kline.volume, kline.quote_volume))
+    quote_taken = decimal_text(instrument.turnover(kline.taker_buy_volume, kline.taker_buy_quote_volume))
     joined = '","'.join(prices)
     close_time = interval.next_open(kline.open_time) * unit - 1
     return (

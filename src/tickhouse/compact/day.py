@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from tickhouse_core.errors import Interrupted, ObjectChanged, ObjectRefused, Tic
 from tickhouse_core.lake_keys import CompactedName, compacted_key, compacted_name
 from tickhouse_core.object_store import ObjectStore, ObjectSummary, StoredObject
 from tickhouse_core.parquet_check import CheckedFile
-from tickhouse_core.reading.object_rows import in_chunks
 from tickhouse_core.reading.objects import day_prefix, objects_of_day
 from tickhouse_core.reading.ordering import whole_numbers
 from tickhouse_core.timestamps import format_instant, now_us
@@ -35,9 +33,6 @@ LEVEL = 9
 
 GROUP_BYTES = 16 * 1024**2
 """Of rows in memory in a row group: about two megabytes in the file, so that readers of an hour leave the others out."""
-
-FETCHED_AT_ONCE = 8
-_AHEAD_BYTES, _AHEAD_OBJECTS = 16 * 1024**2, 64
 
 _SUMS = 2**64
 
@@ -247,13 +242,14 @@ class DayCompaction:
         return commit
 
     def _read_all(self, objects: list[ObjectSummary], runs: Runs, counts: DayCounts) -> set[Source]:
-        """Those of which all rows are in the runs now. Objects are fetched ahead, some at a time."""
+        """Those of which all rows are in the runs now."""
         sound: set[Source] = set()
-        with ThreadPoolExecutor(FETCHED_AT_ONCE, thread_name_prefix="compact") as threads:
-            for some in in_chunks(objects, _AHEAD_BYTES, _AHEAD_OBJECTS):
-                for summary, stored in zip(some, threads.map(self._checked.fetched, some), strict=True):
-                    if stored is not None and self._read(stored, runs, counts):
-                        sound.add(source_of(summary))
+        for some in self._checked.ahead(objects):
+            for group, rows in self._checked.groups(some):
+                self._check_stop()
+                if rows is not None:
+                    runs.add(rows)
+                sound |= {Source(one.key, one.etag) for one in group if rows is not None or self._read(one, runs, counts)}
         return sound
 
     def _read(self, stored: StoredObject, runs: Runs, counts: DayCounts) -> bool:

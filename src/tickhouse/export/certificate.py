@@ -25,8 +25,8 @@ VERSION = 1
 _MOST_NAMED = 5
 
 
-def of_symbol(job: Job, plan: Plan, outcome: Outcome, known: dict[str, Certainty]) -> dict[str, Any]:
-    """What is known of one symbol. `known` is by channel."""
+def of_symbol(job: Job, plan: Plan, outcome: Outcome, known: dict[str, Certainty], quantity: dict[str, Any]) -> dict[str, Any]:
+    """What is known of one symbol. `known` is by channel, `quantity` from `quantities_of`."""
     tick, lot = outcome.tick_and_lot
     surveys = {"trades": plan.trades, "depth": plan.book}
     described: dict[str, Any] = {
@@ -39,6 +39,7 @@ def of_symbol(job: Job, plan: Plan, outcome: Outcome, known: dict[str, Certainty
         "whole_books": outcome.resets,
         "unreadable_objects": sorted({said for scan in job.scans for said in scan.unreadable}),
         "notes": outcome.notes,
+        "quantity": quantity,
     }
     if tick is not None and lot is not None:
         described["smallest_steps_seen"] = {"price": f"{tick:f}", "quantity": f"{lot:f}"}

@@ -18,6 +18,7 @@ from tickhouse.export.one_view import ListedOnce
 from tickhouse.export.output_folder import CERTIFICATE, unfinished
 from tickhouse.export.parquet_files import write_tables
 from tickhouse.export.plan import Outcome, Plan
+from tickhouse.export.quantities import quantities_of
 from tickhouse.export.spans import shared
 from tickhouse.export.survey import survey_book, survey_trades
 from tickhouse.export.tardis_files import TYPES, write_csv_files
@@ -109,6 +110,7 @@ class Export:
         files: list[tuple[str, int]] = []
         sources: list[dict[str, str]] = []
         with unfinished(out, self._identity()) as folder:
+            quantities = quantities_of(self._store, self._asked.venue, self._asked.symbols)
             for symbol in self._asked.symbols:
                 with self._progress(symbol) as progress:
                     job = Job(self._store, self._lake, self._events, replace(self._asked, symbols=(symbol,)), progress)
@@ -120,7 +122,7 @@ class Export:
                     progress.begin("writing")
                     outcome = self._written(job, plan, folder)
                 files += outcome.files
-                symbols[symbol] = certificate.of_symbol(job, plan, outcome, known)
+                symbols[symbol] = certificate.of_symbol(job, plan, outcome, known, quantities[symbol])
                 sources += certificate.sources_of(job, plan, [DATASET_OF[channel] for channel in self._channels])
             certificate.write_certificate(folder, self._identity(), symbols, sources, files)
         self._say(out, symbols, files)

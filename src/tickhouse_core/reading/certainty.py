@@ -119,7 +119,7 @@ class _Look:
             if self.is_open[place] and self._is_filled(asked, place, told):
                 self.is_open[place] = False
         times = joined((int(self._first[place]), int(self._last[place]) + 1) for place in mine if self.is_open[place])
-        holes = self._unexplained(symbol, told, mine)
+        holes = self._unexplained(asked, told, mine)
         return _line(self._dataset, asked, told, times, holes)
 
     def _told(self, asked: Request) -> _Told:
@@ -143,17 +143,18 @@ class _Look:
             told = self._told(replace(asked, start=began, end=ended + 1))
         return any(start <= first and last < end for start, end in told.ranges)
 
-    def _unexplained(self, symbol: str, told: _Told, mine: Sequence[int]) -> int:
+    def _unexplained(self, asked: Request, told: _Told, mine: Sequence[int]) -> int:
         """Holes between rows of the range and the two beside it that no gap explains; other ids than those of a rule may jump.
 
-        A gap that was healed explains none: its rows were there. Only Binance counts trades up by one, as the check
-        trade_id_gaps has it.
+        A gap that was healed explains none: its rows were there. Only Binance's markets count trades up by one, as the check
+        trade_id_gaps has it; what is said to be no trade is none that is missing.
         """
-        if self._dataset not in (DEPTH_DIFFS, KLINES) and (self._dataset, self._request.venue) != (TRADES, "binance"):
+        counts_trades = self._dataset is TRADES and asked.venue.startswith("binance")
+        if self._dataset not in (DEPTH_DIFFS, KLINES) and not counts_trades:
             return 0
         length = length_us(self._request.interval) if self._dataset is KLINES else 1
         standing = [self._ids[place] for place in mine if self.is_open[place]]
-        absent = absences(self._events, symbol)
+        absent = [*absences(self._events, *asked.symbols), *(self._source.no_trades(asked) if counts_trades else ())]
         named = joined([*absent, *((ids[0], ids[1] + length) for ids in standing if None not in ids)])
         holes = [
             (one[1], other[0])

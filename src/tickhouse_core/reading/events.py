@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from tickhouse_core.datasets import KLINES, STREAM_EVENTS, Dataset
+from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.object_rows import ObjectRows, Wanted, in_chunks
 from tickhouse_core.reading.objects import received_from
@@ -19,18 +20,23 @@ from tickhouse_core.timestamps import HOUR_US
 _CHUNK_BYTES, _CHUNK_OBJECTS = 8 * 1024 * 1024, 400
 _BACKFILL = "backfill-"
 NO_DATA = "venue_has_no_data"
+_OF_NO_TRADE = ["symbol", "started_at", "from_update_id", "to_update_id"]
+"""They are many: a busy contract has a thousand an hour."""
 
 
 class GapEvents:
     """Thread-safe. A gap is written down when it is noticed, days later after a stop: all events since then count.
 
-    An object of events is read once; what is kept of it are gaps and heals.
+    An object of events is read once; what is kept of it are gaps and heals, and the ids that are no trades.
     """
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, kinds: tuple[EventKind, ...] = ("gap", "healed")) -> None:
+        """`kinds`: which events are kept."""
         self._store = store
+        self._kinds = list(kinds)
         self._lock = threading.Lock()
         self._rows: dict[str, pa.Table] = {}
+        self._no_trades: dict[str, pa.Table] = {}
         self._known: set[tuple[str, str]] = set()
         self._reader = ObjectRows(store, STREAM_EVENTS)
 
@@ -40,7 +46,10 @@ class GapEvents:
         return self._reader.unreadable
 
     def of(self, dataset: Dataset, request: Request) -> pa.Table:
-        """Gaps and heals of the symbols from the beginning of the range on, each once, in the columns of stream_events."""
+        """Gaps and heals (or `kinds`) of the symbols, all where none is named, from the beginning of the range on.
+
+        Each once, in the columns of stream_events.
+        """
         with self._lock:
             rows = self._all_since(request.venue, request.start)
         if request.symbols:
@@ -50,14 +59,31 @@ class GapEvents:
             rows = about(rows, request.interval)
         return _once(rows)
 
+    def no_trades(self, request: Request) -> list[tuple[int, int]]:
+        """Half-open ranges of ids that the venue calls no trades, of one symbol, in the range and around it."""
+        (symbol,) = request.symbols
+        with self._lock:
+            self._all_since(request.venue, request.start)
+            rows = self._no_trades[request.venue]
+        rows = rows.filter(pc.equal(rows.column("symbol"), symbol))
+        at = whole_numbers(rows.column("started_at"))
+        rows = rows.filter(pa.array((at >= request.start - HOUR_US) & (at < request.end + HOUR_US), pa.bool_()))
+        first, last = (rows.column(name).to_pylist() for name in ("from_update_id", "to_update_id"))
+        return joined(zip(first, (number + 1 for number in last), strict=True))
+
     def _all_since(self, venue: str, since: int) -> pa.Table:
         listed = received_from(self._store, STREAM_EVENTS, venue, since - HOUR_US)
         fresh = [summary for summary in listed if (summary.key, summary.etag) not in self._known]
-        told = ds.field("event").isin(["gap", "healed"]) & (ds.field("venue") == venue)
+        told = ds.field("event").isin([*self._kinds, "no_trade"]) & (ds.field("venue") == venue)
         wanted = Wanted(told, venue, ("event",))
         rows = self._rows.get(venue, self._reader.schema.empty_table())
+        no_trades = self._no_trades.get(venue, rows.select(_OF_NO_TRADE).slice(0, 0))
         for chunk in in_chunks(fresh, _CHUNK_BYTES, _CHUNK_OBJECTS):
-            rows = pa.concat_tables([rows, self._reader.read(chunk, wanted)])
+            found = self._reader.read(chunk, wanted)
+            is_no_trade = pc.equal(found.column("event"), "no_trade")
+            no_trades = pa.concat_tables([no_trades, found.filter(is_no_trade).select(_OF_NO_TRADE)])
+            rows = pa.concat_tables([rows, found.filter(pc.invert(is_no_trade))])
+        self._no_trades[venue] = no_trades
         self._known.update((summary.key, summary.etag) for summary in fresh)
         self._rows[venue] = rows
         return rows

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from tickhouse_core.datasets import KLINES, Dataset
-from tickhouse_core.lake_keys import compacted_name, is_streamed, klines_prefix, object_key, parse_object_key
+from tickhouse_core.lake_keys import compacted_name, is_streamed, klines_prefix, month_of_history, object_key, parse_object_key
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, format_instant, parse_instant
@@ -60,12 +60,25 @@ def _in_order(candidate: Candidate) -> tuple[int, str]:
 
 
 def _compacted(store: ObjectStore, dataset: Dataset, request: Request) -> Iterator[Candidate]:
-    """One list of keys a symbol."""
+    """One list of keys a symbol; months of a history as well."""
     for symbol in request.symbols or symbols_of(store, dataset, request.venue):
         for summary in store.list_keys(object_key(dataset, {"venue": request.venue, "symbol": symbol}, "")):
-            name = compacted_name(summary.key)
-            if name is not None and name.first_us <= request.end + MARGIN_US and name.last_us >= request.start - MARGIN_US:
-                yield Candidate(summary, name.first_us, 0)
+            named = _times_of(summary.key)
+            if named is not None and named[0] <= request.end + MARGIN_US and named[1] >= request.start - MARGIN_US:
+                yield Candidate(summary, named[0], 0)
+
+
+def _times_of(key: str) -> tuple[int, int] | None:
+    """The first and last time (us) that the name of a compacted object, or of a month of a history, says; None for others."""
+    if (name := compacted_name(key)) is not None:
+        return name.first_us, name.last_us
+    if not (month := month_of_history(key)):
+        return None
+    try:
+        first = parse_instant(f"{month}-01")
+    except ValueError:
+        return None
+    return first, first + 31 * DAY_US
 
 
 def symbols_of(store: ObjectStore, dataset: Dataset, venue: str) -> list[str]:

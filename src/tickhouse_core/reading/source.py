@@ -49,6 +49,9 @@ class Source(Protocol):
     def events(self, dataset: Dataset, request: Request) -> pa.Table:
         """See `GapEvents.of`."""
 
+    def no_trades(self, request: Request) -> list[tuple[int, int]]:
+        """See `GapEvents.no_trades`."""
+
     def check(self, request: Request) -> None:
         """Raises UsageError for a venue, a symbol or an interval that was never recorded."""
 
@@ -83,6 +86,9 @@ class LakeSource:
 
     def events(self, dataset: Dataset, request: Request) -> pa.Table:
         return self._events.of(dataset, request)
+
+    def no_trades(self, request: Request) -> list[tuple[int, int]]:
+        return self._events.no_trades(request)
 
     def check(self, request: Request) -> None:
         self._known.check(request)

@@ -4,19 +4,18 @@ from typing import Any
 
 import httpx
 import pyarrow as pa
-from extract_process.venues.toy.ws import read_trade
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from extract_process.ranges import Range
-from extract_process.records import DepthSnapshot, Trade
+from extract_process.records import AnsweredTrade, DepthSnapshot
 from extract_process.venues import parsing
 from extract_process.venues.api import Address
-from extract_process.venues.parsing import read_answer
+from extract_process.venues.parsing import id_of, instant_of, read_answer
 from extract_process.venues.rest_client import Answer, Outcome, RestClient, Retry, refusal
 from tickhouse_core.errors import UnknownSymbols, VenueRefused
 from tickhouse_core.settings import read
-from tickhouse_core.timestamps import MINUTE_US
+from tickhouse_core.timestamps import MINUTE_US, unit_to_us
 
 NAME = "toy"
 PAGE_ROWS = 500
@@ -37,9 +36,14 @@ def parse_depth(body: bytes, symbol: str, reason: str) -> DepthSnapshot:
     return read_answer(body, lambda item: parsing.snapshot_of(symbol, item["id"], item["bids"], item["asks"], reason))
 
 
-def parse_trades(body: bytes, symbol: str) -> list[Trade]:
+def parse_trades(body: bytes, symbol: str) -> list[AnsweredTrade]:
     """A list of trades as the stream has them, oldest first."""
-    return read_answer(body, lambda answer: parsing.trades_of(answer, lambda item: read_trade(item, symbol)))
+
+    def read(item: dict[str, Any]) -> AnsweredTrade:
+        trade_id, is_sale, at = id_of(item["id"]), item["taker"] == "seller", instant_of(item["at"], unit_to_us)
+        return parsing.answered_trade(symbol, trade_id, item["price"], item["amount"], is_buyer_maker=is_sale, at=at)
+
+    return read_answer(body, lambda answer: parsing.trades_of(answer, read))
 
 
 def parse_klines(body: bytes, symbol: str, interval: str, receipt_time: int) -> pa.Table:
@@ -98,10 +102,10 @@ class ToyRest:
         sent = {"market": symbol, "levels": str(levels)}
         return await self.client.get("/book", sent, 1, lambda body, _: parse_depth(body, symbol, reason))
 
-    async def fetch_recent_trades(self, symbol: str) -> Answer[list[Trade]]:
+    async def fetch_recent_trades(self, symbol: str) -> Answer[list[AnsweredTrade]]:
         return await self.client.get("/trades", {"market": symbol}, 1, lambda body, _: parse_trades(body, symbol))
 
-    async def fetch_trades(self, symbol: str, from_id: int) -> Answer[list[Trade]]:
+    async def fetch_trades(self, symbol: str, from_id: int) -> Answer[list[AnsweredTrade]]:
         raise VenueRefused(f"toy has no history: nothing of {symbol} from {from_id} on")
 
     def snapshot_pause(self, levels: int, share: float) -> float:

@@ -47,7 +47,7 @@ def klines_table(
 
     Raises ValueError or ArrowInvalid for values that no kline can have.
     """
-    times = {name: _in_us(columns[name]) for name in ("open_time", "close_time")}
+    times = {name: in_us(columns[name]) for name in ("open_time", "close_time")}
     return parsing.klines_table(
         columns | times, venue=venue, symbol=symbol, interval=interval, source=source, receipt_time=receipt_time
     )
@@ -61,7 +61,7 @@ def _columns(answer: list[list[Any]]) -> dict[str, tuple[Any, ...]]:
     return dict(zip(KLINE_COLUMNS, zip(*answer, strict=True), strict=True))
 
 
-def _in_us(numbers: Any) -> pa.Array:
+def in_us(numbers: Any) -> pa.Array:
     """Milliseconds or microseconds, told apart by magnitude. What is negative stays so: a product might wrap around."""
     values = parsing.integers_of(numbers)
     is_other = pc.or_(pc.greater_equal(values, _FIRST_MICROSECONDS), pc.less(values, 0))

@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from extract_process.decimals import plain_number
 from extract_process.ranges import Range
-from extract_process.records import DepthSnapshot, Trade
+from extract_process.records import AnsweredTrade, DepthSnapshot
 from extract_process.venues import parsing
 from extract_process.venues.api import Address
 from extract_process.venues.binance.klines import NAME, parse_klines
 from extract_process.venues.binance.ws import STREAM_PATH
-from extract_process.venues.parsing import flag_of, id_of, instant_of, read_answer
+from extract_process.venues.parsing import answered_trade, flag_of, id_of, instant_of, read_answer
 from extract_process.venues.rate_limit import Tally
 from extract_process.venues.rest_client import (
     LONGEST_BAN_US,
@@ -105,12 +105,12 @@ def parse_depth(body: bytes, symbol: str, reason: str) -> DepthSnapshot:
     return read_answer(body, read)
 
 
-def parse_trades(body: bytes, symbol: str) -> list[Trade]:
-    """An answer of /api/v3/trades or /historicalTrades, oldest first. REST says no event time: it is the trade time."""
+def parse_trades(body: bytes, symbol: str) -> list[AnsweredTrade]:
+    """An answer of /api/v3/trades or /historicalTrades, oldest first."""
 
-    def read(item: dict[str, Any]) -> Trade:
+    def read(item: dict[str, Any]) -> AnsweredTrade:
         trade_id, is_buyer_maker, at = id_of(item["id"]), flag_of(item["isBuyerMaker"]), instant_of(int(item["time"]), unit_to_us)
-        return Trade(symbol, trade_id, plain_number(item["price"]), plain_number(item["qty"]), is_buyer_maker, at, at)
+        return answered_trade(symbol, trade_id, item["price"], item["qty"], is_buyer_maker=is_buyer_maker, at=at)
 
     return read_answer(body, lambda answer: parsing.rising_trades(parsing.trades_of(answer, read)))
 
@@ -202,11 +202,11 @@ class BinanceRest:
             in_thread=levels > MOST_LEVELS_ON_THE_LOOP,
         )
 
-    async def fetch_recent_trades(self, symbol: str) -> Answer[list[Trade]]:
+    async def fetch_recent_trades(self, symbol: str) -> Answer[list[AnsweredTrade]]:
         """The last 1,000."""
         return await self._fetch_trades("/api/v3/trades", symbol)
 
-    async def fetch_trades(self, symbol: str, from_id: int) -> Answer[list[Trade]]:
+    async def fetch_trades(self, symbol: str, from_id: int) -> Answer[list[AnsweredTrade]]:
         """1,000 of them. Raises VenueRefused where the host has no history (data-api.binance.vision)."""
         try:
             return await self._fetch_trades("/api/v3/historicalTrades", symbol, fromId=str(from_id))
@@ -223,7 +223,7 @@ class BinanceRest:
         sent = {"symbol": symbol, "interval": interval, "limit": str(limit), **bounds}
         return await self.client.get("/api/v3/klines", sent, 2, lambda body, at: parse_klines(body, symbol, interval, at))
 
-    async def _fetch_trades(self, path: str, symbol: str, **bounds: str) -> Answer[list[Trade]]:
+    async def _fetch_trades(self, path: str, symbol: str, **bounds: str) -> Answer[list[AnsweredTrade]]:
         sent = {"symbol": symbol, "limit": "1000", **bounds}
         return await self.client.get(path, sent, 25, lambda body, _: parse_trades(body, symbol))
 

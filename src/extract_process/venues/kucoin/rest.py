@@ -11,13 +11,12 @@ import httpx
 import orjson
 import pyarrow as pa
 
-from extract_process.decimals import plain_number
 from extract_process.ranges import Range, grid_of
-from extract_process.records import DepthSnapshot, Trade
+from extract_process.records import AnsweredTrade, DepthSnapshot
 from extract_process.venues import parsing
 from extract_process.venues.api import Address
 from extract_process.venues.kucoin.ws import VENUE_INTERVALS, ping_message
-from extract_process.venues.parsing import Parsed, from_ns, from_seconds, id_of, instant_of
+from extract_process.venues.parsing import Parsed, answered_trade, from_ns, from_seconds, id_of, instant_of
 from extract_process.venues.rate_limit import Tally
 from extract_process.venues.rest_client import Answer, Outcome, RestClient, Retry, refusal
 from tickhouse_core.errors import UnknownSymbols, VenueRefused
@@ -108,16 +107,16 @@ def parse_depth(body: bytes, symbol: str, reason: str) -> DepthSnapshot:
     return _read_data(body, read)
 
 
-def parse_trades(body: bytes, symbol: str) -> list[Trade]:
+def parse_trades(body: bytes, symbol: str) -> list[AnsweredTrade]:
     """/api/v1/market/histories, whatever its order: `{"sequence":"…","price":"…","size":"…","side":"buy","time":<ns>}`."""
 
-    def read(item: dict[str, Any]) -> Trade:
+    def read(item: dict[str, Any]) -> AnsweredTrade:
         sequence, side, at = id_of(int(item["sequence"])), item["side"], instant_of(int(item["time"]), from_ns)
         if side not in ("buy", "sell"):
             raise ValueError(f"trade {item!r:.100}")
-        return Trade(symbol, sequence, plain_number(item["price"]), plain_number(item["size"]), side == "sell", at, at)
+        return answered_trade(symbol, sequence, item["price"], item["size"], is_buyer_maker=side == "sell", at=at)
 
-    def read_all(data: Any) -> list[Trade]:
+    def read_all(data: Any) -> list[AnsweredTrade]:
         return parsing.rising_trades(sorted(parsing.trades_of(data, read), key=lambda trade: trade.trade_id))
 
     return _read_data(body, read_all)
@@ -228,12 +227,12 @@ class KucoinRest:
             path, {"symbol": symbol}, _SNAPSHOT_WEIGHT, lambda body, _: parse_depth(body, symbol, reason)
         )
 
-    async def fetch_recent_trades(self, symbol: str) -> Answer[list[Trade]]:
+    async def fetch_recent_trades(self, symbol: str) -> Answer[list[AnsweredTrade]]:
         """The last 100."""
         path = "/api/v1/market/histories"
         return await self.client.get(path, {"symbol": symbol}, 3, lambda body, _: parse_trades(body, symbol))
 
-    async def fetch_trades(self, symbol: str, from_id: int) -> Answer[list[Trade]]:
+    async def fetch_trades(self, symbol: str, from_id: int) -> Answer[list[AnsweredTrade]]:
         """Always raises VenueRefused: the last 100 trades are all that REST has."""
         raise VenueRefused(f"{NAME}'s REST has only the last 100 trades of {symbol}, not those from {from_id} on")
 

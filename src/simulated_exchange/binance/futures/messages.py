@@ -97,10 +97,11 @@ class FuturesWording(Wording):
         return self._quantity(open_interest(self._instrument, at))
 
     def rest_trade(self, trade: Trade, unit: TimeUnit) -> str:
-        quote = decimal_text(trade.price * trade.quantity * self._notional_scale)
+        other, amount = "base" if self._instrument.contract_size else "quote", trade.price * trade.quantity
         return (
             f'{{"id":{trade.trade_id},"price":"{self._price(trade.price)}","qty":"{self._quantity(trade.quantity)}",'
-            f'"quoteQty":"{quote}","time":{trade.time_us // 1000},"isBuyerMaker":{json_of(trade.is_buyer_maker)}}}'
+            f'"{other}Qty":"{self._turnover(trade.quantity, amount)}","time":{trade.time_us // 1000},'
+            f'"isBuyerMaker":{json_of(trade.is_buyer_maker)}}}'
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from simulated_exchange.market.instruments import Instrument
 
 _BTC_WORTH, _OTHER_WORTH = 100, 10
+"""USD a contract: "the contract multiplier of BTC is 100 USD, of others 10 USD"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,6 @@ class Product:
         contracts = map(_contract_of, spot.values())
         return {contract.symbol: contract for contract in contracts}
 
-    def contract_size(self, instrument: Instrument) -> int:
-        """USD a contract: "the contract multiplier of BTC is 100 USD, of others 10 USD"."""
-        return _BTC_WORTH if instrument.base == "BTC" else _OTHER_WORTH
-
     def route_of(self, stream: str) -> str:
         """Where the venue serves a stream; empty where there is one socket for all."""
         if not self.routes:
@@ -49,6 +46,7 @@ def _contract_of(spot: Instrument) -> Instrument:
         symbol=f"{spot.base}USD_PERP",
         quote="USD",
         step_decimals=0,
+        contract_size=worth,
         usual_quantity=max(200.0, spot.usual_quantity * spot.usual_price / worth),
     )
 

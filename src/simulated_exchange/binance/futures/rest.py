@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import orjson
 
 from simulated_exchange.binance import rest as spot
+from simulated_exchange.binance.futures.history import OPEN_INTEREST, funding_rates, open_interest_history
 from simulated_exchange.binance.futures.messages import FuturesWording
 from simulated_exchange.binance.futures.product import Product
 from simulated_exchange.binance.parameters import VenueError, known_symbol, read_parameters, time_bound, whole_number
@@ -20,7 +21,7 @@ _USUAL_ROWS = 500
 
 def answer(product: Product, path: str, call: Call) -> Reply:
     """What the venue says to a GET that its limits let through."""
-    name = path.removeprefix(f"{product.api}/")
+    name = name_of(product, path)
     try:
         if name in _OWN:
             return Reply(200, _OWN[name](product, call))
@@ -31,13 +32,20 @@ def answer(product: Product, path: str, call: Call) -> Reply:
 
 def weight_of(product: Product, path: str, pairs: Sequence[tuple[str, str]]) -> int:
     """What a request costs, refused or not."""
-    name, sent = path.removeprefix(f"{product.api}/"), dict(pairs)
+    name, sent = name_of(product, path), dict(pairs)
     limit = int(sent["limit"]) if sent.get("limit", "").isdecimal() else _USUAL_ROWS
     if name == "depth":
         return _DEPTH_WEIGHTS.get(limit, 1)
     if name == "klines":
         return next((weight for most, weight in _KLINE_WEIGHTS if limit <= most), 10)
+    if name in ("fundingRate", "openInterestHist"):
+        return 1 if product.has_contracts else 0
     return _WEIGHTS.get(name, 1)
+
+
+def name_of(product: Product, path: str) -> str:
+    """Of an endpoint; the whole path of one that is none of this market."""
+    return "openInterestHist" if path == OPEN_INTEREST else path.removeprefix(f"{product.api}/")
 
 
 def _exchange_info(product: Product, call: Call) -> bytes:
@@ -59,7 +67,7 @@ def _contract_info(product: Product, call: Call, instrument: Instrument) -> dict
         "quoteAsset": instrument.quote,
         "marginAsset": instrument.base if product.has_contracts else instrument.quote,
     }
-    return {**info, "contractSize": product.contract_size(instrument)} if product.has_contracts else info
+    return {**info, "contractSize": instrument.contract_size} if product.has_contracts else info
 
 
 def _depth(product: Product, call: Call) -> bytes:
@@ -104,5 +112,7 @@ _OWN: dict[str, Callable[[Product, Call], bytes]] = {
     "klines": _klines,
     "openInterest": _open_interest,
     "historicalTrades": _historical_trades,
+    "fundingRate": funding_rates,
+    "openInterestHist": open_interest_history,
 }
 _AS_SPOT = ("ping", "time", "trades", "aggTrades")

@@ -3,6 +3,7 @@
 import csv
 import io
 import zipfile
+from decimal import ROUND_DOWN, Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -85,6 +86,18 @@ async def test_trades_and_tops_have_the_markets_fields(
     assert trade["q"].isdecimal() == (market == "coinm"), "contracts are whole"
     recent = told(client, f"{api}/trades", symbol=symbol)
     assert {one["id"]: one["price"] for one in recent}[trade["t"]] == trade["p"]
+
+
+def test_candles_of_contracts_have_the_coin_beside_them(client: httpx.Client) -> None:
+    """A contract of BTC is worth 100 USD: contracts times that, by the coin, is a price between the candle's low and high."""
+    asked: dict[str, Any] = {"symbol": "BTCUSD_PERP", "interval": "1m", "limit": 1500}
+    for candle in client.get("/dapi/v1/klines", params=asked).raise_for_status().json():
+        high, low, contracts, coin, bought, bought_coin = (Decimal(candle[place]) for place in (2, 3, 5, 7, 9, 10))
+        for number, amount in ((contracts, coin), (bought, bought_coin)):
+            assert low * Decimal("0.9999") <= 100 * number / amount <= high * Decimal("1.0001"), "the coin has eight decimals"
+    for trade in told(client, "/dapi/v1/trades", symbol="BTCUSD_PERP"):
+        worth = 100 * Decimal(trade["qty"]) / Decimal(trade["price"])
+        assert Decimal(trade["baseQty"]) == worth.quantize(Decimal("1e-8"), ROUND_DOWN)
 
 
 @each_market

@@ -16,6 +16,7 @@ VENUE = venue_of(
         address_of=lambda socket: read(BinanceCoinmSettings).ws_url,
         status_key="contractStatus",
         earliest_us=1_591_747_200_000_000,  # 2020-06-10, before the first contract
+        quantities_are_contracts=True,
         longest_klines_us=200 * DAY_US,
     )
 )

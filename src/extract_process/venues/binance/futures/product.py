@@ -26,6 +26,7 @@ class Product:
     address_of: Callable[[str], str]
     """The base URL of a socket, by the name that `socket_of` gives."""
 
+    quantities_are_contracts: bool = False
     longest_klines_us: int | None = None
     """The longest span that a request for klines may have. Set where the venue answers with the newest of a span."""
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from extract_process.decimals import plain_number
 from extract_process.ranges import Range, grid_of
-from extract_process.records import DepthSnapshot, OpenInterest, Trade
+from extract_process.records import AnsweredTrade, DepthSnapshot, OpenInterest
 from extract_process.venues.api import Address, Poll
 from extract_process.venues.binance.futures.product import Product
 from extract_process.venues.binance.rest import ExchangeInfo, parse_depth, parse_exchange_info, parse_server_time, parse_trades
@@ -123,11 +123,11 @@ class FuturesRest:
             lambda body, _: parse_depth(body, symbol, reason),
         )
 
-    async def fetch_recent_trades(self, symbol: str) -> Answer[list[Trade]]:
+    async def fetch_recent_trades(self, symbol: str) -> Answer[list[AnsweredTrade]]:
         """The last 1,000. Those of the insurance fund and of automatic deleveraging are not among them."""
         return await self._get("trades", {"symbol": symbol, "limit": "1000"}, 5, lambda body, _: parse_trades(body, symbol))
 
-    async def fetch_trades(self, symbol: str, from_id: int) -> Answer[list[Trade]]:
+    async def fetch_trades(self, symbol: str, from_id: int) -> Answer[list[AnsweredTrade]]:
         """Always raises VenueRefused: older single trades need an API key, at a weight of 200."""
         name = self._product.name
         raise VenueRefused(f"{name}'s public REST has only the last 1,000 trades of {symbol}, not those from {from_id} on")

@@ -1,0 +1,304 @@
+"""Gaps of trades, healed from the bulk archive a day later: every trade once, each heal an event, nothing asked for twice."""
+
+import itertools
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from integration_tests.src.extract_process.conftest import us
+from integration_tests.src.extract_process.live import capturing, rows_of, wait_until
+from tests.commands import run_python
+from tests.waiting import patience
+
+import tickhouse as th
+from extract_process.backfill.trade_healer import TradeHealer
+from extract_process.parquet import parquet_bytes, write_events
+from extract_process.records import StreamEvent
+from extract_process.trades import run_healing
+from extract_process.venues.history_tables import trades_table
+from simulated_exchange.config import ExchangeConfig
+from simulated_exchange.server.clock import StandingClock
+from simulated_exchange.server.faults import Fault, FaultKind
+from tickhouse_core.datasets import TRADES
+from tickhouse_core.errors import UsageError, VenueError
+from tickhouse_core.lake_keys import hourly_key
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.ranges import Request
+from tickhouse_core.timestamps import DAY_US, now_us
+
+if TYPE_CHECKING:
+    from conftest import Lake
+    from integration_tests.src.extract_process.conftest import OpenVenue, Venue
+
+    from tickhouse_core.warehouse import Warehouse
+
+APIS = {"binance": "/api/v3", "binance-usdm": "/fapi/v1", "binance-coinm": "/dapi/v1"}
+ARCHIVES = {"binance": "spot", "binance-usdm": "futures/um", "binance-coinm": "futures/cm"}
+BEFORE_MIDNIGHT = "2025-03-09T23:59"
+ROW = ("trade_id", "price", "quantity", "is_buyer_maker", "trade_time")
+
+
+@dataclass
+class Recording:
+    """A market of which everything is known, and a lake with some of it. Rows are in the places of `ROW`, times in us."""
+
+    name: str
+    symbol: str
+    venue: "Venue"
+    store: ObjectStore
+    rows: list[tuple[Any, ...]]
+
+    def record(self, *spans: tuple[int, int]) -> None:
+        """Rows by their places, half-open, as a capture has them; and a gap between each two spans."""
+        for number, (first, end) in enumerate(spans, start=1):
+            columns = dict(zip(ROW, map(list, zip(*self.rows[first:end], strict=True)), strict=True))
+            columns |= {name: list(map(str, columns[name])) for name in ("price", "quantity")}
+            at = self.rows[first][4] + 50_000
+            table = trades_table(columns, venue=self.name, symbol=self.symbol, receipt_time=at)
+            self.store.write(hourly_key(TRADES, self.name, at, "capture", number), parquet_bytes(table, TRADES))
+        for number, (before, after) in enumerate(itertools.pairwise(spans), start=1):
+            last, next_one = self.rows[before[1] - 1], self.rows[after[0]]
+            ids, noticed = (last[0] + 1, next_one[0] - 1), next_one[4] + 50_000
+            gap = StreamEvent(self.name, self.symbol, "trades", "capture", "gap", *ids, last[4], noticed, "restart", "")
+            write_events(self.store, [gap], noticed, number)
+
+    def heal(self, *, again: bool = False, stop: StopRequest | None = None) -> TradeHealer:
+        first, last = us(BEFORE_MIDNIGHT) - DAY_US, us(BEFORE_MIDNIGHT) + DAY_US
+        return run_healing(Request(self.name, (), first, last), stop or StopRequest(), again=again)
+
+    def in_lake(self) -> list[tuple[Any, ...]]:
+        """Doubles stay."""
+        rows = [row for row in rows_of(self.store, "trades") if row["symbol"] == self.symbol]
+        return sorted((*(row[name] for name in ROW[:4]), us_of(row["trade_time"])) for row in rows)
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        return [row for row in rows_of(self.store, "stream_events") if row["event"] == kind]
+
+    def downloads(self) -> dict[str, int]:
+        """Requests to the archive, by file."""
+        tally = self.venue.exchange.tally()
+        asked = tally[self.name.removeprefix("binance-")] if self.name != "binance" else tally
+        by_path = {path: sum(answers.values()) for path, answers in asked["requests"].items() if path.startswith("/data/")}
+        return {path.rpartition("/")[2]: count for path, count in by_path.items()}
+
+
+def us_of(instant: datetime) -> int:
+    return round(instant.timestamp() * 1_000_000)
+
+
+def told_of(client: httpx.Client, name: str, symbol: str, clock: StandingClock, seconds: int) -> list[tuple[Any, ...]]:
+    """All trades of the next seconds, by REST, in whole microseconds."""
+    found: dict[int, tuple[Any, ...]] = {}
+    headers = {"X-MBX-TIME-UNIT": "MICROSECOND"} if name == "binance" else {}
+    for _ in range(0, seconds, 5):
+        clock.now += 5_000
+        answer = client.get(f"{APIS[name]}/trades", params={"symbol": symbol, "limit": 1000}, headers=headers)
+        for one in answer.raise_for_status().json():
+            at = one["time"] * (1 if headers else 1_000)
+            found[one["id"]] = one["id"], Decimal(one["price"]), Decimal(one["qty"]), one["isBuyerMaker"], at
+    return [found[number] for number in sorted(found)]
+
+
+@pytest.fixture(params=APIS)
+def recording(request: pytest.FixtureRequest, open_venue: "OpenVenue", moto_lake: "Lake") -> Recording:
+    """Two minutes around midnight, a day ago by the venue's clock."""
+    name = request.param
+    symbol = "BTCUSD_PERP" if name == "binance-coinm" else "BTCUSDT"
+    clock = StandingClock(us(BEFORE_MIDNIGHT) // 1_000)
+    config = ExchangeConfig(pace=10, weight_limit=1_000_000, futures_weight_limit=1_000_000)
+    venue = open_venue(config, clock)
+    with httpx.Client(base_url=venue.exchange.url, trust_env=False, timeout=patience(20)) as client:
+        client.get(f"{APIS[name]}/trades", params={"symbol": symbol}).raise_for_status()
+        rows = told_of(client, name, symbol, clock, 120)
+    venue.forget()
+    assert len(rows) > 1_000
+    clock.now += 24 * 3_600_000
+    return Recording(name, symbol, venue, moto_lake.store, rows)
+
+
+@pytest.mark.heart
+def test_gap_over_midnight_is_healed_exactly_and_nothing_is_asked_for_twice(recording: Recording) -> None:
+    count = len(recording.rows)
+    recording.record((0, 20), (count - 20, count))
+
+    healer = recording.heal()
+    first = recording.downloads()
+    recording.heal()
+
+    assert recording.in_lake() == recording.rows
+    assert healer.report.healed == healer.report.missing == count - 40
+    assert healer.report.lacking == healer.report.unfetched == 0
+    assert sorted(first) == [
+        f"{recording.symbol}-trades-2025-03-{day}.zip{end}" for day in ("09", "10") for end in ("", ".CHECKSUM")
+    ]
+    assert set(first.values()) == {1}
+    assert recording.downloads() == first, "the second run asks for nothing"
+    healed = recording.events("healed")
+    assert [(row["cause"], row["instance"]) for row in healed] == [("archive", f"archive-{recording.symbol}")] * 2
+    assert healed[0]["detail"].startswith(f"{recording.symbol}-trades-2025-03-09.zip, SHA-256 ")
+    ids = sorted((row["from_update_id"], row["to_update_id"]) for row in healed)
+    assert (ids[0][0], ids[1][1]) == (recording.rows[20][0], recording.rows[count - 21][0])
+    assert ids[0][1] + 1 == ids[1][0]
+
+
+def test_readers_see_the_healed_rows_and_no_open_gap(recording: Recording, moto_lake: "Lake") -> None:
+    count = len(recording.rows)
+    recording.record((0, 20), (300, 310), (count - 20, count))
+    recording.heal()
+
+    lake = th.open(f"s3://{recording.store.bucket}")
+    start, end = recording.rows[0][4], recording.rows[-1][4]
+    trades = lake.trades(recording.symbol, start, end, venue=recording.name)
+
+    table = trades.arrow()
+    assert table["trade_id"].to_pylist() == [row[0] for row in recording.rows if row[4] < end]
+    assert [gap["is_open"] for gap in trades.gaps.to_pylist()] == [False, False]
+    assert trades.is_complete
+
+
+def test_rows_that_another_recorder_has_are_not_written_again(recording: Recording) -> None:
+    count = len(recording.rows)
+    recording.record((0, 20), (count - 20, count))
+    other = recording.rows[100][4] + 40_000
+    columns = dict(zip(ROW, map(list, zip(*recording.rows[100:200], strict=True)), strict=True))
+    columns |= {name: list(map(str, columns[name])) for name in ("price", "quantity")}
+    table = trades_table(columns, venue=recording.name, symbol=recording.symbol, receipt_time=other)
+    recording.store.write(hourly_key(TRADES, recording.name, other, "another", 1), parquet_bytes(table, TRADES))
+
+    report = recording.heal().report
+
+    assert recording.in_lake() == recording.rows
+    assert (report.recorded, report.healed) == (100, count - 140)
+
+
+def test_file_that_does_not_match_its_checksum_is_one_line_and_writes_nothing(
+    recording: Recording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count = len(recording.rows)
+    recording.record((0, 20), (count - 20, count))
+    path = f"/data/{ARCHIVES[recording.name]}/daily/trades/{recording.symbol}/{recording.symbol}-trades-2025-03-09"
+    recording.venue.exchange.set_faults([Fault(FaultKind.ARCHIVE_BAD_CHECKSUM, count=1, path=path)])
+
+    with pytest.raises(VenueError, match=r"trades-2025-03-09\.zip: [0-9]+ bytes do not match their CHECKSUM, 3 times"):
+        recording.heal()
+
+    midnight = us("2025-03-10T00:00")
+    healed = [row for row in recording.rows[20 : count - 20] if row[4] >= midnight]
+    assert recording.in_lake() == [*recording.rows[:20], *healed, *recording.rows[count - 20 :]], "the other day is healed"
+    assert len(recording.events("healed")) == 1
+
+    recording.venue.exchange.set_faults([])
+    recording.heal()
+    assert recording.in_lake() == recording.rows
+
+
+def test_trades_that_the_file_lacks_stay_a_gap_and_are_not_asked_for_again(recording: Recording) -> None:
+    count = len(recording.rows)
+    recording.record((0, 20), (count - 20, count))
+    path = f"/data/{ARCHIVES[recording.name]}/daily/trades/{recording.symbol}/{recording.symbol}-trades-2025-03-09"
+    recording.venue.exchange.set_faults([Fault(FaultKind.ARCHIVE_MISSING_ROWS, count=1, path=path)])
+
+    report = recording.heal().report
+    asked = recording.downloads()
+    recording.heal()
+
+    assert report.lacking > 0
+    assert report.healed == report.missing - report.lacking
+    assert recording.downloads() == asked, "a published file does not change"
+    (failed,) = recording.events("heal_failed")
+    assert failed["cause"] == "archive_has_no_data"
+    assert failed["to_update_id"] - failed["from_update_id"] + 1 == report.lacking
+    assert len(recording.in_lake()) == count - report.lacking
+
+    recording.venue.exchange.set_faults([])
+    assert recording.heal(again=True).report.healed == report.lacking, "--recheck asks for it: the venue replaces files"
+    assert recording.in_lake() == recording.rows
+
+
+def test_day_without_a_file_yet_stays_open_and_is_healed_when_it_is_published(recording: Recording) -> None:
+    count = len(recording.rows)
+    recording.record((0, 20), (count - 20, count))
+    assert isinstance(recording.venue.clock, StandingClock)
+    published = recording.venue.clock.now
+    recording.venue.clock.now = us("2025-03-10T00:05") // 1_000
+
+    report = recording.heal().report
+    midnight = us("2025-03-10T00:00")
+    today = sum(row[4] >= midnight for row in recording.rows[20 : count - 20])
+    assert (report.unfetched, report.lacking, recording.events("heal_failed")) == (today, 0, [])
+
+    recording.venue.clock.now = published
+    recording.heal()
+    assert recording.in_lake() == recording.rows
+
+
+@pytest.mark.parametrize("recording", ["binance-usdm"], indirect=True)
+def test_healed_trades_are_in_the_warehouse_once_and_its_gap_is_closed(
+    recording: Recording, warehouse: "Warehouse", load: Any
+) -> None:
+    count = len(recording.rows)
+    recording.record((0, 20), (count - 20, count))
+    recording.heal()
+
+    load()
+
+    assert warehouse.query("select count(), uniqExact(trade_id) from trades") == [(count, count)]
+
+
+@pytest.mark.parametrize("recording", ["binance"], indirect=True)
+def test_stop_keeps_what_was_healed(recording: Recording) -> None:
+    recording.record((0, 20), (len(recording.rows) - 20, len(recording.rows)))
+    stop = StopRequest()
+    stop.set()
+
+    with pytest.raises(Exception, match="stopped by a signal"):
+        recording.heal(stop=stop)
+
+    recording.heal()
+    assert recording.in_lake() == recording.rows
+
+
+def test_venue_without_files_of_trades_is_refused(moto_lake: "Lake") -> None:
+    with pytest.raises(UsageError, match="--venue kucoin: it publishes no files of trades"):
+        run_healing(Request("kucoin", (), 0, now_us()), StopRequest())
+
+
+class ShiftedClock:
+    """The wall clock, moved forward by a test."""
+
+    def __init__(self) -> None:
+        self.ahead_us = 0
+
+    def now_us(self) -> int:
+        return now_us() + self.ahead_us
+
+
+def test_downtime_of_a_recorder_is_healed_a_day_later(open_venue: "OpenVenue", moto_lake: "Lake") -> None:
+    """More than REST has: of futures the last 1,000 trades."""
+    clock = ShiftedClock()
+    open_venue(ExchangeConfig(pace=20), clock)
+    with capturing("BTCUSDT", channels=("trades",), venue="binance-usdm"):
+        wait_until(lambda: len(rows_of(moto_lake.store, "trades")) > 20)
+    clock.ahead_us += 120_000_000
+    with capturing("BTCUSDT", channels=("trades",), venue="binance-usdm"):
+        wait_until(lambda: any(row["event"] == "heal_failed" for row in rows_of(moto_lake.store, "stream_events")))
+    ids = recorded_ids(moto_lake.store)
+    assert len(ids) < ids[-1] - ids[0] + 1
+    clock.ahead_us += DAY_US
+
+    report = run_healing(Request("binance-usdm", (), now_us() - DAY_US, now_us() + DAY_US), StopRequest()).report
+
+    assert recorded_ids(moto_lake.store) == list(range(ids[0], ids[-1] + 1))
+    assert report.healed == ids[-1] - ids[0] + 1 - len(ids)
+
+
+def recorded_ids(store: ObjectStore) -> list[int]:
+    return sorted(row["trade_id"] for row in rows_of(store, "trades"))
+
+
+def test_command_says_what_it_did(venue: "Venue", moto_lake: "Lake") -> None:
+    assert "open gaps  0\n" in run_python("-m", "extract_process.trades", "--venue", "binance").stdout

@@ -1,0 +1,193 @@
+"""The engine of the futures' histories: what the lake lacks is requested page by page, and landed month by month."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from extract_process.backfill.history_files import HistoryLake, Series
+from extract_process.backfill.plan import NO_DATA, plan_pages
+from extract_process.backfill.stopping import most_telling, unless_stopped
+from extract_process.listing import unknown_of
+from extract_process.parquet import write_events
+from extract_process.ranges import Grid, Range, grid_of
+from extract_process.records import StreamEvent
+from extract_process.venues.api import HistoryRest
+from tickhouse_core.datasets import FUNDING_RATES, INSTANT, OPEN_INTEREST, Dataset
+from tickhouse_core.errors import UnusableAnswer, VenueError, VenueRefused
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, format_instant, now_us
+
+log = logging.getLogger(__name__)
+
+SETTLE_US = 5 * MINUTE_US
+"""How long after its instant a row may still be late; a younger one is requested by the next run."""
+
+_LONGEST_FUNDING = Grid(8 * HOUR_US)
+"""A contract is settled every eight hours, some every four, two or one: in each eight hours of a day there is a rate."""
+
+_OLDEST_OPEN_INTEREST_US = 30 * DAY_US - HOUR_US
+"""The venue refuses a request that begins more than 30 days ago; the hour is for the time that requests wait."""
+
+_STOPPED = "stopped by a signal; what has arrived is kept, run again to go on"
+_FAILURES_SAID = 3
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One kind. `page`: slots of `grid` in one request; `oldest_us`: how far back the venue goes, None: all of it."""
+
+    dataset: Dataset
+    grid: Grid
+    rows_grid: Grid
+    page: int
+    period: str = ""
+    oldest_us: int | None = None
+
+    @property
+    def channel(self) -> str:
+        return str(self.dataset.channel)
+
+
+def funding_history() -> History:
+    """Rates are settled at full hours. A page of 333 days has 999 rates of eight hours; a fuller one is requested in halves."""
+    return History(FUNDING_RATES, Grid(HOUR_US), _LONGEST_FUNDING, page=333 * 24)
+
+
+def open_interest_history(period: str) -> History:
+    """A row per period: `5m` to `1d`. A full answer has 500."""
+    grid = grid_of(period)
+    return History(OPEN_INTEREST, grid, grid, page=499, period=period, oldest_us=_OLDEST_OPEN_INTEREST_US)
+
+
+@dataclass(slots=True)
+class HistoryReport:
+    """Counters while it runs, the summary when it is done. Slots are instants that a row could have."""
+
+    slots_wanted: int = 0
+    slots_missing: int = 0
+    rows_landed: int = 0
+    gaps: int = 0
+    months_landed: int = 0
+    too_old: int = 0
+    failures: list[str] = field(default_factory=list)
+    """One line per symbol whose answers could not be used."""
+
+    unknown: tuple[str, ...] = ()
+
+
+class HistoryBackfill:
+    """One run over some symbols. `report` and the client's tally may be read while it runs."""
+
+    def __init__(self, venue: str, history: History, rest: HistoryRest, store: ObjectStore, concurrency: int = 4) -> None:
+        self.report = HistoryReport()
+        self.rest = rest
+        self._venue = venue
+        self._history = history
+        self._store = store
+        self._room = asyncio.Semaphore(concurrency)
+        self._told = 0
+
+    async def run(self, symbols: Sequence[str], start_us: int, end_us: int | None, stop: StopRequest) -> None:
+        """Leaves the lake complete for the range, `end_us` None: up to now.
+
+        Raises Interrupted, UsageError (no symbol is known, or one has no such history), VenueError (also where answers could not
+        be used, or some symbols are unknown: all others are complete), LakeUnavailable.
+        """
+        for symbol in symbols:
+            self.rest.check(symbol)
+        await unless_stopped(self._run(list(dict.fromkeys(symbols)), start_us, end_us), stop, _STOPPED)
+        more = len(self.report.failures) - _FAILURES_SAID
+        if self.report.failures:
+            raise VenueError("; ".join(self.report.failures[:_FAILURES_SAID]) + (f"; and {more} more" if more > 0 else ""))
+        if self.report.unknown:
+            raise VenueError(f"unknown symbol {', '.join(self.report.unknown)} on {self._venue}; all others are complete")
+
+    async def _run(self, symbols: list[str], start_us: int, end_us: int | None) -> None:
+        await self.rest.markets.synchronize_clock()
+        self.report.unknown = await unknown_of(self.rest.markets, symbols)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for symbol in symbols:
+                    if symbol not in self.report.unknown:
+                        tasks.create_task(self._fill(symbol, start_us, end_us))
+        except BaseExceptionGroup as group:
+            raise most_telling(group) from group
+
+    async def _fill(self, symbol: str, start_us: int, end_us: int | None) -> None:
+        """One page after the other. An answer that cannot be used ends its symbol; the next run asks for the rest."""
+        async with self._room:
+            history = self._history
+            wanted = self._wanted(start_us, end_us)
+            if wanted is None:
+                return
+            series = Series(history.dataset, self._venue, symbol, history.period, history.grid, history.rows_grid)
+            lake = HistoryLake(self._store, series)
+            months = [month for month, _ in history.grid.split_by_month(wanted)]
+            missing = history.grid.missing(wanted, await asyncio.to_thread(lake.read_asked, months))
+            self.report.slots_wanted += history.grid.count(wanted)
+            self.report.slots_missing += sum(map(history.grid.count, missing))
+            try:
+                for page in plan_pages(history.grid, missing, history.page):
+                    await asyncio.to_thread(self._land, lake, symbol, page, await self._fetch(symbol, page))
+            except (UnusableAnswer, VenueRefused) as error:
+                log.error("the venue's answer cannot be used, other symbols go on", extra={"symbol": symbol, "why": str(error)})
+                self.report.failures.append(f"{symbol}: {error}")
+
+    def _wanted(self, start_us: int, end_us: int | None) -> Range | None:
+        """The slots that begin within the range and are over for long enough."""
+        grid, now = self._history.grid, self.rest.markets.client.server_now()
+        oldest = 0 if self._history.oldest_us is None else now - self._history.oldest_us
+        first = grid.ceiling(max(start_us, oldest))
+        last = min(grid.floor(now - SETTLE_US), grid.before(grid.ceiling(now if end_us is None else end_us)))
+        if start_us < oldest:
+            self.report.too_old += grid.count(Range(grid.ceiling(start_us), grid.before(first)))
+        return Range(first, last) if first <= last else None
+
+    async def _fetch(self, symbol: str, page: Range) -> pa.Table:
+        """All rows of a page. A full answer may lack some, in an order that no page of the venue says: it is halved."""
+        history, time = self._history, self._history.dataset.time_column
+        span = Range(page.first, history.grid.after(page.last) - 1)
+        if history.period:
+            rows = (await self.rest.fetch_open_interest(symbol, history.period, span)).parsed
+        else:
+            rows = (await self.rest.fetch_funding_rates(symbol, span)).parsed
+        times = rows[time].cast(pa.int64())
+        if rows.num_rows and not span.first <= pc.min(times).as_py() <= pc.max(times).as_py() <= span.last:
+            raise UnusableAnswer(f"asked for rows of {format_instant(span.first)} to {format_instant(span.last)}, got others")
+        count = history.grid.count(page)
+        if rows.num_rows < self.rest.most_rows[history.channel] or count == 1:
+            return rows
+        parts = [await self._fetch(symbol, part) for part in history.grid.split(page, -(-count // 2))]
+        return pa.concat_tables(parts)
+
+    def _land(self, lake: HistoryLake, symbol: str, page: Range, rows: pa.Table) -> None:
+        """Month by month."""
+        history, times = self._history, rows[self._history.dataset.time_column]
+        for month, part in history.grid.split_by_month(page):
+            end = pa.scalar(history.grid.after(part.last), pa.int64()).cast(INSTANT)
+            inside = pc.and_(pc.greater_equal(times, pa.scalar(part.first, INSTANT)), pc.less(times, end))
+            landed = lake.land(month, rows.filter(inside), part, lambda empty: self._tell(symbol, empty))
+            self.report.months_landed += 1
+            self.report.rows_landed += landed.rows
+            self.report.gaps += len(landed.empty)
+            log.info("month landed", extra={"key": landed.key, "new_rows": landed.rows})
+
+    def _tell(self, symbol: str, empty: list[Range]) -> None:
+        """The venue was asked for these slots and has nothing in them."""
+        if not empty:
+            return
+        instance = f"backfill-{symbol}-{self._history.period or 'funding'}"
+        grid, channel = self._history.rows_grid, self._history.channel
+        events = []
+        for span in empty:
+            end = grid.after(span.last)
+            words = f"nothing from {format_instant(span.first)} to {format_instant(end)}"
+            of = self._venue, symbol, channel, instance
+            events.append(StreamEvent(*of, "gap", span.first, span.last, span.first, end, NO_DATA, words))
+        self._told += 1
+        write_events(self._store, events, now_us(), self._told)

@@ -1,0 +1,154 @@
+"""Which trades are missing: from the events of the recorders, without what rows, heals and earlier answers account for."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from extract_process.ranges import EVERY_ID, Range
+from tickhouse_core.datasets import TRADES
+from tickhouse_core.reading.events import gap_times, gaps_in, missing_ids
+from tickhouse_core.reading.ordering import Numbers, whole_numbers
+from tickhouse_core.reading.ranges import Request
+from tickhouse_core.timestamps import DAY_US
+
+LACKING = "archive_has_no_data"
+"""The cause of `heal_failed` for ids that a published file does not have."""
+
+_MOST_LEFT_OUT = 10
+"""Consecutive ids that a file can leave out because they are no trades of the market; a longer hole is one of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGap:
+    """Ids of one gap that no event accounts for, and when they came, in microseconds: from the row before to the row after."""
+
+    symbol: str
+    ids: list[Range]
+    started_at: int
+    ended_at: int
+
+    @property
+    def days(self) -> range:
+        """Days since 1970 that the gap touches."""
+        return range(self.started_at // DAY_US, self.ended_at // DAY_US + 1)
+
+
+def open_gaps(events: pa.Table, request: Request, *, again: bool = False) -> list[OpenGap]:
+    """The gaps of trades that touch the range. `events` also has `heal_failed`: what a file lacked counts only if not `again`."""
+    failed = [] if again else _failed(events)
+    events = events.filter(pc.not_equal(events.column("event"), "heal_failed"))
+    gaps = gaps_in(events, request, TRADES)
+    started, ended = gap_times(gaps, TRADES)
+    found = []
+    for place, (symbol, spans) in enumerate(zip(gaps.column("symbol").to_pylist(), missing_ids(gaps, events), strict=True)):
+        lacking = [span for name, span in failed if name == symbol]
+        ids = EVERY_ID.without([Range(first, end - 1) for first, end in spans], lacking)
+        if ids:
+            found.append(OpenGap(symbol, ids, int(started[place]), int(ended[place])))
+    return found
+
+
+def _failed(events: pa.Table) -> list[tuple[str, Range]]:
+    said = pc.and_(pc.equal(events.column("event"), "heal_failed"), pc.equal(events.column("cause"), LACKING))
+    return [(row["symbol"], Range(row["from_update_id"], row["to_update_id"])) for row in events.filter(said).to_pylist()]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Ids that a file leaves out as no trades of the market; `at` is the time of the trade before them, in microseconds."""
+
+    ids: Range
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Of one block of a file: rows that were missing, and ids that are no trades."""
+
+    rows: pa.Table
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
+class MissingTrades:
+    """The missing ids of one symbol, while files fill them. `seen`: the first and last id of the file that is read."""
+
+    def __init__(self, ids: Iterable[Range], *, leaves_out_no_trades: bool = False) -> None:
+        self.ids = EVERY_ID.joined(ids)
+        self.seen: Range | None = None
+        self._last: tuple[int, int] | None = None
+        self._leaves_out = leaves_out_no_trades
+
+    @property
+    def count(self) -> int:
+        return sum(map(EVERY_ID.count, self.ids))
+
+    def recorded(self, ids: Numbers) -> None:
+        """The lake has these rows."""
+        self.ids = _without(self.ids, EVERY_ID.joined(EVERY_ID.ranges_of(np.sort(ids).tolist())))
+
+    def begin_file(self) -> None:
+        self.seen = self._last = None
+
+    def take(self, table: pa.Table) -> Taken:
+        """What of a block of trades was missing until now, each id once and in order."""
+        ids = whole_numbers(table.column("trade_id"))
+        if not len(ids):
+            return Taken(table)
+        left_out = self._left_out(ids, whole_numbers(table.column("trade_time")))
+        rows = _by_id(table.filter(pa.array(self._are_missing(ids), pa.bool_())))
+        found = EVERY_ID.ranges_of(rows.column("trade_id").to_pylist())
+        self.ids = _without(self.ids, EVERY_ID.joined([*found, *(one.ids for one in left_out)]))
+        first, last = int(ids.min()), int(ids.max())
+        self.seen = Range(min(first, self.seen.first), max(last, self.seen.last)) if self.seen else Range(first, last)
+        return Taken(rows, left_out)
+
+    def within(self, seen: Iterable[Range]) -> list[Range]:
+        """The missing ids that these ranges contain."""
+        return _without(self.ids, _without(self.ids, EVERY_ID.joined(seen)))
+
+    def _are_missing(self, ids: Numbers) -> "npt.NDArray[np.bool_]":
+        if not self.ids:
+            return np.zeros(len(ids), bool)
+        firsts, lasts = (np.array(ends, np.int64) for ends in zip(*((span.first, span.last) for span in self.ids), strict=True))
+        place = np.searchsorted(firsts, ids, side="right") - 1
+        return (place >= 0) & (ids <= lasts[place])
+
+    def _left_out(self, ids: Numbers, times: Numbers) -> list[LeftOut]:
+        """Missing ids in short holes between two rows of the file, where holes are ids that are no trades."""
+        if not self._leaves_out:
+            return []
+        if self._last is not None:
+            ids, times = np.r_[self._last[0], ids], np.r_[self._last[1], times]
+        self._last = int(ids[-1]), int(times[-1])
+        steps = np.diff(ids)
+        places = np.flatnonzero((steps > 1) & (steps <= _MOST_LEFT_OUT + 1))
+        holes = [(Range(int(ids[place]) + 1, int(ids[place + 1]) - 1), int(times[place])) for place in places]
+        return [LeftOut(span, at) for hole, at in holes for span in self.within([hole])]
+
+
+def _without(ids: list[Range], gone: list[Range]) -> list[Range]:
+    """Both in order and apart: one pass over each, as there may be thousands."""
+    left, place = [], 0
+    for span in ids:
+        first = span.first
+        while place < len(gone) and gone[place].last < first:
+            place += 1
+        at = place
+        while at < len(gone) and gone[at].first <= span.last:
+            if gone[at].first > first:
+                left.append(Range(first, gone[at].first - 1))
+            first = max(first, gone[at].last + 1)
+            at += 1
+        if first <= span.last:
+            left.append(Range(first, span.last))
+    return left
+
+
+def _by_id(rows: pa.Table) -> pa.Table:
+    rows = rows.sort_by("trade_id").combine_chunks()
+    ids = whole_numbers(rows.column("trade_id"))
+    return rows.filter(pa.array(np.r_[True, ids[1:] != ids[:-1]], pa.bool_())) if len(ids) > 1 else rows

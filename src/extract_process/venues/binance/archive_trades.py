@@ -1,0 +1,106 @@
+"""Binance's bulk files of trades: one zip for a day or month of a symbol, read in blocks.
+
+"The `trades` files' data is obtained from /api/v3/historicalTrades", of futures "from /fapi/v1/trades" and "/dapi/v1/trades";
+"the timestamp for SPOT data from January 1st 2025 onwards will be in microseconds"
+(https://github.com/binance/binance-public-data). Newer files of futures have a header, spot's have none.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from typing import IO
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from extract_process.venues.binance.archive_files import DAY_LENGTH, folder_of
+from extract_process.venues.binance.archive_zip import UNREADABLE, Shape, blocks_of_lines, in_one_line
+from extract_process.venues.binance.klines import in_us
+from extract_process.venues.history_tables import trades_table
+from tickhouse_core.datasets import INSTANT
+from tickhouse_core.errors import VenueRefused
+from tickhouse_core.timestamps import DAY_US, MINUTE_US, now_us, parse_instant
+
+MOST_TRADE_BYTES = 32 * 1024**3
+"""Of a zip file: several times a month of the busiest market."""
+
+_MOST_ROWS = 2**31
+_ROW_BYTES = 192
+"""The longest row there can be: an id, three numbers, a time and two words."""
+
+_SHAPE = Shape(re.compile(rb'"?(trade[ _]?)?id"?,', re.IGNORECASE), _ROW_BYTES, "trades")
+_COLUMNS = ("trade_id", "price", "quantity", "quote_quantity", "trade_time", "is_buyer_maker", "is_best_match")
+"""The 7 places of a row; futures lack the last one."""
+
+_TYPES = {
+    "trade_id": pa.uint64(),
+    "price": pa.string(),
+    "quantity": pa.string(),
+    "trade_time": pa.int64(),
+    "is_buyer_maker": pa.bool_(),
+}
+_SPARE_US = MINUTE_US
+"""So far outside of its day a trade may be; farther it is another day's, or in another unit of time."""
+
+
+class BinanceTradeFile:
+    """A TradeFile; see there. Repeated ids stay."""
+
+    def __init__(self, file: IO[bytes], path: str, sha256: str, venue: str, symbol: str, date: str) -> None:
+        self.name = path.rpartition("/")[2]
+        self.sha256 = sha256
+        self.date = date
+        self._file = file
+        self._path = path
+        self._named = {"venue": venue, "symbol": symbol}
+        self._period = _period_of(date)
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Rows without a price are left out: they are no trades of the market."""
+        rows = 0
+        try:
+            for lines in blocks_of_lines(self._file, _SHAPE, _MOST_ROWS):
+                columns = _read_csv(lines)
+                table = trades_table(columns, **self._named, receipt_time=now_us())
+                self._check_times(table)
+                rows += table.num_rows
+                yield table.filter(pc.greater(table["price"], 0))
+        except UNREADABLE as error:
+            raise VenueRefused(f"{self._path} cannot be read: {in_one_line(error)}") from error
+        if not rows:
+            raise VenueRefused(f"{self._path} has no trade in it")
+
+    def _check_times(self, table: pa.Table) -> None:
+        """Raises ValueError for trades of another time."""
+        times = table["trade_time"].cast(pa.int64())
+        first, last = pc.min(times).as_py(), pc.max(times).as_py()
+        if first < self._period[0] - _SPARE_US or last >= self._period[1] + _SPARE_US:
+            found = " to ".join(str(pa.scalar(at, INSTANT).as_py()) for at in (first, last))
+            raise ValueError(f"it has trades of another time: {found}")
+
+
+def trades_path(market: str, symbol: str, date: str) -> str:
+    return f"{folder_of(market, 'trades', symbol, date)}/{quote(symbol)}-trades-{date}.zip"
+
+
+def _period_of(date: str) -> tuple[int, int]:
+    """Half-open, in microseconds."""
+    if len(date) == DAY_LENGTH:
+        start = parse_instant(date)
+        return start, start + DAY_US
+    start = parse_instant(f"{date}-01")
+    return start, start + 31 * DAY_US
+
+
+def _read_csv(lines: bytes) -> dict[str, pa.ChunkedArray]:
+    """Numbers as the text they are, times in microseconds."""
+    places = lines.partition(b"\n")[0].count(b",") + 1
+    table = pyarrow.csv.read_csv(
+        io.BytesIO(lines),
+        pyarrow.csv.ReadOptions(column_names=list(_COLUMNS[:places])),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=_TYPES, include_columns=list(_TYPES)),
+    )
+    columns = {name: table.column(name) for name in _TYPES}
+    return columns | {"trade_time": in_us(columns["trade_time"])}

@@ -1,0 +1,101 @@
+"""Binance's files of trades: both units of time, with a header and without, and what is refused."""
+
+import hashlib
+import io
+import tempfile
+import tracemalloc
+import zipfile
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from extract_process.venues.binance.archive import BinanceArchive
+from extract_process.venues.binance.archive_trades import BinanceTradeFile, trades_path
+from tickhouse_core.errors import VenueRefused
+from tickhouse_core.timestamps import parse_instant
+
+US = parse_instant("2025-03-09T12:00")
+MS = parse_instant("2024-03-09T12:00") // 1_000
+# The columns are those of https://github.com/binance/binance-public-data; the rows are made up.
+SPOT_US = f"51175358,17.80180000,5.69000000,101.29224200,{US},True,True\n51175359,17.8,1,17.8,{US + 1},False,True\n".encode()
+SPOT_MS = f"51175358,17.80180000,5.69000000,101.29224200,{MS},True,True\n".encode()
+USDM = f"id,price,qty,quote_qty,time,is_buyer_maker\n28457,4.00000100,12.00000000,48.00,{MS},true\n".encode()
+COINM = f"id,price,qty,base_qty,time,is_buyer_maker\n28457,9635.0,1,0.01037883,{MS},false\n".encode()
+
+
+def zipped(content: bytes) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("BTCUSDT-trades.csv", content)
+    return sink.getvalue()
+
+
+def file_of(content: bytes, date: str) -> BinanceTradeFile:
+    path = trades_path("spot", "BTCUSDT", date)
+    return BinanceTradeFile(io.BytesIO(zipped(content)), path, "ab", "binance", "BTCUSDT", date)
+
+
+@pytest.mark.parametrize(
+    ("content", "date", "row"),
+    [
+        (SPOT_US, "2025-03-09", (51175358, Decimal("17.8018"), Decimal("5.69"), True, US)),
+        (SPOT_MS, "2024-03-09", (51175358, Decimal("17.8018"), Decimal("5.69"), True, MS * 1_000)),
+        (SPOT_MS, "2024-03", (51175358, Decimal("17.8018"), Decimal("5.69"), True, MS * 1_000)),
+        (USDM, "2024-03-09", (28457, Decimal("4.000001"), Decimal(12), True, MS * 1_000)),
+        (USDM.partition(b"\n")[2], "2024-03-09", (28457, Decimal("4.000001"), Decimal(12), True, MS * 1_000)),
+        (b"\xef\xbb\xbf" + COINM, "2024-03-09", (28457, Decimal("9635.0"), Decimal(1), False, MS * 1_000)),
+    ],
+)
+def test_row_is_a_trade_in_microseconds(content: bytes, date: str, row: tuple[object, ...]) -> None:
+    (table,) = file_of(content, date).tables()
+    first = table.to_pylist()[0]
+    assert (first["venue"], first["symbol"]) == ("binance", "BTCUSDT")
+    assert tuple(first[name] for name in ("trade_id", "price", "quantity", "is_buyer_maker")) == row[:4]
+    assert round(first["trade_time"].timestamp() * 1_000_000) == row[4]
+    assert first["event_time"] == first["trade_time"], "no message said it"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (SPOT_US.replace(b"17.80180000", b"17.80e99"), "cannot be read"),
+        (SPOT_US.replace(b"17.80180000", b"-17.80"), "price -17.8.* is negative"),
+        (SPOT_US.replace(b"True,True", b"maybe,True"), "cannot be read"),
+        (SPOT_US.replace(b",5.69000000", b""), "cannot be read"),
+        (SPOT_MS, "it has trades of another time: 2024-03-09"),
+        (b"", "has no trade in it"),
+        (USDM.partition(b"\n")[0] + b"\n", "has no trade in it"),
+    ],
+)
+def test_file_that_cannot_be_read_is_refused_with_its_name(content: bytes, why: str) -> None:
+    with pytest.raises(VenueRefused, match=f"/BTCUSDT-trades-2025-03-09.zip .*{why}"):
+        list(file_of(content, "2025-03-09").tables())
+
+
+def test_row_without_a_price_is_no_trade() -> None:
+    (table,) = file_of(SPOT_US.replace(b"17.80180000", b"0.00000000"), "2025-03-09").tables()
+    assert table["trade_id"].to_pylist() == [51175359]
+
+
+async def test_file_larger_than_memory_is_read_in_blocks() -> None:
+    """A million trades, 70 MB of text: more do not need more memory."""
+    lines = "".join(f"{number},17.80180000,5.69000000,101.29224200,{US + number},True,True\n" for number in range(1_000_000))
+    content = zipped(lines.encode())
+    checksum = f"{hashlib.sha256(content).hexdigest()}  BTCUSDT-trades-2025-03-09.zip\n".encode()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=checksum if request.url.path.endswith(".CHECKSUM") else content)
+
+    archive = BinanceArchive(httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="https://archive.test"))
+    with tempfile.TemporaryFile() as sink:
+        file = await archive.fetch_trades("BTCUSDT", "2025-03-09", sink)
+        assert file is not None
+        tracemalloc.start()
+        rows = sum(table.num_rows for table in file.tables())
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+
+    assert rows == 1_000_000
+    assert file.sha256 == hashlib.sha256(content).hexdigest()
+    assert peak < 40_000_000 < len(lines)
