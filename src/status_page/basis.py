@@ -17,8 +17,8 @@ _MARKS_US = 2 * MINUTE_US
 class Bases:
     """Thread-safe: many viewers cost as much as one. Errors: the warehouse's."""
 
-    def __init__(self, queries: Queries) -> None:
-        self._recent = Recent(queries, _FRESH_SECONDS)
+    def __init__(self, queries: Queries, fresh_seconds: float = _FRESH_SECONDS) -> None:
+        self._recent = Recent(queries, fresh_seconds)
         self._hours = Recent(queries, _BASIS_SECONDS)
 
     def of(self, venue: str, symbol: str) -> dict[str, Any]:
