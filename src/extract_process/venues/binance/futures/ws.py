@@ -8,6 +8,7 @@ from typing import Any
 
 from extract_process.records import DepthDiff, NoTrade, Trade, UnreadableRow
 from extract_process.venues.api import Limit, SocketRules
+from extract_process.venues.binance.plain_top import MOST_TOP_BYTES, plain_top
 from extract_process.venues.binance.ws import INTERVALS as SPOT_INTERVALS
 from extract_process.venues.binance.ws import PARSERS, Message, diff_of, parse_messages, parse_trade
 from extract_process.venues.parsing import FrameRefused, id_of, instant_of, name_of, read_frame
@@ -25,6 +26,8 @@ every 3 minutes, so that a quiet market's connection is silent in between.
 
 def parse_frame(frame: bytes, receipt_time: int = 0) -> list[Message]:
     """The messages of a frame, combined (`{"stream":…,"data":…}`) or raw. Raises FrameRefused."""
+    if len(frame) < MOST_TOP_BYTES and (top := plain_top(frame)):
+        return [top]
     return read_frame(frame, receipt_time, _parse_messages)
 
 
