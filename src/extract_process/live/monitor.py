@@ -80,6 +80,7 @@ class StreamMonitor:
     ) -> None:
         """`last_ids` is what the process remembers from before a restart: last id and its receipt_time by stream."""
         self._venue, self._instance, self._rules = venue, instance, rules
+        self._checks_tops = rules.top_channel == "book_tickers"
         self._remembered = dict(last_ids)
         self.tops = TopCounts()
         self._depths: dict[str, _Depth] = {}
@@ -106,6 +107,12 @@ class StreamMonitor:
                 if isinstance(message, DepthDiff):
                     known = self._depth(message.symbol)
                     findings = known.watch.on_diff(message)
+                elif isinstance(message, BookTicker):  # the most of all
+                    symbol, update_id = message.symbol, message.update_id
+                    known = self._book_tickers.get(symbol) or self._book_ticker(symbol)
+                    findings = known.watch.on_ids(update_id, update_id, message.event_time or 0)
+                    if self._checks_tops:
+                        self._on_top(message, receipt_time, result)
                 elif isinstance(message, Trade):
                     known = self._trade(message.symbol)
                     findings = known.watch.on_ids(message.trade_id, message.trade_id, message.event_time)
@@ -114,11 +121,6 @@ class StreamMonitor:
                     ids = (message.trade_id, message.trade_id)
                     result.events.append(self.event("no_trade", receipt_time, known.key, ids=ids, detail=message.why))
                     findings = known.watch.on_ids(*ids, message.event_time)
-                elif isinstance(message, BookTicker):
-                    known = self._book_ticker(message.symbol)
-                    findings = known.watch.on_ids(message.update_id, message.update_id, message.event_time or 0)
-                    if self._rules.top_channel == "book_tickers":
-                        self._on_top(message, receipt_time, result)
                 elif isinstance(message, Kline) and message.is_closed:
                     known = self._kline(message.symbol, message.interval)
                     findings = known.watch.on_ids(message.open_time, message.open_time)

@@ -38,6 +38,8 @@ Parsed: TypeAlias = DepthSnapshot | list[AnsweredTrade] | Any
 """What a REST answer is, by its request: a snapshot, trades, records of a polled channel, or a table of klines."""
 
 CHUNK_RECORDS = 256
+_FLAT_CHUNK_RECORDS = 1_024
+"""Of records without lists, which are small: fewer calls of Arrow."""
 
 Refused = tuple[Any, int, str]
 """A record whose numbers cannot be read, its receipt_time, and why."""
@@ -53,6 +55,10 @@ class ArrowRows:
     def __init__(self, dataset: Dataset, venue: str) -> None:
         self.dataset = dataset
         self._venue = venue
+        self._fields = list(dataset.schema)
+        self._numbers = [field.name for field in self._fields if pa.types.is_decimal(field.type)]
+        is_flat = not any(pa.types.is_nested(field.type) for field in self._fields)
+        self._chunk_records = _FLAT_CHUNK_RECORDS if is_flat else CHUNK_RECORDS
         self._records: list[Any] = []
         self._receipts: list[int] = []
         self._chunks: list[pa.Table] = []
@@ -62,7 +68,7 @@ class ArrowRows:
         """`receipt_time` in microseconds."""
         self._records.append(record)
         self._receipts.append(receipt_time)
-        if len(self._records) == CHUNK_RECORDS:
+        if len(self._receipts) == self._chunk_records:
             self._convert()
 
     def table(self) -> pa.Table:
@@ -78,24 +84,25 @@ class ArrowRows:
     def _convert(self) -> None:
         records, receipts = self._records, self._receipts
         self._records, self._receipts = [], []
-        if not records:
-            return
+        if records:
+            self._convert_part(records, receipts)
+
+    def _convert_part(self, records: list[Any], receipts: list[int]) -> None:
+        """By halves where one of them cannot be converted, until it is alone."""
         try:
             self._chunks.append(self._rows(records, receipts))
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            for record, receipt_time in zip(records, receipts, strict=True):
-                self._convert_alone(record, receipt_time)
-
-    def _convert_alone(self, record: Any, receipt_time: int) -> None:
-        try:
-            self._chunks.append(self._rows([record], [receipt_time]))
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            self._refused.append((record, receipt_time, f"{type(error).__name__}: {error}"))
+            if len(records) == 1:
+                self._refused.append((records[0], receipts[0], f"{type(error).__name__}: {error}"))
+                return
+            middle = len(records) // 2
+            self._convert_part(records[:middle], receipts[:middle])
+            self._convert_part(records[middle:], receipts[middle:])
 
     def _rows(self, records: list[Any], receipts: list[int]) -> pa.Table:
-        filled = self._columns(records) | {"venue": [self._venue] * len(records), "receipt_time": receipts}
-        filled |= _numbers(filled, self.dataset)
-        return pa.table([_array(filled[field.name], field) for field in self.dataset.schema], schema=self.dataset.schema)
+        filled = self._columns(records) | {"venue": _constant(self._venue, len(records)), "receipt_time": receipts}
+        filled |= _number_columns(filled, self._numbers)
+        return pa.Table.from_arrays([_array(filled[field.name], field) for field in self._fields], schema=self.dataset.schema)
 
     def _columns(self, records: list[Any]) -> dict[str, Sequence[Any]]:
         """By name, in the order of the record's own fields."""
@@ -112,9 +119,12 @@ class KlineRows(ArrowRows):
         return super()._columns(records) | {"source": ["stream"] * len(records)}
 
 
-def _numbers(columns: dict[str, Sequence[Any]], dataset: Dataset) -> dict[str, pa.Array]:
-    """Its columns of prices and quantities, read in one go: a call of Arrow costs as much as some hundred numbers."""
-    names = [field.name for field in dataset.schema if pa.types.is_decimal(field.type)]
+def _constant(name: str, rows: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), pa.array([name], pa.string()))
+
+
+def _number_columns(columns: dict[str, Sequence[Any]], names: Sequence[str]) -> dict[str, pa.Array]:
+    """The columns of prices and quantities, read in one go: a call of Arrow costs as much as some hundred numbers."""
     if not names:
         return {}
     numbers = decimals([*chain.from_iterable(columns[name] for name in names)])

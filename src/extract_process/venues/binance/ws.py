@@ -26,6 +26,7 @@ from extract_process.records import (
     UnreadableRow,
 )
 from extract_process.venues.api import Limit, Reply, ServerShutdown, SocketRules, Unknown
+from extract_process.venues.binance.plain_top import MOST_TOP_BYTES, plain_top
 from extract_process.venues.parsing import (
     MOST_ID,
     FrameRefused,
@@ -107,23 +108,14 @@ Nothing stands between its keys but single values: its lists of levels are the m
 over the bytes, which costs less than a look at every level.
 """
 
-_PLAIN = rb"([0-9]{1,20}(?:\.[0-9]{1,18})?+)"
-_PLAIN_TOP = re.compile(
-    rb'(?:\{"stream":"[^"\\]*+","data":)?+\{"u":(0|[1-9][0-9]{0,18}+),"s":"([A-Z0-9_]{1,60}+)",'
-    rb'"b":"%b","B":"%b","a":"%b","A":"%b"(\}{1,2})' % (_PLAIN, _PLAIN, _PLAIN, _PLAIN)
-)
-"""A whole compact best bid and ask, combined or raw, as spot sends it, thousands a second. Others are read as JSON."""
-
 _OfFutures = NoTrade | MarkPrice | Liquidation
 Message = Trade | DepthDiff | BookTicker | Ticker | Kline | _OfFutures | UnreadableRow | Reply | ServerShutdown | Unknown
 
 
 def parse_frame(frame: bytes, receipt_time: int = 0) -> list[Message]:
     """The messages of a frame, combined (`{"stream":…,"data":…}`) or raw. Raises FrameRefused."""
-    if b'"u":' in frame and (top := _PLAIN_TOP.fullmatch(frame)):
-        update_id, symbol, bid, bid_quantity, ask, ask_quantity, ends = map(bytes.decode, top.groups())
-        if len(ends) == 1 + frame.startswith(b'{"s'):  # the braces
-            return [BookTicker(symbol, int(update_id), bid, bid_quantity, ask, ask_quantity)]
+    if len(frame) < MOST_TOP_BYTES and (top := plain_top(frame)):
+        return [top]
     if b'"depthUpdate"' in frame and (plain := _PLAIN_DIFF.fullmatch(frame)):
         before, bids, asks, braces = plain.groups()
         levels = {"b": LevelText(bids), "a": LevelText(asks)}

@@ -9,6 +9,7 @@ from typing import Any
 from extract_process.decimals import UnreadableNumber, plain_number, plain_rate
 from extract_process.records import DepthDiff, Liquidation, MarkPrice, NoTrade, Trade, UnreadableRow, liquidation_id
 from extract_process.venues.api import Limit, SocketRules
+from extract_process.venues.binance.plain_top import MOST_TOP_BYTES, plain_top
 from extract_process.venues.binance.ws import INTERVALS as SPOT_INTERVALS
 from extract_process.venues.binance.ws import PARSERS, SUFFIXES, Message, diff_of, parse_messages, parse_trade
 from extract_process.venues.binance.ws import key_of_stream as spot_key_of_stream
@@ -34,6 +35,8 @@ _SIDES = {"BUY": "buy", "SELL": "sell"}
 
 def parse_frame(frame: bytes, receipt_time: int = 0) -> list[Message]:
     """The messages of a frame, combined (`{"stream":…,"data":…}`) or raw. Raises FrameRefused."""
+    if len(frame) < MOST_TOP_BYTES and (top := plain_top(frame)):
+        return [top]
     return read_frame(frame, receipt_time, _parse_messages)
 
 
