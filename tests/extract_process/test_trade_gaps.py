@@ -68,25 +68,35 @@ def test_only_missing_rows_are_taken_each_once_and_in_order() -> None:
 
     taken = missing.take(block([3, 9, 5, 5, 12, 13]))
 
-    assert taken.rows["trade_id"].to_pylist() == [5, 9, 12]
+    assert taken["trade_id"].to_pylist() == [5, 9, 12]
     assert missing.ids == [Range(6, 8)]
-    assert missing.take(block([5, 6])).rows["trade_id"].to_pylist() == [6], "what was taken is not missing any more"
+    assert missing.take(block([5, 6]))["trade_id"].to_pylist() == [6], "what was taken is not missing any more"
 
 
 def test_short_hole_of_a_file_of_futures_is_no_trade_and_a_long_one_a_gap() -> None:
     missing = MissingTrades([Range(5, 60)], leaves_out_no_trades=True)
 
-    first = missing.take(block([4, 5, 7]))
-    second = missing.take(block([9, 10, 40]))
+    for ids in ([4, 5, 7], [9, 10, 40]):
+        missing.take(block(ids))
 
-    assert first.left_out == [LeftOut(Range(6, 6), START + 5)]
-    assert second.left_out == [LeftOut(Range(8, 8), START + 7)], "between two blocks too"
+    assert missing.end_file() == [LeftOut(Range(6, 6), START + 5), LeftOut(Range(8, 8), START + 7)], "between two blocks too"
     assert missing.ids == [Range(11, 39), Range(41, 60)]
+
+
+@pytest.mark.parametrize("blocks", [[[4, 5, 7, 6, 9, 10]], [[4, 5, 7, 9], [6, 10]]])
+def test_file_that_is_not_in_order_proves_no_hole(blocks: list[list[int]]) -> None:
+    missing = MissingTrades([Range(5, 10)], leaves_out_no_trades=True)
+    taken = [number for ids in blocks for number in missing.take(block(ids))["trade_id"].to_pylist()]
+
+    assert sorted(taken) == [5, 6, 7, 9, 10]
+    assert missing.end_file() == []
+    assert missing.ids == [Range(8, 8)]
 
 
 def test_hole_of_a_file_of_spot_is_a_gap() -> None:
     missing = MissingTrades([Range(5, 8)])
-    assert missing.take(block([4, 5, 7, 8])).left_out == []
+    missing.take(block([4, 5, 7, 8]))
+    assert missing.end_file() == []
     assert missing.ids == [Range(6, 6)]
 
 
@@ -94,7 +104,8 @@ def test_hole_between_two_files_is_not_one_of_a_file() -> None:
     missing = MissingTrades([Range(5, 8)], leaves_out_no_trades=True)
     missing.take(block([4, 5]))
     missing.begin_file()
-    assert missing.take(block([7, 8])).left_out == []
+    missing.take(block([7, 8]))
+    assert missing.end_file() == []
     assert missing.ids == [Range(6, 6)]
 
 
@@ -110,7 +121,7 @@ def test_every_id_is_recorded_taken_or_still_missing(
     wanted = {number for first, more in spans for number in range(first, first + more + 1)}
     if recorded:
         missing.recorded(np.array(recorded, np.int64))
-    taken = [number for ids in blocks for number in missing.take(block(ids)).rows["trade_id"].to_pylist()]
+    taken = [number for ids in blocks for number in missing.take(block(ids))["trade_id"].to_pylist()]
 
     assert len(taken) == len(set(taken))
     assert set(taken) == (wanted - set(recorded)) & {number for ids in blocks for number in ids}

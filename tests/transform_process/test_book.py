@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from tickhouse_core.datasets import Dataset
 from tickhouse_core.timestamps import HOUR_US, SECOND_US, from_datetime, to_datetime
 from tickhouse_core.warehouse import Warehouse
 
@@ -201,6 +202,58 @@ def test_what_a_pass_leaves_unread_does_not_matter(seed: int, warehouse: Warehou
     transform(warehouse, rebuild=True)
     assert all_of_the_book(warehouse) == stepwise
     assert len(stepwise[0]) > 600
+
+
+def diff(number: int, seconds: float) -> tuple[Dataset, pa.Table]:
+    return DEPTH_DIFFS, rows.depth_diff(number, number, event_us=START + round(seconds * SECOND_US), bids=[["99", str(number)]])
+
+
+def snapshot(number: int, seconds: float) -> tuple[Dataset, pa.Table]:
+    bids = [["99", str(number)]]
+    return DEPTH_SNAPSHOTS, rows.depth_snapshot(
+        number, receipt_us=START + round(seconds * SECOND_US), bids=bids, asks=[["101", "2"]]
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "late", "proven_seconds"),
+    [
+        pytest.param(
+            [diff(11, 10), diff(12, 3_605), diff(13, 3_700), diff(14, 3_800)],
+            snapshot(10, 5),
+            3_790,
+            id="a snapshot of the first minute of an hour, after the diffs of the next",
+        ),
+        pytest.param(
+            [snapshot(10, 0), diff(11, 1.5), diff(13, 2.5), diff(14, 4.5), diff(15, 7.5), diff(16, 9.5)],
+            diff(12, 6.2),
+            11.7,
+            id="a diff whose time is after those of later ids",
+        ),
+        pytest.param(
+            [diff(10, 300), snapshot(10, 600), diff(11, 11_500), diff(12, 11_600)],
+            snapshot(10, 7_800),
+            0,
+            id="a second snapshot of an id, in another hour: silver keeps the first received",
+        ),
+    ],
+)
+def test_what_comes_late_leaves_the_book_of_a_rebuild(
+    warehouse: Warehouse, before: list[tuple[Dataset, pa.Table]], late: tuple[Dataset, pa.Table], proven_seconds: float
+) -> None:
+    for dataset, table in before:
+        land(warehouse, dataset, table)
+    transform(warehouse)
+    land(warehouse, *late)
+    transform(warehouse)
+    stepwise = all_of_the_book(warehouse)
+    warehouse.command("optimize table silver_depth_snapshots final")
+    for table_name in ("stored_book_top", "stored_book_hours"):
+        warehouse.command(f"truncate table {table_name}")
+    transform(warehouse, rebuild=True)
+    assert all_of_the_book(warehouse) == stepwise
+    assert sum(hour["proven_seconds"] for hour in stepwise[1]) == pytest.approx(proven_seconds)
 
 
 def small_book(warehouse: Warehouse, *diffs: tuple[int, int, float]) -> None:

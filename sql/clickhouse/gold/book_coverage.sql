@@ -73,7 +73,7 @@ snapshots as (
             toStartOfHour(receipt_time) - toIntervalHour(1), toStartOfHour(receipt_time), toStartOfHour(receipt_time) + toIntervalHour(1)
         ]) as hour,
         last_update_id as snapshot_id
-    from silver_depth_snapshots
+    from silver_depth_snapshots final
     where (venue, symbol, toStartOfHour(receipt_time)) in (
         select
             venue,

@@ -26,7 +26,8 @@ diffs as (
         book,
         first_update_id,
         last_update_id,
-        event_time
+        event_time,
+        changed_from
     from (
         select
             venue,
@@ -50,7 +51,9 @@ followed as (
         row_number() over ids = 1 as is_first,
         not is_first and first_update_id > lagInFrame(last_update_id) over ids + 1 as is_hole,
         leadInFrame(first_update_id, 1, 0) over ids as next_first_id,
-        leadInFrame(event_time, 1, event_time) over ids as next_time
+        leadInFrame(event_time, 1, event_time) over ids as next_time,
+        leadInFrame(last_update_id, 1, last_update_id) over ids as next_id,
+        minIf(last_update_id, event_time >= changed_from) over ids as changed_id
     from diffs
     window ids as (partition by book order by last_update_id rows between unbounded preceding and unbounded following)
 ),
@@ -77,7 +80,7 @@ snapshots as (
                 toStartOfHour(receipt_time) - toIntervalHour(1), toStartOfHour(receipt_time), toStartOfHour(receipt_time) + toIntervalHour(1)
             ]) as block,
             last_update_id
-        from silver_depth_snapshots
+        from silver_depth_snapshots final
         where (venue, symbol) in {names:Array(Tuple(String, String))}
             and receipt_time >= {hours_from:DateTime64(6, 'UTC')} and receipt_time < {read_to:DateTime64(6, 'UTC')}
     ) as near
@@ -93,9 +96,9 @@ standing as (
         last_update_id,
         greatest(first_second, toUnixTimestamp(block)) as from_second,
         least(end_second, toUnixTimestamp(block) + 3600) as to_second,
-        next_time >= changed_from and to_second > from_second as is_wanted
+        next_id >= changed_id and to_second > from_second as is_wanted
     from runs
-    inner join touched using (book)
+    inner join (select book, venue, symbol, block from touched) as touched using (book)
     asof inner join snapshots on runs.book = snapshots.book and runs.last_update_id >= snapshots.snapshot_id
     where snapshot_id + 1 >= run_first_id
 ),

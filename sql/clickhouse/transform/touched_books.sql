@@ -5,7 +5,7 @@
 -- changed_from: what happened before it is as it was. read_from: an id that is at most that of the newest snapshot on which the
 -- row before the first changed one can stand, and of that row; with {whole:UInt8} the same for the row before the hour. Minutes
 -- tell it: the last minute whose ids are all lower than the first changed one has a row that is at most the one before.
--- 0: read all of the three hours. What is read without need changes nothing, so nothing here is FINAL.
+-- 0: read all of the three hours. What is read without need changes nothing, so diffs are not FINAL here.
 -- Instants: seconds since the epoch for an hour and for read_time, microseconds for changed_from.
 with loaded as (
     select
@@ -20,7 +20,7 @@ with loaded as (
     select
         venue,
         symbol,
-        toStartOfHour(receipt_time - toIntervalMinute(1)) as hour,
+        arrayJoin([toStartOfHour(receipt_time - toIntervalMinute(1)), toStartOfHour(receipt_time)]) as hour,
         min(receipt_time) - toIntervalMinute(1) as changed_from
     from silver_depth_snapshots
     where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
@@ -98,7 +98,7 @@ snapshots as (
             toStartOfHour(receipt_time) - toIntervalHour(1), toStartOfHour(receipt_time), toStartOfHour(receipt_time) + toIntervalHour(1)
         ]) as block,
         last_update_id as snapshot_id
-    from silver_depth_snapshots
+    from silver_depth_snapshots final
     where (venue, symbol, toStartOfHour(receipt_time)) in (select * from around)
 )
 select
@@ -113,3 +113,4 @@ asof left join snapshots
     on books.venue = snapshots.venue and books.symbol = snapshots.symbol and books.block = snapshots.block
     and books.before_id >= snapshots.snapshot_id
 order by hour, of_venue, of_symbol
+settings use_skip_indexes_if_final = 1

@@ -1,7 +1,7 @@
 """Which trades are missing: from the events of the recorders, without what rows, heals and earlier answers account for."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -65,14 +65,6 @@ class LeftOut:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """Of one block of a file: rows that were missing, and ids that are no trades."""
-
-    rows: pa.Table
-    left_out: list[LeftOut] = field(default_factory=list)
-
-
 class MissingTrades:
     """The missing ids of one symbol, while files fill them. `seen`: the first and last id of the file that is read."""
 
@@ -80,7 +72,9 @@ class MissingTrades:
         self.ids = EVERY_ID.joined(ids)
         self.seen: Range | None = None
         self._last: tuple[int, int] | None = None
+        self._holes: list[LeftOut] = []
         self._leaves_out = leaves_out_no_trades
+        self._is_ascending = True
 
     @property
     def count(self) -> int:
@@ -92,19 +86,27 @@ class MissingTrades:
 
     def begin_file(self) -> None:
         self.seen = self._last = None
+        self._holes = []
+        self._is_ascending = True
 
-    def take(self, table: pa.Table) -> Taken:
-        """What of a block of trades was missing until now, each id once and in order."""
+    def take(self, table: pa.Table) -> pa.Table:
+        """The rows of a block of trades that were missing until now, each id once and in order."""
         ids = whole_numbers(table.column("trade_id"))
         if not len(ids):
-            return Taken(table)
-        left_out = self._left_out(ids, whole_numbers(table.column("trade_time")))
+            return table
+        self._look_for_holes(ids, whole_numbers(table.column("trade_time")))
         rows = _by_id(table.filter(pa.array(self._are_missing(ids), pa.bool_())))
-        found = EVERY_ID.ranges_of(rows.column("trade_id").to_pylist())
-        self.ids = _without(self.ids, EVERY_ID.joined([*found, *(one.ids for one in left_out)]))
+        self.ids = _without(self.ids, EVERY_ID.joined(EVERY_ID.ranges_of(rows.column("trade_id").to_pylist())))
         first, last = int(ids.min()), int(ids.max())
         self.seen = Range(min(first, self.seen.first), max(last, self.seen.last)) if self.seen else Range(first, last)
-        return Taken(rows, left_out)
+        return rows
+
+    def end_file(self) -> list[LeftOut]:
+        """Missing ids that the whole file leaves out as no trades: none if its ids do not ascend."""
+        holes, self._holes = self._holes if self._is_ascending else [], []
+        left_out = [LeftOut(span, hole.at) for hole in holes for span in self.within([hole.ids])]
+        self.ids = _without(self.ids, EVERY_ID.joined(one.ids for one in left_out))
+        return left_out
 
     def within(self, seen: Iterable[Range]) -> list[Range]:
         """The missing ids that these ranges contain."""
@@ -117,17 +119,18 @@ class MissingTrades:
         place = np.searchsorted(firsts, ids, side="right") - 1
         return (place >= 0) & (ids <= lasts[place])
 
-    def _left_out(self, ids: Numbers, times: Numbers) -> list[LeftOut]:
+    def _look_for_holes(self, ids: Numbers, times: Numbers) -> None:
         """Missing ids in short holes between two rows of the file, where holes are ids that are no trades."""
         if not self._leaves_out:
-            return []
+            return
         if self._last is not None:
             ids, times = np.r_[self._last[0], ids], np.r_[self._last[1], times]
         self._last = int(ids[-1]), int(times[-1])
         steps = np.diff(ids)
+        self._is_ascending = self._is_ascending and bool((steps >= 0).all())
         places = np.flatnonzero((steps > 1) & (steps <= _MOST_LEFT_OUT + 1))
-        holes = [(Range(int(ids[place]) + 1, int(ids[place + 1]) - 1), int(times[place])) for place in places]
-        return [LeftOut(span, at) for hole, at in holes for span in self.within([hole])]
+        holes = [LeftOut(Range(int(ids[place]) + 1, int(ids[place + 1]) - 1), int(times[place])) for place in places]
+        self._holes += [hole for hole in holes if self.within([hole.ids])]
 
 
 def _without(ids: list[Range], gone: list[Range]) -> list[Range]:

@@ -177,9 +177,11 @@ class _Batches:
         rows: int = sum(table.num_rows for table in self._rows)
         return rows >= _BATCH_ROWS
 
-    def add(self, rows: pa.Table, left_out: list[LeftOut]) -> None:
+    def add(self, rows: pa.Table) -> None:
         if rows.num_rows:
             self._rows.append(rows)
+
+    def left_out(self, left_out: list[LeftOut]) -> None:
         self._left_out += left_out
 
     def write(self, file: TradeFile) -> None:
@@ -227,12 +229,12 @@ def _read(file: TradeFile, missing: MissingTrades, lake: _Batches, stop: StopReq
     missing.begin_file()
     try:
         for table in file.tables():
-            taken = missing.take(table)
-            lake.add(taken.rows, taken.left_out)
+            lake.add(missing.take(table))
             if stop.is_set():
                 raise Interrupted(_STOPPED)
             if lake.is_full:
                 lake.write(file)
+        lake.left_out(missing.end_file())
     finally:
         lake.write(file)
     if missing.seen is None:
