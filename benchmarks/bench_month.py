@@ -1,186 +1,143 @@
 """A month of the lake of two venues, scaled: objects, requests of the compactor, and memory of the store.
 
-    .venv/bin/python benchmarks/bench_month.py [--symbols 50] [--batch-seconds 60] [--days 10]
-    AWS_ENDPOINT_URL=http://127.0.0.1:4566 .venv/bin/python benchmarks/bench_month.py --batch-seconds 10 --days 30 --pid PID
+    .venv/bin/python benchmarks/bench_month.py [--symbols 50] [--batch-seconds 600] [--days 10]
+    AWS_ENDPOINT_URL=http://127.0.0.1:4566 .venv/bin/python benchmarks/bench_month.py --days 3 --pid PID
 
-A day is recorded in objects of `--batch-seconds`, as captures write them: trades and diffs of all symbols of a venue, under the
-keys of the lake, and heartbeats; with few rows, since requests count objects and not rows. It is compacted, and its sources are
-deleted. Then days follow in objects of an hour, with a compactor whose clock is theirs: a pass that merges the day before and
-one that finds no work, of 24 that there are. Requests are counted at the client of S3. `--pid`: the process of LocalStack.
-Without AWS_ENDPOINT_URL the store is moto.
+Every hour of the month is recorded in objects of `--batch-seconds`, as captures write them: trades and diffs of all symbols of a
+venue, under the keys of the lake, and heartbeats; with few rows, since requests count objects and not rows. Then comes the pass
+of that hour, as `tickhouse compact --every 1h` makes it, with a clock that says that hour. Days follow in which nothing is
+recorded, until the last sources are deleted. The store is in memory, and counts what S3 would be sent. With AWS_ENDPOINT_URL it
+is that one, and its client counts; `--pid` is the process of LocalStack, whose memory is shown.
 """
 
 import argparse
 import os
-import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from counted_stores import OPERATIONS, CountedMemory, CountedS3
 from extract_process.parquet import parquet_bytes
-from processes import moto_server, resident_mb
+from processes import resident_mb
 from report import Report, options
 from tickhouse.compact.day import DayOptions
 from tickhouse.compact.passes import Selection, VenueCounts, compact
 from tickhouse_core.aws import s3_client
 from tickhouse_core.datasets import DEPTH_DIFFS, HEARTBEATS, INSTANT, LEVELS, TRADES, Dataset
-from tickhouse_core.lake_keys import hourly_key
+from tickhouse_core.lake_keys import compacted_name, hourly_key
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.object_store import StoredObject
-from tickhouse_core.s3_store import S3Store
+from tickhouse_core.object_store import ObjectStore
 
 FIRST = 1_723_161_600_000_000
 SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
 VENUES = ("binance", "kucoin")
+RECORDED = (TRADES, DEPTH_DIFFS, HEARTBEATS)
 BEAT_SECONDS = 120
+DAYS_AFTER = 3
+"""Until the last day is merged, its sources are deleted, and a pass has found nothing left to do."""
 
+WRITERS = 4
 
-OBJECTS = "Before and after: recorded objects, and those of one symbol and day that they became."
-REQUESTS = """Of the compactor, counted at the client, for all datasets and both venues. HEAD is part of a deletion. With a pass
-an hour a month has 720, of which 30 merge a day."""
-MEMORY = "LocalStack Community and moto have all objects in memory; that they give none back is the allocator's."
+COLUMNS = ("PUT", "GET", "HEAD", "DELETE", "LIST")
 
-Cells = list[tuple[Any, ...]]
-
-
-class CountedStore(S3Store):
-    """Counts its requests by operation."""
-
-    def __init__(self, bucket: str) -> None:
-        super().__init__(bucket)
-        self.requests: Counter[str] = Counter()
-        self._lock = threading.Lock()
-        self._client.meta.events.register("before-send.s3", self._count)
-
-    def read(self, key: str, *, most_bytes: int | None = None) -> StoredObject:
-        """Small objects do not come by boto3."""
-        self._add("GetObject")
-        return super().read(key, most_bytes=most_bytes)
-
-    def _count(self, event_name: str, **_rest: Any) -> None:
-        self._add(event_name.rpartition(".")[2])
-
-    def _add(self, operation: str) -> None:
-        with self._lock:
-            self.requests[operation] += 1
+OBJECTS = "In the lake at the end of a day: recorded ones, those of a symbol and a day, and records of compactions."
+REQUESTS = """Of the compactor, for all datasets and both venues, with a pass an hour. HEAD is part of a deletion. CPU is that of
+the compactor with its store or the client of it."""
+MEMORY = "LocalStack Community has all objects in memory; that it gives none back is the allocator's."
 
 
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--symbols", type=int, default=50)
-    parser.add_argument("--batch-seconds", type=int, default=60)
+    parser.add_argument("--batch-seconds", type=int, default=600)
     parser.add_argument("--days", type=int, default=10)
     parser.add_argument("--pid", type=int, default=0)
     arguments = parser.parse_args()
     report = Report(__file__, arguments)
-    with store_process(arguments) as pid:
-        Month(report, arguments, pid).run()
+    store: CountedS3 | CountedMemory = CountedMemory()
+    if os.environ.get("AWS_ENDPOINT_URL"):
+        store = CountedS3(f"bench-month-{os.getpid()}")
+        s3_client().create_bucket(Bucket=store.bucket)
+    show(report, arguments, store)
     report.finish()
 
 
-@contextmanager
-def store_process(arguments: argparse.Namespace) -> Iterator[int]:
-    """Its id; 0 where only its address is known."""
-    if os.environ.get("AWS_ENDPOINT_URL"):
-        yield arguments.pid
-        return
-    with moto_server() as pid:
-        yield pid
+def show(report: Report, arguments: argparse.Namespace, store: CountedS3 | CountedMemory) -> None:
+    """Runs the month; three tables."""
+    pid: int = arguments.pid
+    month = Month(store, [f"S{number:03}USDT" for number in range(arguments.symbols)], arguments.batch_seconds * SECOND)
+    objects, requests, seconds = [], Counter[str](), 0.0
+    memory = [("empty", resident_mb(pid))] if pid else []
+    for day in range(arguments.days + DAYS_AFTER):
+        used, counted = time.process_time(), Counter[str]()
+        for hour in range(24):
+            if day < arguments.days:
+                month.record(FIRST + day * DAY + hour * HOUR)
+            store.requests.clear()
+            used = time.process_time()
+            month.compact(FIRST + day * DAY + (hour + 1) * HOUR)
+            seconds += time.process_time() - used
+            counted.update(store.requests)
+        requests.update(counted)
+        name = f"day {day + 1}" if day < arguments.days else f"day {day + 1}, nothing recorded"
+        objects.append((name, *month.objects(), *(counted[operation] for operation in OPERATIONS)))
+        if pid:
+            memory.append((name, resident_mb(pid)))
+        print(objects[-1], *memory[-1:], flush=True)
+    title = f"{arguments.days} days of {arguments.symbols} symbols of two venues, in objects of {arguments.batch_seconds} s"
+    report.table(title, ("at the end of", "recorded", "compacted", "records", *COLUMNS), objects, OBJECTS)
+    total = [("all days", month.recorded, *(requests[operation] for operation in OPERATIONS), seconds)]
+    report.table("Requests", ("of", "objects recorded", *COLUMNS, "CPU s"), total, REQUESTS)
+    if pid:
+        report.table("Memory of the store", ("at the end of", "MB"), memory, MEMORY)
+    else:
+        report.left_out("the memory of the store: name its process with --pid")
 
 
 class Month:
-    """What was counted, step by step."""
+    """Hours of a lake in turn with the passes over it. `recorded` counts objects."""
 
-    def __init__(self, report: Report, arguments: argparse.Namespace, pid: int) -> None:
-        bucket = f"bench-month-{os.getpid()}"
-        s3_client().create_bucket(Bucket=bucket)
-        self._store = CountedStore(bucket)
-        self._report, self._pid = report, pid
-        self._symbols = [f"S{number:03}USDT" for number in range(arguments.symbols)]
-        self._batch_us, self._days = arguments.batch_seconds * SECOND, arguments.days
-        self._requests: Cells = []
-        self._memory: Cells = []
+    def __init__(self, store: ObjectStore, symbols: list[str], batch_us: int) -> None:
+        self._store = store
+        self._symbols, self._batch_us = symbols, batch_us
+        self.recorded = 0
 
-    def run(self) -> None:
-        self._say_memory("empty")
-        self._requests.append(("recording it", *self._counted(lambda: self._record(FIRST, self._batch_us))))
-        self._say_memory("with a day as it was recorded")
-        before = self._sizes()
-        self._pass("the pass that merges it", FIRST + DAY + 3 * HOUR)
-        self._say_memory("with both")
-        self._pass("the pass that deletes its sources", FIRST + 2 * DAY + 4 * HOUR)
-        after = self._sizes()
-        self._pass("the pass that settles it", FIRST + 2 * DAY + 5 * HOUR)
-        self._pass("a pass without work, after a day", FIRST + 2 * DAY + 6 * HOUR)
-        self._say_memory("with the merged day")
-        self._month()
-        names = [dataset.name for dataset in (TRADES, DEPTH_DIFFS, HEARTBEATS)]
-        rows = [(name, before[name][0], after[name][0], before[name][1] / 1e6, after[name][1] / 1e6) for name in names]
-        title = f"A day of {len(self._symbols)} symbols of two venues, in objects of {self._batch_us // SECOND} s"
-        self._report.table(title, ("dataset", "objects", "after", "MB", "MB after"), rows, OBJECTS)
-        self._report.table("Requests", ("of", "PUT", "GET", "HEAD", "DELETE", "LIST"), self._requests, REQUESTS)
-        if self._pid:
-            self._report.table("Memory of the store", ("when", "MB"), self._memory, MEMORY)
-        else:
-            self._report.left_out("the memory of the store: name its process with --pid")
+    def record(self, hour_us: int) -> None:
+        """What both venues' captures write in an hour."""
+        waiting = [
+            (dataset, venue, start)
+            for dataset in RECORDED
+            for start in range(hour_us, hour_us + HOUR, self._interval_us(dataset))
+            for venue in VENUES
+        ]
+        with ThreadPoolExecutor(WRITERS) as threads:
+            for _ in threads.map(lambda one: self._write(*one), waiting):
+                self.recorded += 1
 
-    def _month(self) -> None:
-        """The first day is there already, and nothing is left to do about it."""
-        if self._days < 2:
-            return
-        for number in range(1, self._days):
-            day = FIRST + number * DAY
-            self._record(day, HOUR)
-            passed = self._counted(lambda: self._compact(day + DAY + 3 * HOUR))  # noqa: B023 - called here
-        self._requests.append(
-            (f"the pass that merges day {self._days}, of hours, and deletes the sources of the day before", *passed)
-        )
-        self._compact(FIRST + self._days * DAY + 28 * HOUR)
-        self._compact(FIRST + self._days * DAY + 29 * HOUR)
-        self._pass(f"a pass without work, after {self._days} days", FIRST + self._days * DAY + 30 * HOUR)
-        self._say_memory(f"with {self._days} merged days")
-
-    def _pass(self, name: str, at_us: int) -> None:
-        self._requests.append((name, *self._counted(lambda: self._compact(at_us))))
-
-    def _compact(self, at_us: int) -> None:
+    def compact(self, at_us: int) -> None:
+        """The pass of a schedule: only days that are over."""
         done = list[VenueCounts]()
-        compact(self._store, Selection(), DayOptions(at_us - 2 * HOUR, DAY, clock=lambda: at_us), StopRequest(), done)
+        closed_us = (at_us - 2 * HOUR) // DAY * DAY
+        compact(self._store, Selection(), DayOptions(closed_us, DAY, clock=lambda: at_us), StopRequest(), done)
         assert not any(one.counts.refused for one in done), "a loader would take all of them"
 
-    def _counted(self, work: Any) -> tuple[int, ...]:
-        self._store.requests.clear()
-        work()
-        found = self._store.requests
-        return tuple(found[name] for name in ("PutObject", "GetObject", "HeadObject", "DeleteObject", "ListObjectsV2"))
+    def objects(self) -> tuple[int, int, int]:
+        """Recorded, compacted, and records of compactions."""
+        keys = [one.key for dataset in RECORDED for one in self._store.list_keys(dataset.prefix)]
+        compacted = sum(compacted_name(key) is not None for key in keys)
+        return len(keys) - compacted, compacted, sum(1 for _ in self._store.list_keys("compactions/"))
 
-    def _record(self, day: int, batch_us: int) -> None:
-        for number, start in enumerate(range(day, day + DAY, batch_us)):
-            for venue in VENUES:
-                for dataset in (TRADES, DEPTH_DIFFS):
-                    self._write(dataset, market_rows(dataset, venue, self._symbols, start), venue, start, number)
-        for number, start in enumerate(range(day, day + DAY, max(BEAT_SECONDS * SECOND, batch_us))):
-            for venue in VENUES:
-                self._write(HEARTBEATS, heartbeat(venue, start), venue, start, number)
+    def _interval_us(self, dataset: Dataset) -> int:
+        return max(BEAT_SECONDS * SECOND, self._batch_us) if dataset is HEARTBEATS else self._batch_us
 
-    def _write(self, dataset: Dataset, rows: pa.Table, venue: str, start: int, number: int) -> None:
+    def _write(self, dataset: Dataset, venue: str, start: int) -> None:
+        rows = heartbeat(venue, start) if dataset is HEARTBEATS else market_rows(dataset, venue, self._symbols, start)
+        number = start // self._interval_us(dataset)
         self._store.write(hourly_key(dataset, venue, start + 1, "bench", number), parquet_bytes(rows, dataset))
-
-    def _sizes(self) -> dict[str, tuple[int, int]]:
-        """Objects and bytes by dataset; once sources are gone only compacted ones."""
-        found = {}
-        for dataset in (TRADES, DEPTH_DIFFS, HEARTBEATS):
-            sizes = [one.size for one in self._store.list_keys(dataset.prefix)]
-            found[dataset.name] = (len(sizes), sum(sizes))
-        return found
-
-    def _say_memory(self, when: str) -> None:
-        if self._pid:
-            self._memory.append((when, resident_mb(self._pid)))
 
 
 def market_rows(dataset: Dataset, venue: str, symbols: list[str], start: int) -> pa.Table:

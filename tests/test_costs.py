@@ -1,15 +1,21 @@
 """The costs in docs/scaling.md are what the script computes, and the requests that it counts are those that a sweep makes."""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from tests.tickhouse.compact.lakes import DAY, DAY_US, LONG_AFTER, options, run
 from tests.tickhouse.test_read_api import write
 from tests.transform_process.warehouse_rows import trades
-from tools.make_costs import LISTS_OF_A_DATASET, PAGE, monthly, page_with, read_costs, tables
+from tools.make_costs import LISTS_OF_A_DATASET, PAGE, Compacted, compactions, monthly, page_with, read_costs, tables
 
+from bench_month import DAY as BENCH_DAY
+from bench_month import DAYS_AFTER, FIRST, RECORDED, Month
+from counted_stores import CountedMemory
 from load_process.selection import is_outside
+from tickhouse.compact.passes import BY_DAY
 from tickhouse_core.datasets import TRADES
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.object_store import Folder, ObjectSummary
@@ -56,6 +62,31 @@ def test_a_pass_of_the_compactor_asks_for_as_many_lists_as_are_counted(tmp_path:
     store.lists = 0
     run(store, options(at=LONG_AFTER + 5 * DAY_US), TRADES)
     assert store.lists == LISTS_OF_A_DATASET
+
+
+@pytest.mark.slow
+def test_a_simulated_month_takes_as_many_requests_as_are_counted() -> None:
+    """Four days of three symbols, in objects of an hour, with a pass an hour."""
+    store, days = CountedMemory(), 4
+    month = Month(store, ["AUSDT", "BUSDT", "CUSDT"], HOUR_US)
+    found = Counter[str]()
+    for hour in range(24 * (days + DAYS_AFTER)):
+        at = FIRST + hour * HOUR_US
+        if at < FIRST + days * BENCH_DAY:
+            month.record(at)
+        store.requests.clear()
+        month.compact(at + HOUR_US)
+        found.update(store.requests)
+    every = [Compacted(24, 3, 3), Compacted(24, 3, 3), Compacted(24, 0, 1)]
+    idle = 24 * DAYS_AFTER * len(every) * LISTS_OF_A_DATASET
+    absent = 24 * (days + DAYS_AFTER) * (len(BY_DAY) - len(RECORDED))
+    counted = compactions(24 * days, days, every, 0)
+    venues = 2
+    lists = (found["ListObjectsV2"] - absent + 24 * (days + DAYS_AFTER) * len(every)) / venues  # one list of venues for both
+    assert lists == pytest.approx(counted.lists + idle, rel=0.03)
+    assert found["PutObject"] / venues == counted.puts
+    assert (found["GetObject"] + found["HeadObject"]) / venues == pytest.approx(counted.gets, rel=0.1)
+    assert found["DeleteObject"] == month.recorded == found["HeadObject"]
 
 
 def test_what_adds_up_adds_up_and_what_does_not_depend_on_symbols_does_not() -> None:

@@ -1,11 +1,13 @@
 """The tables of costs in docs/scaling.md, from resources/aws/costs.yaml: `make costs`. US dollars a month of 30 days."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
+
+from tickhouse_core.datasets import DATASETS, KLINES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "scaling.md"
@@ -25,11 +27,8 @@ BEAT_SECONDS = 120
 TASKS_VCPU, TASKS_GB = 1.5, 5
 """stream, klines, load_process and transform_process of docs/deploy-aws.md; the stream is priced as a task of its size."""
 
-SWEPT_BY_HOUR = 6
-"""Datasets with folders of hours: all but klines."""
-
-COMPACTED = 6
-"""Datasets that `tickhouse compact` looks at: all but klines."""
+BY_DAY = len([dataset for dataset in DATASETS if dataset is not KLINES])
+"""Datasets with folders of hours, which `tickhouse compact` looks at."""
 
 LISTS_OF_A_DATASET = 3
 """In every pass: its venues, what is recorded of compactions, and which days have recorded objects."""
@@ -37,12 +36,32 @@ LISTS_OF_A_DATASET = 3
 LISTS_OF_A_DAY = 6
 """Beside those of objects and of symbols: what is recorded of its compactions, again and again while others may work too."""
 
+RECORDS_OF_A_DAY = 4
+"""Plan, commit, fate, and that nothing is left to do. Every pass reads the first two while a day waits."""
+
 VISITS = 3
 """Of a day that is over: it is merged, its sources are deleted, and nothing is left to do. Between them it waits."""
 
 KEYS_A_LIST = 1_000
 BYTES_OF_A_PART = 128 * 1024**2
 """PART_BYTES of compact/runs.py: rows in memory that become one object."""
+
+
+class Requests(NamedTuple):
+    """Of compactions. HEAD is counted as GET, which it costs; DELETE is free."""
+
+    lists: float
+    puts: float
+    gets: float
+
+
+class Compacted(NamedTuple):
+    """A dataset of one venue: objects that are recorded a day, symbols that have objects of their own, and objects that are
+    written a day."""
+
+    objects: float
+    symbols: int
+    outputs: float
 
 
 def monthly(known: Mapping[str, Any], symbols: int, month: int, *, with_klines: bool = False) -> dict[str, float]:
@@ -70,25 +89,41 @@ def monthly(known: Mapping[str, Any], symbols: int, month: int, *, with_klines: 
 
 def _lists(settings: Mapping[str, float], symbols: int) -> float:
     """Of one loader: a sweep lists each folder that it looks into (ObjectStore.list_folders)."""
-    by_hour = SWEPT_BY_HOUR * (1 + 1 + 2 + settings["sweep_hours"] + 1)  # dataset, venue, two dates, their hours
+    by_hour = BY_DAY * (1 + 1 + 2 + settings["sweep_hours"] + 1)  # dataset, venue, two dates, their hours
     klines = 1 + 1 + 2 * symbols  # dataset, venue, and each symbol with its interval
     return SECONDS / settings["sweep_seconds"] * (by_hour + klines)
 
 
+def compactions(passes: float, days: float, every: Sequence[Compacted], others: int) -> Requests:
+    """Of so many passes over a venue, in which so many days are merged, each with its share of the passes.
+
+    `others`: datasets of which nothing is recorded in most days. The simulated month of benchmarks/bench_month.py takes these
+    requests (tests/test_costs.py).
+    """
+    lists = passes * (len(every) + others) * LISTS_OF_A_DATASET
+    puts = gets = 0.0
+    for one in every:
+        pages = max(math.ceil(one.objects / KEYS_A_LIST), 1)
+        goes_on, waits = max(pages / 2, 1) + 1, pages + 2
+        visit = 2 * pages + one.symbols + LISTS_OF_A_DAY
+        lists += passes * (goes_on + waits) + days * VISITS * visit
+        puts += days * (one.outputs + RECORDS_OF_A_DAY)
+        gets += days * (2 * one.objects + one.outputs) + 2 * passes  # read, looked at again; read back; records
+    return Requests(lists, puts, gets)
+
+
 def _compaction(known: Mapping[str, Any], symbols: int, batches: float) -> float:
-    """Each object is read, looked at again and deleted, which is free; each part is written and read back."""
+    """Each object is read, looked at again and deleted; each part is written and read back."""
     price: dict[str, float] = {name: entry["usd"] for name, entry in known["prices"].items()}
     measured: dict[str, float] = known["measured"]
     settings: dict[str, float] = known["settings"]
     days, passes = SECONDS / DAY_SECONDS, SECONDS / settings["compact_seconds"]
-    pages = math.ceil(batches / days / KEYS_A_LIST)
-    goes_on, waits = pages / 2 + 1, pages + 2
-    visit = 2 * pages + symbols + LISTS_OF_A_DAY
-    lists = passes * (COMPACTED * LISTS_OF_A_DATASET + LIVE_DATASETS * (goes_on + waits)) + days * LIVE_DATASETS * VISITS * visit
     rows = {"level": measured["levels_per_second"], "trade": measured["trades_per_second"]}
-    parts = sum(math.ceil(rate * DAY_SECONDS * measured[f"{name}_memory_bytes"] / BYTES_OF_A_PART) for name, rate in rows.items())
-    outputs = days * symbols * parts
-    return (lists + outputs) * price["s3_put_or_list"] + (2 * LIVE_DATASETS * batches + outputs) * price["s3_get"]
+    parts = [math.ceil(rate * DAY_SECONDS * measured[f"{name}_memory_bytes"] / BYTES_OF_A_PART) for name, rate in rows.items()]
+    every = [Compacted(batches / days, symbols, symbols * number) for number in parts]
+    every.append(Compacted(DAY_SECONDS / BEAT_SECONDS, 0, 1))
+    found = compactions(passes, days, every, BY_DAY - len(every))
+    return (found.lists + found.puts) * price["s3_put_or_list"] + found.gets * price["s3_get"]
 
 
 def tables(known: Mapping[str, Any]) -> str:
