@@ -20,7 +20,7 @@ QUOTED = re.compile(r"`(\w+)`")
 
 def documented() -> dict[str, str]:
     """What the table of events says of each kind."""
-    table = DOCS.read_text(encoding="utf-8").partition("## Events: stream_events")[2].partition("## Gold")[0]
+    table = DOCS.read_text(encoding="utf-8").partition("## Events: stream_events")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`.*?) \| (.*) \|$", table, re.MULTILINE)
     return {kind: words for kinds, words in rows for kind in QUOTED.findall(kinds)}
 
