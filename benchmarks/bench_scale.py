@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/bench_scale.py [--symbols 10 --symbols 100 …] [--rate 2] [--seconds 10] [--shards 4] [--full]
     .venv/bin/python benchmarks/bench_scale.py --symbols 2000 --only-shards --seconds 600      # acceptance of shards
+    .venv/bin/python benchmarks/bench_scale.py --only-tops --busy 3 --seconds 60               # acceptance of best prices
 
 `extract_process.stream` with trades and depth, in a data folder; the exchange is a cheap one of benchmarks/peers in a process
 of its own. Its messages are three updates of 20 levels and a trade in turn. Measured from the moment when all streams are
@@ -9,6 +10,8 @@ subscribed, for `--seconds`. --full: also 4,000 symbols, and ten messages a seco
 
 The second table has the largest number of symbols again, shared by `--shards` processes in one data folder, under Binance's limit
 of 6,000 weight a minute for all of them together. In the first table the exchange has no limit.
+
+The last table has the best bids and asks of 100 USD-M futures, of which `--busy` have 2,000 a second and the rest `--rate`.
 
 Latency is receipt_time - event_time of every row: one clock, stamped when the message is made. So a sender that is late makes
 no message late, and a row whose sender is late says less about the recorder than about this machine. Needs Linux (/proc).
@@ -20,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +46,14 @@ SETTLING_SECONDS = 3.0
 
 NO_LIMIT, BINANCES_LIMIT = 6_000_000, 6_000
 
+TOPS, BUSY_RATE = 100, 2_000.0
+"""Futures whose best prices are recorded, and how many a second the busy ones have."""
+
 COLUMNS = ("symbols", "messages/s", "% of a core", "CPU us per message", "MB", "p50 ms", "p99 ms", "gaps", "sender late ms")
+TOPS_COLUMNS = (
+    *("sent", "rows", "messages/s", "% of a core", "CPU us per message", "MB", "p50 ms", "p99 ms", "gaps"),
+    "sender late ms",
+)
 SHARD_COLUMNS = ("shard", "symbols", "messages", "% of a core", "MB", "p50 ms", "p99 ms", "gaps")
 
 
@@ -55,6 +65,8 @@ class Load:
     rate: float
     seconds: float
     weight_limit: int = NO_LIMIT
+    busy: int = 0
+    """Symbols with BUSY_RATE. If there are any, all messages are best prices of futures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +98,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--shards", type=int, default=4, help="processes of the second table")
     parser.add_argument("--only-shards", action="store_true", help="only the second table")
+    parser.add_argument("--busy", type=int, default=2, help="futures with 2,000 best prices a second")
+    parser.add_argument("--only-tops", action="store_true", help="only the last table")
     parser.add_argument("--full", action="store_true")
     arguments = parser.parse_args()
     report = Report(__file__, arguments)
     rate, seconds = (10.0, 30.0) if arguments.full else (arguments.rate, arguments.seconds)
     counts = arguments.symbols or [*SYMBOLS, *([MORE_SYMBOLS] if arguments.full else [])]
-    if not arguments.only_shards:
+    if not (arguments.only_shards or arguments.only_tops):
         report.table(
             f"Recording at {rate:g} messages a second and symbol, {seconds:.0f} s each",
             COLUMNS,
@@ -99,7 +113,10 @@ def main() -> None:
             """CPU and memory of the recorder. What gives out first is the core: memory grows with the rows of a batch, and
             p99 with the messages of one moment.""",
         )
-    _shards_table(report, Load(max(counts), rate, seconds, BINANCES_LIMIT), arguments.shards)
+    if not arguments.only_tops:
+        _shards_table(report, Load(max(counts), rate, seconds, BINANCES_LIMIT), arguments.shards)
+    if not arguments.only_shards:
+        _tops_table(report, Load(TOPS, rate, seconds, busy=arguments.busy))
     report.finish()
 
 
@@ -141,6 +158,17 @@ def _shards_table(report: Report, load: Load, shards: int) -> None:
     )
 
 
+def _tops_table(report: Report, load: Load) -> None:
+    (cost,), sent = _measured(load, 1)
+    speed = (sent.messages / sent.seconds, 100 * cost.cpu_seconds / sent.seconds, 1e6 * cost.cpu_seconds / max(sent.messages, 1))
+    report.table(
+        f"Best prices of {load.symbols} futures: {load.busy} at {BUSY_RATE:,.0f} messages a second, the rest at {load.rate:g}",
+        TOPS_COLUMNS,
+        [(sent.messages, len(cost.latency), *speed, cost.most_mb, *_percentiles(cost), cost.gaps, sent.late_ms)],
+        f"{sent.seconds:.0f} s. Rows are those whose events are of that time; event times are whole milliseconds.",
+    )
+
+
 def _percentiles(cost: Cost) -> tuple[float, float]:
     return (float(np.percentile(cost.latency, 50)), float(np.percentile(cost.latency, 99)))
 
@@ -150,8 +178,9 @@ def _measured(load: Load, shards: int) -> tuple[list[Cost], Sent]:
         url = stack.enter_context(_exchange(load))
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         names = [item["symbol"] for item in httpx.get(f"{url}/api/v3/exchangeInfo").json()["symbols"]]
-        captures = [stack.enter_context(_capture(folder, names, f"{number}/{shards}")) for number in range(1, shards + 1)]
-        _wait_for(f"{url}/tally", 2 * load.symbols, captures)
+        what = ("--venue", "binance-usdm", "--channel", "book_tickers") if load.busy else ()
+        captures = [stack.enter_context(_capture(folder, names, f"{number}/{shards}", what)) for number in range(1, shards + 1)]
+        _wait_for(f"{url}/tally", load.symbols * (1 if load.busy else 2), captures)
         time.sleep(SETTLING_SECONDS)
         since, spent, began = time.time(), [cpu_seconds(one.pid) for one in captures], time.monotonic()
         before, most_late = httpx.get(f"{url}/tally").json()["sent"], 0
@@ -193,7 +222,7 @@ def _received(
 ) -> "tuple[np.ndarray[tuple[int], np.dtype[np.float64]], int]":
     """Milliseconds from event to receipt of what was sent between the two instants, and of how many symbols it was."""
     found, symbols = [], set()
-    for dataset in ("trades", "depth_diffs"):
+    for dataset in ("trades", "depth_diffs", "book_tickers"):
         rows = _rows(folder, dataset, instance, ["symbol", "event_time", "receipt_time"])
         event, receipt = (rows[name].cast("int64").to_numpy() for name in ("event_time", "receipt_time"))
         found.append((receipt - event)[(event >= since * 1e6) & (event < until * 1e6)] / 1_000)
@@ -208,20 +237,25 @@ def _gaps(folder: Path, instance: str) -> int:
 
 @contextmanager
 def _exchange(load: Load) -> Iterator[str]:
-    command = [sys.executable, str(EXCHANGE), str(load.symbols), str(load.rate), str(load.weight_limit)]
+    busy = [str(load.busy), str(BUSY_RATE)] if load.busy else []
+    command = [sys.executable, str(EXCHANGE), str(load.symbols), str(load.rate), str(load.weight_limit), *busy]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().strip()
-            with environment_variables({"BINANCE_REST_URL": url, "BINANCE_WS_URL": url.replace("http", "ws")}):
+            socket = url.replace("http", "ws")
+            spot = {"BINANCE_REST_URL": url, "BINANCE_WS_URL": socket}
+            futures = {"REST_URL": url, "PUBLIC_WS_URL": socket, "MARKET_WS_URL": socket}
+            with environment_variables(spot | {f"BINANCE_USDM_{name}": value for name, value in futures.items()}):
                 yield url
         finally:
             process.terminate()
 
 
 @contextmanager
-def _capture(folder: str, symbols: list[str], shard: str) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [sys.executable, "-m", "extract_process.stream", "--data", folder, "--batch-seconds", "3", "--shard", shard]
+def _capture(folder: str, symbols: list[str], shard: str, what: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """`what`: venue and channels; spot's trades and books without."""
+    command = [sys.executable, "-m", "extract_process.stream", "--data", folder, "--batch-seconds", "3", "--shard", shard, *what]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, env=dict(os.environ, LOG_LEVEL="ERROR", ACTIVE_SYMBOLS=",".join(symbols))
     )

@@ -1,9 +1,10 @@
-"""As much of Binance as a capture needs, and cheap: `scale_exchange.py SYMBOLS RATE WEIGHT_LIMIT`. In a process of its own.
+"""As much of Binance as a capture needs, and cheap: `scale_exchange.py SYMBOLS RATE WEIGHT_LIMIT [BUSY BUSY_RATE]`.
 
-Every symbol has RATE messages a second: three incremental updates of 20 levels, then a trade. HTTP and WebSocket are written
-by hand, and only as far as a capture needs them: the simulated exchange, which matches orders, is busy with 500 symbols.
-Requests above WEIGHT_LIMIT a minute get 429. GET /tally answers how many streams are subscribed, messages sent, milliseconds
-that the sender is late, the most weight of a minute, and the requests refused.
+In a process of its own. Every symbol has RATE messages a second: three incremental updates of 20 levels, then a trade. With
+BUSY, they are best bids and asks of USD-M futures, and the first BUSY symbols have BUSY_RATE a second. HTTP and WebSocket
+are written by hand, and only as far as a capture needs them: the simulated exchange, which matches orders, is busy with 500
+symbols. Requests above WEIGHT_LIMIT a minute get 429. GET /tally answers how many streams are subscribed, messages sent,
+milliseconds that the sender is late, the most weight of a minute, and the requests refused.
 """
 
 import asyncio
@@ -27,10 +28,11 @@ _ASKS = ",".join(f'["{4_100 + number}.50","1.25000000"]' for number in range(10)
 class Market:
     """All symbols: their last ids, and who is subscribed to their streams."""
 
-    def __init__(self, symbols: int, rate: float, weight_limit: int) -> None:
+    def __init__(self, symbols: int, rate: float, weight_limit: int, busy: int = 0, busy_rate: float = 0.0) -> None:
         self.weight_limit, self.minute, self.weight, self.most_weight, self.refused = weight_limit, 0, 0, 0, 0
         self.names = [f"S{number:04}USDT" for number in range(symbols)]
-        self.rate = rate
+        self.rates = [busy_rate] * busy + [rate] * (symbols - busy)
+        self.has_tops = busy > 0
         self.update_ids = dict.fromkeys(self.names, 1_000)
         self.trade_ids = dict.fromkeys(self.names, 1_000)
         self.subscribers: dict[str, Socket] = {}
@@ -45,10 +47,10 @@ class Market:
             self.late = time.monotonic() - began - tick / _TICKS
             await asyncio.sleep(max(0.0, -self.late))
             for place, name in enumerate(self.names):
-                due = int((tick / _TICKS + place / len(self.names)) * self.rate)
-                if due > turns[place]:
-                    turns[place] = due
-                    self._send(name, is_trade=due % 4 == 0)
+                due = int((tick / _TICKS + place / len(self.names)) * self.rates[place])
+                for turn in range(turns[place] + 1, due + 1):
+                    self._send_top(name) if self.has_tops else self._send(name, is_trade=turn % 4 == 0)
+                turns[place] = due
             for socket in set(self.subscribers.values()):
                 socket.flush()
 
@@ -64,6 +66,17 @@ class Market:
             data = f'"e":"trade","E":{at},"s":"{name}","t":{number},"p":"4050.50","q":"0.01000000","T":{at},"m":true,"M":true'
         else:
             data = f'"e":"depthUpdate","E":{at},"s":"{name}","U":{number},"u":{number},"b":[{_LEVELS}],"a":[{_ASKS}]'
+        socket.waiting += _framed(f'{{"stream":"{stream}","data":{{{data}}}}}'.encode())
+        self.sent += 1
+
+    def _send_top(self, name: str) -> None:
+        self.update_ids[name] += 3
+        stream = f"{name.lower()}@bookTicker"
+        if (socket := self.subscribers.get(stream)) is None:
+            return
+        at, number = time.time_ns() // 1_000_000, self.update_ids[name]
+        prices = f'"b":"4050.{number % 90 + 10}","B":"1.250","a":"4051.{number % 90 + 10}","A":"2.500"'
+        data = f'"e":"bookTicker","u":{number},"s":"{name}",{prices},"T":{at},"E":{at}'
         socket.waiting += _framed(f'{{"stream":"{stream}","data":{{{data}}}}}'.encode())
         self.sent += 1
 
@@ -85,7 +98,7 @@ class Market:
             bids = [[f"{4_000 + number}.50", "1.25000000"] for number in range(10)]
             asks = [[f"{4_100 + number}.50", "1.25000000"] for number in range(10)]
             return {"lastUpdateId": self.update_ids[asked["symbol"][0]], "bids": bids, "asks": asks}
-        if url.path == "/api/v3/exchangeInfo":
+        if url.path.endswith("/exchangeInfo"):
             names = orjson.loads(asked["symbols"][0]) if "symbols" in asked else asked.get("symbol", self.names)
             limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": self.weight_limit}
             return {"rateLimits": [limit], "symbols": [{"symbol": name, "status": "TRADING"} for name in names]}
@@ -185,7 +198,8 @@ def _weight(target: str) -> int:
 
 
 async def main() -> None:
-    market = Market(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]))
+    symbols, rate, weight_limit, busy, busy_rate = [*sys.argv[1:], "0", "0"][:5]
+    market = Market(int(symbols), float(rate), int(weight_limit), int(busy), float(busy_rate))
     server = await asyncio.get_running_loop().create_server(lambda: Socket(market), "127.0.0.1", 0)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await market.run()
