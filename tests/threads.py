@@ -5,8 +5,10 @@ import time
 
 from tests.waiting import patience
 
-_MAY_STAY = ("process_request_thread", "signals")
-"""A server of the session answers a connection that the client's pool keeps; signals are answered until the process ends."""
+_MAY_STAY = ("process_request_thread", "signals", "ThreadPoolExecutor")
+"""A server of the session answers a connection that the client's pool keeps; signals are answered until the process ends;
+idle workers of a library's pool wait for the next call.
+"""
 
 
 def still_running(before: set[threading.Thread], seconds: float = 5) -> list[str]:
