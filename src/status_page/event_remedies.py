@@ -85,7 +85,7 @@ CAUSES: Mapping[GapCause, str] = {
 
 _BY_CHANNEL = {
     "klines": "To request it again:",
-    "trades": "The recorder requests missing trades by itself, `tickhouse trades` a day later. For candles:",
+    "trades": "The recorder requests missing trades itself, and `tickhouse trades` fetches Binance's a day later. For candles:",
     "depth": "No venue publishes past updates of a book. The next snapshot repairs it; to see when:",
 }
 _RESYNCED = "No venue publishes past updates of a book. A snapshot has repaired it since; what happened:"
