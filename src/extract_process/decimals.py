@@ -103,7 +103,7 @@ def separated(texts: bytes) -> pa.Array:
 def _rewritten_where(mask: Any, array: Any) -> pa.Array:
     whole = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     chosen = pc.fill_null(mask.combine_chunks() if isinstance(mask, pa.ChunkedArray) else mask, False)
-    rewritten = [_rewritten(text) for text in whole.filter(chosen).to_pylist()]
+    rewritten = [plain_rate(text) for text in whole.filter(chosen).to_pylist()]
     return pc.replace_with_mask(whole, chosen, pa.array(rewritten, whole.type))
 
 

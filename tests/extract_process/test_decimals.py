@@ -101,3 +101,7 @@ def test_a_rate_may_be_negative(sent: str, plain: str) -> None:
 def test_a_rate_that_is_no_number_is_refused(sent: Any) -> None:
     with pytest.raises(UnreadableNumber):
         plain_rate(sent)
+
+
+def test_a_column_has_small_negative_rates_as_the_venue_writes_them() -> None:
+    assert decimals(["-1e-5", "1e-5", "-0.00001"]).to_pylist() == [Decimal("-0.00001"), Decimal("0.00001"), Decimal("-0.00001")]

@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 SETTLE_US = 5 * MINUTE_US
 """How long after its instant a row may still be late; a younger one is requested by the next run."""
 
+_LATE_US = HOUR_US
+"""Open interest is counted by the venue and may be published late: an empty period that is younger is requested again."""
+
 _LONGEST_FUNDING = Grid(8 * HOUR_US)
 """A contract is settled every eight hours, some every four, two or one: in each eight hours of a day there is a rate."""
 
@@ -171,11 +174,25 @@ class HistoryBackfill:
         for month, part in history.grid.split_by_month(page):
             end = pa.scalar(history.grid.after(part.last), pa.int64()).cast(INSTANT)
             inside = pc.and_(pc.greater_equal(times, pa.scalar(part.first, INSTANT)), pc.less(times, end))
-            landed = lake.land(month, rows.filter(inside), part, lambda empty: self._tell(symbol, empty))
+            found = rows.filter(inside)
+            answered = self._answered(part, found)
+            if answered is None:
+                continue
+            landed = lake.land(month, found, answered, lambda empty: self._tell(symbol, empty))
             self.report.months_landed += 1
             self.report.rows_landed += landed.rows
             self.report.gaps += len(landed.empty)
             log.info("month landed", extra={"key": landed.key, "new_rows": landed.rows})
+
+    def _answered(self, part: Range, rows: pa.Table) -> Range | None:
+        """The slots of `part` that an answer is final for: those before its last row, and those that are old enough."""
+        history = self._history
+        if not history.period:
+            return part
+        last_row = pc.max(rows[history.dataset.time_column].cast(pa.int64())).as_py() if rows.num_rows else 0
+        final = max(self.rest.markets.client.server_now() - _LATE_US, last_row)
+        last = min(part.last, history.grid.floor(final))
+        return Range(part.first, last) if part.first <= last else None
 
     def _tell(self, symbol: str, empty: list[Range]) -> None:
         """The venue was asked for these slots and has nothing in them."""
