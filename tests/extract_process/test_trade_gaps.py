@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.backfill.trade_gaps import LeftOut, MissingTrades, OpenGap, open_gaps
+from extract_process.backfill.trade_gaps import LeftOut, MissingTrades, OpenGap, open_gaps, stretches
 from extract_process.ranges import EVERY_ID, Range
 from extract_process.venues.history_tables import trades_table
 from tickhouse_core.datasets import STREAM_EVENTS
+from tickhouse_core.reading.objects import LATE_US
 from tickhouse_core.reading.ranges import Request
-from tickhouse_core.timestamps import DAY_US
+from tickhouse_core.timestamps import DAY_US, MINUTE_US
 
 START = 1_741_478_400_000_000  # 2025-03-09
 ASKED = Request("binance", (), START, START + DAY_US)
@@ -128,3 +129,13 @@ def test_every_id_is_recorded_taken_or_still_missing(
     left = {number for span in missing.ids for number in range(span.first, span.last + 1)}
     assert left == wanted - set(recorded) - set(taken)
     assert missing.ids == EVERY_ID.joined(missing.ids)
+
+
+def test_gaps_near_each_other_are_looked_for_in_one_scan() -> None:
+    near = [OpenGap("BTCUSDT", [Range(10 * n, 10 * n + 1)], START + n * MINUTE_US, START + n * MINUTE_US + 5) for n in range(3)]
+    far = OpenGap("BTCUSDT", [Range(90, 95)], START + DAY_US, START + DAY_US + 5)
+
+    assert stretches([far, *near]) == [
+        (START - LATE_US, START + 2 * MINUTE_US + 5 + LATE_US, (0, 21)),
+        (START + DAY_US - LATE_US, START + DAY_US + 5 + LATE_US, (90, 95)),
+    ]

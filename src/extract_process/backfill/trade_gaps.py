@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from extract_process.ranges import EVERY_ID, Range
 from tickhouse_core.datasets import TRADES
 from tickhouse_core.reading.events import gap_times, gaps_in, missing_ids
+from tickhouse_core.reading.objects import LATE_US
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.timestamps import DAY_US
@@ -49,6 +50,18 @@ def open_gaps(events: pa.Table, request: Request, *, again: bool = False) -> lis
         ids = EVERY_ID.without([Range(first, end - 1) for first, end in spans], lacking)
         if ids:
             found.append(OpenGap(symbol, ids, int(started[place]), int(ended[place])))
+    return found
+
+
+def stretches(gaps: list[OpenGap]) -> list[tuple[int, int, tuple[int, int]]]:
+    """Times and ids around the gaps, those of neighbours together: each is a scan of all objects of its time."""
+    found: list[tuple[int, int, tuple[int, int]]] = []
+    for gap in sorted(gaps, key=lambda one: one.started_at):
+        start, end, (first, last) = gap.started_at - LATE_US, gap.ended_at + LATE_US, (gap.ids[0].first, gap.ids[-1].last)
+        if found and start <= found[-1][1]:
+            start, before_end, before_ids = found.pop()
+            end, first, last = max(end, before_end), min(first, before_ids[0]), max(last, before_ids[1])
+        found.append((start, end, (first, last)))
     return found
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from extract_process.backfill.stopping import unless_stopped
-from extract_process.backfill.trade_gaps import LACKING, LeftOut, MissingTrades, OpenGap, open_gaps
+from extract_process.backfill.trade_gaps import LACKING, LeftOut, MissingTrades, OpenGap, open_gaps, stretches
 from extract_process.parquet import parquet_bytes, write_events
 from extract_process.ranges import EVERY_ID, Range
 from extract_process.records import StreamEvent
@@ -26,7 +26,6 @@ from tickhouse_core.lake_keys import hourly_key
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.events import GapEvents, healed_times
-from tickhouse_core.reading.objects import LATE_US
 from tickhouse_core.reading.ordering import whole_numbers
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.reading.rows import RowScan
@@ -92,9 +91,8 @@ class TradeHealer:
         leaves_out = self._venue.leaves_out_no_trades
         missing = MissingTrades((span for gap in gaps for span in gap.ids), leaves_out_no_trades=leaves_out)
         before = missing.count
-        for gap in gaps:
-            asked = Request(self._venue.name, (gap.symbol,), gap.started_at - LATE_US, gap.ended_at + LATE_US)
-            ids = (gap.ids[0].first, gap.ids[-1].last)
+        for start, end, ids in stretches(gaps):
+            asked = Request(self._venue.name, (gaps[0].symbol,), start, end)
             for table in RowScan(self._store, TRADES, asked, healed_at, ["trade_id"], ids).tables():
                 missing.recorded(whole_numbers(table.column("trade_id")))
         self.report.missing += before
