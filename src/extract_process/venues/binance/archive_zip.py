@@ -1,5 +1,6 @@
 """A zip file of Binance's bulk archive: the lines of its one CSV, unpacked in blocks and bounded in every direction."""
 
+import errno
 import re
 import zipfile
 import zlib
@@ -37,8 +38,13 @@ def blocks_of_lines(archive: IO[bytes], shape: Shape, most_rows: int) -> Iterato
     archive.seek(max(0, archive.tell() - _DIRECTORY_BYTES))
     if archive.read().count(_MEMBER_MARK) > _MOST_MEMBERS:
         raise ValueError(f"it holds more than {_MOST_MEMBERS} files")
-    with zipfile.ZipFile(archive) as files, files.open(_csv_of(files)) as member:
-        yield from _lines_of(member, shape, most_rows)
+    try:
+        with zipfile.ZipFile(archive) as files, files.open(_csv_of(files)) as member:
+            yield from _lines_of(member, shape, most_rows)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a full disk, or a broken one
+            raise
+        raise zipfile.BadZipFile("its beginning is missing") from error  # zipfile seeks to a place before the file
 
 
 def in_one_line(error: Exception) -> str:

@@ -99,3 +99,12 @@ async def test_file_larger_than_memory_is_read_in_blocks() -> None:
     assert rows == 1_000_000
     assert file.sha256 == hashlib.sha256(content).hexdigest()
     assert peak < 40_000_000 < len(lines)
+
+
+def test_a_file_on_disk_whose_beginning_is_missing_is_refused() -> None:
+    """A real file refuses to be read before its beginning with OSError, where a buffer in memory raises ValueError."""
+    with tempfile.TemporaryFile() as disk:
+        disk.write(zipped(SPOT_US)[30:])
+        file = BinanceTradeFile(disk, trades_path("spot", "BTCUSDT", "2025-03-09"), "ab", "binance", "BTCUSDT", "2025-03-09")
+        with pytest.raises(VenueRefused, match="its beginning is missing"):
+            list(file.tables())
