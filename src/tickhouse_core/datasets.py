@@ -87,6 +87,9 @@ class Dataset:
     is_captured: bool = True
     """Whether a capture can record its channel; else all of it is requested history."""
 
+    has_sparse_ids: bool = False
+    """Ids jump at every venue, as instants do: a capture concludes a gap from an interruption only, never from a jump alone."""
+
     @property
     def series_columns(self) -> tuple[str, ...]:
         """Of a dataset with a channel: what tells rows of one symbol and id apart."""
@@ -230,6 +233,7 @@ BOOK_TICKERS = Dataset(
     id_column="update_id",
     time_column="receipt_time",
     channel="book_tickers",
+    has_sparse_ids=True,
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -251,6 +255,7 @@ MARK_PRICES = Dataset(
     id_column="event_time",
     time_column="event_time",
     channel="mark_prices",
+    has_sparse_ids=True,
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -297,6 +302,7 @@ OPEN_INTEREST = Dataset(
     time_column="event_time",
     channel="open_interest",
     is_live=False,
+    has_sparse_ids=True,
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -321,6 +327,7 @@ LIQUIDATIONS = Dataset(
     id_column="liquidation_id",
     time_column="trade_time",
     channel="liquidations",
+    has_sparse_ids=True,
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -394,6 +401,9 @@ DATASET_OF = {dataset.channel: dataset for dataset in reversed(DATASETS) if data
 
 CHANNELS = tuple(dict.fromkeys(dataset.channel for dataset in DATASETS if dataset.channel and dataset.is_captured))
 """What a capture can record; a venue may lack some."""
+
+SPARSE_CHANNELS = frozenset(str(dataset.channel) for dataset in DATASETS if dataset.has_sparse_ids)
+"""Of every venue; one may have more (see `Venue.sparse_channels`)."""
 
 QUEUES = tuple(dict.fromkeys(dataset.queue for dataset in DATASETS))
 
