@@ -6,6 +6,7 @@ from difflib import get_close_matches
 import pyarrow as pa
 
 from tickhouse_core.errors import UsageError
+from tickhouse_core.timestamps import HOUR_US
 
 DECIMAL = pa.decimal128(38, 18)
 """Prices and quantities: exact; 18 digits before the point hold the largest real quantity (1e11) with room."""
@@ -86,6 +87,9 @@ class Dataset:
 
     is_captured: bool = True
     """Whether a capture can record its channel; else all of it is requested history."""
+
+    longest_step_us: int = 0
+    """The most microseconds from one row of a periodic series to the next, where no column has its period; 0: no such series."""
 
     has_sparse_ids: bool = False
     """Ids jump at every venue, as instants do: a capture concludes a gap from an interruption only, never from a jump alone."""
@@ -280,6 +284,7 @@ FUNDING_RATES = Dataset(
     channel="funding_rates",
     is_live=False,
     is_captured=False,
+    longest_step_us=8 * HOUR_US,
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -291,7 +296,9 @@ FUNDING_RATES = Dataset(
         ]
     ),
 )
-"""Settled rates, which may be negative. The rate of the period that runs is in `MARK_PRICES`."""
+"""Settled rates, which may be negative: every eight hours, of some contracts every four, two or one.
+
+The rate of the period that runs is in `MARK_PRICES`."""
 
 OPEN_INTEREST = Dataset(
     name="open_interest",
