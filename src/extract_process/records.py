@@ -267,7 +267,8 @@ class StreamKey:
 
 
 _CHANNEL_OF = {record: dataset.channel for record, dataset in DATASET_OF.items()}
-CHANNELS_WITH_IDS = tuple(str(_CHANNEL_OF[record]) for record in (Kline, Trade, DepthDiff, BookTicker))
+_SPARSE_IDS = {record: dataset.id_column for record, dataset in DATASET_OF.items() if dataset.has_sparse_ids}
+CHANNELS_WITH_IDS = tuple(str(_CHANNEL_OF[record]) for record in (Kline, Trade, DepthDiff, *_SPARSE_IDS))
 """Whose records `ids_of` knows: a hole between two of them is a gap, in a sparse channel after an interruption only."""
 
 
@@ -288,10 +289,11 @@ def ids_of(message: object) -> tuple[int, int] | None:
             return message.first_update_id, message.last_update_id
         case Trade() | NoTrade():
             return message.trade_id, message.trade_id
-        case BookTicker():
-            return message.update_id, message.update_id
         case Kline() if message.is_closed:
             return message.open_time, message.open_time
+    if name := _SPARSE_IDS.get(type(message)):
+        number: int = getattr(message, name)
+        return number, number
     return None
 
 

@@ -74,6 +74,7 @@ CAUSES: Mapping[GapCause, str] = {
     "disconnect": "The connection was lost, and the recorder connected again.",
     "rotation": "A new connection took over too late.",
     "mute": "The connection fell silent, and was replaced.",
+    "missed_poll": "The venue did not answer a request for the present value in time, or refused it.",
     "restart": "No recorder was running.",
     "spool_full": "The disk was full: make room on it.",
     "unreadable_number": "A number could not be stored; the event refused row has the message.",

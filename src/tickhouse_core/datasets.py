@@ -6,6 +6,7 @@ from difflib import get_close_matches
 import pyarrow as pa
 
 from tickhouse_core.errors import UsageError
+from tickhouse_core.timestamps import HOUR_US
 
 DECIMAL = pa.decimal128(38, 18)
 """Prices and quantities: exact; 18 digits before the point hold the largest real quantity (1e11) with room."""
@@ -86,6 +87,12 @@ class Dataset:
 
     is_captured: bool = True
     """Whether a capture can record its channel; else all of it is requested history."""
+
+    longest_step_us: int = 0
+    """The most microseconds from one row of a periodic series to the next, where no column has its period; 0: no such series."""
+
+    has_sparse_ids: bool = False
+    """Ids jump at every venue, as instants do: a capture concludes a gap from an interruption only, never from a jump alone."""
 
     @property
     def series_columns(self) -> tuple[str, ...]:
@@ -230,6 +237,7 @@ BOOK_TICKERS = Dataset(
     id_column="update_id",
     time_column="receipt_time",
     channel="book_tickers",
+    has_sparse_ids=True,
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -251,6 +259,7 @@ MARK_PRICES = Dataset(
     id_column="event_time",
     time_column="event_time",
     channel="mark_prices",
+    has_sparse_ids=True,
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -275,6 +284,7 @@ FUNDING_RATES = Dataset(
     channel="funding_rates",
     is_live=False,
     is_captured=False,
+    longest_step_us=8 * HOUR_US,
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -286,7 +296,9 @@ FUNDING_RATES = Dataset(
         ]
     ),
 )
-"""Settled rates, which may be negative. The rate of the period that runs is in `MARK_PRICES`."""
+"""Settled rates, which may be negative: every eight hours, of some contracts every four, two or one.
+
+The rate of the period that runs is in `MARK_PRICES`."""
 
 OPEN_INTEREST = Dataset(
     name="open_interest",
@@ -297,6 +309,7 @@ OPEN_INTEREST = Dataset(
     time_column="event_time",
     channel="open_interest",
     is_live=False,
+    has_sparse_ids=True,
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -321,6 +334,7 @@ LIQUIDATIONS = Dataset(
     id_column="liquidation_id",
     time_column="trade_time",
     channel="liquidations",
+    has_sparse_ids=True,
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
@@ -394,6 +408,9 @@ DATASET_OF = {dataset.channel: dataset for dataset in reversed(DATASETS) if data
 
 CHANNELS = tuple(dict.fromkeys(dataset.channel for dataset in DATASETS if dataset.channel and dataset.is_captured))
 """What a capture can record; a venue may lack some."""
+
+SPARSE_CHANNELS = frozenset(str(dataset.channel) for dataset in DATASETS if dataset.has_sparse_ids)
+"""Of every venue; one may have more (see `Venue.sparse_channels`)."""
 
 QUEUES = tuple(dict.fromkeys(dataset.queue for dataset in DATASETS))
 

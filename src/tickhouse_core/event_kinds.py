@@ -48,6 +48,7 @@ GapCause = Literal[
     "disconnect",
     "rotation",
     "mute",
+    "missed_poll",
     "restart",
     "spool_full",
     "unreadable_number",

@@ -1,12 +1,29 @@
 """StreamMonitor: messages of many symbols to events and questions; what a restart must remember."""
 
+from collections.abc import Callable
+
+import pytest
+
 from extract_process.live.monitor import Findings, MonitorRules, StreamMonitor
 from extract_process.live.requests import GapRequest, SnapshotRequest
-from extract_process.records import BookTicker, DepthDiff, DepthSnapshot, Kline, StreamKey, Ticker, Trade, UnreadableRow
+from extract_process.records import (
+    BookTicker,
+    DepthDiff,
+    DepthSnapshot,
+    Kline,
+    Liquidation,
+    MarkPrice,
+    OpenInterest,
+    StreamKey,
+    Ticker,
+    Trade,
+    UnreadableRow,
+)
 
 DEPTH, TRADES = StreamKey("depth", "BTCUSDT"), StreamKey("trades", "BTCUSDT")
 KLINES = StreamKey("klines", "BTCUSDT", "1m")
 MINUTE = 60_000_000
+NOON = 1_704_110_400_000_000
 
 
 def trade(trade_id: int, symbol: str = "BTCUSDT") -> Trade:
@@ -66,7 +83,7 @@ def test_what_has_no_ids_decides_nothing() -> None:
 
 def test_ids_of_best_prices_jump_and_only_an_interruption_or_a_restart_makes_a_gap_which_nothing_is_asked_for() -> None:
     key = StreamKey("book_tickers", "BTCUSDT")
-    rules = MonitorRules(frozenset({"book_tickers"}))
+    rules = MonitorRules()
     monitor = StreamMonitor("binance", "main", {}, rules)
 
     def top(update_id: int) -> BookTicker:
@@ -83,6 +100,31 @@ def test_ids_of_best_prices_jump_and_only_an_interruption_or_a_restart_makes_a_g
     again = StreamMonitor("binance", "main", monitor.last_ids(), rules)
     (event,) = again.on_messages([top(902)], receipt_time=300).events
     assert (event.cause, event.from_update_id, event.to_update_id) == ("restart", 901, 901)
+
+
+JUMPING: dict[str, Callable[[int], object]] = {
+    "mark_prices": lambda number: MarkPrice("BTCUSDT", number, "1", None, None, None, None),
+    "liquidations": lambda number: Liquidation("BTCUSDT", number, "sell", "", "", "", "1", "1", "1", "1", "1", number, number),
+    "open_interest": lambda number: OpenInterest("BTCUSDT", number, "1"),
+}
+
+
+@pytest.mark.parametrize("channel", JUMPING)
+def test_an_interruption_of_a_channel_whose_ids_are_instants_is_a_gap_with_its_times(channel: str) -> None:
+    row, key = JUMPING[channel], StreamKey(channel, "BTCUSDT")
+    monitor = new_monitor()
+    assert monitor.on_messages([row(NOON), row(NOON + 3_000_000), row(NOON + 3_000_000)], receipt_time=100) == Findings()
+    monitor.on_break("disconnect", lambda broken: broken == key)
+    findings = monitor.on_messages([row(NOON + 60_000_000), row(NOON + 61_000_000)], receipt_time=200)
+    (event,) = findings.events
+    assert (event.channel, event.symbol, event.event, event.cause) == (channel, "BTCUSDT", "gap", "disconnect")
+    assert (event.from_update_id, event.to_update_id) == (NOON + 3_000_001, NOON + 59_999_999)
+    assert (event.started_at, event.ended_at) == (100, 200)
+    assert findings.requests == [], "no venue has them later"
+
+    again = StreamMonitor("binance", "main", monitor.last_ids())
+    (event,) = again.on_messages([row(NOON + 90_000_000)], receipt_time=300).events
+    assert (event.channel, event.cause, event.started_at, event.ended_at) == (channel, "restart", 200, 300)
 
 
 def test_a_restart_remembers_every_stream_and_begins_a_gap_where_the_old_process_ended() -> None:

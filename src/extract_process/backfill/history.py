@@ -30,8 +30,8 @@ SETTLE_US = 5 * MINUTE_US
 _LATE_US = HOUR_US
 """Open interest is counted by the venue and may be published late: an empty period that is younger is requested again."""
 
-_LONGEST_FUNDING = Grid(8 * HOUR_US)
-"""A contract is settled every eight hours, some every four, two or one: in each eight hours of a day there is a rate."""
+_LONGEST_FUNDING = Grid(FUNDING_RATES.longest_step_us)
+"""In each of these parts of a day there is a rate."""
 
 _OLDEST_OPEN_INTEREST_US = 30 * DAY_US - HOUR_US
 """The venue refuses a request that begins more than 30 days ago; the hour is for the time that requests wait."""

@@ -54,6 +54,7 @@ class Capture:
         self._gaps = GapFiller(self.monitor, venue)
         self._event_log = EventLog()
         self.lag = EventLag()
+        self._unanswered: set[PollRequest] = set()
         self._wanted = frozenset((None, *options.symbols, *(symbol.upper() for symbol in options.symbols)))
 
     def record(self, frames: Sequence[bytes], receipt_time: int, *, extra: bool = False) -> list[object]:
@@ -95,6 +96,12 @@ class Capture:
             self.monitor.on_snapshot_asked(request.symbol, as_proof=request.as_proof)
             self.tell("snapshot_requested", StreamKey("depth", request.symbol), cause=request.reason)
 
+    def on_poll_due(self, request: PollRequest) -> None:
+        """Its turn has come. Where the one before has no answer yet, a value was missed."""
+        if request in self._unanswered:
+            self.monitor.on_break("missed_poll", lambda key: (key.channel, key.symbol) == (request.channel, request.symbol))
+        self._unanswered.add(request)
+
     def on_answer(self, request: Request, answer: Answer[Any]) -> None:
         """Records an answer, then tracks it. Raises SpoolFull; then neither was done."""
         body, receipt_time, parsed = answer
@@ -105,6 +112,8 @@ class Capture:
         if isinstance(request, PollRequest):
             if request.channel not in self.quota.stopped:
                 self._record_answer(RestAnswer(request.channel, request.symbol, body), receipt_time, parsed)
+                self._follow(self.monitor.on_messages(parsed, receipt_time), receipt_time)
+            self._unanswered.discard(request)
             self.seal_if_due(now_us())
             return
         if rows := self._gaps.rows_of(request, body, parsed):

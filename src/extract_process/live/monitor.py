@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Generic, TypeAlias, TypeVar
 
 from extract_process.book.local_book import Finding, LocalBook
@@ -26,6 +27,7 @@ from extract_process.records import (
 )
 from extract_process.sequence import UNREADABLE, Gap, Healed, Implausible, NewNumbering, SequenceTracker
 from extract_process.venues.parsing import DATA_ERRORS
+from tickhouse_core.datasets import SPARSE_CHANNELS
 from tickhouse_core.event_kinds import EventKind, GapCause
 
 _WITH_HISTORY = frozenset({"trades", "klines"})
@@ -36,7 +38,7 @@ _WITH_HISTORY = frozenset({"trades", "klines"})
 class MonitorRules:
     """What of a venue and its session matters here; see Venue."""
 
-    sparse_channels: frozenset[str] = frozenset()
+    sparse_channels: frozenset[str] = SPARSE_CHANNELS
     settle_seconds: float | None = None
     snapshot_levels: int = SNAPSHOT_LEVELS
     top_channel: str = ""
@@ -87,6 +89,7 @@ class StreamMonitor:
         self._trades: dict[str, _Ids] = {}
         self._book_tickers: dict[str, _Ids] = {}
         self._klines: dict[tuple[str, str], _Ids] = {}
+        self._others: dict[StreamKey, _Ids] = {}
 
     def last_ids(self) -> dict[StreamKey, tuple[int, int]]:
         """What a restart must remember, streams of earlier runs included."""
@@ -136,7 +139,11 @@ class StreamMonitor:
                     self._on_unreadable(message, receipt_time, result)
                     continue
                 else:
-                    continue
+                    key, sparse = key_of(message), ids_of(message)
+                    if key is None or sparse is None:
+                        continue
+                    known = self._other(key)
+                    findings = known.watch.on_ids(*sparse)
                 if findings:
                     self._record(known, findings, receipt_time, result)
                 known.last_receipt = receipt_time
@@ -272,7 +279,8 @@ class StreamMonitor:
                 raise AssertionError(f"no event for {finding}")
 
     def _known(self) -> Iterable[_Depth | _Ids]:
-        return [*self._depths.values(), *self._trades.values(), *self._book_tickers.values(), *self._klines.values()]
+        with_ids = (self._trades.values(), self._book_tickers.values(), self._klines.values(), self._others.values())
+        return chain(self._depths.values(), *with_ids)
 
     def _depth(self, symbol: str) -> _Depth:
         if (known := self._depths.get(symbol)) is None:
@@ -296,10 +304,17 @@ class StreamMonitor:
             known = self._klines[symbol, interval] = self._new_ids(StreamKey("klines", symbol, interval))
         return known
 
+    def _other(self, key: StreamKey) -> _Ids:
+        if (known := self._others.get(key)) is None:
+            known = self._others[key] = self._new_ids(key)
+        return known
+
     def _ids_of(self, key: StreamKey) -> _Ids:
         if key.channel == "book_tickers":
             return self._book_ticker(key.symbol)
-        return self._kline(key.symbol, key.interval) if key.interval else self._trade(key.symbol)
+        if key.channel == "trades":
+            return self._trade(key.symbol)
+        return self._kline(key.symbol, key.interval) if key.interval else self._other(key)
 
     def _new_ids(self, key: StreamKey) -> _Ids:
         last_id, receipt_time = self._remembered.get(key, (None, 0))

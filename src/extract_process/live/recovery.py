@@ -73,7 +73,12 @@ def _replay(record: Record, rows: RowBuffer, venue: Venue, covered: "CoveredStre
             if covered is not None:
                 covered.add_messages(messages, record.receipt_time)
         case Kind.REST_ANSWER:
-            rows.add_answer(parse_rest_answer(record.payload), record.receipt_time)
+            answer = parse_rest_answer(record.payload)
+            poll = venue.polls.get(answer.what)
+            polled = poll.parse(answer.body, answer.symbol) if poll else None
+            rows.add_answer(answer, record.receipt_time, polled)
+            if covered is not None and polled is not None:
+                covered.add_messages(polled, record.receipt_time)
         case Kind.EVENT:
             event = StreamEvent(**orjson.loads(record.payload))
             rows.add_event(event, record.receipt_time)

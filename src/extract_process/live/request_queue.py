@@ -179,7 +179,7 @@ async def prove_in_turn(
 
 async def poll_in_turn(
     due: Callable[[], Sequence[PollRequest]],
-    queue: RequestQueue[Any],
+    put: Callable[[PollRequest], None],
     every_seconds: float,
     fastest: Callable[[PollRequest], float],
 ) -> None:
@@ -191,7 +191,7 @@ async def poll_in_turn(
     while True:
         requests = due()
         for request in requests:
-            queue.put(request)
+            put(request)
             await asyncio.sleep(max(fastest(request), every_seconds / len(requests)))
         if not requests:
             await asyncio.sleep(min(every_seconds, 1.0))

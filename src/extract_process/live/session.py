@@ -161,7 +161,7 @@ class CaptureSession:
             synced, levels = partial(self._capture.monitor.books, synced=True), min(PROVEN_LEVELS, self._snapshot_levels)
             fastest = partial(self._rest.snapshot_pause, share=_PROOF_SHARE / self._options.sharers)
             group.create_task(prove_in_turn(synced, self._requests, levels, self._options.prove_seconds, fastest))
-            group.create_task(poll_in_turn(self._polls, self._requests, self._options.poll_seconds, self._pause_after))
+            group.create_task(poll_in_turn(self._polls, self._poll, self._options.poll_seconds, self._pause_after))
             take_up = partial(self._take_up, group)
             group.create_task(self._listing.watch(self._options.look_again_seconds, take_up, self._leave_out))
 
@@ -170,6 +170,10 @@ class CaptureSession:
         wanted = self._options.wanted
         chosen = ((channel, symbol) for symbol in self._listing.known for channel in wanted[symbol])
         return [PollRequest(channel, symbol) for channel, symbol in chosen if channel in self._venue.polls]
+
+    def _poll(self, request: PollRequest) -> None:
+        self._capture.on_poll_due(request)
+        self._requests.put(request)
 
     def _pause_after(self, request: PollRequest) -> float:
         weight, share = self._venue.polls[request.channel].weight, _POLL_SHARE / self._options.sharers

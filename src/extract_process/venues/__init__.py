@@ -31,6 +31,12 @@ DEFAULT_FUTURES = "binance-usdm"
 """Where a history of futures is requested and no venue is named."""
 
 
+def _sparse_channels() -> frozenset[str]:
+    from tickhouse_core.datasets import SPARSE_CHANNELS
+
+    return SPARSE_CHANNELS
+
+
 @dataclass(frozen=True, slots=True)
 class Venue:
     """One exchange. `symbol_example` shows how it spells symbols.
@@ -87,8 +93,11 @@ class Venue:
     open_history: "Callable[[Path, int], AbstractAsyncContextManager[HistoryRest]] | None" = None
     """None: the venue has neither funding rates nor open interest."""
 
-    sparse_channels: frozenset[str] = frozenset()
-    """Channels whose ids grow without being consecutive: a jump is a gap only where the stream was interrupted."""
+    sparse_channels: frozenset[str] = field(default_factory=_sparse_channels)
+    """Channels whose ids grow without being consecutive: a jump is a gap only where the stream was interrupted.
+
+    Those of `SPARSE_CHANNELS`, and what the venue has beside them.
+    """
 
     rare_channels: frozenset[str] = frozenset()
     """Channels that may be silent for hours although nothing is wrong."""

@@ -4,7 +4,8 @@ import { clock, length, several } from "./words.js";
 const WHAT = { trades: ["trade", "trades"], depth: ["book update", "book updates"], klines: ["kline", "klines"] };
 const CAUSES = {
   sequence: "the ids jump", disconnect: "disconnected", rotation: "the connection was replaced", mute: "the connection fell silent",
-  restart: "the recorder was not running", spool_full: "the spool was full", unreadable_number: "a number could not be read",
+  missed_poll: "a request was not answered in time", restart: "the recorder was not running",
+  spool_full: "the spool was full", unreadable_number: "a number could not be read",
   venue_has_no_data: "the venue has none", archive_has_no_data: "the archive has none",
   unusable_answer: "the venue's answer could not be used", venue_refused: "the venue refused",
 };

@@ -26,6 +26,9 @@ COVERAGE = pa.schema(
         pa.field("coverage", pa.float64()),
     ]
 )
+_LATE_US = MINUTE_US
+"""By how much a row of a series may be later than its full hour or period; the venues' are some milliseconds late."""
+
 _LONGEST_LOOK = DAY_US
 """A gap that lasted longer is not compared with the rows of other instances."""
 
@@ -150,18 +153,22 @@ class _Look:
         trade_id_gaps has it; what is said to be no trade is none that is missing.
         """
         counts_trades = self._dataset is TRADES and asked.venue.startswith("binance")
-        if self._dataset not in (DEPTH_DIFFS, KLINES) and not counts_trades:
+        step = _step(self._dataset, asked)
+        if self._dataset not in (DEPTH_DIFFS, KLINES) and not counts_trades and not step:
             return 0
         length = length_us(self._request.interval) if self._dataset is KLINES else 1
+        late = _LATE_US if step else 0
         standing = [self._ids[place] for place in mine if self.is_open[place]]
         absent = [*absences(self._events, *asked.symbols), *(self._source.no_trades(asked) if counts_trades else ())]
         named = joined([*absent, *((ids[0], ids[1] + length) for ids in standing if None not in ids)])
         holes = [
-            (one[1], other[0])
+            (one[1] + max(0, step - 1), other[0])  # a row stands for an instant: the next one is a step later
             for one, other in pairwise(told.ranges)
-            if told.begun[other[0]] >= self._request.start and told.ended[one[1]] < self._request.end
+            if other[0] - one[1] >= step + late
+            and told.begun[other[0]] >= self._request.start
+            and told.ended[one[1]] < self._request.end
         ]
-        return sum(not any(start <= first and end <= last for start, last in named) for first, end in holes)
+        return sum(not any(start <= first + late and end <= last + late for start, last in named) for first, end in holes)
 
 
 def _ids_of(dataset: Dataset, table: pa.Table) -> tuple[Numbers, Numbers, Numbers]:
@@ -180,7 +187,15 @@ def _columns(dataset: Dataset) -> list[str]:
 
 
 def _reach(dataset: Dataset, request: Request) -> int:
-    return length_us(request.interval) if dataset is KLINES else MINUTE_US
+    """Rows so far beside a range show that the recording ran at its border."""
+    return length_us(request.interval) if dataset is KLINES else _step(dataset, request) + MINUTE_US
+
+
+def _step(dataset: Dataset, request: Request) -> int:
+    """Of a series whose rows are instants: the most microseconds from one to the next; 0 of a dataset that is none."""
+    if dataset is KLINES or not request.interval:
+        return dataset.longest_step_us
+    return length_us(request.interval) if dataset.series_columns else 0
 
 
 def _line(dataset: Dataset, request: Request, told: _Told, gaps: list[tuple[int, int]], holes: int) -> dict[str, object]:
@@ -189,6 +204,9 @@ def _line(dataset: Dataset, request: Request, told: _Told, gaps: list[tuple[int,
     if dataset is KLINES and since is not None and until is not None:  # a kline stands for all of its interval
         length = length_us(request.interval)
         is_before, is_after = is_before or since - start < length, is_after or until + length >= end
+    elif step := _step(dataset, request):  # what the venue sends late belongs to the full hour
+        is_before = is_before or (since is not None and since - start < (step if request.interval else _LATE_US))
+        is_after = is_after or (bool(request.interval) and until is not None and until + step >= end)
     if since is not None or (is_before and is_after):  # a quiet market is recorded if it is on both sides
         since, until = start if is_before else since, end if is_after else until
     covered = 0

@@ -55,7 +55,7 @@ class GapEvents:
         if request.symbols:
             rows = rows.filter(pc.is_in(rows.column("symbol"), value_set=pa.array(request.symbols, pa.string())))
         rows = rows.filter(pc.equal(rows.column("channel"), dataset.channel))
-        if dataset is KLINES:
+        if dataset.series_columns:
             rows = about(rows, request.interval)
         return _once(rows)
 
@@ -90,7 +90,7 @@ class GapEvents:
 
 
 def about(events: pa.Table, interval: str) -> pa.Table:
-    """Of events of klines those of an interval."""
+    """Of events of klines those of an interval, of open interest those of a period (empty: of polls)."""
     return events.filter(pa.array([_is_about(event, interval) for event in events.to_pylist()], pa.bool_()))
 
 

@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
-from tickhouse_core.datasets import DATASETS, KLINES, STREAM_EVENTS, Dataset
+from tickhouse_core.datasets import DATASETS, STREAM_EVENTS, Dataset
 from tickhouse_core.errors import UsageError
 from tickhouse_core.reading.events import about, joined
 from tickhouse_core.reading.known import WAREHOUSE, unknown_interval, unknown_symbol, unknown_venue
@@ -61,7 +61,7 @@ class WarehouseSource:
         asked = {"venue": request.venue, "channel": dataset.channel, "symbols": list(request.symbols), "since": request.start}
         with closing(connect_reader(self._settings)) as warehouse:
             rows = warehouse.query_arrow(sql, asked).cast(plain_schema(STREAM_EVENTS))
-        return about(rows, request.interval) if dataset is KLINES else rows
+        return about(rows, request.interval) if dataset.series_columns else rows
 
     def no_trades(self, request: Request) -> list[tuple[int, int]]:
         sql = (

@@ -54,6 +54,5 @@ VENUE = Venue(
     subscribe_messages=ws.subscribe_messages,
     open_rest=_open_rest,
     open_archive=_open_archive,
-    sparse_channels=frozenset({"book_tickers"}),
     top_channel="book_tickers",
 )

@@ -8,6 +8,7 @@ from extract_process.venues import Venue
 from extract_process.venues.kucoin import rest, ws
 from extract_process.venues.rest_client import BanStore, RestClient, host_of, open_client
 from extract_process.venues.weight_file import SharedRateLimit
+from tickhouse_core.datasets import SPARSE_CHANNELS
 from tickhouse_core.settings import KucoinSettings, read
 
 _FIRST_LIMIT = 2_000
@@ -42,7 +43,7 @@ VENUE = Venue(
     key_of_stream=ws.key_of_stream,
     subscribe_messages=ws.subscribe_messages,
     open_rest=_open_rest,
-    sparse_channels=frozenset({"trades", "book_tickers"}),
+    sparse_channels=SPARSE_CHANNELS | {"trades"},
     top_channel="ticker",
     settle_seconds=5.0,  # between the first message of the next candle and the question how the one before ended
 )

@@ -74,7 +74,6 @@ def venue_of(product: Product) -> Venue:
         open_rest=open_rest,
         open_archive=open_archive,
         open_history=open_history,
-        sparse_channels=frozenset({"book_tickers"}),
         rare_channels=frozenset({"liquidations"}),
         polls=rest.polls_of(product),
         leaves_out_no_trades=True,
