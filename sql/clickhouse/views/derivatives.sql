@@ -137,41 +137,64 @@ comment 'Open interest of a contract with its change and that of the price: para
 --   select * from gold_liquidations_1m(venue = 'binance-usdm', symbol = 'BTCUSDT', since = '2024-08-09', until = '2024-08-10')
 -- long_: positions that were sold, short_: positions that were bought back. Quantities are what was filled, as in liquidations; volumes are
 -- in the quote asset, of COIN-M too. The venue sends the latest order of a second only: sums are at least these.
--- An order is sent again while it is filled, and has no id. Rows of a minute with equal side, kind, price and quantity are one order.
+-- An order is sent again while it is filled, and has no id. Rows with equal side, kind, price and quantity are one order if they are of one
+-- minute, or at most a minute apart while the order is not filled. It counts in the minute of its first row, each fill in its own minute.
 create or replace view gold_liquidations_1m
 as
 with
     ifNull(
         (select any(contract_size) from contracts where venue = {venue:String} and symbol = {symbol:String}), toDecimal256(0, 18)
     ) as worth,
-    orders as (
+    states as (
         select
-            toDateTime64(toStartOfMinute(trade_time), 6, 'UTC') as minute,
-            side,
-            order_type,
-            time_in_force,
-            price,
-            quantity,
-            argMax(
-                (toDecimal256(filled_quantity, 18), toDecimal256(average_price, 18)), (filled_quantity, trade_time)
-            ) as done,
-            done.1 as filled,
-            if(worth > 0, toDecimal256(filled * worth, 18), toDecimal256(filled * done.2, 18)) as volume
+            trade_time,
+            (side, order_type, time_in_force, price, quantity) as kind,
+            toDecimal256(filled_quantity, 18) as filled,
+            if(worth > 0, toDecimal256(filled * worth, 18), toDecimal256(filled * toDecimal256(average_price, 18), 18)) as volume,
+            lagInFrame(trade_time) over ordered as time_before,
+            lagInFrame(filled_quantity) over ordered as filled_before,
+            toStartOfMinute(trade_time) != toStartOfMinute(time_before)
+            and (filled_before >= quantity or trade_time > time_before + toIntervalMinute(1)) as is_new
         from silver_liquidations final
         where venue = {venue:String} and symbol = {symbol:String}
-            and trade_time >= {since:DateTime64(6, 'UTC')} and trade_time < {until:DateTime64(6, 'UTC')}
-        group by minute, side, order_type, time_in_force, price, quantity
+            and trade_time >= {since:DateTime64(6, 'UTC')} - toIntervalHour(1) and trade_time < {until:DateTime64(6, 'UTC')}
+        window ordered as (
+            partition by side, order_type, time_in_force, price, quantity order by trade_time, filled_quantity, average_price
+            rows between unbounded preceding and current row
+        )
+    ),
+    numbered as (
+        select
+            *,
+            sum(is_new) over (
+                partition by kind order by trade_time, filled, volume rows between unbounded preceding and current row
+            ) as number
+        from states
+    ),
+    fills as (
+        select
+            trade_time,
+            kind.1 as side,
+            is_new,
+            max((filled, volume)) over (
+                partition by kind, number order by trade_time, filled, volume rows between unbounded preceding and current row
+            ) as reached,
+            max((filled, volume)) over (
+                partition by kind, number order by trade_time, filled, volume rows between unbounded preceding and 1 preceding
+            ) as before
+        from numbered
     )
 select
     {venue:String} as venue,
     {symbol:String} as symbol,
-    minute as open_time,
-    countIf(side = 'sell') as long_orders,
-    sumIf(filled, side = 'sell') as long_quantity,
-    sumIf(volume, side = 'sell') as long_quote_volume,
-    countIf(side = 'buy') as short_orders,
-    sumIf(filled, side = 'buy') as short_quantity,
-    sumIf(volume, side = 'buy') as short_quote_volume
-from orders
-group by minute
+    toDateTime64(toStartOfMinute(trade_time), 6, 'UTC') as open_time,
+    countIf(side = 'sell' and is_new) as long_orders,
+    sumIf(reached.1 - before.1, side = 'sell') as long_quantity,
+    sumIf(reached.2 - before.2, side = 'sell') as long_quote_volume,
+    countIf(side = 'buy' and is_new) as short_orders,
+    sumIf(reached.1 - before.1, side = 'buy') as short_quantity,
+    sumIf(reached.2 - before.2, side = 'buy') as short_quote_volume
+from fills
+where trade_time >= {since:DateTime64(6, 'UTC')}
+group by open_time
 comment 'Liquidated longs and shorts of a contract per minute: parameters venue, symbol, since, until';
