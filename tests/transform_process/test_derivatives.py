@@ -52,6 +52,26 @@ def test_a_settlement_is_for_the_hours_since_the_one_before(warehouse: Warehouse
     assert rows[2]["funding_rate"] == Decimal("-0.0002")
 
 
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [
+        ([0, 4, 8, 16, 20], [None, 4, 4, None, 4]),  # 12 is missing
+        ([0, 8, 12, 16], [None, None, 4, 4]),  # 4 may be missing
+        ([0, 4, 8, 16], [None, 4, 4, None]),  # 12 may be missing
+        ([0, 4, 8, 16, 24], [None, 4, 4, 8, 8]),  # every 8 from now on
+        ([0, 2, 4, 16, 20, 22], [None, 2, 2, None, None, 2]),
+        ([0, 8], [None, 8]),
+    ],
+)
+def test_a_longer_time_than_beside_it_lacks_a_settlement(
+    warehouse: Warehouse, hours: list[int], expected: list[int | None]
+) -> None:
+    fundings(warehouse, hours, ["0.0001"] * len(hours))
+    rows = select(warehouse, "select * from gold_funding order by funding_time")
+    assert [row["funding_hours"] for row in rows] == expected
+    assert [row["annualised_funding"] is None for row in rows] == [one is None for one in expected]
+
+
 def test_carry_is_the_running_funding_in_a_year_by_the_hours_of_the_contract(warehouse: Warehouse) -> None:
     marks(
         warehouse,

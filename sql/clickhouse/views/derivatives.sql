@@ -1,6 +1,6 @@
 -- Grain: one settled funding of a contract. Natural key: venue, symbol, funding_time. A view: exact at any moment.
 -- funding_hours: the period that it settles, from the times of settlements themselves. Null: the one before is not there, so that the
--- time is longer than 8 hours, the longest period there is.
+-- time is longer than 8 hours, the longest period there is, or longer than both periods beside it.
 -- annualised_funding: of a year of 365 days, without compounding (0.1 is 10 %); positive: longs pay shorts.
 create or replace view gold_funding
 as
@@ -10,14 +10,23 @@ select
     funding_time,
     funding_rate,
     mark_price,
-    if(hours between 1 and 8, hours, null) as funding_hours,
+    if(hours between 1 and 8 and hours <= longest_beside, hours, null) as funding_hours,
     toFloat64(funding_rate) * 8760 / funding_hours as annualised_funding
 from (
     select
         *,
-        intDiv(dateDiff('second', lagInFrame(funding_time) over settlements, funding_time) + 1800, 3600) as hours
-    from funding_rates
-    window settlements as (partition by venue, symbol order by funding_time rows between unbounded preceding and current row)
+        lagInFrame(hours) over settlements as hours_before,
+        leadInFrame(hours) over settlements as hours_after,
+        arrayFilter(beside -> beside between 1 and 8, [hours_before, hours_after]) as periods_beside,
+        if(empty(periods_beside), 8, arrayMax(periods_beside)) as longest_beside
+    from (
+        select
+            *,
+            intDiv(dateDiff('second', lagInFrame(funding_time) over settlements, funding_time) + 1800, 3600) as hours
+        from funding_rates
+        window settlements as (partition by venue, symbol order by funding_time rows between unbounded preceding and current row)
+    ) as since_the_one_before
+    window settlements as (partition by venue, symbol order by funding_time rows between unbounded preceding and unbounded following)
 ) as settled
 comment 'Every settled funding rate with the hours it is for, and what it is in a year';
 
