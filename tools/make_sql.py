@@ -18,7 +18,7 @@ GENERATED = "-- Written by make sql: do not edit."
 TEMPLATES = Path(__file__).parent / "sql_templates"
 
 LANDED = """\
-    select venue, symbol, {interval}, object_key, object_etag, load_time
+    select venue, symbol, {series}, object_key, object_etag, load_time
     from {table}
     where load_time >= {{since:DateTime64(6, 'UTC')}} and load_time < {{until:DateTime64(6, 'UTC')}}"""
 
@@ -57,12 +57,14 @@ def interval_views() -> Iterator[str]:
 def keys() -> Iterator[str]:
     """The statement of checks/key_says_otherwise.sql."""
     recorded = [dataset for dataset in DATASETS if dataset.channel]
-    intervals = ["interval" if "interval" in dataset.schema.names else "''" for dataset in recorded]
-    parts = [
-        LANDED.format(interval=interval, table=dataset.bronze_table)
-        for interval, dataset in zip(intervals, recorded, strict=True)
-    ]
+    parts = [LANDED.format(series=_series(dataset), table=dataset.bronze_table) for dataset in recorded]
     yield _template("keys").format(parts="\n    union all\n".join(parts))
+
+
+def _series(dataset: Dataset) -> str:
+    """What tells the series of one symbol apart: a key has it by the column's name."""
+    column = next(iter(dataset.series_columns), "''")
+    return f"{column} as series"
 
 
 def trade_id_gaps() -> Iterator[str]:

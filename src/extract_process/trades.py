@@ -25,10 +25,13 @@ _FAILURES_SAID = 3
 
 
 def run_healing(asked: "Request", stop: StopRequest, *, again: bool = False) -> "TradeHealer":
-    """Runs to the end and returns the healer with its report. Errors: see `TradeHealer.run`; VenueError for unusable files."""
+    """Runs to the end and returns the healer with its report.
+
+    Errors: see `TradeHealer.run`; VenueError for unusable files, UsageError for a named symbol that the lake never had.
+    """
 
     async def run() -> "TradeHealer":
-        async with _healer(venue_named(asked.venue)) as healer:
+        async with _healer(venue_named(asked.venue), asked) as healer:
             began = time.monotonic()
             try:
                 await healer.run(asked, stop, again=again)
@@ -41,14 +44,17 @@ def run_healing(asked: "Request", stop: StopRequest, *, again: bool = False) -> 
 
 
 @asynccontextmanager
-async def _healer(venue: Venue) -> AsyncIterator["TradeHealer"]:
+async def _healer(venue: Venue, asked: "Request") -> AsyncIterator["TradeHealer"]:
     from extract_process.backfill.trade_healer import TradeHealer
     from tickhouse_core.lake import open_lake
+    from tickhouse_core.reading.known import Known
 
     if venue.open_archive is None:
         raise UsageError(f"--venue {venue.name}: it publishes no files of trades, so their gaps cannot be healed later")
     store = open_lake()
     store.check_access()
+    if asked.symbols:  # one that is spelled wrongly has no gap either
+        await asyncio.to_thread(Known(store).check, asked)
     async with venue.open_archive(1) as archive:
         yield TradeHealer(venue, archive, store, read(SpoolSettings).folder)
 

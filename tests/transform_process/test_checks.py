@@ -16,8 +16,18 @@ from tools import make_sql
 
 from extract_process.records import DepthDiff
 from extract_process.spool.row_buffer import ArrowRows
-from tickhouse_core.datasets import BOOK_TICKERS, DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, STREAM_EVENTS, TICKERS, TRADES
+from tickhouse_core.datasets import (
+    BOOK_TICKERS,
+    DEPTH_DIFFS,
+    DEPTH_SNAPSHOTS,
+    KLINES,
+    OPEN_INTEREST,
+    STREAM_EVENTS,
+    TICKERS,
+    TRADES,
+)
 from tickhouse_core.errors import UsageError
+from tickhouse_core.lake_keys import history_month_key
 from tickhouse_core.resources import SQL_ROOT
 from tickhouse_core.timestamps import HOUR_US, MINUTE_US, SECOND_US, from_datetime, now_us
 from tickhouse_core.warehouse import Warehouse
@@ -397,6 +407,18 @@ def test_rows_that_say_another_name_than_their_key_fire(warehouse: Warehouse) ->
         ("binance", "BTCUSDT", 1.0, f"1 rows of {wrong} say binance BTCUSDT 1m"),
         ("binance", "BTCUSDT", 2.0, f"2 rows of {live} say binance BTCUSDT"),
     ]
+
+
+def test_open_interest_of_another_period_than_its_key_fires(warehouse: Warehouse) -> None:
+    counted = {"event_time": [START], "open_interest": ["5"], "open_interest_value": [None], "receipt_time": [START]}
+    market = {"venue": "binance-usdm", "symbol": "BTCUSDT", "source": "rest"}
+    hours = rows.table_of(OPEN_INTEREST, market | counted | {"period": "1h"})
+    right, wrong = (history_month_key(OPEN_INTEREST, "binance-usdm", "BTCUSDT", one, "2024-08") for one in ("1h", "5m"))
+    land(warehouse, OPEN_INTEREST, hours, right)
+    land(warehouse, OPEN_INTEREST, hours, wrong)
+    now = now_us()
+    [verdict] = run_checks(warehouse, read_checks(only=["key_says_otherwise"]), now - HOUR_US, now + HOUR_US)
+    assert [one.detail for one in verdict.findings] == [f"1 rows of {wrong} say binance-usdm BTCUSDT 1h"]
 
 
 def test_only_an_error_fails_the_run() -> None:

@@ -52,6 +52,26 @@ def test_a_settlement_is_for_the_hours_since_the_one_before(warehouse: Warehouse
     assert rows[2]["funding_rate"] == Decimal("-0.0002")
 
 
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [
+        ([0, 4, 8, 16, 20], [None, 4, 4, None, 4]),  # 12 is missing
+        ([0, 8, 12, 16], [None, None, 4, 4]),  # 4 may be missing
+        ([0, 4, 8, 16], [None, 4, 4, None]),  # 12 may be missing
+        ([0, 4, 8, 16, 24], [None, 4, 4, 8, 8]),  # every 8 from now on
+        ([0, 2, 4, 16, 20, 22], [None, 2, 2, None, None, 2]),
+        ([0, 8], [None, 8]),
+    ],
+)
+def test_a_longer_time_than_beside_it_lacks_a_settlement(
+    warehouse: Warehouse, hours: list[int], expected: list[int | None]
+) -> None:
+    fundings(warehouse, hours, ["0.0001"] * len(hours))
+    rows = select(warehouse, "select * from gold_funding order by funding_time")
+    assert [row["funding_hours"] for row in rows] == expected
+    assert [row["annualised_funding"] is None for row in rows] == [one is None for one in expected]
+
+
 def test_carry_is_the_running_funding_in_a_year_by_the_hours_of_the_contract(warehouse: Warehouse) -> None:
     marks(
         warehouse,
@@ -142,3 +162,26 @@ def test_liquidated_longs_and_shorts_of_a_minute(warehouse: Warehouse) -> None:
     land(warehouse, STREAM_EVENTS, table_of(STREAM_EVENTS, COINM | size | times))
     first, second = view(warehouse, "gold_liquidations_1m", COINM)
     assert (first["long_quantity"], first["long_quote_volume"], first["short_quote_volume"]) == (12, 1200, 150)
+
+
+def test_an_order_that_is_filled_over_minutes_counts_once(warehouse: Warehouse) -> None:
+    """Each fill in its own minute, with its volume. An order is new after a filled one, or a minute later."""
+    rows = [
+        liquidation(1, 59.9, "sell", "4", "96", status="PARTIALLY_FILLED"),
+        liquidation(2, 60.1, "sell", "10", "95.4"),
+        liquidation(3, 119.0, "sell", "3", "95", status="PARTIALLY_FILLED"),  # in the minute of an equal one
+        liquidation(4, 121.0, "sell", "10", "95"),  # goes on, and has 10 already
+        liquidation(5, 181.0, "sell", "10", "94"),  # after a filled one
+        liquidation(6, 250.0, "buy", "3", "97", status="PARTIALLY_FILLED"),
+        liquidation(7, 320.0, "buy", "5", "97"),  # more than a minute later
+    ]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    land(warehouse, LIQUIDATIONS, table_of(LIQUIDATIONS, USDM | columns))
+    minutes = view(warehouse, "gold_liquidations_1m", USDM)
+    assert [(row["long_orders"], row["long_quantity"], row["long_quote_volume"]) for row in minutes] == [
+        (1, 4, 384), (0, 6, 570), (0, 0, 0), (1, 10, 940), (0, 0, 0), (0, 0, 0),
+    ]  # fmt: skip
+    assert [(row["short_orders"], row["short_quantity"]) for row in minutes[4:]] == [(1, 3), (1, 5)]
+    asked = "venue = 'binance-usdm', symbol = 'BTCUSDT', since = '2024-08-09 00:01:00', until = '2024-08-09 00:02:00'"
+    [alone] = select(warehouse, f"select * from gold_liquidations_1m({asked})")
+    assert alone == minutes[1], "the fill before the range is known"

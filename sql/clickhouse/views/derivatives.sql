@@ -1,6 +1,6 @@
 -- Grain: one settled funding of a contract. Natural key: venue, symbol, funding_time. A view: exact at any moment.
 -- funding_hours: the period that it settles, from the times of settlements themselves. Null: the one before is not there, so that the
--- time is longer than 8 hours, the longest period there is.
+-- time is longer than 8 hours, the longest period there is, or longer than both periods beside it.
 -- annualised_funding: of a year of 365 days, without compounding (0.1 is 10 %); positive: longs pay shorts.
 create or replace view gold_funding
 as
@@ -10,14 +10,23 @@ select
     funding_time,
     funding_rate,
     mark_price,
-    if(hours between 1 and 8, hours, null) as funding_hours,
+    if(hours between 1 and 8 and hours <= longest_beside, hours, null) as funding_hours,
     toFloat64(funding_rate) * 8760 / funding_hours as annualised_funding
 from (
     select
         *,
-        intDiv(dateDiff('second', lagInFrame(funding_time) over settlements, funding_time) + 1800, 3600) as hours
-    from funding_rates
-    window settlements as (partition by venue, symbol order by funding_time rows between unbounded preceding and current row)
+        lagInFrame(hours) over settlements as hours_before,
+        leadInFrame(hours) over settlements as hours_after,
+        arrayFilter(beside -> beside between 1 and 8, [hours_before, hours_after]) as periods_beside,
+        if(empty(periods_beside), 8, arrayMax(periods_beside)) as longest_beside
+    from (
+        select
+            *,
+            intDiv(dateDiff('second', lagInFrame(funding_time) over settlements, funding_time) + 1800, 3600) as hours
+        from funding_rates
+        window settlements as (partition by venue, symbol order by funding_time rows between unbounded preceding and current row)
+    ) as since_the_one_before
+    window settlements as (partition by venue, symbol order by funding_time rows between unbounded preceding and unbounded following)
 ) as settled
 comment 'Every settled funding rate with the hours it is for, and what it is in a year';
 
@@ -137,41 +146,64 @@ comment 'Open interest of a contract with its change and that of the price: para
 --   select * from gold_liquidations_1m(venue = 'binance-usdm', symbol = 'BTCUSDT', since = '2024-08-09', until = '2024-08-10')
 -- long_: positions that were sold, short_: positions that were bought back. Quantities are what was filled, as in liquidations; volumes are
 -- in the quote asset, of COIN-M too. The venue sends the latest order of a second only: sums are at least these.
--- An order is sent again while it is filled, and has no id. Rows of a minute with equal side, kind, price and quantity are one order.
+-- An order is sent again while it is filled, and has no id. Rows with equal side, kind, price and quantity are one order if they are of one
+-- minute, or at most a minute apart while the order is not filled. It counts in the minute of its first row, each fill in its own minute.
 create or replace view gold_liquidations_1m
 as
 with
     ifNull(
         (select any(contract_size) from contracts where venue = {venue:String} and symbol = {symbol:String}), toDecimal256(0, 18)
     ) as worth,
-    orders as (
+    states as (
         select
-            toDateTime64(toStartOfMinute(trade_time), 6, 'UTC') as minute,
-            side,
-            order_type,
-            time_in_force,
-            price,
-            quantity,
-            argMax(
-                (toDecimal256(filled_quantity, 18), toDecimal256(average_price, 18)), (filled_quantity, trade_time)
-            ) as done,
-            done.1 as filled,
-            if(worth > 0, toDecimal256(filled * worth, 18), toDecimal256(filled * done.2, 18)) as volume
+            trade_time,
+            (side, order_type, time_in_force, price, quantity) as kind,
+            toDecimal256(filled_quantity, 18) as filled,
+            if(worth > 0, toDecimal256(filled * worth, 18), toDecimal256(filled * toDecimal256(average_price, 18), 18)) as volume,
+            lagInFrame(trade_time) over ordered as time_before,
+            lagInFrame(filled_quantity) over ordered as filled_before,
+            toStartOfMinute(trade_time) != toStartOfMinute(time_before)
+            and (filled_before >= quantity or trade_time > time_before + toIntervalMinute(1)) as is_new
         from silver_liquidations final
         where venue = {venue:String} and symbol = {symbol:String}
-            and trade_time >= {since:DateTime64(6, 'UTC')} and trade_time < {until:DateTime64(6, 'UTC')}
-        group by minute, side, order_type, time_in_force, price, quantity
+            and trade_time >= {since:DateTime64(6, 'UTC')} - toIntervalHour(1) and trade_time < {until:DateTime64(6, 'UTC')}
+        window ordered as (
+            partition by side, order_type, time_in_force, price, quantity order by trade_time, filled_quantity, average_price
+            rows between unbounded preceding and current row
+        )
+    ),
+    numbered as (
+        select
+            *,
+            sum(is_new) over (
+                partition by kind order by trade_time, filled, volume rows between unbounded preceding and current row
+            ) as number
+        from states
+    ),
+    fills as (
+        select
+            trade_time,
+            kind.1 as side,
+            is_new,
+            max((filled, volume)) over (
+                partition by kind, number order by trade_time, filled, volume rows between unbounded preceding and current row
+            ) as reached,
+            max((filled, volume)) over (
+                partition by kind, number order by trade_time, filled, volume rows between unbounded preceding and 1 preceding
+            ) as before
+        from numbered
     )
 select
     {venue:String} as venue,
     {symbol:String} as symbol,
-    minute as open_time,
-    countIf(side = 'sell') as long_orders,
-    sumIf(filled, side = 'sell') as long_quantity,
-    sumIf(volume, side = 'sell') as long_quote_volume,
-    countIf(side = 'buy') as short_orders,
-    sumIf(filled, side = 'buy') as short_quantity,
-    sumIf(volume, side = 'buy') as short_quote_volume
-from orders
-group by minute
+    toDateTime64(toStartOfMinute(trade_time), 6, 'UTC') as open_time,
+    countIf(side = 'sell' and is_new) as long_orders,
+    sumIf(reached.1 - before.1, side = 'sell') as long_quantity,
+    sumIf(reached.2 - before.2, side = 'sell') as long_quote_volume,
+    countIf(side = 'buy' and is_new) as short_orders,
+    sumIf(reached.1 - before.1, side = 'buy') as short_quantity,
+    sumIf(reached.2 - before.2, side = 'buy') as short_quote_volume
+from fills
+where trade_time >= {since:DateTime64(6, 'UTC')}
+group by open_time
 comment 'Liquidated longs and shorts of a contract per minute: parameters venue, symbol, since, until';

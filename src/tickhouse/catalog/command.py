@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tickhouse_core.command_line import duration, print_table, with_data_folder
-from tickhouse_core.iceberg.catalogue import open_catalogue
+from tickhouse_core.iceberg.catalogue import WITHOUT_TABLE, open_catalogue
 from tickhouse_core.iceberg.snapshots import known_until as known_until_of
 from tickhouse_core.iceberg.snapshots import newest
 from tickhouse_core.lake import open_lake
@@ -47,6 +47,7 @@ def main(
                     ended = update(store, catalogue, stop, now_us(), kept, done)
             finally:
                 print_table(HEADER, [_line(one) for one in done], title="would be registered" if dry_run else "registered")
+        print(WITHOUT_TABLE)
         print(f"{'would end' if dry_run else 'ended'}: {ended:,} snapshots that newer ones replaced more than {expire_after} ago")
         if (snapshot := newest(catalogue)) is not None:
             until = ", ".join(f"{venue} {format_instant(instant)}" for venue, instant in known_until_of(snapshot).items())

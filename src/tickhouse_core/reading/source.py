@@ -5,8 +5,9 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from tickhouse_core.datasets import KLINES, Dataset
+from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import UsageError
+from tickhouse_core.iceberg.catalogue import TABLES
 from tickhouse_core.iceberg.snapshot_store import LakeSnapshot, SnapshotStore
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.events import GapEvents
@@ -116,8 +117,9 @@ class SnapshotSource(LakeSource):
         columns: Sequence[str] | None = None,
         id_range: tuple[int, int] | None = None,
     ) -> RowScan:
-        if dataset is KLINES:
-            raise UsageError(f"snapshot {self._snapshot.id}: no snapshot has klines: read them without one")
+        if dataset not in TABLES or request.interval:
+            what = dataset.name if dataset not in TABLES else f"{dataset.name} of period {request.interval}"
+            raise UsageError(f"snapshot {self._snapshot.id}: no snapshot has {what}: read them without one")
         return super().scan(dataset, request, healed_at, columns, id_range)
 
     def known_until(self, venue: str) -> int:
