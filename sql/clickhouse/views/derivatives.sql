@@ -69,7 +69,7 @@ select
     minute as open_time,
     toDecimal256(last.1, 18) as mark_price,
     toDecimal256(last.2, 18) as index_price,
-    (toFloat64(mark_price) / toFloat64(index_price) - 1) * 1e4 as premium_bps,
+    (toFloat64(mark_price) / nullIf(toFloat64(index_price), 0) - 1) * 1e4 as premium_bps,
     toDecimal256(last.3, 18) as funding_rate,
     last.4 as next_funding_time,
     if(hours between 1 and 8, hours, null) as funding_hours,
@@ -122,11 +122,11 @@ select
     open_time,
     counted as open_interest,
     if(is_next, counted - counted_before, null) as open_interest_change,
-    toFloat64(open_interest_change) / toFloat64(counted_before) as open_interest_return,
+    toFloat64(open_interest_change) / nullIf(toFloat64(counted_before), 0) as open_interest_return,
     if(worth > 0, toDecimal256(counted * worth, 18), toDecimal256(counted * close, 18)) as open_interest_quote,
     close,
     if(is_next, close - close_before, null) as price_change,
-    toFloat64(price_change) / toFloat64(close_before) as price_return
+    toFloat64(price_change) / nullIf(toFloat64(close_before), 0) as price_return
 from (
     select
         open_time,
