@@ -79,7 +79,7 @@ def _open(product: Product, call: Call, instrument: Instrument, at: int) -> dict
         worth = decimal_text(price * units * instrument.notional_scale)
         amount = decimal_text(units * instrument.quantity_scale)
         return {"symbol": instrument.symbol, "sumOpenInterest": amount, "sumOpenInterestValue": worth, "timestamp": at}
-    worth = decimal_text(units * instrument.contract_size * 10 ** (8 + instrument.tick_decimals) // price)
+    worth = decimal_text(units * product.contract_size(instrument) * 10 ** (8 + instrument.tick_decimals) // price)
     pair = {"pair": f"{instrument.base}{instrument.quote}", "contractType": "PERPETUAL"}
     return {**pair, "sumOpenInterest": str(units), "sumOpenInterestValue": worth, "timestamp": at}
 

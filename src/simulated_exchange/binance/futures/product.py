@@ -31,6 +31,10 @@ class Product:
         contracts = map(_contract_of, spot.values())
         return {contract.symbol: contract for contract in contracts}
 
+    def contract_size(self, instrument: Instrument) -> int:
+        """USD a contract, of recorded markets too, whose messages do not say it."""
+        return instrument.contract_size or _worth_of(instrument)
+
     def route_of(self, stream: str) -> str:
         """Where the venue serves a stream; empty where there is one socket for all."""
         if not self.routes:
@@ -40,7 +44,7 @@ class Product:
 
 
 def _contract_of(spot: Instrument) -> Instrument:
-    worth = _BTC_WORTH if spot.base == "BTC" else _OTHER_WORTH
+    worth = _worth_of(spot)
     return replace(
         spot,
         symbol=f"{spot.base}USD_PERP",
@@ -56,3 +60,7 @@ COINM = Product(
     "coinm", "/dapi/v1", "/data/futures/cm/", "contractStatus", longest_klines_ms=200 * 86_400_000, has_contracts=True
 )
 PRODUCTS = (USDM, COINM)
+
+
+def _worth_of(instrument: Instrument) -> int:
+    return _BTC_WORTH if instrument.base == "BTC" else _OTHER_WORTH

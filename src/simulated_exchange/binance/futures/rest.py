@@ -67,7 +67,7 @@ def _contract_info(product: Product, call: Call, instrument: Instrument) -> dict
         "quoteAsset": instrument.quote,
         "marginAsset": instrument.base if product.has_contracts else instrument.quote,
     }
-    return {**info, "contractSize": instrument.contract_size} if product.has_contracts else info
+    return {**info, "contractSize": product.contract_size(instrument)} if product.has_contracts else info
 
 
 def _depth(product: Product, call: Call) -> bytes:
