@@ -106,7 +106,7 @@ def test_the_demo(run: Run) -> None:
     result = run("tickhouse", "demo", "--duration", "10")
     assert result.returncode == 0, result.stdout + result.stderr
     claims = [line for line in result.stdout.splitlines() if line.startswith(("ok", "FAIL"))]
-    assert len(claims) == 13
+    assert len(claims) == 15
     assert all(claim.startswith("ok") for claim in claims), result.stdout
     assert "ok   prices and volumes are equal to the last decimal" in claims
     assert "│ rows in silver  │ 518,240   │ 518,240    │" in result.stdout
