@@ -21,7 +21,6 @@ if TYPE_CHECKING:  # what heals is imported when it runs: --help and a wrong opt
     from tickhouse_core.reading.ranges import Request
 
 _USUAL_DAYS = 30
-_FAILURES_SAID = 3
 
 
 def run_healing(asked: "Request", stop: StopRequest, *, again: bool = False) -> "TradeHealer":
@@ -78,9 +77,10 @@ def print_summary(healer: "TradeHealer", seconds: float) -> None:
 
 
 def _raise_failures(report: "HealReport") -> None:
+    from extract_process.backfill.stopping import in_few_words
+
     if report.failures:
-        more = f"; and {len(report.failures) - _FAILURES_SAID} more files" if len(report.failures) > _FAILURES_SAID else ""
-        raise VenueError("; ".join(report.failures[:_FAILURES_SAID]) + more)
+        raise VenueError(in_few_words(report.failures, "files"))
 
 
 @with_data_folder()

@@ -87,6 +87,7 @@ CAUSES: Mapping[GapCause, str] = {
 _BY_CHANNEL = {
     "klines": "To request it again:",
     "trades": "The recorder requests missing trades itself, and `tickhouse trades` fetches Binance's a day later. For candles:",
+    "open_interest": "No venue publishes past values of it, but `tickhouse open-interest` fetches its counts of 30 days.",
     "depth": "No venue publishes past updates of a book. The next snapshot repairs it; to see when:",
 }
 _RESYNCED = "No venue publishes past updates of a book. A snapshot has repaired it since; what happened:"

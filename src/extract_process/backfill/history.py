@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from extract_process.backfill.history_files import HistoryLake, Series
 from extract_process.backfill.plan import NO_DATA, plan_pages
-from extract_process.backfill.stopping import most_telling, unless_stopped
+from extract_process.backfill.stopping import in_few_words, most_telling, unless_stopped
 from extract_process.listing import unknown_of
 from extract_process.parquet import write_events
 from extract_process.ranges import Grid, Range, grid_of
@@ -37,7 +37,6 @@ _OLDEST_OPEN_INTEREST_US = 30 * DAY_US - HOUR_US
 """The venue refuses a request that begins more than 30 days ago; the hour is for the time that requests wait."""
 
 _STOPPED = "stopped by a signal; what has arrived is kept, run again to go on"
-_FAILURES_SAID = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +103,8 @@ class HistoryBackfill:
         for symbol in symbols:
             self.rest.check(symbol)
         await unless_stopped(self._run(list(dict.fromkeys(symbols)), start_us, end_us), stop, _STOPPED)
-        more = len(self.report.failures) - _FAILURES_SAID
         if self.report.failures:
-            raise VenueError("; ".join(self.report.failures[:_FAILURES_SAID]) + (f"; and {more} more" if more > 0 else ""))
+            raise VenueError(in_few_words(self.report.failures, "symbols"))
         if self.report.unknown:
             raise VenueError(f"unknown symbol {', '.join(self.report.unknown)} on {self._venue}; all others are complete")
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from extract_process.backfill.fetch import KlineFetcher, is_archived
 from extract_process.backfill.plan import BackfillOptions, BackfillReport, MonthPlan, plan_months, plan_pages, wanted_range
 from extract_process.backfill.series import KlineSeries, OpenMonth
-from extract_process.backfill.stopping import most_telling
+from extract_process.backfill.stopping import in_few_words, most_telling
 from extract_process.listing import unknown_of
 from extract_process.parquet import write_events
 from extract_process.ranges import Range, grid_of, month_of
@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 _LONGEST_MONTH_US = 31 * DAY_US
 _ARCHIVE_ROWS = 5_000_000
 """Klines of archived months in memory at once, about 200 bytes each: one month of 1s klines, or a hundred of 1m."""
-
-_FAILURES_SAID = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +128,7 @@ class Backfill:
         if self.report.failures:
             may_hint = self._options.source == "archive" and not self._fetcher.only_archived
             hint = "; --source auto asks REST for them" if may_hint else ""
-            raise VenueError(_in_few_words(self.report.failures) + hint)
+            raise VenueError(in_few_words(self.report.failures, "months") + hint)
         if self.report.unknown:
             raise VenueError(f"unknown symbol {', '.join(self.report.unknown)} on {self._venue.name}; all others are complete")
 
@@ -258,9 +256,3 @@ class Backfill:
 async def _raise_when(stopped: asyncio.Event) -> None:
     await stopped.wait()
     raise Interrupted("stopped by a signal; what has arrived is kept, run again to go on")
-
-
-def _in_few_words(failures: list[str]) -> str:
-    """The first of them: a run over years may have hundreds."""
-    more = f"; and {len(failures) - _FAILURES_SAID} more months" if len(failures) > _FAILURES_SAID else ""
-    return "; ".join(failures[:_FAILURES_SAID]) + more

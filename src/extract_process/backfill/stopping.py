@@ -1,13 +1,15 @@
 """Work that ends when a stop is asked for, and what to say of several errors at once."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from tickhouse_core.errors import Interrupted, TickhouseError
 from tickhouse_core.lifecycle import StopRequest
 
 Found = TypeVar("Found")
+
+_FAILURES_SAID = 3
 
 
 async def unless_stopped(work: Coroutine[Any, Any, Found], stop: StopRequest, said: str) -> Found:
@@ -31,3 +33,9 @@ def most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
     flat = [error for error in group.exceptions if not isinstance(error, BaseExceptionGroup)]
     ours = [error for error in flat if isinstance(error, TickhouseError)]
     return (ours or flat or [group])[0]
+
+
+def in_few_words(failures: Sequence[str], what: str) -> str:
+    """The first of them, and how many more of `what`: a run over years may have hundreds."""
+    more = f"; and {len(failures) - _FAILURES_SAID} more {what}" if len(failures) > _FAILURES_SAID else ""
+    return "; ".join(failures[:_FAILURES_SAID]) + more
