@@ -9,12 +9,13 @@ from typing import Any
 from tickhouse_core.timestamps import HOUR_US, SECOND_US, to_datetime
 
 
-def book_parts(rows: Sequence[Sequence[Any]], at_once: int) -> Iterator[dict[str, Any]]:
+def book_parts(found: Sequence[Sequence[Any]], at_once: int, *, is_whole: bool) -> Iterator[dict[str, Any]]:
     """Parameters of gold/book_top_1s.sql and gold/book_coverage.sql, for at most `at_once` hours each.
 
-    `rows` in order of time: venue, symbol, the hour (seconds), what of it changed (microseconds), the first id to read and
-    the minute (seconds) from which on ids as high as that are there.
+    `found` in order of time: whether it is for building the whole hour, venue, symbol, the hour (seconds), what of it changed
+    (microseconds), the first id to read and the minute (seconds) from which on ids as high as that are there.
     """
+    rows = [row for is_of_whole, *row in found if bool(is_of_whole) is is_whole]
     for first in range(0, len(rows), at_once):
         some = rows[first : first + at_once]
         hours_us = [int(hour) * SECOND_US for _, _, hour, *_ in some]

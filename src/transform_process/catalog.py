@@ -78,10 +78,13 @@ class Transform:
     """Of its time that it works at most, where it has to share the processor with a recorder."""
 
 
-def _base(interval: str) -> Step:
+_FROM_TRADES = Statement("ohlcv_base.sql", needs="touched_trades.sql", only_from="trades")
+"""Of 1s and 1m."""
+
+
+def _base(interval: str, *first: Statement) -> Step:
     parameters: Parameters = {"interval": interval, "seconds": INTERVAL_SECONDS[interval]}
-    from_trades = Statement("ohlcv_base.sql", needs="touched_trades.sql", only_from="trades")
-    return Step(f"ohlcv_{interval}", "stored_ohlcv", (from_trades, Statement("ohlcv_klines.sql", only_from="klines")), parameters)
+    return Step(f"ohlcv_{interval}", "stored_ohlcv", (*first, Statement("ohlcv_klines.sql", only_from="klines")), parameters)
 
 
 def _roll_up(part: str, interval: str) -> Step:
@@ -148,7 +151,7 @@ OHLCV = Transform(
     most_rows=2_000_000,
     share=0.5,
     steps=(
-        _base("1s"),
+        _base("1s", _FROM_TRADES),
         _base("1m"),
         *(_roll_up(part, interval) for part, interval in pairwise(_LONGER)),
         _indicators(),

@@ -42,7 +42,8 @@ class TransformOptions:
     """`lag_seconds`: younger loads are left for the next pass, since an insert has its load_time before it is visible.
 
     `rebuild` starts at the first load instead of the watermark, once. `most_rows` of silver in a window; None: the
-    transform's own. `is_sharing`: after its work a transform rests until that was its `share` of the time.
+    transform's own. `is_sharing`: after its work a transform rests until that was its `share` of the time, and at least for
+    `every_seconds`.
     """
 
     lag_seconds: float = 10.0
@@ -73,6 +74,9 @@ class Transformer:
         """The last time that `_drop_old_losses` looked: it looked for losses before this."""
 
         self._seen = SeenInSilver(warehouse)
+        self._blocks: dict[str, Sequence[Sequence[Any]]] = {}
+        """Of the window that is worked on: what `Statement.blocks` found, by file. Steps of one file ask it once."""
+
         self._rests_until: dict[str, float] = {}
         """By transform, on the monotonic clock."""
 
@@ -89,7 +93,13 @@ class Transformer:
                 self._stop.wait(self.counts.on_away(error))
             else:
                 self.counts.on_pass()
-                self._stop.wait(self._options.every_seconds)
+                self._stop.wait(self._pause())
+
+    def _pause(self) -> float:
+        """Seconds to the next pass; where the processor is shared, until the first transform has rested enough."""
+        if not self._options.is_sharing:
+            return self._options.every_seconds
+        return max(0.0, min(self._rests_until.values()) - time.monotonic())
 
     def run_pass(self) -> int:
         """Processes the loads since the last pass, window by window; returns the number of gold rows built."""
@@ -97,9 +107,8 @@ class Transformer:
         if is_rebuild and not self._oldest_build:
             self._oldest_build = self._next_version()
         watermarks = self._watermarks()
-        end_us = self._clock_us() - round(self._options.lag_seconds * SECOND_US)
-        due = [transform for transform in self._transforms if self._rests_until.get(transform.name, 0) <= time.monotonic()]
-        built = sum(self._run_transform(transform, watermarks, end_us) for transform in due)
+        due = (transform for transform in self._transforms if self._rests_until.get(transform.name, 0) <= time.monotonic())
+        built = sum(self._run_transform(transform, watermarks) for transform in due)
         if is_rebuild and not self._to_rebuild:
             self._drop_older_builds()
         self._drop_old_losses(watermarks)
@@ -127,9 +136,11 @@ class Transformer:
             )
         self._oldest_build = 0
 
-    def _run_transform(self, transform: Transform, watermarks: Counter[str], end_us: int) -> int:
-        """Processes its loads before `end_us`, and moves its watermark."""
+    def _run_transform(self, transform: Transform, watermarks: Counter[str]) -> int:
+        """Processes its loads but for those of the safety lag, and moves its watermark."""
+        end_us = self._clock_us() - round(self._options.lag_seconds * SECOND_US)
         start_us = 0 if transform.name in self._to_rebuild else watermarks[transform.name]
+        self._rest(transform, 0)
         if end_us <= start_us:
             return 0
         built = 0
@@ -139,13 +150,16 @@ class Transformer:
                 return built
             began = time.monotonic()
             built += self._run_window(transform, window)
-            if self._options.is_sharing:
-                worked = time.monotonic() - began
-                rest = min(worked * (1 / transform.share - 1), LONGEST_REST)
-                self._rests_until[transform.name] = time.monotonic() + rest
+            self._rest(transform, time.monotonic() - began)
             watermarks[transform.name] = max(watermarks[transform.name], window.end_us)
         self._to_rebuild.discard(transform.name)
         return built
+
+    def _rest(self, transform: Transform, worked: float) -> None:
+        """Until when it has no turn after so many seconds of work, where the processor is shared."""
+        if self._options.is_sharing:
+            rest = min(worked * (1 / transform.share - 1), LONGEST_REST)
+            self._rests_until[transform.name] = time.monotonic() + max(rest, self._options.every_seconds)
 
     def _watermarks(self) -> Counter[str]:
         """By transform, in microseconds; 0 for one that has done nothing yet."""
@@ -172,6 +186,7 @@ class Transformer:
         began = time.monotonic()
         self._fence.check()
         version = self._next_version()
+        self._blocks.clear()
         touched = self._seen.touched(window, has_lost=self._forget(transform, window))
         at_work: dict[str, bool] = {}
         seconds = []
@@ -245,8 +260,10 @@ class Transformer:
                 self._warehouse.command(sql, parameters)
                 ran = True
                 continue
-            rows = self._warehouse.query(_read(f"transform/{statement.blocks}", at_work), parameters)
-            for part in self._parts(statement, rows, parameters):
+            if statement.blocks not in self._blocks:
+                question = _read(f"transform/{statement.blocks}", at_work)
+                self._blocks[statement.blocks] = self._warehouse.query(question, parameters)
+            for part in self._parts(statement, self._blocks[statement.blocks], parameters):
                 self._warehouse.command(sql, parameters | part)
                 ran = True
         return ran
@@ -256,7 +273,7 @@ class Transformer:
     ) -> Iterator[dict[str, Any]]:
         """What one run of the statement after the other gets."""
         if "intervals" not in parameters:
-            return book_parts(rows, statement.at_once)
+            return book_parts(rows, statement.at_once, is_whole=bool(parameters["whole"]))
         intervals = parameters["intervals"]
         return (what_to_read(some, intervals) for some in cut_blocks(touched_blocks(rows), statement.at_once))
 

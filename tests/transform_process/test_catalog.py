@@ -12,6 +12,7 @@ from transform_process.catalog import INTERVAL_SECONDS, TRANSFORMS, Forget, Stat
 FILES = sorted((SQL_ROOT / "gold").iterdir())
 STEPS = [step for transform in TRANSFORMS for step in transform.steps]
 STATEMENTS = [(step, statement) for step in STEPS for statement in step.statements]
+BOOK = [(True, "binance", "BTCUSDT", 0, 0, 0, 0)]
 FORGETS = [forget for transform in TRANSFORMS for forget in transform.forgets]
 
 
@@ -57,7 +58,7 @@ def sql_of(made: Statement | Forget) -> str:
 @pytest.mark.parametrize(("step", "statement"), STATEMENTS, ids=lambda made: getattr(made, "name", "") or made.file)
 def test_a_statement_is_given_every_parameter_its_file_asks_for(step: Step, statement: Statement) -> None:
     given = {"window_start", "window_end", "build_version", "oldest_build", "grain", *step.parameters}
-    read = what_to_read([], []) if "intervals" in step.parameters else next(book_parts([("binance", "BTCUSDT", 0, 0, 0, 0)], 1))
+    read = what_to_read([], []) if "intervals" in step.parameters else next(book_parts(BOOK, 1, is_whole=True))
     assert parameters_of(sql_of(statement)) <= given | (set(read) if statement.blocks else set())
     for file in filter(None, (statement.needs, statement.blocks)):
         assert parameters_of((SQL_ROOT / "transform" / file).read_text(encoding="utf-8")) <= given

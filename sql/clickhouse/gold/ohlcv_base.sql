@@ -9,6 +9,7 @@
 -- Sums are made in Decimal(76, 18) and are null where storage has no room (38 digits). A sum of products is exact up to 5e40:
 -- what Float64 finds far beyond the room is not looked at closer. exact_quote_volume keeps all 36 decimals of it.
 -- Of several candidates: complete trades, a closed kline, incomplete trades, a running kline.
+-- Both intervals are one statement: it takes the engine as long to plan as to run for some minutes of trades.
 insert into stored_ohlcv
 with loaded_trades as (
     select
@@ -83,14 +84,15 @@ touched as (
         symbol,
         toStartOfInterval(open_time, toIntervalSecond({grain:UInt32}))
     from silver_klines
-    where interval = {interval:String}
+    where interval in ('1s', '1m')
         and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
 ),
 from_trades as (
     select
+        arrayJoin(['1s', '1m']) as interval,
         venue,
         symbol,
-        toDateTime64(toStartOfInterval(trade_time, toIntervalSecond({seconds:UInt32})), 6, 'UTC') as start,
+        toDateTime64(if(interval = '1s', toStartOfSecond(trade_time), toStartOfMinute(trade_time)), 6, 'UTC') as start,
         argMin(price, trade_id) as open,
         max(price) as high,
         min(price) as low,
@@ -113,7 +115,7 @@ from_trades as (
         max(trade_id) as last_trade_id
     from silver_trades final
     where (venue, symbol, toStartOfInterval(trade_time, toIntervalSecond({grain:UInt32}))) in (select * from touched)
-    group by venue, symbol, start
+    group by interval, venue, symbol, start
 ),
 -- [no_trades
 no_trades as (
@@ -130,15 +132,17 @@ no_trades as (
 ),
 left_out_ids as (
     select
+        made.interval as interval,
         venue,
         symbol,
         start,
         toInt64(count()) as left_out
-    from no_trades
-    asof inner join (select venue, symbol, start, first_trade_id, last_trade_id from from_trades) as made
-        on no_trades.venue = made.venue and no_trades.symbol = made.symbol and no_trades.trade_id >= made.first_trade_id
+    from (select *, arrayJoin(['1s', '1m']) as interval from no_trades) as no_trades
+    asof inner join (select interval, venue, symbol, start, first_trade_id, last_trade_id from from_trades) as made
+        on no_trades.interval = made.interval and no_trades.venue = made.venue and no_trades.symbol = made.symbol
+        and no_trades.trade_id >= made.first_trade_id
     where no_trades.trade_id <= made.last_trade_id
-    group by venue, symbol, start
+    group by interval, venue, symbol, start
 ),
 -- no_trades]
 neighbours as (
@@ -189,10 +193,11 @@ candidates as (
         if(is_complete, 0, 2) as rank
     from from_trades
 -- [no_trades
-    left join left_out_ids using (venue, symbol, start)
+    left join left_out_ids using (interval, venue, symbol, start)
 -- no_trades]
     union all
     select
+        interval,
         venue,
         symbol,
         open_time as start,
@@ -214,7 +219,7 @@ candidates as (
         is_closed as is_complete,
         if(is_closed, 1, 3) as rank
     from silver_klines final
-    where interval = {interval:String}
+    where interval in ('1s', '1m')
         and (venue, symbol, toStartOfMinute(open_time)) in (
             select distinct
                 venue,
@@ -225,7 +230,7 @@ candidates as (
         )
 )
 select
-    {interval:String} as interval,
+    interval,
     venue,
     symbol,
     start as open_time,
@@ -248,5 +253,5 @@ select
     {build_version:UInt64} as build_version
 from candidates
 order by rank
-limit 1 by venue, symbol, open_time
+limit 1 by interval, venue, symbol, open_time
 settings do_not_merge_across_partitions_select_final = 1, use_skip_indexes_if_final = 1, optimize_on_insert = 0, min_insert_block_size_rows = 262144

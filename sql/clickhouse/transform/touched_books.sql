@@ -3,8 +3,8 @@
 -- their receipt on, which is more than the clocks may differ; and the hours beside each, where they stand on them. Where silver
 -- lost rows, gold of the three hours was deleted, so they are touched from their beginning on.
 -- changed_from: what happened before it is as it was. read_from: an id that is at most that of the newest snapshot on which the
--- row before the first changed one can stand, and of that row; with {whole:UInt8} the same for the row before the hour. Minutes
--- tell it: the last minute whose ids are all lower than the first changed one has a row that is at most the one before.
+-- row before the first changed one can stand, and of that row. Minutes tell it: the last minute whose ids are all lower than the
+-- first changed one has a row that is at most the one before. Each hour is there twice: is_whole has it for the hour's first row.
 -- 0: read all of the three hours. What is read without need changes nothing, so diffs are not FINAL here.
 -- Instants: seconds since the epoch for an hour and for read_time, microseconds for changed_from.
 with loaded as (
@@ -74,8 +74,9 @@ books as (
         groupArray((minute, low_id, high_id)) as read,
         arrayMap(part -> part.2, arrayFilter(part -> part.1 >= greatest(block, changed_minute), read)) as changed_ids,
         arrayMin(changed_ids) as changed_id,
-        if({whole:UInt8}, arrayMin(arrayMap(part -> part.2, arrayFilter(part -> part.1 >= block, read))), changed_id) as first_id,
-        arrayMax(arrayMap(part -> if(part.3 < first_id, part.3, 0), read)) as before_id,
+        arrayMin(arrayMap(part -> part.2, arrayFilter(part -> part.1 >= block, read))) as first_id,
+        arrayJoin([(false, changed_id), (true, first_id)]) as built,
+        arrayMax(arrayMap(part -> if(part.3 < built.2, part.3, 0), read)) as before_id,
         arrayMax(arrayMap(part -> if(part.3 < changed_id, part.3, 0), read)) as before_changed_id,
         arrayMin(arrayMap(part -> part.1, arrayFilter(part -> part.3 >= before_changed_id, read))) as changes_from
     from (
@@ -102,6 +103,7 @@ snapshots as (
     where (venue, symbol, toStartOfHour(receipt_time)) in (select * from around)
 )
 select
+    books.built.1 as is_whole,
     books.venue as of_venue,
     books.symbol as of_symbol,
     toUnixTimestamp(books.block) as hour,

@@ -13,7 +13,7 @@ select (
             symbol,
             toStartOfInterval(open_time, toIntervalSecond({grain:UInt32}))
         from silver_klines
-        where interval = {interval:String}
+        where interval in ('1s', '1m')
             and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
 -- [lost
         union distinct
