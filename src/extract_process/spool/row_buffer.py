@@ -30,7 +30,8 @@ from extract_process.records import (
 from extract_process.sequence import UNREADABLE
 from extract_process.spool.segments import RestAnswer
 from extract_process.venues import Venue
-from tickhouse_core.datasets import HEARTBEATS, INSTANT, KLINES, LEVELS, NAME, STREAM_EVENTS, Dataset
+from tickhouse_core.columns import INSTANT, LEVELS, NAME
+from tickhouse_core.datasets import HEARTBEATS, KLINES, STREAM_EVENTS, Dataset
 from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.lake_keys import hourly_key, stream_klines_key
 
