@@ -17,15 +17,13 @@ from extract_process.records import (
     Kline,
     NoTrade,
     StreamEvent,
-    StreamKey,
     Ticker,
     Trade,
     UnreadableRow,
-    ids_of,
-    key_of,
     top_of,
 )
 from extract_process.sequence import UNREADABLE, Gap, Healed, Implausible, NewNumbering, SequenceTracker
+from extract_process.stream_ids import StreamKey, ids_of, key_of
 from extract_process.venues.parsing import DATA_ERRORS
 from tickhouse_core.datasets import SPARSE_CHANNELS
 from tickhouse_core.event_kinds import EventKind, GapCause

@@ -19,11 +19,12 @@ from extract_process.live.recorder import CaptureCounts, CaptureOptions
 from extract_process.live.recovery import Recovered, recover
 from extract_process.live.request_queue import Fetcher, RequestQueue, poll_in_turn, prove_in_turn
 from extract_process.live.requests import GapRequest, PollRequest, Request
-from extract_process.records import Heartbeat, StreamKey
+from extract_process.records import Heartbeat
 from extract_process.shards import Shard
 from extract_process.spool.limits import SpoolQuota
 from extract_process.spool.outbox import Outbox, Uploader
 from extract_process.spool.segments import capture_folder, leftover_segments, measure, outbox_folder
+from extract_process.stream_ids import StreamKey
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from tickhouse_core.datasets import KLINES
