@@ -35,7 +35,8 @@ from extract_process.spool.row_buffer import ArrowRows
 from extract_process.venues.binance.rest import parse_depth
 from extract_process.venues.binance.ws import parse_frame
 from report import Report, options
-from tickhouse_core.datasets import BOOK_TICKERS, DECIMAL, TRADES, Dataset
+from tickhouse_core.columns import DECIMAL
+from tickhouse_core.datasets import BOOK_TICKERS, TRADES, Dataset
 from tickhouse_core.lifecycle import GARBAGE_THRESHOLD
 
 RECORDING = "binance_session_BTCUSDT_20240808.jsonl.gz"

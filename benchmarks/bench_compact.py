@@ -28,7 +28,8 @@ from bench_read_api import DAY, END, HOUR, START, SYMBOL, write_diffs, write_tab
 from report import Report, options
 from tickhouse.compact.day import LEVEL, DayOptions
 from tickhouse.compact.passes import Selection, VenueCounts, compact
-from tickhouse_core.datasets import DEPTH_DIFFS, INSTANT, TRADES, Dataset
+from tickhouse_core.columns import INSTANT
+from tickhouse_core.datasets import DEPTH_DIFFS, TRADES, Dataset
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lifecycle import StopRequest
 

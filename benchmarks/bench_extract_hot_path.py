@@ -34,7 +34,8 @@ from extract_process.records import DepthDiff, DepthSnapshot
 from extract_process.spool.row_buffer import ArrowRows
 from extract_process.venues.binance.ws import parse_frame
 from report import Report, options
-from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS
+from tickhouse_core.columns import DECIMAL
+from tickhouse_core.datasets import DEPTH_DIFFS
 from tickhouse_core.lifecycle import GARBAGE_THRESHOLD
 
 RECORDINGS = ("binance_session_BTCUSDT_20240808", "binance_depth_nosnapshot_BTCUSDT_20251207")

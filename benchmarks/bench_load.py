@@ -38,7 +38,8 @@ from load_process.loader import LoaderOptions, QueueLoader
 from processes import cpu_seconds, moto_server
 from report import Report, options
 from tickhouse.provision import provision_aws
-from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS, KLINES, LEVELS, Dataset
+from tickhouse_core.columns import DECIMAL, LEVELS
+from tickhouse_core.datasets import DEPTH_DIFFS, KLINES, Dataset
 from tickhouse_core.lake import open_lake, open_queue
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.settings import WarehouseSettings, read

@@ -27,7 +27,8 @@ from report import Report, options
 from tickhouse.compact.day import DayOptions
 from tickhouse.compact.passes import Selection, VenueCounts, compact
 from tickhouse_core.aws import s3_client
-from tickhouse_core.datasets import DEPTH_DIFFS, HEARTBEATS, INSTANT, LEVELS, TRADES, Dataset
+from tickhouse_core.columns import INSTANT, LEVELS
+from tickhouse_core.datasets import DEPTH_DIFFS, HEARTBEATS, TRADES, Dataset
 from tickhouse_core.lake_keys import compacted_name, hourly_key
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore

@@ -28,7 +28,8 @@ import pyarrow.parquet as pq
 import tickhouse as th
 from extract_process.parquet import parquet_bytes
 from report import Report, options
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, INSTANT, LEVELS, TRADES, Dataset
+from tickhouse_core.columns import INSTANT, LEVELS
+from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, TRADES, Dataset
 from tickhouse_core.lake_keys import hourly_key
 
 DAY = 1_723_161_600_000_000

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tickhouse_core.datasets import DECIMAL
+from tickhouse_core.columns import DECIMAL
 
 _PLAIN = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,18})?")
 _MANY_PLAIN = re.compile(r"(?:[0-9]{1,20}(?:\.[0-9]{1,18})?,)*+")

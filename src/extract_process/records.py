@@ -1,14 +1,13 @@
-"""PURE. What the venue said and what happened, as records in our words, and the stream and ids that a record belongs to.
+"""PURE. What the venue said and what happened, as records in our words.
 
 Prices and quantities are the venue's own text.
 """
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from extract_process.ranges import EVERY_ID, Grid, grid_of
 from tickhouse_core.datasets import (
     BOOK_TICKERS,
     DEPTH_DIFFS,
@@ -252,51 +251,6 @@ class Heartbeat:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class StreamKey:
-    """A channel of a symbol; `interval` is empty except for klines, whose ids are open times."""
-
-    channel: str
-    symbol: str
-    interval: str = ""
-
-    @property
-    def grid(self) -> Grid:
-        """Which ids exist."""
-        return grid_of(self.interval) if self.interval else EVERY_ID
-
-
-_CHANNEL_OF = {record: dataset.channel for record, dataset in DATASET_OF.items()}
-_SPARSE_IDS = {record: dataset.id_column for record, dataset in DATASET_OF.items() if dataset.has_sparse_ids}
-CHANNELS_WITH_IDS = tuple(str(_CHANNEL_OF[record]) for record in (Kline, Trade, DepthDiff, *_SPARSE_IDS))
-"""Whose records `ids_of` knows: a hole between two of them is a gap, in a sparse channel after an interruption only."""
-
-
-def key_of(message: object) -> StreamKey | None:
-    """The stream a record belongs to; None for control messages."""
-    if isinstance(message, UnreadableRow):
-        return StreamKey(message.channel, message.symbol, message.interval)
-    if isinstance(message, NoTrade):
-        return StreamKey("trades", message.symbol)
-    channel = _CHANNEL_OF.get(type(message))
-    return StreamKey(channel, message.symbol, getattr(message, "interval", "")) if channel else None  # type: ignore[attr-defined]
-
-
-def ids_of(message: object) -> tuple[int, int] | None:
-    """First and last id that a record accounts for, both included; None for what has no ids (an open kline, a ticker)."""
-    match message:
-        case DepthDiff():
-            return message.first_update_id, message.last_update_id
-        case Trade() | NoTrade():
-            return message.trade_id, message.trade_id
-        case Kline() if message.is_closed:
-            return message.open_time, message.open_time
-    if name := _SPARSE_IDS.get(type(message)):
-        number: int = getattr(message, name)
-        return number, number
-    return None
-
-
 def top_of(ticker: Ticker) -> BookTicker | None:
     """Its best prices with their update id; None where one of these is missing."""
     bid, bid_quantity = ticker.best_bid_price, ticker.best_bid_quantity
@@ -304,13 +258,3 @@ def top_of(ticker: Ticker) -> BookTicker | None:
     if ticker.update_id is None or bid is None or bid_quantity is None or ask is None or ask_quantity is None:
         return None
     return BookTicker(ticker.symbol, ticker.update_id, bid, bid_quantity, ask, ask_quantity, ticker.event_time)
-
-
-def first_ids_of(messages: Iterable[object]) -> dict[StreamKey, int]:
-    """With which id each stream begins in these messages."""
-    first_ids: dict[StreamKey, int] = {}
-    for message in messages:
-        key, ids = key_of(message), ids_of(message)
-        if key is not None and ids is not None:
-            first_ids.setdefault(key, ids[0])
-    return first_ids

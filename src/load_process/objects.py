@@ -8,7 +8,8 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from load_process.limits import LoadLimits
-from tickhouse_core.datasets import NAME, Dataset, dataset_of_key
+from tickhouse_core.columns import NAME
+from tickhouse_core.datasets import Dataset, dataset_of_key
 from tickhouse_core.lake_keys import is_streamed
 
 SMALL_CHUNK_BYTES = 4 * 1024**2

@@ -112,7 +112,7 @@ class Poller:
 
     def markets(self) -> list[tuple[str, str]]:
         """Venue and symbol of everything there is to draw."""
-        return [(venue, symbol) for venue, symbol in self._parts.get("markets", ())]
+        return [(venue, symbol) for venue, symbol, *_ in self._parts.get("markets", ())]
 
     def process(self) -> Component:
         """The page itself: ready if its last poll reached lake and warehouse."""

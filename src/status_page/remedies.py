@@ -57,7 +57,7 @@ def for_stage(running: Running, fault: Fault, process: str = "", markets: Sequen
 
 def with_commands(state: dict[str, Any], running: Running) -> dict[str, Any]:
     """The page's state with a `command` beside everything in it that is wrong; empty where nothing is."""
-    markets = [(str(venue), str(symbol)) for venue, symbol in state["markets"]]
+    markets = [(str(venue), str(symbol)) for venue, symbol, *_ in state["markets"]]
     for stage in state["stages"]:
         fault, process = stage.pop("fault"), stage.pop("process")
         stage["command"] = for_stage(running, fault, process, markets) if fault else ""

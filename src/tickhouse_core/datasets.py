@@ -5,61 +5,11 @@ from difflib import get_close_matches
 
 import pyarrow as pa
 
+from tickhouse_core.columns import DECIMAL, INSTANT, LEVELS, NAME, nullable, required
 from tickhouse_core.errors import UsageError
 from tickhouse_core.timestamps import HOUR_US
 
-DECIMAL = pa.decimal128(38, 18)
-"""Prices and quantities: exact; 18 digits before the point hold the largest real quantity (1e11) with room."""
-
-INSTANT = pa.timestamp("us", tz="UTC")
-NAME = pa.dictionary(pa.int32(), pa.string())
-"""Few distinct values: dictionary-encoded in memory and in the file."""
-
-LEVELS = pa.list_(
-    pa.field(
-        "element",
-        pa.struct([pa.field("price", DECIMAL, nullable=False), pa.field("quantity", DECIMAL, nullable=False)]),
-        nullable=False,
-    )
-)
-"""One side of a book or of a diff, in the venue's order."""
-
 SCHEMA_VERSION = "1"
-
-
-@dataclass(frozen=True, slots=True)
-class InstantRange:
-    """The instants that a column can hold, in microseconds: from `first` on, up to but not including `end`."""
-
-    first: int
-    end: int
-
-    def holds(self, instant_us: int) -> bool:
-        return self.first <= instant_us < self.end
-
-
-_END_US = 4_102_444_800_000_000  # 2100-01-01: ClickHouse's DateTime, which gold counts in, ends in 2106
-MARKET_TIMES = InstantRange(1_230_940_800_000_000, _END_US)
-"""What a venue can say, and when it can be received: nothing was traded before the first Bitcoin block, 2009-01-03.
-
-It does not follow the clock, so that a file is judged the same on every day and machine.
-"""
-
-_SPAN_TIMES = InstantRange(0, _END_US)
-"""A gap of klines begins where a backfill was asked to begin, which may be before the first market."""
-
-_NAME_BYTES = 256
-"""Of a venue, symbol, interval, cause, ...: far longer than any, and short enough for every page and index."""
-
-_DETAIL_BYTES = 1024**2
-"""Of what an event or a heartbeat says about itself, as JSON."""
-
-_INSTANT_RANGES = {"started_at": _SPAN_TIMES, "ended_at": _SPAN_TIMES}
-
-
-def instant_range(column: str) -> InstantRange:
-    """What is plausible in a column of instants: outside of it an object is quarantined and a venue's message refused."""
-    return _INSTANT_RANGES.get(column, MARKET_TIMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +74,14 @@ KLINES = Dataset(
     is_live=False,
     schema=pa.schema(
         [
-            pa.field("venue", NAME, nullable=False),
-            pa.field("symbol", NAME, nullable=False),
-            pa.field("interval", NAME, nullable=False),
-            pa.field("open_time", INSTANT, nullable=False),
-            pa.field("close_time", INSTANT, nullable=False),
-            *(pa.field(name, DECIMAL, nullable=False) for name in ("open", "high", "low", "close", "volume")),
-            pa.field("quote_volume", DECIMAL, nullable=False),
-            pa.field("trade_count", pa.int64(), nullable=False),
-            pa.field("taker_buy_volume", DECIMAL, nullable=False),
-            pa.field("taker_buy_quote_volume", DECIMAL, nullable=False),
-            pa.field("is_closed", pa.bool_(), nullable=False),
-            pa.field("source", NAME, nullable=False),
-            pa.field("receipt_time", INSTANT, nullable=False),
+            *required(NAME, "venue", "symbol", "interval"),
+            *required(INSTANT, "open_time", "close_time"),
+            *required(DECIMAL, "open", "high", "low", "close", "volume", "quote_volume"),
+            *required(pa.int64(), "trade_count"),
+            *required(DECIMAL, "taker_buy_volume", "taker_buy_quote_volume"),
+            *required(pa.bool_(), "is_closed"),
+            *required(NAME, "source"),
+            *required(INSTANT, "receipt_time"),
         ]
     ),
 )
@@ -151,15 +96,11 @@ TRADES = Dataset(
     channel="trades",
     schema=pa.schema(
         [
-            pa.field("venue", NAME, nullable=False),
-            pa.field("symbol", NAME, nullable=False),
-            pa.field("trade_id", pa.uint64(), nullable=False),
-            pa.field("price", DECIMAL, nullable=False),
-            pa.field("quantity", DECIMAL, nullable=False),
-            pa.field("is_buyer_maker", pa.bool_(), nullable=False),
-            pa.field("trade_time", INSTANT, nullable=False),
-            pa.field("event_time", INSTANT, nullable=False),
-            pa.field("receipt_time", INSTANT, nullable=False),
+            *required(NAME, "venue", "symbol"),
+            *required(pa.uint64(), "trade_id"),
+            *required(DECIMAL, "price", "quantity"),
+            *required(pa.bool_(), "is_buyer_maker"),
+            *required(INSTANT, "trade_time", "event_time", "receipt_time"),
         ]
     ),
 )
@@ -174,14 +115,10 @@ DEPTH_DIFFS = Dataset(
     channel="depth",
     schema=pa.schema(
         [
-            pa.field("venue", NAME, nullable=False),
-            pa.field("symbol", NAME, nullable=False),
-            pa.field("first_update_id", pa.uint64(), nullable=False),
-            pa.field("last_update_id", pa.uint64(), nullable=False),
-            pa.field("bids", LEVELS, nullable=False),
-            pa.field("asks", LEVELS, nullable=False),
-            pa.field("event_time", INSTANT, nullable=False),
-            pa.field("receipt_time", INSTANT, nullable=False),
+            *required(NAME, "venue", "symbol"),
+            *required(pa.uint64(), "first_update_id", "last_update_id"),
+            *required(LEVELS, "bids", "asks"),
+            *required(INSTANT, "event_time", "receipt_time"),
         ]
     ),
 )
@@ -196,13 +133,11 @@ DEPTH_SNAPSHOTS = Dataset(
     channel="depth",
     schema=pa.schema(
         [
-            pa.field("venue", NAME, nullable=False),
-            pa.field("symbol", NAME, nullable=False),
-            pa.field("last_update_id", pa.uint64(), nullable=False),
-            pa.field("bids", LEVELS, nullable=False),
-            pa.field("asks", LEVELS, nullable=False),
-            pa.field("reason", NAME, nullable=False),
-            pa.field("receipt_time", INSTANT, nullable=False),
+            *required(NAME, "venue", "symbol"),
+            *required(pa.uint64(), "last_update_id"),
+            *required(LEVELS, "bids", "asks"),
+            *required(NAME, "reason"),
+            *required(INSTANT, "receipt_time"),
         ]
     ),
 )
@@ -217,14 +152,12 @@ TICKERS = Dataset(
     channel="ticker",
     schema=pa.schema(
         [
-            pa.field("venue", NAME, nullable=False),
-            pa.field("symbol", NAME, nullable=False),
-            pa.field("event_time", INSTANT, nullable=False),
-            pa.field("receipt_time", INSTANT, nullable=False),
-            *(pa.field(name, DECIMAL) for name in ("open", "high", "low")),
-            pa.field("close", DECIMAL, nullable=False),
-            *(pa.field(name, DECIMAL) for name in ("volume", "quote_volume")),
-            *(pa.field(f"best_{side}_{what}", DECIMAL) for side in ("bid", "ask") for what in ("price", "quantity")),
+            *required(NAME, "venue", "symbol"),
+            *required(INSTANT, "event_time", "receipt_time"),
+            *nullable(DECIMAL, "open", "high", "low"),
+            *required(DECIMAL, "close"),
+            *nullable(DECIMAL, "volume", "quote_volume"),
+            *nullable(DECIMAL, "best_bid_price", "best_bid_quantity", "best_ask_price", "best_ask_quantity"),
         ]
     ),
 )
@@ -240,12 +173,11 @@ BOOK_TICKERS = Dataset(
     has_sparse_ids=True,
     schema=pa.schema(
         [
-            pa.field("venue", NAME, nullable=False),
-            pa.field("symbol", NAME, nullable=False),
-            pa.field("update_id", pa.uint64(), nullable=False),
-            *(pa.field(f"{side}_{what}", DECIMAL, nullable=False) for side in ("bid", "ask") for what in ("price", "quantity")),
-            pa.field("event_time", INSTANT),
-            pa.field("receipt_time", INSTANT, nullable=False),
+            *required(NAME, "venue", "symbol"),
+            *required(pa.uint64(), "update_id"),
+            *required(DECIMAL, "bid_price", "bid_quantity", "ask_price", "ask_quantity"),
+            *nullable(INSTANT, "event_time"),
+            *required(INSTANT, "receipt_time"),
         ]
     ),
 )
@@ -262,13 +194,12 @@ MARK_PRICES = Dataset(
     has_sparse_ids=True,
     schema=pa.schema(
         [
-            pa.field("venue", NAME, nullable=False),
-            pa.field("symbol", NAME, nullable=False),
-            pa.field("event_time", INSTANT, nullable=False),
-            pa.field("mark_price", DECIMAL, nullable=False),
-            *(pa.field(name, DECIMAL) for name in ("index_price", "settle_price", "funding_rate")),
-            pa.field("next_funding_time", INSTANT),
-            pa.field("receipt_time", INSTANT, nullable=False),
+            *required(NAME, "venue", "symbol"),
+            *required(INSTANT, "event_time"),
+            *required(DECIMAL, "mark_price"),
+            *nullable(DECIMAL, "index_price", "settle_price", "funding_rate"),
+            *nullable(INSTANT, "next_funding_time"),
+            *required(INSTANT, "receipt_time"),
         ]
     ),
 )
@@ -287,12 +218,11 @@ FUNDING_RATES = Dataset(
     longest_step_us=8 * HOUR_US,
     schema=pa.schema(
         [
-            pa.field("venue", NAME, nullable=False),
-            pa.field("symbol", NAME, nullable=False),
-            pa.field("funding_time", INSTANT, nullable=False),
-            pa.field("funding_rate", DECIMAL, nullable=False),
-            pa.field("mark_price", DECIMAL),
-            pa.field("receipt_time", INSTANT, nullable=False),
+            *required(NAME, "venue", "symbol"),
+            *required(INSTANT, "funding_time"),
+            *required(DECIMAL, "funding_rate"),
+            *nullable(DECIMAL, "mark_price"),
+            *required(INSTANT, "receipt_time"),
         ]
     ),
 )
@@ -312,14 +242,12 @@ OPEN_INTEREST = Dataset(
     has_sparse_ids=True,
     schema=pa.schema(
         [
-            pa.field("venue", NAME, nullable=False),
-            pa.field("symbol", NAME, nullable=False),
-            pa.field("period", NAME, nullable=False),
-            pa.field("event_time", INSTANT, nullable=False),
-            pa.field("open_interest", DECIMAL, nullable=False),
-            pa.field("open_interest_value", DECIMAL),
-            pa.field("source", NAME, nullable=False),
-            pa.field("receipt_time", INSTANT, nullable=False),
+            *required(NAME, "venue", "symbol", "period"),
+            *required(INSTANT, "event_time"),
+            *required(DECIMAL, "open_interest"),
+            *nullable(DECIMAL, "open_interest_value"),
+            *required(NAME, "source"),
+            *required(INSTANT, "receipt_time"),
         ]
     ),
 )
@@ -337,15 +265,11 @@ LIQUIDATIONS = Dataset(
     has_sparse_ids=True,
     schema=pa.schema(
         [
-            pa.field("venue", NAME, nullable=False),
-            pa.field("symbol", NAME, nullable=False),
-            pa.field("liquidation_id", pa.uint64(), nullable=False),
-            *(pa.field(name, NAME, nullable=False) for name in ("side", "order_type", "time_in_force", "status")),
-            *(pa.field(name, DECIMAL, nullable=False) for name in ("quantity", "price", "average_price")),
-            *(pa.field(name, DECIMAL, nullable=False) for name in ("last_filled_quantity", "filled_quantity")),
-            pa.field("trade_time", INSTANT, nullable=False),
-            pa.field("event_time", INSTANT, nullable=False),
-            pa.field("receipt_time", INSTANT, nullable=False),
+            *required(NAME, "venue", "symbol"),
+            *required(pa.uint64(), "liquidation_id"),
+            *required(NAME, "side", "order_type", "time_in_force", "status"),
+            *required(DECIMAL, "quantity", "price", "average_price", "last_filled_quantity", "filled_quantity"),
+            *required(INSTANT, "trade_time", "event_time", "receipt_time"),
         ]
     ),
 )
@@ -360,16 +284,11 @@ HEARTBEATS = Dataset(
     time_column="beat_time",
     schema=pa.schema(
         [
-            pa.field("venue", NAME, nullable=False),
-            pa.field("process", NAME, nullable=False),
-            pa.field("instance", NAME, nullable=False),
-            pa.field("started_at", INSTANT, nullable=False),
-            pa.field("beat_time", INSTANT, nullable=False),
-            pa.field("connections", pa.uint32(), nullable=False),
-            pa.field("frames", pa.uint64(), nullable=False),
-            pa.field("rows", pa.uint64(), nullable=False),
-            pa.field("spool_bytes", pa.uint64(), nullable=False),
-            pa.field("detail", pa.string(), nullable=False),
+            *required(NAME, "venue", "process", "instance"),
+            *required(INSTANT, "started_at", "beat_time"),
+            *required(pa.uint32(), "connections"),
+            *required(pa.uint64(), "frames", "rows", "spool_bytes"),
+            *required(pa.string(), "detail"),
         ]
     ),
 )
@@ -386,17 +305,12 @@ STREAM_EVENTS = Dataset(
     time_column="started_at",
     schema=pa.schema(
         [
-            pa.field("venue", NAME, nullable=False),
-            pa.field("symbol", NAME, nullable=False),
-            pa.field("channel", NAME, nullable=False),
-            pa.field("instance", NAME, nullable=False),
-            pa.field("event", NAME, nullable=False),
-            pa.field("from_update_id", pa.uint64()),
-            pa.field("to_update_id", pa.uint64()),
-            pa.field("started_at", INSTANT, nullable=False),
-            pa.field("ended_at", INSTANT),
-            pa.field("cause", NAME, nullable=False),
-            pa.field("detail", pa.string(), nullable=False),
+            *required(NAME, "venue", "symbol", "channel", "instance", "event"),
+            *nullable(pa.uint64(), "from_update_id", "to_update_id"),
+            *required(INSTANT, "started_at"),
+            *nullable(INSTANT, "ended_at"),
+            *required(NAME, "cause"),
+            *required(pa.string(), "detail"),
         ]
     ),
 )
@@ -413,13 +327,6 @@ SPARSE_CHANNELS = frozenset(str(dataset.channel) for dataset in DATASETS if data
 """Of every venue; one may have more (see `Venue.sparse_channels`)."""
 
 QUEUES = tuple(dict.fromkeys(dataset.queue for dataset in DATASETS))
-
-
-def most_text_bytes(field: pa.Field) -> int | None:
-    """The longest text, in bytes of UTF-8, that a column may hold; None for a column of something else."""
-    if pa.types.is_dictionary(field.type) or pa.types.is_string(field.type):
-        return _DETAIL_BYTES if field.name == "detail" else _NAME_BYTES
-    return None
 
 
 def dataset_named(name: str) -> Dataset:

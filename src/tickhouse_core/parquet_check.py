@@ -11,7 +11,8 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tickhouse_core.datasets import INSTANT, Dataset, instant_range
+from tickhouse_core.columns import INSTANT, instant_range
+from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.lake_keys import parse_object_key
 from tickhouse_core.parquet_columns import (

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tickhouse_core.datasets import INSTANT, SCHEMA_VERSION, Dataset, instant_range, most_text_bytes
+from tickhouse_core.columns import INSTANT, instant_range, most_text_bytes
+from tickhouse_core.datasets import SCHEMA_VERSION, Dataset
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.timestamps import format_instant
 

@@ -14,10 +14,10 @@ import pytest
 from tests.waiting import wait_until
 
 from extract_process.live.recovery import recover, rows_of_segment
-from extract_process.records import StreamKey
 from extract_process.spool.outbox import MOST_IN_MEMORY, Flusher, Outbox
 from extract_process.spool.row_buffer import RowBuffer
 from extract_process.spool.segments import Checkpoint, Kind, Segment, Spool, leftover_segments, load_checkpoint
+from extract_process.stream_ids import StreamKey
 from extract_process.venues.binance import VENUE as BINANCE
 
 NOON = 1_704_110_400_000_000

@@ -16,10 +16,11 @@ from extract_process.live.recovery import Recovered
 from extract_process.live.request_queue import Fetcher, RequestQueue
 from extract_process.live.requests import GapRequest, Request, SnapshotRequest
 from extract_process.ranges import Range
-from extract_process.records import AnsweredTrade, DepthDiff, DepthSnapshot, Kline, StreamEvent, StreamKey, Trade
+from extract_process.records import AnsweredTrade, DepthDiff, DepthSnapshot, Kline, StreamEvent, Trade
 from extract_process.spool.limits import BatchLimits, SpoolQuota
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.segments import Kind, leftover_segments, read_segment
+from extract_process.stream_ids import StreamKey
 from extract_process.venues import Venue, venue_named
 from extract_process.venues.api import VenueRest
 from extract_process.venues.binance import VENUE

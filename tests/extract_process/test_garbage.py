@@ -16,10 +16,10 @@ from extract_process.live.capture import Capture
 from extract_process.live.recorder import CaptureOptions
 from extract_process.live.recovery import Recovered, recover
 from extract_process.live.request_queue import RequestQueue
-from extract_process.records import StreamKey
 from extract_process.spool.limits import BatchLimits, SpoolQuota
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.segments import Kind, Spool, leftover_segments
+from extract_process.stream_ids import StreamKey
 from extract_process.venues.binance import VENUE as BINANCE
 from extract_process.venues.binance.ws import CHANNELS
 

@@ -15,7 +15,8 @@ from extract_process.backfill.plan import Coverage
 from extract_process.parquet import parquet_bytes
 from extract_process.ranges import Range, grid_of
 from extract_process.venues.binance.klines import parse_klines
-from tickhouse_core.datasets import INSTANT, KLINES
+from tickhouse_core.columns import INSTANT
+from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import ObjectRefused, ObjectTooLarge
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.parquet_check import read_checked

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from extract_process.live.monitor import StreamMonitor
-from extract_process.records import ids_of, key_of
+from extract_process.stream_ids import ids_of, key_of
 from extract_process.venues.binance import VENUE as BINANCE
 
 Spans = list[tuple[str, int, int]]

@@ -10,9 +10,9 @@ import pytest
 
 from extract_process.live.recovery import recover
 from extract_process.live.requests import PollRequest
-from extract_process.records import StreamKey
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.segments import Kind, RestAnswer, Spool
+from extract_process.stream_ids import StreamKey
 from extract_process.venues import venue_named
 from extract_process.venues.rest_client import Answer
 from tickhouse_core.datasets import STREAM_EVENTS

@@ -14,11 +14,11 @@ from extract_process.records import (
     Liquidation,
     MarkPrice,
     OpenInterest,
-    StreamKey,
     Ticker,
     Trade,
     UnreadableRow,
 )
+from extract_process.stream_ids import StreamKey
 
 DEPTH, TRADES = StreamKey("depth", "BTCUSDT"), StreamKey("trades", "BTCUSDT")
 KLINES = StreamKey("klines", "BTCUSDT", "1m")

@@ -11,7 +11,8 @@ from extract_process.feed.overlap import (
     of_this_numbering,
     pause_before_retry,
 )
-from extract_process.records import DepthDiff, StreamKey, Ticker, Trade, UnreadableRow
+from extract_process.records import DepthDiff, Ticker, Trade, UnreadableRow
+from extract_process.stream_ids import StreamKey
 
 BTC = Trade("BTCUSDT", 1, "1", "1", False, 0, 0)
 ETH = Trade("ETHUSDT", 1, "1", "1", False, 0, 0)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from extract_process.live.monitor import StreamMonitor
 from extract_process.live.recovery import Recovered, recover
-from extract_process.records import Heartbeat, StreamKey, Trade
+from extract_process.records import Heartbeat, Trade
 from extract_process.sequence import Gap
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.row_buffer import RowBuffer
@@ -22,6 +22,7 @@ from extract_process.spool.segments import (
     load_checkpoint,
     parse_rest_answer,
 )
+from extract_process.stream_ids import StreamKey
 from extract_process.venues.binance import VENUE as BINANCE
 
 NOON = 1_704_110_400_000_000

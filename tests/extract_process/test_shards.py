@@ -14,8 +14,8 @@ from extract_process.feed.interface import FeedOptions
 from extract_process.live.inherited import inherited_ids
 from extract_process.markets import Markets
 from extract_process.parquet import parquet_bytes
-from extract_process.records import StreamKey
 from extract_process.shards import Shard, shard_named, without_shard
+from extract_process.stream_ids import StreamKey
 from tickhouse.provision import provision_aws
 from tickhouse_core.cells import Cell
 from tickhouse_core.datasets import DEPTH_DIFFS, KLINES, TRADES, Dataset

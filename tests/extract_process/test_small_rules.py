@@ -10,19 +10,9 @@ from extract_process.live.event_log import EventLog, SaidSeldom
 from extract_process.live.metrics import ClockWatch, EventLag, connection_trouble
 from extract_process.live.options import StreamOptions, give_up_order
 from extract_process.live.requests import SnapshotPace
-from extract_process.records import (
-    ALL_SYMBOLS,
-    DepthDiff,
-    Kline,
-    StreamEvent,
-    StreamKey,
-    Ticker,
-    Trade,
-    first_ids_of,
-    ids_of,
-    key_of,
-)
+from extract_process.records import ALL_SYMBOLS, DepthDiff, Kline, StreamEvent, Ticker, Trade
 from extract_process.spool.limits import DISK_RESERVE_BYTES, BatchLimits, MicroBatch, SpoolQuota
+from extract_process.stream_ids import StreamKey, first_ids_of, ids_of, key_of
 from extract_process.venues.api import Pong
 from tickhouse_core.datasets import CHANNELS
 from tickhouse_core.timestamps import HOUR_US, SECOND_US

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.commands import ChildProcess
 
-from extract_process.records import StreamKey
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.segments import (
     Checkpoint,
@@ -26,6 +25,7 @@ from extract_process.spool.segments import (
     outbox_folder,
     read_segment,
 )
+from extract_process.stream_ids import StreamKey
 from tickhouse_core.errors import UsageError
 
 from .full_disk import files_of_at_most

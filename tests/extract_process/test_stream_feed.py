@@ -18,11 +18,11 @@ from extract_process.live.capture import Capture
 from extract_process.live.recorder import CaptureOptions
 from extract_process.live.recovery import Recovered, rows_of_segment
 from extract_process.live.request_queue import RequestQueue
-from extract_process.records import StreamKey
 from extract_process.spool.limits import BatchLimits, SpoolQuota
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.row_buffer import RowBuffer
 from extract_process.spool.segments import Kind, leftover_segments, read_segment
+from extract_process.stream_ids import StreamKey
 from extract_process.venues.api import Address
 from extract_process.venues.binance import VENUE
 from extract_process.venues.binance.ws import CHANNELS

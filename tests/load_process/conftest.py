@@ -16,7 +16,8 @@ from load_process.ledger import Ledger
 from load_process.limits import LoadLimits
 from load_process.object_reader import ObjectReader, Reading
 from load_process.objects import LoadRequest, LoadStatus, ObjectVersion
-from tickhouse_core.datasets import DECIMAL, KLINES
+from tickhouse_core.columns import DECIMAL
+from tickhouse_core.datasets import KLINES
 from tickhouse_core.timestamps import parse_instant
 from tickhouse_core.warehouse import Warehouse
 

@@ -23,7 +23,8 @@ from load_process.limits import LoadLimits, MemoryBudget, Room
 from load_process.object_reader import ObjectReader, Reading
 from load_process.objects import LargeTable, LoadStatus
 from load_process.value_checksum import value_checksum
-from tickhouse_core.datasets import DEPTH_DIFFS, LEVELS, TICKERS, TRADES
+from tickhouse_core.columns import LEVELS
+from tickhouse_core.datasets import DEPTH_DIFFS, TICKERS, TRADES
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.parquet_check import CheckedFile, read_checked
 from tickhouse_core.parquet_sizes import MOST_ROW_GROUPS, check_footer, check_row_groups

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.load_process.test_every_dataset import EVERY, rows_of
 
 from load_process.value_checksum import BLOCK, value_checksum
-from tickhouse_core.datasets import DECIMAL, INSTANT, LEVELS, NAME, Dataset
+from tickhouse_core.columns import DECIMAL, INSTANT, LEVELS, NAME
+from tickhouse_core.datasets import Dataset
 
 Row = dict[str, Any]
 

@@ -12,7 +12,8 @@ from tests.commands import SOURCES
 from tests.transform_process.warehouse_rows import table_of, us
 
 from extract_process.parquet import parquet_bytes
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, LEVELS, Dataset
+from tickhouse_core.columns import LEVELS
+from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, Dataset
 from tickhouse_core.lake_keys import hourly_key
 
 DAY = us("2024-08-09")

@@ -2,17 +2,8 @@ import pyarrow as pa
 import pytest
 
 from extract_process.venues import venue_named, venue_names
-from tickhouse_core.datasets import (
-    CHANNELS,
-    DATASETS,
-    INSTANT,
-    KLINES,
-    QUEUES,
-    STREAM_EVENTS,
-    Dataset,
-    dataset_named,
-    dataset_of_key,
-)
+from tickhouse_core.columns import INSTANT
+from tickhouse_core.datasets import CHANNELS, DATASETS, KLINES, QUEUES, STREAM_EVENTS, Dataset, dataset_named, dataset_of_key
 from tickhouse_core.errors import UsageError
 
 KLINE_COLUMNS = [

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from tests.load_process.conftest import KEY, START, beyond_precision, klines, parquet
 
 from extract_process.parquet import parquet_bytes
-from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS, INSTANT, KLINES, STREAM_EVENTS, TICKERS, Dataset
+from tickhouse_core.columns import DECIMAL, INSTANT
+from tickhouse_core.datasets import DEPTH_DIFFS, KLINES, STREAM_EVENTS, TICKERS, Dataset
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.parquet_check import is_as_we_write, read_checked, refuse_unaskable
 from tickhouse_core.parquet_footer import Leaf, Unaskable, check_chunks

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from tests.load_process.conftest import START, klines
 
-from tickhouse_core.datasets import DEPTH_DIFFS, INSTANT, KLINES, LEVELS, STREAM_EVENTS, Dataset
+from tickhouse_core.columns import INSTANT, LEVELS
+from tickhouse_core.datasets import DEPTH_DIFFS, KLINES, STREAM_EVENTS, Dataset
 from tickhouse_core.errors import ObjectRefused
 from tickhouse_core.parquet_check import CheckedFile, read_checked
 from tickhouse_core.parquet_headers import pages_of

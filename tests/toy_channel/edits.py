@@ -14,11 +14,9 @@ AVERAGE_PRICES = Dataset(
     channel="average_price",
     schema=pa.schema(
         [
-            pa.field("venue", NAME, nullable=False),
-            pa.field("symbol", NAME, nullable=False),
-            pa.field("price", DECIMAL, nullable=False),
-            pa.field("event_time", INSTANT, nullable=False),
-            pa.field("receipt_time", INSTANT, nullable=False),
+            *required(NAME, "venue", "symbol"),
+            *required(DECIMAL, "price"),
+            *required(INSTANT, "event_time", "receipt_time"),
         ]
     ),
 )

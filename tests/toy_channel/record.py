@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from extract_process.records import StreamKey
 from extract_process.spool.row_buffer import RowBuffer
+from extract_process.stream_ids import StreamKey
 from extract_process.venues import venue_named
 from tickhouse_core.folder_store import FolderStore
 

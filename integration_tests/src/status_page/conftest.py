@@ -3,6 +3,7 @@
 import json
 import mimetypes
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from tests.waiting import patience
+from tests.waiting import patience, wait_until
 
 from extract_process.live.options import StreamOptions
 from extract_process.spool.limits import BatchLimits
@@ -78,6 +79,22 @@ def expect(shown: "Locator") -> "LocatorAssertions":
 
     expected.set_options(timeout=patience(5) * 1_000)
     return expected(shown)
+
+
+def point_at(chart: "Locator", share: float, told: "Locator", words: str) -> None:
+    """Rests the pointer at this share of a chart's width until `told` has what the pattern `words` finds.
+
+    Above what is shown the page grows, and the chart moves away from the pointer: it is placed again, where the chart is then.
+    """
+
+    def is_told() -> bool:
+        chart.scroll_into_view_if_needed()
+        box = chart.bounding_box()
+        assert box is not None
+        chart.page.mouse.move(box["x"] + box["width"] * share, box["y"] + min(box["height"] * 0.3, 60))
+        return re.search(words, told.text_content() or "") is not None
+
+    wait_until(is_told, f"{words!r} in {told}")
 
 
 STAGE = "http://page.test"

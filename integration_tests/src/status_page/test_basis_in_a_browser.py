@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from integration_tests.src.status_page.conftest import AXE, expect, put_on_stage
+from integration_tests.src.status_page.conftest import AXE, expect, point_at, put_on_stage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -49,11 +49,23 @@ def test_a_pair_has_its_basis_and_funding_in_figures_and_words(page: "Page") -> 
     expect(alone.locator("h3")).to_have_text("binance-usdm 1000SHIBUSDT, no spot recorded")
     expect(alone.locator(".funding")).to_have_text("funding unknown: record the channel mark_prices")
     expect(alone.locator("svg")).to_be_hidden()
-    perpetual.scroll_into_view_if_needed()
-    box = perpetual.locator("svg").bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] * 352.5 / 360, box["y"] + 5)
-    expect(perpetual.locator("figcaption")).to_have_text("23:58:40 · not verified")
+    point_at(perpetual.locator("svg"), 352.5 / 360, perpetual.locator("figcaption"), "^23:58:40 · not verified$")
+
+
+def test_a_basis_that_is_drawn_again_goes_on_telling_what_is_under_the_pointer(page: "Page") -> None:
+    """Ten seconds later everything has moved to the left by a step."""
+    later = iter(range(1_000))
+
+    def bases() -> dict[str, Any]:
+        moved = next(later) * STEP
+        return {"pairs": [PAIRS[0] | {"since": PAIRS[0]["since"] + moved, "until": UNTIL + moved}]}
+
+    page.clock.install()
+    put_on_stage(page, {"/api/basis": bases}, "/?venue=binance&symbol=BTCUSDT&interval=1m")
+    caption = page.locator("#basis-pairs figcaption")
+    point_at(page.locator("#basis-pairs svg"), 348.5 / 360, caption, "^23:58:00 · 1.00 bps$")
+    page.clock.run_for(11_000)
+    expect(caption).to_have_text("23:58:10 · 2.00 bps")
 
 
 def test_a_market_without_contracts_shows_nothing_of_them(page: "Page") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet
 import pytest
-from integration_tests.src.status_page.conftest import AXE, expect
+from integration_tests.src.status_page.conftest import AXE, expect, point_at, put_on_stage
 from tests.waiting import patience
 
 from status_page.server import running_page
@@ -100,10 +100,7 @@ def test_health_has_holes_where_nothing_ran_and_what_is_red_has_a_command(url: s
     expect(page.locator("figure", has_text="Lake, per day")).to_contain_text("86.4 MB at ")
     expect(page.locator("figure", has_text="Disk free")).to_contain_text("not reported")
     expect(page.locator("figure", has_text="Queues, since")).to_contain_text("highest waiting ")
-    box = messages.locator("svg").bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] * (slots - 50) / slots, box["y"] + 5)
-    expect(messages).to_contain_text("not reported")
+    point_at(messages.locator("svg"), (slots - 50) / slots, messages.locator("figcaption"), "not reported$")
     expect(page.locator("#processes")).to_contain_text("stream binance main · up 3 h, last heartbeat")
 
     failed = page.locator("#check-commands li", has_text="coverage")
@@ -118,6 +115,26 @@ def test_health_has_holes_where_nothing_ran_and_what_is_red_has_a_command(url: s
     expect(page.locator("#gaps code")).to_contain_text(
         "tickhouse klines --venue binance --symbol BTCUSDT --interval 1m --start 20"
     )
+
+
+def test_a_chart_that_is_drawn_again_goes_on_telling_what_is_under_the_pointer(page: "Page") -> None:
+    """The first half is known, then the second: the pointer rests at three quarters, until it leaves."""
+    columns, known = ["opened", "messages_per_second"], [0]
+
+    def health() -> dict[str, Any]:
+        known.append(len(known))
+        rows = [[slot * SLOT_US, len(known) if slot < 144 or len(known) > 2 else None] for slot in range(288)]
+        return {"columns": columns, "slots": rows, "since": 0, "until": 288 * SLOT_US}
+
+    page.clock.install()
+    put_on_stage(page, {"/api/health": health})
+    messages = page.locator("figure", has_text="Messages per second")
+    caption = messages.locator("figcaption")
+    point_at(messages.locator("svg"), 0.751, caption, "18:00 · not reported$")
+    page.clock.run_for(61_000)
+    expect(caption).to_have_text("1970-01-01 18:00 · 3")
+    page.mouse.move(0, 0)
+    expect(caption).to_have_text("3 at 23:55, highest 3 at 00:00")
 
 
 def test_what_is_shown_is_saved_as_csv_and_parquet(url: str, page: "Page") -> None:

@@ -141,7 +141,7 @@ def state(number: int) -> dict[str, Any]:
         "trouble": {},
         "coverage_hours": 24,
         "queues": [queue],
-        "markets": [["binance", "BTCUSDT"]],
+        "markets": [["binance", "BTCUSDT", "BTCUSDT", "spot", 0]],
         "events": with_remedies(Running(), [event]),
         "coverage": [["binance", "BTCUSDT", at // HOUR_US * HOUR_US, *[number] * 5]],
         "processes": [{"name": "loader", "trouble": [], "since": at / 1e6 - number, "command": ""}],
@@ -278,6 +278,37 @@ def test_no_candles_yet_is_said_with_what_is_loaded_and_all_of_them_come_when_th
     now["window"] = window | {"klines": klines}
     page.evaluate("window.later += 20000")
     expect(page.locator("#candles")).to_have_attribute("aria-label", re.compile("0 stretches missing"))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "others"),
+    [
+        (
+            "binance BTCUSDT",
+            ["binance-coinm BTCUSD_PERP", "binance-usdm BTCUSDT", "binance-usdm BTCUSDT_240927", "kucoin XBT-USDT"],
+        ),
+        ("binance-usdm BTCUSDT", ["binance BTCUSDT", "binance-coinm BTCUSD_PERP", "kucoin XBT-USDT"]),
+        ("binance-usdm BTCUSDT_240927", ["binance BTCUSDT", "kucoin XBT-USDT"]),
+        ("kucoin BTCU-SDT", []),
+    ],
+)
+def test_a_market_is_compared_with_those_of_its_assets(chosen: str, others: list[str], page: "Page") -> None:
+    """As gold pairs them, and not by their letters: one market has none in common with its others, one has no name yet."""
+    markets: list[list[Any]] = [
+        ["binance", "BTCUSDT", "BTCUSDT", "spot", 0],
+        ["binance-coinm", "BTCUSD_PERP", "BTCUSDT", "perpetual", 0],
+        ["binance-usdm", "BTCUSDT", "BTCUSDT", "perpetual", 0],
+        ["binance-usdm", "BTCUSDT_240927", "BTCUSDT", "delivery", 1_727_424_000_000_000],
+        ["kucoin", "BTCU-SDT", "", "", 0],
+        ["kucoin", "XBT-USDT", "BTCUSDT", "spot", 0],
+    ]
+    venue, symbol = chosen.split()
+    put_on_stage(
+        page, {"/api/events": [("state", state(2) | {"markets": markets})]}, f"/?venue={venue}&symbol={symbol}&interval=1m"
+    )
+    expect(page.locator("#symbol option")).to_have_count(len(markets))
+    expect(page.locator("#events-market option")).to_have_text(["all markets", *(" ".join(one[:2]) for one in markets)])
+    expect(page.locator("#compare option")).to_have_text(["nothing", *others])
 
 
 def test_without_a_market_the_page_shows_what_waits(page: "Page") -> None:

@@ -16,7 +16,8 @@ from extract_process.parquet import write_events
 from extract_process.ranges import Grid, Range, grid_of
 from extract_process.records import StreamEvent
 from extract_process.venues.api import HistoryRest
-from tickhouse_core.datasets import FUNDING_RATES, INSTANT, OPEN_INTEREST, Dataset
+from tickhouse_core.columns import INSTANT
+from tickhouse_core.datasets import FUNDING_RATES, OPEN_INTEREST, Dataset
 from tickhouse_core.errors import UnusableAnswer, VenueError, VenueRefused
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore

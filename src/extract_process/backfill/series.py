@@ -13,7 +13,8 @@ from extract_process.backfill.plan import NO_DATA
 from extract_process.parquet import write_events
 from extract_process.ranges import Grid, Range
 from extract_process.records import StreamEvent
-from tickhouse_core.datasets import INSTANT, KLINES
+from tickhouse_core.columns import INSTANT
+from tickhouse_core.datasets import KLINES
 from tickhouse_core.event_kinds import EventKind, GapCause
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import format_instant, now_us

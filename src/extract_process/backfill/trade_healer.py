@@ -19,7 +19,8 @@ from extract_process.ranges import EVERY_ID, Range
 from extract_process.records import StreamEvent
 from extract_process.venues import Venue
 from extract_process.venues.api import Archive, TradeFile
-from tickhouse_core.datasets import INSTANT, TRADES
+from tickhouse_core.columns import INSTANT
+from tickhouse_core.datasets import TRADES
 from tickhouse_core.errors import Interrupted, VenueRefused
 from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.lake_keys import hourly_key

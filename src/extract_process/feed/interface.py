@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from extract_process.records import StreamKey
 from extract_process.shards import Shard
+from extract_process.stream_ids import StreamKey
 from tickhouse_core.event_kinds import EventKind, GapCause
 
 

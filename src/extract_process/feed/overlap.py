@@ -7,7 +7,8 @@ numbers are in overlaps: with 5 s of `--overlap-seconds`, 60 s until it is given
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from enum import Enum
 
-from extract_process.records import StreamKey, UnreadableRow, first_ids_of, ids_of, key_of
+from extract_process.records import UnreadableRow
+from extract_process.stream_ids import StreamKey, first_ids_of, ids_of, key_of
 from tickhouse_core.backoff import Backoff
 
 GRACE = 0.2

@@ -7,7 +7,8 @@ data frames of the last hour or two. Silence is an alarm beyond 15 such pauses, 
 
 from collections.abc import Iterable
 
-from extract_process.records import ALL_SYMBOLS, StreamKey, key_of
+from extract_process.records import ALL_SYMBOLS
+from extract_process.stream_ids import StreamKey, key_of
 
 USUAL_PAUSES = 15
 """Of the longest pause: pauses of real markets come in bursts, and one twice the longest is no news."""

@@ -12,7 +12,7 @@ from extract_process.feed.link import FeedLink, FeedLinks, ReconnectDelay, compa
 from extract_process.feed.overlap import Overlap, Verdict, backlog_goes_on, names_of, of_this_numbering, pause_before_retry
 from extract_process.feed.silence import DataSilence, SilentStreams
 from extract_process.feed.websocket import StreamConnection
-from extract_process.records import StreamKey
+from extract_process.stream_ids import StreamKey
 from extract_process.venues import Venue
 from extract_process.venues.api import CONTROL_MESSAGES, Address, Reply, ServerShutdown, Welcome
 from extract_process.venues.rate_limit import EventLimit

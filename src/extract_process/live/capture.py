@@ -15,11 +15,12 @@ from extract_process.live.recorder import CaptureOptions, Recorder
 from extract_process.live.recovery import Recovered
 from extract_process.live.request_queue import RequestQueue
 from extract_process.live.requests import GapRequest, PollRequest, Request, SnapshotRequest
-from extract_process.records import Heartbeat, StreamEvent, StreamKey, Ticker, UnreadableRow
+from extract_process.records import Heartbeat, StreamEvent, Ticker, UnreadableRow
 from extract_process.spool.limits import SpoolQuota
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.row_buffer import Parsed
 from extract_process.spool.segments import Kind, RestAnswer
+from extract_process.stream_ids import StreamKey
 from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS, FrameRefused
 from extract_process.venues.rest_client import Answer

@@ -7,9 +7,10 @@ from typing import Any
 from extract_process.live.monitor import Findings, StreamMonitor
 from extract_process.live.requests import GapRequest
 from extract_process.ranges import EVERY_ID, Range
-from extract_process.records import AnsweredTrade, StreamEvent, StreamKey, Trade, UnreadableTrade
+from extract_process.records import AnsweredTrade, StreamEvent, Trade, UnreadableTrade
 from extract_process.sequence import UNREADABLE
 from extract_process.spool.segments import RestAnswer
+from extract_process.stream_ids import StreamKey
 from extract_process.venues import Venue
 
 

@@ -11,9 +11,9 @@ from itertools import islice
 
 import pyarrow as pa
 
-from extract_process.records import CHANNELS_WITH_IDS, StreamKey
 from extract_process.shards import without_shard
 from extract_process.spool.segments import LastIds
+from extract_process.stream_ids import CHANNELS_WITH_IDS, StreamKey
 from tickhouse_core.datasets import DATASET_OF, KLINES, Dataset
 from tickhouse_core.errors import AccessRefused, LakeRefused, LakeUnavailable, NotProvisioned, ObjectMissing, ObjectRefused
 from tickhouse_core.lake_keys import hourly_key, object_key, parse_object_key

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
-from typing import Generic, TypeAlias, TypeVar
 
-from extract_process.book.local_book import Finding, LocalBook
+from extract_process.book.local_book import Finding
 from extract_process.book.sync import SnapshotNeeded, SyncDelayed, Synced
 from extract_process.book.top_check import TopCounts, TopDiffers, TopsEqual
 from extract_process.book.verification import PROVEN_LEVELS, Mismatch, Proven, Unproven
 from extract_process.live.requests import SNAPSHOT_LEVELS, GapRequest, Request, SnapshotRequest
+from extract_process.live.tracked_streams import TrackedDepth, TrackedIds, TrackedStreams
 from extract_process.records import (
     BookTicker,
     DepthDiff,
@@ -17,15 +16,13 @@ from extract_process.records import (
     Kline,
     NoTrade,
     StreamEvent,
-    StreamKey,
     Ticker,
     Trade,
     UnreadableRow,
-    ids_of,
-    key_of,
     top_of,
 )
-from extract_process.sequence import UNREADABLE, Gap, Healed, Implausible, NewNumbering, SequenceTracker
+from extract_process.sequence import UNREADABLE, Gap, Healed, Implausible, NewNumbering
+from extract_process.stream_ids import StreamKey, ids_of, key_of
 from extract_process.venues.parsing import DATA_ERRORS
 from tickhouse_core.datasets import SPARSE_CHANNELS
 from tickhouse_core.event_kinds import EventKind, GapCause
@@ -56,20 +53,6 @@ class Findings:
         self.requests += more.requests
 
 
-Watch = TypeVar("Watch", LocalBook, SequenceTracker)
-
-
-@dataclass(slots=True)
-class _Tracked(Generic[Watch]):
-    key: StreamKey
-    watch: Watch
-    last_receipt: int
-
-
-_Depth: TypeAlias = _Tracked[LocalBook]
-_Ids: TypeAlias = _Tracked[SequenceTracker]
-
-
 class StreamMonitor:
     """One per process. Every message is tracked once, from one connection at a time; recording it is not its matter."""
 
@@ -83,52 +66,46 @@ class StreamMonitor:
         """`last_ids` is what the process remembers from before a restart: last id and its receipt_time by stream."""
         self._venue, self._instance, self._rules = venue, instance, rules
         self._checks_tops = rules.top_channel == "book_tickers"
-        self._remembered = dict(last_ids)
         self.tops = TopCounts()
-        self._depths: dict[str, _Depth] = {}
-        self._trades: dict[str, _Ids] = {}
-        self._book_tickers: dict[str, _Ids] = {}
-        self._klines: dict[tuple[str, str], _Ids] = {}
-        self._others: dict[StreamKey, _Ids] = {}
+        self._streams = TrackedStreams(last_ids, rules.sparse_channels, self.tops)
 
     def last_ids(self) -> dict[StreamKey, tuple[int, int]]:
         """What a restart must remember, streams of earlier runs included."""
-        now = {known.key: (known.watch.last_id, known.last_receipt) for known in self._known()}
-        return self._remembered | {key: (last, receipt) for key, (last, receipt) in now.items() if last is not None}
+        return self._streams.last_ids()
 
     def books(self, *, synced: bool) -> list[str]:
         """The symbols with diffs whose book is synced, or those whose book is not."""
-        return [symbol for symbol, depth in self._depths.items() if depth.watch.is_synced is synced]
+        return [symbol for symbol, depth in self._streams.depths.items() if depth.watch.is_synced is synced]
 
     def on_messages(self, messages: Iterable[object], receipt_time: int) -> Findings:
         """Messages in the order in which they came; what has no ids decides nothing."""
-        result = Findings()
+        result, streams = Findings(), self._streams
         for message in messages:
-            known: _Depth | _Ids
+            known: TrackedDepth | TrackedIds
             findings: Iterable[Finding] = ()
             try:
                 if isinstance(message, DepthDiff):
-                    known = self._depth(message.symbol)
+                    known = streams.depth(message.symbol)
                     findings = known.watch.on_diff(message)
                 elif isinstance(message, BookTicker):  # the most of all
                     symbol, update_id = message.symbol, message.update_id
-                    known = self._book_tickers.get(symbol) or self._book_ticker(symbol)
+                    known = streams.book_tickers.get(symbol) or streams.book_ticker(symbol)
                     findings = known.watch.on_ids(update_id, update_id, message.event_time or 0)
                     if self._checks_tops:
                         self._on_top(message, receipt_time, result)
                 elif isinstance(message, Trade):
-                    known = self._trade(message.symbol)
+                    known = streams.trade(message.symbol)
                     findings = known.watch.on_ids(message.trade_id, message.trade_id, message.event_time)
                 elif isinstance(message, NoTrade):
-                    known = self._trade(message.symbol)
+                    known = streams.trade(message.symbol)
                     ids = (message.trade_id, message.trade_id)
                     result.events.append(self.event("no_trade", receipt_time, known.key, ids=ids, detail=message.why))
                     findings = known.watch.on_ids(*ids, message.event_time)
                 elif isinstance(message, Kline) and message.is_closed:
-                    known = self._kline(message.symbol, message.interval)
+                    known = streams.kline(message.symbol, message.interval)
                     findings = known.watch.on_ids(message.open_time, message.open_time)
                 elif isinstance(message, Kline) and self._rules.settle_seconds is not None:
-                    known = self._kline(message.symbol, message.interval)
+                    known = streams.kline(message.symbol, message.interval)
                     if over := known.watch.on_running(message.open_time):
                         result.requests.append(GapRequest(known.key, over.first, over.last, self._rules.settle_seconds))
                 elif isinstance(message, Ticker):
@@ -142,7 +119,7 @@ class StreamMonitor:
                     key, sparse = key_of(message), ids_of(message)
                     if key is None or sparse is None:
                         continue
-                    known = self._other(key)
+                    known = streams.other(key)
                     findings = known.watch.on_ids(*sparse)
                 if findings:
                     self._record(known, findings, receipt_time, result)
@@ -153,7 +130,7 @@ class StreamMonitor:
 
     def _on_top(self, top: BookTicker, now: int, result: Findings) -> None:
         """A book without recorded diffs is none."""
-        if (depth := self._depths.get(top.symbol)) is not None and (findings := depth.watch.on_top(top)):
+        if (depth := self._streams.depths.get(top.symbol)) is not None and (findings := depth.watch.on_top(top)):
             self._record(depth, findings, now, result)
 
     def _on_unreadable(self, row: UnreadableRow, now: int, result: Findings) -> None:
@@ -162,7 +139,7 @@ class StreamMonitor:
         if row.first_id is None or row.last_id is None:
             result.events.append(self.event("refused_row", now, key, cause=UNREADABLE, detail=row.why))
             return
-        known = self._depth(key.symbol) if key.channel == "depth" else self._ids_of(key)
+        known = self._streams.depth(key.symbol) if key.channel == "depth" else self._streams.ids_of(key)
         findings: Iterable[Finding] = known.watch.on_unreadable(row.first_id, row.last_id)
         for finding in findings:
             if isinstance(finding, Gap) and finding.cause == UNREADABLE:
@@ -177,16 +154,16 @@ class StreamMonitor:
         words = f"{type(error).__name__}: {error}"[:300]
         result.events.append(self.event("not_judged", now, key, cause=type(error).__name__, ids=ids, detail=words))
         if key is not None and key.channel == "depth":
-            depth = self._depth(key.symbol)
+            depth = self._streams.depth(key.symbol)
             self._record(depth, depth.watch.start_over("not_judged"), now, result)
 
     def on_snapshot_asked(self, symbol: str, *, as_proof: bool) -> None:
         """The request goes out now: from here on the symbol's diffs matter to the answer."""
-        self._depth(symbol).watch.on_snapshot_asked(as_proof=as_proof)
+        self._streams.depth(symbol).watch.on_snapshot_asked(as_proof=as_proof)
 
     def on_snapshot(self, snapshot: DepthSnapshot, asked_levels: int, receipt_time: int) -> Findings:
         """The answer: a book's new start, or a proof of the running one."""
-        depth, result = self._depth(snapshot.symbol), Findings()
+        depth, result = self._streams.depth(snapshot.symbol), Findings()
         try:
             self._record(depth, depth.watch.on_snapshot(snapshot, asked_levels), receipt_time, result)
         except DATA_ERRORS as error:
@@ -195,24 +172,24 @@ class StreamMonitor:
 
     def on_healed_ids(self, key: StreamKey, first: int, last: int, now_us: int) -> Findings:
         """Rows of an earlier gap came over REST, without a hole between these ids."""
-        known, result = self._ids_of(key), Findings()
+        known, result = self._streams.ids_of(key), Findings()
         self._record(known, known.watch.on_healed(first, last), now_us, result)
         return result
 
     def on_absent_ids(self, key: StreamKey, first: int, last: int, now_us: int) -> Findings:
         """The venue was asked for these klines and has none: a gap of its own, never requested again."""
-        self._ids_of(key).watch.on_absent(last)
+        self._streams.ids_of(key).watch.on_absent(last)
         return Findings([self.event("gap", now_us, key, cause="venue_has_no_data", ids=(first, last), ended_at=now_us)])
 
     def on_break(self, cause: GapCause, concerns: Callable[[StreamKey], bool]) -> None:
         """The streams concerned were interrupted: holes that show now have this cause."""
-        for known in self._known():
+        for known in self._streams.all():
             if concerns(known.key):
                 known.watch.on_break(cause)
 
     def spans(self) -> dict[StreamKey, tuple[int, int]]:
         """The first and the last tracked id, of the numbering that each stream has now."""
-        return {known.key: span for known in self._known() if (span := known.watch.span) is not None}
+        return {known.key: span for known in self._streams.all() if (span := known.watch.span) is not None}
 
     def event(
         self,
@@ -234,7 +211,7 @@ class StreamMonitor:
         words = f"{interval} {detail}".strip()
         return StreamEvent(self._venue, symbol, channel, self._instance, name, first, last, started_at, ended_at, cause, words)
 
-    def _record(self, known: _Depth | _Ids, findings: Iterable[Finding], now: int, result: Findings) -> None:
+    def _record(self, known: TrackedDepth | TrackedIds, findings: Iterable[Finding], now: int, result: Findings) -> None:
         for finding in findings:
             if isinstance(finding, SnapshotNeeded):
                 levels = self._rules.snapshot_levels
@@ -245,7 +222,7 @@ class StreamMonitor:
             if isinstance(finding, Gap) and known.key.channel in _WITH_HISTORY:
                 result.requests.append(GapRequest(known.key, finding.from_id, finding.to_id))
 
-    def _event_of(self, finding: Finding, known: _Depth | _Ids, now: int) -> StreamEvent:
+    def _event_of(self, finding: Finding, known: TrackedDepth | TrackedIds, now: int) -> StreamEvent:
         key, before = known.key, known.last_receipt or now
         match finding:
             case Gap(first, last, cause):
@@ -277,46 +254,3 @@ class StreamMonitor:
                 return self.event("mismatch", now, top_key, ids=(last, last), detail=words)
             case _:
                 raise AssertionError(f"no event for {finding}")
-
-    def _known(self) -> Iterable[_Depth | _Ids]:
-        with_ids = (self._trades.values(), self._book_tickers.values(), self._klines.values(), self._others.values())
-        return chain(self._depths.values(), *with_ids)
-
-    def _depth(self, symbol: str) -> _Depth:
-        if (known := self._depths.get(symbol)) is None:
-            key = StreamKey("depth", symbol)
-            last_id, receipt_time = self._remembered.get(key, (None, 0))
-            known = self._depths[symbol] = _Depth(key, LocalBook(last_id, receipt_time, tops=self.tops), receipt_time)
-        return known
-
-    def _trade(self, symbol: str) -> _Ids:
-        if (known := self._trades.get(symbol)) is None:
-            known = self._trades[symbol] = self._new_ids(StreamKey("trades", symbol))
-        return known
-
-    def _book_ticker(self, symbol: str) -> _Ids:
-        if (known := self._book_tickers.get(symbol)) is None:
-            known = self._book_tickers[symbol] = self._new_ids(StreamKey("book_tickers", symbol))
-        return known
-
-    def _kline(self, symbol: str, interval: str) -> _Ids:
-        if (known := self._klines.get((symbol, interval))) is None:
-            known = self._klines[symbol, interval] = self._new_ids(StreamKey("klines", symbol, interval))
-        return known
-
-    def _other(self, key: StreamKey) -> _Ids:
-        if (known := self._others.get(key)) is None:
-            known = self._others[key] = self._new_ids(key)
-        return known
-
-    def _ids_of(self, key: StreamKey) -> _Ids:
-        if key.channel == "book_tickers":
-            return self._book_ticker(key.symbol)
-        if key.channel == "trades":
-            return self._trade(key.symbol)
-        return self._kline(key.symbol, key.interval) if key.interval else self._other(key)
-
-    def _new_ids(self, key: StreamKey) -> _Ids:
-        last_id, receipt_time = self._remembered.get(key, (None, 0))
-        sparse = key.channel in self._rules.sparse_channels
-        return _Ids(key, SequenceTracker(last_id, key.grid, sparse=sparse, last_at=receipt_time), receipt_time)

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 
 from extract_process.ranges import EVERY_ID, Grid, Range
-from extract_process.records import Heartbeat, StreamEvent, StreamKey, ids_of, key_of
+from extract_process.records import Heartbeat, StreamEvent
 from extract_process.sequence import Gap
 from extract_process.spool.outbox import Outbox
 from extract_process.spool.row_buffer import RowBuffer
@@ -23,6 +23,7 @@ from extract_process.spool.segments import (
     parse_rest_answer,
     read_segment,
 )
+from extract_process.stream_ids import StreamKey, ids_of, key_of
 from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS
 

@@ -5,7 +5,7 @@ from enum import IntEnum
 from typing import TypeAlias
 
 from extract_process.ranges import Range
-from extract_process.records import StreamKey
+from extract_process.stream_ids import StreamKey
 
 SNAPSHOT_LEVELS = 5_000
 """Levels per side, unless the session has other ones."""

@@ -12,25 +12,26 @@ from extract_process.feed.plan import FeedPlan
 from extract_process.listing import CONNECTIONS, Listing, open_listing
 from extract_process.live.capture import Capture
 from extract_process.live.inherited import inherited_ids
-from extract_process.live.metrics import ClockWatch, Vitals, component_of, connection_trouble
+from extract_process.live.metrics import ClockWatch, component_of
 from extract_process.live.options import StreamOptions
 from extract_process.live.pulse import Pulse
 from extract_process.live.recorder import CaptureCounts, CaptureOptions
 from extract_process.live.recovery import Recovered, recover
 from extract_process.live.request_queue import Fetcher, RequestQueue, poll_in_turn, prove_in_turn
 from extract_process.live.requests import GapRequest, PollRequest, Request
-from extract_process.records import Heartbeat, StreamKey
+from extract_process.live.self_report import SelfReport
 from extract_process.shards import Shard
 from extract_process.spool.limits import SpoolQuota
 from extract_process.spool.outbox import Outbox, Uploader
 from extract_process.spool.segments import capture_folder, leftover_segments, measure, outbox_folder
+from extract_process.stream_ids import StreamKey
 from extract_process.venues import venue_named
 from extract_process.venues.api import VenueRest
 from tickhouse_core.datasets import KLINES
 from tickhouse_core.errors import LakeUnavailable, VenueRefused
 from tickhouse_core.lake import lakes_of_other_cells, open_lake
 from tickhouse_core.lifecycle import StopRequest, garbage_collected_seldom, run_until_stopped
-from tickhouse_core.metrics import Component, Watchdog, heartbeat_detail, observed, resident_bytes
+from tickhouse_core.metrics import Component, Watchdog, observed
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.settings import SpoolSettings, read
 from tickhouse_core.timestamps import now_us
@@ -126,16 +127,13 @@ class CaptureSession:
         self._gaps = recovered.gaps
         self._plan = self._plan_feeds()
         self._plan.add(listing.known)
-        self._started_at = now_us()
+        self._report = SelfReport(options, self._capture, self._plan, listing, rest.client.limit, self._uploader)
         self._contracts: dict[str, str] = {}
         self._clock = ClockWatch()
-        self._spool_bytes = 0
-        self._free_bytes: int | None = None
-        self._unsynced = 0
         self._watchdog = Watchdog("the event loop")
 
     async def run(self, stop: StopRequest) -> CaptureReport:
-        part = component_of("stream", self.vitals, self._watchdog)
+        part = component_of("stream", self._report.vitals, self._watchdog)
         with observed(part):
             self._begin()
             work = await run_until_stopped(stop, self._options.duration_seconds, self._work())
@@ -145,7 +143,7 @@ class CaptureSession:
         return report
 
     def _begin(self) -> None:
-        began = self._started_at
+        began = self._report.started_at
         self._capture.tell("started", detail=f"{len(self._listing.known)} symbols", started_at=began)
         self._tell_unknown(self._listing.unknown)
         for key, gap in self._gaps:
@@ -219,7 +217,7 @@ class CaptureSession:
     async def _end(self) -> CaptureReport:
         """Readers are closed; now the last batch and its upload, under one deadline."""
         capture, seconds = self._capture, self._options.stop_seconds
-        capture.tell("stopped", started_at=self._started_at, ended_at=now_us())
+        capture.tell("stopped", started_at=self._report.started_at, ended_at=now_us())
         began = asyncio.get_running_loop().time()
         if not await asyncio.to_thread(capture.close, seconds):
             log.error("the last batches stay in the spool: the next start turns them into objects")
@@ -245,15 +243,14 @@ class CaptureSession:
             self._capture.seal_if_due(now_us())
             if loop.time() - last_measure >= 1.0:
                 last_measure = loop.time()
-                self._spool_bytes, free_bytes = await asyncio.to_thread(measure, self._folder)
-                self._free_bytes = free_bytes
-                self._capture.on_spool_size(self._spool_bytes, free_bytes)
-                self._unsynced = len(self._capture.monitor.books(synced=False))
+                spool_bytes, free_bytes = await asyncio.to_thread(measure, self._folder)
+                self._capture.on_spool_size(spool_bytes, free_bytes)
+                self._report.on_measured(spool_bytes, free_bytes)
             if loop.time() - last_look >= self._options.heartbeat_seconds:
                 last_look = loop.time()
                 self._capture.lag.look()
             if pulse.is_due(loop.time(), self._capture.counts.rows):
-                self._capture.beat(self._heartbeat())
+                self._capture.beat(self._report.heartbeat(now_us()))
             await asyncio.sleep(_TICK_SECONDS)
 
     def _pulse(self, now: float) -> Pulse:
@@ -262,67 +259,6 @@ class CaptureSession:
         has_hours = any(channel != KLINES.channel for channels in options.wanted.values() for channel in channels)
         quiet_seconds = options.heartbeat_seconds
         return Pulse(now, quiet_seconds, options.busy_heartbeat_seconds if has_hours else quiet_seconds)
-
-    def vitals(self) -> Vitals:
-        """From any thread: nothing is looked at that the event loop changes in the middle of."""
-        counts, capture = self._capture.counts, self._capture
-        figures: dict[str, float] = {
-            "frames_total": counts.frames,
-            "frame_bytes_total": counts.frame_bytes,
-            "rows_total": counts.rows,
-            "gaps_total": counts.gaps,
-            "refused_frames_total": counts.refused_frames,
-            "discarded_frames_total": counts.discarded_frames,
-            "objects_uploaded_total": self._uploader.uploaded,
-            "objects_waiting": self._uploader.waiting,
-            "last_upload_timestamp_seconds": self._uploader.last_upload,
-            "batch_seconds": self._options.limits.age_seconds,
-            "spool_bytes": self._spool_bytes,
-            "spool_limit_bytes": self._options.spool_bytes,
-            "connections": self._plan.connections,
-            "connections_wanted": sum(feed.is_wanted for feed in self._plan.feeds),
-            "connections_mute": sum(feed.is_mute for feed in self._plan.feeds),
-            "symbols_unknown": len(self._listing.unknown),
-            "books_unsynced": self._unsynced,
-            "channels_stopped": len(capture.quota.stopped),
-            "used_weight": self._rest.client.limit.used_weight,
-            "weight_limit": self._rest.client.limit.limit,
-            "last_receipt_timestamp_seconds": counts.last_receipt_time / 1e6,
-            "event_lag_seconds": capture.lag.seconds,
-            "best_prices_equal_total": capture.monitor.tops.equal,
-            "best_prices_different_total": capture.monitor.tops.different,
-        }
-        trouble = list(connection_trouble(self._venue.name, figures))
-        trouble += [f"channel {name} is not recorded: the spool is full" for name in sorted(capture.quota.stopped)]
-        if self._uploader.failures:
-            trouble.append(f"uploads to the lake failed {self._uploader.failures} times in a row")
-        return Vitals("stream", self._venue.name, self._options.instance, figures, tuple(trouble))
-
-    def _heartbeat(self) -> Heartbeat:
-        counts = self._capture.counts
-        unsynced = len(self._capture.monitor.books(synced=False))
-        return Heartbeat(
-            venue=self._venue.name,
-            process="stream",
-            instance=self._options.instance,
-            started_at=self._started_at,
-            beat_time=now_us(),
-            connections=self._plan.connections,
-            frames=counts.frames,
-            rows=counts.rows,
-            spool_bytes=self._spool_bytes,
-            detail=heartbeat_detail(
-                f"{unsynced} books unsynced, {counts.gaps} gaps, {counts.refused_frames} frames refused",
-                self._options.limits.age_seconds,
-                {
-                    "weight": self._rest.client.limit.used_weight,
-                    "weight_limit": self._rest.client.limit.limit,
-                    "memory_bytes": resident_bytes(),
-                    "free_bytes": self._free_bytes,
-                    "uploaded_bytes": self._uploader.uploaded_bytes,
-                },
-            ),
-        )
 
     def _plan_feeds(self) -> FeedPlan:
         options = self._options

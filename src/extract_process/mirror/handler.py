@@ -17,8 +17,9 @@ from extract_process.mirror.messages import MessageForms, topic_name
 from extract_process.mirror.mirror_book import RefreshNeeded, Step
 from extract_process.mirror.options import MirrorOptions
 from extract_process.mirror.publisher import Publisher
-from extract_process.records import DepthDiff, DepthSnapshot, StreamKey, Ticker, Trade, UnreadableRow, key_of
+from extract_process.records import DepthDiff, DepthSnapshot, Ticker, Trade, UnreadableRow
 from extract_process.sequence import UNREADABLE, Gap, Implausible, NewNumbering
+from extract_process.stream_ids import StreamKey, key_of
 from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS
 from extract_process.venues.rest_client import Answer

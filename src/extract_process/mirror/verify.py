@@ -23,7 +23,8 @@ from extract_process.mirror.messages import topic_name
 from extract_process.mirror.options import MOST_SNAPSHOT_LEVELS
 from extract_process.mirror.pubsub import Subscription, open_subscriber
 from extract_process.mirror.subscriber_book import Applied, SubscriberBook
-from extract_process.records import DepthDiff, DepthSnapshot, StreamKey, UnreadableRow
+from extract_process.records import DepthDiff, DepthSnapshot, UnreadableRow
+from extract_process.stream_ids import StreamKey
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named
 from extract_process.venues.api import VenueRest
 from extract_process.venues.parsing import FrameRefused

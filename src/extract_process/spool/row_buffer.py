@@ -14,23 +14,13 @@ from extract_process.decimals import decimals, separated
 from extract_process.level_text import LevelText, numbers_of
 from extract_process.parquet import parquet_bytes
 from extract_process.ranges import Range
-from extract_process.records import (
-    DATASET_OF,
-    AnsweredTrade,
-    DepthSnapshot,
-    Heartbeat,
-    Kline,
-    Levels,
-    StreamEvent,
-    Ticker,
-    Trade,
-    ids_of,
-    key_of,
-)
+from extract_process.records import DATASET_OF, AnsweredTrade, DepthSnapshot, Heartbeat, Kline, Levels, StreamEvent, Ticker, Trade
 from extract_process.sequence import UNREADABLE
 from extract_process.spool.segments import RestAnswer
+from extract_process.stream_ids import ids_of, key_of
 from extract_process.venues import Venue
-from tickhouse_core.datasets import HEARTBEATS, INSTANT, KLINES, LEVELS, NAME, STREAM_EVENTS, Dataset
+from tickhouse_core.columns import INSTANT, LEVELS, NAME
+from tickhouse_core.datasets import HEARTBEATS, KLINES, STREAM_EVENTS, Dataset
 from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.lake_keys import hourly_key, stream_klines_key
 

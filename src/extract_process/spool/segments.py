@@ -19,7 +19,7 @@ from pathlib import Path
 
 import orjson
 
-from extract_process.records import StreamKey
+from extract_process.stream_ids import StreamKey
 from tickhouse_core.errors import UsageError
 from tickhouse_core.files import locked_folder, sync, write_durably
 

@@ -15,7 +15,8 @@ from tickhouse_core.errors import UsageError
 if TYPE_CHECKING:  # a command that only says what it can do needs neither PyArrow nor an HTTP client
     import pyarrow as pa
 
-    from extract_process.records import AnsweredTrade, DepthSnapshot, StreamKey
+    from extract_process.records import AnsweredTrade, DepthSnapshot
+    from extract_process.stream_ids import StreamKey
     from extract_process.venues.api import Archive, HistoryRest, Poll, SocketRules, VenueRest
 
 _MODULES = {
@@ -123,7 +124,7 @@ class Venue:
 
     def channel_of_frame(self, frame: bytes) -> str:
         """The channel of a frame's row; empty for a control message or an unreadable frame."""
-        from extract_process.records import key_of
+        from extract_process.stream_ids import key_of
         from extract_process.venues.parsing import FrameRefused
 
         try:

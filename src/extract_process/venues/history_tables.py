@@ -7,7 +7,8 @@ import pyarrow.compute as pc
 
 from extract_process.decimals import decimals
 from extract_process.venues.parsing import complete_array, decimals_of, instants_of, integers_of, repeated
-from tickhouse_core.datasets import FUNDING_RATES, INSTANT, OPEN_INTEREST, TRADES
+from tickhouse_core.columns import INSTANT
+from tickhouse_core.datasets import FUNDING_RATES, OPEN_INTEREST, TRADES
 
 
 def trades_table(columns: dict[str, Any], *, venue: str, symbol: str, receipt_time: int) -> pa.Table:

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from extract_process.decimals import UnreadableNumber, decimals, plain_levels, plain_number
 from extract_process.ranges import grid_of
 from extract_process.records import AnsweredTrade, DepthSnapshot, Trade, UnreadableTrade
-from tickhouse_core.datasets import INSTANT, KLINES, MARKET_TIMES, NAME, TRADES, most_text_bytes
+from tickhouse_core.columns import INSTANT, MARKET_TIMES, NAME, most_text_bytes
+from tickhouse_core.datasets import KLINES, TRADES
 from tickhouse_core.errors import UnusableAnswer
 from tickhouse_core.timestamps import SECOND_US, format_instant
 

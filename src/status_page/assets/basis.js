@@ -1,5 +1,6 @@
 // A contract against spot: the basis of the last recorded hour, and the funding that runs. Nothing is shown for a market without contracts.
 import { make, place, say, vector } from "./document.js";
+import { tell } from "./pointed.js";
 import { clock } from "./words.js";
 
 const REFRESH_MS = 10000;
@@ -64,8 +65,10 @@ function draw(figure, pair) {
   say(funding, fundingWords(pair));
   plot.hidden = !basis.length;
   const words = basis.length ? summary(pair) : pair.spot_venue ? "no second yet in which both books are verified" : "";
-  say(caption, words);
-  if (!basis.length) return;
+  if (!basis.length) {
+    say(caption, words);
+    return;
+  }
   const values = basis.map(([, value]) => value);
   const spread = Math.max(...values) - Math.min(...values) || 0.1;
   const [low, high] = [Math.min(...values) - spread * 0.05, Math.max(...values) + spread * 0.05];
@@ -80,13 +83,11 @@ function draw(figure, pair) {
     ...levels.map((value) => vector("line", { class: "grid", x1: 0, x2: width, y1: y(value), y2: y(value) })), vector("path", { class: "line", d: path }));
   levels.forEach((value, line) => say(scale.children[line], value.toFixed(spread < 1 ? 2 : 1)));
   [since, until].forEach((at, end) => say(axis.children[end], clock(at).slice(11, 16)));
-  const read = (event) => {
-    const box = chart.getBoundingClientRect();
-    const at = Math.floor((since + (event.clientX - box.left) / box.width * (until - since)) / STEP) * STEP;
+  tell(chart, caption, words, (share) => {
+    const at = Math.floor((since + Math.min(share, 1 - 1e-9) * (until - since)) / STEP) * STEP;
     const found = basis.find(([opened]) => opened === at);
-    say(caption, `${clock(at).slice(11, 19)} · ${found ? bps(found[1]) : "not verified"}`);
-  };
-  [chart.onpointermove, chart.onpointerdown, chart.onpointerleave] = [read, read, () => say(caption, words)];
+    return `${clock(at).slice(11, 19)} · ${found ? bps(found[1]) : "not verified"}`;
+  });
 }
 
 // Between the first figure and the last one: seconds in which a book is not verified.

@@ -15,9 +15,9 @@ export function showEvents(events) {
   if (!page) show(events);
 }
 
-export function offerMarkets(names) {
+export function offerMarkets(markets) {
   const select = place("events-market");
-  const options = names.map((name) => name.join(" "));
+  const options = markets.map(([venue, symbol]) => `${venue} ${symbol}`);
   if (select.dataset.said === options.join()) return;
   select.dataset.said = options.join();
   const before = select.value;

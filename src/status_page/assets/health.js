@@ -1,5 +1,6 @@
 // Health of the last 24 hours, or since it is known: small charts of five minutes each. Where nobody reported a figure, its line has a hole.
 import { make, offerFiles, place, say, vector } from "./document.js";
+import { tell } from "./pointed.js";
 import { clock, count, size } from "./words.js";
 
 const REFRESH_MS = 60000;
@@ -88,14 +89,10 @@ function draw(chart, title, write, lines, series, slots, until, begun) {
   const [top, middle] = [most, most / 2].map((value) => write === count && value % 1 ? "" : write(value).replace(".0 ", " "));
   [top, middle === top ? "" : middle].forEach((words, line) => say(scale.children[line], isKnown ? words : ""));
   [slots[0]?.[0] ?? until, until].forEach((at, end) => say(axis.children[end], moment(at, until)));
-  const caption = chart.closest("figure").lastElementChild;
-  say(caption, words);
-  const read = (event) => {
-    const box = chart.getBoundingClientRect();
-    const slot = Math.max(0, Math.min(slots.length - 1, Math.floor((event.clientX - box.left) / box.width * slots.length)));
-    say(caption, `${clock(slots[slot][0]).slice(0, 16)} · ${values(series, lines, slot, write)}`);
-  };
-  [chart.onpointermove, chart.onpointerdown, chart.onpointerleave] = [read, read, () => say(caption, words)];
+  tell(chart, chart.closest("figure").lastElementChild, words, (share) => {
+    const slot = Math.min(slots.length - 1, Math.floor(share * slots.length));
+    return slot < 0 ? words : `${clock(slots[slot][0]).slice(0, 16)} · ${values(series, lines, slot, write)}`;
+  });
 }
 
 // The next of 1, 2, 5, 10, 20, …: the top of an axis.

@@ -19,10 +19,13 @@ const LENGTHS = { s: 1, m: 60, h: 3600, d: 86400 };
 const stepOf = (interval) => parseInt(interval, 10) * LENGTHS[interval.slice(-1)];
 const short = (time) => new Date(time * 1000).toISOString().slice(0, 19).replace("T", " ");
 const figure = (value) => String(Number(value.toPrecision(10)));
-const sameMarket = (one, other) => one.replace(/[-_/]/g, "") === other.replace(/[-_/]/g, "");
+const nameOf = ([venue, symbol]) => `${venue} ${symbol}`;
+// Pairs as in gold_cross_venue_1m: one market at two venues, of one kind and delivery, or a contract beside spot.
+const isComparable = ([venue, , market, kind, delivery], other) =>
+  venue !== other[0] && market && market === other[2] && (kind === "spot" || other[3] === "spot" || (kind === other[3] && delivery === other[4]));
 
 const chart = candleChart(place("candles"));
-let names = [];
+let known = []; // of each market: venue, symbol, its name across venues, kind, delivery
 let choice = null; // { venue, symbol, interval }
 let listener = () => {};
 let loading = null;
@@ -180,11 +183,12 @@ function showRange(from, to) {
 function offerCompare() {
   const select = place("compare");
   const before = select.value || wantedOther;
-  const others = names.filter(([venue, symbol]) => venue !== choice.venue && sameMarket(symbol, choice.symbol)).map((name) => name.join(" "));
+  const mine = known.find(([venue, symbol]) => venue === choice.venue && symbol === choice.symbol);
+  const others = known.filter((other) => mine && isComparable(mine, other)).map(nameOf);
   select.replaceChildren(make("option", "nothing", { value: "" }), ...others.map((name) => make("option", name, { value: name })));
   select.value = others.includes(before) ? before : "";
   select.parentElement.hidden = !others.length;
-  if (names.length) wantedOther = "";
+  if (mine?.[2]) wantedOther = "";
 }
 
 async function compare() {
@@ -219,10 +223,10 @@ function offer(markets, stage) {
     return;
   }
   select.dataset.said = said;
-  names = markets;
+  known = markets;
   const asked = readAddress();
   const before = choice ? `${choice.venue} ${choice.symbol}` : localStorage.getItem("symbol");
-  const options = markets.map((name) => name.join(" "));
+  const options = markets.map(nameOf);
   select.replaceChildren(...options.map((name) => make("option", name, { value: name })));
   if (options.includes(before)) select.value = before;
   if (!choice || !options.includes(before)) {

@@ -15,9 +15,10 @@ from tickhouse.compact.replaced import replacing, undoing, without_undone
 from tickhouse.compact.runs import PART_BYTES, RUN_BYTES, Runs, is_by_symbol
 from tickhouse.compact.scratch import scratch_folder
 from tickhouse.compact.selection import DayContents, due, left_of, live, recorded, retirable, source_of, sources_of_next, waits
+from tickhouse_core.columns import INSTANT
 from tickhouse_core.compaction import Commit, Compaction, Fate, Output, Plan, Source
 from tickhouse_core.compaction_records import Compactions
-from tickhouse_core.datasets import INSTANT, Dataset
+from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import Interrupted, ObjectChanged, ObjectRefused, TickhouseError
 from tickhouse_core.lake_keys import CompactedName, compacted_key, compacted_name
 from tickhouse_core.object_store import ObjectStore, ObjectSummary, StoredObject

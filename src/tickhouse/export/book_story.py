@@ -12,7 +12,8 @@ from tickhouse.export.book_runs import BookRuns, Mark
 from tickhouse.export.job import PIECE_ROWS, Job
 from tickhouse.export.receipt_times import ReceiptTimes
 from tickhouse.export.survey import Snapshot, Survey
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, LEVELS
+from tickhouse_core.columns import LEVELS
+from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS
 from tickhouse_core.errors import ObjectMissing
 from tickhouse_core.reading.levels import EMPTY, Side, after, flat
 from tickhouse_core.reading.ordering import Numbers, whole_numbers

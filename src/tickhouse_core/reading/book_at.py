@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, LEVELS, Dataset
+from tickhouse_core.columns import LEVELS
+from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, Dataset
 from tickhouse_core.errors import ObjectMissing
 from tickhouse_core.reading.levels import EMPTY, Side, after, flat
 from tickhouse_core.reading.ordering import whole_numbers

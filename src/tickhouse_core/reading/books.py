@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, INSTANT, LEVELS, Dataset
+from tickhouse_core.columns import INSTANT, LEVELS
+from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, Dataset
 from tickhouse_core.errors import ObjectMissing
 from tickhouse_core.reading.levels import EMPTY, Side, after, flat, play
 from tickhouse_core.reading.ordering import Numbers, whole_numbers

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tickhouse_core.datasets import DEPTH_DIFFS, INSTANT, KLINES, TRADES, Dataset
+from tickhouse_core.columns import INSTANT
+from tickhouse_core.datasets import DEPTH_DIFFS, KLINES, TRADES, Dataset
 from tickhouse_core.reading.events import absences, gap_times, gaps_in, healed_times, joined
 from tickhouse_core.reading.objects import length_us
 from tickhouse_core.reading.ordering import Numbers, whole_numbers

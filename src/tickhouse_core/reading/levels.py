@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tickhouse_core.datasets import DECIMAL, LEVELS
+from tickhouse_core.columns import DECIMAL, LEVELS
 
 _Places = npt.NDArray[np.int64]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from tickhouse_core.datasets import LEVELS
+from tickhouse_core.columns import LEVELS
 from tickhouse_core.errors import UsageError
 from tickhouse_core.reading.book_at import BookState
 from tickhouse_core.reading.books import BookSteps

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from tickhouse_core.datasets import INSTANT, KLINES, Dataset
+from tickhouse_core.columns import INSTANT
+from tickhouse_core.datasets import KLINES, Dataset
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.reading.object_rows import ObjectRows, Wanted, between, in_chunks
 from tickhouse_core.reading.objects import LATE_US, Candidate, candidates

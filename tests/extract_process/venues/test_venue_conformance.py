@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from extract_process.records import BookTicker, DepthDiff, Kline, StreamKey, Ticker, Trade, UnreadableRow
+from extract_process.records import BookTicker, DepthDiff, Kline, Ticker, Trade, UnreadableRow
 from extract_process.spool.row_buffer import RowBuffer
+from extract_process.stream_ids import StreamKey
 from extract_process.venues import Venue, venue_named
 from extract_process.venues.api import Reply, Unknown
 from extract_process.venues.parsing import FrameRefused

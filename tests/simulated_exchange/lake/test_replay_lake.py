@@ -29,7 +29,8 @@ from simulated_exchange.lake.source import open_venues
 from simulated_exchange.market.numbers import eight_places
 from simulated_exchange.server.clock import StandingClock
 from simulated_exchange.server.paced import Start
-from tickhouse_core.datasets import DECIMAL, DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
+from tickhouse_core.columns import DECIMAL
+from tickhouse_core.datasets import DEPTH_DIFFS, DEPTH_SNAPSHOTS, KLINES, TICKERS, TRADES, Dataset
 from tickhouse_core.errors import UsageError
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lake_keys import hourly_key, klines_month_key

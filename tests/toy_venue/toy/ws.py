@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 
 from extract_process.decimals import plain_levels, plain_number
-from extract_process.records import DepthDiff, StreamKey, Trade
+from extract_process.records import DepthDiff, Trade
+from extract_process.stream_ids import StreamKey
 from extract_process.venues.api import Limit, Reply, SocketRules, Unknown
 from extract_process.venues.parsing import id_of, instant_of, name_of, pairs_of, read_frame
 from tickhouse_core.timestamps import unit_to_us

@@ -19,7 +19,7 @@ from extract_process.venues.binance.archive_files import DAY_LENGTH, folder_of
 from extract_process.venues.binance.archive_zip import UNREADABLE, Shape, blocks_of_lines, in_one_line
 from extract_process.venues.binance.klines import in_us
 from extract_process.venues.history_tables import trades_table
-from tickhouse_core.datasets import INSTANT
+from tickhouse_core.columns import INSTANT
 from tickhouse_core.errors import VenueRefused
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, now_us, parse_instant
 

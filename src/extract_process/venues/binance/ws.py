@@ -20,11 +20,11 @@ from extract_process.records import (
     Liquidation,
     MarkPrice,
     NoTrade,
-    StreamKey,
     Ticker,
     Trade,
     UnreadableRow,
 )
+from extract_process.stream_ids import StreamKey
 from extract_process.venues.api import Limit, Reply, ServerShutdown, SocketRules, Unknown
 from extract_process.venues.binance.plain_top import MOST_TOP_BYTES, plain_top
 from extract_process.venues.parsing import (

@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from extract_process.decimals import UnreadableNumber, plain_levels, plain_number
-from extract_process.records import ALL_SYMBOLS, BookTicker, DepthDiff, Kline, Levels, StreamKey, Ticker, Trade, UnreadableRow
+from extract_process.records import ALL_SYMBOLS, BookTicker, DepthDiff, Kline, Levels, Ticker, Trade, UnreadableRow
+from extract_process.stream_ids import StreamKey
 from extract_process.venues.api import Limit, Pong, Reply, SocketRules, Unknown, Welcome
 from extract_process.venues.parsing import (
     MOST_ID,

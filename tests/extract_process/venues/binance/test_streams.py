@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from extract_process.records import StreamKey
+from extract_process.stream_ids import StreamKey
 from extract_process.venues.api import split_over_connections
 from extract_process.venues.binance.ws import key_of_stream, stream_names, subscribe_messages
 

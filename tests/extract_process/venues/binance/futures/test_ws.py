@@ -9,8 +9,9 @@ from extract_process.book.sync import Apply, BookSync, SnapshotNeeded, Synced
 from extract_process.live.gap_filler import GapFiller
 from extract_process.live.monitor import StreamMonitor
 from extract_process.live.requests import GapRequest
-from extract_process.records import DepthDiff, Liquidation, MarkPrice, NoTrade, StreamKey, Trade, UnreadableRow
+from extract_process.records import DepthDiff, Liquidation, MarkPrice, NoTrade, Trade, UnreadableRow
 from extract_process.sequence import Gap
+from extract_process.stream_ids import StreamKey
 from extract_process.venues import venue_named
 from extract_process.venues.binance.futures.ws import parse_frame
 from extract_process.venues.parsing import FrameRefused
