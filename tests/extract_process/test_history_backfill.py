@@ -40,7 +40,7 @@ class LateVenue:
     async def _statuses(self, symbols: list[str]) -> dict[str, bool]:
         return dict.fromkeys(symbols, True)
 
-    def check(self, symbol: str) -> None:
+    def check(self, symbol: str, channel: str) -> None:
         pass
 
     async def fetch_open_interest(self, symbol: str, period: str, span: Range) -> Answer[Any]:

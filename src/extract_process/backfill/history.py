@@ -113,7 +113,7 @@ class HistoryBackfill:
         be used, or some symbols are unknown: all others are complete), LakeUnavailable.
         """
         for symbol in symbols:
-            self.rest.check(symbol)
+            self.rest.check(symbol, self._history.channel)
         await unless_stopped(self._run(list(dict.fromkeys(symbols)), start_us, end_us), stop, _STOPPED)
         if self.report.failures:
             raise VenueError(in_few_words(self.report.failures, "symbols"))
