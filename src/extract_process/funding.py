@@ -19,6 +19,7 @@ def main(
     start: Annotated[str, typer.Option(help="Rates since this instant, ISO 8601, UTC.")] = "2024-01-01",
     end: Annotated[str | None, typer.Option(help="Rates before this instant, ISO 8601, UTC; default now.")] = None,
     venue: Annotated[str, typer.Option(help="The futures market: binance-usdm or binance-coinm.")] = DEFAULT_FUTURES,
+    recheck: Annotated[bool, typer.Option("--recheck", help="Request everything again and report what differs.")] = False,
 ) -> None:
     """Complete the lake's settled funding rates: requests only what was never requested."""
 
@@ -28,7 +29,7 @@ def main(
 
         since, until = instant("--start", start), None if end is None else instant("--end", end)
         with stop_on_signals() as stop:
-            run_history(venue, funding_history(), named_or_active(symbol, venue), since, until, stop)
+            run_history(venue, funding_history(), named_or_active(symbol, venue), since, until, stop, recheck=recheck)
 
     run_command(work)
 

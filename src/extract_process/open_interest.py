@@ -26,6 +26,7 @@ def main(
     ] = None,
     end: Annotated[str | None, typer.Option(help="Before this instant, ISO 8601, UTC; default now.")] = None,
     venue: Annotated[str, typer.Option(help="The futures market: binance-usdm or binance-coinm.")] = DEFAULT_FUTURES,
+    recheck: Annotated[bool, typer.Option("--recheck", help="Request everything again and report what differs.")] = False,
 ) -> None:
     """Complete the lake's history of open interest: requests only what was never requested."""
 
@@ -37,7 +38,7 @@ def main(
         since = now_us() - _DAYS * DAY_US if start is None else instant("--start", start)
         until = None if end is None else instant("--end", end)
         with stop_on_signals() as stop:
-            run_history(venue, history, named_or_active(symbol, venue), since, until, stop)
+            run_history(venue, history, named_or_active(symbol, venue), since, until, stop, recheck=recheck)
 
     run_command(work)
 

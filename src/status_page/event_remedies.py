@@ -65,7 +65,7 @@ KINDS: Mapping[EventKind, tuple[str, Act]] = {
     "unknown_symbol": ("The venue does not list this symbol: check its spelling. It is looked up every five minutes.", Act.NONE),
     "silent_stream": ("No message came within a minute. That is usual for a rarely traded market; what followed:", Act.STREAM),
     "channel_stopped": ("The disk is full. Recording continues by itself when there is room:", Act.RECORDER),
-    "disagreement": ("The stored candle stays as it is. The detail has both values; the venue changed its past.", Act.NONE),
+    "disagreement": ("The stored row stays as it is. The detail has both values; the venue changed its past.", Act.NONE),
 }
 """Every other kind but `gap`, which is decided by its cause and channel."""
 

@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections import UserDict
+from collections.abc import Callable
 from contextlib import closing
 from importlib import import_module
 from importlib.metadata import version as version_of
@@ -42,7 +43,7 @@ _MODULES = {
     "audit": ("tickhouse.audit", _LOOK),
     "export": ("tickhouse.export.command", _LOOK),
     "checks": ("transform_process.checks", _LOOK),
-    "klines": ("tickhouse.klines", _RUN),
+    "klines": ("extract_process.klines", _RUN),
     "trades": ("extract_process.trades", _RUN),
     "funding": ("extract_process.funding", _RUN),
     "open-interest": ("extract_process.open_interest", _RUN),
@@ -63,7 +64,8 @@ _MODULES = {
 }
 """Commands that are their module's `main`."""
 
-_WRAPPED = {"tickhouse.klines": "extract_process.klines"}
+_FETCHED = {"klines": "klines", "trades": "trades", "funding": "funding_rates", "open-interest": "open_interest"}
+"""Commands that fetch history, each with its dataset: in a data folder they load what they fetched."""
 
 
 class _OnDemand(UserDict[str, Any]):
@@ -79,7 +81,7 @@ class _OnDemand(UserDict[str, Any]):
         if not isinstance(found, tuple):
             return found
         module, panel = found
-        info = CommandInfo(name=name, callback=_listed if self.listed else import_module(module).main, rich_help_panel=panel)
+        info = CommandInfo(name=name, callback=_listed if self.listed else _command(name, module), rich_help_panel=panel)
         info.help = _help_of(module) if self.listed else None
         command = get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode="rich")
         if not self.listed:
@@ -91,9 +93,18 @@ def _listed() -> None:
     """In place of a command that is not run."""
 
 
+def _command(name: str, module: str) -> Callable[..., None]:
+    main: Callable[..., None] = import_module(module).main
+    if name not in _FETCHED:
+        return main
+    from tickhouse.load_after import with_load_after
+
+    return with_load_after(main, _FETCHED[name])
+
+
 def _help_of(module: str) -> str:
-    """The docstring of the module's `main`, or of the one that it wraps."""
-    spec = find_spec(_WRAPPED.get(module, module))
+    """The docstring of the module's `main`."""
+    spec = find_spec(module)
     assert spec is not None, f"{module} is one of ours"
     assert spec.origin is not None, f"{module} is a file"
     functions = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body

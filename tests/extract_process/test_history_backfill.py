@@ -1,16 +1,19 @@
-"""A venue that publishes its open interest late: what is empty at the newest end is requested again."""
+"""Venues that publish late, change their past or say one settlement twice: what a history requests again, keeps and records."""
 
 import asyncio
 import types
 from pathlib import Path
 from typing import Any, ClassVar
 
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from extract_process.backfill import history
-from extract_process.backfill.history import HistoryBackfill, open_interest_history
+from extract_process.backfill.history import HistoryBackfill, funding_history, open_interest_history
 from extract_process.ranges import Range
-from extract_process.venues.history_tables import open_interest_table
+from extract_process.venues.history_tables import funding_rates_table, open_interest_table
 from extract_process.venues.rest_client import Answer
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lifecycle import StopRequest
@@ -37,7 +40,7 @@ class LateVenue:
     async def _statuses(self, symbols: list[str]) -> dict[str, bool]:
         return dict.fromkeys(symbols, True)
 
-    def check(self, symbol: str) -> None:
+    def check(self, symbol: str, channel: str) -> None:
         pass
 
     async def fetch_open_interest(self, symbol: str, period: str, span: Range) -> Answer[Any]:
@@ -66,3 +69,76 @@ def test_period_that_is_published_late_is_landed_by_the_next_run(tmp_path: Path,
     venue.now += 3 * HOUR_US  # only 13:00 was published: what is an hour old is a gap, and not requested again
     assert run() == (1, 1, 1)
     assert run() == (0, 0, 1)
+
+
+class SettlingVenue(LateVenue):
+    """Rates by their time, as one answer has them; those that are no answer's range are left out."""
+
+    most_rows: ClassVar = {"funding_rates": 1_000}
+
+    def __init__(self, *rates: tuple[int, str]) -> None:
+        super().__init__()
+        self.rates = list(rates)
+
+    async def fetch_funding_rates(self, symbol: str, span: Range) -> Answer[Any]:
+        self.asked.append(span)
+        rates = [(at, rate) for at, rate in self.rates if span.first <= at <= span.last]
+        columns = {"funding_time": [at for at, _ in rates], "funding_rate": [rate for _, rate in rates]}
+        columns["mark_price"] = ["7"] * len(rates)
+        return Answer(b"", self.now, funding_rates_table(columns, venue="v", symbol=symbol, receipt_time=self.now))
+
+
+def settle(venue: SettlingVenue, store: FolderStore, *, recheck: bool) -> HistoryBackfill:
+    venue.asked.clear()
+    backfill = HistoryBackfill("v", funding_history(), venue, store, recheck=recheck)  # type: ignore[arg-type]
+    asyncio.run(backfill.run(["BTCUSDT"], EIGHT, DAY_END, StopRequest()))
+    return backfill
+
+
+def rows_in(store: FolderStore, folder: str) -> list[dict[str, Any]]:
+    tables = [pq.read_table(pa.BufferReader(store.read(one.key).body)) for one in store.list_keys(f"data_sources/{folder}/")]
+    return [row for table in tables for row in table.to_pylist()]
+
+
+def events_in(store: FolderStore) -> set[tuple[str, str, int]]:
+    return {(row["event"], row["cause"], row["from_update_id"]) for row in rows_in(store, "stream_events")}
+
+
+EIGHT, SIXTEEN = parse_instant("2026-11-28T08:00"), parse_instant("2026-11-28T16:00")
+DAY_END = parse_instant("2026-11-29T00:00")
+
+
+def test_recheck_requests_everything_keeps_what_is_stored_and_records_what_differs(tmp_path: Path) -> None:
+    venue, store = SettlingVenue((EIGHT, "0.1")), FolderStore(tmp_path)
+    assert (settle(venue, store, recheck=False).report.gaps, events_in(store)) == (1, {("gap", "venue_has_no_data", SIXTEEN)})
+    venue.rates = [(EIGHT + 4_000, "0.2"), (SIXTEEN, "0.3")]  # a settlement has moved by four milliseconds, and has another rate
+    assert (settle(venue, store, recheck=False).report.rows_landed, venue.asked) == (0, [])
+    report = settle(venue, store, recheck=True).report
+    assert (report.rows_landed, report.differences, report.gaps, len(venue.asked)) == (1, 1, 0, 1)
+    assert [(row["funding_time"].hour, str(row["funding_rate"])[:3]) for row in rows_in(store, "funding_rates")] == [
+        (8, "0.1"),
+        (16, "0.3"),
+    ]
+    assert events_in(store) == {
+        ("gap", "venue_has_no_data", SIXTEEN),
+        ("healed", "venue_has_no_data", SIXTEEN),
+        ("disagreement", "rest_differs", EIGHT),
+    }
+    (said,) = [orjson.loads(row["detail"]) for row in rows_in(store, "stream_events") if row["event"] == "disagreement"]
+    assert {name: values["offered"][:25] for name, values in said.items()} == {
+        "funding_time": "2026-11-28 08:00:00.00400",
+        "funding_rate": "0.200000000000000000",
+    }
+    venue.rates = [(EIGHT, "0.1"), (SIXTEEN, "0.3")]
+    versions = {one.key: one.etag for one in store.list_keys("data_sources/")}
+    assert settle(venue, store, recheck=True).report.differences == 0
+    assert {one.key: one.etag for one in store.list_keys("data_sources/")} == versions
+
+
+@pytest.mark.parametrize("second", [(EIGHT, "0.2"), (EIGHT + 7_000, "0.1")])
+def test_two_settlements_of_one_minute_in_one_answer_are_one_row_and_an_event(tmp_path: Path, second: tuple[int, str]) -> None:
+    venue, store = SettlingVenue((EIGHT, "0.1"), second, (SIXTEEN, "0.3"), (SIXTEEN, "0.3")), FolderStore(tmp_path)
+    report = settle(venue, store, recheck=False).report
+    assert (report.rows_landed, report.differences) == (2, 1)  # what is the same twice is no difference
+    assert events_in(store) == {("disagreement", "rest_differs", EIGHT)}
+    assert [str(row["funding_rate"])[:3] for row in rows_in(store, "funding_rates")] == ["0.1", "0.3"]

@@ -23,6 +23,7 @@ from extract_process.spool.segments import (
     parse_rest_answer,
 )
 from extract_process.stream_ids import StreamKey
+from extract_process.venues import Venue, venue_named
 from extract_process.venues.binance import VENUE as BINANCE
 
 NOON = 1_704_110_400_000_000
@@ -42,9 +43,9 @@ def diff(first: int, last: int) -> bytes:
     )
 
 
-def recovered(folder: Path) -> tuple[Recovered, Outbox]:
+def recovered(folder: Path, venue: Venue = BINANCE) -> tuple[Recovered, Outbox]:
     outbox = Outbox(folder / "outbox")
-    return recover(folder, outbox, BINANCE, "main", SYMBOLS), outbox
+    return recover(folder, outbox, venue, "main", SYMBOLS), outbox
 
 
 def killed_with(folder: Path, sequence: int, *records: tuple[Kind, bytes]) -> None:
@@ -171,3 +172,35 @@ def test_a_new_numbering_and_an_absurd_id_of_a_killed_process_are_no_gap(tmp_pat
     found, _ = recovered(tmp_path)
     assert [gap for _, gap in found.gaps] == [Gap(10, 10, "restart")]
     assert {key: last for key, (last, _) in found.last_ids.items()} == {TRADES: 11}
+
+
+def test_answer_that_cannot_be_read_any_more_is_an_event_and_heals_nothing(tmp_path: Path) -> None:
+    """As after an update of tickhouse: one answer of each kind is refused, everything beside it is recovered."""
+    monitor = StreamMonitor("binance-usdm", "main", {})
+    events = [
+        monitor.event("gap", NOON, TRADES, ids=(5, 9)),
+        monitor.event("healed", NOON, TRADES, ids=(5, 6)),
+        monitor.event("healed", NOON, TRADES, ids=(20, 21)),
+    ]
+    gap, healed, other = [(Kind.EVENT, orjson.dumps(asdict(event))) for event in events]
+    answers = {"trades": RestAnswer("trades", "BTCUSDT", b'[{"id": "a"}]', from_id=5, to_id=6)}
+    answers["klines"] = RestAnswer("klines", "BTCUSDT", b"[[1]]", interval="1m", from_id=NOON, to_id=NOON)
+    answers |= {what: RestAnswer(what, "BTCUSDT", b"{}") for what in ("depth", "open_interest")}
+    refused = [(Kind.REST_ANSWER, answer.payload()) for answer in answers.values()]
+    killed_with(tmp_path, 4, (Kind.FRAME, trade(4)), gap, *refused, healed, other, (Kind.FRAME, trade(10)))
+
+    found, outbox = recovered(tmp_path, venue_named("binance-usdm"))
+
+    tables = {item.key.split("/")[1]: pq.read_table(io.BytesIO(item.path.read_bytes())).to_pylist() for item in outbox.waiting()}
+    assert [row["trade_id"] for row in tables["trades"]] == [4, 10]
+    told = [(row["event"], row["channel"], row["from_update_id"], row["cause"]) for row in tables["stream_events"]]
+    assert told == [
+        ("gap", "trades", 5, ""),
+        ("refused_frame", "trades", None, "unusable_answer"),
+        ("refused_frame", "klines", None, "unusable_answer"),
+        ("refused_frame", "depth", None, "unusable_answer"),
+        ("refused_frame", "open_interest", None, "unusable_answer"),
+        ("gap", "open_interest", None, "unusable_answer"),
+        ("healed", "trades", 20, ""),
+    ]
+    assert (found.gaps, leftover_segments(tmp_path)) == ([], [])

@@ -20,6 +20,7 @@ from tickhouse_core.datasets import (
     BOOK_TICKERS,
     DEPTH_DIFFS,
     DEPTH_SNAPSHOTS,
+    FUNDING_RATES,
     KLINES,
     OPEN_INTEREST,
     STREAM_EVENTS,
@@ -173,6 +174,21 @@ def test_missing_klines_fire_unless_an_event_tells_of_them(warehouse: Warehouse)
     event = rows.stream_event("gap", "klines", first, first + MINUTE_US, started_us=first, cause="venue_has_no_data")
     land(warehouse, STREAM_EVENTS, event)
     assert check(warehouse, "kline_gaps", "open_gaps") == {}
+
+
+def test_a_funding_rate_that_is_missing_and_in_no_gap_is_found(warehouse: Warehouse) -> None:
+    """Of a contract of one hour, whose periods become four hours: only the missing one is a finding."""
+    times = [START + hour * HOUR_US + 4_000 for hour in (0, 1, 2, 5, 6, 7, 11, 15)]
+    said = {"venue": "binance", "symbol": "BTCUSDT", "funding_time": times, "funding_rate": ["0.0001"] * len(times)}
+    land(
+        warehouse, FUNDING_RATES, rows.table_of(FUNDING_RATES, said | {"mark_price": [None] * len(times), "receipt_time": times})
+    )
+    [finding] = check(warehouse, "missing_settlements", until=START + 24 * HOUR_US)["missing_settlements"]
+    assert (finding.value, from_datetime(finding.at)) == (3.0, times[3])
+    assert finding.detail.startswith("no funding rate for 3 hours, from ")
+    gap = rows.stream_event("gap", "funding_rates", START + 3 * HOUR_US, START + 4 * HOUR_US, started_us=START + 3 * HOUR_US)
+    land(warehouse, STREAM_EVENTS, gap)
+    assert check(warehouse, "missing_settlements", until=START + 24 * HOUR_US) == {}
 
 
 def test_the_real_outage_of_march_2023_is_one_finding(warehouse: Warehouse, shared_data: Path) -> None:

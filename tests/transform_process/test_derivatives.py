@@ -87,7 +87,7 @@ def test_carry_is_the_running_funding_in_a_year_by_the_hours_of_the_contract(war
     first, second, third, dated = view(warehouse, "gold_carry_1m", USDM)
     assert (first["mark_price"], first["index_price"], first["funding_rate"]) == (101, 100, Decimal("0.0002"))
     assert (first["premium_bps"], first["mark_prices"]) == (pytest.approx(100.0), 2)
-    assert (first["funding_hours"], first["annualised_funding"]) == (None, pytest.approx(0.0002 * 3 * 365)), "8 until it is known"
+    assert (first["funding_hours"], first["annualised_funding"]) == (4, pytest.approx(0.0002 * 6 * 365)), "as the next period"
     assert second["premium_bps"] == pytest.approx(-50.0)
     assert (third["funding_hours"], third["annualised_funding"]) == (4, pytest.approx(0.0003 * 6 * 365))
     assert [dated[name] for name in ("index_price", "premium_bps", "funding_rate", "next_funding_time")] == [None] * 4
@@ -95,6 +95,33 @@ def test_carry_is_the_running_funding_in_a_year_by_the_hours_of_the_contract(war
     fundings(warehouse, [0], ["0.0001"])
     first, second, *_ = view(warehouse, "gold_carry_1m", USDM)
     assert (first["funding_hours"], second["annualised_funding"]) == (4, pytest.approx(-0.0001 * 6 * 365))
+
+
+def test_carry_of_a_first_period_is_of_eight_hours_until_another_is_known(warehouse: Warehouse) -> None:
+    marks(warehouse, [(1, "100", "100", "0.0002", 4)])
+    (first,) = view(warehouse, "gold_carry_1m", USDM)
+    assert (first["funding_hours"], first["annualised_funding"]) == (None, pytest.approx(0.0002 * 3 * 365))
+    fundings(warehouse, [0], ["0.0001"])
+    (first,) = view(warehouse, "gold_carry_1m", USDM)
+    assert first["funding_hours"] == 4
+
+
+@pytest.mark.parametrize("are_settled", [False, True])
+def test_carry_of_a_contract_keeps_its_hours_where_settlements_are_missing(warehouse: Warehouse, are_settled: bool) -> None:
+    """A contract of one hour: what is recorded ends at 02:10 and goes on at 05:20, when 06:00 is the next settlement."""
+    minutes = {10: 1, 70: 2, 130: 3, 320: 6, 370: 7}
+    marks(warehouse, [(minute * 60, "100", "100", "0.0001", hour) for minute, hour in minutes.items()])
+    if are_settled:
+        fundings(warehouse, [-3, -2, -1, 0, 1, 2, 6], ["0.0001"] * 7)
+    rows = view(warehouse, "gold_carry_1m", USDM)
+    assert [row["funding_hours"] for row in rows] == [1] * 5
+    assert [row["annualised_funding"] for row in rows] == [pytest.approx(0.0001 * 24 * 365)] * 5
+
+
+def test_carry_follows_a_contract_that_changes_its_hours(warehouse: Warehouse) -> None:
+    """Each hour, from 02:00 on every four, as the venue names it at the beginning of the period; then each hour again."""
+    marks(warehouse, [(second, "100", "100", "0.0001", hour) for second, hour in ((1, 1), (3601, 2), (7201, 6), (21601, 7))])
+    assert [row["funding_hours"] for row in view(warehouse, "gold_carry_1m", USDM)] == [1, 1, 4, 1]
 
 
 def interest(warehouse: Warehouse, market: Row, counts: Sequence[tuple[float, str]], period: str = "") -> None:

@@ -293,8 +293,8 @@ def test_unknown_symbol_is_named_and_keeps_no_other_from_its_rates(venue: "Venue
 @pytest.mark.parametrize(
     ("market", "symbol", "why"),
     [
-        ("binance-coinm", "BTCUSD_250627", "BTCUSD_250627 has a delivery date"),
-        ("binance-usdm", "BTCUSDT_250627", "BTCUSDT_250627 has a delivery date"),
+        ("binance-coinm", "BTCUSD_250627", "BTCUSD_250627 has a delivery date: it has no funding"),
+        ("binance-usdm", "BTCUSDT_250627", "BTCUSDT_250627 has a delivery date: it has no funding"),
         ("binance", "BTCUSDT", "--venue binance: it has no funding rates; binance-usdm and binance-coinm have"),
     ],
 )

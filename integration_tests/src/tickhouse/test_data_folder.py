@@ -24,7 +24,8 @@ def environment() -> Iterator[dict[str, str]]:
     """Nothing but the exchange's address: no credentials, no endpoint."""
     with running_exchange(ExchangeConfig()) as exchange:
         plain = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CLICKHOUSE_", "S3_"))}
-        yield {**plain, "BINANCE_REST_URL": exchange.url, "KUCOIN_REST_URL": exchange.url, "PYTHONPATH": SOURCES}
+        urls = dict.fromkeys(("BINANCE_REST_URL", "BINANCE_USDM_REST_URL", "KUCOIN_REST_URL"), exchange.url)
+        yield {**plain, **urls, "PYTHONPATH": SOURCES}
 
 
 def tickhouse(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -48,3 +49,14 @@ def test_history_is_queryable_when_the_command_ends_and_nothing_is_asked_twice(e
     assert tickhouse(environment, "audit", "--data", "d").returncode == 0
     assert ds.dataset("d/lake/data_sources/klines_pricing", format="parquet").count_rows() == 2 * MINUTES
     assert sorted(path.name for path in Path("d").iterdir()) == ["lake", "queue", "spool", "warehouse"]
+
+
+def test_histories_of_futures_are_queryable_when_their_commands_end(environment: dict[str, str]) -> None:
+    futures = ["--data", "d", "--venue", "binance-usdm", "--symbol", "BTCUSDT"]
+    rates = ["funding", *futures, "--start", "2026-03-01", "--end", "2026-03-08"]
+    assert figures(tickhouse(environment, *rates))["rows landed"] == "21"
+    counts = figures(tickhouse(environment, "open-interest", *futures, "--period", "1h"))["rows landed"]
+    sql = "select (select count() from funding_rates) as rates, (select count() from gold_funding) as gold, count() as counts"
+    answer = tickhouse(environment, "query", "--data", "d", "--json", f"{sql} from open_interest")
+    assert json.loads(answer.stdout) == {"rates": 21, "gold": 21, "counts": int(counts)}, answer.stderr
+    assert figures(tickhouse(environment, *rates))["requests"] == "0"

@@ -33,7 +33,8 @@ ENDLESS = "select sum(sipHash64(number)) from numbers(1000000000000)"
 @pytest.fixture(scope="module")
 def exchange_urls() -> Iterator[dict[str, str]]:
     with running_exchange(ExchangeConfig()) as exchange:
-        yield {"BINANCE_REST_URL": exchange.url, "BINANCE_WS_URL": exchange.ws_url, "BINANCE_ARCHIVE_URL": exchange.url}
+        of_http = dict.fromkeys(("BINANCE_REST_URL", "BINANCE_USDM_REST_URL", "BINANCE_ARCHIVE_URL"), exchange.url)
+        yield {**of_http, "BINANCE_WS_URL": exchange.ws_url}
 
 
 @pytest.fixture
@@ -105,6 +106,8 @@ def test_sql_while_local_records_and_after_a_kill(environment: dict[str, str]) -
 
         run(asked, "klines", "--symbol", "ETHUSDT", "--start", "2024-01-01", "--end", "2024-01-02")
         assert client.query("select count() from klines where symbol = 'ETHUSDT'").result_rows == [(1440,)]
+        run(asked, "funding", "--symbol", "BTCUSDT", "--start", "2024-01-01", "--end", "2024-01-02")
+        assert client.query("select count() from funding_rates").result_rows == [(3,)]
         process.kill()
         process.wait()
     with socket.create_server(("127.0.0.1", int(environment["SQL_PORT"]))):  # somebody else has the port that the folder names

@@ -34,7 +34,9 @@ comment 'Every settled funding rate with the hours it is for, and what it is in 
 --   select * from gold_carry_1m(venue = 'binance-usdm', symbol = 'BTCUSDT', since = '2024-08-09', until = '2024-08-10')
 -- Values are the last of the minute, by the time of the venue. premium_bps: the mark price above the index of spot prices.
 -- funding_rate: of the period that runs, as the venue estimates it. funding_hours: from the settlement before, recorded or named
--- as the next one earlier, to the next; null: not known, and annualised_funding takes 8.
+-- as the next one earlier, to the next. Where that is longer than the usual period, settlements are missing: then it is the usual one,
+-- the most frequent of the range and the week before, unless the next settlement was named longer before than that. Null: neither
+-- is known, and annualised_funding takes 8.
 -- mark_prices: how many came; the venue sends one each second.
 create or replace view gold_carry_1m
 as
@@ -49,19 +51,29 @@ with
             and event_time >= {since:DateTime64(6, 'UTC')} and event_time < {until:DateTime64(6, 'UTC')}
         group by minute
     ),
-    instants as (
-        select arraySort(groupUniqArray(toStartOfHour(instant + toIntervalMinute(30)))) as settlements
+    named as (
+        select
+            toStartOfHour(instant + toIntervalMinute(30)) as settlement,
+            intDiv(dateDiff('second', min(known_at), settlement) + 3540, 3600) as hours
         from (
-            select funding_time as instant
+            select funding_time as instant, funding_time as known_at
             from silver_funding_rates
             where venue = {venue:String} and symbol = {symbol:String}
-                and funding_time >= {since:DateTime64(6, 'UTC')} - toIntervalDay(1) and funding_time < {until:DateTime64(6, 'UTC')}
+                and funding_time >= {since:DateTime64(6, 'UTC')} - toIntervalWeek(1) and funding_time < {until:DateTime64(6, 'UTC')}
             union all
-            select assumeNotNull(next_funding_time)
+            select assumeNotNull(next_funding_time), event_time
             from silver_mark_prices
             where venue = {venue:String} and symbol = {symbol:String} and next_funding_time is not null
                 and event_time >= {since:DateTime64(6, 'UTC')} - toIntervalDay(1) and event_time < {until:DateTime64(6, 'UTC')}
         )
+        group by settlement
+    ),
+    periods as (
+        select
+            arraySort(groupArray((settlement, hours))) as settlements,
+            arrayMap((one, two) -> dateDiff('hour', one.1, two.1), arrayPopBack(settlements), arrayPopFront(settlements)) as distances,
+            arraySort(one -> (-countEqual(distances, one), one), arrayFilter(one -> one <= 8, arrayDistinct(distances)))[1] as usual
+        from named
     )
 select
     {venue:String} as venue,
@@ -72,7 +84,12 @@ select
     (toFloat64(mark_price) / nullIf(toFloat64(index_price), 0) - 1) * 1e4 as premium_bps,
     toDecimal256(last.3, 18) as funding_rate,
     last.4 as next_funding_time,
-    if(hours between 1 and 8, hours, null) as funding_hours,
+    multiIf(
+        isNull(next_funding_time), null,
+        distance <= 8 and (usual = 0 or distance <= usual or named_hours > usual), distance,
+        usual >= named_hours, usual,
+        null
+    ) as funding_hours,
     toFloat64(funding_rate) * 8760 / ifNull(funding_hours, 8) as annualised_funding,
     mark_prices
 from (
@@ -81,7 +98,9 @@ from (
         last,
         mark_prices,
         toStartOfHour(ifNull(last.4, toDateTime64(0, 6, 'UTC')) + toIntervalMinute(30)) as settled_next,
-        dateDiff('hour', arrayLast(instant -> instant < settled_next, (select settlements from instants)), settled_next) as hours
+        (select usual from periods) as usual,
+        arrayFirst(one -> one.1 = settled_next, (select settlements from periods)).2 as named_hours,
+        dateDiff('hour', arrayLast(one -> one.1 < settled_next, (select settlements from periods)).1, settled_next) as distance
     from marks
 ) as running
 comment 'Mark price, premium, and running funding of a contract with what it is in a year, per minute: parameters venue, symbol, since, until';

@@ -5,10 +5,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from extract_process.backfill.history_files import HistoryLake, Series
+from extract_process.backfill.history_files import Difference, HistoryLake, Series
 from extract_process.backfill.plan import NO_DATA, plan_pages
 from extract_process.backfill.stopping import in_few_words, most_telling, unless_stopped
 from extract_process.listing import unknown_of
@@ -19,6 +20,7 @@ from extract_process.venues.api import HistoryRest
 from tickhouse_core.columns import INSTANT
 from tickhouse_core.datasets import FUNDING_RATES, OPEN_INTEREST, Dataset
 from tickhouse_core.errors import UnusableAnswer, VenueError, VenueRefused
+from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, format_instant, now_us
@@ -36,6 +38,11 @@ _LONGEST_FUNDING = Grid(FUNDING_RATES.longest_step_us)
 
 _OLDEST_OPEN_INTEREST_US = 30 * DAY_US - HOUR_US
 """The venue refuses a request that begins more than 30 days ago; the hour is for the time that requests wait."""
+
+MOST_SYMBOLS = 4
+"""At once; the venue's limit is the same for one and for all."""
+
+_SAID: dict[EventKind, str] = {"gap": "nothing", "healed": "rows"}
 
 _STOPPED = "stopped by a signal; what has arrived is kept, run again to go on"
 
@@ -75,6 +82,9 @@ class HistoryReport:
     slots_missing: int = 0
     rows_landed: int = 0
     gaps: int = 0
+    differences: int = 0
+    """Rows that the venue has otherwise than the lake."""
+
     months_landed: int = 0
     too_old: int = 0
     failures: list[str] = field(default_factory=list)
@@ -86,13 +96,15 @@ class HistoryReport:
 class HistoryBackfill:
     """One run over some symbols. `report` and the client's tally may be read while it runs."""
 
-    def __init__(self, venue: str, history: History, rest: HistoryRest, store: ObjectStore, concurrency: int = 4) -> None:
+    def __init__(self, venue: str, history: History, rest: HistoryRest, store: ObjectStore, *, recheck: bool = False) -> None:
+        """`recheck`: what was requested before is requested again."""
         self.report = HistoryReport()
         self.rest = rest
         self._venue = venue
         self._history = history
         self._store = store
-        self._room = asyncio.Semaphore(concurrency)
+        self._recheck = recheck
+        self._room = asyncio.Semaphore(MOST_SYMBOLS)
         self._told = 0
 
     async def run(self, symbols: Sequence[str], start_us: int, end_us: int | None, stop: StopRequest) -> None:
@@ -102,7 +114,7 @@ class HistoryBackfill:
         be used, or some symbols are unknown: all others are complete), LakeUnavailable.
         """
         for symbol in symbols:
-            self.rest.check(symbol)
+            self.rest.check(symbol, self._history.channel)
         await unless_stopped(self._run(list(dict.fromkeys(symbols)), start_us, end_us), stop, _STOPPED)
         if self.report.failures:
             raise VenueError(in_few_words(self.report.failures, "symbols"))
@@ -130,7 +142,8 @@ class HistoryBackfill:
             series = Series(history.dataset, self._venue, symbol, history.period, history.grid, history.rows_grid)
             lake = HistoryLake(self._store, series)
             months = [month for month, _ in history.grid.split_by_month(wanted)]
-            missing = history.grid.missing(wanted, await asyncio.to_thread(lake.read_asked, months))
+            asked = [] if self._recheck else await asyncio.to_thread(lake.read_asked, months)
+            missing = history.grid.missing(wanted, asked)
             self.report.slots_wanted += history.grid.count(wanted)
             self.report.slots_missing += sum(map(history.grid.count, missing))
             try:
@@ -177,8 +190,10 @@ class HistoryBackfill:
             answered = self._answered(part, found)
             if answered is None:
                 continue
-            landed = lake.land(month, found, answered, lambda empty: self._tell(symbol, empty))
-            self.report.months_landed += 1
+            landed = lake.land(month, found, answered, lambda empty: self._tell(symbol, "gap", empty))
+            self._tell(symbol, "healed", landed.healed)
+            self._tell_differences(symbol, landed.differences)
+            self.report.months_landed += landed.is_written
             self.report.rows_landed += landed.rows
             self.report.gaps += len(landed.empty)
             log.info("month landed", extra={"key": landed.key, "new_rows": landed.rows})
@@ -193,17 +208,33 @@ class HistoryBackfill:
         last = min(part.last, history.grid.floor(final))
         return Range(part.first, last) if part.first <= last else None
 
-    def _tell(self, symbol: str, empty: list[Range]) -> None:
-        """The venue was asked for these slots and has nothing in them."""
-        if not empty:
-            return
-        instance = f"backfill-{symbol}-{self._history.period or 'funding'}"
-        grid, channel = self._history.rows_grid, self._history.channel
-        events = []
-        for span in empty:
+    def _tell(self, symbol: str, event: EventKind, spans: list[Range]) -> None:
+        """Slots for which the venue was asked: it has nothing in them (`gap`), or has by now (`healed`)."""
+        grid, events = self._history.rows_grid, []
+        for span in spans:
             end = grid.after(span.last)
-            words = f"nothing from {format_instant(span.first)} to {format_instant(end)}"
-            of = self._venue, symbol, channel, instance
-            events.append(StreamEvent(*of, "gap", span.first, span.last, span.first, end, NO_DATA, words))
-        self._told += 1
-        write_events(self._store, events, now_us(), self._told)
+            words = f"{_SAID[event]} from {format_instant(span.first)} to {format_instant(end)}"
+            ids = span.first, span.last, span.first, end
+            events.append(StreamEvent(*self._names_of(symbol), event, *ids, NO_DATA, words))
+        self._write(events)
+
+    def _tell_differences(self, symbol: str, differences: list[Difference]) -> None:
+        """One event per row that the venue has otherwise, with every value of both sides."""
+        events = []
+        for found in differences:
+            said = {"symbol": symbol, "at": format_instant(found.at), "values": found.values}
+            log.error("the venue's row differs, the lake's stays", extra=said)
+            ids = found.at, found.at, found.at, found.at
+            detail = orjson.dumps(found.values).decode()
+            events.append(StreamEvent(*self._names_of(symbol), "disagreement", *ids, "rest_differs", detail))
+        self.report.differences += len(events)
+        self._write(events)
+
+    def _names_of(self, symbol: str) -> tuple[str, str, str, str]:
+        """Venue, symbol, channel and instance of an event."""
+        return self._venue, symbol, self._history.channel, f"backfill-{symbol}-{self._history.period or 'funding'}"
+
+    def _write(self, events: list[StreamEvent]) -> None:
+        if events:
+            self._told += 1
+            write_events(self._store, events, now_us(), self._told)

@@ -1,12 +1,16 @@
 """What the lake holds of one futures history, and how a month's object is completed without losing a row.
 
 One object per month and series, completed in place, as the klines' months are. Its footer has the ranges of time that the venue
-answered for: an empty stretch is known too, and the backfill keeps no state beside the lake.
+answered for: an empty stretch is known too, and the backfill keeps no state beside the lake. Rows of one minute are one row: the
+venue's times are some milliseconds late.
 """
 
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -20,6 +24,7 @@ from tickhouse_core.errors import LakeUnavailable, ObjectChanged, ObjectMissing,
 from tickhouse_core.lake_keys import history_month_key
 from tickhouse_core.object_store import ObjectStore, quarantine
 from tickhouse_core.parquet_check import read_checked
+from tickhouse_core.timestamps import MINUTE_US, from_datetime
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +49,26 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """Values of one instant (microseconds), by column: of the row that stays, and of the one that was offered."""
+
+    at: int
+    values: dict[str, dict[str, str | None]]
+
+
+@dataclass(frozen=True, slots=True)
 class LandedHistory:
-    """`rows` are new; `empty` are the slots of `rows_grid` that are known to be empty since this answer."""
+    """`rows` are new. `empty` are the slots of `rows_grid` known to be empty since this answer, `healed` those that were before.
+
+    `differences` has what was offered beside a row that stays. An object that would not change `is_written` not again.
+    """
 
     key: str
     rows: int
     empty: list[Range]
+    healed: list[Range]
+    differences: list[Difference]
+    is_written: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +90,20 @@ class HistoryLake:
         return [span for month in months for span in self._read(self._key(month)).asked]
 
     def land(self, month: str, rows: pa.Table, asked: Range, before: Callable[[list[Range]], None]) -> LandedHistory:
-        """Adds rows to the month's object; a row that is there already stays. `asked` is a part of the month.
+        """Adds rows to the month's object; a row that is there already stays, whatever comes. `asked` is a part of the month.
 
         `before` gets the slots that are empty: they are written down as gaps before the object says that they were asked for.
         """
         key, time = self._key(month), self._series.dataset.time_column
         for _ in range(_TRIES):
             known = self._read(key)
-            new = rows.filter(pc.invert(pc.is_in(rows[time], value_set=known.rows[time])))
-            merged = _each_once(pa.concat_tables([known.rows, new]), time)
+            merged, differences = _merged(known.rows, rows.sort_by(time), time)
             answered = self._series.grid.joined([*known.asked, asked])
-            empty = self._empty(merged[time], known.asked, answered)
+            empty_before, empty_now = self._empty(known.rows[time], known.asked), self._empty(merged[time], answered)
+            empty = self._series.rows_grid.without(empty_now, empty_before)
+            new_rows, healed = merged.num_rows - known.rows.num_rows, self._series.rows_grid.without(empty_before, empty_now)
+            if not new_rows and answered == known.asked:
+                return LandedHistory(key, 0, [], [], differences, is_written=False)
             before(empty)
             footer = {"asked": orjson.dumps([[span.first, span.last] for span in answered]).decode()}
             body = parquet_bytes(merged, self._series.dataset, footer)
@@ -90,17 +112,14 @@ class HistoryLake:
             except ObjectChanged:
                 log.info("somebody else wrote the month, merging again", extra={"key": key})
                 continue
-            return LandedHistory(key, merged.num_rows - known.rows.num_rows, empty)
+            return LandedHistory(key, new_rows, empty, healed, differences)
         raise LakeUnavailable(f"{key} was overwritten by others {_TRIES} times in a row: run again")
 
-    def _empty(self, times: pa.ChunkedArray, before: list[Range], answered: list[Range]) -> list[Range]:
-        """Slots that have no row, and lie wholly within what is answered now and did not before."""
+    def _empty(self, times: pa.ChunkedArray, answered: list[Range]) -> list[Range]:
+        """Slots that have no row, and lie wholly within what is answered."""
         grid = self._series.rows_grid
         present = grid.ranges_of(sorted({grid.floor(at) for at in times.cast(pa.int64()).to_pylist()}))
-        known = [slot for span in before if (slot := self._whole_slots(span))]
-        return [
-            hole for span in answered if (slots := self._whole_slots(span)) for hole in grid.missing(slots, [*present, *known])
-        ]
+        return [hole for span in answered if (slots := self._whole_slots(span)) for hole in grid.missing(slots, present)]
 
     def _whole_slots(self, span: Range) -> Range | None:
         grid = self._series.rows_grid
@@ -138,11 +157,33 @@ class HistoryLake:
         return history_month_key(series.dataset, series.venue, series.symbol, series.period, month)
 
 
-def _each_once(rows: pa.Table, time: str) -> pa.Table:
-    """By time, each time once."""
-    rows = rows.sort_by(time)
-    times = rows[time]
-    if rows.num_rows < 2:
-        return rows
-    is_first = pc.not_equal(times[1:], times[:-1]).combine_chunks()
-    return rows.filter(pa.concat_arrays([pa.array([True]), is_first]))
+def _merged(known: pa.Table, offered: pa.Table, time: str) -> tuple[pa.Table, list[Difference]]:
+    """The known rows and those of other minutes, each once, by time; and where an offered row is not the one that stays."""
+    minutes = [pc.floor_temporal(rows[time], unit="minute") for rows in (known, offered)]
+    taken = {_minute(row[time]): row for row in known.filter(pc.is_in(minutes[0], value_set=minutes[1])).to_pylist()}
+    new, differences = [], []
+    for place, row in enumerate(offered.to_pylist()):
+        minute = _minute(row[time])
+        stays = taken.setdefault(minute, row)
+        if stays is row:
+            new.append(place)
+        elif values := _differing(stays, row, time):
+            differences.append(Difference(minute, values))
+    return pa.concat_tables([known, offered.take(pa.array(new, pa.int64()))]).sort_by(time), differences
+
+
+def _minute(at: datetime) -> int:
+    return from_datetime(at) // MINUTE_US * MINUTE_US
+
+
+def _differing(stays: dict[str, Any], offered: dict[str, Any], time: str) -> dict[str, dict[str, str | None]]:
+    """Times and numbers; when a row was received, and from where, may differ."""
+    return {
+        name: {"in_lake": _text(stays[name]), "offered": _text(value)}
+        for name, value in offered.items()
+        if value != stays[name] and (name == time or Decimal in (type(value), type(stays[name])))
+    }
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

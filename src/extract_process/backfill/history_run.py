@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from extract_process.backfill.history import History, HistoryBackfill
+from extract_process.backfill.history import MOST_SYMBOLS, History, HistoryBackfill
 from extract_process.venues import venue_named
 from tickhouse_core.command_line import print_figures
 from tickhouse_core.errors import UsageError
@@ -14,11 +14,16 @@ from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.settings import SpoolSettings, read
 from tickhouse_core.timestamps import format_instant, now_us
 
-_CONNECTIONS = 4
-
 
 def run_history(
-    venue: str, history: History, symbols: Sequence[str], start_us: int, end_us: int | None, stop: StopRequest
+    venue: str,
+    history: History,
+    symbols: Sequence[str],
+    start_us: int,
+    end_us: int | None,
+    stop: StopRequest,
+    *,
+    recheck: bool = False,
 ) -> HistoryBackfill:
     """Runs to the end, prints a summary, and returns the backfill with its report. Errors: see `HistoryBackfill.run`."""
     if start_us > now_us():
@@ -27,7 +32,7 @@ def run_history(
         raise UsageError(f"--end {format_instant(end_us)} is not after --start {format_instant(start_us)}")
 
     async def run() -> HistoryBackfill:
-        async with _backfill(venue, history) as backfill:
+        async with _backfill(venue, history, recheck=recheck) as backfill:
             began = time.monotonic()
             try:
                 await backfill.run(symbols, start_us, end_us, stop)
@@ -40,14 +45,14 @@ def run_history(
 
 
 @asynccontextmanager
-async def _backfill(name: str, history: History) -> AsyncIterator[HistoryBackfill]:
+async def _backfill(name: str, history: History, *, recheck: bool) -> AsyncIterator[HistoryBackfill]:
     venue = venue_named(name)
     if venue.open_history is None:
         raise UsageError(f"--venue {name}: it has no {history.channel.replace('_', ' ')}; binance-usdm and binance-coinm have")
     store = open_lake()
     store.check_access()  # before the venue is asked: without a lake all answers are for nothing
-    async with venue.open_history(read(SpoolSettings).folder, _CONNECTIONS) as rest:
-        yield HistoryBackfill(name, history, rest, store, _CONNECTIONS)
+    async with venue.open_history(read(SpoolSettings).folder, MOST_SYMBOLS) as rest:
+        yield HistoryBackfill(name, history, rest, store, recheck=recheck)
 
 
 def print_summary(backfill: HistoryBackfill, seconds: float) -> None:
@@ -58,6 +63,7 @@ def print_summary(backfill: HistoryBackfill, seconds: float) -> None:
         "not requested before": report.slots_missing,
         "rows landed": report.rows_landed,
         "gaps recorded": report.gaps,
+        "disagreements": report.differences,
         "month objects written": report.months_landed,
         "instants too old": report.too_old,
         "requests": sum(tally.requests for tally in tallies),

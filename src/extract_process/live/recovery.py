@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
+import pyarrow as pa
 
 from extract_process.ranges import EVERY_ID, Grid, Range
 from extract_process.records import Heartbeat, StreamEvent
@@ -17,6 +18,7 @@ from extract_process.spool.segments import (
     Kind,
     LastIds,
     Record,
+    RestAnswer,
     Segment,
     leftover_segments,
     load_checkpoint,
@@ -26,6 +28,8 @@ from extract_process.spool.segments import (
 from extract_process.stream_ids import StreamKey, ids_of, key_of
 from extract_process.venues import Venue
 from extract_process.venues.parsing import DATA_ERRORS
+from tickhouse_core.errors import VenueError
+from tickhouse_core.event_kinds import EventKind
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +61,13 @@ def recover(folder: Path, outbox: Outbox, venue: Venue, instance: str, symbols: 
 
 def rows_of_segment(segment: Segment, venue: Venue, rows: RowBuffer, covered: "CoveredStreams | None" = None) -> RowBuffer:
     """`rows`, an empty buffer, with the rows of a segment on disk; its ids are added to `covered`."""
+    refused = _RefusedAnswers(venue.name, rows.instance)
     for record in read_segment(segment):
-        _replay(record, rows, venue, covered)
+        _replay(record, rows, venue, covered, refused)
     return rows
 
 
-def _replay(record: Record, rows: RowBuffer, venue: Venue, covered: "CoveredStreams | None") -> None:
+def _replay(record: Record, rows: RowBuffer, venue: Venue, covered: "CoveredStreams | None", refused: "_RefusedAnswers") -> None:
     """The same rows as when it came."""
     match record.kind:
         case Kind.FRAME | Kind.EXTRA_FRAME:
@@ -76,17 +81,55 @@ def _replay(record: Record, rows: RowBuffer, venue: Venue, covered: "CoveredStre
         case Kind.REST_ANSWER:
             answer = parse_rest_answer(record.payload)
             poll = venue.polls.get(answer.what)
-            polled = poll.parse(answer.body, answer.symbol) if poll else None
-            rows.add_answer(answer, record.receipt_time, polled)
+            try:
+                polled = poll.parse(answer.body, answer.symbol) if poll else None
+                rows.add_answer(answer, record.receipt_time, polled)
+            except (*DATA_ERRORS, VenueError, pa.ArrowException) as error:  # another version of tickhouse could read it
+                for event in refused.refuse(answer, record.receipt_time, error, is_polled=poll is not None):
+                    rows.add_event(event, record.receipt_time)
+                return
             if covered is not None and polled is not None:
                 covered.add_messages(polled, record.receipt_time)
         case Kind.EVENT:
             event = StreamEvent(**orjson.loads(record.payload))
+            if refused.had_healed(event):
+                return
             rows.add_event(event, record.receipt_time)
             if covered is not None:
                 covered.add_event(event)
         case Kind.HEARTBEAT:
             rows.add_heartbeat(Heartbeat(**orjson.loads(record.payload)))
+
+
+class _RefusedAnswers:
+    """REST answers of a segment that cannot be read: each is an event, and what they had healed stays a gap."""
+
+    def __init__(self, venue: str, instance: str) -> None:
+        self._names = venue, instance
+        self._answers: list[RestAnswer] = []
+
+    def refuse(self, answer: RestAnswer, at: int, error: Exception, *, is_polled: bool) -> list[StreamEvent]:
+        """The gap that an answer was to fill is an event of before; that of a polled value has no ids."""
+        venue, instance = self._names
+        said = {"symbol": answer.symbol, "channel": answer.what, "why": str(error)[:300]}
+        log.error("a stored REST answer cannot be read, its rows are missing; the others are recovered", extra=said)
+        self._answers.append(answer)
+        words = f"{answer.interval} {type(error).__name__}: {error}: {answer.body[:300].decode(errors='replace')}".lstrip()
+        names: tuple[EventKind, ...] = ("refused_frame", "gap") if is_polled else ("refused_frame",)
+        of = venue, answer.symbol, answer.what, instance
+        return [StreamEvent(*of, name, None, None, at, at, "unusable_answer", words) for name in names]
+
+    def had_healed(self, event: StreamEvent) -> bool:
+        if event.event != "healed" or event.from_update_id is None or event.to_update_id is None:
+            return False
+        first, last, interval = event.from_update_id, event.to_update_id, event.detail.partition(" ")[0]
+        return any(
+            (answer.what, answer.symbol) == (event.channel, event.symbol)
+            and answer.interval in ("", interval)
+            and answer.from_id <= last
+            and first <= answer.to_id
+            for answer in self._answers
+        )
 
 
 class CoveredIds:

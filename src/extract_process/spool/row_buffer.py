@@ -164,7 +164,7 @@ class RowBuffer:
     def __init__(self, venue: Venue, instance: str, symbols: frozenset[str]) -> None:
         self.rows = 0
         self._venue = venue
-        self._instance = instance
+        self.instance = instance
         self._symbols = symbols
         self._batches: dict[type, ArrowRows] = {}
         self._klines: dict[tuple[str, str], KlineRows] = {}
@@ -230,7 +230,7 @@ class RowBuffer:
         for series in self._klines.keys() | self._healed_klines.keys():
             if (rows := self._kline_rows(series)).num_rows:
                 first_receipt = self._first_receipts[series]
-                key = stream_klines_key(self._venue.name, *series, first_receipt, self._instance, sequence)
+                key = stream_klines_key(self._venue.name, *series, first_receipt, self.instance, sequence)
                 yield key, parquet_bytes(rows, KLINES)
         yield from self._small_objects(sequence)
 
@@ -250,7 +250,7 @@ class RowBuffer:
             yield self._key(HEARTBEATS, Heartbeat, sequence), parquet_bytes(rows, HEARTBEATS)
 
     def _key(self, dataset: Dataset, kind: type, sequence: int) -> str:
-        return hourly_key(dataset, self._venue.name, self._first_receipts[kind], self._instance, sequence)
+        return hourly_key(dataset, self._venue.name, self._first_receipts[kind], self.instance, sequence)
 
     def _batch(self, kind: type, receipt_time: int) -> ArrowRows:
         if (batch := self._batches.get(kind)) is None:
@@ -265,7 +265,7 @@ class RowBuffer:
             names: tuple[EventKind, ...] = ("refused_row",) if first is None else ("refused_row", "gap")
             for name in names:
                 event = StreamEvent(
-                    self._venue.name, symbol, channel, self._instance, name, first, last,
+                    self._venue.name, symbol, channel, self.instance, name, first, last,
                     receipt_time, receipt_time, UNREADABLE, f"{interval}{reason}: {str(record)[:500]}".lstrip(),
                 )  # fmt: skip
                 self.add_event(event, receipt_time)

@@ -152,8 +152,8 @@ class HistoryRest(Protocol):
     def tallies(self) -> Sequence[RequestTally]:
         """Of the history's requests."""
 
-    def check(self, symbol: str) -> None:
-        """Raises UsageError for a symbol that has no such history."""
+    def check(self, symbol: str, channel: str) -> None:
+        """Raises UsageError for a symbol that has no such history; `channel` is `funding_rates` or `open_interest`."""
 
     async def fetch_funding_rates(self, symbol: str, span: Range) -> Answer[pa.Table]:
         """Rates settled in the span (microseconds, inclusive), oldest first; at most `most_rows`."""

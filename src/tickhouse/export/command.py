@@ -21,7 +21,7 @@ from tickhouse.export.plan import Outcome, Plan
 from tickhouse.export.quantities import quantities_of
 from tickhouse.export.spans import shared
 from tickhouse.export.survey import survey_book, survey_trades
-from tickhouse.export.tardis_files import TYPES, write_csv_files
+from tickhouse.export.tardis_files import TYPES, USUAL_TYPES, channels_of, write_csv_files
 from tickhouse.live_status import terminal
 from tickhouse_core import logs
 from tickhouse_core.command_line import instant, one_of, with_data_folder
@@ -58,7 +58,8 @@ def main(
     channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: trades and depth.")] = None,
     interval: Annotated[str, typer.Option(help="Interval of klines, in the venue's spelling.")] = "1m",
     data_type: Annotated[
-        list[str] | None, typer.Option("--type", help=f"tardis-csv only: {', '.join(TYPES)}; repeats. Default: all.")
+        list[str] | None,
+        typer.Option("--type", help=f"tardis-csv only: {', '.join(TYPES)}; repeats. Default: those of every market."),
     ] = None,
     only_proven: Annotated[bool, typer.Option("--only-proven", help="Only verified ranges: no gaps, no unknown book.")] = False,
     snapshot: Annotated[
@@ -70,7 +71,7 @@ def main(
 
     def work() -> None:
         channels = _channels(form, channel, data_type)
-        types = tuple(sorted(set(data_type or TYPES))) if form == "tardis-csv" else ()
+        types = tuple(sorted(set(data_type or USUAL_TYPES))) if form == "tardis-csv" else ()
         since, until = instant("--from", start), instant("--to", end)
         if since >= until:
             raise UsageError(f"--from {start} is not before --to {end}")
@@ -216,9 +217,5 @@ def _channels(form: str, asked: list[str] | None, types: list[str] | None) -> tu
         one_of("--type", one, TYPES)
     if types and form != "tardis-csv":
         raise UsageError(f"--type is for tardis-csv; {form} takes --channel")
-    if types:
-        asked = [
-            channel for channel, is_asked in (("trades", "trades" in types), ("depth", set(types) != {"trades"})) if is_asked
-        ]
-    chosen = {one_of("--channel", one, allowed) for one in asked or ("trades", "depth")}
+    chosen = channels_of(types) if types else {one_of("--channel", one, allowed) for one in asked or ("trades", "depth")}
     return tuple(channel for channel in CHANNELS if channel in chosen)

@@ -1,4 +1,4 @@
-"""CSV files as tardis.dev's: trades, incremental_book_L2, book_snapshot_25, book_snapshot_5, quotes; gzipped, one per UTC day.
+"""CSV files as tardis.dev's: trades, books, quotes, and of futures derivative_ticker and liquidations; gzipped, one per UTC day.
 
 Columns and their order: https://docs.tardis.dev/downloadable-csv-files/data-types. Days are those of the venue's time.
 """
@@ -15,24 +15,40 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from tickhouse.export import derivative_ticker
 from tickhouse.export.book_story import BookStory, Levels, Piece
 from tickhouse.export.job import Job
 from tickhouse.export.numbers_as_text import as_text
 from tickhouse.export.plan import Outcome, Plan
 from tickhouse.export.trade_story import TradeStory
+from tickhouse_core.datasets import LIQUIDATIONS, TRADES
 from tickhouse_core.reading.levels import Side, play
-from tickhouse_core.reading.ordering import Numbers
+from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.timestamps import DAY_US, format_instant
 
 _HEAD = ("exchange", "symbol", "timestamp", "local_timestamp")
 _TOP_LEVELS = {"book_snapshot_25": 25, "book_snapshot_5": 5, "quotes": 1}
-TYPES = ("trades", "incremental_book_L2", *_TOP_LEVELS)
+USUAL_TYPES = ("trades", "incremental_book_L2", *_TOP_LEVELS)
+"""What is written unless types are named: every market has it."""
+
+TYPES = (*USUAL_TYPES, "derivative_ticker", "liquidations")
+_TICKER = (
+    "funding_timestamp",
+    "funding_rate",
+    "predicted_funding_rate",
+    "open_interest",
+    "last_price",
+    "index_price",
+    "mark_price",
+)
 _OPTIONS = csv.WriteOptions(include_header=False, quoting_style="none")
 
 
 def columns_of(data_type: str) -> tuple[str, ...]:
     """The header of a file."""
-    if data_type == "trades":
+    if data_type == "derivative_ticker":
+        return (*_HEAD, *_TICKER)
+    if data_type in ("trades", "liquidations"):
         return (*_HEAD, "id", "side", "price", "amount")
     if data_type == "incremental_book_L2":
         return (*_HEAD, "is_snapshot", "side", "price", "amount")
@@ -40,6 +56,12 @@ def columns_of(data_type: str) -> tuple[str, ...]:
         return (*_HEAD, "ask_amount", "ask_price", "bid_price", "bid_amount")
     levels = range(_TOP_LEVELS[data_type])
     return (*_HEAD, *(f"{side}[{at}].{what}" for at in levels for side in ("asks", "bids") for what in ("price", "amount")))
+
+
+def channels_of(data_types: Sequence[str]) -> frozenset[str]:
+    """What is read for files of these types."""
+    known = {"trades": ("trades",), "derivative_ticker": derivative_ticker.CHANNELS, "liquidations": ("liquidations",)}
+    return frozenset(channel for name in data_types for channel in known.get(name, ("depth",)))
 
 
 class _DayFiles:
@@ -91,8 +113,12 @@ def write_csv_files(job: Job, plan: Plan, data_types: Sequence[str], folder: Pat
     try:
         if "trades" in files:
             _write_trades(job, plan, files["trades"], outcome)
-        if plan.book is not None and set(files) != {"trades"}:
+        if plan.book is not None and "depth" in channels_of(data_types):
             _write_book(job, plan, files, outcome)
+        if "derivative_ticker" in files:
+            _write_derivatives(job, plan, files["derivative_ticker"], outcome)
+        if "liquidations" in files:
+            _write_liquidations(job, plan, files["liquidations"], outcome)
     finally:
         for file in files.values():
             file.close()
@@ -112,6 +138,54 @@ def _write_trades(job: Job, plan: Plan, file: _DayFiles, outcome: Outcome) -> No
         file.write(kept.venue, [*columns, as_text(kept.prices), as_text(kept.quantities)])
         job.progress(int(batch.venue[-1]))
     outcome.late["trades"] = story.late
+
+
+def _write_derivatives(job: Job, plan: Plan, file: _DayFiles, outcome: Outcome) -> None:
+    """A row whenever a value has changed. Trades are counted where they are written."""
+    reached, last = 0, None
+    for found in derivative_ticker.states(job, plan):
+        keep = plan.keeps(found.event)
+        for place, dataset in enumerate(found.dataset):
+            if dataset is not TRADES:
+                outcome.count(dataset.name, int((found.source == place).sum()), int((keep & (found.source == place)).sum()))
+        if not keep.any():
+            continue
+        columns = [column.filter(pa.array(keep)) for column in found.values.values()]
+        is_new = _changed(columns, last)
+        last = [column.slice(len(column) - 1, 1) for column in columns]
+        kept = dict(zip(found.values, (column.filter(pa.array(is_new)) for column in columns), strict=True))
+        event, local = found.event[keep][is_new], found.local[keep][is_new]
+        if len(event):
+            days = np.maximum(np.maximum.accumulate(event), reached)
+            reached = int(days[-1])
+            file.write(days, [pa.array(event), pa.array(local), *_ticker_columns(kept)])
+        job.progress(int(found.event.max()))
+
+
+def _ticker_columns(values: dict[str, pa.Array]) -> list[pa.Array]:
+    """What no message of the venue has stays empty: it predicts no rate beyond the next settlement."""
+    names = ("next_funding_time", "funding_rate", None, "open_interest", "price", "index_price", "mark_price")
+    nothing = pa.nulls(len(values["price"]), pa.string())
+    times = values["next_funding_time"].cast(pa.int64())
+    return [nothing if name is None else times if name == "next_funding_time" else as_text(values[name]) for name in names]
+
+
+def _write_liquidations(job: Job, plan: Plan, file: _DayFiles, outcome: Outcome) -> None:
+    reached = 0
+    for batch in job.rows(LIQUIDATIONS).batches():
+        table = pa.Table.from_batches([batch])
+        keep = plan.keeps(whole_numbers(table.column("trade_time")))
+        outcome.count(LIQUIDATIONS.name, len(keep), int(keep.sum()))
+        rows = table.filter(pa.array(keep)).combine_chunks()
+        if not rows.num_rows:
+            continue
+        times, received = (whole_numbers(rows.column(name)) for name in ("trade_time", "receipt_time"))
+        local = np.maximum(np.maximum.accumulate(received), reached)
+        reached = int(local[-1])
+        texts = [as_text(pa.concat_arrays(rows.column(name).chunks)) for name in ("price", "filled_quantity")]
+        named = [pa.concat_arrays(rows.column(name).chunks) for name in ("liquidation_id", "side")]
+        file.write(times, [pa.array(times), pa.array(local), *named, *texts])
+        job.progress(int(times[-1]))
 
 
 def _write_book(job: Job, plan: Plan, files: dict[str, _DayFiles], outcome: Outcome) -> None:
@@ -161,7 +235,7 @@ class _Tops:
             for side, levels, is_bid in zip(piece.before, (piece.bids, piece.asks), (True, False), strict=True)
         ]
         columns = [column for asks, bids in zip(sides[1], sides[0], strict=True) for column in (*asks, *bids)]
-        is_new = self._changed(columns) & keep
+        is_new = _changed(columns, self._last) & keep
         self._last = [column.slice(len(column) - 1, 1) for column in columns]
         if not is_new.any():
             return
@@ -172,15 +246,16 @@ class _Tops:
             texts = [ask_amount, ask_price, bid_price, bid_amount]
         self._file.write(piece.venue[is_new], [pa.array(piece.event[is_new]), pa.array(piece.local[is_new]), *texts])
 
-    def _changed(self, columns: list[pa.Array]) -> npt.NDArray[np.bool_]:
-        found = np.zeros(len(columns[0]), dtype=bool)
-        found[0] = self._last is None
-        for place, column in enumerate(columns):
-            last = column.slice(0, 1) if self._last is None else self._last[place]
-            before = pa.concat_arrays([last, column.slice(0, len(column) - 1)])
-            same = pc.or_kleene(pc.equal(column, before), pc.and_(pc.is_null(column), pc.is_null(before)))
-            found |= ~same.fill_null(False).to_numpy(zero_copy_only=False).astype(bool)
-        return found
+
+def _changed(columns: Sequence[pa.Array], last: Sequence[pa.Array] | None) -> npt.NDArray[np.bool_]:
+    """Of each row whether a column differs from the row before, `last` before the first one; without that the first one does."""
+    found = np.zeros(len(columns[0]), dtype=bool)
+    found[0] = last is None
+    for place, column in enumerate(columns):
+        before = pa.concat_arrays([column.slice(0, 1) if last is None else last[place], column.slice(0, len(column) - 1)])
+        same = pc.or_kleene(pc.equal(column, before), pc.and_(pc.is_null(column), pc.is_null(before)))
+        found |= ~same.fill_null(False).to_numpy(zero_copy_only=False).astype(bool)
+    return found
 
 
 def _top_columns(side: Side, levels: Levels, count: int, *, is_bid: bool) -> Iterator[tuple[pa.Array, pa.Array]]:

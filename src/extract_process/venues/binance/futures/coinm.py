@@ -5,18 +5,17 @@ from extract_process.venues.binance.futures.product import Product
 from tickhouse_core.settings import BinanceCoinmSettings, read
 from tickhouse_core.timestamps import DAY_US
 
-VENUE = venue_of(
-    Product(
-        name="binance-coinm",
-        api="/dapi/v1",
-        archive="futures/cm",
-        symbol_example="BTCUSD_PERP",
-        settings=BinanceCoinmSettings,
-        socket_of=lambda stream: "",  # one for all, unlike USD-M's
-        address_of=lambda socket: read(BinanceCoinmSettings).ws_url,
-        status_key="contractStatus",
-        earliest_us=1_591_747_200_000_000,  # 2020-06-10, before the first contract
-        quantities_are_contracts=True,
-        longest_klines_us=200 * DAY_US,
-    )
+PRODUCT = Product(
+    name="binance-coinm",
+    api="/dapi/v1",
+    archive="futures/cm",
+    symbol_example="BTCUSD_PERP",
+    settings=BinanceCoinmSettings,
+    socket_of=lambda stream: "",  # one for all, unlike USD-M's
+    address_of=lambda socket: read(BinanceCoinmSettings).ws_url,
+    status_key="contractStatus",
+    earliest_us=1_591_747_200_000_000,  # 2020-06-10, before the first contract
+    quantities_are_contracts=True,
+    longest_klines_us=200 * DAY_US,
 )
+VENUE = venue_of(PRODUCT)

@@ -15,10 +15,12 @@ import pyarrow as pa
 from extract_process.ranges import Range
 from extract_process.venues.api import VenueRest
 from extract_process.venues.binance.futures.product import Product
+from extract_process.venues.binance.futures.quarters import has_delivery, kinds_of
 from extract_process.venues.binance.futures.rest import FuturesRest
 from extract_process.venues.history_tables import funding_rates_table, open_interest_table
 from extract_process.venues.parsing import read_answer
 from extract_process.venues.rest_client import Answer, RequestTally, RestClient
+from tickhouse_core.datasets import OPEN_INTEREST
 from tickhouse_core.errors import UsageError
 from tickhouse_core.timestamps import unit_to_us
 
@@ -27,7 +29,6 @@ FUNDING_REQUESTS, OPEN_INTEREST_REQUESTS = 250, 500
 
 _MOST_FUNDING_ROWS, _MOST_OPEN_INTEREST_ROWS = 1_000, 500
 _OPEN_INTEREST_PATH = "/futures/data/openInterestHist"
-_PERPETUAL = "_PERP"
 
 
 class FuturesHistory:
@@ -46,10 +47,11 @@ class FuturesHistory:
     def tallies(self) -> list[RequestTally]:
         return [self._funding.tally, self._open_interest.tally]
 
-    def check(self, symbol: str) -> None:
-        """Contracts with a delivery date have no funding. Open interest of COIN-M's is one series for several of them in turn."""
-        if symbol.rpartition("_")[2].isdecimal() and "_" in symbol:
-            raise UsageError(f"{symbol} has a delivery date: this history is of perpetual contracts only")
+    def check(self, symbol: str, channel: str) -> None:
+        if has_delivery(symbol) and channel == "funding_rates":
+            raise UsageError(f"{symbol} has a delivery date: it has no funding; tickhouse open-interest and klines have its rows")
+        if has_delivery(symbol) and self._product.quantities_are_contracts:
+            kinds_of(symbol, Range(0, 0))
 
     async def fetch_funding_rates(self, symbol: str, span: Range) -> Answer[pa.Table]:
         """`[{"symbol":"BTCUSDT","fundingRate":"-0.03750000","fundingTime":1570608000000,"markPrice":"34287.54619963"}, …]`."""
@@ -71,11 +73,21 @@ class FuturesHistory:
     async def fetch_open_interest(self, symbol: str, period: str, span: Range) -> Answer[pa.Table]:
         """`[{"symbol":"BTCUSDT","sumOpenInterest":"20403.637","sumOpenInterestValue":"150570784.07","timestamp":1583127900000}]`.
 
-        COIN-M has `pair` and `contractType` instead of the symbol. Some answers had the timestamp as text.
+        COIN-M has `pair` and `contractType` instead of the symbol: of a quarterly contract, one request for each of its kinds.
         """
-        named = {"symbol": symbol}
-        if symbol.endswith(_PERPETUAL):
-            named = {"pair": symbol.removesuffix(_PERPETUAL), "contractType": "PERPETUAL"}
+        if not self._product.quantities_are_contracts:
+            return await self._fetch_open_interest(symbol, period, {"symbol": symbol}, span)
+        pair = symbol.rpartition("_")[0]
+        parts = kinds_of(symbol, span) if has_delivery(symbol) else [("PERPETUAL", span)]
+        answers = [
+            await self._fetch_open_interest(symbol, period, {"pair": pair, "contractType": kind}, part) for kind, part in parts
+        ]
+        if not answers:
+            return Answer(b"", self.markets.client.server_now(), OPEN_INTEREST.schema.empty_table())
+        return answers[-1]._replace(parsed=pa.concat_tables(answer.parsed for answer in answers))
+
+    async def _fetch_open_interest(self, symbol: str, period: str, named: dict[str, str], span: Range) -> Answer[pa.Table]:
+        """`named`: how the venue calls the contract. Some answers had the timestamp as text."""
 
         def read(answer: list[dict[str, Any]], receipt_time: int) -> pa.Table:
             columns = {

@@ -20,16 +20,15 @@ def _address_of(socket: str) -> str:
     return settings.public_ws_url if socket == "public" else settings.market_ws_url
 
 
-VENUE = venue_of(
-    Product(
-        name="binance-usdm",
-        api="/fapi/v1",
-        archive="futures/um",
-        symbol_example="BTCUSDT",
-        settings=BinanceUsdmSettings,
-        socket_of=_socket_of,
-        address_of=_address_of,
-        status_key="status",
-        earliest_us=1_567_900_800_000_000,  # 2019-09-08, the first day of BTCUSDT
-    )
+PRODUCT = Product(
+    name="binance-usdm",
+    api="/fapi/v1",
+    archive="futures/um",
+    symbol_example="BTCUSDT",
+    settings=BinanceUsdmSettings,
+    socket_of=_socket_of,
+    address_of=_address_of,
+    status_key="status",
+    earliest_us=1_567_900_800_000_000,  # 2019-09-08, the first day of BTCUSDT
 )
+VENUE = venue_of(PRODUCT)

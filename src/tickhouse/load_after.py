@@ -1,4 +1,4 @@
-"""`tickhouse klines`: the backfill, and with a data folder the load and the transform behind it: queryable when it ends."""
+"""A command that fetches history into a data folder also loads and transforms it there: queryable when it ends."""
 
 import functools
 import inspect
@@ -12,7 +12,6 @@ from pathlib import Path
 from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from extract_process import klines
 from load_process.__main__ import run_loader
 from load_process.limits import limits_here
 from load_process.loader import LoaderOptions
@@ -38,28 +37,33 @@ _STILL_SECONDS = 60.0
 _LOOK_SECONDS = 0.2
 
 
-@with_data_folder()
-@functools.wraps(inspect.unwrap(klines.main))
-def main(*arguments: object, **named: object) -> None:
-    code: object = 0
-    try:
-        klines.main(*arguments, **named)
-    except SystemExit as ended:  # where rows are missing, what has arrived is loaded all the same
-        if isinstance(ended.__context__, Interrupted):
-            raise
-        code = ended.code
-    if code != _BAD_USAGE and read(DataSettings).folder is not None:
-        run_command(_load)
-    sys.exit(code)  # type: ignore[arg-type]  # as SystemExit has it
+def with_load_after(fetch: Callable[..., None], dataset: str) -> Callable[..., None]:
+    """The command `fetch`, which completes `dataset` in the lake: with `--data` the warehouse of the folder has it, too."""
+
+    @with_data_folder()
+    @functools.wraps(inspect.unwrap(fetch))
+    def command(*arguments: object, **named: object) -> None:
+        code: object = 0
+        try:
+            fetch(*arguments, **named)
+        except SystemExit as ended:  # where rows are missing, what has arrived is loaded all the same
+            if isinstance(ended.__context__, Interrupted):
+                raise
+            code = ended.code
+        if code != _BAD_USAGE and read(DataSettings).folder is not None:
+            run_command(functools.partial(_load, dataset))
+        sys.exit(code)  # type: ignore[arg-type]  # as SystemExit has it
+
+    return command
 
 
-def _load() -> None:
+def _load(dataset: str) -> None:
     warehouse = read(WarehouseSettings)
     assert warehouse.path is not None, "a data folder has one"
     with stop_on_signals() as stop:
         holder = other_holder(warehouse.path)
         if holder is not None and holder.port is not None:
-            _leave_to(holder, warehouse.path, stop)
+            _leave_to(holder, warehouse.path, dataset, stop)
             return
         with serving_sql(warehouse, creates=True):
             migrate(warehouse)
@@ -71,12 +75,12 @@ def _load() -> None:
                     bring_gold_up()
 
 
-def _leave_to(holder: Holder, path: Path, stop: StopRequest) -> None:
+def _leave_to(holder: Holder, path: Path, dataset: str, stop: StopRequest) -> None:
     """What was fetched is in the lake and announced to its queue: a holder that loads takes it from there."""
     log.info(
         "what was fetched is loaded by the process that holds the folder", extra={"folder": str(path), "holder": str(holder)}
     )
-    queues = [dataset_named("klines").queue]
+    queues = [dataset_named(dataset).queue]
     least, deadline = _waiting(queues), time.monotonic() + _STILL_SECONDS
     while left := _waiting(queues):
         if left < least:
