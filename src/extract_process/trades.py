@@ -1,6 +1,7 @@
-"""The command that heals gaps of trades: `python -m extract_process.trades --venue binance`."""
+"""The command for trades of bulk files, `python -m extract_process.trades`: it heals gaps, or records whole days."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,17 +11,66 @@ import typer
 
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.command_line import instant, print_figures, with_data_folder
-from tickhouse_core.errors import UsageError, VenueError
+from tickhouse_core.errors import UnknownSymbols, UsageError, VenueError
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.settings import SpoolSettings, read
 from tickhouse_core.starting import start as start_command
-from tickhouse_core.timestamps import DAY_US, now_us
+from tickhouse_core.timestamps import DAY_US, format_instant, now_us
 
 if TYPE_CHECKING:  # what heals is imported when it runs: --help and a wrong option need none of it
-    from extract_process.backfill.trade_healer import HealReport, TradeHealer
+    from extract_process.backfill.trade_days import TradeDays
+    from extract_process.backfill.trade_healer import TradeHealer
+    from tickhouse_core.datasets import Dataset
     from tickhouse_core.reading.ranges import Request
 
+log = logging.getLogger(__name__)
+
 _USUAL_DAYS = 30
+
+
+def run_days(asked: "Request", stop: StopRequest, *, is_aggregated: bool = False, again: bool = False) -> "TradeDays":
+    """Records whole days of the named symbols, and returns the run with its report.
+
+    Errors: see `TradeDays.run`; VenueError for days that are missing.
+    """
+    from tickhouse_core.datasets import AGG_TRADES, TRADES
+
+    async def run() -> "TradeDays":
+        async with _days(venue_named(asked.venue), AGG_TRADES if is_aggregated else TRADES) as days:
+            began = time.monotonic()
+            try:
+                await days.run(asked, stop, again=again)
+            finally:
+                print_days(days, time.monotonic() - began)
+        _raise_failures(days.report.failures, "stretches of days")
+        return days
+
+    return asyncio.run(run())
+
+
+@asynccontextmanager
+async def _days(venue: Venue, dataset: "Dataset") -> AsyncIterator["TradeDays"]:
+    from extract_process.backfill.trade_days import TradeDays
+    from tickhouse_core.lake import open_lake
+
+    if venue.open_archive is None:
+        raise UsageError(f"--venue {venue.name}: it publishes no files of trades")
+    store, folder = open_lake(), read(SpoolSettings).folder
+    store.check_access()
+    async with venue.open_archive(1) as archive:
+        yield TradeDays(venue, archive, store, folder, dataset, lambda symbol: _contract_size(venue, symbol))
+
+
+async def _contract_size(venue: Venue, symbol: str) -> str:
+    """REST may be unavailable where the archive is not, and forgets what was delisted: then a later run says it."""
+    try:
+        async with venue.open_rest(read(SpoolSettings).folder, 1) as rest:
+            await rest.synchronize_clock()
+            await rest.fetch_statuses([symbol])
+            return rest.contract_sizes.get(symbol, "")
+    except (VenueError, UnknownSymbols) as error:
+        log.warning("what a contract is worth is not known: volumes in the quote asset wait", extra={"why": str(error)})
+        return ""
 
 
 def run_healing(asked: "Request", stop: StopRequest, *, again: bool = False) -> "TradeHealer":
@@ -36,7 +86,7 @@ def run_healing(asked: "Request", stop: StopRequest, *, again: bool = False) -> 
                 await healer.run(asked, stop, again=again)
             finally:
                 print_summary(healer, time.monotonic() - began)
-        _raise_failures(healer.report)
+        _raise_failures(healer.report.failures, "files")
         return healer
 
     return asyncio.run(run())
@@ -76,11 +126,30 @@ def print_summary(healer: "TradeHealer", seconds: float) -> None:
     print_figures(figures, seconds, width=26)
 
 
-def _raise_failures(report: "HealReport") -> None:
+def print_days(days: "TradeDays", seconds: float) -> None:
+    """What was done, one figure a line, on stdout."""
+    report = days.report
+    figures = {
+        "days wanted": report.days,
+        "recorded before": report.complete,
+        "days recorded": report.recorded,
+        "days without a file": report.lacking,
+        "rows recorded": report.rows,
+        "gaps recorded": report.gaps,
+        "trades healed": report.healed,
+        "ids that are no trades": report.no_trades,
+        "files read": report.files,
+        "objects written": report.objects,
+        "archive downloads": days.archive.requests,
+    }
+    print_figures(figures, seconds, width=26)
+
+
+def _raise_failures(failures: list[str], what: str) -> None:
     from extract_process.backfill.stopping import in_few_words
 
-    if report.failures:
-        raise VenueError(in_few_words(report.failures, "files"))
+    if failures:
+        raise VenueError(in_few_words(failures, what))
 
 
 @with_data_folder()
@@ -89,9 +158,18 @@ def main(
     venue: Annotated[str, typer.Option(help=f"The exchange: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
     start: Annotated[str | None, typer.Option(help="Gaps since this instant, ISO 8601, UTC; default 30 days ago.")] = None,
     end: Annotated[str | None, typer.Option(help="Gaps before this instant, ISO 8601, UTC; default now.")] = None,
-    recheck: Annotated[bool, typer.Option("--recheck", help="Also request what a published file lacked before.")] = False,
+    agg_trades: Annotated[
+        bool, typer.Option("--agg-trades", help="Whole days of aggregate trades (aggTrades), instead of single ones.")
+    ] = False,
+    gaps: Annotated[bool, typer.Option("--gaps", help="Only heal gaps, also where symbol, start and end are given.")] = False,
+    recheck: Annotated[
+        bool, typer.Option("--recheck", help="Also request what a published file lacked before, and days that are complete.")
+    ] = False,
 ) -> None:
-    """Heal gaps of recorded trades from the exchange's bulk files, which it publishes a day later."""
+    """Record trades from the exchange's bulk files, which it publishes a day later.
+
+    With --symbol, --start and --end: every trade of these days. Else: what is missing in gaps of recorded trades.
+    """
 
     def work() -> None:
         from tickhouse_core.reading.ranges import Request
@@ -102,10 +180,26 @@ def main(
         if until <= since:
             raise UsageError("--end is not after --start: name a range")
         asked = Request(exchange.name, tuple(dict.fromkeys(symbol or ())), since, until)
+        is_whole = bool(symbol) and start is not None and end is not None
+        if agg_trades and (gaps or not is_whole):
+            raise UsageError("--agg-trades records whole days: name --symbol, --start and --end, and no --gaps")
         with stop_on_signals() as stop:
-            run_healing(asked, stop, again=recheck)
+            if is_whole and not gaps:
+                _check_days(asked)
+                run_days(asked, stop, is_aggregated=agg_trades, again=recheck)
+            else:
+                run_healing(asked, stop, again=recheck)
 
     run_command(work)
+
+
+def _check_days(asked: "Request") -> None:
+    """Raises UsageError for what no file can have."""
+    for option, at in (("--start", asked.start), ("--end", asked.end)):
+        if at % DAY_US:
+            raise UsageError(f"{option} {format_instant(at)}: files have whole days of UTC, so name a day: 2024-01-31")
+    if asked.start // DAY_US >= now_us() // DAY_US:
+        raise UsageError(f"--start {format_instant(asked.start)}: this day is not over, and its file comes on the next one")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pyarrow as pa
 from load_process.limits import LoadLimits
 from tickhouse_core.columns import NAME
 from tickhouse_core.datasets import Dataset, dataset_of_key
-from tickhouse_core.lake_keys import is_streamed
+from tickhouse_core.lake_keys import archived_name, is_streamed
 
 SMALL_CHUNK_BYTES = 4 * 1024**2
 
@@ -49,7 +49,7 @@ class LoadRequest:
     def is_live(self) -> bool:
         """Whether it was recorded just now: it is loaded before backfilled history of the same queue."""
         dataset = dataset_of_key(self.key)
-        return dataset is None or dataset.is_live or is_streamed(self.key)
+        return dataset is None or (dataset.is_live and archived_name(self.key) is None) or is_streamed(self.key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from tickhouse_core.event_kinds import EventKind, GapCause
 NOTHING_WRONG: frozenset[EventKind] = frozenset(
     {
         *("healed", "started", "stopped", "connected", "server_shutdown", "rotated", "heard_again", "snapshot_requested"),
-        *("synced", "proven", "symbol_listed", "contract", "no_trade", "channel_resumed"),
+        *("synced", "proven", "symbol_listed", "contract", "no_trade", "channel_resumed", "backfilled"),
     }
 )
 """Kinds of events that need no remedy."""
@@ -87,6 +87,7 @@ CAUSES: Mapping[GapCause, str] = {
 _BY_CHANNEL = {
     "klines": "To request it again:",
     "trades": "The recorder requests missing trades itself, and `tickhouse trades` fetches Binance's a day later. For candles:",
+    "agg_trades": "`tickhouse trades --agg-trades` requests days again that had no file.",
     "open_interest": "No venue publishes past values of it, but `tickhouse open-interest` fetches its counts of 30 days.",
     "depth": "No venue publishes past updates of a book. The next snapshot repairs it; to see when:",
 }

@@ -14,7 +14,7 @@ UNITS = {"hour": 7 * DAY_US, "day": 366 * DAY_US, "month": 5 * 366 * DAY_US}
 
 KINDS: Mapping[str, tuple[EventKind, ...]] = {
     "all": (),
-    "gaps": ("gap", "healed", "heal_failed", "channel_stopped", "channel_resumed"),
+    "gaps": ("gap", "healed", "heal_failed", "backfilled", "channel_stopped", "channel_resumed"),
     "books": ("proven", "mismatch", "unproven", "synced", "snapshot_requested", "sync_delayed", "new_numbering"),
     "connections": (
         *("connected", "disconnected", "connect_failed", "rotated", "server_shutdown", "mute", "heard_again"),

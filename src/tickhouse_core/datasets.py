@@ -105,6 +105,34 @@ TRADES = Dataset(
     ),
 )
 
+AGG_TRADES = Dataset(
+    name="agg_trades",
+    folder="agg_trades",
+    queue="trades-notifications",
+    natural_key=("venue", "symbol", "agg_trade_id"),
+    id_column="agg_trade_id",
+    time_column="trade_time",
+    channel="agg_trades",
+    is_live=False,
+    is_captured=False,
+    schema=pa.schema(
+        [
+            pa.field("venue", NAME, nullable=False),
+            pa.field("symbol", NAME, nullable=False),
+            pa.field("agg_trade_id", pa.uint64(), nullable=False),
+            pa.field("price", DECIMAL, nullable=False),
+            pa.field("quantity", DECIMAL, nullable=False),
+            pa.field("first_trade_id", pa.uint64(), nullable=False),
+            pa.field("last_trade_id", pa.uint64(), nullable=False),
+            pa.field("is_buyer_maker", pa.bool_(), nullable=False),
+            pa.field("trade_time", INSTANT, nullable=False),
+            pa.field("receipt_time", INSTANT, nullable=False),
+        ]
+    ),
+)
+"""Trades of one order, price and instant as one row, from the venue's bulk files. Ids of its events are those of single trades:
+the aggregates of a market have each of them once."""
+
 DEPTH_DIFFS = Dataset(
     name="depth_diffs",
     folder="depth_diffs",
@@ -316,7 +344,8 @@ STREAM_EVENTS = Dataset(
 )
 
 _OF_DERIVATIVES = (MARK_PRICES, FUNDING_RATES, OPEN_INTEREST, LIQUIDATIONS)
-DATASETS = (KLINES, TRADES, DEPTH_DIFFS, DEPTH_SNAPSHOTS, TICKERS, BOOK_TICKERS, *_OF_DERIVATIVES, STREAM_EVENTS, HEARTBEATS)
+_OF_MARKETS = (KLINES, TRADES, AGG_TRADES, DEPTH_DIFFS, DEPTH_SNAPSHOTS, TICKERS, BOOK_TICKERS)
+DATASETS = (*_OF_MARKETS, *_OF_DERIVATIVES, STREAM_EVENTS, HEARTBEATS)
 DATASET_OF = {dataset.channel: dataset for dataset in reversed(DATASETS) if dataset.channel}
 """By channel; of depth, the diffs."""
 

@@ -9,6 +9,7 @@ EventKind = Literal[
     "gap",
     "healed",
     "heal_failed",
+    "backfilled",
     "started",
     "stopped",
     "connected",

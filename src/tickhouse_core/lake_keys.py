@@ -13,6 +13,7 @@ _UNSAFE = re.compile(r"[\x00-\x20\"#%'*/:=?\\\x7f{\[\]^]")
 _STREAMED = "stream-"
 _RECORDED = re.compile(r"[0-9]{13,16}-(.+)-[0-9]{1,12}\.parquet")
 _MONTH = re.compile(r"([0-9]{4}-[0-9]{2})\.parquet")
+_ARCHIVED = re.compile(r"archive-([0-9]{1,16})-([0-9]{1,16})-[0-9]{4,9}-(.+)\.parquet")
 _COMPACTED = re.compile(r"compacted-([0-9]{1,16})-([0-9]{1,16})-([0-9a-f]{16})-[0-9]{4}\.parquet")
 
 
@@ -32,6 +33,15 @@ class CompactedName:
     first_us: int
     last_us: int
     plan: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedName:
+    """What the file name of a part of a bulk file says: its symbol, and the dataset's time of its first and last rows (us)."""
+
+    symbol: str
+    first_us: int
+    last_us: int
 
 
 def klines_month_key(venue: str, symbol: str, interval: str, month: str) -> str:
@@ -64,6 +74,23 @@ def hourly_key(dataset: Dataset, venue: str, first_receipt_us: int, instance: st
     received = to_datetime(first_receipt_us)
     partitions = {"venue": venue, "date": f"{received:%Y-%m-%d}", "hour": f"{received:%H}"}
     return object_key(dataset, partitions, f"{first_receipt_us}-{_escape(instance)}-{sequence}.parquet")
+
+
+def archived_key(dataset: Dataset, venue: str, filed_us: int, name: ArchivedName, part: int) -> str:
+    """The key of a part of a day's rows of one symbol, from the venue's bulk file: in the hour of `filed_us`, as if recorded.
+
+    It follows from the rows: a run that is repeated overwrites instead of doubling.
+    """
+    filed = to_datetime(filed_us)
+    partitions = {"venue": venue, "date": f"{filed:%Y-%m-%d}", "hour": f"{filed:%H}"}
+    file_name = f"archive-{name.first_us}-{name.last_us}-{part:04d}-{_escape(name.symbol)}.parquet"
+    return object_key(dataset, partitions, file_name)
+
+
+def archived_name(key: str) -> ArchivedName | None:
+    """None for the key of any other object."""
+    found = _ARCHIVED.fullmatch(key.rpartition("/")[2])
+    return None if found is None else ArchivedName(unquote(found[3]), int(found[1]), int(found[2]))
 
 
 def stream_klines_key(venue: str, symbol: str, interval: str, first_receipt_us: int, instance: str, sequence: int) -> str:

@@ -66,6 +66,7 @@ def test_folders_tables_queues_and_notification_ids_are_those_of_the_contract() 
     assert [(known.prefix, known.bronze_table, known.queue, known.notification_id) for known in DATASETS] == [
         ("data_sources/klines_pricing/", "bronze_klines", "klines-notifications", "klines-parquet-notification"),
         ("data_sources/trades/", "bronze_trades", "trades-notifications", "trades-parquet-notification"),
+        ("data_sources/agg_trades/", "bronze_agg_trades", "trades-notifications", "agg-trades-parquet-notification"),
         ("data_sources/depth_diffs/", "bronze_depth_diffs", "depth-notifications", "depth-diffs-parquet-notification"),
         (
             "data_sources/depth_snapshots/",

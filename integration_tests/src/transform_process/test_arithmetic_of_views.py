@@ -212,7 +212,7 @@ def fill(warehouse: Warehouse, chance: random.Random) -> None:
     for venue, symbol in markets:
         market = {"venue": venue, "symbol": symbol}
         of_books = ("silver_depth_diffs", "silver_depth_snapshots", "silver_book_tickers", "stored_book_top", "stored_quotes")
-        for table in ("silver_trades", "silver_tickers", *of_books):
+        for table in ("silver_trades", "silver_agg_trades", "silver_tickers", *of_books):
             insert(warehouse, table, chance, market)
         insert(warehouse, "silver_klines", chance, market | {"interval": "1m"})
         for interval in ("1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d"):

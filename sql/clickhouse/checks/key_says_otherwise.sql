@@ -19,6 +19,10 @@ from (
     where load_time >= {since:DateTime64(6, 'UTC')} and load_time < {until:DateTime64(6, 'UTC')}
     union all
     select venue, symbol, '' as series, object_key, object_etag, load_time
+    from bronze_agg_trades
+    where load_time >= {since:DateTime64(6, 'UTC')} and load_time < {until:DateTime64(6, 'UTC')}
+    union all
+    select venue, symbol, '' as series, object_key, object_etag, load_time
     from bronze_depth_diffs
     where load_time >= {since:DateTime64(6, 'UTC')} and load_time < {until:DateTime64(6, 'UTC')}
     union all

@@ -19,7 +19,10 @@ from tickhouse_core.timestamps import DAY_US
 LACKING = "archive_has_no_data"
 """The cause of `heal_failed` for ids that a published file does not have."""
 
-_MOST_LEFT_OUT = 10
+DAY_INSTANCE = "backfill-"
+"""Begins the instance of gaps that are whole days without a file: their ids are instants, not trades."""
+
+MOST_LEFT_OUT = 10
 """Consecutive ids that a file can leave out because they are no trades of the market; a longer hole is one of the file."""
 
 
@@ -39,9 +42,13 @@ class OpenGap:
 
 
 def open_gaps(events: pa.Table, request: Request, *, again: bool = False) -> list[OpenGap]:
-    """The gaps of trades that touch the range. `events` also has `heal_failed`: what a file lacked counts only if not `again`."""
+    """The gaps of trades that touch the range, without those of whole days.
+
+    `events` also has `heal_failed`: what a file lacked counts only if not `again`.
+    """
     failed = [] if again else _failed(events)
     events = events.filter(pc.not_equal(events.column("event"), "heal_failed"))
+    events = events.filter(pc.invert(pc.starts_with(events.column("instance"), DAY_INSTANCE)))
     gaps = gaps_in(events, request, TRADES)
     started, ended = gap_times(gaps, TRADES)
     found = []
@@ -108,7 +115,7 @@ class MissingTrades:
         if not len(ids):
             return table
         self._look_for_holes(ids, whole_numbers(table.column("trade_time")))
-        rows = _by_id(table.filter(pa.array(self._are_missing(ids), pa.bool_())))
+        rows = by_id(table.filter(pa.array(self._are_missing(ids), pa.bool_())))
         self.ids = _without(self.ids, EVERY_ID.joined(EVERY_ID.ranges_of(rows.column("trade_id").to_pylist())))
         first, last = int(ids.min()), int(ids.max())
         self.seen = Range(min(first, self.seen.first), max(last, self.seen.last)) if self.seen else Range(first, last)
@@ -123,7 +130,7 @@ class MissingTrades:
 
     def within(self, seen: Iterable[Range]) -> list[Range]:
         """The missing ids that these ranges contain."""
-        return _without(self.ids, _without(self.ids, EVERY_ID.joined(seen)))
+        return common(self.ids, EVERY_ID.joined(seen))
 
     def _are_missing(self, ids: Numbers) -> "npt.NDArray[np.bool_]":
         if not self.ids:
@@ -141,9 +148,14 @@ class MissingTrades:
         self._last = int(ids[-1]), int(times[-1])
         steps = np.diff(ids)
         self._is_ascending = self._is_ascending and bool((steps >= 0).all())
-        places = np.flatnonzero((steps > 1) & (steps <= _MOST_LEFT_OUT + 1))
+        places = np.flatnonzero((steps > 1) & (steps <= MOST_LEFT_OUT + 1))
         holes = [LeftOut(Range(int(ids[place]) + 1, int(ids[place + 1]) - 1), int(times[place])) for place in places]
         self._holes += [hole for hole in holes if self.within([hole.ids])]
+
+
+def common(ids: list[Range], others: list[Range]) -> list[Range]:
+    """What both have. Both in order and apart."""
+    return _without(ids, _without(ids, others))
 
 
 def _without(ids: list[Range], gone: list[Range]) -> list[Range]:
@@ -164,7 +176,11 @@ def _without(ids: list[Range], gone: list[Range]) -> list[Range]:
     return left
 
 
-def _by_id(rows: pa.Table) -> pa.Table:
-    rows = rows.sort_by("trade_id").combine_chunks()
-    ids = whole_numbers(rows.column("trade_id"))
+def by_id(rows: pa.Table, column: str = "trade_id") -> pa.Table:
+    """In order of their ids, each once."""
+    ids = whole_numbers(rows.column(column))
+    if bool((ids[1:] > ids[:-1]).all()):
+        return rows
+    rows = rows.sort_by(column).combine_chunks()
+    ids = whole_numbers(rows.column(column))
     return rows.filter(pa.array(np.r_[True, ids[1:] != ids[:-1]], pa.bool_())) if len(ids) > 1 else rows

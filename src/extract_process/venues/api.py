@@ -9,6 +9,7 @@ import pyarrow as pa
 from extract_process.ranges import Range
 from extract_process.records import AnsweredTrade, DepthSnapshot
 from extract_process.venues.rest_client import Answer, RequestTally, RestClient
+from tickhouse_core.datasets import TRADES, Dataset
 
 
 class Reply(NamedTuple):
@@ -163,14 +164,17 @@ class HistoryRest(Protocol):
 
 
 class TradeFile(Protocol):
-    """All trades of a day (`date` is `YYYY-MM-DD`) or month, proven by the venue's checksum. `sha256` is the file's."""
+    """All trades, or aggregates of them, of a day (`date` is `YYYY-MM-DD`) or month, proven by the venue's checksum.
+
+    `sha256` is the file's.
+    """
 
     name: str
     date: str
     sha256: str
 
     def tables(self) -> Iterator[pa.Table]:
-        """Rows of the dataset trades in the file's order, some ten thousand at a time: a file may be larger than memory.
+        """Rows of its dataset in the file's order, some ten thousand at a time: a file may be larger than memory.
 
         Blocking. Raises VenueRefused for a file that cannot be read.
         """
@@ -192,8 +196,11 @@ class Archive(Protocol):
     async def fetch_day(self, symbol: str, interval: str, day: str) -> pa.Table | None:
         """All klines of a day (`YYYY-MM-DD`)."""
 
-    async def fetch_trades(self, symbol: str, date: str, sink: IO[bytes]) -> TradeFile | None:
-        """The trades of a day (`YYYY-MM-DD`) or month (`YYYY-MM`). The file is written into `sink`, which it needs open."""
+    async def fetch_trades(self, symbol: str, date: str, sink: IO[bytes], dataset: Dataset = TRADES) -> TradeFile | None:
+        """The trades (or aggregates, by `dataset`) of a day (`YYYY-MM-DD`) or month (`YYYY-MM`).
+
+        The file is written into `sink`, which it needs open.
+        """
 
     async def publishes(self, symbol: str, interval: str, date: str) -> bool:
         """Whether there is a file of this month or day."""

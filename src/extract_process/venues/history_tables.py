@@ -1,4 +1,4 @@
-"""PURE. Columns of a venue's history (trades of files, funding rates, open interest) as rows of their datasets, checked."""
+"""PURE. Columns of a venue's history (trades of files, their aggregates, funding rates, open interest) as checked rows."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from extract_process.decimals import decimals
 from extract_process.venues.parsing import complete_array, decimals_of, instants_of, integers_of, repeated
 from tickhouse_core.columns import INSTANT
-from tickhouse_core.datasets import FUNDING_RATES, OPEN_INTEREST, TRADES
+from tickhouse_core.datasets import AGG_TRADES, FUNDING_RATES, OPEN_INTEREST, TRADES
 
 
 def trades_table(columns: dict[str, Any], *, venue: str, symbol: str, receipt_time: int) -> pa.Table:
@@ -24,6 +24,24 @@ def trades_table(columns: dict[str, Any], *, venue: str, symbol: str, receipt_ti
     filled |= {name: decimals_of(columns[name]) for name in ("price", "quantity")}
     filled["trade_time"] = filled["event_time"] = instants_of(columns["trade_time"], grain=1)
     return _history_table(TRADES.schema, filled, receipt_time)
+
+
+def agg_trades_table(columns: dict[str, Any], *, venue: str, symbol: str, receipt_time: int) -> pa.Table:
+    """Columns of aggregate trades (times in microseconds, prices and quantities as text) as rows of the dataset agg_trades.
+
+    A row with a first trade below 0 is a placeholder, and left out. Raises ValueError or ArrowInvalid for values that cannot be.
+    """
+    given = pa.table(columns)
+    given = given.filter(pc.greater_equal(complete_array(given["first_trade_id"], pa.int64()), 0))
+    if pc.any(pc.less(given["last_trade_id"], given["first_trade_id"])).as_py():
+        raise ValueError("an aggregate ends before its first trade")
+    filled: dict[str, Any] = {"venue": repeated(venue, given.num_rows), "symbol": repeated(symbol, given.num_rows)}
+    for name in ("agg_trade_id", "first_trade_id", "last_trade_id"):
+        filled[name] = integers_of(given[name]).cast(pa.uint64())
+    filled["is_buyer_maker"] = complete_array(given["is_buyer_maker"], pa.bool_())
+    filled |= {name: decimals_of(given[name]) for name in ("price", "quantity")}
+    filled["trade_time"] = instants_of(given["trade_time"], grain=1)
+    return _history_table(AGG_TRADES.schema, filled, receipt_time)
 
 
 def funding_rates_table(columns: dict[str, Any], *, venue: str, symbol: str, receipt_time: int) -> pa.Table:

@@ -1,7 +1,7 @@
-"""The bulk archive's trades: a finished day or month of a symbol as a zip with a CHECKSUM, rows equal to REST's.
+"""The bulk archive's trades and aggregates: a finished day or month of a symbol, a zip with a CHECKSUM, rows equal to REST's.
 
-Spot has 7 columns and no header, "microseconds from 2025-01-01 on"; futures have 6, a header, and milliseconds. A trade is there
-as far as the venue knows it: since its book was started, and not longer than the log of trades reaches back.
+Spot has no header, `is_best_match` and "microseconds from 2025-01-01 on"; futures have a header and milliseconds. A trade is
+there as far as the venue knows it: since its book was started, and not longer than the log of trades reaches back.
 """
 
 import re
@@ -12,15 +12,19 @@ from typing import Any
 
 import orjson
 
+from simulated_exchange.binance.agg_trades import aggregates
 from simulated_exchange.binance.archive import MICROSECONDS_SINCE, as_sent, checksum_of, period_of, zipped
 from simulated_exchange.market.klines import TimeUnit
 from simulated_exchange.server.faults import FaultKind
 
 _PATH = re.compile(
-    r"(?P<period>daily|monthly)/trades/(?P<symbol>[^/]+)"
-    r"/(?P=symbol)-trades-(?P<date>\d{4}-\d\d(?:-\d\d)?)\.zip(?P<checksum>\.CHECKSUM)?"
+    r"(?P<period>daily|monthly)/(?P<kind>trades|aggTrades)/(?P<symbol>[^/]+)"
+    r"/(?P=symbol)-(?P=kind)-(?P<date>\d{4}-\d\d(?:-\d\d)?)\.zip(?P<checksum>\.CHECKSUM)?"
 )
-_HEADER = "id,price,qty,quote_qty,time,is_buyer_maker"
+_HEADERS = {
+    "trades": "id,price,qty,quote_qty,time,is_buyer_maker",
+    "aggTrades": "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker",
+}
 _KEPT = 8
 
 
@@ -33,6 +37,8 @@ class TradesFile:
     end: int
     name: str
     wants_checksum: bool
+    kind: str
+    """`trades` or `aggTrades`."""
 
 
 def parse_trades_path(path: str, folder: str) -> TradesFile | None:
@@ -41,7 +47,8 @@ def parse_trades_path(path: str, folder: str) -> TradesFile | None:
     period = period_of(match["period"], match["date"]) if match else None
     if not match or not period:
         return None
-    return TradesFile(match["symbol"], *period, f"{match['symbol']}-trades-{match['date']}", bool(match["checksum"]))
+    name = f"{match['symbol']}-{match['kind']}-{match['date']}"
+    return TradesFile(match["symbol"], *period, name, bool(match["checksum"]), match["kind"])
 
 
 class TradesArchive:
@@ -69,24 +76,30 @@ class TradesArchive:
     def _build(
         self, file: TradesFile, trades: Iterable[dict[str, Any]], unit: TimeUnit, faults: frozenset[FaultKind]
     ) -> bytes | None:
-        rows = [trade for trade in trades if file.start * unit <= trade["time"] < file.end * unit]
+        time = "T" if file.kind == "aggTrades" else "time"
+        known = aggregates(trades) if file.kind == "aggTrades" else trades
+        rows = [row for row in known if file.start * unit <= row[time] < file.end * unit]
         if FaultKind.ARCHIVE_MISSING_ROWS in faults:
             rows = rows[: len(rows) // 2] + rows[len(rows) // 2 + max(1, len(rows) // 10) :]
         if not rows:
             return None
-        lines = map(_spot_line if self._is_spot else _futures_line, rows)
-        return zipped(f"{file.name}.csv", "\n".join([*([] if self._is_spot else [_HEADER]), *lines, ""]).encode())
+        line = _aggregate_line if file.kind == "aggTrades" else _trade_line
+        header = [] if self._is_spot else [_HEADERS[file.kind]]
+        lines = (line(row, is_spot=self._is_spot) for row in rows)
+        return zipped(f"{file.name}.csv", "\n".join([*header, *lines, ""]).encode())
 
 
-def _spot_line(trade: dict[str, Any]) -> str:
-    """Words as Python writes them."""
-    return f"{_numbers(trade)},{trade['isBuyerMaker']},{trade.get('isBestMatch', True)}"
-
-
-def _futures_line(trade: dict[str, Any]) -> str:
-    return f"{_numbers(trade)},{str(trade['isBuyerMaker']).lower()}"
-
-
-def _numbers(trade: dict[str, Any]) -> str:
+def _trade_line(trade: dict[str, Any], *, is_spot: bool) -> str:
     quote = trade.get("quoteQty", trade.get("baseQty", "0"))
-    return f"{trade['id']},{trade['price']},{trade['qty']},{quote},{trade['time']}"
+    numbers = f"{trade['id']},{trade['price']},{trade['qty']},{quote},{trade['time']}"
+    return f"{numbers},{_words(trade['isBuyerMaker'], trade.get('isBestMatch', True), is_spot=is_spot)}"
+
+
+def _aggregate_line(one: dict[str, Any], *, is_spot: bool) -> str:
+    numbers = f"{one['a']},{one['p']},{one['q']},{one['f']},{one['l']},{one['T']}"
+    return f"{numbers},{_words(one['m'], one['M'], is_spot=is_spot)}"
+
+
+def _words(is_buyer_maker: bool, is_best_match: bool, *, is_spot: bool) -> str:
+    """Of spot two words as Python writes them."""
+    return f"{is_buyer_maker},{is_best_match}" if is_spot else str(is_buyer_maker).lower()

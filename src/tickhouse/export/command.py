@@ -25,7 +25,7 @@ from tickhouse.export.tardis_files import TYPES, USUAL_TYPES, channels_of, write
 from tickhouse.live_status import terminal
 from tickhouse_core import logs
 from tickhouse_core.command_line import instant, one_of, with_data_folder
-from tickhouse_core.datasets import CHANNELS, DATASET_OF
+from tickhouse_core.datasets import AGG_TRADES, CHANNELS, DATASET_OF
 from tickhouse_core.errors import Interrupted, UsageError
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
@@ -36,11 +36,12 @@ from tickhouse_core.reading.ranges import Request, request
 from tickhouse_core.reading.source import LakeSource
 from tickhouse_core.timestamps import format_instant
 
+_ALL = (*CHANNELS, str(AGG_TRADES.channel))
 _FORMATS = {
     "hftbacktest": ("trades", "depth"),
     "nautilus": ("trades", "depth", "klines"),
     "tardis-csv": ("trades", "depth"),
-    "parquet": CHANNELS,
+    "parquet": _ALL,
 }
 """The channels that a format can hold."""
 
@@ -55,7 +56,7 @@ def main(
     end: Annotated[str, typer.Option("--to", help="End of the range, excluded.")],
     out: Annotated[Path, typer.Option(help="A folder: new, empty, or with the same export from before.")],
     venue: Annotated[str, typer.Option(help="As in the lake: binance, binance-usdm, binance-coinm or kucoin.")] = "binance",
-    channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: trades and depth.")] = None,
+    channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(_ALL)}; repeats. Default: trades and depth.")] = None,
     interval: Annotated[str, typer.Option(help="Interval of klines, in the venue's spelling.")] = "1m",
     data_type: Annotated[
         list[str] | None,
@@ -211,11 +212,11 @@ class _Progress:
 
 
 def _channels(form: str, asked: list[str] | None, types: list[str] | None) -> tuple[str, ...]:
-    """In the order of CHANNELS. Raises UsageError for what a format cannot hold."""
+    """In one order. Raises UsageError for what a format cannot hold."""
     allowed = _FORMATS[one_of("FORMAT", form, _FORMATS)]
     for one in types or ():
         one_of("--type", one, TYPES)
     if types and form != "tardis-csv":
         raise UsageError(f"--type is for tardis-csv; {form} takes --channel")
     chosen = channels_of(types) if types else {one_of("--channel", one, allowed) for one in asked or ("trades", "depth")}
-    return tuple(channel for channel in CHANNELS if channel in chosen)
+    return tuple(channel for channel in _ALL if channel in chosen)

@@ -9,7 +9,8 @@ import pyarrow as pa
 from tickhouse.export.job import Job
 from tickhouse.export.plan import Plan
 from tickhouse.export.trade_story import TradeStory
-from tickhouse_core.datasets import DECIMAL, INSTANT, MARK_PRICES, OPEN_INTEREST, TRADES, Dataset
+from tickhouse_core.columns import DECIMAL, INSTANT
+from tickhouse_core.datasets import MARK_PRICES, OPEN_INTEREST, TRADES, Dataset
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 
 CHANNELS = ("trades", "mark_prices", "open_interest")

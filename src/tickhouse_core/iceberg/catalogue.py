@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NAME = "tickhouse"
 """Of the catalogue in pyiceberg's own configuration: PYICEBERG_CATALOG__TICKHOUSE__…"""
 
-TABLES = tuple(dataset for dataset in DATASETS if dataset is not KLINES and (dataset.channel is None or dataset.is_captured))
+TABLES = tuple(dataset for dataset in DATASETS if dataset is not KLINES and (dataset.is_captured or not dataset.longest_step_us))
 """Datasets with compacted objects. The object of a month of a history is written anew while the month lasts: none can hold it."""
 
 WITHOUT_TABLE = "klines, funding_rates and open_interest with a period are not registered: objects of a month are rewritten"

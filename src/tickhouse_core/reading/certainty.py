@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tickhouse_core.columns import INSTANT
-from tickhouse_core.datasets import DEPTH_DIFFS, KLINES, TRADES, Dataset
-from tickhouse_core.reading.events import absences, gap_times, gaps_in, healed_times, joined
+from tickhouse_core.datasets import AGG_TRADES, DEPTH_DIFFS, KLINES, TRADES, Dataset
+from tickhouse_core.reading.events import absences, backfilled_spans, gap_times, gaps_in, healed_times, joined
 from tickhouse_core.reading.objects import length_us
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
@@ -89,6 +89,11 @@ class _Told:
             self.first = int(inside.min()) if self.first is None else self.first
             self.last = int(inside.max())
 
+    def add_whole_days(self, spans: Sequence[tuple[int, int]], request: Request) -> None:
+        """All rows of these spans are there: a border within one needs no row beside it."""
+        self.is_before = self.is_before or any(start <= request.start < end for start, end in spans)
+        self.is_after = self.is_after or any(start < request.end <= end for start, end in spans)
+
 
 def certainty(source: Source, dataset: Dataset, request: Request) -> Certainty:
     """Reads ids and times of the range, and of gaps that begin or end outside of it. Raises LakeUnavailable, AccessRefused."""
@@ -119,6 +124,7 @@ class _Look:
         mine = [place for place, name in enumerate(self._symbols) if name == symbol]
         asked = replace(self._request, symbols=(symbol,))
         told = self._told(asked)
+        told.add_whole_days(backfilled_spans(self._events, symbol), asked)
         for place in mine:
             if self.is_open[place] and self._is_filled(asked, place, told):
                 self.is_open[place] = False
@@ -153,7 +159,7 @@ class _Look:
         A gap that was healed explains none: its rows were there. Only Binance's markets count trades up by one, as the check
         trade_id_gaps has it; what is said to be no trade is none that is missing.
         """
-        counts_trades = self._dataset is TRADES and asked.venue.startswith("binance")
+        counts_trades = self._dataset in (TRADES, AGG_TRADES) and asked.venue.startswith("binance")
         step = _step(self._dataset, asked)
         if self._dataset not in (DEPTH_DIFFS, KLINES) and not counts_trades and not step:
             return 0
@@ -177,13 +183,16 @@ def _ids_of(dataset: Dataset, table: pa.Table) -> tuple[Numbers, Numbers, Number
     times, ids = whole_numbers(table.column(dataset.time_column)), whole_numbers(table.column(dataset.id_column))
     if dataset is DEPTH_DIFFS:
         return times, whole_numbers(table.column("first_update_id")), ids + 1
+    if dataset is AGG_TRADES:
+        return times, whole_numbers(table.column("first_trade_id")), whole_numbers(table.column("last_trade_id")) + 1
     if dataset is KLINES:  # the venue's close_time is a millisecond before the end
         return times, ids, (whole_numbers(table.column("close_time")) // 1_000 + 1) * 1_000
     return times, ids, ids + 1
 
 
 def _columns(dataset: Dataset) -> list[str]:
-    more = {DEPTH_DIFFS.name: ["first_update_id"], KLINES.name: ["close_time"]}.get(dataset.name, [])
+    ids = {AGG_TRADES.name: ["first_trade_id", "last_trade_id"], DEPTH_DIFFS.name: ["first_update_id"]}
+    more = (ids | {KLINES.name: ["close_time"]}).get(dataset.name, [])
     return [dataset.id_column, *([] if dataset.time_column == dataset.id_column else [dataset.time_column]), *more]
 
 

@@ -30,7 +30,7 @@ class GapEvents:
     An object of events is read once; what is kept of it are gaps and heals, and the ids that are no trades.
     """
 
-    def __init__(self, store: ObjectStore, kinds: tuple[EventKind, ...] = ("gap", "healed")) -> None:
+    def __init__(self, store: ObjectStore, kinds: tuple[EventKind, ...] = ("gap", "healed", "backfilled")) -> None:
         """`kinds`: which events are kept."""
         self._store = store
         self._kinds = list(kinds)
@@ -46,7 +46,7 @@ class GapEvents:
         return self._reader.unreadable
 
     def of(self, dataset: Dataset, request: Request) -> pa.Table:
-        """Gaps and heals (or `kinds`) of the symbols, all where none is named, from the beginning of the range on.
+        """Gaps, heals and backfilled days (or `kinds`) of the symbols, all where none is named, from the range's beginning on.
 
         Each once, in the columns of stream_events.
         """
@@ -99,6 +99,14 @@ def healed_times(events: pa.Table) -> list[int]:
     return sorted(
         {int(at) for at in whole_numbers(events.filter(pc.equal(events.column("event"), "healed")).column("started_at"))}
     )
+
+
+def backfilled_spans(events: pa.Table, symbol: str) -> list[tuple[int, int]]:
+    """Half-open, in microseconds: days that were recorded completely from the venue's bulk files; neighbours are one span."""
+    said = pc.and_(pc.equal(events.column("event"), "backfilled"), pc.equal(events.column("symbol"), symbol))
+    days = events.filter(said)
+    starts, ends = (whole_numbers(days.column(name)).tolist() for name in ("started_at", "ended_at"))
+    return joined(zip(starts, ends, strict=True))
 
 
 def gaps_in(events: pa.Table, request: Request, dataset: Dataset) -> pa.Table:

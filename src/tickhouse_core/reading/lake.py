@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from tickhouse_core.datasets import (
+    AGG_TRADES,
     BOOK_TICKERS,
     CHANNELS,
     DATASET_OF,
@@ -106,6 +107,10 @@ class Lake:
     def trades(self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False) -> Rows:
         """By trade_time: venue, symbol, trade_id, price, quantity, is_buyer_maker, trade_time, event_time, receipt_time."""
         return self.rows_of(TRADES, request(venue, symbols, start, end), exact)
+
+    def agg_trades(self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False) -> Rows:
+        """By trade_time, in the columns of the view `agg_trades`: trades of one order, price and instant are one row."""
+        return self.rows_of(AGG_TRADES, request(venue, symbols, start, end), exact)
 
     def klines(
         self, symbols: Symbols, interval: str, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False

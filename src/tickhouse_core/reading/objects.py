@@ -2,7 +2,7 @@
 
 An object is filed under what was first received, rows are asked for by the venue's time. Between both lie the latency, a clock
 that is wrong, and the size of a batch: an hour is more than all of them. Rows that were healed came at any time later;
-the events `healed` say when. The names of compacted objects say the times of their rows.
+the events `healed` say when. The names of compacted objects, and of parts of bulk files, say the times of their rows.
 """
 
 import heapq
@@ -10,7 +10,15 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from tickhouse_core.datasets import KLINES, Dataset
-from tickhouse_core.lake_keys import compacted_name, is_streamed, klines_prefix, month_of_history, object_key, parse_object_key
+from tickhouse_core.lake_keys import (
+    archived_name,
+    compacted_name,
+    is_streamed,
+    klines_prefix,
+    month_of_history,
+    object_key,
+    parse_object_key,
+)
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, format_instant, parse_instant
@@ -143,7 +151,11 @@ def _daily(
         found = []
         for summary in store.list_keys(day_prefix(dataset, request.venue, day)) if wanted else ():
             received = first_receipt(summary.key)
-            if received is None:
+            if (named := archived_name(summary.key)) is not None:
+                is_near = any(first <= named.last_us and named.first_us <= last for first, last in wanted)
+                if is_near and (not request.symbols or named.symbol in request.symbols):
+                    found.append(Candidate(summary, named.first_us, 0))
+            elif received is None:
                 found.append(Candidate(summary, day - DAY_US, 0))
             elif any(first <= received <= last for first, last in wanted):
                 found.append(Candidate(summary, received - LATE_US, received))

@@ -51,7 +51,7 @@ class WarehouseSource:
     def events(self, dataset: Dataset, request: Request) -> pa.Table:
         names = ", ".join(STREAM_EVENTS.schema.names)
         sql = (
-            f"select {names} from silver_stream_events final where event in ('gap', 'healed') "  # noqa: S608  # our own names
+            f"select {names} from silver_stream_events final where event in ('gap', 'healed', 'backfilled') "  # noqa: S608  # our own names
             "and venue = {venue:String} and channel = {channel:String} "
             "and (empty({symbols:Array(String)}) or symbol in {symbols:Array(String)}) "
             "and (channel = 'klines' or greatest(started_at, ifNull(ended_at, started_at)) "
@@ -66,7 +66,7 @@ class WarehouseSource:
     def no_trades(self, request: Request) -> list[tuple[int, int]]:
         sql = (
             "select from_update_id, to_update_id + 1 from silver_stream_events final where event = 'no_trade' "
-            "and venue = {venue:String} and channel = 'trades' and has({symbols:Array(String)}, symbol) "
+            "and venue = {venue:String} and channel in ('trades', 'agg_trades') and has({symbols:Array(String)}, symbol) "
             "and started_at >= fromUnixTimestamp64Micro({since:Int64}) and started_at < fromUnixTimestamp64Micro({until:Int64})"
         )
         asked = {"venue": request.venue, "symbols": list(request.symbols)}

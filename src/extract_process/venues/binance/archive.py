@@ -17,7 +17,7 @@ from extract_process.venues.binance.archive_files import DAY_LENGTH, ArchiveFile
 from extract_process.venues.binance.archive_trades import MOST_TRADE_BYTES, BinanceTradeFile, trades_path
 from extract_process.venues.binance.archive_zip import UNREADABLE, Shape, blocks_of_lines, in_one_line
 from extract_process.venues.binance.klines import KLINE_COLUMNS, NAME, klines_table
-from tickhouse_core.datasets import KLINES
+from tickhouse_core.datasets import KLINES, TRADES, Dataset
 from tickhouse_core.errors import VenueRefused
 from tickhouse_core.timestamps import DAY_US, now_us
 
@@ -57,11 +57,11 @@ class BinanceArchive:
         """All klines of a day (`YYYY-MM-DD`); None for intervals above one day, which have no daily files."""
         return None if interval in _MONTHLY_ONLY else await self._fetch(symbol, interval, day)
 
-    async def fetch_trades(self, symbol: str, date: str, sink: IO[bytes]) -> TradeFile | None:
-        """The file of trades of a day or a calendar month, written into `sink`."""
-        path = trades_path(self._market, symbol, date)
+    async def fetch_trades(self, symbol: str, date: str, sink: IO[bytes], dataset: Dataset = TRADES) -> TradeFile | None:
+        """The file of trades or aggregates (`dataset`) of a day or a calendar month, written into `sink`."""
+        path = trades_path(self._market, symbol, date, dataset)
         digest = await self._files.download(path, sink, MOST_TRADE_BYTES)
-        return None if digest is None else BinanceTradeFile(sink, path, digest, self._venue, symbol, date)
+        return None if digest is None else BinanceTradeFile(sink, path, digest, self._venue, symbol, date, dataset)
 
     async def publishes(self, symbol: str, interval: str, date: str) -> bool:
         """Whether there is a file of this month or day. Nothing of it is read."""

@@ -1,13 +1,15 @@
-"""Binance's bulk files of trades: one zip for a day or month of a symbol, read in blocks.
+"""Binance's bulk files of trades and of aggregate trades: one zip for a day or month of a symbol, read in blocks.
 
 "The `trades` files' data is obtained from /api/v3/historicalTrades", of futures "from /fapi/v1/trades" and "/dapi/v1/trades";
 "the timestamp for SPOT data from January 1st 2025 onwards will be in microseconds"
-(https://github.com/binance/binance-public-data). Newer files of futures have a header, spot's have none.
+(https://github.com/binance/binance-public-data). Newer files of futures have a header, spot's have none. Of aggregates "p = 0,
+q = 0, f = -1, l = -1" is a placeholder (changelog of 2022-04-12): no row.
 """
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import IO
 from urllib.parse import quote
 
@@ -18,8 +20,9 @@ import pyarrow.csv
 from extract_process.venues.binance.archive_files import DAY_LENGTH, folder_of
 from extract_process.venues.binance.archive_zip import UNREADABLE, Shape, blocks_of_lines, in_one_line
 from extract_process.venues.binance.klines import in_us
-from extract_process.venues.history_tables import trades_table
+from extract_process.venues.history_tables import agg_trades_table, trades_table
 from tickhouse_core.columns import INSTANT
+from tickhouse_core.datasets import AGG_TRADES, TRADES, Dataset
 from tickhouse_core.errors import VenueRefused
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, now_us, parse_instant
 
@@ -30,17 +33,41 @@ _MOST_ROWS = 2**31
 _ROW_BYTES = 192
 """The longest row there can be: an id, three numbers, a time and two words."""
 
-_SHAPE = Shape(re.compile(rb'"?(trade[ _]?)?id"?,', re.IGNORECASE), _ROW_BYTES, "trades")
-_COLUMNS = ("trade_id", "price", "quantity", "quote_quantity", "trade_time", "is_buyer_maker", "is_best_match")
-"""The 7 places of a row; futures lack the last one."""
+_VALUES = {"price": pa.string(), "quantity": pa.string(), "trade_time": pa.int64(), "is_buyer_maker": pa.bool_()}
 
-_TYPES = {
-    "trade_id": pa.uint64(),
-    "price": pa.string(),
-    "quantity": pa.string(),
-    "trade_time": pa.int64(),
-    "is_buyer_maker": pa.bool_(),
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Files of one kind. `folder`: their place in the archive; `places` of a row, of which futures lack the last one."""
+
+    folder: str
+    shape: Shape
+    places: tuple[str, ...]
+    types: dict[str, pa.DataType]
+    table: Callable[..., pa.Table]
+
+
+_LAYOUTS = {
+    TRADES.name: _Layout(
+        "trades",
+        Shape(re.compile(rb'"?(trade[ _]?)?id"?,', re.IGNORECASE), _ROW_BYTES, "trades"),
+        ("trade_id", "price", "quantity", "quote_quantity", "trade_time", "is_buyer_maker", "is_best_match"),
+        {"trade_id": pa.uint64(), **_VALUES},
+        trades_table,
+    ),
+    AGG_TRADES.name: _Layout(
+        "aggTrades",
+        Shape(re.compile(rb'"?agg[ _]?trade[ _]?id"?,', re.IGNORECASE), _ROW_BYTES, "aggregate trades"),
+        (
+            *("agg_trade_id", "price", "quantity", "first_trade_id", "last_trade_id", "trade_time", "is_buyer_maker"),
+            "is_best_match",
+        ),
+        {"agg_trade_id": pa.uint64(), "first_trade_id": pa.int64(), "last_trade_id": pa.int64(), **_VALUES},
+        agg_trades_table,
+    ),
 }
+"""By dataset."""
+
 _SPARE_US = MINUTE_US
 """So far outside of its day a trade may be; farther it is another day's, or in another unit of time."""
 
@@ -48,22 +75,25 @@ _SPARE_US = MINUTE_US
 class BinanceTradeFile:
     """A TradeFile; see there. Repeated ids stay."""
 
-    def __init__(self, file: IO[bytes], path: str, sha256: str, venue: str, symbol: str, date: str) -> None:
+    def __init__(
+        self, file: IO[bytes], path: str, sha256: str, venue: str, symbol: str, date: str, dataset: Dataset = TRADES
+    ) -> None:
         self.name = path.rpartition("/")[2]
         self.sha256 = sha256
         self.date = date
         self._file = file
         self._path = path
         self._named = {"venue": venue, "symbol": symbol}
+        self.dataset = dataset
         self._period = _period_of(date)
 
     def tables(self) -> Iterator[pa.Table]:
         """Rows without a price are left out: they are no trades of the market."""
-        rows = 0
+        rows, layout = 0, _LAYOUTS[self.dataset.name]
         try:
-            for lines in blocks_of_lines(self._file, _SHAPE, _MOST_ROWS):
-                columns = _read_csv(lines)
-                table = trades_table(columns, **self._named, receipt_time=now_us())
+            for lines in blocks_of_lines(self._file, layout.shape, _MOST_ROWS):
+                columns = _read_csv(lines, layout)
+                table = layout.table(columns, **self._named, receipt_time=now_us())
                 self._check_times(table)
                 rows += table.num_rows
                 yield table.filter(pc.greater(table["price"], 0))
@@ -74,6 +104,8 @@ class BinanceTradeFile:
 
     def _check_times(self, table: pa.Table) -> None:
         """Raises ValueError for trades of another time."""
+        if not table.num_rows:  # of placeholders alone
+            return
         times = table["trade_time"].cast(pa.int64())
         first, last = pc.min(times).as_py(), pc.max(times).as_py()
         if first < self._period[0] - _SPARE_US or last >= self._period[1] + _SPARE_US:
@@ -81,8 +113,9 @@ class BinanceTradeFile:
             raise ValueError(f"it has trades of another time: {found}")
 
 
-def trades_path(market: str, symbol: str, date: str) -> str:
-    return f"{folder_of(market, 'trades', symbol, date)}/{quote(symbol)}-trades-{date}.zip"
+def trades_path(market: str, symbol: str, date: str, dataset: Dataset = TRADES) -> str:
+    folder = _LAYOUTS[dataset.name].folder
+    return f"{folder_of(market, folder, symbol, date)}/{quote(symbol)}-{folder}-{date}.zip"
 
 
 def _period_of(date: str) -> tuple[int, int]:
@@ -94,13 +127,13 @@ def _period_of(date: str) -> tuple[int, int]:
     return start, start + 31 * DAY_US
 
 
-def _read_csv(lines: bytes) -> dict[str, pa.ChunkedArray]:
+def _read_csv(lines: bytes, layout: _Layout) -> dict[str, pa.ChunkedArray]:
     """Numbers as the text they are, times in microseconds."""
     places = lines.partition(b"\n")[0].count(b",") + 1
     table = pyarrow.csv.read_csv(
         io.BytesIO(lines),
-        pyarrow.csv.ReadOptions(column_names=list(_COLUMNS[:places])),
-        convert_options=pyarrow.csv.ConvertOptions(column_types=_TYPES, include_columns=list(_TYPES)),
+        pyarrow.csv.ReadOptions(column_names=list(layout.places[:places])),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=layout.types, include_columns=list(layout.types)),
     )
-    columns = {name: table.column(name) for name in _TYPES}
+    columns = {name: table.column(name) for name in layout.types}
     return columns | {"trade_time": in_us(columns["trade_time"])}

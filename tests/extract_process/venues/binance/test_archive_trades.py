@@ -12,6 +12,7 @@ import pytest
 
 from extract_process.venues.binance.archive import BinanceArchive
 from extract_process.venues.binance.archive_trades import BinanceTradeFile, trades_path
+from tickhouse_core.datasets import AGG_TRADES
 from tickhouse_core.errors import VenueRefused
 from tickhouse_core.timestamps import parse_instant
 
@@ -71,6 +72,47 @@ def test_row_is_a_trade_in_microseconds(content: bytes, date: str, row: tuple[ob
 def test_file_that_cannot_be_read_is_refused_with_its_name(content: bytes, why: str) -> None:
     with pytest.raises(VenueRefused, match=f"/BTCUSDT-trades-2025-03-09.zip .*{why}"):
         list(file_of(content, "2025-03-09").tables())
+
+
+AGG_SPOT_US = f"26129,0.01633102,4.70443515,27781,27783,{US},True,True\n26130,0.0163,1,27784,27784,{US + 1},False,True\n".encode()
+AGG_SPOT_MS = f"26129,0.01633102,4.70443515,27781,27783,{MS},True,True\n".encode()
+AGG_FUTURES = (
+    "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker\n"
+    f"26129,0.01633102,4.70443515,27781,27783,{MS},true\n"
+).encode()
+AGG_ROW = (26129, Decimal("0.01633102"), Decimal("4.70443515"), 27781, 27783, True)
+
+
+def aggregates_of(content: bytes, date: str) -> BinanceTradeFile:
+    path = trades_path("spot", "BTCUSDT", date, AGG_TRADES)
+    return BinanceTradeFile(io.BytesIO(zipped(content)), path, "ab", "binance", "BTCUSDT", date, AGG_TRADES)
+
+
+@pytest.mark.parametrize(
+    ("content", "date", "at"),
+    [
+        (AGG_SPOT_US, "2025-03-09", US),
+        (AGG_SPOT_MS, "2024-03-09", MS * 1_000),
+        (AGG_FUTURES, "2024-03", MS * 1_000),
+        (AGG_FUTURES.partition(b"\n")[2], "2024-03-09", MS * 1_000),
+    ],
+)
+def test_row_of_aggregates_is_in_microseconds(content: bytes, date: str, at: int) -> None:
+    (table,) = aggregates_of(content, date).tables()
+    first = table.to_pylist()[0]
+    names = ("agg_trade_id", "price", "quantity", "first_trade_id", "last_trade_id", "is_buyer_maker")
+    assert tuple(first[name] for name in names) == AGG_ROW
+    assert table["trade_time"].cast("int64")[0].as_py() == at
+    assert trades_path("futures/um", "BTCUSDT", "2024-03", AGG_TRADES) == (
+        "/data/futures/um/monthly/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2024-03.zip"
+    )
+
+
+def test_placeholder_is_no_aggregate_and_one_that_ends_before_its_first_trade_is_refused() -> None:
+    (table,) = aggregates_of(f"26128,0,0,-1,-1,{US},True,True\n".encode() + AGG_SPOT_US, "2025-03-09").tables()
+    assert table["agg_trade_id"].to_pylist() == [26129, 26130]
+    with pytest.raises(VenueRefused, match="an aggregate ends before its first trade"):
+        list(aggregates_of(AGG_SPOT_US.replace(b"27781,27783", b"27783,27781"), "2025-03-09").tables())
 
 
 def test_row_without_a_price_is_no_trade() -> None:

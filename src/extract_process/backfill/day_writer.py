@@ -1,0 +1,297 @@
+"""One bulk file of trades or aggregates on its way into the lake: its rows day by day, in parts, and what is said of each day.
+
+The parts of a day come first, then its events, and `backfilled` last: a day without that event is written again by the next run,
+under the same keys. Parts are cut by number of rows, so that the file of a month and that of a day give the same ones.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from extract_process.backfill.trade_gaps import DAY_INSTANCE, LACKING, MOST_LEFT_OUT, by_id, common
+from extract_process.parquet import parquet_bytes, write_events
+from extract_process.ranges import EVERY_ID, Range, grid_of
+from extract_process.records import StreamEvent
+from extract_process.venues import Venue
+from extract_process.venues.api import TradeFile
+from tickhouse_core.datasets import AGG_TRADES, Dataset
+from tickhouse_core.errors import VenueRefused
+from tickhouse_core.event_kinds import EventKind
+from tickhouse_core.lake_keys import ArchivedName, archived_key
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.ordering import Numbers, whole_numbers
+from tickhouse_core.timestamps import DAY_US, MINUTE_US, now_us, parse_instant
+
+PART_ROWS = 200_000
+"""Rows of an object: some 5 MB, and a tenth of a GB while it is made."""
+
+_MONTH_LENGTH = len("2024-01")
+_SPARE_US = MINUTE_US
+"""So late a row of a day may come behind the first ones of the next."""
+
+
+@dataclass(slots=True)
+class HistoryReport:
+    """Counters while it runs, the summary when it is done."""
+
+    days: int = 0
+    complete: int = 0
+    """Days that were recorded before."""
+
+    recorded: int = 0
+    lacking: int = 0
+    """Days without a usable file."""
+
+    rows: int = 0
+    gaps: int = 0
+    healed: int = 0
+    no_trades: int = 0
+    files: int = 0
+    objects: int = 0
+    failures: list[str] = field(default_factory=list)
+    """One line per stretch of days that is missing, with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Rows of which symbol, and what is known of it: open gaps as ids of single trades, days that are gaps themselves, and the
+    first and last trade of days that are complete."""
+
+    venue: Venue
+    symbol: str
+    dataset: Dataset
+    missing: list[Range]
+    lacking_days: frozenset[int]
+    spans: dict[int, Range]
+
+    @property
+    def instance(self) -> str:
+        return f"archive-{self.symbol}"
+
+    @property
+    def day_instance(self) -> str:
+        return f"{DAY_INSTANCE}{self.symbol}-{self.dataset.name}"
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Ids of single trades without a hole, half-open, and when the rows of the first and the last of them were (us)."""
+
+    first: int
+    end: int
+    began: int
+    ended: int
+
+
+class EventWriter:
+    """Events about one market. Blocking."""
+
+    def __init__(self, store: ObjectStore, market: Market) -> None:
+        self._store, self._market = store, market
+        self._told = 0
+
+    def tell(self, events: list[StreamEvent]) -> None:
+        if events:
+            self._told += 1
+            write_events(self._store, events, now_us(), self._told)
+
+    def of_ids(self, kind: EventKind, ids: Range, at: int, ended: int | None, cause: str, detail: str) -> StreamEvent:
+        """`ids` are those of single trades."""
+        return self._event(self._market.instance, kind, ids, at, ended, cause, detail)
+
+    def of_day(self, kind: EventKind, day: int, cause: str, detail: str) -> StreamEvent:
+        """Of a whole day: its ids are instants, as those of a backfill of candles."""
+        start, end = day * DAY_US, (day + 1) * DAY_US
+        return self._event(self._market.day_instance, kind, Range(start, end - 1), start, end, cause, detail)
+
+    def hole(self, first: int, end: int, began: int, ended: int, said: str) -> list[StreamEvent]:
+        """Ids that the files do not have: of no trade where the venue leaves out such, else a gap that is not requested again."""
+        ids = Range(first, end - 1)
+        if self._market.venue.leaves_out_no_trades and end - first <= MOST_LEFT_OUT:
+            return [self.of_ids("no_trade", ids, began, None, "", f"left out of {said}")]
+        gap = self.of_ids("gap", ids, began, ended, LACKING, f"not in {said}")
+        return [gap, self.of_ids("heal_failed", ids, began, ended, LACKING, f"not in {said}")]
+
+    def _event(
+        self, instance: str, kind: EventKind, ids: Range, at: int, ended: int | None, cause: str, detail: str
+    ) -> StreamEvent:
+        key = self._market.venue.name, self._market.symbol, str(self._market.dataset.channel), instance
+        return StreamEvent(*key, kind, ids.first, ids.last, at, ended, cause, detail)
+
+
+class DayWriter:
+    """Takes the rows of one file in its order. Blocking. Errors: the store's; VenueRefused for rows that are not by time.
+
+    `done`: days that are complete by now. The market's spans have them too.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        market: Market,
+        file: TradeFile,
+        wanted: Collection[int],
+        report: HistoryReport,
+        part_rows: int = PART_ROWS,
+    ) -> None:
+        """`wanted`: days since 1970. Rows of others are left out."""
+        self.done: list[int] = []
+        self._store, self._market, self._file, self._report = store, market, file, report
+        self._part_rows = part_rows
+        self._wanted = frozenset(wanted)
+        self._days: dict[int, _Day] = {}
+        self._events = EventWriter(store, market)
+
+    def take(self, table: pa.Table) -> None:
+        """The next rows of the file."""
+        if not table.num_rows:
+            return
+        times = whole_numbers(table.column("trade_time"))
+        days = np.clip(times // DAY_US, *days_of(self._file.date))  # a file may have rows of some seconds beside its period
+        found = np.unique(days).tolist()
+        for day in found:
+            if day in self.done:
+                raise VenueRefused(f"{self._file.name}: its rows are not in the order of time")
+            if day in self._wanted:
+                self._day(day).add(table if len(found) == 1 else table.filter(pa.array(days == day, pa.bool_())))
+        self._close(before=int(times.min()) - _SPARE_US)
+
+    def finish(self) -> None:
+        """The file is read to its end."""
+        self._close(before=None)
+
+    def _day(self, day: int) -> "_Day":
+        return self._days.setdefault(day, _Day(self._store, self._market, day, self._report, self._part_rows))
+
+    def _close(self, before: int | None) -> None:
+        for day in sorted(self._days):
+            if before is None or (day + 1) * DAY_US <= before:
+                one = self._days.pop(day)
+                one.write_rest()
+                self._tell(one)
+                self.done.append(day)
+
+    def _tell(self, day: "_Day") -> None:
+        market, tell, said = self._market, self._events, f"{self._file.name}, SHA-256 {self._file.sha256}"
+        stretches = day.stretches()
+        events: list[StreamEvent] = []
+        for before, after in pairwise(self._with_neighbours(day.number, stretches)):
+            if before.end >= after.first:  # days overlap by some seconds
+                continue
+            found = tell.hole(before.end, after.first, before.ended, after.began, said)
+            self._report.gaps += found[0].event == "gap"
+            self._report.no_trades += (after.first - before.end) * (found[0].event == "no_trade")
+            events += found
+        healed = common(market.missing, EVERY_ID.joined(Range(one.first, one.end - 1) for one in stretches))
+        self._report.healed += sum(map(EVERY_ID.count, healed))
+        now = now_us()
+        events += [tell.of_ids("healed", ids, now, None, "archive", said) for ids in healed]
+        if day.number in market.lacking_days:
+            events.append(tell.of_day("healed", day.number, "archive", said))
+        self._events.tell(events)
+        start, rows = day.number * DAY_US, f"{day.rows:,} rows of {said}"
+        self._events.tell([tell.of_ids("backfilled", day.span, start, start + DAY_US, "archive", rows)])
+        market.spans[day.number] = day.span
+        self._report.recorded += 1
+        self._report.rows += day.rows
+
+    def _with_neighbours(self, day: int, stretches: list[Stretch]) -> list[Stretch]:
+        """The days before and after, where they are complete: ids may be missing at midnight."""
+        spans, start, end = self._market.spans, day * DAY_US, (day + 1) * DAY_US
+        before, after = spans.get(day - 1), spans.get(day + 1)
+        return [
+            *([Stretch(before.first, before.last + 1, start, start)] if before else []),
+            *stretches,
+            *([Stretch(after.first, after.last + 1, end, end)] if after else []),
+        ]
+
+
+class _Day:
+    """Rows of one day until a part of them is whole."""
+
+    def __init__(self, store: ObjectStore, market: Market, number: int, report: HistoryReport, part_rows: int) -> None:
+        self.number, self.rows = number, 0
+        self._store, self._market, self._report = store, market, report
+        self._waiting: list[pa.Table] = []
+        self._count = self._parts = 0
+        self._part_rows = part_rows
+        self._stretches: list[Stretch] = []
+
+    @property
+    def span(self) -> Range:
+        """First and last trade."""
+        stretches = self.stretches()
+        return Range(stretches[0].first, stretches[-1].end - 1)
+
+    def add(self, rows: pa.Table) -> None:
+        self._waiting.append(rows)
+        self._count += rows.num_rows
+        self._stretches += _stretches_of(*_trades_of(rows, self._market.dataset))
+        while self._count >= self._part_rows:
+            waiting = pa.concat_tables(self._waiting)
+            self._write(waiting.slice(0, self._part_rows))
+            self._waiting, self._count = [waiting.slice(self._part_rows)], self._count - self._part_rows
+
+    def write_rest(self) -> None:
+        """The last part."""
+        if self._count:
+            self._write(pa.concat_tables(self._waiting))
+        self._waiting, self._count = [], 0
+
+    def stretches(self) -> list[Stretch]:
+        """Of all rows, in order and apart."""
+        self._stretches = _joined(self._stretches)
+        return self._stretches
+
+    def _write(self, rows: pa.Table) -> None:
+        dataset = self._market.dataset
+        rows = by_id(rows, dataset.id_column)
+        times = whole_numbers(rows.column("trade_time"))
+        filed = min(max(int(times[0]), self.number * DAY_US), (self.number + 1) * DAY_US - 1)
+        self._parts += 1
+        name = ArchivedName(self._market.symbol, int(times.min()), int(times.max()))
+        key = archived_key(dataset, self._market.venue.name, filed, name, self._parts)
+        self._store.write(key, parquet_bytes(rows, dataset))
+        self.rows += rows.num_rows
+        self._report.objects += 1
+
+
+def _trades_of(rows: pa.Table, dataset: Dataset) -> tuple[Numbers, Numbers, Numbers]:
+    """Times, and the half-open ranges of single trades that the rows stand for."""
+    first, last = ("first_trade_id", "last_trade_id") if dataset is AGG_TRADES else ("trade_id", "trade_id")
+    return whole_numbers(rows.column("trade_time")), whole_numbers(rows.column(first)), whole_numbers(rows.column(last)) + 1
+
+
+def _stretches_of(times: Numbers, starts: Numbers, ends: Numbers) -> list[Stretch]:
+    if not bool((starts[1:] >= starts[:-1]).all()):
+        order = np.argsort(starts, kind="stable")
+        times, starts, ends = times[order], starts[order], ends[order]
+    reached = np.maximum.accumulate(ends)
+    breaks = np.flatnonzero(starts[1:] > reached[:-1]) + 1
+    firsts, lasts = np.r_[0, breaks], np.r_[breaks, len(starts)] - 1
+    return [
+        Stretch(int(starts[one]), int(reached[last]), int(times[one]), int(times[last]))
+        for one, last in zip(firsts, lasts, strict=True)
+    ]
+
+
+def _joined(stretches: list[Stretch]) -> list[Stretch]:
+    found: list[Stretch] = []
+    for one in sorted(stretches, key=lambda stretch: stretch.first):
+        if found and one.first <= found[-1].end:
+            if one.end > found[-1].end:
+                found[-1] = Stretch(found[-1].first, one.end, found[-1].began, one.ended)
+        else:
+            found.append(one)
+    return found
+
+
+def days_of(date: str) -> tuple[int, int]:
+    """The first and the last day since 1970 of a file: `2024-01-01` or `2024-01`."""
+    is_month = len(date) == _MONTH_LENGTH
+    start = parse_instant(f"{date}-01" if is_month else date)
+    end = grid_of("1M").after(start) if is_month else start + DAY_US
+    return start // DAY_US, end // DAY_US - 1

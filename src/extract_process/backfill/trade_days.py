@@ -1,0 +1,272 @@
+"""The history of trades, or of aggregates of them, by whole days from the venue's bulk files: what the lake lacks, file by file.
+
+The event `backfilled` of a day is the checkpoint: a day that has it, and objects, is not requested again. Of a month that is over
+and lacks all its days the monthly file is read, else the daily ones; the month stands in for days that have none.
+"""
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import pairwise
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from extract_process.backfill.day_writer import PART_ROWS, DayWriter, EventWriter, HistoryReport, Market, days_of
+from extract_process.backfill.stopping import unless_stopped
+from extract_process.backfill.trade_gaps import LACKING, open_gaps
+from extract_process.ranges import EVERY_ID, Range, month_of
+from extract_process.records import StreamEvent
+from extract_process.venues import Venue
+from extract_process.venues.api import Archive, TradeFile
+from tickhouse_core.datasets import DATASETS, Dataset
+from tickhouse_core.errors import Interrupted, UsageError, VenueRefused
+from tickhouse_core.lake_keys import archived_name
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.events import GapEvents
+from tickhouse_core.reading.known import Known
+from tickhouse_core.reading.objects import day_prefix, venues_of
+from tickhouse_core.reading.ordering import whole_numbers
+from tickhouse_core.reading.ranges import Request
+from tickhouse_core.timestamps import DAY_US, format_instant, now_us
+
+log = logging.getLogger(__name__)
+
+_NO_FILE = "no file is published"
+_STOPPED = "stopped by a signal; whole days are kept, run again to go on"
+
+ContractSize = Callable[[str], Awaitable[str]]
+"""What a contract of a symbol is worth in the quote asset; empty where that is not known."""
+
+
+async def _no_contracts(symbol: str) -> str:
+    return ""
+
+
+class TradeDays:
+    """One run over some symbols of a venue. `report` may be read while it runs."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        archive: Archive,
+        store: ObjectStore,
+        folder: Path,
+        dataset: Dataset,
+        contract_size: ContractSize = _no_contracts,
+        part_rows: int = PART_ROWS,
+    ) -> None:
+        """`folder`: on a disk with room for one file. It is deleted at once, and by a kill too."""
+        self.report = HistoryReport()
+        self.archive = archive
+        self.store = store
+        self._venue, self._folder, self._dataset = venue, folder, dataset
+        self._contract_size = contract_size
+        self._part_rows = part_rows
+
+    async def run(self, asked: Request, stop: StopRequest, *, again: bool = False) -> None:
+        """Whole days that are over, from `asked.start` up to `asked.end`, both at midnight.
+
+        `again`: also days that are complete; they are written where the venue has replaced their file.
+        Raises Interrupted, VenueUnavailable, LakeUnavailable. A file that cannot be used costs its days: see `report.failures`.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        days = range(asked.start // DAY_US, min(asked.end, now_us()) // DAY_US)
+        events = await asyncio.to_thread(_events_of, self.store, self._dataset, asked)
+        for symbol in asked.symbols:
+            mine = events.filter(pc.equal(events.column("symbol"), symbol))
+            await _SymbolDays(self, asked, symbol, mine).run(days, stop, again=again)
+
+    async def fetch(self, symbol: str, date: str, use: Callable[[TradeFile], None], stop: StopRequest) -> bool:
+        """Whether there is such a file. `use` reads it in a thread. Raises VenueRefused for one that cannot be used."""
+        with tempfile.TemporaryFile(dir=self._folder, prefix="trades-") as sink:
+            file = await unless_stopped(self.archive.fetch_trades(symbol, date, sink, self._dataset), stop, _STOPPED)
+            if file is None:
+                return False
+            self.report.files += 1
+            await asyncio.to_thread(use, file)
+            return True
+
+    async def contract_size(self, symbol: str) -> str:
+        return await self._contract_size(symbol) if self._venue.quantities_are_contracts else ""
+
+    def market(self, symbol: str, missing: list[Range], lacking: frozenset[int], spans: dict[int, Range]) -> Market:
+        return Market(self._venue, symbol, self._dataset, missing, lacking, spans)
+
+    def is_there(self, symbol: str, day: int) -> bool:
+        """Whether the lake has objects of this day and symbol alone: parts of a file, or what they were compacted to."""
+        start = day * DAY_US
+        if any(True for _ in self.store.list_keys(day_prefix(self._dataset, self._venue.name, start, symbol))):
+            return True
+        listed = self.store.list_keys(day_prefix(self._dataset, self._venue.name, start))
+        return any((name := archived_name(one.key)) is not None and name.symbol == symbol for one in listed)
+
+    def writer(self, market: Market, file: TradeFile, days: list[int]) -> DayWriter:
+        return DayWriter(self.store, market, file, days, self.report, self._part_rows)
+
+
+class _SymbolDays:
+    """The days of one symbol."""
+
+    def __init__(self, run: TradeDays, asked: Request, symbol: str, events: pa.Table) -> None:
+        """`events` are the symbol's."""
+        self._run, self._symbol = run, symbol
+        said = {_day_of(row): row for row in events.to_pylist() if row["event"] == "backfilled"}
+        self._details = {day: str(row["detail"]) for day, row in said.items()}
+        spans = {day: Range(row["from_update_id"], row["to_update_id"]) for day, row in said.items()}
+        is_gap, is_day = pc.equal(events.column("event"), "gap"), pc.starts_with(events.column("instance"), "backfill-")
+        gaps = events.filter(pc.and_(is_gap, pc.invert(is_day)))
+        self._known_gaps = set(
+            zip(gaps.column("from_update_id").to_pylist(), gaps.column("to_update_id").to_pylist(), strict=True)
+        )
+        missing = EVERY_ID.joined(span for gap in open_gaps(events, asked, again=True) for span in gap.ids)
+        self._market = run.market(symbol, missing, _lacking_days(events), spans)
+        self._tell = EventWriter(run.store, self._market)
+        self._why: dict[int, str] = {}
+
+    async def run(self, days: range, stop: StopRequest, *, again: bool) -> None:
+        """See `TradeDays.run`."""
+        run, report = self._run, self._run.report
+        done = await asyncio.to_thread(self._complete, days)
+        self._details = {day: said for day, said in self._details.items() if day in done}
+        done = set() if again else done
+        left = [day for day in days if day not in done]
+        report.days += len(days)
+        report.complete += len(done)
+        size = await run.contract_size(self._symbol) if left else ""
+        try:
+            for month in dict.fromkeys(month_of(day * DAY_US) for day in left):
+                left = await self._read_month(month, left, stop)
+        finally:
+            await asyncio.to_thread(self._tell_contract, size)
+        await asyncio.to_thread(self._tell_lacking, left)
+        await asyncio.to_thread(self._tell_borders, days)
+
+    def _complete(self, days: range) -> set[int]:
+        return {day for day in days if day in self._market.spans and self._run.is_there(self._symbol, day)}
+
+    async def _read_month(self, month: str, left: list[int], stop: StopRequest) -> list[int]:
+        """The days that are still left after the files of a month."""
+        first, last = days_of(month)
+        is_over = month < month_of(now_us())
+        if is_whole := is_over and set(range(first, last + 1)) <= set(left):
+            left = await self._read(month, left, stop)
+        for day in [day for day in left if first <= day <= last]:
+            left = await self._read(_date_of(day), left, stop)
+        if is_over and not is_whole and any(first <= day <= last for day in left):
+            left = await self._read(month, left, stop)
+        return left
+
+    async def _read(self, date: str, left: list[int], stop: StopRequest) -> list[int]:
+        """What is left after one file."""
+        first, last = days_of(date)
+        wanted = [day for day in left if first <= day <= last]
+        found: set[int] = set()
+
+        def use(file: TradeFile) -> None:
+            fresh = [day for day in wanted if file.sha256 not in self._details.get(day, "")]
+            found.update(set(wanted) - set(fresh))
+            if fresh:
+                self._write(file, fresh, found, stop)
+
+        try:
+            is_published = await self._run.fetch(self._symbol, date, use, stop)
+        except VenueRefused as error:
+            log.error("the archive's file cannot be used", extra={"symbol": self._symbol, "why": str(error)})
+            self._why |= dict.fromkeys(wanted, str(error))
+            is_published = True
+        if not is_published:
+            log.info("no file is published", extra={"symbol": self._symbol, "date": date})
+        return [day for day in left if day not in found]
+
+    def _write(self, file: TradeFile, days: list[int], found: set[int], stop: StopRequest) -> None:
+        """Days that the file completes are added to `found`, however it ends. Raises Interrupted, VenueRefused."""
+        writer = self._run.writer(self._market, file, days)
+        try:
+            for table in file.tables():
+                if stop.is_set():
+                    raise Interrupted(_STOPPED)
+                writer.take(table)
+            writer.finish()
+        finally:
+            found.update(writer.done)
+
+    def _tell_contract(self, size: str) -> None:
+        """Once rows are there: what gold multiplies contracts by."""
+        if size and self._market.spans:
+            key = self._market.venue.name, self._symbol, "", self._market.instance
+            self._tell.tell([StreamEvent(*key, "contract", None, None, now_us(), None, "", size)])
+
+    def _tell_lacking(self, days: list[int]) -> None:
+        """Days without a file are gaps, and requested again by the next run. A symbol that no file is of may be no market."""
+        report = self._run.report
+        report.lacking += len(days)
+        if not days:
+            return
+        reasons = [(day, self._why.get(day, _NO_FILE)) for day in days]
+        if not self._market.spans and not self._why and not self._is_known():
+            said = f"no file is published of {_named(days[0], days[-1])}: write it as the venue does, for example"
+            report.failures.append(f"{self._symbol}: {said} {self._market.venue.symbol_example}")
+            return
+        fresh = [(day, why) for day, why in reasons if day not in self._market.lacking_days]
+        report.gaps += len(fresh)
+        self._tell.tell([self._tell.of_day("gap", day, LACKING, why) for day, why in fresh])
+        report.failures += [f"{self._symbol}: {_named(first, last)}: {why}" for first, last, why in _stretches(reasons)]
+
+    def _tell_borders(self, days: range) -> None:
+        """Ids of days without a file, between two that have one: ids of midnight are the days' own matter."""
+        spans = self._market.spans
+        for before, after in pairwise(sorted(day for day in spans if days.start - 1 <= day <= days.stop)):
+            end, first = spans[before].last + 1, spans[after].first
+            if after > before + 1 and end < first and (end, first - 1) not in self._known_gaps:
+                said = f"the files of {_date_of(before)} and {_date_of(after)}"
+                self._tell.tell(self._tell.hole(end, first, (before + 1) * DAY_US, after * DAY_US, said))
+
+    def _is_known(self) -> bool:
+        """Whether the lake has anything else of this symbol: a gap of one that is spelled wrongly would stay open forever."""
+        store, venue = self._run.store, self._market.venue.name
+        try:
+            Known(store).check(Request(venue, (self._symbol,), 0, 0))
+        except UsageError:
+            return False
+        return any(venues_of(store, dataset) for dataset in DATASETS)
+
+
+def _events_of(store: ObjectStore, dataset: Dataset, asked: Request) -> pa.Table:
+    return GapEvents(store, ("gap", "healed", "heal_failed", "backfilled")).of(dataset, asked)
+
+
+def _lacking_days(events: pa.Table) -> frozenset[int]:
+    """Days whose gap is open: recorded as such by an earlier run, and not healed since."""
+    events = events.filter(pc.starts_with(events.column("instance"), "backfill-"))
+    told = zip(events.column("event").to_pylist(), whole_numbers(events.column("started_at")).tolist(), strict=True)
+    by_day: dict[int, set[str]] = {}
+    for event, at in told:
+        by_day.setdefault(at // DAY_US, set()).add(event)
+    return frozenset(day for day, kinds in by_day.items() if kinds == {"gap"})
+
+
+def _day_of(event: dict[str, object]) -> int:
+    return int(pa.scalar(event["started_at"], pa.timestamp("us", tz="UTC")).value) // DAY_US
+
+
+def _date_of(day: int) -> str:
+    return format_instant(day * DAY_US)[:10]
+
+
+def _named(first: int, last: int) -> str:
+    return _date_of(first) if first == last else f"{_date_of(first)} to {_date_of(last)}"
+
+
+def _stretches(reasons: Iterable[tuple[int, str]]) -> list[tuple[int, int, str]]:
+    """Neighbouring days with one reason together."""
+    found: list[tuple[int, int, str]] = []
+    for day, why in reasons:
+        if found and found[-1][1] == day - 1 and found[-1][2] == why:
+            found[-1] = found[-1][0], day, why
+        else:
+            found.append((day, day, why))
+    return found
