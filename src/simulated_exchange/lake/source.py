@@ -16,7 +16,7 @@ from simulated_exchange.lake.trades import LakeTrades
 from simulated_exchange.market.instruments import DECIMALS
 from tickhouse_core.datasets import DEPTH_DIFFS, KLINES, TICKERS, TRADES, Dataset
 from tickhouse_core.errors import UsageError
-from tickhouse_core.lake_keys import object_key, parse_object_key
+from tickhouse_core.lake_keys import archived_name, object_key, parse_object_key
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.reading.object_rows import ObjectRows, Wanted, in_chunks
 from tickhouse_core.reading.objects import MARGIN_US, days_of, first_receipt, objects_of_day
@@ -86,10 +86,11 @@ def _opened(store: ObjectStore, words: Words, start: int | None, end: int | None
 
 
 def _is_shifted(store: ObjectStore, venue: str) -> bool:
-    """By the first object of each dataset."""
+    """By the first recorded object of each dataset: rows of bulk files were received at any time later."""
     for dataset in _LIVE:
         for day in days_of(store, dataset, venue)[:1]:
-            first = next(objects_of_day(store, dataset, venue, day), None)
+            recorded = (one for one in objects_of_day(store, dataset, venue, day) if archived_name(one.key) is None)
+            first = next(recorded, None)
             rows = ObjectRows(store, dataset, [dataset.time_column, "receipt_time"])
             wanted = Wanted(ds.field("venue") == venue, venue, ("venue",))
             for at, received in columns(
