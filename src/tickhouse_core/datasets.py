@@ -94,6 +94,9 @@ class Dataset:
     has_sparse_ids: bool = False
     """Ids jump at every venue, as instants do: a capture concludes a gap from an interruption only, never from a jump alone."""
 
+    counted_at: frozenset[str] = frozenset()
+    """Venues at which ids that others let jump count up by one: a jump that no gap names is a hole there."""
+
     @property
     def series_columns(self) -> tuple[str, ...]:
         """Of a dataset with a channel: what tells rows of one symbol and id apart."""
@@ -149,6 +152,7 @@ TRADES = Dataset(
     id_column="trade_id",
     time_column="trade_time",
     channel="trades",
+    counted_at=frozenset({"binance", "binance-usdm", "binance-coinm"}),
     schema=pa.schema(
         [
             pa.field("venue", NAME, nullable=False),
