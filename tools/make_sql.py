@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from load_process.value_checksum import HIGH_HALF, INDEX, LENGTH, NULL, PRICE, QUANTITY, constant_of, row_without_values
-from tickhouse_core.datasets import DATASETS, Dataset
+from tickhouse_core.datasets import DATASETS, TRADES, Dataset
 from tickhouse_core.resources import SQL_ROOT
 from transform_process.catalog import INTERVAL_SECONDS
 
@@ -69,15 +69,16 @@ def _series(dataset: Dataset) -> str:
 
 def trade_id_gaps() -> Iterator[str]:
     """The statement of checks/trade_id_gaps.sql."""
+    counted_at = ", ".join(f"'{venue}'" for venue in sorted(TRADES.counted_at))
     yield _template("id_gaps").format(
         ids="trade ids",
-        note=" Only Binance counts trades up by one; KuCoin's ids are sequence numbers with holes.",
+        note=" Only these venues count trades up by one; KuCoin's ids are sequence numbers with holes.",
         table="trades",
         channel="trades",
         time="trade_time",
         first_id="trade_id as first_id",
         last_id="trade_id as last_id",
-        where=" and startsWith(venue, 'binance')",
+        where=f" and venue in ({counted_at})",
     )
 
 

@@ -44,6 +44,9 @@ class Dataset:
     has_sparse_ids: bool = False
     """Ids jump at every venue, as instants do: a capture concludes a gap from an interruption only, never from a jump alone."""
 
+    counted_at: frozenset[str] = frozenset()
+    """Venues at which ids that others let jump count up by one: a jump that no gap names is a hole there."""
+
     @property
     def series_columns(self) -> tuple[str, ...]:
         """Of a dataset with a channel: what tells rows of one symbol and id apart."""
@@ -86,6 +89,8 @@ KLINES = Dataset(
     ),
 )
 
+_COUNTS_TRADES = frozenset({"binance", "binance-usdm", "binance-coinm"})
+
 TRADES = Dataset(
     name="trades",
     folder="trades",
@@ -94,6 +99,7 @@ TRADES = Dataset(
     id_column="trade_id",
     time_column="trade_time",
     channel="trades",
+    counted_at=_COUNTS_TRADES,
     schema=pa.schema(
         [
             *required(NAME, "venue", "symbol"),
@@ -115,18 +121,15 @@ AGG_TRADES = Dataset(
     channel="agg_trades",
     is_live=False,
     is_captured=False,
+    counted_at=_COUNTS_TRADES,
     schema=pa.schema(
         [
-            pa.field("venue", NAME, nullable=False),
-            pa.field("symbol", NAME, nullable=False),
-            pa.field("agg_trade_id", pa.uint64(), nullable=False),
-            pa.field("price", DECIMAL, nullable=False),
-            pa.field("quantity", DECIMAL, nullable=False),
-            pa.field("first_trade_id", pa.uint64(), nullable=False),
-            pa.field("last_trade_id", pa.uint64(), nullable=False),
-            pa.field("is_buyer_maker", pa.bool_(), nullable=False),
-            pa.field("trade_time", INSTANT, nullable=False),
-            pa.field("receipt_time", INSTANT, nullable=False),
+            *required(NAME, "venue", "symbol"),
+            *required(pa.uint64(), "agg_trade_id"),
+            *required(DECIMAL, "price", "quantity"),
+            *required(pa.uint64(), "first_trade_id", "last_trade_id"),
+            *required(pa.bool_(), "is_buyer_maker"),
+            *required(INSTANT, "trade_time", "receipt_time"),
         ]
     ),
 )

@@ -3,7 +3,17 @@ import pytest
 
 from extract_process.venues import venue_named, venue_names
 from tickhouse_core.columns import INSTANT
-from tickhouse_core.datasets import CHANNELS, DATASETS, KLINES, QUEUES, STREAM_EVENTS, Dataset, dataset_named, dataset_of_key
+from tickhouse_core.datasets import (
+    CHANNELS,
+    DATASETS,
+    KLINES,
+    QUEUES,
+    STREAM_EVENTS,
+    TRADES,
+    Dataset,
+    dataset_named,
+    dataset_of_key,
+)
 from tickhouse_core.errors import UsageError
 
 KLINE_COLUMNS = [
@@ -124,3 +134,8 @@ def test_a_dataset_names_columns_of_its_own(dataset: Dataset) -> None:
 def test_a_channel_of_a_venue_is_that_of_a_dataset() -> None:
     for name in venue_names():
         assert set(venue_named(name).channels) - set(CHANNELS) == set()
+
+
+def test_trades_count_up_where_the_venue_does_not_say_that_they_jump() -> None:
+    counted = {name for name in venue_names() if "trades" not in venue_named(name).sparse_channels}
+    assert counted == TRADES.counted_at

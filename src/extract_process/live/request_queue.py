@@ -34,6 +34,9 @@ _MOST_BEHIND = 1_000
 LONGEST_BEHIND_SECONDS = 600.0
 """Until the answer of a venue that stays behind a gap is taken as it is."""
 
+_MOST_BEHIND = 10_000
+"""Gaps whose answers are waited for at a time; of more, the oldest waits anew."""
+
 _MOST_LINES = 2
 """A minute: a ban concerns every request that waits, and the client logs those that were sent."""
 
@@ -239,7 +242,10 @@ class Fetcher:
     def _may_wait(self, name: str) -> bool:
         """Whether an answer that was too early is fetched again: not without end, where it stays too early."""
         now = asyncio.get_running_loop().time()
-        return now - self._behind_since.setdefault(name, now) < self._behind_seconds
+        since = self._behind_since.setdefault(name, now)
+        if len(self._behind_since) > _MOST_BEHIND:
+            self._behind_since.pop(next(iter(self._behind_since)))
+        return now - since < self._behind_seconds
 
     async def _poll(self, request: PollRequest) -> Answer[list[Any]]:
         poll = self._venue.polls[request.channel]

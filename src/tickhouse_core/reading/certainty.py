@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tickhouse_core.columns import INSTANT
-from tickhouse_core.datasets import AGG_TRADES, DEPTH_DIFFS, KLINES, TRADES, Dataset
+from tickhouse_core.datasets import DEPTH_DIFFS, KLINES, Dataset
 from tickhouse_core.reading.events import absences, backfilled_spans, gap_times, gaps_in, healed_times, joined
 from tickhouse_core.reading.objects import length_us
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
@@ -156,10 +156,10 @@ class _Look:
     def _unexplained(self, asked: Request, told: _Told, mine: Sequence[int]) -> int:
         """Holes between rows of the range and the two beside it that no gap explains; other ids than those of a rule may jump.
 
-        A gap that was healed explains none: its rows were there. Only Binance's markets count trades up by one, as the check
-        trade_id_gaps has it; what is said to be no trade is none that is missing.
+        A gap that was healed explains none: its rows were there. Trades of some venues count up by one (`Dataset.counted_at`).
+        What is said to be no trade is none that is missing.
         """
-        counts_trades = self._dataset in (TRADES, AGG_TRADES) and asked.venue.startswith("binance")
+        counts_trades = asked.venue in self._dataset.counted_at
         step = _step(self._dataset, asked)
         if self._dataset not in (DEPTH_DIFFS, KLINES) and not counts_trades and not step:
             return 0
