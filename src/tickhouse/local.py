@@ -23,6 +23,7 @@ from status_page.server import listen_for_page, running_page
 from tickhouse.embedded import TimeLimit, Worker, bring_gold_up, data_folder, live_pipeline
 from tickhouse.live_status import LiveStatus, market_words, shown, terminal
 from tickhouse.local_compaction import compaction_workers
+from tickhouse.local_healing import healing_workers
 from tickhouse.local_markets import markets_in_time
 from tickhouse.local_summary import RunSummary, next_commands
 from tickhouse_core.backoff import Backoff, Outage
@@ -32,7 +33,15 @@ from tickhouse_core.errors import Interrupted, TickhouseError, UsageError
 from tickhouse_core.files import locked_folder
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
-from tickhouse_core.settings import CompactionSettings, LakeSettings, SqlSettings, StatusSettings, WarehouseSettings, read
+from tickhouse_core.settings import (
+    CompactionSettings,
+    HealingSettings,
+    LakeSettings,
+    SqlSettings,
+    StatusSettings,
+    WarehouseSettings,
+    read,
+)
 from tickhouse_core.sql_door.serving import Door, listen_for_sql, serving_sql
 from tickhouse_core.timestamps import format_instant, now_us
 from transform_process.migrate import migrate
@@ -150,7 +159,8 @@ def _record(
     ]
     with closing(TimeLimit(END_SECONDS)) as limit:
         compactions = compaction_workers(options.folder, partial(setattr, status, "compacted"))
-        beside = [*_history_workers(markets, options.history, status), *compactions]
+        heals = healing_workers(options.folder, list(markets), options.channels)
+        beside = [*_history_workers(markets, options.history, status), *compactions, *heals]
         pipeline = live_pipeline(captures, on_end=stop.set, beside=beside, limit=limit)
         with pipeline as running, running_page(options.page, listener=listener) as url:
             status.phase, status.url, status.sql_url, status.is_recording = "recording", url, door.url, True
@@ -247,7 +257,7 @@ def main(
         history = None if since is None else History(instant("--since", since), interval)
         if history is not None and history.since_us > now_us():
             raise UsageError(f"--since {format_instant(history.since_us)} is in the future: there are no klines yet")
-        read(CompactionSettings)  # a wrong value builds nothing
+        read(CompactionSettings), read(HealingSettings)  # a wrong value builds nothing
         if (cell := read(LakeSettings).cell).count > 1:
             raise UsageError(f"TICKHOUSE_CELL={cell}: `tickhouse local` has one folder for all its symbols: unset it")
         settings = read(StatusSettings)

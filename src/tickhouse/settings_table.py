@@ -25,7 +25,12 @@ GROUPS: dict[str, tuple[type[BaseSettings], ...]] = {
         settings.BinanceCoinmSettings,
         settings.KucoinSettings,
     ),
-    "Memory, retention and compaction": (settings.LoaderSettings, settings.RetentionSettings, settings.CompactionSettings),
+    "Memory, retention, compaction and healing": (
+        settings.LoaderSettings,
+        settings.RetentionSettings,
+        settings.CompactionSettings,
+        settings.HealingSettings,
+    ),
     "Google Pub/Sub": (settings.PubSubSettings,),
     "Status page": (settings.StatusSettings,),
     "Metrics and logs": (settings.MetricsSettings, settings.LogSettings),

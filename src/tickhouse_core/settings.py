@@ -212,6 +212,12 @@ class CompactionSettings(BaseSettings, env_prefix="COMPACT_", env_ignore_empty=T
     every: Pause = Field("1h", description="pause between two passes, such as `6h`; `off`: `tickhouse local` does not compact")
 
 
+class HealingSettings(BaseSettings, env_prefix="HEAL_", env_ignore_empty=True):
+    """`tickhouse local` fills gaps of trades from the files that Binance publishes."""
+
+    every: Pause = Field("24h", description="pause between two passes; `off`: `tickhouse local` does not heal them")
+
+
 class PubSubSettings(BaseSettings, env_ignore_empty=True):
     """The variables are the Google client's own; the emulator works too."""
 

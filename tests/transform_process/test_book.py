@@ -14,9 +14,10 @@ from tickhouse_core.timestamps import HOUR_US, SECOND_US, from_datetime, to_date
 from tickhouse_core.warehouse import Warehouse
 
 from . import warehouse_rows as rows
-from .warehouse_rows import DEPTH_DIFFS, DEPTH_SNAPSHOTS, Row, land, select, transform, us
+from .warehouse_rows import DEPTH_DIFFS, DEPTH_SNAPSHOTS, Row, land, same_after_rebuild, select, transform, us
 
 START = us("2024-08-09")
+BOOK_TABLES = ("stored_book_top", "stored_book_hours")
 AT = "select * from gold_book_at(venue = 'binance', symbol = 'BTCUSDT', at = '{}')"
 BEST = (
     "select min(last_update_id), max(last_update_id), min(is_proven), maxIf(price, side = 'bid'), "
@@ -157,11 +158,7 @@ def test_the_book_does_not_depend_on_the_order_in_which_objects_came(
         transform(warehouse)
         land(warehouse, DEPTH_DIFFS, part)
     transform(warehouse)
-    stepwise = all_of_the_book(warehouse)
-    for table in ("stored_book_top", "stored_book_hours"):
-        warehouse.command(f"truncate table {table}")
-    transform(warehouse, rebuild=True)
-    assert all_of_the_book(warehouse) == stepwise
+    stepwise = same_after_rebuild(warehouse, all_of_the_book, BOOK_TABLES)
     assert len(stepwise[0]) > 600
 
 
@@ -196,11 +193,7 @@ def test_what_a_pass_leaves_unread_does_not_matter(seed: int, warehouse: Warehou
             if some := [table for of, _, table in objects[first : first + len(objects) // 10] if of is dataset]:
                 land(warehouse, dataset, pa.concat_tables(some, promote_options="permissive").unify_dictionaries())
         transform(warehouse)
-    stepwise = all_of_the_book(warehouse)
-    for table_name in ("stored_book_top", "stored_book_hours"):
-        warehouse.command(f"truncate table {table_name}")
-    transform(warehouse, rebuild=True)
-    assert all_of_the_book(warehouse) == stepwise
+    stepwise = same_after_rebuild(warehouse, all_of_the_book, BOOK_TABLES)
     assert len(stepwise[0]) > 600
 
 
@@ -247,12 +240,8 @@ def test_what_comes_late_leaves_the_book_of_a_rebuild(
     transform(warehouse)
     land(warehouse, *late)
     transform(warehouse)
-    stepwise = all_of_the_book(warehouse)
     warehouse.command("optimize table silver_depth_snapshots final")
-    for table_name in ("stored_book_top", "stored_book_hours"):
-        warehouse.command(f"truncate table {table_name}")
-    transform(warehouse, rebuild=True)
-    assert all_of_the_book(warehouse) == stepwise
+    stepwise = same_after_rebuild(warehouse, all_of_the_book, BOOK_TABLES)
     assert sum(hour["proven_seconds"] for hour in stepwise[1]) == pytest.approx(proven_seconds)
 
 

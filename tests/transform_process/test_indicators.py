@@ -12,7 +12,7 @@ from tickhouse_core.warehouse import Warehouse
 from transform_process.catalog import INTERVAL_SECONDS
 
 from . import warehouse_rows as rows
-from .warehouse_rows import KLINES, land, select, transform, us
+from .warehouse_rows import KLINES, land, same_after_rebuild, select, transform, us
 
 Series = NDArray[np.float64]
 COLUMNS = (
@@ -132,11 +132,7 @@ def test_what_arrives_minute_by_minute_or_late_gives_the_same_bits_as_one_rebuil
         transform(warehouse)
     land(warehouse, KLINES, some_minutes(299, first=1501))
     transform(warehouse)
-    stepwise = all_indicators(warehouse)
-    for table in ("stored_ohlcv", "stored_indicators"):
-        warehouse.command(f"truncate table {table}")
-    transform(warehouse, rebuild=True)
-    assert all_indicators(warehouse) == stepwise
+    stepwise = same_after_rebuild(warehouse, all_indicators, ("stored_ohlcv", "stored_indicators"))
     assert sum(row["interval"] == "1m" for row in stepwise) == 3004
 
 

@@ -27,6 +27,7 @@ RECEIVED_US = 1_735_700_000_000_000
 _tokens = itertools.count()
 
 Row = dict[str, Any]
+Found = TypeVar("Found")
 Part = TypeVar("Part")
 
 
@@ -41,6 +42,18 @@ def transform(warehouse: Warehouse, *, rebuild: bool = False, most_rows: int | N
     """One pass, without the safety lag: here nothing is inserted beside it."""
     options = TransformOptions(lag_seconds=0, rebuild=rebuild, most_rows=most_rows)
     return Transformer(warehouse, StopRequest(), options).run_pass()
+
+
+def same_after_rebuild(
+    warehouse: Warehouse, read: Callable[[Warehouse], Found], tables: Sequence[str], most_rows: int | None = None
+) -> Found:
+    """What the passes so far left in these tables, by `read`. A rebuild of the emptied tables must give the same."""
+    stepwise = read(warehouse)
+    for table in tables:
+        warehouse.command("truncate table {table:Identifier}", {"table": table})
+    transform(warehouse, rebuild=True, most_rows=most_rows)
+    assert read(warehouse) == stepwise
+    return stepwise
 
 
 def select(warehouse: Warehouse, sql: str) -> list[Row]:

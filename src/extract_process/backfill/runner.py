@@ -10,7 +10,7 @@ import pyarrow as pa
 from extract_process.backfill.fetch import KlineFetcher, is_archived
 from extract_process.backfill.plan import BackfillOptions, BackfillReport, MonthPlan, plan_months, plan_pages, wanted_range
 from extract_process.backfill.series import KlineSeries, OpenMonth
-from extract_process.backfill.stopping import in_few_words, most_telling
+from extract_process.backfill.stopping import in_few_words, most_telling, unless_stopped
 from extract_process.listing import unknown_of
 from extract_process.parquet import write_events
 from extract_process.ranges import Range, grid_of, month_of
@@ -18,7 +18,6 @@ from extract_process.records import StreamEvent
 from extract_process.venues import Venue
 from extract_process.venues.api import Archive, VenueRest
 from tickhouse_core.errors import (
-    Interrupted,
     UnknownSymbols,
     UnusableAnswer,
     UsageError,
@@ -31,6 +30,7 @@ from tickhouse_core.timestamps import DAY_US, now_us
 
 log = logging.getLogger(__name__)
 
+_STOPPED = "stopped by a signal; what has arrived is kept, run again to go on"
 _LONGEST_MONTH_US = 31 * DAY_US
 _ARCHIVE_ROWS = 5_000_000
 """Klines of archived months in memory at once, about 200 bytes each: one month of 1s klines, or a hundred of 1m."""
@@ -120,7 +120,7 @@ class Backfill:
         where some symbols are unknown: all others are complete), LakeUnavailable.
         """
         try:
-            await self._run_all(list(dict.fromkeys(symbols)), stop)
+            await unless_stopped(self._run_all(list(dict.fromkeys(symbols))), stop, _STOPPED)
         finally:
             await self._land(self._series, partial=True)
             await asyncio.gather(*self._landings)
@@ -132,22 +132,19 @@ class Backfill:
         if self.report.unknown:
             raise VenueError(f"unknown symbol {', '.join(self.report.unknown)} on {self._venue.name}; all others are complete")
 
-    async def _run_all(self, symbols: list[str], stop: StopRequest) -> None:
-        stopped, loop = asyncio.Event(), asyncio.get_running_loop()
-        with stop.calling(lambda: loop.call_soon_threadsafe(stopped.set)):
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    running = [tasks.create_task(_raise_when(stopped))]
-                    await self.rest.synchronize_clock()
-                    await self._look_up(symbols)
-                    running += [tasks.create_task(self._work()) for _ in range(self._options.concurrency)]
-                    async for job in self._plan_all([symbol for symbol in symbols if symbol not in self.report.unknown]):
-                        await self._jobs.put(job)
-                    await self._jobs.join()
-                    for task in running:
-                        task.cancel()
-            except BaseExceptionGroup as group:
-                raise most_telling(group) from group
+    async def _run_all(self, symbols: list[str]) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self.rest.synchronize_clock()
+                await self._look_up(symbols)
+                workers = [tasks.create_task(self._work()) for _ in range(self._options.concurrency)]
+                async for job in self._plan_all([symbol for symbol in symbols if symbol not in self.report.unknown]):
+                    await self._jobs.put(job)
+                await self._jobs.join()
+                for worker in workers:
+                    worker.cancel()
+        except BaseExceptionGroup as group:
+            raise most_telling(group) from group
 
     async def _look_up(self, symbols: list[str]) -> None:
         """Symbols that nobody knows are said, written down and left out. Raises UsageError where there are no others."""
@@ -251,8 +248,3 @@ class Backfill:
             self.report.rows_landed += landed.rows
             self.report.disagreements += len({found.open_time for found in landed.disagreements})
             log.info("month landed", extra={"key": landed.key, "new_rows": landed.rows})
-
-
-async def _raise_when(stopped: asyncio.Event) -> None:
-    await stopped.wait()
-    raise Interrupted("stopped by a signal; what has arrived is kept, run again to go on")

@@ -2,13 +2,12 @@
 
 import logging
 import os
-import sys
-import threading
 from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
+from tickhouse.beside import NICENESS, end_with_input
 from tickhouse.compact.day import DayOptions
 from tickhouse.compact.passes import BY_DAY, DaysLeft, Selection, VenueCounts, check_venues, compact
 from tickhouse.compact.schedule import ScheduledCompaction
@@ -21,9 +20,6 @@ from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.timestamps import DAY_US, SECOND_US, now_us
 
 log = logging.getLogger(__name__)
-
-NICENESS = 10
-"""On a schedule recorders and loaders on the same machine come first."""
 
 HEADER = (
     *("dataset", "venue", "days", "objects before", "bytes before", "objects after", "bytes after"),
@@ -71,7 +67,7 @@ def main(
                 _once(store, selection, DayOptions(now_us() - older_us, keep_us, dry_run), stop)
             else:
                 if ends_with_input:
-                    threading.Thread(target=_stop_after_input, args=(stop,), name="input", daemon=True).start()
+                    end_with_input(stop)
                 _keep_compacting(store, selection, (older_us, keep_us), every_seconds, stop)
 
     run_command(work)
@@ -101,11 +97,6 @@ def _keep_compacting(
         compact(store, selection, DayOptions(closed_us, keep_us), stop, done, goes_on)
 
     ScheduledCompaction(store, run_pass, every_seconds, stop).run()
-
-
-def _stop_after_input(stop: StopRequest) -> None:
-    sys.stdin.buffer.read()
-    stop.set()
 
 
 def _line(one: VenueCounts) -> tuple[object, ...]:
