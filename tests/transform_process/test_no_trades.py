@@ -36,6 +36,15 @@ def test_an_id_that_is_no_trade_is_no_hole(warehouse: Warehouse) -> None:
     assert complete(warehouse, "1m") == [False]
 
 
+def test_an_id_that_is_a_trade_all_the_same_is_counted_once(warehouse: Warehouse) -> None:
+    """Neither makes it a whole minute incomplete, nor does it stand for another id that is missing."""
+    land_trades(warehouse, *range(59, 121), *(number for number in range(121, 181) if number != 150))
+    land_no_trades(warehouse, 100, 101)
+    land_no_trades(warehouse, 160, 160)
+    transform(warehouse)
+    assert complete(warehouse, "1m") == [False, True, False, False]
+
+
 def test_minutes_are_complete_whenever_the_event_comes(warehouse: Warehouse) -> None:
     """It is in an object of its own, which may be loaded later."""
     gold = Transformer(warehouse, StopRequest(), TransformOptions(lag_seconds=0))

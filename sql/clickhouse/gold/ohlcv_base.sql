@@ -5,7 +5,8 @@
 -- completeness changes with them; the days of all these, where that is as good (grain, see the transformer).
 -- A row made of trades is complete if its ids have no hole (the venue counts them up by
 -- one in a symbol) and the trades before the first and after the last are here too. Ids that the venue calls no trades (event
--- `no_trade`, told within a month of its neighbours) are no hole; on both sides of a row one such id is looked past.
+-- `no_trade`, told within a month of its neighbours) are no hole, unless there is a trade of that id all the same; on both sides
+-- of a row one such id is looked past.
 -- Sums are made in Decimal(76, 18) and are null where storage has no room (38 digits). A sum of products is exact up to 5e40:
 -- what Float64 finds far beyond the room is not looked at closer. exact_quote_volume keeps all 36 decimals of it.
 -- Of several candidates: complete trades, a closed kline, incomplete trades, a running kline.
@@ -142,6 +143,9 @@ left_out_ids as (
         on no_trades.interval = made.interval and no_trades.venue = made.venue and no_trades.symbol = made.symbol
         and no_trades.trade_id >= made.first_trade_id
     where no_trades.trade_id <= made.last_trade_id
+        and (venue, symbol, trade_id) not in (
+            select venue, symbol, trade_id from silver_trades where (venue, symbol, trade_id) in (select * from no_trades)
+        )
     group by interval, venue, symbol, start
 ),
 -- no_trades]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tickhouse_core.columns import INSTANT
-from tickhouse_core.datasets import DEPTH_DIFFS, KLINES, Dataset
+from tickhouse_core.datasets import AGG_TRADES, DEPTH_DIFFS, KLINES, Dataset
 from tickhouse_core.reading.events import absences, backfilled_spans, gap_times, gaps_in, healed_times, joined
 from tickhouse_core.reading.objects import length_us
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
