@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+from tests.commands import run_here
 from tests.extract_process.test_day_writer import DAY, START, File, aggregates, trades
 from tests.tickhouse.catalog.catalogues import register
 from tests.tickhouse.compact.lakes import objects, run, run_and_retire
@@ -50,3 +52,8 @@ def test_each_row_is_there_once_and_the_day_stays_complete(dataset: Dataset, tmp
     assert rows.is_complete
     assert register(store)[dataset.name].files == 1
     assert run(store) == []
+    span = ("--symbol", "BTCUSDT", "--from", "2024-03-09", "--to", "2024-03-10", "--channel", dataset.name)
+    done = run_here("tickhouse.cli", "export", "parquet", "--data", f"{tmp_path}/data", "--out", f"{tmp_path}/out", *span)
+    assert done.returncode == 0, done.stderr
+    assert pq.read_table(tmp_path / "out" / f"BTCUSDT_{dataset.name}.parquet").num_rows == 10
+    assert "; complete" in done.stdout
