@@ -478,6 +478,32 @@ def test_an_object_of_trades_that_was_taken_away_is_not_complete(lake: "th.Lake"
     assert lake.trades(*asked).coverage.column("holes").to_pylist() == [1]
 
 
+@pytest.mark.parametrize(("next_id", "is_complete"), [(30, True), (31, False)])
+def test_a_day_of_a_bulk_file_that_ends_early_is_complete_only_if_ids_go_on_the_next_day(
+    lake: "th.Lake", folder: FolderStore, next_id: int, is_complete: bool
+) -> None:
+    """Its last row is in the first hour. The next day was recorded live, or comes from a file too."""
+
+    def backfilled(day: int, first: int, last: int) -> pa.Table:
+        began, ended = day + HOUR // 2 if day > DAY else day, day + HOUR
+        return stream_event("backfilled", "trades", first, last, started_us=began, ended_us=ended)
+
+    tomorrow = DAY + 24 * HOUR
+    write(folder, TRADES, trades(range(10, 30), times_us=[DAY + number * MINUTE for number in range(19)] + [DAY + HOUR]))
+    write(folder, STREAM_EVENTS, backfilled(DAY, 10, 29))
+    assert lake.trades("BTCUSDT", DAY, tomorrow).is_complete
+    assert lake.trades("BTCUSDT", DAY + 2 * HOUR, tomorrow).is_complete, "nothing says that its file has not all"
+
+    ids, times = [next_id, next_id + 1], [tomorrow + HOUR // 2, tomorrow + HOUR]
+    write(folder, TRADES, trades(ids, times_us=times))
+    for start in (DAY, DAY + 2 * HOUR):
+        assert lake.trades("BTCUSDT", start, tomorrow + HOUR).is_complete is is_complete
+
+    write(folder, STREAM_EVENTS, backfilled(tomorrow, *ids))
+    for start, end in ((DAY, tomorrow + HOUR), (DAY + 2 * HOUR, tomorrow + HOUR), (DAY + 2 * HOUR, tomorrow + HOUR // 4)):
+        assert lake.trades("BTCUSDT", start, end).is_complete is is_complete, "with and without rows in the range"
+
+
 def test_an_id_of_futures_that_is_no_trade_is_no_hole_and_any_other_is(
     lake: "th.Lake", folder: FolderStore, warehouse: Warehouse, address: str
 ) -> None:

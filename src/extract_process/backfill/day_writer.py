@@ -192,8 +192,9 @@ class DayWriter:
         if day.number in market.lacking_days:
             events.append(tell.of_day("healed", day.number, "archive", said))
         self._events.tell(events)
-        start, rows = day.number * DAY_US, f"{day.rows:,} rows of {said}"
-        self._events.tell([tell.of_ids("backfilled", day.span, start, start + DAY_US, "archive", rows)])
+        began, ended = (day.within(at) for at in (stretches[0].began, stretches[-1].ended))
+        rows = f"{day.rows:,} rows of {said}"
+        self._events.tell([tell.of_ids("backfilled", day.span, began, ended, "archive", rows)])
         market.spans[day.number] = day.span
         self._report.recorded += 1
         self._report.rows += day.rows
@@ -241,6 +242,10 @@ class _Day:
             self._write(pa.concat_tables(self._waiting))
         self._waiting, self._count = [], 0
 
+    def within(self, at: int) -> int:
+        """Rows some seconds beside the day are of it."""
+        return min(max(at, self.number * DAY_US), (self.number + 1) * DAY_US - 1)
+
     def stretches(self) -> list[Stretch]:
         """Of all rows, in order and apart."""
         self._stretches = _joined(self._stretches)
@@ -250,10 +255,9 @@ class _Day:
         dataset = self._market.dataset
         rows = by_id(rows, dataset.id_column)
         times = whole_numbers(rows.column("trade_time"))
-        filed = min(max(int(times[0]), self.number * DAY_US), (self.number + 1) * DAY_US - 1)
         self._parts += 1
         name = ArchivedName(self._market.symbol, int(times.min()), int(times.max()))
-        key = archived_key(dataset, self._market.venue.name, filed, name, self._parts)
+        key = archived_key(dataset, self._market.venue.name, self.within(int(times[0])), name, self._parts)
         self._store.write(key, parquet_bytes(rows, dataset))
         self.rows += rows.num_rows
         self._report.objects += 1

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from tickhouse_core.columns import INSTANT
 from tickhouse_core.datasets import AGG_TRADES, DEPTH_DIFFS, KLINES, Dataset
-from tickhouse_core.reading.events import absences, backfilled_spans, gap_times, gaps_in, healed_times, joined
+from tickhouse_core.reading.events import BulkDays, absences, backfilled_days, gap_times, gaps_in, healed_times, joined
 from tickhouse_core.reading.objects import length_us
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
@@ -89,10 +89,26 @@ class _Told:
             self.first = int(inside.min()) if self.first is None else self.first
             self.last = int(inside.max())
 
-    def add_whole_days(self, spans: Sequence[tuple[int, int]], request: Request) -> None:
-        """All rows of these spans are there: a border within one needs no row beside it."""
-        self.is_before = self.is_before or any(start <= request.start < end for start, end in spans)
-        self.is_after = self.is_after or any(start < request.end <= end for start, end in spans)
+    def add_whole_days(self, days: Sequence[BulkDays], request: Request) -> None:
+        """All rows of these days are there: a border within them needs no row beside it.
+
+        Before its first row and after its last one only the ids of what is beyond can tell that none is missing.
+        """
+        for one in days:
+            if one.start <= request.start < one.end:
+                self.is_before = True
+                if request.start > one.ended:
+                    self._add(one.ids[1] - 1, one.ended)
+            if one.start < request.end <= one.end:
+                self.is_after = True
+                if request.end <= one.began:
+                    self._add(one.ids[0], one.began)
+
+    def _add(self, number: int, at: int) -> None:
+        """One id that is there."""
+        self.begun.setdefault(number, at)
+        self.ended.setdefault(number + 1, at)
+        self.ranges = joined([*self.ranges, (number, number + 1)])
 
 
 def certainty(source: Source, dataset: Dataset, request: Request) -> Certainty:
@@ -124,7 +140,7 @@ class _Look:
         mine = [place for place, name in enumerate(self._symbols) if name == symbol]
         asked = replace(self._request, symbols=(symbol,))
         told = self._told(asked)
-        told.add_whole_days(backfilled_spans(self._events, symbol), asked)
+        told.add_whole_days(backfilled_days(self._events, symbol), asked)
         for place in mine:
             if self.is_open[place] and self._is_filled(asked, place, told):
                 self.is_open[place] = False

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from tickhouse_core.reading.object_rows import ObjectRows, Wanted, in_chunks
 from tickhouse_core.reading.objects import received_from
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
-from tickhouse_core.timestamps import HOUR_US
+from tickhouse_core.timestamps import DAY_US, HOUR_US
 
 _CHUNK_BYTES, _CHUNK_OBJECTS = 8 * 1024 * 1024, 400
 _BACKFILL = "backfill-"
@@ -101,12 +102,38 @@ def healed_times(events: pa.Table) -> list[int]:
     )
 
 
-def backfilled_spans(events: pa.Table, symbol: str) -> list[tuple[int, int]]:
-    """Half-open, in microseconds: days that were recorded completely from the venue's bulk files; neighbours are one span."""
+@dataclass(frozen=True, slots=True)
+class BulkDays:
+    """Days whose bulk files were recorded completely, and whose ids follow each other over midnight.
+
+    `start`, `end`: midnights in microseconds; `ids`: of the trades, half-open; `began`, `ended`: of the first and last row.
+    """
+
+    start: int
+    end: int
+    ids: tuple[int, int]
+    began: int
+    ended: int
+
+
+def backfilled_days(events: pa.Table, symbol: str) -> list[BulkDays]:
+    """In order of time; of a day that was recorded again what was said last."""
     said = pc.and_(pc.equal(events.column("event"), "backfilled"), pc.equal(events.column("symbol"), symbol))
-    days = events.filter(said)
-    starts, ends = (whole_numbers(days.column(name)).tolist() for name in ("started_at", "ended_at"))
-    return joined(zip(starts, ends, strict=True))
+    rows = events.filter(said)
+    times = [whole_numbers(rows.column(name)).tolist() for name in ("started_at", "ended_at")]
+    ids = [rows.column(name).to_pylist() for name in ("from_update_id", "to_update_id")]
+    days: dict[int, BulkDays] = {}
+    for began, ended, first, last in zip(*times, *ids, strict=True):
+        day = began // DAY_US
+        days[day] = BulkDays(day * DAY_US, (day + 1) * DAY_US, (first, last + 1), began, ended)
+    found: list[BulkDays] = []
+    for _, one in sorted(days.items()):
+        before = found[-1] if found else None
+        if before is not None and before.end == one.start and one.ids[0] <= before.ids[1]:
+            found[-1] = BulkDays(before.start, one.end, (before.ids[0], one.ids[1]), before.began, one.ended)
+        else:
+            found.append(one)
+    return found
 
 
 def gaps_in(events: pa.Table, request: Request, dataset: Dataset) -> pa.Table:
