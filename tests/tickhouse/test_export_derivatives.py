@@ -17,7 +17,7 @@ from extract_process.parquet import parquet_bytes
 from tickhouse.export.derivative_ticker import Ticks, in_order
 from tickhouse_core.datasets import LIQUIDATIONS, MARK_PRICES, OPEN_INTEREST, TRADES, Dataset
 from tickhouse_core.folder_store import FolderStore
-from tickhouse_core.lake_keys import hourly_key
+from tickhouse_core.lake_keys import ArchivedName, archived_key, hourly_key
 from tickhouse_core.timestamps import HOUR_US
 
 VENUE, SYMBOL = "binance-usdm", "BTCUSDT"
@@ -162,3 +162,23 @@ def test_received_rows_of_all_sources_are_in_order_and_none_is_lost(received: li
         found += sorted(rows)
     assert [one for one, _ in found] == sorted(one for one, _ in everything)
     assert sorted(found) == sorted(everything)
+
+
+def test_trades_that_were_read_from_a_file_weeks_later_have_no_latency_of_their_own(data: Path, tmp_path: Path) -> None:
+    """With the time of the download as that of receipt they came after everything that was recorded live."""
+    store = FolderStore(data / "lake")
+    for found in list(store.list_keys(TRADES.prefix)):
+        store.delete(found.key)
+    times = at(-0.5, 1.6, 2.9)
+    deals = trades([1, 2, 3], times_us=times, prices=["100", "100", "101"], venue=VENUE, latency_us=40 * 24 * HOUR_US)
+    name = ArchivedName(SYMBOL, times[0], times[-1])
+    store.write(archived_key(TRADES, VENUE, times[0], name, 1), parquet_bytes(deals, TRADES))
+    certificate = export(data, tmp_path / "out", "--type", "derivative_ticker", "--type", "trades")
+    _, rows = csv_rows(tmp_path / "out" / f"{VENUE}_derivative_ticker_2024-08-09_{SYMBOL}.csv.gz")
+    assert [(int(row[3]) - int(row[2]), row[8]) for row in rows] == [
+        *((latency, "100") for latency in (5_000, 200_000)),
+        *((latency, "101") for latency in (0, 5_000, 200_000)),
+    ]
+    _, written = csv_rows(tmp_path / "out" / f"{VENUE}_trades_2024-08-09_{SYMBOL}.csv.gz")
+    assert [row[2] == row[3] for row in written] == [True, True]
+    assert certificate["symbols"][SYMBOL]["rows_with_moved_receipt"] == {"trades": 3}

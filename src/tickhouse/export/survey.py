@@ -28,6 +28,9 @@ from tickhouse_core.timestamps import HOUR_US
 
 _CHUNK_BYTES, _CHUNK_OBJECTS = 8 * 1024 * 1024, 400
 _OF_UPDATES = ("first_update_id", "last_update_id", "event_time", "receipt_time")
+_NOT_RECEIVED_US = HOUR_US
+"""A bulk file is there a day later; a recorder's clock is not an hour wrong."""
+
 _VERDICTS = ("proven", "synced", "mismatch", "unproven")
 
 
@@ -42,7 +45,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """`spans`: where every row is there, and the book known. `least_latency` in microseconds, None where there are no rows."""
+    """`spans`: where every row is there, and the book known. `least_latency` in microseconds, None if none was received."""
 
     spans: list[Span]
     least_latency: int | None
@@ -113,9 +116,11 @@ def _up_to_borders(job: Job, certainty: Certainty, spans: list[Span], *, begins:
     return widened(spans, start, job.asked.end if ends and line["recorded_until"] == line["end"] else None)
 
 
-def _least(known: int | None, latency: Numbers) -> int:
-    here = int(latency.min())
-    return here if known is None else min(known, here)
+def _least(known: int | None, latency: Numbers) -> int | None:
+    """Of rows that a capture received: what was read from a file hours later says nothing of a connection."""
+    latency = latency[latency < _NOT_RECEIVED_US]
+    here = [] if known is None else [known]
+    return min([*here, *([int(latency.min())] if len(latency) else [])], default=None)
 
 
 def _snapshots(job: Job) -> list[Snapshot]:
