@@ -203,4 +203,4 @@ def _is_about(event: dict[str, object], interval: str) -> bool:
 def _once(rows: pa.Table) -> pa.Table:
     """One of each natural key, the later landed: the order of the lake's keys is that of their first receipt."""
     places = {tuple(row[name] for name in STREAM_EVENTS.natural_key): place for place, row in enumerate(rows.to_pylist())}
-    return rows.take(pa.array(list(places.values()), pa.int64()))
+    return rows.take(pa.array(sorted(places.values()), pa.int64()))
