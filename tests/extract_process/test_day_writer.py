@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from extract_process.backfill.day_writer import DayWriter, HistoryReport, Market
+from extract_process.backfill.recorded_trades import Stretch
 from extract_process.ranges import Range
 from extract_process.venues import venue_named
 from extract_process.venues.history_tables import agg_trades_table, trades_table
@@ -17,7 +18,7 @@ from tickhouse_core.datasets import AGG_TRADES, STREAM_EVENTS, TRADES, Dataset
 from tickhouse_core.errors import VenueRefused
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lake_keys import ArchivedName, archived_key, archived_name
-from tickhouse_core.timestamps import DAY_US, SECOND_US, parse_instant
+from tickhouse_core.timestamps import DAY_US, HOUR_US, SECOND_US, parse_instant
 
 DAY = parse_instant("2024-03-09") // DAY_US
 START = DAY * DAY_US
@@ -59,6 +60,15 @@ class Written:
     def events(self) -> list[tuple[str, int, int]]:
         found = [row for one in self.store.list_keys(STREAM_EVENTS.prefix) for row in self._rows(one.key)]
         return [(row["event"], row["from_update_id"], row["to_update_id"]) for row in found]
+
+    def times(self, kind: str) -> list[tuple[int, int]]:
+        """In microseconds."""
+        found = [row for one in self.store.list_keys(STREAM_EVENTS.prefix) for row in self._rows(one.key)]
+        us = {
+            name: [int(pa.scalar(row[name]).value) for row in found if row["event"] == kind]
+            for name in ("started_at", "ended_at")
+        }
+        return list(zip(*us.values(), strict=True))
 
     def parts(self, dataset: Dataset = TRADES) -> dict[str, list[int]]:
         """Ids by file name."""
@@ -119,14 +129,18 @@ def test_holes_are_gaps_and_short_ones_of_futures_no_trades(tmp_path: Path, venu
 
 def test_ids_at_midnight_are_looked_for_and_gaps_that_the_file_fills_are_healed(tmp_path: Path) -> None:
     known: dict[str, Any] = {
-        "spans": {DAY - 1: Range(50, 98), DAY + 1: Range(103, 120)},
+        "spans": {
+            DAY - 1: Stretch(50, 99, START - HOUR_US, START - 3),
+            DAY + 1: Stretch(103, 121, START + DAY_US, START + DAY_US),
+        },
         "missing": [Range(60, 61), Range(100, 130)],
     }
     rows = {number: START + number for number in (100, 101, 102)}
     found = write(tmp_path, [trades(rows)], [DAY], lacking_days=frozenset({DAY}), **known)
     healed = [("healed", 100, 102), ("healed", START, START + DAY_US - 1)]
     assert found.events() == [("gap", 99, 99), ("heal_failed", 99, 99), *healed, ("backfilled", 100, 102)]
-    assert found.market.spans[DAY] == Range(100, 102)
+    assert found.market.spans[DAY] == Stretch(100, 103, START + 100, START + 102)
+    assert found.times("gap") == [(START - 3, START + 100)]
 
 
 def test_aggregates_are_complete_where_their_trades_follow_each_other(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Whole days of trades and of aggregates from the bulk archive: every row once, resumed after a kill, nothing requested twice."""
 
 import asyncio
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,9 @@ from integration_tests.src.extract_process.archived_market import APIS, ARCHIVES
 from integration_tests.src.extract_process.conftest import us
 from integration_tests.src.extract_process.live import rows_of
 from tests.commands import run_python
+from tests.extract_process.test_trade_days import DAY, NEXT
+from tests.extract_process.test_trade_days import Lake as OfFiles
+from tests.transform_process.warehouse_rows import transform
 
 import tickhouse as th
 from extract_process.backfill.trade_days import TradeDays
@@ -263,6 +267,27 @@ def test_stop_leaves_whole_days_and_the_next_run_goes_on(market: Recording) -> N
         run_days(asked_of(market), stop)
     record(market)
     assert market.in_lake() == market.rows
+
+
+def test_rows_of_a_file_that_was_replaced_leave_the_warehouse(
+    moto_lake: "Lake", warehouse: "Warehouse", load: Any, tmp_path: Path
+) -> None:
+    days = OfFiles(tmp_path)
+    days.files.put(DAY, range(100, 200), began=us(DAY) + 60_000_000)
+    days.record(part_rows=30, store=moto_lake.store)
+    load()
+    assert warehouse.query("select price, count() from trades group by price") == [(Decimal("1.5"), 100)]
+
+    days.files.put(DAY, range(99, 199), price="9.9")
+    days.record(again=True, part_rows=30, store=moto_lake.store)
+    load()
+    assert warehouse.query("select price, count() from trades group by price") == [(Decimal("9.9"), 100)]
+    minutes = "select sum(trade_count), min(low) from gold_ohlcv_1m"
+    transform(warehouse)
+    assert warehouse.query(minutes) == [(100, Decimal("9.9"))]
+    rows = th.open(f"s3://{moto_lake.store.bucket}").trades("BTCUSDT", DAY, NEXT)
+    assert rows.arrow().num_rows == 100
+    assert rows.is_complete
 
 
 def test_symbol_without_any_file_is_one_line_and_no_gap(market: Recording) -> None:

@@ -67,7 +67,7 @@ touched as (
         from (
             select venue, symbol, toUInt64(ifNull(from_update_id, 0)) as from_update_id, toUInt64(ifNull(to_update_id, 0)) as to_update_id
             from silver_stream_events
-            where event = 'no_trade' and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+            where event = 'no_trade' and channel = 'trades' and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
         )
     )
 -- no_trades]
@@ -125,7 +125,7 @@ no_trades as (
         symbol,
         arrayJoin(range(assumeNotNull(from_update_id), assumeNotNull(to_update_id) + 1)) as trade_id
     from silver_stream_events
-    where event = 'no_trade' and from_update_id is not null and to_update_id is not null
+    where event = 'no_trade' and channel = 'trades' and from_update_id is not null and to_update_id is not null
         and to_update_id < from_update_id + 1000
         and (venue, symbol) in (select distinct venue, symbol from touched)
         and started_at >= (select min(start) from touched) - toIntervalDay(31)

@@ -1,28 +1,31 @@
 """One bulk file of trades or aggregates on its way into the lake: its rows day by day, in parts, and what is said of each day.
 
 The parts of a day come first, then its events, and `backfilled` last: a day without that event is written again by the next run,
-under the same keys. Parts are cut by number of rows, so that the file of a month and that of a day give the same ones.
+under the same keys. Parts are cut by number of rows, so that the file of a month and that of a day give the same ones. A part of
+an older file whose key the new one does not have is written without rows: loaders and compactions take its rows out by that.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 
-from extract_process.backfill.trade_gaps import DAY_INSTANCE, LACKING, MOST_LEFT_OUT, by_id, common
+from extract_process.backfill.recorded_trades import RecordedTrades, Stretch, joined, ranges_of, stretches_of
+from extract_process.backfill.trade_gaps import DAY_INSTANCE, LACKING, MOST_LEFT_OUT, by_id, common, without
 from extract_process.parquet import parquet_bytes, write_events
 from extract_process.ranges import EVERY_ID, Range, grid_of
 from extract_process.records import StreamEvent
 from extract_process.venues import Venue
 from extract_process.venues.api import TradeFile
-from tickhouse_core.datasets import AGG_TRADES, Dataset
+from tickhouse_core.datasets import Dataset
 from tickhouse_core.errors import VenueRefused
 from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.lake_keys import ArchivedName, archived_key
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.reading.ordering import Numbers, whole_numbers
+from tickhouse_core.reading.ordering import whole_numbers
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, now_us, parse_instant
 
 PART_ROWS = 200_000
@@ -57,15 +60,20 @@ class HistoryReport:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Rows of which symbol, and what is known of it: open gaps as ids of single trades, days that are gaps themselves, and the
-    first and last trade of days that are complete."""
+    """Rows of which symbol, and what its events say: open gaps as ids of single trades, days that are gaps themselves, the first
+    and last trade of days that are complete, and when rows were healed (us).
+
+    `withdrawn`: by day what the file that is replaced lacked, all of which the new one says anew.
+    """
 
     venue: Venue
     symbol: str
     dataset: Dataset
     missing: list[Range]
-    lacking_days: frozenset[int]
-    spans: dict[int, Range]
+    lacking_days: AbstractSet[int]
+    spans: dict[int, Stretch]
+    healed_at: Collection[int] = ()
+    withdrawn: Mapping[int, list[Range]] = field(default_factory=dict)
 
     @property
     def instance(self) -> str:
@@ -75,15 +83,8 @@ class Market:
     def day_instance(self) -> str:
         return f"{DAY_INSTANCE}{self.symbol}-{self.dataset.name}"
 
-
-@dataclass(slots=True)
-class Stretch:
-    """Ids of single trades without a hole, half-open, and when the rows of the first and the last of them were (us)."""
-
-    first: int
-    end: int
-    began: int
-    ended: int
+    def recorded(self, store: ObjectStore) -> RecordedTrades:
+        return RecordedTrades(store, self.venue.name, self.symbol, self.dataset, self.healed_at)
 
 
 class EventWriter:
@@ -107,13 +108,24 @@ class EventWriter:
         start, end = day * DAY_US, (day + 1) * DAY_US
         return self._event(self._market.day_instance, kind, Range(start, end - 1), start, end, cause, detail)
 
-    def hole(self, first: int, end: int, began: int, ended: int, said: str) -> list[StreamEvent]:
-        """Ids that the files do not have: of no trade where the venue leaves out such, else a gap that is not requested again."""
-        ids = Range(first, end - 1)
-        if self._market.venue.leaves_out_no_trades and end - first <= MOST_LEFT_OUT:
-            return [self.of_ids("no_trade", ids, began, None, "", f"left out of {said}")]
-        gap = self.of_ids("gap", ids, began, ended, LACKING, f"not in {said}")
-        return [gap, self.of_ids("heal_failed", ids, began, ended, LACKING, f"not in {said}")]
+    def holes(self, holes: list[Stretch], said: str, reach: int = MINUTE_US) -> list[StreamEvent]:
+        """Ids that neither the files nor the lake have: of no trade where the venue leaves out such, else a gap that is not
+        requested again. The lake's rows may be `reach` microseconds beside the holes."""
+        if not holes:
+            return []
+        start, end = min(one.began for one in holes) - reach, max(one.ended for one in holes) + reach
+        ids = Range(holes[0].first, holes[-1].end - 1)
+        recorded = self._market.recorded(self._store).ids_beside_parts(start, end, ids)
+        left = [(hole, ids) for hole in holes for ids in without(ranges_of([hole]), recorded)]
+        return [event for hole, ids in left for event in self._hole(hole, ids, said)]
+
+    def _hole(self, hole: Stretch, ids: Range, said: str) -> list[StreamEvent]:
+        """`ids` are what is left of a hole of the files. A long one is one of the file: then a recorded gap stays one."""
+        is_short = EVERY_ID.count(ids) <= MOST_LEFT_OUT and self._market.venue.leaves_out_no_trades
+        if is_short and (hole.end - hole.first <= MOST_LEFT_OUT or not common(self._market.missing, [ids])):
+            return [self.of_ids("no_trade", ids, hole.began, None, "", f"left out of {said}")]
+        gap = self.of_ids("gap", ids, hole.began, hole.ended, LACKING, f"not in {said}")
+        return [gap, self.of_ids("heal_failed", ids, hole.began, hole.ended, LACKING, f"not in {said}")]
 
     def _event(
         self, instance: str, kind: EventKind, ids: Range, at: int, ended: int | None, cause: str, detail: str
@@ -171,43 +183,42 @@ class DayWriter:
             if before is None or (day + 1) * DAY_US <= before:
                 one = self._days.pop(day)
                 one.write_rest()
+                one.empty_others()
                 self._tell(one)
                 self.done.append(day)
 
     def _tell(self, day: "_Day") -> None:
         market, tell, said = self._market, self._events, f"{self._file.name}, SHA-256 {self._file.sha256}"
-        stretches = day.stretches()
-        events: list[StreamEvent] = []
-        for before, after in pairwise(self._with_neighbours(day.number, stretches)):
-            if before.end >= after.first:  # days overlap by some seconds
-                continue
-            found = tell.hole(before.end, after.first, before.ended, after.began, said)
-            self._report.gaps += found[0].event == "gap"
-            self._report.no_trades += (after.first - before.end) * (found[0].event == "no_trade")
-            events += found
-        healed = common(market.missing, EVERY_ID.joined(Range(one.first, one.end - 1) for one in stretches))
+        chain = self._with_neighbours(day.number, day.stretches())
+        holes = [
+            Stretch(before.end, after.first, before.ended, after.began)
+            for before, after in pairwise(chain)
+            if before.end < after.first  # days overlap by some seconds
+        ]
+        is_at_midnight = len(chain) > len(day.stretches())
+        events = tell.holes(holes, said, DAY_US if is_at_midnight else MINUTE_US)
+        gaps = [span_of(one) for one in events if one.event == "gap"]
+        self._report.gaps += len(gaps)
+        self._report.no_trades += sum(EVERY_ID.count(span_of(one)) for one in events if one.event == "no_trade")
+        known = [*ranges_of([*day.stretches(), *holes]), *market.withdrawn.get(day.number, ())]
+        healed = common(market.missing, without(EVERY_ID.joined(known), EVERY_ID.joined(gaps)))
         self._report.healed += sum(map(EVERY_ID.count, healed))
         now = now_us()
         events += [tell.of_ids("healed", ids, now, None, "archive", said) for ids in healed]
         if day.number in market.lacking_days:
             events.append(tell.of_day("healed", day.number, "archive", said))
         self._events.tell(events)
-        began, ended = (day.within(at) for at in (stretches[0].began, stretches[-1].ended))
-        rows = f"{day.rows:,} rows of {said}"
-        self._events.tell([tell.of_ids("backfilled", day.span, began, ended, "archive", rows)])
-        market.spans[day.number] = day.span
+        span, rows = day.span(), f"{day.rows:,} rows of {said}"
+        ids = Range(span.first, span.end - 1)
+        self._events.tell([tell.of_ids("backfilled", ids, span.began, span.ended, "archive", rows)])
+        market.spans[day.number] = span
         self._report.recorded += 1
         self._report.rows += day.rows
 
     def _with_neighbours(self, day: int, stretches: list[Stretch]) -> list[Stretch]:
         """The days before and after, where they are complete: ids may be missing at midnight."""
-        spans, start, end = self._market.spans, day * DAY_US, (day + 1) * DAY_US
-        before, after = spans.get(day - 1), spans.get(day + 1)
-        return [
-            *([Stretch(before.first, before.last + 1, start, start)] if before else []),
-            *stretches,
-            *([Stretch(after.first, after.last + 1, end, end)] if after else []),
-        ]
+        before, after = self._market.spans.get(day - 1), self._market.spans.get(day + 1)
+        return [*([before] if before else []), *stretches, *([after] if after else [])]
 
 
 class _Day:
@@ -220,17 +231,17 @@ class _Day:
         self._count = self._parts = 0
         self._part_rows = part_rows
         self._stretches: list[Stretch] = []
+        self._keys: set[str] = set()
 
-    @property
-    def span(self) -> Range:
-        """First and last trade."""
-        stretches = self.stretches()
-        return Range(stretches[0].first, stretches[-1].end - 1)
+    def span(self) -> Stretch:
+        """From the first to the last trade."""
+        first, last = self.stretches()[0], self.stretches()[-1]
+        return Stretch(first.first, last.end, self.within(first.began), self.within(last.ended))
 
     def add(self, rows: pa.Table) -> None:
         self._waiting.append(rows)
         self._count += rows.num_rows
-        self._stretches += _stretches_of(*_trades_of(rows, self._market.dataset))
+        self._stretches += stretches_of(rows, self._market.dataset)
         while self._count >= self._part_rows:
             waiting = pa.concat_tables(self._waiting)
             self._write(waiting.slice(0, self._part_rows))
@@ -246,9 +257,16 @@ class _Day:
         """Rows some seconds beside the day are of it."""
         return min(max(at, self.number * DAY_US), (self.number + 1) * DAY_US - 1)
 
+    def empty_others(self) -> None:
+        """Parts of an older file that this one does not have: a new version without rows."""
+        dataset = self._market.dataset
+        for key in self._market.recorded(self._store).parts(self.number):
+            if key not in self._keys:
+                self._store.write(key, parquet_bytes(dataset.schema.empty_table(), dataset))
+
     def stretches(self) -> list[Stretch]:
         """Of all rows, in order and apart."""
-        self._stretches = _joined(self._stretches)
+        self._stretches = joined(self._stretches)
         return self._stretches
 
     def _write(self, rows: pa.Table) -> None:
@@ -259,38 +277,16 @@ class _Day:
         name = ArchivedName(self._market.symbol, int(times.min()), int(times.max()))
         key = archived_key(dataset, self._market.venue.name, self.within(int(times[0])), name, self._parts)
         self._store.write(key, parquet_bytes(rows, dataset))
+        self._keys.add(key)
         self.rows += rows.num_rows
         self._report.objects += 1
 
 
-def _trades_of(rows: pa.Table, dataset: Dataset) -> tuple[Numbers, Numbers, Numbers]:
-    """Times, and the half-open ranges of single trades that the rows stand for."""
-    first, last = ("first_trade_id", "last_trade_id") if dataset is AGG_TRADES else ("trade_id", "trade_id")
-    return whole_numbers(rows.column("trade_time")), whole_numbers(rows.column(first)), whole_numbers(rows.column(last)) + 1
-
-
-def _stretches_of(times: Numbers, starts: Numbers, ends: Numbers) -> list[Stretch]:
-    if not bool((starts[1:] >= starts[:-1]).all()):
-        order = np.argsort(starts, kind="stable")
-        times, starts, ends = times[order], starts[order], ends[order]
-    reached = np.maximum.accumulate(ends)
-    breaks = np.flatnonzero(starts[1:] > reached[:-1]) + 1
-    firsts, lasts = np.r_[0, breaks], np.r_[breaks, len(starts)] - 1
-    return [
-        Stretch(int(starts[one]), int(reached[last]), int(times[one]), int(times[last]))
-        for one, last in zip(firsts, lasts, strict=True)
-    ]
-
-
-def _joined(stretches: list[Stretch]) -> list[Stretch]:
-    found: list[Stretch] = []
-    for one in sorted(stretches, key=lambda stretch: stretch.first):
-        if found and one.first <= found[-1].end:
-            if one.end > found[-1].end:
-                found[-1] = Stretch(found[-1].first, one.end, found[-1].began, one.ended)
-        else:
-            found.append(one)
-    return found
+def span_of(event: StreamEvent) -> Range:
+    """The ids of an event that has some."""
+    assert event.from_update_id is not None
+    assert event.to_update_id is not None
+    return Range(event.from_update_id, event.to_update_id)
 
 
 def days_of(date: str) -> tuple[int, int]:

@@ -1,41 +1,45 @@
 """The history of trades, or of aggregates of them, by whole days from the venue's bulk files: what the lake lacks, file by file.
 
 The event `backfilled` of a day is the checkpoint: a day that has it, and objects, is not requested again. Of a month that is over
-and lacks all its days the monthly file is read, else the daily ones; the month stands in for days that have none.
+and lacks all its days the monthly file is read, else the daily ones; the month stands in for days that have none. While the rows
+of a replaced file are written, the day is a gap that names its SHA-256: a run that was killed then is repeated.
 """
 
 import asyncio
 import logging
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from extract_process.backfill.day_writer import PART_ROWS, DayWriter, EventWriter, HistoryReport, Market, days_of
+from extract_process.backfill.day_writer import PART_ROWS, DayWriter, EventWriter, HistoryReport, Market, days_of, span_of
+from extract_process.backfill.recorded_trades import REPLACED, Stretch, ToldDays
 from extract_process.backfill.stopping import unless_stopped
-from extract_process.backfill.trade_gaps import LACKING, open_gaps
+from extract_process.backfill.trade_gaps import LACKING, MOST_LEFT_OUT, open_gaps, without
 from extract_process.ranges import EVERY_ID, Range, month_of
 from extract_process.records import StreamEvent
 from extract_process.venues import Venue
 from extract_process.venues.api import Archive, TradeFile
 from tickhouse_core.datasets import DATASETS, Dataset
 from tickhouse_core.errors import Interrupted, UsageError, VenueRefused
-from tickhouse_core.lake_keys import archived_name
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.reading.events import GapEvents
+from tickhouse_core.reading.events import GapEvents, healed_times
 from tickhouse_core.reading.known import Known
-from tickhouse_core.reading.objects import day_prefix, venues_of
-from tickhouse_core.reading.ordering import whole_numbers
+from tickhouse_core.reading.objects import venues_of
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.timestamps import DAY_US, format_instant, now_us
 
 log = logging.getLogger(__name__)
 
 _NO_FILE = "no file is published"
+_COMPACTED = (
+    "its file was replaced after the day was compacted: rows that were missing are added, others stay if their sources are gone"
+)
 _STOPPED = "stopped by a signal; whole days are kept, run again to go on"
 
 ContractSize = Callable[[str], Awaitable[str]]
@@ -93,16 +97,10 @@ class TradeDays:
     async def contract_size(self, symbol: str) -> str:
         return await self._contract_size(symbol) if self._venue.quantities_are_contracts else ""
 
-    def market(self, symbol: str, missing: list[Range], lacking: frozenset[int], spans: dict[int, Range]) -> Market:
-        return Market(self._venue, symbol, self._dataset, missing, lacking, spans)
-
-    def is_there(self, symbol: str, day: int) -> bool:
-        """Whether the lake has objects of this day and symbol alone: parts of a file, or what they were compacted to."""
-        start = day * DAY_US
-        if any(True for _ in self.store.list_keys(day_prefix(self._dataset, self._venue.name, start, symbol))):
-            return True
-        listed = self.store.list_keys(day_prefix(self._dataset, self._venue.name, start))
-        return any((name := archived_name(one.key)) is not None and name.symbol == symbol for one in listed)
+    def market(self, symbol: str, asked: Request, events: pa.Table, told: ToldDays) -> Market:
+        """`events` are the symbol's."""
+        missing = EVERY_ID.joined(span for gap in open_gaps(events, asked, again=True) for span in gap.ids)
+        return Market(self._venue, symbol, self._dataset, missing, told.lacking, told.spans, healed_times(events))
 
     def writer(self, market: Market, file: TradeFile, days: list[int]) -> DayWriter:
         return DayWriter(self.store, market, file, days, self.report, self._part_rows)
@@ -114,28 +112,21 @@ class _SymbolDays:
     def __init__(self, run: TradeDays, asked: Request, symbol: str, events: pa.Table) -> None:
         """`events` are the symbol's."""
         self._run, self._symbol = run, symbol
-        said = {_day_of(row): row for row in events.to_pylist() if row["event"] == "backfilled"}
-        self._details = {day: str(row["detail"]) for day, row in said.items()}
-        spans = {day: Range(row["from_update_id"], row["to_update_id"]) for day, row in said.items()}
-        is_gap, is_day = pc.equal(events.column("event"), "gap"), pc.starts_with(events.column("instance"), "backfill-")
-        gaps = events.filter(pc.and_(is_gap, pc.invert(is_day)))
-        self._known_gaps = set(
-            zip(gaps.column("from_update_id").to_pylist(), gaps.column("to_update_id").to_pylist(), strict=True)
-        )
-        missing = EVERY_ID.joined(span for gap in open_gaps(events, asked, again=True) for span in gap.ids)
-        self._market = run.market(symbol, missing, _lacking_days(events), spans)
+        self._told = ToldDays(events)
+        self._market = run.market(symbol, asked, events, self._told)
         self._tell = EventWriter(run.store, self._market)
+        self._recorded = self._market.recorded(run.store)
+        self._done: set[int] = set()
         self._why: dict[int, str] = {}
 
     async def run(self, days: range, stop: StopRequest, *, again: bool) -> None:
         """See `TradeDays.run`."""
         run, report = self._run, self._run.report
-        done = await asyncio.to_thread(self._complete, days)
-        self._details = {day: said for day, said in self._details.items() if day in done}
-        done = set() if again else done
-        left = [day for day in days if day not in done]
+        self._done = await asyncio.to_thread(self._complete, days)
+        await asyncio.to_thread(self._heal_days, self._done, "the day is recorded")
+        left = [day for day in days if again or day not in self._done]
         report.days += len(days)
-        report.complete += len(done)
+        report.complete += 0 if again else len(self._done)
         size = await run.contract_size(self._symbol) if left else ""
         try:
             for month in dict.fromkeys(month_of(day * DAY_US) for day in left):
@@ -146,7 +137,13 @@ class _SymbolDays:
         await asyncio.to_thread(self._tell_borders, days)
 
     def _complete(self, days: range) -> set[int]:
-        return {day for day in days if day in self._market.spans and self._run.is_there(self._symbol, day)}
+        written = [day for day in days if day in self._market.spans and day not in self._told.half_written]
+        return {day for day in written if self._recorded.is_there(day)}
+
+    def _heal_days(self, days: Iterable[int], said: str) -> None:
+        """Those that are gaps."""
+        healed = sorted(self._market.lacking_days & set(days))
+        self._tell.tell([self._tell.of_day("healed", day, "archive", said) for day in healed])
 
     async def _read_month(self, month: str, left: list[int], stop: StopRequest) -> list[int]:
         """The days that are still left after the files of a month."""
@@ -167,10 +164,12 @@ class _SymbolDays:
         found: set[int] = set()
 
         def use(file: TradeFile) -> None:
-            fresh = [day for day in wanted if file.sha256 not in self._details.get(day, "")]
+            fresh = [day for day in wanted if day not in self._done or file.sha256 != self._told.shas[day]]
             found.update(set(wanted) - set(fresh))
             if fresh:
                 self._write(file, fresh, found, stop)
+            if first == last and date not in map(_date_of, found):
+                self._why[first] = f"{file.name} has no trade of the day"
 
         try:
             is_published = await self._run.fetch(self._symbol, date, use, stop)
@@ -184,7 +183,8 @@ class _SymbolDays:
 
     def _write(self, file: TradeFile, days: list[int], found: set[int], stop: StopRequest) -> None:
         """Days that the file completes are added to `found`, however it ends. Raises Interrupted, VenueRefused."""
-        writer = self._run.writer(self._market, file, days)
+        replaced = {day for day in days if day in self._told.shas and self._recorded.is_there(day)}
+        writer = self._run.writer(self._replaced(file, replaced) if replaced else self._market, file, days)
         try:
             for table in file.tables():
                 if stop.is_set():
@@ -194,6 +194,19 @@ class _SymbolDays:
         finally:
             found.update(writer.done)
 
+    def _replaced(self, file: TradeFile, days: set[int]) -> Market:
+        """What is known of the market while days get the rows of another file than they had.
+
+        Rows of compacted objects may stay, and with them the gaps of the old file.
+        """
+        self._tell.tell([self._tell.of_day("gap", day, LACKING, f"{REPLACED}{file.sha256}") for day in sorted(days)])
+        compacted = {day for day in days if self._recorded.is_compacted(day)}
+        for first, last, why in _stretches((day, _COMPACTED) for day in sorted(compacted)):
+            self._run.report.failures.append(f"{self._symbol}: {_named(first, last)}: {why}")
+            log.warning(why, extra={"symbol": self._symbol, "days": _named(first, last), "file": file.name})
+        withdrawn = {day: self._told.gaps(self._told.shas[day]) for day in days - compacted}
+        return replace(self._market, lacking_days=self._market.lacking_days | days, withdrawn=withdrawn)
+
     def _tell_contract(self, size: str) -> None:
         """Once rows are there: what gold multiplies contracts by."""
         if size and self._market.spans:
@@ -201,29 +214,37 @@ class _SymbolDays:
             self._tell.tell([StreamEvent(*key, "contract", None, None, now_us(), None, "", size)])
 
     def _tell_lacking(self, days: list[int]) -> None:
-        """Days without a file are gaps, and requested again by the next run. A symbol that no file is of may be no market."""
-        report = self._run.report
-        report.lacking += len(days)
+        """Days without a file are gaps, and requested again by the next run, unless their rows are there. A symbol that no file
+        is of may be no market."""
+        report, market = self._run.report, self._market
         if not days:
             return
-        reasons = [(day, self._why.get(day, _NO_FILE)) for day in days]
-        if not self._market.spans and not self._why and not self._is_known():
+        if not market.spans and not self._why and not self._is_known():
             said = f"no file is published of {_named(days[0], days[-1])}: write it as the venue does, for example"
-            report.failures.append(f"{self._symbol}: {said} {self._market.venue.symbol_example}")
+            report.failures.append(f"{self._symbol}: {said} {market.venue.symbol_example}")
+            report.lacking += len(days)
             return
-        fresh = [(day, why) for day, why in reasons if day not in self._market.lacking_days]
+        unread = [day for day in days if day not in self._done and day not in self._told.half_written]
+        apart = MOST_LEFT_OUT if market.venue.leaves_out_no_trades else 0
+        whole = self._recorded.whole_days(unread, market.spans, apart)
+        self._heal_days(whole, "no id is missing")
+        report.complete += len(whole)
+        reasons = [(day, self._why.get(day, _NO_FILE)) for day in days if day not in whole]
+        fresh = [(day, why) for day, why in reasons if day not in market.lacking_days and day not in self._done]
+        report.lacking += len(reasons)
         report.gaps += len(fresh)
         self._tell.tell([self._tell.of_day("gap", day, LACKING, why) for day, why in fresh])
         report.failures += [f"{self._symbol}: {_named(first, last)}: {why}" for first, last, why in _stretches(reasons)]
 
     def _tell_borders(self, days: range) -> None:
         """Ids of days without a file, between two that have one: ids of midnight are the days' own matter."""
-        spans = self._market.spans
+        spans, known = self._market.spans, self._told.gaps()
         for before, after in pairwise(sorted(day for day in spans if days.start - 1 <= day <= days.stop)):
-            end, first = spans[before].last + 1, spans[after].first
-            if after > before + 1 and end < first and (end, first - 1) not in self._known_gaps:
+            hole = Stretch(spans[before].end, spans[after].first, spans[before].ended, spans[after].began)
+            if after > before + 1 and hole.first < hole.end and without([Range(hole.first, hole.end - 1)], known):
                 said = f"the files of {_date_of(before)} and {_date_of(after)}"
-                self._tell.tell(self._tell.hole(end, first, (before + 1) * DAY_US, after * DAY_US, said))
+                events = self._tell.holes([hole], said, DAY_US)
+                self._tell.tell([one for one in events if without([span_of(one)], known)])
 
     def _is_known(self) -> bool:
         """Whether the lake has anything else of this symbol: a gap of one that is spelled wrongly would stay open forever."""
@@ -237,20 +258,6 @@ class _SymbolDays:
 
 def _events_of(store: ObjectStore, dataset: Dataset, asked: Request) -> pa.Table:
     return GapEvents(store, ("gap", "healed", "heal_failed", "backfilled")).of(dataset, asked)
-
-
-def _lacking_days(events: pa.Table) -> frozenset[int]:
-    """Days whose gap is open: recorded as such by an earlier run, and not healed since."""
-    events = events.filter(pc.starts_with(events.column("instance"), "backfill-"))
-    told = zip(events.column("event").to_pylist(), whole_numbers(events.column("started_at")).tolist(), strict=True)
-    by_day: dict[int, set[str]] = {}
-    for event, at in told:
-        by_day.setdefault(at // DAY_US, set()).add(event)
-    return frozenset(day for day, kinds in by_day.items() if kinds == {"gap"})
-
-
-def _day_of(event: dict[str, object]) -> int:
-    return int(pa.scalar(event["started_at"], pa.timestamp("us", tz="UTC")).value) // DAY_US
 
 
 def _date_of(day: int) -> str:

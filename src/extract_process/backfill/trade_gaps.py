@@ -102,7 +102,7 @@ class MissingTrades:
 
     def recorded(self, ids: Numbers) -> None:
         """The lake has these rows."""
-        self.ids = _without(self.ids, EVERY_ID.joined(EVERY_ID.ranges_of(np.sort(ids).tolist())))
+        self.ids = without(self.ids, EVERY_ID.joined(EVERY_ID.ranges_of(np.sort(ids).tolist())))
 
     def begin_file(self) -> None:
         self.seen = self._last = None
@@ -116,7 +116,7 @@ class MissingTrades:
             return table
         self._look_for_holes(ids, whole_numbers(table.column("trade_time")))
         rows = by_id(table.filter(pa.array(self._are_missing(ids), pa.bool_())))
-        self.ids = _without(self.ids, EVERY_ID.joined(EVERY_ID.ranges_of(rows.column("trade_id").to_pylist())))
+        self.ids = without(self.ids, EVERY_ID.joined(EVERY_ID.ranges_of(rows.column("trade_id").to_pylist())))
         first, last = int(ids.min()), int(ids.max())
         self.seen = Range(min(first, self.seen.first), max(last, self.seen.last)) if self.seen else Range(first, last)
         return rows
@@ -125,7 +125,7 @@ class MissingTrades:
         """Missing ids that the whole file leaves out as no trades: none if its ids do not ascend."""
         holes, self._holes = self._holes if self._is_ascending else [], []
         left_out = [LeftOut(span, hole.at) for hole in holes for span in self.within([hole.ids])]
-        self.ids = _without(self.ids, EVERY_ID.joined(one.ids for one in left_out))
+        self.ids = without(self.ids, EVERY_ID.joined(one.ids for one in left_out))
         return left_out
 
     def within(self, seen: Iterable[Range]) -> list[Range]:
@@ -155,11 +155,11 @@ class MissingTrades:
 
 def common(ids: list[Range], others: list[Range]) -> list[Range]:
     """What both have. Both in order and apart."""
-    return _without(ids, _without(ids, others))
+    return without(ids, without(ids, others))
 
 
-def _without(ids: list[Range], gone: list[Range]) -> list[Range]:
-    """Both in order and apart: one pass over each, as there may be thousands."""
+def without(ids: list[Range], gone: list[Range]) -> list[Range]:
+    """What only `ids` have. Both in order and apart: one pass over each, as there may be thousands."""
     left, place = [], 0
     for span in ids:
         first = span.first

@@ -182,7 +182,10 @@ class _Look:
         length = length_us(self._request.interval) if self._dataset is KLINES else 1
         late = _LATE_US if step else 0
         standing = [self._ids[place] for place in mine if self.is_open[place]]
-        absent = [*absences(self._events, *asked.symbols), *(self._source.no_trades(asked) if counts_trades else ())]
+        absent = [
+            *absences(self._events, *asked.symbols),
+            *(self._source.no_trades(self._dataset, asked) if counts_trades else ()),
+        ]
         named = joined([*absent, *((ids[0], ids[1] + length) for ids in standing if None not in ids)])
         holes = [
             (one[1] + max(0, step - 1), other[0])  # a row stands for an instant: the next one is a step later

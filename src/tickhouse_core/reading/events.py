@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from tickhouse_core.datasets import KLINES, STREAM_EVENTS, Dataset
+from tickhouse_core.datasets import KLINES, STREAM_EVENTS, TRADES, Dataset
 from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.object_rows import ObjectRows, Wanted, in_chunks
@@ -21,7 +21,7 @@ from tickhouse_core.timestamps import DAY_US, HOUR_US
 _CHUNK_BYTES, _CHUNK_OBJECTS = 8 * 1024 * 1024, 400
 _BACKFILL = "backfill-"
 NO_DATA = "venue_has_no_data"
-_OF_NO_TRADE = ["symbol", "started_at", "from_update_id", "to_update_id"]
+_OF_NO_TRADE = ["symbol", "channel", "started_at", "from_update_id", "to_update_id"]
 """They are many: a busy contract has a thousand an hour."""
 
 
@@ -60,13 +60,14 @@ class GapEvents:
             rows = about(rows, request.interval)
         return _once(rows)
 
-    def no_trades(self, request: Request) -> list[tuple[int, int]]:
+    def no_trades(self, dataset: Dataset, request: Request) -> list[tuple[int, int]]:
         """Half-open ranges of ids that the venue calls no trades, of one symbol, in the range and around it."""
         (symbol,) = request.symbols
         with self._lock:
             self._all_since(request.venue, request.start)
             rows = self._no_trades[request.venue]
-        rows = rows.filter(pc.equal(rows.column("symbol"), symbol))
+        is_told = pc.is_in(rows.column("channel"), value_set=pa.array(told_of(dataset), pa.string()))
+        rows = rows.filter(pc.and_(pc.equal(rows.column("symbol"), symbol), is_told))
         at = whole_numbers(rows.column("started_at"))
         rows = rows.filter(pa.array((at >= request.start - HOUR_US) & (at < request.end + HOUR_US), pa.bool_()))
         first, last = (rows.column(name).to_pylist() for name in ("from_update_id", "to_update_id"))
@@ -88,6 +89,12 @@ class GapEvents:
         self._known.update((summary.key, summary.etag) for summary in fresh)
         self._rows[venue] = rows
         return rows
+
+
+def told_of(dataset: Dataset) -> list[str]:
+    """Channels whose `no_trade` counts for a dataset: an id that is no trade is in no aggregate, but the file of aggregates may
+    leave out a trade."""
+    return [str(one.channel) for one in {TRADES.name: TRADES, dataset.name: dataset}.values()]
 
 
 def about(events: pa.Table, interval: str) -> pa.Table:
@@ -230,4 +237,4 @@ def _is_about(event: dict[str, object], interval: str) -> bool:
 def _once(rows: pa.Table) -> pa.Table:
     """One of each natural key, the later landed: the order of the lake's keys is that of their first receipt."""
     places = {tuple(row[name] for name in STREAM_EVENTS.natural_key): place for place, row in enumerate(rows.to_pylist())}
-    return rows.take(pa.array(list(places.values()), pa.int64()))
+    return rows.take(pa.array(sorted(places.values()), pa.int64()))

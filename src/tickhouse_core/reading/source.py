@@ -50,7 +50,7 @@ class Source(Protocol):
     def events(self, dataset: Dataset, request: Request) -> pa.Table:
         """See `GapEvents.of`."""
 
-    def no_trades(self, request: Request) -> list[tuple[int, int]]:
+    def no_trades(self, dataset: Dataset, request: Request) -> list[tuple[int, int]]:
         """See `GapEvents.no_trades`."""
 
     def check(self, request: Request) -> None:
@@ -88,8 +88,8 @@ class LakeSource:
     def events(self, dataset: Dataset, request: Request) -> pa.Table:
         return self._events.of(dataset, request)
 
-    def no_trades(self, request: Request) -> list[tuple[int, int]]:
-        return self._events.no_trades(request)
+    def no_trades(self, dataset: Dataset, request: Request) -> list[tuple[int, int]]:
+        return self._events.no_trades(dataset, request)
 
     def check(self, request: Request) -> None:
         self._known.check(request)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from tickhouse_core.datasets import DATASETS, STREAM_EVENTS, Dataset
 from tickhouse_core.errors import UsageError
-from tickhouse_core.reading.events import about, joined
+from tickhouse_core.reading.events import about, joined, told_of
 from tickhouse_core.reading.known import WAREHOUSE, unknown_interval, unknown_symbol, unknown_venue
 from tickhouse_core.reading.object_rows import plain_schema
 from tickhouse_core.reading.ordering import Ordering
@@ -63,13 +63,13 @@ class WarehouseSource:
             rows = warehouse.query_arrow(sql, asked).cast(plain_schema(STREAM_EVENTS))
         return about(rows, request.interval) if dataset.series_columns else rows
 
-    def no_trades(self, request: Request) -> list[tuple[int, int]]:
+    def no_trades(self, dataset: Dataset, request: Request) -> list[tuple[int, int]]:
         sql = (
             "select from_update_id, to_update_id + 1 from silver_stream_events final where event = 'no_trade' "
-            "and venue = {venue:String} and channel in ('trades', 'agg_trades') and has({symbols:Array(String)}, symbol) "
+            "and venue = {venue:String} and channel in {channels:Array(String)} and has({symbols:Array(String)}, symbol) "
             "and started_at >= fromUnixTimestamp64Micro({since:Int64}) and started_at < fromUnixTimestamp64Micro({until:Int64})"
         )
-        asked = {"venue": request.venue, "symbols": list(request.symbols)}
+        asked = {"venue": request.venue, "symbols": list(request.symbols), "channels": told_of(dataset)}
         bounds = {"since": request.start - HOUR_US, "until": request.end + HOUR_US}
         with closing(connect_reader(self._settings)) as warehouse:
             return joined((int(str(first)), int(str(end))) for first, end in warehouse.query(sql, asked | bounds))

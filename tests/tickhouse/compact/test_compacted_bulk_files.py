@@ -11,10 +11,9 @@ from tests.tickhouse.compact.lakes import objects, run, run_and_retire
 
 import tickhouse as th
 from extract_process.backfill.day_writer import DayWriter, HistoryReport, Market
-from extract_process.backfill.trade_days import TradeDays
+from extract_process.backfill.recorded_trades import RecordedTrades
 from extract_process.parquet import parquet_bytes
 from extract_process.venues import venue_named
-from extract_process.venues.api import Archive
 from tickhouse_core.datasets import AGG_TRADES, TRADES, Dataset
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lake_keys import compacted_name, hourly_key
@@ -37,16 +36,15 @@ def test_each_row_is_there_once_and_the_day_stays_complete(dataset: Dataset, tmp
     if dataset is TRADES:
         live = trades({number: START + number * SECOND_US for number in (3, 4)})
         store.write(hourly_key(TRADES, "binance", START, "capture", 1), parquet_bytes(live, TRADES))
-    archive: Archive = None  # type: ignore[assignment]  # nothing is requested
-    days = TradeDays(venue_named("binance"), archive, store, tmp_path, dataset)
-    assert days.is_there("BTCUSDT", DAY)
+    days = RecordedTrades(store, "binance", "BTCUSDT", dataset)
+    assert days.is_there(DAY)
 
     run_and_retire(store)
 
     (one,) = objects(store, dataset)
     assert compacted_name(one.key) is not None, "the parts are gone"
-    assert days.is_there("BTCUSDT", DAY)
-    assert not days.is_there("BTCUSDT", DAY + 1)
+    assert days.is_there(DAY)
+    assert not days.is_there(DAY + 1)
     rows = getattr(th.open(tmp_path / "data"), dataset.name)("BTCUSDT", START, START + DAY_US)
     assert rows.arrow()[dataset.id_column].to_pylist() == list(range(10))
     assert rows.is_complete

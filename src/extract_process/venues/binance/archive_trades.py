@@ -29,6 +29,7 @@ from tickhouse_core.timestamps import DAY_US, MINUTE_US, now_us, parse_instant
 MOST_TRADE_BYTES = 32 * 1024**3
 """Of a zip file: several times a month of the busiest market."""
 
+_LAST_ID = 2**63 - 2
 _MOST_ROWS = 2**31
 _ROW_BYTES = 192
 """The longest row there can be: an id, three numbers, a time and two words."""
@@ -96,7 +97,9 @@ class BinanceTradeFile:
                 table = layout.table(columns, **self._named, receipt_time=now_us())
                 self._check_times(table)
                 rows += table.num_rows
-                yield table.filter(pc.greater(table["price"], 0))
+                trades = table.filter(pc.greater(table["price"], 0))
+                _check_ids(trades, layout)
+                yield trades
         except UNREADABLE as error:
             raise VenueRefused(f"{self._path} cannot be read: {in_one_line(error)}") from error
         if not rows:
@@ -111,6 +114,15 @@ class BinanceTradeFile:
         if first < self._period[0] - _SPARE_US or last >= self._period[1] + _SPARE_US:
             found = " to ".join(str(pa.scalar(at, INSTANT).as_py()) for at in (first, last))
             raise ValueError(f"it has trades of another time: {found}")
+
+
+def _check_ids(table: pa.Table, layout: _Layout) -> None:
+    """Raises ValueError for ids that are none of a trade: what counts them has no room for those from 2^63 on."""
+    for name in layout.types:
+        if name.endswith("_id") and table.num_rows:
+            ids = pc.min_max(table[name]).as_py()
+            if ids["min"] < 0 or ids["max"] > _LAST_ID:
+                raise ValueError(f"it has an id that no trade can have: {min(ids['min'], 0) or ids['max']}")
 
 
 def trades_path(market: str, symbol: str, date: str, dataset: Dataset = TRADES) -> str:
