@@ -334,7 +334,7 @@ def test_file_of_a_day_closes_no_gap_of_another_day_of_the_month(lake: Lake) -> 
     lake.record(DAY, THIRD)
     assert [ids for event, *ids in lake.events() if event == "gap"] == [[120, 120], [150, 150], [250, 250]]
     lake.files.put(DAY, [one for one in range(100, 200) if one != 120])
-    lake.record(again=True)
+    assert lake.record(DAY, THIRD, again=True).recorded == 1
     healed = [ids for event, *ids in lake.events() if event == "healed"]
     assert healed == [[150, 150], [START, START + DAY_US - 1]]
     is_open = {gap["from_update_id"]: gap["is_open"] for gap in lake.rows(NEXT, THIRD).gaps.to_pylist()}
