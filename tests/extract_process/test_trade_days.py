@@ -311,6 +311,36 @@ def test_run_that_is_killed_while_it_replaces_rows_is_repeated_by_any_run(tmp_pa
     assert writes > 6, "several parts, and events"
 
 
+def test_old_file_that_is_published_again_ends_what_another_began(lake: Lake) -> None:
+    replaced(lake)
+    new = lake.files.rows[DAY]
+    with pytest.raises(LakeUnavailable):
+        lake.record(again=True, part_rows=30, store=Killed(lake.folder / "lake", 3))
+    lake.files.put(DAY, range(100, 200), began=at(1))
+    assert lake.record(part_rows=30).recorded == 1
+    assert lake.record(part_rows=30).files == 0
+    assert lake.prices() == {1.5: 100}
+    lake.files.rows[DAY] = new
+    assert lake.record(again=True, part_rows=30).recorded == 1
+    assert lake.record(again=True, part_rows=30).recorded == 0
+    assert lake.prices() == {9.9: 101}
+
+
+def test_file_of_a_day_closes_no_gap_of_another_day_of_the_month(lake: Lake) -> None:
+    lake.files.put(DAY, [one for one in range(100, 200) if one not in (120, 150)])
+    day = lake.files.rows.pop(DAY)
+    lake.files.put(NEXT, [one for one in range(200, 300) if one != 250])
+    lake.files.rows["2024-03"] = [*day, *lake.files.rows.pop(NEXT)]
+    lake.record(DAY, THIRD)
+    assert [ids for event, *ids in lake.events() if event == "gap"] == [[120, 120], [150, 150], [250, 250]]
+    lake.files.put(DAY, [one for one in range(100, 200) if one != 120])
+    assert lake.record(DAY, THIRD, again=True).recorded == 1
+    healed = [ids for event, *ids in lake.events() if event == "healed"]
+    assert healed == [[150, 150], [START, START + DAY_US - 1]]
+    is_open = {gap["from_update_id"]: gap["is_open"] for gap in lake.rows(NEXT, THIRD).gaps.to_pylist()}
+    assert is_open == {START: False, 250: True}
+
+
 @pytest.mark.parametrize("compact", [run, run_and_retire])
 def test_compacted_day_whose_file_is_replaced(lake: Lake, compact: Callable[[FolderStore], object]) -> None:
     """Its sources are kept for a day, in which a compaction is undone; later the rows stay. The run says so."""

@@ -260,9 +260,8 @@ class _Day:
     def empty_others(self) -> None:
         """Parts of an older file that this one does not have: a new version without rows."""
         dataset = self._market.dataset
-        for key in self._market.recorded(self._store).parts(self.number):
-            if key not in self._keys:
-                self._store.write(key, parquet_bytes(dataset.schema.empty_table(), dataset))
+        for key in set(self._market.recorded(self._store).parts(self.number)) - self._keys:
+            self._store.write(key, parquet_bytes(dataset.schema.empty_table(), dataset))
 
     def stretches(self) -> list[Stretch]:
         """Of all rows, in order and apart."""

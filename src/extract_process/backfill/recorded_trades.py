@@ -26,23 +26,29 @@ _SHA = "SHA-256 "
 
 class ToldDays:
     """What events say of whole days since 1970. `spans`: from the first to the last trade of those recorded from a file;
-    `shas`: the SHA-256 of that file."""
+    `shas`: the SHA-256 of that file; `half_written`: those of which another file's rows were written in part."""
 
     def __init__(self, events: pa.Table) -> None:
-        """Of one symbol and dataset."""
+        """Of one symbol and dataset, in the order in which they were recorded."""
         rows = events.to_pylist()
         backfilled = [row for row in rows if row["event"] == "backfilled"]
         gaps = [row for row in rows if row["event"] == "gap"]
         self.spans = {_day_of(row): _stretch_of(row) for row in backfilled}
         self.shas = {_day_of(row): _sha_of(row) for row in backfilled}
         self.lacking = _lacking_days(events)
-        begun = {(_day_of(row), _sha_of(row)) for row in gaps if str(row["detail"]).startswith(REPLACED)}
-        self.half_written = {day for day, _ in begun - {(_day_of(row), _sha_of(row)) for row in backfilled}}
-        self._gaps = [(_ids_of(row), _sha_of(row)) for row in gaps if not str(row["instance"]).startswith(DAY_INSTANCE)]
+        changes = [row for row in rows if row["event"] == "backfilled" or str(row["detail"]).startswith(REPLACED)]
+        last = {_day_of(row): row["event"] for row in changes if row["event"] in ("backfilled", "gap")}
+        self.half_written = {day for day, event in last.items() if event == "gap"}
+        self._gaps = [row for row in gaps if not str(row["instance"]).startswith(DAY_INSTANCE)]
 
-    def gaps(self, sha: str | None = None) -> list[Range]:
-        """Ids of single trades, healed or not. `sha`: those that a file of this SHA-256 lacked."""
-        return EVERY_ID.joined(ids for ids, told in self._gaps if sha in (None, told))
+    def gaps(self) -> list[Range]:
+        """Ids of single trades, healed or not."""
+        return EVERY_ID.joined(map(_ids_of, self._gaps))
+
+    def gaps_of_file(self, day: int) -> list[Range]:
+        """Those of a day that the file lacked from which it was recorded."""
+        mine = [row for row in self._gaps if _sha_of(row) == self.shas[day]]
+        return EVERY_ID.joined(_ids_of(row) for row in mine if _day_of(row) <= day <= _us_of(row["ended_at"]) // DAY_US)
 
 
 @dataclass(slots=True)
@@ -63,10 +69,10 @@ class RecordedTrades:
         self._store, self._venue, self._symbol, self._dataset = store, venue, symbol, dataset
         self._healed_at = healed_at
 
-    def parts(self, day: int) -> list[str]:
+    def parts(self, day: int) -> Iterator[str]:
         """The keys of parts of a bulk file that are filed under a day since 1970."""
         listed = self._store.list_keys(day_prefix(self._dataset, self._venue, day * DAY_US))
-        return [one.key for one in listed if (name := archived_name(one.key)) is not None and name.symbol == self._symbol]
+        return (one.key for one in listed if (name := archived_name(one.key)) is not None and name.symbol == self._symbol)
 
     def is_compacted(self, day: int) -> bool:
         prefix = day_prefix(self._dataset, self._venue, day * DAY_US, self._symbol)
@@ -74,7 +80,7 @@ class RecordedTrades:
 
     def is_there(self, day: int) -> bool:
         """Whether the lake has objects of this day and symbol alone: parts of a file, or what they were compacted to."""
-        return self.is_compacted(day) or bool(self.parts(day))
+        return self.is_compacted(day) or any(True for _ in self.parts(day))
 
     def stretches(self, start: int, end: int, ids: Range | None = None) -> list[Stretch]:
         """Of the rows of a time (us, half-open), in order and apart. `ids`: of single trades; rows beside them may lack."""

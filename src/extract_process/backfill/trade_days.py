@@ -204,7 +204,7 @@ class _SymbolDays:
         for first, last, why in _stretches((day, _COMPACTED) for day in sorted(compacted)):
             self._run.report.failures.append(f"{self._symbol}: {_named(first, last)}: {why}")
             log.warning(why, extra={"symbol": self._symbol, "days": _named(first, last), "file": file.name})
-        withdrawn = {day: self._told.gaps(self._told.shas[day]) for day in days - compacted}
+        withdrawn = {day: self._told.gaps_of_file(day) for day in days - compacted}
         return replace(self._market, lacking_days=self._market.lacking_days | days, withdrawn=withdrawn)
 
     def _tell_contract(self, size: str) -> None:
