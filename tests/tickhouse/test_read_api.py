@@ -504,6 +504,16 @@ def test_a_day_of_a_bulk_file_that_ends_early_is_complete_only_if_ids_go_on_the_
         assert lake.trades("BTCUSDT", start, end).is_complete is is_complete, "with and without rows in the range"
 
 
+@pytest.mark.parametrize("lost", [slice(10, 15), slice(24, 29), slice(10, 29)], ids=["first", "last", "all but one"])
+def test_rows_of_a_day_of_a_bulk_file_that_were_taken_away_are_a_hole(lake: "th.Lake", folder: FolderStore, lost: slice) -> None:
+    ids = [number for number in range(10, 30) if number not in range(30)[lost]]
+    write(folder, TRADES, trades(ids, times_us=[DAY + number * MINUTE for number in ids]))
+    said = stream_event("backfilled", "trades", 10, 29, started_us=DAY + 10 * MINUTE, ended_us=DAY + 29 * MINUTE)
+    write(folder, STREAM_EVENTS, said)
+    found = lake.trades("BTCUSDT", DAY, DAY + 24 * HOUR)
+    assert (found.coverage.column("holes").to_pylist(), found.is_complete) == ([1], False)
+
+
 def test_an_id_of_futures_that_is_no_trade_is_no_hole_and_any_other_is(
     lake: "th.Lake", folder: FolderStore, warehouse: Warehouse, address: str
 ) -> None:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from tickhouse_core.columns import INSTANT
 from tickhouse_core.datasets import AGG_TRADES, DEPTH_DIFFS, KLINES, Dataset
-from tickhouse_core.reading.events import BulkDays, absences, backfilled_days, gap_times, gaps_in, healed_times, joined
+from tickhouse_core.reading.events import BulkDays, absences, backfilled_days, following, gap_times, gaps_in, healed_times, joined
 from tickhouse_core.reading.objects import length_us
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
@@ -90,11 +90,15 @@ class _Told:
             self.last = int(inside.max())
 
     def add_whole_days(self, days: Sequence[BulkDays], request: Request) -> None:
-        """All rows of these days are there: a border within them needs no row beside it.
+        """All rows of these days were recorded, their first and last ones too. A border within them needs no row beside it.
 
-        Before its first row and after its last one only the ids of what is beyond can tell that none is missing.
+        Before the first row and after the last one only the ids of what is beyond can tell that none is missing.
         """
         for one in days:
+            for number, at in ((one.ids[0], one.began), (one.ids[1] - 1, one.ended)):
+                if request.start <= at < request.end:
+                    self._add(number, at)
+        for one in following(days):
             if one.start <= request.start < one.end:
                 self.is_before = True
                 if request.start > one.ended:

@@ -111,7 +111,7 @@ def healed_times(events: pa.Table) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class BulkDays:
-    """Days whose bulk files were recorded completely, and whose ids follow each other over midnight.
+    """A day whose bulk file was recorded completely, or several of them.
 
     `start`, `end`: midnights in microseconds; `ids`: of the trades, half-open; `began`, `ended`: of the first and last row.
     """
@@ -133,8 +133,13 @@ def backfilled_days(events: pa.Table, symbol: str) -> list[BulkDays]:
     for began, ended, first, last in zip(*times, *ids, strict=True):
         day = began // DAY_US
         days[day] = BulkDays(day * DAY_US, (day + 1) * DAY_US, (first, last + 1), began, ended)
+    return [one for _, one in sorted(days.items())]
+
+
+def following(days: Iterable[BulkDays]) -> list[BulkDays]:
+    """Neighbouring days whose ids follow each other as one."""
     found: list[BulkDays] = []
-    for _, one in sorted(days.items()):
+    for one in days:
         before = found[-1] if found else None
         if before is not None and before.end == one.start and one.ids[0] <= before.ids[1]:
             found[-1] = BulkDays(before.start, one.end, (before.ids[0], one.ids[1]), before.began, one.ended)
