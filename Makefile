@@ -34,7 +34,7 @@ demo: python ## Run the whole pipeline on this machine: no Docker, no account, n
 test: setup ## Run unit tests and the heart of the integration tests: less than 5 minutes on 2 cores
 	$(PYTEST) -m "not slow and not stack and not long"
 
-test-all: setup ## Run every test at CI size, with LocalStack, browser, emulator and demo: less than 20 minutes
+test-all: setup ## Run every test at CI size, with LocalStack, browser, emulator and demo: about 45 minutes on 2 cores
 	$(PYTEST) -m "not long"
 
 test-long: setup ## Run the acceptance tests at full size: minutes each
