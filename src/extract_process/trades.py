@@ -156,8 +156,10 @@ def _raise_failures(failures: list[str], what: str) -> None:
 def main(
     symbol: Annotated[list[str] | None, typer.Option(help="Only this symbol; repeats. Default: all that have gaps.")] = None,
     venue: Annotated[str, typer.Option(help=f"The exchange: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
-    start: Annotated[str | None, typer.Option(help="Gaps since this instant, ISO 8601, UTC; default 30 days ago.")] = None,
-    end: Annotated[str | None, typer.Option(help="Gaps before this instant, ISO 8601, UTC; default now.")] = None,
+    start: Annotated[str | None, typer.Option(help="First day; or gaps since this instant, UTC, default 30 days ago.")] = None,
+    end: Annotated[
+        str | None, typer.Option(help="Day after the last one; or gaps before this instant, UTC, default now.")
+    ] = None,
     agg_trades: Annotated[
         bool, typer.Option("--agg-trades", help="Whole days of aggregate trades (aggTrades), instead of single ones.")
     ] = False,

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from extract_process.backfill.recorded_trades import RecordedTrades, Stretch, joined, ranges_of, stretches_of
-from extract_process.backfill.trade_gaps import DAY_INSTANCE, LACKING, MOST_LEFT_OUT, by_id, common, without
+from extract_process.backfill.trade_gaps import LACKING, MOST_LEFT_OUT, by_id, common, without
 from extract_process.parquet import parquet_bytes, write_events
 from extract_process.ranges import EVERY_ID, Range, grid_of
 from extract_process.records import StreamEvent
@@ -25,6 +25,7 @@ from tickhouse_core.errors import VenueRefused
 from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.lake_keys import ArchivedName, archived_key
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.events import BACKFILL
 from tickhouse_core.reading.ordering import whole_numbers
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, now_us, parse_instant
 
@@ -81,7 +82,7 @@ class Market:
 
     @property
     def day_instance(self) -> str:
-        return f"{DAY_INSTANCE}{self.symbol}-{self.dataset.name}"
+        return f"{BACKFILL}{self.symbol}-{self.dataset.name}"
 
     def recorded(self, store: ObjectStore) -> RecordedTrades:
         return RecordedTrades(store, self.venue.name, self.symbol, self.dataset, self.healed_at)

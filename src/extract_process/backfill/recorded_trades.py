@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from extract_process.backfill.trade_gaps import DAY_INSTANCE
 from extract_process.ranges import EVERY_ID, Range
 from tickhouse_core.datasets import AGG_TRADES, Dataset
 from tickhouse_core.lake_keys import archived_name
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.events import BACKFILL
 from tickhouse_core.reading.objects import candidates, day_prefix
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
@@ -39,7 +39,7 @@ class ToldDays:
         changes = [row for row in rows if row["event"] == "backfilled" or str(row["detail"]).startswith(REPLACED)]
         last = {_day_of(row): row["event"] for row in changes if row["event"] in ("backfilled", "gap")}
         self.half_written = {day for day, event in last.items() if event == "gap"}
-        self._gaps = [row for row in gaps if not str(row["instance"]).startswith(DAY_INSTANCE)]
+        self._gaps = [row for row in gaps if not str(row["instance"]).startswith(BACKFILL)]
 
     def gaps(self) -> list[Range]:
         """Ids of single trades, healed or not."""
@@ -170,7 +170,7 @@ def _columns(dataset: Dataset) -> list[str]:
 
 def _lacking_days(events: pa.Table) -> frozenset[int]:
     """Days whose gap is open: recorded as such by an earlier run, and not healed since."""
-    events = events.filter(pc.starts_with(events.column("instance"), DAY_INSTANCE))
+    events = events.filter(pc.starts_with(events.column("instance"), BACKFILL))
     told = zip(events.column("event").to_pylist(), whole_numbers(events.column("started_at")).tolist(), strict=True)
     by_day: dict[int, set[str]] = {}
     for event, at in told:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from extract_process.ranges import EVERY_ID, Range
 from tickhouse_core.datasets import TRADES
-from tickhouse_core.reading.events import gap_times, gaps_in, missing_ids
+from tickhouse_core.reading.events import BACKFILL, gap_times, gaps_in, missing_ids
 from tickhouse_core.reading.objects import LATE_US
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
@@ -18,9 +18,6 @@ from tickhouse_core.timestamps import DAY_US
 
 LACKING = "archive_has_no_data"
 """The cause of `heal_failed` for ids that a published file does not have."""
-
-DAY_INSTANCE = "backfill-"
-"""Begins the instance of gaps that are whole days without a file: their ids are instants, not trades."""
 
 MOST_LEFT_OUT = 10
 """Consecutive ids that a file can leave out because they are no trades of the market; a longer hole is one of the file."""
@@ -48,7 +45,7 @@ def open_gaps(events: pa.Table, request: Request, *, again: bool = False) -> lis
     """
     failed = [] if again else _failed(events)
     events = events.filter(pc.not_equal(events.column("event"), "heal_failed"))
-    events = events.filter(pc.invert(pc.starts_with(events.column("instance"), DAY_INSTANCE)))
+    events = events.filter(pc.invert(pc.starts_with(events.column("instance"), BACKFILL)))
     gaps = gaps_in(events, request, TRADES)
     started, ended = gap_times(gaps, TRADES)
     found = []

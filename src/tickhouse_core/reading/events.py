@@ -19,7 +19,9 @@ from tickhouse_core.reading.ranges import Request
 from tickhouse_core.timestamps import DAY_US, HOUR_US
 
 _CHUNK_BYTES, _CHUNK_OBJECTS = 8 * 1024 * 1024, 400
-_BACKFILL = "backfill-"
+BACKFILL = "backfill-"
+"""Begins the instance of gaps that a backfill tells: their ids are instants."""
+
 NO_DATA = "venue_has_no_data"
 _OF_NO_TRADE = ["symbol", "channel", "started_at", "from_update_id", "to_update_id"]
 """They are many: a busy contract has a thousand an hour."""
@@ -222,13 +224,13 @@ def _is_open(gap: dict[str, object], closed: dict[tuple[str, str], list[tuple[in
 
 def _series(event: dict[str, object]) -> tuple[str, str]:
     instance = str(event["instance"])
-    return str(event["symbol"]), instance if instance.startswith(_BACKFILL) else ""
+    return str(event["symbol"]), instance if instance.startswith(BACKFILL) else ""
 
 
 def _end(event: dict[str, object]) -> int:
     """Behind the last id. The ids of a backfill are open times, and its ranges end where `ended_at` says."""
     ended = event["ended_at"]
-    if str(event["instance"]).startswith(_BACKFILL) and ended is not None:
+    if str(event["instance"]).startswith(BACKFILL) and ended is not None:
         return int(pa.scalar(ended, pa.timestamp("us", tz="UTC")).value)
     return int(str(event["to_update_id"] or 0)) + 1
 
@@ -236,7 +238,7 @@ def _end(event: dict[str, object]) -> int:
 def _is_about(event: dict[str, object], interval: str) -> bool:
     """Events have no column for the interval: a backfill's instance ends in it, the detail of live klines begins with it."""
     instance = str(event["instance"])
-    return instance.endswith(f"-{interval}") if instance.startswith(_BACKFILL) else str(event["detail"]).split(" ")[0] == interval
+    return instance.endswith(f"-{interval}") if instance.startswith(BACKFILL) else str(event["detail"]).split(" ")[0] == interval
 
 
 def _once(rows: pa.Table) -> pa.Table:
