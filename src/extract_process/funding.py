@@ -18,7 +18,7 @@ def main(
     ] = None,
     start: Annotated[str, typer.Option(help="Rates since this instant, ISO 8601, UTC.")] = "2024-01-01",
     end: Annotated[str | None, typer.Option(help="Rates before this instant, ISO 8601, UTC; default now.")] = None,
-    venue: Annotated[str, typer.Option(help="The futures market: binance-usdm or binance-coinm.")] = DEFAULT_FUTURES,
+    venue: Annotated[str, typer.Option(help=f"The futures market, such as {DEFAULT_FUTURES}.")] = DEFAULT_FUTURES,
     recheck: Annotated[bool, typer.Option("--recheck", help="Request everything again and report what differs.")] = False,
 ) -> None:
     """Complete the lake's settled funding rates: requests only what was never requested."""

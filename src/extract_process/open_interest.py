@@ -25,7 +25,7 @@ def main(
         str | None, typer.Option(help="Since this instant, ISO 8601, UTC; default 29 days ago. The venue has 30 days.")
     ] = None,
     end: Annotated[str | None, typer.Option(help="Before this instant, ISO 8601, UTC; default now.")] = None,
-    venue: Annotated[str, typer.Option(help="The futures market: binance-usdm or binance-coinm.")] = DEFAULT_FUTURES,
+    venue: Annotated[str, typer.Option(help=f"The futures market, such as {DEFAULT_FUTURES}.")] = DEFAULT_FUTURES,
     recheck: Annotated[bool, typer.Option("--recheck", help="Request everything again and report what differs.")] = False,
 ) -> None:
     """Complete the lake's history of open interest: requests only what was never requested."""

@@ -1,41 +1,41 @@
 """The table of every setting, made of the models that read them: `python -m tickhouse.settings_table > docs/settings.md`."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from extract_process.venues import venue_named, venue_names
 from tickhouse_core import settings
 
-MODELS: tuple[type[BaseSettings], ...] = tuple(
-    model for model in vars(settings).values() if isinstance(model, type) and model.__module__ == settings.__name__
-)
-"""Every concern of tickhouse_core.settings, in its order."""
+Models = tuple[type[BaseSettings], ...]
 
-GROUPS: dict[str, tuple[type[BaseSettings], ...]] = {
-    "S3, SQS and AWS credentials": (settings.AwsSettings, settings.LakeSettings),
-    "Data folder": (settings.DataSettings, settings.SpoolSettings),
-    "Iceberg catalogue": (settings.CatalogSettings,),
-    "ClickHouse": (settings.WarehouseSettings, settings.SqlSettings),
-    "Symbols and exchanges": (
-        settings.MarketSettings,
-        settings.BinanceSettings,
-        settings.BinanceUsdmSettings,
-        settings.BinanceCoinmSettings,
-        settings.KucoinSettings,
-    ),
-    "Memory, retention, compaction and healing": (
-        settings.LoaderSettings,
-        settings.RetentionSettings,
-        settings.CompactionSettings,
-        settings.HealingSettings,
-    ),
-    "Google Pub/Sub": (settings.PubSubSettings,),
-    "Status page": (settings.StatusSettings,),
-    "Metrics and logs": (settings.MetricsSettings, settings.LogSettings),
-}
-"""MODELS, by what people search for."""
+
+def groups() -> dict[str, Models]:
+    """By what people search for: every concern of tickhouse_core.settings, and each venue's."""
+    return {
+        "S3, SQS and AWS credentials": (settings.AwsSettings, settings.LakeSettings),
+        "Data folder": (settings.DataSettings, settings.SpoolSettings),
+        "Iceberg catalogue": (settings.CatalogSettings,),
+        "ClickHouse": (settings.WarehouseSettings, settings.SqlSettings),
+        "Symbols and exchanges": (settings.MarketSettings, *(venue_named(name).settings for name in venue_names())),
+        "Memory, retention, compaction and healing": (
+            settings.LoaderSettings,
+            settings.RetentionSettings,
+            settings.CompactionSettings,
+            settings.HealingSettings,
+        ),
+        "Google Pub/Sub": (settings.PubSubSettings,),
+        "Status page": (settings.StatusSettings,),
+        "Metrics and logs": (settings.MetricsSettings, settings.LogSettings),
+    }
+
+
+def all_models() -> Iterator[type[BaseSettings]]:
+    return chain.from_iterable(groups().values())
+
 
 _HEAD = """# Settings
 
@@ -49,7 +49,7 @@ secrets and passwords in URLs. Google's credentials are in `GOOGLE_APPLICATION_C
 
 def settings_page() -> str:
     """Markdown: one table a group."""
-    return "\n".join([_HEAD, *(_table(title, models) for title, models in GROUPS.items())])
+    return "\n".join([_HEAD, *(_table(title, models) for title, models in groups().items())])
 
 
 def variables_of(model: type[BaseSettings]) -> list[str]:
@@ -57,7 +57,7 @@ def variables_of(model: type[BaseSettings]) -> list[str]:
     return [name for name, _, _ in _rows(model)]
 
 
-def _table(title: str, models: tuple[type[BaseSettings], ...]) -> str:
+def _table(title: str, models: Models) -> str:
     about = " ".join(_first_line(model) for model in models)
     rows = [f"| `{name}` | {default} | {meaning} |" for model in models for name, default, meaning in _rows(model)]
     return "\n".join([f"## {title}", "", about, "", "| variable | default | meaning |", "|---|---|---|", *rows, ""])

@@ -27,7 +27,7 @@ _HEADER = re.compile(r"\b(Bearer|Basic) +[A-Za-z0-9+/=._~-]{6,}", re.IGNORECASE)
 
 _SECRET_NAME = re.compile(r"(?:^|_)(?:PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_KEY|API_?KEY)(?:_|$)", re.IGNORECASE)
 _ADDRESS_NAME = re.compile(
-    r"^(?:AWS|BINANCE|CLICKHOUSE|GOOGLE|KUCOIN|LAKE|METRICS|PUBSUB|S3|SPOOL|STATUS|TICKHOUSE)_|_PROXY$", re.IGNORECASE
+    r"^(?:AWS|CLICKHOUSE|GOOGLE|LAKE|METRICS|PUBSUB|S3|SPOOL|STATUS|TICKHOUSE)_|_(?:URL|PROXY)$", re.IGNORECASE
 )
 _IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(.*)@", re.DOTALL)
 _BETWEEN_URLS = re.compile(r"[\s,]+(?=[^\s,]*://)")

@@ -1,5 +1,7 @@
 """The only reader of the environment's settings: one small model per concern, defaults from the contract.
 
+A venue's own model is in its folder (`Venue.settings`), made of the shapes here.
+
 A value that does not fit is never repeated: it may be a secret that was pasted into the wrong variable.
 """
 
@@ -142,37 +144,6 @@ class SqlSettings(BaseSettings, env_prefix="SQL_", env_ignore_empty=True):
     """The process that holds a data folder serves read-only SQL over HTTP on loopback, at `SQL_PORT`."""
 
     port: int | None = Field(None, ge=0, le=65535, description="unset: 8123, or any free port if 8123 is taken; 0: any free port")
-
-
-class BinanceSettings(BaseSettings, env_prefix="BINANCE_", env_ignore_empty=True):
-    """The addresses can point to a simulator or a proxy."""
-
-    rest_url: HttpUrl = Field("https://data-api.binance.vision", description="REST base URL")
-    ws_url: SocketUrl = Field("wss://data-stream.binance.vision", description="WebSocket base URL")
-    archive_url: HttpUrl = Field("https://data.binance.vision", description="base URL of the bulk archive")
-
-
-class BinanceUsdmSettings(BaseSettings, env_prefix="BINANCE_USDM_", env_ignore_empty=True):
-    """Binance serves the streams of USD-M futures from two addresses."""
-
-    rest_url: HttpUrl = Field("https://fapi.binance.com", description="REST base URL")
-    public_ws_url: SocketUrl = Field("wss://fstream.binance.com/public", description="WebSocket base URL of books and trades")
-    market_ws_url: SocketUrl = Field("wss://fstream.binance.com/market", description="WebSocket base URL of the other streams")
-    archive_url: HttpUrl = Field("https://data.binance.vision", description="base URL of the bulk archive")
-
-
-class BinanceCoinmSettings(BaseSettings, env_prefix="BINANCE_COINM_", env_ignore_empty=True):
-    """COIN-M futures share their request weight with USD-M futures."""
-
-    rest_url: HttpUrl = Field("https://dapi.binance.com", description="REST base URL")
-    ws_url: SocketUrl = Field("wss://dstream.binance.com", description="WebSocket base URL")
-    archive_url: HttpUrl = Field("https://data.binance.vision", description="base URL of the bulk archive")
-
-
-class KucoinSettings(BaseSettings, env_prefix="KUCOIN_", env_ignore_empty=True):
-    """KuCoin's REST API returns the address of its WebSocket."""
-
-    rest_url: HttpUrl = Field("https://api.kucoin.com", description="REST base URL; also issues WebSocket tokens")
 
 
 class MarketSettings(BaseSettings, env_ignore_empty=True):

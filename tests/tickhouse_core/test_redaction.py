@@ -15,7 +15,7 @@ from conftest import free_port
 from pydantic_settings import BaseSettings
 from tests.commands import run_here, run_python
 
-from tickhouse.settings_table import MODELS, variables_of
+from tickhouse.settings_table import all_models, variables_of
 from tickhouse_core import logs
 from tickhouse_core.errors import TickhouseError, UsageError, WarehouseUnavailable
 from tickhouse_core.redaction import know_secrets_of, redacted
@@ -40,7 +40,7 @@ ADDRESSES = [
     "{{'password': '{}'}}",
 ]
 WAYS = [*NAMES, *ADDRESSES]
-SETTINGS = [(model, variable) for model in MODELS for variable in variables_of(model)]
+SETTINGS = [(model, variable) for model in all_models() for variable in variables_of(model)]
 
 
 def malformed(way: str) -> str:

@@ -3,19 +3,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from tickhouse_core.errors import UsageError
 from tickhouse_core.settings import (
     AwsSettings,
-    BinanceSettings,
+    HttpUrl,
     LakeSettings,
     LogSettings,
     PubSubSettings,
+    SocketUrl,
     SpoolSettings,
     WarehouseSettings,
     read,
 )
+
+
+class ExchangeSettings(BaseSettings, env_prefix="EXCHANGE_", env_ignore_empty=True):
+    """As a venue has them in its folder."""
+
+    rest_url: HttpUrl = Field("https://exchange.invalid")
+    ws_url: SocketUrl = Field("wss://exchange.invalid")
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +42,6 @@ def test_defaults_are_those_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> 
     assert (warehouse.host, warehouse.port, warehouse.username) == ("localhost", 8123, "default")
     assert (warehouse.password, warehouse.database, warehouse.path) == ("", "crypto", None)
     assert read(LakeSettings).bucket == "crypto"
-    assert read(BinanceSettings).rest_url == "https://data-api.binance.vision"
-    assert read(BinanceSettings).archive_url == "https://data.binance.vision"
     assert read(SpoolSettings).folder == Path("data/spool")
     assert (read(LogSettings).level, read(LogSettings).format) == ("INFO", "text")
 
@@ -48,8 +55,6 @@ def test_the_environment_is_read_by_the_names_of_the_contract(monkeypatch: pytes
         "CLICKHOUSE_DATABASE": "other",
         "CLICKHOUSE_PATH": "/engine",
         "S3_BUCKET": "lake",
-        "BINANCE_REST_URL": "http://rest",
-        "BINANCE_ARCHIVE_URL": "http://archive",
         "SPOOL_DIR": "/spool",
         "LOG_LEVEL": "DEBUG",
         "LOG_FORMAT": "json",
@@ -59,7 +64,6 @@ def test_the_environment_is_read_by_the_names_of_the_contract(monkeypatch: pytes
     assert (warehouse.host, warehouse.port, warehouse.username) == ("warehouse", 9123, "loader")
     assert (warehouse.password, warehouse.database, warehouse.path) == ("hunter2", "other", Path("/engine"))
     assert read(LakeSettings).bucket == "lake"
-    assert (read(BinanceSettings).rest_url, read(BinanceSettings).archive_url) == ("http://rest", "http://archive")
     assert read(SpoolSettings).folder == Path("/spool")
     assert (read(LogSettings).level, read(LogSettings).format) == ("DEBUG", "json")
 
@@ -91,8 +95,8 @@ def test_a_bad_value_is_one_line_that_names_the_variable(
         (AwsSettings, "AWS_SECRET_ACCESS_KEY", "wJalr/XUtn+FEMI=K7"),
         (WarehouseSettings, "CLICKHOUSE_HOST", "::1"),
         (WarehouseSettings, "CLICKHOUSE_HOST", "abc.eu-west-1.aws.clickhouse.cloud"),
-        (BinanceSettings, "BINANCE_REST_URL", "http://127.0.0.1:8090"),
-        (BinanceSettings, "BINANCE_WS_URL", "ws://user:password@proxy:8080/binance/ws"),
+        (ExchangeSettings, "EXCHANGE_REST_URL", "http://127.0.0.1:8090"),
+        (ExchangeSettings, "EXCHANGE_WS_URL", "ws://user:password@proxy:8080/exchange/ws"),
         (PubSubSettings, "PUBSUB_EMULATOR_HOST", "[::1]:8085"),
         (PubSubSettings, "GOOGLE_CLOUD_PROJECT", "example.com:my-project"),
         (LakeSettings, "S3_BUCKET", "my_bucket.2026"),
@@ -107,9 +111,9 @@ def test_every_true_shape_is_taken(model: type[BaseSettings], variable: str, val
     ("model", "variable", "value", "words"),
     [
         (WarehouseSettings, "CLICKHOUSE_HOST", "https://host:8443", "no scheme, port or password"),
-        (BinanceSettings, "BINANCE_REST_URL", "data-api.binance.vision", "such as https://host:port/path"),
-        (BinanceSettings, "BINANCE_REST_URL", "https://user:pa/ss@host", "such as https://host:port/path"),
-        (BinanceSettings, "BINANCE_WS_URL", "https://host", "such as wss://host:port/path"),
+        (ExchangeSettings, "EXCHANGE_REST_URL", "exchange.invalid", "such as https://host:port/path"),
+        (ExchangeSettings, "EXCHANGE_REST_URL", "https://user:pa/ss@host", "such as https://host:port/path"),
+        (ExchangeSettings, "EXCHANGE_WS_URL", "https://host", "such as wss://host:port/path"),
         (AwsSettings, "AWS_DEFAULT_REGION", "eu west", "such as us-east-1"),
         (PubSubSettings, "PUBSUB_EMULATOR_HOST", "http://localhost:8085", "must be host:port"),
     ],

@@ -295,7 +295,7 @@ def test_unknown_symbol_is_named_and_keeps_no_other_from_its_rates(venue: "Venue
     [
         ("binance-coinm", "BTCUSD_250627", "BTCUSD_250627 has a delivery date: it has no funding"),
         ("binance-usdm", "BTCUSDT_250627", "BTCUSDT_250627 has a delivery date: it has no funding"),
-        ("binance", "BTCUSDT", "--venue binance: it has no funding rates; binance-usdm and binance-coinm have"),
+        ("binance", "BTCUSDT", "--venue binance: it has no funding rates; choose from binance-usdm, binance-coinm"),
     ],
 )
 def test_market_without_such_a_history_is_refused(

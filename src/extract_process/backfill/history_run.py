@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from extract_process.backfill.history import MOST_SYMBOLS, History, HistoryBackfill
-from extract_process.venues import venue_named
+from extract_process.venues import venue_named, venue_names
 from tickhouse_core.command_line import print_figures
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lake import open_lake
@@ -48,7 +48,8 @@ def run_history(
 async def _backfill(name: str, history: History, *, recheck: bool) -> AsyncIterator[HistoryBackfill]:
     venue = venue_named(name)
     if venue.open_history is None:
-        raise UsageError(f"--venue {name}: it has no {history.channel.replace('_', ' ')}; binance-usdm and binance-coinm have")
+        having = [other for other in venue_names() if venue_named(other).open_history is not None]
+        raise UsageError(f"--venue {name}: it has no {history.channel.replace('_', ' ')}; choose from {', '.join(having)}")
     store = open_lake()
     store.check_access()  # before the venue is asked: without a lake all answers are for nothing
     async with venue.open_history(read(SpoolSettings).folder, MOST_SYMBOLS) as rest:

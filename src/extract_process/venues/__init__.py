@@ -14,6 +14,7 @@ from tickhouse_core.errors import UsageError
 
 if TYPE_CHECKING:  # a command that only says what it can do needs neither PyArrow nor an HTTP client
     import pyarrow as pa
+    from pydantic_settings import BaseSettings
 
     from extract_process.records import AnsweredTrade, DepthSnapshot
     from extract_process.stream_ids import StreamKey
@@ -47,6 +48,9 @@ class Venue:
     """
 
     name: str
+    settings: "type[BaseSettings]"
+    """Its variables, such as addresses: one model, with a prefix of its own."""
+
     symbol_example: str
     channels: tuple[str, ...]
     intervals: tuple[str, ...]

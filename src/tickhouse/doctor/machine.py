@@ -17,7 +17,7 @@ from extract_process.venues import DEFAULT_VENUE, venue_named
 from status_page.poller import SHOWS
 from status_page.processes import bearer, bounded_get, samples_of
 from tickhouse.doctor.findings import CheckFailed, Finding
-from tickhouse.settings_table import MODELS
+from tickhouse.settings_table import all_models
 from tickhouse_core.errors import UsageError
 from tickhouse_core.settings import DataSettings, MetricsSettings, SpoolSettings, StatusSettings, WarehouseSettings, read
 
@@ -36,7 +36,7 @@ def check_python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> Iter
 
 def check_settings() -> Iterator[Finding]:
     wrong = []
-    for model in MODELS:
+    for model in all_models():
         try:
             read(model)
         except UsageError as error:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from extract_process.venues import venue_names
 from tickhouse.export import certificate
 from tickhouse.export.certificate import why_incomplete
 from tickhouse.export.hftbacktest_files import write_events
@@ -55,7 +56,7 @@ def main(
     start: Annotated[str, typer.Option("--from", help="Start of the range, UTC: 2024-08-09 or 2024-08-09T12:30.")],
     end: Annotated[str, typer.Option("--to", help="End of the range, excluded.")],
     out: Annotated[Path, typer.Option(help="A folder: new, empty, or with the same export from before.")],
-    venue: Annotated[str, typer.Option(help="As in the lake: binance, binance-usdm, binance-coinm or kucoin.")] = "binance",
+    venue: Annotated[str, typer.Option(help=f"As in the lake, such as {', '.join(venue_names())}.")] = "binance",
     channel: Annotated[list[str] | None, typer.Option(help=f"{', '.join(_ALL)}; repeats. Default: trades and depth.")] = None,
     interval: Annotated[str, typer.Option(help="Interval of klines, in the venue's spelling.")] = "1m",
     data_type: Annotated[

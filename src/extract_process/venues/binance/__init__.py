@@ -9,7 +9,7 @@ from extract_process.venues.binance import klines, rest, ws
 from extract_process.venues.binance.archive import BinanceArchive
 from extract_process.venues.rest_client import BanStore, RestClient, host_of, open_client
 from extract_process.venues.weight_file import SharedRateLimit
-from tickhouse_core.settings import BinanceSettings, read
+from tickhouse_core.settings import read
 from tickhouse_core.timestamps import MINUTE_US
 
 _FIRST_LIMIT = 1_200
@@ -21,7 +21,7 @@ _MANY_SYMBOLS = 50
 
 @asynccontextmanager
 async def _open_rest(spool: Path, connections: int) -> AsyncIterator[rest.BinanceRest]:
-    url = read(BinanceSettings).rest_url
+    url = read(rest.BinanceSettings).rest_url
     limit = SharedRateLimit(spool, klines.NAME, host_of(url), _FIRST_LIMIT, MINUTE_US, is_aligned=True)
     async with open_client(url, connections) as client:
         bans = BanStore(spool, klines.NAME, host_of(url))
@@ -30,12 +30,13 @@ async def _open_rest(spool: Path, connections: int) -> AsyncIterator[rest.Binanc
 
 @asynccontextmanager
 async def _open_archive(connections: int) -> AsyncIterator[BinanceArchive]:
-    async with open_client(read(BinanceSettings).archive_url, connections) as client:
+    async with open_client(read(rest.BinanceSettings).archive_url, connections) as client:
         yield BinanceArchive(client)
 
 
 VENUE = Venue(
     name=klines.NAME,
+    settings=rest.BinanceSettings,
     symbol_example="BTCUSDT",
     channels=ws.CHANNELS,
     intervals=ws.INTERVALS,

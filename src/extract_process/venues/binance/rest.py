@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import orjson
 import pyarrow as pa
+from pydantic import Field
+from pydantic_settings import BaseSettings
 
 from extract_process.decimals import plain_number
 from extract_process.ranges import Range
@@ -30,7 +32,7 @@ from extract_process.venues.rest_client import (
     refusal,
 )
 from tickhouse_core.errors import UnknownSymbols, VenueRefused
-from tickhouse_core.settings import BinanceSettings, read
+from tickhouse_core.settings import HttpUrl, SocketUrl, read
 from tickhouse_core.timestamps import MINUTE_US, SECOND_US, unit_to_us
 
 PAGE_ROWS = 1_000
@@ -44,6 +46,14 @@ _NO_SYMBOL = (-1100, -1121)
 """Codes of a symbol that is misspelt or not listed."""
 
 _BUSY_CODES = {-1000, -1001, -1003, -1006, -1007, -1008}
+
+
+class BinanceSettings(BaseSettings, env_prefix="BINANCE_", env_ignore_empty=True):
+    """The addresses can point to a simulator or a proxy."""
+
+    rest_url: HttpUrl = Field("https://data-api.binance.vision", description="REST base URL")
+    ws_url: SocketUrl = Field("wss://data-stream.binance.vision", description="WebSocket base URL")
+    archive_url: HttpUrl = Field("https://data.binance.vision", description="base URL of the bulk archive")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from extract_process.venues.kucoin import rest, ws
 from extract_process.venues.rest_client import BanStore, RestClient, host_of, open_client
 from extract_process.venues.weight_file import SharedRateLimit
 from tickhouse_core.datasets import SPARSE_CHANNELS
-from tickhouse_core.settings import KucoinSettings, read
+from tickhouse_core.settings import read
 
 _FIRST_LIMIT = 2_000
 """Weight of the public pool a window, until the first answer has told the real limit."""
@@ -17,7 +17,7 @@ _FIRST_LIMIT = 2_000
 
 @asynccontextmanager
 async def _open_rest(spool: Path, connections: int) -> AsyncIterator[rest.KucoinRest]:
-    url = read(KucoinSettings).rest_url
+    url = read(rest.KucoinSettings).rest_url
     limit = SharedRateLimit(spool, rest.NAME, host_of(url), _FIRST_LIMIT, rest.WINDOW_US, is_aligned=False)
     async with open_client(url, connections) as client:
         bans = BanStore(spool, rest.NAME, host_of(url))
@@ -26,6 +26,7 @@ async def _open_rest(spool: Path, connections: int) -> AsyncIterator[rest.Kucoin
 
 VENUE = Venue(
     name=rest.NAME,
+    settings=rest.KucoinSettings,
     symbol_example="BTC-USDT",
     channels=ws.CHANNELS,
     intervals=tuple(ws.VENUE_INTERVALS),

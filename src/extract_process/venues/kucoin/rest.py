@@ -10,6 +10,8 @@ from uuid import uuid4
 import httpx
 import orjson
 import pyarrow as pa
+from pydantic import Field
+from pydantic_settings import BaseSettings
 
 from extract_process.ranges import Range, grid_of
 from extract_process.records import AnsweredTrade, DepthSnapshot
@@ -20,6 +22,7 @@ from extract_process.venues.parsing import Parsed, answered_trade, from_ns, from
 from extract_process.venues.rate_limit import Tally
 from extract_process.venues.rest_client import Answer, Outcome, RestClient, Retry, refusal
 from tickhouse_core.errors import UnknownSymbols, VenueRefused
+from tickhouse_core.settings import HttpUrl
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, SECOND_US, now_us
 
 NAME = "kucoin"
@@ -45,6 +48,12 @@ _SUCCESS_MARK, _MARK_WITHIN = f'"code":"{_SUCCESS}"'.encode(), 40
 """The usual case, told without decoding a page of candles twice."""
 
 _SNAPSHOT_WEIGHT = 2
+
+
+class KucoinSettings(BaseSettings, env_prefix="KUCOIN_", env_ignore_empty=True):
+    """KuCoin's REST API returns the address of its WebSocket."""
+
+    rest_url: HttpUrl = Field("https://api.kucoin.com", description="REST base URL; also issues WebSocket tokens")
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ def venue_of(product: Product) -> Venue:
 
     return Venue(
         name=product.name,
+        settings=product.settings,
         symbol_example=product.symbol_example,
         channels=ws.CHANNELS,
         intervals=ws.INTERVALS,

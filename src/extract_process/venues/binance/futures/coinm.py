@@ -1,9 +1,19 @@
 """Binance COIN-M futures: quantities are contracts of a fixed worth in USD, settled in the coin."""
 
+from pydantic import Field
+
 from extract_process.venues.binance.futures import venue_of
-from extract_process.venues.binance.futures.product import Product
-from tickhouse_core.settings import BinanceCoinmSettings, read
+from extract_process.venues.binance.futures.product import FuturesSettings, Product
+from tickhouse_core.settings import HttpUrl, SocketUrl, read
 from tickhouse_core.timestamps import DAY_US
+
+
+class BinanceCoinmSettings(FuturesSettings, env_prefix="BINANCE_COINM_"):
+    """COIN-M futures share their request weight with USD-M futures."""
+
+    rest_url: HttpUrl = Field("https://dapi.binance.com", description="REST base URL")
+    ws_url: SocketUrl = Field("wss://dstream.binance.com", description="WebSocket base URL")
+
 
 PRODUCT = Product(
     name="binance-coinm",

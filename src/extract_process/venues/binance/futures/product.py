@@ -4,9 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
+from pydantic import Field
+from pydantic_settings import BaseSettings
 
 from extract_process.venues.binance.klines import parse_klines
-from tickhouse_core.settings import BinanceCoinmSettings, BinanceUsdmSettings
+from tickhouse_core.settings import HttpUrl
+
+
+class FuturesSettings(BaseSettings, env_ignore_empty=True):
+    """What both markets read of the environment; each has its own prefix and sockets."""
+
+    rest_url: HttpUrl
+    archive_url: HttpUrl = Field("https://data.binance.vision", description="base URL of the bulk archive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +26,7 @@ class Product:
     api: str
     archive: str
     symbol_example: str
-    settings: type[BinanceUsdmSettings] | type[BinanceCoinmSettings]
+    settings: type[FuturesSettings]
     status_key: str
     """Where exchangeInfo says whether a contract trades."""
 

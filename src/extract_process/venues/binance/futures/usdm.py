@@ -1,8 +1,18 @@
 """Binance USD-M futures: contracts in units of the coin, quoted and settled in a stablecoin."""
 
+from pydantic import Field
+
 from extract_process.venues.binance.futures import venue_of
-from extract_process.venues.binance.futures.product import Product
-from tickhouse_core.settings import BinanceUsdmSettings, read
+from extract_process.venues.binance.futures.product import FuturesSettings, Product
+from tickhouse_core.settings import HttpUrl, SocketUrl, read
+
+
+class BinanceUsdmSettings(FuturesSettings, env_prefix="BINANCE_USDM_"):
+    """Binance serves the streams of USD-M futures from two addresses."""
+
+    rest_url: HttpUrl = Field("https://fapi.binance.com", description="REST base URL")
+    public_ws_url: SocketUrl = Field("wss://fstream.binance.com/public", description="WebSocket base URL of books and trades")
+    market_ws_url: SocketUrl = Field("wss://fstream.binance.com/market", description="WebSocket base URL of the other streams")
 
 
 def _socket_of(stream: str) -> str:
