@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from itertools import chain
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -144,15 +145,9 @@ class RunningExchange:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that point every venue of the recorder here."""
-        rest = ("BINANCE", "BINANCE_USDM", "BINANCE_COINM", "KUCOIN")
-        archives = ("BINANCE", "BINANCE_USDM", "BINANCE_COINM")
-        return {
-            **{f"{venue}_REST_URL": self.url for venue in rest},
-            **{f"{venue}_ARCHIVE_URL": self.url for venue in archives},
-            "BINANCE_WS_URL": self.ws_url,
-            "BINANCE_COINM_WS_URL": f"{self.ws_url}/coinm",
-            **{f"BINANCE_USDM_{part.upper()}_WS_URL": f"{self.ws_url}/usdm/{part}" for part in ("public", "market")},
-        }
+        spot = {"BINANCE_REST_URL": self.url, "BINANCE_ARCHIVE_URL": self.url, "BINANCE_WS_URL": self.ws_url}
+        futures = chain.from_iterable(product.environment(self.url, self.ws_url).items() for product in PRODUCTS)
+        return {**spot, **dict(futures), "KUCOIN_REST_URL": self.url}
 
     def tally(self) -> dict[str, Any]:
         """What has been asked since the start or the last reset; see `Tally.report`."""

@@ -77,10 +77,7 @@ def run_demo(stop: StopRequest, seconds: float) -> None:
         end_us = now_us() // DAY_US * DAY_US
         halt_us = end_us - 30 * DAY_US + 760 * MINUTE_US
         exchange = parts.enter_context(_simulated_exchange(halt_us))
-        variables = {"BINANCE_REST_URL": exchange.url, "BINANCE_ARCHIVE_URL": exchange.url, "BINANCE_WS_URL": exchange.ws_url}
-        variables |= {"KUCOIN_REST_URL": exchange.url, "BINANCE_USDM_REST_URL": exchange.url}
-        variables |= {f"BINANCE_USDM_{part}_WS_URL": f"{exchange.ws_url}/usdm/{part.lower()}" for part in ("PUBLIC", "MARKET")}
-        parts.enter_context(environment_variables(variables))
+        parts.enter_context(environment_variables(exchange.environment))
         migrate(read(WarehouseSettings))
         warehouse = connect(read(WarehouseSettings))
         parts.callback(warehouse.close)

@@ -35,6 +35,12 @@ class Product:
         """USD a contract, of recorded markets too, whose messages do not say it."""
         return instrument.contract_size or _worth_of(instrument)
 
+    def environment(self, url: str, ws_url: str) -> dict[str, str]:
+        """The recorder's variables that point it here."""
+        sockets = {f"{route.upper()}_WS_URL": f"{ws_url}/{self.name}/{route}" for route in self.routes}
+        addresses = {"REST_URL": url, "ARCHIVE_URL": url} | (sockets or {"WS_URL": f"{ws_url}/{self.name}"})
+        return {f"BINANCE_{self.name.upper()}_{name}": address for name, address in addresses.items()}
+
     def route_of(self, stream: str) -> str:
         """Where the venue serves a stream; empty where there is one socket for all."""
         if not self.routes:
