@@ -226,7 +226,7 @@ class _SymbolDays:
             return
         unread = [day for day in days if day not in self._done and day not in self._told.half_written]
         apart = MOST_LEFT_OUT if market.venue.leaves_out_no_trades else 0
-        whole = self._recorded.whole_days(unread, market.spans, apart)
+        whole = self._recorded.whole_days(unread, market.spans, apart, market.missing)
         self._heal_days(whole, "no id is missing")
         report.complete += len(whole)
         reasons = [(day, self._why.get(day, _NO_FILE)) for day in days if day not in whole]
