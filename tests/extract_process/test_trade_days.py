@@ -354,7 +354,7 @@ def test_file_of_a_day_closes_no_gap_of_another_day_of_the_month(lake: Lake) -> 
     healed = [ids for event, *ids in lake.events() if event == "healed"]
     assert healed == [[150, 150], [START, START + DAY_US - 1]]
     is_open = {gap["from_update_id"]: gap["is_open"] for gap in lake.rows(NEXT, THIRD).gaps.to_pylist()}
-    assert is_open == {START: False, 250: True}
+    assert is_open == {250: True}
 
 
 @pytest.mark.parametrize("compact", [run, run_and_retire])
