@@ -9,13 +9,19 @@ import pytest
 import sqlglot
 from conftest import ROOT
 from sqlglot.dialects.bigquery import BigQuery
-from sqlglot.expressions import Alias, Create, DataType, Expr
+from sqlglot.expressions import Alias, Create, DataType, Expr, In
 
+from extract_process.backfill.trade_gaps import MOST_LEFT_OUT
 from extract_process.mirror.messages import TOPIC_ENDS, BookSides, BookState, Message, MessageForms
 from extract_process.records import Ticker, Trade
+from tickhouse_core.datasets import TRADES
 
 FOLDER = ROOT / "resources" / "bigquery"
-FORMS = {"binance": MessageForms("binance", "BTCUSDT"), "kucoin": MessageForms("kucoin", "BTC-USDT")}
+FORMS = {
+    "binance": MessageForms("binance", "BTCUSDT"),
+    "binance-usdm": MessageForms("binance-usdm", "BTCUSDT"),
+    "kucoin": MessageForms("kucoin", "BTC-USDT"),
+}
 MINUTE = 60_000_000
 VERY_SMALL = "0.000000012345678901"
 
@@ -131,3 +137,16 @@ def test_every_finding_is_found(bigquery: BigQueryStandIn) -> None:
         ("trades_late", 6),
         ("trades_late", 2),
     }
+
+
+def test_ids_of_futures_are_missing_where_more_lack_than_can_be_no_trades(bigquery: BigQueryStandIn) -> None:
+    ids = (10, 11 + MOST_LEFT_OUT, 23 + MOST_LEFT_OUT)
+    messages = [trade(place, one, venue="binance-usdm") for place, one in enumerate(ids, 1)]
+    bigquery.deliver("trades", *messages, venue="binance-usdm")
+    assert bigquery.findings() == {("trades_id_gap", ids[-1])}
+
+
+def test_ids_are_looked_at_where_trades_are_counted_up() -> None:
+    (query,) = [one for one in statements("quality.sql") if "trades_id_gap" in one.sql()]
+    (names,) = query.find_all(In)
+    assert {name.this for name in names.expressions} == TRADES.counted_at

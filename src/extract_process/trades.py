@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,7 +21,9 @@ from tickhouse_core.timestamps import DAY_US, format_instant, now_us
 if TYPE_CHECKING:  # what heals is imported when it runs: --help and a wrong option need none of it
     from extract_process.backfill.trade_days import TradeDays
     from extract_process.backfill.trade_healer import TradeHealer
+    from extract_process.venues.api import Archive
     from tickhouse_core.datasets import Dataset
+    from tickhouse_core.object_store import ObjectStore
     from tickhouse_core.reading.ranges import Request
 
 log = logging.getLogger(__name__)
@@ -36,7 +39,7 @@ def run_days(asked: "Request", stop: StopRequest, *, is_aggregated: bool = False
     from tickhouse_core.datasets import AGG_TRADES, TRADES
 
     async def run() -> "TradeDays":
-        async with _days(venue_named(asked.venue), AGG_TRADES if is_aggregated else TRADES) as days:
+        async with _days(asked, AGG_TRADES if is_aggregated else TRADES) as days:
             began = time.monotonic()
             try:
                 await days.run(asked, stop, again=again)
@@ -49,16 +52,25 @@ def run_days(asked: "Request", stop: StopRequest, *, is_aggregated: bool = False
 
 
 @asynccontextmanager
-async def _days(venue: Venue, dataset: "Dataset") -> AsyncIterator["TradeDays"]:
+async def _days(asked: "Request", dataset: "Dataset") -> AsyncIterator["TradeDays"]:
     from extract_process.backfill.trade_days import TradeDays
+
+    async with _opened(asked) as (venue, archive, store, folder):
+        yield TradeDays(venue, archive, store, folder, dataset, lambda symbol: _contract_size(venue, symbol))
+
+
+@asynccontextmanager
+async def _opened(asked: "Request") -> AsyncIterator[tuple[Venue, "Archive", "ObjectStore", Path]]:
+    """The venue, its files, the lake, and the folder for the file that is read. Raises UsageError for a venue without files."""
     from tickhouse_core.lake import open_lake
 
+    venue = venue_named(asked.venue)
     if venue.open_archive is None:
         raise UsageError(f"--venue {venue.name}: it publishes no files of trades")
-    store, folder = open_lake(), read(SpoolSettings).folder
+    store = open_lake()
     store.check_access()
     async with venue.open_archive(1) as archive:
-        yield TradeDays(venue, archive, store, folder, dataset, lambda symbol: _contract_size(venue, symbol))
+        yield venue, archive, store, read(SpoolSettings).folder
 
 
 async def _contract_size(venue: Venue, symbol: str) -> str:
@@ -80,7 +92,7 @@ def run_healing(asked: "Request", stop: StopRequest, *, again: bool = False) -> 
     """
 
     async def run() -> "TradeHealer":
-        async with _healer(venue_named(asked.venue), asked) as healer:
+        async with _healer(asked) as healer:
             began = time.monotonic()
             try:
                 await healer.run(asked, stop, again=again)
@@ -93,19 +105,14 @@ def run_healing(asked: "Request", stop: StopRequest, *, again: bool = False) -> 
 
 
 @asynccontextmanager
-async def _healer(venue: Venue, asked: "Request") -> AsyncIterator["TradeHealer"]:
+async def _healer(asked: "Request") -> AsyncIterator["TradeHealer"]:
     from extract_process.backfill.trade_healer import TradeHealer
-    from tickhouse_core.lake import open_lake
     from tickhouse_core.reading.known import Known
 
-    if venue.open_archive is None:
-        raise UsageError(f"--venue {venue.name}: it publishes no files of trades, so their gaps cannot be healed later")
-    store = open_lake()
-    store.check_access()
-    if asked.symbols:  # one that is spelled wrongly has no gap either
-        await asyncio.to_thread(Known(store).check, asked)
-    async with venue.open_archive(1) as archive:
-        yield TradeHealer(venue, archive, store, read(SpoolSettings).folder)
+    async with _opened(asked) as (venue, archive, store, folder):
+        if asked.symbols:  # one that is spelled wrongly has no gap either
+            await asyncio.to_thread(Known(store).check, asked)
+        yield TradeHealer(venue, archive, store, folder)
 
 
 def print_summary(healer: "TradeHealer", seconds: float) -> None:
@@ -170,13 +177,16 @@ def main(
 ) -> None:
     """Record trades from the exchange's bulk files, which it publishes a day later.
 
-    With --symbol, --start and --end: every trade of these days. Else: what is missing in gaps of recorded trades.
+    With --symbol, --start and --end: every trade of these days. Without --symbol, without a range, or with --gaps:
+    what is missing in gaps of recorded trades.
     """
 
     def work() -> None:
         from tickhouse_core.reading.ranges import Request
 
         exchange = venue_named(venue)
+        if symbol and not gaps:
+            _check_range(start, end)
         since = now_us() - _USUAL_DAYS * DAY_US if start is None else instant("--start", start)
         until = now_us() if end is None else instant("--end", end)
         if until <= since:
@@ -193,6 +203,13 @@ def main(
                 run_healing(asked, stop, again=recheck)
 
     run_command(work)
+
+
+def _check_range(start: str | None, end: str | None) -> None:
+    """Raises UsageError for half a range of a symbol: days are wanted, or gaps."""
+    if (start is None) != (end is None):
+        given, missing = ("--start", "--end") if end is None else ("--end", "--start")
+        raise UsageError(f"--symbol and {given} without {missing}: add {missing} for whole days, or --gaps to heal gaps only")
 
 
 def _check_days(asked: "Request") -> None:

@@ -10,6 +10,9 @@ from itertools import pairwise
 LOST = "ops_lost_minutes"
 """Where the loader says in which minutes silver lost rows; with a load_time, as rows of silver have one."""
 
+NO_TRADE, WHOLE_DAY = "no_trade", "backfilled"
+"""Events that candles look at: ids that are no trades; days that were recorded whole from the venue's files."""
+
 INTERVAL_SECONDS = {"1s": 1, "1m": 60, "5m": 300, "15m": 900, "30m": 1_800, "1h": 3_600, "4h": 14_400, "1d": 86_400}
 """Every length divides the next one: each is rolled up from the one before."""
 
@@ -76,6 +79,9 @@ class Transform:
 
     share: float
     """Of its time that it works at most, where it has to share the processor with a recorder."""
+
+    events: tuple[str, ...] = ()
+    """Kinds of events that move it too: they may be loaded after the last row."""
 
 
 _FROM_TRADES = Statement("ohlcv_base.sql", needs="touched_trades.sql", only_from="trades")
@@ -150,6 +156,7 @@ OHLCV = Transform(
     sources=_OF_CANDLES,
     most_rows=2_000_000,
     share=0.5,
+    events=(NO_TRADE, WHOLE_DAY),
     steps=(
         _base("1s", _FROM_TRADES),
         _base("1m"),

@@ -5,13 +5,11 @@ from typing import Any
 
 from tickhouse_core.timestamps import to_datetime
 from tickhouse_core.warehouse import Warehouse
-from transform_process.catalog import Window
+from transform_process.catalog import NO_TRADE, WHOLE_DAY, Window
 from transform_process.sql_files import read_sql
 
 LARGE_WINDOW = 50_000
 """Rows of silver, from which on it is asked whether whole days are touched."""
-
-_NO_TRADE = "no_trade"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +17,21 @@ class Touched:
     """`grain` in seconds: minutes, or whole days where the window has at least half of the minutes of its days.
 
     Sets of millions of minutes cost more than the rows built anew; a row that is built without need stays the same.
-    `has_lost`: silver lost rows in the window. `kline_intervals`, `has_trades` and `has_no_trades` (events
-    of ids that are no trades): of all that was ever loaded.
+    `has_lost`: silver lost rows in the window. `kline_intervals`, `has_trades`, `has_no_trades` (events of ids that are no
+    trades) and `has_whole_days` (of days from files): of all that was ever loaded.
     """
 
     grain: int
     kline_intervals: frozenset[str]
     has_trades: bool
     has_no_trades: bool
+    has_whole_days: bool
     has_lost: bool
 
     def parts_at_work(self, interval: str) -> set[str]:
         """Names of the parts of a statement (sql_files) that may find something; `interval`: of the klines it reads."""
         there = {"lost": self.has_lost, "klines": interval in self.kline_intervals, "trades": self.has_trades}
-        there["no_trades"] = self.has_no_trades
+        there |= {"no_trades": self.has_no_trades, "whole_days": self.has_whole_days}
         return {part for part, is_there in there.items() if is_there}
 
 
@@ -42,7 +41,7 @@ class SeenInSilver:
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
         self._words: set[str] = set()
-        """Intervals of klines, and `no_trade`."""
+        """Intervals of klines, and kinds of events."""
 
         self._has_trades = False
         self._seen_to_us = 0
@@ -53,8 +52,10 @@ class SeenInSilver:
         self._words.update(str(word) for (word,) in rows)
         self._has_trades = self._has_trades or bool(self._warehouse.query(read_sql("transform/any_trade.sql")))
         self._seen_to_us = max(self._seen_to_us, window.end_us)
-        intervals = frozenset(self._words - {_NO_TRADE})
-        return Touched(self._grain(window), intervals, self._has_trades, _NO_TRADE in self._words, has_lost)
+        kinds = {NO_TRADE, WHOLE_DAY} & self._words
+        return Touched(
+            self._grain(window), frozenset(self._words - kinds), self._has_trades, NO_TRADE in kinds, WHOLE_DAY in kinds, has_lost
+        )
 
     def _grain(self, window: Window) -> int:
         if window.rows < LARGE_WINDOW:

@@ -178,7 +178,7 @@ class Transformer:
         return int(self._warehouse.query(read_sql(f"transform/{file}"))[0][0])
 
     def _loads(self, transform: Transform, start_us: int, end_us: int) -> Iterable[Load]:
-        asked = named_sources(transform.sources) | bounds(start_us, end_us)
+        asked = named_sources(transform.sources) | bounds(start_us, end_us) | {"events": list(transform.events)}
         return (Load(*map(int, row)) for row in self._warehouse.query(read_sql("transform/loads.sql"), asked))
 
     def _run_window(self, transform: Transform, window: Window) -> int:

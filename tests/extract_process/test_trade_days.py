@@ -187,6 +187,22 @@ def test_day_without_a_file_that_a_capture_recorded_in_part_is_a_gap(lake: Lake,
     assert [event for event, _, _ in lake.events()] == ["gap", "healed"], "recorded by another capture meanwhile"
 
 
+@pytest.mark.parametrize("count", [1, 10])
+def test_day_of_futures_without_a_file_is_a_gap_while_a_gap_of_few_ids_in_it_is_open(lake: Lake, count: int) -> None:
+    """No file says whether they are trades. Ids that no gap names may be none."""
+    lake.files.venue = "binance-usdm"
+    lake.capture([99, *range(100, 150), *range(150 + count, 301), 303], START - MINUTE_US)
+    lake.capture([304], START + DAY_US)
+    assert lake.record().failures == []
+
+    lake.gap(150, 149 + count, at(49), at(50))
+    assert lake.record().failures == [f"{SYMBOL}: {DAY}: no file is published"]
+    assert not lake.rows().is_complete
+    lake.files.put(DAY, [*range(100, 150), *range(150 + count, 301)])
+    assert lake.record().failures == []
+    assert [event for event, _, _ in lake.events()] == ["gap", "gap", "no_trade", "healed", "healed"]
+
+
 def test_day_without_a_trade_between_ids_that_follow_each_other_is_complete(lake: Lake) -> None:
     lake.files.put(DAY, range(100, 300))
     lake.files.put(FOURTH, range(300, 310))
@@ -338,7 +354,7 @@ def test_file_of_a_day_closes_no_gap_of_another_day_of_the_month(lake: Lake) -> 
     healed = [ids for event, *ids in lake.events() if event == "healed"]
     assert healed == [[150, 150], [START, START + DAY_US - 1]]
     is_open = {gap["from_update_id"]: gap["is_open"] for gap in lake.rows(NEXT, THIRD).gaps.to_pylist()}
-    assert is_open == {START: False, 250: True}
+    assert is_open == {250: True}
 
 
 @pytest.mark.parametrize("compact", [run, run_and_retire])

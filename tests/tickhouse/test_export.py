@@ -404,6 +404,34 @@ def test_rows_of_another_recorder_in_a_gap_are_one_span(tmp_path: Path) -> None:
     assert [(parse_instant(one) - DAY) // STEP for span in proven for one in span] == [1, 10, 15, 30]
 
 
+def test_ids_of_futures_that_are_no_trades_end_no_span_and_missing_ones_do(tmp_path: Path) -> None:
+    """Ids are counted up by one there too: no gap is needed to miss one."""
+    store, venue = FolderStore(tmp_path / "data" / "lake"), "binance-usdm"
+    ids = [one for one in range(1, 41) if one not in (5, 6, 14, 15, 25, 26)]
+    deals = trades(ids, times_us=[DAY + one * STEP for one in ids], venue=venue)
+    told = [
+        ("no_trade", 5, 6),
+        ("no_trade", 14, 14),
+        ("gap", 26, 26),
+        ("healed", 26, 26),
+        ("no_trade", 26, 26),
+        ("no_trade", 25, 25),
+    ]
+    events = pa.concat_tables(
+        stream_event(event, "trades", first, last, started_us=DAY + (first - 1) * STEP) for event, first, last in told
+    )
+    field = events.schema.field("venue")
+    events = events.set_column(0, field, pa.array([venue] * len(events)).cast(field.type))
+    for dataset, table in ((TRADES, deals), (STREAM_EVENTS, events)):
+        store.write(hourly_key(dataset, venue, DAY, "a", next(_sequences)), parquet_bytes(table, dataset))
+
+    arguments = ("--channel", "trades", "--only-proven", "--venue", venue)
+    found = export((tmp_path / "data", {}), tmp_path / "out", "parquet", *arguments)
+
+    proven = found["symbols"]["BTCUSDT"]["channels"]["trades"]["proven"]
+    assert [(parse_instant(one) - DAY) // STEP for span in proven for one in span] == [1, 13, 16, 40]
+
+
 def test_what_a_mismatch_put_into_doubt_is_not_proven(tmp_path: Path) -> None:
     """From the last update that was verified to the snapshot that put the book right."""
     store = FolderStore(tmp_path / "data" / "lake")

@@ -31,14 +31,16 @@ def test_only_parts_at_work_are_left(at_work: set[str], left: list[int]) -> None
 def test_parts_have_an_end_and_names_that_are_asked_for(path: Path) -> None:
     text = path.read_text()
     known = Touched(
-        grain=60, kline_intervals=frozenset({"1m"}), has_trades=True, has_no_trades=True, has_lost=True
+        grain=60, kline_intervals=frozenset({"1m"}), has_trades=True, has_no_trades=True, has_whole_days=True, has_lost=True
     ).parts_at_work("1m")
     assert {part[1] for part in PART.finditer(text)} <= known
     assert not re.search(r"^-- \[|^-- \w+\]", without_idle_parts(text, known), flags=re.MULTILINE)
 
 
 def test_parts_at_work_are_those_that_may_find_something() -> None:
-    touched = Touched(grain=60, kline_intervals=frozenset({"1m"}), has_trades=False, has_no_trades=False, has_lost=True)
+    touched = Touched(
+        grain=60, kline_intervals=frozenset({"1m"}), has_trades=False, has_no_trades=False, has_whole_days=False, has_lost=True
+    )
     assert touched.parts_at_work("1m") == {"klines", "lost"}
     assert touched.parts_at_work("5m") == {"lost"}
     assert touched.parts_at_work("") == {"lost"}

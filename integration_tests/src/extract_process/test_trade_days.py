@@ -306,5 +306,10 @@ def test_command_says_what_it_did_and_what_it_cannot_do(market: Recording) -> No
         (["--start", "2025-03-09T05:00"], "files have whole days of UTC"),
     ):
         assert said in run_python(*asked, *wrong, code=2).stderr
+    for option, missing in (("--start", "--end"), ("--end", "--start")):
+        half = ["-m", "extract_process.trades", "--symbol", market.symbol, option, START]
+        said = f"--symbol and {option} without {missing}: add {missing} for whole days, or --gaps to heal gaps only"
+        assert said in run_python(*half, code=2).stderr
+        assert "open gaps" in run_python(*half, "--gaps", *(["--start", "2025-03-01"] if option == "--end" else [])).stdout
     with pytest.raises(UsageError, match="--venue kucoin: it publishes no files of trades"):
         run_days(Request("kucoin", ("BTC-USDT",), 0, DAY_US), StopRequest())

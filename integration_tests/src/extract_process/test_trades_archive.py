@@ -208,12 +208,12 @@ def test_venue_without_files_of_trades_is_refused(moto_lake: "Lake") -> None:
 def test_symbol_that_the_lake_never_had_is_one_line(recording: Recording) -> None:
     recording.record((0, 40))
     for symbol, said in (("NOPE", "this lake has BTCUSDT at binance-usdm"), ("btcusdt", "did you mean BTCUSDT?")):
-        asked = ["--venue", recording.name, "--symbol", symbol, "--start", "2025-03-09"]
+        asked = ["--venue", recording.name, "--symbol", symbol, "--start", "2025-03-09", "--gaps"]
         ended = run_python("-m", "extract_process.trades", *asked, code=2)
         assert ended.stdout == ""
         assert f"symbol '{symbol}': this lake has" in ended.stderr
         assert said in ended.stderr
-    asked = ["--venue", recording.name, "--symbol", recording.symbol, "--start", "2025-03-09"]
+    asked = ["--venue", recording.name, "--symbol", recording.symbol, "--start", "2025-03-09", "--gaps"]
     assert "open gaps  0\n" in run_python("-m", "extract_process.trades", *asked).stdout
 
 

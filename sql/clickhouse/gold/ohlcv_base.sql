@@ -1,12 +1,13 @@
 -- Fills stored_ohlcv for 1s and 1m in minutes with trades: from them, and from klines where trades are missing. Minutes without
 -- any trade are those of ohlcv_klines.sql.
 -- Grain: interval, venue, symbol, open_time. Rerun is safe: a row is a function of FINAL silver alone; it replaces itself.
--- Touched: minutes in which silver lost rows; the minutes of loaded klines and trades, and of the trades right before and after loaded ones, whose
+-- Touched: the first and the last minute of recorded whole days, and of the days beside them; minutes in which silver lost rows; the minutes of loaded klines and trades, and of the trades right before and after loaded ones, whose
 -- completeness changes with them; the days of all these, where that is as good (grain, see the transformer).
 -- A row made of trades is complete if its ids have no hole (the venue counts them up by
 -- one in a symbol) and the trades before the first and after the last are here too. Ids that the venue calls no trades (event
 -- `no_trade`, told within a month of its neighbours) are no hole, unless there is a trade of that id all the same; on both sides
--- of a row one such id is looked past.
+-- of a row one such id is looked past. Before the first trade of a day that was recorded whole from the venue's file (event
+-- `backfilled`) and after its last one nothing is missing in that day, unless the day there was recorded so too: then ids say it.
 -- Sums are made in Decimal(76, 18) and are null where storage has no room (38 digits). A sum of products is exact up to 5e40:
 -- what Float64 finds far beyond the room is not looked at closer. exact_quote_volume keeps all 36 decimals of it.
 -- Of several candidates: complete trades, a closed kline, incomplete trades, a running kline.
@@ -26,6 +27,22 @@ with loaded_trades as (
         partition by venue, symbol order by trade_id rows between unbounded preceding and unbounded following
     )
 ),
+-- [whole_days
+whole_days as (
+    select
+        venue,
+        symbol,
+        toDate(started_at) as day,
+        argMax(assumeNotNull(from_update_id), load_time) as first_id,
+        argMax(assumeNotNull(to_update_id), load_time) as last_id,
+        argMax(started_at, load_time) as first_at,
+        argMax(assumeNotNull(ended_at), load_time) as last_at
+    from silver_stream_events
+    where event = 'backfilled' and channel = 'trades'
+        and from_update_id is not null and to_update_id is not null and ended_at is not null
+    group by venue, symbol, day
+),
+-- whole_days]
 touched as (
     select distinct
         venue,
@@ -71,6 +88,22 @@ touched as (
         )
     )
 -- no_trades]
+-- [whole_days
+    union distinct
+    select
+        venue,
+        symbol,
+        toStartOfInterval(arrayJoin([first_at, last_at]), toIntervalSecond({grain:UInt32}))
+    from whole_days
+    where (venue, symbol, day) in (
+        select
+            venue,
+            symbol,
+            arrayJoin([toDate(started_at) - 1, toDate(started_at), toDate(started_at) + 1])
+        from silver_stream_events
+        where event = 'backfilled' and channel = 'trades' and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+    )
+-- whole_days]
     union distinct
     select
         venue,
@@ -180,6 +213,12 @@ candidates as (
             and (venue, symbol, toUInt64(first_trade_id - 2)) in (select * from neighbours)
         )
 -- no_trades]
+-- [whole_days
+        or (
+            (venue, symbol, toDate(start), first_trade_id) in (select venue, symbol, day, first_id from whole_days)
+            and (venue, symbol, toDate(start) - 1) not in (select venue, symbol, day from whole_days)
+        )
+-- whole_days]
         as follows_previous,
         (venue, symbol, last_trade_id + 1) in (select * from neighbours)
 -- [no_trades
@@ -188,6 +227,12 @@ candidates as (
             and (venue, symbol, last_trade_id + 2) in (select * from neighbours)
         )
 -- no_trades]
+-- [whole_days
+        or (
+            (venue, symbol, toDate(start), last_trade_id) in (select venue, symbol, day, last_id from whole_days)
+            and (venue, symbol, toDate(start) + 1) not in (select venue, symbol, day from whole_days)
+        )
+-- whole_days]
         as precedes_next,
         trade_count
 -- [no_trades

@@ -1,4 +1,5 @@
--- How many trades ohlcv_base.sql would look at: loaded ones, and those in minutes of loaded klines, ids without a trade or lost rows. The neighbours of
+-- How many trades ohlcv_base.sql would look at: loaded ones, and those in minutes of loaded klines, ids without a trade or lost rows;
+-- and events of whole days. The neighbours of
 -- loaded trades need no question of their own: without a loaded trade there are none.
 select (
     select count()
@@ -44,3 +45,10 @@ select (
     )
 )
 -- no_trades]
+-- [whole_days
++ (
+    select count()
+    from silver_stream_events
+    where event = 'backfilled' and channel = 'trades' and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+)
+-- whole_days]

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from extract_process.backfill.recorded_trades import RecordedTrades, Stretch, joined, ranges_of, stretches_of
-from extract_process.backfill.trade_gaps import LACKING, MOST_LEFT_OUT, by_id, common, without
+from extract_process.backfill.trade_gaps import MOST_LEFT_OUT, by_id, common, without
 from extract_process.parquet import parquet_bytes, write_events
 from extract_process.ranges import EVERY_ID, Range, grid_of
 from extract_process.records import StreamEvent
@@ -25,7 +25,7 @@ from tickhouse_core.errors import VenueRefused
 from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.lake_keys import ArchivedName, archived_key
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.reading.events import BACKFILL
+from tickhouse_core.reading.events import BACKFILL, LACKING
 from tickhouse_core.reading.ordering import whole_numbers
 from tickhouse_core.timestamps import DAY_US, MINUTE_US, now_us, parse_instant
 

@@ -98,10 +98,12 @@ class RecordedTrades:
             return []
         return [Range(one.first, one.end - 1) for one in self.stretches(start, end, ids)]
 
-    def whole_days(self, days: Iterable[int], spans: Mapping[int, Stretch], apart: int) -> set[int]:
+    def whole_days(
+        self, days: Iterable[int], spans: Mapping[int, Stretch], apart: int, missing: Collection[Range] = ()
+    ) -> set[int]:
         """Those of which no id is missing: recorded by a capture, or without a trade between two days with ids that follow.
 
-        `spans`: see `ToldDays`. Up to `apart` ids may lack between two rows.
+        `spans`: see `ToldDays`. Up to `apart` ids may lack between two rows, if none of them is `missing`: an id of an open gap.
         """
         found: set[int] = set()
         for run in _runs_of(days):
@@ -109,7 +111,7 @@ class RecordedTrades:
             before, after = [day for day in spans if day < run.start], [day for day in spans if day >= run.stop]
             for day in (*([max(before)] if before else []), *([min(after)] if after else [])):
                 known.append(Stretch(spans[day].first, spans[day].end, day * DAY_US, (day + 1) * DAY_US))
-            proven = [(one.began, one.ended) for one in joined(known, apart)]
+            proven = [(one.began, one.ended) for one in joined(known, apart, missing)]
             found |= {day for day in run if any(began <= day * DAY_US and (day + 1) * DAY_US <= end for began, end in proven)}
         return found
 
@@ -136,16 +138,20 @@ def stretches_of(rows: pa.Table, dataset: Dataset) -> list[Stretch]:
     ]
 
 
-def joined(stretches: Iterable[Stretch], apart: int = 0) -> list[Stretch]:
-    """In order; those that follow each other, with up to `apart` ids between them, as one."""
+def joined(stretches: Iterable[Stretch], apart: int = 0, missing: Collection[Range] = ()) -> list[Stretch]:
+    """In order; those that follow each other as one, also with up to `apart` ids between them of which none is `missing`."""
     found: list[Stretch] = []
     for one in sorted(stretches, key=lambda stretch: stretch.first):
-        if found and one.first <= found[-1].end + apart:
+        if found and one.first <= found[-1].end + apart and not _are_missing(found[-1].end, one.first, missing):
             if one.end > found[-1].end:
                 found[-1] = Stretch(found[-1].first, one.end, found[-1].began, one.ended)
         else:
             found.append(one)
     return found
+
+
+def _are_missing(first: int, end: int, missing: Collection[Range]) -> bool:
+    return any(span.first < end and first <= span.last for span in missing)
 
 
 def ranges_of(stretches: Iterable[Stretch]) -> list[Range]:

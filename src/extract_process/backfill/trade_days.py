@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from extract_process.backfill.day_writer import PART_ROWS, DayWriter, EventWriter, HistoryReport, Market, days_of, span_of
 from extract_process.backfill.recorded_trades import REPLACED, Stretch, ToldDays
 from extract_process.backfill.stopping import unless_stopped
-from extract_process.backfill.trade_gaps import LACKING, MOST_LEFT_OUT, open_gaps, without
+from extract_process.backfill.trade_gaps import MOST_LEFT_OUT, open_gaps, without
 from extract_process.ranges import EVERY_ID, Range, month_of
 from extract_process.records import StreamEvent
 from extract_process.venues import Venue
@@ -28,7 +28,7 @@ from tickhouse_core.datasets import DATASETS, Dataset
 from tickhouse_core.errors import Interrupted, UsageError, VenueRefused
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.reading.events import GapEvents, healed_times
+from tickhouse_core.reading.events import LACKING, GapEvents, healed_times
 from tickhouse_core.reading.known import Known
 from tickhouse_core.reading.objects import venues_of
 from tickhouse_core.reading.ranges import Request
@@ -226,7 +226,7 @@ class _SymbolDays:
             return
         unread = [day for day in days if day not in self._done and day not in self._told.half_written]
         apart = MOST_LEFT_OUT if market.venue.leaves_out_no_trades else 0
-        whole = self._recorded.whole_days(unread, market.spans, apart)
+        whole = self._recorded.whole_days(unread, market.spans, apart, market.missing)
         self._heal_days(whole, "no id is missing")
         report.complete += len(whole)
         reasons = [(day, self._why.get(day, _NO_FILE)) for day in days if day not in whole]

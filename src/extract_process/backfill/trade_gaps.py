@@ -10,14 +10,11 @@ import pyarrow.compute as pc
 
 from extract_process.ranges import EVERY_ID, Range
 from tickhouse_core.datasets import TRADES
-from tickhouse_core.reading.events import BACKFILL, gap_times, gaps_in, missing_ids
+from tickhouse_core.reading.events import BACKFILL, LACKING, gap_times, gaps_in, missing_ids
 from tickhouse_core.reading.objects import LATE_US
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.timestamps import DAY_US
-
-LACKING = "archive_has_no_data"
-"""The cause of `heal_failed` for ids that a published file does not have."""
 
 MOST_LEFT_OUT = 10
 """Consecutive ids that a file can leave out because they are no trades of the market; a longer hole is one of the file."""

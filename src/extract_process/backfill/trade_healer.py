@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from extract_process.backfill.stopping import unless_stopped
-from extract_process.backfill.trade_gaps import LACKING, LeftOut, MissingTrades, OpenGap, open_gaps, stretches
+from extract_process.backfill.trade_gaps import LeftOut, MissingTrades, OpenGap, open_gaps, stretches
 from extract_process.parquet import parquet_bytes, write_events
 from extract_process.ranges import EVERY_ID, Range
 from extract_process.records import StreamEvent
@@ -26,7 +26,7 @@ from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.lake_keys import hourly_key
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.reading.events import GapEvents, healed_times
+from tickhouse_core.reading.events import LACKING, GapEvents, healed_times
 from tickhouse_core.reading.ordering import whole_numbers
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.reading.rows import RowScan

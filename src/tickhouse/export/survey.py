@@ -55,8 +55,9 @@ class Survey:
 
 
 def survey_trades(job: Job, certainty: Certainty) -> Survey:
-    """A span ends where an id is missing: Binance counts trades up by one; elsewhere a gap says so."""
-    counts_up = job.asked.venue == "binance"
+    """A span ends where an id is missing that is a trade: ids show it where they count up (`Dataset.counted_at`), else gaps."""
+    counts_up = job.asked.venue in TRADES.counted_at
+    no_trades = job.events.no_trades(TRADES, job.asked) if counts_up else []
     missing = [] if counts_up else joined(chain.from_iterable(job.missing(TRADES, certainty)))
     firsts, ends = np.array(missing, dtype=np.int64).reshape(-1, 2).T
     spans, least, before = SpanCollector(), None, None
@@ -65,7 +66,7 @@ def survey_trades(job: Job, certainty: Certainty) -> Survey:
         ids, venue, received = (whole_numbers(table.column(name)) for name in ("trade_id", "trade_time", "receipt_time"))
         previous = np.r_[ids[0] - 1 if before is None else before, ids[:-1]]
         place = np.searchsorted(firsts, ids, side="left") - 1  # the last missing id or more that begins before this id
-        is_cut = ids > previous + 1 if counts_up else np.zeros(len(ids), dtype=bool)
+        is_cut = _is_jump(previous, ids, no_trades) if counts_up else np.zeros(len(ids), dtype=bool)
         if len(firsts):
             is_cut |= (place >= 0) & (ends[np.maximum(place, 0)] > previous + 1)
         spans.take(times.ascending(venue, venue)[0], np.ones(len(ids), dtype=bool), is_cut)
@@ -73,6 +74,14 @@ def survey_trades(job: Job, certainty: Certainty) -> Survey:
         before = int(ids[-1])
         job.progress(int(venue[-1]))
     return Survey(_up_to_borders(job, certainty, spans.spans), least, [], [], None)
+
+
+def _is_jump(previous: Numbers, ids: Numbers, no_trades: Sequence[Span]) -> npt.NDArray[np.bool_]:
+    """Whether ids are missing between these and the ones before; `no_trades` are ranges of ids that are none, in order."""
+    firsts, ends = np.array([(0, 0), *no_trades], dtype=np.int64).T
+    place = np.searchsorted(firsts, previous + 1, side="right") - 1
+    found: npt.NDArray[np.bool_] = ids > np.maximum(previous + 1, ends[place])
+    return found
 
 
 def survey_book(job: Job, certainty: Certainty) -> Survey:

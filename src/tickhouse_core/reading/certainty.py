@@ -10,7 +10,20 @@ import pyarrow.compute as pc
 
 from tickhouse_core.columns import INSTANT
 from tickhouse_core.datasets import AGG_TRADES, DEPTH_DIFFS, KLINES, Dataset
-from tickhouse_core.reading.events import BulkDays, absences, backfilled_days, following, gap_times, gaps_in, healed_times, joined
+from tickhouse_core.reading.events import (
+    BACKFILL,
+    LACKING,
+    BulkDays,
+    absences,
+    backfilled_days,
+    following,
+    gap_times,
+    gaps_in,
+    healed_times,
+    ids_of_range,
+    joined,
+    missing_ids,
+)
 from tickhouse_core.reading.objects import length_us
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
@@ -135,6 +148,8 @@ class _Look:
         self._healed = healed_times(events)
         self._first, self._last = gap_times(gaps, dataset)
         self._symbols = gaps.column("symbol").to_pylist()
+        self._missing = missing_ids(gaps, events)
+        self._instances, self._causes = (gaps.column(name).to_pylist() for name in ("instance", "cause"))
         self._ids = list(zip(gaps.column("from_update_id").to_pylist(), gaps.column("to_update_id").to_pylist(), strict=True))
         self.is_open: list[bool] = gaps.column("is_open").to_pylist()
         self.unreadable: list[str] = []
@@ -144,12 +159,15 @@ class _Look:
         mine = [place for place, name in enumerate(self._symbols) if name == symbol]
         asked = replace(self._request, symbols=(symbol,))
         told = self._told(asked)
-        told.add_whole_days(backfilled_days(self._events, symbol), asked)
+        days = backfilled_days(self._events, symbol)
+        told.add_whole_days(days, asked)
+        ids, is_of_files = ids_of_range(days, asked)
         for place in mine:
-            if self.is_open[place] and self._is_filled(asked, place, told):
+            is_elsewhere = self._is_elsewhere(place, ids, is_of_files=is_of_files)
+            if self.is_open[place] and (is_elsewhere or self._is_filled(asked, place, told)):
                 self.is_open[place] = False
         times = joined((int(self._first[place]), int(self._last[place]) + 1) for place in mine if self.is_open[place])
-        holes = self._unexplained(asked, told, mine)
+        holes = self._unexplained(asked, told, mine, ids)
         return _line(self._dataset, asked, told, times, holes)
 
     def _told(self, asked: Request) -> _Told:
@@ -162,6 +180,14 @@ class _Look:
         self.unreadable += scan.unreadable
         return told
 
+    def _is_elsewhere(self, place: int, ids: tuple[int, int], *, is_of_files: bool) -> bool:
+        """A gap that reaches out of whole days lacks ids of other days only; what files lack is a gap of their own."""
+        missing, is_of_days = self._missing[place], self._instances[place].startswith(BACKFILL)
+        if is_of_days or not missing:
+            return False
+        is_of_a_file = self._causes[place] == LACKING
+        return (is_of_files and not is_of_a_file) or not any(start < ids[1] and end > ids[0] for start, end in missing)
+
     def _is_filled(self, asked: Request, place: int, told: _Told) -> bool:
         """Another instance has the ids of this gap; those outside of the range are looked up."""
         first, last = self._ids[place]
@@ -173,8 +199,9 @@ class _Look:
             told = self._told(replace(asked, start=began, end=ended + 1))
         return any(start <= first and last < end for start, end in told.ranges)
 
-    def _unexplained(self, asked: Request, told: _Told, mine: Sequence[int]) -> int:
+    def _unexplained(self, asked: Request, told: _Told, mine: Sequence[int], ids: tuple[int, int]) -> int:
         """Holes between rows of the range and the two beside it that no gap explains; other ids than those of a rule may jump.
+        Those beyond `ids` are of other days.
 
         A gap that was healed explains none: its rows were there. Trades of some venues count up by one (`Dataset.counted_at`).
         What is said to be no trade is none that is missing.
@@ -195,6 +222,8 @@ class _Look:
             (one[1] + max(0, step - 1), other[0])  # a row stands for an instant: the next one is a step later
             for one, other in pairwise(told.ranges)
             if other[0] - one[1] >= step + late
+            and one[1] < ids[1]
+            and other[0] > ids[0]
             and told.begun[other[0]] >= self._request.start
             and told.ended[one[1]] < self._request.end
         ]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from tickhouse_core.datasets import KLINES, STREAM_EVENTS, TRADES, Dataset
+from tickhouse_core.datasets import AGG_TRADES, KLINES, STREAM_EVENTS, TRADES, Dataset
 from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.object_rows import ObjectRows, Wanted, in_chunks
@@ -23,6 +23,10 @@ BACKFILL = "backfill-"
 """Begins the instance of gaps that a backfill tells: their ids are instants."""
 
 NO_DATA = "venue_has_no_data"
+LACKING = "archive_has_no_data"
+"""The cause of what a published file does not have."""
+
+_BEHIND_ALL = 2**64
 _OF_NO_TRADE = ["symbol", "channel", "started_at", "from_update_id", "to_update_id"]
 """They are many: a busy contract has a thousand an hour."""
 
@@ -150,6 +154,24 @@ def following(days: Iterable[BulkDays]) -> list[BulkDays]:
     return found
 
 
+def ids_of_range(days: Iterable[BulkDays], request: Request) -> tuple[tuple[int, int], bool]:
+    """Half-open: what is missing beyond these ids is of other days, as the whole days at the borders of the range say.
+    And whether such days, whose ids follow each other, are all of the range.
+
+    Ids between two of them may be of either. Where no such day is at a border, there is no bound.
+    """
+    blocks = following(days)
+    first, end = 0, _BEHIND_ALL
+    for place, one in enumerate(blocks):
+        if one.start <= request.start < one.end:
+            is_next = place > 0 and blocks[place - 1].end == one.start
+            first = blocks[place - 1].ids[1] if is_next else one.ids[0]
+        if one.start < request.end <= one.end:
+            is_next = place + 1 < len(blocks) and blocks[place + 1].start == one.end
+            end = blocks[place + 1].ids[0] if is_next else one.ids[1]
+    return (first, end), any(one.start <= request.start and request.end <= one.end for one in blocks)
+
+
 def gaps_in(events: pa.Table, request: Request, dataset: Dataset) -> pa.Table:
     """The gaps that touch the range, as in stream_events, by time; and `is_open`: neither healed nor nowhere to be had."""
     gaps = events.filter(pc.equal(events.column("event"), "gap"))
@@ -162,9 +184,14 @@ def gaps_in(events: pa.Table, request: Request, dataset: Dataset) -> pa.Table:
 
 
 def gap_times(gaps: pa.Table, dataset: Dataset) -> tuple[Numbers, Numbers]:
-    """From when to when, in microseconds. A gap without an end is a moment; the ids of klines are times themselves."""
+    """From when to when, in microseconds. A gap without an end is a moment; the ids of klines are times themselves.
+
+    Whole days end at midnight, which is of the next day.
+    """
     started = whole_numbers(gaps.column("started_at"))
     ended = whole_numbers(pc.coalesce(gaps.column("ended_at"), gaps.column("started_at")))
+    if dataset in (TRADES, AGG_TRADES):
+        ended = ended - whole_numbers(pc.starts_with(gaps.column("instance"), BACKFILL).cast(pa.int64()))
     if dataset is not KLINES:
         return started, np.maximum(started, ended)
     opened = pc.coalesce(gaps.column("from_update_id"), pa.array(started, pa.int64()).cast(pa.uint64()))

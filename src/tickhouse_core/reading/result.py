@@ -73,7 +73,8 @@ class Rows:
         """The gaps that touch the range, in the columns of stream_events, by `started_at`; and `is_open` (bool).
 
         A gap is an instance's. It is closed where its ids were healed, where the venue has nothing, and where another instance
-        has them. Ids are trade ids or update ids, for klines open times in microseconds; first and last are missing both.
+        has them; in a day of a bulk file also where what it lacks is of other days. Ids are trade ids or update ids, for klines
+        open times in microseconds; first and last are missing both.
         """
         return self._certainty.gaps
 

@@ -55,7 +55,7 @@ class WarehouseSource:
             "and venue = {venue:String} and channel = {channel:String} "
             "and (empty({symbols:Array(String)}) or symbol in {symbols:Array(String)}) "
             "and (channel = 'klines' or greatest(started_at, ifNull(ended_at, started_at)) "
-            ">= fromUnixTimestamp64Micro({since:Int64}) - toIntervalDay(event = 'backfilled')) "
+            ">= fromUnixTimestamp64Micro({since:Int64}) - toIntervalDay(2 * (event = 'backfilled'))) "
             "order by started_at, load_time"
         )
         asked = {"venue": request.venue, "channel": dataset.channel, "symbols": list(request.symbols), "since": request.start}

@@ -1,0 +1,121 @@
+"""Candles of days that were recorded whole from the venue's files: their first and last minutes are complete, as in Python."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+import tickhouse as th
+from extract_process.parquet import parquet_bytes
+from tickhouse_core.datasets import Dataset
+from tickhouse_core.folder_store import FolderStore
+from tickhouse_core.lake_keys import hourly_key
+from tickhouse_core.lifecycle import StopRequest
+from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US
+from tickhouse_core.warehouse import Warehouse
+from transform_process.transformer import Transformer, TransformOptions
+
+from . import warehouse_rows as rows
+from .warehouse_rows import STREAM_EVENTS, TRADES, Row, land, same_after_rebuild, select, us
+
+DAY, READ_US = us("2024-08-09"), us("2024-08-20")
+
+
+class Market:
+    """Of one symbol: the same rows in a lake and in a warehouse, whose gold follows every step."""
+
+    def __init__(self, warehouse: Warehouse, folder: Path) -> None:
+        self.warehouse, self._store, self._objects = warehouse, FolderStore(folder / "lake"), 0
+        self._folder = folder
+        self._gold = Transformer(warehouse, StopRequest(), TransformOptions(lag_seconds=0))
+
+    def trades(self, ids: Iterable[int], began: int, step: int = 4 * HOUR_US) -> None:
+        """A trade every `step` from `began` on, and a pass."""
+        ids = list(ids)
+        self._land(TRADES, rows.trades(ids, times_us=[began + place * step for place in range(len(ids))]))
+
+    def whole(self, first: int, last: int, began: int, step: int = 4 * HOUR_US) -> None:
+        """The event that a file's day has, of trades as above, and a pass."""
+        ended = began + (last - first) * step
+        self._land(STREAM_EVENTS, rows.stream_event("backfilled", "trades", first, last, started_us=began, ended_us=ended))
+
+    def _land(self, dataset: Dataset, table: object) -> None:
+        self._objects += 1
+        self._store.write(hourly_key(dataset, "binance", READ_US, "archive", self._objects), parquet_bytes(table, dataset))
+        land(self.warehouse, dataset, table)
+        self._gold.run_pass()
+
+    def complete(self, interval: str = "1m") -> list[bool]:
+        found = same_after_rebuild(self.warehouse, lambda warehouse: _candles(warehouse, interval), ["stored_ohlcv"])
+        return [row["is_complete"] for row in found]
+
+    def complete_in_python(self) -> list[bool]:
+        """Of the same minutes."""
+        lake, found = th.open(self._folder), _candles(self.warehouse, "1m")
+        starts = [round(row["open_time"].timestamp()) * 1_000_000 for row in found]
+        return [lake.trades("BTCUSDT", start, start + MINUTE_US).is_complete for start in starts]
+
+
+def _candles(warehouse: Warehouse, interval: str) -> list[Row]:
+    wanted = "open_time, is_complete, trade_count, close"
+    return select(warehouse, f"select {wanted} from gold_ohlcv_{interval} order by open_time")
+
+
+@pytest.fixture
+def market(warehouse: Warehouse, tmp_path: Path) -> Market:
+    return Market(warehouse, tmp_path)
+
+
+def test_the_first_and_the_last_minute_of_a_whole_day_are_complete_once_its_event_is_loaded(market: Market) -> None:
+    """It comes after the last row, and nothing else may be loaded then."""
+    began = DAY + 5 * MINUTE_US
+    market.trades(range(200, 206), began)
+    assert market.complete() == [False, True, True, True, True, False]
+    market.whole(200, 205, began)
+    assert market.complete() == [True] * 6 == market.complete_in_python()
+    assert market.complete("1h") == [True] * 6, "there is no trade before the first one in its hour"
+    assert market.complete("1d") == [True]
+
+
+def test_what_is_missing_beside_a_whole_day_is_missing_there(market: Market) -> None:
+    market.whole(200, 205, DAY)
+    market.trades(range(200, 206), DAY)
+    market.trades([100, 101], DAY - 40_000_000, 20_000_000)
+    market.trades([300], DAY + DAY_US + 1_000_000)
+    assert market.complete("1d") == [False, True, False]
+    assert market.complete() == [False, *[True] * 6, False] == market.complete_in_python()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+@pytest.mark.parametrize(("first", "is_whole"), [(206, True), (207, False)])
+def test_between_two_whole_days_their_ids_say_whether_any_is_missing(
+    market: Market, order: tuple[int, ...], first: int, is_whole: bool
+) -> None:
+    """Whatever is loaded first. A gap of the files says it in Python."""
+    later = DAY + DAY_US
+    market.trades(range(200, 206), DAY)
+    steps = [
+        lambda: market.whole(200, 205, DAY),
+        lambda: market.trades(range(first, first + 3), later),
+        lambda: market.whole(first, first + 2, later),
+    ]
+    for place in order:
+        steps[place]()
+    assert market.complete() == [*[True] * 5, is_whole, is_whole, True, True]
+    assert market.complete("1d") == [is_whole, is_whole]
+
+
+def test_a_day_that_was_recorded_again_ends_where_its_new_file_does(market: Market) -> None:
+    market.trades(range(200, 206), DAY)
+    market.whole(200, 205, DAY)
+    market.trades([206], DAY + 23 * HOUR_US)
+    assert market.complete() == [*[True] * 6, False]
+    market.whole(200, 206, DAY, 23 * HOUR_US // 6)
+    assert market.complete() == [True] * 7
+
+
+def test_a_first_trade_that_was_taken_away_leaves_its_minute_incomplete(market: Market) -> None:
+    market.whole(200, 205, DAY)
+    market.trades(range(201, 206), DAY + 4 * HOUR_US)
+    assert market.complete() == [False, *[True] * 4]
