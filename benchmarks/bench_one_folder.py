@@ -35,7 +35,7 @@ TICKHOUSE = [sys.executable, "-m", "tickhouse"]
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--months", type=int, default=6)
-    parser.add_argument("--live", type=float, default=60, help="seconds of recording")
+    parser.add_argument("--live", type=float, default=45, help="seconds of recording")
     parser.add_argument("--only", choices=("history", "recording"), help="a part alone")
     arguments = parser.parse_args()
     report = Report(__file__, arguments)
