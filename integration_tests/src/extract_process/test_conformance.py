@@ -1,12 +1,14 @@
 """The conformance suite of a venue's live side: the same troubles for each, and the same promises kept."""
 
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.waiting import wait_until
 
+import tickhouse as th
 from simulated_exchange.app import RunningExchange
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.market.generated import Halt
@@ -197,7 +199,9 @@ def test_tickers_land_once_and_interruptions_and_restarts_of_them_are_gaps(
     for gap in gaps:
         assert {gap["from_update_id"] - 1, gap["to_update_id"] + 1} <= set(times), "from the row before to the row after"
         assert not any(gap["from_update_id"] <= at <= gap["to_update_id"] for at in times)
-    assert events_of(moto_lake.store, "heal_failed") == []
+    lake, until = th.open(f"s3://{moto_lake.store.bucket}"), gaps[-1]["ended_at"] + timedelta(seconds=1)
+    told = lake.gaps(case.symbol, gaps[0]["started_at"], until, channel="ticker", venue=case.venue)
+    assert [(row["cause"], row["is_open"]) for row in told.to_pylist()] == [("disconnect", True), ("restart", True)]
 
 
 @pytest.mark.heart
