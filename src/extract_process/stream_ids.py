@@ -38,7 +38,7 @@ def key_of(message: object) -> StreamKey | None:
 
 
 def ids_of(message: object) -> tuple[int, int] | None:
-    """First and last id that a record accounts for, both included; None for what has no ids (an open kline, a ticker)."""
+    """First and last id that a record accounts for, both included; None for what has no ids (an open kline)."""
     match message:
         case DepthDiff():
             return message.first_update_id, message.last_update_id

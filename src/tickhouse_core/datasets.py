@@ -181,6 +181,7 @@ TICKERS = Dataset(
     id_column="event_time",
     time_column="event_time",
     channel="ticker",
+    has_sparse_ids=True,
     schema=pa.schema(
         [
             *required(NAME, "venue", "symbol"),

@@ -77,7 +77,7 @@ def test_klines_are_tracked_when_they_are_closed_and_their_events_name_the_inter
 
 
 def test_what_has_no_ids_decides_nothing() -> None:
-    findings = new_monitor().on_messages([Ticker("BTCUSDT", 1, "1", "1", "1", "1", "1", "1"), object()], receipt_time=1)
+    findings = new_monitor().on_messages([kline(0, is_closed=False), object()], receipt_time=1)
     assert (findings.events, findings.requests) == ([], [])
 
 
@@ -106,6 +106,7 @@ JUMPING: dict[str, Callable[[int], object]] = {
     "mark_prices": lambda number: MarkPrice("BTCUSDT", number, "1", None, None, None, None),
     "liquidations": lambda number: Liquidation("BTCUSDT", number, "sell", "", "", "", "1", "1", "1", "1", "1", number, number),
     "open_interest": lambda number: OpenInterest("BTCUSDT", number, "1"),
+    "ticker": lambda number: Ticker("BTCUSDT", number, "1", "1", "1", "1", "1", "1"),
 }
 
 

@@ -11,7 +11,7 @@ from extract_process.feed.overlap import (
     of_this_numbering,
     pause_before_retry,
 )
-from extract_process.records import DepthDiff, Ticker, Trade, UnreadableRow
+from extract_process.records import DepthDiff, Kline, Trade, UnreadableRow
 from extract_process.stream_ids import StreamKey
 
 BTC = Trade("BTCUSDT", 1, "1", "1", False, 0, 0)
@@ -157,8 +157,8 @@ def test_what_the_judge_has_not_met_is_news() -> None:
 
 
 def test_records_without_ids_stay_and_unreadable_ones_have_theirs() -> None:
-    ticker = Ticker("BTCUSDT", 1, "1", "1", "1", "1", "1", "1")
+    running = Kline("BTCUSDT", "1m", 0, 60, "1", "1", "1", "1", "1", "1", 1, "1", "1", is_closed=False)
     old, new = (UnreadableRow("trades", "BTCUSDT", "", first, first, "why") for first in (900, 5))
     known = Trade("BTCUSDT", 3, "1", "1", False, 0, 0)
-    backlog: list[tuple[object, int]] = [(message, 0) for message in (ticker, old, known, new)]
-    assert [message for message, _ in of_this_numbering(backlog, {TRADES: (1, 3)})] == [ticker, known, new]
+    backlog: list[tuple[object, int]] = [(message, 0) for message in (running, old, known, new)]
+    assert [message for message, _ in of_this_numbering(backlog, {TRADES: (1, 3)})] == [running, known, new]

@@ -152,6 +152,14 @@ def test_a_row_whose_number_cannot_be_read_is_an_event_with_what_came() -> None:
     ]
 
 
+def test_of_a_stream_of_the_whole_market_only_collected_symbols_are_remembered(tmp_path: Path) -> None:
+    ticker = {"e": "24hrMiniTicker", "E": NOON // 1_000, "c": "1", "o": "1", "h": "1", "l": "1", "v": "1", "q": "1"}
+    array = orjson.dumps([{**ticker, "s": symbol} for symbol in ("BTCUSDT", "ETHUSDT")])
+    killed_with(tmp_path, 1, (Kind.FRAME, orjson.dumps({"stream": "!miniTicker@arr", "data": orjson.Fragment(array)})))
+    found, _ = recovered(tmp_path)
+    assert found.last_ids == {StreamKey("ticker", "BTCUSDT"): (NOON, NOON)}
+
+
 def test_an_unreadable_row_whose_events_a_kill_has_cost_is_a_gap_of_the_next_start(tmp_path: Path) -> None:
     frames = [trade(5), trade(6).replace(b'"p":"1"', b'"p":"one"'), trade(7)]
     killed_with(tmp_path, 1, *((Kind.FRAME, frame) for frame in frames))

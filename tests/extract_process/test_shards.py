@@ -18,7 +18,7 @@ from extract_process.shards import Shard, shard_named, without_shard
 from extract_process.stream_ids import StreamKey
 from tickhouse.provision import provision_aws
 from tickhouse_core.cells import Cell
-from tickhouse_core.datasets import DEPTH_DIFFS, KLINES, TRADES, Dataset
+from tickhouse_core.datasets import DEPTH_DIFFS, KLINES, TICKERS, TRADES, Dataset
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lake_keys import hourly_key, parse_object_key, stream_klines_key
 from tickhouse_core.s3_store import S3Store
@@ -161,6 +161,7 @@ def test_a_market_of_another_shard_continues_from_its_newest_row_in_the_lake(mot
     put(moto_lake, DEPTH_DIFFS, hourly_key(DEPTH_DIFFS, "binance", NOON - 5, "main-shard-2", 2), {"A": 1_000}, NOON - 5)
     opened = NOON - 60_000_000
     put(moto_lake, KLINES, stream_klines_key("binance", "A", "1m", NOON - 5, "main-shard-2", 2), {"A": opened}, NOON - 5)
+    put(moto_lake, TICKERS, hourly_key(TICKERS, "binance", NOON - 5, "main-shard-2", 2), {"A": NOON - 9}, NOON - 5)
 
     streams = [StreamKey("trades", symbol) for symbol in ("A", "B", "QUIET", "NEW", "OWN")]
     streams += [StreamKey("depth", "A"), StreamKey("klines", "A", "1m"), StreamKey("ticker", "A")]
@@ -171,6 +172,7 @@ def test_a_market_of_another_shard_continues_from_its_newest_row_in_the_lake(mot
         StreamKey("trades", "QUIET"): (7, NOON - 5 * HOUR_US),
         StreamKey("depth", "A"): (1_000, NOON - 5),
         StreamKey("klines", "A", "1m"): (opened, NOON - 5),
+        StreamKey("ticker", "A"): (NOON - 9, NOON - 5),
     }
     assert inherited_ids([moto_lake.store], "binance", "main-shard-3", streams, known, NOON + 12 * HOUR_US) == {}
 

@@ -132,7 +132,7 @@ def test_silent_streams_are_named_once() -> None:
 
 def test_records_have_keys_and_those_with_continuity_have_ids() -> None:
     assert (key_of(TRADE), ids_of(TRADE)) == (StreamKey("trades", "BTCUSDT"), (7, 7))
-    assert (key_of(TICKER), ids_of(TICKER)) == (StreamKey("ticker", "BTCUSDT"), None)
+    assert (key_of(TICKER), ids_of(TICKER)) == (StreamKey("ticker", "BTCUSDT"), (1, 1))
     assert ids_of(kline(is_closed=True)) == (60, 60)
     assert ids_of(kline(is_closed=False)) is None
     assert first_ids_of([kline(is_closed=False), TRADE, TRADE._replace(trade_id=9)]) == {StreamKey("trades", "BTCUSDT"): 7}

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import orjson
@@ -194,6 +195,34 @@ async def test_what_came_before_the_subscription_was_answered_is_landed(capture:
         assert rows_of_segment(segment, VENUE, RowBuffer(VENUE, "main", frozenset({"BTCUSDT"}))).rows == 2 + len(events(tmp_path))
     assert capture.monitor.last_ids()[StreamKey("trades", "BTCUSDT")][0] == 8
     assert capture.counts.gaps == 0
+
+
+async def test_a_lost_connection_interrupts_what_is_recorded_of_a_stream_of_the_whole_market(
+    capture: Capture, tmp_path: Path
+) -> None:
+    """It is subscribed as `*`, and its rows are of many symbols."""
+    began, step = 1_700_000_000_000_000, 1_000_000
+    ticker = {"e": "24hrMiniTicker", "c": "1", "o": "1", "h": "1", "l": "1", "v": "1", "q": "1"}
+    times = count(began, 7 * step)
+    connects: list[ServerConnection] = []
+
+    async def behave(venue: ServerConnection) -> None:
+        at = next(times)
+        connects.append(venue)
+        await venue.send(orjson.dumps({"result": None, "id": orjson.loads(await venue.recv())["id"]}))
+        both = [{**ticker, "E": at // 1_000, "s": symbol} for symbol in ("ETHUSDT", "BTCUSDT")]
+        await venue.send(orjson.dumps({"stream": "!miniTicker@arr", "data": both}))
+        await venue.wait_closed()
+
+    async with venue_that(behave) as url, feeding(url, capture, ["!miniTicker@arr"]):
+        await until(lambda: StreamKey("ticker", "BTCUSDT") in capture.monitor.last_ids())
+        await connects[0].close()
+        await until(lambda: capture.counts.gaps > 0)
+        (segment,) = leftover_segments(tmp_path)
+        told = [orjson.loads(record.payload) for record in read_segment(segment) if record.kind is Kind.EVENT]
+    gap = next(event for event in told if event["event"] == "gap")
+    assert (gap["channel"], gap["symbol"], gap["cause"]) == ("ticker", "BTCUSDT", "disconnect")
+    assert (gap["from_update_id"], gap["to_update_id"]) == (began + 1, began + 7 * step - 1)
 
 
 async def test_what_the_venue_said_before_it_closed_is_kept(capture: Capture, tmp_path: Path) -> None:

@@ -1,16 +1,19 @@
 """The conformance suite of a venue's live side: the same troubles for each, and the same promises kept."""
 
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.waiting import wait_until
 
+import tickhouse as th
 from simulated_exchange.app import RunningExchange
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.market.generated import Halt
 from simulated_exchange.server.faults import Fault, FaultKind, SocketFault, SocketFaultKind
+from tickhouse_core.timestamps import from_datetime
 
 from .live import capturing, events_of, ids_in_events, row_count, rows_of
 from .venue_cases import CASES, VenueCase
@@ -173,14 +176,32 @@ def test_every_kline_of_the_stream_is_the_one_that_rest_has(case: VenueCase, ope
 
 
 @pytest.mark.heart
-def test_tickers_land_as_the_venue_sent_them(
+def test_tickers_land_once_and_interruptions_and_restarts_of_them_are_gaps(
     case: VenueCase, config: ExchangeConfig, open_venue: "OpenVenue", moto_lake: "Lake"
 ) -> None:
-    open_venue(config)
+    """Two markets trade: Binance sends both in one stream, and the one that is not recorded has no gap."""
+    exchange = open_venue(config).exchange
     with capturing(case.symbol, venue=case.venue, channels=("ticker",)):
         wait_until(lambda: row_count(moto_lake.store, "tickers") > 3, "tickers")
+        exchange.disconnect()
+        wait_until(lambda: bool(events_of(moto_lake.store, "gap")), "the gap", 60)
+    with capturing(case.symbol, venue=case.venue, channels=("ticker",)):
+        wait_until(lambda: len(events_of(moto_lake.store, "gap")) > 1, "the gap of the restart", 60)
     rows: list[dict[str, Any]] = rows_of(moto_lake.store, "tickers")
     assert {(row["venue"], row["symbol"]) for row in rows} == {(case.venue, case.symbol)}
+    times = [from_datetime(row["event_time"]) for row in rows]
+    assert len(set(times)) == len(times)
+    gaps = events_of(moto_lake.store, "gap")
+    assert [(gap["symbol"], gap["channel"], gap["cause"]) for gap in gaps] == [
+        (case.symbol, "ticker", "disconnect"),
+        (case.symbol, "ticker", "restart"),
+    ]
+    for gap in gaps:
+        assert {gap["from_update_id"] - 1, gap["to_update_id"] + 1} <= set(times), "from the row before to the row after"
+        assert not any(gap["from_update_id"] <= at <= gap["to_update_id"] for at in times)
+    lake, until = th.open(f"s3://{moto_lake.store.bucket}"), gaps[-1]["ended_at"] + timedelta(seconds=1)
+    told = lake.gaps(case.symbol, gaps[0]["started_at"], until, channel="ticker", venue=case.venue)
+    assert [(row["cause"], row["is_open"]) for row in told.to_pylist()] == [("disconnect", True), ("restart", True)]
 
 
 @pytest.mark.heart

@@ -37,7 +37,8 @@ def test_rotation_leaves_no_gap_and_no_double_in_silver(
     load: Callable[[], None],
 ) -> None:
     exchange = open_venue(ExchangeConfig(seed=11, time_scale=scale)).exchange
-    with capturing(*SYMBOLS, rotate_seconds=rotate_seconds, overlap_seconds=0.3):
+    channels = ("trades", "depth", "ticker")
+    with capturing(*SYMBOLS, channels=channels, rotate_seconds=rotate_seconds, overlap_seconds=0.3):
         seconds = rotate_seconds * rotations + 60
         wait_until(lambda: exchange.tally()["sockets"]["connects"] > rotations, "the rotations", seconds)
     load()

@@ -12,6 +12,7 @@ from extract_process.feed.link import FeedLink, FeedLinks, ReconnectDelay, compa
 from extract_process.feed.overlap import Overlap, Verdict, backlog_goes_on, names_of, of_this_numbering, pause_before_retry
 from extract_process.feed.silence import DataSilence, SilentStreams
 from extract_process.feed.websocket import StreamConnection
+from extract_process.records import ALL_SYMBOLS
 from extract_process.stream_ids import StreamKey
 from extract_process.venues import Venue
 from extract_process.venues.api import CONTROL_MESSAGES, Address, Reply, ServerShutdown, Welcome
@@ -284,7 +285,7 @@ class StreamFeed:
             log.warning("no message yet: is the symbol right, and trading?", extra=what)
 
     def _is_ours(self, key: StreamKey) -> bool:
-        return (key.channel, key.symbol.upper()) in self._places
+        return not self._places.isdisjoint(((key.channel, key.symbol.upper()), (key.channel, ALL_SYMBOLS)))
 
     def _tell(self, event: EventKind, *, cause: str = "", detail: str = "") -> None:
         words = f"{self.name}: {redacted(detail)}" if detail else self.name  # events are data: they leave this machine

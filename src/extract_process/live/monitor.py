@@ -108,14 +108,12 @@ class StreamMonitor:
                     known = streams.kline(message.symbol, message.interval)
                     if over := known.watch.on_running(message.open_time):
                         result.requests.append(GapRequest(known.key, over.first, over.last, self._rules.settle_seconds))
-                elif isinstance(message, Ticker):
-                    if self._rules.top_channel == "ticker" and (top := top_of(message)) is not None:
-                        self._on_top(top, receipt_time, result)
-                    continue
                 elif isinstance(message, UnreadableRow):
                     self._on_unreadable(message, receipt_time, result)
                     continue
                 else:
+                    if isinstance(message, Ticker) and self._rules.top_channel == "ticker" and (top := top_of(message)):
+                        self._on_top(top, receipt_time, result)
                     key, sparse = key_of(message), ids_of(message)
                     if key is None or sparse is None:
                         continue

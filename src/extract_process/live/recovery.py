@@ -77,7 +77,7 @@ def _replay(record: Record, rows: RowBuffer, venue: Venue, covered: "CoveredStre
                 return  # its event is a record of its own
             rows.add_messages(messages, record.receipt_time)
             if covered is not None:
-                covered.add_messages(messages, record.receipt_time)
+                covered.add_messages(filter(rows.is_collected, messages), record.receipt_time)
         case Kind.REST_ANSWER:
             answer = parse_rest_answer(record.payload)
             poll = venue.polls.get(answer.what)

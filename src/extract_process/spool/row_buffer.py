@@ -183,9 +183,13 @@ class RowBuffer:
                     self._first_receipts.setdefault(series, receipt_time)
                     self._klines.setdefault(series, KlineRows(self._venue.name)).append(message, receipt_time)
                     self.rows += 1
-            elif kind in DATASET_OF and (kind is not Ticker or message.symbol in self._symbols):  # type: ignore[attr-defined]
+            elif kind in DATASET_OF and self.is_collected(message):
                 self._batch(kind, receipt_time).append(message, receipt_time)
                 self.rows += 1
+
+    def is_collected(self, message: object) -> bool:
+        """Not another market's ticker: a stream of the whole market has those too."""
+        return type(message) is not Ticker or message.symbol in self._symbols
 
     def add_answer(self, answer: RestAnswer, receipt_time: int, parsed: Parsed | None = None) -> None:
         """The rows of a REST answer: a snapshot, what fills a gap, or what was polled; `parsed` unless it is from disk."""
