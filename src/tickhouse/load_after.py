@@ -20,7 +20,7 @@ from tickhouse.live_status import terminal
 from tickhouse_core import logs
 from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.datasets import QUEUES, dataset_named
-from tickhouse_core.errors import Interrupted, TickhouseError
+from tickhouse_core.errors import FolderHeld, Interrupted, TickhouseError
 from tickhouse_core.folder_holder import Holder, other_holder
 from tickhouse_core.lake import open_queue
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
@@ -61,30 +61,58 @@ def _load(dataset: str) -> None:
     warehouse = read(WarehouseSettings)
     assert warehouse.path is not None, "a data folder has one"
     with stop_on_signals() as stop:
-        holder = other_holder(warehouse.path)
-        if holder is not None and holder.port is not None:
-            _leave_to(holder, warehouse.path, dataset, stop)
-            return
-        with serving_sql(warehouse, creates=True):
-            migrate(warehouse)
-            waiting = _waiting(QUEUES)
-            with _bar("load", waiting, lambda: waiting - _waiting(QUEUES)):
-                run_loader(QUEUES, stop, LoaderOptions(drain=True, limits=limits_here()))
-            if not stop.is_set():
-                with _bar("gold", None, lambda: 0):
-                    bring_gold_up()
+        while not _is_left_to(other_holder(warehouse.path), warehouse.path, dataset, stop):
+            try:
+                with serving_sql(warehouse, creates=True, loads=True):
+                    migrate(warehouse)
+                    _load_here(stop)
+                    return
+            except FolderHeld:
+                holder = other_holder(warehouse.path)
+                if holder is not None and not _may_load(holder):
+                    raise
 
 
-def _leave_to(holder: Holder, path: Path, dataset: str, stop: StopRequest) -> None:
-    """What was fetched is in the lake and announced to its queue: a holder that loads takes it from there."""
-    log.info(
-        "what was fetched is loaded by the process that holds the folder", extra={"folder": str(path), "holder": str(holder)}
-    )
+def _load_here(stop: StopRequest) -> None:
+    """Also what other commands on this folder fetch meanwhile: they leave it to this process."""
+    _load_and_transform(stop)
+    while not stop.is_set() and _waiting(QUEUES):
+        _load_and_transform(stop)
+
+
+def _load_and_transform(stop: StopRequest) -> None:
+    waiting = _waiting(QUEUES)
+    with _bar("load", waiting, lambda: waiting - _waiting(QUEUES)):
+        run_loader(QUEUES, stop, LoaderOptions(drain=True, limits=limits_here()))
+    if not stop.is_set():
+        with _bar("gold", None, lambda: 0):
+            bring_gold_up()
+
+
+def _may_load(holder: Holder) -> bool:
+    """One that answers SQL does, as far as processes of earlier versions go."""
+    return holder.loads or holder.port is not None
+
+
+def _is_left_to(holder: Holder | None, path: Path, dataset: str, stop: StopRequest) -> bool:
+    """What was fetched is in the lake and announced to its queue: a holder that loads takes it from there.
+
+    Waits until it has. False where nobody holds the folder, or no longer: then this process loads.
+    """
+    if holder is None or not _may_load(holder):
+        return False
+    words = {"folder": str(path), "holder": str(holder)}
+    log.info("what was fetched is loaded by the process that holds the folder", extra=words)
     queues = [dataset_named(dataset).queue]
     least, deadline = _waiting(queues), time.monotonic() + _STILL_SECONDS
     while left := _waiting(queues):
+        if _has_ended(holder, path):
+            return False
         if left < least:
             least, deadline = left, time.monotonic() + _STILL_SECONDS
+        if time.monotonic() > deadline and holder.loads:
+            log.info("it is not loaded yet: the process that holds the folder loads it before it ends", extra=words)
+            return True
         if time.monotonic() > deadline:
             raise TickhouseError(
                 f"{path} is held by {holder}, which does not load: what was fetched is in the lake; "
@@ -92,6 +120,12 @@ def _leave_to(holder: Holder, path: Path, dataset: str, stop: StopRequest) -> No
             )
         if stop.wait(_LOOK_SECONDS):
             raise Interrupted("stopped before everything was loaded: it is in the lake, and is loaded by the next run")
+    return not (_has_ended(holder, path) and _waiting(QUEUES))
+
+
+def _has_ended(holder: Holder, path: Path) -> bool:
+    now = other_holder(path)
+    return now is None or now.door != holder.door or not _may_load(now)
 
 
 def _waiting(queues: Sequence[str]) -> int:

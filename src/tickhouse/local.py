@@ -112,7 +112,7 @@ def run_local(options: LocalOptions, stop: StopRequest) -> None:
             status.what = market_words(markets)
             status.phase = "creating the tables"
             warehouse = read(WarehouseSettings)
-            door = parts.enter_context(serving_sql(warehouse, listener=sql_listener, creates=True))
+            door = parts.enter_context(serving_sql(warehouse, listener=sql_listener, creates=True, loads=True))
             migrate(warehouse)
             summary = RunSummary(options.folder, list(markets), VIEWS[options.channels[0]], _commands(options))
             status.phase = "loading what the last run left"

@@ -42,12 +42,16 @@ _LOOK_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The process that holds a folder; `port` is None where it answers no SQL, `command` is empty for a foreign program."""
+    """The process that holds a folder; `port` is None where it answers no SQL, `command` is empty for a foreign program.
+
+    `loads`: it loads what comes to the folder's queues, at the latest before it ends.
+    """
 
     door: str
     pid: int
     command: str
     port: int | None = None
+    loads: bool = False
 
     def __str__(self) -> str:
         return f"`{self.command}` (process {self.pid})" if self.command else f"another program (process {self.pid})"
@@ -68,12 +72,12 @@ def is_held_here(path: Path) -> bool:
     return _is_noted_here(path) and _is_locked(path) and other_holder(path) is None
 
 
-def note_holder(path: Path, port: int | None = None) -> None:
-    """Writes down that this process holds the folder, and where it answers SQL. Errors: OSError.
+def note_holder(path: Path, port: int | None = None, *, loads: bool = False) -> None:
+    """Writes down that this process holds the folder, where it answers SQL, and whether it loads. Errors: OSError.
 
     Written completely or not at all; the folder is not synced: after a power cut no process holds it.
     """
-    note = {"door": OWN_ID, "pid": os.getpid(), "command": _command(), "port": port}
+    note = {"door": OWN_ID, "pid": os.getpid(), "command": _command(), "port": port, "loads": loads}
     write_whole(path / _NOTE, orjson.dumps(note) + b"\n")
 
 
@@ -149,7 +153,8 @@ def _noted(path: Path) -> Holder | None:
     try:
         said = orjson.loads((path / _NOTE).read_bytes())
         port = said["port"]
-        return Holder(str(said["door"]), int(said["pid"]), str(said["command"]), None if port is None else int(port))
+        loads = said.get("loads") is True  # earlier versions do not say it
+        return Holder(str(said["door"]), int(said["pid"]), str(said["command"]), None if port is None else int(port), loads)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

@@ -24,18 +24,20 @@ _END_SECONDS = 1
 
 @contextmanager
 def serving_sql(
-    warehouse: WarehouseSettings, *, listener: socket.socket | None = None, creates: bool = False
+    warehouse: WarehouseSettings, *, listener: socket.socket | None = None, creates: bool = False, loads: bool = False
 ) -> Iterator["Door"]:
     """Holds the embedded engine's folder and answers SQL as long as the context lasts; nothing where a server is the warehouse.
 
     With a `listener` at once, else in a moment: a command that is done by then opens no port.
 
-    `creates` and errors: as `connect`.
+    `creates` and errors: as `connect`. `loads`: see `Holder`.
     """
     with ExitStack() as parts:
-        door = Door(warehouse)
+        door = Door(warehouse, loads=loads)
         if warehouse.path is not None:
             parts.enter_context(closing(connect(warehouse, database="default", creates=creates)))
+            if loads:
+                note_holder(warehouse.path, loads=True)
             parts.callback(door.close)
             if listener is not None:
                 door.open(listener)
@@ -75,8 +77,9 @@ def listen_for_sql(settings: SqlSettings) -> socket.socket:
 class Door:
     """Opened once. `url` is empty before, and after `close`, which ends what runs; the folder is still held."""
 
-    def __init__(self, warehouse: WarehouseSettings) -> None:
+    def __init__(self, warehouse: WarehouseSettings, *, loads: bool = False) -> None:
         self.url = ""
+        self._loads = loads
         self._warehouse = warehouse
         self._ending = threading.Event()
         self._parts = ExitStack()
@@ -96,7 +99,7 @@ class Door:
             parts.enter_context(serving(app, listener, "sql-door", _END_SECONDS))
             parts.callback(app.close)  # first of all: what runs is ended and what waits is refused
             port = listener.getsockname()[1]
-            note_holder(path, port)
+            note_holder(path, port, loads=self._loads)
             parts.callback(note_holder, path)
             self.url = f"http://{_HOST}:{port}"
             self._parts = parts.pop_all()
