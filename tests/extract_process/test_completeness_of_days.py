@@ -66,3 +66,29 @@ def test_day_beside_one_without_a_file_is_complete(lake: Lake) -> None:
         True,
         False,
     ]
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+@pytest.mark.parametrize("is_end", [True, False], ids=["its end", "its beginning"])
+def test_file_that_lacks_a_part_of_its_day_does_not_hide_what_a_capture_missed_there(
+    is_end: bool, is_told: bool, tmp_path: Path
+) -> None:
+    lake = Lake(tmp_path)
+    if is_end:  # the file has what was until 01:39, a capture what was from noon to 12:09, and from 14:00 on
+        lake.files.put(NEXT, range(200, 300))
+        lake.capture(range(300, 310), MIDNIGHT + 12 * HOUR_US)
+        lake.capture(range(400, 500), MIDNIGHT + 14 * HOUR_US)
+        gap = (310, 399, MIDNIGHT + 12 * HOUR_US + 9 * MINUTE_US, MIDNIGHT + 14 * HOUR_US)
+    else:  # the capture has what was until 00:09, the file what was from noon on
+        lake.capture(range(100, 110), MIDNIGHT)
+        lake.files.put(NEXT, range(200, 300), began=MIDNIGHT + 12 * HOUR_US)
+        gap = (110, 199, MIDNIGHT + 9 * MINUTE_US, MIDNIGHT + 12 * HOUR_US)
+    if is_told:
+        lake.gap(*gap)
+    lake.record(NEXT, THIRD)
+    day = lake.rows(NEXT, THIRD)
+    assert not day.is_complete
+    assert [one["is_open"] for one in day.gaps.to_pylist() if one["instance"] == "a1"] == [True] * is_told
+    if is_told:
+        hour = "2024-03-09T12" if is_end else "2024-03-09T05"
+        assert not lake.rows(f"{hour}:30", f"{hour}:40").is_complete

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -161,7 +161,7 @@ class _Look:
         told = self._told(asked)
         days = backfilled_days(self._events, symbol)
         told.add_whole_days(days, asked)
-        ids, is_of_files = ids_of_range(days, asked)
+        ids, is_of_files = ids_of_range([day for day in days if not self._has_more(day, told, mine)], asked)
         for place in mine:
             is_elsewhere = self._is_elsewhere(place, ids, is_of_files=is_of_files)
             if self.is_open[place] and (is_elsewhere or self._is_filled(asked, place, told)):
@@ -179,6 +179,22 @@ class _Look:
             told.take(*_ids_of(self._dataset, table), asked, self._source.known_until(asked.venue))
         self.unreadable += scan.unreadable
         return told
+
+    def _has_more(self, day: BulkDays, told: _Told, mine: Sequence[int]) -> bool:
+        """Whether the market had trades in the day that are not of its file: then its ids do not say what is missing.
+
+        A row shows it, and a gap that was told in the middle of the day: near midnight it may lack trades of the other day.
+        """
+        ends = chain.from_iterable(((one[0], told.begun[one[0]]), (one[1] - 1, told.ended[one[1]])) for one in told.ranges)
+        if any(day.start <= at < day.end and not day.ids[0] <= number < day.ids[1] for number, at in ends):
+            return True
+        return any(
+            day.start + MINUTE_US <= self._first[place]
+            and self._last[place] < day.end - MINUTE_US
+            and not self._instances[place].startswith(BACKFILL)
+            and any(first < day.ids[0] or end > day.ids[1] for first, end in self._missing[place])
+            for place in mine
+        )
 
     def _is_elsewhere(self, place: int, ids: tuple[int, int], *, is_of_files: bool) -> bool:
         """A gap that reaches out of whole days lacks ids of other days only; what files lack is a gap of their own."""
