@@ -8,6 +8,7 @@
 -- `no_trade`, told within a month of its neighbours) are no hole, unless there is a trade of that id all the same; on both sides
 -- of a row one such id is looked past. Before the first trade of a day that was recorded whole from the venue's file (event
 -- `backfilled`) and after its last one nothing is missing in that day, unless the day there was recorded so too: then ids say it.
+-- Of a day that was recorded again counts what was said last: keys of its objects ascend with time, loads come in any order.
 -- Sums are made in Decimal(76, 18) and are null where storage has no room (38 digits). A sum of products is exact up to 5e40:
 -- what Float64 finds far beyond the room is not looked at closer. exact_quote_volume keeps all 36 decimals of it.
 -- Of several candidates: complete trades, a closed kline, incomplete trades, a running kline.
@@ -33,10 +34,10 @@ whole_days as (
         venue,
         symbol,
         toDate(started_at) as day,
-        argMax(assumeNotNull(from_update_id), load_time) as first_id,
-        argMax(assumeNotNull(to_update_id), load_time) as last_id,
-        argMax(started_at, load_time) as first_at,
-        argMax(assumeNotNull(ended_at), load_time) as last_at
+        argMax(assumeNotNull(from_update_id), (object_key, load_time)) as first_id,
+        argMax(assumeNotNull(to_update_id), (object_key, load_time)) as last_id,
+        argMax(started_at, (object_key, load_time)) as first_at,
+        argMax(assumeNotNull(ended_at), (object_key, load_time)) as last_at
     from silver_stream_events
     where event = 'backfilled' and channel = 'trades'
         and from_update_id is not null and to_update_id is not null and ended_at is not null

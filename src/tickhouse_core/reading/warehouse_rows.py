@@ -56,7 +56,7 @@ class WarehouseSource:
             "and (empty({symbols:Array(String)}) or symbol in {symbols:Array(String)}) "
             "and (channel = 'klines' or greatest(started_at, ifNull(ended_at, started_at)) "
             ">= fromUnixTimestamp64Micro({since:Int64}) - toIntervalDay(2 * (event = 'backfilled'))) "
-            "order by started_at, load_time"
+            "order by object_key, load_time"  # as it was said: loads come in any order
         )
         asked = {"venue": request.venue, "channel": dataset.channel, "symbols": list(request.symbols), "since": request.start}
         with closing(connect_reader(self._settings)) as warehouse:
