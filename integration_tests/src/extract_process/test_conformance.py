@@ -1,5 +1,6 @@
 """The conformance suite of a venue's live side: the same troubles for each, and the same promises kept."""
 
+import signal
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -15,7 +16,7 @@ from simulated_exchange.market.generated import Halt
 from simulated_exchange.server.faults import Fault, FaultKind, SocketFault, SocketFaultKind
 from tickhouse_core.timestamps import from_datetime
 
-from .live import capturing, events_of, ids_in_events, row_count, rows_of
+from .live import capturing, events_of, ids_in_events, row_count, rows_of, start_command
 from .venue_cases import CASES, VenueCase
 
 if TYPE_CHECKING:
@@ -189,19 +190,43 @@ def test_tickers_land_once_and_interruptions_and_restarts_of_them_are_gaps(
         wait_until(lambda: len(events_of(moto_lake.store, "gap")) > 1, "the gap of the restart", 60)
     rows: list[dict[str, Any]] = rows_of(moto_lake.store, "tickers")
     assert {(row["venue"], row["symbol"]) for row in rows} == {(case.venue, case.symbol)}
-    times = [from_datetime(row["event_time"]) for row in rows]
-    assert len(set(times)) == len(times)
     gaps = events_of(moto_lake.store, "gap")
     assert [(gap["symbol"], gap["channel"], gap["cause"]) for gap in gaps] == [
         (case.symbol, "ticker", "disconnect"),
         (case.symbol, "ticker", "restart"),
     ]
-    for gap in gaps:
-        assert {gap["from_update_id"] - 1, gap["to_update_id"] + 1} <= set(times), "from the row before to the row after"
-        assert not any(gap["from_update_id"] <= at <= gap["to_update_id"] for at in times)
+    assert_between_rows(gaps, rows)
     lake, until = th.open(f"s3://{moto_lake.store.bucket}"), gaps[-1]["ended_at"] + timedelta(seconds=1)
     told = lake.gaps(case.symbol, gaps[0]["started_at"], until, channel="ticker", venue=case.venue)
     assert [(row["cause"], row["is_open"]) for row in told.to_pylist()] == [("disconnect", True), ("restart", True)]
+
+
+def test_a_killed_capture_leaves_one_gap_of_tickers(
+    case: VenueCase, config: ExchangeConfig, open_venue: "OpenVenue", moto_lake: "Lake"
+) -> None:
+    open_venue(config)
+    named = ["--venue", case.venue, "--symbol", case.symbol, "--channel", "ticker", "--batch-seconds", "1"]
+    with start_command(*named, **moto_lake.environment) as killed:
+        wait_until(lambda: row_count(moto_lake.store, "tickers") > 3, "tickers", 60)
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate()
+    with start_command(*named, **moto_lake.environment) as process:
+        wait_until(lambda: events_of(moto_lake.store, "gap") != [], "the gap of the restart", 60)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate()
+    assert process.returncode == 0, err
+    gaps = events_of(moto_lake.store, "gap")
+    assert [(gap["symbol"], gap["channel"], gap["cause"]) for gap in gaps] == [(case.symbol, "ticker", "restart")]
+    assert_between_rows(gaps, rows_of(moto_lake.store, "tickers"))
+
+
+def assert_between_rows(gaps: list[dict[str, Any]], tickers: list[dict[str, Any]]) -> None:
+    """Each row is there once. A gap goes from the row before it to the row after it, and has none."""
+    times = [from_datetime(row["event_time"]) for row in tickers]
+    assert len(set(times)) == len(times)
+    for gap in gaps:
+        assert {gap["from_update_id"] - 1, gap["to_update_id"] + 1} <= set(times)
+        assert not any(gap["from_update_id"] <= at <= gap["to_update_id"] for at in times)
 
 
 @pytest.mark.heart
