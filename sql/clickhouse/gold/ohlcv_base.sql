@@ -35,9 +35,7 @@ whole_days as (
         symbol,
         toDate(started_at) as day,
         argMax(assumeNotNull(from_update_id), (object_key, load_time)) as first_id,
-        argMax(assumeNotNull(to_update_id), (object_key, load_time)) as last_id,
-        argMax(started_at, (object_key, load_time)) as first_at,
-        argMax(assumeNotNull(ended_at), (object_key, load_time)) as last_at
+        argMax(assumeNotNull(to_update_id), (object_key, load_time)) as last_id
     from silver_stream_events
     where event = 'backfilled' and channel = 'trades'
         and from_update_id is not null and to_update_id is not null and ended_at is not null
@@ -94,9 +92,9 @@ touched as (
     select
         venue,
         symbol,
-        toStartOfInterval(arrayJoin([first_at, last_at]), toIntervalSecond({grain:UInt32}))
-    from whole_days
-    where (venue, symbol, day) in (
+        toStartOfInterval(arrayJoin([started_at, assumeNotNull(ended_at)]), toIntervalSecond({grain:UInt32}))
+    from silver_stream_events -- of the file before too: its minutes may be another's now
+    where event = 'backfilled' and channel = 'trades' and ended_at is not null and (venue, symbol, toDate(started_at)) in (
         select
             venue,
             symbol,
