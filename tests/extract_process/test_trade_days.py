@@ -103,9 +103,15 @@ class Lake:
         self.store.write(hourly_key(TRADES, self.files.venue, began + 1_000, "a1", self.told), parquet_bytes(table, TRADES))
 
     def gap(self, first: int, last: int, began: int, ended: int) -> None:
+        self._tell(StreamEvent(self.files.venue, SYMBOL, "trades", "a1", "gap", first, last, began, ended, "restart", ""))
+
+    def no_trade(self, first: int, last: int, began: int) -> None:
+        """Another recorder was told so."""
+        self._tell(StreamEvent(self.files.venue, SYMBOL, "trades", "b1", "no_trade", first, last, began, None, "", "X"))
+
+    def _tell(self, event: StreamEvent) -> None:
         self.told += 1
-        event = StreamEvent(self.files.venue, SYMBOL, "trades", "a1", "gap", first, last, began, ended, "restart", "")
-        write_events(self.store, [event], ended, self.told)
+        write_events(self.store, [event], event.ended_at or event.started_at, self.told)
 
     def events(self) -> list[tuple[str, int, int]]:
         """Without the days that are recorded."""
@@ -201,6 +207,21 @@ def test_day_of_futures_without_a_file_is_a_gap_while_a_gap_of_few_ids_in_it_is_
     lake.files.put(DAY, [*range(100, 150), *range(150 + count, 301)])
     assert lake.record().failures == []
     assert [event for event, _, _ in lake.events()] == ["gap", "gap", "no_trade", "healed", "healed"]
+
+
+def test_gap_of_ids_that_another_recorder_was_told_are_no_trades_is_healed(lake: Lake) -> None:
+    lake.files.venue = "binance-usdm"
+    lake.capture([99, *range(100, 150), *range(152, 301)], START - MINUTE_US)
+    lake.capture([301], START + DAY_US)
+    lake.gap(150, 151, at(49), at(50))
+    lake.no_trade(150, 151, at(49))
+
+    report = lake.record()
+
+    assert (report.complete, report.no_trades, report.failures) == (1, 2, [])
+    assert sorted(lake.events()) == [("gap", 150, 151), ("healed", 150, 151), ("no_trade", 150, 151)]
+    assert lake.rows().is_complete
+    assert lake.record().no_trades == 0
 
 
 def test_day_without_a_trade_between_ids_that_follow_each_other_is_complete(lake: Lake) -> None:

@@ -285,6 +285,7 @@ def test_rows_of_a_file_that_was_replaced_leave_the_warehouse(
     minutes = "select sum(trade_count), min(low) from gold_ohlcv_1m"
     transform(warehouse)
     assert warehouse.query(minutes) == [(100, Decimal("9.9"))]
+    assert warehouse.query("select count(), countIf(is_complete) from gold_ohlcv_1m") == [(100, 100)], "first and last too"
     rows = th.open(f"s3://{moto_lake.store.bucket}").trades("BTCUSDT", DAY, NEXT)
     assert rows.arrow().num_rows == 100
     assert rows.is_complete

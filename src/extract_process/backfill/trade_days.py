@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from extract_process.backfill.day_writer import PART_ROWS, DayWriter, EventWriter, HistoryReport, Market, days_of, span_of
 from extract_process.backfill.recorded_trades import REPLACED, Stretch, ToldDays
 from extract_process.backfill.stopping import unless_stopped
-from extract_process.backfill.trade_gaps import MOST_LEFT_OUT, open_gaps, without
+from extract_process.backfill.trade_gaps import MOST_LEFT_OUT, common, open_gaps, without
 from extract_process.ranges import EVERY_ID, Range, month_of
 from extract_process.records import StreamEvent
 from extract_process.venues import Venue
@@ -79,10 +79,13 @@ class TradeDays:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         days = range(asked.start // DAY_US, min(asked.end, now_us()) // DAY_US)
-        events = await asyncio.to_thread(_events_of, self.store, self._dataset, asked)
+        known = GapEvents(self.store, ("gap", "healed", "heal_failed", "backfilled"))
+        events = await asyncio.to_thread(known.of, self._dataset, asked)
         for symbol in asked.symbols:
             mine = events.filter(pc.equal(events.column("symbol"), symbol))
-            await _SymbolDays(self, asked, symbol, mine).run(days, stop, again=again)
+            none = await asyncio.to_thread(known.no_trades, self._dataset, replace(asked, symbols=(symbol,)))
+            no_trades = [Range(first, end - 1) for first, end in none]
+            await _SymbolDays(self, asked, symbol, mine, no_trades).run(days, stop, again=again)
 
     async def fetch(self, symbol: str, date: str, use: Callable[[TradeFile], None], stop: StopRequest) -> bool:
         """Whether there is such a file. `use` reads it in a thread. Raises VenueRefused for one that cannot be used."""
@@ -109,13 +112,14 @@ class TradeDays:
 class _SymbolDays:
     """The days of one symbol."""
 
-    def __init__(self, run: TradeDays, asked: Request, symbol: str, events: pa.Table) -> None:
-        """`events` are the symbol's."""
+    def __init__(self, run: TradeDays, asked: Request, symbol: str, events: pa.Table, no_trades: list[Range]) -> None:
+        """`events` are the symbol's, `no_trades` the ids that they say are none."""
         self._run, self._symbol = run, symbol
         self._told = ToldDays(events)
         self._market = run.market(symbol, asked, events, self._told)
         self._tell = EventWriter(run.store, self._market)
         self._recorded = self._market.recorded(run.store)
+        self._no_trades = no_trades
         self._done: set[int] = set()
         self._why: dict[int, str] = {}
 
@@ -226,7 +230,8 @@ class _SymbolDays:
             return
         unread = [day for day in days if day not in self._done and day not in self._told.half_written]
         apart = MOST_LEFT_OUT if market.venue.leaves_out_no_trades else 0
-        whole = self._recorded.whole_days(unread, market.spans, apart, market.missing)
+        missing = without(market.missing, self._heal_no_trades())
+        whole = self._recorded.whole_days(unread, market.spans, apart, missing)
         self._heal_days(whole, "no id is missing")
         report.complete += len(whole)
         reasons = [(day, self._why.get(day, _NO_FILE)) for day in days if day not in whole]
@@ -235,6 +240,13 @@ class _SymbolDays:
         report.gaps += len(fresh)
         self._tell.tell([self._tell.of_day("gap", day, LACKING, why) for day, why in fresh])
         report.failures += [f"{self._symbol}: {_named(first, last)}: {why}" for first, last, why in _stretches(reasons)]
+
+    def _heal_no_trades(self) -> list[Range]:
+        """Ids of gaps of one recorder that another one was told are no trades."""
+        found, now = common(self._market.missing, self._no_trades), now_us()
+        self._tell.tell([self._tell.of_ids("healed", ids, now, None, "", "recorded as no trades") for ids in found])
+        self._run.report.no_trades += sum(map(EVERY_ID.count, found))
+        return found
 
     def _tell_borders(self, days: range) -> None:
         """Ids of days without a file, between two that have one: ids of midnight are the days' own matter."""
@@ -254,10 +266,6 @@ class _SymbolDays:
         except UsageError:
             return False
         return any(venues_of(store, dataset) for dataset in DATASETS)
-
-
-def _events_of(store: ObjectStore, dataset: Dataset, asked: Request) -> pa.Table:
-    return GapEvents(store, ("gap", "healed", "heal_failed", "backfilled")).of(dataset, asked)
 
 
 def _date_of(day: int) -> str:
