@@ -21,7 +21,7 @@ from tickhouse_core import logs
 from tickhouse_core.command_line import with_data_folder
 from tickhouse_core.datasets import QUEUES, dataset_named
 from tickhouse_core.errors import FolderHeld, Interrupted, TickhouseError
-from tickhouse_core.folder_holder import Holder, other_holder
+from tickhouse_core.folder_holder import Holder, loading_holder, other_holder
 from tickhouse_core.lake import open_queue
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.settings import DataSettings, WarehouseSettings, read
@@ -68,8 +68,8 @@ def _load(dataset: str) -> None:
                     _load_here(stop)
                     return
             except FolderHeld:
-                holder = other_holder(warehouse.path)
-                if holder is not None and not _may_load(holder):
+                holder = loading_holder(warehouse.path)
+                if holder is not None and not holder.may_load:
                     raise
 
 
@@ -89,17 +89,12 @@ def _load_and_transform(stop: StopRequest) -> None:
             bring_gold_up()
 
 
-def _may_load(holder: Holder) -> bool:
-    """One that answers SQL does, as far as processes of earlier versions go."""
-    return holder.loads or holder.port is not None
-
-
 def _is_left_to(holder: Holder | None, path: Path, dataset: str, stop: StopRequest) -> bool:
     """What was fetched is in the lake and announced to its queue: a holder that loads takes it from there.
 
     Waits until it has. False where nobody holds the folder, or no longer: then this process loads.
     """
-    if holder is None or not _may_load(holder):
+    if holder is None or not holder.may_load:
         return False
     words = {"folder": str(path), "holder": str(holder)}
     log.info("what was fetched is loaded by the process that holds the folder", extra=words)
@@ -125,7 +120,7 @@ def _is_left_to(holder: Holder | None, path: Path, dataset: str, stop: StopReque
 
 def _has_ended(holder: Holder, path: Path) -> bool:
     now = other_holder(path)
-    return now is None or now.door != holder.door or not _may_load(now)
+    return now is None or now.door != holder.door or not now.may_load
 
 
 def _waiting(queues: Sequence[str]) -> int:

@@ -53,6 +53,11 @@ class Holder:
     port: int | None = None
     loads: bool = False
 
+    @property
+    def may_load(self) -> bool:
+        """One that answers SQL does, as far as processes of earlier versions go."""
+        return self.loads or self.port is not None
+
     def __str__(self) -> str:
         return f"`{self.command}` (process {self.pid})" if self.command else f"another program (process {self.pid})"
 
@@ -92,6 +97,11 @@ def wait_until_free(path: Path) -> None:
     holder = _wait(path, lambda holder: holder.port is not None)
     if holder is not None:
         raise FolderHeld(f"{path} is held by {holder}: end it first, or use a ClickHouse server; reading goes on meanwhile")
+
+
+def loading_holder(path: Path) -> Holder | None:
+    """The other process that holds the folder: it may have just begun, and say in a moment that it loads. None: nobody does."""
+    return _wait(path, lambda holder: holder.may_load)
 
 
 def door_to(path: Path, wait_seconds: float = _WAIT_SECONDS) -> int | None:

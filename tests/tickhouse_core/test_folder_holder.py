@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from tickhouse_core.errors import FolderHeld
-from tickhouse_core.folder_holder import OWN_ID, Holder, door_to, is_held_here, note_holder, note_holder_once, other_holder
+from tickhouse_core.folder_holder import (
+    OWN_ID,
+    Holder,
+    door_to,
+    is_held_here,
+    loading_holder,
+    note_holder,
+    note_holder_once,
+    other_holder,
+)
 
 
 @contextmanager
@@ -69,6 +78,21 @@ def test_a_port_at_which_somebody_else_listens_is_no_door(tmp_path: Path) -> Non
         with pytest.raises(FolderHeld, match=r"is held by `tickhouse local` \(process 4711\), which answers no SQL"):
             door_to(tmp_path, wait_seconds=0)
         stranger.shutdown()
+
+
+def test_a_holder_that_has_just_begun_is_asked_again_whether_it_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It locks the folder first, and writes its note then."""
+    looks = []
+
+    def pause(seconds: float) -> None:
+        looks.append(seconds)
+        note(tmp_path, loads=len(looks) > 1)
+
+    monkeypatch.setattr("tickhouse_core.folder_holder.time.sleep", pause)
+    assert loading_holder(tmp_path) is None
+    with locked(tmp_path, 4711):
+        assert loading_holder(tmp_path) == Holder("other", 4711, "tickhouse local", loads=True)
+    assert len(looks) == 2
 
 
 def test_a_note_of_the_process_that_forked_this_one_is_not_its_own(tmp_path: Path) -> None:

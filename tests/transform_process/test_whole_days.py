@@ -120,10 +120,11 @@ def test_a_day_that_was_recorded_again_ends_where_its_new_file_does(market: Mark
 def test_the_file_that_was_recorded_last_counts_whichever_event_is_loaded_first(market: Market, is_in_order: bool) -> None:
     """The first one lacked 200 to 204, whose rows are away again."""
     market.trades(range(205, 211), DAY + 5 * HOUR_US, HOUR_US)
-    old = lambda: market.whole(205, 210, DAY + 5 * HOUR_US, HOUR_US)  # noqa: E731
-    new = lambda: market.whole(200, 210, DAY, HOUR_US, said_us=MINUTE_US)  # noqa: E731
-    for say in (old, new) if is_in_order else (new, old):
-        say()
+    for is_new in (False, True) if is_in_order else (True, False):
+        if is_new:
+            market.whole(200, 210, DAY, HOUR_US, said_us=MINUTE_US)
+        else:
+            market.whole(205, 210, DAY + 5 * HOUR_US, HOUR_US)
     assert market.complete() == [False, *[True] * 5]
     assert market.complete("1d") == [False]
 
