@@ -190,7 +190,10 @@ def main(
         since = now_us() - _USUAL_DAYS * DAY_US if start is None else instant("--start", start)
         until = now_us() if end is None else instant("--end", end)
         if until <= since:
-            raise UsageError("--end is not after --start: name a range")
+            usual = f": gaps since {format_instant(since)} are looked at without --start" if start is None else ""
+            raise UsageError(f"--end is not after --start{usual}: name a range")
+        if not all(symbol or ()):
+            raise UsageError("--symbol is empty: write it as the venue does, such as BTCUSDT")
         asked = Request(exchange.name, tuple(dict.fromkeys(symbol or ())), since, until)
         is_whole = bool(symbol) and start is not None and end is not None
         if agg_trades and (gaps or not is_whole):

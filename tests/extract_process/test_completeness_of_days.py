@@ -92,3 +92,22 @@ def test_file_that_lacks_a_part_of_its_day_does_not_hide_what_a_capture_missed_t
     if is_told:
         hour = "2024-03-09T12" if is_end else "2024-03-09T05"
         assert not lake.rows(f"{hour}:30", f"{hour}:40").is_complete
+
+
+@pytest.mark.parametrize("is_end", [True, False], ids=["its end", "its beginning"])
+def test_gap_that_a_capture_had_at_an_id_beyond_the_file_is_of_the_day_however_far_it_reaches(
+    is_end: bool, tmp_path: Path
+) -> None:
+    """In hours without a row too."""
+    lake = Lake(tmp_path)
+    if is_end:
+        lake.files.put(NEXT, range(200, 300))
+        lake.capture(range(300, 310), MIDNIGHT + 3 * HOUR_US)
+        lake.gap(310, 899, MIDNIGHT + 3 * HOUR_US + 9 * MINUTE_US, MIDNIGHT + DAY_US + 2 * HOUR_US)
+    else:
+        lake.files.put(NEXT, range(200, 300), began=MIDNIGHT + 12 * HOUR_US)
+        lake.gap(20, 149, MIDNIGHT - 2 * HOUR_US, MIDNIGHT + 9 * HOUR_US)
+        lake.capture(range(150, 160), MIDNIGHT + 9 * HOUR_US)
+    lake.record(NEXT, THIRD)
+    for start, end in ((NEXT, THIRD), ("2024-03-09T05:00", "2024-03-09T06:00"), ("2024-03-09T07:00", "2024-03-09T07:10")):
+        assert not lake.rows(start, end).is_complete, start

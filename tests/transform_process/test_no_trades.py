@@ -10,7 +10,7 @@ from tickhouse_core.warehouse import Warehouse
 from transform_process.transformer import Transformer, TransformOptions
 
 from . import warehouse_rows as rows
-from .warehouse_rows import STREAM_EVENTS, TRADES, Row, land, select, transform, us
+from .warehouse_rows import STREAM_EVENTS, TRADES, Row, land, same_after_rebuild, select, transform, us
 
 START, SECOND = us("2024-08-09"), 1_000_000
 
@@ -43,6 +43,16 @@ def test_an_id_that_is_a_trade_all_the_same_is_counted_once(warehouse: Warehouse
     land_no_trades(warehouse, 160, 160)
     transform(warehouse)
     assert complete(warehouse, "1m") == [False, True, False, False]
+
+
+def test_the_minute_before_an_id_that_is_no_trade_is_built_anew_too(warehouse: Warehouse) -> None:
+    gold = Transformer(warehouse, StopRequest(), TransformOptions(lag_seconds=0))
+    minutes = {7: 0, 8: 60, 10: 120, 11: 180}
+    land(warehouse, TRADES, rows.trades(list(minutes), times_us=[START + at * SECOND for at in minutes.values()]))
+    gold.run_pass()
+    land(warehouse, STREAM_EVENTS, rows.stream_event("no_trade", "trades", 9, 9, started_us=START + 120 * SECOND))
+    gold.run_pass()
+    assert same_after_rebuild(warehouse, lambda read: complete(read, "1m"), ["stored_ohlcv"]) == [False, True, True, False]
 
 
 def test_minutes_are_complete_whenever_the_event_comes(warehouse: Warehouse) -> None:

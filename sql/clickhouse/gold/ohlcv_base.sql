@@ -34,8 +34,8 @@ whole_days as (
         venue,
         symbol,
         toDate(started_at) as day,
-        argMax(assumeNotNull(from_update_id), (object_key, load_time)) as first_id,
-        argMax(assumeNotNull(to_update_id), (object_key, load_time)) as last_id
+        argMax(assumeNotNull(from_update_id), (object_key, load_time, to_update_id)) as first_id,
+        argMax(assumeNotNull(to_update_id), (object_key, load_time, to_update_id)) as last_id
     from silver_stream_events
     where event = 'backfilled' and channel = 'trades'
         and from_update_id is not null and to_update_id is not null and ended_at is not null
@@ -79,7 +79,7 @@ touched as (
         select
             venue,
             symbol,
-            arrayJoin([from_update_id - 2, from_update_id - 1, to_update_id + 1, to_update_id + 2])
+            arrayJoin([toUInt64(from_update_id - 2), toUInt64(from_update_id - 1), to_update_id + 1, to_update_id + 2])
         from (
             select venue, symbol, toUInt64(ifNull(from_update_id, 0)) as from_update_id, toUInt64(ifNull(to_update_id, 0)) as to_update_id
             from silver_stream_events

@@ -36,7 +36,7 @@ select (
         select
             venue,
             symbol,
-            arrayJoin([from_update_id - 2, from_update_id - 1, to_update_id + 1, to_update_id + 2])
+            arrayJoin([toUInt64(from_update_id - 2), toUInt64(from_update_id - 1), to_update_id + 1, to_update_id + 2])
         from (
             select venue, symbol, toUInt64(ifNull(from_update_id, 0)) as from_update_id, toUInt64(ifNull(to_update_id, 0)) as to_update_id
             from silver_stream_events

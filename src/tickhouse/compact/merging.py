@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from tickhouse_core.datasets import Dataset
+from tickhouse_core.datasets import STREAM_EVENTS, Dataset
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """`rows` by their natural key; `doubles` have the key of one of them."""
+    """`rows` by their natural key, events as they were told; `doubles` have the key of one of them."""
 
     rows: pa.Table
     doubles: pa.Table
@@ -25,6 +25,8 @@ def merged(dataset: Dataset, table: pa.Table) -> Merged:
     """
     if "receipt_time" not in table.schema.names:
         places = _best(dataset, table, np.arange(table.num_rows)[::-1])
+        if dataset is STREAM_EVENTS:  # what was said last counts, and no column says when that was
+            places = np.sort(places)
     elif dataset.natural_key == ("venue", "symbol", dataset.id_column):
         places = _first_received(dataset, table)
     else:

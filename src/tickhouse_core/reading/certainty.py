@@ -183,18 +183,18 @@ class _Look:
     def _has_more(self, day: BulkDays, told: _Told, mine: Sequence[int]) -> bool:
         """Whether the market had trades in the day that are not of its file: then its ids do not say what is missing.
 
-        A row shows it, and a gap that was told in the middle of the day: near midnight it may lack trades of the other day.
+        A row shows it, and a gap that a capture told: it had the ids on both sides of it, when it began and ended. Near midnight
+        they may be of the other day.
         """
         ends = chain.from_iterable(((one[0], told.begun[one[0]]), (one[1] - 1, told.ended[one[1]])) for one in told.ranges)
         if any(day.start <= at < day.end and not day.ids[0] <= number < day.ids[1] for number, at in ends):
             return True
-        return any(
-            day.start + MINUTE_US <= self._first[place]
-            and self._last[place] < day.end - MINUTE_US
-            and not self._instances[place].startswith(BACKFILL)
-            and any(first < day.ids[0] or end > day.ids[1] for first, end in self._missing[place])
-            for place in mine
+        live = (place for place in mine if None not in self._ids[place] and not self._instances[place].startswith(BACKFILL))
+        beside = chain.from_iterable(
+            ((self._ids[place][0] - 1, self._first[place]), (self._ids[place][1] + 1, self._last[place])) for place in live
         )
+        sure = range(day.start + MINUTE_US, day.end - MINUTE_US)
+        return any(int(at) in sure and not day.ids[0] <= number < day.ids[1] for number, at in beside)
 
     def _is_elsewhere(self, place: int, ids: tuple[int, int], *, is_of_files: bool) -> bool:
         """A gap that reaches out of whole days lacks ids of other days only; what files lack is a gap of their own."""

@@ -50,5 +50,16 @@ def test_of_events_the_last_in_the_table_stays_and_nulls_are_a_value() -> None:
         pa.concat_tables([gap(1, "a"), gap(None, "b"), gap(1, "c"), gap(None, "d"), gap(2, "e")]).unify_dictionaries()
     )
     found = merged(STREAM_EVENTS, table)
-    assert sorted(found.rows.column("cause").to_pylist()) == ["c", "d", "e"]
+    assert found.rows.column("cause").to_pylist() == ["c", "d", "e"]
     assert sorted(found.doubles.column("cause").to_pylist()) == ["a", "b"]
+
+
+def test_events_stay_in_the_order_in_which_they_were_told() -> None:
+    """Of two files of one day the last one counts, and a gap before it was healed."""
+    parts = [
+        stream_event("backfilled", "trades", 100, 299, started_us=1_723_161_600_000_000),
+        stream_event("gap", "trades", 5, 6, started_us=1_723_161_600_000_000),
+        stream_event("backfilled", "trades", 100, 249, started_us=1_723_161_600_000_000),
+    ]
+    found = merged(STREAM_EVENTS, as_merged(pa.concat_tables(parts).unify_dictionaries()))
+    assert found.rows.column("to_update_id").to_pylist() == [299, 6, 249]
