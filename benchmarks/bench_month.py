@@ -1,6 +1,6 @@
 """A month of the lake of two venues, scaled: objects, requests of the compactor, and memory of the store.
 
-    .venv/bin/python benchmarks/bench_month.py [--symbols 50] [--batch-seconds 600] [--days 10]
+    .venv/bin/python benchmarks/bench_month.py [--symbols 50] [--batch-seconds 600] [--days 7]
     AWS_ENDPOINT_URL=http://127.0.0.1:4566 .venv/bin/python benchmarks/bench_month.py --days 3 --pid PID
 
 Every hour of the month is recorded in objects of `--batch-seconds`, as captures write them: trades and diffs of all symbols of a
@@ -55,7 +55,7 @@ def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--symbols", type=int, default=50)
     parser.add_argument("--batch-seconds", type=int, default=600)
-    parser.add_argument("--days", type=int, default=10)
+    parser.add_argument("--days", type=int, default=7)
     parser.add_argument("--pid", type=int, default=0)
     arguments = parser.parse_args()
     report = Report(__file__, arguments)

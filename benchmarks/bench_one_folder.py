@@ -1,6 +1,6 @@
 """One folder on one machine: how long until history can be queried and a candle is on the page, and what recording costs.
 
-    .venv/bin/python benchmarks/bench_one_folder.py [--months 6] [--live 60] [--only recording]
+    .venv/bin/python benchmarks/bench_one_folder.py [--months 3] [--live 30] [--only recording]
 
 The simulated exchange is a process of its own, without internet in between; commands are started as a person starts them.
 `limit` is how long the venue's request weight alone takes: 1,000 klines cost 2 of 5,700 a minute, the first minute is free.
@@ -34,8 +34,8 @@ TICKHOUSE = [sys.executable, "-m", "tickhouse"]
 
 def main() -> None:
     parser = options(__doc__)
-    parser.add_argument("--months", type=int, default=6)
-    parser.add_argument("--live", type=float, default=45, help="seconds of recording")
+    parser.add_argument("--months", type=int, default=3)
+    parser.add_argument("--live", type=float, default=30, help="seconds of recording")
     parser.add_argument("--only", choices=("history", "recording"), help="a part alone")
     arguments = parser.parse_args()
     report = Report(__file__, arguments)

@@ -95,7 +95,7 @@ def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--symbols", type=int, action="append", help="repeats")
     parser.add_argument("--rate", type=float, default=2.0, help="messages a second and symbol")
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--shards", type=int, default=4, help="processes of the second table")
     parser.add_argument("--only-shards", action="store_true", help="only the second table")
     parser.add_argument("--busy", type=int, default=2, help="futures with 2,000 best prices a second")
