@@ -85,8 +85,9 @@ vulnerabilities: tools ## Check the image's locked requirements for known vulner
 screenshots: setup ## Write docs/images: the status page after a recording of the simulated exchange; needs Chromium
 	$(BIN)/python tools/screenshots.py
 
-settings: setup ## Write docs/settings.md from the code that reads the settings
+settings: setup ## Write docs/settings.md and resources/docker/venues.yml from the code that reads the settings
 	$(BIN)/python -m tickhouse.settings_table > docs/settings.md
+	$(BIN)/python tools/make_venue_variables.py
 
 docs: settings docs-tools ## Build the site of the documents in site/; a dead link or anchor is an error
 	$(BIN)/python tools/make_site.py

@@ -158,6 +158,7 @@ def test_every_extractor_asks_the_lake_which_exchange_it_is_of() -> None:
         name
         for name in EXTRACTORS
         if SERVICES[name].get("entrypoint") != ["/app/resources/docker/from-venue"]
+        or SERVICES[name].get("extends") != {"file": "resources/docker/venues.yml", "service": "venues"}
         or SERVICES[name].get("depends_on", {}).get("keeper") != {"condition": "service_healthy"}
     ]
     assert wrong == []

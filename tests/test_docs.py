@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shlex
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -47,6 +48,7 @@ def test_every_command_of_a_page_can_be_parsed(page: str) -> None:
     for words in found:
         words = [word for word in words if "=" not in word or not word.split("=")[0].isupper()]
         words = words[2:] if words[:2] == ["poetry", "run"] else words
+        words = shlex.split(words[1][2:-1]) if words[:1] == ["eval"] else words  # eval "$(…)"
         if not words or words[0] in ("export", "source", "cp", "docker", "promtool") or words[0].endswith(("/pip", "/python")):
             continue
         if words[0] == "make":

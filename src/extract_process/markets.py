@@ -1,5 +1,6 @@
 """Markets: which symbols and channels are collected, from a markets file, ACTIVE_SYMBOLS or the command line."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from extract_process.venues import Venue, venue_names
 from tickhouse_core.errors import UsageError
 from tickhouse_core.resources import RESOURCES
 from tickhouse_core.settings import MarketSettings, read
+
+log = logging.getLogger(__name__)
 
 MARKETS_FILE = Path("resources/markets.yaml")
 """The user's own, seen from the working directory."""
@@ -70,13 +73,18 @@ def markets_file() -> Path:
 
 
 def read_markets(path: Path, venue: Venue, active: Sequence[str] = ()) -> Markets:
-    """The enabled symbols of one venue's enabled tiers.
+    """The enabled symbols of one venue's enabled tiers; of a venue that is not in the file its usual ones.
 
     With `active`, exactly these symbols instead: one that no enabled tier has gets the default channels. Raises UsageError
     that names the file and the place.
     """
     markets = Markets()
-    for name, tier in _tiers(path, venue.name).items():
+    tiers = _tiers(path, venue.name)
+    if tiers is None and not active:
+        active = venue.usual_symbols
+        said = {"venue": venue.name, "symbols": ", ".join(active), "file": path}
+        log.warning("not in the markets file: its usual symbols", extra=said)
+    for name, tier in (tiers or {}).items():
         place = f"{path}: {venue.name}.{name}"
         _check(place, tier, venue)
         for symbol in tier.symbols:
@@ -93,7 +101,7 @@ def read_markets(path: Path, venue: Venue, active: Sequence[str] = ()) -> Market
 
 
 def collected_markets(venue: Venue) -> Markets:
-    """What is collected where no symbol is named: ACTIVE_SYMBOLS, or the enabled ones of the markets file."""
+    """What is collected where no symbol is named: ACTIVE_SYMBOLS, or those of the markets file (see `read_markets`)."""
     return read_markets(markets_file(), venue, active_symbols(venue.name))
 
 
@@ -118,7 +126,8 @@ def active_symbols(venue: str) -> tuple[str, ...]:
     return symbols
 
 
-def _tiers(path: Path, venue: str) -> dict[str, Tier]:
+def _tiers(path: Path, venue: str) -> dict[str, Tier] | None:
+    """None where the file does not name the venue."""
     import yaml  # who names symbols needs no file: a twentieth of the start of a backfill
 
     try:
@@ -131,7 +140,10 @@ def _tiers(path: Path, venue: str) -> dict[str, Tier]:
     except ValidationError as error:
         problem = error.errors()[0]
         raise UsageError(f"{path}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
-    return venues.get(venue, {})
+    known = venue_names()
+    if unknown := [name for name in venues if name not in known]:
+        raise UsageError(f"{path}: unknown venue {unknown[0]!r}, choose from {', '.join(known)}")
+    return venues.get(venue)
 
 
 def _check(place: str, named: Tier | Symbol, venue: Venue) -> None:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ import typer
 from simulated_exchange.config import ExchangeConfig, parse_instant
 from simulated_exchange.server.faults import parse_fault
 from simulated_exchange.server.paced import Start
+from simulated_exchange.variables import variables_of
 from tickhouse_core.errors import TickhouseError
 from tickhouse_core.starting import leave_out_pandas
 
@@ -58,8 +60,16 @@ def simulated_exchange(
         list[str] | None,
         typer.Option(help="KIND[@PATH][:COUNT[:PROBABILITY[:VALUE]]], for sockets KIND[@STREAM][…[:VALUE[:NUMBERS]]]; repeats."),
     ] = None,
+    variables: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Print, for a shell, the variables that point tickhouse to an exchange there, and exit."
+        ),
+    ] = None,
 ) -> None:
     """A Binance- and KuCoin-compatible exchange for tests and demos."""
+    if variables is not None:
+        return _print_variables(variables)
     if find_spec("aiohttp") is None:
         _leave("the simulated exchange needs aiohttp: install the extra, pip install 'tickhouse[embedded]'")
 
@@ -90,6 +100,14 @@ def simulated_exchange(
         asyncio.run(serve(config, ends_with_replay=replay_end is ReplayEnd.EXIT))
     except (ValueError, OSError, TickhouseError) as error:
         _leave(str(error))
+
+
+def _print_variables(url: str) -> None:
+    try:
+        for name, address in variables_of(url).items():
+            print(f"export {name}={quote(address)}")
+    except ValueError as error:
+        _leave(f"--variables: {error}")
 
 
 def _refuse_given(options: dict[str, str | None], of: str) -> None:

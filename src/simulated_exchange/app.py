@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from itertools import chain
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -31,6 +30,7 @@ from simulated_exchange.server.clock import Clock
 from simulated_exchange.server.faults import Fault, FaultKind, SocketFault
 from simulated_exchange.server.http import Reply, Request, half, not_found
 from simulated_exchange.server.websocket import Address, Listener, run_pulse
+from simulated_exchange.variables import variables_of
 from tickhouse_core.metrics import Component, Sample, observed
 
 Answer = TypeVar("Answer")
@@ -145,9 +145,7 @@ class RunningExchange:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that point every venue of the recorder here."""
-        spot = {"BINANCE_REST_URL": self.url, "BINANCE_ARCHIVE_URL": self.url, "BINANCE_WS_URL": self.ws_url}
-        futures = chain.from_iterable(product.environment(self.url, self.ws_url).items() for product in PRODUCTS)
-        return {**spot, **dict(futures), "KUCOIN_REST_URL": self.url}
+        return variables_of(self.url)
 
     def tally(self) -> dict[str, Any]:
         """What has been asked since the start or the last reset; see `Tally.report`."""

@@ -40,7 +40,7 @@ def all_models() -> Iterator[type[BaseSettings]]:
 _HEAD = """# Settings
 
 tickhouse reads all settings from environment variables. In development it also reads `.env`, which never overrides them:
-copy [.env.example](../.env.example). The code that reads the settings writes this page (`make settings`).
+copy [.env.example](../.env.example), which has most of them. The code that reads the settings writes this page (`make settings`).
 
 An error for a wrong value names the variable and never shows the value. In every error and log line `***` replaces tokens,
 secrets and passwords in URLs. Google's credentials are in `GOOGLE_APPLICATION_CREDENTIALS`, as Google's client reads them.

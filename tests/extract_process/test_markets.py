@@ -107,6 +107,17 @@ def test_a_file_in_the_working_directory_comes_before_it(tmp_path: Path, monkeyp
     assert collected_markets(BINANCE).wanted == {"XRPUSDT": ("trades",)}
 
 
+def test_of_a_venue_that_is_not_in_the_file_the_usual_symbols_are_collected(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = markets(tmp_path, "kucoin: {a: {enabled: true, streams: [depth], symbols: [X]}}")
+    coinm = venue_named("binance-coinm")
+    assert read_markets(path, coinm).wanted == {"BTCUSD_PERP": ("trades", "depth"), "ETHUSD_PERP": ("trades", "depth")}
+    assert [record.getMessage() for record in caplog.records] == ["not in the markets file: its usual symbols"]
+    assert read_markets(path, coinm, ("XRPUSD_PERP",)).wanted == {"XRPUSD_PERP": ("trades", "depth")}
+    assert len(caplog.records) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -128,7 +139,7 @@ def test_a_file_in_the_working_directory_comes_before_it(tmp_path: Path, monkeyp
         ("binance: [", "is not YAML"),
         ("binance: {}", "enables no symbol of binance"),
         ("binance: {a: {enabled: true, streams: [depth], symbols: [{symbol: X, enabled: false}]}}", "enables no symbol"),
-        ("kucoin: {a: {enabled: true, streams: [depth], symbols: [X]}}", "enables no symbol of binance"),
+        ("binnace: {a: {enabled: true, streams: [depth], symbols: [X]}}", "unknown venue 'binnace', choose from binance, kucoin"),
     ],
 )
 def test_a_mistake_is_one_line_with_file_and_place(text: str, said: str, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import httpx
 import pytest
 from tests.commands import run_here
 
+from simulated_exchange.variables import variables_of
+
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
@@ -48,6 +50,7 @@ def test_it_says_where_it_listens_and_stops_cleanly_on_a_signal(stop: signal.Sig
         (["--replay", "/nowhere.jsonl"], "cannot read /nowhere.jsonl"),
         (["--symbols", "0"], "symbols must be between"),
         (["--port", "99999"], "port must be between"),
+        (["--variables", "exchange:8090"], "--variables: 'exchange:8090' is no address"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], reason: str) -> None:
@@ -55,6 +58,14 @@ def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], reason: str) -> 
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert reason in done.stderr
+
+
+def test_a_shell_takes_the_variables_that_point_to_an_exchange() -> None:
+    program = 'eval "$("$0" -m simulated_exchange --variables http://exchange:8090/)" && env'
+    done = subprocess.run(["sh", "-c", program, sys.executable], capture_output=True, env=environment(), text=True, check=True)
+    told = dict(line.split("=", 1) for line in done.stdout.splitlines() if line.startswith(("BINANCE_", "KUCOIN_")))
+    assert told["BINANCE_USDM_MARKET_WS_URL"] == "ws://exchange:8090/usdm/market"
+    assert {name: told[name] for name in variables_of("http://exchange:8090")} == variables_of("http://exchange:8090")
 
 
 @pytest.mark.slow

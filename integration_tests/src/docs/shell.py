@@ -79,6 +79,10 @@ class Shell:
         if words[0] == "export":
             self.stop()
             self._export(variables)
+        elif words[0] == "eval":  # eval "$(python -m … prints exports)"
+            self.stop()
+            printed = self._checked([sys.executable, *shlex.split(words[1][2:-1])[1:]], self._environment, (0,))
+            self._export([line.removeprefix("export ") for line in printed.splitlines()])
         elif words[0] == "cp":
             shutil.copy(words[1], words[2])
         elif words[0] == "make":
@@ -105,7 +109,7 @@ class Shell:
 
     def _export(self, variables: Sequence[str]) -> None:
         for name, value in (variable.split("=", 1) for variable in variables):
-            assert name in (ROOT / ".env.example").read_text(encoding="utf-8")
+            assert any(name in (ROOT / page).read_text(encoding="utf-8") for page in (".env.example", "docs/settings.md"))
             if not name.startswith(("BINANCE_", "KUCOIN_", "PUBSUB_")):  # the test has an exchange and an emulator of its own
                 self._environment[name] = value
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import httpx
 
+from extract_process.venues import venue_named
 from simulated_exchange.app import RunningExchange
+from simulated_exchange.binance.futures.product import PRODUCTS, Product
 from simulated_exchange.kucoin.messages import sequence_of
 
 
@@ -61,6 +63,22 @@ def _kucoin_kline(exchange: RunningExchange, opened: datetime) -> list[str]:
     return [open_, high, low, close, volume]
 
 
+def _futures_case(product: Product) -> VenueCase:
+    """Of a futures market that the simulator has: the first of its usual symbols."""
+    venue = f"binance-{product.name}"
+    symbol = venue_named(venue).symbol_example
+    return VenueCase(
+        venue,
+        symbol,
+        f"{symbol.lower()}@depth@100ms",
+        f"{symbol.lower()}@trade",
+        f"{product.api}/depth",
+        lambda number: number,
+        partial(_binance_kline, f"{product.api}/klines", symbol),
+        product.name,
+    )
+
+
 CASES = (
     VenueCase(
         "binance",
@@ -81,24 +99,5 @@ CASES = (
         _kucoin_kline,
         "kucoin",
     ),
-    VenueCase(
-        "binance-usdm",
-        "BTCUSDT",
-        "btcusdt@depth@100ms",
-        "btcusdt@trade",
-        "/fapi/v1/depth",
-        lambda number: number,
-        partial(_binance_kline, "/fapi/v1/klines", "BTCUSDT"),
-        "usdm",
-    ),
-    VenueCase(
-        "binance-coinm",
-        "BTCUSD_PERP",
-        "btcusd_perp@depth@100ms",
-        "btcusd_perp@trade",
-        "/dapi/v1/depth",
-        lambda number: number,
-        partial(_binance_kline, "/dapi/v1/klines", "BTCUSD_PERP"),
-        "coinm",
-    ),
+    *map(_futures_case, PRODUCTS),
 )

@@ -1,6 +1,6 @@
 """Venue: everything the recorder needs to know about one exchange, as one value; and the registry, one line per venue.
 
-A further venue is a folder here, a line in the registry and its markets in markets.yaml: see ADD_A_VENUE.md.
+A further venue is a folder here and a line in the registry: see ADD_A_VENUE.md.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,17 +41,17 @@ def _sparse_channels() -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Venue:
-    """One exchange. `symbol_example` shows how it spells symbols.
-
-    The parsers are plain functions without a clock: recovery reads a frame or body from disk as it was read on arrival.
-    Parsers of REST bodies raise VenueUnavailable for what they cannot read.
+    """One exchange. The parsers are plain functions without a clock: recovery reads a frame or body from disk as it was
+    read on arrival. Parsers of REST bodies raise VenueUnavailable for what they cannot read.
     """
 
     name: str
     settings: "type[BaseSettings]"
     """Its variables, such as addresses: one model, with a prefix of its own."""
 
-    symbol_example: str
+    usual_symbols: tuple[str, ...]
+    """What is recorded where nothing names symbols of it, in its spelling; errors show the first as an example."""
+
     channels: tuple[str, ...]
     intervals: tuple[str, ...]
     """Kline intervals in our words (`1m`, `4h`, `1M`); the venue's own names stay in its folder."""
@@ -125,6 +125,10 @@ class Venue:
 
     settle_seconds: float | None = None
     """Set where streamed klines never say that they are closed: REST has a kline this long after the next one began."""
+
+    @property
+    def symbol_example(self) -> str:
+        return self.usual_symbols[0]
 
     def channel_of_frame(self, frame: bytes) -> str:
         """The channel of a frame's row; empty for a control message or an unreadable frame."""

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
-from simulated_exchange.binance.futures.product import COINM, USDM, Product
+from simulated_exchange.binance.futures.product import PRODUCTS, Product
 from simulated_exchange.binance.messages import ALL_MINI_TICKERS, channel_of
 from simulated_exchange.market.instruments import Instrument
 from simulated_exchange.server.messages import Channel
@@ -18,6 +18,9 @@ from simulated_exchange.server.recorded_session import Levels, Recorded, Session
 
 _DEPTH = "/depth"
 _SPEED = re.compile(r"(?<=@depth)@\d+ms$")
+_KEY = re.compile(r'"(\w+)\\?":')
+"""Also of a message that is a text in the line."""
+
 _LOOKED_AT = 1_000
 """Lines of a file in which its market shows."""
 
@@ -40,12 +43,13 @@ def read_recording(paths: Sequence[Path], product: Product | None = None) -> Ses
 def _product_of(path: Path) -> Product | None:
     """The futures market that a file is of, by its requests or its diffs; else None."""
     for line in islice(lines_of(path), _LOOKED_AT):
-        for product in (USDM, COINM):
+        for product in PRODUCTS:
             if f"{product.api}/".encode() in line:
                 return product
         if b'"depthUpdate"' in line:
-            is_of_futures = re.search(rb'\\?"pu\\?"', line) is not None
-            return (COINM if re.search(rb'\\?"ps\\?"', line) else USDM) if is_of_futures else None
+            keys = set(_KEY.findall(line.decode(errors="replace")))
+            fitting = [product for product in PRODUCTS if product.diff_keys <= keys]
+            return max(fitting, key=lambda product: len(product.diff_keys), default=None)
     return None
 
 

@@ -42,7 +42,7 @@ def check_settings() -> Iterator[Finding]:
         except UsageError as error:
             wrong.append(str(error))
     for words in wrong:
-        yield Finding("settings", "bad", words, "correct it in the environment or in .env; .env.example lists every variable")
+        yield Finding("settings", "bad", words, "correct it in the environment or in .env; docs/settings.md lists every variable")
     if not wrong and read(WarehouseSettings).path is not None and find_spec("chdb") is None:
         raise CheckFailed(
             "the warehouse is in a folder, but chdb is not installed", "make setup, or pip install 'tickhouse[embedded]'"

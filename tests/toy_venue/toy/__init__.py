@@ -24,7 +24,7 @@ async def _open_rest(spool: Path, connections: int) -> AsyncIterator[rest.ToyRes
 VENUE = Venue(
     name=rest.NAME,
     settings=rest.ToySettings,
-    symbol_example="FOO/BAR",
+    usual_symbols=("FOO/BAR",),
     channels=ws.CHANNELS,
     intervals=("1m", "1h"),
     floating_intervals=(),

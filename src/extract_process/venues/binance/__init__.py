@@ -37,7 +37,7 @@ async def _open_archive(connections: int) -> AsyncIterator[BinanceArchive]:
 VENUE = Venue(
     name=klines.NAME,
     settings=rest.BinanceSettings,
-    symbol_example="BTCUSDT",
+    usual_symbols=("BTCUSDT", "ETHUSDT"),
     channels=ws.CHANNELS,
     intervals=ws.INTERVALS,
     floating_intervals=("3d",),

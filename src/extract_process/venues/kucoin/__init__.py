@@ -27,7 +27,7 @@ async def _open_rest(spool: Path, connections: int) -> AsyncIterator[rest.Kucoin
 VENUE = Venue(
     name=rest.NAME,
     settings=rest.KucoinSettings,
-    symbol_example="BTC-USDT",
+    usual_symbols=("BTC-USDT", "ETH-USDT"),
     channels=ws.CHANNELS,
     intervals=tuple(ws.VENUE_INTERVALS),
     floating_intervals=("1w",),

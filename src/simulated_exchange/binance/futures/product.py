@@ -17,6 +17,9 @@ class Product:
     api: str
     archive_folder: str
     status_key: str
+    diff_keys: frozenset[str]
+    """Keys of its order book updates that spot's have not: a recording shows by them which market it is of."""
+
     routes: tuple[str, ...] = ()
     longest_klines_ms: int | None = None
     """Set where klines of a span are the newest of it."""
@@ -61,11 +64,25 @@ def _contract_of(spot: Instrument) -> Instrument:
     )
 
 
-USDM = Product("usdm", "/fapi/v1", "/data/futures/um/", "status", ("public", "market"))
-COINM = Product(
-    "coinm", "/dapi/v1", "/data/futures/cm/", "contractStatus", longest_klines_ms=200 * 86_400_000, has_contracts=True
+PRODUCTS = (
+    Product(
+        name="usdm",
+        api="/fapi/v1",
+        archive_folder="/data/futures/um/",
+        status_key="status",
+        diff_keys=frozenset({"pu"}),
+        routes=("public", "market"),
+    ),
+    Product(
+        name="coinm",
+        api="/dapi/v1",
+        archive_folder="/data/futures/cm/",
+        status_key="contractStatus",
+        diff_keys=frozenset({"pu", "ps"}),
+        longest_klines_ms=200 * 86_400_000,
+        has_contracts=True,
+    ),
 )
-PRODUCTS = (USDM, COINM)
 
 
 def _worth_of(instrument: Instrument) -> int:

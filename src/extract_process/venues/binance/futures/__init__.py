@@ -56,7 +56,7 @@ def venue_of(product: Product) -> Venue:
     return Venue(
         name=product.name,
         settings=product.settings,
-        symbol_example=product.symbol_example,
+        usual_symbols=product.usual_symbols,
         channels=ws.CHANNELS,
         intervals=ws.INTERVALS,
         floating_intervals=("3d",),

@@ -25,7 +25,7 @@ class Product:
     name: str
     api: str
     archive: str
-    symbol_example: str
+    usual_symbols: tuple[str, ...]
     settings: type[FuturesSettings]
     status_key: str
     """Where exchangeInfo says whether a contract trades."""

@@ -76,7 +76,7 @@ class FuturesRest:
     async def fetch_statuses(self, symbols: list[str]) -> dict[str, bool]:
         statuses = (await self.fetch_exchange_info()).statuses
         if unknown := [symbol for symbol in symbols if symbol not in statuses]:
-            example = self._product.symbol_example
+            example = self._product.usual_symbols[0]
             said = (
                 f"unknown symbol {', '.join(unknown)} on {self._product.name}: write it as the venue does, for example {example}"
             )
