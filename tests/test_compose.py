@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -16,7 +17,10 @@ from integration_tests.compose.check import DISTURBED, ONCE, PORTS, wait_for_lak
 from integration_tests.compose.images import named_images
 from integration_tests.compose.stack import Stack
 from integration_tests.compose.verify_commands import commands, expectation
+from integration_tests.src.docs.shell import blocks_of
 from tests.commands import run_here
+
+from extract_process.venues import venue_named
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -151,6 +155,17 @@ def test_one_machine_of_many_has_nothing_of_the_stack_on_one_machine() -> None:
         assert shown.returncode == 0
         assert all(word in shown.stdout for word in words if word.startswith("--"))
     assert set(services) == {"stream", "stream-kucoin", "loader", "transform"}
+
+
+def test_a_further_recorder_of_the_docs_is_one_of_ours_with_another_command() -> None:
+    (block,) = blocks_of(ROOT / "docs" / "docker.md", "yaml")
+    ((name, service),) = yaml.safe_load(block)["services"].items()
+    assert name not in SERVICES
+    assert service["extends"] == {"file": "docker-compose.yml", "service": "stream"}
+    module, *words = service["command"].removeprefix("python -m ").split()
+    assert SERVICES["stream"]["command"].startswith(f"python -m {module} ")
+    venue = venue_named(words[words.index("--venue") + 1])
+    assert {channel for word, channel in pairwise(words) if word == "--channel"} <= set(venue.channels)
 
 
 def test_every_extractor_asks_the_lake_which_exchange_it_is_of() -> None:

@@ -31,8 +31,8 @@ ENDING = {"--duration", "--drain", "--once"}
 BESIDE = {"status", "mirror-check"}
 """Ask what runs beside them."""
 
-FINDINGS = {"checks", "transform_process.checks", "doctor", "status"}
-"""Exit 1 when they find something, which is no fault of the command."""
+FINDINGS = {"checks", "transform_process.checks", "doctor", "status", "trades", "extract_process.trades"}
+"""Exit 1 when they find something, which is no fault of the command: the exchange has no files of days before it began."""
 
 PUBSUB = {"mirror", "mirror-check", "extract_process.mirror"}
 
@@ -124,7 +124,7 @@ class Shell:
         if (name in PUBSUB or "--pubsub" in words) and not self._has_pubsub:
             command = [*start, *(words[1:3] if words[0] == "python" else words[1:2]), "--help"]
             self._checked(command, self._environment, (0,))
-        elif name in LASTING and not ENDING & set(words):
+        elif (name in LASTING or "--every" in words) and not ENDING & set(words):
             self._begin(name, command, variables)
         else:
             codes = (2,) if name == "clear" else (0, 1) if name in FINDINGS else (0,)

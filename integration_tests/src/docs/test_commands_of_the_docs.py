@@ -39,9 +39,8 @@ def shell(moto_url: str, request: pytest.FixtureRequest, tmp_path: Path, monkeyp
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "")
         has_pubsub = False
     with running_exchange(ExchangeConfig()) as exchange:
-        urls = {"BINANCE_REST_URL": exchange.url, "BINANCE_ARCHIVE_URL": exchange.url, "BINANCE_WS_URL": exchange.ws_url}
         lake = {"AWS_ENDPOINT_URL": moto_url, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
-        shell = Shell({**os.environ, **urls, **lake, "AWS_DEFAULT_REGION": "us-east-1"}, has_pubsub=has_pubsub)
+        shell = Shell({**os.environ, **exchange.environment, **lake, "AWS_DEFAULT_REGION": "us-east-1"}, has_pubsub=has_pubsub)
         yield shell
         shell.stop()
 
