@@ -46,7 +46,7 @@ from (
   select *, lag(trade_id) over (partition by venue, symbol order by trade_id) as previous
   from crypto.trades
 )
-where venue in ('binance', 'binance-coinm', 'binance-usdm') and trade_id - previous > if(venue = 'binance', 1, 11)
+where starts_with(venue, 'binance') and trade_id - previous > if(venue = 'binance', 1, 11)
 order by venue, symbol, place;
 
 -- trades_impossible: a price or a quantity that is not positive, or a trade that was received before it happened.
