@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 
 from extract_process.markets import MARKETS_FILE, active_symbols, collected_markets, markets_file, named_or_active, read_markets
-from extract_process.venues import venue_named
+from extract_process.venues import DEFAULT_FUTURES, venue_named
 from tickhouse_core.errors import UsageError
 
 BINANCE, KUCOIN = venue_named("binance"), venue_named("kucoin")
@@ -111,10 +111,10 @@ def test_of_a_venue_that_is_not_in_the_file_the_usual_symbols_are_collected(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = markets(tmp_path, "kucoin: {a: {enabled: true, streams: [depth], symbols: [X]}}")
-    coinm = venue_named("binance-coinm")
-    assert read_markets(path, coinm).wanted == {"BTCUSD_PERP": ("trades", "depth"), "ETHUSD_PERP": ("trades", "depth")}
+    futures = venue_named(DEFAULT_FUTURES)
+    assert read_markets(path, futures).wanted == dict.fromkeys(futures.usual_symbols, ("trades", "depth"))
     assert [record.getMessage() for record in caplog.records] == ["not in the markets file: its usual symbols"]
-    assert read_markets(path, coinm, ("XRPUSD_PERP",)).wanted == {"XRPUSD_PERP": ("trades", "depth")}
+    assert read_markets(path, futures, ("XRPUSDT",)).wanted == {"XRPUSDT": ("trades", "depth")}
     assert len(caplog.records) == 1
 
 
