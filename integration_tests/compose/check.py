@@ -42,6 +42,7 @@ DISTURBED = (
     "mirror",
     "loader",
     "compactor",
+    "healer",
     "stream",
     "stream-kucoin",
     "keeper",
@@ -79,6 +80,7 @@ def main() -> None:
         run_verify_commands(stack)
         check_scaling(stack)
         check_disturbances(stack)
+        check_healer(stack)
         check_accounts(stack)
         check_down_and_up(stack)
         check_origin(stack)
@@ -172,6 +174,21 @@ def check_disturbances(stack: Stack) -> None:
             expect(True, f"{how} {service}: trades recorded after it were loaded {time.monotonic() - began:.0f} s after it began")
             if lake:
                 wait_for_lake(stack, lake, said)
+
+
+def check_healer(stack: Stack) -> None:
+    """It has looked at the gaps of this lake since its last kill, and a stop ends it cleanly."""
+    ask = "import urllib.request as r; print(r.urlopen('http://localhost:9100/metrics', timeout=5).read().decode())"
+
+    def has_passed() -> bool:
+        figures = stack.execute("healer", "python", "-c", ask).splitlines()
+        return any(line.startswith("tickhouse_healer_passes_total") and not line.endswith(" 0.0") for line in figures)
+
+    stack.wait_for("the healer has looked at all gaps", has_passed)
+    stack.compose("stop", "healer")
+    code = stack.services()["healer"]["ExitCode"]
+    expect(code == 0, f"healer: a pass came to its end, and on SIGTERM it ended with {code}")
+    stack.compose("start", "healer")
 
 
 def keepers_words(stack: Stack) -> int:

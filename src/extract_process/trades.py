@@ -1,26 +1,28 @@
-"""The command for trades of bulk files, `python -m extract_process.trades`: it heals gaps, or records whole days."""
+"""The command for trades of bulk files, `python -m extract_process.trades`: whole days, and gaps, once or on a schedule."""
 
 import asyncio
 import logging
+import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
-from tickhouse_core.command_line import instant, print_figures, with_data_folder
+from tickhouse_core.command_line import instant, pause_seconds, print_figures, with_data_folder
 from tickhouse_core.errors import UnknownSymbols, UsageError, VenueError
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
-from tickhouse_core.settings import SpoolSettings, read
+from tickhouse_core.settings import DataSettings, SpoolSettings, read
 from tickhouse_core.starting import start as start_command
 from tickhouse_core.timestamps import DAY_US, format_instant, now_us
 
 if TYPE_CHECKING:  # what heals is imported when it runs: --help and a wrong option need none of it
     from extract_process.backfill.trade_days import TradeDays
-    from extract_process.backfill.trade_healer import TradeHealer
+    from extract_process.backfill.trade_healer import HealReport, TradeHealer
     from extract_process.venues.api import Archive
     from tickhouse_core.datasets import Dataset
     from tickhouse_core.object_store import ObjectStore
@@ -65,12 +67,17 @@ async def _opened(asked: "Request") -> AsyncIterator[tuple[Venue, "Archive", "Ob
     from tickhouse_core.lake import open_lake
 
     venue = venue_named(asked.venue)
-    if venue.open_archive is None:
-        raise UsageError(f"--venue {venue.name}: it publishes no files of trades")
+    open_archive = _archive_of(venue)
     store = open_lake()
     store.check_access()
-    async with venue.open_archive(1) as archive:
+    async with open_archive(1) as archive:
         yield venue, archive, store, read(SpoolSettings).folder
+
+
+def _archive_of(venue: Venue) -> "Callable[[int], AbstractAsyncContextManager[Archive]]":
+    if venue.open_archive is None:
+        raise UsageError(f"--venue {venue.name}: it publishes no files of trades")
+    return venue.open_archive
 
 
 async def _contract_size(venue: Venue, symbol: str) -> str:
@@ -85,8 +92,10 @@ async def _contract_size(venue: Venue, symbol: str) -> str:
         return ""
 
 
-def run_healing(asked: "Request", stop: StopRequest, *, again: bool = False) -> "TradeHealer":
-    """Runs to the end and returns the healer with its report.
+def run_healing(
+    asked: "Request", stop: StopRequest, *, again: bool = False, tell: "Callable[[HealReport], object] | None" = None
+) -> "TradeHealer":
+    """Runs to the end and returns the healer with its report, which `tell` gets however it ends; by default it is printed.
 
     Errors: see `TradeHealer.run`; VenueError for unusable files, UsageError for a named symbol that the lake never had.
     """
@@ -97,7 +106,10 @@ def run_healing(asked: "Request", stop: StopRequest, *, again: bool = False) -> 
             try:
                 await healer.run(asked, stop, again=again)
             finally:
-                print_summary(healer, time.monotonic() - began)
+                if tell is None:
+                    print_summary(healer, time.monotonic() - began)
+                else:
+                    tell(healer.report)
         _raise_failures(healer.report.failures, "files")
         return healer
 
@@ -113,6 +125,28 @@ async def _healer(asked: "Request") -> AsyncIterator["TradeHealer"]:
         if asked.symbols:  # one that is spelled wrongly has no gap either
             await asyncio.to_thread(Known(store).check, asked)
         yield TradeHealer(venue, archive, store, folder)
+
+
+def keep_healing(venues: Sequence[str], every_seconds: float | None, stop: StopRequest) -> None:
+    """Pass after pass over the gaps of these venues, until the stop. Raises UsageError for a wrong setting, before the first."""
+    from extract_process.backfill.trade_schedule import ScheduledHealing
+    from tickhouse_core.lake import open_lake
+    from tickhouse_core.schedule import NICENESS
+
+    for venue in map(venue_named, venues):
+        _archive_of(venue)
+        read(venue.settings)
+    read(SpoolSettings)
+    os.nice(NICENESS)
+    ScheduledHealing(open_lake(), venues, partial(heal_old_gaps, stop), every_seconds, stop).run()
+
+
+def heal_old_gaps(stop: StopRequest, venue: str, tell: "Callable[[HealReport], object]") -> None:
+    """Gaps of the last days that are older than a day: files are published a day later. Errors: see `run_healing`."""
+    from tickhouse_core.reading.ranges import Request
+
+    end = now_us() - DAY_US
+    run_healing(Request(venue, (), end - _USUAL_DAYS * DAY_US, end), stop, tell=tell)
 
 
 def print_summary(healer: "TradeHealer", seconds: float) -> None:
@@ -162,7 +196,10 @@ def _raise_failures(failures: list[str], what: str) -> None:
 @with_data_folder()
 def main(
     symbol: Annotated[list[str] | None, typer.Option(help="Only this symbol; repeats. Default: all that have gaps.")] = None,
-    venue: Annotated[str, typer.Option(help=f"The exchange: {', '.join(venue_names())}.")] = DEFAULT_VENUE,
+    venue: Annotated[
+        str | None,
+        typer.Option(help=f"{', '.join(venue_names())}. Default: {DEFAULT_VENUE}; with --every all that publish files."),
+    ] = None,
     start: Annotated[str | None, typer.Option(help="First day; or gaps since this instant, UTC, default 30 days ago.")] = None,
     end: Annotated[
         str | None, typer.Option(help="Day after the last one; or gaps before this instant, UTC, default now.")
@@ -174,6 +211,10 @@ def main(
     recheck: Annotated[
         bool, typer.Option("--recheck", help="Also request what a published file lacked before, and days that are complete.")
     ] = False,
+    every: Annotated[
+        str | None,
+        typer.Option(help="Heal gaps older than a day until a signal, with this pause between passes: 1h, 1d, off."),
+    ] = None,
 ) -> None:
     """Record trades from the exchange's bulk files, which it publishes a day later.
 
@@ -181,10 +222,20 @@ def main(
     what is missing in gaps of recorded trades.
     """
 
+    def heal_on_schedule(pause: str) -> None:
+        _check_schedule({"--symbol": symbol, "--start": start, "--end": end, "--agg-trades": agg_trades, "--recheck": recheck})
+        chosen = [venue] if venue else [name for name in venue_names() if venue_named(name).open_archive is not None]
+        seconds = pause_seconds("--every", pause)
+        with stop_on_signals() as stop:
+            keep_healing(chosen, seconds, stop)
+
     def work() -> None:
         from tickhouse_core.reading.ranges import Request
 
-        exchange = venue_named(venue)
+        if every is not None:
+            heal_on_schedule(every)
+            return
+        exchange = venue_named(venue or DEFAULT_VENUE)
         if symbol and not gaps:
             _check_range(start, end)
         since = now_us() - _USUAL_DAYS * DAY_US if start is None else instant("--start", start)
@@ -206,6 +257,15 @@ def main(
                 run_healing(asked, stop, again=recheck)
 
     run_command(work)
+
+
+def _check_schedule(others: Mapping[str, object]) -> None:
+    """Raises UsageError for options of a single run, and for a data folder, which nothing loads while this runs."""
+    given = [option for option, value in others.items() if value not in (None, False, [])]
+    if given:
+        raise UsageError(f"--every heals all open gaps of the last {_USUAL_DAYS} days: leave {', '.join(given)} out")
+    if read(DataSettings).folder is not None:
+        raise UsageError("--every in a data folder: `tickhouse local` heals it by itself; without --every this is done once")
 
 
 def _check_range(start: str | None, end: str | None) -> None:

@@ -16,9 +16,6 @@ from tickhouse_core.lifecycle import StopRequest
 
 log = logging.getLogger(__name__)
 
-NICENESS = 10
-"""Recorders and loaders on the same machine come first."""
-
 FIRST_SECONDS = 300.0
 """A short session starts none: the next one that lasts longer does the work."""
 

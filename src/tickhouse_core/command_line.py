@@ -94,6 +94,16 @@ def duration(option: str, text: str) -> int:
     return int(found[1]) * _UNITS_US[found[2]]
 
 
+def pause_seconds(option: str, text: str) -> float | None:
+    """Between two passes of work; None for `off`. Raises UsageError for anything else than a length of time above zero."""
+    if text == "off":
+        return None
+    seconds = duration(option, text) / SECOND_US
+    if not seconds:
+        raise UsageError(f"{option} {text!r} is no pause: write 1h, for example")
+    return seconds
+
+
 def with_data_folder(*, reads: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The same command with `--data DIR`: TICKHOUSE_DATA for as long as it runs.
 

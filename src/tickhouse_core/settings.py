@@ -180,13 +180,13 @@ class RetentionSettings(BaseSettings, env_prefix="RETENTION_", env_ignore_empty=
 class CompactionSettings(BaseSettings, env_prefix="COMPACT_", env_ignore_empty=True):
     """`tickhouse local` and the Docker stack merge the lake's small objects on a schedule."""
 
-    every: Pause = Field("1h", description="pause between two passes, such as `6h`; `off`: `tickhouse local` does not compact")
+    every: Pause = Field("1h", description="pause between two passes, such as `6h`; `off`: the lake is not compacted")
 
 
 class HealingSettings(BaseSettings, env_prefix="HEAL_", env_ignore_empty=True):
-    """`tickhouse local` fills gaps of trades from the files that Binance publishes."""
+    """`tickhouse local` and the Docker stack fill gaps of trades from the files that Binance publishes."""
 
-    every: Pause = Field("24h", description="pause between two passes; `off`: `tickhouse local` does not heal them")
+    every: Pause = Field("24h", description="pause between two passes; `off`: gaps are not filled from files")
 
 
 class PubSubSettings(BaseSettings, env_ignore_empty=True):

@@ -1,5 +1,7 @@
 """Which trades are missing, and what a file fills of them."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,9 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extract_process.backfill.trade_gaps import LeftOut, MissingTrades, OpenGap, open_gaps, stretches
+from extract_process.parquet import parquet_bytes
 from extract_process.ranges import EVERY_ID, Range
 from extract_process.venues.history_tables import trades_table
-from tickhouse_core.datasets import STREAM_EVENTS
+from tickhouse_core.datasets import STREAM_EVENTS, TRADES
+from tickhouse_core.errors import Interrupted
+from tickhouse_core.folder_store import FolderStore
+from tickhouse_core.lake_keys import hourly_key
+from tickhouse_core.reading.events import GapEvents
 from tickhouse_core.reading.objects import LATE_US
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.timestamps import DAY_US, MINUTE_US
@@ -57,6 +64,25 @@ def test_what_a_file_lacked_is_asked_for_again_on_request() -> None:
     told = events(("gap", 5, 9, "restart"), ("heal_failed", 5, 9, "archive_has_no_data"))
     assert open_gaps(told, ASKED) == []
     assert [gap.ids for gap in open_gaps(told, ASKED, again=True)] == [[Range(5, 9)]]
+
+
+def test_reading_of_events_that_is_stopped_keeps_nothing_of_it(tmp_path: Path) -> None:
+    """Where a stop comes while a large lake is read, the process must end within its grace."""
+    store = FolderStore(tmp_path)
+    for number in (1, 2):
+        told = events(("gap", number * 10, number * 10 + 4, "restart"))
+        store.write(hourly_key(STREAM_EVENTS, "binance", START, "a", number), parquet_bytes(told, STREAM_EVENTS))
+    looked: list[None] = []
+
+    def check() -> None:
+        looked.append(None)
+        if len(looked) == 2:
+            raise Interrupted("stopped")
+
+    reader = GapEvents(store, ("gap",), check)
+    with pytest.raises(Interrupted):
+        reader.of(TRADES, ASKED)
+    assert sorted(reader.of(TRADES, ASKED)["from_update_id"].to_pylist()) == [10, 20]
 
 
 def test_gap_over_midnight_is_of_both_days() -> None:

@@ -63,7 +63,7 @@ def test_an_old_gap_is_healed_beside_the_recording_and_the_process_ends_with_it(
     (worker,) = healing_workers(tmp_path, ["binance", "kucoin"], ["trades", "depth"], first_seconds=0)
     worker.start()
     try:
-        said = "gaps of trades were healed from the archive"
+        said = "gaps of trades were compared with the archive's files"
         wait_until(lambda: any(line.message == said for line in caplog.records), "a pass", 60)
     finally:
         worker.stop()

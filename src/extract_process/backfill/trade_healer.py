@@ -8,6 +8,7 @@ import asyncio
 import logging
 import tempfile
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -77,24 +78,26 @@ class TradeHealer:
         Raises Interrupted, VenueUnavailable, LakeUnavailable. A file that cannot be used costs its symbol: see `failures`.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        events = await asyncio.to_thread(_events_of, self._store, asked)
+        events = await asyncio.to_thread(_events_of, self._store, asked, stop)
         gaps = open_gaps(events, asked, again=again)
         self.report.gaps = len(gaps)
         healed_at = healed_times(events)
         for symbol in dict.fromkeys(gap.symbol for gap in gaps):
             mine = [gap for gap in gaps if gap.symbol == symbol]
-            missing = await asyncio.to_thread(self._missing, mine, healed_at)
+            missing = await asyncio.to_thread(self._missing, mine, healed_at, stop)
             if missing.ids:
                 await self._heal(symbol, mine, missing, stop)
 
-    def _missing(self, gaps: list[OpenGap], healed_at: list[int]) -> MissingTrades:
-        """Without what another recorder has: a gap is what one of them missed."""
+    def _missing(self, gaps: list[OpenGap], healed_at: list[int], stop: StopRequest) -> MissingTrades:
+        """Without what another recorder has: a gap is what one of them missed. Raises Interrupted."""
         leaves_out = self._venue.leaves_out_no_trades
         missing = MissingTrades((span for gap in gaps for span in gap.ids), leaves_out_no_trades=leaves_out)
         before = missing.count
         for start, end, ids in stretches(gaps):
+            _go_on(stop)
             asked = Request(self._venue.name, (gaps[0].symbol,), start, end)
             for table in RowScan(self._store, TRADES, asked, healed_at, ["trade_id"], ids).tables():
+                _go_on(stop)
                 missing.recorded(whole_numbers(table.column("trade_id")))
         self.report.missing += before
         self.report.recorded += before - missing.count
@@ -229,8 +232,7 @@ def _read(file: TradeFile, missing: MissingTrades, lake: _Batches, stop: StopReq
     try:
         for table in file.tables():
             lake.add(missing.take(table))
-            if stop.is_set():
-                raise Interrupted(_STOPPED)
+            _go_on(stop)
             if lake.is_full:
                 lake.write(file)
         lake.left_out(missing.end_file())
@@ -245,5 +247,10 @@ def _date_of(day: int) -> str:
     return format_instant(day * DAY_US)[:10]
 
 
-def _events_of(store: ObjectStore, asked: Request) -> pa.Table:
-    return GapEvents(store, ("gap", "healed", "heal_failed")).of(TRADES, asked)
+def _events_of(store: ObjectStore, asked: Request, stop: StopRequest) -> pa.Table:
+    return GapEvents(store, ("gap", "healed", "heal_failed"), partial(_go_on, stop)).of(TRADES, asked)
+
+
+def _go_on(stop: StopRequest) -> None:
+    if stop.is_set():
+        raise Interrupted(_STOPPED)

@@ -7,17 +7,18 @@ from typing import Annotated
 
 import typer
 
-from tickhouse.beside import NICENESS, end_with_input
+from tickhouse.beside import end_with_input
 from tickhouse.compact.day import DayOptions
 from tickhouse.compact.passes import BY_DAY, DaysLeft, Selection, VenueCounts, check_venues, compact
 from tickhouse.compact.schedule import ScheduledCompaction
-from tickhouse_core.command_line import duration, instant, print_table, with_data_folder
+from tickhouse_core.command_line import duration, instant, pause_seconds, print_table, with_data_folder
 from tickhouse_core.datasets import KLINES, dataset_named
 from tickhouse_core.errors import UsageError
 from tickhouse_core.lake import open_lake
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.timestamps import DAY_US, SECOND_US, now_us
+from tickhouse_core.schedule import NICENESS
+from tickhouse_core.timestamps import DAY_US, now_us
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def main(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,
     every: Annotated[
         str | None,
-        typer.Option(help="Run until a signal, with this pause between passes: 1h, 1d. Merges only days that are over."),
+        typer.Option(help="Run until a signal, with this pause between passes: 1h, 1d, off. Merges only days that are over."),
     ] = None,
     ends_with_input: Annotated[
         bool, typer.Option("--ends-with-input", hidden=True, help="Also end with stdin: with the process that began this one.")
@@ -55,9 +56,7 @@ def main(
             raise UsageError("--dataset klines: an object of klines holds a month already; choose another dataset")
         if dry_run and every is not None:
             raise UsageError("--dry-run counts once: leave --every out")
-        every_seconds = 0.0 if every is None else duration("--every", every) / SECOND_US
-        if every is not None and not every_seconds:
-            raise UsageError(f"--every {every!r} is no pause: write 1h, for example")
+        every_seconds = None if every is None else pause_seconds("--every", every)
         older_us, keep_us = duration("--older-than", older_than), duration("--keep-sources", keep_sources)
         selection = Selection(chosen, venue or (), instant("--since", since) if since else 0)
         store = open_lake()
@@ -86,7 +85,7 @@ def _once(store: ObjectStore, selection: Selection, options: DayOptions, stop: S
 
 
 def _keep_compacting(
-    store: ObjectStore, selection: Selection, ages_us: tuple[int, int], every_seconds: float, stop: StopRequest
+    store: ObjectStore, selection: Selection, ages_us: tuple[int, int], every_seconds: float | None, stop: StopRequest
 ) -> None:
     """Days that are over: a day that goes on would be merged anew in every pass. Ages: of hours, and of what was merged."""
     os.nice(NICENESS)

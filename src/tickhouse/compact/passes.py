@@ -7,12 +7,13 @@ from tickhouse.compact.day import DayCompaction, DayCounts, DayOptions, NotCompa
 from tickhouse.compact.runs import is_by_symbol
 from tickhouse_core.compaction_records import Compactions, RecordDamaged
 from tickhouse_core.datasets import DATASETS, KLINES, Dataset
-from tickhouse_core.errors import LakeRefused, ObjectMissing, TickhouseError
+from tickhouse_core.errors import LakeRefused, ObjectMissing
 from tickhouse_core.lake_keys import compacted_name, object_key
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.known import unknown_venue
 from tickhouse_core.reading.objects import venues_of
+from tickhouse_core.schedule import WorkLeft
 from tickhouse_core.timestamps import DAY_US, format_instant, parse_instant
 
 BY_DAY = tuple(dataset for dataset in DATASETS if dataset is not KLINES)
@@ -38,13 +39,11 @@ class VenueCounts:
     counts: DayCounts = field(default_factory=DayCounts)
 
 
-class DaysLeft(TickhouseError):
-    """Days that could not be compacted, in `reasons` a line each; all others were."""
+class DaysLeft(WorkLeft):
+    """Days that could not be compacted; all others were."""
 
     def __init__(self, reasons: Sequence[str]) -> None:
-        rest = f" (and {len(reasons) - 1} more days)" if len(reasons) > 1 else ""
-        super().__init__(f"{reasons[0]}{rest}")
-        self.reasons = tuple(reasons)
+        super().__init__(reasons, "days")
 
 
 def check_venues(store: ObjectStore, venues: Sequence[str]) -> None:

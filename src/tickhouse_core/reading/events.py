@@ -1,8 +1,9 @@
 """The gaps and heals of a lake: what its recorders wrote down themselves, read once and kept."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,8 @@ from tickhouse_core.reading.objects import received_from
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.timestamps import DAY_US, HOUR_US
+
+Step = TypeVar("Step")
 
 _CHUNK_BYTES, _CHUNK_OBJECTS = 8 * 1024 * 1024, 400
 BACKFILL = "backfill-"
@@ -37,9 +40,15 @@ class GapEvents:
     An object of events is read once; what is kept of it are gaps and heals, and the ids that are no trades.
     """
 
-    def __init__(self, store: ObjectStore, kinds: tuple[EventKind, ...] = ("gap", "healed", "backfilled")) -> None:
-        """`kinds`: which events are kept."""
+    def __init__(
+        self,
+        store: ObjectStore,
+        kinds: tuple[EventKind, ...] = ("gap", "healed", "backfilled"),
+        check: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`kinds`: which events are kept. `check` is called between steps of the reading; what it raises ends it."""
         self._store = store
+        self._check = check
         self._kinds = list(kinds)
         self._lock = threading.Lock()
         self._rows: dict[str, pa.Table] = {}
@@ -81,12 +90,12 @@ class GapEvents:
 
     def _all_since(self, venue: str, since: int) -> pa.Table:
         listed = received_from(self._store, STREAM_EVENTS, venue, since - HOUR_US)
-        fresh = [summary for summary in listed if (summary.key, summary.etag) not in self._known]
+        fresh = [one for one in self._checked(listed) if (one.key, one.etag) not in self._known]
         told = ds.field("event").isin([*self._kinds, "no_trade"]) & (ds.field("venue") == venue)
         wanted = Wanted(told, venue, ("event",))
         rows = self._rows.get(venue, self._reader.schema.empty_table())
         no_trades = self._no_trades.get(venue, rows.select(_OF_NO_TRADE).slice(0, 0))
-        for chunk in in_chunks(fresh, _CHUNK_BYTES, _CHUNK_OBJECTS):
+        for chunk in self._checked(in_chunks(fresh, _CHUNK_BYTES, _CHUNK_OBJECTS)):
             found = self._reader.read(chunk, wanted)
             is_no_trade = pc.equal(found.column("event"), "no_trade")
             no_trades = pa.concat_tables([no_trades, found.filter(is_no_trade).select(_OF_NO_TRADE)])
@@ -95,6 +104,11 @@ class GapEvents:
         self._known.update((summary.key, summary.etag) for summary in fresh)
         self._rows[venue] = rows
         return rows
+
+    def _checked(self, steps: Iterable[Step]) -> Iterator[Step]:
+        for step in steps:
+            self._check()
+            yield step
 
 
 def told_of(dataset: Dataset) -> list[str]:

@@ -143,8 +143,8 @@ def test_an_outage_is_waited_out_and_said_once(folder: Path, caplog: pytest.LogC
     assert stop.waited == [5.0, 10.0, 3_600]
     assert [one for one in caplog.messages if one == "not compacted: trying again"] == ["not compacted: trying again"]
     assert is_compacted(folder)
-    assert (scheduled.counts.passes, scheduled.counts.merged, scheduled.counts.deleted) == (1, 26, 0)
-    assert scheduled.counts.process().not_ready() == ["the lake does not answer"]  # not settled yet
+    assert (scheduled.schedule.passes, scheduled.counts.merged, scheduled.counts.deleted) == (1, 26, 0)
+    assert scheduled.schedule.not_ready() == ["the lake does not answer"]  # not settled yet
 
 
 def test_days_that_cannot_be_compacted_are_tried_again_within_the_hour_and_said_once(
@@ -169,8 +169,8 @@ def test_days_that_cannot_be_compacted_are_tried_again_within_the_hour_and_said_
         "trades of binance on 2024-08-09: refused",
         "trades of kucoin on 2024-08-09: refused",
     ]
-    assert scheduled.counts.passes == 8
-    assert not scheduled.counts.outage.is_going_on
+    assert scheduled.schedule.passes == 8
+    assert not scheduled.schedule.outage.is_going_on
 
 
 class CountingStore(FolderStore):
