@@ -22,7 +22,7 @@ from extract_process.venues import Venue
 from extract_process.venues.api import Archive, TradeFile
 from tickhouse_core.columns import INSTANT
 from tickhouse_core.datasets import TRADES
-from tickhouse_core.errors import Interrupted, VenueRefused
+from tickhouse_core.errors import Interrupted, VenueError, VenueRefused, VenueUnavailable
 from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.lake_keys import hourly_key
 from tickhouse_core.lifecycle import StopRequest
@@ -75,18 +75,28 @@ class TradeHealer:
     async def run(self, asked: Request, stop: StopRequest, *, again: bool = False) -> None:
         """`again`: also what a published file lacked before.
 
-        Raises Interrupted, VenueUnavailable, LakeUnavailable. A file that cannot be used costs its symbol: see `failures`.
+        Raises Interrupted, LakeUnavailable, and VenueUnavailable where two symbols in a row got no answer. A file that cannot be
+        used, or does not come, costs its symbol: see `failures`.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         events = await asyncio.to_thread(_events_of, self._store, asked, stop)
         gaps = open_gaps(events, asked, again=again)
         self.report.gaps = len(gaps)
         healed_at = healed_times(events)
+        is_away = False
         for symbol in dict.fromkeys(gap.symbol for gap in gaps):
             mine = [gap for gap in gaps if gap.symbol == symbol]
             missing = await asyncio.to_thread(self._missing, mine, healed_at, stop)
-            if missing.ids:
+            if not missing.ids:
+                continue
+            try:
                 await self._heal(symbol, mine, missing, stop)
+                is_away = False
+            except VenueUnavailable as error:
+                if is_away:
+                    raise
+                is_away = True
+                self._failed(symbol, error)
 
     def _missing(self, gaps: list[OpenGap], healed_at: list[int], stop: StopRequest) -> MissingTrades:
         """Without what another recorder has: a gap is what one of them missed. Raises Interrupted."""
@@ -141,11 +151,14 @@ class TradeHealer:
                         self.report.files += 1
                         return await asyncio.to_thread(_read, file, missing, lake, stop), file
                 except VenueRefused as error:
-                    log.error("the archive's file cannot be used", extra={"symbol": symbol, "why": str(error)})
-                    self.report.failures.append(str(error))
+                    self._failed(symbol, error)
                     return None
         log.info("no file of trades is published", extra={"symbol": symbol, "date": date})
         return None
+
+    def _failed(self, symbol: str, error: VenueError) -> None:
+        log.error("the archive's file cannot be used", extra={"symbol": symbol, "why": str(error)})
+        self.report.failures.append(str(error))
 
     def _tell_lacking(self, lake: "_Batches", missing: MissingTrades, seen: dict[int, tuple[Range, TradeFile]]) -> None:
         """Ids that the files should have and have not stay a gap, which says so. Of others no file is published."""
