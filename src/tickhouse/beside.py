@@ -63,7 +63,9 @@ def end_with_input(stop: StopRequest) -> None:
 
 
 def _stop_after_input(stop: StopRequest) -> None:
-    sys.stdin.buffer.read()
+    """Without Python's buffer of stdin: an interpreter that ends while a thread holds its lock aborts."""
+    while os.read(sys.stdin.fileno(), 4_096):
+        pass
     stop.set()
 
 

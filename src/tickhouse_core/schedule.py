@@ -88,6 +88,7 @@ class Schedule:
         left: tuple[str, ...] = ()
         try:
             if not run_pass():
+                self.outage.succeeded()
                 return every_seconds
         except WorkLeft as error:
             left = error.reasons
@@ -95,7 +96,11 @@ class Schedule:
             return 0.0
         except (TickhouseError, OSError) as error:
             return self.outage.failed(error)
-        self.outage.succeeded(began)
+        except Exception as error:
+            # A fault of ours that the lake's data revealed: it must not end a process that works for months.
+            log.exception("a pass revealed a fault", extra={"schedule": self.name})
+            return self.outage.failed(error)
+        self.outage.succeeded()  # no other pass is under way that could fail after this one
         self.passes += 1
         self.last_pass_us = now_us()
         passed(time.monotonic() - began)

@@ -816,11 +816,16 @@ def test_a_symbol_is_looked_for_in_so_many_objects_alone(folder: FolderStore, ca
 
 
 class ListedDays(FolderStore):
-    """Remembers which prefixes were listed."""
+    """Remembers which prefixes were listed, and how often folders were."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.listed: list[str] = []
+        self.folders_listed = 0
+
+    def folders_in(self, prefix: str) -> list[str]:
+        self.folders_listed += 1
+        return super().folders_in(prefix)
 
     def list_keys(self, prefix: str) -> Iterator[ObjectSummary]:
         self.listed.append(prefix.rpartition("date=")[2])
@@ -839,6 +844,16 @@ def test_a_long_range_is_listed_as_it_is_read(tmp_path: Path) -> None:
     assert len(store.listed) < 5
     assert [number for table in read for number in table.column("trade_id").to_pylist()] == [2, 3, 4, 5, 6]
     assert len(store.listed) == len(days) + 1  # and what was compacted of the symbol: an object a day
+
+
+def test_what_was_compacted_of_other_symbols_is_not_listed(tmp_path: Path) -> None:
+    store = ListedDays(tmp_path)
+    write(store, TRADES, trades([1], times_us=[DAY]))
+    for number in range(50):
+        store.write(f"data_sources/trades/venue=binance/symbol=S{number}USDT/date=2024-08-10/compacted.parquet", b"")
+    scan = RowScan(store, TRADES, request("binance", "BTCUSDT", DAY, DAY + HOUR))
+    assert [number for table in scan.tables() for number in table.column("trade_id").to_pylist()] == [1]
+    assert store.folders_listed < 5
 
 
 def test_objects_of_another_tool_may_have_rows_of_the_day_before(folder: FolderStore, lake: "th.Lake") -> None:

@@ -48,7 +48,9 @@ def test_passes_follow_each_other_until_the_stop() -> None:
     }
 
 
-@pytest.mark.parametrize("error", [LakeUnavailable("the lake does not answer"), OSError(28, "No space left on device")])
+@pytest.mark.parametrize(
+    "error", [LakeUnavailable("the lake does not answer"), OSError(28, "No space left on device"), ValueError("a fault of ours")]
+)
 def test_an_outage_is_waited_out_and_names_what_is_missing(error: Exception) -> None:
     stop = WaitingStop(3)
     schedule = scheduled(stop)
@@ -59,6 +61,22 @@ def test_an_outage_is_waited_out_and_names_what_is_missing(error: Exception) -> 
     schedule.run(fail)
     assert stop.waited == [5, 10, 20]
     assert (schedule.passes, schedule.not_ready()) == (0, [str(error)])
+
+
+def test_an_outage_is_over_with_the_next_pass_that_comes_to_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    stop, answers = WaitingStop(2), iter([LakeUnavailable("the lake does not answer"), None])
+    schedule = scheduled(stop)
+
+    def run_pass() -> bool:
+        if error := next(answers):
+            raise error
+        return True
+
+    schedule.run(run_pass)
+    assert stop.waited == [5, DAY]
+    assert (schedule.passes, schedule.not_ready()) == (1, [])
+    assert [record.message for record in caplog.records] == ["trying again", "at work again"]
 
 
 def test_what_is_left_is_said_once_and_tried_again_earlier(caplog: pytest.LogCaptureFixture) -> None:

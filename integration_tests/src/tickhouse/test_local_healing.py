@@ -17,8 +17,10 @@ from extract_process.venues import venue_named
 from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.server.clock import StandingClock
+from tickhouse.beside import run_beside
 from tickhouse.local_healing import healing_workers
 from tickhouse_core.folder_store import FolderStore
+from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.timestamps import DAY_US, now_us, to_datetime
 
 VENUE = venue_named("binance")
@@ -73,6 +75,13 @@ def test_an_old_gap_is_healed_beside_the_recording_and_the_process_ends_with_it(
     assert read.is_complete
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
     assert not children.exists() or "local_healing" not in "".join(map(_command_line, children.read_text().split()))
+
+
+def test_a_pass_with_nothing_to_do_ends_well_and_says_nothing(tmp_path: Path) -> None:
+    heard: list[str] = []
+    (tmp_path / "lake").mkdir()
+    code = run_beside(["tickhouse.local_healing", str(tmp_path), "binance"], StopRequest(), lambda words, _: heard.append(words))
+    assert (code, heard) == (0, [])
 
 
 def _command_line(process: str) -> str:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from extract_process.ranges import EVERY_ID, Range
 from tickhouse_core.datasets import TRADES
-from tickhouse_core.reading.events import BACKFILL, LACKING, gap_times, gaps_in, missing_ids
+from tickhouse_core.reading.events import BACKFILL, LACKING, gap_times, gaps_in, joined, missing_ids, touching
 from tickhouse_core.reading.objects import LATE_US
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
@@ -40,15 +40,17 @@ def open_gaps(events: pa.Table, request: Request, *, again: bool = False) -> lis
 
     `events` also has `heal_failed`: what a file lacked counts only if not `again`.
     """
-    failed = [] if again else _failed(events)
+    failed = {} if again else _failed(events)
     events = events.filter(pc.not_equal(events.column("event"), "heal_failed"))
     events = events.filter(pc.invert(pc.starts_with(events.column("instance"), BACKFILL)))
     gaps = gaps_in(events, request, TRADES)
     started, ended = gap_times(gaps, TRADES)
     found = []
     for place, (symbol, spans) in enumerate(zip(gaps.column("symbol").to_pylist(), missing_ids(gaps, events), strict=True)):
-        lacking = [span for name, span in failed if name == symbol]
-        ids = EVERY_ID.without([Range(first, end - 1) for first, end in spans], lacking)
+        ids = []
+        for first, end in spans:
+            lacking = [Range(start, after - 1) for start, after in touching(failed.get(symbol, []), first, end)]
+            ids += EVERY_ID.without([Range(first, end - 1)], lacking)
         if ids:
             found.append(OpenGap(symbol, ids, int(started[place]), int(ended[place])))
     return found
@@ -66,9 +68,13 @@ def stretches(gaps: list[OpenGap]) -> list[tuple[int, int, tuple[int, int]]]:
     return found
 
 
-def _failed(events: pa.Table) -> list[tuple[str, Range]]:
+def _failed(events: pa.Table) -> dict[str, list[tuple[int, int]]]:
+    """By symbol, half-open and joined."""
     said = pc.and_(pc.equal(events.column("event"), "heal_failed"), pc.equal(events.column("cause"), LACKING))
-    return [(row["symbol"], Range(row["from_update_id"], row["to_update_id"])) for row in events.filter(said).to_pylist()]
+    failed: dict[str, list[tuple[int, int]]] = {}
+    for row in events.filter(said).to_pylist():
+        failed.setdefault(row["symbol"], []).append((row["from_update_id"], row["to_update_id"] + 1))
+    return {symbol: joined(ranges) for symbol, ranges in failed.items()}
 
 
 @dataclass(frozen=True, slots=True)

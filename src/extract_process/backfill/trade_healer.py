@@ -6,7 +6,9 @@ that batch again, which silver and every reader collapse.
 
 import asyncio
 import logging
+import random
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -38,7 +40,11 @@ log = logging.getLogger(__name__)
 _BATCH_ROWS = 200_000
 """Trades of an object: some 5 MB, and a tenth of a GB while it is made."""
 
+Shuffle = Callable[[list[str]], object]
 _MONTH_LENGTH = len("2024-01")
+_MOST_UNANSWERED = 2
+"""Days in a row, each after all retries."""
+
 _STOPPED = "stopped by a signal; what was healed is kept, run again to go on"
 
 
@@ -64,39 +70,42 @@ class HealReport:
 class TradeHealer:
     """One run over a lake. `report` may be read while it runs."""
 
-    def __init__(self, venue: Venue, archive: Archive, store: ObjectStore, folder: Path) -> None:
-        """`folder`: on a disk with room for one file. It is deleted at once, and by a kill too."""
+    def __init__(
+        self, venue: Venue, archive: Archive, store: ObjectStore, folder: Path, shuffle: Shuffle = random.shuffle
+    ) -> None:
+        """`folder`: on a disk with room for one file. It is deleted at once, and by a kill too.
+
+        `shuffle` orders the symbols: two whose files never come must not end every run before the same others.
+        """
         self.report = HealReport()
         self.archive = archive
         self._venue = venue
         self._store = store
         self._folder = folder
+        self._shuffle = shuffle
 
     async def run(self, asked: Request, stop: StopRequest, *, again: bool = False) -> None:
         """`again`: also what a published file lacked before.
 
         Raises Interrupted, LakeUnavailable, and VenueUnavailable where two symbols in a row got no answer. A file that cannot be
-        used, or does not come, costs its symbol: see `failures`.
+        used, or does not come, costs its day: see `failures`.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         events = await asyncio.to_thread(_events_of, self._store, asked, stop)
         gaps = open_gaps(events, asked, again=again)
         self.report.gaps = len(gaps)
         healed_at = healed_times(events)
-        is_away = False
-        for symbol in dict.fromkeys(gap.symbol for gap in gaps):
+        gave_up: VenueUnavailable | None = None
+        symbols = list(dict.fromkeys(gap.symbol for gap in gaps))
+        self._shuffle(symbols)
+        for symbol in symbols:
             mine = [gap for gap in gaps if gap.symbol == symbol]
             missing = await asyncio.to_thread(self._missing, mine, healed_at, stop)
             if not missing.ids:
                 continue
-            try:
-                await self._heal(symbol, mine, missing, stop)
-                is_away = False
-            except VenueUnavailable as error:
-                if is_away:
-                    raise
-                is_away = True
-                self._failed(symbol, error)
+            before, gave_up = gave_up, await self._heal(symbol, mine, missing, stop)
+            if before is not None and gave_up is not None:
+                raise gave_up
 
     def _missing(self, gaps: list[OpenGap], healed_at: list[int], stop: StopRequest) -> MissingTrades:
         """Without what another recorder has: a gap is what one of them missed. Raises Interrupted."""
@@ -113,16 +122,28 @@ class TradeHealer:
         self.report.recorded += before - missing.count
         return missing
 
-    async def _heal(self, symbol: str, gaps: list[OpenGap], missing: MissingTrades, stop: StopRequest) -> None:
-        """Day by day. A gap's times are ours: where a file shows that ids are of the day beside it, that is fetched too."""
+    async def _heal(self, symbol: str, gaps: list[OpenGap], missing: MissingTrades, stop: StopRequest) -> VenueUnavailable | None:
+        """Day by day. A gap's times are ours: where a file shows that ids are of the day beside it, that is fetched too.
+
+        A day without an answer is a failure, and the last day is next: files that never come keep no other day from being healed.
+        Two in a row end it. Returns the last error where no day was answered.
+        """
         days = {day for gap in gaps for day in gap.days}
         beside = {day + step for day in days for step in (-1, 1)} - days
         lake = _Batches(self._store, self._venue.name, symbol, self.report)
         seen: dict[int, tuple[Range, TradeFile]] = {}
-        while days and missing.ids:
-            day = min(days)
+        answers, unanswered = 0, list[VenueUnavailable]()
+        while days and missing.ids and len(unanswered) < _MOST_UNANSWERED:
+            day = max(days) if unanswered else min(days)
             days.remove(day)
-            found = await self._heal_day(symbol, day, missing, lake, stop)
+            try:
+                found = await self._heal_day(symbol, day, missing, lake, stop)
+            except VenueUnavailable as error:
+                self._failed(symbol, error)
+                unanswered.append(error)
+                continue
+            answers += 1
+            unanswered.clear()
             if found is None:
                 continue
             seen[day] = span, file = found
@@ -133,6 +154,7 @@ class TradeHealer:
             days |= (before | after) & beside
             beside -= days
         await asyncio.to_thread(self._tell_lacking, lake, missing, seen)
+        return unanswered[-1] if unanswered and not answers else None
 
     async def _heal_day(
         self, symbol: str, day: int, missing: MissingTrades, lake: "_Batches", stop: StopRequest

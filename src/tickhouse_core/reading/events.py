@@ -1,5 +1,6 @@
 """The gaps and heals of a lake: what its recorders wrote down themselves, read once and kept."""
 
+import bisect
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -224,6 +225,12 @@ def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return found
 
 
+def touching(ranges: list[tuple[int, int]], first: int, end: int) -> list[tuple[int, int]]:
+    """Those of joined ranges that reach into [first, end)."""
+    begin = bisect.bisect_right(ranges, first, key=lambda one: one[1])
+    return ranges[begin : bisect.bisect_left(ranges, end, key=lambda one: one[0])]
+
+
 def absences(events: pa.Table, symbol: str) -> list[tuple[int, int]]:
     """Half-open ranges of ids that the venue said it does not have, without those that it had later."""
     mine = [event for event in events.to_pylist() if event["symbol"] == symbol and event["cause"] == NO_DATA]
@@ -238,7 +245,8 @@ def missing_ids(gaps: pa.Table, events: pa.Table) -> list[list[tuple[int, int]]]
     for gap in gaps.to_pylist():
         first, last = gap["from_update_id"], gap["to_update_id"]
         is_named = gap["is_open"] and first is not None and last is not None
-        found.append(_without([(first, last + 1)], closed.get(_series(gap), [])) if is_named else [])
+        healed = touching(closed.get(_series(gap), []), first, last + 1) if is_named else []
+        found.append(_without([(first, last + 1)], healed) if is_named else [])
     return found
 
 
@@ -260,7 +268,8 @@ def _closed_ranges(events: pa.Table) -> dict[tuple[str, str], list[tuple[int, in
 
 def _is_open(gap: dict[str, object], closed: dict[tuple[str, str], list[tuple[int, int]]]) -> bool:
     first, last = int(str(gap["from_update_id"] or 0)), int(str(gap["to_update_id"] or 0))
-    return not any(start <= first and last < end for start, end in closed.get(_series(gap), ()))
+    ranges = touching(closed.get(_series(gap), []), first, last + 1)
+    return not any(start <= first and last < end for start, end in ranges)
 
 
 def _series(event: dict[str, object]) -> tuple[str, str]:

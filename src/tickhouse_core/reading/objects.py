@@ -111,7 +111,7 @@ def objects_of_day(store: ObjectStore, dataset: Dataset, venue: str, day_us: int
 
 def received_from(store: ObjectStore, dataset: Dataset, venue: str, since_us: int) -> Iterator[ObjectSummary]:
     """All objects of a venue from the day of `since_us` on."""
-    for day in days_of(store, dataset, venue):
+    for day in recorded_days(store, dataset, venue):
         if day + DAY_US > since_us:
             yield from store.list_keys(day_prefix(dataset, venue, day))
 
@@ -146,7 +146,7 @@ def _daily(
 ) -> Iterator[tuple[int, list[Candidate]]]:
     """Day by day. An object of another tool may have rows from the day before its own on: its footer says which."""
     spans = [(request.start - MARGIN_US, request.end + MARGIN_US), *((at - LATE_US, at + LATE_US) for at in healed_at)]
-    for day in days_of(store, dataset, request.venue):
+    for day in recorded_days(store, dataset, request.venue):
         wanted = [(first, last) for first, last in spans if first < day + DAY_US and last >= day]
         found = []
         for summary in store.list_keys(day_prefix(dataset, request.venue, day)) if wanted else ():
@@ -176,16 +176,25 @@ def _klines(store: ObjectStore, request: Request, symbol: str) -> Iterator[Candi
 
 def days_of(store: ObjectStore, dataset: Dataset, venue: str, symbols: Sequence[str] = ()) -> list[int]:
     """The dates that a venue has objects of, as their first microseconds. `symbols`: of compacted objects only theirs count."""
-    places = [{"venue": venue}]
-    places += [{"venue": venue, "symbol": symbol} for symbol in symbols or symbols_of(store, dataset, venue)]
-    days = set()
-    for place in places:
-        for name in store.folders_in(object_key(dataset, place, "")):
-            try:
-                days.add(parse_instant(name.removeprefix("date=")))
-            except ValueError:
-                continue
+    days = set(recorded_days(store, dataset, venue))
+    for symbol in symbols or symbols_of(store, dataset, venue):
+        days |= _dates_in(store, dataset, {"venue": venue, "symbol": symbol})
     return sorted(days)
+
+
+def recorded_days(store: ObjectStore, dataset: Dataset, venue: str) -> list[int]:
+    """As `days_of`, without dates of objects that were compacted by symbol: one list, however many symbols there are."""
+    return sorted(_dates_in(store, dataset, {"venue": venue}))
+
+
+def _dates_in(store: ObjectStore, dataset: Dataset, place: dict[str, str]) -> set[int]:
+    days = set()
+    for name in store.folders_in(object_key(dataset, place, "")):
+        try:
+            days.add(parse_instant(name.removeprefix("date=")))
+        except ValueError:
+            continue
+    return days
 
 
 def day_prefix(dataset: Dataset, venue: str, day_us: int, symbol: str | None = None) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import IO, TypeVar
@@ -19,6 +20,9 @@ _CHECKSUM_BYTES = 4_096
 _PROOF_TRIES = 3
 """A file and its CHECKSUM are replaced one after the other; a pair that differs for longer than seconds is broken."""
 
+ROOM_BYTES = 512 * 1024 * 1024
+"""Stays free on the disk that a file is written to: twice what recorders keep free there, which stop channels for want of it."""
+
 DAY_LENGTH = len("2024-01-01")
 
 
@@ -30,7 +34,7 @@ class ArchiveFiles:
     """Async. A file that is not published (HTTP 404) proves nothing about the market.
 
     Errors, each with the file's name: VenueUnavailable when a file is still cut after all retries; VenueRefused for one that does
-    not match its CHECKSUM three times, and at once for one without a CHECKSUM or with too many bytes.
+    not match its CHECKSUM three times, and at once for one without a CHECKSUM, with too many bytes, or without room on the disk.
     """
 
     def __init__(self, client: httpx.AsyncClient) -> None:
@@ -92,8 +96,11 @@ class ArchiveFiles:
             if not _is_found(response, path):
                 return None
             digest = hashlib.sha256()
+            length = response.headers.get("content-length", "")
+            _check_room(path, sink, int(length) if length.isdecimal() else 0)
             async for block in response.aiter_bytes():
                 digest.update(block)
+                _check_room(path, sink, len(block))
                 sink.write(block)
             return digest.hexdigest()
 
@@ -114,6 +121,20 @@ class ArchiveFiles:
                 return await use(response)
         except httpx.RequestError as error:
             raise VenueUnavailable(f"{path}: {type(error).__name__} {error}".rstrip()) from error
+
+
+def _check_room(path: str, sink: IO[bytes], more_bytes: int) -> None:
+    """Raises VenueRefused where a sink on a disk has no room for so many bytes more."""
+    try:
+        disk = os.fstatvfs(sink.fileno())
+    except io.UnsupportedOperation:  # a sink in memory, which the limit of the body bounds
+        return
+    free_bytes = disk.f_bavail * disk.f_frsize
+    if free_bytes < more_bytes + ROOM_BYTES:
+        raise VenueRefused(
+            f"{path} has no room on the disk of SPOOL_DIR: {free_bytes >> 20} MB are free, {ROOM_BYTES >> 20} MB stay free for"
+            " recorders; make room"
+        )
 
 
 def folder_of(market: str, kind: str, symbol: str, date: str) -> str:

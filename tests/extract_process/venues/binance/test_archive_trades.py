@@ -5,11 +5,14 @@ import io
 import tempfile
 import tracemalloc
 import zipfile
+from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import httpx
 import pytest
 
+from extract_process.spool.limits import DISK_RESERVE_BYTES
+from extract_process.venues.binance import archive_files
 from extract_process.venues.binance.archive import BinanceArchive
 from extract_process.venues.binance.archive_trades import BinanceTradeFile, trades_path
 from tickhouse_core.datasets import AGG_TRADES
@@ -141,6 +144,28 @@ async def test_file_larger_than_memory_is_read_in_blocks() -> None:
     assert rows == 1_000_000
     assert file.sha256 == hashlib.sha256(content).hexdigest()
     assert peak < 40_000_000 < len(lines)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Transfer-Encoding": "chunked"}], ids=["of a known length", "of an unknown one"])
+async def test_a_file_takes_no_room_that_recorders_need(headers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recorders stop channels where the disk is nearly full."""
+    content = zipped(SPOT_US)
+    checksum = f"{hashlib.sha256(content).hexdigest()}  BTCUSDT-trades-2025-03-09.zip\n".encode()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_proof = request.url.path.endswith(".CHECKSUM")
+        return httpx.Response(200, content=checksum if is_proof else iter_of(content) if headers else content, headers=headers)
+
+    async def iter_of(body: bytes) -> AsyncIterator[bytes]:
+        yield body
+
+    archive = BinanceArchive(httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="https://archive.test"))
+    assert archive_files.ROOM_BYTES >= 2 * DISK_RESERVE_BYTES
+    monkeypatch.setattr(archive_files, "ROOM_BYTES", 1 << 60)
+    with tempfile.TemporaryFile() as sink:
+        with pytest.raises(VenueRefused, match=r"-2025-03-09\.zip has no room on the disk of SPOOL_DIR: \d+ MB are free"):
+            await archive.fetch_trades("BTCUSDT", "2025-03-09", sink)
+        assert sink.tell() == 0
 
 
 def test_a_file_on_disk_whose_beginning_is_missing_is_refused() -> None:
