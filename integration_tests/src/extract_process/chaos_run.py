@@ -67,6 +67,7 @@ class Chaos:
         """`seconds` is what the recorders are told as `--duration`; the last of them are calm."""
         self.seed, self.seconds, self.folder = seed, seconds, folder
         self.calm_seconds = min(LONGEST_SECONDS + 20.0, seconds / 3)  # after so many faults snapshots are asked for that seldom
+        self.stop_seconds = max(30.0, seconds / 2, patience(10))
         self._environment = environment
         self.venues = chaos_venues(seed)
         self.said: dict[str, list[tuple[float, str, str]]] = {venue.kind: [] for venue in self.venues}
@@ -86,7 +87,7 @@ class Chaos:
                 plan = schedule(venue, self.seed, FIRST_FAULT_SECONDS, self.seconds - self.calm_seconds)
                 said = self.said[venue.kind]
                 begin(venue, plan, self.seed, lambda name, symbol, said=said: said.append((time.time(), name, symbol)))  # type: ignore[misc]
-            deadline = time.monotonic() + self.seconds + patience(90)
+            deadline = time.monotonic() + self.seconds + self.stop_seconds + patience(60)
             while any(one.process.poll() is None for one in self.recorders.values()) and time.monotonic() < deadline:
                 for one in self.recorders.values():
                     one.look()
@@ -111,7 +112,7 @@ class Chaos:
         symbols = [word for symbol in venue.markets for word in ("--symbol", symbol)]
         command = [sys.executable, "-m", "extract_process.stream", "--venue", venue.kind, "--duration", f"{self.seconds}"]
         command += [word for channel in venue.channels for word in ("--channel", channel)]
-        command += ["--stop-seconds", f"{max(30.0, patience(10)):.0f}"]  # what stays in the spool of a busy machine is not judged
+        command += ["--stop-seconds", f"{self.stop_seconds:.0f}"]  # what would stay in the spool of a busy machine is not judged
         environment = {**os.environ, "PYTHONPATH": str(SOURCES), **self._environment, **venue.environment}
         with log.open("wb") as errors, summary.open("wb") as out:
             process = subprocess.Popen([*command, *symbols, *OPTIONS], env=environment, stdout=out, stderr=errors)
@@ -124,7 +125,7 @@ class Chaos:
             yield f"{venue.kind}: exit code {recorder.process.poll()}: {log[-500:]}"
             return
         lasted = float(recorder.summary.read_text().split()[-1].replace(",", ""))
-        if not self.seconds <= lasted <= self.seconds + patience(10):
+        if not self.seconds <= lasted <= self.seconds + self.stop_seconds + patience(10):
             yield f"{venue.kind}: {self.seconds} s were {lasted} s"
         if "Traceback" in log:
             yield f"{venue.kind}: a traceback: {log[log.index('Traceback') :][:800]}"

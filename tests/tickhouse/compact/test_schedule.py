@@ -144,7 +144,7 @@ def test_an_outage_is_waited_out_and_said_once(folder: Path, caplog: pytest.LogC
     assert [one for one in caplog.messages if one == "not compacted: trying again"] == ["not compacted: trying again"]
     assert is_compacted(folder)
     assert (scheduled.schedule.passes, scheduled.counts.merged, scheduled.counts.deleted) == (1, 26, 0)
-    assert scheduled.schedule.not_ready() == ["the lake does not answer"]  # not settled yet
+    assert scheduled.schedule.not_ready() == []
 
 
 def test_days_that_cannot_be_compacted_are_tried_again_within_the_hour_and_said_once(
