@@ -19,8 +19,17 @@ MARKETS_FILE = Path("resources/markets.yaml")
 """The user's own, seen from the working directory."""
 
 DEFAULT_CHANNELS = ("trades", "depth")
+EXAMPLE = "binance: {majors: {enabled: true, streams: [trades, depth], symbols: [BTCUSDT]}}"
+"""A whole markets file, for errors."""
+
 NO_PRIORITY = 1_000_000
 """After every symbol that has one."""
+
+_TIER_DEPTH = 2
+"""Keys from the top of the file down to a tier: venue and name."""
+
+_EXPECTED = ("venues with their tiers", "tiers with their keys", "the keys of a tier", "a symbol")
+"""By the number of keys from the top."""
 
 SymbolName = Annotated[str, Field(pattern=r"^\S+$")]
 Wanted = dict[str, tuple[str, ...]]
@@ -138,12 +147,29 @@ def _tiers(path: Path, venue: str) -> dict[str, Tier] | None:
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
-        problem = error.errors()[0]
-        raise UsageError(f"{path}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
+        raise UsageError(f"{path}: {_mistake(error)}") from error
     known = venue_names()
     if unknown := [name for name in venues if name not in known]:
         raise UsageError(f"{path}: unknown venue {unknown[0]!r}, choose from {', '.join(known)}")
     return venues.get(venue)
+
+
+def _mistake(error: ValidationError) -> str:
+    """Place and words of one mistake. An unknown key comes first: it is often the key that another mistake says is missing."""
+    problems = error.errors()
+    if unknown := [problem["loc"] for problem in problems if problem["type"] == "extra_forbidden"]:
+        having = min(unknown, key=len)[:-1]
+        keys = ", ".join(repr(loc[-1]) for loc in unknown if loc[:-1] == having)
+        known = Symbol if "symbols" in having[_TIER_DEPTH:] else Tier
+        return f"{_words(having)}unknown key {keys}, choose from {', '.join(known.model_fields)}"
+    place, said = problems[0]["loc"], problems[0]["msg"]
+    if problems[0]["type"] in ("dict_type", "model_type"):
+        said = f"expected {_EXPECTED[min(len(place), len(_EXPECTED) - 1)]}, such as {EXAMPLE}"
+    return f"{_words(place)}{said}"
+
+
+def _words(place: Sequence[int | str]) -> str:
+    return f"{'.'.join(map(str, place))}: " if place else ""
 
 
 def _check(place: str, named: Tier | Symbol, venue: Venue) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,7 @@ from tickhouse.embedded import TimeLimit, Worker, bring_gold_up, data_folder, li
 from tickhouse.live_status import LiveStatus, market_words, shown, terminal
 from tickhouse.local_compaction import compaction_workers
 from tickhouse.local_healing import healing_workers
-from tickhouse.local_markets import markets_in_time
+from tickhouse.local_markets import channels_by_venue, markets_in_time
 from tickhouse.local_summary import RunSummary, next_commands
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.command_line import instant, one_of
@@ -85,9 +85,12 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class LocalOptions:
-    """What is recorded into which folder, and where page and SQL listen. `seconds`: None until the stop."""
+    """What is recorded into which folder, and where page and SQL listen. `seconds`: None until the stop.
 
-    venues: Sequence[str]
+    `venues` has the channels of each, `channels` all as they were named.
+    """
+
+    venues: Mapping[str, tuple[str, ...]]
     symbols: Sequence[str]
     channels: tuple[str, ...]
     history: History | None
@@ -106,7 +109,7 @@ def run_local(options: LocalOptions, stop: StopRequest) -> None:
         parts.enter_context(data_folder(options.folder))
         with shown(status):
             status.phase = "looking the symbols up"
-            markets = asyncio.run(markets_in_time(options.venues, options.symbols, stop))
+            markets = asyncio.run(markets_in_time(list(options.venues), options.symbols, stop))
             if stop.is_set():
                 return
             status.what = market_words(markets)
@@ -126,7 +129,7 @@ def run_local(options: LocalOptions, stop: StopRequest) -> None:
 
 def _commands(options: LocalOptions) -> Sequence[str]:
     of_history = [] if options.history is None else options.history.options
-    return next_commands(options.venues, options.symbols, options.channels, of_history, options.folder)
+    return next_commands(list(options.venues), options.symbols, options.channels, of_history, options.folder)
 
 
 def _hold(options: LocalOptions, parts: ExitStack) -> tuple[socket.socket, socket.socket]:
@@ -154,12 +157,12 @@ def _record(
     """Until the stop or the end; then everything ends within END_SECONDS, and what is not done by then is left."""
     limits = BatchLimits(age_seconds=options.batch_seconds)
     captures = [
-        StreamOptions(dict.fromkeys(chosen, options.channels), limits=limits, venue=venue, stop_seconds=STOP_SECONDS)
+        StreamOptions(dict.fromkeys(chosen, options.venues[venue]), limits=limits, venue=venue, stop_seconds=STOP_SECONDS)
         for venue, chosen in markets.items()
     ]
     with closing(TimeLimit(END_SECONDS)) as limit:
         compactions = compaction_workers(options.folder, partial(setattr, status, "compacted"))
-        heals = healing_workers(options.folder, list(markets), options.channels)
+        heals = healing_workers(options.folder, options.venues)
         beside = [*_history_workers(markets, options.history, status), *compactions, *heals]
         pipeline = live_pipeline(captures, on_end=stop.set, beside=beside, limit=limit)
         with pipeline as running, running_page(options.page, listener=listener) as url:
@@ -225,7 +228,10 @@ def main(
         list[str] | None, typer.Option(help="Symbol in the venue's spelling; repeats. Default: ACTIVE_SYMBOLS.")
     ] = None,
     channel: Annotated[
-        list[str] | None, typer.Option(help=f"{', '.join(CHANNELS)}; repeats. Default: {', '.join(DEFAULT_CHANNELS)}.")
+        list[str] | None,
+        typer.Option(
+            help=f"{', '.join(CHANNELS)}; repeats. Each venue records those it has. Default: {', '.join(DEFAULT_CHANNELS)}."
+        ),
     ] = None,
     venue: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(venue_names())}; repeats. Default: {DEFAULT_VENUE}.")
@@ -247,12 +253,10 @@ def main(
     """Record live markets on this machine and serve the status page: no Docker, no account, data in ./data."""
 
     def work() -> None:
-        venues = list(dict.fromkeys(venue or [DEFAULT_VENUE]))
-        symbols = named_or_active(symbol, *venues)
         channels = tuple(dict.fromkeys(channel or DEFAULT_CHANNELS))
+        venues = channels_by_venue(list(dict.fromkeys(venue or [DEFAULT_VENUE])), channels)
+        symbols = named_or_active(symbol, *venues)
         for known in map(venue_named, venues):
-            for name in channels:
-                one_of("--channel", name, known.channels)
             one_of("--interval", interval, known.intervals)
         history = None if since is None else History(instant("--since", since), interval)
         if history is not None and history.since_us > now_us():

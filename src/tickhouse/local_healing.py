@@ -5,7 +5,7 @@ That process is `python -m tickhouse.local_healing FOLDER VENUE …`: one pass o
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -31,13 +31,14 @@ log = logging.getLogger(__name__)
 _NOT_HEALED = "gaps of trades are not healed: trying again later"
 
 
-def healing_workers(
-    folder: Path, venues: Sequence[str], channels: Sequence[str], first_seconds: float = FIRST_SECONDS
-) -> list[Worker]:
-    """None where HEAL_EVERY is `off`, where no trades are recorded, or where no venue publishes them as files."""
+def healing_workers(folder: Path, venues: Mapping[str, Sequence[str]], first_seconds: float = FIRST_SECONDS) -> list[Worker]:
+    """None where HEAL_EVERY is `off`, or where no venue that trades are recorded of publishes them as files.
+
+    `venues` has the channels that are recorded of each.
+    """
     every_seconds = pause_seconds("HEAL_EVERY", read(HealingSettings).every)
-    known = [name for name in venues if venue_named(name).open_archive is not None]
-    if every_seconds is None or "trades" not in channels or not known:
+    known = [name for name, channels in venues.items() if "trades" in channels and venue_named(name).open_archive is not None]
+    if every_seconds is None or not known:
         return []
     return [Worker("healing", partial(_keep_healing, folder, known, every_seconds, first_seconds))]
 

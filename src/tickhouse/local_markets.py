@@ -1,7 +1,7 @@
-"""Which of the symbols that a person named each venue records: what it lists, spelled as it spells it."""
+"""What each venue records of the channels and symbols that a person named: those that it has, spelled as it spells them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from extract_process.listing import CONNECTIONS, did_you_mean, likely_symbols, unknown_of
 from extract_process.venues import venue_named
@@ -13,6 +13,32 @@ log = logging.getLogger(__name__)
 
 LOOK_UP_SECONDS = 10.0
 """Longer, a venue counts as unavailable: recording begins, and looks the symbols up again by itself."""
+
+
+def channels_by_venue(venues: Sequence[str], named: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Of each venue the named channels that it has.
+
+    Raises UsageError for a channel that no venue has, and for a venue that has none of them.
+    """
+    having = {name: venue_named(name).channels for name in venues}
+    if unknown := [channel for channel in named if not any(channel in channels for channels in having.values())]:
+        raise UsageError(f"--channel {unknown[0]!r}: {_choice(having)}")
+    chosen = {name: tuple(channel for channel in named if channel in channels) for name, channels in having.items()}
+    if idle := [name for name, channels in chosen.items() if not channels]:
+        others = " or ".join(named)
+        raise UsageError(f"--venue {idle[0]}: it has no {others}; leave it out, or {_choice({idle[0]: having[idle[0]]})}")
+    for name, channels in chosen.items():
+        if missing := [channel for channel in named if channel not in channels]:
+            log.info("channels that this venue does not have are left out", extra={"venue": name, "channels": ", ".join(missing)})
+    return chosen
+
+
+def _choice(having: Mapping[str, Sequence[str]]) -> str:
+    """Venues with the same channels are named together."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, channels in having.items():
+        alike.setdefault(tuple(channels), []).append(name)
+    return "choose from " + ", or ".join(f"{', '.join(channels)} ({', '.join(names)})" for channels, names in alike.items())
 
 
 async def markets_in_time(venues: Sequence[str], symbols: Sequence[str], stop: StopRequest) -> dict[str, list[str]]:

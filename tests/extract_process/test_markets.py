@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from extract_process.markets import MARKETS_FILE, active_symbols, collected_markets, markets_file, named_or_active, read_markets
+from extract_process.markets import (
+    EXAMPLE,
+    MARKETS_FILE,
+    active_symbols,
+    collected_markets,
+    markets_file,
+    named_or_active,
+    read_markets,
+)
 from extract_process.venues import DEFAULT_FUTURES, venue_named
 from tickhouse_core.errors import UsageError
 
@@ -124,8 +132,11 @@ def test_of_a_venue_that_is_not_in_the_file_the_usual_symbols_are_collected(
         ("binance: {a: {enabled: true, streams: [candles], symbols: [X]}}", r"binance\.a\.streams: unknown 'candles'"),
         ("binance: {a: {enabled: true, symbols: [X]}}", r"binance\.a\.streams: Field required"),
         ("binance: {a: {enabled: true, streams: [depth], symbols: ['B TC']}}", r"binance\.a\.symbols\.0"),
-        ("binance: {a: {enabled: true, streams: [depth], symbols: [X], colour: red}}", r"binance\.a\.colour"),
-        ("binance: {a: {enabled: true, streams: [depth], symbols: [{symbol: X, color: 1}]}}", r"binance\.a\.symbols\.0\.color"),
+        ("binance: {a: {enabled: true, streams: [depth], symbols: [X], colour: red}}", r"binance\.a: unknown key 'colour', "),
+        (
+            "binance: {a: {enabled: true, streams: [depth], symbols: [{symbol: X, color: 1}]}}",
+            r"a\.symbols\.0: unknown key 'color', ",
+        ),
         ("binance: {a: {enabled: true, streams: [depth], symbols: [{enabled: true}]}}", r"symbols\.0\.symbol: Field required"),
         ("binance: {a: {enabled: true, streams: [depth], symbols: [{symbol: X, priority: 0}]}}", r"symbols\.0\.priority"),
         ("binance: {a: {enabled: true, streams: [depth], symbols: [7]}}", r"binance\.a\.symbols\.0"),
@@ -136,6 +147,19 @@ def test_of_a_venue_that_is_not_in_the_file_the_usual_symbols_are_collected(
             " b: {enabled: true, streams: [klines], interval: 5m, symbols: [X]}}",
             r"binance\.b\.X: interval 5m, but another tier has 1m: name one",
         ),
+        (
+            "binance: {a: {enable: true, stream: [depth], symbols: [{symbol: X, color: 1}]}}",
+            r"a: unknown key 'enable', 'stream', choose from enabled, streams, priority, interval, symbols$",
+        ),
+        (
+            "binance: {symbols: {enabled: true, streams: [depth], symbols: [X, {symbol: Y, stream: [depth]}]}}",
+            r"symbols\.symbols\.1: unknown key 'stream', choose from symbol, enabled, priority, streams, interval$",
+        ),
+        ("binance: {symbols: {enable: true, streams: [depth], symbols: [X]}}", r"symbols: unknown key 'enable', .*, symbols$"),
+        ("", r"markets\.yaml: expected venues with their tiers, such as binance: \{"),
+        ("[BTCUSDT, ETHUSDT]", r"markets\.yaml: expected venues with their tiers, such as binance: \{"),
+        ("binance: [BTCUSDT]", r"markets\.yaml: binance: expected tiers with their keys, such as "),
+        ("binance: {a: [BTCUSDT]}", r"markets\.yaml: binance\.a: expected the keys of a tier, such as "),
         ("binance: [", "is not YAML"),
         ("binance: {}", "enables no symbol of binance"),
         ("binance: {a: {enabled: true, streams: [depth], symbols: [{symbol: X, enabled: false}]}}", "enables no symbol"),
@@ -148,6 +172,10 @@ def test_a_mistake_is_one_line_with_file_and_place(text: str, said: str, tmp_pat
         read_markets(path, BINANCE)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_example_of_the_errors_is_a_file(tmp_path: Path) -> None:
+    assert read_markets(markets(tmp_path, EXAMPLE), BINANCE).wanted == {"BTCUSDT": ("trades", "depth")}
 
 
 def test_without_a_file_symbols_must_be_named(tmp_path: Path) -> None:

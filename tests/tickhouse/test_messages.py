@@ -71,6 +71,14 @@ def test_history_from_the_future_is_one_line_before_anything_is_built() -> None:
     assert (said.returncode, everything()) == (2, [])
 
 
+def test_a_venue_without_a_channel_is_one_line_before_anything_is_built() -> None:
+    both = ("--venue", "binance", "--venue", "binance-usdm", "--channel", "mark_prices")
+    said = run_here("tickhouse.cli", "local", "--symbol", "BTCUSDT", *both)
+    (line,) = said.stderr.splitlines()
+    assert line.startswith("error: --venue binance: it has no mark_prices; leave it out, or choose from trades, ")
+    assert (said.returncode, everything()) == (2, [])
+
+
 def test_one_folder_has_no_cells_which_is_one_line_before_anything_is_built() -> None:
     said = run_here("tickhouse.cli", "local", "--symbol", "BTCUSDT", environment={"TICKHOUSE_CELL": "2/4"})
     assert said.stderr == "error: TICKHOUSE_CELL=2/4: `tickhouse local` has one folder for all its symbols: unset it\n"

@@ -22,6 +22,7 @@ from tests.waiting import patience, wait_until
 
 from simulated_exchange.app import running_exchange
 from simulated_exchange.config import ExchangeConfig
+from simulated_exchange.variables import variables_of
 
 pytestmark = pytest.mark.stack
 
@@ -139,6 +140,23 @@ def test_two_venues_with_history_beside_and_nothing_asked_twice(environment: dic
     assert rows is not None, printed
     new, in_all = (int(words.replace(",", "")) for words in rows.groups())
     assert new < 100 < 2 * 2 * 24 * 60 - 2 <= in_all
+
+
+def test_each_venue_records_those_of_the_named_channels_that_it_has(environment: dict[str, str]) -> None:
+    futures = {**environment, **variables_of(environment["BINANCE_REST_URL"])}
+    venues = ("--venue", "binance", "--venue", "binance-usdm")
+    lake = Path("data/lake/data_sources")
+
+    def has_all(_: list[str]) -> bool:
+        return {*lake.glob("trades/venue=*"), *lake.glob("mark_prices/venue=*")} == wanted
+
+    wanted = {lake / "trades/venue=binance", lake / "trades/venue=binance-usdm", lake / "mark_prices/venue=binance-usdm"}
+    channels = ("--channel", "mark_prices", "--channel", "trades")
+    said = "".join(recorded_until(futures, (*venues, *channels), has_all))
+    assert has_all([]), said
+    assert "channels that this venue does not have are left out venue=binance channels=mark_prices" in said
+    goes_on = f"tickhouse local {' '.join((*venues, '--symbol', 'BTCUSDT', *channels))} --data"
+    assert goes_on in said, "the printed command has the channels as they were named"
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_an_old_gap_is_healed_beside_the_recording_and_the_process_ends_with_it(
     assert len(trades) > 100
     caplog.set_level("INFO")
     record_with_a_gap(FolderStore(tmp_path / "lake"), trades)
-    (worker,) = healing_workers(tmp_path, ["binance", "kucoin"], ["trades", "depth"], first_seconds=0)
+    (worker,) = healing_workers(tmp_path, {"binance": ["trades", "depth"], "kucoin": ["trades"]}, first_seconds=0)
     worker.start()
     try:
         said = "gaps of trades were compared with the archive's files"
@@ -96,7 +96,7 @@ def test_an_exchange_that_does_not_answer_is_logged_and_tried_again(
 ) -> None:
     monkeypatch.setenv("BINANCE_ARCHIVE_URL", "http://127.0.0.1:9")
     record_with_a_gap(FolderStore(tmp_path / "lake"), trades)
-    (worker,) = healing_workers(tmp_path, ["binance"], ["trades"], first_seconds=0)
+    (worker,) = healing_workers(tmp_path, {"binance": ["trades"]}, first_seconds=0)
     worker.start()
     try:
         said = "gaps of trades are not healed: trying again later"
@@ -106,14 +106,19 @@ def test_an_exchange_that_does_not_answer_is_logged_and_tried_again(
 
 
 @pytest.mark.parametrize(
-    ("every", "venues", "channels"),
-    [("off", ["binance"], ["trades"]), ("24h", ["kucoin"], ["trades"]), ("24h", ["binance"], ["depth"])],
+    ("every", "venues"),
+    [
+        ("off", {"binance": ["trades"]}),
+        ("24h", {"kucoin": ["trades"]}),
+        ("24h", {"binance": ["depth"]}),
+        ("24h", {"binance": ["depth"], "kucoin": ["trades"]}),
+    ],
 )
 def test_nothing_runs_where_nothing_can_be_healed(
-    every: str, venues: list[str], channels: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    every: str, venues: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEAL_EVERY", every)
-    assert healing_workers(tmp_path, venues, channels) == []
+    assert healing_workers(tmp_path, venues) == []
 
 
 def test_a_wrong_pause_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
