@@ -58,7 +58,7 @@ async def _days(asked: "Request", dataset: "Dataset") -> AsyncIterator["TradeDay
     from extract_process.backfill.trade_days import TradeDays
 
     async with _opened(asked) as (venue, archive, store, folder):
-        yield TradeDays(venue, archive, store, folder, dataset, lambda symbol: _contract_size(venue, symbol))
+        yield TradeDays(venue, archive, store, folder, dataset, partial(_contract_size, venue), partial(_doubt, venue))
 
 
 @asynccontextmanager
@@ -90,6 +90,22 @@ async def _contract_size(venue: Venue, symbol: str) -> str:
     except (VenueError, UnknownSymbols) as error:
         log.warning("what a contract is worth is not known: volumes in the quote asset wait", extra={"why": str(error)})
         return ""
+
+
+async def _doubt(venue: Venue, symbol: str) -> str:
+    """See `trade_days.Doubt`. Where no list can be had, a correct symbol is doubted too."""
+    from extract_process.listing import unknown_of
+
+    try:
+        async with venue.open_rest(read(SpoolSettings).folder, 1) as rest:
+            await rest.synchronize_clock()
+            await unknown_of(rest, [symbol])
+    except UnknownSymbols as error:
+        return str(error)
+    except VenueError as error:
+        log.warning("whether the venue lists a symbol is not known", extra={"symbol": symbol, "why": str(error)})
+        return f"its markets cannot be looked up now: write it as the venue does, for example {venue.symbol_example}"
+    return ""
 
 
 def run_healing(

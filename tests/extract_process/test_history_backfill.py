@@ -1,6 +1,7 @@
 """Venues that publish late, change their past or say one settlement twice: what a history requests again, keeps and records."""
 
 import asyncio
+import logging
 import types
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from extract_process.backfill.history import HistoryBackfill, funding_history, o
 from extract_process.ranges import Range
 from extract_process.venues.history_tables import funding_rates_table, open_interest_table
 from extract_process.venues.rest_client import Answer
+from tickhouse_core.errors import VenueError
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.timestamps import HOUR_US, MINUTE_US, parse_instant
@@ -69,6 +71,36 @@ def test_period_that_is_published_late_is_landed_by_the_next_run(tmp_path: Path,
     venue.now += 3 * HOUR_US  # only 13:00 was published: what is an hour old is a gap, and not requested again
     assert run() == (1, 1, 1)
     assert run() == (0, 0, 1)
+
+
+OLDEST = "2026-10-30T13:05"  # 30 days before the venue's now but an hour, and up to the next period
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "too_old", "wanted"),
+    [
+        ("2026-10-30T12:55", "2026-10-30T13:15", 2, 2),
+        ("2026-10-30T12:55", OLDEST, 2, 0),
+        (OLDEST, "2026-10-30T13:10", 0, 1),
+        ("2026-01-01", "2026-01-02", 288, 0),
+        ("2026-01-01T00:01", "2026-01-01T00:11", 2, 0),
+    ],
+)
+def test_too_old_is_counted_within_the_range_and_nothing_else_is_one_line(
+    start: str, end: str, too_old: int, wanted: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    venue = LateVenue()
+    backfill = HistoryBackfill("binance-usdm", open_interest_history("5m"), venue, FolderStore(tmp_path))  # type: ignore[arg-type]
+    run = backfill.run(["BTCUSDT"], parse_instant(start), parse_instant(end), StopRequest())
+    if wanted:
+        asyncio.run(run)
+        lines = [line for line in caplog.records if line.levelno == logging.WARNING]
+        assert [vars(line)["before"] for line in lines] == [f"{OLDEST}:00Z"] * bool(too_old)
+    else:
+        says = r" is too old: binance-usdm has the open interest of the last 30 days; name an --end after 2026-10-30T13:05:00Z, "
+        with pytest.raises(VenueError, match=rf"^{start}\S* to {end}\S*{says}"):
+            asyncio.run(run)
+    assert (backfill.report.too_old, backfill.report.slots_wanted, len(venue.asked)) == (too_old, wanted, bool(wanted))
 
 
 class SettlingVenue(LateVenue):

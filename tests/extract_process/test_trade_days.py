@@ -16,6 +16,7 @@ import pytest
 from tests.tickhouse.compact.lakes import run, run_and_retire
 
 import tickhouse as th
+from extract_process.backfill import trade_days
 from extract_process.backfill.day_writer import HistoryReport
 from extract_process.backfill.trade_days import TradeDays
 from extract_process.parquet import parquet_bytes, write_events
@@ -72,6 +73,8 @@ class Lake:
     folder: Path
     files: Files = field(default_factory=Files)
     told: int = 0
+    doubt: str = ""
+    """What the venue's list of markets says of the symbol."""
 
     @property
     def store(self) -> FolderStore:
@@ -82,12 +85,16 @@ class Lake:
     ) -> HistoryReport:
         async def days() -> HistoryReport:
             venue = venue_named(self.files.venue)
-            found = TradeDays(venue, self.files, store or self.store, self.folder / "spool", TRADES, part_rows=part_rows)
+            spool = self.folder / "spool"
+            found = TradeDays(venue, self.files, store or self.store, spool, TRADES, doubt=self._doubt, part_rows=part_rows)
             asked = Request(self.files.venue, (SYMBOL,), parse_instant(start), parse_instant(end))
             await found.run(asked, StopRequest(), again=again)
             return found.report
 
         return asyncio.run(days())
+
+    async def _doubt(self, symbol: str) -> str:
+        return self.doubt
 
     def capture(self, ids: Iterable[int], began: int = START) -> None:
         """A trade a minute."""
@@ -179,6 +186,30 @@ def test_day_that_a_capture_recorded_whole_is_no_gap_if_its_file_is_not_publishe
     assert lake.events() == []
     assert (report.complete, report.lacking, report.failures) == (1, 0, [])
     assert lake.rows().is_complete
+
+
+def test_file_that_may_still_come_is_said_to_and_its_day_is_a_gap_until_then(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The venue lists the symbol, so that its spelling is right: also where the lake has nothing of it."""
+    lake.files.put(DAY, range(100, 110))
+    files, lake.files.rows = lake.files.rows, {}
+    not_yet = f"{DAY}: no file is published yet: it comes in the course of the next day, and the next run requests it again"
+    for now, said in ((parse_instant(THIRD) - 1, not_yet), (parse_instant(THIRD), f"{DAY}: no file is published")):
+        monkeypatch.setattr(trade_days, "now_us", lambda now=now: now)
+        assert lake.record().failures == [f"{SYMBOL}: {said}"]
+        assert [event for event, _, _ in lake.events()] == ["gap"], "one, however often it is requested"
+    lake.files.rows = files
+    assert lake.record().failures == []
+    assert [event for event, _, _ in lake.events()] == ["gap", "healed"]
+
+
+def test_symbol_that_the_venue_may_not_list_is_one_line_and_no_gap_unless_the_lake_has_it(lake: Lake) -> None:
+    lake.doubt = "unknown symbol"
+    report = lake.record(DAY, THIRD)
+    assert report.failures == [f"{SYMBOL}: no file is published of {DAY} to {NEXT}: unknown symbol"]
+    assert (report.lacking, report.gaps, lake.events()) == (2, 0, [])
+    lake.capture([7], START - 5 * DAY_US)
+    assert lake.record(DAY, THIRD).failures == [f"{SYMBOL}: {DAY} to {NEXT}: no file is published"]
+    assert [event for event, _, _ in lake.events()] == ["gap", "gap"]
 
 
 @pytest.mark.parametrize("captured", [range(100, 300), [*range(99, 150), *range(151, 301)]])

@@ -291,9 +291,31 @@ def test_rows_of_a_file_that_was_replaced_leave_the_warehouse(
     assert rows.is_complete
 
 
-def test_symbol_without_any_file_is_one_line_and_no_gap(market: Recording) -> None:
-    with pytest.raises(VenueError, match=r"^NOPE: no file is published of 2025-03-09 to 2025-03-10: write it as the venue does"):
-        run_days(Request(market.name, ("NOPE",), us(START), us(END)), StopRequest())
+@pytest.mark.parametrize(
+    ("symbol", "said"),
+    [
+        ("NOPE", "unknown symbol NOPE on binance: write it as the venue does, for example BTCUSDT"),
+        ("btc-usdt", "unknown symbol btc-usdt on binance: did you mean BTCUSDT[?]"),
+    ],
+)
+def test_symbol_that_the_venue_does_not_list_is_one_line_and_no_gap(market: Recording, symbol: str, said: str) -> None:
+    with pytest.raises(VenueError, match=rf"^{symbol}: no file is published of 2025-03-09 to 2025-03-10: {said}$"):
+        run_days(Request(market.name, (symbol,), us(START), us(END)), StopRequest())
+    assert rows_of(market.store, "stream_events") == []
+
+
+@pytest.mark.parametrize("market", APIS, indirect=True)
+def test_listed_symbol_without_any_file_is_a_gap_and_no_matter_of_spelling(market: Recording) -> None:
+    with pytest.raises(VenueError, match=rf"^{market.symbol}: 2025-03-01 to 2025-03-02: no file is published$"):
+        record(market, "2025-03-01", "2025-03-03")
+    assert len(market.events("gap")) == 2
+
+
+def test_symbol_without_any_file_while_no_list_can_be_had_is_one_line_and_no_gap(market: Recording) -> None:
+    market.venue.exchange.set_faults([Fault(FaultKind.HTTP_403, path="/api/v3/exchangeInfo")])
+    said = "its markets cannot be looked up now: write it as the venue does, for example BTCUSDT"
+    with pytest.raises(VenueError, match=rf"^BTCUSDT: no file is published of 2025-03-01: {said}$"):
+        record(market, "2025-03-01", "2025-03-02")
     assert rows_of(market.store, "stream_events") == []
 
 

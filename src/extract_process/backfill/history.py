@@ -87,6 +87,8 @@ class HistoryReport:
 
     months_landed: int = 0
     too_old: int = 0
+    """Wanted slots that are older than what the venue keeps; they are no part of `slots_wanted`."""
+
     failures: list[str] = field(default_factory=list)
     """One line per symbol whose answers could not be used."""
 
@@ -111,13 +113,15 @@ class HistoryBackfill:
         """Leaves the lake complete for the range, `end_us` None: up to now.
 
         Raises Interrupted, UsageError (no symbol is known, or one has no such history), VenueError (also where answers could not
-        be used, or some symbols are unknown: all others are complete), LakeUnavailable.
+        be used, all of the range is too old, or some symbols are unknown: all others are complete), LakeUnavailable.
         """
         for symbol in symbols:
             self.rest.check(symbol, self._history.channel)
         await unless_stopped(self._run(list(dict.fromkeys(symbols)), start_us, end_us), stop, _STOPPED)
         if self.report.failures:
             raise VenueError(in_few_words(self.report.failures, "symbols"))
+        if self.report.too_old:
+            self._say_too_old(start_us, end_us)
         if self.report.unknown:
             raise VenueError(f"unknown symbol {', '.join(self.report.unknown)} on {self._venue}; all others are complete")
 
@@ -154,14 +158,31 @@ class HistoryBackfill:
                 self.report.failures.append(f"{symbol}: {error}")
 
     def _wanted(self, start_us: int, end_us: int | None) -> Range | None:
-        """The slots that begin within the range and are over for long enough."""
+        """The slots that begin within the range, are over for long enough, and that the venue still has."""
         grid, now = self._history.grid, self.rest.markets.client.server_now()
-        oldest = 0 if self._history.oldest_us is None else now - self._history.oldest_us
-        first = grid.ceiling(max(start_us, oldest))
-        last = min(grid.floor(now - SETTLE_US), grid.before(grid.ceiling(now if end_us is None else end_us)))
-        if start_us < oldest:
-            self.report.too_old += grid.count(Range(grid.ceiling(start_us), grid.before(first)))
+        asked = Range(grid.ceiling(start_us), grid.before(grid.ceiling(now if end_us is None else end_us)))
+        first = max(asked.first, self._oldest())
+        too_old = Range(asked.first, min(asked.last, grid.before(first)))
+        if too_old.first <= too_old.last:
+            self.report.too_old += grid.count(too_old)
+        last = min(asked.last, grid.floor(now - SETTLE_US))
         return Range(first, last) if first <= last else None
+
+    def _oldest(self) -> int:
+        """The first slot that the venue may still have."""
+        kept = self._history.oldest_us
+        return 0 if kept is None else self._history.grid.ceiling(self.rest.markets.client.server_now() - kept)
+
+    def _say_too_old(self, start_us: int, end_us: int | None) -> None:
+        """A line for a part of the range. Raises VenueError where all of it is too old."""
+        days, oldest = -(-(self._history.oldest_us or 0) // DAY_US), format_instant(self._oldest())
+        start = format_instant(start_us)
+        if self.report.slots_wanted or end_us is None:
+            log.warning("the venue has nothing so old any more: not requested", extra={"before": oldest, "wanted_since": start})
+            return
+        kept = f"{self._venue} has the {self._history.channel.replace('_', ' ')} of the last {days} days"
+        advice = f"name an --end after {oldest}, and run this at least every {days} days"
+        raise VenueError(f"{start} to {format_instant(end_us)} is too old: {kept}; {advice}")
 
     async def _fetch(self, symbol: str, page: Range) -> pa.Table:
         """All rows of a page. A full answer may lack some, in an order that no page of the venue says: it is halved."""

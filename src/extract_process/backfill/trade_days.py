@@ -8,10 +8,11 @@ of a replaced file are written, the day is a gap that names its SHA-256: a run t
 import asyncio
 import logging
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,6 +38,7 @@ from tickhouse_core.timestamps import DAY_US, format_instant, now_us
 log = logging.getLogger(__name__)
 
 _NO_FILE = "no file is published"
+_NOT_YET = f"{_NO_FILE} yet: it comes in the course of the next day, and the next run requests it again"
 _COMPACTED = (
     "its file was replaced after the day was compacted: rows that were missing are added, others stay if their sources are gone"
 )
@@ -45,8 +47,11 @@ _STOPPED = "stopped by a signal; whole days are kept, run again to go on"
 ContractSize = Callable[[str], Awaitable[str]]
 """What a contract of a symbol is worth in the quote asset; empty where that is not known."""
 
+Doubt = Callable[[str], Coroutine[Any, Any, str]]
+"""Why there may be no such market, and what to do; empty where the venue lists it."""
 
-async def _no_contracts(symbol: str) -> str:
+
+async def _nothing(symbol: str) -> str:
     return ""
 
 
@@ -60,7 +65,8 @@ class TradeDays:
         store: ObjectStore,
         folder: Path,
         dataset: Dataset,
-        contract_size: ContractSize = _no_contracts,
+        contract_size: ContractSize = _nothing,
+        doubt: Doubt = _nothing,
         part_rows: int = PART_ROWS,
     ) -> None:
         """`folder`: on a disk with room for one file. It is deleted at once, and by a kill too."""
@@ -69,6 +75,7 @@ class TradeDays:
         self.store = store
         self._venue, self._folder, self._dataset = venue, folder, dataset
         self._contract_size = contract_size
+        self.doubt = doubt
         self._part_rows = part_rows
 
     async def run(self, asked: Request, stop: StopRequest, *, again: bool = False) -> None:
@@ -137,7 +144,11 @@ class _SymbolDays:
                 left = await self._read_month(month, left, stop)
         finally:
             await asyncio.to_thread(self._tell_contract, size)
-        await asyncio.to_thread(self._tell_lacking, left)
+        if left and (doubt := await self._doubt(stop)):
+            report.failures.append(f"{self._symbol}: {_NO_FILE} of {_named(left[0], left[-1])}: {doubt}")
+            report.lacking += len(left)
+        else:
+            await asyncio.to_thread(self._tell_lacking, left)
         await asyncio.to_thread(self._tell_borders, days)
 
     def _complete(self, days: range) -> set[int]:
@@ -218,23 +229,16 @@ class _SymbolDays:
             self._tell.tell([StreamEvent(*key, "contract", None, None, now_us(), None, "", size)])
 
     def _tell_lacking(self, days: list[int]) -> None:
-        """Days without a file are gaps, and requested again by the next run, unless their rows are there. A symbol that no file
-        is of may be no market."""
+        """Days without a file are gaps, and requested again by the next run, unless their rows are there."""
         report, market = self._run.report, self._market
-        if not days:
-            return
-        if not market.spans and not self._why and not self._is_known():
-            said = f"no file is published of {_named(days[0], days[-1])}: write it as the venue does, for example"
-            report.failures.append(f"{self._symbol}: {said} {market.venue.symbol_example}")
-            report.lacking += len(days)
-            return
         unread = [day for day in days if day not in self._done and day not in self._told.half_written]
         apart = MOST_LEFT_OUT if market.venue.leaves_out_no_trades else 0
         missing = without(market.missing, self._heal_no_trades())
         whole = self._recorded.whole_days(unread, market.spans, apart, missing)
         self._heal_days(whole, "no id is missing")
         report.complete += len(whole)
-        reasons = [(day, self._why.get(day, _NO_FILE)) for day in days if day not in whole]
+        now = now_us()
+        reasons = [(day, self._why.get(day) or why_no_file(day, now)) for day in days if day not in whole]
         fresh = [(day, why) for day, why in reasons if day not in market.lacking_days and day not in self._done]
         report.lacking += len(reasons)
         report.gaps += len(fresh)
@@ -258,14 +262,26 @@ class _SymbolDays:
                 events = self._tell.holes([hole], said, DAY_US)
                 self._tell.tell([one for one in events if without([span_of(one)], known)])
 
+    async def _doubt(self, stop: StopRequest) -> str:
+        """Empty for a symbol that has files or is in the lake. A gap of one that is spelled wrongly would stay open forever."""
+        has_files = bool(self._market.spans or self._why)
+        if has_files or await asyncio.to_thread(self._is_known):
+            return ""
+        return await unless_stopped(self._run.doubt(self._symbol), stop, _STOPPED)
+
     def _is_known(self) -> bool:
-        """Whether the lake has anything else of this symbol: a gap of one that is spelled wrongly would stay open forever."""
+        """Whether the lake has anything else of this symbol."""
         store, venue = self._run.store, self._market.venue.name
         try:
             Known(store).check(Request(venue, (self._symbol,), 0, 0))
         except UsageError:
             return False
         return any(venues_of(store, dataset) for dataset in DATASETS)
+
+
+def why_no_file(day: int, now: int) -> str:
+    """`day` since 1970, `now` in us."""
+    return _NOT_YET if now < (day + 2) * DAY_US else _NO_FILE
 
 
 def _date_of(day: int) -> str:
