@@ -36,6 +36,9 @@ class Instrument:
     contract_size: int = 0
     """What a unit of quantity is worth in the quote asset; 0: quantities are of the base asset."""
 
+    follows: str = ""
+    """The symbol whose minutes are this one's too, with the same tick; empty: it has a price of its own."""
+
     @property
     def price_scale(self) -> int:
         return int(10 ** (DECIMALS - self.tick_decimals))

@@ -31,7 +31,7 @@ _SESSION = [0.75 + 0.35 * math.cos((hour - 14.5) / 24 * 2 * math.pi) for hour in
 
 def day_of_minutes(seed: int, instrument: Instrument, day: int) -> pa.Table:
     """All 1440 minutes of the day that opens at `day` (milliseconds), columns and units as in `Kline`."""
-    key = f"{seed}/{instrument.symbol}"
+    key = f"{seed}/{instrument.follows or instrument.symbol}"
     uniform = pc.random(MINUTES * 6, initializer=_hashed(f"{key}/minutes", day) >> 1)
     unit = [uniform.slice(number * MINUTES, MINUTES) for number in range(6)]
     radius, angle = pc.sqrt(pc.multiply(_exponential(unit[0]), 2.0)), pc.multiply(unit[1], 2 * math.pi)

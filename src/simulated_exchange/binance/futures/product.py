@@ -60,6 +60,7 @@ def _contract_of(spot: Instrument) -> Instrument:
         quote="USD",
         step_decimals=0,
         contract_size=worth,
+        follows=spot.symbol,
         usual_quantity=max(200.0, spot.usual_quantity * spot.usual_price / worth),
     )
 
