@@ -19,6 +19,9 @@ CLOSE = "tickhouse.close"
 """In the scope: ends the connection once what was sent is taken, also in the middle of an answer."""
 
 _END_SECONDS = 3
+_LAST_SECONDS = 1
+"""For what notices only that its client is gone; then it is cancelled."""
+
 _MOST_HEAD_BYTES = 256 * 1024
 """Of a request line with its headers: a query in a URL is long."""
 
@@ -81,11 +84,30 @@ def listening(host: str, port: int) -> socket.socket:
     return listener
 
 
+class _Server(uvicorn.Server):
+    """Takes the connections away from clients that take nothing: what is cancelled instead leaves its socket open."""
+
+    def __init__(self, config: uvicorn.Config, end_seconds: float) -> None:
+        super().__init__(config)
+        self._seconds = end_seconds
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        timer = asyncio.get_running_loop().call_later(self._seconds, self._abort)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            timer.cancel()
+
+    def _abort(self) -> None:
+        for connection in self.server_state.connections:
+            connection.transport.abort()
+
+
 @contextmanager
 def serving(app: ASGIApp, listener: socket.socket, name: str, end_seconds: int = _END_SECONDS) -> Iterator[None]:
     """Answers requests in a thread called `name` as long as the context lasts; then the listener is closed.
 
-    What is not answered `end_seconds` later is cancelled.
+    What is not answered `end_seconds` later loses its connection.
     """
     config = uvicorn.Config(
         app,
@@ -94,15 +116,15 @@ def serving(app: ASGIApp, listener: socket.socket, name: str, end_seconds: int =
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=end_seconds,
+        timeout_graceful_shutdown=end_seconds + _LAST_SECONDS,
         lifespan="off",
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, end_seconds)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name=name, daemon=True)
     thread.start()
     try:
         yield
     finally:
         server.should_exit = True
-        thread.join(end_seconds + 5)
+        thread.join(end_seconds + _LAST_SECONDS + 5)
         listener.close()

@@ -66,7 +66,7 @@ class SqlDoor:
         self._running: set[Future[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting = threading.Lock()
-        self._is_closed = False
+        self.is_closed = False
         self.closing = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,7 +82,7 @@ class SqlDoor:
     def close(self) -> None:
         """Refuses what comes and what waits, ends what runs, and waits for it: CLOSE_SECONDS at most. Nothing further begins."""
         with self._starting:
-            self._is_closed = True
+            self.is_closed = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.closing.set)
         deadline = time.monotonic() + CLOSE_SECONDS
@@ -105,7 +105,7 @@ class SqlDoor:
             await _given_up(task, closing)
 
     async def _until_closing(self) -> None:
-        if not self._is_closed:
+        if not self.is_closed:
             await self.closing.wait()
 
     async def turn(self) -> None:
@@ -125,7 +125,7 @@ class SqlDoor:
 
     async def in_thread(self, work: Any, *arguments: Any) -> Any:
         with self._starting:
-            if self._is_closed:
+            if self.is_closed:
                 raise ending()
             future = self._threads.submit(work, *arguments)
             self._running.add(future)
@@ -153,14 +153,15 @@ class _Exchange:
 
     async def run(self) -> None:
         try:
-            ask = await self._door.unless_closing(ask_of(self._request))
-            await self._door.unless_closing(self._door.turn())
             try:
-                await self._answered(ask)
-            finally:
-                self._door.done()
-        except SqlError as error:
-            await self._failed(error)
+                ask = await self._door.unless_closing(ask_of(self._request))
+                await self._door.unless_closing(self._door.turn())
+                try:
+                    await self._answered(ask)
+                finally:
+                    self._door.done()
+            except SqlError as error:
+                await self._failed(error)
         except (ClientDisconnect, TimeoutError, asyncio.CancelledError):  # the server cancels what its end did not wait for
             await self._gone(ABORT)
 
@@ -265,7 +266,7 @@ class _Exchange:
             await self._in_time({"type": "http.response.body", "body": body, "more_body": more})
 
     async def _in_time(self, message: Message) -> None:
-        async with asyncio.timeout(SEND_SECONDS):
+        async with asyncio.timeout(_LAST_SECONDS if self._door.is_closed else SEND_SECONDS):
             await self._send(message)
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import clickhouse_connect
@@ -15,13 +16,17 @@ import lz4.block
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
 from starlette.requests import Request
+from starlette.types import Message
 from tests.waiting import patience, wait_until
 
 from tickhouse_core.folder_holder import DOOR_HEADER, OWN_ID
+from tickhouse_core.http_server import ABORT, CLOSE
 from tickhouse_core.settings import SqlSettings, WarehouseSettings
+from tickhouse_core.sql_door.app import SqlDoor
 from tickhouse_core.sql_door.city_hash import city_hash_128
 from tickhouse_core.sql_door.requests import ask_of
 from tickhouse_core.sql_door.serving import listen_for_sql, serving_sql
+from tickhouse_core.sql_door.wire import refusal
 from tickhouse_core.warehouse import connect
 
 ENDLESS = "select sum(sipHash64(number)) from numbers(1000000000000)"
@@ -298,6 +303,58 @@ def test_a_closing_door_refuses_what_waits_at_once_and_ends_what_runs(
     assert all(b"QUERY_WAS_CANCELLED" in one or b"ABORTED" in one for one in ended)
     assert took < patience(4)
     assert "ASGI" not in caplog.text
+
+
+@pytest.mark.parametrize("seconds", [30.0, 0.05])
+async def test_a_client_that_takes_nothing_is_left_also_while_its_error_is_told(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The door closes between two pieces of an answer, or another error comes there."""
+    monkeypatch.setattr("tickhouse_core.sql_door.app.SEND_SECONDS", seconds)
+    gone = asyncio.Event()
+
+    class Pieces:
+        output_format, counts = "TSV", dict[str, int]()
+        left = iter([bytes(2_000_000)])
+
+        def next_piece(self) -> bytes:
+            if (piece := next(self.left, None)) is None:
+                raise refusal(241, "MEMORY_LIMIT_EXCEEDED", "too much")
+            return piece
+
+        def close(self) -> None:
+            return None
+
+    reader = SimpleNamespace(begin=lambda *_: Pieces(), kill=lambda _: None, kill_all=lambda: None, version="1", timezone="UTC")
+    door = SqlDoor(reader)  # type: ignore[arg-type]
+
+    async def send(message: Message) -> None:
+        if bodies and message["type"] == "http.response.body":
+            await gone.wait()  # nothing more is taken
+        elif message["type"] == "http.response.body":
+            bodies.append(message["body"])
+            if seconds > 1:
+                await asyncio.to_thread(door.close)
+
+    async def receive() -> Message:
+        if not asked:
+            asked.append(True)
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    bodies, asked = list[bytes](), list[bool]()
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "query_string": b"query=select+1",
+        "headers": [(b"host", b"localhost")],
+    }
+    async with asyncio.timeout(patience(5)):
+        await door(scope | {ABORT: gone.set, CLOSE: lambda: None}, receive, send)
+    assert gone.is_set()
+    assert len(bodies) == 1
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
