@@ -26,7 +26,13 @@ _NO_FRACTION = re.compile(r"\.0+$")
 
 _BEFORE_A_STATEMENT = r"(?:\s|\(|--[^\n]*(?:\n|$)|#[^\n]*(?:\n|$)|/\*.*?\*/)*"
 _KILL = re.compile(rf"{_BEFORE_A_STATEMENT}kill\b", re.IGNORECASE | re.DOTALL)
+_FORMAT = re.compile(r"\bformat\s+\w+[\s;]*$", re.IGNORECASE)
 _OUTFILE = re.compile(r"\boutfile\b", re.IGNORECASE)
+
+
+def names_a_format(sql: str) -> bool:
+    """Whether the statement seems to end with ClickHouse's own `format …`, which stands where our own would."""
+    return _FORMAT.search(sql) is not None
 
 
 def writes_unseen(sql: str) -> str:

@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
-from tickhouse.answers import JSON_FORMAT, JSON_SETTINGS, TABLE_FORMAT, json_lines, table_of, writes_unseen
+from tickhouse.answers import JSON_FORMAT, JSON_SETTINGS, TABLE_FORMAT, json_lines, names_a_format, table_of, writes_unseen
 from tickhouse_core.cells import ALONE, MOST_CELLS, Cell
 from tickhouse_core.command_line import print_table, with_data_folder
 from tickhouse_core.errors import UsageError, WarehouseReadOnly, WarehouseRefused
@@ -217,6 +217,9 @@ def _provision_cells(count: int, *, is_alone: bool) -> None:
 def query(
     sql: Annotated[str, typer.Argument(help="One select, for example: select count() from klines")],
     json: Annotated[bool, typer.Option("--json", help="One JSON object per row, for scripts.")] = False,
+    output_format: Annotated[
+        str, typer.Option("--format", help="What ClickHouse writes in this format: CSVWithNames, Parquet, Vertical, …")
+    ] = "",
     write: Annotated[
         bool, typer.Option("--write", help="Allow statements that write, change settings, or read by file, url, s3 or remote.")
     ] = False,
@@ -230,6 +233,8 @@ def query(
         from tickhouse_core.embedded_engine import statements_in
         from tickhouse_core.warehouse import connect, connect_asker, where_to_read
 
+        if output_format and (json or not output_format.isidentifier()):
+            raise UsageError(f"--format {output_format}: name one of ClickHouse's formats, such as CSVWithNames, and no --json")
         settings, output = read(WarehouseSettings), JSON_SETTINGS if json else {}
         if not write and (words := writes_unseen(sql)):
             raise WarehouseRefused(f"{words}: {_how_to_write(settings)}")
@@ -237,9 +242,16 @@ def query(
             with closing(connect(settings, restrictions=output) if write else connect_asker(settings, output)) as warehouse:
                 if settings.path is not None and where_to_read(settings) == settings and statements_in(settings.path, sql) > 1:
                     raise UsageError("one statement at a time: the embedded engine would mix their answers")
-                answer = warehouse.query_as(JSON_FORMAT if json else TABLE_FORMAT, sql)
+                answer = warehouse.query_as(output_format or (JSON_FORMAT if json else TABLE_FORMAT), sql)
         except WarehouseReadOnly as error:
             raise error if write else WarehouseRefused(f"{error}: {_how_to_write(settings)}") from error
+        except WarehouseRefused as error:
+            if names_a_format(sql):
+                raise UsageError("a format is an option here: end the statement before `format`, and add --format") from error
+            raise
+        if output_format:
+            sys.stdout.buffer.write(answer)
+            return
         if json:
             for line in json_lines(answer):
                 print(line)

@@ -74,6 +74,21 @@ def test_the_command_says_how_to_write(warehouse_settings: WarehouseSettings, tm
     assert run_here("tickhouse.cli", "query", "--json", "select 1 as one").stdout == '{"one":1}\n'
 
 
+def test_any_format_is_an_option_and_not_a_part_of_the_statement(warehouse_settings: WarehouseSettings) -> None:
+    select = "select 1 as one, null as two, toDecimal64('1.50', 3) as d"
+    assert run_here("tickhouse.cli", "query", select, "--format", "CSVWithNames").stdout == '"one","two","d"\n1,\\N,1.5\n'
+    assert "one: 1" in run_here("tickhouse.cli", "query", select, "--format", "Vertical").stdout
+    assert run_here("tickhouse.cli", "query", "select 1 as format order by format desc").stdout == "format\n1\n"
+    for arguments, words in (
+        ((f"{select} format Vertical",), "a format is an option here"),
+        ((select, "--format", "CSV; x"), "--format CSV; x: name one of ClickHouse's formats"),
+        ((select, "--format", "CSV", "--json"), "and no --json"),
+        ((select, "--format", "Nonsense"), "Nonsense"),
+    ):
+        done = run_here("tickhouse.cli", "query", *arguments)
+        assert (done.returncode in (1, 2), done.stdout, done.stderr.count("\n"), words in done.stderr) == (True, "", 1, True)
+
+
 @pytest.mark.parametrize("option", [(), ("--write",)])
 def test_two_statements_are_one_line_and_do_nothing(warehouse_settings: WarehouseSettings, option: tuple[str, ...]) -> None:
     done = run_here("tickhouse.cli", "query", "select 1; create table made_by_hand (a Int8) engine = Memory", *option)
