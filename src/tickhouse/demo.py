@@ -50,6 +50,11 @@ LIVE_SECONDS = 15.0
 
 HALT_MINUTES = 80  # the length of the real outage of 2023-03-24
 
+_NEXT = """the demo's data is deleted. Next, the real exchange, in a terminal of its own:
+    tickhouse local --data data --symbol BTCUSDT
+and from another one:
+    tickhouse query --data data "select symbol, count(), max(trade_time) from trades group by symbol\""""
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -100,6 +105,7 @@ def run_demo(stop: StopRequest, seconds: float) -> None:
         out.print(f"[green]ok[/]   {check.claim}" if check.holds else f"[red]FAIL[/] {check.claim}")
     if not all(check.holds for check in checks):
         raise TickhouseError("the demo found the pipeline inexact: see the checks above")
+    out.print(_NEXT, soft_wrap=True, highlight=False)
 
 
 def _simulated_exchange(halt_us: int) -> Any:

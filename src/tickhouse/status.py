@@ -77,7 +77,9 @@ def plain(state: State) -> str:
     for stage, words in _stages(state):
         age = "" if stage["age_seconds"] is None else f"{stage['age_seconds']:.1f}"
         lines.append(f"{stage['name']}\t{stage['verdict']}\t{age}\t{words}")
-    lines += [f"{queue['name']}\t{queue['waiting']}\t{queue['in_flight']}\t{queue['dead']}" for queue in state["queues"]]
+    for queue in state["queues"]:
+        words = f"{queue['waiting']} waiting, {queue['in_flight']} in flight, {queue['dead']} dead letters"
+        lines.append(f"{queue['name']}\t\t\t{words}")
     return "\n".join(lines)
 
 

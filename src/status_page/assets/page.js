@@ -8,7 +8,7 @@ import { clock, count, length, several, size } from "./words.js";
 const WORDS = { ok: "healthy", degraded: "late", down: "trouble", idle: "idle" };
 const STAGES = {
   venue: ["Venue", "last message received"],
-  lake: ["Lake", "newest object in S3"],
+  lake: ["Lake", "newest object stored"],
   warehouse: ["Warehouse", "newest message that can be queried"],
   gold: ["Gold", "loads are in gold up to"],
 };
@@ -41,7 +41,7 @@ function showState(state) {
   fill("checks", state.checks.length ? state.checks.map(([name, severity, verdict, findings, at, detail]) => [
     [detail && verdict === "failed" ? `${name}: ${detail}` : name, "detail"],
     [verdict, "", verdict === "passed" ? "ok" : severity === "error" ? "down" : "degraded"], [count(findings), "number"], [clock(at), "when"],
-  ]) : [[["no check has run yet: tickhouse checks"]]]);
+  ]) : [[["no result is stored: tickhouse checks stores it, while no other process holds its folder"]]]);
   offerMarkets(state.markets);
   showEvents(state.events);
 }
