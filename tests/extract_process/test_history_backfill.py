@@ -176,6 +176,33 @@ def test_too_old_is_counted_within_the_range_and_nothing_else_is_one_line(
     assert (backfill.report.too_old, backfill.report.slots_wanted, len(venue.asked)) == (too_old, wanted, bool(wanted))
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [
+        (
+            "2026-11-29T10:01",
+            "2026-11-29T10:02",
+            "nothing to request: no open interest of a period of 5m is between 2026-11-29T10:01:00Z and 2026-11-29T10:02:00Z; "
+            "the last one before is of 2026-11-29T10:00:00Z, the next one of 2026-11-29T10:05:00Z",
+        ),
+        (
+            "2026-11-29T12:00",
+            None,
+            "nothing to request yet: the open interest of a period of 5m of 2026-11-29T12:00:00Z cannot be final before "
+            "2026-11-29T12:05:00Z",
+        ),
+    ],
+)
+def test_range_without_an_instant_is_one_line_and_no_failure(
+    start: str, end: str | None, said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    venue, until = LateVenue(), None if end is None else parse_instant(end)
+    backfill = HistoryBackfill("binance-usdm", open_interest_history("5m"), venue, FolderStore(tmp_path))  # type: ignore[arg-type]
+    asyncio.run(backfill.run(["BTCUSDT", "ETHUSDT"], parse_instant(start), until, StopRequest()))
+    assert [line.getMessage() for line in caplog.records if line.levelno == logging.WARNING] == [said]
+    assert venue.asked == []
+
+
 class SettlingVenue(LateVenue):
     """Rates by their time, as one answer has them; those that are no answer's range are left out."""
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from extract_process.backfill.history_files import Series
 from extract_process.backfill.history_series import HistorySeries, WaitingMonth
-from extract_process.backfill.plan import plan_pages
+from extract_process.backfill.plan import plan_pages, why_nothing
 from extract_process.backfill.stopping import in_few_words, most_telling, unless_stopped
 from extract_process.listing import unknown_of
 from extract_process.ranges import Grid, Range, grid_of, month_of
@@ -55,6 +55,11 @@ class History:
     @property
     def channel(self) -> str:
         return str(self.dataset.channel)
+
+    @property
+    def named(self) -> str:
+        """One row of it, for people."""
+        return f"open interest of a period of {self.period}" if self.period else "funding rate of a full hour"
 
 
 def funding_history() -> History:
@@ -113,7 +118,7 @@ class HistoryBackfill:
         self._room = asyncio.Semaphore(MOST_SYMBOLS)
 
     async def run(self, symbols: Sequence[str], start_us: int, end_us: int | None, stop: StopRequest) -> None:
-        """Leaves the lake complete for the range, `end_us` None: up to now.
+        """Leaves the lake complete for the range, `end_us` None: up to now. A range without an instant is a line in the log.
 
         Raises Interrupted, UsageError (no symbol is known, or one has no such history), VenueError (also where answers could not
         be used, all of the range is too old, or some symbols are unknown: all others are complete), LakeUnavailable.
@@ -125,6 +130,9 @@ class HistoryBackfill:
             raise VenueError(in_few_words(self.report.failures, "symbols"))
         if self.report.too_old:
             self._say_too_old(start_us, end_us)
+        elif not self.report.slots_wanted:
+            final = self._history.grid.ceiling(start_us) + SETTLE_US
+            log.warning(why_nothing(self._history.named, self._history.grid, start_us, end_us, final))
         if self.report.unknown:
             raise VenueError(f"unknown symbol {', '.join(self.report.unknown)} on {self._venue}; all others are complete")
 
