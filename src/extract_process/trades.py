@@ -14,7 +14,7 @@ import typer
 
 from extract_process.venues import DEFAULT_VENUE, Venue, venue_named, venue_names
 from tickhouse_core.command_line import instant, pause_seconds, print_figures, with_data_folder
-from tickhouse_core.errors import UnknownSymbols, UsageError, VenueError
+from tickhouse_core.errors import UsageError, VenueError
 from tickhouse_core.lifecycle import StopRequest, run_command, stop_on_signals
 from tickhouse_core.settings import DataSettings, SpoolSettings, read
 from tickhouse_core.starting import start as start_command
@@ -56,9 +56,10 @@ def run_days(asked: "Request", stop: StopRequest, *, is_aggregated: bool = False
 @asynccontextmanager
 async def _days(asked: "Request", dataset: "Dataset") -> AsyncIterator["TradeDays"]:
     from extract_process.backfill.trade_days import TradeDays
+    from extract_process.backfill.trade_listing import VenueListing
 
     async with _opened(asked) as (venue, archive, store, folder):
-        yield TradeDays(venue, archive, store, folder, dataset, partial(_contract_size, venue), partial(_doubt, venue))
+        yield TradeDays(venue, archive, store, folder, dataset, VenueListing(venue, folder))
 
 
 @asynccontextmanager
@@ -78,34 +79,6 @@ def _archive_of(venue: Venue) -> "Callable[[int], AbstractAsyncContextManager[Ar
     if venue.open_archive is None:
         raise UsageError(f"--venue {venue.name}: it publishes no files of trades")
     return venue.open_archive
-
-
-async def _contract_size(venue: Venue, symbol: str) -> str:
-    """REST may be unavailable where the archive is not, and forgets what was delisted: then a later run says it."""
-    try:
-        async with venue.open_rest(read(SpoolSettings).folder, 1) as rest:
-            await rest.synchronize_clock()
-            await rest.fetch_statuses([symbol])
-            return rest.contract_sizes.get(symbol, "")
-    except (VenueError, UnknownSymbols) as error:
-        log.warning("what a contract is worth is not known: volumes in the quote asset wait", extra={"why": str(error)})
-        return ""
-
-
-async def _doubt(venue: Venue, symbol: str) -> str:
-    """See `trade_days.Doubt`. Where no list can be had, a correct symbol is doubted too."""
-    from extract_process.listing import unknown_of
-
-    try:
-        async with venue.open_rest(read(SpoolSettings).folder, 1) as rest:
-            await rest.synchronize_clock()
-            await unknown_of(rest, [symbol])
-    except UnknownSymbols as error:
-        return str(error)
-    except VenueError as error:
-        log.warning("whether the venue lists a symbol is not known", extra={"symbol": symbol, "why": str(error)})
-        return f"its markets cannot be looked up now: write it as the venue does, for example {venue.symbol_example}"
-    return ""
 
 
 def run_healing(
@@ -191,6 +164,7 @@ def print_days(days: "TradeDays", seconds: float) -> None:
         "recorded before": report.complete,
         "days recorded": report.recorded,
         "days without a file": report.lacking,
+        "days before the first trade": report.early,
         "rows recorded": report.rows,
         "gaps recorded": report.gaps,
         "trades healed": report.healed,
@@ -199,7 +173,7 @@ def print_days(days: "TradeDays", seconds: float) -> None:
         "objects written": report.objects,
         "archive downloads": days.archive.requests,
     }
-    print_figures(figures, seconds, width=26)
+    print_figures(figures, seconds, width=28)
 
 
 def _raise_failures(failures: list[str], what: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import types
+from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from extract_process.backfill import history
+from extract_process.backfill import history_series
 from extract_process.backfill.history import HistoryBackfill, funding_history, open_interest_history
 from extract_process.ranges import Range
 from extract_process.venues.history_tables import funding_rates_table, open_interest_table
 from extract_process.venues.rest_client import Answer
-from tickhouse_core.errors import VenueError
+from tickhouse_core.errors import Interrupted, TickhouseError, VenueError, VenueRefused, VenueUnavailable
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.timestamps import HOUR_US, MINUTE_US, parse_instant
@@ -55,7 +56,7 @@ class LateVenue:
 
 def test_period_that_is_published_late_is_landed_by_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     venue, store = LateVenue(), FolderStore(tmp_path)
-    monkeypatch.setattr(history, "now_us", lambda: venue.now)
+    monkeypatch.setattr(history_series, "now_us", lambda: venue.now)
 
     def run() -> tuple[int, int, int]:
         venue.asked.clear()
@@ -71,6 +72,78 @@ def test_period_that_is_published_late_is_landed_by_the_next_run(tmp_path: Path,
     venue.now += 3 * HOUR_US  # only 13:00 was published: what is an hour old is a gap, and not requested again
     assert run() == (1, 1, 1)
     assert run() == (0, 0, 1)
+
+
+class CountingStore(FolderStore):
+    """It counts the versions of each object of open interest: a loader loads every one of them."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.versions: Counter[str] = Counter()
+
+    def write(self, key: str, body: bytes, *, replaces: str | None = None, must_be_new: bool = False) -> str:
+        if "/open_interest/" in key:
+            self.versions[key.rpartition("/")[2]] += 1
+        return super().write(key, body, replaces=replaces, must_be_new=must_be_new)
+
+
+class EndingVenue(LateVenue):
+    """The answer to one of its requests (from 0 on) is an error, or never comes and the run is stopped."""
+
+    def __init__(self, request: int, end: Exception | None) -> None:
+        super().__init__()
+        self.published, self.stop = self.now, StopRequest()
+        self._request, self._end = request, end
+
+    async def fetch_open_interest(self, symbol: str, period: str, span: Range) -> Answer[Any]:
+        answer = await super().fetch_open_interest(symbol, period, span)
+        if len(self.asked) - 1 != self._request:
+            return answer
+        if self._end is not None:
+            raise self._end
+        self.stop.set()
+        await asyncio.Event().wait()
+        raise AssertionError("it is cancelled")
+
+
+def fill(venue: EndingVenue, store: FolderStore, **options: Any) -> HistoryBackfill:
+    """Three weeks around the end of a month, by 5m: a page has less than two days."""
+    backfill = HistoryBackfill("binance-usdm", open_interest_history("5m"), venue, store, **options)  # type: ignore[arg-type]
+    asyncio.run(backfill.run(["BTCUSDT"], parse_instant("2026-10-31"), parse_instant("2026-11-21"), venue.stop))
+    return backfill
+
+
+def test_month_is_written_once_and_not_after_each_answer(tmp_path: Path) -> None:
+    venue, store = EndingVenue(-1, None), CountingStore(tmp_path)
+    report = fill(venue, store).report
+    assert len(venue.asked) == 13
+    assert store.versions == {"2026-10.parquet": 1, "2026-11.parquet": 1}
+    assert (report.rows_landed, report.months_landed, report.gaps) == (21 * 288, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("end", "raised"),
+    [(None, Interrupted), (VenueRefused("no"), VenueError), (VenueUnavailable("away"), VenueUnavailable)],
+)
+def test_run_that_ends_early_lands_what_has_arrived_and_the_next_one_asks_for_the_rest(
+    end: Exception | None, raised: type[TickhouseError], tmp_path: Path
+) -> None:
+    venue, store = EndingVenue(7, end), CountingStore(tmp_path)
+    with pytest.raises(raised):
+        fill(venue, store)
+    assert len(rows_in(store, "open_interest")) == 7 * 499
+    rest = EndingVenue(-1, None)
+    fill(rest, store)
+    assert len(rest.asked) == 13 - 7
+    assert len(rows_in(store, "open_interest")) == 21 * 288
+    assert store.versions == {"2026-10.parquet": 1, "2026-11.parquet": 2}
+
+
+def test_answers_are_not_in_memory_only_for_long(tmp_path: Path) -> None:
+    """A run that is killed loses what waits for its month."""
+    store = CountingStore(tmp_path)
+    fill(EndingVenue(-1, None), store, longest_wait=0)
+    assert store.versions == {"2026-10.parquet": 1, "2026-11.parquet": 13}
 
 
 OLDEST = "2026-10-30T13:05"  # 30 days before the venue's now but an hour, and up to the next period
@@ -101,6 +174,33 @@ def test_too_old_is_counted_within_the_range_and_nothing_else_is_one_line(
         with pytest.raises(VenueError, match=rf"^{start}\S* to {end}\S*{says}"):
             asyncio.run(run)
     assert (backfill.report.too_old, backfill.report.slots_wanted, len(venue.asked)) == (too_old, wanted, bool(wanted))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [
+        (
+            "2026-11-29T10:01",
+            "2026-11-29T10:02",
+            "nothing to request: no open interest of a period of 5m is between 2026-11-29T10:01:00Z and 2026-11-29T10:02:00Z; "
+            "the last one before is of 2026-11-29T10:00:00Z, the next one of 2026-11-29T10:05:00Z",
+        ),
+        (
+            "2026-11-29T12:00",
+            None,
+            "nothing to request yet: the open interest of a period of 5m of 2026-11-29T12:00:00Z cannot be final before "
+            "2026-11-29T12:05:00Z",
+        ),
+    ],
+)
+def test_range_without_an_instant_is_one_line_and_no_failure(
+    start: str, end: str | None, said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    venue, until = LateVenue(), None if end is None else parse_instant(end)
+    backfill = HistoryBackfill("binance-usdm", open_interest_history("5m"), venue, FolderStore(tmp_path))  # type: ignore[arg-type]
+    asyncio.run(backfill.run(["BTCUSDT", "ETHUSDT"], parse_instant(start), until, StopRequest()))
+    assert [line.getMessage() for line in caplog.records if line.levelno == logging.WARNING] == [said]
+    assert venue.asked == []
 
 
 class SettlingVenue(LateVenue):

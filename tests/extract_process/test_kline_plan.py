@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract_process.backfill.plan import Coverage, MonthPlan, plan_months, plan_pages, proven_absent, wanted_range
+from extract_process.backfill.plan import Coverage, MonthPlan, plan_months, plan_pages, proven_absent, wanted_range, why_nothing
 from extract_process.ranges import Range, grid_of
 from tickhouse_core.timestamps import MINUTE_US, parse_instant
 
@@ -38,6 +38,39 @@ def test_only_klines_that_begin_in_the_range_and_are_closed_are_wanted(
 ) -> None:
     found = wanted_range(grid_of(interval), parse_instant(start), parse_instant(end), parse_instant(now))
     assert found == (wanted and span(*wanted))
+
+
+@pytest.mark.parametrize(
+    ("interval", "start", "end", "said"),
+    [
+        (
+            "1h",
+            "2026-01-01T00:01",
+            "2026-01-01T00:02",
+            "nothing to request: no kline is between 2026-01-01T00:01:00Z and 2026-01-01T00:02:00Z; "
+            "the last one before is of 2026-01-01T00:00:00Z, the next one of 2026-01-01T01:00:00Z",
+        ),
+        (
+            "1M",
+            "2026-01-01T00:01",
+            "2026-02-01",
+            "nothing to request: no kline is between 2026-01-01T00:01:00Z and 2026-02-01T00:00:00Z; "
+            "the last one before is of 2026-01-01T00:00:00Z, the next one of 2026-02-01T00:00:00Z",
+        ),
+        ("1d", "2026-01-01", None, "nothing to request yet: the kline of 2026-01-01T00:00:00Z cannot be final before {final}"),
+        (
+            "1d",
+            "2026-01-01",
+            "2026-01-02",
+            "nothing to request yet: the kline of 2026-01-01T00:00:00Z cannot be final before {final}",
+        ),
+    ],
+)
+def test_range_of_which_nothing_is_wanted_has_a_reason(interval: str, start: str, end: str | None, said: str) -> None:
+    final = "2026-01-02T00:00:00Z"
+    until = None if end is None else parse_instant(end)
+    found = why_nothing("kline", grid_of(interval), parse_instant(start), until, parse_instant("2026-01-02"))
+    assert found == said.format(final=final)
 
 
 def test_a_month_without_an_object_is_wanted_as_a_whole_and_is_new() -> None:

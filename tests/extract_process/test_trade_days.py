@@ -16,9 +16,10 @@ import pytest
 from tests.tickhouse.compact.lakes import run, run_and_retire
 
 import tickhouse as th
-from extract_process.backfill import trade_days
+from extract_process.backfill import days_without_file, trade_days
 from extract_process.backfill.day_writer import HistoryReport
 from extract_process.backfill.trade_days import TradeDays
+from extract_process.backfill.trade_listing import Listing
 from extract_process.parquet import parquet_bytes, write_events
 from extract_process.records import StreamEvent
 from extract_process.venues import venue_named
@@ -45,6 +46,7 @@ class Files(Archive):
 
     venue: str = "binance"
     rows: dict[str, list[tuple[object, ...]]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
 
     def put(self, date: str, ids: Iterable[int], *, began: int | None = None, price: str = "1.5") -> None:
         """A trade a minute from `began` (us) on, which is that of the first id."""
@@ -57,6 +59,7 @@ class Files(Archive):
         return 0
 
     async def fetch_trades(self, symbol: str, date: str, sink: IO[bytes], dataset: Dataset = TRADES) -> BinanceTradeFile | None:
+        self.asked.append(date)
         if date not in self.rows:
             return None
         body = io.BytesIO()
@@ -69,12 +72,27 @@ class Files(Archive):
 
 
 @dataclass
+class Listed(Listing):
+    """What the venue says of the symbol, and how often it was asked for its first candle."""
+
+    doubtful: str = ""
+    first: str = ""
+    asked: int = 0
+
+    async def doubt(self, symbol: str) -> str:
+        return self.doubtful
+
+    async def first_day(self, symbol: str, since: int) -> int:
+        self.asked += 1
+        return parse_instant(self.first) // DAY_US if self.first else 0
+
+
+@dataclass
 class Lake:
     folder: Path
     files: Files = field(default_factory=Files)
     told: int = 0
-    doubt: str = ""
-    """What the venue's list of markets says of the symbol."""
+    listing: Listed = field(default_factory=Listed)
 
     @property
     def store(self) -> FolderStore:
@@ -86,15 +104,12 @@ class Lake:
         async def days() -> HistoryReport:
             venue = venue_named(self.files.venue)
             spool = self.folder / "spool"
-            found = TradeDays(venue, self.files, store or self.store, spool, TRADES, doubt=self._doubt, part_rows=part_rows)
+            found = TradeDays(venue, self.files, store or self.store, spool, TRADES, self.listing, part_rows=part_rows)
             asked = Request(self.files.venue, (SYMBOL,), parse_instant(start), parse_instant(end))
             await found.run(asked, StopRequest(), again=again)
             return found.report
 
         return asyncio.run(days())
-
-    async def _doubt(self, symbol: str) -> str:
-        return self.doubt
 
     def capture(self, ids: Iterable[int], began: int = START) -> None:
         """A trade a minute."""
@@ -194,7 +209,8 @@ def test_file_that_may_still_come_is_said_to_and_its_day_is_a_gap_until_then(lak
     files, lake.files.rows = lake.files.rows, {}
     not_yet = f"{DAY}: no file is published yet: it comes in the course of the next day, and the next run requests it again"
     for now, said in ((parse_instant(THIRD) - 1, not_yet), (parse_instant(THIRD), f"{DAY}: no file is published")):
-        monkeypatch.setattr(trade_days, "now_us", lambda now=now: now)
+        for module in (trade_days, days_without_file):
+            monkeypatch.setattr(module, "now_us", lambda now=now: now)
         assert lake.record().failures == [f"{SYMBOL}: {said}"]
         assert [event for event, _, _ in lake.events()] == ["gap"], "one, however often it is requested"
     lake.files.rows = files
@@ -203,13 +219,54 @@ def test_file_that_may_still_come_is_said_to_and_its_day_is_a_gap_until_then(lak
 
 
 def test_symbol_that_the_venue_may_not_list_is_one_line_and_no_gap_unless_the_lake_has_it(lake: Lake) -> None:
-    lake.doubt = "unknown symbol"
+    lake.listing.doubtful = "unknown symbol"
     report = lake.record(DAY, THIRD)
     assert report.failures == [f"{SYMBOL}: no file is published of {DAY} to {NEXT}: unknown symbol"]
     assert (report.lacking, report.gaps, lake.events()) == (2, 0, [])
     lake.capture([7], START - 5 * DAY_US)
     assert lake.record(DAY, THIRD).failures == [f"{SYMBOL}: {DAY} to {NEXT}: no file is published"]
     assert [event for event, _, _ in lake.events()] == ["gap", "gap"]
+
+
+def test_days_before_the_first_candle_are_recorded_once_as_such_and_not_requested_again(lake: Lake) -> None:
+    """Whole months, days of a month, and gaps that a run recorded while REST was unavailable."""
+    assert lake.record("2024-03-08", THIRD).lacking == 3
+    lake.files.put(NEXT, range(100, 110))
+    lake.listing.first = NEXT
+    report = lake.record("2024-01-01", THIRD)
+    days = (parse_instant(NEXT) - parse_instant("2024-01-01")) // DAY_US
+    assert (report.early, report.recorded, report.lacking, report.failures) == (days, 1, 0, [])
+    absent = ("gap", parse_instant("2024-01-01"), parse_instant(NEXT) - 1)
+    assert absent in lake.events()
+    months = [date for date in lake.files.asked if date < "2024-03"]
+    assert months == ["2024-01", "2024-02"], "no file of a day where month and first candle say that there is none"
+    lake.files.asked.clear()
+    told, asked = lake.events(), lake.listing.asked
+    again = lake.record("2024-01-01", THIRD)
+    assert (again.early, again.complete, again.lacking, again.failures) == (days, 1, 0, [])
+    assert (lake.files.asked, lake.listing.asked, lake.events()) == ([], asked, told)
+    gaps = lake.rows("2024-01-01", THIRD).gaps.to_pylist()
+    assert {gap["is_open"] for gap in gaps} == {False}, "nothing is left to heal, the older gaps of these days too"
+
+
+def test_file_of_a_day_before_the_first_candle_is_recorded(lake: Lake) -> None:
+    """Files prove that there was trading; a market may have been listed twice."""
+    lake.listing.first = THIRD
+    lake.record(DAY, FOURTH)
+    lake.files.put(DAY, range(100, 110))
+    assert lake.record(DAY, FOURTH).recorded == 0, "it is not requested again"
+    report = lake.record(DAY, FOURTH, again=True)
+    assert (report.recorded, report.early, report.lacking) == (1, 0, 2), "the candles do not say since when it trades"
+    assert ("healed", START, START + DAY_US - 1) in lake.events()
+    report = lake.record(DAY, FOURTH)
+    assert (report.complete, report.early, report.lacking) == (1, 0, 2)
+
+
+def test_day_without_a_file_after_a_recorded_one_is_a_gap_and_nobody_is_asked_since_when_it_trades(lake: Lake) -> None:
+    lake.files.put(DAY, range(100, 110))
+    lake.listing.first = FOURTH
+    assert lake.record(DAY, THIRD).failures == [f"{SYMBOL}: {NEXT}: no file is published"]
+    assert lake.listing.asked == 0
 
 
 @pytest.mark.parametrize("captured", [range(100, 300), [*range(99, 150), *range(151, 301)]])

@@ -311,6 +311,21 @@ def test_listed_symbol_without_any_file_is_a_gap_and_no_matter_of_spelling(marke
     assert len(market.events("gap")) == 2
 
 
+def test_days_before_a_listing_are_no_failure_and_not_requested_again(market: Recording) -> None:
+    """NOVAUSDT is listed on 2024-03-12, by its first candle."""
+    asked = Request(market.name, ("NOVAUSDT",), us("2024-02-01"), us("2024-03-12"))
+    report = run_days(asked, StopRequest()).report
+    first = market.downloads()
+    again = run_days(asked, StopRequest()).report
+
+    assert [(one.early, one.lacking, one.failures) for one in (report, again)] == [(29 + 11, 0, [])] * 2
+    assert market.downloads() == first
+    assert len(first) == 2 * (1 + 11 + 1), "the month before, then days and their month; each file has a CHECKSUM"
+    (gap,) = market.events("gap")
+    assert (gap["cause"], us_of(gap["started_at"]), us_of(gap["ended_at"])) == ("venue_has_no_data", asked.start, asked.end)
+    assert gap["detail"] == "trading began later: the venue's first candle is of 2024-03-12"
+
+
 def test_symbol_without_any_file_while_no_list_can_be_had_is_one_line_and_no_gap(market: Recording) -> None:
     market.venue.exchange.set_faults([Fault(FaultKind.HTTP_403, path="/api/v3/exchangeInfo")])
     said = "its markets cannot be looked up now: write it as the venue does, for example BTCUSDT"

@@ -46,8 +46,9 @@ class HistoryReport:
     """Days that were recorded before."""
 
     recorded: int = 0
+    early: int = 0
     lacking: int = 0
-    """Days without a usable file."""
+    """Days without a usable file; `early` ones are from before the venue's first candle."""
 
     rows: int = 0
     gaps: int = 0
@@ -104,9 +105,9 @@ class EventWriter:
         """`ids` are those of single trades."""
         return self._event(self._market.instance, kind, ids, at, ended, cause, detail)
 
-    def of_day(self, kind: EventKind, day: int, cause: str, detail: str) -> StreamEvent:
-        """Of a whole day: its ids are instants, as those of a backfill of candles."""
-        start, end = day * DAY_US, (day + 1) * DAY_US
+    def of_days(self, kind: EventKind, days: Range, cause: str, detail: str) -> StreamEvent:
+        """Of whole days: their ids are instants, as those of a backfill of candles."""
+        start, end = days.first * DAY_US, (days.last + 1) * DAY_US
         return self._event(self._market.day_instance, kind, Range(start, end - 1), start, end, cause, detail)
 
     def holes(self, holes: list[Stretch], said: str, reach: int = MINUTE_US) -> list[StreamEvent]:
@@ -207,7 +208,7 @@ class DayWriter:
         now = now_us()
         events += [tell.of_ids("healed", ids, now, None, "archive", said) for ids in healed]
         if day.number in market.lacking_days:
-            events.append(tell.of_day("healed", day.number, "archive", said))
+            events.append(tell.of_days("healed", Range(day.number, day.number), "archive", said))
         self._events.tell(events)
         span, rows = day.span(), f"{day.rows:,} rows of {said}"
         ids = Range(span.first, span.end - 1)

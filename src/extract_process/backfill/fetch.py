@@ -1,6 +1,7 @@
 """The rows of a page or month, from REST or the archive. What cannot be had is noted on the series and fails its symbol only.
 
-The archive proves presence, never absence: REST is asked for what its files lack (`auto`), or it is a gap (`archive`).
+The archive proves presence, never absence: REST is asked for what its files lack (`auto`), or it is a gap (`archive`), except
+before the first kline that REST has.
 """
 
 import asyncio
@@ -166,10 +167,14 @@ class KlineFetcher:
     async def absent_before_listing(self, series: KlineSeries, missing: list[Range], wanted: Range) -> list[Range]:
         """What of the missing lies before the venue's first kline: one question instead of one per empty page.
 
-        Asked only where the lake holds nothing at the beginning of the wanted range. An unusable answer proves nothing.
+        Asked only where the lake holds nothing at the beginning of the wanted range.
         """
         if self.source_of(series.symbol) == "archive" or not missing or missing[0].first != wanted.first:
             return []
+        return await self._before_first(series, missing, wanted)
+
+    async def _before_first(self, series: KlineSeries, missing: list[Range], wanted: Range) -> list[Range]:
+        """What of the missing lies before the venue's first kline of the wanted range. An unusable answer proves nothing."""
         grid = series.grid
         try:
             first = await self._rest.fetch_first_open_time(series.symbol, self._options.interval, wanted)
@@ -239,6 +244,9 @@ class KlineFetcher:
         if may_ask_rest:
             pages = plan_pages(series.grid, month.missing, self._venue.page_rows)
             return pa.concat_tables([month.rows, *[await self.fetch_page(series, page) for page in pages]])
+        absent = await self._absent_from_archive(series, plan, month)
+        series.add_absence(absent)
+        month.missing = series.grid.without(month.missing, absent)
         for hole in month.missing:
             series.add_unexplained(hole, "archive_has_no_data")
         if rows := sum(map(series.grid.count, month.missing)):
@@ -248,3 +256,14 @@ class KlineFetcher:
                 f"{format_instant(series.grid.after(month.missing[-1].last))} are missing without a proof: {month.why_missing}"
             )
         return month.rows
+
+    async def _absent_from_archive(self, series: KlineSeries, plan: MonthPlan, month: ArchivedMonth) -> list[Range]:
+        """Before the first kline no file will come. REST is asked for that alone, where a month begins without a file."""
+        is_at_beginning = bool(month.missing) and month.missing[0].first == plan.missing[0].first and not month.unusable
+        if not is_at_beginning or series.symbol in self.only_archived:
+            return []
+        try:
+            return await self._before_first(series, month.missing, Range(month.missing[0].first, plan.span.last))
+        except VenueError as error:
+            log.warning("when trading began is not known", extra={"symbol": series.symbol, "why": str(error)})
+            return []

@@ -5,33 +5,29 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from extract_process.backfill.history_files import Difference, HistoryLake, Series
-from extract_process.backfill.plan import NO_DATA, plan_pages
+from extract_process.backfill.history_files import Series
+from extract_process.backfill.history_series import HistorySeries, WaitingMonth
+from extract_process.backfill.plan import plan_pages, why_nothing
 from extract_process.backfill.stopping import in_few_words, most_telling, unless_stopped
 from extract_process.listing import unknown_of
-from extract_process.parquet import write_events
-from extract_process.ranges import Grid, Range, grid_of
-from extract_process.records import StreamEvent
+from extract_process.ranges import Grid, Range, grid_of, month_of
 from extract_process.venues.api import HistoryRest
-from tickhouse_core.columns import INSTANT
 from tickhouse_core.datasets import FUNDING_RATES, OPEN_INTEREST, Dataset
 from tickhouse_core.errors import UnusableAnswer, VenueError, VenueRefused
-from tickhouse_core.event_kinds import EventKind
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, format_instant, now_us
+from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, format_instant
 
 log = logging.getLogger(__name__)
 
 SETTLE_US = 5 * MINUTE_US
 """How long after its instant a row may still be late; a younger one is requested by the next run."""
 
-_LATE_US = HOUR_US
-"""Open interest is counted by the venue and may be published late: an empty period that is younger is requested again."""
+LONGEST_WAIT_SECONDS = 300.0
+"""From the first answer for a month until it lands, although more of it is requested: a kill costs so much requesting."""
 
 _LONGEST_FUNDING = Grid(FUNDING_RATES.longest_step_us)
 """In each of these parts of a day there is a rate."""
@@ -41,8 +37,6 @@ _OLDEST_OPEN_INTEREST_US = 30 * DAY_US - HOUR_US
 
 MOST_SYMBOLS = 4
 """At once; the venue's limit is the same for one and for all."""
-
-_SAID: dict[EventKind, str] = {"gap": "nothing", "healed": "rows"}
 
 _STOPPED = "stopped by a signal; what has arrived is kept, run again to go on"
 
@@ -61,6 +55,11 @@ class History:
     @property
     def channel(self) -> str:
         return str(self.dataset.channel)
+
+    @property
+    def named(self) -> str:
+        """One row of it, for people."""
+        return f"open interest of a period of {self.period}" if self.period else "funding rate of a full hour"
 
 
 def funding_history() -> History:
@@ -98,19 +97,28 @@ class HistoryReport:
 class HistoryBackfill:
     """One run over some symbols. `report` and the client's tally may be read while it runs."""
 
-    def __init__(self, venue: str, history: History, rest: HistoryRest, store: ObjectStore, *, recheck: bool = False) -> None:
-        """`recheck`: what was requested before is requested again."""
+    def __init__(
+        self,
+        venue: str,
+        history: History,
+        rest: HistoryRest,
+        store: ObjectStore,
+        *,
+        recheck: bool = False,
+        longest_wait: float = LONGEST_WAIT_SECONDS,
+    ) -> None:
+        """`recheck`: what was requested before is requested again. `longest_wait`: seconds that answers are in memory only."""
         self.report = HistoryReport()
         self.rest = rest
         self._venue = venue
         self._history = history
         self._store = store
         self._recheck = recheck
+        self._longest_wait = longest_wait
         self._room = asyncio.Semaphore(MOST_SYMBOLS)
-        self._told = 0
 
     async def run(self, symbols: Sequence[str], start_us: int, end_us: int | None, stop: StopRequest) -> None:
-        """Leaves the lake complete for the range, `end_us` None: up to now.
+        """Leaves the lake complete for the range, `end_us` None: up to now. A range without an instant is a line in the log.
 
         Raises Interrupted, UsageError (no symbol is known, or one has no such history), VenueError (also where answers could not
         be used, all of the range is too old, or some symbols are unknown: all others are complete), LakeUnavailable.
@@ -122,6 +130,9 @@ class HistoryBackfill:
             raise VenueError(in_few_words(self.report.failures, "symbols"))
         if self.report.too_old:
             self._say_too_old(start_us, end_us)
+        elif not self.report.slots_wanted:
+            final = self._history.grid.ceiling(start_us) + SETTLE_US
+            log.warning(why_nothing(self._history.named, self._history.grid, start_us, end_us, final))
         if self.report.unknown:
             raise VenueError(f"unknown symbol {', '.join(self.report.unknown)} on {self._venue}; all others are complete")
 
@@ -143,19 +154,28 @@ class HistoryBackfill:
             wanted = self._wanted(start_us, end_us)
             if wanted is None:
                 return
-            series = Series(history.dataset, self._venue, symbol, history.period, history.grid, history.rows_grid)
-            lake = HistoryLake(self._store, series)
+            named = Series(history.dataset, self._venue, symbol, history.period, history.grid, history.rows_grid)
+            series = HistorySeries(self._store, named)
             months = [month for month, _ in history.grid.split_by_month(wanted)]
-            asked = [] if self._recheck else await asyncio.to_thread(lake.read_asked, months)
+            asked = [] if self._recheck else await asyncio.to_thread(series.lake.read_asked, months)
             missing = history.grid.missing(wanted, asked)
             self.report.slots_wanted += history.grid.count(wanted)
             self.report.slots_missing += sum(map(history.grid.count, missing))
             try:
-                for page in plan_pages(history.grid, missing, history.page):
-                    await asyncio.to_thread(self._land, lake, symbol, page, await self._fetch(symbol, page))
+                await self._ask(series, symbol, plan_pages(history.grid, missing, history.page))
             except (UnusableAnswer, VenueRefused) as error:
                 log.error("the venue's answer cannot be used, other symbols go on", extra={"symbol": symbol, "why": str(error)})
                 self.report.failures.append(f"{symbol}: {error}")
+
+    async def _ask(self, series: HistorySeries, symbol: str, pages: list[Range]) -> None:
+        """A month lands once no later page has more of it; what has arrived lands however this ends."""
+        try:
+            for page, *later in (pages[place : place + 2] for place in range(len(pages))):
+                rows = await self._fetch(symbol, page)
+                series.add_answer(page, rows, self.rest.markets.client.server_now())
+                await self._land(series, besides=month_of(later[0].first) if later else "")
+        finally:
+            await self._land(series)
 
     def _wanted(self, start_us: int, end_us: int | None) -> Range | None:
         """The slots that begin within the range, are over for long enough, and that the venue still has."""
@@ -201,61 +221,19 @@ class HistoryBackfill:
         parts = [await self._fetch(symbol, part) for part in history.grid.split(page, -(-count // 2))]
         return pa.concat_tables(parts)
 
-    def _land(self, lake: HistoryLake, symbol: str, page: Range, rows: pa.Table) -> None:
-        """Month by month."""
-        history, times = self._history, rows[self._history.dataset.time_column]
-        for month, part in history.grid.split_by_month(page):
-            end = pa.scalar(history.grid.after(part.last), pa.int64()).cast(INSTANT)
-            inside = pc.and_(pc.greater_equal(times, pa.scalar(part.first, INSTANT)), pc.less(times, end))
-            found = rows.filter(inside)
-            answered = self._answered(part, found)
-            if answered is None:
-                continue
-            landed = lake.land(month, found, answered, lambda empty: self._tell(symbol, "gap", empty))
-            self._tell(symbol, "healed", landed.healed)
-            self._tell_differences(symbol, landed.differences)
-            self.report.months_landed += landed.is_written
-            self.report.rows_landed += landed.rows
-            self.report.gaps += len(landed.empty)
-            log.info("month landed", extra={"key": landed.key, "new_rows": landed.rows})
+    async def _land(self, series: HistorySeries, besides: str = "") -> None:
+        """Months that wait, without one of which more is requested. Where the run is stopped, a landing is waited for."""
+        for month in series.take(besides, self._longest_wait):
+            landing = asyncio.create_task(asyncio.to_thread(self._land_month, series, month))
+            try:
+                await asyncio.shield(landing)
+            except asyncio.CancelledError:
+                await landing
+                raise
 
-    def _answered(self, part: Range, rows: pa.Table) -> Range | None:
-        """The slots of `part` that an answer is final for: those before its last row, and those that are old enough."""
-        history = self._history
-        if not history.period:
-            return part
-        last_row = pc.max(rows[history.dataset.time_column].cast(pa.int64())).as_py() if rows.num_rows else 0
-        final = max(self.rest.markets.client.server_now() - _LATE_US, last_row)
-        last = min(part.last, history.grid.floor(final))
-        return Range(part.first, last) if part.first <= last else None
-
-    def _tell(self, symbol: str, event: EventKind, spans: list[Range]) -> None:
-        """Slots for which the venue was asked: it has nothing in them (`gap`), or has by now (`healed`)."""
-        grid, events = self._history.rows_grid, []
-        for span in spans:
-            end = grid.after(span.last)
-            words = f"{_SAID[event]} from {format_instant(span.first)} to {format_instant(end)}"
-            ids = span.first, span.last, span.first, end
-            events.append(StreamEvent(*self._names_of(symbol), event, *ids, NO_DATA, words))
-        self._write(events)
-
-    def _tell_differences(self, symbol: str, differences: list[Difference]) -> None:
-        """One event per row that the venue has otherwise, with every value of both sides."""
-        events = []
-        for found in differences:
-            said = {"symbol": symbol, "at": format_instant(found.at), "values": found.values}
-            log.error("the venue's row differs, the lake's stays", extra=said)
-            ids = found.at, found.at, found.at, found.at
-            detail = orjson.dumps(found.values).decode()
-            events.append(StreamEvent(*self._names_of(symbol), "disagreement", *ids, "rest_differs", detail))
-        self.report.differences += len(events)
-        self._write(events)
-
-    def _names_of(self, symbol: str) -> tuple[str, str, str, str]:
-        """Venue, symbol, channel and instance of an event."""
-        return self._venue, symbol, self._history.channel, f"backfill-{symbol}-{self._history.period or 'funding'}"
-
-    def _write(self, events: list[StreamEvent]) -> None:
-        if events:
-            self._told += 1
-            write_events(self._store, events, now_us(), self._told)
+    def _land_month(self, series: HistorySeries, month: WaitingMonth) -> None:
+        landed = series.land(month)
+        self.report.months_landed += landed.is_written
+        self.report.rows_landed += landed.rows
+        self.report.gaps += len(landed.empty)
+        self.report.differences += len(landed.differences)

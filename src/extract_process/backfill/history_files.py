@@ -89,8 +89,8 @@ class HistoryLake:
         """What the venue answered for, of these months."""
         return [span for month in months for span in self._read(self._key(month)).asked]
 
-    def land(self, month: str, rows: pa.Table, asked: Range, before: Callable[[list[Range]], None]) -> LandedHistory:
-        """Adds rows to the month's object; a row that is there already stays, whatever comes. `asked` is a part of the month.
+    def land(self, month: str, rows: pa.Table, asked: list[Range], before: Callable[[list[Range]], None]) -> LandedHistory:
+        """Adds rows to the month's object; a row that is there already stays, whatever comes. `asked` are parts of the month.
 
         `before` gets the slots that are empty: they are written down as gaps before the object says that they were asked for.
         """
@@ -98,7 +98,7 @@ class HistoryLake:
         for _ in range(_TRIES):
             known = self._read(key)
             merged, differences = _merged(known.rows, rows.sort_by(time), time)
-            answered = self._series.grid.joined([*known.asked, asked])
+            answered = self._series.grid.joined([*known.asked, *asked])
             empty_before, empty_now = self._empty(known.rows[time], known.asked), self._empty(merged[time], answered)
             empty = self._series.rows_grid.without(empty_now, empty_before)
             new_rows, healed = merged.num_rows - known.rows.num_rows, self._series.rows_grid.without(empty_before, empty_now)

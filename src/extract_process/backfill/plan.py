@@ -6,6 +6,7 @@ from typing import Literal
 
 from extract_process.ranges import Grid, Range
 from extract_process.venues import DEFAULT_VENUE
+from tickhouse_core.timestamps import format_instant
 
 NO_DATA = "venue_has_no_data"
 """The cause of a gap that the venue proved to have no klines in."""
@@ -74,6 +75,15 @@ def wanted_range(grid: Grid, start_us: int, end_us: int, server_now_us: int) -> 
     first = grid.ceiling(start_us)
     last = min(grid.before(grid.ceiling(end_us)), grid.before(grid.floor(server_now_us)))
     return Range(first, last) if first <= last else None
+
+
+def why_nothing(what: str, grid: Grid, start_us: int, end_us: int | None, final_us: int) -> str:
+    """For people: which instants there are beside a range of which nothing is wanted. `final_us`: when its first one is final."""
+    start, first = format_instant(start_us), grid.ceiling(start_us)
+    if end_us is None or first < end_us:
+        return f"nothing to request yet: the {what} of {format_instant(first)} cannot be final before {format_instant(final_us)}"
+    beside = f"the last one before is of {format_instant(grid.before(first))}, the next one of {format_instant(first)}"
+    return f"nothing to request: no {what} is between {start} and {format_instant(end_us)}; {beside}"
 
 
 def plan_months(grid: Grid, wanted: Range, coverage: Mapping[str, Coverage]) -> list[MonthPlan]:

@@ -11,7 +11,7 @@ from extract_process.ranges import EVERY_ID, Range
 from tickhouse_core.datasets import AGG_TRADES, Dataset
 from tickhouse_core.lake_keys import archived_name
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.reading.events import BACKFILL
+from tickhouse_core.reading.events import BACKFILL, NO_DATA
 from tickhouse_core.reading.objects import candidates, day_prefix
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
@@ -26,7 +26,8 @@ _SHA = "SHA-256 "
 
 class ToldDays:
     """What events say of whole days since 1970. `spans`: from the first to the last trade of those recorded from a file;
-    `shas`: the SHA-256 of that file; `half_written`: those of which another file's rows were written in part."""
+    `shas`: the SHA-256 of that file; `half_written`: those of which another file's rows were written in part; `lacking`: those
+    that are gaps; `early`: those of them of which the venue said that trading began later, and no file says otherwise."""
 
     def __init__(self, events: pa.Table) -> None:
         """Of one symbol and dataset, in the order in which they were recorded."""
@@ -35,7 +36,9 @@ class ToldDays:
         gaps = [row for row in rows if row["event"] == "gap"]
         self.spans = {_day_of(row): _stretch_of(row) for row in backfilled}
         self.shas = {_day_of(row): _sha_of(row) for row in backfilled}
-        self.lacking = _lacking_days(events)
+        early = _early_days(rows)
+        self.early = {day for day in early if day < min(self.spans, default=day + 1)}
+        self.lacking = _lacking_days(events) | early
         changes = [row for row in rows if row["event"] == "backfilled" or str(row["detail"]).startswith(REPLACED)]
         last = {_day_of(row): row["event"] for row in changes if row["event"] in ("backfilled", "gap")}
         self.half_written = {day for day, event in last.items() if event == "gap"}
@@ -182,6 +185,14 @@ def _lacking_days(events: pa.Table) -> frozenset[int]:
     for event, at in told:
         by_day.setdefault(at // DAY_US, set()).add(event)
     return frozenset(day for day, kinds in by_day.items() if kinds == {"gap"})
+
+
+def _early_days(rows: Iterable[dict[str, object]]) -> frozenset[int]:
+    """Of a stretch of days that is one gap, without those whose rows came after all."""
+    mine = [row for row in rows if str(row["instance"]).startswith(BACKFILL)]
+    absent = [row for row in mine if row["event"] == "gap" and row["cause"] == NO_DATA]
+    days = {day for row in absent for day in range(_day_of(row), _us_of(row["ended_at"]) // DAY_US)}
+    return frozenset(days - {_day_of(row) for row in mine if row["event"] == "healed"})
 
 
 def _day_of(event: dict[str, object]) -> int:

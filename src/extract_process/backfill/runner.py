@@ -8,12 +8,20 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from extract_process.backfill.fetch import KlineFetcher, is_archived
-from extract_process.backfill.plan import BackfillOptions, BackfillReport, MonthPlan, plan_months, plan_pages, wanted_range
+from extract_process.backfill.plan import (
+    BackfillOptions,
+    BackfillReport,
+    MonthPlan,
+    plan_months,
+    plan_pages,
+    wanted_range,
+    why_nothing,
+)
 from extract_process.backfill.series import KlineSeries, OpenMonth
 from extract_process.backfill.stopping import in_few_words, most_telling, unless_stopped
 from extract_process.listing import unknown_of
 from extract_process.parquet import write_events
-from extract_process.ranges import Range, grid_of, month_of
+from extract_process.ranges import Grid, Range, grid_of, month_of
 from extract_process.records import StreamEvent
 from extract_process.venues import Venue
 from extract_process.venues.api import Archive, VenueRest
@@ -26,7 +34,7 @@ from tickhouse_core.errors import (
 )
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.timestamps import DAY_US, now_us
+from tickhouse_core.timestamps import DAY_US, format_instant, now_us
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +115,7 @@ class Backfill:
         self._store = store
         self._options = options
         self._series: list[KlineSeries] = []
+        self._said: set[str] = set()
         self._fetcher = KlineFetcher(venue, rest, archive, options, self.report)
         rows_of_a_month = grid_of(options.interval).count(Range(0, _LONGEST_MONTH_US))
         self._archive_room = asyncio.Semaphore(max(1, _ARCHIVE_ROWS // rows_of_a_month))
@@ -185,6 +194,7 @@ class Backfill:
             grid = grid.with_phase_of(first)
         wanted = wanted_range(grid, *self._bounds(), self.rest.client.server_now())
         if wanted is None:
+            self._say_nothing(grid)
             return
         size = self.rest.contract_sizes.get(symbol, "")
         series = KlineSeries(self._store, self._venue.name, symbol, self._options.interval, grid, size)
@@ -206,6 +216,18 @@ class Backfill:
         await self._land([series])
         for job in sorted(jobs, key=lambda job: job.span.first, reverse=self._options.newest_first):
             yield job
+
+    def _say_nothing(self, grid: Grid) -> None:
+        """The same line for many symbols once."""
+        options, earliest = self._options, self._venue.earliest_us
+        start_us = max(options.start_us, earliest)
+        final_us = grid.after(grid.ceiling(start_us))
+        said = why_nothing(f"kline of {options.interval}", grid, start_us, options.end_us, final_us)
+        if options.end_us is not None and options.end_us <= earliest:
+            said = f"nothing to request: {self._venue.name} has klines since {format_instant(earliest)}"
+        if said not in self._said:
+            log.warning(said)
+        self._said.add(said)
 
     def _jobs_of_archive(self, series: KlineSeries, plan: MonthPlan, absent: list[Range]) -> Iterable[Job]:
         """The month as one job where the archive is to be asked: `auto` only for finished months the lake lacks altogether."""

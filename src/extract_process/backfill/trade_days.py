@@ -8,51 +8,37 @@ of a replaced file are written, the day is a gap that names its SHA-256: a run t
 import asyncio
 import logging
 import tempfile
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from extract_process.backfill.day_writer import PART_ROWS, DayWriter, EventWriter, HistoryReport, Market, days_of, span_of
+from extract_process.backfill.days_without_file import STOPPED, DaysWithoutFile, date_of, named, stretches_of_days
 from extract_process.backfill.recorded_trades import REPLACED, Stretch, ToldDays
 from extract_process.backfill.stopping import unless_stopped
-from extract_process.backfill.trade_gaps import MOST_LEFT_OUT, common, open_gaps, without
+from extract_process.backfill.trade_gaps import open_gaps, without
+from extract_process.backfill.trade_listing import Listing
 from extract_process.ranges import EVERY_ID, Range, month_of
 from extract_process.records import StreamEvent
 from extract_process.venues import Venue
 from extract_process.venues.api import Archive, TradeFile
-from tickhouse_core.datasets import DATASETS, Dataset
-from tickhouse_core.errors import Interrupted, UsageError, VenueRefused
+from tickhouse_core.datasets import Dataset
+from tickhouse_core.errors import Interrupted, VenueRefused
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.events import LACKING, GapEvents, healed_times
-from tickhouse_core.reading.known import Known
-from tickhouse_core.reading.objects import venues_of
 from tickhouse_core.reading.ranges import Request
-from tickhouse_core.timestamps import DAY_US, format_instant, now_us
+from tickhouse_core.timestamps import DAY_US, now_us
 
 log = logging.getLogger(__name__)
 
-_NO_FILE = "no file is published"
-_NOT_YET = f"{_NO_FILE} yet: it comes in the course of the next day, and the next run requests it again"
 _COMPACTED = (
     "its file was replaced after the day was compacted: rows that were missing are added, others stay if their sources are gone"
 )
-_STOPPED = "stopped by a signal; whole days are kept, run again to go on"
-
-ContractSize = Callable[[str], Awaitable[str]]
-"""What a contract of a symbol is worth in the quote asset; empty where that is not known."""
-
-Doubt = Callable[[str], Coroutine[Any, Any, str]]
-"""Why there may be no such market, and what to do; empty where the venue lists it."""
-
-
-async def _nothing(symbol: str) -> str:
-    return ""
 
 
 class TradeDays:
@@ -65,17 +51,15 @@ class TradeDays:
         store: ObjectStore,
         folder: Path,
         dataset: Dataset,
-        contract_size: ContractSize = _nothing,
-        doubt: Doubt = _nothing,
+        listing: Listing | None = None,
         part_rows: int = PART_ROWS,
     ) -> None:
-        """`folder`: on a disk with room for one file. It is deleted at once, and by a kill too."""
+        """`folder`: on a disk with room for one file. It is deleted at once, and by a kill too. `listing`: None asks nothing."""
         self.report = HistoryReport()
         self.archive = archive
         self.store = store
         self._venue, self._folder, self._dataset = venue, folder, dataset
-        self._contract_size = contract_size
-        self.doubt = doubt
+        self._listing = listing or Listing()
         self._part_rows = part_rows
 
     async def run(self, asked: Request, stop: StopRequest, *, again: bool = False) -> None:
@@ -97,7 +81,7 @@ class TradeDays:
     async def fetch(self, symbol: str, date: str, use: Callable[[TradeFile], None], stop: StopRequest) -> bool:
         """Whether there is such a file. `use` reads it in a thread. Raises VenueRefused for one that cannot be used."""
         with tempfile.TemporaryFile(dir=self._folder, prefix="trades-") as sink:
-            file = await unless_stopped(self.archive.fetch_trades(symbol, date, sink, self._dataset), stop, _STOPPED)
+            file = await unless_stopped(self.archive.fetch_trades(symbol, date, sink, self._dataset), stop, STOPPED)
             if file is None:
                 return False
             self.report.files += 1
@@ -105,12 +89,15 @@ class TradeDays:
             return True
 
     async def contract_size(self, symbol: str) -> str:
-        return await self._contract_size(symbol) if self._venue.quantities_are_contracts else ""
+        return await self._listing.contract_size(symbol) if self._venue.quantities_are_contracts else ""
 
     def market(self, symbol: str, asked: Request, events: pa.Table, told: ToldDays) -> Market:
         """`events` are the symbol's."""
         missing = EVERY_ID.joined(span for gap in open_gaps(events, asked, again=True) for span in gap.ids)
         return Market(self._venue, symbol, self._dataset, missing, told.lacking, told.spans, healed_times(events))
+
+    def without_file(self, market: Market, told: ToldDays, no_trades: list[Range], tell: EventWriter) -> DaysWithoutFile:
+        return DaysWithoutFile(self.store, market, told, no_trades, tell, self._listing, self.report)
 
     def writer(self, market: Market, file: TradeFile, days: list[int]) -> DayWriter:
         return DayWriter(self.store, market, file, days, self.report, self._part_rows)
@@ -126,39 +113,31 @@ class _SymbolDays:
         self._market = run.market(symbol, asked, events, self._told)
         self._tell = EventWriter(run.store, self._market)
         self._recorded = self._market.recorded(run.store)
-        self._no_trades = no_trades
+        self._without_file = run.without_file(self._market, self._told, no_trades, self._tell)
         self._done: set[int] = set()
-        self._why: dict[int, str] = {}
 
     async def run(self, days: range, stop: StopRequest, *, again: bool) -> None:
         """See `TradeDays.run`."""
         run, report = self._run, self._run.report
         self._done = await asyncio.to_thread(self._complete, days)
-        await asyncio.to_thread(self._heal_days, self._done, "the day is recorded")
-        left = [day for day in days if again or day not in self._done]
+        await asyncio.to_thread(self._without_file.heal, self._done, "the day is recorded")
+        told = set() if again else self._done | self._told.early
+        left = [day for day in days if day not in told]
         report.days += len(days)
-        report.complete += 0 if again else len(self._done)
+        report.complete += len(told & self._done)
+        report.early += len(told.intersection(days) - self._done)
         size = await run.contract_size(self._symbol) if left else ""
         try:
             for month in dict.fromkeys(month_of(day * DAY_US) for day in left):
                 left = await self._read_month(month, left, stop)
         finally:
             await asyncio.to_thread(self._tell_contract, size)
-        if left and (doubt := await self._doubt(stop)):
-            report.failures.append(f"{self._symbol}: {_NO_FILE} of {_named(left[0], left[-1])}: {doubt}")
-            report.lacking += len(left)
-        else:
-            await asyncio.to_thread(self._tell_lacking, left)
+        await self._without_file.tell(left, self._done, stop)
         await asyncio.to_thread(self._tell_borders, days)
 
     def _complete(self, days: range) -> set[int]:
         written = [day for day in days if day in self._market.spans and day not in self._told.half_written]
         return {day for day in written if self._recorded.is_there(day)}
-
-    def _heal_days(self, days: Iterable[int], said: str) -> None:
-        """Those that are gaps."""
-        healed = sorted(self._market.lacking_days & set(days))
-        self._tell.tell([self._tell.of_day("healed", day, "archive", said) for day in healed])
 
     async def _read_month(self, month: str, left: list[int], stop: StopRequest) -> list[int]:
         """The days that are still left after the files of a month."""
@@ -166,8 +145,11 @@ class _SymbolDays:
         is_over = month < month_of(now_us())
         if is_whole := is_over and set(range(first, last + 1)) <= set(left):
             left = await self._read(month, left, stop)
-        for day in [day for day in left if first <= day <= last]:
-            left = await self._read(_date_of(day), left, stop)
+        mine = [day for day in left if first <= day <= last]
+        if is_whole and len(mine) == len(await self._without_file.early(mine, stop)):  # then both say that there is none
+            return left
+        for day in mine:
+            left = await self._read(date_of(day), left, stop)
         if is_over and not is_whole and any(first <= day <= last for day in left):
             left = await self._read(month, left, stop)
         return left
@@ -183,14 +165,14 @@ class _SymbolDays:
             found.update(set(wanted) - set(fresh))
             if fresh:
                 self._write(file, fresh, found, stop)
-            if first == last and date not in map(_date_of, found):
-                self._why[first] = f"{file.name} has no trade of the day"
+            if first == last and date not in map(date_of, found):
+                self._without_file.why[first] = f"{file.name} has no trade of the day"
 
         try:
             is_published = await self._run.fetch(self._symbol, date, use, stop)
         except VenueRefused as error:
             log.error("the archive's file cannot be used", extra={"symbol": self._symbol, "why": str(error)})
-            self._why |= dict.fromkeys(wanted, str(error))
+            self._without_file.why |= dict.fromkeys(wanted, str(error))
             is_published = True
         if not is_published:
             log.info("no file is published", extra={"symbol": self._symbol, "date": date})
@@ -203,7 +185,7 @@ class _SymbolDays:
         try:
             for table in file.tables():
                 if stop.is_set():
-                    raise Interrupted(_STOPPED)
+                    raise Interrupted(STOPPED)
                 writer.take(table)
             writer.finish()
         finally:
@@ -214,11 +196,11 @@ class _SymbolDays:
 
         Rows of compacted objects may stay, and with them the gaps of the old file.
         """
-        self._tell.tell([self._tell.of_day("gap", day, LACKING, f"{REPLACED}{file.sha256}") for day in sorted(days)])
+        self._tell.tell([self._tell.of_days("gap", Range(day, day), LACKING, f"{REPLACED}{file.sha256}") for day in sorted(days)])
         compacted = {day for day in days if self._recorded.is_compacted(day)}
-        for first, last, why in _stretches((day, _COMPACTED) for day in sorted(compacted)):
-            self._run.report.failures.append(f"{self._symbol}: {_named(first, last)}: {why}")
-            log.warning(why, extra={"symbol": self._symbol, "days": _named(first, last), "file": file.name})
+        for first, last, why in stretches_of_days((day, _COMPACTED) for day in sorted(compacted)):
+            self._run.report.failures.append(f"{self._symbol}: {named(first, last)}: {why}")
+            log.warning(why, extra={"symbol": self._symbol, "days": named(first, last), "file": file.name})
         withdrawn = {day: self._told.gaps_of_file(day) for day in days - compacted}
         return replace(self._market, lacking_days=self._market.lacking_days | days, withdrawn=withdrawn)
 
@@ -228,76 +210,12 @@ class _SymbolDays:
             key = self._market.venue.name, self._symbol, "", self._market.instance
             self._tell.tell([StreamEvent(*key, "contract", None, None, now_us(), None, "", size)])
 
-    def _tell_lacking(self, days: list[int]) -> None:
-        """Days without a file are gaps, and requested again by the next run, unless their rows are there."""
-        report, market = self._run.report, self._market
-        unread = [day for day in days if day not in self._done and day not in self._told.half_written]
-        apart = MOST_LEFT_OUT if market.venue.leaves_out_no_trades else 0
-        missing = without(market.missing, self._heal_no_trades())
-        whole = self._recorded.whole_days(unread, market.spans, apart, missing)
-        self._heal_days(whole, "no id is missing")
-        report.complete += len(whole)
-        now = now_us()
-        reasons = [(day, self._why.get(day) or why_no_file(day, now)) for day in days if day not in whole]
-        fresh = [(day, why) for day, why in reasons if day not in market.lacking_days and day not in self._done]
-        report.lacking += len(reasons)
-        report.gaps += len(fresh)
-        self._tell.tell([self._tell.of_day("gap", day, LACKING, why) for day, why in fresh])
-        report.failures += [f"{self._symbol}: {_named(first, last)}: {why}" for first, last, why in _stretches(reasons)]
-
-    def _heal_no_trades(self) -> list[Range]:
-        """Ids of gaps of one recorder that another one was told are no trades."""
-        found, now = common(self._market.missing, self._no_trades), now_us()
-        self._tell.tell([self._tell.of_ids("healed", ids, now, None, "", "recorded as no trades") for ids in found])
-        self._run.report.no_trades += sum(map(EVERY_ID.count, found))
-        return found
-
     def _tell_borders(self, days: range) -> None:
         """Ids of days without a file, between two that have one: ids of midnight are the days' own matter."""
         spans, known = self._market.spans, self._told.gaps()
         for before, after in pairwise(sorted(day for day in spans if days.start - 1 <= day <= days.stop)):
             hole = Stretch(spans[before].end, spans[after].first, spans[before].ended, spans[after].began)
             if after > before + 1 and hole.first < hole.end and without([Range(hole.first, hole.end - 1)], known):
-                said = f"the files of {_date_of(before)} and {_date_of(after)}"
+                said = f"the files of {date_of(before)} and {date_of(after)}"
                 events = self._tell.holes([hole], said, DAY_US)
                 self._tell.tell([one for one in events if without([span_of(one)], known)])
-
-    async def _doubt(self, stop: StopRequest) -> str:
-        """Empty for a symbol that has files or is in the lake. A gap of one that is spelled wrongly would stay open forever."""
-        has_files = bool(self._market.spans or self._why)
-        if has_files or await asyncio.to_thread(self._is_known):
-            return ""
-        return await unless_stopped(self._run.doubt(self._symbol), stop, _STOPPED)
-
-    def _is_known(self) -> bool:
-        """Whether the lake has anything else of this symbol."""
-        store, venue = self._run.store, self._market.venue.name
-        try:
-            Known(store).check(Request(venue, (self._symbol,), 0, 0))
-        except UsageError:
-            return False
-        return any(venues_of(store, dataset) for dataset in DATASETS)
-
-
-def why_no_file(day: int, now: int) -> str:
-    """`day` since 1970, `now` in us."""
-    return _NOT_YET if now < (day + 2) * DAY_US else _NO_FILE
-
-
-def _date_of(day: int) -> str:
-    return format_instant(day * DAY_US)[:10]
-
-
-def _named(first: int, last: int) -> str:
-    return _date_of(first) if first == last else f"{_date_of(first)} to {_date_of(last)}"
-
-
-def _stretches(reasons: Iterable[tuple[int, str]]) -> list[tuple[int, int, str]]:
-    """Neighbouring days with one reason together."""
-    found: list[tuple[int, int, str]] = []
-    for day, why in reasons:
-        if found and found[-1][1] == day - 1 and found[-1][2] == why:
-            found[-1] = found[-1][0], day, why
-        else:
-            found.append((day, day, why))
-    return found
