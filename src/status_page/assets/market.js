@@ -1,6 +1,6 @@
 // The market that is looked at: what is chosen (it is in the address), its candles window by window, and its book.
 import { watchBasis } from "./basis.js";
-import { showBook } from "./book.js";
+import { awaitBook, showBook } from "./book.js";
 import { watchCalendar } from "./calendar.js";
 import { candleChart } from "./candles.js";
 import { make, offerFiles, place, say } from "./document.js";
@@ -155,7 +155,7 @@ async function choose(from = 0, to = 0) {
   localStorage.setItem("interval", mine.interval);
   const step = stepOf(mine.interval);
   chart.clear(step);
-  showBook(null);
+  awaitBook();
   say(place("price"), "–");
   say(place("candles-words"), "");
   offerCompare();
