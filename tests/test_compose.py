@@ -145,7 +145,7 @@ def test_one_machine_of_many_has_nothing_of_the_stack_on_one_machine() -> None:
     for name, service in services.items():
         assert service["extends"] == {"file": "../../docker-compose.yml", "service": name}
         assert service["env_file"] == ["${SETTINGS_FILE:-/etc/tickhouse/tickhouse.env}"]
-        assert set(service["environment"]) <= {"METRICS_HOST", "METRICS_PORT", "LOG_FORMAT", "SPOOL_DIR"}
+        assert set(service["environment"]) <= {"METRICS_HOST", "METRICS_PORT", "LOG_FORMAT", "SPOOL_DIR", "TMPDIR"}
         assert service["depends_on"] == "reset"
         assert service.get("entrypoint") == ("reset" if name in EXTRACTORS else None)
         assert not any(volume.startswith("lake:") for volume in service["volumes"])
@@ -154,7 +154,11 @@ def test_one_machine_of_many_has_nothing_of_the_stack_on_one_machine() -> None:
         shown = run_here("tickhouse.cli", command, "--help")
         assert shown.returncode == 0
         assert all(word in shown.stdout for word in words if word.startswith("--"))
-    assert set(services) == {"stream", "stream-kucoin", "loader", "transform"}
+    assert set(services) == {"stream", "stream-kucoin", "loader", "transform", "compactor", "healer"}
+    ports = [port.split(":")[-2] for service in services.values() for port in service["ports"]]
+    assert len(set(ports)) == len(services)
+    told = MACHINE.read_text(encoding="utf-8").partition("name:")[0]
+    assert {profile for service in services.values() for profile in service["profiles"] if profile not in told} == set()
 
 
 def test_a_further_recorder_of_the_docs_is_one_of_ours_with_another_command() -> None:
