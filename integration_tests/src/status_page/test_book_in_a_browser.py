@@ -71,6 +71,12 @@ def test_a_book_is_loading_until_the_first_answer_about_its_market(page: "Page")
     expect(page.locator("#depth-middle")).to_have_text(re.compile("^100"))
     now["news"] = []
     page.locator("#interval").select_option("5m")
+    expect(page.locator("#candles-state")).to_contain_text("BTCUSDT 5m")
+    expect(page.locator("#top tr")).to_have_count(2)
+    page.locator("#symbol").evaluate(
+        "node => { node.append(new Option('binance ETHUSDT')); node.value = 'binance ETHUSDT'; "
+        "node.dispatchEvent(new Event('change')); }"
+    )
     expect(page.locator("#top")).to_have_text("loading …")
     for part in ("figures", "proof"):
         expect(page.locator(f"#book-{part}")).to_be_empty()
