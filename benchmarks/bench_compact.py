@@ -26,8 +26,9 @@ import pyarrow as pa
 import tickhouse as th
 from bench_read_api import DAY, END, HOUR, START, SYMBOL, write_diffs, write_table, write_trades
 from report import Report, options
+from tickhouse.compact.counts import VenueCounts
 from tickhouse.compact.day import LEVEL, DayOptions
-from tickhouse.compact.passes import Selection, VenueCounts, compact
+from tickhouse.compact.passes import Selection, compact
 from tickhouse_core.columns import INSTANT
 from tickhouse_core.datasets import DEPTH_DIFFS, TRADES, Dataset
 from tickhouse_core.folder_store import FolderStore

@@ -24,8 +24,9 @@ from counted_stores import OPERATIONS, CountedMemory, CountedS3
 from extract_process.parquet import parquet_bytes
 from processes import resident_mb
 from report import Report, options
+from tickhouse.compact.counts import VenueCounts
 from tickhouse.compact.day import DayOptions
-from tickhouse.compact.passes import Selection, VenueCounts, compact
+from tickhouse.compact.passes import Selection, compact
 from tickhouse_core.aws import s3_client
 from tickhouse_core.columns import INSTANT, LEVELS
 from tickhouse_core.datasets import DEPTH_DIFFS, HEARTBEATS, TRADES, Dataset

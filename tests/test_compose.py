@@ -21,6 +21,7 @@ from integration_tests.src.docs.shell import blocks_of
 from tests.commands import run_here
 
 from extract_process.venues import venue_named
+from status_page.processes import parse_targets
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -145,7 +146,7 @@ def test_one_machine_of_many_has_nothing_of_the_stack_on_one_machine() -> None:
     for name, service in services.items():
         assert service["extends"] == {"file": "../../docker-compose.yml", "service": name}
         assert service["env_file"] == ["${SETTINGS_FILE:-/etc/tickhouse/tickhouse.env}"]
-        assert set(service["environment"]) <= {"METRICS_HOST", "METRICS_PORT", "LOG_FORMAT", "SPOOL_DIR"}
+        assert set(service["environment"]) <= {"METRICS_HOST", "METRICS_PORT", "LOG_FORMAT", "SPOOL_DIR", "TMPDIR"}
         assert service["depends_on"] == "reset"
         assert service.get("entrypoint") == ("reset" if name in EXTRACTORS else None)
         assert not any(volume.startswith("lake:") for volume in service["volumes"])
@@ -154,7 +155,11 @@ def test_one_machine_of_many_has_nothing_of_the_stack_on_one_machine() -> None:
         shown = run_here("tickhouse.cli", command, "--help")
         assert shown.returncode == 0
         assert all(word in shown.stdout for word in words if word.startswith("--"))
-    assert set(services) == {"stream", "stream-kucoin", "loader", "transform"}
+    assert set(services) == {"stream", "stream-kucoin", "loader", "transform", "compactor", "healer"}
+    ports = [port.split(":")[-2] for service in services.values() for port in service["ports"]]
+    assert len(set(ports)) == len(services)
+    told = MACHINE.read_text(encoding="utf-8").partition("name:")[0]
+    assert {profile for service in services.values() for profile in service["profiles"] if profile not in told} == set()
 
 
 def test_a_further_recorder_of_the_docs_is_one_of_ours_with_another_command() -> None:
@@ -166,6 +171,20 @@ def test_a_further_recorder_of_the_docs_is_one_of_ours_with_another_command() ->
     assert SERVICES["stream"]["command"].startswith(f"python -m {module} ")
     venue = venue_named(words[words.index("--venue") + 1])
     assert {channel for word, channel in pairwise(words) if word == "--channel"} <= set(venue.channels)
+
+
+def test_the_page_polls_our_processes_and_those_that_env_names() -> None:
+    *ours, more = SERVICES["status"]["environment"]["STATUS_TARGETS"].split()
+    assert more == "${STATUS_MORE_TARGETS:-}"
+    hosts = {address.removeprefix("http://").removesuffix(":9100") for address in parse_targets(" ".join(ours)).values()}
+    assert hosts == {name for name in OURS if SERVICES[name].get("healthcheck", {}).get("test", [""])[-1] == "9100"}
+    docs, example = ((ROOT / page).read_text(encoding="utf-8") for page in ("docs/docker.md", ".env.example"))
+    (line,) = re.findall(r"^    STATUS_MORE_TARGETS=(.+)$", docs, flags=re.MULTILINE)
+    ((name, address),) = parse_targets(line).items()
+    (block,) = blocks_of(ROOT / "docs" / "docker.md", "yaml")
+    assert [name] == list(yaml.safe_load(block)["services"])
+    assert address == f"http://{name}:9100"
+    assert f"# STATUS_MORE_TARGETS={line}\n" in example
 
 
 def test_every_extractor_asks_the_lake_which_exchange_it_is_of() -> None:

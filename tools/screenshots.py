@@ -1,8 +1,9 @@
 """Pictures of the status page for README and docs: `make screenshots`, about a minute.
 
 A simulated exchange and the parts of `tickhouse local` in this process (Chromium must be installed; no network). Klines of three
-days are backfilled, a day of trades and heartbeats is written in bulk. Then two venues are recorded live. The pictures show a
-halt of the venue, a gap of the recorder, and both venues of a market. They go to docs/images, as named in `PICTURES`.
+days are backfilled, a day of trades and heartbeats and an hour of best prices are written in bulk. Then two spot venues and a
+perpetual are recorded live. The pictures show a halt of the venue, a gap of the recorder, both venues of a market, and its
+perpetual. They go to docs/images, as named in `PICTURES`.
 """
 
 import math
@@ -34,7 +35,7 @@ from tickhouse_core.datasets import QUEUES
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.metrics import heartbeat_detail, resident_bytes
 from tickhouse_core.settings import StatusSettings, WarehouseSettings, read
-from tickhouse_core.timestamps import DAY_US, MINUTE_US, SECOND_US, now_us, to_datetime
+from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, SECOND_US, now_us, to_datetime
 from tickhouse_core.warehouse import Warehouse, connect
 from transform_process.migrate import migrate
 
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, FloatRect, Page
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-MARKETS = {"binance": ("BTCUSDT", "ETHUSDT"), "kucoin": ("BTC-USDT",)}
+PERPETUAL = "binance-usdm"
+MARKETS = {"binance": ("BTCUSDT", "ETHUSDT"), "kucoin": ("BTC-USDT",), PERPETUAL: ("BTCUSDT",)}
 ADDRESS = "?venue=binance&symbol=BTCUSDT&interval=1m&compare=kucoin+BTC-USDT"
 MOST_SECONDS = 300
 """That one thing may take to be shown."""
@@ -55,7 +57,9 @@ NEEDED = {
     "two stretches that are missing": "/ [2-9] stretches missing/.test(document.querySelector('#candles').ariaLabel)",
     "a verified book": "/verified against/.test(document.querySelector('#book-proof').textContent)",
     "a whole ladder": "document.querySelectorAll('#top tr').length === 30",
-    "coverage": "document.querySelectorAll('#coverage tbody tr').length === 3",
+    "an hour of basis": "/ bps in the hour/.test(document.querySelector('#basis-pairs figcaption')?.textContent)",
+    "the funding that runs": "/^funding -?\\d/.test(document.querySelector('#basis-pairs .funding')?.textContent)",
+    "coverage": "document.querySelectorAll('#coverage tbody tr').length === 4",
     "a calendar": "document.querySelectorAll('#calendar [data-share=full]').length > 20",
     "events": "document.querySelectorAll('#events tr').length > 5",
 }
@@ -91,7 +95,7 @@ NAME_THE_FOLDER = (
 )
 """Of a command: the folder of this program is a temporary one."""
 
-WIDE, PHONE = {"width": 1400, "height": 1260}, {"width": 400, "height": 860}
+WIDE, PHONE = {"width": 1400, "height": 1575}, {"width": 400, "height": 860}
 PICTURES: Mapping[str, tuple[dict[str, Any], Callable[["Page"], None] | None, str]] = {
     "light": ({"viewport": WIDE, "color_scheme": "light"}, None, ""),
     "dark": ({"viewport": WIDE, "color_scheme": "dark"}, hover_the_gap, ""),
@@ -113,8 +117,7 @@ def main() -> None:
         stack.enter_context(data_folder(folder / "data"))
         halts = Halt("BTCUSDT", *(instant // 1_000 for instant in halt))
         exchange = stack.enter_context(running_exchange(ExchangeConfig(halts=(halts,))))
-        urls = dict.fromkeys(("BINANCE_REST_URL", "BINANCE_ARCHIVE_URL", "KUCOIN_REST_URL"), exchange.url)
-        stack.enter_context(environment_variables(urls | {"BINANCE_WS_URL": exchange.ws_url}))
+        stack.enter_context(environment_variables(exchange.environment))
         told("history")
         migrate(read(WarehouseSettings))
         for span in ((now - 3 * DAY_US, gap[0]), (gap[1], now)):
@@ -145,7 +148,8 @@ BEGAN = time.monotonic()
 
 def capture(venue: str, symbols: tuple[str, ...]) -> StreamOptions:
     """Books are verified often: a picture shows one that is."""
-    wanted: dict[str, tuple[str, ...]] = dict.fromkeys(symbols, ("trades", "depth"))
+    more = ("mark_prices",) if venue == PERPETUAL else ()
+    wanted: dict[str, tuple[str, ...]] = dict.fromkeys(symbols, ("trades", "depth", *more))
     return StreamOptions(wanted, venue=venue, limits=BatchLimits(age_seconds=2.0), prove_seconds=10.0)
 
 
@@ -159,7 +163,8 @@ def backfill(start_us: int, end_us: int) -> None:
 
 
 def write_history(warehouse: Warehouse, now: int, gap: tuple[int, int]) -> None:
-    """A day of trades, four per minute with the prices of its kline; heartbeats; the events of a recorder that was down."""
+    """A day of trades, four per minute with the prices of its kline; an hour of best prices of spot, each second on the way
+    from open to close, and of the perpetual some basis points below; heartbeats; the events of a recorder that was down."""
     warehouse.command(
         "insert into silver_trades "
         "(venue, symbol, trade_id, price, quantity, is_buyer_maker, trade_time, event_time, receipt_time, load_time) "
@@ -168,6 +173,17 @@ def write_history(warehouse: Warehouse, now: int, gap: tuple[int, int]) -> None:
         "at + toIntervalMillisecond(8 + cityHash64(id) % 40), at + toIntervalMillisecond(2000 + cityHash64(id) % 3000) "
         "from silver_klines final array join [0, 1, 2, 3] as part where open_time >= fromUnixTimestamp64Micro({since:Int64})",
         {"since": now - DAY_US},
+    )
+    warehouse.command(
+        "insert into stored_book_top (venue, symbol, open_time, last_update_id, "
+        "best_bid_price, best_bid_quantity, best_ask_price, best_ask_quantity, build_version) "
+        "with toUnixTimestamp(open_time) + second as at, toDecimal128('0.01', 2) as tick, "
+        "if(venue = 'binance', 0, sin(at / 400) * 2 + cityHash64(intDiv(at, 10)) % 100 / 100 - 3.5) as premium_bps, "
+        "toDecimal128((open + (close - open) * second / 60) * (1 + premium_bps / 1e4), 2) as middle "
+        "select venue, symbol, open_time + toIntervalSecond(second), 1, middle - tick, 1, middle + tick, 1, 0 "
+        "from silver_klines final array join range(60) as second where venue in ('binance', {perpetual:String}) "
+        "and symbol = 'BTCUSDT' and open_time >= fromUnixTimestamp64Micro({since:Int64})",
+        {"perpetual": PERPETUAL, "since": now - HOUR_US},
     )
     for venue, symbols in MARKETS.items():
         beats = [row for began, ended in ((now - DAY_US, gap[0]), (gap[1], now)) for row in heartbeats(venue, began, ended)]

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -62,18 +62,20 @@ class Tier(BaseModel, extra="forbid"):
 class Markets:
     """What is collected from one venue, the most important symbols first.
 
-    `intervals` are those of the klines and `priorities` the numbers, of the symbols that have them.
+    `intervals` are those of the klines and `priorities` the numbers, of the symbols that have them. `are_usual`: neither the
+    markets file nor ACTIVE_SYMBOLS has the venue.
     """
 
     wanted: Wanted = field(default_factory=dict)
     intervals: dict[str, str] = field(default_factory=dict)
     priorities: dict[str, int] = field(default_factory=dict)
+    are_usual: bool = False
 
     def only(self, symbols: Iterable[str]) -> "Markets":
         """These of its symbols."""
         kept = set(symbols)
         wanted = {symbol: channels for symbol, channels in self.wanted.items() if symbol in kept}
-        return Markets(wanted, self.intervals, self.priorities)
+        return replace(self, wanted=wanted)
 
 
 def markets_file() -> Path:
@@ -90,7 +92,7 @@ def read_markets(path: Path, venue: Venue, active: Sequence[str] = ()) -> Market
     markets = Markets()
     tiers = _tiers(path, venue.name)
     if tiers is None and not active:
-        active = venue.usual_symbols
+        active, markets.are_usual = venue.usual_symbols, True
         said = {"venue": venue.name, "symbols": ", ".join(active), "file": path}
         log.warning("not in the markets file: its usual symbols", extra=said)
     for name, tier in (tiers or {}).items():

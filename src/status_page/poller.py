@@ -32,6 +32,9 @@ WATCHED_SECONDS = 15.0
 
 COVERAGE_HOURS = 24
 
+_SHOWN = ("queues", "processes", "markets", "coverage", "checks", "events")
+"""Parts as the page shows them; those that no poll has read yet are empty, and named in `loading`."""
+
 SHOWS = "tickhouse_status_info"
 """The metric that tells one page from another; its folder is empty with S3 and a server."""
 
@@ -141,7 +144,7 @@ class Poller:
 
     def _poll_fast(self) -> None:
         now = now_us()
-        self._part("processes", lambda: [_described(state) for state in self._poll_processes()])
+        self._part("processes", lambda: [state.shown() for state in self._poll_processes()])
         self._part("heartbeats", lambda: self._queries.ask("heartbeats", {"since_us": now - DAY_US}))
         self._part("events", lambda: self._queries.ask("events", {"since_us": now - 7 * DAY_US}))
         self._part("lake", lambda: self._lake.look(now_us()))
@@ -206,7 +209,8 @@ class Poller:
             "stages": [asdict(stage) for stage in stages],
             "coverage_hours": self._coverage_hours,
             "trouble": dict(self._trouble),
-            **{name: self._parts.get(name, []) for name in ("queues", "processes", "markets", "coverage", "checks", "events")},
+            "loading": [name for name in _SHOWN if name not in self._parts],
+            **{name: self._parts.get(name, []) for name in _SHOWN},
             "recorders": [
                 {"name": f"{process} {venue} {instance}", "since": int(began) / SECOND_US, "seen": int(beat) / SECOND_US}
                 for venue, process, instance, beat, began, *_, has_stopped in self._parts.get("heartbeats", ())
@@ -292,7 +296,3 @@ class Poller:
 def _name(labels: Mapping[str, str]) -> str:
     """The recorder's name, the same from heartbeat and metrics."""
     return f"{labels.get('venue', '')} {labels.get('instance', '')}"
-
-
-def _described(state: ProcessState) -> dict[str, Any]:
-    return {"name": state.name, "address": state.address, "trouble": list(state.trouble), "since": state.since}

@@ -57,6 +57,10 @@ class ProcessState:
         """When its oldest part began, in seconds since 1970; None where it does not say it."""
         return min((value for _, value in self.value(BEGAN)), default=None)
 
+    def shown(self) -> dict[str, Any]:
+        """As the page shows it."""
+        return {"name": self.name, "address": self.address, "trouble": list(self.trouble), "since": self.since}
+
     def value(self, name: str) -> Iterator[tuple[Mapping[str, str], float]]:
         """The samples of a metric with their labels."""
         return ((sample.labels, sample.value) for sample in self.samples if sample.name == name)

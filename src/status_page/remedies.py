@@ -12,7 +12,6 @@ from tickhouse_core.timestamps import MINUTE_US, format_instant, to_datetime
 _SERVICES = {"transformer": "transform"}
 _COMMANDS = {"stream": "stream", "mirror": "mirror", "loader": "load", "transformer": "transform"}
 _DOCKER = "docker compose"
-_RECORDERS = "stream stream-kucoin"
 _MOST_SYMBOLS = 20
 _PLAIN = re.compile(r"[\w.-]{1,40}")
 """A name that may stand in a query within quotes of the shell."""
@@ -30,6 +29,8 @@ class Running:
     is_compose: bool = False
     records_here: bool = False
     """This process records too: `tickhouse local`."""
+    recorders: tuple[str, ...] = ()
+    """Services of Docker Compose that record, as far as the page polls them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def for_stage(running: Running, fault: Fault, process: str = "", markets: Sequen
     if fault is Fault.GONE:
         return for_process(running, process, is_gone=True)
     if running.is_compose:
-        return f"{_DOCKER} {_COMPOSE[fault]}"
+        return _in_compose(running, fault)
     return f"tickhouse {_SERVICE[fault]}"
 
 
@@ -84,7 +85,7 @@ def _check(running: Running, check: Sequence[Any]) -> list[Any]:
 
 
 _COMPOSE = {
-    Fault.SILENT: f"logs --tail 50 {_RECORDERS}",
+    Fault.SILENT: "logs --tail 50",
     Fault.NOT_LOADED: "up --detach loader",
     Fault.LOADS_SLOWLY: "up --detach --scale loader=3",
     Fault.NOT_IN_GOLD: "up --detach transform",
@@ -99,6 +100,11 @@ _SERVICE = {
     Fault.LAKE_UNAVAILABLE: "doctor",
     Fault.WAREHOUSE_UNAVAILABLE: "doctor",
 }
+
+
+def _in_compose(running: Running, fault: Fault) -> str:
+    recorders = running.recorders or ("stream",)
+    return " ".join([_DOCKER, _COMPOSE[fault], *(recorders if fault is Fault.SILENT else ())])
 
 
 def for_process(running: Running, name: str, *, is_gone: bool) -> str:
@@ -146,7 +152,7 @@ def for_stream(running: Running, of: Stretch) -> str:
 def for_recorder(running: Running, venue: str) -> str:
     """Shows what is wrong between the recorder and the venue."""
     if running.is_compose and not running.folder:
-        return f"{_DOCKER} {_COMPOSE[Fault.SILENT]}"
+        return _in_compose(running, Fault.SILENT)
     asked = f"doctor --venue {venue}" if _PLAIN.fullmatch(venue) else "doctor"
     return _in_folder(asked, running) if running.folder else f"tickhouse {asked}"
 

@@ -88,7 +88,8 @@ def listen_for_page(settings: StatusSettings, *, or_any_port: bool = False) -> s
 
 
 def _running(settings: StatusSettings) -> Running:
-    return Running(read(DataSettings).full_path, settings.compose)
+    recorders = tuple(name for name in parse_targets(settings.targets) if name.partition("-")[0] == "stream")
+    return Running(read(DataSettings).full_path, settings.compose, recorders=recorders)
 
 
 def _connect(settings: StatusSettings) -> Warehouse:

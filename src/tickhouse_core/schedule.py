@@ -1,6 +1,7 @@
 """Work in passes with a pause between two, until the stop and through any outage; what a pass leaves is tried again."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ NICENESS = 10
 
 _LONGEST_SECONDS = 30 * 86_400.0
 """Of one wait: threads cannot wait for centuries."""
+
+_COUNT = re.compile(r"(?<![^\s(])\d[\d,.]*(?= \w)")
+"""A number and what it counts, such as the free MB of a disk: the reason is the same with another one."""
 
 Pass = Callable[[], bool]
 """False: there was nothing to do here, because another process does it."""
@@ -108,7 +112,9 @@ class Schedule:
         return self._retries.pause(self._passes_that_left) if left else every_seconds
 
     def _say(self, left: tuple[str, ...]) -> None:
-        for reason in sorted({*left}.difference(self.left)):
-            log.error(self._retries.left, extra={"why": reason})
+        known = {_COUNT.sub("", reason) for reason in self.left}
+        for reason in sorted({*left}):
+            if _COUNT.sub("", reason) not in known:
+                log.error(self._retries.left, extra={"why": reason})
         self.left = left
         self._passes_that_left = self._passes_that_left + 1 if left else 0

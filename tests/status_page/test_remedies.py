@@ -20,7 +20,7 @@ from tickhouse_core.event_kinds import EVENT_KINDS, GAP_CAUSES
 
 WAYS = {
     "services": Running(),
-    "compose": Running(is_compose=True),
+    "compose": Running(is_compose=True, recorders=("stream", "stream-kucoin")),
     "local": Running(folder="/data/my folder", records_here=True),
     "folder": Running(folder="data"),
 }
@@ -77,6 +77,9 @@ def in_the_stack(words: list[str]) -> list[str]:
 def test_what_is_right_for_one_way_is_not_what_another_way_shows() -> None:
     assert remedies.for_stage(WAYS["services"], Fault.NOT_LOADED) == "tickhouse load"
     assert remedies.for_stage(WAYS["compose"], Fault.NOT_LOADED) == "docker compose up --detach loader"
+    silent = "docker compose logs --tail 50 stream stream-kucoin"
+    assert remedies.for_stage(WAYS["compose"], Fault.SILENT) == remedies.for_recorder(WAYS["compose"], "kucoin") == silent
+    assert remedies.for_stage(Running(is_compose=True), Fault.SILENT) == "docker compose logs --tail 50 stream"
     assert remedies.for_stage(WAYS["local"], Fault.NOT_LOADED) == "tickhouse doctor --data '/data/my folder'"
     recorded = "tickhouse local --venue binance --venue kucoin --symbol BTCUSDT --symbol BTC-USDT --data data"
     assert remedies.for_stage(WAYS["folder"], Fault.SILENT, "", MARKETS) == recorded

@@ -23,7 +23,7 @@ from simulated_exchange.config import ExchangeConfig
 from status_page.server import running_page
 from tickhouse.doctor import checks_of
 from tickhouse.doctor.findings import Finding, run_check
-from tickhouse.doctor.machine import check_python
+from tickhouse.doctor.machine import check_markets, check_python
 from tickhouse.doctor.services import check_s3, check_sqs
 from tickhouse.embedded import data_folder
 from tickhouse_core.aws import s3_client, sqs_client
@@ -197,6 +197,27 @@ def test_a_page_of_another_folder_is_not_taken_for_the_own_one(healthy: "Lake", 
             [other] = found("ports")
     assert other.what.endswith(f"is taken by the status page of the data folder {tmp_path / 'theirs'}")
     assert other.fix.startswith("set STATUS_PORT to a free port")
+
+
+def test_where_the_markets_come_from_is_told(tmp_path: Path, monkeypatch: Patch, caplog: pytest.LogCaptureFixture) -> None:
+    def told(markets: str) -> str:
+        Path("resources/markets.yaml").write_text(markets, encoding="utf-8")
+        [finding] = run_check("markets", check_markets)
+        assert finding.verdict == "ok"
+        return finding.what
+
+    monkeypatch.chdir(tmp_path)
+    Path("resources").mkdir()
+    ours, others = (
+        f"{venue}: {{all: {{enabled: true, streams: [trades], symbols: [XRPUSDT]}}}}" for venue in ("binance", "kucoin")
+    )
+    assert told(ours) == "1 symbols of binance are enabled by resources/markets.yaml"
+    assert told(others) == (
+        "resources/markets.yaml does not name binance: without --symbol its usual symbols are recorded, BTCUSDT, ETHUSDT"
+    )
+    assert not caplog.messages
+    monkeypatch.setenv("ACTIVE_SYMBOLS", "BNBUSDT XRPUSDT SOLUSDT")
+    assert told(others) == "3 symbols of binance are enabled by ACTIVE_SYMBOLS"
 
 
 def test_an_old_python_is_told() -> None:

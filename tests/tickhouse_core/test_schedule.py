@@ -95,6 +95,35 @@ def test_what_is_left_is_said_once_and_tried_again_earlier(caplog: pytest.LogCap
     assert str(WorkLeft(["a", "b", "c"], "venues")) == "a (and 2 more venues)"
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "is_news"),
+    [
+        (
+            "a.zip has no room on the disk: 17 MB are free, 512 MB stay free",
+            "a.zip has no room on the disk: 4 MB are free, 512 MB stay free",
+            False,
+        ),
+        ("a.zip: incomplete (received 1,024 bytes, expected 4096)", "a.zip: incomplete (received 9 bytes, expected 4096)", False),
+        ("a.zip; b.zip; and 2 more files", "a.zip; b.zip; and 12 more files", False),
+        ("trades on 2026-11-02: 3 rows of 4", "trades on 2026-11-03: 3 rows of 4", True),
+        ("binance: BTCUSDT-2026-11-02.zip", "binance: BTCUSDT-2026-11-03.zip", True),
+        ("exit code 1", "exit code 2", True),
+    ],
+)
+def test_what_is_left_is_the_same_with_other_counts(
+    before: str, after: str, is_news: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop, answers = WaitingStop(2), iter([before, after])
+
+    def run_pass() -> bool:
+        raise WorkLeft([next(answers)], "venues")
+
+    schedule = scheduled(stop)
+    schedule.run(run_pass)
+    assert [line.why for line in caplog.records] == [before, *[after] * is_news]  # type: ignore[attr-defined]
+    assert schedule.left == (after,)
+
+
 def test_an_interrupted_pass_and_one_of_another_process_do_not_count() -> None:
     stop, answers = WaitingStop(2), iter([False, True])
 

@@ -98,7 +98,21 @@ def point_at(chart: "Locator", share: float, told: "Locator", words: str) -> Non
 
 
 STAGE = "http://page.test"
+MARKET = {"venue": "binance", "symbol": "BTCUSDT", "interval": "1m"}
+ADDRESS = "/?venue=binance&symbol=BTCUSDT&interval=1m"
 NO_CANDLES: dict[str, Any] = {"since": 0, "until": 0, "klines": [], "gaps": [], "before": 0, "after": 0, "loaded": []}
+
+
+Levels = list[tuple[str, str]]
+
+
+def book(bids: Levels, asks: Levels, **more: Any) -> dict[str, Any]:
+    said = {"event_time": now_us(), "last_update_id": 7, "is_proven": True, "proven_at": 0, "broken_at": 0, "command": ""}
+    return said | {"bids": bids, "asks": asks} | more
+
+
+def news(shown: dict[str, Any] | None, klines: list[Any] | None = None) -> tuple[str, dict[str, Any]]:
+    return "market", MARKET | {"klines": klines or [], "book": shown}
 
 
 def put_on_stage(page: "Page", answers: Mapping[str, Any], path: str = "/") -> None:

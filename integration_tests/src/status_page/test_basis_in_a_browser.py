@@ -74,6 +74,19 @@ def test_a_market_without_contracts_shows_nothing_of_them(page: "Page") -> None:
     expect(page.locator("#basis")).to_be_hidden()
 
 
+def test_another_interval_of_the_same_market_does_not_hide_the_panel(page: "Page") -> None:
+    show(page, PAIRS)
+    expect(page.locator("#basis-pairs figure")).to_have_count(3)
+    page.locator("#basis").evaluate(
+        "node => { window.hidden = 0; "
+        "new MutationObserver(() => { window.hidden += node.hidden; }).observe(node, {attributes: true}); }"
+    )
+    with page.expect_response(lambda answer: "/api/basis" in answer.url):
+        page.locator("#interval").select_option("5m")
+    expect(page.locator("#basis")).to_be_visible()
+    assert page.evaluate("window.hidden") == 0
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_panel_is_readable_for_everybody_and_fits_a_phone(theme: str, browser: "Browser") -> None:
     page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme="dark" if theme == "dark" else "light")

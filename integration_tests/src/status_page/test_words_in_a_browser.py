@@ -1,12 +1,11 @@
-"""What the page calls counts, books and what is missing, in a real browser: the page's own files, with given answers."""
+"""What the page calls counts and what is missing, in a real browser: the page's own files, with given answers."""
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from integration_tests.src.status_page.conftest import NO_CANDLES, STAGE, expect, put_on_stage
+from integration_tests.src.status_page.conftest import ADDRESS, NO_CANDLES, STAGE, book, expect, news, put_on_stage
 
 from status_page import health
 from status_page.event_remedies import for_gap, with_remedies
@@ -19,8 +18,6 @@ from tickhouse_core.timestamps import HOUR_US, MINUTE_US, SECOND_US, now_us
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-MARKET = {"venue": "binance", "symbol": "BTCUSDT", "interval": "1m"}
-ADDRESS = "/?venue=binance&symbol=BTCUSDT&interval=1m"
 NOUNS = {
     "gap": "gaps",
     "trade": "trades",
@@ -44,68 +41,9 @@ EVERYTHING = """() => {
 }"""
 """Every text, also of what is hidden or has to be pointed at."""
 
-Levels = list[tuple[str, str]]
-
-
-def book(bids: Levels, asks: Levels, **more: Any) -> dict[str, Any]:
-    said = {"event_time": now_us(), "last_update_id": 7, "is_proven": True, "proven_at": 0, "broken_at": 0, "command": ""}
-    return said | {"bids": bids, "asks": asks} | more
-
-
-def levels(price: int, step: int, sizes: list[int]) -> Levels:
-    return [(f"{price + step * number}.50", f"{size}.000") for number, size in enumerate(sizes)]
-
-
-def news(shown: dict[str, Any] | None, klines: list[Any] | None = None) -> tuple[str, dict[str, Any]]:
-    return "market", MARKET | {"klines": klines or [], "book": shown}
-
 
 def flat(opened: int, price: float = 100.0) -> list[Any]:
     return [opened, price, price + 1, price - 1, price, 1.0, True, "klines"]
-
-
-@pytest.mark.parametrize("deep", [2, 20])
-def test_the_book_shows_spread_microprice_and_imbalance_of_fifteen_levels(deep: int, page: "Page") -> None:
-    bids, asks = levels(99, -1, [3, *range(1, deep)]), levels(101, 1, [1, *(2 * size for size in range(1, deep))])
-    put_on_stage(page, {"/api/events": [news(book(bids, asks))]}, ADDRESS)
-    (bid, bid_size), (ask, ask_size) = ((Decimal(price), Decimal(size)) for price, size in (bids[0], asks[0]))
-    micro = (bid * ask_size + ask * bid_size) / (bid_size + ask_size)
-    bought, sold = (sum(Decimal(size) for _, size in side[:15]) for side in (bids, asks))
-    imbalance = round((bought - sold) / (bought + sold) * 100)
-    figures = f"spread 2 (200 bps) · microprice {micro:.4f} · imbalance {imbalance} % of 15 levels"
-    expect(page.locator("#book-figures")).to_have_text(figures)
-    expect(page.locator("#top tr")).to_have_count(2 * min(deep, 15))
-    first = page.locator("#top tr.bid").first.locator("td")
-    assert first.all_text_contents() == ["bid", "99.5", "3", "3.0000"]
-    assert page.locator("#depth path").count() == 2
-    expect(page.locator("#depth-words")).to_contain_text("within ")
-
-
-@pytest.mark.parametrize(
-    ("ago", "more", "words", "verdict"),
-    [
-        (42, {"proven_at": -1}, r"verified against a snapshot 4[2-9] s ago", "ok"),
-        (0, {}, r"every update since its snapshot is here", "ok"),
-        (
-            7_200,
-            {"is_proven": False, "broken_at": -1},
-            r"unverified since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d: updates are missing",
-            "down",
-        ),
-        (0, {"is_proven": False}, r"unverified: updates are missing", "down"),
-    ],
-)
-def test_the_book_shows_since_when_it_is_verified_or_not(
-    ago: int, more: dict[str, Any], words: str, verdict: str, page: "Page"
-) -> None:
-    instant = now_us() - ago * SECOND_US
-    more = {name: instant if value == -1 else value for name, value in more.items()}
-    put_on_stage(page, {"/api/events": [news(book([("99", "1")], [("101", "1")], **more))]}, ADDRESS)
-    expect(page.locator("#book-proof")).to_have_text(re.compile(f"^{words}$"))
-    expect(page.locator("#book-proof")).to_have_attribute("data-verdict", verdict)
-    if "broken_at" in more:
-        shown = page.evaluate("async at => (await import('/assets/words.js')).clock(at)", instant)
-        expect(page.locator("#book-proof")).to_contain_text(f"since {shown}:")
 
 
 def test_a_gap_has_its_count_length_cause_and_when_the_book_was_in_sync_again(page: "Page") -> None:
@@ -139,6 +77,7 @@ def state(number: int) -> dict[str, Any]:
         "words": dead,
         "stages": stages,
         "trouble": {},
+        "loading": [],
         "coverage_hours": 24,
         "queues": [queue],
         "markets": [["binance", "BTCUSDT", "BTCUSDT", "spot", 0]],
@@ -316,3 +255,13 @@ def test_without_a_market_the_page_shows_what_waits(page: "Page") -> None:
     expect(page.locator("#candles-state")).to_have_text(
         "No market can be queried yet. Warehouse: 2 objects wait, the oldest for 2 s."
     )
+
+
+def test_what_no_poll_has_read_yet_is_loading_and_not_empty(page: "Page") -> None:
+    now = {"state": state(2) | {"checks": [], "coverage": [], "loading": ["checks", "coverage"]}}
+    put_on_stage(page, {"/api/events": lambda: [("state", now["state"])]})
+    expect(page.locator("#checks")).to_have_text("loading …")
+    expect(page.locator("#coverage tbody")).to_have_text("loading …")
+    now["state"] = now["state"] | {"loading": []}
+    expect(page.locator("#checks")).to_have_text("no check has run yet: tickhouse checks")
+    expect(page.locator("#coverage tbody")).to_have_text("nothing is recorded in these hours")

@@ -12,8 +12,8 @@ let watched = null; // { venue, symbol }
 let timer = 0;
 
 export function watchBasis({ venue, symbol }) {
+  if (watched?.venue !== venue || watched.symbol !== symbol) place("basis").hidden = true; // else the page would jump
   watched = { venue, symbol };
-  place("basis").hidden = true;
   load();
 }
 

@@ -7,15 +7,13 @@ const REACHES = [1, 2, 5, 10, 25, 50, 100, 200, 500]; // of the depth chart, in 
 const WIDTH = 600, HEIGHT = 240;
 const short = (text) => text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 
+// Until the first answer about a market.
+export const awaitBook = () => showNone("loading …");
+
+// null: the warehouse has no update of the last hour.
 export function showBook(book) {
-  const isThere = book && book.bids.length && book.asks.length;
-  if (!isThere) {
-    fill("top", [[["no book within the last hour"]]]);
-    place("depth").replaceChildren();
-    ["depth-words", "book-figures", "book-proof"].forEach((id) => say(place(id), ""));
-    showCommand(place("book-do"), "");
-    return;
-  }
+  if (!book) return showNone("no book within the last hour");
+  if (!book.bids.length || !book.asks.length) return showNone("updates are loaded, but no snapshot with both sides yet");
   const [bids, asks] = [cumulate(book.bids), cumulate(book.asks)];
   showLadder(bids.slice(0, LADDER), asks.slice(0, LADDER));
   say(place("book-figures"), figures(bids, asks));
@@ -23,6 +21,13 @@ export function showBook(book) {
   place("book-proof").dataset.verdict = book.is_proven ? "ok" : "down";
   showCommand(place("book-do"), book.command, "The next snapshot repairs it. To see why:");
   say(place("depth-words"), drawDepth(place("depth"), bids, asks) + ` · ${clock(book.event_time)}`);
+}
+
+function showNone(words) {
+  fill("top", [[[words]]]);
+  place("depth").replaceChildren();
+  ["depth-left", "depth-middle", "depth-right", "depth-words", "book-figures", "book-proof"].forEach((id) => say(place(id), ""));
+  showCommand(place("book-do"), "");
 }
 
 function showLadder(bids, asks) {

@@ -1,6 +1,6 @@
 // The market that is looked at: what is chosen (it is in the address), its candles window by window, and its book.
 import { watchBasis } from "./basis.js";
-import { showBook } from "./book.js";
+import { awaitBook, showBook } from "./book.js";
 import { watchCalendar } from "./calendar.js";
 import { candleChart } from "./candles.js";
 import { make, offerFiles, place, say } from "./document.js";
@@ -148,6 +148,7 @@ function writeAddress() {
 async function choose(from = 0, to = 0) {
   const [venue, symbol] = place("symbol").value.split(" ");
   if (!symbol) return;
+  if (choice?.venue !== venue || choice.symbol !== symbol) awaitBook();
   const mine = choice = { venue, symbol, interval: place("interval").value };
   loading = null;
   isLive = false;
@@ -155,7 +156,6 @@ async function choose(from = 0, to = 0) {
   localStorage.setItem("interval", mine.interval);
   const step = stepOf(mine.interval);
   chart.clear(step);
-  showBook(null);
   say(place("price"), "–");
   say(place("candles-words"), "");
   offerCompare();

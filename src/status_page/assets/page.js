@@ -1,5 +1,5 @@
 // The page: loads the current state, then listens for events. All text enters the document as text, never as markup.
-import { copyable, fill, make, place, say, showCommand } from "./document.js";
+import { copyable, fill, make, place, say, showCommand, tableRow } from "./document.js";
 import { offerMarkets, showEvents } from "./events.js";
 import { watchHealth } from "./health.js";
 import { market } from "./market.js";
@@ -12,6 +12,7 @@ const STAGES = {
   warehouse: ["Warehouse", "newest message that can be queried"],
   gold: ["Gold", "loads are in gold up to"],
 };
+const NO_CHECK = "no result is stored: tickhouse checks stores it, while no other process holds its folder";
 let source = null;
 let heard = performance.now();
 
@@ -41,7 +42,7 @@ function showState(state) {
   fill("checks", state.checks.length ? state.checks.map(([name, severity, verdict, findings, at, detail]) => [
     [detail && verdict === "failed" ? `${name}: ${detail}` : name, "detail"],
     [verdict, "", verdict === "passed" ? "ok" : severity === "error" ? "down" : "degraded"], [count(findings), "number"], [clock(at), "when"],
-  ]) : [[["no result is stored: tickhouse checks stores it, while no other process holds its folder"]]]);
+  ]) : [[[state.loading.includes("checks") ? "loading …" : NO_CHECK]]]);
   offerMarkets(state.markets);
   showEvents(state.events);
 }
@@ -77,7 +78,7 @@ function showStages(stages) {
 function showCoverage(state) {
   const hours = state.coverage_hours;
   say(place("coverage-hours"), String(hours));
-  const said = JSON.stringify(state.coverage) + Math.floor(state.at / 3.6e9);
+  const said = JSON.stringify([state.coverage, state.loading.includes("coverage"), Math.floor(state.at / 3.6e9)]);
   const table = place("coverage");
   if (table.dataset.said === said) return;
   table.dataset.said = said;
@@ -107,7 +108,7 @@ function showCoverage(state) {
   });
   table.replaceChildren(make("caption", "Complete minutes of each hour by market", { class: "hidden" }), make("thead"), make("tbody"));
   table.tHead.append(head);
-  table.tBodies[0].append(...(body.length ? body : [make("tr")]));
+  table.tBodies[0].append(...(body.length ? body : [tableRow([[state.loading.includes("coverage") ? "loading …" : "nothing is recorded in these hours"]])]));
   if (!table.dataset.seen && body.length) {
     table.dataset.seen = "yes";
     table.parentElement.scrollLeft = table.scrollWidth; // now is at the right

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from tickhouse.beside import end_with_input
+from tickhouse.compact.counts import VenueCounts, why_nothing
 from tickhouse.compact.day import DayOptions
-from tickhouse.compact.passes import BY_DAY, DaysLeft, Selection, VenueCounts, check_venues, compact
+from tickhouse.compact.passes import BY_DAY, DaysLeft, Selection, check_venues, compact
 from tickhouse.compact.schedule import ScheduledCompaction
 from tickhouse_core.command_line import duration, instant, pause_seconds, print_table, with_data_folder
 from tickhouse_core.datasets import KLINES, dataset_named
@@ -63,7 +64,10 @@ def main(
         check_venues(store, selection.venues)
         with stop_on_signals() as stop:
             if every is None:
-                _once(store, selection, DayOptions(now_us() - older_us, keep_us, dry_run), stop)
+                done = _once(store, selection, DayOptions(now_us() - older_us, keep_us, dry_run), stop)
+                if not _has_work(done):
+                    named = [*(dataset or ()), *(venue or ()), *([f"days since {since}"] if since else ())]
+                    print(f"nothing to compact: {why_nothing(done, ', '.join(named), older_than, keep_sources)}", flush=True)
             else:
                 if ends_with_input:
                     end_with_input(stop)
@@ -72,7 +76,8 @@ def main(
     run_command(work)
 
 
-def _once(store: ObjectStore, selection: Selection, options: DayOptions, stop: StopRequest) -> None:
+def _once(store: ObjectStore, selection: Selection, options: DayOptions, stop: StopRequest) -> list[VenueCounts]:
+    """Prints what was done, however it ends."""
     done: list[VenueCounts] = []
     try:
         compact(store, selection, options, stop, done)
@@ -81,7 +86,13 @@ def _once(store: ObjectStore, selection: Selection, options: DayOptions, stop: S
             log.error("not compacted", extra={"why": reason})
         raise
     finally:
-        print_table(HEADER, [_line(one) for one in done], title="would be compacted" if options.is_dry else "compacted")
+        if _has_work(done):
+            print_table(HEADER, [_line(one) for one in done], title="would be compacted" if options.is_dry else "compacted")
+    return done
+
+
+def _has_work(done: list[VenueCounts]) -> bool:
+    return not all(one.counts.is_nothing for one in done)
 
 
 def _keep_compacting(

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +10,7 @@ import pyarrow as pa
 from extract_process.parquet import parquet_bytes
 from load_process.value_checksum import value_checksum
 from tickhouse.compact.checked import CheckedObjects
+from tickhouse.compact.counts import DayCounts
 from tickhouse.compact.merging import merged
 from tickhouse.compact.replaced import replacing, undoing, without_undone
 from tickhouse.compact.runs import PART_BYTES, RUN_BYTES, Runs, is_by_symbol
@@ -52,20 +53,6 @@ class DayOptions:
     run_bytes: int = RUN_BYTES
     part_bytes: int = PART_BYTES
     clock: Callable[[], int] = now_us
-
-
-@dataclass(slots=True)
-class DayCounts:
-    """Of sources and outputs: objects, bytes, rows; `doubles` are rows that the sources had more than once."""
-
-    sources: int = 0
-    source_bytes: int = 0
-    outputs: int = 0
-    output_bytes: int = 0
-    rows: int = 0
-    doubles: int = 0
-    deleted: int = 0
-    refused: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -131,7 +118,7 @@ class DayCompaction:
         The folders of symbols are listed only where there is something to do: a lake may have thousands.
         """
         found = recorded(list(self._store.list_keys(day_prefix(self._dataset, self._venue, self._day_us))))
-        has_recorded = bool(found)
+        counts.see(found, self._day_us, self._options.closed_before_us)
         if self._has_nothing_to_do(found):
             return
         contents = self._without_replaced(contents_of_day(self._store, self._dataset, self._venue, self._day_us), counts)
@@ -140,7 +127,7 @@ class DayCompaction:
         left = left_of(contents, self._options.closed_before_us)
         if self._options.is_dry:
             self._count_dry(contents, left, counts)
-        elif not has_recorded and not retired and not sources_of_next(contents, left, ()):
+        elif not found and not retired and not sources_of_next(contents, left, ()):
             self._settle(contents)
         elif left:
             with scratch_folder() as folder:

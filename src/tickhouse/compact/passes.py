@@ -1,9 +1,10 @@
 """One pass over the lake: every dataset, venue and day that was chosen."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from tickhouse.compact.day import DayCompaction, DayCounts, DayOptions, NotCompacted
+from tickhouse.compact.counts import VenueCounts
+from tickhouse.compact.day import DayCompaction, DayOptions, NotCompacted
 from tickhouse.compact.runs import is_by_symbol
 from tickhouse_core.compaction_records import Compactions, RecordDamaged
 from tickhouse_core.datasets import DATASETS, KLINES, Dataset
@@ -27,16 +28,6 @@ class Selection:
     datasets: Sequence[Dataset] = BY_DAY
     venues: Sequence[str] = ()
     since_us: int = 0
-
-
-@dataclass(slots=True)
-class VenueCounts:
-    """What was done to one dataset of one venue; `days` that were looked at."""
-
-    dataset: Dataset
-    venue: str
-    days: int = 0
-    counts: DayCounts = field(default_factory=DayCounts)
 
 
 class DaysLeft(WorkLeft):

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from tickhouse.compact.counts import VenueCounts
 from tickhouse.compact.lease import Lease
-from tickhouse.compact.passes import VenueCounts
 from tickhouse_core.backoff import Backoff, Outage
 from tickhouse_core.lifecycle import StopRequest
 from tickhouse_core.metrics import Component, Sample, observed

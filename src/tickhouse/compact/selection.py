@@ -44,8 +44,13 @@ def left_of(contents: DayContents, closed_before_us: int) -> list[ObjectSummary]
         for summary in contents.objects
         if source_of(summary) not in held
         and summary.key.endswith(".parquet")
-        and (compacted_name(summary.key) is not None or _ended(summary.key, contents.day_us) <= closed_before_us)
+        and (compacted_name(summary.key) is not None or not _is_young(summary.key, contents.day_us, closed_before_us))
     ]
+
+
+def young_of(found: Sequence[ObjectSummary], day_us: int, closed_before_us: int) -> list[ObjectSummary]:
+    """Of the recorded objects of a day, those of hours that ended later."""
+    return [summary for summary in found if _is_young(summary.key, day_us, closed_before_us)]
 
 
 def recorded(objects: Sequence[ObjectSummary]) -> list[ObjectSummary]:
@@ -96,8 +101,9 @@ def retirable(contents: DayContents, retiring: Sequence[Compaction]) -> list[Obj
     return sorted((present[source] for source in sources), key=lambda summary: compacted_name(summary.key) is not None)
 
 
-def _ended(key: str, day_us: int) -> int:
-    """When the hour of a recorded object's folder ended, or the day where the folder names no hour."""
+def _is_young(key: str, day_us: int, closed_before_us: int) -> bool:
+    """By the end of the hour of a recorded object's folder, or of the day where the folder names no hour."""
     parsed = parse_object_key(key)
     hour = "" if parsed is None else parsed.partitions.get("hour", "")
-    return day_us + (int(hour) + 1) * HOUR_US if hour.isascii() and hour.isdigit() else day_us + DAY_US
+    ended_us = day_us + (int(hour) + 1) * HOUR_US if hour.isascii() and hour.isdigit() else day_us + DAY_US
+    return ended_us > closed_before_us

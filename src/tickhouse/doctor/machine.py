@@ -19,6 +19,7 @@ from status_page.processes import bearer, bounded_get, samples_of
 from tickhouse.doctor.findings import CheckFailed, Finding
 from tickhouse.settings_table import all_models
 from tickhouse_core.errors import UsageError
+from tickhouse_core.logs import errors_only
 from tickhouse_core.settings import DataSettings, MetricsSettings, SpoolSettings, StatusSettings, WarehouseSettings, read
 
 OLDEST_PYTHON = (3, 11)
@@ -98,11 +99,18 @@ def check_ports() -> Iterator[Finding]:
 def check_markets() -> Iterator[Finding]:
     path = markets_file()
     try:
-        wanted = collected_markets(venue_named(DEFAULT_VENUE)).wanted
+        with errors_only("extract_process.markets"):
+            markets = collected_markets(venue_named(DEFAULT_VENUE))
     except UsageError as error:
         raise CheckFailed(str(error), f"correct {path} or ACTIVE_SYMBOLS, or name markets with --symbol") from error
-    source = "ACTIVE_SYMBOLS" if active_symbols(DEFAULT_VENUE) else path
-    yield Finding("markets", "ok", f"{len(wanted)} symbols of {DEFAULT_VENUE} are enabled by {source}")
+    if markets.are_usual:
+        words = (
+            f"{path} does not name {DEFAULT_VENUE}: without --symbol its usual symbols are recorded, {', '.join(markets.wanted)}"
+        )
+    else:
+        source = "ACTIVE_SYMBOLS" if active_symbols(DEFAULT_VENUE) else path
+        words = f"{len(markets.wanted)} symbols of {DEFAULT_VENUE} are enabled by {source}"
+    yield Finding("markets", "ok", words)
 
 
 def _is_free(host: str, port: int) -> bool:

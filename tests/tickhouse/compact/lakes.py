@@ -14,8 +14,9 @@ from tests.transform_process.warehouse_rows import depth_diff, stream_event, tra
 
 import tickhouse as th
 from extract_process.parquet import parquet_bytes
+from tickhouse.compact.counts import VenueCounts
 from tickhouse.compact.day import DayOptions
-from tickhouse.compact.passes import BY_DAY, Selection, VenueCounts, compact
+from tickhouse.compact.passes import BY_DAY, Selection, compact
 from tickhouse_core.datasets import DEPTH_DIFFS, STREAM_EVENTS, TRADES, Dataset
 from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lake_keys import compacted_name

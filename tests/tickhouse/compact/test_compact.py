@@ -297,6 +297,24 @@ def test_the_command_counts_what_it_would_do_and_what_it_did(folder: Path) -> No
     assert len(objects(FolderStore(folder))) == 2
 
 
+def test_a_run_with_nothing_to_do_says_why_in_one_line(folder: Path) -> None:
+    command = ("tickhouse.compact.command", "--data", str(folder.parent), "--dataset", "trades")
+
+    def said(*more: str) -> str:
+        (line,) = run_here(*command, *more).stdout.splitlines()
+        return line.removeprefix("nothing to compact: ")
+
+    assert said() == "the lake has no objects of trades"
+    record_all(FolderStore(folder), with_doubles())
+    young = "12 objects are of hours that ended less than 9999d ago (--older-than)"
+    assert said("--older-than", "9999d") == said("--older-than", "9999d", "--dry-run") == young
+    assert said("--since", "2024-08-10") == "all objects of trades, days since 2024-08-10 are merged already"
+    run_here(*command)
+    assert said("--keep-sources", "1d") == "12 objects are merged, and deleted 1d after that (--keep-sources)"
+    run_here(*command, "--keep-sources", "0s")
+    assert said() == "all objects of trades are merged already"
+
+
 def test_a_symbol_of_many_chinese_letters_has_a_folder_too(folder: Path) -> None:
     """Percent-encoded it would be longer than a file's name may be."""
     symbols = ("BTCUSDT", f"{'币' * 60}USDT")

@@ -18,9 +18,10 @@ from tests.transform_process.warehouse_rows import trades
 from tests.waiting import patience, wait_until
 
 from extract_process.parquet import parquet_bytes
+from tickhouse.compact.counts import VenueCounts
 from tickhouse.compact.day import DayOptions
 from tickhouse.compact.lease import LEASE_KEY, LEASE_US, Lease
-from tickhouse.compact.passes import BY_DAY, DaysLeft, Selection, VenueCounts, compact
+from tickhouse.compact.passes import BY_DAY, DaysLeft, Selection, compact
 from tickhouse.compact.schedule import ScheduledCompaction
 from tickhouse.compact.scratch import scratch_folder
 from tickhouse.local_compaction import compaction_workers
