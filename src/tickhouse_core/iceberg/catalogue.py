@@ -135,7 +135,7 @@ def _load(configured: "RecursiveDict", properties: dict[str, str]) -> "Catalog":
     from pyiceberg.catalog import load_catalog
     from pyiceberg.utils.config import merge_config
 
-    merged = merge_config(configured, properties)
+    merged = merge_config(configured, {**properties})
     kind = merged.get("type") or ("rest" if str(merged.get("uri")).startswith("http") else None)
     if str(kind).lower() != "rest" or "uri" not in merged:
         return load_catalog(NAME, **properties)
