@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SET_UP = $(PYTHON) tools/set_up.py $(if $(filter command environment,$(origin PYTHON)),--this-python) \
 	$(if $(INSTALLER),--installer $(INSTALLER))
 
-.PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench performance docs docs-tools settings screenshots sql aws costs generated lock peers clean
+.PHONY: help setup python tools demo test test-all test-long lint type format up up-simulated down compose-check vulnerabilities bench performance docs docs-tools settings screenshots sql aws costs generated lock peers spark clean
 .DEFAULT_GOAL := help
 
 help: ## List these targets
@@ -123,5 +123,8 @@ peers: ## Make .venv-peers, 1.5 GB: the tools that `tickhouse export` writes for
 	@for python in $(PEERS_PYTHON); do $$python -c 'import sys; sys.exit(not (3, 12) <= sys.version_info < (3, 15))' 2>/dev/null && \
 		exec $$python tools/set_up.py peers; done; echo "error: NautilusTrader needs Python 3.12 to 3.14: make peers PEERS_PYTHON=/path/to/python"; exit 2
 
+spark: python ## Make .venv-spark, 0.5 GB: Spark with Iceberg's runtime, for tests; needs Java 17 to run
+	@$(SET_UP) spark
+
 clean: ## Delete the environments, not the data
-	rm -rf .venv .venv-tools .venv-peers .venv-docs .site site .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-tools .venv-peers .venv-spark .venv-docs .site site .mypy_cache .ruff_cache .pytest_cache

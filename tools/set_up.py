@@ -23,6 +23,7 @@ PYTHONS = ((3, 11), (3, 15))
 
 _HASHED = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
 _NOT_RESOLVED = ("--no-deps", "--no-build-isolation")
+_BUILT = (*_NOT_RESOLVED, "--require-hashes", "--no-binary", ":all:")
 
 
 _Command = Sequence[str | Path]
@@ -34,11 +35,13 @@ class SetUpFailed(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """What is installed where; `includes` are requirements that a subset of this one fulfils."""
+    """What is installed where; `includes` are requirements that a subset of this one fulfils, `built` those without wheels: they
+    are built by what is installed before."""
 
     folder: str
     requirements: str
     includes: tuple[str, ...] = ()
+    built: tuple[str, ...] = ()
     project: bool = True
 
 
@@ -48,6 +51,12 @@ TARGETS = {
     "tools": Target(".venv-tools", "requirements-tools.txt", project=False),
     "docs": Target(".venv-docs", "requirements-docs.txt", project=False),
     "peers": Target(".venv-peers", "integration_tests/peers/requirements.txt", project=False),
+    "spark": Target(
+        ".venv-spark",
+        "integration_tests/peers/requirements-spark.txt",
+        built=("integration_tests/peers/requirements-spark-built.txt",),
+        project=False,
+    ),
 }
 
 
@@ -81,7 +90,7 @@ def set_up(target: Target, this_python: bool, installer: str) -> None:
             f"{sys.executable} is Python {_version()}: tickhouse needs 3.11 to 3.14, make setup PYTHON=/path/to/python"
         )
     folder = ROOT / target.folder
-    wanted = {name: _digest(ROOT / name) for name in (target.requirements, *target.includes)}
+    wanted = {name: _digest(ROOT / name) for name in (target.requirements, *target.includes, *target.built)}
     if target.project:
         wanted["pyproject.toml"] = _digest(ROOT / "pyproject.toml")
     stamp = _read_stamp(folder)
@@ -96,6 +105,9 @@ def set_up(target: Target, this_python: bool, installer: str) -> None:
     install = Installer(folder, installer)
     if stamp.digests.get(target.requirements) != wanted[target.requirements]:
         install.requirements(ROOT / target.requirements)
+    for name in target.built:
+        if stamp.digests.get(name) != wanted[name]:
+            install.requirements(ROOT / name, _BUILT)
     if target.project:
         install.project()
     install.check()
@@ -154,9 +166,9 @@ class Installer:
         self._uses_uv = installer == "uv" and self._bootstrap()
         self._environment = os.environ | (self._as_pip_is_configured() if self._uses_uv else {})
 
-    def requirements(self, path: Path) -> None:
+    def requirements(self, path: Path, how: tuple[str, ...] = _HASHED) -> None:
         count = sum("==" in line for line in path.read_text(encoding="utf-8").splitlines())
-        self._install(f"{count} locked packages of {path.name}", [*_HASHED, "--requirement", str(path)])
+        self._install(f"{count} locked packages of {path.name}", [*how, "--requirement", str(path)])
 
     def project(self) -> None:
         self._install("tickhouse itself", [*_NOT_RESOLVED, "--editable", str(ROOT)])

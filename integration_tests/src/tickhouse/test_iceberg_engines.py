@@ -1,10 +1,11 @@
-"""What `tickhouse catalog` registered, as other engines read it: pyiceberg, polars, chDB, and DuckDB's extension (`make peers`).
+"""What `tickhouse catalog` registered, as other engines read it: pyiceberg, polars, chDB, DuckDB (`make peers`), Spark.
 
 Counts, sums and decimals of a recorded session are those of our own API, before and after a compaction, and by an old snapshot.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ import pyarrow.compute as pc
 import pytest
 from conftest import ROOT
 from integration_tests.src.docs.shell import blocks_of
+from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 from tests.tickhouse.catalog.catalogues import register, table_of
+from tests.tickhouse.catalog.rest_server import TOKEN, RestServer
 from tests.tickhouse.compact.lakes import LONG_AFTER, options, run
 from tests.tickhouse.test_read_api import land_session, session  # noqa: F401
 from tests.transform_process.warehouse_rows import trades, us
@@ -31,9 +34,11 @@ from tickhouse_core.folder_store import FolderStore
 from tickhouse_core.lake_keys import hourly_key
 
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
+SPARK = ROOT / ".venv-spark" / "bin" / "python"
 RECIPES = ROOT / "docs" / "recipes.md"
 CHDB = "import sys, chdb, json; print(json.dumps([str(chdb.query(one, 'TSV')).split() for one in sys.argv[1:]]))"
 FIGURES_OF_DUCKDB = ROOT / "integration_tests" / "peers" / "iceberg_figures.py"
+FIGURES_OF_SPARK = ROOT / "integration_tests" / "peers" / "spark_figures.py"
 SPAN = ("2024-08-08", "2024-08-10")
 FIGURES = "select count(*), sum(price), sum(quantity), max(trade_id), min(symbol) from {table}"
 LEVELS = (
@@ -155,6 +160,23 @@ def test_duckdb_reads_the_same_as_the_api(registered: Registered) -> None:
         LEVELS.format(table=f"iceberg_scan('{places['depth_diffs']}')"),
     ]
     assert _said([str(PEERS), str(FIGURES_OF_DUCKDB), *queries], registered.folder) == registered.expected
+
+
+def test_spark_reads_the_same_as_the_api(registered: Registered) -> None:
+    """By a REST catalogue over the lake's own. With a column of lists it refuses the table's unsigned ids."""
+    if not SPARK.exists() or not shutil.which("java"):
+        pytest.skip("no environment with Spark, or no Java: make spark")
+    trades_table, diffs_table = "tickhouse.tickhouse.trades", "tickhouse.tickhouse.depth_diffs"
+    queries = [
+        FIGURES.format(table=trades_table),
+        FIGURES.format(table=f"{trades_table} version as of {registered.old}"),
+        f"select count(*), max(last_update_id), min(venue) from {diffs_table} where event_time < '2024-08-08 23:59:00'",
+        LEVELS.format(table=diffs_table).replace("[1]", "[0]"),
+    ]
+    with RestServer(SqlCatalog("tickhouse", uri=f"sqlite:///{registered.folder}/iceberg/catalog.db")).running() as server:
+        found = _said([str(SPARK), str(FIGURES_OF_SPARK), server.url, TOKEN, *queries], registered.folder)
+    count, _, _, last, venue = registered.diffs
+    assert found == [registered.after, registered.before, [count, last, venue], ["Unsupported logical type: UINT_64"]]
 
 
 def _figures(folder: Path) -> list[str]:

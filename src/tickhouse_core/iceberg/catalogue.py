@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from tickhouse_core.settings import AwsSettings, CatalogSettings, read
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
+    from pyiceberg.typedef import RecursiveDict
 
 NAME = "tickhouse"
 """Of the catalogue in pyiceberg's own configuration: PYICEBERG_CATALOG__TICKHOUSE__…"""
@@ -54,18 +55,37 @@ class Catalogue:
         return self._own(dataset, table)
 
     def make(self, dataset: Dataset) -> None:
-        """The table, where there is none. Raises CatalogUnavailable."""
+        """The table, where there is none. Raises CatalogUnavailable, UsageError of a catalogue that puts it elsewhere."""
+        from pyiceberg.exceptions import NoSuchNamespaceError, TableAlreadyExistsError
+
+        with catalog_errors(self._what(dataset)), suppress(TableAlreadyExistsError):
+            try:
+                table = self._create(dataset)
+            except NoSuchNamespaceError:  # made only here: not every user of a catalogue may do that
+                self._catalog.create_namespace_if_not_exists(self._namespace)
+                table = self._create(dataset)
+            self._check_place(dataset, table)
+
+    def _create(self, dataset: Dataset) -> "Table":
         from tickhouse_core.iceberg.tables import properties_of, schema_of, spec_of
 
-        with catalog_errors(self._what(dataset)):
-            self._catalog.create_namespace_if_not_exists(self._namespace)
-            self._catalog.create_table_if_not_exists(
-                (self._namespace, dataset.name),
-                schema_of(dataset),
-                location=self.locations.of_table(dataset.name),
-                partition_spec=spec_of(dataset),
-                properties=properties_of(dataset),
-            )
+        return self._catalog.create_table(
+            (self._namespace, dataset.name),
+            schema_of(dataset),
+            location=self.locations.of_table(dataset.name),
+            partition_spec=spec_of(dataset),
+            properties=properties_of(dataset),
+        )
+
+    def _check_place(self, dataset: Dataset, made: "Table") -> None:
+        """Of a table that is new: dropped again where it is not where it was wanted."""
+        wanted = self.locations.of_table(dataset.name)
+        if made.location() == wanted:
+            return
+        said = f"{self._what(dataset)}: the catalogue put it at {made.location()} instead of {wanted}"
+        with catalog_errors(f"{said}, and does not drop it"):
+            self._catalog.drop_table((self._namespace, dataset.name))
+        raise UsageError(f"{said}: set the catalogue so that its clients name the locations of tables, or use another one")
 
     def _own(self, dataset: Dataset, table: "Table") -> "Table":
         mine = self.locations.of_table(dataset.name)
@@ -88,7 +108,6 @@ def open_catalogue(store: ObjectStore, uri: str | None = None, *, must_exist: bo
     Raises UsageError for what is not named, not there or not installed; CatalogUnavailable.
     """
     try:
-        from pyiceberg.catalog import load_catalog
         from pyiceberg.utils.config import Config
     except ModuleNotFoundError as error:
         raise UsageError(_HOW_TO_INSTALL) from error
@@ -99,15 +118,30 @@ def open_catalogue(store: ObjectStore, uri: str | None = None, *, must_exist: bo
             f"{locations.root}: Iceberg's addresses cannot have {' '.join(odd)} in a folder's name: rename the folder"
         )
     with catalog_errors("the catalogue"):
-        if not named and not Config().get_catalog_config(NAME):
+        configured = Config().get_catalog_config(NAME) or {}
+        if not named and not configured:
             if not locations.is_local:
                 raise UsageError(_HOW_TO_NAME)
             named = _own_file(Path(locations.folder), must_exist=must_exist, is_dry=is_dry)
         if is_dry and named and named.startswith(_SQLITE) and not Path(named.removeprefix(_SQLITE)).exists():
             named = "sqlite://"
         properties = {"uri": named} if named else {}
-        catalog = load_catalog(NAME, **properties, **({} if locations.is_local else _s3_properties()))
+        catalog = _load(configured, properties | ({} if locations.is_local else _s3_properties()))
     return Catalogue(catalog, settings.namespace, locations)
+
+
+def _load(configured: "RecursiveDict", properties: dict[str, str]) -> "Catalog":
+    """`properties` count above what pyiceberg's own configuration says."""
+    from pyiceberg.catalog import load_catalog
+    from pyiceberg.utils.config import merge_config
+
+    merged = merge_config(configured, {**properties})
+    kind = merged.get("type") or ("rest" if str(merged.get("uri")).startswith("http") else None)
+    if str(kind).lower() != "rest" or "uri" not in merged:
+        return load_catalog(NAME, **properties)
+    from tickhouse_core.iceberg.rest import PatientRestCatalog
+
+    return PatientRestCatalog(NAME, **merged)
 
 
 def _own_file(folder: Path, *, must_exist: bool, is_dry: bool) -> str:
