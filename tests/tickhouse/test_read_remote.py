@@ -73,7 +73,7 @@ def remote(tmp_path: Path) -> _Remote:
 
 def _ids(store: FolderStore, first: int, last: int) -> list[int]:
     found = th.Lake(LakeSource(store)).trades("BTCUSDT", DAY + STEP_US * first, DAY + STEP_US * last)
-    return found.arrow().column("trade_id").to_pylist()
+    return list(found.arrow().column("trade_id").to_pylist())
 
 
 @pytest.mark.parametrize(
