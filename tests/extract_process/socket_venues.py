@@ -6,6 +6,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+from tests.waiting import patience
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
@@ -40,7 +41,7 @@ class Received:
 
     async def until(self, number: int) -> None:
         """So many frames were handed on."""
-        async with asyncio.timeout(20), self._changed:
+        async with asyncio.timeout(patience(20)), self._changed:
             await self._changed.wait_for(lambda: len(self.frames) >= number)
 
     async def _tell(self) -> None:
@@ -114,7 +115,7 @@ async def raw_venue_that(behaves: Callable[[Venue], Awaitable[None]]) -> AsyncIt
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     async with server:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/stream"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience(20)):
             await done.wait()
 
 
@@ -128,5 +129,5 @@ async def opened(url: str, received: Received, silence_seconds: float = SILENCE)
 
 
 async def end_of(connection: StreamConnection) -> str:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience(20)):
         return await asyncio.shield(connection.lost)

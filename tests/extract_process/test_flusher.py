@@ -11,7 +11,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from tests.waiting import wait_until
+from tests.waiting import patience, wait_until
 
 from extract_process.live.recovery import recover, rows_of_segment
 from extract_process.spool.outbox import MOST_IN_MEMORY, Flusher, Outbox
@@ -164,7 +164,7 @@ def test_an_end_under_a_deadline_leaves_the_rest_to_the_next_start(tmp_path: Pat
     capturing.close_spool()
     began = time.monotonic()
     assert not capturing.flusher.finish(0.2)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < patience(2)
     assert capturing.segments() == left
     assert capturing.waiting() == expected(first)
     gate.is_open.set()  # too late: it was given up

@@ -9,6 +9,7 @@ from typing import Any, cast
 import orjson
 import pyarrow as pa
 import pytest
+from tests.waiting import patience
 
 from extract_process.live.capture import Capture
 from extract_process.live.recorder import CaptureOptions
@@ -246,7 +247,7 @@ async def test_a_venue_that_stays_behind_is_not_asked_without_end(
     (request,) = made.requests.put_so_far
     fetcher = Fetcher(cast("VenueRest", LastTrades(*range(1, last + 1))), venue_named(name), behind_seconds=0.1)
     tries = 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience(20)):
         while True:
             try:
                 answer = await fetcher.fetch(request)

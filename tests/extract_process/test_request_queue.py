@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
+from tests.waiting import patience
 
 from extract_process.live.request_queue import REFUSED_AGAIN_SECONDS, RequestQueue
 from extract_process.live.requests import Priority
@@ -68,7 +69,7 @@ class Asks:
 
     async def until(self, number: int) -> None:
         """So many works have begun."""
-        async with asyncio.timeout(20), self._changed:
+        async with asyncio.timeout(patience(20)), self._changed:
             await self._changed.wait_for(lambda: len(self.ran) >= number)
 
 
@@ -237,7 +238,7 @@ async def test_an_error_that_nobody_foresaw_ends_the_queue(asks: Asks) -> None:
     queue = RequestQueue[Request]()
     queue.put(Request(Priority.NEW_BOOK, "book", asks.of("book", RuntimeError("a bug"))))
     async with working(queue) as task:
-        await asyncio.wait([task], timeout=20)
+        await asyncio.wait([task], timeout=patience(20))
         error = task.exception()
     assert isinstance(error, ExceptionGroup)
     assert error.subgroup(RuntimeError)

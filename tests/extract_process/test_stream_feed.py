@@ -173,6 +173,7 @@ async def test_a_venue_that_accepts_and_closes_is_not_dialled_thousands_of_times
         await venue.send(orjson.dumps({"result": None, "id": orjson.loads(await venue.recv())["id"]}))
 
     async with venue_that(behave) as url, feeding(url, capture, NAMES[:1]):
+        await until(lambda: "disconnected" in dict(events(tmp_path)), "the first end")
         await asyncio.sleep(1)  # without a delay of our own that was enough for 1,700 connections
         lost = [detail for event, detail in events(tmp_path) if event == "disconnected"]
     assert 1 <= len(tries) <= 30

@@ -5,6 +5,7 @@ import socket
 from http import HTTPStatus
 
 import pytest
+from tests.waiting import patience
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 from websockets.protocol import State
@@ -233,6 +234,6 @@ async def test_a_venue_that_does_not_answer_our_goodbye_is_left(received: Receiv
 
     async with raw_venue_that(behave) as url:
         connection = await open_stream(url, received, SILENCE)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             await connection.close()
         assert await end_of(connection) == "closed by us"

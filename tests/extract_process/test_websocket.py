@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from tests.waiting import patience
 from websockets.asyncio.server import ServerConnection
 from websockets.sync.server import ServerConnection as BlockingConnection
 from websockets.sync.server import serve as serve_blocking
@@ -148,10 +149,10 @@ async def test_a_frame_of_many_packets_is_one_message(received: Received) -> Non
 
 @pytest.mark.slow
 async def test_pings_are_answered_and_count_as_a_sign_of_life(received: Received) -> None:
-    silence = 0.6
+    silence = patience(0.6)  # the venue shares this event loop: one that stands still for so long is silence
 
     async def behave(venue: ServerConnection) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience(20)):
             for _ in range(7):
                 await (await venue.ping())
                 await asyncio.sleep(silence / 3)
@@ -162,7 +163,7 @@ async def test_pings_are_answered_and_count_as_a_sign_of_life(received: Received
         await received.until(1)
         assert not connection.lost.done()
         assert connection.lived_seconds > 2 * silence
-        assert (await end_of(connection)).startswith("silent for 0.")
+        assert (await end_of(connection)).startswith("silent for ")
     assert received.frames == [b"still there"]
 
 

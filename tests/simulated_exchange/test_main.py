@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.commands import run_here
+from tests.waiting import patience
 
 from simulated_exchange.variables import variables_of
 
@@ -39,7 +40,7 @@ def test_it_says_where_it_listens_and_stops_cleanly_on_a_signal(stop: signal.Sig
         assert len(info["symbols"]) == 2  # the third one is not listed yet
         assert httpx.get(f"{url}/api/v3/time", trust_env=False).status_code == 500
         process.send_signal(stop)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=patience(10)) == 0
 
 
 @pytest.mark.parametrize(

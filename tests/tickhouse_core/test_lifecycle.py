@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.commands import ChildProcess
+from tests.waiting import patience
 
 from tickhouse_core.lifecycle import StopRequest, stop_on_signals
 
@@ -31,7 +32,7 @@ def environment() -> dict[str, str]:
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(), check=False, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, env=environment(), check=False, timeout=patience(30))
 
 
 def start(afterwards: str) -> subprocess.Popen[str]:
@@ -93,7 +94,7 @@ def test_the_first_signal_asks_and_the_work_ends_as_it_likes(number: signal.Sign
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=patience(30))
     assert (process.returncode, out) == (1, "stopping\n")
     assert f"signal={number.name}" in err
     assert err.endswith("error: run again to go on\n")
@@ -106,7 +107,7 @@ def test_the_second_signal_ends_the_process_at_once() -> None:
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == "stopping\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 1
+        assert process.wait(timeout=patience(10)) == 1
 
 
 def test_a_process_that_does_not_end_is_ended_after_its_grace_and_says_what_it_waits_for() -> None:
@@ -120,7 +121,7 @@ def test_a_process_that_does_not_end_is_ended_after_its_grace_and_says_what_it_w
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=patience(30))
     assert (process.returncode, out) == (1, "stopping\n")
     assert "not ended in time" in err
     assert "get-trades" in err

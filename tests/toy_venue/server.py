@@ -9,6 +9,7 @@ from threading import Thread
 from typing import Any
 
 from aiohttp import WSMsgType, web
+from tests.waiting import patience
 
 SYMBOL = "FOO/BAR"
 LISTED_MS = 1_704_067_200_000 + 90 * 60_000
@@ -106,9 +107,9 @@ def running_toy() -> Iterator[ToyExchange]:
 
     thread = Thread(target=lambda: asyncio.run(live()), name="toy", daemon=True)
     thread.start()
-    loop, stop = started.result(10)
+    loop, stop = started.result(patience(10))
     try:
         yield exchange
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(patience(10))

@@ -77,14 +77,14 @@ def test_kills_at_random_moments_leave_every_row_once(
 def test_a_kill_in_the_middle_of_an_insert_leaves_every_row_once(
     moto_lake: "Lake", own_warehouse: OwnWarehouse, start_loader: Callable[..., LoaderProcess]
 ) -> None:
-    own_warehouse.run(*slowing_statements(seconds_a_row=0.5))
+    own_warehouse.run(*slowing_statements(seconds_a_row=0.9))
     moto_lake.store.write(month_key(), body_of(klines(3)))
     queue = SqsQueue(QUEUE_NAME)
     send(QUEUE_NAME, *copies_of_messages(queue, 1))  # without the bucket's test event
     process = start_loader(*COMMAND).process
     wait_until(lambda: queue.depth().in_flight == 1)
     with pytest.raises(subprocess.TimeoutExpired):
-        process.communicate(timeout=1)  # the insert takes 1.5 seconds
+        process.communicate(timeout=1)  # the insert takes 2.7 seconds
     process.kill()
     process.wait()
     last = start_loader(*COMMAND)

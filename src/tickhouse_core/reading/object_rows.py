@@ -1,7 +1,7 @@
 """The rows of some objects that a filter lets through: footers and statistics decide what of a file is read and decoded."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
@@ -18,6 +18,7 @@ from tickhouse_core.errors import ObjectMissing, ObjectRefused
 from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.parquet_check import read_checked, read_footer, refuse_damaged, refuse_unaskable
 from tickhouse_core.parquet_sums import footer_of
+from tickhouse_core.reading.arrow_memory import in_arrow, wanted_parts
 from tickhouse_core.reading.tiny_objects import are_many_and_tiny, decoded
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ WHOLE_BYTES = 4 * 1024 * 1024
 _REQUESTS, _READERS = 8, 2
 """Objects that are fetched, and decoded, at a time."""
 
+_LOCAL = fs.LocalFileSystem(use_mmap=True)
 _FORMAT = ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True))
 
 
@@ -121,27 +123,30 @@ class ObjectRows:
         return table
 
     def _scan(self, summaries: Sequence[ObjectSummary], wanted: Wanted) -> pa.Table:
-        local = fs.LocalFileSystem(use_mmap=True) if self._store.is_local else None
-        fragments = [_FORMAT.make_fragment(self._sound(summary), local) for summary in summaries]
-        dataset = ds.FileSystemDataset(fragments, self._whole, _FORMAT)
         names = [name for name in self._dataset.natural_key if pa.types.is_string(self._whole.field(name).type)]
-        is_unnamed = reduce(or_, (ds.field(name).is_null() for name in names))
-        table = dataset.to_table(columns=list({*self.schema.names, *names}), filter=wanted.rows | is_unnamed)
+        rows = reduce(or_, (ds.field(name).is_null() for name in names), wanted.rows)
+        columns = {*self.schema.names, *names}
+        fragments = self._of_each(summaries, lambda one: self._sound(one, rows, columns | {*wanted.columns}))
+        table = ds.FileSystemDataset(fragments, self._whole, _FORMAT).to_table(columns=list(columns), filter=rows)
         if any(table.column(name).null_count for name in names):
             raise ObjectRefused("missing_column", "names are in the key: it is read on its own")
         return table.select(self.schema.names)
 
-    def _sound(self, summary: ObjectSummary) -> "str | pa.NativeFile":
+    def _sound(self, summary: ObjectSummary, rows: ds.Expression, columns: Collection[str]) -> ds.ParquetFileFragment:
         """What a scan reads. Of a small object all sums are right, of a larger one that of its footer; pages have their own."""
-        if summary.size <= WHOLE_BYTES:
-            buffer = self._buffer(summary)
-            refuse_damaged(footer_of(memoryview(buffer)), buffer.size, memoryview(buffer))
-            return self._store.where(summary.key) if self._store.is_local else pa.BufferReader(buffer)
-        with self._store.open(summary) as file:
-            refuse_damaged(read_footer(file), summary.size)
         if self._store.is_local:
-            return self._store.where(summary.key)
-        return pa.PythonFile(self._store.open(summary), mode="r")
+            if summary.size <= WHOLE_BYTES:
+                whole = memoryview(self._buffer(summary))
+                refuse_damaged(footer_of(whole), len(whole), whole)
+            else:
+                with self._store.open(summary) as file:
+                    refuse_damaged(read_footer(file), summary.size)
+            return _FORMAT.make_fragment(self._store.where(summary.key), _LOCAL)
+        if summary.size <= WHOLE_BYTES:
+            body = self._store.read(summary.key).body
+            refuse_damaged(footer_of(body), len(body), body)
+            return _FORMAT.make_fragment(pa.BufferReader(in_arrow(body)))
+        return wanted_parts(self._store, summary, _FORMAT, self._whole, rows, columns)
 
     def _buffer(self, summary: ObjectSummary) -> pa.Buffer:
         """All of an object; a large file is mapped, for a small one that costs more than a copy."""

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from tests.waiting import patience
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -34,7 +35,7 @@ async def connected(**limits: Any) -> AsyncIterator[tuple[SimulatedExchange, Cli
 async def say(socket: ClientConnection, **message: object) -> dict[str, Any]:
     """Sends a message and returns the next that is no data."""
     await socket.send(orjson.dumps(message).decode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patience(10)):
         while True:
             answer: dict[str, Any] = orjson.loads(await socket.recv())
             if answer["type"] != "message":
@@ -42,7 +43,7 @@ async def say(socket: ClientConnection, **message: object) -> dict[str, Any]:
 
 
 async def read_for_ever(socket: ClientConnection) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patience(10)):
         while True:
             await socket.recv()
 
@@ -71,7 +72,7 @@ async def test_the_best_prices_are_those_of_the_ticker_of_the_same_instant() -> 
             assert (await say(socket, id=number, type="subscribe", topic=f"{topic}:BTC-USDT", response=True))["type"] == "ack"
         tops: dict[int, tuple[list[str], list[str]]] = {}
         tickers: dict[int, tuple[list[str], list[str]]] = {}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience(20)):
             while len(tops.keys() & tickers.keys()) < 3:
                 message = orjson.loads(await socket.recv())
                 data = message["data"]
