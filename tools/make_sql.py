@@ -11,7 +11,7 @@ import pyarrow as pa
 from load_process.value_checksum import HIGH_HALF, INDEX, LENGTH, NULL, PRICE, QUANTITY, constant_of, row_without_values
 from tickhouse_core.datasets import DATASETS, TRADES, Dataset
 from tickhouse_core.resources import SQL_ROOT
-from transform_process.catalog import INTERVAL_SECONDS
+from tickhouse_core.timestamps import INTERVAL_SECONDS
 
 GENERATED = "-- Written by make sql: do not edit."
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tickhouse_core.metrics import BUSY_BEAT_SECONDS, DEFAULT_BATCH_SECONDS
+from tickhouse_core.reading.reasons import several
 
 SECOND_US = 1_000_000
 
@@ -227,11 +228,6 @@ def overall(stages: Iterable[Stage], others: Iterable[str]) -> tuple[str, str]:
     if all(stage.verdict == IDLE for stage in stages):
         return IDLE, "nothing is running here"
     return OK, "everything is as it should be"
-
-
-def several(number: int, one: str, many: str) -> str:
-    """A count and its noun."""
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def _is_active(recorder: Recorder, now_us: int) -> bool:

@@ -22,6 +22,7 @@ from tickhouse_core.errors import TickhouseError
 from tickhouse_core.lake import open_queue
 from tickhouse_core.message_queue import MessageQueue
 from tickhouse_core.metrics import DEFAULT_BATCH_SECONDS, LONGEST_BATCH_SECONDS, Component, Sample, Watchdog, batch_seconds_of
+from tickhouse_core.reading.reasons import several
 from tickhouse_core.timestamps import DAY_US, HOUR_US, SECOND_US, now_us
 
 log = logging.getLogger(__name__)
@@ -280,7 +281,7 @@ class Poller:
 
     def _other_troubles(self) -> list[str]:
         dead = [
-            f"{health.several(queue['dead'], 'dead letter', 'dead letters')} of {queue['name']}"
+            f"{several(queue['dead'], 'dead letter', 'dead letters')} of {queue['name']}"
             for queue in self._parts.get("queues", ())
             if queue["dead"]
         ]

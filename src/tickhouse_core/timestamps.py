@@ -7,6 +7,9 @@ SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
+INTERVAL_SECONDS = {"1s": 1, "1m": 60, "5m": 300, "15m": 900, "30m": 1_800, "1h": 3_600, "4h": 14_400, "1d": 86_400}
+"""Intervals of gold's candles. Every length divides the next one: each is rolled up from the one before."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -7,8 +7,7 @@ far apart in time, or of symbols that share few days, go into several statements
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from tickhouse_core.timestamps import SECOND_US, to_datetime
-from transform_process.catalog import INTERVAL_SECONDS
+from tickhouse_core.timestamps import INTERVAL_SECONDS, SECOND_US, to_datetime
 
 LENGTH = 1_440
 """Intervals in a block."""

@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from tickhouse_core.timestamps import INTERVAL_SECONDS
+
 LOST = "ops_lost_minutes"
 """Where the loader says in which minutes silver lost rows; with a load_time, as rows of silver have one."""
 
 NO_TRADE, WHOLE_DAY = "no_trade", "backfilled"
 """Events that candles look at: ids that are no trades; days that were recorded whole from the venue's files."""
-
-INTERVAL_SECONDS = {"1s": 1, "1m": 60, "5m": 300, "15m": 900, "30m": 1_800, "1h": 3_600, "4h": 14_400, "1d": 86_400}
-"""Every length divides the next one: each is rolled up from the one before."""
-
 
 _LONGER = [interval for interval in INTERVAL_SECONDS if interval != "1s"]
 

@@ -64,14 +64,15 @@ def test_every_block_of_the_page_runs_and_says_what_is_missing(tmp_path: Path) -
 
     with contextlib.redirect_stdout(io.StringIO()) as said:
         for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
-            exec(block, names)
+            exec(block.replace("datetime.now(UTC)", "datetime(2024, 8, 9, 0, 1, tzinfo=UTC)"), names)
 
     assert "False" in said.getvalue()
     assert "2024-08-09 00:00:01+00:00 99.5 100.5" in said.getvalue()
     assert "missing: " in said.getvalue()
+    assert "1 open gap, known to be recorded from 2024-08-09T00:00:00Z to 2024-08-09T00:00:02Z" in said.getvalue()
     assert names["turnover"] == 150.0
     assert names["last_price"] == 100.0
-    assert [len(names[name]) for name in ("both", "klines", "diffs", "tickers", "old", "same")] == [3, 1, 3, 1, 3, 3]
+    assert [len(names[name]) for name in ("exact", "klines", "diffs", "tickers", "old", "same")] == [3, 1, 3, 1, 3, 3]
 
 
 def test_the_core_install_is_enough_and_an_absent_frame_library_is_named(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from tickhouse_core.resources import SQL_ROOT
+from tickhouse_core.timestamps import INTERVAL_SECONDS
 from transform_process.blocks import LENGTH, WARM_UP, what_to_read
 from transform_process.book_hours import book_parts
-from transform_process.catalog import INTERVAL_SECONDS, TRANSFORMS, Forget, Statement, Step
+from transform_process.catalog import TRANSFORMS, Forget, Statement, Step
 
 FILES = sorted((SQL_ROOT / "gold").iterdir())
 STEPS = [step for transform in TRANSFORMS for step in transform.steps]

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tickhouse_core.timestamps import MINUTE_US
+from tickhouse_core.timestamps import INTERVAL_SECONDS, MINUTE_US
 from tickhouse_core.warehouse import Warehouse
-from transform_process.catalog import INTERVAL_SECONDS
 
 from . import warehouse_rows as rows
 from .warehouse_rows import KLINES, land, same_after_rebuild, select, transform, us

@@ -9,9 +9,8 @@ import pytest
 
 from tickhouse_core.datasets import Dataset
 from tickhouse_core.lifecycle import StopRequest
-from tickhouse_core.timestamps import HOUR_US, MINUTE_US, from_datetime
+from tickhouse_core.timestamps import HOUR_US, INTERVAL_SECONDS, MINUTE_US, from_datetime
 from tickhouse_core.warehouse import Warehouse
-from transform_process.catalog import INTERVAL_SECONDS
 from transform_process.transformer import Transformer, TransformOptions
 
 from . import warehouse_rows as rows

@@ -13,6 +13,7 @@ from status_page.health import LakeState
 from status_page.remedies import Running, Stretch
 from tickhouse_core.datasets import CHANNELS
 from tickhouse_core.event_kinds import EVENT_KINDS, GAP_CAUSES
+from tickhouse_core.reading.reasons import several
 from tickhouse_core.timestamps import HOUR_US, MINUTE_US, SECOND_US, now_us
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def state(number: int) -> dict[str, Any]:
     lake = LakeState(at - SECOND_US, [at - 2 * SECOND_US] * number)
     stage = health.warehouse_stage(lake, at, at, at)
     stages = [{"name": name, "verdict": "ok", "age_seconds": number, "words": stage.words, "command": ""} for name in STAGES]
-    dead = health.several(number, "dead letter", "dead letters")
+    dead = several(number, "dead letter", "dead letters")
     event = event_row(at, "gap", "trades", "restart")
     event[8:10] = number, number
     queue = {"name": "trades", "waiting": number, "in_flight": number, "dead": number, "command": "tickhouse redrive", "note": ""}

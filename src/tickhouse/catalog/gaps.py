@@ -14,8 +14,8 @@ from tickhouse_core.timestamps import parse_instant
 def gaps_known_until(store: ObjectStore, now_us: int) -> dict[str, int]:
     """By venue, in microseconds: no event that was recorded before is in no compacted object.
 
-    The hour of the first that is, or now; less by how far the venue's clock and ours may be apart. Asked before the events are
-    registered: what is compacted then is in the table later.
+    When the first that is was received, or now; less by how far the venue's clock and ours may be apart. Asked before the events
+    are registered: what is compacted then is in the table later.
     """
     return {venue: _first_left(store, venue, now_us) - LATE_US for venue in venues_of(store, STREAM_EVENTS)}
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from tickhouse.compact.selection import DayContents, live, recorded
 from tickhouse_core.compaction import Commit, Compaction, Output, Source
 from tickhouse_core.lake_keys import compacted_name
-from tickhouse_core.timestamps import HOUR_US
+from tickhouse_core.reading.objects import first_receipt
+from tickhouse_core.timestamps import DAY_US, HOUR_US
 
 _HOUR = re.compile("/hour=([0-9]{2})/")
 
@@ -56,10 +57,10 @@ def listing(contents: DayContents) -> Listing:
 
 
 def first_unlisted(contents: DayContents) -> int | None:
-    """When the earliest hour began of which a recorded object is in no listed one (us); None where there is none."""
+    """When the earliest row was received that is in no listed object (us), as keys say it; None where there is none."""
     held = listing(contents).recorded
     left = [one for one in recorded(contents.objects) if one.key.endswith(".parquet") and Source(one.key, one.etag) not in held]
-    return min((_hour_of(one.key, contents.day_us) for one in left), default=None)
+    return min((_received_from(one.key, contents.day_us) for one in left), default=None)
 
 
 def _candidate(one: Compaction, commit: Commit, into: set[Source], plans: Mapping[str, Compaction]) -> _Candidate:
@@ -81,6 +82,8 @@ def _recorded_sources(one: Compaction, plans: Mapping[str, Compaction]) -> set[S
     return found
 
 
-def _hour_of(key: str, day_us: int) -> int:
-    found = _HOUR.search(key)
-    return day_us + int(found[1]) * HOUR_US if found else day_us
+def _received_from(key: str, day_us: int) -> int:
+    """The first receipt in its name; of another tool's name, the beginning of the hour or day that it is filed under."""
+    found, received = _HOUR.search(key), first_receipt(key)
+    start, end = (day_us, day_us + DAY_US) if found is None else (hour := day_us + int(found[1]) * HOUR_US, hour + HOUR_US)
+    return received if received is not None and start <= received < end else start

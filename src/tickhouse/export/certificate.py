@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 
-from status_page.health import several
 from tickhouse.export.job import Job
 from tickhouse.export.output_folder import CERTIFICATE, sum_of
 from tickhouse.export.plan import Outcome, Plan
@@ -18,7 +17,6 @@ from tickhouse.export.survey import Survey
 from tickhouse_core.datasets import DATASET_OF, DEPTH_DIFFS, DEPTH_SNAPSHOTS, Dataset
 from tickhouse_core.reading.certainty import Certainty
 from tickhouse_core.reading.objects import candidates
-from tickhouse_core.reading.ranges import Request
 from tickhouse_core.timestamps import format_instant
 
 VERSION = 1
@@ -79,23 +77,6 @@ def write_certificate(
         "sources": sources,
     }
     (folder / CERTIFICATE).write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
-
-
-def why_incomplete(channel: dict[str, Any], asked: Request, known_until: int | None) -> str:
-    """What a channel of a certificate lacks, in words. `known_until`: from when on (us) the source knows of no gap."""
-    gaps = sum(gap["is_open"] for gap in channel["gaps"])
-    counts = (gaps, "open gap", "open gaps"), (channel["breaks_without_a_gap"], "unexplained break", "unexplained breaks")
-    unreadable = (len(channel["unreadable_objects"]), "unreadable object", "unreadable objects")
-    found = [several(count, one, many) for count, one, many in (*counts, unreadable) if count]
-    since, until = channel["recorded_from"], channel["recorded_until"]
-    if since is None:
-        found.append("unknown from when to when it was recorded")
-    elif (since, until) != (format_instant(asked.start), format_instant(asked.end)):
-        found.append(f"known to be recorded from {since} to {until}")
-    if known_until is not None and known_until < asked.end:
-        after = f" after {format_instant(known_until)}" if known_until else ""
-        found.append(f"the snapshot has no gap events{after}: `tickhouse compact`, then `tickhouse catalog`, adds them")
-    return ", ".join(found)
 
 
 def _of_channel(job: Job, channel: str, known: Certainty, survey: Survey | None) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from extract_process.venues import venue_names
 from tickhouse.export import certificate
-from tickhouse.export.certificate import why_incomplete
 from tickhouse.export.hftbacktest_files import write_events
 from tickhouse.export.job import Job
 from tickhouse.export.nautilus_catalog import write_catalog
@@ -110,6 +109,7 @@ class Export:
     def write(self, out: Path) -> None:
         """Raises UsageError for a range without rows."""
         symbols: dict[str, Any] = {}
+        lacking: dict[str, dict[str, str]] = {}
         files: list[tuple[str, int]] = []
         sources: list[dict[str, str]] = []
         with unfinished(out, self._identity()) as folder:
@@ -125,10 +125,11 @@ class Export:
                     progress.begin("writing")
                     outcome = self._written(job, plan, folder)
                 files += outcome.files
+                lacking[symbol] = {channel: why for channel, one in known.items() if (why := one.why_incomplete)}
                 symbols[symbol] = certificate.of_symbol(job, plan, outcome, known, quantities[symbol])
                 sources += certificate.sources_of(job, plan, [DATASET_OF[channel] for channel in self._channels])
             certificate.write_certificate(folder, self._identity(), symbols, sources, files)
-        self._say(out, symbols, files)
+        self._say(out, symbols, lacking, files)
 
     def _identity(self) -> dict[str, Any]:
         """What makes two exports the same."""
@@ -179,13 +180,11 @@ class Export:
         with logs.status_shown(), Progress(*columns, console=console, refresh_per_second=4) as bar:
             yield _Progress(self._stop, self._asked, symbol, bar)
 
-    def _say(self, out: Path, symbols: dict[str, Any], files: list[tuple[str, int]]) -> None:
-        known_until = self._source.known_until(self._asked.venue)
+    def _say(self, out: Path, symbols: dict[str, Any], lacking: dict[str, dict[str, str]], files: list[tuple[str, int]]) -> None:
         for symbol, said in symbols.items():
-            lacking = {name: one for name, one in said["channels"].items() if not one["is_complete"]}
-            why = (f"{name} ({why_incomplete(one, self._asked, known_until)})" for name, one in lacking.items())
+            why = [f"{channel} ({words})" for channel, words in lacking[symbol].items()]
             rows = ", ".join(f"{count:,} {name}" for name, count in said["rows_written"].items())
-            missing = f"; not complete: {', '.join(why)}" if lacking else "; complete"
+            missing = f"; not complete: {', '.join(why)}" if why else "; complete"
             left = sum(said["rows_left_out"].values())
             print(f"{symbol}: {rows}{f', {left:,} rows left out' if left else ''}{missing}")
         print(f"{len(files)} files and {CERTIFICATE} in {out}", flush=True)

@@ -13,18 +13,22 @@ from tickhouse_core.reading.levels import EMPTY, Side, after, flat
 from tickhouse_core.reading.ordering import whole_numbers
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.reading.source import Source
-from tickhouse_core.timestamps import DAY_US, HOUR_US
+from tickhouse_core.timestamps import DAY_US, HOUR_US, format_instant
 
 
 @dataclass(frozen=True, slots=True)
 class BookState:
-    """`last_update_id` is None where there is no book. `since_us`: when the snapshot it stands on was received."""
+    """`last_update_id` is None where there is no book. `since_us`: when the snapshot it stands on was received.
+
+    `why`: what is missing, in words; empty for a proven book.
+    """
 
     last_update_id: int | None
     is_proven: bool
     since_us: int
     bids: pa.Array
     asks: pa.Array
+    why: str = ""
 
 
 def book_at(source: Source, request: Request) -> BookState:
@@ -37,7 +41,9 @@ def book_at(source: Source, request: Request) -> BookState:
     snapshot = None if last is None else search.snapshot_before(last)
     if last is None or snapshot is None:
         nothing = pa.array([], LEVELS.value_type)
-        return BookState(None, False, request.end, nothing, nothing)
+        at = format_instant(request.end)
+        why = f"no update of the book in the day before {at}" if last is None else f"no snapshot of the book before {at}"
+        return BookState(None, False, request.end, nothing, nothing, why)
     snapshot_id, received, bids, asks = snapshot
     at_id, is_proven = snapshot_id, True
     since = replace(request, start=received - HOUR_US, end=request.end + HOUR_US)
@@ -46,7 +52,8 @@ def book_at(source: Source, request: Request) -> BookState:
         is_proven = is_proven and first[0] <= at_id + 1 and bool((first[1:] <= ids[:-1] + 1).all())
         bids, asks = after(bids, flat(table.column("bids"))[0]), after(asks, flat(table.column("asks"))[0])
         at_id = int(ids[-1])
-    return BookState(at_id, is_proven, received, bids.best(is_bid=True), asks.best(is_bid=False))
+    why = "" if is_proven else f"updates of the book are missing since its snapshot of {format_instant(received)}"
+    return BookState(at_id, is_proven, received, bids.best(is_bid=True), asks.best(is_bid=False), why)
 
 
 class _Search:

@@ -61,6 +61,10 @@ class BookSteps:
         self._snapshot_id = self._at_id = -1
 
     @property
+    def symbol(self) -> str:
+        return self._request.symbols[0]
+
+    @property
     def count(self) -> int:
         """Steps of the range: those that begin in it."""
         return self._last_step - self._first_step

@@ -6,7 +6,6 @@ from itertools import chain, pairwise
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tickhouse_core.columns import INSTANT
 from tickhouse_core.datasets import AGG_TRADES, DEPTH_DIFFS, KLINES, Dataset
@@ -27,6 +26,7 @@ from tickhouse_core.reading.events import (
 from tickhouse_core.reading.objects import length_us
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
+from tickhouse_core.reading.reasons import why_incomplete
 from tickhouse_core.reading.source import Source
 from tickhouse_core.timestamps import DAY_US, MINUTE_US
 
@@ -49,23 +49,25 @@ _LONGEST_LOOK = DAY_US
 
 @dataclass(frozen=True, slots=True)
 class Certainty:
-    """`gaps`: see `Rows.gaps`; `coverage`: see `Rows.coverage`. `unreadable`: objects that were left out, and why."""
+    """`gaps`: see `Rows.gaps`; `coverage`: see `Rows.coverage`. `unreadable`: objects that were left out, and why.
+
+    `known_until`: see `Source.known_until`. `held`: what is recorded of symbols without a row in the range.
+    """
 
     gaps: pa.Table
     coverage: pa.Table
     unreadable: tuple[str, ...]
+    known_until: int | None = None
+    held: str = ""
+
+    @property
+    def why_incomplete(self) -> str:
+        """Empty where every symbol is there from start to end, without an open gap, a hole or an object that cannot be read."""
+        return why_incomplete(self.coverage, self.gaps, self.unreadable, self.known_until, self.held)
 
     @property
     def is_complete(self) -> bool:
-        """Whether every symbol is there from start to end, without an open gap, a hole or an object that cannot be read."""
-        rows = self.coverage.to_pylist()
-        return (
-            not self.unreadable
-            and all(
-                row["recorded_from"] == row["start"] and row["recorded_until"] == row["end"] and not row["holes"] for row in rows
-            )
-            and not pc.any(self.gaps.column("is_open")).as_py()
-        )
+        return not self.why_incomplete
 
 
 @dataclass(slots=True)
@@ -137,7 +139,7 @@ def certainty(source: Source, dataset: Dataset, request: Request) -> Certainty:
     is_open = pa.array(look.is_open, pa.bool_())
     gaps = gaps.set_column(gaps.schema.get_field_index("is_open"), "is_open", is_open)
     unreadable = tuple(dict.fromkeys([*source.unreadable_events, *look.unreadable]))
-    return Certainty(gaps, pa.Table.from_pylist(lines, schema=COVERAGE), unreadable)
+    return Certainty(gaps, pa.Table.from_pylist(lines, schema=COVERAGE), unreadable, source.known_until(request.venue))
 
 
 class _Look:

@@ -18,6 +18,7 @@ from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.reading.object_rows import ObjectRows, Wanted, in_chunks
 from tickhouse_core.reading.objects import days_of, objects_of_day, symbols_of
 from tickhouse_core.reading.ranges import Request
+from tickhouse_core.timestamps import INTERVAL_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +126,15 @@ def unknown_venue(venue: str, names: Iterable[str], where: str = LAKE) -> UsageE
 
 
 def unknown_interval(interval: str, symbol: str, names: Iterable[str], where: str = LAKE) -> UsageError:
-    return UsageError(f"interval {interval!r}: {where} has {', '.join(names)} of {symbol}")
+    has = list(names)
+    said = f"interval {interval!r}: {where} has {', '.join(has)} of {symbol}"
+    length = INTERVAL_SECONDS.get(interval, 0)
+    if not any(INTERVAL_SECONDS.get(name, length) < length for name in has):
+        return UsageError(said)
+    return UsageError(
+        f"{said}: query gold_ohlcv_{interval} in SQL, or group those rows by open_time (in Polars group_by_dynamic), or fetch it "
+        f"with `tickhouse klines --symbol {symbol} --interval {interval}`"
+    )
 
 
 def _letters(symbol: str) -> str:

@@ -30,11 +30,14 @@ from tickhouse_core.object_store import ObjectStore
 from tickhouse_core.reading.book_at import BookState, book_at
 from tickhouse_core.reading.books import BOOKS, BookSteps
 from tickhouse_core.reading.certainty import Certainty, certainty
+from tickhouse_core.reading.contents import contents_table
 from tickhouse_core.reading.events import healed_times
 from tickhouse_core.reading.known import checked_tables
 from tickhouse_core.reading.ranges import Instant, Request, counted, instant_us, request, step_us
+from tickhouse_core.reading.reasons import held_days
 from tickhouse_core.reading.result import Book, Books, Rows
 from tickhouse_core.reading.source import LakeSource, SnapshotSource, Source
+from tickhouse_core.timestamps import format_instant
 
 Symbols = str | Iterable[str]
 """In the venue's spelling: `BTCUSDT`, `BTC-USDT`."""
@@ -103,6 +106,16 @@ class Lake:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+
+    def __repr__(self) -> str:
+        return f"<Lake {self._source.place}: .contents() lists its venues, channels and symbols>"
+
+    def contents(self) -> pa.Table:
+        """What it has: venue, channel, symbol, interval (of klines, or the period of open interest), first_day, last_day.
+
+        Of a snapshot what was compacted by then. A month of klines counts up to the day on which its object was written.
+        """
+        return contents_table(self._source.held())
 
     def trades(self, symbols: Symbols, start: Instant, end: Instant, venue: str = "binance", *, exact: bool = False) -> Rows:
         """By trade_time: venue, symbol, trade_id, price, quantity, is_buyer_maker, trade_time, event_time, receipt_time."""
@@ -191,9 +204,10 @@ class Lake:
             state = book_at(self._source, asked)
             if state.last_update_id is None:
                 self._source.check(asked)
+                state = replace(state, why="; ".join(filter(None, [state.why, self._held(DEPTH_DIFFS, asked)])))
             return state
 
-        return Book(at_instant, since_snapshot, exact)
+        return Book(at_instant, since_snapshot, exact, f"{asked.venue} {symbol} at {format_instant(until)}")
 
     def books(
         self,
@@ -223,7 +237,7 @@ class Lake:
             )
 
         known, check = partial(self.certainty_of, DEPTH_DIFFS, asked), partial(self._source.check, asked)
-        return Books(BOOKS, list(steps.values()), tables, known, exact, check)
+        return Books(BOOKS, list(steps.values()), tables, known, exact, f"{asked}, every {every}", check)
 
     def gaps(
         self,
@@ -260,7 +274,7 @@ class Lake:
         schema = self._source.scan(dataset, asked).schema
         left_out: list[str] = []
         tables = partial(self._tables, dataset, asked, left_out)
-        return Rows(schema, tables, partial(self.certainty_of, dataset, asked), exact, left_out)
+        return Rows(schema, tables, partial(self.certainty_of, dataset, asked), exact, f"{dataset.name} of {asked}", left_out)
 
     def _tables(self, dataset: Dataset, asked: Request, left_out: list[str]) -> Iterator[pa.Table]:
         scan = self._source.scan(dataset, asked, healed_times(self._source.events(dataset, asked)))
@@ -272,7 +286,12 @@ class Lake:
         empty = [row["symbol"] for row in found.coverage.to_pylist() if not row["rows"]]
         if empty and not found.gaps.num_rows:
             self._check(dataset, replace(asked, symbols=tuple(empty)))
-        return found
+        return replace(found, held=self._held(dataset, asked)) if empty else found
+
+    def _held(self, dataset: Dataset, asked: Request) -> str:
+        """Which days there are, in words; the keys of klines name none."""
+        days = [] if dataset is KLINES else self._source.days(dataset, asked.venue, asked.symbols)
+        return held_days(f"{dataset.name} of {asked.venue}", days)
 
     def _check(self, dataset: Dataset, asked: Request) -> None:
         """What is known of intervals is klines'."""

@@ -71,12 +71,12 @@ def _compacted(store: ObjectStore, dataset: Dataset, request: Request) -> Iterat
     """One list of keys a symbol; months of a history as well."""
     for symbol in request.symbols or symbols_of(store, dataset, request.venue):
         for summary in store.list_keys(object_key(dataset, {"venue": request.venue, "symbol": symbol}, "")):
-            named = _times_of(summary.key)
+            named = times_of(summary.key)
             if named is not None and named[0] <= request.end + MARGIN_US and named[1] >= request.start - MARGIN_US:
                 yield Candidate(summary, named[0], 0)
 
 
-def _times_of(key: str) -> tuple[int, int] | None:
+def times_of(key: str) -> tuple[int, int] | None:
     """The first and last time (us) that the name of a compacted object, or of a month of a history, says; None for others."""
     if (name := compacted_name(key)) is not None:
         return name.first_us, name.last_us

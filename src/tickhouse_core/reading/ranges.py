@@ -7,7 +7,7 @@ from operator import index
 from typing import SupportsIndex
 
 from tickhouse_core.errors import UsageError
-from tickhouse_core.timestamps import from_datetime, parse_instant
+from tickhouse_core.timestamps import format_instant, from_datetime, parse_instant
 
 Instant = str | datetime | date | SupportsIndex
 """`"2024-08-09"` or `"2024-08-09T12:30:00.5+02:00"` (UTC without an offset), a datetime (UTC without a zone), microseconds."""
@@ -27,6 +27,11 @@ class Request:
     start: int
     end: int
     interval: str = ""
+
+    def __str__(self) -> str:
+        """For people."""
+        named = " ".join(part for part in (self.venue, ", ".join(self.symbols), self.interval) if part)
+        return f"{named} from {format_instant(self.start)} to {format_instant(self.end)}"
 
 
 LATEST_US = 4_102_444_800_000_000

@@ -10,6 +10,7 @@ from tickhouse_core.errors import UsageError
 from tickhouse_core.iceberg.catalogue import TABLES
 from tickhouse_core.iceberg.snapshot_store import LakeSnapshot, SnapshotStore
 from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.reading.contents import Held, held_in
 from tickhouse_core.reading.events import GapEvents
 from tickhouse_core.reading.known import Known
 from tickhouse_core.reading.objects import days_of
@@ -32,6 +33,9 @@ class Scan(Protocol):
 
 class Source(Protocol):
     """Thread-safe."""
+
+    place: str
+    """Its address, for people."""
 
     @property
     def unreadable_events(self) -> Sequence[str]:
@@ -59,6 +63,9 @@ class Source(Protocol):
     def known_until(self, venue: str) -> int | None:
         """From when on (us) a gap may be recorded that is not known here; None: all that are recorded are known."""
 
+    def held(self) -> Iterator[Held]:
+        """What there is; several may be of one symbol."""
+
     def days(self, dataset: Dataset, venue: str, symbols: Sequence[str] = ()) -> list[int]:
         """The dates that a venue, or these symbols of it, have rows of: their first microseconds, ascending. Some may be more."""
 
@@ -68,6 +75,7 @@ class LakeSource:
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
+        self.place = store.where("data_sources").removesuffix("/data_sources")
         self._events = GapEvents(store)
         self._known = Known(store)
 
@@ -97,6 +105,9 @@ class LakeSource:
     def known_until(self, venue: str) -> int | None:
         return None
 
+    def held(self) -> Iterator[Held]:
+        return held_in(self.store)
+
     def days(self, dataset: Dataset, venue: str, symbols: Sequence[str] = ()) -> list[int]:
         return days_of(self.store, dataset, venue, symbols)
 
@@ -108,6 +119,7 @@ class SnapshotSource(LakeSource):
         """`store`: the lake that the snapshot is of."""
         super().__init__(SnapshotStore(store, snapshot.sizes))
         self._snapshot = snapshot
+        self.place += f" at snapshot {snapshot.id}"
 
     def scan(
         self,

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from tickhouse_core.datasets import DATASETS, STREAM_EVENTS, Dataset
 from tickhouse_core.errors import UsageError
+from tickhouse_core.reading.contents import LISTED, Held
 from tickhouse_core.reading.events import about, joined, told_of
 from tickhouse_core.reading.known import WAREHOUSE, unknown_interval, unknown_symbol, unknown_venue
 from tickhouse_core.reading.object_rows import plain_schema
@@ -15,7 +16,7 @@ from tickhouse_core.reading.ordering import Ordering
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.reading.rows import APART_US, cut, needed_columns, split
 from tickhouse_core.settings import WarehouseSettings, read
-from tickhouse_core.timestamps import HOUR_US
+from tickhouse_core.timestamps import HOUR_US, SECOND_US
 from tickhouse_core.warehouse import Warehouse, connect_reader
 
 CHUNK_ROWS = 200_000
@@ -36,6 +37,7 @@ class WarehouseSource:
     def __init__(self, url: str) -> None:
         """`http://host:8123/crypto`; an account may stand in it, else it is that of the environment."""
         self._settings = _settings(url)
+        self.place = f"{self._settings.host}:{self._settings.port}/{self._settings.database}"
         connect_reader(self._settings).close()
 
     def scan(
@@ -92,6 +94,16 @@ class WarehouseSource:
                     raise unknown_symbol(symbol, request.venue, names, WAREHOUSE)
                 if request.interval:
                     _check_interval(warehouse, request, symbol)
+
+    def held(self) -> Iterator[Held]:
+        with closing(connect_reader(self._settings)) as warehouse:
+            for dataset in LISTED:
+                (interval, *_) = (*dataset.series_columns, "''")
+                days = ", ".join(f"toUnixTimestamp(toStartOfDay({one}({dataset.time_column})))" for one in ("min", "max"))
+                sql = f"select venue, symbol, {interval}, {days} from {_silver(dataset)} group by all"  # noqa: S608
+                for venue, symbol, series, first, last in warehouse.query(sql):
+                    days_us = (int(str(first)) * SECOND_US, int(str(last)) * SECOND_US)
+                    yield Held(str(venue), str(dataset.channel), str(symbol), str(series), *days_us)
 
     def days(self, dataset: Dataset, venue: str, symbols: Sequence[str] = ()) -> list[int]:
         sql = (

@@ -40,6 +40,7 @@ from tests.transform_process.warehouse_rows import depth_diff, stream_event, tra
 
 import tickhouse as th
 from extract_process.parquet import parquet_bytes
+from tickhouse.catalog.gaps import gaps_known_until
 from tickhouse.catalog.registration import Registration, TableCounts
 from tickhouse.catalog.update import update
 from tickhouse_core.datasets import DEPTH_DIFFS, STREAM_EVENTS, TRADES
@@ -170,13 +171,24 @@ def test_certainty_ends_where_a_gap_may_not_be_in_the_snapshot_yet(folder: Path,
     assert doubtful.arrow() == now.arrow()
     (line,) = doubtful.coverage.to_pylist()
     assert line["rows"] == now.coverage["rows"][0].as_py()
-    assert line["recorded_until"] is None, "gaps are known until ten minutes before the hour of the first event that is left out"
+    assert line["recorded_until"] is None, "gaps are known until ten minutes before the first event that is left out"
     assert not doubtful.is_complete
+    assert (
+        "; gaps are known until 2024-08-09T00:45:00Z in this snapshot: ask for an earlier end, or run" in doubtful.why_incomplete
+    )
     asked = ("--symbol", "BTCUSDT", "--from", "2024-08-09T00:50", "--to", "2024-08-09T01:00", "--channel", "trades")
     where = ("--snapshot", str(newest_id(folder)), "--data", str(folder.parent), "--out", str(tmp_path / "out"))
     done = run_here("tickhouse.cli", "export", "parquet", *asked, *where)
-    assert "not complete: trades (unknown from when to when it was recorded, the snapshot" in done.stdout
-    assert "the snapshot has no gap events after 2024-08-0" in done.stdout
+    assert f"not complete: trades ({doubtful.why_incomplete})" in done.stdout
+
+
+def test_gaps_are_known_until_the_first_event_left_out_or_the_hour_of_a_name_without_an_instant(store: FolderStore) -> None:
+    late = DAY + 2 * HOUR + 40 * MINUTE
+    key = write(store, STREAM_EVENTS, gap_at(late), "a", late)
+    assert gaps_known_until(store, DAY + 3 * HOUR) == {"binance": late - 10 * MINUTE}
+    for name in ("other.parquet", "1234567890123456-other.parquet"):
+        store.write(f"{key.rpartition('/')[0]}/{name}", store.read(key).body)
+        assert gaps_known_until(store, DAY + 3 * HOUR) == {"binance": DAY + 2 * HOUR - 10 * MINUTE}
 
 
 def test_an_export_of_a_snapshot_says_so_and_stays_the_same(folder: Path, store: FolderStore, tmp_path: Path) -> None:
