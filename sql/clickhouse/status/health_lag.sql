@@ -1,6 +1,6 @@
 -- How long trades and updates of books took, by slots of event_time, oldest first: milliseconds from event to receipt, and from
 -- receipt to the warehouse, median and 99th percentile. Rows of one key count as often as they were received: it is about the way,
--- not about the market. Trades that were healed are left out. Rerun is safe: it only reads. Times in microseconds.
+-- not about the market. Trades that were healed are omitted. Rerun is safe: it only reads. Times in microseconds.
 select
     toInt64(intDiv(toUnixTimestamp(event_time), {seconds:UInt32})) * {seconds:UInt32} * 1000000 as opened,
     quantiles(0.5, 0.99)(dateDiff('microsecond', event_time, receipt_time) / 1e3) as receipt_ms,

@@ -41,7 +41,7 @@ comment 'Trade ids that came when a gap was filled, not over a stream';
 
 -- Grain: one dataset, symbol and hour of event_time. A view: exact at any moment. Milliseconds; negative values are shown as
 -- they are: receipt before event means that the clocks differ.
--- Trades that were healed are left out: they were received when their gap was filled.
+-- Trades that were healed are omitted: they were received when their gap was filled.
 -- clock_skew_ms: the smallest event -> receipt of the hour. No message is faster than the network, so what of it the network
 -- does not explain is our clock ahead of the venue's (or, negative, behind it).
 create or replace view gold_latency_1h
