@@ -31,12 +31,14 @@ VIEWS = "views"
 """The name under which ops_schema_migrations has the checksum of sql/clickhouse/views."""
 
 _FIRST_UNRELEASED = "0001_create_ops_schema_migrations.sql"
-_NOW_VIEWS = frozenset({"0009_accounting.sql", "0012_interval_views.sql", "0015_risk.sql"})
+_NOW_VIEWS = frozenset({"0009_accounting.sql", "0012_interval_views.sql", "0014_quality.sql", "0015_risk.sql"})
 """Their statements moved to sql/clickhouse/views. A warehouse may have them applied; no other file takes their numbers."""
 
 _BEFORE_VIEWS = {
+    "0013_book.sql": "ed84510e1f51c8c269191e5b2a663f068de3e81a9cfec29ce1ae16575bbe6200",
     "0016_portfolio.sql": "a81c93e738814fd6ee6c4ea9d86e71c13030f71285a4dc9ce4e37f3c5e194685",
     "0017_markets.sql": "bf6a7f765234561bb0c282e111613176781b949d6ef6d9cc59cfd30e8a2d1e73",
+    "0021_quotes.sql": "e8a35296330567ff7ee838ceb5e1b1d5967f09e2f4ae4e9cb96916a6d70842d9",
 }
 """Checksums of files whose views moved to sql/clickhouse/views: the tables are the same."""
 

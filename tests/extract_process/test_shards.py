@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.commands import run_python
 
 from extract_process.feed.interface import FeedOptions
-from extract_process.live.inherited import inherited_ids
+from extract_process.live.inherited import backfilled_ids, inherited_ids
 from extract_process.markets import Markets
 from extract_process.parquet import parquet_bytes
 from extract_process.shards import Shard, shard_named, without_shard
@@ -20,9 +20,9 @@ from tickhouse.provision import provision_aws
 from tickhouse_core.cells import Cell
 from tickhouse_core.datasets import DEPTH_DIFFS, KLINES, TICKERS, TRADES, Dataset
 from tickhouse_core.errors import UsageError
-from tickhouse_core.lake_keys import hourly_key, parse_object_key, stream_klines_key
+from tickhouse_core.lake_keys import hourly_key, klines_month_key, parse_object_key, stream_klines_key
 from tickhouse_core.s3_store import S3Store
-from tickhouse_core.timestamps import HOUR_US
+from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US
 
 NOON = 1_764_417_600_000_000
 COINED = [f"COIN{number}USDT" for number in range(2_000)]
@@ -197,3 +197,19 @@ def test_a_lake_that_is_unavailable_keeps_no_shard_from_recording(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     assert inherited_ids([S3Store("away", brief=True)], "binance", "main-shard-3", [StreamKey("trades", "A")], {}, NOON) == {}
     assert "markets that moved begin without their last ids" in caplog.text
+
+
+def test_live_klines_go_on_where_a_recent_backfill_ended(moto_lake: Lake) -> None:
+    """Not where one ended long ago: nobody asked for the years since."""
+    recent, old, today = NOON - 7 * MINUTE_US, NOON - 3 * DAY_US, NOON - 12 * HOUR_US
+    for symbol, opened in (("A", recent), ("OLD", old), ("OWN", recent), ("AHEAD", NOON + DAY_US)):
+        put(moto_lake, KLINES, klines_month_key("binance", symbol, "1m", "2025-11"), {symbol: opened}, NOON - 5)
+    put(moto_lake, KLINES, klines_month_key("binance", "A", "1d", "2025-11"), {"A": today - DAY_US}, NOON - 5)
+    moto_lake.store.write(klines_month_key("binance", "BROKEN", "1m", "2025-11"), b"PAR1 no Parquet PAR1")
+    streams = [StreamKey("klines", symbol, "1m") for symbol in ("A", "OLD", "OWN", "AHEAD", "BROKEN", "NEW")]
+    streams += [StreamKey("klines", "A", "1d"), StreamKey("trades", "A")]
+    known = {StreamKey("klines", "OWN", "1m"): (1, NOON)}
+    ids = {StreamKey("klines", "A", "1m"): (recent, NOON - 5), StreamKey("klines", "A", "1d"): (today - DAY_US, NOON - 5)}
+    assert backfilled_ids(moto_lake.store, "binance", streams, known, NOON) == ids
+    new_month = NOON + DAY_US  # the last days of the month before are recent too
+    assert backfilled_ids(moto_lake.store, "binance", streams[:1], {}, new_month) == {streams[0]: (recent, NOON - 5)}

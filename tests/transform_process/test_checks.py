@@ -298,6 +298,57 @@ def test_a_frozen_trade_stream_fires_while_diffs_go_on(warehouse: Warehouse) -> 
     assert finding.value > 300
 
 
+def restarted(warehouse: Warehouse, gap_ends: int) -> None:
+    """A minute of both streams, 88 s without any, another minute; the trades of the pause came over REST, eight at once."""
+    seen = [*range(60), *range(148, 208)]
+    received = [START + second * SECOND_US + 5_000 for second in seen]
+    live = rows.trades([1_000 + second for second in seen], times_us=[START + second * SECOND_US - 300 for second in seen])
+    events = pa.array([START + second * SECOND_US for second in seen], pa.timestamp("us", "UTC"))
+    live = live.set_column(live.schema.get_field_index("event_time"), live.schema.field("event_time"), events)
+    land(warehouse, TRADES, live)
+    for first in range(60, 148, 8):
+        times = [START + second * SECOND_US for second in range(first, first + 8)]
+        healed = rows.trades([1_000 + second for second in range(first, first + 8)], times_us=times)
+        at = pa.array([START + 149 * SECOND_US] * 8, pa.timestamp("us", "UTC"))
+        place = healed.schema.get_field_index("receipt_time")
+        land(warehouse, TRADES, healed.set_column(place, healed.schema.field(place), at))
+        event = rows.stream_event("healed", "trades", 1_000 + first, 1_007 + first, started_us=START + 149 * SECOND_US)
+        land(warehouse, STREAM_EVENTS, event)
+    diffs = ArrowRows(DEPTH_DIFFS, "binance")
+    for second, at_us in zip(seen, received, strict=True):
+        diffs.append(DepthDiff("BTCUSDT", second, second, [["99", "1"]], [], at_us - 5_000), at_us)
+    land(warehouse, DEPTH_DIFFS, diffs.table())
+    for channel, ids in (("trades", (1_060, 1_147)), ("depth", (60, 147))):
+        began, ended = received[59], START + gap_ends * SECOND_US + 5_000
+        land(warehouse, STREAM_EVENTS, rows.stream_event("gap", channel, *ids, started_us=began, ended_us=ended, cause="restart"))
+
+
+def test_a_restart_is_an_open_gap_of_the_book_and_nothing_else(warehouse: Warehouse) -> None:
+    restarted(warehouse, gap_ends=148)
+    found = check(warehouse, "stream_alignment", "latency", "open_gaps", "trade_id_gaps", "update_id_gaps")
+    assert {name: [one.detail for one in findings] for name, findings in found.items()} == {
+        "open_gaps": ["depth 60 to 147: restart"]
+    }
+    ((trades, slowest),) = warehouse.query(
+        "select messages, receipt_p999_ms from gold_latency_1h where dataset = 'trades' and venue = 'binance'"
+    )
+    assert (trades, slowest) == (120, 4.7), "the healed ones took up to 89 s"
+
+
+def test_a_book_that_stands_still_among_streamed_trades_fires_beside_gaps_that_explain_a_part(warehouse: Warehouse) -> None:
+    """Of 88 s, 40 are in two recorded gaps that overlap; the trades of ten other seconds were streamed."""
+    restarted(warehouse, gap_ends=90)
+    began = START + 80 * SECOND_US
+    gap = rows.stream_event("gap", "depth", 90, 99, started_us=began, ended_us=began + 20 * SECOND_US, cause="disconnect")
+    land(warehouse, STREAM_EVENTS, gap)
+    assert check(warehouse, "stream_alignment") == {}, "nothing was streamed"
+    extra = [2_000 + second for second in range(110, 120)]
+    land(warehouse, TRADES, rows.trades(extra, times_us=[START + (number - 2_000) * SECOND_US for number in extra]))
+    [finding] = check(warehouse, "stream_alignment")["stream_alignment"]
+    assert finding.value == pytest.approx(89 - 41, abs=0.1)
+    assert finding.detail.endswith(" s while 10 messages of the other stream came")
+
+
 def test_a_trade_that_is_there_twice_fires(warehouse: Warehouse) -> None:
     """Silver keeps one row a key and month: only a venue that dates one trade in two months can get past it."""
     land(warehouse, TRADES, rows.trades([1, 2]))

@@ -32,8 +32,9 @@ BEFORE_VIEWS = {
     "0015_risk.sql": "ba1533100301ad7b188ed008173235dd1a724f3ec2fdc00dea92406ca5d05fdd",
     "0016_portfolio.sql": "a81c93e738814fd6ee6c4ea9d86e71c13030f71285a4dc9ce4e37f3c5e194685",
     "0017_markets.sql": "bf6a7f765234561bb0c282e111613176781b949d6ef6d9cc59cfd30e8a2d1e73",
+    "0021_quotes.sql": "e8a35296330567ff7ee838ceb5e1b1d5967f09e2f4ae4e9cb96916a6d70842d9",
 }
-"""What a warehouse has applied that was made when generated views had numbers."""
+"""What a warehouse has applied that was made when views that only compute had numbers."""
 
 CREATED = re.compile(r"^create (?:[a-z ]+ if not exists|or replace view) (\w+)", re.MULTILINE)
 RANGE = "since = '2024-01-01', until = '2024-01-02'"
@@ -205,6 +206,19 @@ def test_every_column_of_every_table_has_a_comment(warehouse: Warehouse) -> None
         "and table in (select name from system.tables where database = currentDatabase() and engine like '%MergeTree')"
     )
     assert rows == []
+
+
+def test_what_is_true_or_false_is_a_bool_wherever_people_query_it(warehouse: Warehouse) -> None:
+    """Not 0 and 1 in one view, and false and true in the next one."""
+    views = warehouse.query("select name from system.tables where database = currentDatabase() and engine = 'View'")
+    types = {
+        f"{view}.{column}": str(type_)
+        for (view,) in views
+        for column, type_, *_ in warehouse.query(f"describe table (select * from {view}{PARAMETERS.get(str(view), '')})")
+        if re.match("(is|has)_", str(column))
+    }
+    assert {"gold_quotes_1s.is_complete", "gold_book_at.is_proven", "gold_portfolio_1d.is_complete"} <= types.keys()
+    assert {name: type_ for name, type_ in types.items() if type_ not in ("Bool", "Nullable(Bool)")} == {}
 
 
 def test_every_table_and_view_has_a_comment(warehouse: Warehouse) -> None:

@@ -13,13 +13,13 @@ from websockets.sync.client import connect
 from simulated_exchange.config import ExchangeConfig
 from simulated_exchange.market.generated import Halt
 from simulated_exchange.server.socket_limits import SocketLimits
-from tickhouse_core.timestamps import DAY_US, MINUTE_US
+from tickhouse_core.timestamps import DAY_US, HOUR_US, MINUTE_US, format_instant, now_us
 from tickhouse_core.warehouse import Warehouse
 
 from .live import capturing, events_of, row_count, rows_of
 
 if TYPE_CHECKING:
-    from .conftest import Kline, LakeView, OpenVenue, Venue
+    from .conftest import Kline, LakeView, OpenVenue, RunBackfill, Venue
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 SCALE = 30.0
@@ -97,6 +97,21 @@ def test_klines_of_a_long_interruption_are_healed_over_rest(
     assert refused
     assert all("HTTP 429" in row["detail"] for row in refused)
     assert_silver_holds_everything_once(warehouse, lake)
+
+
+def test_candles_between_a_backfill_and_the_first_live_one_are_healed(
+    open_venue: "OpenVenue", lake: "LakeView", backfill: "RunBackfill"
+) -> None:
+    venue = open_venue(ExchangeConfig(seed=34, time_scale=SCALE, now=(now_us() - HOUR_US) // 1_000))
+    end = time_of(venue) // MINUTE_US * MINUTE_US - 7 * MINUTE_US
+    backfill("BTCUSDT", start=format_instant(end - 9 * MINUTE_US), end=format_instant(end))
+    with capturing("BTCUSDT", channels=("klines",)):
+        wait_until(lambda: bool(open_times_in(lake, "healed", "BTCUSDT")), "the healing", 60)
+    gaps = open_times_in(lake, "gap", "BTCUSDT")
+    assert min(gaps) == end
+    assert open_times_in(lake, "healed", "BTCUSDT") == gaps
+    klines = sorted(lake.klines("BTCUSDT", "1m"))
+    assert klines == klines_of(venue, "BTCUSDT", end - 9 * MINUTE_US, klines[-1].open_time)
 
 
 def test_minutes_in_which_nobody_could_trade_stay_gaps_with_the_reason(open_venue: "OpenVenue", lake: "LakeView") -> None:

@@ -1,6 +1,7 @@
 -- Offends: a symbol of which one stream stood still while the other went on: no order book diff for some time among trades, or
 -- no trade among diffs. The silence must lie between the first and the last message of both streams together.
--- value: seconds of silence. Parameters: max_depth_silence_seconds, max_trades_silence_seconds.
+-- Trades that were healed do not show that a stream is alive. A recorded gap of the silent stream explains its time: see open_gaps.
+-- value: seconds of silence that no gap explains. Parameters: max_depth_silence_seconds, max_trades_silence_seconds.
 with seconds as (
     select
         venue,
@@ -20,8 +21,14 @@ with seconds as (
             symbol,
             event_time,
             false as is_depth
-        from trades
-        where event_time >= {since:DateTime64(6, 'UTC')} and event_time < {until:DateTime64(6, 'UTC')}
+        from (
+            select venue, symbol, trade_id, trade_time, event_time
+            from silver_trades final
+            where event_time >= {since:DateTime64(6, 'UTC')} and event_time < {until:DateTime64(6, 'UTC')}
+        ) as trade
+        asof left join healed_trades as healed
+            on trade.venue = healed.venue and trade.symbol = healed.symbol and trade.trade_id >= healed.first_id
+        where not (trade_id < healed.next_id and event_time = trade_time)
         union all
         select
             venue,
@@ -101,12 +108,47 @@ pauses as (
     from streams
     order by last_own desc
     limit 1 by venue, symbol, silent
+),
+silences as (
+    select * from pauses where dateDiff('microsecond', from_time, to_time) / 1e6 > max_seconds and others > 0
+),
+gap_ends as (
+    select
+        venue,
+        symbol,
+        channel as silent,
+        started_at,
+        ended_at,
+        max(ended_at) over (
+            partition by venue, symbol, channel order by started_at, ended_at
+            rows between unbounded preceding and 1 preceding
+        ) as ended_before
+    from (
+        select venue, symbol, channel, started_at, assumeNotNull(ended_at) as ended_at
+        from stream_events
+        where event = 'gap' and channel in ('depth', 'trades') and ended_at is not null
+    )
+),
+explained as (
+    select
+        silence.venue as venue,
+        symbol,
+        silent,
+        from_time,
+        sum(greatest(0, dateDiff(
+            'microsecond', greatest(started_at, ended_before, from_time), least(ended_at, to_time)
+        ))) / 1e6 as seconds
+    from silences as silence
+    inner join gap_ends using (venue, symbol, silent)
+    where started_at < to_time and ended_at > from_time
+    group by venue, symbol, silent, from_time
 )
 select
-    venue,
+    silences.venue as venue,
     symbol,
     from_time as at,
-    dateDiff('microsecond', from_time, to_time) / 1e6 as value,
+    round(dateDiff('microsecond', from_time, to_time) / 1e6 - explained.seconds, 6) as value,
     format('no {} for {} s while {} messages of the other stream came', silent, toString(value), toString(others)) as detail
-from pauses
-where value > max_seconds and others > 0
+from silences
+left join explained using (venue, symbol, silent, from_time)
+where value > max_seconds

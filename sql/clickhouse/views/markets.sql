@@ -15,7 +15,7 @@ select
         toString(names.market)
     ) as market,
     splitByRegexp('[-_/]', toString(symbol)) as parts,
-    length(parts) = 2 and match(parts[2], '^(PERP|[0-9]{6})$') as is_contract,
+    toBool(length(parts) = 2 and match(parts[2], '^(PERP|[0-9]{6})$')) as is_contract,
     multiIf(aliases.market != '', toString(aliases.market), is_contract, upper(parts[1]), toString(names.market)) as letters,
     arrayFirst(
         quote -> endsWith(letters, quote) and letters != quote,

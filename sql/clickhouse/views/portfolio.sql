@@ -8,7 +8,7 @@ with daily as (
         holding.portfolio as portfolio,
         day.open_time as open_time,
         sum(holding.weight * day.simple_return) as portfolio_return,
-        count() = any(holding.holdings) as is_complete
+        toBool(count() = any(holding.holdings)) as is_complete
     from (
         select
             portfolio,

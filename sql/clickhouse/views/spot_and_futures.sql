@@ -60,7 +60,7 @@ select
         toFloat64(basis) / toFloat64(spot_mid) * 365 * 86400 / dateDiff('second', open_time, delivery_time),
         null
     ) as annualised_basis,
-    is_contract_within_reach and is_spot_within_reach as is_within_reach
+    toBool(is_contract_within_reach and is_spot_within_reach) as is_within_reach
 from contract_tops
 inner join spot_tops using (open_time)
 where (select count() from contract) > 0

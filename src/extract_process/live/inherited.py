@@ -1,4 +1,4 @@
-"""Inherited ids: where another shard stopped with a market that this one has now, as the lake knows it.
+"""Inherited ids: where another shard stopped with a market that this one has now, or a backfill of klines, as the lake knows it.
 
 The first message then shows what fell between the two as a gap, as after any restart. What the other shard has not uploaded
 yet is in that gap too: too many ids, never too few. Readers close a gap that another instance recorded.
@@ -10,22 +10,27 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from extract_process.ranges import month_of
 from extract_process.shards import without_shard
 from extract_process.spool.segments import LastIds
 from extract_process.stream_ids import CHANNELS_WITH_IDS, StreamKey
 from tickhouse_core.datasets import DATASET_OF, KLINES, Dataset
 from tickhouse_core.errors import AccessRefused, LakeRefused, LakeUnavailable, NotProvisioned, ObjectMissing, ObjectRefused
-from tickhouse_core.lake_keys import hourly_key, object_key, parse_object_key
+from tickhouse_core.lake_keys import hourly_key, klines_month_key, object_key, parse_object_key
 from tickhouse_core.object_store import ObjectStore
-from tickhouse_core.parquet_check import CheckedFile
-from tickhouse_core.timestamps import HOUR_US
+from tickhouse_core.parquet_check import CheckedFile, read_footer, refuse_unaskable
+from tickhouse_core.timestamps import DAY_US, HOUR_US
 
 log = logging.getLogger(__name__)
 
 LOOK_BACK_HOURS = 6
 MOST_OBJECTS = 400
 """Of one dataset. A market without a row in all of them is quiet: it begins anew, and checks find a hole between its ids."""
+
+LONGEST_SEAM_US = 2 * DAY_US
+"""Between the last kline of a backfill and the first live one. What is longer was not asked for: 1m has 3 pages of REST in it."""
 
 _READERS = 8
 _BLOCK_DIGITS = 9
@@ -53,6 +58,51 @@ def inherited_ids(
     if found:
         log.info("markets taken over from other shards", extra={"streams": len(found), "new": len(wanted) - len(found)})
     return found
+
+
+def backfilled_ids(store: ObjectStore, venue: str, streams: Collection[StreamKey], known: LastIds, now_us: int) -> LastIds:
+    """Last id and receipt time of the klines that are not in `known` and that a backfill brought up to about now.
+
+    The klines between those and the first live one are then a gap, which REST fills.
+    """
+    wanted = [key for key in streams if key.channel == KLINES.channel and key not in known]
+    try:
+        with ThreadPoolExecutor(_READERS) as readers:
+            newest = dict(zip(wanted, readers.map(lambda key: _newest_of_months(store, venue, key, now_us), wanted), strict=True))
+    except (LakeUnavailable, LakeRefused, NotProvisioned, AccessRefused) as error:
+        words = "the lake is unavailable: live klines begin without those that a backfill recorded"
+        log.error(words, extra={"bucket": store.bucket, "error": str(error)})
+        return {}
+    return {key: last for key, last in newest.items() if last is not None}
+
+
+def _newest_of_months(store: ObjectStore, venue: str, key: StreamKey, now_us: int) -> tuple[int, int] | None:
+    """Of the footers of this month's object and the last one's; None where they end too long ago."""
+    this_month = month_of(now_us)
+    before = next(month for days in range(1, 32) if (month := month_of(now_us - days * DAY_US)) != this_month)
+    for month in (this_month, before):
+        name = klines_month_key(venue, key.symbol, key.interval, month)
+        for summary in store.list_keys(name):
+            try:
+                source = store.open(summary)
+                file = pq.ParquetFile(source)
+                refuse_unaskable(file, read_footer(source))
+                last = _greatest(file.metadata, KLINES.id_column), _greatest(file.metadata, "receipt_time")
+            except (ObjectMissing, ObjectRefused, pa.ArrowException, OSError, ValueError) as error:
+                log.warning("not a month of klines: live ones begin without it", extra={"key": name, "why": str(error)})
+                return None
+            is_recent = now_us - LONGEST_SEAM_US <= key.grid.after(last[0], 2) and last[0] <= now_us
+            return last if is_recent and key.grid.floor(last[0]) == last[0] else None
+    return None
+
+
+def _greatest(footer: pq.FileMetaData, column: str) -> int:
+    """Of the instants of a column, in microseconds. Raises ValueError where the footer does not have it."""
+    place = footer.schema.names.index(column)
+    found = [footer.row_group(number).column(place).statistics for number in range(footer.num_row_groups)]
+    if any(group is None or not group.has_min_max for group in found):
+        raise ValueError(f"its footer has no statistics of {column}")
+    return max(int(group.max_raw) for group in found)
 
 
 def _in_one_lake(store: ObjectStore, venue: str, recorder: str, wanted: set[StreamKey], now_us: int) -> LastIds:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from extract_process.feed.interface import FeedOptions
 from extract_process.markets import Wanted
 from extract_process.spool.limits import BatchLimits
+from extract_process.stream_ids import StreamKey
 from extract_process.venues import DEFAULT_VENUE
 from tickhouse_core.datasets import CHANNELS
 from tickhouse_core.metrics import BUSY_BEAT_SECONDS
@@ -44,3 +45,12 @@ class StreamOptions(FeedOptions):
     stop_seconds: float = 30.0
     heartbeat_seconds: float = 10.0
     busy_heartbeat_seconds: float = BUSY_BEAT_SECONDS
+
+    @property
+    def streams(self) -> list[StreamKey]:
+        """Every channel of every symbol."""
+        return [
+            StreamKey(channel, symbol, self.intervals.get(symbol, self.interval) if channel == "klines" else "")
+            for symbol, channels in self.wanted.items()
+            for channel in channels
+        ]

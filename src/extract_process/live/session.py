@@ -11,7 +11,7 @@ from extract_process.book.verification import PROVEN_LEVELS
 from extract_process.feed.plan import FeedPlan
 from extract_process.listing import CONNECTIONS, Listing, open_listing
 from extract_process.live.capture import Capture
-from extract_process.live.inherited import inherited_ids
+from extract_process.live.inherited import backfilled_ids, inherited_ids
 from extract_process.live.metrics import ClockWatch, component_of
 from extract_process.live.options import StreamOptions
 from extract_process.live.pulse import Pulse
@@ -81,6 +81,7 @@ async def _run(options: StreamOptions, stop: StopRequest) -> CaptureReport:
             recovered = await asyncio.to_thread(recover, folder, outbox, venue, options.instance, symbols)
             if options.shard:
                 recovered = await asyncio.to_thread(_taken_over, recovered, options, options.shard, store)
+            recovered = await asyncio.to_thread(_after_backfills, recovered, options, store)
             return await CaptureSession(options, folder, rest, listing, store, outbox, recovered).run(stop)
 
 
@@ -273,14 +274,15 @@ def _taken_over(recovered: Recovered, options: StreamOptions, shard: Shard, stor
     What this process remembers of those grows old: if they return, the lake knows better.
     """
     kept = {key: last for key, last in recovered.last_ids.items() if shard.has(options.venue, key.symbol)}
-    streams = [
-        StreamKey(channel, symbol, options.intervals.get(symbol, options.interval) if channel == "klines" else "")
-        for symbol, channels in options.wanted.items()
-        for channel in channels
-    ]
     stores = [store, *lakes_of_other_cells()]
-    found = inherited_ids(stores, options.venue, options.instance, streams, kept, now_us())
+    found = inherited_ids(stores, options.venue, options.instance, options.streams, kept, now_us())
     return replace(recovered, last_ids={**kept, **found})
+
+
+def _after_backfills(recovered: Recovered, options: StreamOptions, store: ObjectStore) -> Recovered:
+    """Live klines that are new here go on where a backfill ended."""
+    known = recovered.last_ids
+    return replace(recovered, last_ids={**known, **backfilled_ids(store, options.venue, options.streams, known, now_us())})
 
 
 def _check_bucket(store: ObjectStore) -> None:

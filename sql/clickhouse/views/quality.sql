@@ -1,8 +1,50 @@
+-- Grain: one stretch of trade ids that were healed; ranges of events that touch or overlap are one. Natural key: venue, symbol,
+-- first_id. A view: exact at any moment. next_id is the id behind the last one.
+-- A trade of a stretch whose event_time is its trade_time came when a gap was filled, over REST or from a file: its receipt_time
+-- says nothing about the stream.
+create or replace view healed_trades
+as
+with
+    healed as (
+        select
+            venue,
+            symbol,
+            assumeNotNull(from_update_id) as first_id,
+            assumeNotNull(to_update_id) + 1 as next_id
+        from stream_events
+        where event = 'healed' and channel = 'trades' and from_update_id is not null and to_update_id is not null
+    ),
+    begun as (
+        select
+            *,
+            first_id > max(next_id) over (
+                partition by venue, symbol order by first_id, next_id rows between unbounded preceding and 1 preceding
+            ) as begins
+        from healed
+    ),
+    numbered as (
+        select
+            *,
+            sum(begins) over (
+                partition by venue, symbol order by first_id, next_id rows between unbounded preceding and current row
+            ) as number
+        from begun
+    )
+select
+    venue,
+    symbol,
+    min(numbered.first_id) as first_id,
+    max(numbered.next_id) as next_id
+from numbered
+group by venue, symbol, number
+comment 'Trade ids that came when a gap was filled, not over a stream';
+
 -- Grain: one dataset, symbol and hour of event_time. A view: exact at any moment. Milliseconds; negative values are shown as
 -- they are: receipt before event means that the clocks differ.
+-- Trades that were healed are omitted: they were received when their gap was filled.
 -- clock_skew_ms: the smallest event -> receipt of the hour. No message is faster than the network, so what of it the network
 -- does not explain is our clock ahead of the venue's (or, negative, behind it).
-create view if not exists gold_latency_1h
+create or replace view gold_latency_1h
 as
 select
     dataset,
@@ -28,7 +70,10 @@ from (
         event_time,
         dateDiff('microsecond', event_time, receipt_time) / 1e3 as receipt_ms,
         dateDiff('microsecond', receipt_time, load_time) / 1e3 as load_ms
-    from silver_trades final
+    from (select venue, symbol, trade_id, trade_time, event_time, receipt_time, load_time from silver_trades final) as trade
+    asof left join healed_trades as healed
+        on trade.venue = healed.venue and trade.symbol = healed.symbol and trade.trade_id >= healed.first_id
+    where not (trade_id < healed.next_id and event_time = trade_time)
     union all
     select
         'depth_diffs' as dataset,
@@ -47,7 +92,7 @@ comment 'From the venue to us to the warehouse: average, percentiles and the clo
 -- match: trades make the same open, high, low, close and volume. our_gap: they do not, and trade ids are missing in
 -- the minute or beside it. venue_differs: they do not, and no trade is missing
 -- (a neighbour within an hour proves it).
-create view if not exists gold_kline_verdicts_1m
+create or replace view gold_kline_verdicts_1m
 as
 with made as (
     select
@@ -110,7 +155,7 @@ comment 'Every kline against our own trades: match, our_gap or venue_differs; pa
 
 -- Grain: one symbol and hour. Natural key: venue, symbol, open_time. A view: exact at any moment. A figure is null where the
 -- stream has nothing at all in the hour.
-create view if not exists gold_coverage_1h
+create or replace view gold_coverage_1h
 as
 select
     venue,
