@@ -44,3 +44,9 @@ class StreamOptions(FeedOptions):
     stop_seconds: float = 30.0
     heartbeat_seconds: float = 10.0
     busy_heartbeat_seconds: float = BUSY_BEAT_SECONDS
+
+    @property
+    def stops_in_order(self) -> list[str]:
+        """The channels that are recorded, in the order in which a full spool stops them."""
+        recorded = {channel for channels in self.wanted.values() for channel in channels}
+        return [channel for channel in self.give_up_order if channel in recorded]
