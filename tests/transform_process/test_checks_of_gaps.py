@@ -202,7 +202,7 @@ def test_an_implausible_id_hides_no_missing_one_and_is_no_end_of_a_hole(warehous
     """Its row is there, and as many ids as a column can hold are missing before it."""
     seen = [(1, 1), (2, 2), (4, 4), (number, number)]
     land(warehouse, {"BTCUSDT": Market([1, 2, 4, number], seen, [], [], [])})
-    told = {"venue": "binance", "symbol": "BTCUSDT", "instance": "main", "event": "implausible_id"}
+    told: dict[str, object] = {"venue": "binance", "symbol": "BTCUSDT", "instance": "main", "event": "implausible_id"}
     told |= {"from_update_id": number, "to_update_id": number, "started_at": to_datetime(START), "detail": "the last one was 4"}
     warehouse.insert_rows("silver_stream_events", [told | {"channel": channel} for channel in ("trades", "depth")])
     missing = [("BTCUSDT", 1.0, "ids 3 to 3 are missing, 1 of them are in no gap event")]
