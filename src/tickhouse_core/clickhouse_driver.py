@@ -24,6 +24,7 @@ from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnection
 from tickhouse_core.errors import TickhouseError, UsageError, WarehouseReadOnly, WarehouseRefused, WarehouseUnavailable
 from tickhouse_core.loopback import is_loopback
 from tickhouse_core.redaction import redacted
+from tickhouse_core.sql_door.wire import REPEATED_NAME, REPEATED_PREFIX
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -66,9 +67,9 @@ _READONLY = 164
 
 _REPEATS = (
     (re.compile(r"^Received ClickHouse exception, code: \d+, server response: "), ""),
-    (re.compile(r"(Code: \d+\. DB::Exception: )(?:default: )?(?:\1)*"), r"\1"),
+    (REPEATED_PREFIX, r"\1"),
     (re.compile(r" \(version [^)]*\)| \(for url [^)]*\)"), ""),
-    (re.compile(r"(\([A-Z_]+\))(?:\.? \1)+"), r"\1"),
+    (REPEATED_NAME, r"\1"),
 )
 """What clickhouse-connect puts around the server's words, and what an engine says twice when it passes an error on."""
 

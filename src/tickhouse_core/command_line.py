@@ -81,9 +81,12 @@ def one_of(option: str, value: str, known: Collection[str]) -> str:
 def instant(option: str, text: str) -> int:
     """Microseconds since 1970-01-01 UTC. Raises UsageError for text that is not in ISO 8601, or a date out of range."""
     try:
-        return parse_instant(text)
+        found = parse_instant(text)
     except (ValueError, OverflowError):
         raise UsageError(f"{option} {text!r} is no instant: write 2024-01-01 or 2024-01-01T12:30") from None
+    if found < 0:
+        raise UsageError(f"{option} {text!r} is before 1970: write an instant since then")
+    return found
 
 
 def duration(option: str, text: str) -> int:

@@ -98,6 +98,24 @@ def streamed(ids: list[int]) -> list[object]:
     return [Trade("BTCUSDT", number, "1", "1", True, 1, 1) for number in ids]
 
 
+def test_a_channel_that_a_small_disk_stopped_leaves_a_gap_with_its_cause(
+    binance: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    capture = binance.capture
+    capture.on_messages(streamed([1, 2]), NOON)
+    for _ in CHANNELS:
+        capture.on_spool_size(284, 60_000_000)
+    assert capture.quota.stopped == set(CHANNELS)
+    stopped = [record for record in caplog.records if record.message == "channel is no longer recorded"]
+    assert len(stopped) == len(CHANNELS)
+    assert all("60,000,000 bytes are free" in record.why for record in stopped)  # type: ignore[attr-defined]
+    capture.on_spool_size(284, 10**12)
+    assert not capture.quota.stopped
+    capture.on_messages(streamed([6]), NOON)
+    gaps = [vars(record) for record in caplog.records if record.message == "gap"]
+    assert [(gap["cause"], gap["from_update_id"], gap["to_update_id"]) for gap in gaps] == [("spool_full", 3, 5)]
+
+
 def test_an_answer_is_not_parsed_again(tmp_path: Path) -> None:
     """A book of 5,000 levels takes 17 ms: frames that wait for it would have a receipt time that is too late."""
 

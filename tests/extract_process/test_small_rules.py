@@ -116,6 +116,22 @@ def test_a_disk_that_others_fill_stops_channels_too() -> None:
     assert room.on_size(1_000, PLENTY) == ([], ["depth", "ticker"])
 
 
+def test_a_full_spool_names_what_there_is_too_little_of() -> None:
+    room = SpoolQuota(1_000_000, ("ticker", "depth"))
+    small = room.why(284, 60_000_000)
+    assert small.startswith("60,000,000 bytes are free on the disk of the spool, 268,435,456 must stay free: make room there")
+    assert "SPOOL_DIR" in small
+    large = room.why(1_000_000, PLENTY)
+    assert large.startswith("the spool holds 1,000,000 of 1,000,000 bytes: it empties when the lake takes objects again")
+    assert "--spool-mb" in large
+    assert "\n" not in small + large
+
+
+def test_only_channels_that_are_recorded_stop() -> None:
+    options = StreamOptions(wanted={"BTCUSDT": ("depth", "trades"), "ETHUSDT": ("klines",)})
+    assert options.stops_in_order == ["klines", "trades", "depth"]
+
+
 def test_a_process_with_a_mute_connection_is_not_ready() -> None:
     figures = {"connections": 2, "connections_wanted": 2, "connections_mute": 0, "books_unsynced": 0}
     assert list(connection_trouble("kucoin", figures)) == []

@@ -539,6 +539,22 @@ def test_an_interrupted_export_leaves_nothing(made: Made, tmp_path: Path, monkey
         (["tardis-csv", "--type", "options_chain"], "--type 'options_chain': choose from trades"),
         (["parquet", "--to", "2024-08-08"], "is not before"),
         (["parquet", "--from", "yesterday"], "--from 'yesterday' is no instant"),
+        (["parquet", "--from", "1969-11-30"], "--from '1969-11-30' is before 1970"),
+        (["parquet", "--from", "1970-01-02", "--to", "1970-01-03"], "no trades and depth of BTCUSDT at binance from 1970-01-02"),
+        (["parquet", "--from", "2150-01-01", "--to", "2151-01-01"], "no trades and depth of BTCUSDT at binance from 2150-01-01"),
+        (
+            ["tardis-csv", "--type", "derivative_ticker"],
+            "--type derivative_ticker: no market of binance has it: choose from trades, inc",
+        ),
+        (["tardis-csv", "--type", "trades", "--type", "liquidations"], "--type liquidations: no market of binance has it"),
+        (
+            ["parquet", "--channel", "mark_prices"],
+            "--channel mark_prices: no market of binance has it: choose from klines, trades, depth",
+        ),
+        (
+            ["parquet", "--channel", "trades", "--channel", "open_interest"],
+            "--channel open_interest: no market of binance has it",
+        ),
         (["parquet", "--symbol", "BTCUSD"], "symbol 'BTCUSD': this lake has BTCUSDT"),
         (["parquet", "--from", "2024-08-01", "--to", "2024-08-02"], "no trades and depth of BTCUSDT at binance"),
         (["parquet", "--channel", "klines", "--interval", "1min"], "interval '1min': this lake has 1m of BTCUSDT"),
@@ -551,6 +567,15 @@ def test_bad_input_is_one_line_and_leaves_nothing(made: Made, tmp_path: Path, ar
     assert says in said
     assert said.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("below", ["", "x", "x/y"])
+def test_a_file_in_the_way_of_the_folder_is_one_line(made: Made, tmp_path: Path, below: str) -> None:
+    (tmp_path / "afile").write_bytes(b"mine")
+    said = export(made, tmp_path / "afile" / below, "parquet", code=2)
+    assert f"{tmp_path / 'afile'} is a file: name a folder" in said
+    assert said.count("\n") == 1
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"mine"]
 
 
 def test_times_ascend_and_a_healed_row_gets_the_latency_of_its_neighbour() -> None:

@@ -94,7 +94,7 @@ def land(warehouse: Warehouse, markets: dict[str, Market]) -> None:
         for ids in ranges
     ]
     trade_rows = [
-        {"venue": "binance", "symbol": name, "trade_id": number, "trade_time": to_datetime(START + number)}
+        {"venue": "binance", "symbol": name, "trade_id": number, "trade_time": to_datetime(START + number % DAY_US)}
         for name, number in trades
     ]
     diff_rows = [
@@ -103,7 +103,7 @@ def land(warehouse: Warehouse, markets: dict[str, Market]) -> None:
             "symbol": name,
             "first_update_id": first,
             "last_update_id": last,
-            "event_time": to_datetime(START + last),
+            "event_time": to_datetime(START + last % DAY_US),
         }
         for name, first, last in diffs
     ]
@@ -195,3 +195,17 @@ def test_fifty_thousand_gaps_and_healings_are_compared_in_seconds(warehouse: War
     }
     print(f"{took:.2f} s for three checks over {MANY:,} gaps of two channels")
     assert took < patience(MANY_SECONDS)
+
+
+@pytest.mark.parametrize("number", [2**40, 2**63 - 1, 2**63, 2**64 - 1])
+def test_an_implausible_id_hides_no_missing_one_and_is_no_end_of_a_hole(warehouse: Warehouse, number: int) -> None:
+    """Its row is there, and as many ids as a column can hold are missing before it."""
+    seen = [(1, 1), (2, 2), (4, 4), (number, number)]
+    land(warehouse, {"BTCUSDT": Market([1, 2, 4, number], seen, [], [], [])})
+    told: dict[str, object] = {"venue": "binance", "symbol": "BTCUSDT", "instance": "main", "event": "implausible_id"}
+    told |= {"from_update_id": number, "to_update_id": number, "started_at": to_datetime(START), "detail": "the last one was 4"}
+    warehouse.insert_rows("silver_stream_events", [told | {"channel": channel} for channel in ("trades", "depth")])
+    missing = [("BTCUSDT", 1.0, "ids 3 to 3 are missing, 1 of them are in no gap event")]
+    began = time.monotonic()
+    assert found_by(warehouse) == {"trade_id_gaps": missing, "update_id_gaps": missing, "open_gaps": []}
+    assert time.monotonic() - began < patience(MANY_SECONDS)

@@ -1,6 +1,7 @@
 -- Written by make sql: do not edit.
 
 -- Offends: trade ids that are missing between two recorded ones and that no event `gap` or `no_trade` speaks of.
+-- An id that an event `implausible_id` names is none that was recorded: else all ids before it would be missing.
 -- value: how many ids. No parameters. Only these venues count trades up by one; KuCoin's ids are sequence numbers with holes.
 -- An id that several gaps have counts once: each gap keeps, as its piece, the ids that no former one has, and pieces are counted up.
 -- What a hole shares with them is the difference of that count at its two ends: both sides are sorted once.
@@ -21,6 +22,11 @@ with
                 trade_id as last_id
             from trades
             where trade_time >= {since:DateTime64(6, 'UTC')} and trade_time < {until:DateTime64(6, 'UTC')} and venue in ('binance', 'binance-coinm', 'binance-usdm')
+                and (venue, symbol, last_id) not in (
+                    select venue, symbol, assumeNotNull(to_update_id)
+                    from stream_events
+                    where event = 'implausible_id' and channel = 'trades' and to_update_id is not null
+                )
         )
         window ids as (partition by venue, symbol order by last_id rows between unbounded preceding and current row)
     ),

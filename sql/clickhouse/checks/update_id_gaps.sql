@@ -1,6 +1,7 @@
 -- Written by make sql: do not edit.
 
 -- Offends: update ids of order book diffs that are missing between two recorded ones and that no event `gap` or `no_trade` speaks of.
+-- An id that an event `implausible_id` names is none that was recorded: else all ids before it would be missing.
 -- value: how many ids. No parameters.
 -- An id that several gaps have counts once: each gap keeps, as its piece, the ids that no former one has, and pieces are counted up.
 -- What a hole shares with them is the difference of that count at its two ends: both sides are sorted once.
@@ -21,6 +22,11 @@ with
                 last_update_id as last_id
             from depth_diffs
             where event_time >= {since:DateTime64(6, 'UTC')} and event_time < {until:DateTime64(6, 'UTC')}
+                and (venue, symbol, last_id) not in (
+                    select venue, symbol, assumeNotNull(to_update_id)
+                    from stream_events
+                    where event = 'implausible_id' and channel = 'depth' and to_update_id is not null
+                )
         )
         window ids as (partition by venue, symbol order by last_id rows between unbounded preceding and current row)
     ),

@@ -169,7 +169,7 @@ class Capture:
         """Stops channels when the spool is full, and brings them back when there is room."""
         stopped, resumed = self.quota.on_size(used_bytes, free_bytes)
         for channel in stopped:
-            self._tell_stopped(channel, f"the spool holds {used_bytes:,} of {self.quota.limit_bytes:,} bytes")
+            self._tell_stopped(channel, self.quota.why(used_bytes, free_bytes))
         for channel in resumed:
             self.monitor.on_break("spool_full", lambda key, channel=channel: key.channel == channel)  # type: ignore[misc]
             log.warning("channel is recorded again", extra={"channel": channel, "spool_bytes": used_bytes})

@@ -54,3 +54,9 @@ class StreamOptions(FeedOptions):
             for symbol, channels in self.wanted.items()
             for channel in channels
         ]
+
+    @property
+    def stops_in_order(self) -> list[str]:
+        """The channels that are recorded, in the order in which a full spool stops them."""
+        recorded = {channel for channels in self.wanted.values() for channel in channels}
+        return [channel for channel in self.give_up_order if channel in recorded]

@@ -21,7 +21,7 @@ from extract_process.live.request_queue import Fetcher, RequestQueue, poll_in_tu
 from extract_process.live.requests import GapRequest, PollRequest, Request
 from extract_process.live.self_report import SelfReport
 from extract_process.shards import Shard
-from extract_process.spool.limits import SpoolQuota
+from extract_process.spool.limits import DISK_RESERVE_BYTES, SpoolQuota, want_of_room
 from extract_process.spool.outbox import Outbox, Uploader
 from extract_process.spool.segments import capture_folder, leftover_segments, measure, outbox_folder
 from extract_process.stream_ids import StreamKey
@@ -70,6 +70,7 @@ def run_capture(options: StreamOptions, stop: StopRequest) -> CaptureReport:
 async def _run(options: StreamOptions, stop: StopRequest) -> CaptureReport:
     venue = venue_named(options.venue)
     with capture_folder(read(SpoolSettings).folder, venue.name, options.instance) as folder:
+        _warn_of_disk(folder)
         store = open_lake()
         _check_bucket(store)
         async with venue.open_rest(folder.parent, CONNECTIONS) as rest:
@@ -123,7 +124,7 @@ class CaptureSession:
         kept = CaptureOptions(
             options.instance, tuple(options.wanted), folder, options.limits, options.fsync_seconds, self._snapshot_levels
         )
-        quota = SpoolQuota(options.spool_bytes, options.give_up_order)
+        quota = SpoolQuota(options.spool_bytes, options.stops_in_order)
         self._capture = Capture(self._venue, kept, quota, outbox, recovered, self._requests, self._uploader.wake)
         self._gaps = recovered.gaps
         self._plan = self._plan_feeds()
@@ -283,6 +284,13 @@ def _after_backfills(recovered: Recovered, options: StreamOptions, store: Object
     """Live klines that are new here go on where a backfill ended."""
     known = recovered.last_ids
     return replace(recovered, last_ids={**known, **backfilled_ids(store, options.venue, options.streams, known, now_us())})
+
+
+def _warn_of_disk(folder: Path) -> None:
+    """A small disk is no reason to refuse: channels stop, and are recorded as soon as there is room."""
+    _, free_bytes = measure(folder)
+    if free_bytes <= DISK_RESERVE_BYTES:
+        log.warning("channels will not be recorded", extra={"why": want_of_room(free_bytes)})
 
 
 def _check_bucket(store: ObjectStore) -> None:

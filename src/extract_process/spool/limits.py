@@ -58,7 +58,10 @@ class MicroBatch:
 
 
 class SpoolQuota:
-    """Channels stop one by one, the first of `give_up_order` first, and come back in the opposite order."""
+    """Channels stop one by one, the first of `give_up_order` first, and come back in the opposite order.
+
+    Those that are not recorded have no place in it.
+    """
 
     def __init__(self, limit_bytes: int, give_up_order: Sequence[str]) -> None:
         self.limit_bytes = limit_bytes
@@ -72,15 +75,32 @@ class SpoolQuota:
 
     def on_size(self, used_bytes: int, free_bytes: int) -> tuple[list[str], list[str]]:
         """The spool has this size, and its disk so much room: the channels that stop, and those that come back."""
-        before = self._stopped
-        limit = min(self.limit_bytes, used_bytes + free_bytes - DISK_RESERVE_BYTES)
+        before, limit = self._stopped, min(self.limit_bytes, _limit_of_disk(used_bytes, free_bytes))
         if used_bytes >= limit * (1 + _NEXT * self._stopped) and self._stopped < len(self._order):
             self._stopped += 1
         elif used_bytes < limit * _RESUME:
             self._stopped = 0
         return list(self._order[before : self._stopped]), list(reversed(self._order[self._stopped : before]))
 
+    def why(self, used_bytes: int, free_bytes: int) -> str:
+        """What there is too little of at this size, in bytes, and what helps."""
+        if _limit_of_disk(used_bytes, free_bytes) < self.limit_bytes:
+            return want_of_room(free_bytes)
+        held = f"the spool holds {used_bytes:,} of {self.limit_bytes:,} bytes"
+        return f"{held}: it empties when the lake takes objects again; --spool-mb allows more"
+
     def on_disk_full(self) -> list[str]:
         """The disk itself has no room: everything stops. Returns what was not stopped before."""
         newly, self._stopped = list(self._order[self._stopped :]), len(self._order)
         return newly
+
+
+def want_of_room(free_bytes: int) -> str:
+    """Of a disk with less free than what must stay free."""
+    free = f"{free_bytes:,} bytes are free on the disk of the spool, {DISK_RESERVE_BYTES:,} must stay free"
+    return f"{free}: make room there, or set SPOOL_DIR to a folder on a larger disk"
+
+
+def _limit_of_disk(used_bytes: int, free_bytes: int) -> int:
+    """How large the spool may become on its disk; negative where the disk has less room than must stay free."""
+    return used_bytes + free_bytes - DISK_RESERVE_BYTES

@@ -1,6 +1,6 @@
 """`tickhouse export`: checks the arguments, surveys each symbol, writes it in the format asked for, and certifies it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from extract_process.venues import venue_names
+from extract_process.venues import venue_named, venue_names
 from tickhouse.export import certificate
 from tickhouse.export.hftbacktest_files import write_events
 from tickhouse.export.job import Job
@@ -34,7 +34,7 @@ from tickhouse_core.reading.events import GapEvents
 from tickhouse_core.reading.lake import Lake, snapshot_source
 from tickhouse_core.reading.ranges import Request, request
 from tickhouse_core.reading.source import LakeSource
-from tickhouse_core.timestamps import format_instant
+from tickhouse_core.timestamps import format_instant, to_datetime
 
 _ALL = (*CHANNELS, str(AGG_TRADES.channel))
 _FORMATS = {
@@ -78,7 +78,8 @@ def main(
             raise UsageError(f"--from {start} is not before --to {end}")
         if snapshot is not None and "klines" in channels:
             raise UsageError("--channel klines: no snapshot has klines: export them without --snapshot")
-        asked = request(venue, symbol, since, until, interval if "klines" in channels else "")
+        _check_market(venue, channels, types if data_type else ())
+        asked = request(venue, symbol, to_datetime(since), to_datetime(until), interval if "klines" in channels else "")
         with stop_on_signals() as stop:
             Export(form, channels, types, asked, only_proven, stop, snapshot).write(out)
 
@@ -220,3 +221,18 @@ def _channels(form: str, asked: list[str] | None, types: list[str] | None) -> tu
         raise UsageError(f"--type is for tardis-csv; {form} takes --channel")
     chosen = channels_of(types) if types else {one_of("--channel", one, allowed) for one in asked or ("trades", "depth")}
     return tuple(channel for channel in _ALL if channel in chosen)
+
+
+def _check_market(venue: str, channels: Sequence[str], types: Sequence[str]) -> None:
+    """Raises UsageError for a type, or without types a channel, that no market of a known venue can have."""
+    if venue not in venue_names():
+        return
+    there = {*venue_named(venue).channels, *([] if types else [AGG_TRADES.channel])}
+    for one in types:
+        if not channels_of([one]) <= there:
+            known = [name for name in TYPES if channels_of([name]) <= there]
+            raise UsageError(f"--type {one}: no market of {venue} has it: choose from {', '.join(known)}")
+    for one in channels if not types else ():
+        if one not in there:
+            known = [name for name in _ALL if name in there]
+            raise UsageError(f"--channel {one}: no market of {venue} has it: choose from {', '.join(known)}")

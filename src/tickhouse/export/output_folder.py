@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,8 +52,11 @@ def sum_of(path: Path) -> str:
 
 
 def _check(out: Path, identity: dict[str, Any]) -> None:
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is a file: name a folder; a new one is created")
+    """Raises UsageError."""
+    nearest = next(place for place in (out, *out.absolute().parents) if os.path.lexists(place))
+    if not nearest.is_dir():
+        where = "" if nearest == out else f": {nearest}"
+        raise UsageError(f"--out {out}{where} is a file: name a folder; a new one is created")
     if not out.exists() or not any(out.iterdir()):
         return
     before = _certificate_of(out)

@@ -8,6 +8,10 @@ import json
 import re
 from collections.abc import Mapping
 
+REPEATED_PREFIX = re.compile(r"(Code: \d+\. DB::Exception: )(?:default: )?(?:\1)*")
+REPEATED_NAME = re.compile(r"(\([A-Z_]+\))(?:(?: \(version [^)]*\))?\.? \1)+")
+"""What an engine says again each time it passes an error on: the first time is enough."""
+
 READONLY, SYNTAX_ERROR, NOT_IMPLEMENTED, QUERY_IS_TOO_LARGE, TOO_MANY_QUERIES, TIMEOUT_EXCEEDED = 164, 62, 48, 223, 202, 159
 _STD_EXCEPTION, _ABORTED = 1001, 236
 
@@ -66,11 +70,11 @@ def ending() -> SqlError:
 
 
 def engine_error(said: str) -> SqlError:
-    """An error of the engine, which may put its own words before it."""
+    """An error of the engine, which may put its own words before it, and says some of it once per layer that passed it on."""
     found = re.search(r"Code: (\d+)\. .*", said, re.DOTALL)
     if found is None:
         return refusal(_STD_EXCEPTION, "STD_EXCEPTION", said.strip())
-    return SqlError(int(found[1]), found[0].strip())
+    return SqlError(int(found[1]), REPEATED_NAME.sub(r"\1", REPEATED_PREFIX.sub(r"\1", found[0].strip(), count=1)))
 
 
 def with_version(error: SqlError, version: str) -> bytes:

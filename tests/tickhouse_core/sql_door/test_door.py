@@ -47,6 +47,21 @@ def ask(door: httpx.Client, sql: str, **parameters: str) -> httpx.Response:
     return door.post("/", params=parameters, content=sql)
 
 
+@pytest.mark.parametrize(
+    ("sql", "name"),
+    [
+        ("select 1 format Nope", "UNKNOWN_FORMAT"),
+        ("select nope", "UNKNOWN_IDENTIFIER"),
+        ("select throwIf(number = 70000) from numbers(100000)", "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO"),
+        ("select * from file('no such file')", "READONLY"),
+        ("select", "SYNTAX_ERROR"),
+    ],
+)
+def test_an_error_is_said_once(door: httpx.Client, sql: str, name: str) -> None:
+    said = ask(door, sql).text
+    assert [said.count(words) for words in ("Code: ", "DB::Exception: ", f"({name})", "(version ")] == [1, 1, 1, 1], said
+
+
 def test_a_select_has_clickhouse_s_headers(door: httpx.Client) -> None:
     answer = door.get("/", params={"query": "select 1 as a, 'x' as b", "query_id": "mine", "default_format": "JSONCompact"})
     assert (answer.status_code, answer.json()["data"]) == (200, [[1, "x"]])

@@ -18,6 +18,7 @@ from extract_process.venues.parsing import FrameRefused, id_of, instant_of, name
 from tickhouse_core.timestamps import unit_to_us
 
 _OF_MARKET = "MARKET"
+_NOT_OF_MARKET = frozenset({"INSURANCE_FUND", "ADL", "NA"})
 INTERVALS = SPOT_INTERVALS[1:]
 """As spot's, without `1s`."""
 
@@ -56,15 +57,22 @@ def _parse_diff(message: dict[str, Any]) -> DepthDiff | UnreadableRow:
 def _parse_trade(message: dict[str, Any]) -> Trade | NoTrade | UnreadableRow:
     """`{"e":"trade","E":…,"T":…,"s":"BTCUSDT","t":12345,"p":"0.001","q":"100","X":"MARKET","m":true}`.
 
-    Other words than MARKET (INSURANCE_FUND, ADL, NA) are no trades of the market: their prices, which may be far from it, or 0,
-    must not become a candle's. REST and the venue's candles leave them out too. They have ids of the same numbering, so that
-    each is told: NA alone was seen 15 times a minute for BTCUSDT.
+    INSURANCE_FUND, ADL and NA are no trades of the market: their prices, which may be far from it, or 0, must not become a
+    candle's. REST and the venue's candles leave them out too. They have ids of the same numbering, so that each is told: NA
+    alone was seen 15 times a minute for BTCUSDT.
+
+    Any other `X`, a word that nobody knows yet too, says neither that the id is a trade nor that it is none. It is no row and
+    its id is a gap, which REST then heals or leaves out. A message without `X` is a trade, as spot's and REST's are, which have
+    none: nothing in it says otherwise, and a venue that no longer sent it would make every trade a gap.
     """
     kind = message.get("X", _OF_MARKET)
     if kind == _OF_MARKET:
         return parse_trade(message)
+    symbol, trade_id = name_of(message["s"]), id_of(message["t"])
     why = f"X={kind!r:.40}, {message.get('q')!r:.60} at {message.get('p')!r:.60}, trade time {message.get('T')!r:.40}"
-    return NoTrade(name_of(message["s"]), id_of(message["t"]), instant_of(message["E"], unit_to_us), why)
+    if type(kind) is str and kind in _NOT_OF_MARKET:
+        return NoTrade(symbol, trade_id, instant_of(message["E"], unit_to_us), why)
+    return UnreadableRow("trades", symbol, "", trade_id, trade_id, why)
 
 
 def _parse_mark_price(message: dict[str, Any]) -> MarkPrice | UnreadableRow:

@@ -101,6 +101,28 @@ def test_an_id_that_is_no_trade_of_the_market_is_neither_a_gap_nor_asked_for() -
     assert monitor.last_ids()[StreamKey("trades", "BTCUSDT")][0] == 7
 
 
+@pytest.mark.parametrize("kind", ["", 1, None, True, [], {}, ["NA"], "market", "NA ", "A_WORD_OF_LATER"])
+@pytest.mark.parametrize("is_trade", [True, False])
+def test_a_trade_whose_kind_cannot_be_read_is_a_gap_until_the_venue_is_asked(kind: object, is_trade: bool) -> None:
+    monitor, key = StreamMonitor("binance-usdm", "main", {}), StreamKey("trades", "BTCUSDT")
+    said = {"e": "trade", "E": AT, "T": AT, "s": "BTCUSDT", "p": "5.0", "q": "0.1", "X": "MARKET", "m": True}
+    messages = [said | {"t": 5}, said | {"t": 6, "X": kind}, said | {"t": 7}]
+    found = monitor.on_messages([parsed(message) for message in messages], AT * 1_000)
+    told = [(event.event, event.cause, event.from_update_id, event.to_update_id) for event in found.events]
+    assert told == [("refused_row", "unreadable_number", 6, 6), ("gap", "unreadable_number", 6, 6)]
+    assert f"X={kind!r}" in found.events[0].detail
+    assert found.requests == [GapRequest(key, 6, 6)]
+
+    there = [5, 6, 7] if is_trade else [5, 7]
+    answer = [Trade("BTCUSDT", number, "5.0", "0.1", True, AT * 1_000, AT * 1_000) for number in there]
+    healed = GapFiller(monitor, venue_named("binance-usdm")).on_answer(GapRequest(key, 6, 6), answer, AT * 1_000)
+    assert [event.event for event in healed.events] == (["healed"] if is_trade else ["no_trade", "healed"])
+
+
+def test_a_trade_without_a_kind_is_one_of_the_market() -> None:
+    assert isinstance(parsed({"e": "trade", "E": AT, "T": AT, "s": "BTCUSDT", "t": 5, "p": "5.0", "q": "0.1", "m": True}), Trade)
+
+
 def test_usdm_streams_are_on_two_sockets_and_coinms_on_one() -> None:
     channels = {"BTCUSDT": ("trades", "depth", "klines", "ticker", "mark_prices", "liquidations", "open_interest")}
     usdm, coinm = venue_named("binance-usdm"), venue_named("binance-coinm")
