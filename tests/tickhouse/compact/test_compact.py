@@ -332,9 +332,9 @@ def test_what_was_told_last_counts_though_what_was_told_before_is_compacted_alre
     store, lake = FolderStore(folder), th.open(folder)
     trades_told = trades(range(100, 105), times_us=[DAY + number * 5 * HOUR for number in range(5)])
     write(store, TRADES, trades_told, "a", DAY + 30 * DAY_US)
-    started = {"started_us": DAY, "ended_us": DAY + 20 * HOUR}
     for hour, last in ((1, 107), (3, 106), (5, 104)):  # of three files of one day
-        write(store, STREAM_EVENTS, stream_event("backfilled", "trades", 100, last, **started), "a", LONG_AFTER + hour * HOUR)
+        event = stream_event("backfilled", "trades", 100, last, started_us=DAY, ended_us=DAY + 20 * HOUR)
+        write(store, STREAM_EVENTS, event, "a", LONG_AFTER + hour * HOUR)
         for found in (lake, th.open(folder)):
             assert found.trades("BTCUSDT", *SPAN).is_complete == (last == 104)
         for later in (HOUR, 2 * DAY_US):  # merged; and its sources deleted
