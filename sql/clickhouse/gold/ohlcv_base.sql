@@ -115,7 +115,7 @@ touched as (
                 symbol,
                 arrayJoin([toDate(started_at) - 1, toDate(started_at), toDate(started_at) + 1])
             from silver_stream_events
-            where event = 'backfilled' and channel = 'trades'
+            where event = 'backfilled' and channel = 'trades' and toDate(started_at) in {days:Array(Date)}
                 and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
         )
 -- whole_days]
