@@ -25,7 +25,7 @@ class Statement:
     """A file of sql/clickhouse/gold; beside its step's parameters it may use the window and the build_version.
 
     `needs`, if there is one, is a file of sql/clickhouse/transform that counts what the statement works on: with none it would
-    fill nothing, and planning a large statement takes the engine up to half a second.
+    fill nothing, and planning a large statement takes the engine up to half a second. It may also say on which days that is.
     `only_from`: `klines` or `trades`, of which silver may never have had any of the step's interval; so it would then, too.
     `only_after`: a step of the transform that this one reads all of its rows from: it must have had something to do.
     `blocks`, if there is one, is a file there that lists the blocks of time the statement builds anew: it gets `at_once` of them

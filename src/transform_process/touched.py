@@ -32,6 +32,7 @@ class Touched:
         """Names of the parts of a statement (sql_files) that may find something; `interval`: of the klines it reads."""
         there = {"lost": self.has_lost, "klines": interval in self.kline_intervals, "trades": self.has_trades}
         there |= {"no_trades": self.has_no_trades, "whole_days": self.has_whole_days}
+        there["events"] = self.has_no_trades or self.has_whole_days
         return {part for part, is_there in there.items() if is_there}
 
 

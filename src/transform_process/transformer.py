@@ -128,8 +128,7 @@ class Transformer:
 
     def _drop_older_builds(self) -> None:
         """Deletes gold rows that this rebuild did not write again: silver has no rows for them."""
-        targets = {step.target for transform in self._transforms for step in transform.steps}
-        for target in sorted(targets):
+        for target in sorted({step.target for transform in self._transforms for step in transform.steps}):
             self._warehouse.command(
                 f"delete from {target} where build_version < {{oldest_build:UInt64}}",  # noqa: S608  # our own name
                 {"oldest_build": self._oldest_build},
@@ -249,12 +248,14 @@ class Transformer:
         at_work = touched.parts_at_work(parameters.get("interval", ""))
         ran = False
         for statement in step.statements:
-            if statement.only_from and statement.only_from not in at_work:
+            is_early = statement.only_after and not (before[statement.only_after] or touched.has_lost)
+            if is_early or (statement.only_from and statement.only_from not in at_work):
                 continue
-            if statement.only_after and not (before[statement.only_after] or touched.has_lost):
-                continue
-            if statement.needs and not self._warehouse.query(_read(f"transform/{statement.needs}", at_work), parameters)[0][0]:
-                continue
+            if statement.needs:
+                [[found, *days]] = self._warehouse.query(_read(f"transform/{statement.needs}", at_work), parameters)
+                if not found:
+                    continue
+                parameters |= zip(("days",), days, strict=False)
             sql = _read(f"gold/{statement.file}", at_work)
             if not statement.blocks:
                 self._warehouse.command(sql, parameters)

@@ -70,6 +70,21 @@ def test_minutes_are_complete_whenever_the_event_comes(warehouse: Warehouse) -> 
     assert complete(warehouse, "1m") == [False, False, True, False]  # two ids in a row are not looked past at an end
 
 
+@pytest.mark.parametrize("told", [[(60, 63)], [(62, 62), (60, 61), (63, 63)], [(60, 60), (63, 63), (61, 62)]])
+def test_however_many_such_ids_are_at_the_end_of_a_minute_they_are_looked_past(
+    warehouse: Warehouse, told: list[tuple[int, int]]
+) -> None:
+    """Also where several events tell them, whichever is loaded last."""
+    gold = Transformer(warehouse, StopRequest(), TransformOptions(lag_seconds=0))
+    land_trades(warehouse, *range(59), 59, *range(64, 121))
+    gold.run_pass()
+    for first, last in told:
+        assert complete(warehouse, "1m") == [False, False, False]
+        land_no_trades(warehouse, first, last)
+        gold.run_pass()
+    assert same_after_rebuild(warehouse, lambda read: complete(read, "1m"), ["stored_ohlcv"]) == [True, True, False]
+
+
 @pytest.mark.parametrize("is_late", [False, True])
 def test_a_batch_that_ends_before_such_an_id_is_built_again_with_the_next_one(warehouse: Warehouse, is_late: bool) -> None:
     """The id may also be told long before or after its neighbours were made."""

@@ -39,6 +39,22 @@ class Market:
         event = rows.stream_event("backfilled", "trades", first, last, started_us=began, ended_us=began + (last - first) * step)
         self._land(STREAM_EVENTS, event, said_us)
 
+    def days_recorded(self, count: int, symbols: int) -> None:
+        """That many up to the day, of one trade each, of each of so many other symbols."""
+        starts = [DAY - place * DAY_US for place in range(count)] * symbols
+        names = [f"S{place // count}" for place in range(count * symbols)]
+        columns: Row = {"venue": "binance", "symbol": names, "channel": "trades", "instance": "archive", "event": "backfilled"}
+        columns |= {"from_update_id": starts, "to_update_id": starts, "started_at": starts, "ended_at": starts}
+        self._land(STREAM_EVENTS, rows.table_of(STREAM_EVENTS, columns | {"cause": "", "detail": ""}))
+
+    def rows_read(self) -> int:
+        """By the engine, so far."""
+        return int(self.warehouse.query("select value from system.events where event = 'SelectedRows'")[0][0])
+
+    def no_trade(self, first: int, last: int, at: int) -> None:
+        """As the files of two days leave them out, and a pass."""
+        self._land(STREAM_EVENTS, rows.stream_event("no_trade", "trades", first, last, started_us=at))
+
     def _land(self, dataset: Dataset, table: object, said_us: int = 0) -> None:
         self._objects += 1
         key = hourly_key(dataset, "binance", READ_US + self._objects + said_us, "archive", self._objects)
@@ -105,6 +121,27 @@ def test_between_two_whole_days_their_ids_say_whether_any_is_missing(
         steps[place]()
     assert market.complete() == [*[True] * 5, is_whole, is_whole, True, True]
     assert market.complete("1d") == [is_whole, is_whole]
+
+
+def test_ids_of_no_trade_at_midnight_between_two_whole_days_are_missing_in_neither(market: Market) -> None:
+    later = DAY + DAY_US
+    market.trades(range(200, 206), DAY)
+    market.trades(range(210, 213), later)
+    market.whole(200, 205, DAY)
+    market.whole(210, 212, later)
+    assert market.complete() == [*[True] * 5, False, False, True, True]
+    market.no_trade(206, 209, DAY + 20 * HOUR_US)
+    assert market.complete() == [True] * 9 == market.complete_in_python()
+    assert market.complete("1d") == [True, True]
+
+
+def test_what_is_read_of_whole_days_is_of_the_days_that_changed(market: Market) -> None:
+    """However many were recorded before."""
+    market.days_recorded(1_000, 20)
+    market.trades(range(100, 106), DAY)
+    before = market.rows_read()
+    market.trades(range(106, 109), DAY + 23 * HOUR_US, MINUTE_US)
+    assert market.rows_read() - before < 6 * 20_000  # five questions look for what was loaded since the last pass
 
 
 def test_a_day_that_was_recorded_again_ends_where_its_new_file_does(market: Market) -> None:

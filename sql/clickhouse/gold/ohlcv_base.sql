@@ -2,11 +2,12 @@
 -- any trade are those of ohlcv_klines.sql.
 -- Grain: interval, venue, symbol, open_time. Rerun is safe: a row is a function of FINAL silver alone; it replaces itself.
 -- Touched: the first and the last minute of recorded whole days, and of the days beside them; minutes in which silver lost rows; the minutes of loaded klines and trades, and of the trades right before and after loaded ones, whose
--- completeness changes with them; the days of all these, where that is as good (grain, see the transformer).
+-- completeness changes with them; the trades on both sides of ids that are no trades, where one of these or an id is loaded; the
+-- days of all these, where that is as good (grain, see the transformer). touched_trades.sql says on which days all that is.
 -- A row made of trades is complete if its ids have no hole (the venue counts them up by
 -- one in a symbol) and the trades before the first and after the last are here too. Ids that the venue calls no trades (event
--- `no_trade`, told within a month of its neighbours) are no hole, unless there is a trade of that id all the same; on both sides
--- of a row one such id is looked past. Before the first trade of a day that was recorded whole from the venue's file (event
+-- `no_trade`, of these days and those beside them) are no hole, unless there is a trade of that id all the same; on both sides
+-- of a row all such ids up to the next trade are looked past (bridges). Before the first trade of a day that was recorded whole from the venue's file (event
 -- `backfilled`) and after its last one nothing is missing in that day, unless the day there was recorded so too: then ids say it.
 -- Of a day that was recorded again counts what was said last: keys of its objects ascend with time, loads come in any order.
 -- Sums are made in Decimal(76, 18) and are null where storage has no room (38 digits). A sum of products is exact up to 5e40:
@@ -28,20 +29,37 @@ with loaded_trades as (
         partition by venue, symbol order by trade_id rows between unbounded preceding and unbounded following
     )
 ),
--- [whole_days
-whole_days as (
+-- [no_trades
+bridges as (
     select
         venue,
         symbol,
-        toDate(started_at) as day,
-        argMax(assumeNotNull(from_update_id), (object_key, load_time, to_update_id)) as first_id,
-        argMax(assumeNotNull(to_update_id), (object_key, load_time, to_update_id)) as last_id
-    from silver_stream_events
-    where event = 'backfilled' and channel = 'trades'
-        and from_update_id is not null and to_update_id is not null and ended_at is not null
-    group by venue, symbol, day
+        toUInt64(min(first_id) - 1) as trade_before,
+        toUInt64(max(last_id) + 1) as trade_behind,
+        max(load_time) as told_at
+    from (
+        select
+            *,
+            sum(is_apart) over (partition by venue, symbol order by first_id, last_id rows unbounded preceding) as run
+        from (
+            select
+                venue,
+                symbol,
+                assumeNotNull(from_update_id) as first_id,
+                assumeNotNull(to_update_id) as last_id,
+                load_time,
+                first_id > max(last_id) over (
+                    partition by venue, symbol order by first_id, last_id rows between unbounded preceding and 1 preceding
+                ) + 1 as is_apart
+            from silver_stream_events
+            where event = 'no_trade' and channel = 'trades' and from_update_id is not null and to_update_id is not null
+                and to_update_id < from_update_id + 1000
+                and toDate(started_at) in {days:Array(Date)}
+        )
+    )
+    group by venue, symbol, run
 ),
--- whole_days]
+-- no_trades]
 touched as (
     select distinct
         venue,
@@ -60,10 +78,6 @@ touched as (
             symbol,
             arrayJoin(arrayConcat(
                 if(is_after_loaded, [], [toUInt64(trade_id - 1)]),
--- [no_trades
-                if(is_after_loaded, [], [toUInt64(trade_id - 2)]),
-                if(is_before_loaded, [], [toUInt64(trade_id + 2)]),
--- no_trades]
                 if(is_before_loaded, [], [toUInt64(trade_id + 1)])
             ))
         from loaded_trades
@@ -79,12 +93,11 @@ touched as (
         select
             venue,
             symbol,
-            arrayJoin([toUInt64(from_update_id - 2), toUInt64(from_update_id - 1), to_update_id + 1, to_update_id + 2])
-        from (
-            select venue, symbol, toUInt64(ifNull(from_update_id, 0)) as from_update_id, toUInt64(ifNull(to_update_id, 0)) as to_update_id
-            from silver_stream_events
-            where event = 'no_trade' and channel = 'trades' and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
-        )
+            arrayJoin([trade_before, trade_behind])
+        from bridges
+        where told_at >= {window_start:DateTime64(6, 'UTC')}
+            or (venue, symbol, trade_before) in (select venue, symbol, trade_id from loaded_trades)
+            or (venue, symbol, trade_behind) in (select venue, symbol, trade_id from loaded_trades)
     )
 -- no_trades]
 -- [whole_days
@@ -94,14 +107,17 @@ touched as (
         symbol,
         toStartOfInterval(arrayJoin([started_at, assumeNotNull(ended_at)]), toIntervalSecond({grain:UInt32}))
     from silver_stream_events -- of the file before too: its minutes may be another's now
-    where event = 'backfilled' and channel = 'trades' and ended_at is not null and (venue, symbol, toDate(started_at)) in (
-        select
-            venue,
-            symbol,
-            arrayJoin([toDate(started_at) - 1, toDate(started_at), toDate(started_at) + 1])
-        from silver_stream_events
-        where event = 'backfilled' and channel = 'trades' and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
-    )
+    where event = 'backfilled' and channel = 'trades' and ended_at is not null
+        and toDate(started_at) in {days:Array(Date)}
+        and (venue, symbol, toDate(started_at)) in (
+            select
+                venue,
+                symbol,
+                arrayJoin([toDate(started_at) - 1, toDate(started_at), toDate(started_at) + 1])
+            from silver_stream_events
+            where event = 'backfilled' and channel = 'trades' and toDate(started_at) in {days:Array(Date)}
+                and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+        )
 -- whole_days]
     union distinct
     select
@@ -120,6 +136,28 @@ touched as (
     where interval in ('1s', '1m')
         and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
 ),
+-- [whole_days
+whole_days as (
+    select
+        venue,
+        symbol,
+        toDate(started_at) as day,
+        argMax(assumeNotNull(from_update_id), (object_key, load_time, to_update_id)) as first_id,
+        argMax(assumeNotNull(to_update_id), (object_key, load_time, to_update_id)) as last_id
+    from silver_stream_events
+    where event = 'backfilled' and channel = 'trades'
+        and from_update_id is not null and to_update_id is not null and ended_at is not null
+        and toDate(started_at) in {days:Array(Date)}
+        and (venue, symbol, toDate(started_at)) in (
+            select distinct
+                venue,
+                symbol,
+                arrayJoin([toDate(start) - 1, toDate(start), toDate(start) + 1])
+            from touched
+        )
+    group by venue, symbol, day
+),
+-- whole_days]
 from_trades as (
     select
         arrayJoin(['1s', '1m']) as interval,
@@ -160,8 +198,7 @@ no_trades as (
     where event = 'no_trade' and channel = 'trades' and from_update_id is not null and to_update_id is not null
         and to_update_id < from_update_id + 1000
         and (venue, symbol) in (select distinct venue, symbol from touched)
-        and started_at >= (select min(start) from touched) - toIntervalDay(31)
-        and started_at < (select max(start) from touched) + toIntervalSecond({grain:UInt32}) + toIntervalDay(31)
+        and toDate(started_at) in {days:Array(Date)}
 ),
 left_out_ids as (
     select
@@ -191,13 +228,7 @@ neighbours as (
         select
             venue,
             symbol,
-            arrayJoin([
-                toUInt64(first_trade_id - 1),
-                last_trade_id + 1
--- [no_trades
-                , toUInt64(first_trade_id - 2), last_trade_id + 2
--- no_trades]
-            ])
+            arrayJoin([toUInt64(first_trade_id - 1), last_trade_id + 1])
         from from_trades
     )
 ),
@@ -207,9 +238,15 @@ candidates as (
         'trades' as source,
         first_trade_id = 0 or (venue, symbol, toUInt64(first_trade_id - 1)) in (select * from neighbours)
 -- [no_trades
-        or (
-            (venue, symbol, toUInt64(first_trade_id - 1)) in (select venue, symbol, trade_id from no_trades)
-            and (venue, symbol, toUInt64(first_trade_id - 2)) in (select * from neighbours)
+        or (venue, symbol, first_trade_id) in (
+            select
+                venue,
+                symbol,
+                trade_behind
+            from bridges
+            where (venue, symbol, trade_before) in (
+                select venue, symbol, trade_id from silver_trades where (venue, symbol, trade_id) in (select venue, symbol, trade_before from bridges)
+            )
         )
 -- no_trades]
 -- [whole_days
@@ -221,9 +258,15 @@ candidates as (
         as follows_previous,
         (venue, symbol, last_trade_id + 1) in (select * from neighbours)
 -- [no_trades
-        or (
-            (venue, symbol, last_trade_id + 1) in (select venue, symbol, trade_id from no_trades)
-            and (venue, symbol, last_trade_id + 2) in (select * from neighbours)
+        or (venue, symbol, last_trade_id) in (
+            select
+                venue,
+                symbol,
+                trade_before
+            from bridges
+            where (venue, symbol, trade_behind) in (
+                select venue, symbol, trade_id from silver_trades where (venue, symbol, trade_id) in (select venue, symbol, trade_behind from bridges)
+            )
         )
 -- no_trades]
 -- [whole_days

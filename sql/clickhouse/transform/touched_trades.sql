@@ -1,12 +1,19 @@
--- How many trades ohlcv_base.sql would look at: loaded ones, and those in minutes of loaded klines, ids without a trade or lost rows;
--- and events of whole days. The neighbours of
--- loaded trades need no question of their own: without a loaded trade there are none.
-select (
-    select count()
+-- How many trades ohlcv_base.sql would look at: loaded ones, and those in minutes of loaded klines or lost rows; and events of
+-- whole days and of ids without a trade. And the days of all these, and those beside them: no other event is looked at. The
+-- neighbours of loaded trades need no question of their own: without a loaded trade there are none.
+select
+    sum(rows) as found,
+    arrayDistinct(arrayFlatten(arrayMap(day -> [day - 1, day, day + 1], groupUniqArrayArray(of)))) as days
+from (
+    select
+        count() as rows,
+        groupUniqArray(toDate(trade_time)) as of
     from silver_trades
     where load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
-) + (
-    select count()
+    union all
+    select
+        count(),
+        groupUniqArray(toDate(trade_time))
     from silver_trades
     where (venue, symbol, toStartOfInterval(trade_time, toIntervalSecond({grain:UInt32}))) in (
         select
@@ -27,28 +34,13 @@ select (
             and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
 -- lost]
     )
-)
--- [no_trades
-+ (
-    select count()
-    from silver_trades
-    where (venue, symbol, trade_id) in (
-        select
-            venue,
-            symbol,
-            arrayJoin([toUInt64(from_update_id - 2), toUInt64(from_update_id - 1), to_update_id + 1, to_update_id + 2])
-        from (
-            select venue, symbol, toUInt64(ifNull(from_update_id, 0)) as from_update_id, toUInt64(ifNull(to_update_id, 0)) as to_update_id
-            from silver_stream_events
-            where event = 'no_trade' and channel = 'trades' and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
-        )
-    )
-)
--- no_trades]
--- [whole_days
-+ (
-    select count()
+-- [events
+    union all
+    select
+        count(),
+        groupUniqArray(toDate(started_at))
     from silver_stream_events
-    where event = 'backfilled' and channel = 'trades' and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+    where event in ('no_trade', 'backfilled') and channel = 'trades'
+        and load_time >= {window_start:DateTime64(6, 'UTC')} and load_time < {window_end:DateTime64(6, 'UTC')}
+-- events]
 )
--- whole_days]

@@ -199,18 +199,19 @@ class DayCompaction:
             return
         read = _Sums()
         runs = Runs(folder, self._dataset, read.add, self._options.run_bytes, self._options.part_bytes)
-        before = [summary for summary in left if compacted_name(summary.key) is not None]
         sound = self._read_all(recorded(left), runs, counts)
         chosen = sources_of_next(contents, left, sound)
-        older = [summary for summary in before if source_of(summary) in chosen]
+        of_them = frozenset(chosen)
+        used = [summary for summary in left if source_of(summary) in of_them]
+        older = [summary for summary in used if compacted_name(summary.key) is not None]
+        runs.rest_is_older()
         if len(self._read_all(older, runs, counts)) < len(older):
             raise NotCompacted("a compacted object went while it was read: nothing was written, run it again")
         if not chosen:
             return
         commit = self._write(Plan(self._dataset, self._venue, self._date, chosen), runs, read, counts)
-        sizes = {source_of(summary): summary.size for summary in left}
         counts.sources += len(chosen)
-        counts.source_bytes += sum(sizes[source] for source in chosen)
+        counts.source_bytes += sum(summary.size for summary in used)
         counts.outputs += len(commit.outputs)
         counts.rows += commit.rows
         counts.doubles += commit.doubles

@@ -56,9 +56,15 @@ class Runs:
         self._waiting_bytes = 0
         self._pieces: dict[str, list[_Piece]] = {}
         self._files = 0
+        self._older_from = 0
+
+    def rest_is_older(self) -> None:
+        """Rows that are added from now on come before those so far: of events what was said last counts."""
+        self._flush()
+        self._older_from = self._files
 
     def add(self, rows: pa.Table) -> None:
-        """Rows of the dataset's schema; rows that were added before come first in a part."""
+        """Rows of the dataset's schema; rows that were added before come first in a part, but for `rest_is_older`."""
         plain_rows = rows.cast(self._schema)
         self._waiting.append(plain_rows)
         self._waiting_bytes += plain_rows.nbytes
@@ -72,7 +78,7 @@ class Runs:
 
     def parts(self, symbol: str) -> Iterator[pa.Table]:
         """All rows of a symbol by ranges of their ids, in the order of the ranges: rows of one id are in one part."""
-        pieces = self._pieces[symbol]
+        pieces = sorted(self._pieces[symbol], key=lambda piece: piece.file < self._older_from)
         count = -(-sum(piece.size for piece in pieces) // self._part_bytes)
         if count <= 1:
             yield pa.concat_tables([self._read(piece) for piece in pieces])

@@ -12,14 +12,10 @@ from tickhouse_core.datasets import AGG_TRADES, DEPTH_DIFFS, KLINES, Dataset
 from tickhouse_core.reading.events import (
     BACKFILL,
     LACKING,
-    BulkDays,
     absences,
-    backfilled_days,
-    following,
     gap_times,
     gaps_in,
     healed_times,
-    ids_of_range,
     joined,
     missing_ids,
 )
@@ -28,6 +24,7 @@ from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
 from tickhouse_core.reading.reasons import why_incomplete
 from tickhouse_core.reading.source import Source
+from tickhouse_core.reading.whole_days import BulkDays, backfilled_days, following, ids_of_range
 from tickhouse_core.timestamps import DAY_US, MINUTE_US
 
 COVERAGE = pa.schema(

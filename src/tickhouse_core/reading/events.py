@@ -2,8 +2,9 @@
 
 import bisect
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import TypeVar
 
 import numpy as np
@@ -13,15 +14,17 @@ import pyarrow.dataset as ds
 
 from tickhouse_core.datasets import AGG_TRADES, KLINES, STREAM_EVENTS, TRADES, Dataset
 from tickhouse_core.event_kinds import EventKind
-from tickhouse_core.object_store import ObjectStore
+from tickhouse_core.lake_keys import compacted_name
+from tickhouse_core.object_store import ObjectStore, ObjectSummary
 from tickhouse_core.reading.object_rows import ObjectRows, Wanted, in_chunks
 from tickhouse_core.reading.objects import received_from
 from tickhouse_core.reading.ordering import Numbers, whole_numbers
 from tickhouse_core.reading.ranges import Request
-from tickhouse_core.timestamps import DAY_US, HOUR_US
+from tickhouse_core.timestamps import HOUR_US
 
 Step = TypeVar("Step")
 
+_DATE = "/date="
 _CHUNK_BYTES, _CHUNK_OBJECTS = 8 * 1024 * 1024, 400
 BACKFILL = "backfill-"
 """Begins the instance of gaps that a backfill tells: their ids are instants."""
@@ -30,7 +33,6 @@ NO_DATA = "venue_has_no_data"
 LACKING = "archive_has_no_data"
 """The cause of what a published file does not have."""
 
-_BEHIND_ALL = 2**64
 _OF_NO_TRADE = ["symbol", "channel", "started_at", "from_update_id", "to_update_id"]
 """They are many: a busy contract has a thousand an hour."""
 
@@ -52,9 +54,7 @@ class GapEvents:
         self._check = check
         self._kinds = list(kinds)
         self._lock = threading.Lock()
-        self._rows: dict[str, pa.Table] = {}
-        self._no_trades: dict[str, pa.Table] = {}
-        self._known: set[tuple[str, str]] = set()
+        self._venues: dict[str, _Told] = {}
         self._reader = ObjectRows(store, STREAM_EVENTS)
 
     @property
@@ -68,7 +68,7 @@ class GapEvents:
         Each once, in the columns of stream_events.
         """
         with self._lock:
-            rows = self._all_since(request.venue, request.start)
+            rows = self._all_since(request.venue, request.start).rows(self._reader.schema)
         if request.symbols:
             rows = rows.filter(pc.is_in(rows.column("symbol"), value_set=pa.array(request.symbols, pa.string())))
         rows = rows.filter(pc.equal(rows.column("channel"), dataset.channel))
@@ -80,8 +80,7 @@ class GapEvents:
         """Half-open ranges of ids that the venue calls no trades, of one symbol, in the range and around it."""
         (symbol,) = request.symbols
         with self._lock:
-            self._all_since(request.venue, request.start)
-            rows = self._no_trades[request.venue]
+            rows = self._all_since(request.venue, request.start).no_trades(self._reader.schema)
         is_told = pc.is_in(rows.column("channel"), value_set=pa.array(told_of(dataset), pa.string()))
         rows = rows.filter(pc.and_(pc.equal(rows.column("symbol"), symbol), is_told))
         at = whole_numbers(rows.column("started_at"))
@@ -89,27 +88,53 @@ class GapEvents:
         first, last = (rows.column(name).to_pylist() for name in ("from_update_id", "to_update_id"))
         return joined(zip(first, (number + 1 for number in last), strict=True))
 
-    def _all_since(self, venue: str, since: int) -> pa.Table:
-        listed = received_from(self._store, STREAM_EVENTS, venue, since - HOUR_US)
-        fresh = [one for one in self._checked(listed) if (one.key, one.etag) not in self._known]
-        told = ds.field("event").isin([*self._kinds, "no_trade"]) & (ds.field("venue") == venue)
-        wanted = Wanted(told, venue, ("event",))
-        rows = self._rows.get(venue, self._reader.schema.empty_table())
-        no_trades = self._no_trades.get(venue, rows.select(_OF_NO_TRADE).slice(0, 0))
-        for chunk in self._checked(in_chunks(fresh, _CHUNK_BYTES, _CHUNK_OBJECTS)):
-            found = self._reader.read(chunk, wanted)
-            is_no_trade = pc.equal(found.column("event"), "no_trade")
-            no_trades = pa.concat_tables([no_trades, found.filter(is_no_trade).select(_OF_NO_TRADE)])
-            rows = pa.concat_tables([rows, found.filter(pc.invert(is_no_trade))])
-        self._no_trades[venue] = no_trades
-        self._known.update((summary.key, summary.etag) for summary in fresh)
-        self._rows[venue] = rows
-        return rows
+    def _all_since(self, venue: str, since: int) -> "_Told":
+        """Rows are in the order of their objects' keys, which is that of the telling, whenever they were read."""
+        told = self._venues.setdefault(venue, _Told())
+        found = self._checked(received_from(self._store, STREAM_EVENTS, venue, since - HOUR_US))
+        listed = sorted(found, key=lambda one: one.key)
+        if any(one.key.split(_DATE)[-1][:10] in told.dates for one in told.fresh(listed) if compacted_name(one.key)):
+            told = self._venues[venue] = _Told()  # it has rows of before and after those that are known
+        kinds = ds.field("event").isin([*self._kinds, "no_trade"]) & (ds.field("venue") == venue)
+        wanted = Wanted(kinds, venue, ("event",))
+        for is_known, some in groupby(listed, key=told.knows):
+            for chunk in () if is_known else self._checked(in_chunks(list(some), _CHUNK_BYTES, _CHUNK_OBJECTS)):
+                told.add(chunk, self._reader.read(chunk, wanted))
+        return told
 
     def _checked(self, steps: Iterable[Step]) -> Iterator[Step]:
         for step in steps:
             self._check()
             yield step
+
+
+class _Told:
+    """What was read of one venue. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self.dates: set[str] = set()
+        self._objects: set[tuple[str, str]] = set()
+        self._parts: list[tuple[str, pa.Table, pa.Table]] = []
+
+    def knows(self, summary: ObjectSummary) -> bool:
+        return (summary.key, summary.etag) in self._objects
+
+    def fresh(self, listed: Iterable[ObjectSummary]) -> Iterator[ObjectSummary]:
+        return (one for one in listed if not self.knows(one))
+
+    def add(self, objects: Sequence[ObjectSummary], found: pa.Table) -> None:
+        """Neighbours, none of them known."""
+        is_no_trade = pc.equal(found.column("event"), "no_trade")
+        no_trades = found.filter(is_no_trade).select(_OF_NO_TRADE)
+        bisect.insort_right(self._parts, (objects[0].key, found.filter(pc.invert(is_no_trade)), no_trades), key=itemgetter(0))
+        self._objects.update((summary.key, summary.etag) for summary in objects)
+        self.dates.update(summary.key.split(_DATE)[-1][:10] for summary in objects)
+
+    def rows(self, schema: pa.Schema) -> pa.Table:
+        return pa.concat_tables([schema.empty_table(), *(rows for _, rows, _ in self._parts)])
+
+    def no_trades(self, schema: pa.Schema) -> pa.Table:
+        return pa.concat_tables([schema.empty_table().select(_OF_NO_TRADE), *(rows for _, _, rows in self._parts)])
 
 
 def told_of(dataset: Dataset) -> list[str]:
@@ -130,69 +155,12 @@ def healed_times(events: pa.Table) -> list[int]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class BulkDays:
-    """A day whose bulk file was recorded completely, or several of them.
-
-    `start`, `end`: midnights in microseconds; `ids`: of the trades, half-open; `began`, `ended`: of the first and last row.
-    """
-
-    start: int
-    end: int
-    ids: tuple[int, int]
-    began: int
-    ended: int
-
-
-def backfilled_days(events: pa.Table, symbol: str) -> list[BulkDays]:
-    """In order of time; of a day that was recorded again what was said last."""
-    said = pc.and_(pc.equal(events.column("event"), "backfilled"), pc.equal(events.column("symbol"), symbol))
-    rows = events.filter(said)
-    times = [whole_numbers(rows.column(name)).tolist() for name in ("started_at", "ended_at")]
-    ids = [rows.column(name).to_pylist() for name in ("from_update_id", "to_update_id")]
-    days: dict[int, BulkDays] = {}
-    for began, ended, first, last in zip(*times, *ids, strict=True):
-        day = began // DAY_US
-        days[day] = BulkDays(day * DAY_US, (day + 1) * DAY_US, (first, last + 1), began, ended)
-    return [one for _, one in sorted(days.items())]
-
-
-def following(days: Iterable[BulkDays]) -> list[BulkDays]:
-    """Neighbouring days whose ids follow each other as one."""
-    found: list[BulkDays] = []
-    for one in days:
-        before = found[-1] if found else None
-        if before is not None and before.end == one.start and one.ids[0] <= before.ids[1]:
-            found[-1] = BulkDays(before.start, one.end, (before.ids[0], one.ids[1]), before.began, one.ended)
-        else:
-            found.append(one)
-    return found
-
-
-def ids_of_range(days: Iterable[BulkDays], request: Request) -> tuple[tuple[int, int], bool]:
-    """Half-open: what is missing beyond these ids is of other days, as the whole days at the borders of the range say.
-    And whether such days, whose ids follow each other, are all of the range.
-
-    Ids between two of them may be of either. Where no such day is at a border, there is no bound.
-    """
-    blocks = following(days)
-    first, end = 0, _BEHIND_ALL
-    for place, one in enumerate(blocks):
-        if one.start <= request.start < one.end:
-            is_next = place > 0 and blocks[place - 1].end == one.start
-            first = blocks[place - 1].ids[1] if is_next else one.ids[0]
-        if one.start < request.end <= one.end:
-            is_next = place + 1 < len(blocks) and blocks[place + 1].start == one.end
-            end = blocks[place + 1].ids[0] if is_next else one.ids[1]
-    return (first, end), any(one.start <= request.start and request.end <= one.end for one in blocks)
-
-
 def gaps_in(events: pa.Table, request: Request, dataset: Dataset) -> pa.Table:
     """The gaps that touch the range, as in stream_events, by time; and `is_open`: neither healed nor nowhere to be had."""
     gaps = events.filter(pc.equal(events.column("event"), "gap"))
     first, last = gap_times(gaps, dataset)
     gaps = gaps.filter(pa.array((first < request.end) & (last >= request.start), pa.bool_()))
-    by_time = [(name, "ascending") for name in ("started_at", "symbol", "instance", "from_update_id")]
+    by_time = [(name, "ascending") for name in ("started_at", "symbol", "instance", "from_update_id", "to_update_id", "detail")]
     gaps = gaps.take(pc.sort_indices(gaps, by_time))
     closed = _closed_ranges(events)
     return gaps.append_column("is_open", pa.array([_is_open(gap, closed) for gap in gaps.to_pylist()], pa.bool_()))

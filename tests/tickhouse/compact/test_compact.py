@@ -33,7 +33,7 @@ from tests.tickhouse.compact.lakes import (
     with_doubles,
 )
 from tests.tickhouse.test_read_api import land_session, session, write  # noqa: F401
-from tests.transform_process.warehouse_rows import trades, us
+from tests.transform_process.warehouse_rows import stream_event, trades, us
 
 import tickhouse as th
 from load_process.value_checksum import value_checksum
@@ -343,3 +343,19 @@ def test_a_wrong_option_is_one_line(arguments: tuple[str, ...], says: str, folde
     done = run_here("tickhouse.compact.command", "--data", str(folder.parent), *arguments)
     assert done.returncode == 2
     assert says in done.stderr
+
+
+def test_what_was_told_last_counts_though_what_was_told_before_is_compacted_already(folder: Path) -> None:
+    """Also for a lake that was open all the time."""
+    store, lake = FolderStore(folder), th.open(folder)
+    trades_told = trades(range(100, 105), times_us=[DAY + number * 5 * HOUR for number in range(5)])
+    write(store, TRADES, trades_told, "a", DAY + 30 * DAY_US)
+    for hour, last in ((1, 107), (3, 106), (5, 104)):  # of three files of one day
+        event = stream_event("backfilled", "trades", 100, last, started_us=DAY, ended_us=DAY + 20 * HOUR)
+        write(store, STREAM_EVENTS, event, "a", LONG_AFTER + hour * HOUR)
+        for found in (lake, th.open(folder)):
+            assert found.trades("BTCUSDT", *SPAN).is_complete == (last == 104)
+        for later in (HOUR, 2 * DAY_US):  # merged; and its sources deleted
+            run(store, options(at=LONG_AFTER + (hour + 2) * HOUR + later))
+            for found in (lake, th.open(folder)):
+                assert found.trades("BTCUSDT", *SPAN).is_complete == (last == 104), (hour, later)
