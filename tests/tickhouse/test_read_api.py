@@ -70,7 +70,8 @@ def write(store: ObjectStore, dataset: Dataset, table: pa.Table, instance: str =
     """One micro-batch, filed under the receipt of its first row."""
     column = "started_at" if dataset is STREAM_EVENTS else "receipt_time"
     first = received_us or min(table.column(column).cast(pa.int64()).to_pylist())
-    key = hourly_key(dataset, "binance", first, instance, next(_sequences))
+    venue = table.column("venue")[0].as_py() or "binance"
+    key = hourly_key(dataset, venue, first, instance, next(_sequences))
     store.write(key, parquet_bytes(table, dataset))
     return key
 
