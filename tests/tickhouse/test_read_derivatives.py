@@ -27,7 +27,7 @@ from tickhouse_core.settings import WarehouseSettings
 from tickhouse_core.sql_door.serving import serving_sql
 from tickhouse_core.warehouse import Warehouse
 
-MARKET = {"venue": "binance-usdm", "symbol": "BTCUSDT"}
+MARKET = {"venue": "binance", "symbol": "BTCUSDT"}
 TIMES = [DAY + number * SECOND for number in range(4)]
 
 
@@ -88,11 +88,11 @@ def address(warehouse_settings: WarehouseSettings) -> Iterator[str]:
 def answers(lake: th.Lake) -> dict[str, list[dict[str, Any]]]:
     span = ("BTCUSDT", DAY, DAY + HOUR)
     found = {
-        "mark_prices": lake.mark_prices(*span, "binance-usdm", exact=True),
-        "liquidations": lake.liquidations(*span, "binance-usdm", exact=True),
-        "funding_rates": lake.funding_rates(*span, "binance-usdm", exact=True),
-        "open_interest": lake.open_interest(*span, venue="binance-usdm", exact=True),
-        "open_interest of 5m": lake.open_interest(*span, "5m", "binance-usdm", exact=True),
+        "mark_prices": lake.mark_prices(*span, "binance", exact=True),
+        "liquidations": lake.liquidations(*span, "binance", exact=True),
+        "funding_rates": lake.funding_rates(*span, "binance", exact=True),
+        "open_interest": lake.open_interest(*span, venue="binance", exact=True),
+        "open_interest of 5m": lake.open_interest(*span, "5m", "binance", exact=True),
     }
     return {name: rows.arrow().to_pylist() for name, rows in found.items()}
 
@@ -120,7 +120,7 @@ def test_a_lake_and_a_warehouse_say_what_the_views_say(folder: Path, warehouse: 
 def test_a_replay_has_what_was_recorded_in_order_of_receipt(folder: Path) -> None:
     for dataset, instance, table in recorded():
         write(FolderStore(folder), dataset, table, instance)
-    found = list(th.replay(th.open(folder), "BTCUSDT", DAY, DAY + 2 * SECOND, venue="binance-usdm"))
+    found = list(th.replay(th.open(folder), "BTCUSDT", DAY, DAY + 2 * SECOND))
     first = [*(("mark_price", 0), ("liquidation", 0), ("liquidation", 0), ("open_interest", 0))]
     second = [(kind, SECOND) for kind in ("mark_price", "liquidation", "open_interest")]
     assert [(item.kind, item.receipt_time - DAY - 4_000) for item in found] == [*first, *second]
@@ -128,13 +128,12 @@ def test_a_replay_has_what_was_recorded_in_order_of_receipt(folder: Path) -> Non
 
 
 def test_a_parquet_export_has_what_was_recorded_once(folder: Path, tmp_path: Path) -> None:
-    store = FolderStore(folder)
+    store, venue = FolderStore(folder), "binance-usdm"
     for dataset, instance, table in recorded():
-        write(store, dataset, table, instance)
-    store.write(
-        klines_month_key("binance-usdm", "BTCUSDT", "1m", "2024-08"), parquet_bytes(klines([DAY], venue="binance-usdm"), KLINES)
-    )
-    span = ("--venue", "binance-usdm", "--symbol", "BTCUSDT", "--from", "2024-08-09", "--to", "2024-08-09T01:00:00")
+        place = table.column_names.index("venue")
+        write(store, dataset, table.set_column(place, "venue", pa.array([venue] * table.num_rows)), instance)
+    store.write(klines_month_key(venue, "BTCUSDT", "1m", "2024-08"), parquet_bytes(klines([DAY], venue=venue), KLINES))
+    span = ("--venue", venue, "--symbol", "BTCUSDT", "--from", "2024-08-09", "--to", "2024-08-09T01:00:00")
     chosen = [word for name in ("klines", "mark_prices", "liquidations", "open_interest") for word in ("--channel", name)]
     place = ("--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"))
     done = run_here("tickhouse.cli", "export", "parquet", *place, *span, *chosen)
@@ -147,11 +146,11 @@ def test_a_parquet_export_has_what_was_recorded_once(folder: Path, tmp_path: Pat
 def test_a_period_without_rows_is_empty_whatever_intervals_the_klines_have(folder: Path) -> None:
     store = FolderStore(folder)
     write(store, OPEN_INTEREST, open_interest(TIMES, ["1", "2", "3", "4"]))
-    write(store, KLINES, klines([DAY], venue="binance-usdm"))
+    write(store, KLINES, klines([DAY]))
     lake = th.open(folder)
-    assert lake.open_interest("BTCUSDT", DAY, DAY + HOUR, "1h", "binance-usdm").arrow().num_rows == 0
+    assert lake.open_interest("BTCUSDT", DAY, DAY + HOUR, "1h", "binance").arrow().num_rows == 0
     with pytest.raises(UsageError, match="did you mean BTCUSDT"):
-        lake.open_interest("btcusdt", DAY, DAY + HOUR, "1h", "binance-usdm").arrow()
+        lake.open_interest("btcusdt", DAY, DAY + HOUR, "1h", "binance").arrow()
 
 
 def test_in_the_catalogue_a_poll_and_a_history_of_one_instant_are_both_there(folder: Path) -> None:
