@@ -55,21 +55,6 @@ SPAN = (DAY, DAY + DAY_US)
 MINUTE = HOUR // 60
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "data" / "lake" / "data_sources").mkdir(parents=True)
-    return tmp_path / "data" / "lake"
-
-
-@pytest.fixture
-def store(folder: Path) -> FolderStore:
-    """Recorded and compacted."""
-    found = FolderStore(folder)
-    record_all(found, with_doubles())
-    run(found)
-    return found
-
-
 def gap_at(started_us: int) -> pa.Table:
     return stream_event("gap", "trades", 900, 901, started_us=started_us, ended_us=started_us + 1, instance="x")
 

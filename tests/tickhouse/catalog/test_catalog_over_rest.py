@@ -30,21 +30,6 @@ VARIABLES = "PYICEBERG_CATALOG__TICKHOUSE__"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "data" / "lake" / "data_sources").mkdir(parents=True)
-    return tmp_path / "data" / "lake"
-
-
-@pytest.fixture
-def store(folder: Path) -> FolderStore:
-    """A compacted lake."""
-    found = FolderStore(folder)
-    record_all(found, with_doubles())
-    run(found)
-    return found
-
-
-@pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RestServer]:
     """The settings name it."""
     with RestServer(SqlCatalog("behind", uri=f"sqlite:///{tmp_path}/behind.db")).running() as running:
