@@ -246,7 +246,7 @@ def query(
         except WarehouseReadOnly as error:
             raise error if write else WarehouseRefused(f"{error}: {_how_to_write(settings)}") from error
         except WarehouseRefused as error:
-            if names_a_format(sql):
+            if names_a_format(sql) and "Syntax error" in str(error):
                 raise UsageError("a format is an option here: end the statement before `format`, and add --format") from error
             raise
         if output_format:

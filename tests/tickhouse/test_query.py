@@ -84,6 +84,7 @@ def test_any_format_is_an_option_and_not_a_part_of_the_statement(warehouse_setti
         ((select, "--format", "CSV; x"), "--format CSV; x: name one of ClickHouse's formats"),
         ((select, "--format", "CSV", "--json"), "and no --json"),
         ((select, "--format", "Nonsense"), "Nonsense"),
+        (("select absent as format order by format desc",), "absent"),
     ):
         done = run_here("tickhouse.cli", "query", *arguments)
         assert (done.returncode in (1, 2), done.stdout, done.stderr.count("\n"), words in done.stderr) == (True, "", 1, True)
